@@ -1,0 +1,119 @@
+//! The one door through which time enters.
+//!
+//! Everything deeper takes a [`Stamp`] as an argument, so that a recording replays with its own
+//! time and a test needs no sleep. Only this file may read the operating system's clocks
+//! (`clippy.toml` bans the rest).
+//!
+//! **Invariants.** [`now`] reads both clocks together. The error bound is the kernel's own
+//! (`adjtimex` maxerror): it grows while nobody disciplines the clock and is unknown when the
+//! kernel says the clock is not synchronised.
+//!
+//! **Not here.** No timers, no sleeping, no setting of the clock.
+
+use std::sync::OnceLock;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::types::Stamp;
+
+/// How far the kernel trusts its UTC clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Trust {
+    /// Whether something (NTP, PTP, GNSS) disciplines the clock.
+    pub synced: bool,
+    /// Bound of the error in microseconds; `None` when not synchronised.
+    pub max_error_us: Option<u64>,
+}
+
+/// The present moment with its error bound.
+pub fn now() -> Stamp {
+    let trust = trust();
+    let utc = clock_gettime(ClockId::Realtime);
+    Stamp {
+        utc_ns: utc
+            .tv_sec
+            .saturating_mul(1_000_000_000)
+            .saturating_add(utc.tv_nsec),
+        boot_ns: boot_ns(),
+        error_ns: trust
+            .max_error_us
+            .map_or(Stamp::ERROR_UNKNOWN, |us| us.saturating_mul(1000)),
+    }
+}
+
+/// Nanoseconds since boot, `CLOCK_BOOTTIME`.
+pub fn boot_ns() -> u64 {
+    let t = clock_gettime(ClockId::Boottime);
+    u64::try_from(t.tv_sec)
+        .unwrap_or(0)
+        .saturating_mul(1_000_000_000)
+        + u64::try_from(t.tv_nsec).unwrap_or(0)
+}
+
+/// Asks the kernel how good its clock is (`adjtimex` with no mode bit: needs no privilege).
+pub fn trust() -> Trust {
+    // SAFETY: a zeroed `timex` is valid (plain integers), modes 0 only reads, and the pointer
+    // is to a live local.
+    #[expect(
+        unsafe_code,
+        reason = "no maintained crate reads adjtimex; decision 0002"
+    )]
+    let (state, timex) = unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        let state = libc::adjtimex(&raw mut timex);
+        (state, timex)
+    };
+    let synced = state >= 0 && state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0;
+    let max_error_us = synced.then(|| u64::try_from(timex.maxerror).unwrap_or(0));
+    Trust {
+        synced,
+        max_error_us,
+    }
+}
+
+/// The kernel's identifier of this boot (`/proc/sys/kernel/random/boot_id`), or
+/// `"unknown"` where the file is hidden.
+pub fn boot_id() -> &'static str {
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    BOOT_ID.get_or_init(|| {
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map_or_else(|_| "unknown".to_owned(), |s| s.trim().to_owned())
+    })
+}
+
+/// RFC 3339 UTC with milliseconds, e.g. `2026-08-01T02:03:04.567Z`.
+pub fn rfc3339_ms(utc_ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(utc_ns))
+        .map_or_else(|_| "unknown".to_owned(), |t| format!("{t:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn now_moves_forward_on_the_boot_clock() {
+        let a = now();
+        let b = now();
+        assert!(b.boot_ns >= a.boot_ns);
+        assert!(
+            a.utc_ns > 1_600_000_000_000_000_000,
+            "the year is after 2020"
+        );
+    }
+
+    #[test]
+    fn an_unsynchronised_clock_has_no_error_bound() {
+        let t = trust();
+        assert_eq!(t.synced, t.max_error_us.is_some());
+    }
+
+    #[test]
+    fn utc_is_printed_with_milliseconds() {
+        assert_eq!(
+            rfc3339_ms(1_785_549_784_567_000_000),
+            "2026-08-01T02:03:04.567Z"
+        );
+        assert_eq!(rfc3339_ms(0), "1970-01-01T00:00:00.000Z");
+    }
+}

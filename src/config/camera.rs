@@ -1,0 +1,170 @@
+//! Cameras, zones and the detector.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::Point;
+
+/// `[[camera]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Camera {
+    /// Short name, `[A-Za-z0-9-]`, unique.
+    pub name: String,
+    /// What kind of source.
+    pub kind: CameraKind,
+    /// `rtsp`: the URL of the main stream, without user and password.
+    pub url: String,
+    /// `rtsp`: the URL of a smaller stream to detect on; evidence still comes from the main one.
+    pub substream_url: String,
+    /// `rtsp`: user name.
+    pub user: String,
+    /// `rtsp`: file that holds the password and nothing else (mode 0600).
+    pub password_file: PathBuf,
+    /// `rtsp`: how the media travels.
+    pub transport: RtspTransport,
+    /// `file`: the recording. `v4l2`: the device.
+    pub path: PathBuf,
+    /// `file`: play it again from the start when it ends.
+    pub repeat: bool,
+    /// Which frames are decoded for detection.
+    pub detect_on: DetectOn,
+    /// Detections per second at most.
+    pub detect_rate: f64,
+    /// Skip detection while nothing moves.
+    pub motion_gate: bool,
+    /// No frame for this long means stalled: the connection is made anew.
+    pub stall_secs: f64,
+    /// The camera's own serial number, for the record.
+    pub serial: String,
+}
+
+impl Default for Camera {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            kind: CameraKind::Rtsp,
+            url: String::new(),
+            substream_url: String::new(),
+            user: String::new(),
+            password_file: PathBuf::new(),
+            transport: RtspTransport::Tcp,
+            path: PathBuf::new(),
+            repeat: false,
+            detect_on: DetectOn::All,
+            detect_rate: 5.0,
+            motion_gate: false,
+            stall_secs: 10.0,
+            serial: String::new(),
+        }
+    }
+}
+
+/// What a camera is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraKind {
+    /// A network camera.
+    #[default]
+    Rtsp,
+    /// A recording, played in real time.
+    File,
+    /// A local capture device.
+    V4l2,
+}
+
+/// How RTSP media travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RtspTransport {
+    /// Interleaved in the RTSP connection.
+    #[default]
+    Tcp,
+    /// Its own UDP ports.
+    Udp,
+}
+
+/// Which frames are decoded for detection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DetectOn {
+    /// Every frame is decoded, `detect_rate` of them are looked at.
+    #[default]
+    All,
+    /// Key frames only: for weak boxes.
+    KeyFrames,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Model {
+    /// The model card (`models/*.toml`).
+    pub card: PathBuf,
+    /// The ONNX Runtime shared library; empty means the one `make setup` or the package put in
+    /// place, then the system's.
+    pub runtime: PathBuf,
+    /// Execution providers, best first; `cpu` always comes last by itself.
+    pub execution_providers: Vec<ExecutionProvider>,
+    /// Threads per inference. One is cheapest per frame.
+    pub threads: usize,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            card: "../models/efficientdet-lite0.toml".into(),
+            runtime: PathBuf::new(),
+            execution_providers: vec![ExecutionProvider::Cpu],
+            threads: 1,
+        }
+    }
+}
+
+/// ONNX Runtime execution providers that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionProvider {
+    /// The built-in kernels.
+    Cpu,
+    /// XNNPACK (ARM).
+    Xnnpack,
+    /// NVIDIA CUDA.
+    Cuda,
+    /// NVIDIA TensorRT.
+    Tensorrt,
+    /// Arm Compute Library.
+    Acl,
+    /// Rockchip NPU.
+    Rknpu,
+    /// Huawei Ascend.
+    Cann,
+}
+
+/// `[[zone]]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Zone {
+    /// Short name, unique.
+    pub name: String,
+    /// The camera it is drawn on.
+    pub camera: String,
+    /// What is judged in it.
+    pub kind: ZoneKind,
+    /// Corners, relative coordinates, at least three, not crossing.
+    pub polygon: Vec<Point>,
+}
+
+/// What is judged in a zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZoneKind {
+    /// No vending here.
+    #[default]
+    NoVending,
+    /// The ground before a shop's threshold.
+    ShopFront,
+    /// The carriageway.
+    Road,
+}

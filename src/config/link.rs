@@ -1,0 +1,51 @@
+//! The broker, seen from the box and from the receiver.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[upload]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upload {
+    /// Whether packages are sent at all; without, they wait on the disk.
+    pub enabled: bool,
+    /// Broker host name or address; must match its certificate.
+    pub host: String,
+    /// Broker port.
+    pub port: u16,
+    /// MQTT keep-alive, seconds.
+    pub keep_alive_secs: u64,
+    /// Longest pause between two tries to connect, seconds.
+    pub retry_max_secs: u64,
+    /// Largest piece of a file sent in one message, KiB.
+    pub chunk_kib: u32,
+}
+
+impl Default for Upload {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            host: "127.0.0.1".to_owned(),
+            port: 8883,
+            keep_alive_secs: 30,
+            retry_max_secs: 300,
+            chunk_kib: 128,
+        }
+    }
+}
+
+/// What `lingmou receive` is told on its command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receive {
+    /// Name of this receiver, `[A-Za-z0-9-]`, unique in its group.
+    pub name: String,
+    /// Broker host name or address.
+    pub host: String,
+    /// Broker port.
+    pub port: u16,
+    /// Folder with `receiver.key`, `receiver.crt`, `transport.key`, `transport.crt`, `roots.crt`.
+    pub keys: PathBuf,
+    /// Where packages are written.
+    pub dir: PathBuf,
+}

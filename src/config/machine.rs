@@ -1,0 +1,224 @@
+//! The box itself: who it is, where it stands, what it speaks with, what it keeps.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[device]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Device {
+    /// The device id; equals the serialNumber of its certificates. `[A-Za-z0-9-]`, 1–64.
+    pub id: String,
+    /// Free text: the hardware.
+    pub model: String,
+    /// IANA time zone used in captions.
+    pub time_zone: String,
+    /// The bureau's name as officers and passers-by read it.
+    pub bureau: String,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self {
+            id: "LM-0000".to_owned(),
+            model: String::new(),
+            time_zone: "Asia/Shanghai".to_owned(),
+            bureau: String::new(),
+        }
+    }
+}
+
+/// `[site]`: the announced place (行政处罚法 art. 41). Empty means not announced.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Site {
+    /// The announced number of the place.
+    pub public_id: String,
+    /// The announced name of the place.
+    pub name: String,
+    /// Reference of the legal and technical review.
+    pub approval: String,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// Folder with the files `lingmou enroll` makes and the bureau's CA returns:
+    /// `evidence.key`, `evidence.crt`, `transport.key`, `transport.crt`, `roots.crt`.
+    /// Under systemd the keys may come as credentials instead (`$CREDENTIALS_DIRECTORY`).
+    pub dir: PathBuf,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { dir: "keys".into() }
+    }
+}
+
+/// `[warn]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Warn {
+    /// The loudspeaker.
+    pub speaker: Speaker,
+    /// Clip played for street vending.
+    pub street_vending: PathBuf,
+    /// Clip played for out-of-store business.
+    pub out_of_store: PathBuf,
+    /// Volume, 0.0 silent, 1.0 as recorded.
+    pub volume: f64,
+    /// A clip is cut off this many seconds after its own length.
+    pub margin_secs: f64,
+}
+
+impl Default for Warn {
+    fn default() -> Self {
+        Self {
+            speaker: Speaker::default(),
+            street_vending: "clips/street_vending.wav".into(),
+            out_of_store: "clips/out_of_store.wav".into(),
+            volume: 0.8,
+            margin_secs: 3.0,
+        }
+    }
+}
+
+/// `[warn.speaker]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Speaker {
+    /// What kind of loudspeaker.
+    pub kind: SpeakerKind,
+    /// `kind = "file"`: the WAV file each played clip is written to.
+    pub path: PathBuf,
+    /// `kind = "local"`: the PulseAudio/PipeWire/ALSA device; empty for the system's default.
+    pub device: String,
+}
+
+/// The kinds of loudspeaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpeakerKind {
+    /// No loudspeaker: nothing is played, so no warn-first case becomes evidence.
+    #[default]
+    None,
+    /// The box's own sound output (GStreamer `autoaudiosink`).
+    Local,
+    /// A WAV file, for tests and demonstrations.
+    File,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Where the position comes from.
+    pub source: TelemetrySource,
+    /// `fixed`: surveyed latitude, degrees WGS-84.
+    pub lat: f64,
+    /// `fixed`: surveyed longitude, degrees WGS-84.
+    pub lon: f64,
+    /// `fixed`: height above mean sea level, metres.
+    pub alt_m: f64,
+    /// `fixed`: accuracy of the survey, metres.
+    pub accuracy_m: f64,
+    /// `fixed`: compass bearing the camera looks to, degrees; negative when unknown.
+    pub bearing_deg: f64,
+    /// `gpsd`: host and port.
+    pub gpsd: String,
+    /// `mavlink`: the link.
+    pub mavlink: MavlinkLink,
+}
+
+/// Where the position comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TelemetrySource {
+    /// Nowhere: packages say that the position is unknown.
+    #[default]
+    None,
+    /// The surveyed position of a pole.
+    Fixed,
+    /// gpsd on this box (patrol car).
+    Gpsd,
+    /// An autopilot (drone).
+    Mavlink,
+}
+
+/// `[telemetry.mavlink]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MavlinkLink {
+    /// `udpin:HOST:PORT` (we listen), `udpout:HOST:PORT`, `tcpin:…`, `tcpout:…` or
+    /// `serial:DEVICE:BAUD`.
+    pub address: String,
+    /// Our system id; the vehicle's own, so that we count as its onboard computer.
+    pub system_id: u8,
+    /// Our component id; 191 is `MAV_COMP_ID_ONBOARD_COMPUTER`.
+    pub component_id: u8,
+    /// Listen only to this vehicle; 0 means the first autopilot heard.
+    pub target_system: u8,
+    /// How often position and attitude are asked for, per second.
+    pub rate_hz: f64,
+}
+
+impl Default for MavlinkLink {
+    fn default() -> Self {
+        Self {
+            address: "udpin:127.0.0.1:14550".to_owned(),
+            system_id: 1,
+            component_id: 191,
+            target_system: 0,
+            rate_hz: 10.0,
+        }
+    }
+}
+
+/// `[evidence]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Evidence {
+    /// JPEG quality, 1–100.
+    pub jpeg_quality: u8,
+    /// Seconds of video kept before the trigger.
+    pub clip_before_secs: f64,
+    /// Seconds of video kept after the trigger.
+    pub clip_after_secs: f64,
+    /// Font file for captions; empty means the best CJK font fontconfig knows.
+    pub font: PathBuf,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self {
+            jpeg_quality: 90,
+            clip_before_secs: 5.0,
+            clip_after_secs: 5.0,
+            font: PathBuf::new(),
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// Everything that must survive: packages, journal, queue.
+    pub dir: PathBuf,
+    /// Socket and other things of one run.
+    pub run_dir: PathBuf,
+    /// New packages are refused when less than this is free on the disk, MiB.
+    pub keep_free_mib: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            dir: "/var/lib/lingmou".into(),
+            run_dir: "/run/lingmou".into(),
+            keep_free_mib: 256,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Lingmou: an edge capture daemon that sees, warns first, and seals evidence anyone can verify.
+//!
+//! Evidence goes one way: frames come **in** ([`ingest`]), are **seen** ([`perceive`]),
+//! **judged** ([`judge`]), **witnessed** ([`witness`]), **kept** ([`store`]), **sent**
+//! ([`upload`]). [`warn`] hangs off judgement and reports back. Stages do not know each other:
+//! they speak in [`types`], and only [`daemon`] joins them. `docs/ARCHITECTURE.md` draws it.
+
+pub mod clock;
+pub mod config;
+pub mod types;

@@ -1,0 +1,235 @@
+//! Frames on their way to become evidence, and what judgement orders.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Area, Point, Stamp, TimeSource};
+
+/// How the planes of an [`Image`] are laid out. Both are 8 bit, 4:2:0, limited range BT.601/709.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelFormat {
+    /// Y, U, V planes (`I420`, `yuv420p`).
+    I420,
+    /// Y plane, then interleaved UV.
+    Nv12,
+}
+
+/// Where one plane lies in an [`Image`]'s bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plane {
+    /// First byte of the plane.
+    pub offset: usize,
+    /// Bytes from one row to the next.
+    pub stride: usize,
+}
+
+/// A decoded picture as the decoder left it: shared, never copied, never drawn on.
+#[derive(Clone)]
+pub struct Image {
+    /// Layout of the planes.
+    pub format: PixelFormat,
+    /// Pixels per row; even.
+    pub width: usize,
+    /// Rows; even.
+    pub height: usize,
+    /// Y, U, V for I420; Y, UV and a default third for NV12.
+    pub planes: [Plane; 3],
+    /// The bytes, often the decoder's own buffer.
+    pub data: Arc<dyn AsRef<[u8]> + Send + Sync>,
+}
+
+impl Image {
+    /// The whole buffer.
+    pub fn bytes(&self) -> &[u8] {
+        (*self.data).as_ref()
+    }
+
+    /// Row `y` of plane `plane`, `len` bytes long; `None` when it lies outside the buffer.
+    pub fn row(&self, plane: usize, y: usize, len: usize) -> Option<&[u8]> {
+        let p = self.planes.get(plane)?;
+        let start = p.offset.checked_add(p.stride.checked_mul(y)?)?;
+        self.bytes().get(start..start.checked_add(len)?)
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Image({:?} {}x{})", self.format, self.width, self.height)
+    }
+}
+
+/// A decoded frame with its time.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Index of the camera in the configuration.
+    pub camera: usize,
+    /// Counts the decoded frames of this camera in this run, from 0.
+    pub number: u64,
+    /// Capture time.
+    pub at: Stamp,
+    /// Where `at` comes from.
+    pub time_source: TimeSource,
+    /// Presentation time of its access unit in the camera's ring, nanoseconds.
+    pub pts_ns: u64,
+    /// The pixels.
+    pub image: Image,
+}
+
+/// The three violations judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Violation {
+    /// Street vending where it is not allowed. Warn first.
+    StreetVending,
+    /// A haul truck losing its load. Recorded at once.
+    Spillage,
+    /// Business beyond the shop's threshold. Warn first.
+    OutOfStore,
+}
+
+impl Violation {
+    /// The name used in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StreetVending => "street_vending",
+            Self::Spillage => "spillage",
+            Self::OutOfStore => "out_of_store",
+        }
+    }
+
+    /// Whether the law wants a warning and a second look before a record is made.
+    pub fn warns_first(self) -> bool {
+        self != Self::Spillage
+    }
+}
+
+/// Identity of a case and of the package it becomes: a `UUIDv7` (RFC 9562).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CaseId(pub Uuid);
+
+impl fmt::Display for CaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// Which moment of a case a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShotKind {
+    /// When the rule first fired.
+    Found,
+    /// When the warning had been played.
+    Warned,
+    /// The second look, after the grace time.
+    Again,
+    /// The offence itself, for what is recorded at once.
+    Peak,
+    /// Shortly after the offence.
+    After,
+}
+
+impl ShotKind {
+    /// The name used in file names and captions.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Warned => "warned",
+            Self::Again => "again",
+            Self::Peak => "peak",
+            Self::After => "after",
+        }
+    }
+}
+
+/// How a case ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Warned, looked again, gone.
+    Corrected,
+    /// Warned, looked again, still there.
+    Persisted,
+    /// Recorded without a warning, as the rule demands.
+    Recorded,
+}
+
+impl Outcome {
+    /// The name used in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Corrected => "corrected",
+            Self::Persisted => "persisted",
+            Self::Recorded => "recorded",
+        }
+    }
+}
+
+/// What judgement wants done. Orders to the keeper are never dropped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "order")]
+pub enum Order {
+    /// Develop a picture of the frame at hand and keep it with the case.
+    Snap {
+        /// The case.
+        case: CaseId,
+        /// Its violation.
+        violation: Violation,
+        /// Which moment it is.
+        kind: ShotKind,
+        /// The subject in this frame; `None` when it is no longer there.
+        subject: Option<Area>,
+        /// The zone that was entered, for the marked copy.
+        zone: Vec<Point>,
+    },
+    /// Cut the clip of the case from the camera's untouched access units.
+    Clip {
+        /// The case.
+        case: CaseId,
+        /// Start of the clip.
+        from: Stamp,
+        /// End of the clip; already past.
+        to: Stamp,
+    },
+    /// Play the warning.
+    Warn {
+        /// The case.
+        case: CaseId,
+        /// Selects the clip.
+        violation: Violation,
+    },
+    /// Seal what was kept.
+    Seal {
+        /// The case.
+        case: CaseId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Throw away what was kept, and say why in the journal.
+    Discard {
+        /// The case.
+        case: CaseId,
+        /// A short reason, English, for the journal.
+        why: String,
+    },
+}
+
+/// What became of a warning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarnReport {
+    /// The case it was played for.
+    pub case: CaseId,
+    /// When playing began (or was refused).
+    pub at: Stamp,
+    /// How long the sink really played.
+    pub played: Duration,
+    /// SHA-256 of the clip's bytes, lower-case hex.
+    pub clip_sha256: String,
+    /// `None` when the clip was played to its end; otherwise why not.
+    pub failure: Option<String>,
+}

@@ -1,0 +1,21 @@
+//! The words stages speak to each other in.
+//!
+//! Plain data only: a stage is handed these and hands these on, and knows nothing of the
+//! stage before or behind it. What lives here is meaningful to at least two stages.
+//!
+//! **Invariants.** Image coordinates are relative: `0.0..=1.0`, x to the right, y down, origin
+//! at the top-left corner of the camera's picture. Positions are WGS-84. Times are [`Stamp`]s.
+//!
+//! **Not here.** No I/O, no clock, no configuration, no behaviour beyond arithmetic on the data.
+
+mod case;
+mod place;
+mod scene;
+mod time;
+
+pub use case::{
+    CaseId, Frame, Image, Order, Outcome, PixelFormat, Plane, ShotKind, Violation, WarnReport,
+};
+pub use place::{Attitude, FixKind, Placed, Pose, PoseSource};
+pub use scene::{Area, Detection, Point, Role, RoleSet, Scene, Track};
+pub use time::{Stamp, TimeSource};

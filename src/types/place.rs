@@ -1,0 +1,98 @@
+//! Where the box is and where it looks.
+
+use serde::{Deserialize, Serialize};
+
+use super::Stamp;
+
+/// How a position was found. Order is by trust, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FixKind {
+    /// The receiver has no position.
+    None,
+    /// Latitude and longitude only.
+    #[serde(rename = "2d")]
+    Flat,
+    /// Latitude, longitude and height.
+    #[serde(rename = "3d")]
+    Full,
+    /// Differential corrections (DGNSS, SBAS).
+    Dgnss,
+    /// Real-time kinematic, ambiguities not fixed.
+    RtkFloat,
+    /// Real-time kinematic, ambiguities fixed.
+    RtkFixed,
+    /// A surveyed position from the configuration (pole).
+    Surveyed,
+}
+
+/// Which instrument spoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoseSource {
+    /// The configuration (`[telemetry] source = "fixed"`).
+    Fixed,
+    /// A gpsd daemon.
+    Gpsd,
+    /// A MAVLink autopilot.
+    Mavlink,
+}
+
+/// An orientation in degrees.
+///
+/// For the vehicle: body frame against north-east-down (MAVLink `ATTITUDE`).
+/// For the camera: the optical axis against north-east-down; yaw is then the compass
+/// bearing of the axis, pitch is negative when it looks down.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attitude {
+    /// Degrees, −180..180, right side down positive.
+    pub roll_deg: f32,
+    /// Degrees, −90..90, nose up positive.
+    pub pitch_deg: f32,
+    /// Degrees, 0..360, clockwise from true north.
+    pub yaw_deg: f32,
+}
+
+/// Position and orientation of the box at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pose {
+    /// When it was true (receipt of the message unless the source carries a time).
+    pub at: Stamp,
+    /// WGS-84 latitude in degrees × 10⁷.
+    pub lat_e7: i32,
+    /// WGS-84 longitude in degrees × 10⁷.
+    pub lon_e7: i32,
+    /// Height above mean sea level in millimetres.
+    pub alt_mm: Option<i32>,
+    /// Horizontal accuracy in millimetres (68 %), as the receiver estimates it.
+    pub h_acc_mm: Option<u32>,
+    /// Horizontal dilution of precision × 100.
+    pub hdop_e2: Option<u16>,
+    /// How the position was found.
+    pub fix: FixKind,
+    /// Satellites used.
+    pub sats: Option<u8>,
+    /// Course or heading over ground, degrees clockwise from true north.
+    pub heading_deg: Option<f32>,
+    /// Ground speed in metres per second.
+    pub speed_mps: Option<f32>,
+    /// The vehicle's attitude.
+    pub attitude: Option<Attitude>,
+    /// The camera's optical axis, when a gimbal or the configuration tells it.
+    pub camera: Option<Attitude>,
+    /// Which instrument spoke.
+    pub source: PoseSource,
+    /// MAVLink system id, when the source is MAVLink.
+    pub sysid: Option<u8>,
+}
+
+/// A pose asked for at a moment, and how stale the answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The pose, interpolated to the moment asked for where both neighbours are known.
+    pub pose: Pose,
+    /// Distance in time from the moment asked for to the nearest measurement, milliseconds.
+    pub age_ms: u64,
+    /// Whether the pose lies between two measurements (true) or repeats the last one.
+    pub interpolated: bool,
+}

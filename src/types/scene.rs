@@ -1,0 +1,226 @@
+//! What is seen: areas, detections, tracks, scenes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Placed, Stamp};
+
+/// A point of the picture, relative coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// 0.0 left edge, 1.0 right edge.
+    pub x: f32,
+    /// 0.0 top edge, 1.0 bottom edge.
+    pub y: f32,
+}
+
+/// An upright box in the picture, relative coordinates, `x0 <= x1` and `y0 <= y1`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Area {
+    /// Left edge.
+    pub x0: f32,
+    /// Top edge.
+    pub y0: f32,
+    /// Right edge.
+    pub x1: f32,
+    /// Bottom edge.
+    pub y1: f32,
+}
+
+impl Area {
+    /// Width, relative.
+    pub fn width(self) -> f32 {
+        (self.x1 - self.x0).max(0.0)
+    }
+
+    /// Height, relative.
+    pub fn height(self) -> f32 {
+        (self.y1 - self.y0).max(0.0)
+    }
+
+    /// Where the thing stands: the middle of the lower edge.
+    pub fn foot(self) -> Point {
+        Point {
+            x: f32::midpoint(self.x0, self.x1),
+            y: self.y1,
+        }
+    }
+
+    /// The middle.
+    pub fn centre(self) -> Point {
+        Point {
+            x: f32::midpoint(self.x0, self.x1),
+            y: f32::midpoint(self.y0, self.y1),
+        }
+    }
+
+    /// Intersection over union with `other`, 0.0..=1.0.
+    pub fn iou(self, other: Self) -> f32 {
+        let w = self.x1.min(other.x1) - self.x0.max(other.x0);
+        let h = self.y1.min(other.y1) - self.y0.max(other.y0);
+        if w <= 0.0 || h <= 0.0 {
+            return 0.0;
+        }
+        let inter = w * h;
+        let union = self.width() * self.height() + other.width() * other.height() - inter;
+        if union > 0.0 { inter / union } else { 0.0 }
+    }
+
+    /// The box cut to the picture.
+    #[must_use]
+    pub fn clamped(self) -> Self {
+        Self {
+            x0: self.x0.clamp(0.0, 1.0),
+            y0: self.y0.clamp(0.0, 1.0),
+            x1: self.x1.clamp(0.0, 1.0),
+            y1: self.y1.clamp(0.0, 1.0),
+        }
+    }
+
+    /// The box grown on every side by `fraction` of its own size, cut to the picture.
+    #[must_use]
+    pub fn grown(self, fraction: f32) -> Self {
+        let (dx, dy) = (self.width() * fraction, self.height() * fraction);
+        Self {
+            x0: self.x0 - dx,
+            y0: self.y0 - dy,
+            x1: self.x1 + dx,
+            y1: self.y1 + dy,
+        }
+        .clamped()
+    }
+}
+
+/// What a thing is to a rule. Model cards map a model's labels to roles; rules know only roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Role {
+    /// A human being. Never identified, only counted and followed.
+    Person,
+    /// A street stall.
+    Stall,
+    /// Wares, heaped or boxed.
+    Goods,
+    /// Tables, chairs, racks.
+    Furniture,
+    /// A sun or stall umbrella.
+    Umbrella,
+    /// A cargo tricycle or hand cart.
+    Tricycle,
+    /// A lorry or other large vehicle.
+    Truck,
+    /// Any other vehicle.
+    Vehicle,
+    /// Something spilled on the road.
+    Debris,
+    /// A number plate.
+    Plate,
+}
+
+impl Role {
+    /// Every role, in the order of their bits.
+    pub const ALL: [Self; 10] = [
+        Self::Person,
+        Self::Stall,
+        Self::Goods,
+        Self::Furniture,
+        Self::Umbrella,
+        Self::Tricycle,
+        Self::Truck,
+        Self::Vehicle,
+        Self::Debris,
+        Self::Plate,
+    ];
+}
+
+/// A set of roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Role>", into = "Vec<Role>")]
+pub struct RoleSet(u16);
+
+impl RoleSet {
+    /// No role.
+    pub const EMPTY: Self = Self(0);
+
+    /// Whether `role` is in the set.
+    pub fn has(self, role: Role) -> bool {
+        self.0 & (1 << role as u16) != 0
+    }
+
+    /// Whether the two sets share a role.
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether no role is in the set.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The roles in the set.
+    pub fn iter(self) -> impl Iterator<Item = Role> {
+        Role::ALL.into_iter().filter(move |r| self.has(*r))
+    }
+}
+
+impl FromIterator<Role> for RoleSet {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        Self(roles.into_iter().fold(0, |bits, r| bits | 1 << r as u16))
+    }
+}
+
+impl From<Vec<Role>> for RoleSet {
+    fn from(roles: Vec<Role>) -> Self {
+        roles.into_iter().collect()
+    }
+}
+
+impl From<RoleSet> for Vec<Role> {
+    fn from(set: RoleSet) -> Self {
+        set.iter().collect()
+    }
+}
+
+/// One box of one inference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Detection {
+    /// Index of the label in the model card.
+    pub label: u16,
+    /// What that label is to the rules.
+    pub roles: RoleSet,
+    /// The model's score, 0.0..=1.0.
+    pub score: f32,
+    /// Where.
+    pub area: Area,
+}
+
+/// A thing followed from frame to frame.
+///
+/// The id is unique within one run of the daemon and one camera; a case's identity never
+/// depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    /// Unique per camera and run.
+    pub id: u64,
+    /// The latest detection matched to it.
+    pub detection: Detection,
+    /// When it was first seen.
+    pub first_seen: Stamp,
+    /// When it was last matched to a detection.
+    pub last_seen: Stamp,
+    /// Detections matched so far.
+    pub hits: u32,
+}
+
+/// Everything known about one camera's picture at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scene {
+    /// Index of the camera in the configuration.
+    pub camera: usize,
+    /// Capture time of the frame.
+    pub at: Stamp,
+    /// Every track alive, those not matched in this frame included (`last_seen < at`).
+    pub tracks: Vec<Track>,
+    /// Where the box was, when known.
+    pub place: Option<Placed>,
+}
