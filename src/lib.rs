@@ -7,4 +7,8 @@
 
 pub mod clock;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod telemetry;
 pub mod types;
+pub mod warn;
