@@ -26,7 +26,7 @@ use uuid::Builder;
 use crate::config::Config;
 use crate::types::{Area, CaseId, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport};
 
-use super::case::{Case, Closed, Pages, Phase, discard, present, seal, snap, translated};
+use super::case::{Case, Closed, Pages, Phase, discard, present, seal, snap, translated, warn_again};
 use super::rules::Suspicion;
 use super::standing::SAME_PLACE_IOU;
 use super::{OPEN_CASES_MAX, secs};
@@ -383,23 +383,6 @@ impl Book {
             closed.at = translated(closed.at, now);
         }
     }
-}
-
-/// Warns again what is still there; nobody shouts after one who has gone.
-fn warn_again(case: &mut Case, why: &str, scene: &Scene, orders: &mut Vec<Order>) -> bool {
-    if present(case, scene).is_none() {
-        return discard(
-            case,
-            format!("gone before it could be warned ({why})"),
-            orders,
-        );
-    }
-    case.phase = Phase::Warning;
-    orders.push(Order::Warn {
-        case: case.id,
-        violation: case.violation,
-    });
-    false
 }
 
 fn nanos(d: Duration) -> i64 {

@@ -122,3 +122,20 @@ pub(super) fn seal(case: &Case, outcome: Outcome, looked_again: Option<Stamp>) -
         record: Box::new(record),
     }
 }
+
+/// Warns again what is still there; nobody shouts after one who has gone.
+pub(super) fn warn_again(case: &mut Case, why: &str, scene: &Scene, orders: &mut Vec<Order>) -> bool {
+    if present(case, scene).is_none() {
+        return discard(
+            case,
+            format!("gone before it could be warned ({why})"),
+            orders,
+        );
+    }
+    case.phase = Phase::Warning;
+    orders.push(Order::Warn {
+        case: case.id,
+        violation: case.violation,
+    });
+    false
+}
