@@ -26,7 +26,9 @@ use uuid::Builder;
 use crate::config::Config;
 use crate::types::{Area, CaseId, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport};
 
-use super::case::{Case, Closed, Pages, Phase, discard, present, seal, snap, translated, warn_again};
+use super::case::{
+    Case, Closed, Pages, Phase, discard, present, seal, snap, translated, warn_again,
+};
 use super::rules::Suspicion;
 use super::standing::SAME_PLACE_IOU;
 use super::{OPEN_CASES_MAX, secs};
@@ -100,10 +102,16 @@ impl Book {
         serde_json::to_string(&self.pages).expect("invariant: the book is plain data")
     }
 
-    pub(super) fn resume(&mut self, saved: &str) -> Result<(), serde_json::Error> {
+    pub(super) fn resume(
+        &mut self,
+        saved: &str,
+        ended: impl Fn(CaseId) -> bool,
+    ) -> Result<(), serde_json::Error> {
         let mut pages: Pages = serde_json::from_str(saved)?;
         self.foreign = pages.boot_id != self.pages.boot_id;
         pages.boot_id.clone_from(&self.pages.boot_id);
+        let (over, open) = pages.open.into_iter().partition(|c| ended(c.id));
+        pages.open = open;
         for case in &mut pages.open {
             if matches!(case.phase, Phase::Warning) {
                 let why = "restarted while the warning was playing; nobody knows if it was heard";
@@ -113,6 +121,10 @@ impl Book {
             }
         }
         self.pages = pages;
+        let over: Vec<Case> = over;
+        for case in &over {
+            self.close(case, case.confirmed);
+        }
         Ok(())
     }
 

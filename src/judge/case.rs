@@ -124,7 +124,12 @@ pub(super) fn seal(case: &Case, outcome: Outcome, looked_again: Option<Stamp>) -
 }
 
 /// Warns again what is still there; nobody shouts after one who has gone.
-pub(super) fn warn_again(case: &mut Case, why: &str, scene: &Scene, orders: &mut Vec<Order>) -> bool {
+pub(super) fn warn_again(
+    case: &mut Case,
+    why: &str,
+    scene: &Scene,
+    orders: &mut Vec<Order>,
+) -> bool {
     if present(case, scene).is_none() {
         return discard(
             case,

@@ -22,7 +22,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::types::{Order, Role, RoleSet, Scene, WarnReport};
+use crate::types::{CaseId, Order, Role, RoleSet, Scene, WarnReport};
 
 use book::Book;
 use rules::Rule;
@@ -70,11 +70,18 @@ impl Judge {
         })
     }
 
-    /// Takes over the book saved by an earlier run. Cases whose warning was playing when that run
-    /// ended are closed: nobody knows whether it was heard, and nobody is shouted at twice.
-    pub fn resume(&mut self, saved: &str) -> Result<(), JudgeError> {
+    /// Takes over the book saved by an earlier run.
+    ///
+    /// Cases for which `ended` is true had their end carried out just before that run died; they
+    /// are closed. Cases whose warning was playing are closed too: nobody knows whether it was
+    /// heard, and nobody is shouted at twice.
+    pub fn resume(
+        &mut self,
+        saved: &str,
+        ended: impl Fn(CaseId) -> bool,
+    ) -> Result<(), JudgeError> {
         self.book
-            .resume(saved)
+            .resume(saved, ended)
             .map_err(|e| JudgeError::Book { why: e.to_string() })
     }
 

@@ -135,6 +135,7 @@ fn report(case: CaseId, t: f64, works: bool) -> WarnReport {
         played: Duration::from_secs(5),
         clip_sha256: "00".repeat(32),
         failure: (!works).then(|| "no sound card".to_owned()),
+        journal_n: None,
     }
 }
 
@@ -393,7 +394,7 @@ fn a_restart_in_the_grace_time_finishes_the_case() {
         street.run(0.0, 20.0, |_| vec![STALL]);
         let saved = street.judge.book();
         street.judge = Judge::new(&config(), all_roles(), boot).unwrap();
-        street.judge.resume(&saved).unwrap();
+        street.judge.resume(&saved, |_| false).unwrap();
         street.run(21.0, 60.0, |_| vec![STALL]);
         let told = street.told();
         assert_eq!(told.last().unwrap(), "seal persisted", "{why}: {told:?}");
@@ -414,7 +415,7 @@ fn a_reboot_with_an_untrusted_clock_starts_the_grace_time_anew() {
         .book()
         .replace("\"error_ns\":1000", "\"error_ns\":18446744073709551615");
     street.judge = Judge::new(&config(), all_roles(), "boot-b").unwrap();
-    street.judge.resume(&saved).unwrap();
+    street.judge.resume(&saved, |_| false).unwrap();
     street.run(39.0, 60.0, |_| vec![STALL]);
     assert!(
         !street.told().iter().any(|w| w.starts_with("seal")),
@@ -438,7 +439,7 @@ fn a_restart_while_the_warning_plays_shouts_at_nobody_again() {
     }
     let saved = judge.book();
     let mut street = Street::new();
-    street.judge.resume(&saved).unwrap();
+    street.judge.resume(&saved, |_| false).unwrap();
     street.run(t + 1.0, t + 60.0, |_| vec![STALL]);
     let told = street.told();
     assert!(
@@ -449,10 +450,31 @@ fn a_restart_while_the_warning_plays_shouts_at_nobody_again() {
 }
 
 #[test]
+fn a_case_that_was_sealed_as_the_daemon_died_is_not_sealed_again() {
+    let mut street = Street::new();
+    street.run(0.0, 20.0, |_| vec![STALL]);
+    let before_the_end = street.judge.book();
+    street.run(20.0, 60.0, |_| vec![STALL]);
+    assert_eq!(street.told().last().unwrap(), "seal persisted");
+    let sealed = street.orders.last().unwrap().1.case();
+    let mut after = Street::new();
+    after
+        .judge
+        .resume(&before_the_end, |case| case == sealed)
+        .unwrap();
+    after.run(61.0, 90.0, |_| vec![STALL]);
+    assert_eq!(
+        after.told(),
+        Vec::<String>::new(),
+        "closed, and its place cools down"
+    );
+}
+
+#[test]
 fn a_damaged_book_is_an_error_not_a_panic() {
     let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
     for bad in ["", "{", "null", "{\"v\":1}", "[]"] {
-        assert!(judge.resume(bad).is_err(), "{bad}");
+        assert!(judge.resume(bad, |_| false).is_err(), "{bad}");
     }
     assert_eq!(judge.open_cases(), 0);
 }
@@ -550,7 +572,7 @@ proptest! {
                     boots += i32::from(!same_boot);
                     let saved = judge.book();
                     judge = Judge::new(&config(), all_roles(), &format!("boot-{boots}")).unwrap();
-                    judge.resume(&saved).unwrap();
+                    judge.resume(&saved, |_| false).unwrap();
                     waiting.clear();
                 }
             }

@@ -272,4 +272,6 @@ pub struct WarnReport {
     pub clip_sha256: String,
     /// `None` when the clip was played to its end; otherwise why not.
     pub failure: Option<String>,
+    /// Number of the journal line that records it, once there is one.
+    pub journal_n: Option<u64>,
 }
