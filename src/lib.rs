@@ -7,4 +7,6 @@
 
 pub mod clock;
 pub mod config;
+pub mod pki;
 pub mod types;
+pub mod witness;
