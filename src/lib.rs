@@ -7,6 +7,8 @@
 
 pub mod clock;
 pub mod config;
+pub mod journal;
 pub mod pki;
+pub mod store;
 pub mod types;
 pub mod witness;
