@@ -8,4 +8,8 @@
 pub mod clock;
 pub mod config;
 pub mod judge;
+pub mod journal;
+pub mod pki;
+pub mod store;
 pub mod types;
+pub mod witness;
