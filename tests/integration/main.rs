@@ -1,3 +1,1 @@
 //! The one integration test program: links GStreamer and ONNX Runtime once.
-
-
