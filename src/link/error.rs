@@ -4,7 +4,7 @@ use std::io;
 
 use rumqttc::v5::mqttbytes::v5::ConnectReturnCode;
 use rumqttc::v5::{ConnectionError, StateError};
-use tokio_rustls::rustls::{self, AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError};
 
 use super::pump::PumpEnd;
 use super::{Endpoint, tls};

@@ -40,6 +40,39 @@ impl Future for Ack {
     }
 }
 
+/// Acknowledgements still to come, in the order of sending.
+#[derive(Default)]
+pub struct Acks(VecDeque<Ack>);
+
+impl Acks {
+    /// Waits for one more.
+    pub fn push(&mut self, ack: Ack) {
+        self.0.push_back(ack);
+    }
+
+    /// How many are still to come.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is to come.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The oldest one's answer; never, when none is to come. Cancel safe.
+    pub async fn next(&mut self) -> Result<Acked, LinkError> {
+        match self.0.front_mut() {
+            Some(oldest) => {
+                let answer = oldest.await;
+                self.0.pop_front();
+                answer
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
 struct Waiter {
     /// Topic or filter, for the message of a refusal.
     name: String,

@@ -83,14 +83,14 @@ impl Topic {
         format!("{ROOT}/{device}/d/#")
     }
 
-    /// What receivers subscribe: heads (shared, each goes to one of them), states, and the
-    /// pieces meant for `sink` alone.
+    /// What receivers subscribe, in this order: the pieces meant for `sink` alone, states, and
+    /// last the heads (shared, each goes to one of the receivers) that make devices send pieces.
     pub fn for_receiver(sink: &str) -> [String; 4] {
         [
-            format!("$share/rx/{ROOT}/+/n"),
             format!("{ROOT}/+/c/{sink}/#"),
             format!("{ROOT}/+/f/{sink}"),
             format!("{ROOT}/+/state"),
+            format!("$share/rx/{ROOT}/+/n"),
         ]
     }
 }

@@ -37,7 +37,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use error::LinkError;
-pub use flight::{Ack, Acked};
+pub use flight::{Ack, Acked, Acks};
 pub use pause::Pause;
 pub use pump::Carried;
 pub use tls::certificate_days_left;
@@ -78,7 +78,7 @@ pub struct Endpoint {
     pub port: u16,
     /// Folder with `transport.key`, `transport.crt` and `roots.crt`.
     pub keys: PathBuf,
-    /// MQTT client id; equals the common name of `transport.crt`.
+    /// MQTT client id; must be the common name of `transport.crt`, which the broker goes by.
     pub client_id: String,
     /// How often an idle connection is tried; at least 5 s.
     pub keep_alive: Duration,

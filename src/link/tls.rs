@@ -11,11 +11,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use x509_cert::Certificate;
+use const_oid::db::rfc4519;
+use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::der::Decode;
 
 use super::pump::{Carried, Counted};
@@ -47,6 +49,7 @@ pub(super) async fn connect(
     carried: Arc<Carried>,
 ) -> Result<TlsStream<Counted>, LinkError> {
     let config = config(&endpoint.keys)?;
+    check_name(endpoint)?;
     let peer = endpoint.peer();
     let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| {
         LinkError::NotResolved {
@@ -166,12 +169,41 @@ fn unfit(file: &Path, error: &dyn std::error::Error) -> LinkError {
     }
 }
 
+/// The broker goes by the common name of our certificate: with another one its access list would
+/// silently keep our messages from us.
+fn check_name(endpoint: &Endpoint) -> Result<(), LinkError> {
+    let file = endpoint.keys.join(CERTIFICATE);
+    let refuse = |why: String| LinkError::Key {
+        file: file.display().to_string(),
+        why,
+    };
+    let leaf = leaf(&file).ok_or_else(|| refuse("is not an X.509 certificate".to_owned()))?;
+    let name = common_name(&leaf).unwrap_or_default();
+    if name == endpoint.client_id {
+        return Ok(());
+    }
+    Err(refuse(format!(
+        "is for {name:?}, but this is {:?}; install its own certificate or correct the id",
+        endpoint.client_id
+    )))
+}
+
+/// The first common name of the subject (RFC 5280 section 4.1.2.6).
+fn common_name(certificate: &Certificate) -> Option<String> {
+    let names = &certificate.tbs_certificate.subject.0;
+    let of_name = |a: &&AttributeTypeAndValue| a.oid == rfc4519::CN;
+    let attribute = names.iter().flat_map(|rdn| rdn.0.iter()).find(of_name)?;
+    String::from_utf8(attribute.value.value().to_vec()).ok()
+}
+
+fn leaf(file: &Path) -> Option<Certificate> {
+    Certificate::from_der(certificates(file).ok()?.first()?).ok()
+}
+
 /// End of our transport certificate, seconds since 1970, and its file.
 fn ours_not_after(keys: &Path) -> Option<(PathBuf, i64)> {
     let file = keys.join(CERTIFICATE);
-    let chain = certificates(&file).ok()?;
-    let leaf = Certificate::from_der(chain.first()?).ok()?;
-    let end = leaf.tbs_certificate.validity.not_after.to_unix_duration();
+    let end = leaf(&file)?.tbs_certificate.validity.not_after.to_unix_duration();
     Some((file, i64::try_from(end.as_secs()).ok()?))
 }
 
