@@ -10,4 +10,8 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod link;
+pub mod pki;
+pub mod receive;
 pub mod types;
+pub mod upload;
+pub mod witness;

@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
+use crate::pki::TestPki;
+
 /// Time for mosquitto to accept its first connection.
 const START: Duration = Duration::from_secs(10);
 /// How often it is tried meanwhile.
@@ -33,6 +35,17 @@ pub struct BrokerKeys {
     pub certificate: PathBuf,
     /// Its key, PEM.
     pub key: PathBuf,
+}
+
+impl BrokerKeys {
+    /// Those of the test authority.
+    pub fn of(pki: &TestPki) -> Self {
+        Self {
+            roots: pki.root(),
+            certificate: pki.broker.join("server.crt"),
+            key: pki.broker.join("server.key"),
+        }
+    }
 }
 
 /// The configuration file of a broker for this system; `docs/BROKER.md` explains each line.

@@ -40,14 +40,19 @@ impl Future for Ack {
     }
 }
 
-/// Acknowledgements still to come, in the order of sending.
-#[derive(Default)]
-pub struct Acks(VecDeque<Ack>);
+/// Acknowledgements still to come, in the order of sending, each with what it is for.
+pub struct Acks<T>(VecDeque<(T, Ack)>);
 
-impl Acks {
+impl<T> Default for Acks<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T> Acks<T> {
     /// Waits for one more.
-    pub fn push(&mut self, ack: Ack) {
-        self.0.push_back(ack);
+    pub fn push(&mut self, what: T, ack: Ack) {
+        self.0.push_back((what, ack));
     }
 
     /// How many are still to come.
@@ -61,13 +66,13 @@ impl Acks {
     }
 
     /// The oldest one's answer; never, when none is to come. Cancel safe.
-    pub async fn next(&mut self) -> Result<Acked, LinkError> {
-        match self.0.front_mut() {
-            Some(oldest) => {
-                let answer = oldest.await;
-                self.0.pop_front();
-                answer
-            }
+    pub async fn next(&mut self) -> (T, Result<Acked, LinkError>) {
+        let answer = match self.0.front_mut() {
+            Some((_, oldest)) => oldest.await,
+            None => std::future::pending().await,
+        };
+        match self.0.pop_front() {
+            Some((what, _)) => (what, answer),
             None => std::future::pending().await,
         }
     }

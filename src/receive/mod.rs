@@ -244,12 +244,12 @@ impl<F: Fn(Event)> Receiver<F> {
                     pipe.close().await;
                     return Ok(());
                 }
-                ack = acks.next() => self.answered(ack)?,
+                ((), ack) = acks.next() => self.answered(ack)?,
                 message = pipe.recv() => {
                     let message = message?;
                     for (topic, payload) in self.deal(&message).await {
                         match pipe.publish(&topic, payload, false).await {
-                            Ok(ack) => acks.push(ack),
+                            Ok(ack) => acks.push((), ack),
                             Err(LinkError::TooLarge { bytes, max }) => {
                                 self.answered(Err(LinkError::TooLarge { bytes, max }))?;
                             }
