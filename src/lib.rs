@@ -11,5 +11,11 @@ pub mod judge;
 pub mod journal;
 pub mod pki;
 pub mod store;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod link;
+pub mod pki;
+pub mod receive;
 pub mod types;
+pub mod upload;
 pub mod witness;
