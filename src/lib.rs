@@ -22,6 +22,7 @@ pub mod receive;
 pub mod status;
 pub mod store;
 pub mod telemetry;
+pub mod perceive;
 pub mod types;
 pub mod upload;
 pub mod warn;
