@@ -7,4 +7,7 @@
 
 pub mod clock;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod ingest;
 pub mod types;

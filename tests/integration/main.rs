@@ -1,3 +1,4 @@
 //! The one integration test program: links GStreamer and ONNX Runtime once.
 
 
+mod video;
