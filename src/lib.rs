@@ -23,6 +23,9 @@ pub mod status;
 pub mod store;
 pub mod telemetry;
 pub mod perceive;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod ingest;
 pub mod types;
 pub mod upload;
 pub mod warn;

@@ -6,3 +6,5 @@
 )]
 
 mod perceive;
+
+mod video;
