@@ -8,4 +8,5 @@
 pub mod clock;
 pub mod config;
 pub mod develop;
+pub mod judge;
 pub mod types;
