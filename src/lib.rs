@@ -14,6 +14,7 @@ pub mod demo;
 pub mod develop;
 pub mod ingest;
 pub mod journal;
+pub mod develop;
 pub mod judge;
 pub mod link;
 pub mod perceive;

@@ -8,3 +8,4 @@
 mod perceive;
 
 mod video;
+mod develop;
