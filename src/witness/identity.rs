@@ -284,7 +284,8 @@ pub(super) fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, KeyError> {
 /// systemd hands out credentials as root's 0440 with an access list for the one service user;
 /// the group bits are then that list's mask, not the group's right.
 fn is_private(mode: u32, uid: u32, gid: u32) -> bool {
-    mode & 0o077 == 0 || (mode == 0o440 && uid == 0 && gid == 0)
+    let others = mode & 0o077;
+    others == 0 || (mode == 0o440 && uid == 0 && gid == 0)
 }
 
 /// Reads a P-256 private key, refusing one that others may read.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::chain::{Roots, Signer, Usage};
-use super::cms::{Form, SignatureError, check_attached};
+use super::cms::{Form, SignatureError};
 use super::identity::Identity;
+use super::opened::check_attached;
 use super::verdict::Finding;
 use crate::types::{CaseId, Stamp};
 

@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::chain::Signer;
+use super::container::ContainerError;
+use super::page;
 use super::receipt::Receipt;
 use super::statement::Statement;
 
@@ -32,6 +34,23 @@ pub enum CheckId {
     Receipt,
     /// The times told do not contradict each other.
     Time,
+}
+
+impl CheckId {
+    /// Every check, in order.
+    pub const ALL: [Self; 11] = [
+        Self::Container,
+        Self::Manifest,
+        Self::Signature,
+        Self::Chain,
+        Self::Purpose,
+        Self::Files,
+        Self::Nothing,
+        Self::Statement,
+        Self::Device,
+        Self::Receipt,
+        Self::Time,
+    ];
 }
 
 /// How a check ended.
@@ -168,13 +187,52 @@ pub enum Finding {
 pub struct Check {
     /// Which.
     pub id: CheckId,
-    /// Whether the package is valid only when it passes (unknown does not pass, except for a
-    /// receipt that has not come yet).
+    /// The same as an English sentence that holds when it passes.
+    pub what: String,
+    /// Whether the package is valid only when it passes. Unknown does not count as passed,
+    /// except for a receipt that has not come and, in a head, for files that have not.
     pub required: bool,
     /// How it ended.
     pub status: Status,
-    /// Why, when it is not a plain pass.
+    /// Why, in English; empty for a plain pass.
+    pub detail: String,
+    /// Why, for programs and translations.
     pub findings: Vec<Finding>,
+}
+
+impl Check {
+    /// A check that ended with `status`.
+    fn new(id: CheckId, status: Status, findings: Vec<Finding>) -> Self {
+        Self {
+            id,
+            what: page::what(id),
+            required: id != CheckId::Time,
+            status,
+            detail: page::detail(&findings),
+            findings,
+        }
+    }
+
+    pub(super) fn pass(id: CheckId) -> Self {
+        Self::new(id, Status::Pass, Vec::new())
+    }
+
+    /// Passes, but something is worth saying.
+    pub(super) fn pass_noting(id: CheckId, findings: Vec<Finding>) -> Self {
+        Self::new(id, Status::Pass, findings)
+    }
+
+    pub(super) fn fail(id: CheckId, findings: Vec<Finding>) -> Self {
+        Self::new(id, Status::Fail, findings)
+    }
+
+    pub(super) fn unknown(id: CheckId, findings: Vec<Finding>) -> Self {
+        Self::new(id, Status::Unknown, findings)
+    }
+
+    pub(super) fn not_reached(id: CheckId) -> Self {
+        Self::unknown(id, vec![Finding::NotReached])
+    }
 }
 
 /// The judgement over a package. The facts are what the package says; they count only as far as
@@ -196,6 +254,25 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The verdict over a container that cannot be read.
+    pub(super) fn unreadable(error: &ContainerError) -> Self {
+        let why = error.to_string();
+        let checks = CheckId::ALL.map(|id| match id {
+            CheckId::Container => {
+                Check::fail(id, vec![Finding::ContainerUnreadable { why: why.clone() }])
+            }
+            _ => Check::not_reached(id),
+        });
+        Self {
+            valid: false,
+            checks: checks.into(),
+            sig_sha256: None,
+            signer: None,
+            statement: None,
+            receipt: None,
+        }
+    }
+
     /// Whether every required check passed.
     pub fn valid(&self) -> bool {
         self.valid
