@@ -98,11 +98,6 @@ impl Delivery {
         }
     }
 
-    /// The package.
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
     /// The receiver that takes it, once one has answered.
     pub(super) fn sink(&self) -> Option<&str> {
         match &self.stage {
@@ -154,6 +149,13 @@ impl Delivery {
             && until.is_none()
         {
             *until = Some(now + ANSWER);
+        }
+    }
+
+    /// The receiver that was taking it has gone: back to the head, for another.
+    pub(super) fn restart(&mut self) {
+        if self.sink().is_some() {
+            self.stage = Stage::Announce;
         }
     }
 
