@@ -9,11 +9,10 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod journal;
 pub mod link;
 pub mod pki;
 pub mod receive;
-pub mod journal;
-pub mod pki;
 pub mod store;
 pub mod types;
 pub mod upload;

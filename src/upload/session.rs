@@ -230,7 +230,9 @@ impl<'a> Session<'a> {
         let later = now + LOOK;
         let piece = self.carry.rate.piece(self.piece_max());
         let Some(hand) = &mut self.hand else {
-            return Ok(self.rest_until.map_or(later, |until| until.clamp(now, later)));
+            return Ok(self
+                .rest_until
+                .map_or(later, |until| until.clamp(now, later)));
         };
         if self.acks.len() >= WINDOW {
             return Ok(later);
@@ -345,7 +347,10 @@ impl<'a> Session<'a> {
             .state
             .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
         let now = Instant::now();
-        let in_hand = self.hand.as_mut().filter(|hand| sent.is_of(hand.package.id));
+        let in_hand = self
+            .hand
+            .as_mut()
+            .filter(|hand| sent.is_of(hand.package.id));
         let Some(hand) = in_hand else {
             return;
         };
