@@ -16,6 +16,9 @@ pub mod ingest;
 pub mod journal;
 pub mod develop;
 pub mod judge;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod journal;
 pub mod link;
 pub mod perceive;
 pub mod pki;
@@ -27,6 +30,7 @@ pub mod perceive;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod ingest;
+pub mod store;
 pub mod types;
 pub mod upload;
 pub mod warn;

@@ -312,9 +312,6 @@ mod tests {
             max_chunk: None,
         };
         let text = serde_json::to_string(&want).expect("plain data");
-        assert_eq!(
-            text,
-            r#"{"id":"i","sink":"rx1","missing":[["ab",5,9]]}"#
-        );
+        assert_eq!(text, r#"{"id":"i","sink":"rx1","missing":[["ab",5,9]]}"#);
     }
 }

@@ -198,9 +198,7 @@ impl Pipe {
     /// Not permitted, or the connection is over.
     pub async fn subscribe(&self, filter: &str) -> Result<(), LinkError> {
         let ack = self.flight.subscribing(filter, || {
-            self.client
-                .try_subscribe(filter, QoS::AtLeastOnce)
-                .is_ok()
+            self.client.try_subscribe(filter, QoS::AtLeastOnce).is_ok()
         })?;
         ack.await.map(|_| ())
     }

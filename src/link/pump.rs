@@ -165,4 +165,3 @@ async fn downward(
         }
     }
 }
-

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use const_oid::db::rfc4519;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use x509_cert::Certificate;
-use const_oid::db::rfc4519;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::der::Decode;
 
@@ -51,21 +51,15 @@ pub(super) async fn connect(
     let config = config(&endpoint.keys)?;
     check_name(endpoint)?;
     let peer = endpoint.peer();
-    let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| {
-        LinkError::NotResolved {
+    let name =
+        ServerName::try_from(endpoint.host.clone()).map_err(|error| LinkError::NotResolved {
             host: endpoint.host.clone(),
             why: error.to_string(),
-        }
-    })?;
+        })?;
     let tcp = dial(endpoint).await?;
     prepare(&tcp).map_err(|error| LinkError::of_tcp(&peer, &error))?;
     let connector = TlsConnector::from(Arc::new(config));
-    match timeout(
-        CONNECT,
-        connector.connect(name, Counted::new(tcp, carried)),
-    )
-    .await
-    {
+    match timeout(CONNECT, connector.connect(name, Counted::new(tcp, carried))).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(handshake_failed(endpoint, &error)),
         Err(_elapsed) => Err(LinkError::Tls {
@@ -203,7 +197,11 @@ fn leaf(file: &Path) -> Option<Certificate> {
 /// End of our transport certificate, seconds since 1970, and its file.
 fn ours_not_after(keys: &Path) -> Option<(PathBuf, i64)> {
     let file = keys.join(CERTIFICATE);
-    let end = leaf(&file)?.tbs_certificate.validity.not_after.to_unix_duration();
+    let end = leaf(&file)?
+        .tbs_certificate
+        .validity
+        .not_after
+        .to_unix_duration();
     Some((file, i64::try_from(end.as_secs()).ok()?))
 }
 

@@ -59,9 +59,8 @@ impl Desk {
     pub(super) fn open(config: &config::Receive) -> Result<Self, ReceiveError> {
         let identity = Identity::load(&config.keys, "receiver")?;
         let roots = Roots::load(&config.keys.join("roots.crt"))?;
-        std::fs::create_dir_all(&config.dir).map_err(|error| {
-            ReceiveError::Disk(format!("{}: {error}", config.dir.display()))
-        })?;
+        std::fs::create_dir_all(&config.dir)
+            .map_err(|error| ReceiveError::Disk(format!("{}: {error}", config.dir.display())))?;
         let lock = lock(&config.dir)?;
         for folder in ["incoming", "packages"] {
             disk::create_dir(&config.dir.join(folder))?;
@@ -135,9 +134,7 @@ impl Desk {
                 sha256,
                 offset,
             } if *sink == self.name => self.piece(device, (sha256, *offset), payload),
-            Subject::Finished { sink } if *sink == self.name => {
-                self.finished(device, payload, at)
-            }
+            Subject::Finished { sink } if *sink == self.name => self.finished(device, payload, at),
             _ => Ok(ignored(topic, "not for this receiver")),
         }
     }
@@ -218,8 +215,8 @@ impl Desk {
         }
         let files = head.statement.files.iter();
         let need = files.fold(KEEP_FREE, |sum, file| sum.saturating_add(file.size));
-        let free = disk::free_bytes(&self.dir)
-            .map_err(|error| ReceiveError::Disk(error.to_string()))?;
+        let free =
+            disk::free_bytes(&self.dir).map_err(|error| ReceiveError::Disk(error.to_string()))?;
         if free < need {
             return Err(ReceiveError::Full { need, free });
         }
@@ -274,12 +271,7 @@ impl Desk {
         ))
     }
 
-    fn finished(
-        &mut self,
-        device: &str,
-        payload: &[u8],
-        at: Stamp,
-    ) -> Result<Said, ReceiveError> {
+    fn finished(&mut self, device: &str, payload: &[u8], at: Stamp) -> Result<Said, ReceiveError> {
         let topic = || {
             let sink = self.name.clone();
             Topic::new(device, Subject::Finished { sink })
@@ -470,7 +462,8 @@ fn ignored(topic: &Topic, why: &str) -> Said {
 /// Keeps a second receiver out of the folder; the lock ends with the file.
 fn lock(dir: &Path) -> Result<File, ReceiveError> {
     let path = dir.join("lock");
-    let trouble = |error: std::io::Error| ReceiveError::Disk(format!("{}: {error}", path.display()));
+    let trouble =
+        |error: std::io::Error| ReceiveError::Disk(format!("{}: {error}", path.display()));
     let file = File::create(&path).map_err(trouble)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

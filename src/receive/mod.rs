@@ -263,10 +263,7 @@ impl<F: Fn(Event)> Receiver<F> {
     }
 
     /// Whether the broker took an answer of ours. A device that is away asks again.
-    fn answered(
-        &self,
-        ack: Result<crate::link::Acked, LinkError>,
-    ) -> Result<(), LinkError> {
+    fn answered(&self, ack: Result<crate::link::Acked, LinkError>) -> Result<(), LinkError> {
         match ack {
             Ok(_) => Ok(()),
             Err(

@@ -98,11 +98,6 @@ impl Delivery {
         }
     }
 
-    /// The package.
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
     /// The receiver that takes it, once one has answered.
     pub(super) fn sink(&self) -> Option<&str> {
         match &self.stage {
@@ -154,6 +149,13 @@ impl Delivery {
             && until.is_none()
         {
             *until = Some(now + ANSWER);
+        }
+    }
+
+    /// The receiver that was taking it has gone: back to the head, for another.
+    pub(super) fn restart(&mut self) {
+        if self.sink().is_some() {
+            self.stage = Stage::Announce;
         }
     }
 
@@ -227,7 +229,10 @@ impl Rate {
         let since = self.last.map_or(sent, |last| last.max(sent));
         self.last = Some(now);
         let secs = now.duration_since(since).as_secs_f64().max(1e-4);
-        #[expect(clippy::cast_precision_loss, reason = "a piece is far below 2^52 bytes")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a piece is far below 2^52 bytes"
+        )]
         let measured = bytes as f64 / secs;
         let before = self.bytes_per_sec.unwrap_or(measured);
         self.bytes_per_sec = Some(before + NEWEST * (measured - before));
@@ -304,7 +309,13 @@ mod tests {
         assert!(d.want(&want(&[(1, 0, 250), (2, 0, 10)]), now));
         assert_eq!(
             run(&mut d, now),
-            ["01 0..100 rx1", "01 100..200 rx1", "01 200..250 rx1", "02 0..10 rx1", "f rx1"]
+            [
+                "01 0..100 rx1",
+                "01 100..200 rx1",
+                "01 200..250 rx1",
+                "02 0..10 rx1",
+                "f rx1"
+            ]
         );
         assert!(d.want(&want(&[(1, 120, 130)]), now));
         assert_eq!(run(&mut d, now), ["01 120..130 rx1", "f rx1"]);
@@ -322,7 +333,11 @@ mod tests {
         let mut d = delivery(None);
         assert_eq!(run(&mut d, now), ["head"]);
         let late = now + ANSWER * 100;
-        assert_eq!(d.next(late, PIECE), Step::Wait(None), "a slow link is not silence");
+        assert_eq!(
+            d.next(late, PIECE),
+            Step::Wait(None),
+            "a slow link is not silence"
+        );
         d.taken(late);
         assert_eq!(d.next(late, PIECE), Step::Wait(Some(late + ANSWER)));
         assert_eq!(d.next(late + ANSWER, PIECE), Step::GiveUp);
@@ -332,7 +347,10 @@ mod tests {
     async fn a_want_only_counts_when_it_is_ours_and_in_its_turn() {
         let now = Instant::now();
         let mut early = delivery(None);
-        assert!(!early.want(&want(&[(1, 0, 9)]), now), "nothing was announced yet");
+        assert!(
+            !early.want(&want(&[(1, 0, 9)]), now),
+            "nothing was announced yet"
+        );
 
         let refused: &[&[(u8, u64, u64)]] = &[
             &[(9, 0, 9)],
@@ -355,7 +373,10 @@ mod tests {
         let mut escape = want(&[(1, 0, 9)]);
         escape.sink = "rx1/#".to_owned();
         assert!(!d.want(&escape, now), "no name for a topic");
-        assert!(d.want(&want(&[(9, 0, 9), (1, 0, 9)]), now), "the good range counts");
+        assert!(
+            d.want(&want(&[(9, 0, 9), (1, 0, 9)]), now),
+            "the good range counts"
+        );
         assert_eq!(run(&mut d, now), ["01 0..9 rx1", "f rx1"]);
     }
 
@@ -366,8 +387,14 @@ mod tests {
         run(&mut d, now);
         assert!(d.want(&want(&[(1, 0, 250)]), now));
         assert!(matches!(d.next(now, PIECE), Step::Piece(_)));
-        assert!(!d.want(&want(&[(1, 0, 250)]), now), "an answer to a repeated head");
-        assert_eq!(run(&mut d, now), ["01 100..200 rx1", "01 200..250 rx1", "f rx1"]);
+        assert!(
+            !d.want(&want(&[(1, 0, 250)]), now),
+            "an answer to a repeated head"
+        );
+        assert_eq!(
+            run(&mut d, now),
+            ["01 100..200 rx1", "01 200..250 rx1", "f rx1"]
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -381,7 +408,10 @@ mod tests {
             rate.acknowledged(10_000, sent, now);
         }
         let piece = rate.piece(200_000);
-        assert!((99_000..=101_000).contains(&piece), "100 kB/s gives {piece}");
+        assert!(
+            (99_000..=101_000).contains(&piece),
+            "100 kB/s gives {piece}"
+        );
         for _ in 0..40 {
             let sent = now;
             now += Duration::from_secs(2);
