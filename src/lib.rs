@@ -14,11 +14,7 @@ pub mod demo;
 pub mod develop;
 pub mod ingest;
 pub mod journal;
-pub mod develop;
 pub mod judge;
-#[cfg(feature = "demo")]
-pub mod demo;
-pub mod journal;
 pub mod link;
 pub mod perceive;
 pub mod pki;
@@ -26,11 +22,6 @@ pub mod receive;
 pub mod status;
 pub mod store;
 pub mod telemetry;
-pub mod perceive;
-#[cfg(feature = "demo")]
-pub mod demo;
-pub mod ingest;
-pub mod store;
 pub mod types;
 pub mod upload;
 pub mod warn;
