@@ -1,8 +1,14 @@
-//! What stands in for the world in `lingmou demo` and in the tests.
+//! A whole small town on loopback: everything the daemon talks to, started for a demonstration.
 //!
-//! **Invariants.** Everything listens and speaks on loopback only unless told another address,
-//! and stops when dropped.
+//! The RTSP server plays the camera, the vehicle flies, the broker carries; the tests use them
+//! too, as real peers.
 //!
-//! **Not here.** Nothing the daemon needs in the field: small builds leave this module out.
+//! **Invariants.** Loopback and free ports only; every process, thread and folder it makes it
+//! also ends or names.
+//!
+//! **Not here.** Nothing a field installation runs: builds without the feature `demo` leave this
+//! module out.
 
+pub mod broker;
+pub mod rtsp;
 pub mod vehicle;
