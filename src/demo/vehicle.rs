@@ -144,8 +144,7 @@ impl Flight {
         let Ok(received) = self.socket.recv(&mut bytes) else {
             return;
         };
-        let mut reader =
-            mavlink::MavlinkReader::new(bytes.get(..received).unwrap_or_default());
+        let mut reader = mavlink::MavlinkReader::new(bytes.get(..received).unwrap_or_default());
         while let Ok((sender, message)) = reader.read_any_message::<MavMessage>() {
             if let MavMessage::COMMAND_LONG(command) = message {
                 self.send(&MavMessage::COMMAND_ACK(COMMAND_ACK_DATA {

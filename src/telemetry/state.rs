@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::config::{self, TelemetrySource};
@@ -13,7 +13,7 @@ use crate::types::FixKind;
 const SILENCE_NS: u64 = 5_000_000_000;
 
 /// Counts since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Bytes received.
     pub bytes: u64,
@@ -32,7 +32,7 @@ pub struct Counters {
 }
 
 /// The telemetry at one moment, for the status page and the evidence.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TelemetrySnapshot {
     /// Where the position comes from.
     pub source: TelemetrySource,
@@ -116,9 +116,6 @@ impl TelemetryState {
         let age_ns = heard_ns.map(|at| clock::boot_ns().saturating_sub(at));
         snapshot.last_message_age_ms = age_ns.map(|ns| ns / 1_000_000);
         snapshot.connected = age_ns.is_some_and(|ns| ns <= SILENCE_NS);
-        if snapshot.connected {
-            snapshot.cause = None;
-        }
         snapshot
     }
 
@@ -143,7 +140,9 @@ impl TelemetryState {
 
     /// The chosen source spoke.
     pub(super) fn heard(&self, boot_ns: u64) {
-        self.lock().heard_ns = Some(boot_ns);
+        let mut inner = self.lock();
+        inner.heard_ns = Some(boot_ns);
+        inner.snapshot.cause = None;
     }
 
     /// The link is down or the source is silent.
@@ -181,10 +180,11 @@ mod tests {
         assert!(snapshot.connected && snapshot.cause.is_none());
 
         state.heard(clock::boot_ns().saturating_sub(SILENCE_NS + 1_000_000));
+        state.down("vehicle 1 is silent".to_owned());
         let snapshot = state.snapshot();
         assert!(!snapshot.connected);
         assert!(snapshot.last_message_age_ms >= Some(5_000));
-        assert_eq!(snapshot.cause.as_deref(), Some("no heartbeat"));
+        assert_eq!(snapshot.cause.as_deref(), Some("vehicle 1 is silent"));
     }
 
     #[test]

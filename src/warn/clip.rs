@@ -145,11 +145,7 @@ fn parse(bytes: &[u8]) -> Result<Sound, String> {
 fn chunk(bytes: &[u8]) -> Option<(&[u8; 4], usize, &[u8])> {
     let (name, rest) = bytes.split_first_chunk::<4>()?;
     let (size, body) = rest.split_first_chunk::<4>()?;
-    Some((
-        name,
-        usize::try_from(u32::from_le_bytes(*size)).ok()?,
-        body,
-    ))
+    Some((name, usize::try_from(u32::from_le_bytes(*size)).ok()?, body))
 }
 
 /// Rate and channels of a `fmt ` chunk.
@@ -262,12 +258,18 @@ pub(super) mod tests {
             (good[..20].to_vec(), "no sound"),
             (good[..36].to_vec(), "no sound"),
             (wav(16_000, 1, &[]), "no sound"),
-            (good[..100].to_vec(), "cut off: 200 bytes announced, 56 there"),
+            (
+                good[..100].to_vec(),
+                "cut off: 200 bytes announced, 56 there",
+            ),
             (changed(20, 3), "not 16-bit PCM (format 0x0003"),
             (changed(34, 8), "8 bits a sample"),
             (changed(22, 6), "6 channels"),
             (wav(4_000, 1, &[1; 9]), "4000 Hz"),
-            (vec![0; usize::try_from(BYTES_MAX).expect("small") + 1], "too large"),
+            (
+                vec![0; usize::try_from(BYTES_MAX).expect("small") + 1],
+                "too large",
+            ),
         ] {
             let said = read(&bytes).expect_err(what);
             assert!(said.contains(what), "{said} does not say {what}");

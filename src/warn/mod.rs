@@ -12,6 +12,7 @@
 //! **Not here.** Nobody listens back yet: an amplifier switched off or a cut cable is not
 //! noticed. No volume by time of day, no speech synthesis.
 
+mod card;
 mod clip;
 mod play;
 
@@ -144,15 +145,27 @@ impl Speaker {
             }
             Self::Local(player) => player,
         };
-        let output = player.output.clone();
+        let Output::Local(device) = player.output.clone() else {
+            return Err(WarnError::NoPath);
+        };
         let (done, answer) = oneshot::channel();
-        spawn(move || drop(done.send(play::probe(&output))))
+        spawn(move || drop(done.send(card::probe(&device))))
             .map_err(|e| WarnError::Silent(e.to_string()))?;
         match tokio::time::timeout(PROBE_TIMEOUT, answer).await {
             Ok(Ok(probed)) => probed.map_err(WarnError::Silent),
             Ok(Err(_)) | Err(_) => Err(WarnError::Silent(
                 "the sound output hangs when it is opened".to_owned(),
             )),
+        }
+    }
+
+    /// SHA-256 of the clip for `violation`, lower-case hex; empty when there is none.
+    pub fn clip_sha256(&self, violation: Violation) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Local(player) | Self::File(player) => player
+                .clip(violation)
+                .map_or_else(String::new, |clip| clip.sha256().to_owned()),
         }
     }
 
@@ -164,14 +177,15 @@ impl Speaker {
         &mut self,
         violation: Violation,
         case: CaseId,
-        stop: CancellationToken,
+        stop: &CancellationToken,
     ) -> WarnReport {
         let mut report = WarnReport {
             case,
             at: clock::now(),
             played: Duration::ZERO,
-            clip_sha256: String::new(),
+            clip_sha256: self.clip_sha256(violation),
             failure: None,
+            journal_n: None,
         };
         let player = match self {
             Self::None => {
@@ -184,7 +198,6 @@ impl Speaker {
             report.failure = Some(format!("there is no clip for {}", violation.name()));
             return report;
         };
-        clip.sha256().clone_into(&mut report.clip_sha256);
         let played = player.play(clip, stop).await;
         report.at = played.began.unwrap_or(report.at);
         report.played = played.played;
@@ -202,7 +215,7 @@ impl Player {
         }
     }
 
-    async fn play(&mut self, clip: Arc<Clip>, stop: CancellationToken) -> Played {
+    async fn play(&mut self, clip: Arc<Clip>, stop: &CancellationToken) -> Played {
         if let Some(left) = &mut self.stuck
             && left.try_recv() == Err(oneshot::error::TryRecvError::Empty)
         {

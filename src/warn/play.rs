@@ -9,8 +9,9 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
-use super::clip::{Clip, Sound};
 use super::WarnError;
+use super::card;
+use super::clip::{Clip, Sound};
 use crate::clock;
 use crate::types::Stamp;
 
@@ -22,21 +23,6 @@ const PIECE: Duration = Duration::from_millis(40);
 const SLACK: Duration = Duration::from_millis(150);
 /// A sink that takes a clip in less than this part of its length did not play it.
 const RUSHED: f64 = 0.9;
-
-/// Sinks that end at a sound card. `autoaudiosink` falls back on `fakesink` with no more than a
-/// warning when there is none, and would let a silent box swear that it warned; `openalsink`
-/// may end at a null device.
-const REAL_SINKS: [&str; 6] = [
-    "pulsesink",
-    "alsasink",
-    "pipewiresink",
-    "oss4sink",
-    "osssink",
-    "jackaudiosink",
-];
-
-/// The name of PulseAudio's and PipeWire's own stand-in for a missing sound card.
-const NULL_DEVICE: &str = "auto_null";
 
 /// Where the sound goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,15 +77,6 @@ pub(super) fn check_installed(output: &Output) -> Result<(), WarnError> {
         })
 }
 
-/// Opens the sound output and says what it is; why not, otherwise.
-pub(super) fn probe(output: &Output) -> Result<String, String> {
-    let sink = open_sink(output)?;
-    let found = vet(&sink);
-    // The device is let go; nothing was played, so there is nothing to lose.
-    drop(sink.set_state(gst::State::Null));
-    found
-}
-
 /// Plays `clip` to its end, or until `halt`. Blocks; a sound driver may block it for ever.
 pub(super) fn play(clip: &Clip, output: &Output, volume: f64, halt: &AtomicBool) -> Played {
     match Playing::new(clip, output, volume) {
@@ -137,19 +114,21 @@ impl Playing {
             make("audioresample")?,
             gain,
         ];
-        let (mut paced_ns, mut card) = (None, None);
-        if let Output::File(path) = output {
-            let pacer = make("identity")?;
-            pacer.set_property("sync", true);
-            paced_ns = Some(count(&pacer)?);
-            let file = make("filesink")?;
-            file.set_property("location", path);
-            chain.extend([pacer, make("wavenc")?, file]);
-        } else {
-            let sink = open_sink(output)?;
-            vet(&sink).inspect_err(|_| drop(sink.set_state(gst::State::Null)))?;
-            card = Some(sink.clone());
-            chain.push(sink);
+        let (mut paced_ns, mut sound_card) = (None, None);
+        match output {
+            Output::File(path) => {
+                let pacer = make("identity")?;
+                pacer.set_property("sync", true);
+                paced_ns = Some(count(&pacer)?);
+                let file = make("filesink")?;
+                file.set_property("location", path);
+                chain.extend([pacer, make("wavenc")?, file]);
+            }
+            Output::Local(device) => {
+                let sink = card::open(device)?;
+                sound_card = Some(sink.clone());
+                chain.push(sink);
+            }
         }
         let pipeline = gst::Pipeline::new();
         let bus = pipeline.bus().ok_or("the pipeline has no bus")?;
@@ -157,7 +136,7 @@ impl Playing {
             pipeline,
             bus,
             paced_ns,
-            sink: card,
+            sink: sound_card,
         };
         playing
             .pipeline
@@ -181,7 +160,7 @@ impl Playing {
                 if began.is_none() && played > Duration::ZERO {
                     began = Some(clock::now().shifted_ns(-nanos(played)));
                     // Only now does a sound server tell which of its devices it plays to.
-                    if let Some(Err(why)) = self.sink.as_ref().map(vet) {
+                    if let Some(Err(why)) = self.sink.as_ref().map(card::vet) {
                         break Some(why);
                     }
                 }
@@ -251,14 +230,14 @@ fn nanos(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn said(error: &gst::message::Error) -> String {
+pub(super) fn said(error: &gst::message::Error) -> String {
     let who = error
         .src()
         .map_or_else(|| "GStreamer".into(), gst::prelude::GstObjectExt::name);
     format!("{who}: {}", error.error())
 }
 
-fn make(element: &str) -> Result<gst::Element, String> {
+pub(super) fn make(element: &str) -> Result<gst::Element, String> {
     gst::ElementFactory::make(element)
         .build()
         .map_err(|e| e.to_string())
@@ -321,89 +300,6 @@ fn count(element: &gst::Element) -> Result<Arc<AtomicU64>, String> {
     Ok(counted)
 }
 
-/// The sink for the sound card, its device open. A named device is looked for in the sound
-/// server first, then in ALSA.
-fn open_sink(output: &Output) -> Result<gst::Element, String> {
-    let Output::Local(device) = output else {
-        return Err("a file is no sound output".to_owned());
-    };
-    if device.is_empty() {
-        return ready(make("autoaudiosink")?);
-    }
-    let mut failures = Vec::new();
-    for name in ["pulsesink", "alsasink"] {
-        let opened = make(name).and_then(|sink| {
-            sink.set_property("device", device);
-            ready(sink)
-        });
-        match opened {
-            Ok(sink) => return Ok(sink),
-            Err(why) => failures.push(format!("{name}: {why}")),
-        }
-    }
-    Err(format!(
-        "sound device `{device}` cannot be opened ({}); list the devices with `pactl list \
-         short sinks` or `aplay -L`",
-        failures.join("; ")
-    ))
-}
-
-/// Brings a sink to where its device is open.
-fn ready(sink: gst::Element) -> Result<gst::Element, String> {
-    let bus = gst::Bus::new();
-    sink.set_bus(Some(&bus));
-    let opened = sink.set_state(gst::State::Ready);
-    sink.set_bus(None);
-    if opened.is_ok() {
-        return Ok(sink);
-    }
-    drop(sink.set_state(gst::State::Null));
-    match bus
-        .pop_filtered(&[gst::MessageType::Error])
-        .as_ref()
-        .map(|m| m.view())
-    {
-        Some(gst::MessageView::Error(error)) => Err(said(error)),
-        _ => Err("cannot be opened".to_owned()),
-    }
-}
-
-/// What an open sink really is; why nobody would hear it, otherwise.
-fn vet(sink: &gst::Element) -> Result<String, String> {
-    let actual = match sink.downcast_ref::<gst::Bin>() {
-        Some(bin) => bin.children().into_iter().next(),
-        None => Some(sink.clone()),
-    };
-    let actual = actual.ok_or("the system has no sound output")?;
-    let name = actual
-        .factory()
-        .map_or_else(String::new, |f| f.name().to_string());
-    if !REAL_SINKS.contains(&name.as_str()) {
-        return Err(format!(
-            "the system has no sound output that is heard (GStreamer offers `{name}`); is a \
-             sound card there, is PulseAudio, PipeWire or ALSA running, are \
-             gstreamer1.0-pulseaudio and gstreamer1.0-alsa installed?"
-        ));
-    }
-    let device = ["current-device", "device"]
-        .into_iter()
-        .filter(|property| actual.find_property(property).is_some())
-        .find_map(|property| {
-            actual
-                .property_value(property)
-                .get::<Option<String>>()
-                .ok()
-                .flatten()
-        })
-        .unwrap_or_default();
-    if device.starts_with(NULL_DEVICE) || device == "null" {
-        return Err(format!(
-            "the sound server plays into nothing (`{device}`): it found no sound card"
-        ));
-    }
-    Ok(format!("{name} {device}").trim_end().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,17 +318,6 @@ mod tests {
         ] {
             let shortfall = shortfall(s(length), s(played), s(took));
             assert_eq!(shortfall.is_none(), heard, "{length} {played} {took}");
-        }
-    }
-
-    #[test]
-    fn a_stand_in_is_no_loudspeaker() {
-        gst::init().expect("GStreamer");
-        for stand_in in ["fakesink", "fakeaudiosink"] {
-            if let Ok(sink) = make(stand_in) {
-                let why = vet(&sink).expect_err(stand_in);
-                assert!(why.contains(stand_in), "{why}");
-            }
         }
     }
 }

@@ -63,7 +63,7 @@ impl Room {
 async fn say(speaker: &mut Speaker) -> WarnReport {
     let stop = CancellationToken::new();
     speaker
-        .say(Violation::StreetVending, CaseId(Uuid::nil()), stop)
+        .say(Violation::StreetVending, CaseId(Uuid::nil()), &stop)
         .await
 }
 
@@ -118,7 +118,7 @@ async fn a_stop_is_obeyed_within_a_second() {
         clock::now()
     });
     let report = speaker
-        .say(Violation::OutOfStore, CaseId(Uuid::nil()), stop)
+        .say(Violation::OutOfStore, CaseId(Uuid::nil()), &stop)
         .await;
     let stopped = stopping.await.expect("stopped");
     assert!(clock::now().since(stopped) < Duration::from_secs(1));
@@ -235,10 +235,13 @@ async fn without_a_loudspeaker_or_a_clip_nothing_is_played() {
         .say(
             Violation::Spillage,
             CaseId(Uuid::nil()),
-            CancellationToken::new(),
+            &CancellationToken::new(),
         )
         .await;
-    assert_eq!(report.failure.as_deref(), Some("there is no clip for spillage"));
+    assert_eq!(
+        report.failure.as_deref(),
+        Some("there is no clip for spillage")
+    );
 }
 
 #[test]

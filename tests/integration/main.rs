@@ -5,9 +5,8 @@
     reason = "the lint's own exception knows #[test] functions, not the helpers they share"
 )]
 
+mod develop;
+mod perceive;
 #[cfg(feature = "demo")]
 mod telemetry;
-mod perceive;
-
 mod video;
-mod develop;

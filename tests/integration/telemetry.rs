@@ -145,7 +145,12 @@ impl Peer {
     }
 
     fn event(&self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
-        self.events.lock().unwrap().iter().find(|e| wanted(e)).cloned()
+        self.events
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|e| wanted(e))
+            .cloned()
     }
 
     /// Where it listens, as it tells.
@@ -166,7 +171,10 @@ impl Peer {
 /// What every link must bring from the pymavlink vehicle.
 async fn check_pose(running: &Running) {
     let pose = running.placed().await.pose;
-    assert!((360_662_345..360_800_000).contains(&pose.lat_e7), "{pose:?}");
+    assert!(
+        (360_662_345..360_800_000).contains(&pose.lat_e7),
+        "{pose:?}"
+    );
     assert_eq!(pose.lon_e7, 1_203_821_234);
     assert_eq!(
         (pose.alt_mm, pose.heading_deg, pose.speed_mps),
@@ -177,9 +185,14 @@ async fn check_pose(running: &Running) {
     let attitude = pose.attitude.unwrap();
     assert!((attitude.yaw_deg - 90.0).abs() < 0.1, "{attitude:?}");
     let snapshot = running.snapshot();
-    assert!(snapshot.connected && snapshot.cause.is_none(), "{snapshot:?}");
+    assert!(
+        snapshot.connected && snapshot.cause.is_none(),
+        "{snapshot:?}"
+    );
     assert_eq!((snapshot.sysid, snapshot.compid), (Some(1), Some(1)));
-    let offset = snapshot.gnss_minus_system_us.expect("the vehicle knows the time");
+    let offset = snapshot
+        .gnss_minus_system_us
+        .expect("the vehicle knows the time");
     assert!(offset.abs() < 5_000_000, "the same clock: {offset} us");
 }
 
@@ -195,21 +208,32 @@ async fn a_version_2_vehicle_is_asked_for_everything_and_heard() {
     assert!((camera.yaw_deg - 60.0).abs() < 0.1, "{camera:?}");
 
     let heartbeat = peer.got("HEARTBEAT", |f| f["type"] == 18).await;
-    assert_eq!((&heartbeat["system"], &heartbeat["component"]), (&1.into(), &191.into()));
+    assert_eq!(
+        (&heartbeat["system"], &heartbeat["component"]),
+        (&1.into(), &191.into())
+    );
     assert_eq!(heartbeat["fields"]["autopilot"], 8);
     let asked = peer
-        .got("COMMAND_LONG", |f| f["command"] == 511 && f["param1"] == 33.0)
+        .got("COMMAND_LONG", |f| {
+            f["command"] == 511 && f["param1"] == 33.0
+        })
         .await;
     assert_eq!(asked["fields"]["param2"], 100_000.0);
     assert_eq!(
-        (&asked["fields"]["target_system"], &asked["fields"]["target_component"]),
+        (
+            &asked["fields"]["target_system"],
+            &asked["fields"]["target_component"]
+        ),
         (&1.into(), &1.into())
     );
     // A frame seen between two reports lies between them.
     until("an interpolated pose", || {
         let newest = running.now().unwrap();
         let between = newest.pose.at.shifted_ns(-50_000_000);
-        running.poses.at(between).is_some_and(|p| p.interpolated && p.age_ms <= 100)
+        running
+            .poses
+            .at(between)
+            .is_some_and(|p| p.interpolated && p.age_ms <= 100)
     })
     .await;
     running.end().await;
@@ -235,7 +259,8 @@ async fn a_vehicle_that_refuses_intervals_is_asked_for_streams() {
     let link = format!("udpout:{}", running.listening().await);
     let peer = Peer::vehicle(&[&link, "--on-request", "--ack", "3"]);
     check_pose(&running).await;
-    peer.got("REQUEST_DATA_STREAM", |f| f["req_stream_id"] == 6).await;
+    peer.got("REQUEST_DATA_STREAM", |f| f["req_stream_id"] == 6)
+        .await;
     running.end().await;
 }
 
@@ -321,7 +346,10 @@ async fn a_server_that_is_away_or_leaves_is_connected_to_again() {
         .port();
     let running = Running::mavlink(&format!("tcpout:127.0.0.1:{port}"));
     until("the failure is told", || {
-        running.snapshot().cause.is_some_and(|c| c.contains("refused"))
+        running
+            .snapshot()
+            .cause
+            .is_some_and(|c| c.contains("refused"))
     })
     .await;
     for _ in 0..2 {
@@ -338,13 +366,19 @@ async fn a_server_that_is_away_or_leaves_is_connected_to_again() {
 async fn an_unusable_address_is_told_and_waited_with() {
     let running = Running::mavlink("serial:/dev/nonexistent:57600");
     until("the cause is told", || {
-        running.snapshot().cause.is_some_and(|c| c.contains("/dev/nonexistent"))
+        running
+            .snapshot()
+            .cause
+            .is_some_and(|c| c.contains("/dev/nonexistent"))
     })
     .await;
     running.end().await;
     let running = Running::mavlink("udp:14550");
     until("the forms are told", || {
-        running.snapshot().cause.is_some_and(|c| c.contains("udpin:HOST:PORT"))
+        running
+            .snapshot()
+            .cause
+            .is_some_and(|c| c.contains("udpin:HOST:PORT"))
     })
     .await;
     assert!(!running.task.is_finished());
@@ -359,12 +393,18 @@ async fn the_demo_vehicle_circles_its_point() {
     let north_m = (f64::from(pose.lat_e7) / 1e7 - 36.066) * 111_195.0;
     let east_m =
         (f64::from(pose.lon_e7) / 1e7 - 120.382) * 111_195.0 * 36.066_f64.to_radians().cos();
-    assert!((north_m.hypot(east_m) - 15.0).abs() < 0.2, "{north_m} {east_m}");
+    assert!(
+        (north_m.hypot(east_m) - 15.0).abs() < 0.2,
+        "{north_m} {east_m}"
+    );
     assert_eq!((pose.alt_mm, pose.h_acc_mm), (Some(40_000), Some(1_200)));
     // The camera looks at the centre.
     let to_centre = (-east_m).atan2(-north_m).to_degrees().rem_euclid(360.0);
     let camera = pose.camera.unwrap();
-    assert!((f64::from(camera.yaw_deg) - to_centre).abs() < 1.0, "{camera:?} {to_centre}");
+    assert!(
+        (f64::from(camera.yaw_deg) - to_centre).abs() < 1.0,
+        "{camera:?} {to_centre}"
+    );
     assert!((camera.pitch_deg + 45.0).abs() < 0.1);
     drop(vehicle);
     running.end().await;
@@ -397,7 +437,10 @@ async fn a_recorded_flight_comes_out_as_it_was() {
         }
         // The socket's buffer is small: stay close behind it.
         if sent % 64 == 0 {
-            until("the log is heard", || running.snapshot().counters.bytes + 20_000 > sent).await;
+            until("the log is heard", || {
+                running.snapshot().counters.bytes + 20_000 > sent
+            })
+            .await;
         }
     }
     until("the end of the log", || {
@@ -496,7 +539,10 @@ async fn gpsd_is_heard_and_heard_again_after_it_restarted() {
         ..Telemetry::default()
     });
     until("gpsd is away", || {
-        running.snapshot().cause.is_some_and(|c| c.contains("refused"))
+        running
+            .snapshot()
+            .cause
+            .is_some_and(|c| c.contains("refused"))
     })
     .await;
     for round in 0..2 {
@@ -517,8 +563,14 @@ async fn gpsd_is_heard_and_heard_again_after_it_restarted() {
         assert!((pose.lon_e7 - 1_203_821_233).abs() < 20, "{pose:?}");
         assert_eq!((pose.source, pose.fix), (PoseSource::Gpsd, FixKind::Full));
         assert_eq!(pose.alt_mm, Some(12_500));
-        assert!(pose.speed_mps.is_some_and(|v| (v - 5.196).abs() < 0.01), "{pose:?}");
-        assert!(placed.age_ms < 5_000, "a replayed time is not believed: {placed:?}");
+        assert!(
+            pose.speed_mps.is_some_and(|v| (v - 5.196).abs() < 0.01),
+            "{pose:?}"
+        );
+        assert!(
+            placed.age_ms < 5_000,
+            "a replayed time is not believed: {placed:?}"
+        );
         assert!(running.snapshot().connected, "round {round}");
         drop(gpsd);
         until("the loss is told", || !running.snapshot().connected).await;

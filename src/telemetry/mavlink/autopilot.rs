@@ -205,7 +205,7 @@ impl Autopilot {
         let component = frame.component();
         let heading = self
             .attitude
-            .filter(|(told, _)| at.since(*told).as_nanos() <= u128::from(GPS_FRESH_NS))
+            .filter(|(told, _)| fresh(at, *told, ATTITUDE_FRESH_NS))
             .map(|(_, a)| a.yaw_deg);
         let aim = match frame.message_id() {
             GIMBAL_DEVICE_ATTITUDE_STATUS_DATA::ID => {

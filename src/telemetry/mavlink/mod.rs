@@ -149,7 +149,7 @@ impl<'a> Listener<'a> {
             through: None,
             bytes: 0,
             heartbeat_ns: 0,
-            vehicle_ns: 0,
+            vehicle_ns: clock::boot_ns(),
             lost: false,
         }
     }
@@ -195,21 +195,17 @@ impl<'a> Listener<'a> {
 
     /// Takes received bytes apart and keeps what they say.
     fn take(&mut self, at: Stamp, bytes: &[u8], address: Option<SocketAddr>) {
-        let peer = self.peer(at.boot_ns, address);
-        let Some(mut decoder) = self.peers.get_mut(peer).map(|p| {
-            p.decoder.push(bytes);
-            std::mem::replace(&mut p.decoder, Decoder::new())
-        }) else {
-            return;
-        };
+        let place = self.peer(at.boot_ns, address);
+        let mut peers = std::mem::take(&mut self.peers);
         let mut framed = 0;
-        while let Some(frame) = decoder.next_frame() {
-            framed += frame.len();
-            self.hear(at, &frame, address);
+        if let Some(peer) = peers.get_mut(place) {
+            peer.decoder.push(bytes);
+            while let Some(frame) = peer.decoder.next_frame() {
+                framed += frame.len();
+                self.hear(at, &frame, address);
+            }
         }
-        if let Some(p) = self.peers.get_mut(peer) {
-            p.decoder = decoder;
-        }
+        self.peers = peers;
         self.bytes += bytes.len() as u64;
         self.state.update(|s| {
             s.counters.bytes += bytes.len() as u64;
