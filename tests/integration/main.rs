@@ -1,4 +1,3 @@
 //! The one integration test program: links GStreamer and ONNX Runtime once.
 
-
 mod video;
