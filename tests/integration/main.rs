@@ -9,3 +9,8 @@ mod perceive;
 
 mod video;
 mod develop;
+    clippy::panic,
+    reason = "a test's helpers may fail the test"
+)]
+
+mod witness;
