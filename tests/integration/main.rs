@@ -1,1 +1,3 @@
 //! The one integration test program: links GStreamer and ONNX Runtime once.
+
+mod crash;
