@@ -27,6 +27,9 @@ const ASIDE: &str = "q.db.broken-";
 /// How many broken databases are kept for whoever wants to know why; they hold no evidence.
 const ASIDE_MAX: usize = 3;
 
+/// What SQLite needs to open a database: its shared memory grows by 32 KiB.
+const OPEN_NEEDS: u64 = 64 * 1024;
+
 /// What opening the store found and did. Every part of it is also in the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Recovery {
@@ -75,7 +78,8 @@ pub(super) fn open_database(
     let path = dir.join(DATABASE);
     let empty = std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
     let used = journal.head().n > 0 || !disk::list(&dir.join("packages"))?.is_empty();
-    let why = match migrate::open(&path) {
+    let open = || migrate::open(&path).map_err(|error| full_after_all(dir, error));
+    let why = match open() {
         Ok(conn) if empty && used => {
             let why = "it was missing".to_owned();
             return Ok((conn, Database::Rebuilt { why }));
@@ -86,7 +90,18 @@ pub(super) fn open_database(
         Err(other) => return Err(other),
     };
     move_aside(dir)?;
-    Ok((migrate::open(&path)?, Database::Rebuilt { why }))
+    Ok((open()?, Database::Rebuilt { why }))
+}
+
+/// SQLite calls it an input/output error when a full disk has no room for its shared memory.
+fn full_after_all(dir: &Path, error: StoreError) -> StoreError {
+    match (error, disk::free_bytes(dir)) {
+        (StoreError::Io(_), Ok(free)) if free < OPEN_NEEDS => StoreError::Full {
+            free,
+            need: OPEN_NEEDS,
+        },
+        (error, _) => error,
+    }
 }
 
 /// Moves the database with its log out of the way, and removes the oldest of those before.

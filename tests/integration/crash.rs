@@ -409,13 +409,14 @@ fn a_full_disk_loses_nothing_that_is_sealed() {
         assert!(matches!(result, Err(StoreError::Full { .. })), "{result:?}");
     }
     whole(&hands.store);
+    drop(hands);
+    let result = Store::open(&store_config(dir.path()), DEVICE).map(|_| ());
+    assert!(matches!(result, Err(StoreError::Full { .. })), "{result:?}");
     drop(file);
     std::fs::remove_file(&ballast).unwrap();
-    hands.store.discard(refused.0, "no room", None).unwrap();
-    note().unwrap();
-    drop(hands);
     let (store, recovery) = Store::open(&store_config(dir.path()), DEVICE).unwrap();
     assert_eq!(recovery.database, Database::Sound);
+    store.discard(refused.0, "no room", None).unwrap();
     whole(&store);
     println!("full after {} packages, none lost", sealed.len());
     drop(store);
