@@ -1,3 +1,10 @@
 //! The one integration test program: links GStreamer and ONNX Runtime once.
 
 mod crash;
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's helpers may fail the test"
+)]
+
+mod witness;
