@@ -220,7 +220,7 @@ fn compare(model: &Model, store: &Store) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 48,
+        cases: 96,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
