@@ -13,4 +13,5 @@ mod develop;
     reason = "a test's helpers may fail the test"
 )]
 
+mod crash;
 mod witness;
