@@ -1,1 +1,4 @@
 //! The one integration test program: links GStreamer and ONNX Runtime once.
+
+#[cfg(feature = "demo")]
+mod uplink;
