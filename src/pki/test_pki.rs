@@ -16,9 +16,9 @@ use super::{PkiError, check_device_id, evidence_purposes, generate, subject};
 /// Organisation of every certificate.
 const ORGANISATION: &str = "Lingmou Test Bureau";
 /// How long certificates are valid unless asked otherwise: 12 years, as for evidence keys.
-const VALID: Duration = Duration::from_secs(12 * 365 * 24 * 3600);
+const VALID_SECS: u64 = 12 * 365 * 24 * 3600;
 /// Certificates begin to be valid this long before now, for clocks that differ.
-const BEFORE: Duration = Duration::from_secs(3600);
+const BEFORE_SECS: u64 = 3600;
 
 /// When the certificates of a [`TestPki`] are valid; the root is valid from 1970 to 2100, so
 /// that only the certificate under test is out of its time.
@@ -35,8 +35,8 @@ impl TestPkiPlan {
     pub fn from_now() -> Self {
         let now = u64::try_from(crate::clock::now().utc_ns).unwrap_or(0) / 1_000_000_000;
         Self {
-            not_before: now.saturating_sub(BEFORE.as_secs()),
-            not_after: now.saturating_add(VALID.as_secs()),
+            not_before: now.saturating_sub(BEFORE_SECS),
+            not_after: now.saturating_add(VALID_SECS),
         }
     }
 }
@@ -52,7 +52,7 @@ pub struct TestPki {
     pub device: PathBuf,
     /// `receiver.*` (signs receipts), `transport.*` (MQTT client).
     pub receiver: PathBuf,
-    /// `server.*` for 127.0.0.1, ::1 and localhost.
+    /// `server.*` for `127.0.0.1`, `::1` and `localhost`.
     pub broker: PathBuf,
     /// `operator.*` (signs commands).
     pub operator: PathBuf,

@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::statement::{Statement, Warning};
-use super::verdict::{Finding, Verdict};
+use super::facts::Warning;
+use super::finding::Finding;
+use super::statement::Statement;
+use super::verdict::{CheckId, Verdict};
 
 /// The language of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl Wording {
                 other => other.to_string(),
             };
             if key == "code" {
-                text = word(&self.finding, &plain).to_owned();
+                word(&self.finding, &plain).clone_into(&mut text);
             } else {
                 fields.push((key.as_str(), plain));
             }
@@ -92,28 +94,53 @@ fn word<'a>(words: &'a Words, key: &'a str) -> &'a str {
     words.get(key).map_or(key, String::as_str)
 }
 
-/// Puts the fields into the template. What a foreign package brings in is shown without control
-/// characters, so that it cannot repaint the terminal.
+/// Puts the fields into the template, once: a value is never searched for placeholders.
 fn fill(template: &str, fields: &[(&str, String)]) -> String {
-    fields
-        .iter()
-        .fold(template.to_owned(), |text, (key, value)| {
-            let harmless: String = value.chars().filter(|c| !c.is_control()).collect();
-            text.replace(&format!("{{{key}}}"), &harmless)
-        })
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let (key, tail) = after.split_once('}').unwrap_or((after, ""));
+        if let Some((_, value)) = fields.iter().find(|(name, _)| *name == key) {
+            text.push_str(&harmless(value));
+        }
+        rest = tail;
+    }
+    text.push_str(rest);
+    text
+}
+
+/// `value` without what could repaint a terminal or turn the reading direction: what a foreign
+/// package brings in is shown, not obeyed.
+fn harmless(value: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    value
+        .chars()
+        .filter(|c| !c.is_control() && !turns(*c))
+        .collect()
+}
+
+/// The English sentence of a check.
+pub(super) fn what(id: CheckId) -> String {
+    word(&ENGLISH.check, &name_of(&id)).to_owned()
+}
+
+/// The English text of findings.
+pub(super) fn detail(findings: &[Finding]) -> String {
+    let texts: Vec<_> = findings.iter().map(|f| ENGLISH.finding(f)).collect();
+    texts.join("; ")
 }
 
 impl Verdict {
     /// One page of plain text, lines ended by newlines.
     pub fn page(&self, language: Language) -> String {
         let words = Wording::of(language);
-        let mut page = format!("{}\n", words.title);
         let headline = if self.valid {
             &words.valid
         } else {
             &words.invalid
         };
-        page.push_str(&format!("{headline}\n\n"));
+        let mut lines = vec![words.title.clone(), headline.clone(), String::new()];
         for check in &self.checks {
             let (status, id) = (name_of(&check.status), name_of(&check.id));
             let findings: Vec<_> = check.findings.iter().map(|f| words.finding(f)).collect();
@@ -122,17 +149,18 @@ impl Verdict {
             } else {
                 format!(" - {}", findings.join("; "))
             };
-            page.push_str(&format!(
-                "{} {}{tail}\n",
+            lines.push(format!(
+                "{} {}{tail}",
                 word(&words.status, &status),
                 word(&words.check, &id)
             ));
         }
-        page.push('\n');
+        lines.push(String::new());
         for (key, text) in self.facts(words) {
-            page.push_str(&format!("{}: {text}\n", word(&words.fact, key)));
+            lines.push(format!("{}: {text}", word(&words.fact, key)));
         }
-        page
+        lines.push(String::new());
+        lines.join("\n")
     }
 
     fn facts(&self, words: &Wording) -> Vec<(&'static str, String)> {

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chain::{Roots, Signer, Usage};
-use super::cms::{Form, SignatureError, check_attached};
+use super::chain::Roots;
+use super::cms::{Form, SignatureError};
+use super::finding::Finding;
 use super::identity::Identity;
-use super::verdict::Finding;
+use super::opened::check_attached;
+use super::signer::{Signer, Usage};
 use crate::types::{CaseId, Stamp};
 
 /// Value of `type`.
@@ -54,6 +56,7 @@ impl ReceiptError {
                 found: found.clone(),
                 expected: expected.clone(),
             },
+            Self::Signature(error) => error.into(),
             other => Finding::ReceiptUnusable {
                 why: other.to_string(),
             },

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
-use super::chain::Signer;
+use super::container::ContainerError;
+use super::finding::Finding;
+use super::page;
 use super::receipt::Receipt;
+use super::signer::Signer;
 use super::statement::Statement;
 
 /// The checks, in the order in which they are made and shown.
@@ -34,6 +37,23 @@ pub enum CheckId {
     Time,
 }
 
+impl CheckId {
+    /// Every check, in order.
+    pub const ALL: [Self; 11] = [
+        Self::Container,
+        Self::Manifest,
+        Self::Signature,
+        Self::Chain,
+        Self::Purpose,
+        Self::Files,
+        Self::Nothing,
+        Self::Statement,
+        Self::Device,
+        Self::Receipt,
+        Self::Time,
+    ];
+}
+
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -46,135 +66,57 @@ pub enum Status {
     Unknown,
 }
 
-/// What a check found; the wording is in `config/wording/`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "code")]
-pub enum Finding {
-    /// The container cannot be read.
-    ContainerUnreadable {
-        /// Why.
-        why: String,
-    },
-    /// `mimetype` is missing or says something else.
-    NotAsicE,
-    /// A part of META-INF or the statement is missing.
-    PartMissing {
-        /// Its name.
-        name: String,
-    },
-    /// The manifest cannot be read.
-    ManifestUnreadable {
-        /// Why.
-        why: String,
-    },
-    /// The manifest does not cover a file it must.
-    NotCovered {
-        /// Its name.
-        name: String,
-    },
-    /// The signature does not hold.
-    SignatureBad {
-        /// Why.
-        why: String,
-    },
-    /// The signer is not trusted.
-    SignerUntrusted {
-        /// Why.
-        why: String,
-    },
-    /// The signer's certificate is for something else.
-    SignerPurpose {
-        /// Why.
-        why: String,
-    },
-    /// A signed file is missing.
-    FileMissing {
-        /// Its name.
-        name: String,
-    },
-    /// A signed file was changed.
-    FileChanged {
-        /// Its name.
-        name: String,
-    },
-    /// A signed file is not part of a head.
-    FileNotHere {
-        /// How many.
-        count: usize,
-    },
-    /// A file is outside the signature.
-    FileUnsigned {
-        /// Its name.
-        name: String,
-    },
-    /// A later addition that this version does not check.
-    AdditionUnchecked {
-        /// Its name.
-        name: String,
-    },
-    /// The statement cannot be read.
-    StatementUnreadable {
-        /// Why.
-        why: String,
-    },
-    /// The statement and the manifest list different files or digests.
-    ListsDiffer {
-        /// The file.
-        name: String,
-    },
-    /// The statement names another device than the certificate.
-    DeviceDiffers {
-        /// As stated.
-        stated: String,
-        /// As certified.
-        certified: String,
-    },
-    /// There is no receipt yet.
-    NoReceipt,
-    /// The receipt says that the package was refused.
-    ReceiptRefuses {
-        /// Why.
-        why: String,
-    },
-    /// The receipt cannot be trusted or read.
-    ReceiptUnusable {
-        /// Why.
-        why: String,
-    },
-    /// The receipt names something else.
-    ReceiptNames {
-        /// Which field.
-        field: String,
-        /// What it says.
-        found: String,
-        /// What the package says.
-        expected: String,
-    },
-    /// The device's clock was not synchronised.
-    ClockUnsynced,
-    /// An earlier event is told later than a later one.
-    TimeContradiction {
-        /// What should be earlier.
-        earlier: String,
-        /// What should be later.
-        later: String,
-    },
-    /// An earlier check failed, so this one could not be made.
-    NotReached,
-}
-
 /// One check with its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// Which.
     pub id: CheckId,
-    /// Whether the package is valid only when it passes (unknown does not pass, except for a
-    /// receipt that has not come yet).
+    /// The same as an English sentence that holds when it passes.
+    pub what: String,
+    /// Whether the package is valid only when it passes. Unknown does not count as passed,
+    /// except for a receipt that has not come and, in a head, for files that have not.
     pub required: bool,
     /// How it ended.
     pub status: Status,
-    /// Why, when it is not a plain pass.
+    /// Why, in English; empty for a plain pass.
+    pub detail: String,
+    /// Why, for programs and translations.
     pub findings: Vec<Finding>,
+}
+
+impl Check {
+    /// A check that ended with `status`.
+    fn new(id: CheckId, status: Status, findings: Vec<Finding>) -> Self {
+        Self {
+            id,
+            what: page::what(id),
+            required: id != CheckId::Time,
+            status,
+            detail: page::detail(&findings),
+            findings,
+        }
+    }
+
+    pub(super) fn pass(id: CheckId) -> Self {
+        Self::new(id, Status::Pass, Vec::new())
+    }
+
+    /// Passes, but something is worth saying.
+    pub(super) fn pass_noting(id: CheckId, findings: Vec<Finding>) -> Self {
+        Self::new(id, Status::Pass, findings)
+    }
+
+    pub(super) fn fail(id: CheckId, findings: Vec<Finding>) -> Self {
+        Self::new(id, Status::Fail, findings)
+    }
+
+    pub(super) fn unknown(id: CheckId, findings: Vec<Finding>) -> Self {
+        Self::new(id, Status::Unknown, findings)
+    }
+
+    pub(super) fn not_reached(id: CheckId) -> Self {
+        Self::unknown(id, vec![Finding::NotReached])
+    }
 }
 
 /// The judgement over a package. The facts are what the package says; they count only as far as
@@ -196,6 +138,25 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The verdict over a container that cannot be read.
+    pub(super) fn unreadable(error: &ContainerError) -> Self {
+        let why = error.to_string();
+        let checks = CheckId::ALL.map(|id| match id {
+            CheckId::Container => {
+                Check::fail(id, vec![Finding::ContainerUnreadable { why: why.clone() }])
+            }
+            _ => Check::not_reached(id),
+        });
+        Self {
+            valid: false,
+            checks: checks.into(),
+            sig_sha256: None,
+            signer: None,
+            statement: None,
+            receipt: None,
+        }
+    }
+
     /// Whether every required check passed.
     pub fn valid(&self) -> bool {
         self.valid

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::chain::{Roots, Signer, Usage};
-use super::cms::{self, Opened, SignatureError};
+use super::chain::Roots;
 use super::container::{Container, ContainerError, Limits};
+use super::finding::Finding;
 use super::manifest::Manifest;
+use super::opened::{Opened, open};
 use super::receipt::{Receipt, ReceiptError, ReceiptVerdict};
+use super::signer::{Signer, Usage};
 use super::statement::Statement;
-use super::verdict::{Check, CheckId, Finding, Status, Verdict};
+use super::verdict::{Check, CheckId, Status, Verdict};
 use super::{MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
 
 /// Judges a whole package.
@@ -27,7 +29,7 @@ pub fn verify_head(container: &Container, roots: &Roots) -> Verdict {
 pub fn verify_zip(zip: &[u8], roots: &Roots) -> Verdict {
     match Container::from_zip(zip, Limits::PACKAGE) {
         Ok(container) => verify(&container, roots),
-        Err(error) => unreadable(&error),
+        Err(error) => Verdict::unreadable(&error),
     }
 }
 
@@ -37,7 +39,7 @@ pub fn verify_path(path: &Path, roots: &Roots) -> Result<Verdict, ContainerError
     match Container::open(path) {
         Ok(container) => Ok(verify(&container, roots)),
         Err(error @ ContainerError::Io { .. }) => Err(error),
-        Err(error) => Ok(unreadable(&error)),
+        Err(error) => Ok(Verdict::unreadable(&error)),
     }
 }
 
@@ -71,8 +73,7 @@ impl<'a> Examination<'a> {
         });
         let signature = part(container, MANIFEST).and_then(|manifest| {
             let signature = part(container, SIGNATURE)?;
-            cms::open(signature, Some(manifest))
-                .map_err(|e| Finding::SignatureBad { why: e.to_string() })
+            open(signature, Some(manifest)).map_err(|e| Finding::from(&e))
         });
         let statement = part(container, STATEMENT).and_then(|bytes| {
             Statement::parse(bytes).map_err(|e| Finding::StatementUnreadable { why: e.to_string() })
@@ -123,61 +124,55 @@ impl<'a> Examination<'a> {
 
     fn check_container(&self) -> Check {
         if self.container.is_asic_e() {
-            pass(CheckId::Container)
+            Check::pass(CheckId::Container)
         } else {
-            fail(CheckId::Container, vec![Finding::NotAsicE])
+            Check::fail(CheckId::Container, vec![Finding::NotAsicE])
         }
     }
 
     fn check_manifest(&self) -> Check {
         match &self.manifest {
-            Err(finding) => fail(CheckId::Manifest, vec![finding.clone()]),
-            Ok(manifest) if manifest.entry(STATEMENT).is_none() => fail(
+            Err(finding) => Check::fail(CheckId::Manifest, vec![finding.clone()]),
+            Ok(manifest) if manifest.entry(STATEMENT).is_none() => Check::fail(
                 CheckId::Manifest,
                 vec![Finding::NotCovered {
                     name: STATEMENT.to_owned(),
                 }],
             ),
-            Ok(_) => pass(CheckId::Manifest),
+            Ok(_) => Check::pass(CheckId::Manifest),
         }
     }
 
     fn check_signature(&self) -> Check {
         match &self.signature {
-            Ok(_) => pass(CheckId::Signature),
-            Err(finding) => fail(CheckId::Signature, vec![finding.clone()]),
+            Ok(_) => Check::pass(CheckId::Signature),
+            Err(finding) => Check::fail(CheckId::Signature, vec![finding.clone()]),
         }
     }
 
     fn check_chain(&self) -> Check {
         let Ok(opened) = &self.signature else {
-            return not_reached(CheckId::Chain);
+            return Check::not_reached(CheckId::Chain);
         };
         match opened.chain(self.roots) {
-            Ok(()) => pass(CheckId::Chain),
-            Err(error) => fail(
-                CheckId::Chain,
-                vec![Finding::SignerUntrusted { why: cause(error) }],
-            ),
+            Ok(()) => Check::pass(CheckId::Chain),
+            Err(fault) => Check::fail(CheckId::Chain, vec![Finding::from(&fault)]),
         }
     }
 
     fn check_purpose(&self) -> Check {
         let Ok(opened) = &self.signature else {
-            return not_reached(CheckId::Purpose);
+            return Check::not_reached(CheckId::Purpose);
         };
         match opened.purpose(Usage::Evidence) {
-            Ok(()) => pass(CheckId::Purpose),
-            Err(error) => fail(
-                CheckId::Purpose,
-                vec![Finding::SignerPurpose { why: cause(error) }],
-            ),
+            Ok(()) => Check::pass(CheckId::Purpose),
+            Err(fault) => Check::fail(CheckId::Purpose, vec![Finding::from(&fault)]),
         }
     }
 
     fn check_files(&self) -> Check {
         let Ok(manifest) = &self.manifest else {
-            return not_reached(CheckId::Files);
+            return Check::not_reached(CheckId::Files);
         };
         let mut findings = Vec::new();
         let mut absent = 0;
@@ -193,17 +188,17 @@ impl<'a> Examination<'a> {
             }
         }
         if !findings.is_empty() {
-            return fail(CheckId::Files, findings);
+            return Check::fail(CheckId::Files, findings);
         }
         if absent > 0 {
-            return unknown(CheckId::Files, vec![Finding::FileNotHere { count: absent }]);
+            return Check::unknown(CheckId::Files, vec![Finding::FileNotHere { count: absent }]);
         }
-        pass(CheckId::Files)
+        Check::pass(CheckId::Files)
     }
 
     fn check_nothing(&self) -> Check {
         let Ok(manifest) = &self.manifest else {
-            return not_reached(CheckId::Nothing);
+            return Check::not_reached(CheckId::Nothing);
         };
         let mut unsigned = Vec::new();
         let mut additions = Vec::new();
@@ -220,21 +215,18 @@ impl<'a> Examination<'a> {
             }
         }
         if !unsigned.is_empty() {
-            return fail(CheckId::Nothing, unsigned);
+            return Check::fail(CheckId::Nothing, unsigned);
         }
-        Check {
-            findings: additions,
-            ..pass(CheckId::Nothing)
-        }
+        Check::pass_noting(CheckId::Nothing, additions)
     }
 
     fn check_statement(&self) -> Check {
         let statement = match &self.statement {
             Ok(statement) => statement,
-            Err(finding) => return fail(CheckId::Statement, vec![finding.clone()]),
+            Err(finding) => return Check::fail(CheckId::Statement, vec![finding.clone()]),
         };
         let Ok(manifest) = &self.manifest else {
-            return not_reached(CheckId::Statement);
+            return Check::not_reached(CheckId::Statement);
         };
         let mut differing: Vec<String> = Vec::new();
         for file in &statement.files {
@@ -256,23 +248,23 @@ impl<'a> Examination<'a> {
             }
         }
         if differing.is_empty() {
-            return pass(CheckId::Statement);
+            return Check::pass(CheckId::Statement);
         }
         let findings = differing
             .into_iter()
             .map(|name| Finding::ListsDiffer { name });
-        fail(CheckId::Statement, findings.collect())
+        Check::fail(CheckId::Statement, findings.collect())
     }
 
     fn check_device(&self) -> Check {
         let (Ok(statement), Ok(opened)) = (&self.statement, &self.signature) else {
-            return not_reached(CheckId::Device);
+            return Check::not_reached(CheckId::Device);
         };
         let certified = opened.signer.serial_number.clone().unwrap_or_default();
         if statement.device.id == certified {
-            return pass(CheckId::Device);
+            return Check::pass(CheckId::Device);
         }
-        fail(
+        Check::fail(
             CheckId::Device,
             vec![Finding::DeviceDiffers {
                 stated: statement.device.id.clone(),
@@ -283,13 +275,13 @@ impl<'a> Examination<'a> {
 
     fn check_receipt(&self) -> Check {
         let receipt = match &self.receipt {
-            None => return unknown(CheckId::Receipt, vec![Finding::NoReceipt]),
-            Some(Err(error)) => return fail(CheckId::Receipt, vec![error.finding()]),
+            None => return Check::unknown(CheckId::Receipt, vec![Finding::NoReceipt]),
+            Some(Err(error)) => return Check::fail(CheckId::Receipt, vec![error.finding()]),
             Some(Ok((receipt, _))) => receipt,
         };
         let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
         else {
-            return not_reached(CheckId::Receipt);
+            return Check::not_reached(CheckId::Receipt);
         };
         let named = receipt.check_names(
             statement.id,
@@ -298,11 +290,11 @@ impl<'a> Examination<'a> {
             &sha256_hex(signature),
         );
         if let Err(error) = named {
-            return fail(CheckId::Receipt, vec![error.finding()]);
+            return Check::fail(CheckId::Receipt, vec![error.finding()]);
         }
         match receipt.verdict {
-            ReceiptVerdict::Stored => pass(CheckId::Receipt),
-            ReceiptVerdict::Refused => unknown(
+            ReceiptVerdict::Stored => Check::pass(CheckId::Receipt),
+            ReceiptVerdict::Refused => Check::unknown(
                 CheckId::Receipt,
                 vec![Finding::ReceiptRefuses {
                     why: receipt.why.clone().unwrap_or_default(),
@@ -315,10 +307,10 @@ impl<'a> Examination<'a> {
     /// the stated clock error lets one say.
     fn check_time(&self) -> Check {
         let (Ok(statement), Ok(opened)) = (&self.statement, &self.signature) else {
-            return not_reached(CheckId::Time);
+            return Check::not_reached(CheckId::Time);
         };
         let Some(error_us) = statement.clock.max_error_us else {
-            return unknown(CheckId::Time, vec![Finding::ClockUnsynced]);
+            return Check::unknown(CheckId::Time, vec![Finding::ClockUnsynced]);
         };
         // signingTime is told in whole seconds, and either side may be off by its error.
         let slack = i64::try_from(error_us / 1_000_000).unwrap_or(i64::MAX / 4) + 2;
@@ -339,9 +331,9 @@ impl<'a> Examination<'a> {
             findings.push(contradiction("clock.utc", "signingTime"));
         }
         if findings.is_empty() {
-            pass(CheckId::Time)
+            Check::pass(CheckId::Time)
         } else {
-            fail(CheckId::Time, findings)
+            Check::fail(CheckId::Time, findings)
         }
     }
 }
@@ -358,14 +350,6 @@ fn unix(rfc3339: &str) -> Option<i64> {
         .parse::<jiff::Timestamp>()
         .ok()
         .map(jiff::Timestamp::as_second)
-}
-
-/// What stands after the colon of the sentence.
-fn cause(error: SignatureError) -> String {
-    match error {
-        SignatureError::Chain(why) | SignatureError::Purpose(why) => why,
-        other => other.to_string(),
-    }
 }
 
 /// Names that later steps may add without touching what is signed: the journal chain,
@@ -386,59 +370,4 @@ fn is_addition(name: &str) -> bool {
 /// A receipt comes later; of a head, the pictures come later.
 fn may_be_unknown(id: CheckId, scope: Scope) -> bool {
     id == CheckId::Receipt || (id == CheckId::Files && scope == Scope::Head)
-}
-
-fn outcome(id: CheckId, status: Status, findings: Vec<Finding>) -> Check {
-    Check {
-        id,
-        required: id != CheckId::Time,
-        status,
-        findings,
-    }
-}
-
-fn pass(id: CheckId) -> Check {
-    outcome(id, Status::Pass, Vec::new())
-}
-
-fn fail(id: CheckId, findings: Vec<Finding>) -> Check {
-    outcome(id, Status::Fail, findings)
-}
-
-fn unknown(id: CheckId, findings: Vec<Finding>) -> Check {
-    outcome(id, Status::Unknown, findings)
-}
-
-fn not_reached(id: CheckId) -> Check {
-    unknown(id, vec![Finding::NotReached])
-}
-
-/// The verdict over a container that cannot be read.
-fn unreadable(error: &ContainerError) -> Verdict {
-    let why = error.to_string();
-    let mut checks = vec![fail(
-        CheckId::Container,
-        vec![Finding::ContainerUnreadable { why }],
-    )];
-    let rest = [
-        CheckId::Manifest,
-        CheckId::Signature,
-        CheckId::Chain,
-        CheckId::Purpose,
-        CheckId::Files,
-        CheckId::Nothing,
-        CheckId::Statement,
-        CheckId::Device,
-        CheckId::Receipt,
-        CheckId::Time,
-    ];
-    checks.extend(rest.map(not_reached));
-    Verdict {
-        valid: false,
-        checks,
-        sig_sha256: None,
-        signer: None,
-        statement: None,
-        receipt: None,
-    }
 }

@@ -2,3 +2,4 @@
 
 #[cfg(feature = "demo")]
 mod uplink;
+mod witness;
