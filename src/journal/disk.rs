@@ -115,9 +115,11 @@ pub fn cut(file: &File, path: &Path, len: u64) -> Result<(), DiskError> {
 
 /// Creates a directory and makes its entry durable; fine when it is there already.
 pub fn create_dir(path: &Path) -> Result<(), DiskError> {
-    step("create directory", path, || match std::fs::create_dir(path) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other,
+    step("create directory", path, || {
+        match std::fs::create_dir(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            other => other,
+        }
     })?;
     // Also when it was there: whoever made it may not have lived to sync it.
     path.parent().map_or(Ok(()), sync_dir)

@@ -85,8 +85,13 @@ mod tests {
 
     #[test]
     fn a_line_is_what_the_format_says() {
-        let (bytes, head) =
-            build(&Head::none(), AT, "boot", serde_json::json!({"b": 1, "a": "字"})).unwrap();
+        let (bytes, head) = build(
+            &Head::none(),
+            AT,
+            "boot",
+            serde_json::json!({"b": 1, "a": "字"}),
+        )
+        .unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(
             text,

@@ -133,8 +133,9 @@ impl Journal {
         self.broken.as_ref()
     }
 
-    /// Adds a line and makes it durable. After an error the line is not in the journal and the
-    /// next call may be made as if this one had not been.
+    /// Adds a line and makes it durable. After an error the line is taken back, at the latest
+    /// by the next call, which may be made as if this one had not been. (Should the disk refuse
+    /// that too and the process die, start-up finds the line, or a torn end.)
     pub fn append(&mut self, at: Stamp, kind: &str, body: Value) -> Result<Head, JournalError> {
         let Some((bytes, head)) = line::build(&self.head, at, kind, body) else {
             return Err(JournalError::TooLong {

@@ -103,12 +103,7 @@ impl Store {
     }
 
     /// Throws away what is kept for an open case; the journal says why.
-    pub fn discard(
-        &self,
-        case: CaseId,
-        why: &str,
-        book: Option<&str>,
-    ) -> Result<(), StoreError> {
+    pub fn discard(&self, case: CaseId, why: &str, book: Option<&str>) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.settled()?.not_sealed(case)?;
         let body = json!({ "id": case, "why": why });
@@ -188,9 +183,7 @@ impl Inner {
         if !bad.is_empty() {
             let body = json!({ "id": case, "files": bad, "why": "missing or changed on disk" });
             self.say(clock::now(), lines::DROPPED, body)?;
-            self.transact(|tx| {
-                bad.iter().try_for_each(|name| forget_file(tx, case, name))
-            })?;
+            self.transact(|tx| bad.iter().try_for_each(|name| forget_file(tx, case, name)))?;
         }
         disk::sweep(&staging, &good)?;
         Ok(bad.len())
@@ -252,11 +245,7 @@ pub(super) fn forget(tx: &Transaction<'_>, case: CaseId) -> Result<(), StoreErro
 }
 
 /// Removes the row of one file.
-fn forget_file(
-    tx: &Transaction<'_>,
-    case: CaseId,
-    name: &str,
-) -> Result<(), StoreError> {
+fn forget_file(tx: &Transaction<'_>, case: CaseId, name: &str) -> Result<(), StoreError> {
     let sql = "DELETE FROM draft WHERE case_id = ?1 AND name = ?2";
     tx.execute(sql, [&case.to_string(), name])?;
     Ok(())
@@ -290,5 +279,8 @@ pub(super) fn cases(conn: &Connection) -> Result<Vec<CaseId>, StoreError> {
     let mut query = conn.prepare_cached("SELECT id FROM draft_case ORDER BY id")?;
     let rows = query.query_map([], |row| row.get::<_, String>(0))?;
     let names: Vec<String> = rows.collect::<Result<_, _>>()?;
-    Ok(names.iter().filter_map(|name| super::case_id(name)).collect())
+    Ok(names
+        .iter()
+        .filter_map(|name| super::case_id(name))
+        .collect())
 }

@@ -127,7 +127,14 @@ mod tests {
     #[test]
     fn only_the_drawn_steps_are_legal() {
         let states = [
-            "sealed", "queued", "sending", "sent", "receipted", "refused", "damaged", "pruned",
+            "sealed",
+            "queued",
+            "sending",
+            "sent",
+            "receipted",
+            "refused",
+            "damaged",
+            "pruned",
         ];
         let legal = "sealed>queued sealed>damaged queued>sending queued>receipted queued>refused \
             queued>damaged sending>queued sending>sent sending>receipted sending>refused \
@@ -171,7 +178,7 @@ mod tests {
     fn a_database_of_another_shape_is_not_trusted() {
         for sql in [
             "DROP TRIGGER package_keep",
-            "ALTER TABLE package ADD COLUMN more",
+            "ALTER TABLE package ADD COLUMN more TEXT",
             "DROP TABLE draft",
             "PRAGMA user_version = 77",
         ] {

@@ -104,10 +104,7 @@ impl Store {
     ///
     /// Errors: [`StoreError::Locked`], [`StoreError::OtherDevice`], and those of the disk. What
     /// is in the files is never a reason not to open.
-    pub fn open(
-        config: &config::Store,
-        device_id: &str,
-    ) -> Result<(Self, Recovery), StoreError> {
+    pub fn open(config: &config::Store, device_id: &str) -> Result<(Self, Recovery), StoreError> {
         let dir = &config.dir;
         std::fs::create_dir_all(dir)
             .map_err(|e| StoreError::Io(format!("cannot create {}: {e}", dir.display())))?;

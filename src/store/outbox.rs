@@ -279,11 +279,18 @@ impl Inner {
         if !state.is_open() {
             return Ok(());
         }
-        self.say(clock::now(), lines::DAMAGED, json!({ "id": id, "why": why }))?;
+        self.say(
+            clock::now(),
+            lines::DAMAGED,
+            json!({ "id": id, "why": why }),
+        )?;
         self.transact(|tx| {
             package::step(tx, id, State::Damaged)?;
             let id = id.to_string();
-            tx.execute("UPDATE package SET last_error = ?2 WHERE id = ?1", [&id, why])?;
+            tx.execute(
+                "UPDATE package SET last_error = ?2 WHERE id = ?1",
+                [&id, why],
+            )?;
             Ok(())
         })
     }

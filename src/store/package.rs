@@ -35,7 +35,11 @@ pub(super) fn is_head(name: &str) -> bool {
 /// How grave a violation is, 0–9: what goes first when the link is narrow. A load on the
 /// carriageway endangers people now; the two others are a nuisance.
 fn severity(kind: &str) -> u8 {
-    if kind == Violation::Spillage.name() { 7 } else { 4 }
+    if kind == Violation::Spillage.name() {
+        7
+    } else {
+        4
+    }
 }
 
 /// A file of a package.
@@ -82,8 +86,7 @@ impl Statement {
     /// When it happened, UTC milliseconds; 0 when the statement does not say.
     fn occurred_ms(&self) -> i64 {
         let text = self.violation.first_seen.as_deref().unwrap_or_default();
-        text.parse()
-            .map_or(0, jiff::Timestamp::as_millisecond)
+        text.parse().map_or(0, jiff::Timestamp::as_millisecond)
     }
 }
 
@@ -137,7 +140,13 @@ impl Package {
         )?;
         for file in &self.files {
             let id = line.id.to_string();
-            insert.execute(params![id, file.name, sql_int(file.size), file.sha256, file.lane])?;
+            insert.execute(params![
+                id,
+                file.name,
+                sql_int(file.size),
+                file.sha256,
+                file.lane
+            ])?;
         }
         if self.fault.is_none() {
             step(conn, line.id, State::Queued)?;
@@ -154,7 +163,9 @@ pub(super) fn sql_int(n: u64) -> i64 {
 /// The state of a package; `None` when there is no such package.
 pub(super) fn state(conn: &Connection, id: CaseId) -> Result<Option<State>, StoreError> {
     let mut query = conn.prepare_cached("SELECT state FROM package WHERE id = ?1")?;
-    Ok(query.query_row([id.to_string()], |row| row.get(0)).optional()?)
+    Ok(query
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?)
 }
 
 /// Moves a package to another state; the schema decides whether it may.
@@ -222,8 +233,12 @@ pub(super) fn examine(dir: &Path, id: CaseId, said: Option<&lines::Sealed>) -> O
             seq: statement.seq,
             kind: statement.violation.kind.clone(),
             occurred_ms: statement.occurred_ms(),
-            manifest_sha256: manifest.as_deref().map_or_else(|_| String::new(), sha256_hex),
-            sig_sha256: sig_sha256.as_ref().map_or_else(|_| String::new(), |(_, h)| h.clone()),
+            manifest_sha256: manifest
+                .as_deref()
+                .map_or_else(|_| String::new(), sha256_hex),
+            sig_sha256: sig_sha256
+                .as_ref()
+                .map_or_else(|_| String::new(), |(_, h)| h.clone()),
         },
         (None, Err(_)) => return None,
     };
@@ -274,7 +289,9 @@ fn examine_files(
     let statement = statement?;
     if statement.id != line.id || statement.seq != line.seq {
         let (id, seq) = (statement.id, statement.seq);
-        return Err(format!("evidence.json is that of package {id}, number {seq}"));
+        return Err(format!(
+            "evidence.json is that of package {id}, number {seq}"
+        ));
     }
     compare(dir, files)
 }
@@ -300,7 +317,12 @@ pub(super) fn describe(
                 types.insert(&entry.name, &entry.media_type);
             }
             Some(_) => return Err(format!("the manifest has another hash for {}", entry.name)),
-            None => return Err(format!("the manifest names {}, which is not kept", entry.name)),
+            None => {
+                return Err(format!(
+                    "the manifest names {}, which is not kept",
+                    entry.name
+                ));
+            }
         }
     }
     let files = known.into_iter().map(|(name, (size, sha256))| {

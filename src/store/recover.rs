@@ -102,7 +102,9 @@ fn move_aside(dir: &Path) -> Result<(), StoreError> {
     let names = disk::list(dir)?;
     let databases: Vec<_> = names
         .iter()
-        .filter(|name| name.starts_with(ASIDE) && !name.ends_with("-wal") && !name.ends_with("-shm"))
+        .filter(|name| {
+            name.starts_with(ASIDE) && !name.ends_with("-wal") && !name.ends_with("-shm")
+        })
         .collect();
     let old = databases.len().saturating_sub(ASIDE_MAX);
     for name in databases.iter().take(old) {
@@ -208,10 +210,7 @@ impl Inner {
                 seen = Some(entry.head.sha256.clone());
             }
             let fresh = entry.head.n > indexed;
-            let at_ms = entry
-                .at
-                .parse()
-                .map_or(0, jiff::Timestamp::as_millisecond);
+            let at_ms = entry.at.parse().map_or(0, jiff::Timestamp::as_millisecond);
             match lines::read(&entry) {
                 Some(Said::Sealed(line)) if !known.contains(&line.id) => {
                     let n = entry.head.n;
@@ -236,7 +235,10 @@ impl Inner {
         let mut query = self.conn.prepare("SELECT id FROM package")?;
         let names = query.query_map([], |row| row.get::<_, String>(0))?;
         let names: Vec<String> = names.collect::<Result<_, _>>()?;
-        Ok(names.iter().filter_map(|name| super::case_id(name)).collect())
+        Ok(names
+            .iter()
+            .filter_map(|name| super::case_id(name))
+            .collect())
     }
 
     /// Looks for packages without rows: in `packages/`, and in the journal.
@@ -288,11 +290,7 @@ impl Inner {
 
     /// The journal lines for what was found. The entry in `packages/` is made durable first:
     /// nobody knows whether whoever wrote it lived to do so.
-    fn write_lines(
-        &mut self,
-        found: &mut [Found],
-        recovery: &Recovery,
-    ) -> Result<(), StoreError> {
+    fn write_lines(&mut self, found: &mut [Found], recovery: &Recovery) -> Result<(), StoreError> {
         let at = clock::now();
         if let Database::Rebuilt { why } = &recovery.database {
             let body = json!({ "why": why, "packages": found.len() });
@@ -315,7 +313,9 @@ impl Inner {
 
     /// Marks packages damaged whose directory is gone and that nobody else has.
     fn find_missing(&mut self, recovery: &mut Recovery) -> Result<(), StoreError> {
-        let there: HashSet<String> = disk::list(&self.dir.join("packages"))?.into_iter().collect();
+        let there: HashSet<String> = disk::list(&self.dir.join("packages"))?
+            .into_iter()
+            .collect();
         let names: Vec<String> = {
             let sql = "SELECT id FROM package WHERE state = 'queued' ORDER BY seq";
             let mut query = self.conn.prepare(sql)?;
@@ -382,7 +382,10 @@ fn write_rows(
         package.insert(tx, sealed_ms, n)?;
     }
     // A case that is a package now is not open any more.
-    tx.execute("DELETE FROM draft_case WHERE id IN (SELECT id FROM package)", [])?;
+    tx.execute(
+        "DELETE FROM draft_case WHERE id IN (SELECT id FROM package)",
+        [],
+    )?;
     Ok(())
 }
 
@@ -417,7 +420,10 @@ fn replay_answers(
 
 /// Queues what was on its way; retry times were those of the last run.
 fn requeue(tx: &Transaction<'_>) -> Result<usize, StoreError> {
-    tx.execute("UPDATE package SET next_try_ns = 0 WHERE next_try_ns <> 0", [])?;
+    tx.execute(
+        "UPDATE package SET next_try_ns = 0 WHERE next_try_ns <> 0",
+        [],
+    )?;
     let sql = "UPDATE package SET state = 'queued' WHERE state IN ('sealed', 'sending', 'sent')";
     Ok(tx.execute(sql, [])?)
 }

@@ -91,7 +91,12 @@ impl Inner {
                 disk::sync_dir(&self.dir.join("packages"))?;
                 self.settle()?;
             }
-            Err(e) => return Err(StoreError::Io(format!("cannot read {}: {e}", place.display()))),
+            Err(e) => {
+                return Err(StoreError::Io(format!(
+                    "cannot read {}: {e}",
+                    place.display()
+                )));
+            }
         }
         Ok(self)
     }
@@ -117,9 +122,12 @@ impl Inner {
             None => {
                 // Lines of others may have come between when this is not the first try.
                 let head = self.journal.head();
-                let as_named =
-                    head.n + 1 == pending.named.n && head.sha256 == pending.named.prev;
-                let kind = if as_named { lines::SEALED } else { lines::ADOPTED };
+                let as_named = head.n + 1 == pending.named.n && head.sha256 == pending.named.prev;
+                let kind = if as_named {
+                    lines::SEALED
+                } else {
+                    lines::ADOPTED
+                };
                 self.say(at, kind, lines::body(&package.line))?.n
             }
         };
@@ -132,7 +140,7 @@ impl Inner {
         })
     }
 
-    fn context(&self, case: CaseId) -> Result<SealContext, StoreError> {
+    pub(super) fn context(&self, case: CaseId) -> Result<SealContext, StoreError> {
         let files = draft::files(&self.conn, case)?;
         if files.is_empty() {
             return Err(StoreError::Unknown(case));
@@ -168,11 +176,15 @@ impl Inner {
 fn check(case: CaseId, context: &SealContext, sealed: &Sealed) -> Result<Package, String> {
     let statement = Statement::read(&sealed.statement)?;
     if statement.id != case || statement.seq.unsigned_abs() != context.seq {
-        return Err(format!("the statement of {case} names another case or number"));
+        return Err(format!(
+            "the statement of {case} names another case or number"
+        ));
     }
     let journal = &statement.journal;
     if journal.n != context.journal.n || journal.prev != context.journal.prev {
-        return Err(format!("the statement of {case} names another journal line"));
+        return Err(format!(
+            "the statement of {case} names another journal line"
+        ));
     }
     package::describe(&statement, sealed, &context.files)
 }

@@ -41,7 +41,10 @@ impl State {
 
     /// Whether the package is still to be sent: neither answered nor damaged.
     pub fn is_open(self) -> bool {
-        matches!(self, Self::Sealed | Self::Queued | Self::Sending | Self::Sent)
+        matches!(
+            self,
+            Self::Sealed | Self::Queued | Self::Sending | Self::Sent
+        )
     }
 
     /// The name in the database, in files and messages.

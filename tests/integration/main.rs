@@ -3,3 +3,4 @@
 #[cfg(feature = "demo")]
 mod uplink;
 mod witness;
+mod crash;
