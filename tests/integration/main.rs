@@ -13,5 +13,7 @@ mod develop;
     reason = "a test's helpers may fail the test"
 )]
 
-mod crash;
+#[cfg(feature = "demo")]
+mod uplink;
 mod witness;
+mod crash;
