@@ -1,19 +1,16 @@
 //! The one integration test program: links GStreamer and ONNX Runtime once.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "the lint's own exception knows #[test] functions, not the helpers they share"
 )]
 
-mod perceive;
-
-mod video;
+mod crash;
 mod develop;
-    clippy::panic,
-    reason = "a test's helpers may fail the test"
-)]
-
+mod perceive;
 #[cfg(feature = "demo")]
 mod uplink;
+#[cfg(feature = "demo")]
+mod video;
 mod witness;
-mod crash;
