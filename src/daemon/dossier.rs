@@ -217,7 +217,7 @@ fn camera(
         id: config.name.clone(),
         rtsp: known(&config.url),
         onvif_serial: known(&config.serial),
-        codec: state.main.codec.map(|codec| codec.to_string()),
+        codec: state.main.codec.map(|codec| codec.name().to_owned()),
         clip: clip.then(|| "remux".to_owned()),
     }
 }

@@ -1,6 +1,7 @@
 //! A mosquitto broker of our own: TLS, client certificates, the access rules of
 //! `docs/BROKER.md`, on a free port of loopback.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -91,7 +92,8 @@ pub fn mosquitto_acl(receivers: &[&str]) -> String {
          pattern read ev1/%u/d/#\n",
     );
     for name in receivers {
-        text.push_str(&format!(
+        write!(
+            text,
             "\nuser {name}\n\
              topic read ev1/+/state\n\
              topic read ev1/+/n\n\
@@ -101,7 +103,8 @@ pub fn mosquitto_acl(receivers: &[&str]) -> String {
              topic read ev1/+/ts\n\
              topic read ev1/+/r\n\
              topic write ev1/+/d/#\n"
-        ));
+        )
+        .expect("invariant: writing to a String cannot fail");
     }
     text
 }
@@ -123,12 +126,12 @@ impl Broker {
     pub async fn start(dir: &Path, keys: &BrokerKeys, receivers: &[&str]) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
         let acl = dir.join("acl");
-        write(&acl, &mosquitto_acl(receivers))?;
+        put(&acl, &mosquitto_acl(receivers))?;
         let config = dir.join("mosquitto.conf");
         let mut tried = 0;
         loop {
             let port = free_port()?;
-            write(&config, &mosquitto_config(port, keys, &acl))?;
+            put(&config, &mosquitto_config(port, keys, &acl))?;
             let mut broker = Self {
                 child: spawn(&config, &dir.join("mosquitto.log"))?,
                 port,
@@ -226,8 +229,8 @@ fn spawn(config: &Path, log: &Path) -> Result<Child> {
     bail!("mosquitto is not installed; `make setup` (or apt-get install mosquitto) gets it")
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    use std::io::Write;
+fn put(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write as _;
     let mut file =
         fs::File::create(path).with_context(|| format!("creating {}", path.display()))?;
     file.write_all(text.as_bytes())

@@ -4,31 +4,25 @@
 //! server can also misbehave the way cameras do: stop sending while the connection lives, or
 //! change its picture size.
 
+mod feed;
+
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::glib;
-use gstreamer::prelude::*;
-use gstreamer_app as gst_app;
 use gstreamer_rtsp_server as rtsp_server;
 use rtsp_server::gst_rtsp::RTSPAuthMethod;
 use rtsp_server::prelude::*;
 
-use crate::clock;
 use crate::ingest::Codec;
 
-/// Reading a clip into memory takes milliseconds per second of video.
-const READ_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(20);
+use feed::{Feed, names};
 
 /// Starting to listen takes no time unless the machine is stuck.
 const START_WITHIN: Duration = Duration::from_secs(10);
-
-/// A feeder this late was stalled, not slow.
-const SKIP_AFTER_NS: u64 = 1_000_000_000;
 
 /// Why the server does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +58,13 @@ pub struct Mount {
     pub path: String,
     /// What is served.
     pub show: Show,
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Door {
+    /// The port; 0 for a free one.
+    pub port: u16,
     /// User and password asked for by digest authentication; `None` lets everyone in.
     pub login: Option<(String, String)>,
 }
@@ -78,18 +79,18 @@ pub struct RtspServer {
 }
 
 impl RtspServer {
-    /// Serves on a free port.
+    /// Serves on a free port to everyone.
     pub fn start(mounts: &[Mount]) -> Result<Self, ServeError> {
-        Self::start_on(0, mounts)
+        Self::start_behind(Door::default(), mounts)
     }
 
-    /// Serves on this port.
-    pub fn start_on(port: u16, mounts: &[Mount]) -> Result<Self, ServeError> {
+    /// Serves behind this door.
+    pub fn start_behind(door: Door, mounts: &[Mount]) -> Result<Self, ServeError> {
         gst::init().map_err(|error| ServeError::Server(error.to_string()))?;
         let mut feeds = Vec::new();
         for mount in mounts {
             if let Show::Clip(path, codec) = &mount.show {
-                let feed = Arc::new(Feed::new(read_clip(path, *codec)?));
+                let feed = Arc::new(Feed::read(path, *codec)?);
                 feeds.push((mount.path.clone(), feed));
             }
         }
@@ -99,7 +100,7 @@ impl RtspServer {
         let (runs, mounts, served) = (main_loop.clone(), mounts.to_vec(), feeds.clone());
         let thread = thread::Builder::new()
             .name("rtsp-server".to_owned())
-            .spawn(move || serve(&runs, port, &mounts, &served, &say))
+            .spawn(move || serve(&runs, &door, (&mounts, &served), &say))
             .map_err(|error| ServeError::Server(error.to_string()))?;
         let mut server = Self {
             port: 0,
@@ -126,18 +127,14 @@ impl RtspServer {
     /// Stops or resumes sending at a path; connections live on.
     pub fn stall(&self, path: &str, stalled: bool) {
         if let Some(feed) = self.feed(path) {
-            feed.lock().stalled = stalled;
-            feed.changed.notify_all();
+            feed.stall(stalled);
         }
     }
 
     /// Goes on with another clip of the same codec at a path, within the running connections.
     pub fn change(&self, path: &str, clip: &Path, codec: Codec) -> Result<(), ServeError> {
-        let reel = read_clip(clip, codec)?;
-        if let Some(feed) = self.feed(path) {
-            feed.lock().reel = Arc::new(reel);
-        }
-        Ok(())
+        self.feed(path)
+            .map_or(Ok(()), |feed| feed.change(clip, codec))
     }
 
     fn feed(&self, path: &str) -> Option<&Feed> {
@@ -149,8 +146,7 @@ impl RtspServer {
 impl Drop for RtspServer {
     fn drop(&mut self) {
         for (_, feed) in &self.feeds {
-            feed.lock().stopped = true;
-            feed.changed.notify_all();
+            feed.stop();
         }
         self.main_loop.quit();
         if let Some(thread) = self.thread.take()
@@ -164,17 +160,16 @@ impl Drop for RtspServer {
 /// The server's thread: listens, says the port, and runs until quit.
 fn serve(
     main_loop: &glib::MainLoop,
-    port: u16,
-    mounts: &[Mount],
-    feeds: &[(String, Arc<Feed>)],
+    door: &Door,
+    (mounts, feeds): (&[Mount], &[(String, Arc<Feed>)]),
     say: &mpsc::SyncSender<Result<u16, ServeError>>,
 ) {
     let context = main_loop.context();
     let served = context.with_thread_default(|| {
         let server = rtsp_server::RTSPServer::new();
         server.set_address("127.0.0.1");
-        server.set_service(&port.to_string());
-        mount_all(&server, mounts, feeds);
+        server.set_service(&door.port.to_string());
+        mount_all(&server, door, (mounts, feeds));
         let listening = server
             .attach(Some(&context))
             .map_err(|error| ServeError::Server(error.to_string()));
@@ -192,63 +187,50 @@ fn serve(
     }
 }
 
-fn mount_all(server: &rtsp_server::RTSPServer, mounts: &[Mount], feeds: &[(String, Arc<Feed>)]) {
+fn mount_all(
+    server: &rtsp_server::RTSPServer,
+    door: &Door,
+    (mounts, feeds): (&[Mount], &[(String, Arc<Feed>)]),
+) {
     let Some(points) = server.mount_points() else {
         return;
     };
-    let auth = rtsp_server::RTSPAuth::new();
-    auth.set_supported_methods(RTSPAuthMethod::Digest);
-    let token = |role: &str| {
-        rtsp_server::RTSPToken::builder()
-            .field("media.factory.role", role)
-            .build()
-    };
+    if let Some((user, password)) = &door.login {
+        let auth = rtsp_server::RTSPAuth::new();
+        auth.set_supported_methods(RTSPAuthMethod::Digest);
+        let token = rtsp_server::RTSPToken::builder()
+            .field("media.factory.role", VIEWER)
+            .build();
+        auth.add_digest(user, password, &token);
+        server.set_auth(Some(&auth));
+    }
     for mount in mounts {
         let factory = rtsp_server::RTSPMediaFactory::new();
         factory.set_shared(true);
-        let role = match &mount.login {
-            Some((user, password)) => {
-                auth.add_digest(user, password, &token(user));
-                user
-            }
-            None => ANYONE,
-        };
-        let permission = gst::Structure::builder(role)
+        let permission = gst::Structure::builder(VIEWER)
             .field("media.factory.access", true)
             .field("media.factory.construct", true)
             .build();
         factory.add_role_from_structure(&permission);
         let feed = feeds.iter().find(|(path, _)| *path == mount.path);
-        let (launch, feed) = match (&mount.show, feed) {
-            (Show::Clip(_, codec), Some((_, feed))) => (clip_launch(*codec), Some(feed)),
-            _ => (JPEG_LAUNCH.to_owned(), None),
-        };
-        factory.set_launch(&launch);
-        if let Some(feed) = feed {
-            let feed = Arc::clone(feed);
-            factory.connect_media_configure(move |_, media| Feed::run(&feed, media));
+        match (&mount.show, feed) {
+            (Show::Clip(_, codec), Some((_, feed))) => {
+                factory.set_launch(&clip_launch(*codec));
+                let feed = Arc::clone(feed);
+                factory.connect_media_configure(move |_, media| Feed::run(&feed, media));
+            }
+            _ => factory.set_launch(JPEG_LAUNCH),
         }
         points.add_factory(&mount.path, factory);
     }
-    if mounts.iter().any(|mount| mount.login.is_some()) {
-        auth.set_default_token(Some(&mut token(ANYONE)));
-        server.set_auth(Some(&auth));
-    }
 }
 
-/// The role of who has not logged in.
-const ANYONE: &str = "anyone";
+/// The role of who has logged in.
+const VIEWER: &str = "viewer";
 
 const JPEG_LAUNCH: &str = "( videotestsrc is-live=true \
     ! video/x-raw,format=I420,width=160,height=120,framerate=5/1 \
     ! jpegenc ! rtpjpegpay name=pay0 pt=26 )";
-
-fn names(codec: Codec) -> (&'static str, &'static str) {
-    match codec {
-        Codec::H264 => ("h264", "video/x-h264,stream-format=byte-stream,alignment=au"),
-        Codec::H265 => ("h265", "video/x-h265,stream-format=byte-stream,alignment=au"),
-    }
-}
 
 fn clip_launch(codec: Codec) -> String {
     let (name, caps) = names(codec);
@@ -256,169 +238,4 @@ fn clip_launch(codec: Codec) -> String {
         "( appsrc name=src is-live=true format=time caps={caps} \
          ! {name}parse ! rtp{name}pay name=pay0 pt=96 aggregate-mode=none )"
     )
-}
-
-/// A clip's access units in decoding order.
-#[derive(Debug)]
-struct Reel {
-    /// Each with its decoding time from the start of the clip, nanoseconds.
-    units: Vec<(u64, gst::Buffer)>,
-    /// Time until the clip begins again.
-    length_ns: u64,
-}
-
-/// Reads every access unit of a clip into memory, parameter sets before each key frame.
-fn read_clip(path: &Path, codec: Codec) -> Result<Reel, ServeError> {
-    let fails = |why: String| ServeError::Clip {
-        path: path.to_owned(),
-        codec,
-        why,
-    };
-    let (name, caps) = names(codec);
-    let launch = format!(
-        "filesrc name=file ! parsebin ! {name}parse config-interval=-1 ! {caps} \
-         ! appsink name=sink sync=false"
-    );
-    let element = gst::parse::launch(&launch).map_err(|error| fails(error.to_string()))?;
-    let pipeline = element
-        .downcast::<gst::Pipeline>()
-        .map_err(|_| fails("no pipeline".to_owned()))?;
-    if let Some(file) = pipeline.by_name("file") {
-        file.set_property("location", path);
-    }
-    let sink = pipeline
-        .by_name("sink")
-        .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())
-        .ok_or_else(|| fails("no sink".to_owned()))?;
-    let mut buffers = Vec::new();
-    if pipeline.set_state(gst::State::Playing).is_ok() {
-        while let Some(sample) = sink.try_pull_sample(READ_WITHIN) {
-            buffers.extend(sample.buffer_owned());
-        }
-    }
-    pipeline
-        .set_state(gst::State::Null)
-        .map_err(|error| fails(error.to_string()))?;
-    reel(buffers).ok_or_else(|| fails("no video frame read".to_owned()))
-}
-
-/// Brings the times of a clip to its start.
-fn reel(buffers: Vec<gst::Buffer>) -> Option<Reel> {
-    let decoding = |buffer: &gst::Buffer| buffer.dts_or_pts().map(gst::ClockTime::nseconds);
-    let first_ns = decoding(buffers.first()?)?;
-    let last_ns = decoding(buffers.last()?)?;
-    let step_ns = (last_ns - first_ns) / (buffers.len() as u64 - 1).max(1);
-    let units = buffers
-        .into_iter()
-        .filter_map(|buffer| Some((decoding(&buffer)?.saturating_sub(first_ns), buffer)))
-        .collect();
-    Some(Reel {
-        units,
-        length_ns: last_ns - first_ns + step_ns,
-    })
-}
-
-/// Feeds the connections of one path.
-#[derive(Debug)]
-struct Feed {
-    state: Mutex<FeedState>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct FeedState {
-    reel: Arc<Reel>,
-    stalled: bool,
-    stopped: bool,
-}
-
-impl Feed {
-    fn new(reel: Reel) -> Self {
-        Self {
-            state: Mutex::new(FeedState {
-                reel: Arc::new(reel),
-                stalled: false,
-                stopped: false,
-            }),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// Starts feeding a medium that was just made; its thread ends with the medium.
-    fn run(feed: &Arc<Self>, media: &rtsp_server::RTSPMedia) {
-        let source = media
-            .element()
-            .downcast::<gst::Bin>()
-            .ok()
-            .and_then(|bin| bin.by_name("src"))
-            .and_then(|source| source.downcast::<gst_app::AppSrc>().ok());
-        let Some(source) = source else {
-            return;
-        };
-        let feed = Arc::clone(feed);
-        let spawned = thread::Builder::new()
-            .name("rtsp-feed".to_owned())
-            .spawn(move || feed.push_all(&source));
-        if let Err(error) = spawned {
-            tracing::error!(%error, "no thread to feed the RTSP server");
-        }
-    }
-
-    /// Pushes the reel, over and over, in real time, until nobody takes it any more.
-    fn push_all(&self, source: &gst_app::AppSrc) {
-        let mut round_ns = clock::boot_ns();
-        let start_ns = round_ns;
-        loop {
-            let reel = Arc::clone(&self.lock().reel);
-            for (at_ns, unit) in &reel.units {
-                if !Arc::ptr_eq(&reel, &self.lock().reel) {
-                    break;
-                }
-                let Some(late_ns) = self.wait_until(round_ns + at_ns) else {
-                    return;
-                };
-                if late_ns > SKIP_AFTER_NS {
-                    // What a camera did not send while it hung, it never sends.
-                    round_ns += late_ns;
-                }
-                let time = gst::ClockTime::from_nseconds(round_ns + at_ns - start_ns);
-                let ahead = unit.pts().zip(unit.dts()).map(|(pts, dts)| pts.saturating_sub(dts));
-                let mut buffer = unit.copy();
-                let mutable = buffer.make_mut();
-                mutable.set_dts(time);
-                mutable.set_pts(time + ahead.unwrap_or_default());
-                if source.push_buffer(buffer).is_err() {
-                    return;
-                }
-            }
-            // A reel that was changed broke off early: the next begins now.
-            round_ns = clock::boot_ns().min(round_ns + reel.length_ns);
-        }
-    }
-
-    /// Waits for the moment and for the end of a stall. How late it then is, nanoseconds;
-    /// `None` when stopped.
-    fn wait_until(&self, due_ns: u64) -> Option<u64> {
-        let mut state = self.lock();
-        while !state.stopped {
-            let now_ns = clock::boot_ns();
-            if now_ns >= due_ns && !state.stalled {
-                return Some(now_ns - due_ns);
-            }
-            let wait = if state.stalled {
-                Duration::MAX
-            } else {
-                Duration::from_nanos(due_ns - now_ns)
-            };
-            (state, _) = self
-                .changed
-                .wait_timeout(state, wait)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        None
-    }
-
-    fn lock(&self) -> MutexGuard<'_, FeedState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

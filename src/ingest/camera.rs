@@ -99,7 +99,10 @@ impl Camera {
     pub fn state(&self) -> CameraState {
         let main = self.main.status.snapshot();
         let sub = self.sub.as_ref().map(|stream| stream.status.snapshot());
-        let worst = sub.as_ref().filter(|sub| sub.phase > main.phase).unwrap_or(&main);
+        let worst = sub
+            .as_ref()
+            .filter(|sub| sub.phase > main.phase)
+            .unwrap_or(&main);
         let (phase, cause) = (worst.phase, worst.cause.clone());
         let ring = self.ring();
         let (ring_ns, ring_bytes) = (ring.span_ns(), ring.bytes());
@@ -122,7 +125,8 @@ impl Camera {
     /// interrupted within that time, the longest piece without interruption is given and
     /// [`Clip::whole`] is false.
     pub fn clip(&self, from: Stamp, to: Stamp) -> Result<Clip, IngestError> {
-        if let Some(why) = self.main.status.facts().no_clip.clone() {
+        let no_clip = self.main.status.facts().no_clip.clone();
+        if let Some(why) = no_clip {
             return Err(IngestError::NoClip {
                 camera: self.name.clone(),
                 why,
@@ -132,8 +136,12 @@ impl Camera {
         let stretch = stretch.ok_or_else(|| self.not_kept())?;
         let mp4 = mux(&stretch).map_err(|why| self.process("writing the clip", why))?;
         let times = || stretch.units.iter().map(|unit| unit.at);
-        let first = times().min_by_key(|at| at.boot_ns).ok_or_else(|| self.not_kept())?;
-        let last = times().max_by_key(|at| at.boot_ns).ok_or_else(|| self.not_kept())?;
+        let first = times()
+            .min_by_key(|at| at.boot_ns)
+            .ok_or_else(|| self.not_kept())?;
+        let last = times()
+            .max_by_key(|at| at.boot_ns)
+            .ok_or_else(|| self.not_kept())?;
         let (width, height) = size(&stretch.run.caps);
         Ok(Clip {
             mp4,
@@ -200,7 +208,7 @@ struct Sources {
 }
 
 fn sources(config: &config::Camera, credentials: Credentials) -> Result<Sources, IngestError> {
-    let rtsp = |url: &str| {
+    let rtsp = |url: &str, credentials| {
         let endpoint = Endpoint::parse(url).map_err(|why| IngestError::Config {
             camera: config.name.clone(),
             why: why.to_owned(),
@@ -208,18 +216,18 @@ fn sources(config: &config::Camera, credentials: Credentials) -> Result<Sources,
         Ok(Source::Rtsp {
             url: url.to_owned(),
             endpoint,
-            credentials: credentials.clone(),
+            credentials,
             transport: config.transport,
         })
     };
     let alone = |main| Sources { main, sub: None };
     Ok(match config.kind {
         CameraKind::Rtsp => Sources {
-            main: rtsp(&config.url)?,
             sub: match config.substream_url.as_str() {
                 "" => None,
-                url => Some(rtsp(url)?),
+                url => Some(rtsp(url, credentials.clone())?),
             },
+            main: rtsp(&config.url, credentials)?,
         },
         CameraKind::File => alone(Source::File {
             path: config.path.clone(),

@@ -13,6 +13,9 @@ use super::ring::{Stretch, Unit};
 /// Writing a clip takes milliseconds; a muxer that is silent this long is stuck.
 const MUX_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
+/// Smallest time between two frames of a clip.
+const STEP_NS: u64 = 1_000_000;
+
 /// A piece of video as the camera coded it, in an MP4 file that a browser plays.
 #[derive(Clone, Debug)]
 pub struct Clip {
@@ -59,7 +62,9 @@ pub(super) fn mux(stretch: &Stretch) -> Result<Vec<u8>, String> {
         .map_err(|error| error.to_string())?;
     let sink = gst_app::AppSink::builder().sync(false).build();
     let chain = [source.upcast_ref(), &parser, &muxer, sink.upcast_ref()];
-    pipeline.add_many(chain).map_err(|error| error.to_string())?;
+    pipeline
+        .add_many(chain)
+        .map_err(|error| error.to_string())?;
     gst::Element::link_many(chain).map_err(|error| error.to_string())?;
     let written = write(&pipeline, &source, &sink, &stretch.units);
     pipeline
@@ -78,12 +83,16 @@ fn write(
         .set_state(gst::State::Playing)
         .map_err(|error| error.to_string())?;
     for buffer in timed(units) {
-        source.push_buffer(buffer).map_err(|flow| flow.to_string())?;
+        source
+            .push_buffer(buffer)
+            .map_err(|flow| flow.to_string())?;
     }
     source.end_of_stream().map_err(|flow| flow.to_string())?;
     let mut mp4 = Vec::new();
     while let Some(sample) = sink.try_pull_sample(MUX_WITHIN) {
-        let map = sample.buffer().and_then(|buffer| buffer.map_readable().ok());
+        let map = sample
+            .buffer()
+            .and_then(|buffer| buffer.map_readable().ok());
         mp4.extend_from_slice(map.as_deref().unwrap_or_default());
     }
     if sink.is_eos() && !mp4.is_empty() {
@@ -106,32 +115,43 @@ pub(super) fn bus_error(pipeline: &gst::Pipeline) -> Option<String> {
 /// RTP carries presentation times only. Decoding times are the same set of times in rising
 /// order, moved early enough that none is later than its presentation.
 pub(super) fn timed(units: &[Unit]) -> Vec<gst::Buffer> {
-    let mut decode: Vec<u64> = units.iter().map(|u| u.pts_ns).collect();
-    decode.sort_unstable();
-    let first = decode.first().copied().unwrap_or(0);
-    let lead = units
-        .iter()
-        .zip(&decode)
-        .map(|(unit, dts)| dts.saturating_sub(unit.pts_ns))
-        .max()
-        .unwrap_or(0);
-    let step = decode.windows(2).map(|w| w[1] - w[0]);
-    let last_step = step.clone().next_back().unwrap_or(0);
-    let steps = step.chain(std::iter::once(last_step));
+    let shown = spread(units);
+    let mut decoded = shown.clone();
+    decoded.sort_unstable();
+    let first = decoded.first().copied().unwrap_or(0);
+    let late = |(shown, decoded): (&u64, &u64)| decoded.saturating_sub(*shown);
+    let lead = shown.iter().zip(&decoded).map(late).max().unwrap_or(0);
+    let steps = decoded.windows(2).map(|pair| pair[1] - pair[0]);
+    let last_step = steps.clone().next_back().unwrap_or(0);
+    let steps = steps.chain(std::iter::once(last_step));
+    let times = shown.iter().zip(&decoded).zip(steps);
     units
         .iter()
-        .zip(&decode)
-        .zip(steps)
-        .map(|((unit, dts), step)| {
+        .zip(times)
+        .map(|(unit, ((shown, decoded), step))| {
             let mut buffer = unit.data.copy();
             let mutable = buffer.make_mut();
-            mutable.set_pts(gst::ClockTime::from_nseconds(unit.pts_ns - first + lead));
-            mutable.set_dts(gst::ClockTime::from_nseconds(dts - first));
+            mutable.set_pts(gst::ClockTime::from_nseconds(shown - first + lead));
+            mutable.set_dts(gst::ClockTime::from_nseconds(decoded - first));
             mutable.set_duration(gst::ClockTime::from_nseconds(step));
             mutable.unset_flags(gst::BufferFlags::DISCONT);
             buffer
         })
         .collect()
+}
+
+/// Presentation times, no two of them less than [`STEP_NS`] apart: when the jitter buffer
+/// adjusts to a burst, two frames may get the same time, which no MP4 file can hold.
+fn spread(units: &[Unit]) -> Vec<u64> {
+    let mut times: Vec<u64> = units.iter().map(|unit| unit.pts_ns).collect();
+    let mut order: Vec<usize> = (0..times.len()).collect();
+    order.sort_by_key(|&i| times[i]);
+    let mut floor = 0;
+    for i in order {
+        times[i] = times[i].max(floor);
+        floor = times[i] + STEP_NS;
+    }
+    times
 }
 
 #[cfg(test)]
@@ -148,8 +168,8 @@ mod tests {
         };
         let units: Vec<Unit> = pts
             .iter()
-            .map(|&pts_ns| Unit {
-                pts_ns,
+            .map(|&pts_ms| Unit {
+                pts_ns: pts_ms * STEP_NS,
                 at,
                 source: TimeSource::Arrival,
                 key: false,
@@ -159,7 +179,7 @@ mod tests {
             .collect();
         timed(&units)
             .iter()
-            .map(|b| (b.dts().unwrap().nseconds(), b.pts().unwrap().nseconds()))
+            .map(|b| (b.dts().unwrap().mseconds(), b.pts().unwrap().mseconds()))
             .collect()
     }
 
@@ -171,6 +191,7 @@ mod tests {
             times(&[100, 220, 140, 180]),
             [(0, 80), (40, 200), (80, 120), (120, 160)]
         );
+        assert_eq!(times(&[100, 100, 101]), [(0, 0), (1, 1), (2, 2)]);
         assert!(times(&[]).is_empty());
     }
 }

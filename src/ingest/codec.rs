@@ -17,6 +17,14 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// The name used in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+        }
+    }
+
     /// Reads the caps of a stream: RTP or elementary. The error names the foreign codec.
     pub(super) fn of(caps: &gst::CapsRef) -> Result<Self, Fault> {
         let Some(s) = caps.structure(0) else {
@@ -38,7 +46,10 @@ impl Codec {
             "image/jpeg" => "Motion JPEG".to_owned(),
             "video/mpeg" => format!("MPEG-{version}"),
             "video/x-raw" => "not coded".to_owned(),
-            other => other.trim_start_matches("video/").trim_start_matches("x-").to_owned(),
+            other => other
+                .trim_start_matches("video/")
+                .trim_start_matches("x-")
+                .to_owned(),
         }))
     }
 
@@ -185,7 +196,11 @@ mod tests {
     #[test]
     fn decoders_come_by_rank_and_banned_ones_not_at_all() {
         init().unwrap();
-        let ranks: Vec<_> = Codec::H264.decoders(&[]).iter().map(|f| f.rank()).collect();
+        let ranks: Vec<_> = Codec::H264
+            .decoders(&[])
+            .iter()
+            .map(PluginFeatureExtManual::rank)
+            .collect();
         assert!(ranks.is_sorted_by(|a, b| a >= b));
         let first = Codec::H264.open_decoder(&[]).unwrap();
         let name = first.factory().unwrap().name().to_string();

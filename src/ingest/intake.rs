@@ -44,10 +44,6 @@ struct Flow {
     pace: Pace,
     run: Option<Run>,
     info: Option<(gst::Caps, gst_video::VideoInfo)>,
-    /// A buffer's presentation time and the camera's UTC for it.
-    camera_clock: Option<(u64, i64)>,
-    /// A key frame waits in the decoder for frames that will not come.
-    drain: bool,
 }
 
 /// What `Intake::new` needs, one field per fact.
@@ -71,8 +67,6 @@ impl Intake {
             pace: Pace::new(purpose.detect_rate),
             run: None,
             info: None,
-            camera_clock: None,
-            drain: false,
         };
         Self {
             camera: purpose.camera,
@@ -95,22 +89,6 @@ impl Intake {
         flow.gate = Gate::new(self.key_frames_only);
         flow.run = None;
         flow.info = None;
-        flow.camera_clock = None;
-        flow.drain = false;
-    }
-
-    /// Notes the camera's UTC that the jitter buffer put on a depayloaded buffer.
-    pub(super) fn hear_clock(&self, buffer: &gst::BufferRef) {
-        let Some(pts) = buffer.pts() else {
-            return;
-        };
-        let heard = buffer
-            .iter_meta::<gst::ReferenceTimestampMeta>()
-            .find(|meta| meta.reference().structure(0).is_some_and(|s| s.name() == "timestamp/x-ntp"))
-            .and_then(|meta| ntp_to_unix_ns(meta.timestamp().nseconds()));
-        if let Some(utc_ns) = heard {
-            self.flow().camera_clock = Some((pts.nseconds(), utc_ns));
-        }
     }
 
     /// Keeps an access unit; tells whether the decoder is to have it.
@@ -123,7 +101,9 @@ impl Intake {
         };
         let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let mut flow = self.flow();
-        let moment = flow.moment(timing);
+        let moment = flow
+            .times
+            .note(clock::now(), timing.with_camera(camera_utc_ns(buffer)));
         flow.note_caps(pad, status);
         flow.number += 1;
         if let (Some(ring), Some(run)) = (&self.ring, &flow.run) {
@@ -135,26 +115,41 @@ impl Intake {
                 number: flow.number,
                 data: buffer.clone(),
             };
-            ring.lock().unwrap_or_else(PoisonError::into_inner).push(run, unit);
+            ring.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(run, unit);
         }
         self.publish(moment, &flow.times);
         if self.slots.is_none() {
             return gst::PadProbeReturn::Ok;
         }
         let admitted = flow.gate.admits(key, moment.late_ns);
-        let drain = std::mem::replace(&mut flow.drain, key && self.key_frames_only);
         drop(flow);
         if admitted {
             return gst::PadProbeReturn::Ok;
         }
         count(&status.skipped, 1);
-        if drain {
-            // Without its successors a decoder that reorders would keep the key frame back
-            // until the next one: a gap makes it give out what it has.
-            let pts = gst::ClockTime::from_nseconds(timing.raw_pts_ns);
-            pad.push_event(gst::event::Gap::new(pts, gst::ClockTime::NONE));
-        }
         gst::PadProbeReturn::Drop
+    }
+
+    /// Tells the decoder in key-frame mode that it gets nothing else.
+    ///
+    /// Without their successors a decoder that reorders would keep each key frame back until
+    /// the second or third after it; the flag makes it give out every frame at once.
+    pub(super) fn event(&self, event: &gst::Event) -> Option<gst::Event> {
+        let gst::EventView::Segment(segment) = event.view() else {
+            return None;
+        };
+        if !self.key_frames_only {
+            return None;
+        }
+        let mut segment = segment.segment().clone();
+        segment.set_flags(segment.flags() | gst::SegmentFlags::TRICKMODE_KEY_UNITS);
+        Some(
+            gst::event::Segment::builder(&segment)
+                .seqnum(event.seqnum())
+                .build(),
+        )
     }
 
     /// Hands a decoded frame to the slots when it is due. Frames that are not due, and damaged
@@ -167,11 +162,13 @@ impl Intake {
         let Some(timing) = timing(pad, buffer.pts()) else {
             return;
         };
-        let number = status.decoded.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = status
+            .decoded
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut flow = self.flow();
         let recalled = flow.times.recall(timing.raw_pts_ns);
         // A device without access units has its frames timed here.
-        let moment = recalled.unwrap_or_else(|| flow.moment(timing));
+        let moment = recalled.unwrap_or_else(|| flow.times.note(clock::now(), timing));
         if !flow.pace.is_due(moment.pts_ns) {
             return;
         }
@@ -179,7 +176,9 @@ impl Intake {
             count(&status.damaged, 1);
             return;
         }
-        let picture = flow.info_of(sample).and_then(|info| image(sample.buffer_owned()?, &info));
+        let picture = flow
+            .info_of(sample)
+            .and_then(|info| image(sample.buffer_owned()?, &info));
         let Some(image) = picture else {
             count(&status.damaged, 1);
             return;
@@ -212,14 +211,6 @@ impl Intake {
 }
 
 impl Flow {
-    fn moment(&mut self, mut timing: Timing) -> Moment {
-        timing.camera_utc_ns = self.camera_clock.map(|(pts_ns, utc_ns)| {
-            let after = i64::try_from(timing.raw_pts_ns).unwrap_or(0);
-            utc_ns.saturating_add(after - i64::try_from(pts_ns).unwrap_or(0))
-        });
-        self.times.note(clock::now(), timing)
-    }
-
     /// Begins a new run when the stream's format is another one.
     fn note_caps(&mut self, pad: &gst::Pad, status: &Status) {
         let Some(caps) = pad.current_caps() else {
@@ -271,8 +262,19 @@ fn timing(pad: &gst::Pad, pts: Option<gst::ClockTime>) -> Option<Timing> {
     })
 }
 
+/// The camera's UTC that the jitter buffer put on a buffer, once sender reports told it.
+fn camera_utc_ns(buffer: &gst::BufferRef) -> Option<i64> {
+    buffer
+        .iter_meta::<gst::ReferenceTimestampMeta>()
+        .find(|meta| {
+            meta.reference()
+                .structure(0)
+                .is_some_and(|s| s.name() == "timestamp/x-ntp")
+        })
+        .and_then(|meta| ntp_to_unix_ns(meta.timestamp().nseconds()))
+}
+
 fn ntp_to_unix_ns(ntp_ns: u64) -> Option<i64> {
     let unix = ntp_ns.checked_sub(NTP_TO_UNIX_SECS * 1_000_000_000)?;
     i64::try_from(unix).ok()
 }
-

@@ -123,7 +123,11 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
 
 /// One connection, made and closed. `Ok(false)` when stopped meanwhile.
 fn connect(address: SocketAddr, stop: &Stop) -> io::Result<bool> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Ok(()) => return Ok(true),
@@ -172,7 +176,10 @@ mod tests {
         };
         for (url, expected) in [
             ("rtsp://10.0.0.7/a", ok("10.0.0.7", 554, false)),
-            ("rtsp://cam-1.local:8554/a?b=c", ok("cam-1.local", 8554, false)),
+            (
+                "rtsp://cam-1.local:8554/a?b=c",
+                ok("cam-1.local", 8554, false),
+            ),
             ("rtsp://cam", ok("cam", 554, false)),
             ("rtsps://cam/a", ok("cam", 322, true)),
             ("rtsp://[fe80::1]:8554/a@b", ok("fe80::1", 8554, false)),
@@ -221,7 +228,10 @@ mod tests {
     fn no_route_is_said() {
         // 240.0.0.0/4 is reserved (RFC 1112 section 4): no machine routes to it.
         let fault = knock("240.0.0.1", 554).unwrap_err();
-        assert!(matches!(fault, Fault::NoRoute | Fault::Timeout), "{fault:?}");
+        assert!(
+            matches!(fault, Fault::NoRoute | Fault::Timeout),
+            "{fault:?}"
+        );
     }
 
     #[test]
@@ -255,6 +265,9 @@ mod tests {
             tls: false,
         };
         // 192.0.2.0/24 answers nobody (RFC 5737); some machines have no route at all.
-        assert!(matches!(endpoint.knock(&stop), Ok(false) | Err(Fault::NoRoute)));
+        assert!(matches!(
+            endpoint.knock(&stop),
+            Ok(false) | Err(Fault::NoRoute)
+        ));
     }
 }

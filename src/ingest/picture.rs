@@ -67,7 +67,11 @@ fn fits(image: &Image) -> bool {
 /// What a decoder's output is brought to: nothing is converted when it is one of these already.
 pub(super) fn sink_caps() -> gst::Caps {
     gst_video::VideoCapsBuilder::new()
-        .format_list(FORMATS.iter().filter_map(|f| f.parse::<gst_video::VideoFormat>().ok()))
+        .format_list(
+            FORMATS
+                .iter()
+                .filter_map(|f| f.parse::<gst_video::VideoFormat>().ok()),
+        )
         .build()
 }
 
@@ -109,7 +113,9 @@ pub(super) fn decode_last(stretch: &Stretch) -> Result<Image, String> {
         .build();
     offer_video_meta(&sink);
     let chain = [source.upcast_ref(), &decoder, &convert, sink.upcast_ref()];
-    pipeline.add_many(chain).map_err(|error| error.to_string())?;
+    pipeline
+        .add_many(chain)
+        .map_err(|error| error.to_string())?;
     gst::Element::link_many(chain).map_err(|error| error.to_string())?;
     let image = pull_last(&pipeline, &source, &sink, stretch);
     pipeline
@@ -130,7 +136,9 @@ fn pull_last(
     let buffers = timed(&stretch.units);
     let wanted = buffers.last().and_then(|buffer| buffer.pts());
     for buffer in buffers {
-        source.push_buffer(buffer).map_err(|flow| flow.to_string())?;
+        source
+            .push_buffer(buffer)
+            .map_err(|flow| flow.to_string())?;
     }
     source.end_of_stream().map_err(|flow| flow.to_string())?;
     while let Some(sample) = sink.try_pull_sample(DECODE_WITHIN) {
@@ -151,9 +159,16 @@ fn pull_last(
 mod tests {
     use super::*;
 
-    fn decoded(format: gst_video::VideoFormat, width: u32, height: u32, cut: usize) -> Option<Image> {
+    fn decoded(
+        format: gst_video::VideoFormat,
+        width: u32,
+        height: u32,
+        cut: usize,
+    ) -> Option<Image> {
         gst::init().unwrap();
-        let info = gst_video::VideoInfo::builder(format, width, height).build().unwrap();
+        let info = gst_video::VideoInfo::builder(format, width, height)
+            .build()
+            .unwrap();
         image(gst::Buffer::with_size(info.size() - cut).unwrap(), &info)
     }
 
@@ -170,7 +185,11 @@ mod tests {
             (Rgb, 64, 48, 0, None),
         ] {
             let image = decoded(format, width, height, cut);
-            assert_eq!(image.map(|i| (i.width, i.height)), size, "{format:?} {width}x{height}");
+            assert_eq!(
+                image.map(|i| (i.width, i.height)),
+                size,
+                "{format:?} {width}x{height}"
+            );
         }
     }
 }

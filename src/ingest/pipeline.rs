@@ -6,7 +6,7 @@
 //! access units. No queue: jitter buffer, parser and decoder share one thread.
 //! `videoconvert` passes I420 and NV12 through untouched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -152,7 +152,13 @@ struct Joint {
 
 impl Joint {
     fn rtsp(self, pipeline: &gst::Pipeline, source: &Source) -> Result<(), Fault> {
-        let Source::Rtsp { url, credentials, transport, .. } = source else {
+        let Source::Rtsp {
+            url,
+            credentials,
+            transport,
+            ..
+        } = source
+        else {
             return Err(Fault::NoVideo);
         };
         let (protocols, latency) = match transport {
@@ -199,27 +205,17 @@ impl Joint {
     }
 
     fn join_rtp(&self, pad: &gst::Pad, codec: Codec) -> Result<(), Fault> {
-        let depayloader = element(codec.depayloader())?;
-        if let Some(src) = depayloader.static_pad("src") {
-            let intake = Arc::clone(&self.intake);
-            src.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                if let Some(buffer) = info.buffer() {
-                    intake.hear_clock(buffer);
-                }
-                gst::PadProbeReturn::Ok
-            });
-        }
-        self.join(pad, codec, vec![depayloader])
+        self.join(pad, codec, vec![element(codec.depayloader())?])
     }
 
-    fn file(self, pipeline: &gst::Pipeline, path: &PathBuf) -> Result<(), Fault> {
+    fn file(self, pipeline: &gst::Pipeline, path: &Path) -> Result<(), Fault> {
         let found = self.found.clone();
         open_file(pipeline, path, &found, move |pad, codec| {
             self.join(pad, codec, vec![element("clocksync")?])
         })
     }
 
-    fn device(self, pipeline: &gst::Pipeline, path: &PathBuf) -> Result<(), Fault> {
+    fn device(self, pipeline: &gst::Pipeline, path: &Path) -> Result<(), Fault> {
         let device = gst::ElementFactory::make("v4l2src")
             .property("device", path.to_string_lossy().as_ref())
             .build()
@@ -227,7 +223,9 @@ impl Joint {
         add(pipeline, std::slice::from_ref(&device))?;
         // The device tells its formats only when open.
         if device.set_state(gst::State::Ready).is_err() {
-            return Err(Fault::Unreadable("no such capture device, or it is in use".to_owned()));
+            return Err(Fault::Unreadable(
+                "no such capture device, or it is in use".to_owned(),
+            ));
         }
         let pad = device.static_pad("src").ok_or(Fault::NoVideo)?;
         let offered = pad.query_caps(None);
@@ -247,7 +245,7 @@ impl Joint {
         } else {
             Vec::new()
         };
-        self.chain(&pad, [head, self.pictures()?].concat())
+        self.chain(&pad, &[head, self.pictures()?].concat())
     }
 
     /// Links `head`, the parser and what follows behind `pad`.
@@ -256,9 +254,15 @@ impl Joint {
         let filter = caps_filter(&codec.unit_caps())?;
         if let Some(src) = filter.static_pad("src") {
             let intake = Arc::clone(&self.intake);
-            src.add_probe(gst::PadProbeType::BUFFER, move |pad, info| match info.buffer_mut() {
-                Some(buffer) => intake.unit(pad, buffer),
-                None => gst::PadProbeReturn::Ok,
+            let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+            src.add_probe(kinds, move |pad, info| {
+                if let Some(buffer) = info.buffer() {
+                    return intake.unit(pad, buffer);
+                }
+                if let Some(event) = info.event().and_then(|event| intake.event(event)) {
+                    info.data = Some(gst::PadProbeData::Event(event));
+                }
+                gst::PadProbeReturn::Ok
             });
         }
         let tail = if self.intake.slots.is_some() {
@@ -273,7 +277,7 @@ impl Joint {
             sink.set_property("enable-last-sample", false);
             vec![sink]
         };
-        self.chain(pad, [head, vec![parser, filter], tail].concat())
+        self.chain(pad, &[head, vec![parser, filter], tail].concat())
     }
 
     /// What brings decoded pictures to the intake.
@@ -287,8 +291,9 @@ impl Joint {
             .callbacks(
                 gst_app::AppSinkCallbacks::builder()
                     .new_sample(move |sink| {
-                        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                        if let Some(pad) = sink.static_pad("sink") {
+                        if let (Ok(sample), Some(pad)) =
+                            (sink.pull_sample(), sink.static_pad("sink"))
+                        {
                             intake.frame(&pad, &sample);
                         }
                         Ok(gst::FlowSuccess::Ok)
@@ -300,10 +305,10 @@ impl Joint {
         Ok(vec![element("videoconvert")?, sink.upcast()])
     }
 
-    fn chain(&self, pad: &gst::Pad, elements: Vec<gst::Element>) -> Result<(), Fault> {
+    fn chain(&self, pad: &gst::Pad, elements: &[gst::Element]) -> Result<(), Fault> {
         // A pipeline that is gone needs nothing more.
         match self.pipeline.upgrade() {
-            Some(pipeline) => chain(&pipeline, pad, &elements),
+            Some(pipeline) => chain(&pipeline, pad, elements),
             None => Ok(()),
         }
     }
@@ -320,7 +325,7 @@ fn is_video(caps: &gst::CapsRef) -> bool {
 /// video stream is given to `join`; without one, or of another codec, that is reported.
 pub(super) fn open_file(
     pipeline: &gst::Pipeline,
-    path: &PathBuf,
+    path: &Path,
     found: &Found,
     join: impl Fn(&gst::Pad, Codec) -> Result<(), Fault> + Send + Sync + 'static,
 ) -> Result<(), Fault> {
@@ -333,12 +338,16 @@ pub(super) fn open_file(
     parsebin.connect_pad_added(move |parsebin, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         if is_video(&caps) && !has_video.swap(true, Ordering::Relaxed) {
-            say.report(parsebin, Codec::of(&caps).and_then(|codec| join(pad, codec)));
+            say.report(
+                parsebin,
+                Codec::of(&caps).and_then(|codec| join(pad, codec)),
+            );
         }
     });
     let say = found.clone();
     parsebin.connect_no_more_pads(move |parsebin| {
-        if !seen.load(Ordering::Relaxed) {
+        // Without any pad it is no recording at all, and an error says so.
+        if !seen.load(Ordering::Relaxed) && !parsebin.src_pads().is_empty() {
             say.report(parsebin, Err(Fault::NoVideo));
         }
     });
@@ -360,16 +369,20 @@ pub(super) fn caps_filter(caps: &gst::Caps) -> Result<gst::Element, Fault> {
     Ok(filter)
 }
 
-/// Adds the elements, links them one after the other behind `pad`, and lets them run.
+/// Adds the elements that are not yet in, links them one after the other behind `pad`, and lets them run.
 pub(super) fn chain(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
     elements: &[gst::Element],
 ) -> Result<(), Fault> {
     let words = |error: gst::glib::BoolError| Fault::Pipeline(error.to_string());
-    add(pipeline, elements)?;
+    for element in elements.iter().filter(|element| element.parent().is_none()) {
+        pipeline.add(element).map_err(words)?;
+    }
     gst::Element::link_many(elements).map_err(words)?;
-    let first = elements.first().and_then(|element| element.static_pad("sink"));
+    let first = elements
+        .first()
+        .and_then(|element| element.static_pad("sink"));
     let first = first.ok_or_else(|| Fault::Pipeline("nothing to link".to_owned()))?;
     for element in elements.iter().rev() {
         element.sync_state_with_parent().map_err(words)?;

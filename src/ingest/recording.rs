@@ -60,6 +60,9 @@ impl Recording {
             pace: Pace::new(rate),
             decoded: 0,
         };
+        // In the pipeline from the start: a sink that is not started says end of stream.
+        let added = recording.pipeline.add(&recording.sink);
+        added.map_err(|error| recording.fails(Fault::Pipeline(error.to_string())))?;
         recording.join().map_err(|fault| recording.fails(fault))?;
         if recording.pipeline.set_state(gst::State::Playing).is_err() {
             let fault = recording.fault().unwrap_or(Fault::NotARecording);
@@ -148,12 +151,15 @@ impl Recording {
     fn join(&self) -> Result<(), Fault> {
         let pipeline = self.pipeline.downgrade();
         let sink = self.sink.downgrade();
-        open_file(&self.pipeline, &self.path, &self.found, move |pad, codec| {
-            match (pipeline.upgrade(), sink.upgrade()) {
+        open_file(
+            &self.pipeline,
+            &self.path,
+            &self.found,
+            move |pad, codec| match (pipeline.upgrade(), sink.upgrade()) {
                 (Some(pipeline), Some(sink)) => tail(&pipeline, pad, codec, sink),
                 _ => Ok(()),
-            }
-        })
+            },
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! The last seconds of a stream, as the camera sent them.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use gstreamer as gst;
 
@@ -103,10 +104,7 @@ impl Ring {
                     .unwrap_or(0);
                 let last = units.iter().rposition(|u| u.at.boot_ns <= to.boot_ns)?;
                 let begun_in_time = units.get(last)?.at.boot_ns >= from.boot_ns;
-                (first <= last && begun_in_time).then(|| Stretch {
-                    run: run.clone(),
-                    units: units.range(first..=last).cloned().collect(),
-                })
+                (first <= last && begun_in_time).then(|| stretch(run, units, first..=last))
             })
             .max_by_key(|stretch| stretch.units.len())
     }
@@ -120,11 +118,10 @@ impl Ring {
             .iter()
             .min_by_key(|(_, units)| units.iter().map(away).min())?;
         let last = (0..units.len()).min_by_key(|&i| units.get(i).map(away))?;
-        let first = (0..=last).rev().find(|&i| units.get(i).is_some_and(|u| u.key))?;
-        Some(Stretch {
-            run: run.clone(),
-            units: units.range(first..=last).cloned().collect(),
-        })
+        let first = (0..=last)
+            .rev()
+            .find(|&i| units.get(i).is_some_and(|u| u.key))?;
+        Some(stretch(run, units, first..=last))
     }
 
     /// Drops whole groups of pictures from the front until the bounds hold.
@@ -147,8 +144,27 @@ impl Ring {
 
     /// Whether the time that must be covered is covered without the oldest group.
     fn second_group_starts_by(&self, ns: u64) -> bool {
-        let mut groups = self.runs.iter().flat_map(|(_, units)| units.iter().filter(|u| u.key));
+        let mut groups = self
+            .runs
+            .iter()
+            .flat_map(|(_, units)| units.iter().filter(|u| u.key));
         groups.nth(1).is_some_and(|unit| unit.pts_ns <= ns)
+    }
+}
+
+/// The units of a range that begins at a key frame.
+///
+/// Pictures shown before that key frame refer to the group before it (H.265 section 3.123,
+/// leading pictures of a CRA): without it they cannot be decoded, and are left out.
+fn stretch(run: &Run, units: &VecDeque<Unit>, range: RangeInclusive<usize>) -> Stretch {
+    let shown_from = units.get(*range.start()).map_or(0, |key| key.pts_ns);
+    Stretch {
+        run: run.clone(),
+        units: units
+            .range(range)
+            .filter(|unit| unit.pts_ns >= shown_from)
+            .cloned()
+            .collect(),
     }
 }
 
@@ -208,8 +224,12 @@ mod tests {
     fn it_covers_its_span_and_starts_at_a_key_frame() {
         let ring = filled(5, usize::MAX, 60);
         assert!(ring.span_ns() >= 5_000 * MS && ring.span_ns() < 6_000 * MS);
-        assert_eq!(ring.bytes(), 100 * (ring.span_ns() / (40 * MS) + 1) as usize);
-        assert_eq!(times(ring.between(stamp(0), stamp(60_000))), Some((54_000, 59_960)));
+        let units = usize::try_from(ring.span_ns() / (40 * MS)).unwrap() + 1;
+        assert_eq!(ring.bytes(), 100 * units);
+        assert_eq!(
+            times(ring.between(stamp(0), stamp(60_000))),
+            Some((54_000, 59_960))
+        );
     }
 
     #[test]
@@ -242,7 +262,11 @@ mod tests {
             (29_000, 99_000, Some((29_000, 29_960))),
             (31_000, 99_000, None),
         ] {
-            assert_eq!(times(ring.between(stamp(from), stamp(to))), expected, "{from}..{to}");
+            assert_eq!(
+                times(ring.between(stamp(from), stamp(to))),
+                expected,
+                "{from}..{to}"
+            );
         }
     }
 
@@ -270,7 +294,10 @@ mod tests {
         for i in 0..100 {
             ring.push(&run(1), unit(4000 + i * 40, i % 25 == 0, 100));
         }
-        assert_eq!(times(ring.between(stamp(0), stamp(9000))), Some((4000, 7960)));
+        assert_eq!(
+            times(ring.between(stamp(0), stamp(9000))),
+            Some((4000, 7960))
+        );
         assert_eq!(times(ring.upto(stamp(3000))), Some((1000, 1960)));
     }
 

@@ -83,7 +83,9 @@ fn strike_userinfo(text: &str) -> String {
     while let Some((before, after)) = rest.split_once("://") {
         clean.push_str(before);
         clean.push_str("://");
-        let end = after.find(|c: char| c.is_whitespace()).unwrap_or(after.len());
+        let end = after
+            .find(|c: char| c.is_whitespace())
+            .unwrap_or(after.len());
         let (url, tail) = after.split_at(end);
         if let Some((_, host)) = url.rsplit_once('@') {
             clean.push_str("***@");
@@ -122,7 +124,10 @@ mod tests {
             ("rtsp://u:p@cam/1 failed", "rtsp://***@cam/1 failed"),
             ("rtsp://u:p@@x/y@cam/1", "rtsp://***@cam/1"),
             ("said p@ss/#?:% twice p@ss/#?:%", "said *** twice ***"),
-            ("a rtsp://a:b@c b rtsp://d:e@f", "a rtsp://***@c b rtsp://***@f"),
+            (
+                "a rtsp://a:b@c b rtsp://d:e@f",
+                "a rtsp://***@c b rtsp://***@f",
+            ),
         ] {
             assert_eq!(credentials.scrub(text), clean);
         }

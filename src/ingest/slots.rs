@@ -169,7 +169,7 @@ mod tests {
         let slots = Arc::new(Slots::new(1));
         let waiter = {
             let slots = Arc::clone(&slots);
-            thread::spawn(move || slots.take(Duration::from_secs(60)).is_none())
+            thread::spawn(move || slots.take(Duration::from_mins(1)).is_none())
         };
         slots.close();
         assert!(waiter.join().unwrap());
@@ -182,7 +182,7 @@ mod tests {
         let slots = Arc::new(Slots::new(2));
         let waiter = {
             let slots = Arc::clone(&slots);
-            thread::spawn(move || slots.take(Duration::from_secs(60)).map(|f| f.camera))
+            thread::spawn(move || slots.take(Duration::from_mins(1)).map(|f| f.camera))
         };
         slots.put(frame(1, 0));
         assert_eq!(waiter.join().unwrap(), Some(1));

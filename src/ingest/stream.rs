@@ -20,7 +20,7 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// First and longest pause between two tries.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// A stream that played this long has recovered: the next pause is the first again.
 const RECOVERED_AFTER_NS: u64 = 10_000_000_000;
@@ -85,8 +85,8 @@ pub(super) struct Stream {
     pub(super) status: Arc<Status>,
     stop: Arc<Stop>,
     thread: Option<thread::JoinHandle<()>>,
-    /// Closed when the thread ends.
-    ended: mpsc::Receiver<()>,
+    /// Closed when the thread ends. Behind a mutex so that cameras can be shared by threads.
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 /// Who a stream is, for log lines.
@@ -125,7 +125,7 @@ impl Stream {
             status,
             stop,
             thread: Some(thread),
-            ended,
+            ended: Mutex::new(ended),
         })
     }
 
@@ -140,7 +140,8 @@ impl Stream {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        if self.ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("camera thread does not end; left behind");
             return;
         }
@@ -294,10 +295,12 @@ impl Worker {
             banned.push(decoder);
         }
         match &self.source {
-            Source::Rtsp { endpoint, credentials, .. } => {
-                Fault::of_rtsp(&error, &debug, endpoint.tls)
-                    .unwrap_or_else(|| Fault::other(&error, credentials))
-            }
+            Source::Rtsp {
+                endpoint,
+                credentials,
+                ..
+            } => Fault::of_rtsp(&error, &debug, endpoint.tls)
+                .unwrap_or_else(|| Fault::other(&error, credentials)),
             Source::File { .. } if self.intake.status.facts().phase == Phase::Playing => {
                 Fault::CutOff
             }
@@ -380,13 +383,14 @@ impl Pause {
         let full = if fault.wants_long_pause() {
             PAUSE_MAX
         } else {
-            let doubled = PAUSE_FIRST.saturating_mul(1u32.checked_shl(self.tries).unwrap_or(u32::MAX));
+            let doubled =
+                PAUSE_FIRST.saturating_mul(1u32.checked_shl(self.tries).unwrap_or(u32::MAX));
             doubled.min(PAUSE_MAX)
         };
         self.tries = self.tries.saturating_add(1);
         // A fresh `RandomState` is seeded by the system: good enough to spread, no dependency.
         let roll = RandomState::new().build_hasher().finish() % 256;
-        full - full.mul_f64(0.25) * u32::try_from(roll).unwrap_or(0) / 256
+        full.mul_f64(0.75) + full.mul_f64(0.25) * u32::try_from(roll).unwrap_or(0) / 256
     }
 }
 
@@ -419,7 +423,7 @@ mod tests {
         let stop = Arc::new(Stop::default());
         let waiter = {
             let stop = Arc::clone(&stop);
-            thread::spawn(move || stop.wait(Duration::from_secs(60)))
+            thread::spawn(move || stop.wait(Duration::from_mins(1)))
         };
         stop.stop();
         assert!(waiter.join().unwrap());

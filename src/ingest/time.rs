@@ -52,6 +52,10 @@ pub(super) struct Moment {
 
 /// What GStreamer knows of a buffer's time.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "units last, also when all are the same"
+)]
 pub(super) struct Timing {
     /// Presentation time as the buffer carries it.
     pub(super) raw_pts_ns: u64,
@@ -61,6 +65,15 @@ pub(super) struct Timing {
     pub(super) running_now_ns: u64,
     /// The camera's UTC for this buffer, when sender reports gave one.
     pub(super) camera_utc_ns: Option<i64>,
+}
+
+impl Timing {
+    pub(super) fn with_camera(self, camera_utc_ns: Option<i64>) -> Self {
+        Self {
+            camera_utc_ns,
+            ..self
+        }
+    }
 }
 
 /// Keeps the times of one session.
@@ -94,7 +107,11 @@ impl Times {
     /// The time of an access unit seen at `now`; remembered for [`Times::recall`].
     pub(super) fn note(&mut self, now: Stamp, timing: Timing) -> Moment {
         let late_ns = signed(timing.running_now_ns) - signed(timing.running_ns);
-        let late_ns = if late_ns > LATE_MAX_NS { 0 } else { late_ns.max(0) };
+        let late_ns = if late_ns > LATE_MAX_NS {
+            0
+        } else {
+            late_ns.max(0)
+        };
         let base = *self
             .base_boot_ns
             .get_or_insert_with(|| signed(now.boot_ns) - signed(timing.running_now_ns));
@@ -119,7 +136,11 @@ impl Times {
 
     /// The moment noted for the access unit with this presentation time.
     pub(super) fn recall(&self, raw_pts_ns: u64) -> Option<Moment> {
-        self.recent.iter().rev().find(|m| m.raw_pts_ns == raw_pts_ns).copied()
+        self.recent
+            .iter()
+            .rev()
+            .find(|m| m.raw_pts_ns == raw_pts_ns)
+            .copied()
     }
 
     /// The moment of a frame that is handed out: strictly after the one before.
@@ -160,7 +181,9 @@ impl Times {
         }
         // The light fell between `CAPTURE_DELAY_NS` before the arrival and the arrival: the
         // camera's claim is off by no more than its distance to the farther end.
-        let off = behind.unsigned_abs().max(behind.abs_diff(signed(CAPTURE_DELAY_NS)));
+        let off = behind
+            .unsigned_abs()
+            .max(behind.abs_diff(signed(CAPTURE_DELAY_NS)));
         let claimed = arrival.shifted_ns(-behind);
         let at = Stamp {
             error_ns: arrival.error_ns.saturating_add(off),
@@ -222,7 +245,11 @@ mod tests {
             assert_eq!(m.source, source, "{behind_ms}");
             assert_eq!(m.at.error_ns, error_ms * 1_000_000, "{behind_ms}");
             assert_eq!(times.camera_behind_ns(), Some(behind_ms * MS));
-            let moved = if source == TimeSource::Arrival { 0 } else { behind_ms };
+            let moved = if source == TimeSource::Arrival {
+                0
+            } else {
+                behind_ms
+            };
             assert_eq!(m.at.utc_ns, NOW.utc_ns - moved * MS, "{behind_ms}");
         }
     }
@@ -268,7 +295,10 @@ mod tests {
         for i in 0..200 {
             times.note(NOW, timing(i * 40, i * 40, None));
         }
-        assert_eq!(times.recall(199 * 40_000_000).map(|m| m.raw_pts_ns), Some(7_960_000_000));
+        assert_eq!(
+            times.recall(199 * 40_000_000).map(|m| m.raw_pts_ns),
+            Some(7_960_000_000)
+        );
         assert_eq!(times.recall(0), None);
     }
 }

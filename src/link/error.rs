@@ -293,8 +293,8 @@ impl Ending {
             },
         };
         match error {
-            ConnectionError::ConnectionRefused(reason) => refused(reason),
-            ConnectionError::MqttState(StateError::ConnFail { reason }) => refused(reason),
+            ConnectionError::ConnectionRefused(reason)
+            | ConnectionError::MqttState(StateError::ConnFail { reason }) => refused(reason),
             ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
                 self.lost(format!("the broker sent DISCONNECT, {reason_code:?}"))
             }

@@ -258,7 +258,7 @@ impl Flight {
     }
 
     /// Ends everything that waits, for one reason.
-    pub(super) fn end(&self, why: LinkError) {
+    pub(super) fn end(&self, why: &LinkError) {
         let mut inner = self.lock();
         let waiters: Vec<Waiter> = inner.queued.drain(..).collect();
         let sent: Vec<Waiter> = inner.published.drain().map(|(_, w)| w).collect();
@@ -327,7 +327,7 @@ mod tests {
     async fn the_end_reaches_all_that_wait_and_all_that_come() {
         let flight = Flight::new(4);
         let ack = sent(&flight, 1).await;
-        flight.end(LinkError::NotAuthorised { what: "x".into() });
+        flight.end(&LinkError::NotAuthorised { what: "x".into() });
         assert!(matches!(ack.await, Err(LinkError::NotAuthorised { .. })));
         assert!(matches!(
             flight.place().await,

@@ -167,7 +167,7 @@ impl Pipe {
             .saturating_sub(topic.len() + PUBLISH_OVERHEAD)
     }
 
-    /// Hands one message (QoS 1) to the connection; waits only for a place in the window.
+    /// Hands one message (`QoS` 1) to the connection; waits only for a place in the window.
     ///
     /// # Errors
     /// Larger than the broker takes, or the connection is over.
@@ -192,7 +192,7 @@ impl Pipe {
         })
     }
 
-    /// Subscribes (QoS 1) and waits for the broker's consent.
+    /// Subscribes (`QoS` 1) and waits for the broker's consent.
     ///
     /// # Errors
     /// Not permitted, or the connection is over.
@@ -300,7 +300,8 @@ impl Driver {
         let greeted = self.greeted.is_none();
         drop(self.events);
         let pump_end = timeout(LAST_WORDS, pump).await.ok().and_then(Result::ok);
-        self.flight.end(self.ending.explain(why, pump_end, greeted));
+        self.flight
+            .end(&self.ending.explain(why, pump_end, greeted));
     }
 
     /// Polls until the first error: `rumqttc` would connect again on the next.

@@ -1,7 +1,7 @@
 //! Detections to tracks: which box of this frame is which thing of the frames before.
 //!
-//! Association in two stages (the idea of Zhang et al.: "ByteTrack", arXiv:2110.06864, section
-//! 3): first the detections that reach the card's threshold, then, for tracks still without a
+//! Association in two stages (the idea of Zhang et al., "`ByteTrack`", arXiv:2110.06864,
+//! section 3): first the detections that reach the card's threshold, then, for tracks still without a
 //! match, the weak ones down to its floor. A weak box never starts a track; it keeps one alive
 //! through a half-hidden or badly lit moment. What is compared is intersection over union with
 //! where the thing should be by now: its box, moved on by its smoothed speed.

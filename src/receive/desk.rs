@@ -1,20 +1,16 @@
 //! Where each message is answered: heads, pieces, and "what is still missing?".
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 
 use super::head::{Head, HeadError, check};
 use super::transfer::{Look, Transfer};
-use super::{Event, ReceiveError};
-use crate::clock;
-use crate::config;
-use crate::link::message::{Finished, Subject, Topic, Want, is_name};
+use super::{Event, ReceiveError, receipt};
+use crate::link::message::{Finished, Subject, Topic, Want};
 use crate::store::disk;
 use crate::types::{CaseId, Stamp};
-use crate::witness::{
-    Identity, JournalCopy, Limits, RECEIPT, Receipt, ReceiptVerdict, Roots, SIGNATURE,
-};
+use crate::witness::{Identity, Limits, RECEIPT, Roots, SIGNATURE, sha256_hex};
 
 /// Unfinished packages kept of one device; the one longest untouched goes first. The device
 /// still has it.
@@ -38,86 +34,25 @@ pub(super) struct Said {
 }
 
 /// An unfinished package and when it was last touched, in messages.
-struct Open {
-    transfer: Transfer,
-    touched: u64,
+pub(super) struct Open {
+    pub(super) transfer: Transfer,
+    pub(super) touched: u64,
 }
 
 /// The receiver's folder, keys and unfinished packages.
 pub(super) struct Desk {
-    dir: PathBuf,
-    name: String,
-    identity: Identity,
-    roots: Roots,
-    open: BTreeMap<(String, CaseId), Open>,
-    heard: u64,
-    _lock: File,
+    pub(super) dir: PathBuf,
+    pub(super) name: String,
+    pub(super) identity: Identity,
+    pub(super) roots: Roots,
+    pub(super) open: BTreeMap<(String, CaseId), Open>,
+    /// Counts messages.
+    pub(super) heard: u64,
+    /// Held, never used.
+    pub(super) _lock: File,
 }
 
 impl Desk {
-    /// Loads the keys, takes the folder, takes up what lies in `incoming/`.
-    pub(super) fn open(config: &config::Receive) -> Result<Self, ReceiveError> {
-        let identity = Identity::load(&config.keys, "receiver")?;
-        let roots = Roots::load(&config.keys.join("roots.crt"))?;
-        std::fs::create_dir_all(&config.dir)
-            .map_err(|error| ReceiveError::Disk(format!("{}: {error}", config.dir.display())))?;
-        let lock = lock(&config.dir)?;
-        for folder in ["incoming", "packages"] {
-            disk::create_dir(&config.dir.join(folder))?;
-        }
-        let mut desk = Self {
-            dir: config.dir.clone(),
-            name: config.name.clone(),
-            identity,
-            roots,
-            open: BTreeMap::new(),
-            heard: 0,
-            _lock: lock,
-        };
-        desk.resume()?;
-        Ok(desk)
-    }
-
-    /// Takes up unfinished packages; what cannot be is removed, the device still has it.
-    fn resume(&mut self) -> Result<(), ReceiveError> {
-        let incoming = self.dir.join("incoming");
-        for device in disk::list(&incoming)? {
-            let of_device = incoming.join(&device);
-            if !is_name(&device) || !of_device.is_dir() {
-                continue;
-            }
-            for name in disk::list(&of_device)? {
-                let dir = of_device.join(&name);
-                match self.resume_one(&device, &dir) {
-                    Ok(Some(transfer)) => {
-                        let key = (device.clone(), transfer.head().statement.id);
-                        let touched = self.heard;
-                        self.open.insert(key, Open { transfer, touched });
-                    }
-                    Ok(None) => disk::remove_dir_all(&dir)?,
-                    Err(error) => {
-                        tracing::warn!(%error, dir = %dir.display(), "unfinished package dropped");
-                        disk::remove_dir_all(&dir)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// `None` when it was finished already or its head does not hold any more.
-    fn resume_one(&self, device: &str, dir: &Path) -> Result<Option<Transfer>, ReceiveError> {
-        let zip = disk::read(&dir.join("head.zip"))?;
-        let Ok(head) = Head::open(&zip, device, &self.roots) else {
-            return Ok(None);
-        };
-        let id = head.statement.id;
-        if dir.file_name() != Some(id.to_string().as_ref()) || self.place(device, id).exists() {
-            return Ok(None);
-        }
-        Transfer::resume(dir, head).map(Some)
-    }
-
     /// Answers one message. `at` is now.
     pub(super) fn hear(
         &mut self,
@@ -193,15 +128,24 @@ impl Desk {
             return Ok(None);
         }
         let signature = disk::read(&place.join(SIGNATURE))?;
-        if crate::witness::sha256_hex(&signature) != head.sig_sha256 {
+        if sha256_hex(&signature) != head.sig_sha256 {
             let why = "another package with this id is already stored".to_owned();
             return self.refuse(device, head, why, at).map(Some);
         }
+        self.receipt_again(device, head.statement.id).map(Some)
+    }
+
+    /// The receipt of a package in its place. The last try may have failed at the very end.
+    fn receipt_again(&self, device: &str, id: CaseId) -> Result<Said, ReceiveError> {
+        let place = self.place(device, id);
         let receipt = disk::read(&place.join(RECEIPT))?;
-        Ok(Some(Said {
-            answer: Some(receipt_to(device, receipt)),
+        if let Some(folder) = place.parent() {
+            disk::sync_dir(folder)?;
+        }
+        Ok(Said {
+            answer: Some(receipt::to(device, receipt)),
             events: Vec::new(),
-        }))
+        })
     }
 
     /// Keeps within the bounds before one more package is taken.
@@ -282,18 +226,15 @@ impl Desk {
         let Some(id) = asked.map(CaseId) else {
             return Ok(ignored(&topic(), "its payload names no package"));
         };
+        if self.place(device, id).exists() {
+            return self.receipt_again(device, id);
+        }
         let key = (device.to_owned(), id);
         if self.open.contains_key(&key) {
             return self.look(&key, at);
         }
-        match disk::read(&self.place(device, id).join(RECEIPT)) {
-            Ok(receipt) => Ok(Said {
-                answer: Some(receipt_to(device, receipt)),
-                events: Vec::new(),
-            }),
-            // Not known here: the device sends the head again when it hears nothing.
-            Err(_) => Ok(ignored(&topic(), "this package is not known here")),
-        }
+        // Not known here: the device sends the head again when it hears nothing.
+        Ok(ignored(&topic(), "this package is not known here"))
     }
 
     /// Asks for what is missing, or finishes the package.
@@ -337,7 +278,7 @@ impl Desk {
             return self.give_up(key, why, at);
         }
         let head = open.transfer.head();
-        let receipt = self.receipt(device, head, None, at)?;
+        let receipt = receipt::sign(&self.identity, head, None, at)?;
         disk::write_under(&package, RECEIPT, &receipt)?;
         disk::create_dir(&self.dir.join("packages").join(device))?;
         let place = self.place(device, id);
@@ -348,7 +289,7 @@ impl Desk {
         // Only leftovers now; a new start would remove them too.
         disk::remove_dir_all(&dir)?;
         Ok(Said {
-            answer: Some(receipt_to(device, receipt)),
+            answer: Some(receipt::to(device, receipt)),
             events: vec![Event::Stored {
                 device: device.to_owned(),
                 id,
@@ -379,9 +320,9 @@ impl Desk {
         why: String,
         at: Stamp,
     ) -> Result<Said, ReceiveError> {
-        let receipt = self.receipt(device, head, Some(why.clone()), at)?;
+        let receipt = receipt::sign(&self.identity, head, Some(&why), at)?;
         Ok(Said {
-            answer: Some(receipt_to(device, receipt)),
+            answer: Some(receipt::to(device, receipt)),
             events: vec![Event::Refused {
                 device: device.to_owned(),
                 id: head.statement.id,
@@ -390,52 +331,10 @@ impl Desk {
         })
     }
 
-    /// The signed answer: stored, or refused for a reason.
-    fn receipt(
-        &self,
-        device: &str,
-        head: &Head,
-        why: Option<String>,
-        at: Stamp,
-    ) -> Result<Vec<u8>, ReceiveError> {
-        let statement = &head.statement;
-        let stored = why.is_none();
-        let (v, kind) = Receipt::HEAD;
-        let receipt = Receipt {
-            v,
-            kind: kind.to_owned(),
-            id: statement.id,
-            device: device.to_owned(),
-            seq: statement.seq,
-            sig_sha256: head.sig_sha256.clone(),
-            verdict: if stored {
-                ReceiptVerdict::Stored
-            } else {
-                ReceiptVerdict::Refused
-            },
-            why,
-            copies: u32::from(stored),
-            head: journal_seen(head),
-            at: clock::rfc3339_ms(at.utc_ns),
-            receiver: self.identity.common_name(),
-        };
-        receipt
-            .sign(&self.identity, at)
-            .map_err(|error| ReceiveError::Bug(error.to_string()))
-    }
-
-    fn place(&self, device: &str, id: CaseId) -> PathBuf {
+    /// Where a stored package lies.
+    pub(super) fn place(&self, device: &str, id: CaseId) -> PathBuf {
         self.dir.join("packages").join(device).join(id.to_string())
     }
-}
-
-/// The newest line of the device's journal that this package proves to us.
-fn journal_seen(head: &Head) -> Option<JournalCopy> {
-    let point = &head.statement.journal;
-    Some(JournalCopy {
-        n: point.n.checked_sub(1)?,
-        hash: point.prev.clone(),
-    })
 }
 
 fn too_much(head: &Head) -> Option<String> {
@@ -445,10 +344,6 @@ fn too_much(head: &Head) -> Option<String> {
         .then(|| format!("{bytes} bytes are more than the {PACKAGE_BYTES_MAX} taken here"))
 }
 
-fn receipt_to(device: &str, receipt: Vec<u8>) -> (String, Vec<u8>) {
-    (Topic::new(device, Subject::Receipt).to_string(), receipt)
-}
-
 fn ignored(topic: &Topic, why: &str) -> Said {
     Said {
         answer: None,
@@ -456,18 +351,5 @@ fn ignored(topic: &Topic, why: &str) -> Said {
             topic: topic.to_string(),
             why: why.to_owned(),
         }],
-    }
-}
-
-/// Keeps a second receiver out of the folder; the lock ends with the file.
-fn lock(dir: &Path) -> Result<File, ReceiveError> {
-    let path = dir.join("lock");
-    let trouble =
-        |error: std::io::Error| ReceiveError::Disk(format!("{}: {error}", path.display()));
-    let file = File::create(&path).map_err(trouble)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ReceiveError::Locked(dir.to_owned())),
-        Err(TryLockError::Error(error)) => Err(trouble(error)),
     }
 }

@@ -15,7 +15,9 @@
 
 mod desk;
 mod head;
+mod opening;
 mod ranges;
+mod receipt;
 mod transfer;
 
 use std::path::PathBuf;
@@ -307,7 +309,9 @@ impl<F: Fn(Event)> Receiver<F> {
         .and_then(|said| said);
         match said {
             Ok(Said { answer, events }) => {
-                events.into_iter().for_each(|event| (self.on_event)(event));
+                for event in events {
+                    (self.on_event)(event);
+                }
                 answer.into_iter().collect()
             }
             Err(error) => {

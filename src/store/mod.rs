@@ -23,6 +23,7 @@ mod check;
 pub mod disk;
 mod draft;
 mod error;
+mod ledger;
 mod lines;
 mod migrate;
 mod outbox;

@@ -3,20 +3,19 @@
 //! Everything here may be cut short and done again: lines are written before the rows they
 //! explain, rows before files are removed, and what is right already is left alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, Transaction};
 use serde::Serialize;
 use serde_json::json;
 
-use super::lines::{self, Said};
+use super::ledger::{Ledger, replay_answers};
 use super::package::{self, Package};
-use super::{Indexed, Inner, State, StoreError, disk, draft, migrate, outbox, set_meta};
+use super::{Inner, StoreError, disk, draft, lines, migrate, set_meta};
 use crate::clock;
-use crate::journal::{Entry, Journal};
+use crate::journal::Journal;
 use crate::types::CaseId;
-use crate::witness::{self, sha256_hex};
 
 /// Name of the database; SQLite adds `-wal` and `-shm`.
 const DATABASE: &str = "q.db";
@@ -26,6 +25,9 @@ const ASIDE: &str = "q.db.broken-";
 
 /// How many broken databases are kept for whoever wants to know why; they hold no evidence.
 const ASIDE_MAX: usize = 3;
+
+/// What SQLite needs to open a database: its shared memory grows by 32 KiB.
+const OPEN_NEEDS: u64 = 64 * 1024;
 
 /// What opening the store found and did. Every part of it is also in the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -75,7 +77,8 @@ pub(super) fn open_database(
     let path = dir.join(DATABASE);
     let empty = std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
     let used = journal.head().n > 0 || !disk::list(&dir.join("packages"))?.is_empty();
-    let why = match migrate::open(&path) {
+    let open = || migrate::open(&path).map_err(|error| full_after_all(dir, error));
+    let why = match open() {
         Ok(conn) if empty && used => {
             let why = "it was missing".to_owned();
             return Ok((conn, Database::Rebuilt { why }));
@@ -86,7 +89,18 @@ pub(super) fn open_database(
         Err(other) => return Err(other),
     };
     move_aside(dir)?;
-    Ok((migrate::open(&path)?, Database::Rebuilt { why }))
+    Ok((open()?, Database::Rebuilt { why }))
+}
+
+/// SQLite calls it an input/output error when a full disk has no room for its shared memory.
+fn full_after_all(dir: &Path, error: StoreError) -> StoreError {
+    match (error, disk::free_bytes(dir)) {
+        (StoreError::Io(_), Ok(free)) if free < OPEN_NEEDS => StoreError::Full {
+            free,
+            need: OPEN_NEEDS,
+        },
+        (error, _) => error,
+    }
 }
 
 /// Moves the database with its log out of the way, and removes the oldest of those before.
@@ -142,21 +156,6 @@ pub(super) fn run(
     Ok(recovery)
 }
 
-/// What the journal says that the database may not know.
-#[derive(Debug, Default)]
-struct Ledger {
-    /// Lines for the index.
-    unindexed: Vec<Indexed>,
-    /// The index is about another journal and must be made again.
-    reindex: bool,
-    /// What was said about packages that have no row, with number and time of the line.
-    sealed: HashMap<CaseId, (lines::Sealed, u64, i64)>,
-    /// Receipts, in order.
-    receipted: Vec<(lines::Receipted, i64)>,
-    /// Refusals, in order.
-    refused: Vec<lines::Refused>,
-}
-
 /// A package without rows.
 #[derive(Debug)]
 struct Found {
@@ -174,71 +173,6 @@ impl Inner {
             }),
             _ => Ok(()),
         }
-    }
-
-    /// Reads the journal behind the last indexed line; all of it when the index is not about
-    /// this journal.
-    fn read_journal(&mut self) -> Result<Ledger, StoreError> {
-        let sql = "SELECT n, sha256 FROM journal ORDER BY n DESC LIMIT 1";
-        let last: Option<(i64, String)> = self
-            .conn
-            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let Some((n, sha256)) = last else {
-            return self.read_behind(0).map(|(ledger, _)| ledger);
-        };
-        let n = n.unsigned_abs();
-        let (ledger, seen) = self.read_behind(n)?;
-        if seen.as_ref() == Some(&sha256) {
-            return Ok(ledger);
-        }
-        let body = json!({ "n": n, "sha256": sha256 });
-        self.say(clock::now(), lines::LINES_LOST, body)?;
-        let (mut ledger, _) = self.read_behind(0)?;
-        ledger.reindex = true;
-        Ok(ledger)
-    }
-
-    /// Reads the journal; of the lines up to `indexed` only what concerns packages without a
-    /// row. Also returns the hash of line `indexed`.
-    fn read_behind(&self, indexed: u64) -> Result<(Ledger, Option<String>), StoreError> {
-        let known = self.packages_with_rows()?;
-        let mut ledger = Ledger::default();
-        let mut seen = None;
-        self.journal.walk(&mut |entry| {
-            if entry.head.n == indexed {
-                seen = Some(entry.head.sha256.clone());
-            }
-            let fresh = entry.head.n > indexed;
-            let at_ms = entry.at.parse().map_or(0, jiff::Timestamp::as_millisecond);
-            match lines::read(&entry) {
-                Some(Said::Sealed(line)) if !known.contains(&line.id) => {
-                    let n = entry.head.n;
-                    ledger.sealed.entry(line.id).or_insert((line, n, at_ms));
-                }
-                Some(Said::Receipted(line)) if fresh || !known.contains(&line.id) => {
-                    ledger.receipted.push((line, at_ms));
-                }
-                Some(Said::Refused(line)) if fresh || !known.contains(&line.id) => {
-                    ledger.refused.push(line);
-                }
-                _ => {}
-            }
-            if fresh {
-                ledger.unindexed.push(indexed_line(entry));
-            }
-        })?;
-        Ok((ledger, seen))
-    }
-
-    fn packages_with_rows(&self) -> Result<HashSet<CaseId>, StoreError> {
-        let mut query = self.conn.prepare("SELECT id FROM package")?;
-        let names = query.query_map([], |row| row.get::<_, String>(0))?;
-        let names: Vec<String> = names.collect::<Result<_, _>>()?;
-        Ok(names
-            .iter()
-            .filter_map(|name| super::case_id(name))
-            .collect())
     }
 
     /// Looks for packages without rows: in `packages/`, and in the journal.
@@ -353,15 +287,6 @@ impl Inner {
     }
 }
 
-fn indexed_line(entry: Entry) -> Indexed {
-    Indexed {
-        head: entry.head,
-        at: entry.at,
-        kind: entry.kind,
-        place: entry.place,
-    }
-}
-
 /// Writes the rows of all that was found.
 fn write_rows(
     tx: &Transaction<'_>,
@@ -386,35 +311,6 @@ fn write_rows(
         "DELETE FROM draft_case WHERE id IN (SELECT id FROM package)",
         [],
     )?;
-    Ok(())
-}
-
-/// Takes in the receiver's answers that the journal has and the rows have not. A receipt counts
-/// only when the file in the package is the one the journal names.
-fn replay_answers(
-    tx: &Transaction<'_>,
-    packages: &Path,
-    ledger: &Ledger,
-) -> Result<(), StoreError> {
-    for line in &ledger.refused {
-        if package::state(tx, line.id)?.is_some_and(State::is_open) {
-            outbox::write_refusal(tx, line, None)?;
-        }
-    }
-    for (line, at_ms) in &ledger.receipted {
-        let state = package::state(tx, line.id)?;
-        if state.is_none_or(|state| matches!(state, State::Receipted | State::Pruned)) {
-            continue;
-        }
-        let path = packages.join(line.id.to_string()).join(witness::RECEIPT);
-        match disk::read(&path) {
-            Ok(receipt) if sha256_hex(&receipt) == line.receipt_sha256 => {
-                outbox::write_receipt(tx, line, &receipt, *at_ms)?;
-            }
-            // Without it the package stays in the queue, and the receiver answers again.
-            _ => {}
-        }
-    }
     Ok(())
 }
 

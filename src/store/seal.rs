@@ -117,19 +117,18 @@ impl Inner {
     fn settle_one(&mut self, pending: &mut Pending) -> Result<(), StoreError> {
         let at = clock::now();
         let package = &pending.package;
-        let n = match pending.line {
-            Some(n) => n,
-            None => {
-                // Lines of others may have come between when this is not the first try.
-                let head = self.journal.head();
-                let as_named = head.n + 1 == pending.named.n && head.sha256 == pending.named.prev;
-                let kind = if as_named {
-                    lines::SEALED
-                } else {
-                    lines::ADOPTED
-                };
-                self.say(at, kind, lines::body(&package.line))?.n
-            }
+        let n = if let Some(n) = pending.line {
+            n
+        } else {
+            // Lines of others may have come between when this is not the first try.
+            let head = self.journal.head();
+            let as_named = head.n + 1 == pending.named.n && head.sha256 == pending.named.prev;
+            let kind = if as_named {
+                lines::SEALED
+            } else {
+                lines::ADOPTED
+            };
+            self.say(at, kind, lines::body(&package.line))?.n
         };
         pending.line = Some(n);
         let id = package.line.id;

@@ -14,6 +14,8 @@
 //! store's order.
 
 mod delivery;
+mod hearing;
+mod sending;
 mod session;
 mod state;
 

@@ -1,37 +1,30 @@
 //! One connection's worth of uploading.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Uplink;
-use super::delivery::{ANSWER, Delivery, Piece, Rate, Step};
+use super::delivery::{ANSWER, Delivery, Rate, Step};
 use super::state::InHand;
 use crate::clock;
-use crate::link::message::{Finished, Presence, PresenceState, Subject, Topic, Want};
-use crate::link::{
-    Acked, Acks, Endpoint, Incoming, LinkError, Pause, Pipe, WINDOW, Will, certificate_days_left,
-};
+use crate::link::message::{Presence, PresenceState, Subject, Topic};
+use crate::link::{Acks, Endpoint, LinkError, Pause, Pipe, WINDOW, Will, certificate_days_left};
 use crate::store::{Outgoing, State, Store, StoreError};
 use crate::types::CaseId;
-use crate::witness::{Container, Receipt, ReceiptError, ReceiptVerdict, Roots};
+use crate::witness::Roots;
 
 /// First and longest pause after a try that nobody answered.
-const UNANSWERED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+const UNANSWERED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 /// The lane of the files that make up the head.
 const HEAD_LANE: u8 = 1;
 /// With nothing due and no news from the store, this is how often it is asked.
 const LOOK: Duration = Duration::from_secs(5);
 /// Time for the pieces under way when stopped.
 const LAST_PIECES: Duration = Duration::from_secs(5);
-/// Journal lines about receipts not believed: one in this time, with a count.
-const IGNORED_LINES: Duration = Duration::from_secs(60);
 
 /// What outlives a connection.
 #[derive(Debug)]
@@ -43,11 +36,13 @@ pub(super) struct Carry {
     /// The package that was in hand when a connection broke, and who was taking it.
     begun: Option<(CaseId, String)>,
     /// Pauses after unanswered tries.
-    unanswered: Pause,
+    pub(super) unanswered: Pause,
     /// How fast the link is.
-    rate: Rate,
+    pub(super) rate: Rate,
     /// When a receipt not believed was last journalled, and how many came since.
-    ignored: (Option<Instant>, u64),
+    pub(super) ignored: (Option<Instant>, u64),
+    /// Packages the store could not yet be told to queue again.
+    owed: Vec<CaseId>,
 }
 
 impl Default for Carry {
@@ -59,12 +54,13 @@ impl Default for Carry {
             unanswered: Pause::new(UNANSWERED.0, UNANSWERED.1),
             rate: Rate::default(),
             ignored: (None, 0),
+            owed: Vec::new(),
         }
     }
 }
 
 /// What an acknowledgement is for.
-enum Sent {
+pub(super) enum Sent {
     /// The state message.
     State,
     /// The head of the package.
@@ -76,22 +72,25 @@ enum Sent {
 }
 
 /// The package in hand.
-struct Hand {
-    package: Outgoing,
-    paths: BTreeMap<String, PathBuf>,
-    delivery: Delivery,
+pub(super) struct Hand {
+    /// What the store gave out.
+    pub(super) package: Outgoing,
+    /// Where each file is, by hash.
+    pub(super) paths: BTreeMap<String, PathBuf>,
+    /// The dialogue about it.
+    pub(super) delivery: Delivery,
     /// Whether all that was asked for has gone out once.
-    sent: bool,
+    pub(super) sent: bool,
 }
 
 /// One connection.
 pub(super) struct Session<'a> {
-    up: &'a Uplink,
-    carry: &'a mut Carry,
-    pipe: Pipe,
-    roots: Roots,
-    hand: Option<Hand>,
-    acks: Acks<Sent>,
+    pub(super) up: &'a Uplink,
+    pub(super) carry: &'a mut Carry,
+    pub(super) pipe: Pipe,
+    pub(super) roots: Roots,
+    pub(super) hand: Option<Hand>,
+    pub(super) acks: Acks<Sent>,
     /// Nothing is begun before this moment.
     rest_until: Option<Instant>,
     /// Bytes of earlier connections, sent and received.
@@ -181,7 +180,15 @@ impl<'a> Session<'a> {
         if self.hand.is_some() || resting {
             return;
         }
-        let due = blocking(&self.up.store, |store| {
+        let owed = self.carry.owed.clone();
+        let due = blocking(&self.up.store, move |store| {
+            for id in owed {
+                match store.step(id, State::Queued) {
+                    // Answered after all.
+                    Ok(()) | Err(StoreError::Step { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             let due = store.next_due(clock::now())?;
             if let Some(package) = &due {
                 store.step(package.id, State::Sending)?;
@@ -189,8 +196,10 @@ impl<'a> Session<'a> {
             Ok(due)
         });
         match due.await {
-            Ok(Some(package)) => self.hand = Some(self.take(package)),
-            Ok(None) => {}
+            Ok(package) => {
+                self.carry.owed.clear();
+                self.hand = package.map(|package| self.take(package));
+            }
             Err(error) => {
                 tracing::warn!(%error, "upload cannot read the store");
                 self.rest(error.to_string(), LOOK);
@@ -258,212 +267,11 @@ impl<'a> Session<'a> {
         };
         let topic = Topic::new(&self.up.device, longest).to_string();
         let broker = self.pipe.payload_max(&topic) as u64;
-        (u64::from(self.up.config.chunk_kib) * 1024).min(broker)
-    }
-
-    async fn send_head(&mut self) -> Result<(), LinkError> {
-        let Some(hand) = &self.hand else {
-            return Ok(());
-        };
-        let mut container = Container::new();
-        for (name, bytes) in &hand.package.head {
-            if let Err(error) = container.insert(name, bytes.clone()) {
-                self.put_back(&error.to_string()).await;
-                return Ok(());
-            }
-        }
-        let id = hand.package.id;
-        let topic = Topic::new(&self.up.device, Subject::Head).to_string();
-        match self.pipe.publish(&topic, container.to_zip(), false).await {
-            Ok(ack) => self.acks.push(Sent::Head(id), ack),
-            // This one package does not fit; the others may.
-            Err(error @ LinkError::TooLarge { .. }) => self.put_back(&error.to_string()).await,
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    async fn send_piece(&mut self, piece: &Piece) -> Result<(), LinkError> {
-        let Some(hand) = &self.hand else {
-            return Ok(());
-        };
-        let id = hand.package.id;
-        let Some(path) = hand.paths.get(&piece.sha256).cloned() else {
-            return Ok(());
-        };
-        let (from, to) = (piece.from, piece.to);
-        let read = tokio::task::spawn_blocking(move || read_range(&path, from, to)).await;
-        let payload = match read {
-            Ok(Ok(payload)) => payload,
-            Ok(Err(why)) => {
-                // The store compares all hashes before it hands the package out again.
-                self.put_back(&why).await;
-                return Ok(());
-            }
-            Err(error) => {
-                self.put_back(&error.to_string()).await;
-                return Ok(());
-            }
-        };
-        let chunk = Subject::Chunk {
-            sink: piece.sink.clone(),
-            sha256: piece.sha256.clone(),
-            offset: from,
-        };
-        let topic = Topic::new(&self.up.device, chunk).to_string();
-        let ack = self.pipe.publish(&topic, payload, false).await?;
-        self.acks
-            .push(Sent::Piece(id, to - from, Instant::now()), ack);
-        Ok(())
-    }
-
-    async fn send_finished(&mut self, sink: &str) -> Result<(), LinkError> {
-        let Some(hand) = &mut self.hand else {
-            return Ok(());
-        };
-        let id = hand.package.id;
-        let first = !std::mem::replace(&mut hand.sent, true);
-        let subject = Subject::Finished {
-            sink: sink.to_owned(),
-        };
-        let topic = Topic::new(&self.up.device, subject).to_string();
-        let finished = Finished { id: id.to_string() };
-        let ack = self.pipe.publish(&topic, bytes(&finished), false).await?;
-        self.acks.push(Sent::Finished(id), ack);
-        if first {
-            let line = json!({ "id": id, "sink": sink });
-            let noted = blocking(&self.up.store, move |store| {
-                store.step(id, State::Sent)?;
-                store.note(clock::now(), "package.sent", line)
-            });
-            self.complain(noted.await.map(drop));
-        }
-        Ok(())
-    }
-
-    /// The broker's answer to something sent.
-    async fn acknowledged(&mut self, sent: &Sent, acked: Acked) {
-        self.up
-            .state
-            .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
-        let now = Instant::now();
-        let in_hand = self
-            .hand
-            .as_mut()
-            .filter(|hand| sent.is_of(hand.package.id));
-        let Some(hand) = in_hand else {
-            return;
-        };
-        match (acked, sent) {
-            (Acked::Taken, Sent::Piece(_, bytes, at)) => {
-                self.carry.rate.acknowledged(*bytes, *at, now);
-                let sink = hand.delivery.sink().map(ToOwned::to_owned);
-                self.up.state.change(|s| {
-                    if let Some(in_hand) = &mut s.in_hand {
-                        in_hand.acknowledged += bytes;
-                        in_hand.sink = sink;
-                    }
-                });
-            }
-            (Acked::Taken, _) => hand.delivery.taken(now),
-            (Acked::NobodyListens, Sent::Head(_)) => {
-                self.put_back("no receiver is listening").await;
-            }
-            // That receiver has gone; another may take the head.
-            (Acked::NobodyListens, _) => hand.delivery.restart(),
-            (Acked::Busy, _) => self.put_back("the broker takes no more at present").await,
-        }
-    }
-
-    async fn hear(&mut self, message: &Incoming) {
-        let Ok(topic) = message.topic().parse::<Topic>() else {
-            return;
-        };
-        match topic.subject {
-            Subject::Want => {
-                let want = serde_json::from_slice::<Want>(message.payload());
-                if let (Ok(want), Some(hand)) = (want, &mut self.hand)
-                    && hand.delivery.want(&want, Instant::now())
-                {
-                    self.answered();
-                }
-            }
-            Subject::Receipt => self.receipt(message.payload()).await,
-            _ => {}
-        }
-    }
-
-    /// A receiver has answered: no pause is due.
-    fn answered(&mut self) {
-        self.carry.unanswered.reset();
-        self.up.state.change(|s| s.cause = None);
-    }
-
-    /// What claims to be a receipt: believed only when everything fits.
-    async fn receipt(&mut self, p7m: &[u8]) {
-        let receipt = match Receipt::open(p7m, &self.roots) {
-            Ok((receipt, _)) => receipt,
-            Err(error) => return self.ignore(&error).await,
-        };
-        let Some(hand) = &self.hand else {
-            return;
-        };
-        let package = &hand.package;
-        if receipt.id != package.id && receipt.device == self.up.device {
-            // Late, for one that was put back: its head will bring the receipt again.
-            return;
-        }
-        let (id, seq, sig_sha256) = (package.id, package.seq, package.sig_sha256.clone());
-        if let Err(error) = receipt.check_names(id, &self.up.device, seq, &sig_sha256) {
-            return self.ignore(&error).await;
-        }
-        let p7m = p7m.to_vec();
-        let stored = receipt.verdict == ReceiptVerdict::Stored;
-        let kept = blocking(&self.up.store, move |store| match receipt.verdict {
-            ReceiptVerdict::Stored => store.receipted(id, &p7m, &sig_sha256, &receipt.at),
-            ReceiptVerdict::Refused => {
-                let why = receipt.why.unwrap_or_else(|| "no reason given".to_owned());
-                store.refused(id, &p7m, &sig_sha256, &why)
-            }
-        });
-        if let Err(error) = kept.await {
-            tracing::warn!(%error, %id, "upload cannot keep a receipt");
-            self.put_back(&error.to_string()).await;
-            return;
-        }
-        tracing::info!(%id, seq, stored, "package answered");
-        self.hand = None;
-        self.answered();
-        self.up.state.change(|s| {
-            s.in_hand = None;
-            if stored {
-                s.receipted += 1;
-                s.last_receipt_ms = Some(clock::now().utc_ms());
-            } else {
-                s.refused += 1;
-            }
-        });
-    }
-
-    /// A receipt that is not believed: counted, and now and then a line in the journal.
-    async fn ignore(&mut self, why: &ReceiptError) {
-        self.up.state.change(|s| s.receipts_ignored += 1);
-        let (last, count) = &mut self.carry.ignored;
-        *count += 1;
-        if last.is_some_and(|last| last.elapsed() < IGNORED_LINES) {
-            return;
-        }
-        *last = Some(Instant::now());
-        let line = json!({ "why": why.to_string(), "count": std::mem::take(count) });
-        tracing::warn!(error = %why, "receipt not believed");
-        let noted = blocking(&self.up.store, |store| {
-            store.note(clock::now(), "receipt.ignored", line)
-        });
-        self.complain(noted.await.map(drop));
+        (u64::from(self.up.config.chunk_kib.max(1)) * 1024).min(broker)
     }
 
     /// Ends the try with the package in hand; it and the next wait a growing while.
-    async fn put_back(&mut self, why: &str) {
+    pub(super) async fn put_back(&mut self, why: &str) {
         let Some(hand) = self.hand.take() else {
             return;
         };
@@ -473,12 +281,12 @@ impl<'a> Session<'a> {
         let deferred = blocking(&self.up.store, move |store| {
             store.defer(id, clock::now().shifted_ns(ns), &reason)
         });
-        self.complain(deferred.await);
+        self.owe(id, deferred.await);
         self.up.state.change(|s| s.in_hand = None);
         self.rest(why.to_owned(), pause);
     }
 
-    fn rest(&mut self, why: String, pause: Duration) {
+    pub(super) fn rest(&mut self, why: String, pause: Duration) {
         self.rest_until = Some(Instant::now() + pause);
         let mut news = false;
         self.up.state.change(|s| {
@@ -490,11 +298,19 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn complain(&self, done: Result<(), StoreError>) {
+    pub(super) fn complain(&self, done: Result<(), StoreError>) {
         if let Err(error) = done {
             tracing::warn!(%error, "upload cannot write to the store");
             self.up.state.change(|s| s.cause = Some(error.to_string()));
         }
+    }
+
+    /// A package the store could not put back into the queue must not be forgotten there.
+    fn owe(&mut self, id: CaseId, done: Result<(), StoreError>) {
+        if done.is_err() {
+            self.carry.owed.push(id);
+        }
+        self.complain(done);
     }
 
     /// Publishes how this device is.
@@ -553,7 +369,7 @@ impl<'a> Session<'a> {
         let id = hand.package.id;
         self.carry.begun = hand.delivery.sink().map(|sink| (id, sink.to_owned()));
         let queued = blocking(&self.up.store, move |store| store.step(id, State::Queued));
-        self.complain(queued.await);
+        self.owe(id, queued.await);
     }
 
     fn count(&self) {
@@ -566,17 +382,8 @@ impl<'a> Session<'a> {
     }
 }
 
-impl Sent {
-    fn is_of(&self, package: CaseId) -> bool {
-        match self {
-            Self::State => false,
-            Self::Head(id) | Self::Finished(id) | Self::Piece(id, ..) => *id == package,
-        }
-    }
-}
-
 /// Runs one call of the store where it may block.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     store: &Store,
     call: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
@@ -586,17 +393,7 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(StoreError::Invariant(error.to_string())))
 }
 
-fn read_range(path: &Path, from: u64, to: u64) -> Result<Vec<u8>, String> {
-    let trouble = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let len = usize::try_from(to - from).map_err(|error| trouble(&error))?;
-    let mut bytes = vec![0; len];
-    File::open(path)
-        .and_then(|file| file.read_exact_at(&mut bytes, from))
-        .map_err(|error| trouble(&error))?;
-    Ok(bytes)
-}
-
 /// The bytes of a message of ours.
-fn bytes(message: &impl serde::Serialize) -> Vec<u8> {
+pub(super) fn bytes(message: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(message).expect("invariant: strings and integers serialise")
 }

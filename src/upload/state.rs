@@ -61,7 +61,7 @@ pub struct UploadState {
 }
 
 /// A turn of the loop may take this much longer than planned: disk and name resolution.
-const LATE: Duration = Duration::from_secs(60);
+const LATE: Duration = Duration::from_mins(1);
 
 impl UploadState {
     /// Nothing sent, not connected.

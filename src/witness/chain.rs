@@ -1,35 +1,26 @@
-//! Who may sign what: roots, certificate chains, purposes.
+//! Which roots are trusted, and whether a certificate led to one.
 //!
 //! Path building is rustls-webpki's (RFC 5280 section 6: signatures, names, validity,
 //! basicConstraints, pathLen, name constraints, unknown critical extensions). Added here is what
-//! a TLS library does not ask: keyUsage of the CAs, path length and validity of the root, and
-//! the purpose of the signer.
+//! a TLS library does not ask: keyUsage and purposes of the issuers, path length and validity of
+//! the root.
 
 use std::path::Path;
 use std::time::Duration;
 
-use const_oid::db::rfc4519::{CN, O, OU, SERIAL_NUMBER};
-use der::asn1::{ObjectIdentifier, PrintableStringRef, TeletexStringRef, Utf8StringRef};
-use der::{Decode, Tag, Tagged};
+use der::Decode;
+use der::asn1::ObjectIdentifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
-use serde::{Deserialize, Serialize};
 use webpki::{EndEntityCert, VerifiedPath};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
-use x509_cert::name::Name;
 
-use super::cms::SignatureError;
-use super::identity::KeyError;
-use super::sha256_hex;
+use super::identity::{KeyError, read_bounded};
+use super::signer::DOCUMENT_SIGNING;
 
-/// extendedKeyUsage documentSigning (RFC 9336).
-pub(crate) const DOCUMENT_SIGNING: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.36");
-/// DER value octets of [`DOCUMENT_SIGNING`], as webpki wants them.
-const DOCUMENT_SIGNING_OCTETS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 36];
-/// organizationalUnit of a certificate that may sign receipts.
-const RECEIVER: &str = "receiver";
+/// anyExtendedKeyUsage (RFC 5280 section 4.2.1.12).
+const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 /// Largest file of certificates read.
 const PEM_MAX: u64 = 1 << 20;
 
@@ -47,98 +38,6 @@ static CHAIN_ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 11] = [
     webpki::ring::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
     webpki::ring::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
 ];
-
-/// What a signature is meant to prove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Usage {
-    /// A device vouches for a package: documentSigning, subject serialNumber = device id.
-    Evidence,
-    /// A receiver vouches that it stored a package: documentSigning, OU = `receiver`.
-    Receiver,
-}
-
-/// What the certificate of a signature says about its holder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signer {
-    /// The whole subject, RFC 4514.
-    pub subject: String,
-    /// The whole issuer, RFC 4514.
-    pub issuer: String,
-    /// Subject commonName; `None` when absent or given twice.
-    pub common_name: Option<String>,
-    /// Subject serialNumber (a device's id); `None` when absent or given twice.
-    pub serial_number: Option<String>,
-    /// Subject organizationalUnit (a person's or receiver's role); as above.
-    pub organizational_unit: Option<String>,
-    /// Subject organization; as above.
-    pub organization: Option<String>,
-    /// SHA-256 of the certificate, lower-case hex.
-    pub certificate_sha256: String,
-    /// End of the certificate's validity, Unix seconds.
-    pub not_after: i64,
-    /// When the signer says it signed (CMS signingTime), Unix seconds.
-    pub signing_time: i64,
-}
-
-impl Signer {
-    pub(super) fn new(certificate: &Certificate, der: &[u8], signing_time: Duration) -> Self {
-        let subject = &certificate.tbs_certificate.subject;
-        Self {
-            subject: subject.to_string(),
-            issuer: certificate.tbs_certificate.issuer.to_string(),
-            common_name: only(subject, CN),
-            serial_number: only(subject, SERIAL_NUMBER),
-            organizational_unit: only(subject, OU),
-            organization: only(subject, O),
-            certificate_sha256: sha256_hex(der),
-            not_after: seconds(
-                certificate
-                    .tbs_certificate
-                    .validity
-                    .not_after
-                    .to_unix_duration(),
-            ),
-            signing_time: seconds(signing_time),
-        }
-    }
-}
-
-pub(super) fn seconds(since_1970: Duration) -> i64 {
-    i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// The value of attribute `oid`, when the name holds it exactly once: a second one would let two
-/// readers see two holders.
-pub(crate) fn only(name: &Name, oid: ObjectIdentifier) -> Option<String> {
-    let mut values = name
-        .0
-        .iter()
-        .flat_map(|rdn| rdn.0.iter())
-        .filter(|attribute| attribute.oid == oid);
-    let value = &values.next()?.value;
-    if values.next().is_some() {
-        return None;
-    }
-    let text = match value.tag() {
-        Tag::Utf8String => value
-            .decode_as::<Utf8StringRef<'_>>()
-            .ok()?
-            .as_str()
-            .to_owned(),
-        Tag::PrintableString => value
-            .decode_as::<PrintableStringRef<'_>>()
-            .ok()?
-            .as_str()
-            .to_owned(),
-        Tag::TeletexString => value
-            .decode_as::<TeletexStringRef<'_>>()
-            .ok()?
-            .as_str()
-            .to_owned(),
-        _ => return None,
-    };
-    Some(text)
-}
 
 /// One trusted root.
 #[derive(Debug)]
@@ -161,7 +60,7 @@ impl Roots {
             source,
         };
         if !std::fs::metadata(path).map_err(io)?.is_dir() {
-            return Self::from_pem(&read(path)?, path);
+            return Self::from_pem(&read_bounded(path, PEM_MAX)?, path);
         }
         let mut files = Vec::new();
         for entry in std::fs::read_dir(path).map_err(io)? {
@@ -174,7 +73,7 @@ impl Roots {
         files.sort();
         let mut roots = Vec::new();
         for file in &files {
-            roots.extend(Self::from_pem(&read(file)?, file)?.0);
+            roots.extend(Self::from_pem(&read_bounded(file, PEM_MAX)?, file)?.0);
         }
         if roots.is_empty() {
             return Err(KeyError::NoCertificate {
@@ -209,10 +108,6 @@ impl Roots {
     pub fn count(&self) -> usize {
         self.0.len()
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
-    super::identity::read_bounded(path, PEM_MAX)
 }
 
 fn root(der: &CertificateDer<'_>) -> Result<Root, String> {
@@ -258,100 +153,115 @@ fn may_sign_certificates(certificate: &Certificate) -> bool {
     }
 }
 
+/// Whether extendedKeyUsage, where an issuer has one, lets it issue for signing documents.
+fn may_issue_for_documents(certificate: &Certificate) -> bool {
+    match certificate.tbs_certificate.get::<ExtendedKeyUsage>() {
+        Ok(Some((_, purposes))) => purposes
+            .0
+            .iter()
+            .any(|purpose| [DOCUMENT_SIGNING, ANY_PURPOSE].contains(purpose)),
+        Ok(None) => true,
+        Err(_unreadable) => false,
+    }
+}
+
+/// Why a certificate does not lead to a trusted root.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainFault {
+    /// No root, valid at that time, issued it.
+    #[error("no trusted root, valid when it signed, issued its certificate")]
+    UnknownIssuer,
+    /// Signed after the end of a certificate.
+    #[error("a certificate had expired when it signed")]
+    Expired,
+    /// Signed before the start of a certificate.
+    #[error("a certificate was not yet valid when it signed")]
+    NotYetValid,
+    /// A certificate is forged.
+    #[error("a certificate is not signed by its issuer")]
+    Forged,
+    /// An issuer is not a CA, or not one for this.
+    #[error("an issuer was not allowed to issue this certificate")]
+    IssuerNotAllowed,
+    /// A CA signs certificates, not evidence.
+    #[error("the signer's certificate is a CA's")]
+    SignerIsCa,
+    /// Anything else, as the library names it.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<webpki::Error> for ChainFault {
+    fn from(error: webpki::Error) -> Self {
+        use webpki::Error as E;
+        match error {
+            E::UnknownIssuer => Self::UnknownIssuer,
+            E::CertExpired { .. } => Self::Expired,
+            E::CertNotValidYet { .. } => Self::NotYetValid,
+            E::InvalidSignatureForPublicKey => Self::Forged,
+            E::EndEntityUsedAsCa | E::PathLenConstraintViolated => Self::IssuerNotAllowed,
+            E::CaUsedAsEndEntity => Self::SignerIsCa,
+            other => Self::Other(format!("{other:?}")),
+        }
+    }
+}
+
+/// Lets every purpose pass: the signer's is demanded by `check_purpose`, the issuers' below.
+struct AnyPurpose;
+
+impl webpki::ExtendedKeyUsageValidator for AnyPurpose {
+    fn validate(&self, _purposes: webpki::KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        Ok(())
+    }
+}
+
 /// Checks that the chain of `signer` ended in one of `roots` when it signed.
 pub(super) fn check_chain(
     signer: &[u8],
     others: &[CertificateDer<'_>],
     roots: &Roots,
     at: Duration,
-) -> Result<(), SignatureError> {
+) -> Result<(), ChainFault> {
     let signer = CertificateDer::from(signer);
-    let fail = |e: webpki::Error| SignatureError::Chain(why(&e));
-    let end = EndEntityCert::try_from(&signer).map_err(fail)?;
+    let end = EndEntityCert::try_from(&signer)?;
     let (anchors, lengths): (Vec<_>, Vec<_>) = roots
         .0
         .iter()
         .filter(|root| root.not_before <= at && at <= root.not_after)
         .map(|root| (root.anchor.clone(), root.path_len))
         .unzip();
-    let ca_rules = |path: &VerifiedPath<'_>| {
-        let mut count = 0_usize;
-        for ca in path.intermediate_certificates() {
-            count += 1;
-            let ca =
-                Certificate::from_der(&ca.der()).map_err(|_unreadable| webpki::Error::BadDer)?;
-            if !may_sign_certificates(&ca) {
-                return Err(webpki::Error::EndEntityUsedAsCa);
-            }
-        }
+    let issuers_may = |path: &VerifiedPath<'_>| {
         let limit = anchors
             .iter()
             .position(|anchor| anchor == path.anchor())
             .and_then(|index| lengths[index]);
-        match limit {
-            Some(limit) if count > usize::from(limit) => {
-                Err(webpki::Error::PathLenConstraintViolated)
-            }
-            _ => Ok(()),
-        }
+        check_issuers(path, limit)
     };
     end.verify_for_usage(
         &CHAIN_ALGORITHMS,
         &anchors,
         others,
         UnixTime::since_unix_epoch(at),
-        // The signer's own purpose is demanded by `check_purpose`; here an issuing CA that
-        // limits itself to other purposes is refused.
-        webpki::KeyUsage::required_if_present(DOCUMENT_SIGNING_OCTETS),
+        AnyPurpose,
         None,
-        Some(&ca_rules),
-    )
-    .map(|_path| ())
-    .map_err(fail)
+        Some(&issuers_may),
+    )?;
+    Ok(())
 }
 
-fn why(error: &webpki::Error) -> String {
-    match error {
-        webpki::Error::UnknownIssuer => "no trusted root issued it".to_owned(),
-        webpki::Error::CertExpired { .. } => "a certificate had expired when it signed".to_owned(),
-        webpki::Error::CertNotValidYet { .. } => {
-            "a certificate was not yet valid when it signed".to_owned()
+/// What webpki does not ask of issuers; `limit` is the root's pathLenConstraint.
+fn check_issuers(path: &VerifiedPath<'_>, limit: Option<u8>) -> Result<(), webpki::Error> {
+    let mut count = 0_usize;
+    for issuer in path.intermediate_certificates() {
+        count += 1;
+        let issuer =
+            Certificate::from_der(&issuer.der()).map_err(|_unreadable| webpki::Error::BadDer)?;
+        if !may_sign_certificates(&issuer) || !may_issue_for_documents(&issuer) {
+            return Err(webpki::Error::EndEntityUsedAsCa);
         }
-        webpki::Error::InvalidSignatureForPublicKey => {
-            "a certificate is not signed by its issuer".to_owned()
-        }
-        webpki::Error::EndEntityUsedAsCa => "an issuer is not a CA".to_owned(),
-        webpki::Error::CaUsedAsEndEntity => "the signer's certificate is a CA's".to_owned(),
-        webpki::Error::RequiredEkuNotFoundContext(_) => {
-            "an issuer or the signer is limited to other purposes".to_owned()
-        }
-        other => format!("{other:?}"),
     }
-}
-
-/// Checks that the signer's certificate was issued for `usage`.
-pub(crate) fn check_purpose(certificate: &Certificate, usage: Usage) -> Result<(), String> {
-    let tbs = &certificate.tbs_certificate;
-    match tbs.get::<ExtendedKeyUsage>() {
-        Ok(Some((_, purposes))) if purposes.0.contains(&DOCUMENT_SIGNING) => {}
-        Ok(_) => {
-            return Err("extendedKeyUsage lacks documentSigning (1.3.6.1.5.5.7.3.36)".to_owned());
-        }
-        Err(error) => return Err(format!("extendedKeyUsage is unreadable ({error})")),
-    }
-    match tbs.get::<KeyUsage>() {
-        Ok(None) => {}
-        Ok(Some((_, bits))) if bits.digital_signature() || bits.non_repudiation() => {}
-        Ok(Some(_)) => return Err("keyUsage does not allow signatures".to_owned()),
-        Err(error) => return Err(format!("keyUsage is unreadable ({error})")),
-    }
-    match usage {
-        Usage::Evidence if only(&tbs.subject, SERIAL_NUMBER).is_none() => {
-            Err("the subject has no (single) serialNumber, so it names no device".to_owned())
-        }
-        Usage::Receiver if only(&tbs.subject, OU).as_deref() != Some(RECEIVER) => {
-            Err("the subject's organizationalUnit is not `receiver`".to_owned())
-        }
-        Usage::Evidence | Usage::Receiver => Ok(()),
+    match limit {
+        Some(limit) if count > usize::from(limit) => Err(webpki::Error::PathLenConstraintViolated),
+        _ => Ok(()),
     }
 }

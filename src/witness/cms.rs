@@ -6,15 +6,14 @@
 
 use std::time::Duration;
 
-use cms::cert::{CertificateChoices, IssuerAndSerialNumber};
+use cms::cert::IssuerAndSerialNumber;
 use cms::content_info::{CmsVersion, ContentInfo};
 use cms::signed_data::{
-    CertificateSet, EncapsulatedContentInfo, SignedAttributes, SignedData, SignerIdentifier,
-    SignerInfo, SignerInfos,
+    EncapsulatedContentInfo, SignedAttributes, SignerIdentifier, SignerInfo, SignerInfos,
 };
 use const_oid::db::{rfc5911, rfc5912};
 use der::asn1::{GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
-use der::{Any, Encode, Sequence, Tag};
+use der::{Any, Decode, Encode, Sequence, Tag};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{DerSignature, SigningKey};
 use sha2::{Digest, Sha256};
@@ -24,6 +23,9 @@ use x509_cert::attr::Attribute;
 use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
+
+use super::chain::ChainFault;
+use super::signer::PurposeFault;
 
 /// Whether the signature carries what it signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +53,24 @@ pub enum SignatureError {
     Certificate,
     /// The certificate does not lead to a trusted root.
     #[error("the signer is not trusted: {0}")]
-    Chain(String),
+    Chain(#[from] ChainFault),
     /// The certificate was issued for something else.
     #[error("the signer's certificate is not for this purpose: {0}")]
-    Purpose(String),
+    Purpose(#[from] PurposeFault),
+}
+
+/// `SignedData` (RFC 5652 section 5.1) with certificates and CRLs left as they came. The `cms`
+/// crate would take them apart and sort them by another rule than DER's (X.690 section 11.6).
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct SignedData {
+    pub(super) version: CmsVersion,
+    pub(super) digest_algorithms: SetOfVec<AlgorithmIdentifierOwned>,
+    pub(super) encap_content_info: EncapsulatedContentInfo,
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
+    pub(super) certificates: Option<SetOfVec<Any>>,
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
+    crls: Option<SetOfVec<Any>>,
+    pub(super) signer_infos: SignerInfos,
 }
 
 /// `ESSCertIDv2` (RFC 5035 section 4).
@@ -82,16 +98,16 @@ pub(super) struct SigningCertificateV2 {
     policies: Option<Vec<Any>>,
 }
 
-/// Signs `content` at `at` (since 1970) with `key`, whose certificate is the first of `chain`.
+/// Signs `content` at `at` (since 1970) with `key`, whose certificate is `leaf`, the first of
+/// the certificates of `chain` (DER).
 pub(super) fn sign(
-    key: &SigningKey,
-    chain: &[Certificate],
+    (key, leaf, chain): (&SigningKey, &Certificate, &[Vec<u8>]),
     content: &[u8],
     form: Form,
     at: Duration,
 ) -> der::Result<Vec<u8>> {
-    let leaf = chain.first().ok_or(der::ErrorKind::Failed)?;
-    let attributes = signed_attributes(leaf, content, at)?;
+    let own = chain.first().ok_or(der::ErrorKind::Failed)?;
+    let attributes = signed_attributes(leaf, own, content, at)?;
     let value: DerSignature = key.sign(&attributes.to_der()?);
     let sha256 = algorithm(rfc5912::ID_SHA_256);
     let signer = SignerInfo {
@@ -110,7 +126,8 @@ pub(super) fn sign(
         Form::Detached => None,
         Form::Attached => Some(Any::new(Tag::OctetString, content)?),
     };
-    let certificates = chain.iter().cloned().map(CertificateChoices::Certificate);
+    let certificates = chain.iter().map(|der| Any::from_der(der));
+    let certificates = certificates.collect::<der::Result<Vec<_>>>()?;
     let data = SignedData {
         version: CmsVersion::V1,
         digest_algorithms: SetOfVec::try_from(vec![sha256])?,
@@ -118,7 +135,7 @@ pub(super) fn sign(
             econtent_type: rfc5911::ID_DATA,
             econtent,
         },
-        certificates: Some(CertificateSet(SetOfVec::from_iter(certificates)?)),
+        certificates: Some(SetOfVec::try_from(certificates)?),
         crls: None,
         signer_infos: SignerInfos(SetOfVec::try_from(vec![signer])?),
     };
@@ -139,6 +156,7 @@ fn algorithm(oid: ObjectIdentifier) -> AlgorithmIdentifierOwned {
 
 fn signed_attributes(
     leaf: &Certificate,
+    leaf_der: &[u8],
     content: &[u8],
     at: Duration,
 ) -> der::Result<SignedAttributes> {
@@ -146,7 +164,7 @@ fn signed_attributes(
         certs: vec![EssCertIdV2 {
             // DEFAULT sha256: absent in DER.
             hash_algorithm: None,
-            cert_hash: OctetString::new(Sha256::digest(leaf.to_der()?).to_vec())?,
+            cert_hash: OctetString::new(Sha256::digest(leaf_der).to_vec())?,
             issuer_serial: Some(IssuerSerial {
                 issuer: vec![GeneralName::DirectoryName(
                     leaf.tbs_certificate.issuer.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use const_oid::db::rfc4519::{CN, SERIAL_NUMBER};
 use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, SECP_256_R_1};
-use der::{Decode, Encode, SecretDocument};
+use der::{Decode, SecretDocument};
 use p256::SecretKey;
 use p256::ecdsa::SigningKey;
 use p256::elliptic_curve::zeroize::Zeroizing;
@@ -17,8 +17,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use x509_cert::Certificate;
 
-use super::chain::{Usage, check_purpose, only, seconds};
 use super::cms::{self, Form};
+use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
 use crate::types::Stamp;
 
 /// Largest key or certificate file read.
@@ -101,12 +101,12 @@ pub enum KeyError {
         key: PathBuf,
     },
     /// The certificate was issued for something else.
-    #[error("{path}: {why}; ask the CA for a certificate of the right kind", path = path.display())]
+    #[error("{path}: {fault}; ask the CA for a certificate of the right kind", path = path.display())]
     Purpose {
         /// The certificate file.
         path: PathBuf,
         /// What is missing.
-        why: String,
+        fault: PurposeFault,
     },
     /// The certificate's time is over.
     #[error("{path}: expired on {not_after}; have it renewed", path = path.display())]
@@ -130,9 +130,9 @@ pub enum KeyError {
 pub struct Identity {
     /// Wiped from memory when dropped (`p256`).
     key: SigningKey,
-    /// Own certificate first.
-    chain: Vec<Certificate>,
-    certificate: Vec<u8>,
+    leaf: Certificate,
+    /// DER, own certificate first.
+    chain: Vec<Vec<u8>>,
     path: PathBuf,
     device_id: String,
 }
@@ -163,14 +163,7 @@ impl Identity {
     /// they lie, e.g. a systemd credential.
     pub fn load_from(key: &Path, certificate: &Path, usage: Usage) -> Result<Self, KeyError> {
         let secret = load_key(key)?;
-        let chain = load_chain(certificate)?;
-        let leaf = chain.first().ok_or_else(|| KeyError::NoCertificate {
-            path: certificate.to_owned(),
-        })?;
-        let unreadable = |error: der::Error| KeyError::Certificate {
-            path: certificate.to_owned(),
-            why: error.to_string(),
-        };
+        let (leaf, chain) = load_chain(certificate)?;
         let tbs = &leaf.tbs_certificate;
         let carried = tbs.subject_public_key_info.subject_public_key.raw_bytes();
         if p256::PublicKey::from_sec1_bytes(carried) != Ok(secret.public_key()) {
@@ -179,25 +172,25 @@ impl Identity {
                 key: key.to_owned(),
             });
         }
-        check_purpose(leaf, usage).map_err(|why| KeyError::Purpose {
+        check_purpose(&leaf, usage).map_err(|fault| KeyError::Purpose {
             path: certificate.to_owned(),
-            why,
+            fault,
         })?;
         let device_id = only(&tbs.subject, SERIAL_NUMBER)
             .or_else(|| only(&tbs.subject, CN))
             .unwrap_or_default();
         Ok(Self {
             key: SigningKey::from(&secret),
-            certificate: leaf.to_der().map_err(unreadable)?,
             path: certificate.to_owned(),
             device_id,
+            leaf,
             chain,
         })
     }
 
     /// The own certificate.
     pub fn certificate_der(&self) -> &[u8] {
-        &self.certificate
+        self.chain.first().map_or(&[], Vec::as_slice)
     }
 
     /// Subject serialNumber, the device id; a receiver without one answers its commonName.
@@ -207,24 +200,29 @@ impl Identity {
 
     /// Subject commonName, empty when absent.
     pub fn common_name(&self) -> String {
-        self.chain
-            .first()
-            .and_then(|leaf| only(&leaf.tbs_certificate.subject, CN))
-            .unwrap_or_default()
+        only(&self.leaf.tbs_certificate.subject, CN).unwrap_or_default()
     }
 
     /// Start of validity, Unix seconds.
     pub fn not_before(&self) -> i64 {
-        self.chain.first().map_or(0, |leaf| {
-            seconds(leaf.tbs_certificate.validity.not_before.to_unix_duration())
-        })
+        seconds(
+            self.leaf
+                .tbs_certificate
+                .validity
+                .not_before
+                .to_unix_duration(),
+        )
     }
 
     /// End of validity, Unix seconds.
     pub fn not_after(&self) -> i64 {
-        self.chain.first().map_or(0, |leaf| {
-            seconds(leaf.tbs_certificate.validity.not_after.to_unix_duration())
-        })
+        seconds(
+            self.leaf
+                .tbs_certificate
+                .validity
+                .not_after
+                .to_unix_duration(),
+        )
     }
 
     /// Whether the certificate is valid at `at`. A box whose certificate has run out still
@@ -250,9 +248,13 @@ impl Identity {
     /// in whole seconds; a moment before 1970 is told as 1970.
     pub fn sign(&self, content: &[u8], form: Form, at: Stamp) -> Vec<u8> {
         let since_1970 = Duration::from_nanos(u64::try_from(at.utc_ns).unwrap_or(0));
-        cms::sign(&self.key, &self.chain, content, form, since_1970).expect(
-            "invariant: a certificate that was parsed encodes, and content is below 256 MiB",
+        cms::sign(
+            (&self.key, &self.leaf, &self.chain),
+            content,
+            form,
+            since_1970,
         )
+        .expect("invariant: a certificate that was parsed encodes, and content is below 256 MiB")
     }
 }
 
@@ -351,20 +353,23 @@ fn parse_key(pem: &str) -> Result<SecretKey, String> {
     SecretKey::try_from(info).map_err(|e| format!("not a P-256 private key ({e})"))
 }
 
-fn load_chain(path: &Path) -> Result<Vec<Certificate>, KeyError> {
+/// The own certificate, and the DER of all in the file, own first.
+fn load_chain(path: &Path) -> Result<(Certificate, Vec<Vec<u8>>), KeyError> {
     let bytes = read_bounded(path, FILE_MAX)?;
     let fail = |why: String| KeyError::Certificate {
         path: path.to_owned(),
         why,
     };
-    CertificateDer::pem_slice_iter(&bytes)
-        .map(|section| {
-            let der = section.map_err(|e| fail(e.to_string()))?;
-            let certificate = Certificate::from_der(&der).map_err(|e| fail(e.to_string()))?;
-            if certificate.to_der().map_err(|e| fail(e.to_string()))? != der.as_ref() {
-                return Err(fail("its encoding is not canonical DER".to_owned()));
-            }
-            Ok(certificate)
-        })
-        .collect()
+    let mut leaf = None;
+    let mut chain = Vec::new();
+    for section in CertificateDer::pem_slice_iter(&bytes) {
+        let der = section.map_err(|e| fail(e.to_string()))?;
+        let certificate = Certificate::from_der(&der).map_err(|e| fail(e.to_string()))?;
+        leaf.get_or_insert(certificate);
+        chain.push(der.to_vec());
+    }
+    let leaf = leaf.ok_or_else(|| KeyError::NoCertificate {
+        path: path.to_owned(),
+    })?;
+    Ok((leaf, chain))
 }

@@ -17,6 +17,7 @@ mod chain;
 mod cms;
 mod container;
 mod facts;
+mod finding;
 mod identity;
 mod manifest;
 mod name;
@@ -24,17 +25,19 @@ mod opened;
 mod page;
 mod receipt;
 mod seal;
+mod signer;
 mod statement;
 mod verdict;
 mod verify;
 
-pub use chain::{Roots, Signer, Usage};
+pub use chain::{ChainFault, Roots};
 pub use cms::{Form, SignatureError};
 pub use container::{Container, ContainerError, Limits};
 pub use facts::{
     After, Altitude, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Mavlink, Model,
     Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
+pub use finding::Finding;
 pub(crate) use identity::load_key;
 pub use identity::{Identity, KeyError};
 pub use manifest::{Manifest, ManifestEntry, ManifestError};
@@ -43,8 +46,9 @@ pub use opened::{check_attached, check_detached};
 pub use page::Language;
 pub use receipt::{JournalCopy, Receipt, ReceiptError, ReceiptVerdict};
 pub use seal::{SealError, Sealed, seal};
+pub use signer::{PurposeFault, Signer, Usage};
 pub use statement::{FileEntry, Statement, StatementError};
-pub use verdict::{Check, CheckId, Finding, Status, Verdict};
+pub use verdict::{Check, CheckId, Status, Verdict};
 pub use verify::{verify, verify_head, verify_path, verify_zip};
 
 use sha2::{Digest, Sha256};

@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use cms::cert::CertificateChoices;
 use cms::content_info::{CmsVersion, ContentInfo};
-use cms::signed_data::{SignedAttributes, SignedData, SignerIdentifier, SignerInfo};
+use cms::signed_data::{SignedAttributes, SignerIdentifier, SignerInfo};
 use const_oid::db::{rfc5911, rfc5912};
 use der::asn1::{ObjectIdentifier, OctetString};
 use der::{Any, Decode, Encode};
@@ -19,8 +18,9 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::time::Time;
 
-use super::chain::{Roots, Signer, Usage, check_chain, check_purpose};
-use super::cms::{SignatureError, SigningCertificateV2};
+use super::chain::{ChainFault, Roots, check_chain};
+use super::cms::{SignatureError, SignedData, SigningCertificateV2};
+use super::signer::{PurposeFault, Signer, Usage, check_purpose};
 
 /// Largest signature read: our own are below 2 kB, a long chain adds a few more.
 const SIGNATURE_MAX: usize = 256 << 10;
@@ -39,14 +39,15 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Checks chain and purpose.
-    pub(super) fn trust(&self, roots: &Roots, usage: Usage) -> Result<(), SignatureError> {
+    /// Checks purpose and chain.
+    fn trust(&self, roots: &Roots, usage: Usage) -> Result<(), SignatureError> {
+        self.purpose(usage)?;
         self.chain(roots)?;
-        self.purpose(usage)
+        Ok(())
     }
 
     /// Checks that the certificate led to one of `roots` when it signed.
-    pub(super) fn chain(&self, roots: &Roots) -> Result<(), SignatureError> {
+    pub(super) fn chain(&self, roots: &Roots) -> Result<(), ChainFault> {
         check_chain(
             &self.certificate_der,
             &self.others,
@@ -56,8 +57,8 @@ impl Opened {
     }
 
     /// Checks that the certificate was issued for `usage`.
-    pub(super) fn purpose(&self, usage: Usage) -> Result<(), SignatureError> {
-        check_purpose(&self.certificate, usage).map_err(SignatureError::Purpose)
+    pub(super) fn purpose(&self, usage: Usage) -> Result<(), PurposeFault> {
+        check_purpose(&self.certificate, usage)
     }
 }
 
@@ -115,8 +116,8 @@ pub(super) fn open(signature: &[u8], content: Option<&[u8]>) -> Result<Opened, S
     let [info] = data.signer_infos.0.as_slice() else {
         return Err(form("it must have exactly one signer"));
     };
-    let (certificate, others) = pick(&data, &info.sid)?;
-    let certificate_der = certificate.to_der().map_err(not_der)?;
+    check_versions(&data, info)?;
+    let (certificate, certificate_der, others) = pick(&data, &info.sid)?;
     let attributes = info
         .signed_attrs
         .as_ref()
@@ -151,40 +152,53 @@ fn parse(signature: &[u8]) -> Result<SignedData, SignatureError> {
     if again.to_der().map_err(not_der)? != signature {
         return Err(form("its encoding is not canonical DER"));
     }
-    if !matches!(data.version, CmsVersion::V1 | CmsVersion::V3)
-        || data.encap_content_info.econtent_type != rfc5911::ID_DATA
-    {
-        return Err(form("its version or content type is not supported"));
+    if data.encap_content_info.econtent_type != rfc5911::ID_DATA {
+        return Err(form("its content type is not data"));
     }
     Ok(data)
 }
 
-/// The signer's certificate, and the others to build a chain from.
-fn pick(
-    data: &SignedData,
-    sid: &SignerIdentifier,
-) -> Result<(Certificate, Vec<CertificateDer<'static>>), SignatureError> {
+/// Checks what repeats facts that are told elsewhere (RFC 5652 sections 5.1 and 5.3), so that no
+/// byte of a signature can be changed unnoticed.
+fn check_versions(data: &SignedData, info: &SignerInfo) -> Result<(), SignatureError> {
+    let expected = match info.sid {
+        SignerIdentifier::IssuerAndSerialNumber(_) => CmsVersion::V1,
+        SignerIdentifier::SubjectKeyIdentifier(_) => CmsVersion::V3,
+    };
+    if info.version != expected || data.version != expected {
+        return Err(form("its version does not fit its signer identifier"));
+    }
+    if data.digest_algorithms.as_slice() != [info.digest_alg.clone()] {
+        return Err(form("its digest algorithms are not the signer's"));
+    }
+    Ok(())
+}
+
+type Picked = (Certificate, Vec<u8>, Vec<CertificateDer<'static>>);
+
+/// The signer's certificate with its DER, and the others to build a chain from.
+fn pick(data: &SignedData, sid: &SignerIdentifier) -> Result<Picked, SignatureError> {
     let set = data
         .certificates
         .as_ref()
         .ok_or_else(|| form("it carries no certificate"))?;
-    if set.0.len() > CERTIFICATES_MAX {
+    if set.len() > CERTIFICATES_MAX {
         return Err(form("it carries more than 16 certificates"));
     }
     let mut signer = None;
     let mut others = Vec::new();
-    for choice in set.0.iter() {
-        let CertificateChoices::Certificate(certificate) = choice else {
-            return Err(form("it carries something else than X.509 certificates"));
-        };
-        if signer.is_none() && is_named(certificate, sid) {
-            signer = Some(certificate.clone());
+    for any in set.iter() {
+        let der = any.to_der().map_err(not_der)?;
+        let certificate = Certificate::from_der(&der).map_err(not_der)?;
+        if signer.is_none() && is_named(&certificate, sid) {
+            signer = Some((certificate, der));
         } else {
-            others.push(CertificateDer::from(certificate.to_der().map_err(not_der)?));
+            others.push(CertificateDer::from(der));
         }
     }
-    let signer = signer.ok_or_else(|| form("it does not carry its signer's certificate"))?;
-    Ok((signer, others))
+    let (certificate, der) =
+        signer.ok_or_else(|| form("it does not carry its signer's certificate"))?;
+    Ok((certificate, der, others))
 }
 
 fn is_named(certificate: &Certificate, sid: &SignerIdentifier) -> bool {

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::facts::Warning;
+use super::finding::Finding;
 use super::statement::Statement;
-use super::verdict::{CheckId, Finding, Verdict};
+use super::verdict::{CheckId, Verdict};
 
 /// The language of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

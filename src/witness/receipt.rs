@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chain::{Roots, Signer, Usage};
+use super::chain::Roots;
 use super::cms::{Form, SignatureError};
+use super::finding::Finding;
 use super::identity::Identity;
 use super::opened::check_attached;
-use super::verdict::Finding;
+use super::signer::{Signer, Usage};
 use crate::types::{CaseId, Stamp};
 
 /// Value of `type`.
@@ -55,6 +56,7 @@ impl ReceiptError {
                 found: found.clone(),
                 expected: expected.clone(),
             },
+            Self::Signature(error) => error.into(),
             other => Finding::ReceiptUnusable {
                 why: other.to_string(),
             },

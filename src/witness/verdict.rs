@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::chain::Signer;
 use super::container::ContainerError;
+use super::finding::Finding;
 use super::page;
 use super::receipt::Receipt;
+use super::signer::Signer;
 use super::statement::Statement;
 
 /// The checks, in the order in which they are made and shown.
@@ -63,123 +64,6 @@ pub enum Status {
     Fail,
     /// It cannot be said from what is there.
     Unknown,
-}
-
-/// What a check found; the wording is in `config/wording/`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "code")]
-pub enum Finding {
-    /// The container cannot be read.
-    ContainerUnreadable {
-        /// Why.
-        why: String,
-    },
-    /// `mimetype` is missing or says something else.
-    NotAsicE,
-    /// A part of META-INF or the statement is missing.
-    PartMissing {
-        /// Its name.
-        name: String,
-    },
-    /// The manifest cannot be read.
-    ManifestUnreadable {
-        /// Why.
-        why: String,
-    },
-    /// The manifest does not cover a file it must.
-    NotCovered {
-        /// Its name.
-        name: String,
-    },
-    /// The signature does not hold.
-    SignatureBad {
-        /// Why.
-        why: String,
-    },
-    /// The signer is not trusted.
-    SignerUntrusted {
-        /// Why.
-        why: String,
-    },
-    /// The signer's certificate is for something else.
-    SignerPurpose {
-        /// Why.
-        why: String,
-    },
-    /// A signed file is missing.
-    FileMissing {
-        /// Its name.
-        name: String,
-    },
-    /// A signed file was changed.
-    FileChanged {
-        /// Its name.
-        name: String,
-    },
-    /// A signed file is not part of a head.
-    FileNotHere {
-        /// How many.
-        count: usize,
-    },
-    /// A file is outside the signature.
-    FileUnsigned {
-        /// Its name.
-        name: String,
-    },
-    /// A later addition that this version does not check.
-    AdditionUnchecked {
-        /// Its name.
-        name: String,
-    },
-    /// The statement cannot be read.
-    StatementUnreadable {
-        /// Why.
-        why: String,
-    },
-    /// The statement and the manifest list different files or digests.
-    ListsDiffer {
-        /// The file.
-        name: String,
-    },
-    /// The statement names another device than the certificate.
-    DeviceDiffers {
-        /// As stated.
-        stated: String,
-        /// As certified.
-        certified: String,
-    },
-    /// There is no receipt yet.
-    NoReceipt,
-    /// The receipt says that the package was refused.
-    ReceiptRefuses {
-        /// Why.
-        why: String,
-    },
-    /// The receipt cannot be trusted or read.
-    ReceiptUnusable {
-        /// Why.
-        why: String,
-    },
-    /// The receipt names something else.
-    ReceiptNames {
-        /// Which field.
-        field: String,
-        /// What it says.
-        found: String,
-        /// What the package says.
-        expected: String,
-    },
-    /// The device's clock was not synchronised.
-    ClockUnsynced,
-    /// An earlier event is told later than a later one.
-    TimeContradiction {
-        /// What should be earlier.
-        earlier: String,
-        /// What should be later.
-        later: String,
-    },
-    /// An earlier check failed, so this one could not be made.
-    NotReached,
 }
 
 /// One check with its outcome.

@@ -4,14 +4,15 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::chain::{Roots, Signer, Usage};
-use super::cms::SignatureError;
+use super::chain::Roots;
 use super::container::{Container, ContainerError, Limits};
+use super::finding::Finding;
 use super::manifest::Manifest;
 use super::opened::{Opened, open};
 use super::receipt::{Receipt, ReceiptError, ReceiptVerdict};
+use super::signer::{Signer, Usage};
 use super::statement::Statement;
-use super::verdict::{Check, CheckId, Finding, Status, Verdict};
+use super::verdict::{Check, CheckId, Status, Verdict};
 use super::{MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
 
 /// Judges a whole package.
@@ -72,8 +73,7 @@ impl<'a> Examination<'a> {
         });
         let signature = part(container, MANIFEST).and_then(|manifest| {
             let signature = part(container, SIGNATURE)?;
-            open(signature, Some(manifest))
-                .map_err(|e| Finding::SignatureBad { why: e.to_string() })
+            open(signature, Some(manifest)).map_err(|e| Finding::from(&e))
         });
         let statement = part(container, STATEMENT).and_then(|bytes| {
             Statement::parse(bytes).map_err(|e| Finding::StatementUnreadable { why: e.to_string() })
@@ -156,10 +156,7 @@ impl<'a> Examination<'a> {
         };
         match opened.chain(self.roots) {
             Ok(()) => Check::pass(CheckId::Chain),
-            Err(error) => Check::fail(
-                CheckId::Chain,
-                vec![Finding::SignerUntrusted { why: cause(error) }],
-            ),
+            Err(fault) => Check::fail(CheckId::Chain, vec![Finding::from(&fault)]),
         }
     }
 
@@ -169,10 +166,7 @@ impl<'a> Examination<'a> {
         };
         match opened.purpose(Usage::Evidence) {
             Ok(()) => Check::pass(CheckId::Purpose),
-            Err(error) => Check::fail(
-                CheckId::Purpose,
-                vec![Finding::SignerPurpose { why: cause(error) }],
-            ),
+            Err(fault) => Check::fail(CheckId::Purpose, vec![Finding::from(&fault)]),
         }
     }
 
@@ -356,14 +350,6 @@ fn unix(rfc3339: &str) -> Option<i64> {
         .parse::<jiff::Timestamp>()
         .ok()
         .map(jiff::Timestamp::as_second)
-}
-
-/// What stands after the colon of the sentence.
-fn cause(error: SignatureError) -> String {
-    match error {
-        SignatureError::Chain(why) | SignatureError::Purpose(why) => why,
-        other => other.to_string(),
-    }
 }
 
 /// Names that later steps may add without touching what is signed: the journal chain,

@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "the lint's own exception knows #[test] functions, not the helpers they share"
 )]
 
@@ -10,3 +11,11 @@ mod perceive;
 #[cfg(feature = "demo")]
 mod telemetry;
 mod video;
+mod crash;
+mod develop;
+mod perceive;
+#[cfg(feature = "demo")]
+mod uplink;
+#[cfg(feature = "demo")]
+mod video;
+mod witness;

@@ -1,6 +1,7 @@
 //! The detector against the real ONNX Runtime: miniature models in every layout, bad ones of
 //! every kind, the shipped cards, and real models on real footage where both are at hand.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,10 +58,7 @@ impl Draft {
     /// Writes the card and its model into `dir`.
     fn write(&self, dir: &Path) -> PathBuf {
         let bytes = fs::read(&self.model).unwrap();
-        let hash: String = Sha256::digest(&bytes)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let hash = sha256(&bytes);
         put(&dir.join("mini.onnx"), &bytes);
         let mut text = format!(
             "version = 1\nname = \"mini\"\nfile = \"mini.onnx\"\nsha256 = \"{hash}\"\n\
@@ -74,7 +72,7 @@ impl Draft {
         for index in 0..self.labels {
             let roles = ["[\"person\"]", "[\"truck\"]"];
             let roles = roles.get(usize::from(index)).unwrap_or(&"[]");
-            text += &format!("[[label]]\nindex = {index}\nname = \"c{index}\"\nroles = {roles}\n");
+            text += &label(index, roles);
         }
         let card = dir.join("mini.toml");
         put(&card, text.as_bytes());
@@ -87,10 +85,22 @@ impl Draft {
     }
 }
 
+fn label(index: u16, roles: &str) -> String {
+    format!("[[label]]\nindex = {index}\nname = \"c{index}\"\nroles = {roles}\n")
+}
+
+/// Lower-case hex.
+fn sha256(bytes: &[u8]) -> String {
+    let mut hex = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(hex, "{byte:02x}").unwrap();
+    }
+    hex
+}
+
 fn put(path: &Path, bytes: &[u8]) {
-    use std::io::Write as _;
     let mut file = fs::File::create(path).unwrap();
-    file.write_all(bytes).unwrap();
+    std::io::Write::write_all(&mut file, bytes).unwrap();
 }
 
 /// Whether ONNX Runtime is at hand; says so when it is not.
@@ -230,86 +240,8 @@ fn a_bad_frame_is_refused_and_the_next_one_is_good() {
     }
 }
 
-#[test]
-fn what_is_not_what_its_card_says_is_refused_with_a_reason() {
-    if runtime_missing("what_is_not_what_its_card_says") {
-        return;
-    }
-    let good = || Draft::new("efficientdet.onnx", "efficientdet");
-    let table: [(Draft, &[&str]); 12] = [
-        (
-            Draft::new("text.onnx", "efficientdet"),
-            &["is not an ONNX model", "text file"],
-        ),
-        (
-            Draft::new("unknown_operator.onnx", "yolo"),
-            &["refuses", "Frobnicate"],
-        ),
-        (
-            Draft {
-                input: "images",
-                ..good()
-            },
-            &["calls the input \"images\"", "\"image\""],
-        ),
-        (
-            Draft {
-                width: 96,
-                ..good()
-            },
-            &["float32 [1, 3, 32, 96]", "64"],
-        ),
-        (
-            Draft::new("byte_input.onnx", "efficientdet"),
-            &["float32", "u8"],
-        ),
-        (
-            Draft {
-                output: "boxes = \"boxes\"\nscores = \"score\"",
-                ..good()
-            },
-            &["names the output \"score\"", "\"scores\""],
-        ),
-        (
-            Draft {
-                labels: 2,
-                ..good()
-            },
-            &["knows 3 classes, its card has 2 labels"],
-        ),
-        (
-            Draft {
-                output: "boxes = \"scores\"\nscores = \"boxes\"",
-                ..good()
-            },
-            &["wants boxes [1, N, 4]", "[1, 4, 3]"],
-        ),
-        (
-            Draft {
-                labels: 4,
-                ..Draft::new("yolox.onnx", "yolox")
-            },
-            &["knows 3 classes, its card has 4 labels"],
-        ),
-        (
-            Draft {
-                output: "output = \"output\"\nstrides = [8, 16]",
-                ..Draft::new("yolox.onnx", "yolox")
-            },
-            &["make 40 cells", "gives 42"],
-        ),
-        (
-            Draft {
-                labels: 2,
-                ..Draft::new("yolo_columns.onnx", "yolo")
-            },
-            &["wants [1, N, 7] or [1, 6, N]", "[1, 7, 4]"],
-        ),
-        (
-            Draft::new("yolo_rows.onnx", "end_to_end"),
-            &["wants [N, 6]", "[1, 4, 8]"],
-        ),
-    ];
+/// Opens each draft and looks for the words in its refusal.
+fn refused(table: &[(Draft, [&str; 2])]) {
     for (draft, expected) in table {
         let error = draft.open().expect_err("must be refused").to_string();
         for part in expected {
@@ -317,6 +249,83 @@ fn what_is_not_what_its_card_says_is_refused_with_a_reason() {
         }
         assert!(error.contains("mini.onnx"), "names no file: {error}");
     }
+}
+
+#[test]
+fn what_is_no_model_or_wants_another_input_is_refused_with_a_reason() {
+    if runtime_missing("what_is_no_model") {
+        return;
+    }
+    let good = || Draft::new("efficientdet.onnx", "efficientdet");
+    let (mut name, mut size) = (good(), good());
+    name.input = "images";
+    size.width = 96;
+    refused(&[
+        (
+            Draft::new("text.onnx", "efficientdet"),
+            ["is not an ONNX model", "text file"],
+        ),
+        (
+            Draft::new("unknown_operator.onnx", "yolo"),
+            ["refuses", "Frobnicate"],
+        ),
+        (name, ["calls the input \"images\"", "the model \"image\""]),
+        (size, ["float32 [1, 3, 32, 96]", "64"]),
+        (
+            Draft::new("byte_input.onnx", "efficientdet"),
+            ["float32", "u8"],
+        ),
+    ]);
+}
+
+#[test]
+fn what_gives_other_outputs_than_its_card_says_is_refused_with_a_reason() {
+    if runtime_missing("what_gives_other_outputs") {
+        return;
+    }
+    let with_labels = |file, format, labels| Draft {
+        labels,
+        ..Draft::new(file, format)
+    };
+    let with_output = |file, format, output| Draft {
+        output,
+        ..Draft::new(file, format)
+    };
+    let (file, format) = ("efficientdet.onnx", "efficientdet");
+    refused(&[
+        (
+            with_output(file, format, "boxes = \"boxes\"\nscores = \"score\""),
+            ["names the output \"score\"", "\"scores\""],
+        ),
+        (
+            with_output(file, format, "boxes = \"scores\"\nscores = \"boxes\""),
+            ["wants boxes [1, N, 4]", "[1, 4, 3]"],
+        ),
+        (
+            with_labels(file, format, 2),
+            ["knows 3 classes, its card has 2 labels", "[[label]]"],
+        ),
+        (
+            with_labels("yolox.onnx", "yolox", 4),
+            ["knows 3 classes, its card has 4 labels", "[[label]]"],
+        ),
+        (
+            with_output(
+                "yolox.onnx",
+                "yolox",
+                "output = \"output\"\nstrides = [8, 16]",
+            ),
+            ["make 40 cells", "gives 42"],
+        ),
+        (
+            with_labels("yolo_columns.onnx", "yolo", 2),
+            ["wants [1, N, 7] or [1, 6, N]", "[1, 7, 4]"],
+        ),
+        (
+            Draft::new("yolo_rows.onnx", "end_to_end"),
+            ["wants [N, 6]", "[1, 4, 8]"],
+        ),
+    ]);
 }
 
 #[test]
@@ -463,10 +472,7 @@ fn real_models_find_people_on_real_footage() {
 
 /// A card for a model with COCO's classes, of which only the person means something.
 fn real_card(dir: &Path, file: &str, body: &str, bytes: &[u8]) -> PathBuf {
-    let hash: String = Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let hash = sha256(bytes);
     put(&dir.join(file), bytes);
     let common = "mean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]\nalign = \"top_left\"\n[output]";
     let mut text = format!(
@@ -481,7 +487,7 @@ fn real_card(dir: &Path, file: &str, body: &str, bytes: &[u8]) -> PathBuf {
     };
     for index in 0..labels {
         let roles = if index == 0 { "[\"person\"]" } else { "[]" };
-        text += &format!("[[label]]\nindex = {index}\nname = \"{index}\"\nroles = {roles}\n");
+        text += &label(index, roles);
     }
     let card = dir.join("card.toml");
     put(&card, text.as_bytes());

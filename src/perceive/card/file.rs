@@ -1,6 +1,7 @@
 //! Reads a card's file and the model it names.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -188,7 +189,8 @@ fn format(path: &Path, raw: &RawCard) -> Result<Format, ModelError> {
 
 /// A grid cell must divide the canvas, or the cells cannot be counted.
 fn check_strides(path: &Path, strides: &[usize], input: &Input) -> Result<Vec<usize>, ModelError> {
-    let divides = |s: &usize| *s > 0 && input.width % s == 0 && input.height % s == 0;
+    let divides =
+        |s: &usize| *s > 0 && input.width.is_multiple_of(*s) && input.height.is_multiple_of(*s);
     if strides.is_empty() || !strides.iter().all(divides) {
         let problem = format!(
             "each must divide the input's {}x{} pixels",
@@ -256,10 +258,10 @@ fn read_model(card: &Path, model: &Path, expected: &str) -> Result<Vec<u8>, Mode
             "the file is empty",
         )));
     }
-    let actual: String = Sha256::digest(&bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let mut actual = String::with_capacity(64);
+    for byte in Sha256::digest(&bytes) {
+        write!(actual, "{byte:02x}").expect("invariant: a string takes any text");
+    }
     if actual == expected {
         Ok(bytes)
     } else {

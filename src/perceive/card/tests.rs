@@ -73,167 +73,43 @@ fn a_good_card_says_what_it_says() {
     assert_eq!(card.take_bytes(), MODEL);
 }
 
+/// What is replaced by what in [`GOOD`], the error, and what it must say besides the card's name.
+const BAD: [(&str, &str, &str, &str); 24] = [
+    ("version = 1", "version = 2", "CardVersion", "version = 1"),
+    ("name = \"mini\"", "name = 3", "CardSyntax", "line 2"),
+    ("pad = 114", "pad = 114\ngamma = 2", "CardSyntax", "gamma"),
+    ("pad = 114", "pad = 300", "CardSyntax", "300"),
+    ("pad = 114\n", "", "CardSyntax", "pad"),
+    ("\"bgr\"", "\"grey\"", "CardSyntax", "grey"),
+    ("\"yolox\"", "\"ssd\"", "UnknownFormat", "end_to_end"),
+    ("\"vehicle\"", "\"lorry\"", "UnknownRole", "tricycle"),
+    ("index = 0", "index = 1", "DuplicateLabel", "twice"),
+    ("index = 1", "index = 2", "MissingLabel", "index 1"),
+    ("index = 0", "index = 70000", "CardSyntax", "70000"),
+    ("\"truck\", \"vehicle\"", "", "NoRoles", "roles"),
+    ("0.4", "1.5", "CardValue", "score_threshold"),
+    ("0.4", "nan", "CardValue", "score_threshold"),
+    ("nms_iou = 0.5", "nms_iou = 0.0", "CardValue", "nms_iou"),
+    ("width = 64", "width = 0", "CardValue", "input.width"),
+    ("height = 32", "height = 9000", "CardValue", "4096"),
+    ("std = [1.0,", "std = [0.0,", "CardValue", "input.std"),
+    ("[8, 16]", "[8, 24]", "CardValue", "64x32"),
+    ("strides = [8, 16]\n", "", "CardValue", "needs this key"),
+    ("\"yolox\"", "\"yolo\"", "CardValue", "output.strides"),
+    ("\"HASH\"", "\"ABC\"", "CardValue", "hexadecimal"),
+    ("mini.onnx", "absent.onnx", "ModelUnreadable", "absent.onnx"),
+    ("mini.onnx", "empty.onnx", "ModelUnreadable", "empty"),
+];
+
 #[test]
 fn a_bad_card_is_refused_and_says_where_and_what_to_do() {
-    // What is replaced by what, which error, and what it must say besides the card's name.
-    type Row = (
-        &'static str,
-        &'static str,
-        fn(&ModelError) -> bool,
-        &'static str,
-    );
-    let table: [Row; 24] = [
-        (
-            "version = 1",
-            "version = 2",
-            |e| matches!(e, ModelError::CardVersion { found: 2, .. }),
-            "version = 1",
-        ),
-        (
-            "name = \"mini\"",
-            "name = 3",
-            |e| matches!(e, ModelError::CardSyntax { .. }),
-            "line 2",
-        ),
-        (
-            "pad = 114",
-            "pad = 114\ngamma = 2",
-            |e| matches!(e, ModelError::CardSyntax { .. }),
-            "gamma",
-        ),
-        (
-            "pad = 114",
-            "pad = 300",
-            |e| matches!(e, ModelError::CardSyntax { .. }),
-            "300",
-        ),
-        (
-            "pad = 114\n",
-            "",
-            |e| matches!(e, ModelError::CardSyntax { .. }),
-            "pad",
-        ),
-        (
-            "\"bgr\"",
-            "\"grey\"",
-            |e| matches!(e, ModelError::CardSyntax { .. }),
-            "grey",
-        ),
-        (
-            "\"yolox\"",
-            "\"ssd\"",
-            |e| matches!(e, ModelError::UnknownFormat { .. }),
-            "end_to_end",
-        ),
-        (
-            "\"vehicle\"",
-            "\"lorry\"",
-            |e| matches!(e, ModelError::UnknownRole { index: 1, .. }),
-            "tricycle",
-        ),
-        (
-            "index = 0",
-            "index = 1",
-            |e| matches!(e, ModelError::DuplicateLabel { index: 1, .. }),
-            "twice",
-        ),
-        (
-            "index = 1",
-            "index = 2",
-            |e| matches!(e, ModelError::MissingLabel { index: 1, .. }),
-            "missing",
-        ),
-        (
-            "index = 0",
-            "index = 70000",
-            |e| matches!(e, ModelError::CardSyntax { .. }),
-            "70000",
-        ),
-        (
-            "\"truck\", \"vehicle\"",
-            "",
-            |e| matches!(e, ModelError::NoRoles { .. }),
-            "roles",
-        ),
-        (
-            "0.4",
-            "1.5",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "score_threshold",
-        ),
-        (
-            "0.4",
-            "nan",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "score_threshold",
-        ),
-        (
-            "nms_iou = 0.5",
-            "nms_iou = 0.0",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "nms_iou",
-        ),
-        (
-            "width = 64",
-            "width = 0",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "input.width",
-        ),
-        (
-            "height = 32",
-            "height = 9000",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "4096",
-        ),
-        (
-            "std = [1.0,",
-            "std = [0.0,",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "input.std",
-        ),
-        (
-            "[8, 16]",
-            "[8, 24]",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "64x32",
-        ),
-        (
-            "strides = [8, 16]\n",
-            "",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "needs this key",
-        ),
-        (
-            "\"yolox\"",
-            "\"yolo\"",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "output.strides",
-        ),
-        (
-            "\"HASH\"",
-            "\"ABC\"",
-            |e| matches!(e, ModelError::CardValue { .. }),
-            "hexadecimal",
-        ),
-        (
-            "mini.onnx",
-            "absent.onnx",
-            |e| matches!(e, ModelError::ModelUnreadable { .. }),
-            "absent.onnx",
-        ),
-        (
-            "mini.onnx",
-            "empty.onnx",
-            |e| matches!(e, ModelError::ModelUnreadable { .. }),
-            "empty",
-        ),
-    ];
-    for (from, to, is_right, says) in table {
+    for (from, to, variant, says) in BAD {
         let text = GOOD.replace(from, to);
         assert_ne!(text, GOOD, "{from} is not in the card");
         let error = read(&text).expect_err(to);
         let message = error.to_string();
-        assert!(is_right(&error), "{from} -> {to}: {error:?}");
+        let kind = format!("{error:?}");
+        assert!(kind.starts_with(variant), "{from} -> {to}: {kind}");
         assert!(
             message.contains(says),
             "{from} -> {to}: {says:?} not in {message}"

@@ -5,7 +5,7 @@
 //! Efficient Object Detection", arXiv:1911.09070, section 4.3; the order of the edges is that of
 //! our converter in `models/convert`, the original's is top, left, bottom, right.)
 
-use super::{Raw, Sink, any_reaches};
+use super::{Raw, Sink, any_reaches, best};
 
 /// Refuses shapes that are not `[1, N, 4]` and `[1, N, classes]`.
 pub(super) fn check(boxes: &[i64], scores: &[i64], classes: usize) -> Result<(), String> {
@@ -20,18 +20,18 @@ pub(super) fn check(boxes: &[i64], scores: &[i64], classes: usize) -> Result<(),
             "the model gives {n} boxes, but scores for {m}: they do not belong together"
         ));
     }
-    super::check_classes(*c, classes)
+    super::check_classes(usize::try_from(*c).unwrap_or(0), classes)
 }
 
 /// Decodes one frame; `canvas` is (width, height) in pixels.
 pub(super) fn decode(boxes: Raw<'_>, scores: Raw<'_>, canvas: (f32, f32), sink: &mut Sink<'_>) {
     let (boxes, _) = boxes.data.as_chunks::<4>();
-    let classes = sink.classes.roles.len();
+    let classes = sink.roles.len();
     for ([x0, y0, x1, y1], scores) in boxes.iter().zip(scores.data.chunks_exact(classes)) {
         if !any_reaches(scores, sink.floor) {
             continue;
         }
-        if let Some((class, score)) = sink.classes.best(scores) {
+        if let Some((class, score)) = best(scores) {
             let (w, h) = canvas;
             sink.put(class, score, [x0 * w, y0 * h, x1 * w, y1 * h]);
         }

@@ -1,7 +1,7 @@
 //! Models that suppress inside and give finished detections, `[N, 6]` or `[1, N, 6]`.
 //!
-//! Columns: left, top, right, bottom in canvas pixels, score, class. (YOLOv10, Wang et al.,
-//! arXiv:2405.14458, section 3.1, and RT-DETR exports give it so.) Unused rows have score 0.
+//! Columns: left, top, right, bottom in canvas pixels, score, class. ("YOLO v10", Wang et
+//! al., arXiv:2405.14458, section 3.1, and RT-DETR exports give it so.) Unused rows have score 0.
 
 use super::{Raw, Sink};
 

@@ -54,7 +54,8 @@ pub struct Decoder {
     canvas: (f32, f32),
     floor: f32,
     nms_iou: f32,
-    classes: Classes,
+    /// What the classes mean, by index.
+    roles: Vec<RoleSet>,
     found: Vec<Detection>,
 }
 
@@ -68,9 +69,9 @@ impl Decoder {
         reason = "a canvas side is far below 2^24"
     )]
     pub fn new(card: &Card, shapes: &[Vec<i64>]) -> Result<Self, String> {
-        let classes = Classes::new(card);
+        let roles: Vec<RoleSet> = card.labels().iter().map(|label| label.roles).collect();
         let shape = |i: usize| shapes.get(i).map_or(&[][..], Vec::as_slice);
-        let count = classes.roles.len();
+        let count = roles.len();
         let (width, height) = (card.input().width, card.input().height);
         let layout = match card.format() {
             Format::EfficientDet { .. } => {
@@ -93,7 +94,7 @@ impl Decoder {
             canvas: (width as f32, height as f32),
             floor: card.score_floor(),
             nms_iou: card.nms_iou(),
-            classes,
+            roles,
             found: Vec::new(),
         })
     }
@@ -105,7 +106,7 @@ impl Decoder {
         let mut sink = Sink {
             fit,
             floor: self.floor,
-            classes: &self.classes,
+            roles: &self.roles,
             found: &mut self.found,
         };
         match (&self.layout, outputs) {
@@ -125,53 +126,18 @@ impl Decoder {
     }
 }
 
-/// What the model's classes mean.
-#[derive(Debug)]
-struct Classes {
-    /// Roles by class index.
-    roles: Vec<RoleSet>,
-    /// The classes that have one; nothing else is ever looked for, so that a class without
-    /// meaning cannot hide one that has.
-    wanted: Vec<u16>,
-}
-
-impl Classes {
-    fn new(card: &Card) -> Self {
-        let roles: Vec<RoleSet> = card.labels().iter().map(|label| label.roles).collect();
-        let wanted = (0..).zip(&roles).filter(|(_, r)| !r.is_empty());
-        Self {
-            wanted: wanted.map(|(class, _)| class).collect(),
-            roles,
-        }
-    }
-
-    /// The wanted class with the highest of `scores`, the first of equals.
-    fn best(&self, scores: &[f32]) -> Option<(u16, f32)> {
-        let mut best = None;
-        for class in &self.wanted {
-            let Some(score) = scores.get(usize::from(*class)) else {
-                continue;
-            };
-            if best.is_none_or(|(_, b)| *score > b) && !score.is_nan() {
-                best = Some((*class, *score));
-            }
-        }
-        best
-    }
-}
-
 /// Takes boxes on the canvas, keeps those worth keeping, relative to the picture.
 struct Sink<'a> {
     fit: Fit,
     floor: f32,
-    classes: &'a Classes,
+    roles: &'a [RoleSet],
     found: &'a mut Vec<Detection>,
 }
 
 impl Sink<'_> {
     /// Takes one box, edges in canvas pixels: left, top, right, bottom.
     fn put(&mut self, class: u16, score: f32, edges: [f32; 4]) {
-        let roles = self.classes.roles.get(usize::from(class));
+        let roles = self.roles.get(usize::from(class));
         let roles = roles.copied().unwrap_or_default();
         if roles.is_empty() || !(score >= self.floor && edges.iter().all(|e| e.is_finite())) {
             return;
@@ -195,13 +161,27 @@ impl Sink<'_> {
 }
 
 /// Refuses a model whose number of classes is not the card's number of labels.
-fn check_classes(model: i64, card: usize) -> Result<(), String> {
-    if usize::try_from(model) == Ok(card) {
+fn check_classes(model: usize, card: usize) -> Result<(), String> {
+    if model == card {
         return Ok(());
     }
     Err(format!(
         "the model knows {model} classes, its card has {card} labels"
     ))
+}
+
+/// The class with the highest of `scores`, the first of equals; NaN is nobody's score.
+///
+/// All classes compete, those without a role too: what the model would rather call a bench is
+/// not reported as a chair, only because no rule cares for benches.
+fn best(scores: &[f32]) -> Option<(u16, f32)> {
+    let mut best = None;
+    for (class, score) in (0..).zip(scores) {
+        if best.is_none_or(|(_, b)| *score > b) && !score.is_nan() {
+            best = Some((class, *score));
+        }
+    }
+    best
 }
 
 /// Whether any of `scores` reaches `floor`; NaN does not.

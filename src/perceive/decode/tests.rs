@@ -1,4 +1,8 @@
 //! Decoding: planned outputs, and any floats at all.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the numbers of these tests are small"
+)]
 
 use proptest::prelude::*;
 
@@ -22,14 +26,11 @@ fn decoder(layout: Layout) -> Decoder {
         canvas: CANVAS,
         floor: 0.2,
         nms_iou: 0.5,
-        classes: Classes {
-            roles: vec![
-                roles(&[Role::Person]),
-                RoleSet::EMPTY,
-                roles(&[Role::Truck]),
-            ],
-            wanted: vec![0, 2],
-        },
+        roles: vec![
+            roles(&[Role::Person]),
+            RoleSet::EMPTY,
+            roles(&[Role::Truck]),
+        ],
         found: Vec::new(),
     }
 }
@@ -55,14 +56,15 @@ fn plain(found: &[Detection]) -> Vec<(u16, i32, [i32; 4])> {
 fn efficientdet_boxes_are_fractions_of_the_canvas() {
     let boxes = [
         0.25, 0.25, 0.5, 0.75, // a person
-        0.5, 0.5, 1.0,
-        1.0, // a truck; the class without a role scores more and is passed over
+        0.5, 0.5, 1.0, 1.0, // a truck
+        0.2, 0.2, 0.3, 0.3, // rather a thing without a role than a truck
         0.0, 0.0, 0.1, 0.1, // below the floor
         0.9, 0.9, 1.5, 1.5, // reaches out of the picture
         0.5, 0.5, 0.4, 0.9, // left of its own left edge
     ];
     let scores = [
         0.9, 0.0, 0.1, //
+        0.1, 0.3, 0.6, //
         0.1, 0.95, 0.6, //
         0.19, 0.9, 0.0, //
         0.3, 0.0, 0.0, //
@@ -87,7 +89,7 @@ fn yolox_cells_are_offsets_and_logarithms() {
     // Level 16, row 1, column 2: centre (2.5, 1.0) cells, twice as wide as a cell.
     data[6 * 8..7 * 8].copy_from_slice(&[0.5, 0.0, 2.0_f32.ln(), 0.0, 0.9, 0.5, 0.0, 0.2]);
     // Level 32, column 1: centre (1.5, 0.5) cells.
-    data[9 * 8..10 * 8].copy_from_slice(&[0.5, 0.5, 0.0, -(2.0_f32.ln()), 0.8, 0.0, 1.0, 0.9]);
+    data[9 * 8..10 * 8].copy_from_slice(&[0.5, 0.5, 0.0, -(2.0_f32.ln()), 0.8, 0.0, 0.5, 0.9]);
     let found = decoder(Layout::Yolox(cells)).decode(&[raw(&data)], FULL);
     assert_eq!(
         plain(&found),
@@ -97,8 +99,12 @@ fn yolox_cells_are_offsets_and_logarithms() {
 
 #[test]
 fn yolo_rows_and_columns_say_the_same() {
-    let boxes = [[16.0, 16.0, 8.0, 16.0], [48.0, 16.0, 16.0, 8.0]];
-    let classes = [[0.9, 0.3, 0.5], [0.1, 0.9, 0.4]];
+    let boxes = [
+        [16.0, 16.0, 8.0, 16.0],
+        [48.0, 16.0, 16.0, 8.0],
+        [32.0, 8.0, 8.0, 8.0],
+    ];
+    let classes = [[0.9, 0.3, 0.5], [0.1, 0.3, 0.4], [0.1, 0.9, 0.4]];
     let mut rows = Vec::new();
     for (b, c) in boxes.iter().zip(&classes) {
         rows.extend(b.iter().chain(&[1.0]).chain(c).copied());
@@ -113,7 +119,7 @@ fn yolo_rows_and_columns_say_the_same() {
     let expected = [(0, 90, [12, 8, 20, 24]), (2, 40, [40, 12, 56, 20])];
     let by_rows = decoder(Layout::YoloRows).decode(&[raw(&rows)], FULL);
     assert_eq!(plain(&by_rows), expected);
-    let by_columns = decoder(Layout::YoloColumns { boxes: 2 }).decode(&[raw(&columns)], FULL);
+    let by_columns = decoder(Layout::YoloColumns { boxes: 3 }).decode(&[raw(&columns)], FULL);
     assert_eq!(plain(&by_columns), expected);
 }
 

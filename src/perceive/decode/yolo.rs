@@ -6,10 +6,10 @@
 //!   row-major: `cx = (x + gx) s`, `cy = (y + gy) s`, `w = e^w s`, `h = e^h s`, score =
 //!   objectness · class. (Ge et al.: "YOLOX", arXiv:2107.08430, section 2.1; the authors'
 //!   `demo_postprocess` says the same.)
-//! * YOLOv5 and those like it, `[1, N, 5 + C]`: the same columns, boxes decoded inside.
-//! * YOLOv8 and those like it, `[1, 4 + C, N]`: box rows, then class rows; no objectness.
+//! * YOLO v5 and those like it, `[1, N, 5 + C]`: the same columns, boxes decoded inside.
+//! * YOLO v8 and those like it, `[1, 4 + C, N]`: box rows, then class rows; no objectness.
 
-use super::{Layout, Raw, Sink, any_reaches, check_classes};
+use super::{Layout, Raw, Sink, any_reaches, best, check_classes};
 
 /// Columns before the class scores where there is an objectness.
 const BEFORE_CLASSES: usize = 5;
@@ -57,7 +57,8 @@ pub(super) fn check_grid(shape: &[i64], cells: usize, classes: usize) -> Result<
             "the card's strides make {cells} cells of its input, the model gives {n}"
         ));
     }
-    check_classes(columns - BEFORE_CLASSES as i64, classes)
+    let model = usize::try_from(*columns).unwrap_or(0);
+    check_classes(model.saturating_sub(BEFORE_CLASSES), classes)
 }
 
 /// Tells v5's rows from v8's columns by where the classes are.
@@ -76,7 +77,7 @@ pub(super) fn layout(shape: &[i64], classes: usize) -> Result<Layout, String> {
 
 /// Decodes YOLOX's cells.
 pub(super) fn decode_grid(raw: Raw<'_>, cells: &[Cell], sink: &mut Sink<'_>) {
-    let columns = sink.classes.roles.len() + BEFORE_CLASSES;
+    let columns = sink.roles.len() + BEFORE_CLASSES;
     for (row, cell) in raw.data.chunks_exact(columns).zip(cells) {
         let Some((class, score)) = passing(row, sink) else {
             continue;
@@ -94,7 +95,7 @@ pub(super) fn decode_grid(raw: Raw<'_>, cells: &[Cell], sink: &mut Sink<'_>) {
 
 /// Decodes rows of finished boxes with an objectness.
 pub(super) fn decode_rows(raw: Raw<'_>, sink: &mut Sink<'_>) {
-    let columns = sink.classes.roles.len() + BEFORE_CLASSES;
+    let columns = sink.roles.len() + BEFORE_CLASSES;
     for row in raw.data.chunks_exact(columns) {
         if let Some((class, score)) = passing(row, sink) {
             sink.put_centred(class, score, [row[0], row[1], row[2], row[3]]);
@@ -105,37 +106,38 @@ pub(super) fn decode_rows(raw: Raw<'_>, sink: &mut Sink<'_>) {
 /// The best class of a row and its score, when objectness alone does not rule it out.
 fn passing(row: &[f32], sink: &Sink<'_>) -> Option<(u16, f32)> {
     let objectness = row[BOX_ROWS];
-    // A product of two fractions is no larger than either; NaN fails the comparison.
-    if !(objectness >= sink.floor) {
+    // A product of two fractions is no larger than either.
+    if objectness.is_nan() || objectness < sink.floor {
         return None;
     }
-    let (class, score) = sink.classes.best(&row[BEFORE_CLASSES..])?;
+    let (class, score) = best(&row[BEFORE_CLASSES..])?;
     Some((class, objectness.min(1.0) * score))
 }
 
 /// Decodes columns: `boxes` values of x, then y, w, h, then of each class.
 pub(super) fn decode_columns(raw: Raw<'_>, boxes: usize, sink: &mut Sink<'_>) {
     let at = |row: usize, i: usize| raw.data.get(row * boxes + i).copied();
-    let classes = sink.classes;
-    for class in &classes.wanted {
-        let start = (BOX_ROWS + usize::from(*class)) * boxes;
+    for (class, roles) in (0..).zip(sink.roles) {
+        let start = (BOX_ROWS + usize::from(class)) * boxes;
         let Some(scores) = raw.data.get(start..start + boxes) else {
             return;
         };
-        if !any_reaches(scores, sink.floor) {
+        if roles.is_empty() || !any_reaches(scores, sink.floor) {
             continue;
         }
         for (i, score) in scores.iter().enumerate() {
-            // A box counts once, for the class it scores best in, the first of equals.
-            let beaten = |other: &u16| {
-                at(BOX_ROWS + usize::from(*other), i)
-                    .is_some_and(|s| s > *score || (s >= *score && other < class))
-            };
-            if !(*score >= sink.floor) || classes.wanted.iter().any(beaten) {
+            if score.is_nan() || *score < sink.floor {
                 continue;
             }
-            if let (Some(x), Some(y), Some(w), Some(h)) = (at(0, i), at(1, i), at(2, i), at(3, i)) {
-                sink.put_centred(*class, *score, [x, y, w, h]);
+            // A box counts once, for the class it scores best in, the first of equals.
+            let beaten = (0..).zip(sink.roles).any(|(other, _): (u16, _)| {
+                at(BOX_ROWS + usize::from(other), i)
+                    .is_some_and(|s| s > *score || (s >= *score && other < class))
+            });
+            if let (false, Some(x), Some(y), Some(w), Some(h)) =
+                (beaten, at(0, i), at(1, i), at(2, i), at(3, i))
+            {
+                sink.put_centred(class, *score, [x, y, w, h]);
             }
         }
     }

@@ -1,4 +1,10 @@
 //! The letterbox against a plain restatement of what it does, and against what it is for.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "the numbers of these tests are small"
+)]
 
 use std::sync::Arc;
 
@@ -346,7 +352,7 @@ fn fine_stripes_do_not_come_out_as_wide_ones() {
     // would see whatever phase they hit.
     let size = (1920, 1080);
     let stripes = |p: usize, x: usize, _: usize| match p {
-        0 if (x * 416 / 960) % 2 == 0 => 16,
+        0 if (x * 416 / 960).is_multiple_of(2) => 16,
         0 => 235,
         _ => 128,
     };

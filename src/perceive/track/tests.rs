@@ -1,4 +1,8 @@
 //! Tracking, as short films of boxes.
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "the numbers of these tests are small"
+)]
 
 use proptest::prelude::*;
 

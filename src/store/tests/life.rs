@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_case_becomes_a_package_and_is_receipted() {
+fn a_case_becomes_a_package() {
     let dir = folder();
     let (store, recovery) = reopen(dir.path());
     assert_eq!(recovery.database, Database::New);
@@ -37,7 +37,14 @@ fn a_case_becomes_a_package_and_is_receipted() {
     assert_eq!(store.book().unwrap().as_deref(), Some("three"));
     assert!(store.drafts(id).unwrap().is_empty());
     assert_eq!(audit(&store)[&id], State::Queued);
+}
 
+#[test]
+fn a_package_is_sent_and_receipted() {
+    let dir = folder();
+    let store = open(dir.path());
+    let id = case(1);
+    keep_and_seal(&store, id);
     let due = store.next_due(NOW).unwrap().unwrap();
     assert_eq!((due.id, due.seq, due.attempts), (id, 1, 0));
     assert_eq!(due.sig_sha256, sig(&store, id));

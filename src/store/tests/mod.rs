@@ -90,13 +90,10 @@ pub(super) fn make(id: CaseId, context: &SealContext) -> Sealed {
         sha256: Sha256::digest(&statement).into(),
     }];
     for file in &context.files {
-        let bytes: Vec<u8> = (0..32)
-            .map(|i| u8::from_str_radix(&file.sha256[2 * i..2 * i + 2], 16).unwrap())
-            .collect();
         entries.push(ManifestEntry {
             name: file.name.clone(),
             media_type: file.media_type.clone(),
-            sha256: bytes.try_into().unwrap(),
+            sha256: unhex(&file.sha256),
         });
     }
     let manifest = Manifest { entries }.to_xml().unwrap();
@@ -105,6 +102,13 @@ pub(super) fn make(id: CaseId, context: &SealContext) -> Sealed {
         statement,
         manifest,
     }
+}
+
+fn unhex(text: &str) -> [u8; 32] {
+    let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16).unwrap()).unwrap();
+    let pairs = text.as_bytes().chunks_exact(2);
+    let bytes: Vec<u8> = pairs.map(|p| digit(p[0]) << 4 | digit(p[1])).collect();
+    bytes.try_into().unwrap()
 }
 
 pub(super) fn seal(store: &Store, id: CaseId) -> Result<(), StoreError> {
