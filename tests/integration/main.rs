@@ -6,14 +6,11 @@
     reason = "the lint's own exception knows #[test] functions, not the helpers they share"
 )]
 
+mod crash;
 mod develop;
 mod perceive;
 #[cfg(feature = "demo")]
 mod telemetry;
-mod video;
-mod crash;
-mod develop;
-mod perceive;
 #[cfg(feature = "demo")]
 mod uplink;
 #[cfg(feature = "demo")]
