@@ -88,7 +88,8 @@ impl Clip {
             path: path.to_owned(),
             sha256: Sha256::digest(&bytes)
                 .iter()
-                .map(|b| format!("{b:02x}"))
+                .flat_map(|byte| [byte >> 4, byte & 0xF])
+                .filter_map(|digit| char::from_digit(digit.into(), 16))
                 .collect(),
             duration: sound.time_of(sound.samples.len()),
             sound,
@@ -255,7 +256,7 @@ pub(super) mod tests {
         for (bytes, what) in [
             (Vec::new(), "not a WAV file"),
             (b"text, not sound".to_vec(), "not a WAV file"),
-            (good[..20].to_vec(), "no sound"),
+            (good[..20].to_vec(), "format cut off"),
             (good[..36].to_vec(), "no sound"),
             (wav(16_000, 1, &[]), "no sound"),
             (

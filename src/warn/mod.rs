@@ -200,7 +200,7 @@ impl Speaker {
         };
         let played = player.play(clip, stop).await;
         report.at = played.began.unwrap_or(report.at);
-        report.played = played.played;
+        report.played = played.sounded;
         report.failure = played.failure;
         report
     }

@@ -39,7 +39,7 @@ pub(super) struct Played {
     /// When the sink began.
     pub(super) began: Option<Stamp>,
     /// How much of the clip the sink played.
-    pub(super) played: Duration,
+    pub(super) sounded: Duration,
     /// Why it did not play all of it.
     pub(super) failure: Option<String>,
 }
@@ -48,7 +48,7 @@ impl Played {
     pub(super) fn refused(why: &str) -> Self {
         Self {
             began: None,
-            played: Duration::ZERO,
+            sounded: Duration::ZERO,
             failure: Some(why.to_owned()),
         }
     }
@@ -176,7 +176,7 @@ impl Playing {
         };
         Played {
             began,
-            played,
+            sounded: played,
             failure,
         }
     }

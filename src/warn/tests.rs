@@ -160,7 +160,7 @@ async fn a_sink_that_hangs_is_left_behind_and_told() {
     let mut speaker = room.speaker();
     let before = clock::now();
     let report = say(&mut speaker).await;
-    assert!(clock::now().since(before) < Duration::from_millis(2_000));
+    assert!(clock::now().since(before) < Duration::from_secs(2));
     let why = report.failure.expect("it hung");
     assert!(why.contains("hangs"), "{why}");
     assert_eq!(report.played, Duration::ZERO);

@@ -95,9 +95,9 @@ fn hear(pilot: &mut Autopilot, ms: u64, sender: (u8, u8), message: &MavMessage) 
         .expect("known contents")
 }
 
-fn pose_of(heard: Heard) -> Option<Pose> {
+fn pose_of(heard: &Heard) -> Option<Pose> {
     match heard {
-        Heard::Ours { pose, .. } => pose,
+        Heard::Ours { pose, .. } => *pose,
         Heard::Foreign => None,
     }
 }
@@ -142,7 +142,7 @@ fn the_first_autopilot_is_chosen_and_nobody_else() {
         Heard::Foreign,
         "another component"
     );
-    let pose = pose_of(hear(&mut pilot, 3, (3, 1), &position(3)));
+    let pose = pose_of(&hear(&mut pilot, 3, (3, 1), &position(3)));
     assert_eq!(pose.and_then(|p| p.sysid), Some(3));
     assert_eq!(pilot.id(), Some((3, 1)));
 }
@@ -170,7 +170,7 @@ fn a_pose_holds_what_was_told_lately() {
         (1, 154),
         &aim(77, 0, GimbalDeviceErrorFlags::empty()),
     );
-    let pose = pose_of(hear(&mut pilot, 1_040, (1, 1), &position(1_040))).expect("a pose");
+    let pose = pose_of(&hear(&mut pilot, 1_040, (1, 1), &position(1_040))).expect("a pose");
     assert_eq!(pose.at, at(1_040));
     assert_eq!((pose.lat_e7, pose.lon_e7), (360_662_345, 1_203_821_234));
     assert_eq!((pose.alt_mm, pose.h_acc_mm), (Some(42_000), Some(1_250)));
@@ -203,10 +203,10 @@ fn what_was_told_long_ago_is_no_longer_said() {
         (1, 154),
         &aim(1_000, 0, GimbalDeviceErrorFlags::empty()),
     );
-    let pose = pose_of(hear(&mut pilot, 1_600, (1, 1), &position(1_600))).expect("a pose");
+    let pose = pose_of(&hear(&mut pilot, 1_600, (1, 1), &position(1_600))).expect("a pose");
     assert_eq!((pose.attitude, pose.camera), (None, None));
     assert_eq!(pose.fix, FixKind::RtkFixed);
-    let pose = pose_of(hear(&mut pilot, 4_100, (1, 1), &position(4_100))).expect("a pose");
+    let pose = pose_of(&hear(&mut pilot, 4_100, (1, 1), &position(4_100))).expect("a pose");
     assert_eq!(
         (pose.fix, pose.h_acc_mm, pose.sats),
         (FixKind::None, None, None)
@@ -222,7 +222,7 @@ fn a_position_that_is_none_makes_no_pose() {
             lon,
             ..GLOBAL_POSITION_INT_DATA::DEFAULT
         });
-        assert_eq!(pose_of(hear(&mut pilot, 1_100, (1, 1), &told)), None);
+        assert_eq!(pose_of(&hear(&mut pilot, 1_100, (1, 1), &told)), None);
     }
 }
 
@@ -240,7 +240,7 @@ fn unknown_values_of_the_wire_stay_unknown() {
     if let MavMessage::GLOBAL_POSITION_INT(told) = &mut nowhere {
         told.hdg = u16::MAX;
     }
-    let pose = pose_of(hear(&mut pilot, 1_001, (1, 1), &nowhere)).expect("a pose");
+    let pose = pose_of(&hear(&mut pilot, 1_001, (1, 1), &nowhere)).expect("a pose");
     assert_eq!((pose.h_acc_mm, pose.hdop_e2, pose.sats), (None, None, None));
     assert_eq!((pose.heading_deg, pose.fix), (None, FixKind::Dgnss));
     assert_eq!(pilot.facts().fix, Some(FixKind::Dgnss));
@@ -251,7 +251,7 @@ fn an_attitude_of_no_numbers_is_none() {
     let mut pilot = chosen();
     hear(&mut pilot, 1_000, (1, 1), &attitude(1_000, 90.0));
     hear(&mut pilot, 1_010, (1, 1), &attitude(1_010, f32::NAN));
-    let pose = pose_of(hear(&mut pilot, 1_020, (1, 1), &position(1_020))).expect("a pose");
+    let pose = pose_of(&hear(&mut pilot, 1_020, (1, 1), &position(1_020))).expect("a pose");
     assert_eq!(pose.attitude, None);
 }
 
