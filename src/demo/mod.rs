@@ -11,3 +11,4 @@
 
 pub mod broker;
 pub mod rtsp;
+pub mod vehicle;

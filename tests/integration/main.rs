@@ -10,6 +10,8 @@ mod crash;
 mod develop;
 mod perceive;
 #[cfg(feature = "demo")]
+mod telemetry;
+#[cfg(feature = "demo")]
 mod uplink;
 #[cfg(feature = "demo")]
 mod video;
