@@ -268,10 +268,6 @@ impl Ending {
         }
     }
 
-    pub(super) fn flooded(&self) -> LinkError {
-        self.lost("the broker sends more than Receive Maximum allows")
-    }
-
     fn lost(&self, why: impl Into<String>) -> LinkError {
         LinkError::Lost {
             peer: self.peer.clone(),
