@@ -33,6 +33,8 @@ use super::rules::Suspicion;
 use super::standing::SAME_PLACE_IOU;
 use super::{OPEN_CASES_MAX, secs};
 
+/// A loudspeaker that says nothing for this long will not.
+const REPORT_WITHIN: Duration = Duration::from_mins(10);
 /// A warning that could not be played is tried this often in all.
 const WARN_TRIES_MAX: u32 = 3;
 /// Pause before a warning is tried again.
@@ -113,7 +115,7 @@ impl Book {
         let (over, open) = pages.open.into_iter().partition(|c| ended(c.id));
         pages.open = open;
         for case in &mut pages.open {
-            if matches!(case.phase, Phase::Warning) {
+            if matches!(case.phase, Phase::Warning { .. }) {
                 let why = "restarted while the warning was playing; nobody knows if it was heard";
                 case.phase = Phase::Broken {
                     why: why.to_owned(),
@@ -136,7 +138,7 @@ impl Book {
         let Some(case) = self.pages.open.iter_mut().find(|c| c.id == report.case) else {
             return;
         };
-        if case.phase != Phase::Warning {
+        if !matches!(case.phase, Phase::Warning { .. }) {
             return;
         }
         case.tries += 1;
@@ -180,7 +182,10 @@ impl Book {
             orders.push(self.clip(case, now));
         }
         match case.phase.clone() {
-            Phase::Warning => false,
+            Phase::Warning { since } => {
+                let silent = now.since(since) >= REPORT_WITHIN;
+                silent && discard(case, "the loudspeaker never reported back".to_owned(), orders)
+            }
             Phase::Broken { why } => discard(case, why, orders),
             Phase::Unheard { since, why } => {
                 here && now.since(since) >= WARN_AGAIN_AFTER
@@ -309,7 +314,7 @@ impl Book {
             first_seen: suspicion.since,
             confirmed: scene.at,
             phase: if suspicion.violation.warns_first() {
-                Phase::Warning
+                Phase::Warning { since: scene.at }
             } else {
                 Phase::Recording
             },
@@ -386,7 +391,7 @@ impl Book {
                     *since = translated(*since, now);
                 }
                 Phase::Looking { since, looks, seen } => (*since, *looks, *seen) = (now, 0, 0),
-                Phase::Warning | Phase::Heard | Phase::Recording | Phase::Broken { .. } => {}
+                Phase::Warning { .. } | Phase::Heard | Phase::Recording | Phase::Broken { .. } => {}
             }
             // The camera's ring did not outlive the boot.
             case.clip_cut = true;

@@ -14,7 +14,7 @@ use super::standing::SAME_PLACE_IOU;
 #[serde(rename_all = "snake_case", tag = "phase")]
 pub(super) enum Phase {
     /// The warning was ordered; nobody has reported yet.
-    Warning,
+    Warning { since: Stamp },
     /// It was not played; it is tried again after `since` + pause.
     Unheard { since: Stamp, why: String },
     /// It was heard out; the picture of that moment is due.
@@ -137,7 +137,7 @@ pub(super) fn warn_again(
             orders,
         );
     }
-    case.phase = Phase::Warning;
+    case.phase = Phase::Warning { since: scene.at };
     orders.push(Order::Warn {
         case: case.id,
         violation: case.violation,

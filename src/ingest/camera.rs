@@ -1,0 +1,240 @@
+//! One camera: its streams, its ring, and what can be had from them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::config;
+use crate::config::{CameraKind, DetectOn};
+use crate::types::{Frame, Stamp};
+
+use super::clip::{mux, size};
+use super::intake::{Intake, Purpose};
+use super::knock::Endpoint;
+use super::picture::decode_last;
+use super::pipeline::Source;
+use super::ring::Ring;
+use super::state::{Phase, Status};
+use super::stream::{Label, Stream};
+use super::time::Clockwork;
+use super::{CameraState, Clip, Credentials, IngestError, Slots, init};
+
+/// A case's clip is cut after the last order before it was carried out.
+const RING_MARGIN_SECS: f64 = 20.0;
+
+/// Memory for one camera's untouched video: a minute at 8 Mbit/s.
+const RING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A clip may begin or end this far from what was asked and still be called whole.
+const WHOLE_WITHIN: Duration = Duration::from_millis(500);
+
+/// A running camera. Dropping it stops it.
+#[derive(Debug)]
+pub struct Camera {
+    index: usize,
+    name: String,
+    slots: Arc<Slots>,
+    ring: Arc<Mutex<Ring>>,
+    main: Stream,
+    sub: Option<Stream>,
+}
+
+impl Camera {
+    /// Starts receiving. Returns at once; [`Camera::state`] tells how it goes.
+    ///
+    /// `index` is the camera's place in the configuration and its slot. The error is a mistake
+    /// in the configuration or a missing GStreamer element; a camera that is away is no error.
+    pub fn start(
+        index: usize,
+        config: &config::Camera,
+        secrets: Credentials,
+        ring: &config::Evidence,
+        slots: Arc<Slots>,
+    ) -> Result<Self, IngestError> {
+        init()?;
+        let sources = sources(config, secrets)?;
+        let has_sub = sources.sub.is_some();
+        let span = ring.clip_before_secs + ring.clip_after_secs + RING_MARGIN_SECS;
+        let span = Duration::try_from_secs_f64(span).unwrap_or_default();
+        let ring = Arc::new(Mutex::new(Ring::new(
+            u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
+            RING_BYTES_MAX,
+        )));
+        let stall = Duration::try_from_secs_f64(config.stall_secs).unwrap_or(Duration::MAX);
+        let open = |label, source: Source, keep: bool, detect: bool| {
+            let clockwork = match source {
+                Source::File { .. } => Clockwork::File,
+                _ => Clockwork::Live,
+            };
+            let purpose = Purpose {
+                camera: index,
+                ring: keep.then(|| Arc::clone(&ring)),
+                slots: detect.then(|| Arc::clone(&slots)),
+                key_frames_only: config.detect_on == DetectOn::KeyFrames,
+                detect_rate: config.detect_rate,
+                clockwork,
+            };
+            let label = Label {
+                camera: config.name.clone(),
+                stream: label,
+            };
+            let intake = Intake::new(purpose, Arc::new(Status::default()));
+            Stream::start(label, source, intake, stall)
+        };
+        let main = open("main", sources.main, true, !has_sub)?;
+        let sub = sources
+            .sub
+            .map(|source| open("sub", source, false, true))
+            .transpose()?;
+        Ok(Self {
+            index,
+            name: config.name.clone(),
+            slots,
+            ring,
+            main,
+            sub,
+        })
+    }
+
+    /// How the camera is now.
+    pub fn state(&self) -> CameraState {
+        let main = self.main.status.snapshot();
+        let sub = self.sub.as_ref().map(|stream| stream.status.snapshot());
+        let worst = sub
+            .as_ref()
+            .filter(|sub| sub.phase > main.phase)
+            .unwrap_or(&main);
+        let (phase, cause) = (worst.phase, worst.cause.clone());
+        let ring = self.ring();
+        let (ring_ns, ring_bytes) = (ring.span_ns(), ring.bytes());
+        drop(ring);
+        CameraState {
+            phase,
+            cause: cause.filter(|_| phase != Phase::Playing),
+            dropped: self.slots.dropped(self.index),
+            ring_secs: Duration::from_nanos(ring_ns).as_secs_f64(),
+            ring_bytes,
+            no_clip: self.main.status.facts().no_clip.clone(),
+            main,
+            sub,
+        }
+    }
+
+    /// Cuts the video from `from` to `to`, which should be past, out of the ring.
+    ///
+    /// Begins at the key frame at or before `from`. Costs no decoding. When the stream was
+    /// interrupted within that time, the longest piece without interruption is given and
+    /// [`Clip::whole`] is false.
+    pub fn clip(&self, from: Stamp, to: Stamp) -> Result<Clip, IngestError> {
+        let no_clip = self.main.status.facts().no_clip.clone();
+        if let Some(why) = no_clip {
+            return Err(IngestError::NoClip {
+                camera: self.name.clone(),
+                why,
+            });
+        }
+        let stretch = self.ring().between(from, to);
+        let stretch = stretch.ok_or_else(|| self.not_kept())?;
+        let mp4 = mux(&stretch).map_err(|why| self.process("writing the clip", why))?;
+        let times = || stretch.units.iter().map(|unit| unit.at);
+        let first = times()
+            .min_by_key(|at| at.boot_ns)
+            .ok_or_else(|| self.not_kept())?;
+        let last = times()
+            .max_by_key(|at| at.boot_ns)
+            .ok_or_else(|| self.not_kept())?;
+        let (width, height) = size(&stretch.run.caps);
+        Ok(Clip {
+            mp4,
+            codec: stretch.run.codec,
+            width,
+            height,
+            frames: stretch.units.len(),
+            first,
+            last,
+            whole: first.since(from) <= WHOLE_WITHIN && to.since(last) <= WHOLE_WITHIN,
+        })
+    }
+
+    /// Decodes the frame captured nearest to `at` from the main stream's untouched access
+    /// units, at full size. Its `number` counts access units of the main stream.
+    ///
+    /// Costs the decoding of up to one group of pictures.
+    pub fn full_frame(&self, at: Stamp) -> Result<Frame, IngestError> {
+        let stretch = self.ring().upto(at).ok_or_else(|| self.not_kept())?;
+        let image = decode_last(&stretch).map_err(|why| self.process("decoding a picture", why))?;
+        let unit = stretch.units.last().ok_or_else(|| self.not_kept())?;
+        Ok(Frame {
+            camera: self.index,
+            number: unit.number,
+            at: unit.at,
+            time_source: unit.source,
+            pts_ns: unit.pts_ns,
+            image,
+        })
+    }
+
+    /// Stops receiving; returns within [`STOP_WITHIN`](super::STOP_WITHIN) per stream.
+    pub fn stop(self) {
+        self.main.signal();
+        if let Some(sub) = &self.sub {
+            sub.signal();
+        }
+        // Dropping the streams waits for their threads.
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn not_kept(&self) -> IngestError {
+        IngestError::NotKept {
+            camera: self.name.clone(),
+        }
+    }
+
+    fn process(&self, doing: &'static str, why: String) -> IngestError {
+        IngestError::Process {
+            camera: self.name.clone(),
+            doing,
+            why,
+        }
+    }
+}
+
+/// Where the camera's streams come from.
+struct Sources {
+    main: Source,
+    sub: Option<Source>,
+}
+
+fn sources(config: &config::Camera, credentials: Credentials) -> Result<Sources, IngestError> {
+    let rtsp = |url: &str, credentials| {
+        let endpoint = Endpoint::parse(url).map_err(|why| IngestError::Config {
+            camera: config.name.clone(),
+            why: why.to_owned(),
+        })?;
+        Ok(Source::Rtsp {
+            url: url.to_owned(),
+            endpoint,
+            credentials,
+            transport: config.transport,
+        })
+    };
+    let alone = |main| Sources { main, sub: None };
+    Ok(match config.kind {
+        CameraKind::Rtsp => Sources {
+            sub: match config.substream_url.as_str() {
+                "" => None,
+                url => Some(rtsp(url, credentials.clone())?),
+            },
+            main: rtsp(&config.url, credentials)?,
+        },
+        CameraKind::File => alone(Source::File {
+            path: config.path.clone(),
+            repeat: config.repeat,
+        }),
+        CameraKind::V4l2 => alone(Source::Device {
+            path: config.path.clone(),
+        }),
+    })
+}

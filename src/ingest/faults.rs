@@ -1,0 +1,118 @@
+//! Why a stream does not play, in words a technician can act on.
+
+use gstreamer as gst;
+use gstreamer::glib;
+use serde::Serialize;
+
+use super::Credentials;
+
+/// What stopped a stream. One variant per thing a technician does about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[serde(rename_all = "snake_case", tag = "fault", content = "detail")]
+pub enum Fault {
+    /// The name of the host does not resolve.
+    #[error("the camera's host name is not known: check the name and the DNS server")]
+    HostUnknown,
+    /// No way to that address.
+    #[error("no route to the camera: check address, cable and switch")]
+    NoRoute,
+    /// The host is there, the port is shut.
+    #[error("the camera refuses the connection: check the port, and that RTSP is switched on")]
+    Refused,
+    /// Nobody answered the connection.
+    #[error("the camera does not answer: check that it has power, its address and the firewall")]
+    Timeout,
+    /// Something accepts the connection but does not speak RTSP.
+    #[error("connected, but no RTSP answer: check that the port is the RTSP port")]
+    NoAnswer,
+    /// TLS could not be set up.
+    #[error("no secure connection: the camera's certificate is not trusted here, or it has no TLS")]
+    Tls,
+    /// The camera does not accept user name and password.
+    #[error("wrong user or password (the camera answers 401)")]
+    Unauthorized,
+    /// The camera does not know the path of the URL.
+    #[error("wrong path in the URL (the camera answers 404)")]
+    NotFound,
+    /// The stream carries no video.
+    #[error("the stream carries no video")]
+    NoVideo,
+    /// The stream carries video of another kind.
+    #[error("video is {0}, which cannot be kept as evidence: set the camera to H.264 or H.265")]
+    Codec(String),
+    /// The connection lives, but frames stopped.
+    #[error("connected, but no frame for {0} s: restart the camera if this stays")]
+    Stalled(u64),
+    /// The camera ended the stream.
+    #[error("the camera ended the stream")]
+    Closed,
+    /// A file was played to its end.
+    #[error("end of the file")]
+    EndOfFile,
+    /// A file broke off.
+    #[error("the file is cut off or damaged: played up to there")]
+    CutOff,
+    /// A file or device is not there or may not be read.
+    #[error("cannot be opened: {0}")]
+    Unreadable(String),
+    /// A file is not a recording, or is cut off too early.
+    #[error("not a readable recording (MP4, MKV, AVI or MPEG-TS with H.264 or H.265)")]
+    NotARecording,
+    /// No decoder on this box takes the stream.
+    #[error("no decoder works for this stream: install gstreamer1.0-libav")]
+    NoDecoder,
+    /// Anything else; the text is GStreamer's, without addresses and passwords.
+    #[error("video pipeline: {0}")]
+    Pipeline(String),
+}
+
+impl Fault {
+    /// Whether trying again soon would do harm: cameras lock an account for half an hour after
+    /// a handful of wrong passwords.
+    pub(super) fn wants_long_pause(&self) -> bool {
+        matches!(self, Self::Unauthorized)
+    }
+
+    /// Reads an error of the RTSP source. `tls`: the URL asks for it.
+    pub(super) fn of_rtsp(error: &glib::Error, debug: &str, tls: bool) -> Option<Self> {
+        if error.matches(gst::ResourceError::NotAuthorized) || debug.contains("Unauthorized") {
+            return Some(Self::Unauthorized);
+        }
+        if error.matches(gst::ResourceError::NotFound) || debug.contains("Not Found") {
+            return Some(Self::NotFound);
+        }
+        if debug.contains("No supported stream") || debug.contains("no streams") {
+            return Some(Self::NoVideo);
+        }
+        if error.matches(gst::ResourceError::OpenReadWrite) {
+            // The port was just seen open (`knock`), so what failed came after.
+            return Some(if tls { Self::Tls } else { Self::NoAnswer });
+        }
+        if error.matches(gst::ResourceError::Read) && debug.contains("Could not receive message") {
+            return Some(Self::NoAnswer);
+        }
+        if debug.contains("Could not receive any UDP packets") {
+            return Some(Self::Stalled(UDP_SILENCE_SECS));
+        }
+        None
+    }
+
+    /// Reads an error of the chain that opens a file.
+    pub(super) fn of_file(error: &glib::Error) -> Self {
+        if error.matches(gst::ResourceError::NotFound) {
+            return Self::Unreadable("no such file".to_owned());
+        }
+        if error.matches(gst::ResourceError::OpenRead) || error.matches(gst::ResourceError::Read) {
+            return Self::Unreadable("no permission, or the disk does not read".to_owned());
+        }
+        Self::NotARecording
+    }
+
+    /// Anything not known better.
+    pub(super) fn other(error: &glib::Error, credentials: &Credentials) -> Self {
+        Self::Pipeline(credentials.scrub(error.message()))
+    }
+}
+
+/// How long the RTSP source waits for UDP packets before it gives up, seconds.
+pub(super) const UDP_SILENCE_SECS: u64 = 5;

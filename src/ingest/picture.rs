@@ -1,0 +1,195 @@
+//! From a decoder's buffer to an [`Image`], without a copy; and one picture on demand.
+
+use std::sync::Arc;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+
+use crate::types::{Image, PixelFormat, Plane};
+
+use super::Fault;
+use super::clip::{bus_error, timed};
+use super::codec::element;
+use super::ring::Stretch;
+
+/// Decoding one group of pictures takes well under a second; this long means stuck.
+const DECODE_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
+/// The formats an [`Image`] can have.
+const FORMATS: [&str; 2] = ["I420", "NV12"];
+
+/// Wraps a decoded buffer. `None` when it is no picture an [`Image`] can hold: another format,
+/// no pixels, or planes outside the buffer.
+pub(super) fn image(buffer: gst::Buffer, info: &gst_video::VideoInfo) -> Option<Image> {
+    let format = match info.format() {
+        gst_video::VideoFormat::I420 => PixelFormat::I420,
+        gst_video::VideoFormat::Nv12 => PixelFormat::Nv12,
+        _ => return None,
+    };
+    let mut planes = [Plane::default(); 3];
+    {
+        let meta = buffer.meta::<gst_video::VideoMeta>();
+        let (offsets, strides) = match &meta {
+            Some(meta) => (meta.offset(), meta.stride()),
+            None => (info.offset(), info.stride()),
+        };
+        for ((plane, offset), stride) in planes.iter_mut().zip(offsets).zip(strides) {
+            plane.offset = *offset;
+            plane.stride = usize::try_from(*stride).ok()?;
+        }
+    }
+    // 4:2:0 shares a colour sample between two columns and two rows: an odd last one goes.
+    let width = usize::try_from(info.width()).ok()? & !1;
+    let height = usize::try_from(info.height()).ok()? & !1;
+    let image = Image {
+        format,
+        width,
+        height,
+        planes,
+        data: Arc::new(buffer.into_mapped_buffer_readable().ok()?),
+    };
+    fits(&image).then_some(image)
+}
+
+/// Whether the picture has pixels and every row lies within the bytes.
+fn fits(image: &Image) -> bool {
+    let (w, h) = (image.width, image.height);
+    let last = |plane, rows: usize, len| rows > 0 && image.row(plane, rows - 1, len).is_some();
+    let colour = match image.format {
+        PixelFormat::I420 => last(1, h / 2, w / 2) && last(2, h / 2, w / 2),
+        PixelFormat::Nv12 => last(1, h / 2, w),
+    };
+    w > 0 && last(0, h, w) && colour
+}
+
+/// What a decoder's output is brought to: nothing is converted when it is one of these already.
+pub(super) fn sink_caps() -> gst::Caps {
+    gst_video::VideoCapsBuilder::new()
+        .format_list(
+            FORMATS
+                .iter()
+                .filter_map(|f| f.parse::<gst_video::VideoFormat>().ok()),
+        )
+        .build()
+}
+
+/// Tells the decoder that we read plane offsets and strides from the buffer's meta.
+///
+/// Without this answer libav's decoder copies every frame into a tightly packed one.
+pub(super) fn offer_video_meta(sink: &impl IsA<gst::Element>) {
+    let Some(pad) = sink.static_pad("sink") else {
+        return;
+    };
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        let Some(query) = info.query_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        match query.view_mut() {
+            gst::QueryViewMut::Allocation(allocation) => {
+                allocation.add_allocation_meta::<gst_video::VideoMeta>(None);
+                gst::PadProbeReturn::Handled
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
+}
+
+/// Decodes the last unit of the stretch. The error is for a human.
+pub(super) fn decode_last(stretch: &Stretch) -> Result<Image, String> {
+    let pipeline = gst::Pipeline::new();
+    let source = gst_app::AppSrc::builder()
+        .caps(&stretch.run.caps)
+        .format(gst::Format::Time)
+        .build();
+    let words = |fault: Fault| fault.to_string();
+    let decoder = stretch.run.codec.open_decoder(&[]).map_err(words)?;
+    let convert = element("videoconvert").map_err(words)?;
+    let sink = gst_app::AppSink::builder()
+        .caps(&sink_caps())
+        .sync(false)
+        .max_buffers(2)
+        .build();
+    offer_video_meta(&sink);
+    let chain = [source.upcast_ref(), &decoder, &convert, sink.upcast_ref()];
+    pipeline
+        .add_many(chain)
+        .map_err(|error| error.to_string())?;
+    gst::Element::link_many(chain).map_err(|error| error.to_string())?;
+    let image = pull_last(&pipeline, &source, &sink, stretch);
+    pipeline
+        .set_state(gst::State::Null)
+        .map_err(|error| error.to_string())?;
+    image
+}
+
+fn pull_last(
+    pipeline: &gst::Pipeline,
+    source: &gst_app::AppSrc,
+    sink: &gst_app::AppSink,
+    stretch: &Stretch,
+) -> Result<Image, String> {
+    pipeline
+        .set_state(gst::State::Playing)
+        .map_err(|error| error.to_string())?;
+    let buffers = timed(&stretch.units);
+    let wanted = buffers.last().and_then(|buffer| buffer.pts());
+    for buffer in buffers {
+        source
+            .push_buffer(buffer)
+            .map_err(|flow| flow.to_string())?;
+    }
+    source.end_of_stream().map_err(|flow| flow.to_string())?;
+    while let Some(sample) = sink.try_pull_sample(DECODE_WITHIN) {
+        let Some(buffer) = sample.buffer_owned().filter(|b| b.pts() == wanted) else {
+            continue;
+        };
+        let info = sample
+            .caps()
+            .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
+        return info
+            .and_then(|info| image(buffer, &info))
+            .ok_or_else(|| "the decoder gave no usable picture".to_owned());
+    }
+    Err(bus_error(pipeline).unwrap_or_else(|| "the decoder did not give this frame".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(
+        format: gst_video::VideoFormat,
+        width: u32,
+        height: u32,
+        cut: usize,
+    ) -> Option<Image> {
+        gst::init().unwrap();
+        let info = gst_video::VideoInfo::builder(format, width, height)
+            .build()
+            .unwrap();
+        image(gst::Buffer::with_size(info.size() - cut).unwrap(), &info)
+    }
+
+    #[test]
+    fn only_whole_planar_pictures_pass() {
+        use gst_video::VideoFormat::{I420, Nv12, Rgb};
+        for (format, width, height, cut, size) in [
+            (I420, 64, 48, 0, Some((64, 48))),
+            (Nv12, 64, 48, 0, Some((64, 48))),
+            (I420, 65, 49, 0, Some((64, 48))),
+            (I420, 1, 1, 0, None),
+            (I420, 64, 48, 1, None),
+            (Nv12, 64, 48, 1, None),
+            (Rgb, 64, 48, 0, None),
+        ] {
+            let image = decoded(format, width, height, cut);
+            assert_eq!(
+                image.map(|i| (i.width, i.height)),
+                size,
+                "{format:?} {width}x{height}"
+            );
+        }
+    }
+}

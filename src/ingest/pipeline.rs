@@ -1,0 +1,399 @@
+//! Builds the GStreamer pipeline of one session.
+//!
+//! RTSP: `rtspsrc ! depayloader ! parser ! capsfilter ! decoder ! videoconvert ! appsink`;
+//! a file puts `filesrc ! parsebin ! clocksync` before the parser; a stream that is only kept
+//! ends in `fakesink` after the capsfilter. Probes between capsfilter and decoder keep the
+//! access units. No queue: jitter buffer, parser and decoder share one thread.
+//! `videoconvert` passes I420 and NV12 through untouched.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use crate::config::RtspTransport;
+
+use super::codec::element;
+use super::faults::UDP_SILENCE_SECS;
+use super::intake::Intake;
+use super::knock::Endpoint;
+use super::picture::{offer_video_meta, sink_caps};
+use super::{Codec, Credentials, Fault};
+
+/// A camera that accepts the connection answers requests within this, microseconds.
+const ANSWER_WITHIN_US: u64 = 5_000_000;
+
+/// Packets are put in order within this, milliseconds. TCP keeps order by itself.
+const UDP_REORDER_MS: u32 = 200;
+
+/// Room for a burst of a large key frame in the kernel.
+const UDP_BUFFER_BYTES: i32 = 2 * 1024 * 1024;
+
+/// Name of the message that wakes the watcher.
+const WAKE: &str = "lingmou-wake";
+
+/// Where a stream comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// A network camera.
+    Rtsp {
+        url: String,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        transport: RtspTransport,
+    },
+    /// A recording, played in real time.
+    File { path: PathBuf, repeat: bool },
+    /// A local capture device.
+    Device { path: PathBuf },
+}
+
+/// A built pipeline; dropping it releases everything.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) pipeline: gst::Pipeline,
+    pub(super) bus: gst::Bus,
+    /// Explains any error that follows from it.
+    pub(super) found: Found,
+}
+
+/// The fault met while linking, on the pipeline's thread, for who watches the bus.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found(Arc<Mutex<Option<Fault>>>);
+
+impl Found {
+    /// Takes the fault out.
+    pub(super) fn take(&self) -> Option<Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps the first fault; tells whether there was none.
+    fn note<T>(&self, result: Result<T, Fault>) -> bool {
+        let Err(fault) = result else {
+            return true;
+        };
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.get_or_insert(fault);
+        false
+    }
+
+    /// The same, and wakes who watches the bus.
+    fn report(&self, source: &gst::Element, result: Result<(), Fault>) {
+        if self.note(result) {
+            return;
+        }
+        let message = gst::message::Error::builder(gst::StreamError::Failed, "cannot be joined")
+            .src(source)
+            .build();
+        if let Err(error) = source.post_message(message) {
+            tracing::debug!(%error, "bus takes no message");
+        }
+    }
+}
+
+impl Session {
+    /// Builds the pipeline, not yet playing. `banned`: decoders that have failed before.
+    pub(super) fn build(
+        source: &Source,
+        intake: &Arc<Intake>,
+        banned: &[String],
+    ) -> Result<Self, Fault> {
+        let pipeline = gst::Pipeline::new();
+        let bus = pipeline
+            .bus()
+            .ok_or_else(|| Fault::Pipeline("a pipeline without a bus".to_owned()))?;
+        let session = Self {
+            pipeline,
+            bus,
+            found: Found::default(),
+        };
+        let joint = Joint {
+            pipeline: session.pipeline.downgrade(),
+            intake: Arc::clone(intake),
+            banned: banned.to_vec(),
+            found: session.found.clone(),
+        };
+        match source {
+            Source::Rtsp { .. } => joint.rtsp(&session.pipeline, source)?,
+            Source::File { path, .. } => joint.file(&session.pipeline, path)?,
+            Source::Device { path } => joint.device(&session.pipeline, path)?,
+        }
+        Ok(session)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Err(error) = self.pipeline.set_state(gst::State::Null) {
+            tracing::debug!(%error, "pipeline does not stop");
+        }
+    }
+}
+
+/// Wakes whoever waits on the bus.
+pub(super) fn wake(bus: &gst::Bus) {
+    let message = gst::message::Application::new(gst::Structure::new_empty(WAKE));
+    if let Err(error) = bus.post(message) {
+        tracing::debug!(%error, "bus takes no message");
+    }
+}
+
+/// Joins what a source turns out to carry to the rest of the pipeline.
+struct Joint {
+    /// Weak: the pipeline owns the callbacks that own this.
+    pipeline: gst::glib::WeakRef<gst::Pipeline>,
+    intake: Arc<Intake>,
+    banned: Vec<String>,
+    found: Found,
+}
+
+impl Joint {
+    fn rtsp(self, pipeline: &gst::Pipeline, source: &Source) -> Result<(), Fault> {
+        let Source::Rtsp {
+            url,
+            credentials,
+            transport,
+            ..
+        } = source
+        else {
+            return Err(Fault::NoVideo);
+        };
+        let (protocols, latency) = match transport {
+            RtspTransport::Tcp => ("tcp", 0),
+            RtspTransport::Udp => ("udp", UDP_REORDER_MS),
+        };
+        let rtspsrc = gst::ElementFactory::make("rtspsrc")
+            .property("location", url)
+            .property_from_str("protocols", protocols)
+            .property("latency", latency)
+            .property("tcp-timeout", ANSWER_WITHIN_US)
+            .property("timeout", UDP_SILENCE_SECS * 1_000_000)
+            .property("udp-buffer-size", UDP_BUFFER_BYTES)
+            .property("do-retransmission", false)
+            .property("add-reference-timestamp-meta", true)
+            .property("user-agent", concat!("lingmou/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Fault::Pipeline(error.to_string()))?;
+        if !credentials.user.is_empty() {
+            rtspsrc.set_property("user-id", &credentials.user);
+            rtspsrc.set_property("user-pw", credentials.password.expose());
+        }
+        self.select_stream(&rtspsrc);
+        rtspsrc.connect_pad_added(move |rtspsrc, pad| {
+            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+            let joined = Codec::of(&caps).and_then(|codec| self.join_rtp(pad, codec));
+            self.found.report(rtspsrc, joined);
+        });
+        pipeline
+            .add(&rtspsrc)
+            .map_err(|error| Fault::Pipeline(error.to_string()))
+    }
+
+    /// Asks the camera for its first H.264 or H.265 stream and for nothing else: no sound, no
+    /// metadata.
+    fn select_stream(&self, rtspsrc: &gst::Element) {
+        let found = self.found.clone();
+        let chosen = AtomicBool::new(false);
+        rtspsrc.connect("select-stream", false, move |values| {
+            let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
+            let wanted = caps.is_some_and(|caps| is_video(&caps) && found.note(Codec::of(&caps)));
+            Some((wanted && !chosen.swap(true, Ordering::Relaxed)).to_value())
+        });
+    }
+
+    fn join_rtp(&self, pad: &gst::Pad, codec: Codec) -> Result<(), Fault> {
+        self.join(pad, codec, vec![element(codec.depayloader())?])
+    }
+
+    fn file(self, pipeline: &gst::Pipeline, path: &Path) -> Result<(), Fault> {
+        let found = self.found.clone();
+        open_file(pipeline, path, &found, move |pad, codec| {
+            self.join(pad, codec, vec![element("clocksync")?])
+        })
+    }
+
+    fn device(self, pipeline: &gst::Pipeline, path: &Path) -> Result<(), Fault> {
+        let device = gst::ElementFactory::make("v4l2src")
+            .property("device", path.to_string_lossy().as_ref())
+            .build()
+            .map_err(|error| Fault::Pipeline(error.to_string()))?;
+        add(pipeline, std::slice::from_ref(&device))?;
+        // The device tells its formats only when open.
+        if device.set_state(gst::State::Ready).is_err() {
+            return Err(Fault::Unreadable(
+                "no such capture device, or it is in use".to_owned(),
+            ));
+        }
+        let pad = device.static_pad("src").ok_or(Fault::NoVideo)?;
+        let offered = pad.query_caps(None);
+        let offers = |name| offered.iter().any(|s| s.name() == name);
+        if offers("video/x-h264") {
+            let filter = caps_filter(&gst::Caps::new_empty_simple("video/x-h264"))?;
+            return self.join(&pad, Codec::H264, vec![filter]);
+        }
+        let jpeg = offers("image/jpeg");
+        self.intake.status.facts().no_clip = Some(format!(
+            "the capture device gives {}, not H.264",
+            if jpeg { "Motion JPEG" } else { "raw pictures" }
+        ));
+        let head = if jpeg {
+            let only_jpeg = gst::Caps::new_empty_simple("image/jpeg");
+            vec![caps_filter(&only_jpeg)?, element("jpegdec")?]
+        } else {
+            Vec::new()
+        };
+        self.chain(&pad, &[head, self.pictures()?].concat())
+    }
+
+    /// Links `head`, the parser and what follows behind `pad`.
+    fn join(&self, pad: &gst::Pad, codec: Codec, head: Vec<gst::Element>) -> Result<(), Fault> {
+        let parser = parser(codec)?;
+        let filter = caps_filter(&codec.unit_caps())?;
+        if let Some(src) = filter.static_pad("src") {
+            let intake = Arc::clone(&self.intake);
+            let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+            src.add_probe(kinds, move |pad, info| {
+                if let Some(buffer) = info.buffer() {
+                    return intake.unit(pad, buffer);
+                }
+                if let Some(event) = info.event().and_then(|event| intake.event(event)) {
+                    info.data = Some(gst::PadProbeData::Event(event));
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        let tail = if self.intake.slots.is_some() {
+            let decoder = codec.open_decoder(&self.banned)?;
+            let name = decoder.factory().map(|factory| factory.name().to_string());
+            self.intake.status.facts().decoder = name;
+            [vec![decoder], self.pictures()?].concat()
+        } else {
+            let sink = element("fakesink")?;
+            sink.set_property("sync", false);
+            sink.set_property("async", false);
+            sink.set_property("enable-last-sample", false);
+            vec![sink]
+        };
+        self.chain(pad, &[head, vec![parser, filter], tail].concat())
+    }
+
+    /// What brings decoded pictures to the intake.
+    fn pictures(&self) -> Result<Vec<gst::Element>, Fault> {
+        let intake = Arc::clone(&self.intake);
+        let sink = gst_app::AppSink::builder()
+            .caps(&sink_caps())
+            .sync(false)
+            .async_(false)
+            .enable_last_sample(false)
+            .callbacks(
+                gst_app::AppSinkCallbacks::builder()
+                    .new_sample(move |sink| {
+                        if let (Ok(sample), Some(pad)) =
+                            (sink.pull_sample(), sink.static_pad("sink"))
+                        {
+                            intake.frame(&pad, &sample);
+                        }
+                        Ok(gst::FlowSuccess::Ok)
+                    })
+                    .build(),
+            )
+            .build();
+        offer_video_meta(&sink);
+        Ok(vec![element("videoconvert")?, sink.upcast()])
+    }
+
+    fn chain(&self, pad: &gst::Pad, elements: &[gst::Element]) -> Result<(), Fault> {
+        // A pipeline that is gone needs nothing more.
+        match self.pipeline.upgrade() {
+            Some(pipeline) => chain(&pipeline, pad, elements),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_video(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|s| {
+        let media = s.get::<&str>("media").unwrap_or_default();
+        media == "video" || s.name().starts_with("video/") || s.name().starts_with("image/")
+    })
+}
+
+/// `filesrc ! parsebin`, which finds the container and gives each stream parsed. The first
+/// video stream is given to `join`; without one, or of another codec, that is reported.
+pub(super) fn open_file(
+    pipeline: &gst::Pipeline,
+    path: &Path,
+    found: &Found,
+    join: impl Fn(&gst::Pad, Codec) -> Result<(), Fault> + Send + Sync + 'static,
+) -> Result<(), Fault> {
+    let file = element("filesrc")?;
+    file.set_property("location", path);
+    let parsebin = element("parsebin")?;
+    add(pipeline, &[file.clone(), parsebin.clone()])?;
+    let seen = Arc::new(AtomicBool::new(false));
+    let (say, has_video) = (found.clone(), Arc::clone(&seen));
+    parsebin.connect_pad_added(move |parsebin, pad| {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        if is_video(&caps) && !has_video.swap(true, Ordering::Relaxed) {
+            say.report(
+                parsebin,
+                Codec::of(&caps).and_then(|codec| join(pad, codec)),
+            );
+        }
+    });
+    let say = found.clone();
+    parsebin.connect_no_more_pads(move |parsebin| {
+        // Without any pad it is no recording at all, and an error says so.
+        if !seen.load(Ordering::Relaxed) && !parsebin.src_pads().is_empty() {
+            say.report(parsebin, Err(Fault::NoVideo));
+        }
+    });
+    file.link(&parsebin)
+        .map_err(|error| Fault::Pipeline(error.to_string()))
+}
+
+/// The parser. Parameter sets are repeated before every key frame that lacks them, so that a
+/// clip can begin at any of them; nothing else is changed.
+pub(super) fn parser(codec: Codec) -> Result<gst::Element, Fault> {
+    let parser = element(codec.parser())?;
+    parser.set_property("config-interval", -1i32);
+    Ok(parser)
+}
+
+pub(super) fn caps_filter(caps: &gst::Caps) -> Result<gst::Element, Fault> {
+    let filter = element("capsfilter")?;
+    filter.set_property("caps", caps);
+    Ok(filter)
+}
+
+/// Adds the elements that are not yet in, links them one after the other behind `pad`, and lets them run.
+pub(super) fn chain(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    elements: &[gst::Element],
+) -> Result<(), Fault> {
+    let words = |error: gst::glib::BoolError| Fault::Pipeline(error.to_string());
+    for element in elements.iter().filter(|element| element.parent().is_none()) {
+        pipeline.add(element).map_err(words)?;
+    }
+    gst::Element::link_many(elements).map_err(words)?;
+    let first = elements
+        .first()
+        .and_then(|element| element.static_pad("sink"));
+    let first = first.ok_or_else(|| Fault::Pipeline("nothing to link".to_owned()))?;
+    for element in elements.iter().rev() {
+        element.sync_state_with_parent().map_err(words)?;
+    }
+    pad.link(&first)
+        .map_err(|error| Fault::Pipeline(error.to_string()))?;
+    Ok(())
+}
+
+fn add(pipeline: &gst::Pipeline, elements: &[gst::Element]) -> Result<(), Fault> {
+    pipeline
+        .add_many(elements)
+        .map_err(|error| Fault::Pipeline(error.to_string()))
+}

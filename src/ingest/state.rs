@@ -1,0 +1,159 @@
+//! How a stream is, for people and for the watchdog.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use crate::types::{Stamp, TimeSource};
+
+use super::{Codec, Fault};
+
+/// What a stream is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Access units arrive.
+    Playing,
+    /// A file was played to its end and is not to be repeated.
+    Ended,
+    /// Connected or connecting for the first time; nothing arrived yet.
+    #[default]
+    Connecting,
+    /// The connection lived but frames stopped; it is being made anew.
+    Stalled,
+    /// Could not be connected, or was lost; tried again after a pause.
+    Failed,
+}
+
+/// Snapshot of one stream.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StreamState {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Why it is not playing; kept until it plays.
+    pub fault: Option<Fault>,
+    /// The fault in words, with what to do about it.
+    pub cause: Option<String>,
+    /// How the video is coded.
+    pub codec: Option<Codec>,
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// The decoder in use, as GStreamer names it; `None` while nothing is decoded.
+    pub decoder: Option<String>,
+    /// Access units received.
+    pub units_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Frames decoded.
+    pub decoded: u64,
+    /// Frames handed to the slots.
+    pub offered: u64,
+    /// Access units not decoded because the box was behind, or before the first key frame, or
+    /// because only key frames are wanted.
+    pub skipped: u64,
+    /// Frames decoded with errors and not handed out.
+    pub damaged: u64,
+    /// Connections tried after the first.
+    pub reconnects: u64,
+    /// Capture time of the newest frame or access unit.
+    pub last: Option<Stamp>,
+    /// Where that time came from.
+    pub time_source: Option<TimeSource>,
+    /// Arrival minus the camera's own clock, milliseconds, as its sender reports tell. About
+    /// 50–500 is a camera set right; anything else means its clock is wrong.
+    pub camera_behind_ms: Option<i64>,
+}
+
+/// Snapshot of a camera.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CameraState {
+    /// The worse of its streams' phases.
+    pub phase: Phase,
+    /// Why it is not playing, in words; `None` while it plays.
+    pub cause: Option<String>,
+    /// The stream evidence comes from.
+    pub main: StreamState,
+    /// The stream detection runs on, when it is another one.
+    pub sub: Option<StreamState>,
+    /// Frames replaced in the slot before detection took them.
+    pub dropped: u64,
+    /// Seconds of untouched video kept.
+    pub ring_secs: f64,
+    /// Their bytes.
+    pub ring_bytes: usize,
+    /// Why there can be no clip, when the camera gives no H.264 or H.265.
+    pub no_clip: Option<String>,
+}
+
+/// The living state of one stream, written by its threads.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    pub(super) units_in: AtomicU64,
+    pub(super) bytes_in: AtomicU64,
+    pub(super) decoded: AtomicU64,
+    pub(super) offered: AtomicU64,
+    pub(super) skipped: AtomicU64,
+    pub(super) damaged: AtomicU64,
+    pub(super) reconnects: AtomicU64,
+    facts: Mutex<Facts>,
+}
+
+/// What changes rarely or belongs together.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) phase: Phase,
+    pub(super) fault: Option<Fault>,
+    pub(super) codec: Option<Codec>,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) decoder: Option<String>,
+    pub(super) last: Option<(Stamp, TimeSource)>,
+    pub(super) camera_behind_ns: Option<i64>,
+    pub(super) no_clip: Option<String>,
+}
+
+impl Status {
+    pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rises with every sign of life.
+    pub(super) fn progress(&self) -> u64 {
+        read(&self.units_in) + read(&self.decoded)
+    }
+
+    pub(super) fn snapshot(&self) -> StreamState {
+        let facts = self.facts();
+        StreamState {
+            phase: facts.phase,
+            fault: facts.fault.clone(),
+            cause: facts.fault.as_ref().map(ToString::to_string),
+            codec: facts.codec,
+            width: facts.width,
+            height: facts.height,
+            decoder: facts.decoder.clone(),
+            units_in: read(&self.units_in),
+            bytes_in: read(&self.bytes_in),
+            decoded: read(&self.decoded),
+            offered: read(&self.offered),
+            skipped: read(&self.skipped),
+            damaged: read(&self.damaged),
+            reconnects: read(&self.reconnects),
+            last: facts.last.map(|(at, _)| at),
+            time_source: facts.last.map(|(_, source)| source),
+            camera_behind_ms: facts.camera_behind_ns.map(|ns| ns / 1_000_000),
+        }
+    }
+}
+
+/// Adds to a counter that only tells a number: no other memory hangs on it.
+pub(super) fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

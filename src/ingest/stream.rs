@@ -1,0 +1,432 @@
+//! The thread of one stream: connects, watches, and tries again for as long as it may.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use crate::clock;
+
+use super::intake::Intake;
+use super::pipeline::{Session, Source, wake};
+use super::state::{Phase, Status, count};
+use super::{Fault, IngestError};
+
+/// Longest time [`Camera::stop`](super::Camera::stop) waits for a stream's thread.
+pub const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// First and longest pause between two tries.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_mins(1);
+
+/// A stream that played this long has recovered: the next pause is the first again.
+const RECOVERED_AFTER_NS: u64 = 10_000_000_000;
+
+/// How often a quiet bus is left to look for a stall.
+const LOOK_EVERY: gst::ClockTime = gst::ClockTime::from_mseconds(250);
+
+/// A new connection may take this long before the first frame, however short the stall limit.
+const FIRST_FRAME_WITHIN_NS: u64 = 10_000_000_000;
+
+/// The signal to stop; hears both who waits for time and who waits on a bus.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    state: Mutex<StopState>,
+    stopped: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct StopState {
+    stop: bool,
+    bus: Option<gst::Bus>,
+}
+
+impl Stop {
+    pub(super) fn stop(&self) {
+        let mut state = self.lock();
+        state.stop = true;
+        let bus = state.bus.take();
+        drop(state);
+        self.stopped.notify_all();
+        if let Some(bus) = bus {
+            wake(&bus);
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.lock().stop
+    }
+
+    /// Waits; true when stopped meanwhile.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let (state, _) = self
+            .stopped
+            .wait_timeout_while(self.lock(), time, |state| !state.stop)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.stop
+    }
+
+    /// From now on a stop also wakes who waits on this bus.
+    fn watch(&self, bus: Option<&gst::Bus>) {
+        self.lock().bus = bus.cloned();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, StopState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) status: Arc<Status>,
+    stop: Arc<Stop>,
+    thread: Option<thread::JoinHandle<()>>,
+    /// Closed when the thread ends. Behind a mutex so that cameras can be shared by threads.
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+/// Who a stream is, for log lines.
+#[derive(Clone, Debug)]
+pub(super) struct Label {
+    pub(super) camera: String,
+    pub(super) stream: &'static str,
+}
+
+impl Stream {
+    pub(super) fn start(
+        label: Label,
+        source: Source,
+        intake: Intake,
+        stall: Duration,
+    ) -> Result<Self, IngestError> {
+        let status = Arc::clone(&intake.status);
+        let stop = Arc::new(Stop::default());
+        let (end, ended) = mpsc::sync_channel(1);
+        let camera = label.camera.clone();
+        let worker = Worker {
+            label,
+            source,
+            intake: Arc::new(intake),
+            stop: Arc::clone(&stop),
+            stall_ns: u64::try_from(stall.as_nanos()).unwrap_or(u64::MAX),
+        };
+        let thread = thread::Builder::new()
+            .name(format!("cam-{camera}"))
+            .spawn(move || {
+                worker.run();
+                drop(end);
+            })
+            .map_err(|source| IngestError::Thread { camera, source })?;
+        Ok(Self {
+            status,
+            stop,
+            thread: Some(thread),
+            ended: Mutex::new(ended),
+        })
+    }
+
+    /// Asks the thread to end, without waiting.
+    pub(super) fn signal(&self) {
+        self.stop.stop();
+    }
+
+    /// Waits for the thread to end, at most [`STOP_WITHIN`].
+    fn join(&mut self) {
+        self.signal();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("camera thread does not end; left behind");
+            return;
+        }
+        if thread.join().is_err() {
+            tracing::error!("camera thread panicked");
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+/// How a session ended.
+enum End {
+    Stopped,
+    Fault(Fault),
+}
+
+/// The thread's own things.
+struct Worker {
+    label: Label,
+    source: Source,
+    intake: Arc<Intake>,
+    stop: Arc<Stop>,
+    stall_ns: u64,
+}
+
+impl Worker {
+    fn run(&self) {
+        let mut pause = Pause::default();
+        let mut banned = Vec::new();
+        let status = &self.intake.status;
+        while !self.stop.is_stopped() {
+            let began = status.progress();
+            let began_ns = clock::boot_ns();
+            let End::Fault(fault) = self.session(&mut banned) else {
+                break;
+            };
+            let played = status.progress() > began;
+            if fault == Fault::EndOfFile && played && self.ends() {
+                self.say(Phase::Ended, Some(fault));
+                return;
+            }
+            if played && clock::boot_ns() - began_ns > RECOVERED_AFTER_NS {
+                pause = Pause::default();
+            }
+            let again_at_once = played && fault == Fault::EndOfFile;
+            if !again_at_once {
+                let phase = match fault {
+                    Fault::Stalled(_) => Phase::Stalled,
+                    _ => Phase::Failed,
+                };
+                let wait = pause.next(&fault);
+                self.say(phase, Some(fault));
+                if self.stop.wait(wait) {
+                    break;
+                }
+            }
+            count(&status.reconnects, 1);
+        }
+    }
+
+    /// Whether the end of the source is the end of the stream.
+    fn ends(&self) -> bool {
+        matches!(self.source, Source::File { repeat: false, .. })
+    }
+
+    /// One connection from its making to its end.
+    fn session(&self, banned: &mut Vec<String>) -> End {
+        if let Source::Rtsp { endpoint, .. } = &self.source {
+            match endpoint.knock(&self.stop) {
+                Ok(true) => {}
+                Ok(false) => return End::Stopped,
+                Err(fault) => return End::Fault(fault),
+            }
+        }
+        self.intake.begin_session();
+        let session = match Session::build(&self.source, &self.intake, banned) {
+            Ok(session) => session,
+            Err(fault) => return End::Fault(fault),
+        };
+        self.stop.watch(Some(&session.bus));
+        let end = self.play(&session, banned);
+        self.stop.watch(None);
+        end
+    }
+
+    fn play(&self, session: &Session, banned: &mut Vec<String>) -> End {
+        let mut watch = Watch::new(self.intake.status.progress(), self.stall_ns);
+        if session.pipeline.set_state(gst::State::Playing).is_err() {
+            let message = session.bus.pop_filtered(&[gst::MessageType::Error]);
+            return End::Fault(match message {
+                Some(message) => self.fault_of(session, &message, banned),
+                None => Fault::Pipeline("does not start".to_owned()),
+            });
+        }
+        let kinds = [
+            gst::MessageType::Error,
+            gst::MessageType::Eos,
+            gst::MessageType::Application,
+        ];
+        loop {
+            let message = session.bus.timed_pop_filtered(LOOK_EVERY, &kinds);
+            if self.stop.is_stopped() {
+                return End::Stopped;
+            }
+            if let Some(message) = message {
+                match message.type_() {
+                    gst::MessageType::Error => {
+                        return End::Fault(self.fault_of(session, &message, banned));
+                    }
+                    gst::MessageType::Eos => return End::Fault(self.end_of_stream(session)),
+                    _ => {}
+                }
+            }
+            if watch.moved(self.intake.status.progress()) {
+                self.say(Phase::Playing, None);
+            } else if let Some(secs) = watch.stalled_secs() {
+                return End::Fault(Fault::Stalled(secs));
+            }
+        }
+    }
+
+    fn end_of_stream(&self, session: &Session) -> Fault {
+        let plain = match self.source {
+            Source::File { .. } => Fault::EndOfFile,
+            _ => Fault::Closed,
+        };
+        session.found.take().unwrap_or(plain)
+    }
+
+    /// Reads an error message, and bans the decoder it came from.
+    fn fault_of(
+        &self,
+        session: &Session,
+        message: &gst::Message,
+        banned: &mut Vec<String>,
+    ) -> Fault {
+        if let Some(fault) = session.found.take() {
+            return fault;
+        }
+        let gst::MessageView::Error(view) = message.view() else {
+            return Fault::Pipeline("no error".to_owned());
+        };
+        let error = view.error();
+        let debug = view.debug().unwrap_or_default();
+        if let Some(decoder) = decoder_of(message) {
+            banned.push(decoder);
+        }
+        match &self.source {
+            Source::Rtsp {
+                endpoint,
+                credentials,
+                ..
+            } => Fault::of_rtsp(&error, &debug, endpoint.tls)
+                .unwrap_or_else(|| Fault::other(&error, credentials)),
+            Source::File { .. } if self.intake.status.facts().phase == Phase::Playing => {
+                Fault::CutOff
+            }
+            Source::File { .. } => Fault::of_file(&error),
+            Source::Device { .. } => Fault::Unreadable("the capture device is gone".to_owned()),
+        }
+    }
+
+    /// Notes the phase; one log line per change.
+    fn say(&self, phase: Phase, fault: Option<Fault>) {
+        let mut facts = self.intake.status.facts();
+        if facts.phase == phase && facts.fault == fault {
+            return;
+        }
+        facts.phase = phase;
+        facts.fault.clone_from(&fault);
+        drop(facts);
+        let Label { camera, stream } = &self.label;
+        match fault {
+            None => tracing::info!(camera, stream, ?phase, "camera stream changed"),
+            Some(fault) => {
+                tracing::warn!(camera, stream, ?phase, cause = %fault, "camera stream changed");
+            }
+        }
+    }
+}
+
+/// The factory of the decoder that posted this message.
+fn decoder_of(message: &gst::Message) -> Option<String> {
+    let element = message.src()?.downcast_ref::<gst::Element>()?;
+    let factory = element.factory()?;
+    factory
+        .has_type(gst::ElementFactoryType::DECODER)
+        .then(|| factory.name().to_string())
+}
+
+/// Looks for signs of life.
+struct Watch {
+    progress: u64,
+    since_ns: u64,
+    limit_ns: u64,
+    stall_ns: u64,
+}
+
+impl Watch {
+    fn new(progress: u64, stall_ns: u64) -> Self {
+        Self {
+            progress,
+            since_ns: clock::boot_ns(),
+            limit_ns: stall_ns.max(FIRST_FRAME_WITHIN_NS),
+            stall_ns,
+        }
+    }
+
+    fn moved(&mut self, progress: u64) -> bool {
+        if progress == self.progress {
+            return false;
+        }
+        self.progress = progress;
+        self.since_ns = clock::boot_ns();
+        self.limit_ns = self.stall_ns;
+        true
+    }
+
+    fn stalled_secs(&self) -> Option<u64> {
+        let quiet_ns = clock::boot_ns().saturating_sub(self.since_ns);
+        (quiet_ns > self.limit_ns).then_some(quiet_ns / 1_000_000_000)
+    }
+}
+
+/// Pauses between tries: doubling up to a bound, spread so that a street of cameras does not
+/// come back in step after a power cut.
+#[derive(Debug, Default)]
+struct Pause {
+    tries: u32,
+}
+
+impl Pause {
+    fn next(&mut self, fault: &Fault) -> Duration {
+        let full = if fault.wants_long_pause() {
+            PAUSE_MAX
+        } else {
+            let doubled =
+                PAUSE_FIRST.saturating_mul(1u32.checked_shl(self.tries).unwrap_or(u32::MAX));
+            doubled.min(PAUSE_MAX)
+        };
+        self.tries = self.tries.saturating_add(1);
+        // A fresh `RandomState` is seeded by the system: good enough to spread, no dependency.
+        let roll = RandomState::new().build_hasher().finish() % 256;
+        full.mul_f64(0.75) + full.mul_f64(0.25) * u32::try_from(roll).unwrap_or(0) / 256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_to_a_bound_and_spread() {
+        let mut pause = Pause::default();
+        for full in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+            let wait = pause.next(&Fault::Timeout).as_secs_f64();
+            let full = f64::from(full);
+            assert!(wait > full * 0.74 && wait <= full, "{wait} of {full}");
+        }
+        let mut waits: Vec<_> = (0..8).map(|_| pause.next(&Fault::Timeout)).collect();
+        waits.dedup();
+        assert!(waits.len() > 1);
+        pause.tries = u32::MAX;
+        assert!(pause.next(&Fault::Timeout) <= PAUSE_MAX);
+    }
+
+    #[test]
+    fn a_wrong_password_is_not_repeated_soon() {
+        assert!(Pause::default().next(&Fault::Unauthorized) > PAUSE_MAX / 2);
+    }
+
+    #[test]
+    fn a_stop_wakes_who_waits() {
+        let stop = Arc::new(Stop::default());
+        let waiter = {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || stop.wait(Duration::from_mins(1)))
+        };
+        stop.stop();
+        assert!(waiter.join().unwrap());
+        assert!(stop.is_stopped());
+    }
+}
