@@ -27,7 +27,9 @@ fn begin(verbose: u8, least: &str) {
     let others = if verbose > 1 { "debug" } else { "warn" };
     let filter = EnvFilter::new(format!("{others},lingmou={ours}"));
     let registry = tracing_subscriber::registry().with(filter);
-    let journald = under_systemd().then(|| tracing_journald::layer().ok()).flatten();
+    let journald = under_systemd()
+        .then(|| tracing_journald::layer().ok())
+        .flatten();
     match journald {
         Some(layer) => registry.with(layer).init(),
         None => {

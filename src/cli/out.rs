@@ -51,6 +51,9 @@ pub(super) struct Hint {
 impl Hint {
     /// An error of this tool with its hint.
     pub(super) fn error(what: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Self { what: what.into(), hint: hint.into() })
+        anyhow::Error::new(Self {
+            what: what.into(),
+            hint: hint.into(),
+        })
     }
 }

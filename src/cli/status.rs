@@ -59,7 +59,13 @@ fn page(status: &Value) -> (String, bool) {
     );
     let clock = &status["clock"];
     if clock["synced"] == Value::Bool(true) {
-        line("clock", format!("synchronised, error below {} us", text(&clock["max_error_us"])));
+        line(
+            "clock",
+            format!(
+                "synchronised, error below {} us",
+                text(&clock["max_error_us"])
+            ),
+        );
     } else {
         line("clock", "NOT synchronised".to_owned());
         troubles.push("the clock is not synchronised: packages say so".to_owned());
@@ -117,7 +123,11 @@ fn page(status: &Value) -> (String, bool) {
         "upload",
         format!(
             "{}  {} receipted  {} refused",
-            if connected { "connected" } else { "not connected" },
+            if connected {
+                "connected"
+            } else {
+                "not connected"
+            },
             text(&upload["receipted"]),
             text(&upload["refused"]),
         ),
@@ -135,7 +145,12 @@ fn page(status: &Value) -> (String, bool) {
 
 fn position(telemetry: &Value) -> String {
     let known = |key: &str| text(&telemetry[key]);
-    format!("{}  connected {}  last heard {} ms ago", known("source"), known("connected"), known("last_message_age_ms"))
+    format!(
+        "{}  connected {}  last heard {} ms ago",
+        known("source"),
+        known("connected"),
+        known("last_message_age_ms")
+    )
 }
 
 /// A value as a word; `-` when it is not there.

@@ -87,13 +87,18 @@ impl Facts {
 
     /// What is drawn on the marked copy: the subject first, then whatever else was seen.
     pub(super) fn mark(&self, view: &View<'_>) -> Mark {
-        let subject = view.subject.map(|area| (area, self.wording.violation(view.violation)));
+        let subject = view
+            .subject
+            .map(|area| (area, self.wording.violation(view.violation)));
         let others = view
             .boxes
             .iter()
             .filter(|(area, _)| Some(*area) != view.subject)
             .filter_map(|(area, roles)| Some((*area, self.wording.role(roles.iter().next()?))));
-        let boxes = subject.into_iter().chain(others).map(|(a, word)| (a, word.to_owned()));
+        let boxes = subject
+            .into_iter()
+            .chain(others)
+            .map(|(a, word)| (a, word.to_owned()));
         let zone = self.config.zone.iter().find(|z| z.name == view.zone);
         Mark {
             boxes: boxes.collect(),
@@ -104,16 +109,26 @@ impl Facts {
 
     fn caption(&self, view: &View<'_>) -> Vec<String> {
         let config = &self.config;
-        let pose = view.placed.map(|p| p.pose).filter(|p| p.fix != FixKind::None);
+        let pose = view
+            .placed
+            .map(|p| p.pose)
+            .filter(|p| p.fix != FixKind::None);
         let position = pose.map(|p| {
-            format!("{:.6}, {:.6}", f64::from(p.lat_e7) / 1e7, f64::from(p.lon_e7) / 1e7)
+            format!(
+                "{:.6}, {:.6}",
+                f64::from(p.lat_e7) / 1e7,
+                f64::from(p.lon_e7) / 1e7
+            )
         });
         let accuracy = pose
             .and_then(|p| p.h_acc_mm)
             .map(|mm| format!("{:.1} m", f64::from(mm) / 1000.0));
         self.wording.caption(&[
             ("time", &local_time(view.frame.at, &self.time_zone)),
-            ("clock_error", &clock_error(view.frame.at).unwrap_or_default()),
+            (
+                "clock_error",
+                &clock_error(view.frame.at).unwrap_or_default(),
+            ),
             ("bureau", &config.device.bureau),
             ("device", &config.device.id),
             ("place", &config.site.name),
@@ -153,8 +168,14 @@ impl Facts {
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),
             altitude: placed.and_then(Altitude::of),
-            mavlink: placed.and_then(|p| p.pose.sysid).map(|sysid| Mavlink { sysid, mode: None }),
-            camera: camera(&self.config.camera[record.camera], sealing.camera, &context.files),
+            mavlink: placed
+                .and_then(|p| p.pose.sysid)
+                .map(|sysid| Mavlink { sysid, mode: None }),
+            camera: camera(
+                &self.config.camera[record.camera],
+                sealing.camera,
+                &context.files,
+            ),
             software: Software {
                 name: "lingmou".to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -194,8 +215,11 @@ fn established(record: &CaseRecord) -> Stamp {
 
 fn violation(record: &CaseRecord) -> ViolationFacts {
     let confirmed = established(record);
-    let rule =
-        if record.violation.warns_first() { "warn-then-recheck" } else { "record-at-once" };
+    let rule = if record.violation.warns_first() {
+        "warn-then-recheck"
+    } else {
+        "record-at-once"
+    };
     ViolationFacts {
         kind: record.violation,
         rule: rule.to_owned(),
@@ -240,7 +264,10 @@ fn missing(note: Option<&str>, files: &[crate::witness::FileEntry]) -> Vec<Omitt
         let there = files.iter().any(|f| f.name == name);
         if !there && !list.iter().any(|o| o.what == name) {
             let why = "the daemon was restarted before it was cut".to_owned();
-            list.push(Omitted { what: name.to_owned(), why });
+            list.push(Omitted {
+                what: name.to_owned(),
+                why,
+            });
         }
     }
     list
@@ -254,7 +281,11 @@ fn known(text: &str) -> Option<String> {
 fn local_time(at: Stamp, zone: &TimeZone) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(at.utc_ns)).map_or_else(
         |_| "unknown".to_owned(),
-        |t| t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string(),
+        |t| {
+            t.to_zoned(zone.clone())
+                .strftime("%Y-%m-%d %H:%M:%S%.3f %:z")
+                .to_string()
+        },
     )
 }
 

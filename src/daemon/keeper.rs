@@ -97,8 +97,10 @@ impl Keeper {
     /// Carries out one step's orders; the book goes with the last that touches the store, the
     /// warnings come after it.
     fn carry(&mut self, work: Work, waiting: &mut Vec<Waiting>) {
-        let (warnings, orders): (Vec<_>, Vec<_>) =
-            work.orders.iter().partition(|o| matches!(o, Order::Warn { .. }));
+        let (warnings, orders): (Vec<_>, Vec<_>) = work
+            .orders
+            .iter()
+            .partition(|o| matches!(o, Order::Warn { .. }));
         let last = orders.len().saturating_sub(1);
         for (i, order) in orders.iter().enumerate() {
             let book = (i == last).then_some(work.book.as_str());
@@ -145,7 +147,15 @@ impl Keeper {
     }
 
     fn snap(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
-        let Order::Snap { case, violation, kind, at, subject, zone } = order else {
+        let Order::Snap {
+            case,
+            violation,
+            kind,
+            at,
+            subject,
+            zone,
+        } = order
+        else {
             return Ok(());
         };
         let number = self.pictures(*case)? + 1;
@@ -165,7 +175,11 @@ impl Keeper {
             kind: *kind,
             subject: *subject,
             zone,
-            boxes: if frame.at == work.frame.at { &work.boxes } else { &[] },
+            boxes: if frame.at == work.frame.at {
+                &work.boxes
+            } else {
+                &[]
+            },
         };
         let (exif, mark) = (self.facts.exif(&view), self.facts.mark(&view));
         match self.developer.develop(&frame.image, &exif, &mark) {
@@ -284,7 +298,15 @@ impl Keeper {
     }
 
     fn warn(&self, case: CaseId, violation: Violation, at: Stamp) {
-        if self.mouth.try_send(Shout { case, violation, at }).is_err() {
+        if self
+            .mouth
+            .try_send(Shout {
+                case,
+                violation,
+                at,
+            })
+            .is_err()
+        {
             tracing::error!(%case, "the loudspeaker's queue is full; the warning is not played");
         }
     }
@@ -293,7 +315,10 @@ impl Keeper {
     fn omit(&self, case: CaseId, what: &str, why: &str) -> Result<(), StoreError> {
         tracing::warn!(%case, what, why, "evidence is incomplete");
         let mut omitted = omitted(self.store.draft_note(case)?.as_deref());
-        omitted.push(Omitted { what: what.to_owned(), why: why.to_owned() });
+        omitted.push(Omitted {
+            what: what.to_owned(),
+            why: why.to_owned(),
+        });
         let text = serde_json::to_string(&omitted).expect("invariant: the list is plain data");
         self.store.save_draft_note(case, &text)
     }
@@ -328,7 +353,8 @@ impl Keeper {
 
 /// What the keeper noted as missing.
 pub(super) fn omitted(note: Option<&str>) -> Vec<Omitted> {
-    note.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    note.and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
 }
 
 fn drafts(shot: Shot, number: usize, kind: ShotKind, frame: &Frame) -> [Draft; 2] {

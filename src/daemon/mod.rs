@@ -43,7 +43,7 @@ use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
 use crate::types::{CaseId, Stamp};
-use crate::upload::{self, UploadState, Uplink};
+use crate::upload::{self, Uplink, UploadState};
 use crate::warn::Speaker;
 use crate::witness::{Identity, Roots, sha256_hex};
 
@@ -122,10 +122,20 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
     if !developer.has_cjk() {
         facts.wording = Wording::ascii().clone();
-        tracing::warn!("no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei");
+        tracing::warn!(
+            "no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei"
+        );
     }
     journal_start(&store, loaded, &facts)?;
-    Ok(Opened { store, detector, speaker, developer, judge, facts, telemetry })
+    Ok(Opened {
+        store,
+        detector,
+        speaker,
+        developer,
+        judge,
+        facts,
+        telemetry,
+    })
 }
 
 /// Opens everything and starts threads and tasks.
@@ -150,7 +160,11 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         upload: Arc::new(UploadState::new()),
     };
     let card = opened.detector.card();
-    let sights = config.camera.iter().map(|c| Sight::new(card, c.motion_gate)).collect();
+    let sights = config
+        .camera
+        .iter()
+        .map(|c| Sight::new(card, c.motion_gate))
+        .collect();
     let eye = Eye {
         slots: Arc::clone(&slots),
         poses: Arc::clone(&poses),
@@ -176,12 +190,31 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
     let eye = thread("eye", move || eye.run())?;
     let keeper = thread("keeper", move || keeper.run())?;
     let tasks = TaskTracker::new();
-    let listen = telemetry::run(config.telemetry.clone(), poses, opened.telemetry, stop.clone());
+    let listen = telemetry::run(
+        config.telemetry.clone(),
+        poses,
+        opened.telemetry,
+        stop.clone(),
+    );
     tasks.spawn(listen);
-    tasks.spawn(mouth::run(shouts_in, reports, opened.speaker, opened.store, stop.clone()));
+    tasks.spawn(mouth::run(
+        shouts_in,
+        reports,
+        opened.speaker,
+        opened.store,
+        stop.clone(),
+    ));
     let stop_upload = CancellationToken::new();
     join_the_world(&tasks, gauges, progress, &stop_upload);
-    Ok(Running { cameras, slots, eye, keeper, tasks, stop, stop_upload })
+    Ok(Running {
+        cameras,
+        slots,
+        eye,
+        keeper,
+        tasks,
+        stop,
+        stop_upload,
+    })
 }
 
 /// Upload, status and watchdog: they go on until the keeper has ended.
@@ -212,7 +245,15 @@ fn join_the_world(
 
 /// Ends in order: no new frames, no new orders, everything kept, the piece in hand sent.
 async fn finish(running: Running) {
-    let Running { cameras, slots, eye, keeper, tasks, stop, stop_upload } = running;
+    let Running {
+        cameras,
+        slots,
+        eye,
+        keeper,
+        tasks,
+        stop,
+        stop_upload,
+    } = running;
     stop.cancel();
     slots.close();
     let ended = tokio::task::spawn_blocking(move || {
@@ -224,7 +265,10 @@ async fn finish(running: Running) {
         tracing::warn!("eye or keeper did not end in time; the next start goes on from the disk");
     }
     stop_upload.cancel();
-    if tokio::time::timeout(STOP_WITHIN, tasks.wait()).await.is_err() {
+    if tokio::time::timeout(STOP_WITHIN, tasks.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!("some tasks did not end in time");
     }
 }
@@ -237,7 +281,11 @@ fn judge(config: &Config, detector: &Detector, store: &Store) -> anyhow::Result<
         let ended = |case: CaseId| matches!(store.state(case), Ok(Some(_)));
         if let Err(error) = judge.resume(&saved, ended) {
             tracing::error!(%error, "the open cases of the last run are lost");
-            store.note(clock::now(), "book.lost", json!({ "why": error.to_string() }))?;
+            store.note(
+                clock::now(),
+                "book.lost",
+                json!({ "why": error.to_string() }),
+            )?;
         }
     }
     Ok(judge)
@@ -267,17 +315,35 @@ fn facts(
 fn journal_start(store: &Store, loaded: &Loaded, facts: &Facts) -> anyhow::Result<()> {
     let now = clock::now();
     let trust = clock::trust();
-    store.note(now, "boot", json!({ "boot_id": clock::boot_id(), "program": facts.binary_sha256 }))?;
+    store.note(
+        now,
+        "boot",
+        json!({ "boot_id": clock::boot_id(), "program": facts.binary_sha256 }),
+    )?;
     store.note(now, "config.loaded", json!({ "sha256": loaded.sha256 }))?;
-    store.note(now, "model.loaded", json!({ "name": facts.model.name, "sha256": facts.model.sha256 }))?;
-    store.note(now, "clock", json!({ "synced": trust.synced, "max_error_us": trust.max_error_us }))?;
+    store.note(
+        now,
+        "model.loaded",
+        json!({ "name": facts.model.name, "sha256": facts.model.sha256 }),
+    )?;
+    store.note(
+        now,
+        "clock",
+        json!({ "synced": trust.synced, "max_error_us": trust.max_error_us }),
+    )?;
     Ok(())
 }
 
 fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {
     let start = |(index, camera)| {
         let secrets = Credentials::read(camera)?;
-        Ok(Camera::start(index, camera, secrets, &config.evidence, Arc::clone(slots))?)
+        Ok(Camera::start(
+            index,
+            camera,
+            secrets,
+            &config.evidence,
+            Arc::clone(slots),
+        )?)
     };
     config.camera.iter().enumerate().map(start).collect()
 }
@@ -287,12 +353,16 @@ fn thread(
     run: impl FnOnce() + Send + 'static,
 ) -> anyhow::Result<JoinHandle<()>> {
     let builder = std::thread::Builder::new().name(name.to_owned());
-    builder.spawn(run).with_context(|| format!("cannot start the thread {name}"))
+    builder
+        .spawn(run)
+        .with_context(|| format!("cannot start the thread {name}"))
 }
 
 /// Tells systemd that the work goes on, as long as it does.
 async fn watchdog(progress: Progress, upload: Arc<UploadState>, stop: CancellationToken) {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
     let mut silent = false;
     loop {
         tokio::select! {

@@ -48,9 +48,13 @@ fn recode(from: &Path, to: &Path) -> anyhow::Result<()> {
          ! video/x-h264,profile=high ! h264parse ! mp4mux faststart=true ! filesink name=to",
     )
     .context("GStreamer plugins are missing (make setup)")?;
-    let bin = pipeline.downcast_ref::<gst::Bin>().context("not a pipeline")?;
+    let bin = pipeline
+        .downcast_ref::<gst::Bin>()
+        .context("not a pipeline")?;
     for (name, path) in [("from", from), ("to", to)] {
-        let element = bin.by_name(name).context("invariant: the element was just named")?;
+        let element = bin
+            .by_name(name)
+            .context("invariant: the element was just named")?;
         element.set_property("location", path.to_string_lossy().as_ref());
     }
     let bus = pipeline.bus().context("a pipeline has a bus")?;
