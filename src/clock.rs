@@ -52,23 +52,25 @@ pub fn boot_ns() -> u64 {
 
 /// Asks the kernel how good its clock is (`adjtimex` with no mode bit: needs no privilege).
 pub fn trust() -> Trust {
-    // SAFETY: a zeroed `timex` is valid (plain integers), modes 0 only reads, and the pointer
-    // is to a live local.
-    #[expect(
-        unsafe_code,
-        reason = "no maintained crate reads adjtimex; decision 0002"
-    )]
-    let (state, timex) = unsafe {
-        let mut timex: libc::timex = std::mem::zeroed();
-        let state = libc::adjtimex(&raw mut timex);
-        (state, timex)
-    };
+    let (state, timex) = read_timex();
     let synced = state >= 0 && state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0;
     let max_error_us = synced.then(|| u64::try_from(timex.maxerror).unwrap_or(0));
     Trust {
         synced,
         max_error_us,
     }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "no maintained crate reads adjtimex; decision 0002"
+)]
+fn read_timex() -> (libc::c_int, libc::timex) {
+    // SAFETY: a zeroed `timex` is valid: it holds plain integers only.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: modes 0 only reads, and the pointer is to a live local.
+    let state = unsafe { libc::adjtimex(&raw mut timex) };
+    (state, timex)
 }
 
 /// The kernel's identifier of this boot (`/proc/sys/kernel/random/boot_id`), or

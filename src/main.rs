@@ -1,3 +1,7 @@
-//! The `lingmou` program; see the library for everything it does.
+//! The `lingmou` program; the library holds everything it does.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lingmou::cli::main()
+}

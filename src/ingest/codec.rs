@@ -17,6 +17,14 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// The name used in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+        }
+    }
+
     /// Reads the caps of a stream: RTP or elementary. The error names the foreign codec.
     pub(super) fn of(caps: &gst::CapsRef) -> Result<Self, Fault> {
         let Some(s) = caps.structure(0) else {

@@ -85,8 +85,8 @@ pub(super) struct Stream {
     pub(super) status: Arc<Status>,
     stop: Arc<Stop>,
     thread: Option<thread::JoinHandle<()>>,
-    /// Closed when the thread ends.
-    ended: mpsc::Receiver<()>,
+    /// Closed when the thread ends. Behind a mutex so that cameras can be shared by threads.
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 /// Who a stream is, for log lines.
@@ -125,7 +125,7 @@ impl Stream {
             status,
             stop,
             thread: Some(thread),
-            ended,
+            ended: Mutex::new(ended),
         })
     }
 
@@ -140,7 +140,8 @@ impl Stream {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        if self.ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("camera thread does not end; left behind");
             return;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Area, Point, Stamp, TimeSource};
+use super::{Area, Stamp, TimeSource};
 
 /// How the planes of an [`Image`] are laid out. Both are 8 bit, 4:2:0, limited range BT.601/709.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,8 @@ impl fmt::Display for CaseId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShotKind {
+    /// Before the offence: what led to it.
+    Before,
     /// When the rule first fired.
     Found,
     /// When the warning had been played.
@@ -138,6 +140,7 @@ impl ShotKind {
     /// The name used in file names and captions.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Before => "before",
             Self::Found => "found",
             Self::Warned => "warned",
             Self::Again => "again",
@@ -170,11 +173,32 @@ impl Outcome {
     }
 }
 
+/// What is known of a case when it is sealed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaseRecord {
+    /// The violation.
+    pub violation: Violation,
+    /// Index of the camera in the configuration.
+    pub camera: usize,
+    /// Name of the zone.
+    pub zone: String,
+    /// When the subject was first seen at the place.
+    pub first_seen: Stamp,
+    /// When the rule fired.
+    pub confirmed: Stamp,
+    /// The warning, as the loudspeaker reported it; `None` for what is recorded at once.
+    pub warning: Option<WarnReport>,
+    /// When it was looked at again; `None` for what is recorded at once.
+    pub looked_again: Option<Stamp>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
 /// What judgement wants done. Orders to the keeper are never dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "order")]
 pub enum Order {
-    /// Develop a picture of the frame at hand and keep it with the case.
+    /// Develop a picture and keep it with the case.
     Snap {
         /// The case.
         case: CaseId,
@@ -182,10 +206,13 @@ pub enum Order {
         violation: Violation,
         /// Which moment it is.
         kind: ShotKind,
-        /// The subject in this frame; `None` when it is no longer there.
+        /// Capture time of the frame to develop: the one at hand, or an earlier one that the
+        /// camera's ring still holds.
+        at: Stamp,
+        /// The subject in that frame; `None` when it is no longer there.
         subject: Option<Area>,
-        /// The zone that was entered, for the marked copy.
-        zone: Vec<Point>,
+        /// Name of the zone.
+        zone: String,
     },
     /// Cut the clip of the case from the camera's untouched access units.
     Clip {
@@ -207,8 +234,8 @@ pub enum Order {
     Seal {
         /// The case.
         case: CaseId,
-        /// How it ended.
-        outcome: Outcome,
+        /// What is known of it.
+        record: Box<CaseRecord>,
     },
     /// Throw away what was kept, and say why in the journal.
     Discard {
@@ -217,6 +244,19 @@ pub enum Order {
         /// A short reason, English, for the journal.
         why: String,
     },
+}
+
+impl Order {
+    /// The case it belongs to.
+    pub fn case(&self) -> CaseId {
+        match self {
+            Self::Snap { case, .. }
+            | Self::Clip { case, .. }
+            | Self::Warn { case, .. }
+            | Self::Seal { case, .. }
+            | Self::Discard { case, .. } => *case,
+        }
+    }
 }
 
 /// What became of a warning.
@@ -232,4 +272,6 @@ pub struct WarnReport {
     pub clip_sha256: String,
     /// `None` when the clip was played to its end; otherwise why not.
     pub failure: Option<String>,
+    /// Number of the journal line that records it, once there is one.
+    pub journal_n: Option<u64>,
 }

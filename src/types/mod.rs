@@ -14,7 +14,8 @@ mod scene;
 mod time;
 
 pub use case::{
-    CaseId, Frame, Image, Order, Outcome, PixelFormat, Plane, ShotKind, Violation, WarnReport,
+    CaseId, CaseRecord, Frame, Image, Order, Outcome, PixelFormat, Plane, ShotKind, Violation,
+    WarnReport,
 };
 pub use place::{Attitude, FixKind, Placed, Pose, PoseSource};
 pub use scene::{Area, Detection, Point, Role, RoleSet, Scene, Track};

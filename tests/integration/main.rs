@@ -1,3 +1,18 @@
 //! The one integration test program: links GStreamer and ONNX Runtime once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the lint's own exception knows #[test] functions, not the helpers they share"
+)]
 
+mod crash;
+mod develop;
+mod perceive;
+#[cfg(feature = "demo")]
+mod telemetry;
+#[cfg(feature = "demo")]
+mod uplink;
+#[cfg(feature = "demo")]
 mod video;
+mod witness;

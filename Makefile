@@ -1,0 +1,30 @@
+# Two commands matter, `make demo` and `make test`; `make` alone lists all.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench lint clean-setup
+
+# nextest runs each test in a process of its own; plain `cargo test` passes as well.
+TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
+
+help: ## List what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## Get what building and running need (Debian packages, ONNX Runtime); does nothing twice
+	@.ci/setup.sh
+
+demo: setup ## Show the whole way on loopback: camera, case, warning, evidence, receipt, verifier
+	cargo run --release --locked -- demo
+
+test: ## Run all tests
+	@.ci/setup.sh --tests
+	cargo $(TEST) --locked
+
+bench: setup ## Measure letterbox, decoding, pictures and sealing, in release
+	cargo bench --locked
+
+lint: ## Formatting, clippy, licences and sources of dependencies
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@.ci/deny
+
+clean-setup: ## Remove what setup put into the project (Debian packages stay)
+	rm -rf .setup

@@ -1,0 +1,36 @@
+//! The log: to journald when systemd started us, else to standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Starts the log. `verbose` is the number of `-v`.
+pub(super) fn start(verbose: u8) {
+    let ours = match verbose {
+        0 => "info",
+        1 => "debug",
+        _ => "trace",
+    };
+    // Libraries only at debug level when asked twice: rumqttc and zbus are talkative.
+    let others = if verbose > 1 { "debug" } else { "warn" };
+    let filter = EnvFilter::new(format!("{others},lingmou={ours}"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let journald = under_systemd().then(|| tracing_journald::layer().ok()).flatten();
+    match journald {
+        Some(layer) => registry.with(layer).init(),
+        None => {
+            let layer = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false);
+            registry.with(layer).init();
+        }
+    }
+}
+
+/// Whether standard error is journald's.
+fn under_systemd() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal()
+}

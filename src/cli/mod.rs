@@ -1,0 +1,118 @@
+//! The command line: one subcommand, one file, one function.
+//!
+//! Data goes to standard output, words about it to standard error. Errors are said here, once,
+//! as `error: … / caused by: … / hint: …`.
+//!
+//! **Invariants.** Exit code 0: done and good. 1: done, and the answer is no (not valid, mistakes
+//! found, nothing sealed). 2: could not be done.
+//!
+//! **Not here.** Everything that is done: it lives in the stages and in `daemon`.
+
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod enroll;
+mod generate;
+mod log;
+mod out;
+mod receive;
+mod replay;
+mod run;
+mod status;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+/// What a command answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Done, and good.
+    Yes,
+    /// Done, and the answer is no.
+    No,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lingmou demo                                  see the whole way work on this machine
+  lingmou check --config /etc/lingmou/lingmou.toml --online
+  lingmou run --config /etc/lingmou/lingmou.toml
+  lingmou status                                what the running daemon does and lacks
+  lingmou verify case.asice --roots roots.crt   check a package, offline
+
+Each command has its own --help with examples.";
+
+/// Edge capture daemon for off-site enforcement: sees, warns first, and seals evidence that
+/// anyone can verify.
+#[derive(Debug, Parser)]
+#[command(name = "lingmou", version, after_help = EXAMPLES)]
+struct Cli {
+    /// Say more in the log (-v debug, -vv trace)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Status(status::Args),
+    Replay(replay::Args),
+    Verify(verify::Args),
+    Receive(receive::Args),
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
+    Enroll(enroll::Args),
+    Generate(generate::Args),
+}
+
+/// Runs the command line and says how it went.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let answer = match &cli.command {
+        Command::Run(args) => run::run(args, cli.verbose),
+        Command::Check(args) => check::run(args, cli.verbose),
+        Command::Status(args) => status::run(args),
+        Command::Replay(args) => replay::run(args, cli.verbose),
+        Command::Verify(args) => verify::run(args),
+        Command::Receive(args) => receive::run(args, cli.verbose),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(args, cli.verbose),
+        Command::Enroll(args) => enroll::run(args),
+        Command::Generate(args) => generate::run(args),
+    };
+    match answer {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(error) => {
+            out::error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A runtime for commands that wait for things.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    use anyhow::Context;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,66 @@
+//! `lingmou receive`: the other end.
+
+use std::path::PathBuf;
+
+use crate::{config, daemon, receive};
+
+use super::{Answer, log, out, runtime};
+
+const EXAMPLES: &str = "\
+Examples:
+  lingmou receive --name rx1 --host broker.bureau.lan --keys /etc/lingmou/receiver --dir /srv/evidence
+
+Verifies each package, writes it to DIR/packages/DEVICE/ID and signs a receipt; only that receipt
+ends the device's duty to keep. docs/BROKER.md says how to set up the broker.";
+
+/// Receive packages from a broker, verify and keep them, and sign receipts
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Name of this receiver, unique in its group; the common name of its transport.crt
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// The broker
+    #[arg(long, value_name = "HOST")]
+    host: String,
+    /// Its port
+    #[arg(long, value_name = "PORT", default_value_t = 8883)]
+    port: u16,
+    /// Folder with receiver.key, receiver.crt, transport.key, transport.crt, roots.crt
+    #[arg(long, value_name = "DIR")]
+    keys: PathBuf,
+    /// Where packages are written
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Print each event as a JSON line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
+    log::start(verbose);
+    let config = config::Receive {
+        name: args.name.clone(),
+        host: args.host.clone(),
+        port: args.port,
+        keys: args.keys.clone(),
+        dir: args.dir.clone(),
+    };
+    let json = args.json;
+    let tell = move |event: receive::Event| {
+        if json {
+            match serde_json::to_string(&event) {
+                Ok(line) => out::data(&line),
+                Err(error) => tracing::error!(%error, "an event could not be printed"),
+            }
+        } else {
+            out::data(&event.to_string());
+        }
+    };
+    runtime()?.block_on(async {
+        let stop = daemon::stop_on_signals()?;
+        receive::run(config, tell, stop).await?;
+        anyhow::Ok(())
+    })?;
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,93 @@
+//! What the daemon's own threads count, for the status.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::types::Stamp;
+
+/// Latencies remembered for the percentiles.
+const LATENCIES_MAX: usize = 512;
+
+/// The eye's counts.
+#[derive(Debug, Default)]
+pub(super) struct EyeCounters {
+    detected: AtomicU64,
+    gated: AtomicU64,
+    blind: AtomicU64,
+    waited: AtomicU64,
+    open_cases: AtomicU64,
+    latencies_us: Mutex<Latencies>,
+}
+
+#[derive(Debug, Default)]
+struct Latencies {
+    next: usize,
+    values: Vec<u64>,
+}
+
+impl EyeCounters {
+    pub(super) fn detected(&self) {
+        self.detected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn gated(&self) {
+        self.gated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a frame the model could not look at; true for the first.
+    pub(super) fn blind(&self) -> bool {
+        self.blind.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn waited(&self) {
+        self.waited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A frame captured at `at` was judged at `now_ns` on the boot clock.
+    pub(super) fn looked(&self, at: Stamp, now_ns: u64, open_cases: usize) {
+        self.open_cases.store(open_cases as u64, Ordering::Relaxed);
+        let mut l = self.latencies_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = now_ns.saturating_sub(at.boot_ns) / 1000;
+        if l.values.len() < LATENCIES_MAX {
+            l.values.push(value);
+        } else {
+            let next = l.next;
+            l.values[next] = value;
+            l.next = (next + 1) % LATENCIES_MAX;
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Value {
+        let mut sorted =
+            self.latencies_us.lock().unwrap_or_else(PoisonError::into_inner).values.clone();
+        sorted.sort_unstable();
+        let at = |percent: usize| sorted.get(sorted.len() * percent / 100).map(|us| us / 1000);
+        json!({
+            "detected": self.detected.load(Ordering::Relaxed),
+            "gated": self.gated.load(Ordering::Relaxed),
+            "blind": self.blind.load(Ordering::Relaxed),
+            "waited_for_keeper": self.waited.load(Ordering::Relaxed),
+            "open_cases": self.open_cases.load(Ordering::Relaxed),
+            "latency_ms_p50": at(50),
+            "latency_ms_p95": at(95),
+        })
+    }
+}
+
+/// The keeper's counts and what it cannot do at the moment.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct KeeperState {
+    /// Pictures kept.
+    pub(super) pictures: u64,
+    /// Packages sealed.
+    pub(super) sealed: u64,
+    /// Cases discarded.
+    pub(super) discarded: u64,
+    /// Cases whose end waits because the store cannot take it.
+    pub(super) waiting: usize,
+    /// What the store says; `None` while it works.
+    pub(super) trouble: Option<String>,
+}

@@ -1,0 +1,248 @@
+//! What the evidence says about the box: captions, EXIF and the statement, filled from the
+//! running system. A fact that is not known is left out or `null`, never invented.
+
+use jiff::tz::TimeZone;
+
+use crate::clock;
+use crate::config::{Camera, CameraKind, Config, Wording};
+use crate::develop::{Exif, Mark};
+use crate::ingest::CameraState;
+use crate::perceive::Card;
+use crate::store::SealContext;
+use crate::types::{
+    Area, CaseId, CaseRecord, Frame, Placed, Point, ShotKind, Stamp, TimeSource, Violation,
+    WarnReport,
+};
+use crate::witness::{
+    Altitude, Clock, Device, Heading, Identity, Mavlink, Model, Omitted, Position, Site, Software,
+    Statement, ViolationFacts, Warning,
+};
+
+use super::keeper::omitted;
+
+/// What does not change in one run.
+pub(super) struct Facts {
+    pub(super) config: Config,
+    pub(super) config_sha256: String,
+    pub(super) binary_sha256: Option<String>,
+    pub(super) model: Model,
+    pub(super) wording: Wording,
+    pub(super) time_zone: TimeZone,
+    pub(super) identity: Identity,
+    pub(super) telemetry: std::sync::Arc<crate::telemetry::TelemetryState>,
+}
+
+/// What is known of a case at its end.
+pub(super) struct Sealing<'a> {
+    pub(super) case: CaseId,
+    pub(super) record: &'a CaseRecord,
+    pub(super) placed: Option<Placed>,
+    pub(super) camera: &'a CameraState,
+    pub(super) time_source: TimeSource,
+}
+
+/// The model as the statement names it.
+pub(super) fn model(card: &Card) -> Model {
+    Model {
+        name: card.name().to_owned(),
+        sha256: card.sha256().to_owned(),
+        threshold: card.score_threshold(),
+    }
+}
+
+impl Facts {
+    /// Whether the camera's detections come from another stream than its pictures.
+    pub(super) fn detects_on_substream(&self, camera: usize) -> bool {
+        let c = &self.config.camera[camera];
+        c.kind == CameraKind::Rtsp && !c.substream_url.is_empty()
+    }
+
+    /// The EXIF facts of a picture.
+    pub(super) fn exif(&self, frame: &Frame, placed: Option<Placed>, case: CaseId) -> Exif {
+        Exif {
+            at: frame.at,
+            time_zone: self.time_zone.clone(),
+            placed,
+            make: self.config.device.bureau.clone(),
+            model: format!("{} {}", self.config.device.model, self.config.device.id),
+            software: format!("lingmou {}", env!("CARGO_PKG_VERSION")),
+            image_unique_id: case.0,
+        }
+    }
+
+    /// What is drawn on the marked copy: the subject first, then whatever else was seen.
+    pub(super) fn mark(
+        &self,
+        frame: &Frame,
+        (violation, kind): (Violation, ShotKind),
+        case: CaseId,
+        subject: Option<Area>,
+        (zone, boxes): (&str, &[(Area, String)]),
+    ) -> Mark {
+        let mut drawn = Vec::new();
+        if let Some(area) = subject {
+            drawn.push((area, self.wording.violation(violation).to_owned()));
+        }
+        drawn.extend(boxes.iter().filter(|(a, _)| Some(*a) != subject).cloned());
+        Mark {
+            boxes: drawn,
+            zones: vec![self.zone(zone)],
+            caption: self.caption(frame, violation, kind, case),
+        }
+    }
+
+    fn zone(&self, name: &str) -> Vec<Point> {
+        let zone = self.config.zone.iter().find(|z| z.name == name);
+        zone.map(|z| z.polygon.clone()).unwrap_or_default()
+    }
+
+    fn caption(
+        &self,
+        frame: &Frame,
+        violation: Violation,
+        kind: ShotKind,
+        case: CaseId,
+    ) -> Vec<String> {
+        let config = &self.config;
+        self.wording.caption(&[
+            ("time", &local_time(frame.at, &self.time_zone)),
+            ("bureau", &config.device.bureau),
+            ("device", &config.device.id),
+            ("place", &config.site.name),
+            ("place_id", &config.site.public_id),
+            ("camera", &config.camera[frame.camera].name),
+            ("violation", self.wording.violation(violation)),
+            ("moment", self.wording.moment(kind)),
+            ("case", &case.to_string()),
+        ])
+    }
+
+    /// `evidence.json` of a case.
+    pub(super) fn statement(&self, context: SealContext, sealing: &Sealing<'_>) -> Statement {
+        let record = sealing.record;
+        let device = &self.config.device;
+        let placed = sealing.placed.as_ref();
+        Statement {
+            v: Statement::HEAD.0,
+            kind: Statement::HEAD.1.to_owned(),
+            id: sealing.case,
+            device: Device {
+                id: device.id.clone(),
+                model: known(&device.model),
+                tz: device.time_zone.clone(),
+                boot_id: known(clock::boot_id()).filter(|id| id != "unknown"),
+            },
+            seq: context.seq,
+            journal: context.journal,
+            after: context.last_receipt,
+            site: self.site(),
+            violation: violation(record),
+            warning: record.warning.iter().map(warning).collect(),
+            clock: self.clock(record, sealing.time_source),
+            position: placed.and_then(Position::of),
+            heading: placed.and_then(Heading::of),
+            altitude: placed.and_then(Altitude::of),
+            mavlink: placed.and_then(|p| p.pose.sysid).map(|sysid| Mavlink { sysid, mode: None }),
+            camera: camera(&self.config.camera[record.camera], sealing.camera, &context.files),
+            software: Software {
+                name: "lingmou".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                binary_sha256: self.binary_sha256.clone(),
+                config_sha256: Some(self.config_sha256.clone()),
+                model: Some(self.model.clone()),
+            },
+            omitted: missing(context.note.as_deref(), &context.files),
+            files: context.files,
+        }
+    }
+
+    fn site(&self) -> Option<Site> {
+        let site = &self.config.site;
+        let site = Site {
+            public_id: known(&site.public_id),
+            name: known(&site.name),
+            approval: known(&site.approval),
+        };
+        let announced = site.public_id.is_some() || site.name.is_some() || site.approval.is_some();
+        announced.then_some(site)
+    }
+
+    fn clock(&self, record: &CaseRecord, source: TimeSource) -> Clock {
+        Clock {
+            gnss_minus_system_us: self.telemetry.vehicle_time(),
+            capture_source: Some(source),
+            ..Clock::at(established(record))
+        }
+    }
+}
+
+/// When the outcome was established.
+fn established(record: &CaseRecord) -> Stamp {
+    record.looked_again.unwrap_or(record.confirmed)
+}
+
+fn violation(record: &CaseRecord) -> ViolationFacts {
+    let confirmed = established(record);
+    let rule =
+        if record.violation.warns_first() { "warn-then-recheck" } else { "record-at-once" };
+    ViolationFacts {
+        kind: record.violation,
+        rule: rule.to_owned(),
+        outcome: record.outcome,
+        first_seen: clock::rfc3339_ms(record.first_seen.utc_ns),
+        confirmed: clock::rfc3339_ms(confirmed.utc_ns),
+        dwell_s: (confirmed.boot_ns >= record.first_seen.boot_ns)
+            .then(|| confirmed.since(record.first_seen).as_secs()),
+    }
+}
+
+fn warning(report: &WarnReport) -> Warning {
+    Warning {
+        journal_n: report.journal_n,
+        at: clock::rfc3339_ms(report.at.utc_ns),
+        clip_sha256: report.clip_sha256.clone(),
+        played_ms: u64::try_from(report.played.as_millis()).unwrap_or(u64::MAX),
+        acknowledged_by_amp: None,
+        failure: report.failure.clone(),
+    }
+}
+
+fn camera(
+    config: &Camera,
+    state: &CameraState,
+    files: &[crate::witness::FileEntry],
+) -> crate::witness::Camera {
+    let clip = files.iter().any(|f| f.name == "clip.mp4");
+    crate::witness::Camera {
+        id: config.name.clone(),
+        rtsp: known(&config.url),
+        onvif_serial: known(&config.serial),
+        codec: state.main.codec.map(|codec| codec.name().to_owned()),
+        clip: clip.then(|| "remux".to_owned()),
+    }
+}
+
+/// What the keeper noted, and what is not there though nobody noted it: a crash came between.
+fn missing(note: Option<&str>, files: &[crate::witness::FileEntry]) -> Vec<Omitted> {
+    let mut list = omitted(note);
+    for name in ["clip.mp4", "detections.jsonl"] {
+        let there = files.iter().any(|f| f.name == name);
+        if !there && !list.iter().any(|o| o.what == name) {
+            let why = "the daemon was restarted before it was cut".to_owned();
+            list.push(Omitted { what: name.to_owned(), why });
+        }
+    }
+    list
+}
+
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Local time with its offset, e.g. `2026-08-01 10:03:04.567 +08:00`.
+fn local_time(at: Stamp, zone: &TimeZone) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(at.utc_ns)).map_or_else(
+        |_| "unknown".to_owned(),
+        |t| t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string(),
+    )
+}

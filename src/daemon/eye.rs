@@ -1,0 +1,209 @@
+//! The eye: newest frame in, orders out. One thread for all cameras, in turn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::ingest::Slots;
+use crate::judge::Judge;
+use crate::perceive::{Card, Detector, MotionGate, Tracker};
+use crate::status::Beat;
+use crate::telemetry::Poses;
+use crate::types::{Detection, Frame, Order, Scene, Stamp, Track, WarnReport};
+
+use super::counters::EyeCounters;
+use super::keeper::{Message, Work};
+
+/// How long the eye waits for a frame before it turns idle.
+const FRAME_WAIT: Duration = Duration::from_millis(200);
+/// Looks remembered per camera for the clip's detections: longer than the longest clip at the
+/// highest detection rate.
+const LOOKS_MAX: usize = 2048;
+
+/// One line of `detections.jsonl`.
+#[derive(Clone, Debug, Serialize)]
+struct Look {
+    #[serde(skip)]
+    stamp: Stamp,
+    at: String,
+    pts_ns: u64,
+    detections: Vec<Seen>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Seen {
+    label: String,
+    score_e4: u32,
+    /// Left, top, right, bottom × 10⁴ of the picture's size.
+    box_e4: [i32; 4],
+    track: Option<u64>,
+}
+
+/// What the eye keeps per camera.
+pub(super) struct Sight {
+    tracker: Tracker,
+    gate: Option<MotionGate>,
+    /// The last detections, which still hold while the gate says that nothing moved.
+    last: Vec<Detection>,
+    looks: VecDeque<Look>,
+}
+
+impl Sight {
+    pub(super) fn new(card: &Card, motion_gate: bool) -> Self {
+        Self {
+            tracker: Tracker::new(card.score_threshold()),
+            gate: motion_gate.then(MotionGate::new),
+            last: Vec::new(),
+            looks: VecDeque::new(),
+        }
+    }
+}
+
+/// Everything the eye works with.
+pub(super) struct Eye {
+    pub(super) slots: Arc<Slots>,
+    pub(super) poses: Arc<Poses>,
+    pub(super) detector: Detector,
+    pub(super) sights: Vec<Sight>,
+    pub(super) judge: Judge,
+    pub(super) reports: Receiver<WarnReport>,
+    pub(super) keeper: SyncSender<Message>,
+    pub(super) counters: Arc<EyeCounters>,
+    pub(super) beat: Beat,
+    pub(super) stop: CancellationToken,
+}
+
+impl Eye {
+    /// Looks until `stop`; then hands the keeper the book and ends.
+    pub(super) fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            self.beat.turn();
+            while let Ok(report) = self.reports.try_recv() {
+                self.judge.hear(report);
+            }
+            if let Some(frame) = self.slots.take(FRAME_WAIT)
+                && !self.look(frame)
+            {
+                return;
+            }
+        }
+        self.tell(Message::Book(self.judge.book()));
+    }
+
+    /// One frame; false when the keeper is gone.
+    fn look(&mut self, frame: Frame) -> bool {
+        let Some(detections) = self.detect(&frame) else { return true };
+        let sight = &mut self.sights[frame.camera];
+        let tracks = sight.tracker.update(frame.at, &detections);
+        remember(sight, look(&frame, &detections, &tracks, self.detector.card()));
+        let place = self.poses.at(frame.at);
+        let scene = Scene { camera: frame.camera, at: frame.at, tracks, place };
+        let orders = self.judge.step(&scene);
+        self.counters.looked(frame.at, clock::boot_ns(), self.judge.open_cases());
+        if orders.is_empty() {
+            return true;
+        }
+        let work = self.work(frame, &scene, orders);
+        self.tell(Message::Work(Box::new(work)))
+    }
+
+    /// The frame's detections; `None` when the model could not look at it.
+    fn detect(&mut self, frame: &Frame) -> Option<Vec<Detection>> {
+        let sight = &mut self.sights[frame.camera];
+        // While a case is open its second look must rest on a fresh look.
+        let still = match &mut sight.gate {
+            Some(gate) => !gate.moved(&frame.image) && self.judge.open_cases() == 0,
+            None => false,
+        };
+        if still {
+            self.counters.gated();
+            return Some(sight.last.clone());
+        }
+        match self.detector.detect(&frame.image) {
+            Ok(found) => {
+                self.counters.detected();
+                sight.last.clone_from(&found);
+                Some(found)
+            }
+            Err(error) => {
+                if self.counters.blind() {
+                    tracing::warn!(camera = frame.camera, %error, "a frame could not be looked at");
+                }
+                None
+            }
+        }
+    }
+
+    fn work(&self, frame: Frame, scene: &Scene, orders: Vec<Order>) -> Work {
+        let looks = &self.sights[frame.camera].looks;
+        let cuts = orders.iter().filter_map(|o| match o {
+            Order::Clip { from, to, .. } => Some((*from, *to)),
+            _ => None,
+        });
+        let seen = cuts.map(|(from, to)| lines(looks, from, to)).next().unwrap_or_default();
+        let card = self.detector.card();
+        let boxes = scene
+            .tracks
+            .iter()
+            .filter(|t| t.last_seen == scene.at && !t.detection.roles.is_empty())
+            .map(|t| (t.detection.area, card.label(t.detection.label).to_owned()))
+            .collect();
+        Work { frame, placed: scene.place, orders, book: self.judge.book(), seen, boxes }
+    }
+
+    /// Hands over and waits when the keeper is behind; false when it is gone.
+    fn tell(&self, message: Message) -> bool {
+        match self.keeper.try_send(message) {
+            Ok(()) => true,
+            Err(TrySendError::Full(message)) => {
+                self.counters.waited();
+                self.keeper.send(message).is_ok()
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+fn remember(sight: &mut Sight, look: Look) {
+    if sight.looks.len() == LOOKS_MAX {
+        sight.looks.pop_front();
+    }
+    sight.looks.push_back(look);
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0.0..=1.0 × 10⁴")]
+fn look(frame: &Frame, detections: &[Detection], tracks: &[Track], card: &Card) -> Look {
+    let e4 = |v: f32| (v * 10_000.0).round() as i32;
+    let seen = |d: &Detection| Seen {
+        label: card.label(d.label).to_owned(),
+        score_e4: e4(d.score).max(0) as u32,
+        box_e4: [d.area.x0, d.area.y0, d.area.x1, d.area.y1].map(e4),
+        track: tracks
+            .iter()
+            .find(|t| t.last_seen == frame.at && t.detection == *d)
+            .map(|t| t.id),
+    };
+    Look {
+        stamp: frame.at,
+        at: clock::rfc3339_ms(frame.at.utc_ns),
+        pts_ns: frame.pts_ns,
+        detections: detections.iter().map(seen).collect(),
+    }
+}
+
+/// The lines of `detections.jsonl` between two moments.
+fn lines(looks: &VecDeque<Look>, from: Stamp, to: Stamp) -> String {
+    let within = |l: &&Look| (from.boot_ns..=to.boot_ns).contains(&l.stamp.boot_ns);
+    let mut text = String::new();
+    for look in looks.iter().filter(within) {
+        text.push_str(&serde_json::to_string(look).expect("invariant: a look is plain data"));
+        text.push('\n');
+    }
+    text
+}

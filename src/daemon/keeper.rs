@@ -1,0 +1,336 @@
+//! The keeper: carries out what judgement ordered, never drops an order, and keeps the book in
+//! step with the pictures it explains.
+//!
+//! The book is saved with the last order of a step, so that a crash between two orders repeats
+//! some of them instead of losing any: a picture twice is harmless, a package twice is refused by
+//! the store, and a warning is given to the loudspeaker only when the book that knows of it is
+//! durable, so that nobody is shouted at twice.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+
+use crate::clock;
+use crate::develop::{Developer, Shot};
+use crate::ingest::{Camera, IngestError};
+use crate::status::Beat;
+use crate::store::{Draft, Store, StoreError};
+use crate::types::{
+    Area, CaseId, CaseRecord, Frame, Order, Placed, ShotKind, Stamp, Violation,
+};
+use crate::witness::{self, FileEntry, Omitted};
+
+use super::counters::KeeperState;
+use super::dossier::{Facts, Sealing};
+use super::mouth::Shout;
+
+/// How long the keeper waits for work before it turns idle and tries what could not be done.
+const WORK_WAIT: Duration = Duration::from_secs(1);
+/// Case ends that wait for a store that cannot take them.
+const WAITING_MAX: usize = 64;
+
+/// One step's orders with all they need.
+pub(super) struct Work {
+    /// The frame at hand.
+    pub(super) frame: Frame,
+    /// Where the box was at that moment.
+    pub(super) placed: Option<Placed>,
+    /// What to do, in order.
+    pub(super) orders: Vec<Order>,
+    /// The book after the step.
+    pub(super) book: String,
+    /// `detections.jsonl` of the clip, when one is ordered.
+    pub(super) seen: String,
+    /// What the eye saw in the frame, for the marked copy.
+    pub(super) boxes: Vec<(Area, String)>,
+}
+
+/// What the eye tells the keeper.
+pub(super) enum Message {
+    /// Orders.
+    Work(Box<Work>),
+    /// The book as the eye leaves it.
+    Book(String),
+}
+
+/// An end the store could not take yet.
+struct Waiting {
+    case: CaseId,
+    record: CaseRecord,
+    placed: Option<Placed>,
+    frame_source: crate::types::TimeSource,
+}
+
+/// Everything the keeper works with.
+pub(super) struct Keeper {
+    pub(super) orders: Receiver<Message>,
+    pub(super) store: Store,
+    pub(super) developer: Developer,
+    pub(super) cameras: Arc<Vec<Camera>>,
+    pub(super) facts: Facts,
+    pub(super) mouth: Sender<Shout>,
+    pub(super) state: Arc<Mutex<KeeperState>>,
+    pub(super) beat: Beat,
+}
+
+impl Keeper {
+    /// Works until the eye has ended and every order is carried out.
+    pub(super) fn run(mut self) {
+        let mut waiting: Vec<Waiting> = Vec::new();
+        loop {
+            self.beat.turn();
+            match self.orders.recv_timeout(WORK_WAIT) {
+                Ok(Message::Work(work)) => self.carry(*work, &mut waiting),
+                Ok(Message::Book(book)) => {
+                    let saved = self.store.save_book(&book);
+                    self.note(saved, "the book could not be saved");
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.retry(&mut waiting);
+        }
+    }
+
+    /// Carries out one step's orders; the book goes with the last that touches the store, the
+    /// warnings come after it.
+    fn carry(&mut self, work: Work, waiting: &mut Vec<Waiting>) {
+        let (warnings, orders): (Vec<_>, Vec<_>) =
+            work.orders.iter().partition(|o| matches!(o, Order::Warn { .. }));
+        let last = orders.len().saturating_sub(1);
+        for (i, order) in orders.iter().enumerate() {
+            let book = (i == last).then_some(work.book.as_str());
+            let done = self.obey(order, &work, book, waiting);
+            self.note(done, "an order could not be carried out");
+        }
+        if orders.is_empty() {
+            let saved = self.store.save_book(&work.book);
+            self.note(saved, "the book could not be saved");
+        }
+        for order in warnings {
+            if let Order::Warn { case, violation } = order {
+                self.warn(*case, *violation, work.frame.at);
+            }
+        }
+    }
+
+    fn obey(
+        &mut self,
+        order: &Order,
+        work: &Work,
+        book: Option<&str>,
+        waiting: &mut Vec<Waiting>,
+    ) -> Result<(), StoreError> {
+        match order {
+            Order::Snap { .. } => self.snap(order, work, book),
+            Order::Clip { case, from, to } => self.cut(*case, (*from, *to), work, book),
+            Order::Seal { case, record } => {
+                let end = Waiting {
+                    case: *case,
+                    record: CaseRecord::clone(record),
+                    placed: work.placed,
+                    frame_source: work.frame.time_source,
+                };
+                self.seal(end, book, waiting)
+            }
+            Order::Discard { case, why } => {
+                tracing::info!(%case, why, "case discarded");
+                self.state().discarded += 1;
+                self.store.discard(*case, why, book)
+            }
+            Order::Warn { .. } => Ok(()),
+        }
+    }
+
+    fn snap(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
+        let Order::Snap { case, violation, kind, at, subject, zone } = order else {
+            return Ok(());
+        };
+        let frame = match self.frame(work, *at) {
+            Ok(frame) => frame,
+            Err(error) => {
+                let what = format!("frames/{}", kind.name());
+                self.omit(*case, &what, &error.to_string())?;
+                return self.save(book);
+            }
+        };
+        let number = self.pictures(*case)? + 1;
+        let boxes = if frame.at == work.frame.at { work.boxes.as_slice() } else { &[] };
+        let exif = self.facts.exif(&frame, work.placed, *case);
+        let mark = self.facts.mark(&frame, (*violation, *kind), *case, *subject, (zone, boxes));
+        match self.developer.develop(&frame.image, &exif, &mark) {
+            Ok(shot) => {
+                let drafts = drafts(shot, number, *kind, &frame);
+                self.store.keep(*case, &drafts, book)?;
+                self.state().pictures += 1;
+                Ok(())
+            }
+            Err(error) => {
+                let what = format!("frames/{number:02}-{}.jpg", kind.name());
+                self.omit(*case, &what, &error.to_string())?;
+                self.save(book)
+            }
+        }
+    }
+
+    /// The frame of moment `at` at full size: the one at hand when it is that, else decoded from
+    /// the ring; the one at hand all the same when the ring no longer has it.
+    fn frame(&self, work: &Work, at: Stamp) -> Result<Frame, IngestError> {
+        let camera = &self.cameras[work.frame.camera];
+        let at_hand = work.frame.at == at;
+        if at_hand && !self.facts.detects_on_substream(work.frame.camera) {
+            return Ok(work.frame.clone());
+        }
+        match camera.full_frame(at) {
+            Err(error) if at_hand => {
+                tracing::warn!(%error, "picture made from the substream");
+                Ok(work.frame.clone())
+            }
+            other => other,
+        }
+    }
+
+    fn cut(
+        &mut self,
+        case: CaseId,
+        (from, to): (Stamp, Stamp),
+        work: &Work,
+        book: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut drafts = vec![Draft {
+            name: "detections.jsonl".to_owned(),
+            media_type: "application/jsonl".to_owned(),
+            at: Some(from),
+            pts_ns: None,
+            bytes: work.seen.clone().into_bytes(),
+        }];
+        match self.cameras[work.frame.camera].clip(from, to) {
+            Ok(clip) => {
+                if !clip.whole {
+                    self.omit(case, "clip.mp4 (part)", "the video was interrupted")?;
+                }
+                drafts.push(Draft {
+                    name: "clip.mp4".to_owned(),
+                    media_type: "video/mp4".to_owned(),
+                    at: Some(clip.first),
+                    pts_ns: None,
+                    bytes: clip.mp4,
+                });
+            }
+            Err(error) => self.omit(case, "clip.mp4", &error.to_string())?,
+        }
+        self.store.keep(case, &drafts, book)
+    }
+
+    fn seal(
+        &mut self,
+        end: Waiting,
+        book: Option<&str>,
+        waiting: &mut Vec<Waiting>,
+    ) -> Result<(), StoreError> {
+        match self.seal_now(&end, book) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                if waiting.len() < WAITING_MAX {
+                    waiting.push(end);
+                }
+                self.state().waiting = waiting.len();
+                Err(error)
+            }
+        }
+    }
+
+    fn seal_now(&self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+        let state = self.cameras[end.record.camera].state();
+        let sealing = Sealing {
+            case: end.case,
+            record: &end.record,
+            placed: end.placed,
+            camera: &state,
+            time_source: end.frame_source,
+        };
+        let at = clock::now();
+        let make = |context| {
+            let statement = self.facts.statement(context, &sealing);
+            witness::seal(&statement, &self.facts.identity, at)
+        };
+        self.store.seal(end.case, make, book)?;
+        self.state().sealed += 1;
+        let outcome = end.record.outcome.name();
+        tracing::info!(case = %end.case, outcome, "package sealed");
+        Ok(())
+    }
+
+    /// Tries again what the store could not take.
+    fn retry(&self, waiting: &mut Vec<Waiting>) {
+        if waiting.is_empty() {
+            return;
+        }
+        waiting.retain(|end| self.seal_now(end, None).is_err());
+        let mut state = self.state();
+        state.waiting = waiting.len();
+        if waiting.is_empty() {
+            state.trouble = None;
+        }
+    }
+
+    fn warn(&self, case: CaseId, violation: Violation, at: Stamp) {
+        if self.mouth.try_send(Shout { case, violation, at }).is_err() {
+            tracing::error!(%case, "the loudspeaker's queue is full; the warning is not played");
+        }
+    }
+
+    /// Notes that something of the case is missing, and why.
+    fn omit(&self, case: CaseId, what: &str, why: &str) -> Result<(), StoreError> {
+        tracing::warn!(%case, what, why, "evidence is incomplete");
+        let mut omitted = omitted(self.store.draft_note(case)?.as_deref());
+        omitted.push(Omitted { what: what.to_owned(), why: why.to_owned() });
+        let text = serde_json::to_string(&omitted).expect("invariant: the list is plain data");
+        self.store.save_draft_note(case, &text)
+    }
+
+    fn pictures(&self, case: CaseId) -> Result<usize, StoreError> {
+        let marked = |f: &&FileEntry| f.name.ends_with("-marked.jpg");
+        Ok(self.store.drafts(case)?.iter().filter(marked).count())
+    }
+
+    fn save(&self, book: Option<&str>) -> Result<(), StoreError> {
+        book.map_or(Ok(()), |book| self.store.save_book(book))
+    }
+
+    /// Keeps what the store says for the status; a change is a log line.
+    fn note(&self, done: Result<(), StoreError>, what: &'static str) {
+        let trouble = done.err().map(|e| e.to_string());
+        let mut state = self.state();
+        if state.waiting == 0 || trouble.is_some() {
+            if trouble != state.trouble
+                && let Some(why) = &trouble
+            {
+                tracing::error!(why, what, "the store has trouble");
+            }
+            state.trouble = trouble;
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, KeeperState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the keeper noted as missing.
+pub(super) fn omitted(note: Option<&str>) -> Vec<Omitted> {
+    note.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+fn drafts(shot: Shot, number: usize, kind: ShotKind, frame: &Frame) -> [Draft; 2] {
+    let draft = |suffix: &str, bytes: Vec<u8>| Draft {
+        name: format!("frames/{number:02}-{}{suffix}.jpg", kind.name()),
+        media_type: "image/jpeg".to_owned(),
+        at: Some(frame.at),
+        pts_ns: Some(frame.pts_ns),
+        bytes,
+    };
+    [draft("", shot.original), draft("-marked", shot.marked)]
+}

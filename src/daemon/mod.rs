@@ -1,0 +1,365 @@
+//! Joins the stages; the only place with threads and channels.
+//!
+//! ```text
+//! camera threads ─Slots─▶ eye ─WITNESS_ORDERS─▶ keeper ─▶ store ─▶ upload
+//!                          ▲                      │
+//!                          └─REPORTS── mouth ◀────┘ SHOUTS
+//! ```
+//! Pixels live on threads (cameras, eye, keeper), words on tasks (telemetry, mouth, upload,
+//! status, watchdog).
+//!
+//! **Invariants.** Before judgement the oldest frame is dropped; after judgement nothing is: the
+//! eye waits for the keeper. Who waits for whom has no circle: mouth → eye → keeper → disk. A
+//! warning is played only after the book that knows of it is durable. A panic anywhere aborts
+//! the process; systemd starts it again, and the store does not mind.
+//!
+//! **Not here.** What a stage does; every decision about evidence.
+
+mod counters;
+mod dossier;
+mod eye;
+mod keeper;
+mod mouth;
+mod signals;
+
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::config::{Config, Loaded};
+use crate::develop::Developer;
+use crate::ingest::{self, Camera, Credentials, Slots};
+use crate::judge::{self, Judge};
+use crate::perceive::{Card, Detector};
+use crate::status::{self, Progress};
+use crate::store::Store;
+use crate::telemetry::{self, Poses, TelemetryState};
+use crate::types::{CaseId, Stamp};
+use crate::upload::{self, UploadState, Uplink};
+use crate::warn::Speaker;
+use crate::witness::{Identity, Roots, sha256_hex};
+
+use counters::{EyeCounters, KeeperState};
+use dossier::Facts;
+use eye::{Eye, Sight};
+use keeper::Keeper;
+
+pub use signals::stop_on_signals;
+
+/// Orders between eye and keeper; when full, the eye waits.
+const WITNESS_ORDERS: usize = 16;
+/// Warnings between keeper and mouth; every open case may have one.
+const SHOUTS: usize = judge::OPEN_CASES_MAX;
+/// Reports between mouth and eye; when full, the mouth waits.
+const REPORTS: usize = 8;
+/// A stage that has not turned for this long is stuck; systemd is told no more.
+const STUCK_AFTER: Duration = Duration::from_secs(20);
+/// What is still under way this long after a stop is left to the next start.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// A running daemon.
+struct Running {
+    cameras: Arc<Vec<Camera>>,
+    slots: Arc<Slots>,
+    eye: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Upload goes on until the keeper has ended.
+    stop_upload: CancellationToken,
+}
+
+/// Runs the daemon until `stop`, then ends it in order.
+///
+/// The error says why it could not start; everything that goes wrong later is a state.
+pub async fn run(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<()> {
+    let running = start(loaded, stop.clone())?;
+    tracing::info!(device = %loaded.config.device.id, "running");
+    tell_systemd(&[sd_notify::NotifyState::Ready]);
+    stop.cancelled().await;
+    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping");
+    finish(running).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Everything that is opened before the first thread starts; each needs the ones before.
+struct Opened {
+    store: Store,
+    detector: Detector,
+    speaker: Speaker,
+    developer: Developer,
+    judge: Judge,
+    facts: Facts,
+    telemetry: Arc<TelemetryState>,
+}
+
+/// Opens everything, in a straight line; the first thing that cannot be opened is the error.
+fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
+    let config = &loaded.config;
+    ingest::init()?;
+    let identity = Identity::load(&config.keys.dir, "evidence")?;
+    identity.check_validity(clock::now())?;
+    Roots::load(&config.keys.dir.join("roots.crt"))?;
+    std::fs::create_dir_all(&config.store.run_dir)
+        .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
+    let (store, recovery) = Store::open(&config.store, &config.device.id)?;
+    tracing::info!(?recovery, "store opened");
+    let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
+    let speaker = Speaker::open(&config.warn)?;
+    let developer = Developer::new(&config.evidence)?;
+    if !developer.has_cjk() {
+        tracing::warn!("no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei");
+    }
+    let judge = judge(config, &detector, &store)?;
+    let telemetry = Arc::new(TelemetryState::new());
+    let facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
+    journal_start(&store, loaded, &facts)?;
+    Ok(Opened { store, detector, speaker, developer, judge, facts, telemetry })
+}
+
+/// Opens everything and starts threads and tasks.
+fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
+    let config = &loaded.config;
+    let opened = open(loaded)?;
+    let mut progress = Progress::default();
+    let slots = Arc::new(Slots::new(config.camera.len()));
+    let cameras = Arc::new(cameras(config, &slots)?);
+    let poses = Arc::new(Poses::new());
+    let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
+    let (shouts, shouts_in) = mpsc::channel(SHOUTS);
+    let (reports, reports_in) = mpsc::channel(REPORTS);
+    let gauges = Gauges {
+        config: config.clone(),
+        since: clock::now(),
+        cameras: Arc::clone(&cameras),
+        eye: Arc::new(EyeCounters::default()),
+        keeper: Arc::new(Mutex::new(KeeperState::default())),
+        store: opened.store.clone(),
+        telemetry: Arc::clone(&opened.telemetry),
+        upload: Arc::new(UploadState::new()),
+    };
+    let card = opened.detector.card();
+    let sights = config.camera.iter().map(|c| Sight::new(card, c.motion_gate)).collect();
+    let eye = Eye {
+        slots: Arc::clone(&slots),
+        poses: Arc::clone(&poses),
+        detector: opened.detector,
+        sights,
+        judge: opened.judge,
+        reports: reports_in,
+        keeper: orders,
+        counters: Arc::clone(&gauges.eye),
+        beat: progress.watch("eye"),
+        stop: stop.clone(),
+    };
+    let keeper = Keeper {
+        orders: orders_in,
+        store: opened.store.clone(),
+        developer: opened.developer,
+        cameras: Arc::clone(&cameras),
+        facts: opened.facts,
+        mouth: shouts,
+        state: Arc::clone(&gauges.keeper),
+        beat: progress.watch("keeper"),
+    };
+    let eye = thread("eye", move || eye.run())?;
+    let keeper = thread("keeper", move || keeper.run())?;
+    let tasks = TaskTracker::new();
+    let listen = telemetry::run(config.telemetry.clone(), poses, opened.telemetry, stop.clone());
+    tasks.spawn(listen);
+    tasks.spawn(mouth::run(shouts_in, reports, opened.speaker, opened.store, stop.clone()));
+    let stop_upload = CancellationToken::new();
+    join_the_world(&tasks, gauges, progress, &stop_upload);
+    Ok(Running { cameras, slots, eye, keeper, tasks, stop, stop_upload })
+}
+
+/// Upload, status and watchdog: they go on until the keeper has ended.
+fn join_the_world(
+    tasks: &TaskTracker,
+    gauges: Gauges,
+    progress: Progress,
+    stop: &CancellationToken,
+) {
+    let config = &gauges.config;
+    let uplink = Uplink {
+        config: config.upload.clone(),
+        keys: config.keys.dir.clone(),
+        device: config.device.id.clone(),
+        store: gauges.store.clone(),
+        state: Arc::clone(&gauges.upload),
+    };
+    tasks.spawn(upload::run(uplink, stop.clone()));
+    tasks.spawn(watchdog(progress, Arc::clone(&gauges.upload), stop.clone()));
+    let (run_dir, stop) = (config.store.run_dir.clone(), stop.clone());
+    tasks.spawn(async move {
+        if let Err(error) = status::serve(&run_dir, || gauges.snapshot(), stop).await {
+            tracing::error!(%error, "no status can be asked for");
+        }
+    });
+    tasks.close();
+}
+
+/// Ends in order: no new frames, no new orders, everything kept, the piece in hand sent.
+async fn finish(running: Running) {
+    let Running { cameras, slots, eye, keeper, tasks, stop, stop_upload } = running;
+    stop.cancel();
+    slots.close();
+    let ended = tokio::task::spawn_blocking(move || {
+        let ended = eye.join().is_ok() & keeper.join().is_ok();
+        drop(cameras);
+        ended
+    });
+    if !matches!(tokio::time::timeout(STOP_WITHIN, ended).await, Ok(Ok(true))) {
+        tracing::warn!("eye or keeper did not end in time; the next start goes on from the disk");
+    }
+    stop_upload.cancel();
+    if tokio::time::timeout(STOP_WITHIN, tasks.wait()).await.is_err() {
+        tracing::warn!("some tasks did not end in time");
+    }
+}
+
+/// Judgement with the book of the last run. A book that cannot be read is journalled and left
+/// behind: its cases cannot be finished, and nothing else may stop for that.
+fn judge(config: &Config, detector: &Detector, store: &Store) -> anyhow::Result<Judge> {
+    let mut judge = Judge::new(config, detector.card().roles(), clock::boot_id())?;
+    if let Some(saved) = store.book()? {
+        let ended = |case: CaseId| matches!(store.state(case), Ok(Some(_)));
+        if let Err(error) = judge.resume(&saved, ended) {
+            tracing::error!(%error, "the open cases of the last run are lost");
+            store.note(clock::now(), "book.lost", json!({ "why": error.to_string() }))?;
+        }
+    }
+    Ok(judge)
+}
+
+fn facts(
+    loaded: &Loaded,
+    detector: &Detector,
+    identity: Identity,
+    telemetry: Arc<TelemetryState>,
+) -> anyhow::Result<Facts> {
+    let zone = &loaded.config.device.time_zone;
+    let program = std::fs::read("/proc/self/exe");
+    Ok(Facts {
+        config: loaded.config.clone(),
+        config_sha256: loaded.sha256.clone(),
+        binary_sha256: program.ok().map(|bytes| sha256_hex(&bytes)),
+        model: dossier::model(detector.card()),
+        wording: loaded.wording.clone(),
+        time_zone: jiff::tz::TimeZone::get(zone)
+            .with_context(|| format!("device.time_zone: {zone:?} is not known here"))?,
+        identity,
+        telemetry,
+    })
+}
+
+fn journal_start(store: &Store, loaded: &Loaded, facts: &Facts) -> anyhow::Result<()> {
+    let now = clock::now();
+    let trust = clock::trust();
+    store.note(now, "boot", json!({ "boot_id": clock::boot_id(), "program": facts.binary_sha256 }))?;
+    store.note(now, "config.loaded", json!({ "sha256": loaded.sha256 }))?;
+    store.note(now, "model.loaded", json!({ "name": facts.model.name, "sha256": facts.model.sha256 }))?;
+    store.note(now, "clock", json!({ "synced": trust.synced, "max_error_us": trust.max_error_us }))?;
+    Ok(())
+}
+
+fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {
+    let start = |(index, camera)| {
+        let secrets = Credentials::read(camera)?;
+        Ok(Camera::start(index, camera, secrets, &config.evidence, Arc::clone(slots))?)
+    };
+    config.camera.iter().enumerate().map(start).collect()
+}
+
+fn thread(
+    name: &'static str,
+    run: impl FnOnce() + Send + 'static,
+) -> anyhow::Result<JoinHandle<()>> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    builder.spawn(run).with_context(|| format!("cannot start the thread {name}"))
+}
+
+/// Tells systemd that the work goes on, as long as it does.
+async fn watchdog(progress: Progress, upload: Arc<UploadState>, stop: CancellationToken) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut silent = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(limit / 3) => {}
+        }
+        let now = clock::now();
+        let stuck = progress.stuck(now.boot_ns, STUCK_AFTER);
+        let stuck = stuck.or_else(|| upload.hangs(now).then_some("upload"));
+        match stuck {
+            None => {
+                silent = false;
+                tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+            }
+            Some(stage) if !silent => {
+                silent = true;
+                tracing::error!(stage, "a stage is stuck; the watchdog is told no more");
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+/// Everything the status is made of.
+struct Gauges {
+    config: Config,
+    since: Stamp,
+    cameras: Arc<Vec<Camera>>,
+    eye: Arc<EyeCounters>,
+    keeper: Arc<Mutex<KeeperState>>,
+    store: Store,
+    telemetry: Arc<TelemetryState>,
+    upload: Arc<UploadState>,
+}
+
+impl Gauges {
+    fn snapshot(&self) -> Value {
+        let now = clock::now();
+        let cameras: serde_json::Map<String, Value> = self
+            .config
+            .camera
+            .iter()
+            .zip(self.cameras.iter())
+            .map(|(config, camera)| (config.name.clone(), json!(camera.state())))
+            .collect();
+        let counts = self.store.counts();
+        json!({
+            "v": 1,
+            "program": concat!("lingmou ", env!("CARGO_PKG_VERSION")),
+            "device": self.config.device.id,
+            "pid": std::process::id(),
+            "at": clock::rfc3339_ms(now.utc_ns),
+            "up_secs": now.since(self.since).as_secs(),
+            "clock": clock::trust(),
+            "cameras": cameras,
+            "eye": self.eye.snapshot(),
+            "keeper": *self.keeper.lock().unwrap_or_else(PoisonError::into_inner),
+            "store": counts.as_ref().ok(),
+            "store_trouble": counts.as_ref().err().map(ToString::to_string),
+            "journal": self.store.head(),
+            "telemetry": self.telemetry.snapshot(),
+            "upload": self.upload.snapshot(),
+        })
+    }
+}

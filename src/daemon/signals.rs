@@ -1,0 +1,38 @@
+//! SIGTERM and SIGINT: the first stops in order, the second at once.
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Exit code of a process that was told twice.
+const TOLD_TWICE: i32 = 130;
+
+/// A token that the first SIGTERM or SIGINT cancels. The second ends the process on the spot:
+/// whatever it was doing, the store is made for that.
+pub fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    let listen = |kind| signal(kind).context("cannot listen to signals");
+    let mut term = listen(SignalKind::terminate())?;
+    let mut int = listen(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        either(&mut term, &mut int).await;
+        tracing::info!("told to stop; once more stops at once");
+        told.cancel();
+        either(&mut term, &mut int).await;
+        exit_now();
+    });
+    Ok(stop)
+}
+
+async fn either(term: &mut Signal, int: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+#[expect(clippy::exit, reason = "a second signal means: now, without the orderly way")]
+fn exit_now() -> ! {
+    std::process::exit(TOLD_TWICE)
+}

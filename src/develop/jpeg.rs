@@ -1,0 +1,54 @@
+//! JPEG straight from planes, by libjpeg-turbo: no RGB in between.
+
+use turbojpeg::{Compressor, Subsamp, YuvPlanesImage};
+
+use super::DevelopError;
+use super::planes::Sheet;
+
+/// Makes baseline 4:2:0 JPEGs; the same planes give the same bytes.
+pub(super) struct Encoder {
+    compressor: Compressor,
+    /// Room for the largest JPEG of the latest size; only what is written is ever touched.
+    room: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder for `quality` 1–100.
+    pub(super) fn new(quality: u8) -> Result<Self, DevelopError> {
+        let mut compressor = Compressor::new()?;
+        compressor.set_quality(i32::from(quality.clamp(1, 100)))?;
+        compressor.set_subsamp(Subsamp::Sub2x2)?;
+        Ok(Self {
+            compressor,
+            room: Vec::new(),
+        })
+    }
+
+    /// The top-left `width` × `height` pixels of the sheet as JPEG.
+    pub(super) fn encode(
+        &mut self,
+        sheet: &Sheet,
+        width: usize,
+        height: usize,
+    ) -> Result<&[u8], DevelopError> {
+        let image = YuvPlanesImage {
+            y_plane: sheet.y.as_slice(),
+            u_plane: sheet.u.as_slice(),
+            v_plane: sheet.v.as_slice(),
+            width: width.min(sheet.width),
+            height: height.min(sheet.height),
+            y_stride: sheet.width,
+            u_stride: sheet.chroma_width(),
+            v_stride: sheet.chroma_width(),
+            subsamp: Subsamp::Sub2x2,
+        };
+        let worst = self.compressor.buf_len(image.width, image.height)?;
+        if self.room.len() < worst {
+            self.room.resize(worst, 0);
+        }
+        let len = self
+            .compressor
+            .compress_yuv_planes_to_slice(&image, &mut self.room)?;
+        Ok(&self.room[..len])
+    }
+}

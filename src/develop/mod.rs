@@ -1,0 +1,123 @@
+//! Makes evidence pictures: an untouched original and a marked copy, both as JPEG with Exif.
+//!
+//! The decoder's planes are mapped once to what JPEG expects (`planes`), encoded by
+//! libjpeg-turbo (`jpeg`), then drawn on (`marked`, `ink`, `fonts`) and encoded again: no RGB,
+//! no second decoding, no new buffers from picture to picture. `exif` says who, when, where.
+//!
+//! **Invariants.** The original is encoded before anything is drawn. The same input gives the
+//! same bytes. What is unknown is left out of the Exif. A bad picture is an error, never a
+//! panic, and leaves the developer as it was.
+//!
+//! **Not here.** No hashing, no files, no captions' wording: the caller brings the lines.
+
+mod exif;
+mod fonts;
+mod ink;
+mod jpeg;
+mod marked;
+mod planes;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use self::exif::Exif;
+pub use self::marked::Mark;
+
+use self::fonts::Fonts;
+use self::ink::Mask;
+use self::jpeg::Encoder;
+use self::planes::Sheet;
+use crate::config;
+use crate::types::Image;
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum DevelopError {
+    /// The decoded picture makes no sense; the next one may.
+    #[error("the decoded picture cannot be used: {0}")]
+    Picture(String),
+    /// The font file of the configuration cannot be used.
+    #[error("font {}: {reason}; set evidence.font to a font file or leave it empty", path.display())]
+    Font {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// libjpeg-turbo failed.
+    #[error("JPEG encoder")]
+    Encoder(#[from] turbojpeg::Error),
+    /// The Exif writer failed.
+    #[error("Exif writer")]
+    Exif(#[from] ::exif::Error),
+    /// The texts in the Exif exceed the 64 KiB of a JPEG segment.
+    #[error("Exif texts are longer than 64 KiB; shorten device.model in the configuration")]
+    ExifTooLong,
+}
+
+/// The two pictures of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shot {
+    /// The picture as the camera saw it, nothing drawn on it. JPEG.
+    pub original: Vec<u8>,
+    /// The same with zones, boxes and caption. JPEG, higher by the caption band.
+    pub marked: Vec<u8>,
+}
+
+/// Everything needed to make pictures, kept from one to the next.
+pub struct Developer {
+    encoder: Encoder,
+    fonts: Fonts,
+    sheet: Sheet,
+    mask: Mask,
+}
+
+impl Developer {
+    /// Loads the caption font and sets the quality.
+    pub fn new(config: &config::Evidence) -> Result<Self, DevelopError> {
+        Ok(Self {
+            encoder: Encoder::new(config.jpeg_quality)?,
+            fonts: Fonts::open(&config.font)?,
+            sheet: Sheet::default(),
+            mask: Mask::default(),
+        })
+    }
+
+    /// Whether captions and labels can be Chinese; if not, give ASCII ones.
+    pub fn has_cjk(&self) -> bool {
+        self.fonts.has_cjk()
+    }
+
+    /// The original of `image` alone.
+    pub fn original(&mut self, image: &Image, exif: &Exif) -> Result<Vec<u8>, DevelopError> {
+        self.sheet.expose(image, image.width)?;
+        self.print(exif, image.width, image.height)
+    }
+
+    /// Both pictures of `image`.
+    pub fn develop(
+        &mut self,
+        image: &Image,
+        exif: &Exif,
+        mark: &Mark,
+    ) -> Result<Shot, DevelopError> {
+        let size = (image.width, image.height);
+        self.sheet
+            .expose(image, marked::sheet_width(image.width, mark))?;
+        let original = self.print(exif, image.width, image.height)?;
+        let band = marked::band(&self.fonts, mark, self.sheet.width, image.height);
+        self.sheet.extend(image.height + band.height);
+        marked::draw(&mut self.sheet, &mut self.mask, &self.fonts, mark, size);
+        marked::caption(&mut self.sheet, &mut self.mask, &self.fonts, &band);
+        let marked = self.print(exif, self.sheet.width, self.sheet.height)?;
+        Ok(Shot { original, marked })
+    }
+
+    /// The top-left part of the sheet as JPEG with Exif.
+    fn print(&mut self, exif: &Exif, width: usize, height: usize) -> Result<Vec<u8>, DevelopError> {
+        let segment = exif::segment(exif, width, height)?;
+        let jpeg = self.encoder.encode(&self.sheet, width, height)?;
+        Ok(exif::insert(jpeg, &segment))
+    }
+}

@@ -1,0 +1,256 @@
+//! What happened on this box, in order, so that nothing can be taken out unseen.
+//!
+//! Segments `journal/00000001.jsonl …` of at most 4 MiB hold one compact JSON object a line:
+//! `{"n":3,"at":"…","kind":"package.sealed","prev":"<sha256 of the line before>","body":{…}}`.
+//! The hash of a line is the SHA-256 of its exact bytes without the newline; `sha256sum` and a
+//! pair of eyes can follow the chain. A line is durable before [`Journal::append`] returns.
+//!
+//! **Invariants.** Lines are only ever added. A failed append leaves the file as it was before
+//! the next one. The part of a line that a power cut left at the end is moved to a file
+//! `torn-…` beside the segments and a line `journal.repaired` says so. A break further up is
+//! never mended: [`verify`] names it, and the chain goes on behind it.
+//!
+//! **Not here.** What a line means, and who is told of it: `store`, `upload`. Signatures over
+//! the head.
+
+pub mod disk;
+mod line;
+mod segment;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::types::Stamp;
+use crate::witness::sha256_hex;
+use disk::DiskError;
+pub use line::Head;
+pub use segment::{Broken, Entry, Place, file_name};
+
+/// A segment ends before the line that would make it longer than this, bytes.
+const SEGMENT_MAX: u64 = 4 * 1024 * 1024;
+
+/// Beginning of the names of files with torn ends.
+const TORN: &str = "torn-";
+
+/// Kind of the line that names a file with a torn end.
+const REPAIRED: &str = "journal.repaired";
+
+/// Why the journal could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk failed; what was durable before still is.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The chain does not hold.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// The line would be longer than 64 KiB; nothing was written.
+    #[error("a journal line of kind {kind} is too long; shorten what it says")]
+    TooLong {
+        /// Its kind.
+        kind: String,
+    },
+}
+
+/// The journal, open for adding.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    file: File,
+    path: PathBuf,
+    segment: u32,
+    /// Durable bytes of the segment.
+    len: u64,
+    head: Head,
+    last: Option<Place>,
+    /// Whether a failed append may have left something behind `len`.
+    dirty: bool,
+    repairs: u64,
+    broken: Option<Broken>,
+}
+
+impl Journal {
+    /// Opens the journal in `dir` (made when missing), sets a torn end aside, and reads the
+    /// whole chain once; a break does not keep it from opening ([`Journal::broken`]).
+    pub fn open(dir: &Path) -> Result<Self, JournalError> {
+        disk::create_dir(dir)?;
+        let mut named = HashSet::new();
+        let walk = segment::walk(dir, &mut |entry| {
+            if entry.kind == REPAIRED {
+                let kept = entry.body.get("kept").and_then(Value::as_str);
+                named.extend(kept.map(str::to_owned));
+            }
+        })?;
+        let (segment, len, torn) = walk
+            .last
+            .map_or((1, 0, Vec::new()), |l| (l.segment, l.len, l.torn));
+        let path = dir.join(file_name(segment));
+        let file = disk::open_append(&path)?;
+        disk::sync_dir(dir)?;
+        let mut journal = Self {
+            dir: dir.to_owned(),
+            file,
+            path,
+            segment,
+            len,
+            head: walk.head,
+            last: None,
+            dirty: false,
+            repairs: 0,
+            broken: walk.broken,
+        };
+        if !torn.is_empty() {
+            journal.set_aside(&torn)?;
+        }
+        journal.name_torn_ends(&named)?;
+        Ok(journal)
+    }
+
+    /// The last line.
+    pub fn head(&self) -> Head {
+        self.head.clone()
+    }
+
+    /// Where the line appended last lies; `None` before the first append of this run.
+    pub fn place(&self) -> Option<&Place> {
+        self.last.as_ref()
+    }
+
+    /// How many torn ends were named when the journal was opened.
+    pub fn repairs(&self) -> u64 {
+        self.repairs
+    }
+
+    /// The first broken place found when the journal was opened.
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_ref()
+    }
+
+    /// Adds a line and makes it durable. After an error the line is taken back, at the latest
+    /// by the next call, which may be made as if this one had not been. (Should the disk refuse
+    /// that too and the process die, start-up finds the line, or a torn end.)
+    pub fn append(&mut self, at: Stamp, kind: &str, body: Value) -> Result<Head, JournalError> {
+        let Some((bytes, head)) = line::build(&self.head, at, kind, body) else {
+            return Err(JournalError::TooLong {
+                kind: kind.to_owned(),
+            });
+        };
+        let len = bytes.len() as u64;
+        if self.dirty {
+            self.cut()?;
+        }
+        if self.len > 0 && self.len + len > SEGMENT_MAX {
+            self.next_segment()?;
+        }
+        self.dirty = true;
+        let written = disk::write_all(&self.file, &self.path, &bytes)
+            .and_then(|()| disk::sync_data(&self.file, &self.path));
+        if let Err(error) = written {
+            // When this fails as well, the next append does it first.
+            let _cut_later: Result<(), DiskError> = self.cut();
+            return Err(error.into());
+        }
+        self.dirty = false;
+        self.last = Some(Place {
+            segment: self.segment,
+            offset: self.len,
+            len: len - 1,
+        });
+        self.len += len;
+        self.head = head;
+        Ok(self.head.clone())
+    }
+
+    /// Shows every line, oldest first.
+    pub fn walk(&self, visit: &mut dyn FnMut(Entry)) -> Result<(), JournalError> {
+        segment::walk(&self.dir, visit).map(|_| ())
+    }
+
+    /// Takes back what a failed append may have written.
+    fn cut(&mut self) -> Result<(), DiskError> {
+        disk::cut(&self.file, &self.path, self.len)?;
+        disk::sync_data(&self.file, &self.path)?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    fn next_segment(&mut self) -> Result<(), JournalError> {
+        let segment = self.segment + 1;
+        let path = self.dir.join(file_name(segment));
+        let file = disk::open_append(&path)?;
+        disk::sync_dir(&self.dir)?;
+        self.segment = segment;
+        self.path = path;
+        self.file = file;
+        self.len = 0;
+        Ok(())
+    }
+
+    /// Moves the torn end into a file of its own. The order (copy, then cut) means that a
+    /// second power cut finds the end again, and makes the same copy.
+    fn set_aside(&mut self, torn: &[u8]) -> Result<(), JournalError> {
+        let hash = sha256_hex(torn);
+        let (short, _) = hash.split_at(16);
+        let copy = self
+            .dir
+            .join(format!("{TORN}{:08}-{}-{short}", self.segment, self.len));
+        disk::remove_file(&copy)?;
+        disk::write_new(&copy, torn)?;
+        disk::sync_dir(&self.dir)?;
+        Ok(self.cut()?)
+    }
+
+    /// Adds a line for each torn end that no line names yet.
+    fn name_torn_ends(&mut self, named: &HashSet<String>) -> Result<(), JournalError> {
+        for kept in disk::list(&self.dir)? {
+            if !kept.starts_with(TORN) || named.contains(&kept) {
+                continue;
+            }
+            let torn = disk::read(&self.dir.join(&kept))?;
+            let body = json!({
+                "kept": kept, "bytes": torn.len(), "sha256": sha256_hex(&torn),
+            });
+            self.append(clock::now(), REPAIRED, body)?;
+            self.repairs += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Checks the whole chain in `dir` and returns its head; [`JournalError::Broken`] names the
+/// first place that does not hold. A torn end counts as broken: [`Journal::open`] mends it.
+pub fn verify(dir: &Path) -> Result<Head, JournalError> {
+    let walk = segment::walk(dir, &mut |_| ())?;
+    if let Some(broken) = walk.broken {
+        return Err(broken.into());
+    }
+    match walk.last {
+        Some(last) if !last.torn.is_empty() => Err(Broken {
+            segment: file_name(last.segment),
+            line: last.lines + 1,
+            n: walk.head.n + 1,
+            why: "the last line is torn; the daemon sets it aside when it starts",
+        }
+        .into()),
+        _ => Ok(walk.head),
+    }
+}
+
+/// The last `n` lines in `dir`, oldest first.
+pub fn tail(dir: &Path, n: usize) -> Result<Vec<Entry>, JournalError> {
+    let mut lines = std::collections::VecDeque::new();
+    segment::walk(dir, &mut |entry| {
+        lines.push_back(entry);
+        if lines.len() > n {
+            lines.pop_front();
+        }
+    })?;
+    Ok(lines.into())
+}

@@ -1,0 +1,196 @@
+//! Reading the segments of the journal in order, checking the chain on the way.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::JournalError;
+use super::disk;
+use super::line::{self, Head};
+use crate::witness::sha256_hex;
+
+/// Where a line lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the segment; its file is [`file_name`].
+    pub segment: u32,
+    /// First byte of the line in it.
+    pub offset: u64,
+    /// Bytes without the newline.
+    pub len: u64,
+}
+
+/// One line as read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Number and hash.
+    pub head: Head,
+    /// UTC as written, RFC 3339.
+    pub at: String,
+    /// What happened.
+    pub kind: String,
+    /// The particulars.
+    pub body: Value,
+    /// Where it lies.
+    pub place: Place,
+}
+
+/// The first place at which the chain does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal is broken at {segment} line {line} (n = {n}): {why}")]
+pub struct Broken {
+    /// Name of the segment's file.
+    pub segment: String,
+    /// Line in that file, from 1.
+    pub line: usize,
+    /// The number that belongs there.
+    pub n: u64,
+    /// What is wrong.
+    pub why: &'static str,
+}
+
+/// What a walk over all segments found.
+#[derive(Debug)]
+pub(super) struct Walk {
+    /// The last readable line.
+    pub(super) head: Head,
+    /// The first broken place, the torn end excepted.
+    pub(super) broken: Option<Broken>,
+    /// The last segment, if there is any.
+    pub(super) last: Option<Last>,
+}
+
+/// The end of the last segment.
+#[derive(Debug)]
+pub(super) struct Last {
+    /// Its number.
+    pub(super) segment: u32,
+    /// Bytes up to and with the newline of the last readable line.
+    pub(super) len: u64,
+    /// Lines in those bytes.
+    pub(super) lines: usize,
+    /// What lies behind: the part of a line that a power cut left.
+    pub(super) torn: Vec<u8>,
+}
+
+/// Name of the file of a segment.
+pub fn file_name(segment: u32) -> String {
+    format!("{segment:08}.jsonl")
+}
+
+/// Numbers of the segments in `dir`, ascending.
+pub(super) fn segments(dir: &Path) -> Result<Vec<u32>, JournalError> {
+    let names = disk::list(dir)?;
+    let number = |name: &String| {
+        let digits = name.strip_suffix(".jsonl")?;
+        let n: u32 = digits.parse().ok()?;
+        (file_name(n) == *name).then_some(n)
+    };
+    Ok(names.iter().filter_map(number).collect())
+}
+
+/// Reads every line of every segment in order, checks numbers and chain, and shows each
+/// readable line to `visit`. Nothing is changed. At most one segment is in memory.
+pub(super) fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Walk, JournalError> {
+    let mut chain = Chain {
+        head: Head::none(),
+        broken: None,
+    };
+    let mut last = None;
+    let numbers = segments(dir)?;
+    for (expected, &segment) in (1..).zip(&numbers) {
+        if segment != expected {
+            chain.report(segment, 1, "the segment before is missing");
+        }
+        let bytes = disk::read(&dir.join(file_name(segment)))?;
+        let (len, lines) = chain.segment(segment, &bytes, visit);
+        let torn = bytes.get(len..).unwrap_or_default().to_vec();
+        if Some(&segment) != numbers.last() && !torn.is_empty() {
+            chain.report(segment, lines + 1, "not a journal line");
+        }
+        last = Some(Last {
+            segment,
+            len: len as u64,
+            lines,
+            torn,
+        });
+    }
+    Ok(Walk {
+        head: chain.head,
+        broken: chain.broken,
+        last,
+    })
+}
+
+/// The chain as far as it has been followed.
+struct Chain {
+    head: Head,
+    broken: Option<Broken>,
+}
+
+impl Chain {
+    /// Follows the chain through one segment; returns how many bytes and lines there are up to
+    /// the end of its last readable line. Unreadable lines before that are reported and passed
+    /// over.
+    fn segment(
+        &mut self,
+        segment: u32,
+        bytes: &[u8],
+        visit: &mut dyn FnMut(Entry),
+    ) -> (usize, usize) {
+        let mut offset = 0;
+        let mut good = (0, 0);
+        let mut skipped = None;
+        for (index, whole) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
+            let start = offset;
+            offset += whole.len();
+            let parsed = whole
+                .strip_suffix(b"\n")
+                .and_then(|text| Some((text, line::parse(text)?)));
+            let Some((text, parsed)) = parsed else {
+                skipped.get_or_insert(index + 1);
+                continue;
+            };
+            if let Some(line) = skipped.take() {
+                self.report(segment, line, "not a journal line");
+            }
+            self.follow(segment, index + 1, &parsed);
+            self.head = Head {
+                n: parsed.n,
+                sha256: sha256_hex(text),
+            };
+            good = (offset, index + 1);
+            visit(Entry {
+                head: self.head.clone(),
+                at: parsed.at,
+                kind: parsed.kind,
+                body: parsed.body,
+                place: Place {
+                    segment,
+                    offset: start as u64,
+                    len: text.len() as u64,
+                },
+            });
+        }
+        good
+    }
+
+    /// Compares a line with what the line before demands.
+    fn follow(&mut self, segment: u32, line: usize, parsed: &line::Line) {
+        if parsed.n != self.head.n + 1 {
+            self.report(segment, line, "the number does not follow the line before");
+        } else if parsed.prev != self.head.sha256 {
+            self.report(segment, line, "`prev` is not the hash of the line before");
+        }
+    }
+
+    fn report(&mut self, segment: u32, line: usize, why: &'static str) {
+        let n = self.head.n + 1;
+        self.broken.get_or_insert_with(|| Broken {
+            segment: file_name(segment),
+            line,
+            n,
+            why,
+        });
+    }
+}

@@ -1,0 +1,117 @@
+//! Decides without touching the world: scenes and loudspeaker reports in, orders out.
+//!
+//! Two halves. A *rule* looks at scenes and says whether something is going on (`rules`). The
+//! *book* decides what is done about it (`book`): warn first and look again, or record at once.
+//!
+//! **Invariants.** Judgement reads no clock and does no I/O: the same scenes and reports give the
+//! same orders, bit for bit. A case ends once, and nothing follows its end. A warn-first case is
+//! sealed only after its warning was heard out. At most [`OPEN_CASES_MAX`] cases are open.
+//!
+//! **Not here.** Detection and tracking (`perceive`), pictures (`develop`), sound (`warn`).
+
+mod book;
+mod case;
+mod rules;
+mod standing;
+#[cfg(test)]
+mod tests;
+mod zone;
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::config::Config;
+use crate::types::{CaseId, Order, Role, RoleSet, Scene, WarnReport};
+
+use book::Book;
+use rules::Rule;
+
+/// Cases open at one time; the oldest undecided one gives way.
+pub const OPEN_CASES_MAX: usize = 64;
+
+/// Why judgement cannot start.
+#[derive(Debug, Error)]
+pub enum JudgeError {
+    /// The model cannot see what a rule judges.
+    #[error(
+        "rule {rule} has a zone, but no label of the model has one of its roles {wanted:?}; \
+         bring a model that sees them (docs/MODELS.md), change the rule's roles, or set \
+         enabled = false"
+    )]
+    NoRole {
+        /// The rule.
+        rule: &'static str,
+        /// The roles it would need one of.
+        wanted: Vec<Role>,
+    },
+    /// The saved book cannot be read.
+    #[error("the saved case book cannot be read ({why}); it was set aside")]
+    Book {
+        /// What the parser said.
+        why: String,
+    },
+}
+
+/// The whole of judgement.
+pub struct Judge {
+    rules: Vec<Box<dyn Rule>>,
+    book: Book,
+}
+
+impl Judge {
+    /// Judgement with an empty book.
+    ///
+    /// `known` are the roles the model can see, `boot_id` names this boot of the machine.
+    pub fn new(config: &Config, known: RoleSet, boot_id: &str) -> Result<Self, JudgeError> {
+        Ok(Self {
+            rules: rules::all(config, known)?,
+            book: Book::new(config, boot_id),
+        })
+    }
+
+    /// Takes over the book saved by an earlier run.
+    ///
+    /// Cases for which `ended` is true had their end carried out just before that run died; they
+    /// are closed. Cases whose warning was playing are closed too: nobody knows whether it was
+    /// heard, and nobody is shouted at twice.
+    pub fn resume(
+        &mut self,
+        saved: &str,
+        ended: impl Fn(CaseId) -> bool,
+    ) -> Result<(), JudgeError> {
+        self.book
+            .resume(saved, ended)
+            .map_err(|e| JudgeError::Book { why: e.to_string() })
+    }
+
+    /// Takes in one scene and says what should be done.
+    pub fn step(&mut self, scene: &Scene) -> Vec<Order> {
+        let suspicions = self
+            .rules
+            .iter_mut()
+            .flat_map(|r| r.look(scene))
+            .collect::<Vec<_>>();
+        self.book.step(scene, suspicions)
+    }
+
+    /// Takes in what became of a warning. What follows is ordered with the next scene.
+    pub fn hear(&mut self, report: WarnReport) {
+        self.book.hear(report);
+    }
+
+    /// The book as JSON, to be saved with the pictures it explains.
+    pub fn book(&self) -> String {
+        self.book.save()
+    }
+
+    /// Open cases.
+    pub fn open_cases(&self) -> usize {
+        self.book.open_cases()
+    }
+}
+
+/// Seconds from the configuration; what is not a length of time counts as none.
+fn secs(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or_default()
+}

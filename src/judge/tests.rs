@@ -1,0 +1,581 @@
+//! Judgement as a whole: scene tables, and the book's invariants over random histories.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "small made-up numbers"
+)]
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::Judge;
+use crate::config::{self, Config, Zone, ZoneKind};
+use crate::types::{
+    Area, CaseId, Detection, Order, Outcome, Point, Role, RoleSet, Scene, ShotKind, Stamp, Track,
+    Violation, WarnReport,
+};
+
+const SECOND: u64 = 1_000_000_000;
+/// A moment well after boot, so that "before" exists.
+const START_SECS: f64 = 10_000.0;
+
+fn at(secs: f64) -> Stamp {
+    let boot_ns = Duration::from_secs_f64(START_SECS + secs).as_nanos() as u64;
+    Stamp {
+        utc_ns: 1_780_000_000 * SECOND as i64 + boot_ns as i64,
+        boot_ns,
+        error_ns: 1000,
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.camera.push(config::Camera {
+        name: "cam0".to_owned(),
+        ..Default::default()
+    });
+    let polygon = [(0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)];
+    for (name, kind) in [
+        ("kerb", ZoneKind::NoVending),
+        ("shop", ZoneKind::ShopFront),
+        ("lane", ZoneKind::Road),
+    ] {
+        config.zone.push(Zone {
+            name: name.to_owned(),
+            camera: "cam0".to_owned(),
+            kind,
+            polygon: polygon.iter().map(|&(x, y)| Point { x, y }).collect(),
+        });
+    }
+    let judge = &mut config.judge;
+    (
+        judge.street_vending.dwell_secs,
+        judge.street_vending.grace_secs,
+    ) = (10.0, 30.0);
+    judge.street_vending.cool_down_secs = 100.0;
+    (judge.out_of_store.dwell_secs, judge.out_of_store.grace_secs) = (20.0, 30.0);
+    config
+}
+
+fn all_roles() -> RoleSet {
+    Role::ALL.into_iter().collect()
+}
+
+/// A thing in the picture: track id, role, left edge, bottom edge.
+type Thing = (u64, Role, f32, f32);
+
+fn scene(secs: f64, things: &[Thing]) -> Scene {
+    let now = at(secs);
+    let track = |&(id, role, x0, y1): &Thing| Track {
+        id,
+        detection: Detection {
+            label: 0,
+            roles: [role].into_iter().collect(),
+            score: 0.9,
+            area: Area {
+                x0,
+                y0: y1 - 0.2,
+                x1: x0 + 0.1,
+                y1,
+            },
+        },
+        first_seen: now,
+        last_seen: now,
+        hits: 5,
+    };
+    Scene {
+        camera: 0,
+        at: now,
+        tracks: things.iter().map(track).collect(),
+        place: None,
+    }
+}
+
+/// Runs scenes at five a second from `from` to `to`, answering every warning at once.
+struct Street {
+    judge: Judge,
+    orders: Vec<(f64, Order)>,
+    speaker_works: bool,
+}
+
+impl Street {
+    fn new() -> Self {
+        Self {
+            judge: Judge::new(&config(), all_roles(), "boot-a").unwrap(),
+            orders: Vec::new(),
+            speaker_works: true,
+        }
+    }
+
+    fn run(&mut self, from: f64, to: f64, things: impl Fn(f64) -> Vec<Thing>) {
+        let mut t = from;
+        while t < to {
+            for order in self.judge.step(&scene(t, &things(t))) {
+                if let Order::Warn { case, .. } = &order {
+                    self.judge.hear(report(*case, t, self.speaker_works));
+                }
+                self.orders.push((t, order));
+            }
+            t += 0.2;
+        }
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.orders.iter().map(|(_, o)| word(o)).collect()
+    }
+}
+
+fn report(case: CaseId, t: f64, works: bool) -> WarnReport {
+    WarnReport {
+        case,
+        at: at(t),
+        played: Duration::from_secs(5),
+        clip_sha256: "00".repeat(32),
+        failure: (!works).then(|| "no sound card".to_owned()),
+        journal_n: None,
+    }
+}
+
+fn word(order: &Order) -> String {
+    match order {
+        Order::Snap { kind, subject, .. } => {
+            format!(
+                "snap {}{}",
+                kind.name(),
+                if subject.is_some() { "" } else { " empty" }
+            )
+        }
+        Order::Clip { .. } => "clip".to_owned(),
+        Order::Warn { .. } => "warn".to_owned(),
+        Order::Seal { record, .. } => format!("seal {}", record.outcome.name()),
+        Order::Discard { why, .. } => format!("discard {why}"),
+    }
+}
+
+const STALL: Thing = (1, Role::Stall, 0.4, 0.8);
+
+#[test]
+fn what_stays_after_the_warning_is_sealed_as_persisted() {
+    let mut street = Street::new();
+    street.run(0.0, 60.0, |_| vec![STALL]);
+    let told = street.told();
+    assert_eq!(
+        told,
+        [
+            "snap found",
+            "warn",
+            "snap warned",
+            "clip",
+            "snap again",
+            "seal persisted"
+        ],
+        "one case, in order"
+    );
+    let Some((_, Order::Seal { record, .. })) = street.orders.last() else {
+        panic!("the last order seals")
+    };
+    assert_eq!(record.outcome, Outcome::Persisted);
+    assert_eq!(record.zone, "kerb");
+    assert!(record.confirmed.since(record.first_seen) >= Duration::from_secs(10));
+    let looked = record.looked_again.unwrap();
+    assert!(looked.since(record.warning.as_ref().unwrap().at) >= Duration::from_secs(30));
+}
+
+#[test]
+fn who_leaves_in_the_grace_time_is_sealed_as_corrected() {
+    let mut street = Street::new();
+    street.run(0.0, 20.0, |_| vec![STALL]);
+    street.run(20.0, 90.0, |_| vec![]);
+    assert_eq!(
+        street.told(),
+        [
+            "snap found",
+            "warn",
+            "snap warned",
+            "clip",
+            "snap again empty",
+            "seal corrected"
+        ]
+    );
+}
+
+#[test]
+fn another_thing_elsewhere_is_not_the_vendor_coming_back() {
+    let mut street = Street::new();
+    street.run(0.0, 20.0, |_| vec![STALL]);
+    street.run(20.0, 60.0, |t| {
+        vec![(9, Role::Stall, 0.6 + (t as f32 % 3.0) * 0.1, 0.8)]
+    });
+    assert_eq!(street.told().last().unwrap(), "seal corrected");
+}
+
+#[test]
+fn innocent_scenes_order_nothing() {
+    type Things = Box<dyn Fn(f64) -> Vec<Thing>>;
+    let scenes: [(&str, Things); 6] = [
+        ("an empty street", Box::new(|_| vec![])),
+        (
+            "a passer-by",
+            Box::new(|_| vec![(1, Role::Person, 0.4, 0.8)]),
+        ),
+        (
+            "a stall outside the zone",
+            Box::new(|_| vec![(1, Role::Stall, 0.4, 0.45)]),
+        ),
+        (
+            "a cart pushed through",
+            Box::new(|t| vec![(1, Role::Stall, (t * 0.05) as f32 % 0.9, 0.8)]),
+        ),
+        (
+            "a stall that leaves before the dwell is over",
+            Box::new(|t| if t % 20.0 < 9.0 { vec![STALL] } else { vec![] }),
+        ),
+        (
+            "a flicker: seen in one look of four",
+            Box::new(|t| {
+                if (t * 5.0).round() as i64 % 4 == 0 {
+                    vec![STALL]
+                } else {
+                    vec![]
+                }
+            }),
+        ),
+    ];
+    for (name, things) in scenes {
+        let mut street = Street::new();
+        street.run(0.0, 120.0, things);
+        assert_eq!(street.told(), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_new_track_number_does_not_restart_the_dwell() {
+    let mut street = Street::new();
+    street.run(0.0, 15.0, |t| {
+        if (5.0..7.0).contains(&t) {
+            vec![]
+        } else {
+            vec![(t as u64, Role::Stall, 0.4, 0.8)]
+        }
+    });
+    assert_eq!(street.told()[..2], ["snap found", "warn"]);
+}
+
+#[test]
+fn the_same_place_cools_down_after_its_case() {
+    let mut street = Street::new();
+    street.run(0.0, 140.0, |_| vec![STALL]);
+    assert_eq!(street.told().iter().filter(|w| *w == "warn").count(), 1);
+    street.run(140.0, 160.0, |_| vec![STALL]);
+    assert_eq!(street.told().iter().filter(|w| *w == "warn").count(), 2);
+}
+
+#[test]
+fn an_unheard_warning_never_becomes_evidence() {
+    let mut street = Street::new();
+    street.speaker_works = false;
+    street.run(0.0, 150.0, |_| vec![STALL]);
+    let told = street.told();
+    assert_eq!(
+        told.iter().filter(|w| *w == "warn").count(),
+        3,
+        "tried three times"
+    );
+    assert!(
+        told.iter()
+            .any(|w| w.starts_with("discard the warning could not be played"))
+    );
+    assert!(!told.iter().any(|w| w.starts_with("seal")));
+}
+
+#[test]
+fn who_is_gone_is_not_shouted_at_again() {
+    let mut street = Street::new();
+    street.speaker_works = false;
+    street.run(0.0, 12.0, |_| vec![STALL]);
+    street.run(12.0, 100.0, |_| vec![]);
+    let told = street.told();
+    assert_eq!(told.iter().filter(|w| *w == "warn").count(), 1);
+    assert!(
+        told.last()
+            .unwrap()
+            .starts_with("discard gone before it could be warned"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn spilled_debris_behind_a_truck_is_recorded_at_once() {
+    let truck = |t: f64| (7, Role::Truck, (t * 0.1) as f32, 0.8);
+    let debris = (8, Role::Debris, 0.3, 0.8);
+    let mut street = Street::new();
+    street.run(0.0, 9.0, |t| {
+        if t < 4.0 {
+            vec![truck(t)]
+        } else {
+            vec![truck(t), debris]
+        }
+    });
+    street.run(9.0, 20.0, |_| vec![debris]);
+    assert_eq!(
+        street.told(),
+        [
+            "snap before",
+            "snap peak",
+            "clip",
+            "snap after",
+            "seal recorded"
+        ]
+    );
+    let Some((_, Order::Snap { at, .. })) = street.orders.first() else {
+        panic!("a picture")
+    };
+    assert!(
+        at.utc_ns < street.orders[1].1.snap_at().utc_ns,
+        "the truck's moment is earlier"
+    );
+}
+
+#[test]
+fn debris_that_is_nobodys_is_left_alone() {
+    let debris = (8, Role::Debris, 0.3, 0.8);
+    let old = |t: f64| {
+        if t < 5.0 {
+            vec![debris]
+        } else {
+            vec![debris, (7, Role::Truck, (t * 0.1) as f32, 0.8)]
+        }
+    };
+    let alone = |t: f64| if t > 3.0 { vec![debris] } else { vec![] };
+    let beside = |t: f64| {
+        vec![
+            (7, Role::Truck, 0.7, 0.8),
+            (8, Role::Debris, 0.1, 0.9),
+            STALL,
+        ]
+        .into_iter()
+        .filter(|x| t > 4.0 || x.1 == Role::Truck)
+        .filter(|x| x.1 != Role::Stall)
+        .collect::<Vec<_>>()
+    };
+    for (name, things) in [
+        (
+            "it lay there before",
+            Box::new(old) as Box<dyn Fn(f64) -> Vec<Thing>>,
+        ),
+        ("no truck came", Box::new(alone)),
+        ("beside the truck's path", Box::new(beside)),
+    ] {
+        let mut street = Street::new();
+        street.run(0.0, 15.0, things);
+        assert_eq!(street.told(), Vec::<String>::new(), "{name}");
+    }
+}
+
+impl Order {
+    fn snap_at(&self) -> Stamp {
+        match self {
+            Self::Snap { at, .. } => *at,
+            other => panic!("not a picture: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_restart_in_the_grace_time_finishes_the_case() {
+    for (boot, why) in [
+        ("boot-a", "same boot"),
+        ("boot-b", "another boot, clock trusted"),
+    ] {
+        let mut street = Street::new();
+        street.run(0.0, 20.0, |_| vec![STALL]);
+        let saved = street.judge.book();
+        street.judge = Judge::new(&config(), all_roles(), boot).unwrap();
+        street.judge.resume(&saved, |_| false).unwrap();
+        street.run(21.0, 60.0, |_| vec![STALL]);
+        let told = street.told();
+        assert_eq!(told.last().unwrap(), "seal persisted", "{why}: {told:?}");
+        assert_eq!(
+            told.iter().filter(|w| *w == "warn").count(),
+            1,
+            "{why}: no second shout"
+        );
+    }
+}
+
+#[test]
+fn a_reboot_with_an_untrusted_clock_starts_the_grace_time_anew() {
+    let mut street = Street::new();
+    street.run(0.0, 20.0, |_| vec![STALL]);
+    let saved = street
+        .judge
+        .book()
+        .replace("\"error_ns\":1000", "\"error_ns\":18446744073709551615");
+    street.judge = Judge::new(&config(), all_roles(), "boot-b").unwrap();
+    street.judge.resume(&saved, |_| false).unwrap();
+    street.run(39.0, 60.0, |_| vec![STALL]);
+    assert!(
+        !street.told().iter().any(|w| w.starts_with("seal")),
+        "{:?}",
+        street.told()
+    );
+    street.run(60.0, 80.0, |_| vec![STALL]);
+    assert_eq!(street.told().last().unwrap(), "seal persisted");
+}
+
+#[test]
+fn a_restart_while_the_warning_plays_shouts_at_nobody_again() {
+    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut t = 0.0;
+    while !judge
+        .step(&scene(t, &[STALL]))
+        .iter()
+        .any(|o| matches!(o, Order::Warn { .. }))
+    {
+        t += 0.2;
+    }
+    let saved = judge.book();
+    let mut street = Street::new();
+    street.judge.resume(&saved, |_| false).unwrap();
+    street.run(t + 1.0, t + 60.0, |_| vec![STALL]);
+    let told = street.told();
+    assert!(
+        told[0].starts_with("discard restarted while the warning was playing"),
+        "{told:?}"
+    );
+    assert!(!told.iter().any(|w| w == "warn"));
+}
+
+#[test]
+fn a_case_that_was_sealed_as_the_daemon_died_is_not_sealed_again() {
+    let mut street = Street::new();
+    street.run(0.0, 20.0, |_| vec![STALL]);
+    let before_the_end = street.judge.book();
+    street.run(20.0, 60.0, |_| vec![STALL]);
+    assert_eq!(street.told().last().unwrap(), "seal persisted");
+    let sealed = street.orders.last().unwrap().1.case();
+    let mut after = Street::new();
+    after
+        .judge
+        .resume(&before_the_end, |case| case == sealed)
+        .unwrap();
+    after.run(61.0, 90.0, |_| vec![STALL]);
+    assert_eq!(
+        after.told(),
+        Vec::<String>::new(),
+        "closed, and its place cools down"
+    );
+}
+
+#[test]
+fn a_damaged_book_is_an_error_not_a_panic() {
+    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    for bad in ["", "{", "null", "{\"v\":1}", "[]"] {
+        assert!(judge.resume(bad, |_| false).is_err(), "{bad}");
+    }
+    assert_eq!(judge.open_cases(), 0);
+}
+
+#[test]
+fn a_rule_that_cannot_see_its_subject_refuses_to_start() {
+    let persons = [Role::Person].into_iter().collect();
+    let Err(error) = Judge::new(&config(), persons, "b") else {
+        panic!("must refuse")
+    };
+    assert!(error.to_string().contains("street_vending"), "{error}");
+}
+
+#[test]
+fn the_same_scenes_give_the_same_orders() {
+    let run = || {
+        let mut street = Street::new();
+        street.run(0.0, 60.0, |_| vec![STALL]);
+        street.orders
+    };
+    assert_eq!(run(), run(), "ids included");
+}
+
+/// What may happen on a street.
+#[derive(Clone, Debug)]
+enum Event {
+    Look { things: Vec<(u8, u8)>, secs: f64 },
+    Heard(bool),
+    Restart { same_boot: bool },
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let look = (
+        proptest::collection::vec((0_u8..4, 0_u8..5), 0..4),
+        0.2_f64..8.0,
+    )
+        .prop_map(|(things, secs)| Event::Look { things, secs });
+    let event = prop_oneof![
+        12 => look,
+        3 => any::<bool>().prop_map(Event::Heard),
+        1 => any::<bool>().prop_map(|same_boot| Event::Restart { same_boot }),
+    ];
+    proptest::collection::vec(event, 1..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn a_case_ends_once_and_is_never_sealed_unheard(events in events()) {
+        let roles = [Role::Stall, Role::Furniture, Role::Truck, Role::Debris];
+        let mut judge = Judge::new(&config(), all_roles(), "boot-0").unwrap();
+        let (mut t, mut boots) = (0.0, 0);
+        let mut heard: HashMap<CaseId, bool> = HashMap::new();
+        let mut ended: HashMap<CaseId, bool> = HashMap::new();
+        let mut waiting: Vec<CaseId> = Vec::new();
+        for event in events {
+            match event {
+                Event::Look { things, secs } => {
+                    t += secs;
+                    let things: Vec<Thing> = things
+                        .iter()
+                        .map(|&(r, x)| (u64::from(x), roles[r as usize], f32::from(x) * 0.18, 0.8))
+                        .collect();
+                    for order in judge.step(&scene(t, &things)) {
+                        let case = order.case();
+                        prop_assert!(!ended.contains_key(&case), "{order:?} follows the end");
+                        match order {
+                            Order::Warn { .. } => waiting.push(case),
+                            Order::Seal { record, .. } => {
+                                ended.insert(case, true);
+                                if record.violation.warns_first() {
+                                    prop_assert_eq!(heard.get(&case), Some(&true));
+                                    prop_assert!(record.outcome != Outcome::Recorded);
+                                } else {
+                                    prop_assert_eq!(record.violation, Violation::Spillage);
+                                }
+                            }
+                            Order::Discard { .. } => { ended.insert(case, false); }
+                            Order::Snap { kind, .. } => {
+                                let again = kind == ShotKind::Again;
+                                prop_assert!(!again || heard.get(&case) == Some(&true));
+                            }
+                            Order::Clip { from, to, .. } => prop_assert!(from.utc_ns <= to.utc_ns),
+                        }
+                    }
+                    prop_assert!(judge.open_cases() <= super::OPEN_CASES_MAX);
+                }
+                Event::Heard(works) => {
+                    for case in waiting.drain(..) {
+                        judge.hear(report(case, t, works));
+                        heard.insert(case, works);
+                    }
+                }
+                Event::Restart { same_boot } => {
+                    boots += i32::from(!same_boot);
+                    let saved = judge.book();
+                    judge = Judge::new(&config(), all_roles(), &format!("boot-{boots}")).unwrap();
+                    judge.resume(&saved, |_| false).unwrap();
+                    waiting.clear();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The pipe to the MQTT broker: one connection, mutual TLS, and the truth about why it ended.
+//!
+//! Each [`Pipe`] is one MQTT 5 connection and nothing more. `rumqttc` speaks MQTT over a private
+//! Unix socket; our own task behind that socket carries the bytes over TLS 1.2/1.3, counts them,
+//! bounds how long they may wait, and keeps the cause of an end, which the MQTT library alone
+//! would flatten to "closed". A pipe never reconnects: its owner drops it and makes a new one, so
+//! nothing of a dead connection is ever sent on the next.
+//!
+//! **Invariants.** Clean start always: nothing is kept in the broker or in `rumqttc` between two
+//! connections. At most [`WINDOW`] publishes wait for their acknowledgement. Nothing larger than
+//! the broker takes is ever handed to `rumqttc`. Acknowledged means the broker has it, never that
+//! anybody stored it. Keys and certificates are read anew for each connection.
+//!
+//! **Not here.** No queue, no retry, no meaning of messages beyond their topics and shapes
+//! ([`message`]); no certificates are made here.
+
+mod error;
+mod flight;
+pub mod message;
+mod pause;
+mod pump;
+mod socket;
+mod tls;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::Outgoing;
+use rumqttc::Transport;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, Packet, Publish};
+use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use error::LinkError;
+pub use flight::{Ack, Acked, Acks};
+pub use pause::Pause;
+pub use pump::Carried;
+pub use tls::certificate_days_left;
+
+use error::Ending;
+use flight::Flight;
+use pump::PumpEnd;
+
+/// Publishes that may wait for their acknowledgement at once.
+pub const WINDOW: usize = 4;
+/// Incoming messages not yet acknowledged by us; told to the broker as Receive Maximum.
+const INCOMING: u16 = 32;
+/// Largest packet we take; told to the broker as Maximum Packet Size.
+const INCOMING_BYTES_MAX: u32 = 1024 * 1024;
+/// Packet ids `rumqttc` cycles through; far above [`WINDOW`], so that it never blocks itself.
+const PACKET_IDS: u16 = 64;
+/// Requests that can lie between us and `rumqttc`: a window of publishes, every
+/// acknowledgement of ours, and the subscriptions. More cannot be asked at once.
+const REQUESTS: usize = WINDOW + INCOMING as usize + 16;
+/// `rumqttc` panics below five seconds.
+const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
+/// Time for CONNECT to be answered once TLS stands.
+const GREETING: Duration = Duration::from_secs(10);
+/// Time for an orderly DISCONNECT to be carried out.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Time given to the carrying task to say why the connection ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Bytes of a PUBLISH packet besides topic and payload, at most: fixed header 5, topic length 2,
+/// packet id 2, property length 1; rounded up.
+const PUBLISH_OVERHEAD: usize = 16;
+
+/// Whom to connect to, and as whom.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Broker host name or address; its certificate must carry it.
+    pub host: String,
+    /// Broker port.
+    pub port: u16,
+    /// Folder with `transport.key`, `transport.crt` and `roots.crt`.
+    pub keys: PathBuf,
+    /// MQTT client id; must be the common name of `transport.crt`, which the broker goes by.
+    pub client_id: String,
+    /// How often an idle connection is tried; at least 5 s.
+    pub keep_alive: Duration,
+}
+
+/// What the broker publishes, retained, when this connection breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Will {
+    /// Where to.
+    pub topic: String,
+    /// The message.
+    pub payload: Vec<u8>,
+}
+
+/// A message from the broker. Acknowledge it with [`Pipe::done`] when it has been dealt with:
+/// the broker sends only a bounded number ahead.
+pub struct Incoming(Publish);
+
+impl Incoming {
+    /// Its topic; empty when the broker sent one that is not UTF-8.
+    pub fn topic(&self) -> &str {
+        std::str::from_utf8(&self.0.topic).unwrap_or_default()
+    }
+
+    /// Its bytes.
+    pub fn payload(&self) -> &[u8] {
+        &self.0.payload
+    }
+}
+
+/// One connection to the broker; dropping it cuts the connection (and the will is published).
+pub struct Pipe {
+    client: AsyncClient,
+    flight: Arc<Flight>,
+    incoming: mpsc::Receiver<Incoming>,
+    carried: Arc<Carried>,
+    packet_max: usize,
+    driver: JoinHandle<()>,
+    _cut: DropGuard,
+}
+
+impl Pipe {
+    /// Connects: name, TCP, TLS, CONNECT. Bounded in time at each step.
+    ///
+    /// # Errors
+    /// Each cause a technician would treat differently is its own [`LinkError`].
+    pub async fn connect(endpoint: &Endpoint, will: Option<Will>) -> Result<Self, LinkError> {
+        let carried = Arc::new(Carried::default());
+        let outside = tls::connect(endpoint, Arc::clone(&carried)).await?;
+        let inside = socket::Private::bind()?;
+        let (client, events) = AsyncClient::new(options(endpoint, &inside, will), REQUESTS);
+        let flight = Arc::new(Flight::new(WINDOW));
+        let (messages, incoming) = mpsc::channel(usize::from(INCOMING));
+        let (greeted, greeting) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let driver = Driver {
+            events,
+            flight: Arc::clone(&flight),
+            messages,
+            greeted: Some(greeted),
+            ending: Ending::new(endpoint),
+        };
+        let pump = tokio::spawn(pump::carry(inside, outside));
+        let driver = tokio::spawn(driver.run(pump, stop.clone()));
+        let cut = stop.drop_guard();
+        match timeout(GREETING, greeting).await {
+            Ok(Ok(connack)) => Ok(Self {
+                client,
+                flight,
+                incoming,
+                carried,
+                packet_max: packet_max(&connack),
+                driver,
+                _cut: cut,
+            }),
+            Ok(Err(_gone)) => Err(flight.ended()),
+            Err(_elapsed) => Err(LinkError::NoAnswer {
+                peer: endpoint.peer(),
+            }),
+        }
+    }
+
+    /// Bytes a payload for `topic` may have with this broker.
+    pub fn payload_max(&self, topic: &str) -> usize {
+        self.packet_max
+            .saturating_sub(topic.len() + PUBLISH_OVERHEAD)
+    }
+
+    /// Hands one message (`QoS` 1) to the connection; waits only for a place in the window.
+    ///
+    /// Keep calling [`Pipe::recv`] while acknowledgements are to come: what is not taken from
+    /// there holds them up, in the end until the connection counts as stalled.
+    ///
+    /// # Errors
+    /// Larger than the broker takes, or the connection is over.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        payload: Vec<u8>,
+        retain: bool,
+    ) -> Result<Ack, LinkError> {
+        let max = self.payload_max(topic);
+        if payload.len() > max {
+            return Err(LinkError::TooLarge {
+                bytes: payload.len(),
+                max,
+            });
+        }
+        let place = self.flight.place().await?;
+        self.flight.publishing(topic, place, || {
+            self.client
+                .try_publish(topic, QoS::AtLeastOnce, retain, payload)
+                .is_ok()
+        })
+    }
+
+    /// Subscribes (`QoS` 1) and waits for the broker's consent.
+    ///
+    /// # Errors
+    /// Not permitted, or the connection is over.
+    pub async fn subscribe(&self, filter: &str) -> Result<(), LinkError> {
+        let ack = self.flight.subscribing(filter, || {
+            self.client.try_subscribe(filter, QoS::AtLeastOnce).is_ok()
+        })?;
+        ack.await.map(|_| ())
+    }
+
+    /// The next message. Cancel safe.
+    ///
+    /// # Errors
+    /// Why the connection ended; every later call says the same.
+    pub async fn recv(&mut self) -> Result<Incoming, LinkError> {
+        match self.incoming.recv().await {
+            Some(message) => Ok(message),
+            None => Err(self.flight.ended()),
+        }
+    }
+
+    /// Tells the broker that `message` has been dealt with and that another may come.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub fn done(&self, message: &Incoming) -> Result<(), LinkError> {
+        // `ClientError` carries the whole message: never looked at, never printed.
+        if self.client.try_ack(&message.0).is_ok() {
+            Ok(())
+        } else {
+            Err(self.flight.ended())
+        }
+    }
+
+    /// What the connection has carried so far, TLS included.
+    pub fn carried(&self) -> &Carried {
+        &self.carried
+    }
+
+    /// Disconnects in order: the broker does not publish the will.
+    pub async fn close(self) {
+        if self.client.try_disconnect().is_ok() {
+            // The broker closes after DISCONNECT; if it does not, dropping cuts.
+            let orderly = timeout(FAREWELL, self.driver).await.is_ok();
+            tracing::debug!(orderly, "link closed");
+        }
+    }
+}
+
+fn options(endpoint: &Endpoint, inside: &socket::Private, will: Option<Will>) -> MqttOptions {
+    let mut options = MqttOptions::new(&endpoint.client_id, inside.name(), 0);
+    options
+        .set_transport(Transport::Unix)
+        .set_clean_start(true)
+        .set_manual_acks(true)
+        .set_keep_alive(endpoint.keep_alive.max(KEEP_ALIVE_MIN))
+        .set_connection_timeout(GREETING.as_secs())
+        .set_receive_maximum(Some(INCOMING))
+        .set_max_packet_size(Some(INCOMING_BYTES_MAX));
+    options.set_outgoing_inflight_upper_limit(PACKET_IDS);
+    if let Some(will) = will {
+        options.set_last_will(LastWill::new(
+            will.topic,
+            will.payload,
+            QoS::AtLeastOnce,
+            true,
+            None,
+        ));
+    }
+    options
+}
+
+/// The broker's Maximum Packet Size, or what MQTT itself allows.
+fn packet_max(connack: &ConnAck) -> usize {
+    /// MQTT 5 section 2.1.4: the largest remaining length.
+    const PROTOCOL_MAX: usize = 268_435_455;
+    connack
+        .properties
+        .as_ref()
+        .and_then(|p| p.max_packet_size)
+        .and_then(|n| usize::try_from(n).ok())
+        .map_or(PROTOCOL_MAX, |n| n.min(PROTOCOL_MAX))
+}
+
+/// The one task that polls `rumqttc`.
+struct Driver {
+    events: EventLoop,
+    flight: Arc<Flight>,
+    messages: mpsc::Sender<Incoming>,
+    greeted: Option<oneshot::Sender<ConnAck>>,
+    ending: Ending,
+}
+
+impl Driver {
+    async fn run(mut self, pump: JoinHandle<PumpEnd>, stop: CancellationToken) {
+        let flight = Arc::clone(&self.flight);
+        // Both other branches end the connection, so it does not matter that a poll is dropped
+        // half-way.
+        let why = tokio::select! {
+            biased;
+            () = stop.cancelled() => LinkError::Closed,
+            () = flight.stalled() => self.ending.stalled(),
+            why = self.poll() => why,
+        };
+        let greeted = self.greeted.is_none();
+        drop(self.events);
+        let pump_end = timeout(LAST_WORDS, pump).await.ok().and_then(Result::ok);
+        self.flight
+            .end(&self.ending.explain(why, pump_end, greeted));
+    }
+
+    /// Polls until the first error: `rumqttc` would connect again on the next.
+    async fn poll(&mut self) -> LinkError {
+        loop {
+            match self.events.poll().await {
+                Ok(event) => {
+                    if let Err(why) = self.take(event).await {
+                        return why;
+                    }
+                }
+                Err(error) => return self.ending.of_client(&error),
+            }
+        }
+    }
+
+    async fn take(&mut self, event: Event) -> Result<(), LinkError> {
+        match event {
+            Event::Outgoing(Outgoing::Publish(id)) => self.flight.published(id),
+            Event::Outgoing(Outgoing::Subscribe(id)) => self.flight.subscribed(id),
+            Event::Outgoing(_) => {}
+            Event::Incoming(packet) => {
+                self.flight.heard();
+                self.receive(packet).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, packet: Packet) -> Result<(), LinkError> {
+        match packet {
+            Packet::ConnAck(connack) => {
+                if let Some(greeted) = self.greeted.take() {
+                    // Nobody waits any more: `connect` gave up, and its guard stops us.
+                    drop(greeted.send(connack));
+                }
+            }
+            Packet::PubAck(ack) => self.flight.acknowledged(ack.pkid, ack.reason),
+            Packet::SubAck(ack) => self.flight.consented(ack.pkid, &ack.return_codes),
+            Packet::Publish(publish) => {
+                // There is room for all we allow ahead, but mosquitto 2.0.11 was seen to send
+                // more than that to a slow receiver: then the broker waits, and we with it.
+                let taken = self.messages.send(Incoming(publish)).await;
+                taken.map_err(|_pipe_dropped| LinkError::Closed)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

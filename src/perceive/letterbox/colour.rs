@@ -1,0 +1,104 @@
+//! YUV to a model's normalised channels.
+
+use super::super::card::{Colour, Input};
+use super::axis::WEIGHT_ONE;
+
+/// Rows from which on a picture is taken for HD, and its colours for BT.709.
+const HD_ROWS: usize = 720;
+
+/// One output row's source samples, two per pixel and plane.
+pub(super) struct Picked<'a> {
+    pub(super) luma: &'a [u16],
+    pub(super) blue: &'a [u16],
+    pub(super) red: &'a [u16],
+    pub(super) luma_weight: &'a [u16],
+    pub(super) chroma_weight: &'a [u16],
+}
+
+/// YUV to normalised RGB, with the scales of blending and normalisation folded in.
+#[derive(Debug)]
+pub(super) struct Conversion {
+    /// Factor of (Y - 16) for all three.
+    luma: f32,
+    /// Factor of (V - 128) for red.
+    red_v: f32,
+    /// Factors of (U - 128) and (V - 128) for green.
+    green_u: f32,
+    green_v: f32,
+    /// Factor of (U - 128) for blue.
+    blue_u: f32,
+    /// Scale and offset of red, green and blue after clamping to 0..255.
+    red: (f32, f32),
+    green: (f32, f32),
+    blue: (f32, f32),
+}
+
+impl Conversion {
+    /// The matrix for a picture of `rows`: ITU-R BT.601-7 section 2.5.3, BT.709-6 item 3.2 (Kr
+    /// and Kb), scaled from limited range (BT.709-6 item 4.6: 16..235, 16..240) to 0..255.
+    pub(super) fn new(rows: usize, input: &Input) -> Self {
+        let (kr, kb) = if rows >= HD_ROWS {
+            (0.2126_f32, 0.0722_f32)
+        } else {
+            (0.299, 0.114)
+        };
+        let kg = 1.0 - kr - kb;
+        let (luma, chroma) = (255.0 / 219.0, 255.0 / 224.0);
+        let [first, green, last] = normalisation(input);
+        let (red, blue) = match input.colour {
+            Colour::Rgb => (first, last),
+            Colour::Bgr => (last, first),
+        };
+        Self {
+            luma,
+            red_v: 2.0 * (1.0 - kr) * chroma,
+            green_u: 2.0 * (1.0 - kb) * kb / kg * chroma,
+            green_v: 2.0 * (1.0 - kr) * kr / kg * chroma,
+            blue_u: 2.0 * (1.0 - kb) * chroma,
+            red,
+            green,
+            blue,
+        }
+    }
+}
+
+/// Scale and offset per tensor plane: `x = pixel * scale + offset = (pixel - mean) / std`.
+pub(super) fn normalisation(input: &Input) -> [(f32, f32); 3] {
+    std::array::from_fn(|c| (1.0 / input.std[c], -input.mean[c] / input.std[c]))
+}
+
+/// Blends the columns of one row and writes its three channels.
+///
+/// The three outputs are separate parameters so that the compiler knows that they do not overlap.
+pub(super) fn convert(
+    row: &Picked<'_>,
+    by: &Conversion,
+    red: &mut [f32],
+    green: &mut [f32],
+    blue: &mut [f32],
+) {
+    let n = red.len();
+    let (green, blue) = (&mut green[..n], &mut blue[..n]);
+    let (ys, us, vs) = (&row.luma[..n], &row.blue[..n], &row.red[..n]);
+    let (wy, wc) = (&row.luma_weight[..n], &row.chroma_weight[..n]);
+    for i in 0..n {
+        let y = (column(ys[i], wy[i]) - 16.0) * by.luma;
+        let u = column(us[i], wc[i]) - 128.0;
+        let v = column(vs[i], wc[i]) - 128.0;
+        red[i] = limited(y + by.red_v * v) * by.red.0 + by.red.1;
+        green[i] = limited(y - by.green_u * u - by.green_v * v) * by.green.0 + by.green.1;
+        blue[i] = limited(y + by.blue_u * u) * by.blue.0 + by.blue.1;
+    }
+}
+
+/// Blends a pair of neighbouring samples, 0..255.
+fn column(pair: u16, weight: u16) -> f32 {
+    let sum = (pair & 0xff) * (WEIGHT_ONE - weight) + (pair >> 8) * weight;
+    f32::from(sum) * (1.0 / 256.0)
+}
+
+/// Cuts to 0..255; written so that each line is one vector instruction.
+fn limited(x: f32) -> f32 {
+    let x = if x > 0.0 { x } else { 0.0 };
+    if x < 255.0 { x } else { 255.0 }
+}

@@ -1,0 +1,156 @@
+//! Finds and loads ONNX Runtime's shared library; one per process.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+
+use super::error::ModelError;
+
+/// The library's file name, also as the system's linker knows it.
+const LIBRARY: &str = "libonnxruntime.so";
+/// Where `make setup` puts it, below the project's root.
+const SET_UP: &str = ".setup/onnxruntime/libonnxruntime.so";
+/// Where the package puts it.
+const PACKAGED: &str = "/usr/lib/lingmou/libonnxruntime.so";
+
+/// What was loaded. The runtime allows one environment per process, for its whole life.
+static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+
+/// The runtime's environment; loads the library the first time.
+///
+/// `configured` is `[model] runtime`: when it is not empty, only there is looked.
+pub(super) fn environment(configured: &Path) -> Result<Environment, ModelError> {
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((path, environment)) = &*loaded {
+        if !configured.as_os_str().is_empty() && configured != path {
+            tracing::warn!(
+                loaded = %path.display(), asked = %configured.display(),
+                "another ONNX Runtime is already loaded, it stays"
+            );
+        }
+        return Ok(environment.clone());
+    }
+    let mut looked = Vec::new();
+    for path in candidates(configured) {
+        match load(&path) {
+            Ok(environment) => {
+                tracing::info!(
+                    path = %path.display(), build = ort::info(),
+                    "ONNX Runtime loaded"
+                );
+                *loaded = Some((path, environment.clone()));
+                return Ok(environment);
+            }
+            Err(why) => looked.push(format!("{} ({why})", path.display())),
+        }
+    }
+    Err(ModelError::Runtime {
+        looked: looked.join(", "),
+    })
+}
+
+/// Where the library may be, best first.
+fn candidates(configured: &Path) -> Vec<PathBuf> {
+    if !configured.as_os_str().is_empty() {
+        return vec![configured.to_owned()];
+    }
+    let mut paths = Vec::new();
+    let executable = std::env::current_exe().unwrap_or_default();
+    if let Some(dir) = executable.parent() {
+        paths.push(dir.join(LIBRARY));
+    }
+    if let Ok(dir) = std::env::current_dir() {
+        paths.push(dir.join(SET_UP));
+    }
+    paths.extend(executable.ancestors().skip(1).map(|dir| dir.join(SET_UP)));
+    paths.push(PACKAGED.into());
+    let mut once = Vec::new();
+    paths.retain(|path| {
+        let new = !once.contains(path);
+        if new {
+            once.push(path.clone());
+        }
+        new
+    });
+    // Last, and without a folder: the linker's own search.
+    paths.push(LIBRARY.into());
+    paths
+}
+
+/// Loads the library at `path`, or says why not.
+fn load(path: &Path) -> Result<Environment, String> {
+    let plain_name = path.parent().is_none_or(|p| p.as_os_str().is_empty());
+    if !plain_name && !path.exists() {
+        return Err("not there".to_owned());
+    }
+    // Relative paths would be taken from the executable's folder first.
+    let path = if plain_name {
+        path.to_owned()
+    } else {
+        std::path::absolute(path).map_err(|e| e.to_string())?
+    };
+    let environment = ort::init_from(path)
+        .map_err(|e| e.to_string())?
+        .with_name("lingmou")
+        .with_telemetry(false)
+        .with_logger(Arc::new(log))
+        .build()
+        .map_err(|e| e.to_string())?;
+    environment.set_log_level(LogLevel::Warning);
+    Ok(environment)
+}
+
+/// Passes the runtime's own words on. What matters comes back as an error as well; its warnings
+/// are about graph details and missing graphics cards, for those who look for them.
+pub(super) fn log(level: LogLevel, _category: &str, id: &str, location: &str, message: &str) {
+    match level {
+        LogLevel::Error | LogLevel::Fatal => {
+            tracing::warn!(
+                session = id,
+                location,
+                said = message,
+                "ONNX Runtime complains"
+            );
+        }
+        LogLevel::Verbose | LogLevel::Info | LogLevel::Warning => {
+            tracing::debug!(session = id, location, said = message, "ONNX Runtime notes");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configured_path_is_the_only_one_looked_at() {
+        assert_eq!(
+            candidates(Path::new("/opt/x.so")),
+            [PathBuf::from("/opt/x.so")]
+        );
+    }
+
+    #[test]
+    fn without_one_every_known_place_is_looked_at_once_and_the_system_last() {
+        let paths = candidates(Path::new(""));
+        let set_up = std::env::current_dir()
+            .expect("a working folder")
+            .join(SET_UP);
+        assert_eq!(paths.iter().filter(|p| **p == set_up).count(), 1);
+        assert!(paths.contains(&PathBuf::from(PACKAGED)));
+        assert_eq!(paths.last(), Some(&PathBuf::from(LIBRARY)));
+    }
+
+    #[test]
+    fn what_cannot_be_loaded_says_why() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let absent = load(&dir.path().join(LIBRARY)).expect_err("not there");
+        assert_eq!(absent, "not there");
+        // Not a library at all: this test's own source.
+        let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let refused = load(&text).expect_err("not a library");
+        assert!(refused.contains("Cargo.toml"), "{refused}");
+    }
+}

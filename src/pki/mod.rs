@@ -1,0 +1,100 @@
+//! Makes keys and requests for a device, and a whole small PKI for tests and the demo.
+//!
+//! [`enroll`] makes the two keys of a box and the requests its bureau's CA answers with
+//! certificates. [`TestPki`] plays that CA: root, devices, receiver, broker, operator and
+//! time-stamper, each in its own folder.
+//!
+//! **Invariants.** A key is never overwritten. Key files are born with mode 0600; a private key
+//! is never printed. Transport and evidence keys are two keys, with certificates that cannot
+//! stand in for each other.
+//!
+//! **Not here.** No loading of keys for signing (`witness::Identity`), no TLS (`link`).
+
+mod enroll;
+mod file;
+mod test_pki;
+
+use std::path::PathBuf;
+
+use rcgen::string::PrintableString;
+use rcgen::{DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose};
+
+pub use enroll::{Enrolled, enroll};
+pub use test_pki::{TestPki, TestPkiPlan};
+
+/// Why keys, requests or certificates cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    /// The device id cannot be one.
+    #[error("device id {0:?} must be 1 to 64 of A-Z a-z 0-9 and -")]
+    DeviceId(String),
+    /// The organisation's name cannot be one.
+    #[error("organisation {0:?} must be 1 to 64 characters (X.520 upper bound)")]
+    Organisation(String),
+    /// A file cannot be written or read.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An existing key cannot be used.
+    #[error(transparent)]
+    Key(#[from] crate::witness::KeyError),
+    /// The generator refused.
+    #[error("making {what} failed: {source}")]
+    Generate {
+        /// What was being made.
+        what: &'static str,
+        /// Why.
+        source: rcgen::Error,
+    },
+}
+
+/// Marks where the generator refused.
+fn generate(what: &'static str) -> impl FnOnce(rcgen::Error) -> PkiError {
+    move |source| PkiError::Generate { what, source }
+}
+
+/// Refuses ids that could not stand in a topic, a file name or a certificate.
+fn check_device_id(id: &str) -> Result<(), PkiError> {
+    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain && (1..=64).contains(&id.len()) {
+        Ok(())
+    } else {
+        Err(PkiError::DeviceId(id.to_owned()))
+    }
+}
+
+/// documentSigning (RFC 9336) and the C2PA claim-signing purpose.
+fn evidence_purposes() -> Vec<ExtendedKeyUsagePurpose> {
+    vec![
+        ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 36]),
+        ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 62558, 2, 1]),
+    ]
+}
+
+/// A subject: organisation, then what else is given, then the common name.
+fn subject(
+    organisation: &str,
+    serial: Option<&str>,
+    unit: Option<&str>,
+    common_name: &str,
+) -> Result<DistinguishedName, PkiError> {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::OrganizationName, organisation);
+    if let Some(unit) = unit {
+        name.push(DnType::OrganizationalUnitName, unit);
+    }
+    if let Some(serial) = serial {
+        // X.520 section 6.2.9: serialNumber is a PrintableString.
+        let serial = PrintableString::try_from(serial).map_err(generate("a subject"))?;
+        name.push(
+            DnType::CustomDnType(vec![2, 5, 4, 5]),
+            DnValue::PrintableString(serial),
+        );
+    }
+    name.push(DnType::CommonName, common_name);
+    Ok(name)
+}

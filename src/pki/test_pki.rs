@@ -1,0 +1,215 @@
+//! A certification authority for tests and the demo. Not for the field: its root key lies
+//! unprotected beside the others.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DistinguishedName,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+};
+
+use super::file::{make_dir, write_key, write_public};
+use super::{PkiError, check_device_id, evidence_purposes, generate, subject};
+
+/// Organisation of every certificate.
+const ORGANISATION: &str = "Lingmou Test Bureau";
+/// How long certificates are valid unless asked otherwise: 12 years, as for evidence keys.
+const VALID_SECS: u64 = 12 * 365 * 24 * 3600;
+/// Certificates begin to be valid this long before now, for clocks that differ.
+const BEFORE_SECS: u64 = 3600;
+
+/// When the certificates of a [`TestPki`] are valid; the root is valid from 1970 to 2100, so
+/// that only the certificate under test is out of its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestPkiPlan {
+    /// Start, Unix seconds.
+    pub not_before: u64,
+    /// End, Unix seconds.
+    pub not_after: u64,
+}
+
+impl TestPkiPlan {
+    /// Valid from an hour ago for twelve years.
+    pub fn from_now() -> Self {
+        let now = u64::try_from(crate::clock::now().utc_ns).unwrap_or(0) / 1_000_000_000;
+        Self {
+            not_before: now.saturating_sub(BEFORE_SECS),
+            not_after: now.saturating_add(VALID_SECS),
+        }
+    }
+}
+
+/// The authority and where each party's files lie. Every party's folder holds `roots.crt`.
+pub struct TestPki {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    plan: TestPkiPlan,
+    dir: PathBuf,
+    /// `root.crt`, `root.key`.
+    pub ca: PathBuf,
+    /// `evidence.*`, `transport.*`.
+    pub device: PathBuf,
+    /// `receiver.*` (signs receipts), `transport.*` (MQTT client).
+    pub receiver: PathBuf,
+    /// `server.*` for `127.0.0.1`, `::1` and `localhost`.
+    pub broker: PathBuf,
+    /// `operator.*` (signs commands).
+    pub operator: PathBuf,
+    /// `tsa.*` (RFC 3161 time-stamps).
+    pub tsa: PathBuf,
+}
+
+impl std::fmt::Debug for TestPki {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TestPki({})", self.dir.display())
+    }
+}
+
+impl TestPki {
+    /// Makes every party's keys and certificates below `dir`, valid from now.
+    pub fn create(dir: &Path, device_id: &str) -> Result<Self, PkiError> {
+        Self::create_planned(dir, device_id, TestPkiPlan::from_now())
+    }
+
+    /// The same with other times.
+    pub fn create_planned(
+        dir: &Path,
+        device_id: &str,
+        plan: TestPkiPlan,
+    ) -> Result<Self, PkiError> {
+        let ca = dir.join("ca");
+        make_dir(&ca)?;
+        let issuer = root(&ca)?;
+        let pki = Self {
+            issuer,
+            plan,
+            ca,
+            device: dir.join("device"),
+            receiver: dir.join("receiver"),
+            broker: dir.join("broker"),
+            operator: dir.join("operator"),
+            tsa: dir.join("tsa"),
+            dir: dir.to_owned(),
+        };
+        pki.make_device(&pki.device, device_id)?;
+        pki.make_receiver()?;
+        pki.make_broker()?;
+        pki.make_operator()?;
+        pki.make_tsa()?;
+        Ok(pki)
+    }
+
+    /// The root certificate, PEM.
+    pub fn root(&self) -> PathBuf {
+        self.ca.join("root.crt")
+    }
+
+    /// Makes one more device; its files lie in a folder named like it.
+    pub fn add_device(&self, device_id: &str) -> Result<PathBuf, PkiError> {
+        check_device_id(device_id)?;
+        let dir = self.dir.join(device_id);
+        self.make_device(&dir, device_id)?;
+        Ok(dir)
+    }
+
+    fn make_device(&self, dir: &Path, device_id: &str) -> Result<(), PkiError> {
+        check_device_id(device_id)?;
+        let name = subject(ORGANISATION, Some(device_id), None, "evidence-signer")?;
+        self.issue(dir, "evidence", signing(name))?;
+        let name = subject(ORGANISATION, None, None, device_id)?;
+        self.issue(dir, "transport", client(name))
+    }
+
+    fn make_receiver(&self) -> Result<(), PkiError> {
+        let name = subject(ORGANISATION, None, Some("receiver"), "evidence-receiver-1")?;
+        self.issue(&self.receiver, "receiver", signing(name))?;
+        let name = subject(ORGANISATION, None, None, "receiver-1")?;
+        self.issue(&self.receiver, "transport", client(name))
+    }
+
+    fn make_broker(&self) -> Result<(), PkiError> {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()])
+            .map_err(generate("the broker's certificate"))?;
+        let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let v6 = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
+        params.subject_alt_names.push(SanType::IpAddress(v4));
+        params.subject_alt_names.push(SanType::IpAddress(v6));
+        params.distinguished_name = subject(ORGANISATION, None, None, "localhost")?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(&self.broker, "server", params)
+    }
+
+    fn make_operator(&self) -> Result<(), PkiError> {
+        let name = subject(ORGANISATION, None, Some("operate"), "operator-1")?;
+        self.issue(&self.operator, "operator", signing(name))
+    }
+
+    fn make_tsa(&self) -> Result<(), PkiError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = subject(ORGANISATION, None, None, "time-stamper-1")?;
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::ContentCommitment,
+        ];
+        // RFC 3161 section 2.3 wants timeStamping alone and critical:
+        // SEQUENCE { OID 1.3.6.1.5.5.7.3.8 }.
+        let content = vec![0x30, 0x0a, 0x06, 0x08, 0x2b, 6, 1, 5, 5, 7, 3, 8];
+        let mut purpose = CustomExtension::from_oid_content(&[2, 5, 29, 37], content);
+        purpose.set_criticality(true);
+        params.custom_extensions = vec![purpose];
+        self.issue(&self.tsa, "tsa", params)
+    }
+
+    /// Makes `NAME.key` and `NAME.crt` in `dir`, and `roots.crt` beside them.
+    fn issue(&self, dir: &Path, name: &str, params: CertificateParams) -> Result<(), PkiError> {
+        let mut params = params;
+        params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_secs(self.plan.not_before);
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(self.plan.not_after);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().map_err(generate("a key"))?;
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .map_err(generate("a certificate"))?;
+        make_dir(dir)?;
+        write_key(&dir.join(format!("{name}.key")), &key.serialize_pem())?;
+        write_public(&dir.join(format!("{name}.crt")), &certificate.pem())?;
+        write_public(&dir.join("roots.crt"), &self.issuer.pem())
+    }
+}
+
+fn root(dir: &Path) -> Result<CertifiedIssuer<'static, KeyPair>, PkiError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject(ORGANISATION, None, None, "Lingmou Test Root")?;
+    params.not_before = date_time_ymd(1970, 1, 1);
+    params.not_after = date_time_ymd(2100, 1, 1);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().map_err(generate("a key"))?;
+    write_key(&dir.join("root.key"), &key.serialize_pem())?;
+    let issuer =
+        CertifiedIssuer::self_signed(params, key).map_err(generate("the root certificate"))?;
+    write_public(&dir.join("root.crt"), &issuer.pem())?;
+    Ok(issuer)
+}
+
+fn signing(name: DistinguishedName) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name;
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::ContentCommitment,
+    ];
+    params.extended_key_usages = evidence_purposes();
+    params
+}
+
+fn client(name: DistinguishedName) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}

@@ -1,0 +1,116 @@
+//! The head of a package: checked before anything is written.
+
+use std::path::Path;
+
+use super::ReceiveError;
+use crate::link::message::is_sha256;
+use crate::witness::{Container, Limits, Roots, Statement, Status, Verdict, verify, verify_head};
+
+/// Longest reason given, characters.
+const WHY_MAX: usize = 500;
+
+/// A head whose statement and signature can be named; verified unless it comes in a refusal.
+pub(super) struct Head {
+    /// What it states.
+    pub(super) statement: Statement,
+    /// SHA-256 of its signature, lower-case hex.
+    pub(super) sig_sha256: String,
+}
+
+/// A head that is not taken.
+pub(super) enum HeadError {
+    /// It cannot even be said whose it is: nobody can be answered.
+    Unreadable(String),
+    /// It is refused, and its device can be told so.
+    Refused {
+        /// What it claims to be.
+        head: Box<Head>,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Head {
+    /// Reads and verifies the head that came on `device`'s topic.
+    pub(super) fn open(zip: &[u8], device: &str, roots: &Roots) -> Result<Self, HeadError> {
+        let container = Container::from_zip(zip, Limits::HEAD)
+            .map_err(|error| HeadError::Unreadable(error.to_string()))?
+            .head();
+        let mut verdict = verify_head(&container, roots);
+        let unreadable = |verdict: &Verdict| HeadError::Unreadable(failures(verdict));
+        let Some(statement) = verdict.statement.take() else {
+            return Err(unreadable(&verdict));
+        };
+        let Some(sig_sha256) = verdict.sig_sha256.take() else {
+            return Err(unreadable(&verdict));
+        };
+        if statement.device.id != device {
+            let why = format!("it is of device {:?}", statement.device.id);
+            return Err(HeadError::Unreadable(why));
+        }
+        let head = Self {
+            statement,
+            sig_sha256,
+        };
+        if !verdict.valid() {
+            return Err(HeadError::Refused {
+                head: Box::new(head),
+                why: failures(&verdict),
+            });
+        }
+        match head.unfit() {
+            Some(why) => Err(HeadError::Refused {
+                head: Box::new(head),
+                why,
+            }),
+            None => Ok(head),
+        }
+    }
+
+    /// Verified, and yet nothing we could ask for or file.
+    fn unfit(&self) -> Option<String> {
+        let files = &self.statement.files;
+        let bad = files.iter().find(|file| !is_sha256(&file.sha256));
+        bad.map(|file| format!("{}: its SHA-256 is not one", file.name))
+    }
+}
+
+/// The four files of the head as they came.
+pub(super) fn parts(zip: &[u8]) -> Result<Container, ReceiveError> {
+    Container::from_zip(zip, Limits::HEAD)
+        .map(|container| container.head())
+        .map_err(|error| ReceiveError::Disk(format!("head.zip: {error}")))
+}
+
+/// Verifies the whole package in `dir`; the inner error is for the device.
+pub(super) fn check(dir: &Path, roots: &Roots) -> Result<Result<(), String>, ReceiveError> {
+    let container = Container::from_dir(dir)
+        .map_err(|error| ReceiveError::Disk(format!("{}: {error}", dir.display())))?;
+    let verdict = verify(&container, roots);
+    Ok(if verdict.valid() {
+        Ok(())
+    } else {
+        Err(failures(&verdict))
+    })
+}
+
+/// The failed checks and what they found, for machines and engineers.
+fn failures(verdict: &Verdict) -> String {
+    let failed = verdict
+        .checks
+        .iter()
+        .filter(|check| check.status == Status::Fail);
+    let mut text = String::new();
+    for check in failed {
+        let found = serde_json::to_string(&check.findings).unwrap_or_default();
+        let name = format!("{:?}", check.id).to_lowercase();
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&name);
+        text.push(' ');
+        text.push_str(&found);
+    }
+    // Findings quote what came: keep a receipt small whatever that is.
+    text.chars().take(WHY_MAX).collect()
+}

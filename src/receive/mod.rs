@@ -1,0 +1,354 @@
+//! The other end: takes packages from many boxes, checks them, keeps them, and signs for them.
+//!
+//! One connection to the broker ([`crate::link`]) brings messages to the [`desk`], which answers
+//! them one by one on a blocking thread: a head is verified before anything is written, its
+//! files' missing ranges are asked for, and a package that is whole and valid appears under
+//! `packages/<device>/<id>/` in one step, with the receipt inside, before the receipt is sent.
+//!
+//! **Invariants.** A foreign or wrong head writes nothing. No receipt says *stored* before the
+//! package is durable in its place. Repeating any message changes nothing and gives the same
+//! answer. What a device can make us keep unfinished is bounded, and only verified names and
+//! numbers become paths. Killed at any moment, a new start takes up what was durable.
+//!
+//! **Not here.** No index, no second copy, no review of cases; nothing is ever deleted that was
+//! receipted.
+
+mod desk;
+mod head;
+mod opening;
+mod ranges;
+mod receipt;
+mod transfer;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::config;
+use crate::link::message::{Presence, Subject, Topic, is_name};
+use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe, WINDOW};
+use crate::store::disk::DiskError;
+use crate::types::CaseId;
+use crate::witness::KeyError;
+
+use desk::{Desk, Said};
+
+/// First and longest pause between two tries to connect.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How often an idle connection is tried.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Answers that may wait for the broker; the oldest goes first, its device will ask again.
+const ANSWERS_MAX: usize = 1024;
+/// Time for a predecessor in the same folder to let go of it.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How often that is tried.
+const LOCK_TRY: Duration = Duration::from_millis(50);
+
+/// Why the receiver cannot work, or could not deal with one message.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// The name cannot stand in a topic.
+    #[error("receiver name {0:?}: only A-Z a-z 0-9 and - are allowed, 1 to 64 of them")]
+    Name(String),
+    /// A key or certificate is missing or unfit.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Another receiver works in the folder.
+    #[error("{} is in use by another receiver; give each its own folder", .0.display())]
+    Locked(PathBuf),
+    /// The disk does not do what it must. The device keeps its package and tries again.
+    #[error("{0}; check the receiver's disk")]
+    Disk(String),
+    /// Less room than the package needs. The device keeps its package and tries again.
+    #[error("a package of {need} bytes does not fit into the {free} bytes free; make room")]
+    Full {
+        /// Bytes the package needs.
+        need: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// Our own mistake.
+    #[error("bug: {0}")]
+    Bug(String),
+}
+
+impl From<DiskError> for ReceiveError {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error.to_string())
+    }
+}
+
+/// What happened, for whoever watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Connected and subscribed.
+    Connected {
+        /// The broker.
+        peer: String,
+    },
+    /// The connection could not be made or ended; it is tried again.
+    Disconnected {
+        /// Why.
+        why: LinkError,
+    },
+    /// A device said how it is.
+    Presence {
+        /// The device.
+        device: String,
+        /// Its words.
+        presence: Presence,
+    },
+    /// A verified head came: the case is known from now on.
+    Announced {
+        /// The device.
+        device: String,
+        /// The package.
+        id: CaseId,
+        /// Its number on the device.
+        seq: u64,
+        /// Bytes of all its files.
+        bytes: u64,
+    },
+    /// A package is stored and its receipt signed.
+    Stored {
+        /// The device.
+        device: String,
+        /// The package.
+        id: CaseId,
+        /// Its number on the device.
+        seq: u64,
+        /// Where it lies.
+        path: PathBuf,
+    },
+    /// A package will not be taken; the device was told so, signed.
+    Refused {
+        /// The device.
+        device: String,
+        /// The package.
+        id: CaseId,
+        /// Why.
+        why: String,
+    },
+    /// A message that means nothing here.
+    Ignored {
+        /// Its topic.
+        topic: String,
+        /// Why.
+        why: String,
+    },
+    /// Something of ours failed; the device will try again.
+    Trouble {
+        /// What.
+        why: String,
+    },
+}
+
+/// Receives until `stop`. Each [`Event`] is told to `on_event`, from a task: it must not block.
+///
+/// # Errors
+/// Only what stops it from beginning: name, keys, folder. A broker that is away is waited for.
+pub async fn run(
+    config: config::Receive,
+    on_event: impl Fn(Event) + Send + Sync + 'static,
+    stop: CancellationToken,
+) -> Result<(), ReceiveError> {
+    if !is_name(&config.name) {
+        return Err(ReceiveError::Name(config.name));
+    }
+    let Some(desk) = open_desk(&config, &stop).await? else {
+        return Ok(());
+    };
+    let mut receiver = Receiver {
+        endpoint: Endpoint {
+            host: config.host,
+            port: config.port,
+            keys: config.keys,
+            client_id: config.name.clone(),
+            keep_alive: KEEP_ALIVE,
+        },
+        name: config.name,
+        desk: Arc::new(Mutex::new(desk)),
+        on_event,
+        pause: Pause::new(RETRY.0, RETRY.1),
+    };
+    while !stop.is_cancelled() {
+        if let Err(why) = receiver.session(&stop).await {
+            tracing::warn!(error = %why, "receiver disconnected");
+            (receiver.on_event)(Event::Disconnected { why });
+            let pause = receiver.pause.step();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = sleep(pause) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Opens the folder, waiting a little for a predecessor; `None` when stopped meanwhile.
+async fn open_desk(
+    config: &config::Receive,
+    stop: &CancellationToken,
+) -> Result<Option<Desk>, ReceiveError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let config = config.clone();
+        let opened = blocking(move || Desk::open(&config)).await?;
+        match opened {
+            Err(ReceiveError::Locked(_)) if waited < LOCK_WAIT => {}
+            other => return other.map(Some),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = sleep(LOCK_TRY) => waited += LOCK_TRY,
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReceiveError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ReceiveError::Bug(error.to_string()))
+}
+
+struct Receiver<F> {
+    endpoint: Endpoint,
+    name: String,
+    desk: Arc<Mutex<Desk>>,
+    on_event: F,
+    pause: Pause,
+}
+
+impl<F: Fn(Event)> Receiver<F> {
+    /// One connection, from connect to end; `Ok` only when stopped.
+    async fn session(&mut self, stop: &CancellationToken) -> Result<(), LinkError> {
+        let mut pipe = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            pipe = Pipe::connect(&self.endpoint, None) => pipe?,
+        };
+        for filter in Topic::for_receiver(&self.name) {
+            pipe.subscribe(&filter).await?;
+        }
+        self.pause.reset();
+        tracing::info!(peer = self.endpoint.peer(), "receiver connected");
+        (self.on_event)(Event::Connected {
+            peer: self.endpoint.peer(),
+        });
+        let mut acks = Acks::default();
+        let mut answers = VecDeque::new();
+        loop {
+            while acks.len() < WINDOW
+                && let Some((topic, payload)) = answers.pop_front()
+            {
+                self.answer(&pipe, &mut acks, (topic, payload)).await?;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    pipe.close().await;
+                    return Ok(());
+                }
+                ((), ack) = acks.next() => self.answered(ack)?,
+                message = pipe.recv() => {
+                    let message = message?;
+                    // Never waits for the window: acknowledgements come the same way as this.
+                    answers.extend(self.deal(&message).await);
+                    if answers.len() > ANSWERS_MAX {
+                        answers.pop_front();
+                    }
+                    pipe.done(&message)?;
+                }
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        pipe: &Pipe,
+        acks: &mut Acks<()>,
+        (topic, payload): (String, Vec<u8>),
+    ) -> Result<(), LinkError> {
+        match pipe.publish(&topic, payload, false).await {
+            Ok(ack) => {
+                acks.push((), ack);
+                Ok(())
+            }
+            Err(why) => self.answered(Err(why)),
+        }
+    }
+
+    /// Whether the broker took an answer of ours. A device that is away asks again.
+    fn answered(&self, ack: Result<crate::link::Acked, LinkError>) -> Result<(), LinkError> {
+        match ack {
+            Ok(_) => Ok(()),
+            Err(
+                why @ (LinkError::NotAuthorised { .. }
+                | LinkError::Rejected { .. }
+                | LinkError::TooLarge { .. }),
+            ) => {
+                self.trouble(why.to_string());
+                Ok(())
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    fn trouble(&self, why: String) {
+        tracing::warn!(error = why, "receiver trouble");
+        (self.on_event)(Event::Trouble { why });
+    }
+
+    /// Deals with one message; what is to be answered.
+    async fn deal(&self, message: &Incoming) -> Option<(String, Vec<u8>)> {
+        let Ok(topic) = message.topic().parse::<Topic>() else {
+            (self.on_event)(Event::Ignored {
+                topic: message.topic().to_owned(),
+                why: "not a topic of the upload protocol".to_owned(),
+            });
+            return None;
+        };
+        if topic.subject == Subject::State {
+            self.presence(topic.device, message);
+            return None;
+        }
+        let desk = Arc::clone(&self.desk);
+        let payload = message.payload().to_vec();
+        let said = blocking(move || {
+            desk.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .hear(&topic, &payload, clock::now())
+        })
+        .await
+        .and_then(|said| said);
+        match said {
+            Ok(Said { answer, events }) => {
+                for event in events {
+                    (self.on_event)(event);
+                }
+                answer
+            }
+            Err(error) => {
+                self.trouble(error.to_string());
+                None
+            }
+        }
+    }
+
+    fn presence(&self, device: String, message: &Incoming) {
+        let event = match serde_json::from_slice(message.payload()) {
+            Ok(presence) => Event::Presence { device, presence },
+            Err(error) => Event::Ignored {
+                topic: message.topic().to_owned(),
+                why: error.to_string(),
+            },
+        };
+        (self.on_event)(event);
+    }
+}

@@ -1,0 +1,57 @@
+//! The receiver's signed word about a package.
+
+use super::ReceiveError;
+use super::head::Head;
+use crate::clock;
+use crate::link::message::{Subject, Topic};
+use crate::types::Stamp;
+use crate::witness::{Identity, JournalCopy, Receipt, ReceiptVerdict};
+
+/// Copies this receiver keeps of what it stores.
+const COPIES: u32 = 1;
+
+/// Signs that the package was stored, or that it was refused for a reason.
+pub(super) fn sign(
+    identity: &Identity,
+    head: &Head,
+    refused: Option<&str>,
+    at: Stamp,
+) -> Result<Vec<u8>, ReceiveError> {
+    let statement = &head.statement;
+    let (v, kind) = Receipt::HEAD;
+    let (verdict, copies) = match refused {
+        None => (ReceiptVerdict::Stored, COPIES),
+        Some(_) => (ReceiptVerdict::Refused, 0),
+    };
+    let receipt = Receipt {
+        v,
+        kind: kind.to_owned(),
+        id: statement.id,
+        device: statement.device.id.clone(),
+        seq: statement.seq,
+        sig_sha256: head.sig_sha256.clone(),
+        verdict,
+        why: refused.map(ToOwned::to_owned),
+        copies,
+        head: journal_seen(head),
+        at: clock::rfc3339_ms(at.utc_ns),
+        receiver: identity.common_name(),
+    };
+    receipt
+        .sign(identity, at)
+        .map_err(|error| ReceiveError::Bug(error.to_string()))
+}
+
+/// Topic and payload that bring a receipt to its device.
+pub(super) fn to(device: &str, receipt: Vec<u8>) -> (String, Vec<u8>) {
+    (Topic::new(device, Subject::Receipt).to_string(), receipt)
+}
+
+/// The newest line of the device's journal that this package proves to us.
+fn journal_seen(head: &Head) -> Option<JournalCopy> {
+    let point = &head.statement.journal;
+    Some(JournalCopy {
+        n: point.n.checked_sub(1)?,
+        hash: point.prev.clone(),
+    })
+}

@@ -1,0 +1,297 @@
+//! One package on its way in: its verified head, and the pieces of its files as they come.
+//!
+//! On the disk, in `incoming/<device>/<id>/`: `head.zip` as it came, `<sha256>.part` for each
+//! file, `ranges.json` with the byte ranges that were durable when it was written, and for a
+//! moment `package/`, the whole put together.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::ReceiveError;
+use super::head::{Head, parts};
+use super::ranges::Ranges;
+use crate::link::message::Range;
+use crate::store::disk;
+
+/// Bytes taken before the pieces are made durable and `ranges.json` is written again.
+const SYNC_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes asked for at once: bounds what piles up in the broker for this device.
+const ASK_BYTES: u64 = 16 * 1024 * 1024;
+/// Ranges asked for at once: bounds the message.
+const ASK_RANGES: usize = 256;
+/// Holes a file may have: pieces that would make more are not taken, and asked for again.
+const HOLES_MAX: usize = 1024;
+/// Times a file may arrive whole and yet not have its signed hash.
+const WRONG_MAX: u8 = 3;
+
+/// One file, by its hash.
+struct Blob {
+    size: u64,
+    have: Ranges,
+    /// Written to since the last sync.
+    fresh: bool,
+    /// Times it was whole but wrong.
+    wrong: u8,
+}
+
+/// What a look at a transfer gave.
+pub(super) enum Look {
+    /// These ranges are asked for.
+    Missing(Vec<Range>),
+    /// Every file is here and has its signed hash.
+    Whole,
+    /// A file came whole several times and never had its signed hash.
+    Wrong(String),
+}
+
+/// A package on its way in.
+pub(super) struct Transfer {
+    dir: PathBuf,
+    head: Head,
+    blobs: BTreeMap<String, Blob>,
+    unsynced: u64,
+}
+
+impl Transfer {
+    /// Begins one: nothing is asked for before the head is durable.
+    pub(super) fn begin(dir: &Path, head: Head, zip: &[u8]) -> Result<Self, ReceiveError> {
+        disk::remove_dir_all(dir)?;
+        disk::create_dir(dir)?;
+        disk::write_new(&dir.join("head.zip"), zip)?;
+        disk::sync_dir(dir)?;
+        Ok(Self::of(dir, head))
+    }
+
+    /// Takes one up again from the disk, believing only what was durable.
+    pub(super) fn resume(dir: &Path, head: Head) -> Result<Self, ReceiveError> {
+        let mut transfer = Self::of(dir, head);
+        disk::remove_dir_all(&dir.join("package"))?;
+        let said: BTreeMap<String, Ranges> = disk::read(&dir.join("ranges.json"))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        for (sha256, blob) in &mut transfer.blobs {
+            let there = std::fs::metadata(part(dir, sha256)).map_or(0, |m| m.len());
+            if let Some(ranges) = said.get(sha256) {
+                blob.have = ranges.cleaned(blob.size.min(there));
+            }
+        }
+        Ok(transfer)
+    }
+
+    fn of(dir: &Path, head: Head) -> Self {
+        let blobs = head
+            .statement
+            .files
+            .iter()
+            .map(|file| {
+                let blob = Blob {
+                    size: file.size,
+                    have: Ranges::default(),
+                    fresh: false,
+                    wrong: 0,
+                };
+                (file.sha256.clone(), blob)
+            })
+            .collect();
+        Self {
+            dir: dir.to_owned(),
+            head,
+            blobs,
+            unsynced: 0,
+        }
+    }
+
+    /// The verified head.
+    pub(super) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Where it lies.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Takes a piece; false when it is not of this package or not within the file.
+    pub(super) fn take(
+        &mut self,
+        sha256: &str,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<bool, ReceiveError> {
+        let Some(blob) = self.blobs.get_mut(sha256) else {
+            return Ok(false);
+        };
+        let len = bytes.len() as u64;
+        let end = match offset.checked_add(len) {
+            Some(end) if end <= blob.size && len > 0 => end,
+            _ => return Ok(false),
+        };
+        if blob.have.covers(offset, end) {
+            return Ok(true);
+        }
+        if blob.have.count() >= HOLES_MAX && !blob.have.covers(offset.saturating_sub(1), offset) {
+            return Ok(true);
+        }
+        write_at(&part(&self.dir, sha256), offset, bytes)?;
+        blob.have.add(offset, end);
+        blob.fresh = true;
+        self.unsynced += len;
+        if self.unsynced >= SYNC_BYTES {
+            self.sync()?;
+        }
+        Ok(true)
+    }
+
+    /// Makes the pieces durable, then says so in `ranges.json`; never the other way round.
+    fn sync(&mut self) -> Result<(), ReceiveError> {
+        for (sha256, blob) in &mut self.blobs {
+            if blob.fresh {
+                sync_file(&part(&self.dir, sha256))?;
+                blob.fresh = false;
+            }
+        }
+        let said: BTreeMap<&String, &Ranges> =
+            self.blobs.iter().map(|(s, b)| (s, &b.have)).collect();
+        let text = serde_json::to_vec(&said)
+            .map_err(|error| ReceiveError::Bug(format!("ranges.json: {error}")))?;
+        let place = self.dir.join("ranges.json");
+        disk::replace(&self.dir.join("ranges.new"), &place, &text)?;
+        self.unsynced = 0;
+        Ok(())
+    }
+
+    /// What is still to come. Files that are here are hashed.
+    pub(super) fn look(&mut self) -> Result<Look, ReceiveError> {
+        let mut missing = self.missing();
+        if missing.is_empty() {
+            for (sha256, blob) in &mut self.blobs {
+                let path = part(&self.dir, sha256);
+                if blob.size == 0 {
+                    write_at(&path, 0, &[])?;
+                }
+                if hash(&path)? == (blob.size, sha256.clone()) {
+                    continue;
+                }
+                blob.wrong += 1;
+                if blob.wrong >= WRONG_MAX {
+                    return Ok(Look::Wrong(sha256.clone()));
+                }
+                disk::remove_file(&path)?;
+                blob.have = Ranges::default();
+            }
+            missing = self.missing();
+        }
+        if missing.is_empty() {
+            self.sync()?;
+            return Ok(Look::Whole);
+        }
+        Ok(Look::Missing(missing))
+    }
+
+    /// The next ranges to ask for, in the order of the statement, within the bounds of a message.
+    pub(super) fn missing(&self) -> Vec<Range> {
+        let mut asked = Vec::new();
+        let mut left = ASK_BYTES;
+        let mut seen = std::collections::BTreeSet::new();
+        for file in &self.head.statement.files {
+            let Some(blob) = self.blobs.get(&file.sha256) else {
+                continue;
+            };
+            if !seen.insert(&file.sha256) {
+                continue;
+            }
+            for (from, to) in blob.have.missing(blob.size) {
+                if left == 0 || asked.len() == ASK_RANGES {
+                    return asked;
+                }
+                let to = to.min(from.saturating_add(left));
+                left -= to - from;
+                asked.push(Range(file.sha256.clone(), from, to));
+            }
+        }
+        asked
+    }
+
+    /// Bytes of all files together.
+    pub(super) fn bytes(&self) -> u64 {
+        self.blobs.values().map(|b| b.size).sum()
+    }
+
+    /// Puts the package together in `package/`; only after [`Look::Whole`].
+    pub(super) fn assemble(&self) -> Result<PathBuf, ReceiveError> {
+        let package = self.dir.join("package");
+        disk::remove_dir_all(&package)?;
+        disk::create_dir(&package)?;
+        let head = parts(&disk::read(&self.dir.join("head.zip"))?)?;
+        for (name, bytes) in head.files() {
+            disk::write_under(&package, name, bytes)?;
+        }
+        for file in &self.head.statement.files {
+            let place = package.join(&file.name);
+            for folder in folders(&package, &place) {
+                disk::create_dir(folder)?;
+            }
+            let from = part(&self.dir, &file.sha256);
+            if std::fs::hard_link(&from, &place).is_err() {
+                // A file system without hard links.
+                std::fs::copy(&from, &place).map_err(|error| trouble(&place, &error))?;
+                sync_file(&place)?;
+            }
+        }
+        for file in &self.head.statement.files {
+            for folder in folders(&package, &package.join(&file.name)) {
+                disk::sync_dir(folder)?;
+            }
+        }
+        Ok(package)
+    }
+}
+
+/// The folders between `root` and the file at `path`, outermost first.
+fn folders<'a>(root: &Path, path: &'a Path) -> Vec<&'a Path> {
+    let mut inner: Vec<&Path> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| *folder != root)
+        .collect();
+    inner.reverse();
+    inner
+}
+
+fn part(dir: &Path, sha256: &str) -> PathBuf {
+    dir.join(format!("{sha256}.part"))
+}
+
+fn trouble(path: &Path, error: &io::Error) -> ReceiveError {
+    ReceiveError::Disk(format!("{}: {error}", path.display()))
+}
+
+fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<(), ReceiveError> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .and_then(|file| file.write_all_at(bytes, offset))
+        .map_err(|error| trouble(path, &error))
+}
+
+fn sync_file(path: &Path) -> Result<(), ReceiveError> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| trouble(path, &error))
+}
+
+fn hash(path: &Path) -> Result<(u64, String), ReceiveError> {
+    let mut hasher = Sha256::new();
+    let size = File::open(path)
+        .and_then(|mut file| io::copy(&mut file, &mut hasher))
+        .map_err(|error| trouble(path, &error))?;
+    Ok((size, format!("{:x}", hasher.finalize())))
+}

@@ -1,0 +1,138 @@
+//! Shows how the box is, to the technician and to systemd.
+//!
+//! The daemon answers on a Unix socket: whoever connects gets one JSON document and the end.
+//! `lingmou status` is such a caller. The watchdog is fed from the same numbers, so that "the
+//! process lives" is never mistaken for "the work goes on".
+//!
+//! **Invariants.** Nothing here changes anything. The socket is for the daemon's own user and
+//! group. No secret is in the document: stages hand in snapshots made for showing.
+//!
+//! **Not here.** No network port, no history, no page; the printing is `cli`'s.
+
+mod progress;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+pub use progress::{Beat, Progress};
+
+/// Name of the socket in `store.run_dir`.
+pub const SOCKET: &str = "status.sock";
+/// Longest answer read.
+const ANSWER_MAX: u64 = 4 << 20;
+/// A daemon that does not answer in this time hangs.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the status cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// Nobody listens.
+    #[error("no daemon answers at {path}: {source}; is it running? (systemctl status lingmou)")]
+    NoDaemon {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It listens but does not answer.
+    #[error("the daemon at {path} does not answer: {why}")]
+    NoAnswer {
+        /// The socket.
+        path: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
+    /// The socket cannot be made.
+    #[error("cannot listen at {path}: {source}")]
+    Listen {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Answers every caller with `snapshot()` until `stop`.
+pub async fn serve(
+    run_dir: &Path,
+    snapshot: impl Fn() -> Value,
+    stop: CancellationToken,
+) -> Result<(), StatusError> {
+    let path = run_dir.join(SOCKET);
+    let fail = |source| StatusError::Listen { path: path.clone(), source };
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(fail(e)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(fail)?;
+    loop {
+        let caller = tokio::select! {
+            () = stop.cancelled() => break,
+            caller = listener.accept() => caller,
+        };
+        if let Ok((mut stream, _)) = caller {
+            let text = snapshot().to_string();
+            let sent = tokio::time::timeout(ANSWER_WITHIN, async {
+                stream.write_all(text.as_bytes()).await?;
+                stream.shutdown().await
+            });
+            if !matches!(sent.await, Ok(Ok(()))) {
+                tracing::debug!("a status caller went away");
+            }
+        }
+    }
+    std::fs::remove_file(&path).map_err(fail)
+}
+
+/// Asks the daemon whose `store.run_dir` this is.
+pub async fn ask(run_dir: &Path) -> Result<Value, StatusError> {
+    let path = run_dir.join(SOCKET);
+    let stream = UnixStream::connect(&path)
+        .await
+        .map_err(|source| StatusError::NoDaemon { path: path.clone(), source })?;
+    let silent = |why: String| StatusError::NoAnswer { path: path.clone(), why };
+    let mut text = Vec::new();
+    let mut stream = stream.take(ANSWER_MAX);
+    tokio::time::timeout(ANSWER_WITHIN, stream.read_to_end(&mut text))
+        .await
+        .map_err(|_elapsed| silent("no answer within 5 s".to_owned()))?
+        .map_err(|e| silent(e.to_string()))?;
+    serde_json::from_slice(&text).map_err(|e| silent(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_caller_gets_the_snapshot_of_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        let counter = std::sync::atomic::AtomicU64::new(0);
+        let snapshot = move || {
+            json!({ "asked": counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) })
+        };
+        let run_dir = dir.path().to_owned();
+        let serving = tokio::spawn({
+            let stop = stop.clone();
+            async move { serve(&run_dir, snapshot, stop).await }
+        });
+        let mut first = ask(dir.path()).await;
+        while matches!(first, Err(StatusError::NoDaemon { .. })) {
+            tokio::task::yield_now().await;
+            first = ask(dir.path()).await;
+        }
+        assert_eq!(first.unwrap(), json!({ "asked": 0 }));
+        assert_eq!(ask(dir.path()).await.unwrap(), json!({ "asked": 1 }));
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+        assert!(matches!(ask(dir.path()).await, Err(StatusError::NoDaemon { .. })));
+    }
+}

@@ -1,0 +1,133 @@
+//! The store's moves on the disk: making a package visible at once, and the room that is left.
+//!
+//! The single steps, and the seam that makes them fail in tests, are in
+//! [`crate::journal::disk`].
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock, statvfs};
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+pub use crate::journal::disk::{
+    DiskError, DiskKind, create_dir, list, read, remove_dir_all, remove_file, rename, sync_dir,
+    write_new,
+};
+
+/// Writes `name` (which may have folders in it) under `dir`, durable with its way down from
+/// `dir`. It must not exist yet.
+pub fn write_under(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+    let path = dir.join(name);
+    let inner: Vec<_> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|parent| *parent != dir)
+        .collect();
+    for parent in inner.iter().rev() {
+        create_dir(parent)?;
+    }
+    write_new(&path, bytes)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Makes the finished directory `staging` appear as `place`, as a whole or not at all. Both
+/// must be on one file system, every file and folder inside `staging` already durable.
+pub fn publish(staging: &Path, place: &Path) -> Result<(), DiskError> {
+    sync_dir(staging)?;
+    rename(staging, place)?;
+    place.parent().map_or(Ok(()), sync_dir)?;
+    staging.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Puts `bytes` at `place`, over what is there, as a whole or not at all. `draft` is a path on
+/// the same file system that nobody else uses.
+pub fn replace(draft: &Path, place: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    remove_file(draft)?;
+    write_new(draft, bytes)?;
+    rename(draft, place)?;
+    place.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Removes every file under `dir` whose name there is not in `keep`; folders stay. Fine when
+/// there is no `dir`.
+pub(super) fn sweep(dir: &Path, keep: &HashSet<String>) -> Result<(), DiskError> {
+    sweep_inner(dir, "", keep)
+}
+
+fn sweep_inner(dir: &Path, prefix: &str, keep: &HashSet<String>) -> Result<(), DiskError> {
+    if !is_folder(dir) {
+        return Ok(());
+    }
+    for name in list(dir)? {
+        let path = dir.join(&name);
+        let inside = format!("{prefix}{name}");
+        if is_folder(&path) {
+            sweep_inner(&path, &format!("{inside}/"), keep)?;
+        } else if !keep.contains(&inside) {
+            remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `path` is a directory itself: what a link points to is not ours to tidy.
+pub(super) fn is_folder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
+/// Bytes an unprivileged process may still write on the file system of `path`.
+pub fn free_bytes(path: &Path) -> Result<u64, StoreError> {
+    let stat = statvfs(path)
+        .map_err(|e| StoreError::Io(format!("cannot measure {}: {e}", path.display())))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Size and SHA-256 (lower-case hex) of a file, read in pieces.
+pub(super) fn digest(path: &Path) -> io::Result<(u64, String)> {
+    let mut hasher = Sha256::new();
+    let size = io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok((size, format!("{:x}", hasher.finalize())))
+}
+
+/// Takes the lock that keeps a second daemon out, and writes our process id into it. The lock
+/// ends with the file, however the process ends.
+pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
+    use std::io::{Read as _, Seek as _, Write as _};
+
+    let path = dir.join("lock");
+    let fail = |e: io::Error| StoreError::Io(format!("cannot lock {}: {e}", path.display()));
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(fail)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            let pid = file
+                .read_to_string(&mut text)
+                .ok()
+                .and_then(|_| text.trim().parse().ok());
+            return Err(StoreError::Locked {
+                dir: dir.to_owned(),
+                pid,
+            });
+        }
+        Err(e) => return Err(fail(e.into())),
+    }
+    // Only a courtesy to whoever is locked out: on a full disk the lock holds without it.
+    let said = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    match said {
+        Err(e) if e.kind() != io::ErrorKind::StorageFull => Err(fail(e)),
+        _ => Ok(file),
+    }
+}

@@ -1,0 +1,134 @@
+//! Reading the journal back: what it says that the database may not know.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use rusqlite::{OptionalExtension, Transaction};
+use serde_json::json;
+
+use super::lines::{self, Said};
+use super::{Indexed, Inner, State, StoreError, disk, outbox, package};
+use crate::clock;
+use crate::journal::Entry;
+use crate::types::CaseId;
+use crate::witness::{self, sha256_hex};
+
+/// What the journal says that the database may not know.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Lines for the index.
+    pub(super) unindexed: Vec<Indexed>,
+    /// The index is about another journal and must be made again.
+    pub(super) reindex: bool,
+    /// What was said about packages that have no row, with number and time of the line.
+    pub(super) sealed: HashMap<CaseId, (lines::Sealed, u64, i64)>,
+    /// Receipts, in order.
+    receipted: Vec<(lines::Receipted, i64)>,
+    /// Refusals, in order.
+    refused: Vec<lines::Refused>,
+}
+
+impl Inner {
+    /// Reads the journal behind the last indexed line; all of it when the index is not about
+    /// this journal.
+    pub(super) fn read_journal(&mut self) -> Result<Ledger, StoreError> {
+        let sql = "SELECT n, sha256 FROM journal ORDER BY n DESC LIMIT 1";
+        let last: Option<(i64, String)> = self
+            .conn
+            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((n, sha256)) = last else {
+            return self.read_behind(0).map(|(ledger, _)| ledger);
+        };
+        let n = n.unsigned_abs();
+        let (ledger, seen) = self.read_behind(n)?;
+        if seen.as_ref() == Some(&sha256) {
+            return Ok(ledger);
+        }
+        let body = json!({ "n": n, "sha256": sha256 });
+        self.say(clock::now(), lines::LINES_LOST, body)?;
+        let (mut ledger, _) = self.read_behind(0)?;
+        ledger.reindex = true;
+        Ok(ledger)
+    }
+
+    /// Reads the journal; of the lines up to `indexed` only what concerns packages without a
+    /// row. Also returns the hash of line `indexed`.
+    fn read_behind(&self, indexed: u64) -> Result<(Ledger, Option<String>), StoreError> {
+        let known = self.packages_with_rows()?;
+        let mut ledger = Ledger::default();
+        let mut seen = None;
+        self.journal.walk(&mut |entry| {
+            if entry.head.n == indexed {
+                seen = Some(entry.head.sha256.clone());
+            }
+            let fresh = entry.head.n > indexed;
+            let at_ms = entry.at.parse().map_or(0, jiff::Timestamp::as_millisecond);
+            match lines::read(&entry) {
+                Some(Said::Sealed(line)) if !known.contains(&line.id) => {
+                    let n = entry.head.n;
+                    ledger.sealed.entry(line.id).or_insert((line, n, at_ms));
+                }
+                Some(Said::Receipted(line)) if fresh || !known.contains(&line.id) => {
+                    ledger.receipted.push((line, at_ms));
+                }
+                Some(Said::Refused(line)) if fresh || !known.contains(&line.id) => {
+                    ledger.refused.push(line);
+                }
+                _ => {}
+            }
+            if fresh {
+                ledger.unindexed.push(indexed_line(entry));
+            }
+        })?;
+        Ok((ledger, seen))
+    }
+
+    pub(super) fn packages_with_rows(&self) -> Result<HashSet<CaseId>, StoreError> {
+        let mut query = self.conn.prepare("SELECT id FROM package")?;
+        let names = query.query_map([], |row| row.get::<_, String>(0))?;
+        let names: Vec<String> = names.collect::<Result<_, _>>()?;
+        Ok(names
+            .iter()
+            .filter_map(|name| super::case_id(name))
+            .collect())
+    }
+}
+
+fn indexed_line(entry: Entry) -> Indexed {
+    Indexed {
+        head: entry.head,
+        at: entry.at,
+        kind: entry.kind,
+        place: entry.place,
+    }
+}
+
+/// Takes in the receiver's answers that the journal has and the rows have not. A receipt counts
+/// only when the file in the package is the one the journal names.
+pub(super) fn replay_answers(
+    tx: &Transaction<'_>,
+    packages: &Path,
+    ledger: &Ledger,
+) -> Result<(), StoreError> {
+    for line in &ledger.refused {
+        if package::state(tx, line.id)?.is_some_and(State::is_open) {
+            outbox::write_refusal(tx, line, None)?;
+        }
+    }
+    for (line, at_ms) in &ledger.receipted {
+        let state = package::state(tx, line.id)?;
+        if state.is_none_or(|state| matches!(state, State::Receipted | State::Pruned)) {
+            continue;
+        }
+        let path = packages.join(line.id.to_string()).join(witness::RECEIPT);
+        match disk::read(&path) {
+            Ok(receipt) if sha256_hex(&receipt) == line.receipt_sha256 => {
+                outbox::write_receipt(tx, line, &receipt, *at_ms)?;
+            }
+            // Without it the package stays in the queue, and the receiver answers again.
+            _ => {}
+        }
+    }
+    Ok(())
+}

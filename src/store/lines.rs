@@ -1,0 +1,101 @@
+//! The journal lines the store writes, and reads back when it starts.
+//!
+//! They carry all that cannot be found in a package's own directory, so that a database can be
+//! made again from `packages/` and `journal/` alone.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::journal::Entry;
+use crate::types::CaseId;
+
+/// A package became a fact.
+pub(super) const SEALED: &str = "package.sealed";
+/// A package that a crash left without its line was found and taken in.
+pub(super) const ADOPTED: &str = "package.adopted";
+/// The broker acknowledged every byte.
+pub(super) const SENT: &str = "package.sent";
+/// The receiver's signed receipt is kept.
+pub(super) const RECEIPTED: &str = "package.receipted";
+/// The receiver signed that it refuses.
+pub(super) const REFUSED: &str = "package.refused";
+/// A file is missing or changed.
+pub(super) const DAMAGED: &str = "package.damaged";
+/// An open case was thrown away by order.
+pub(super) const DISCARDED: &str = "case.discarded";
+/// Drafts of an open case were not what they should be when the store was opened.
+pub(super) const DROPPED: &str = "case.dropped";
+/// The database was made again.
+pub(super) const REBUILT: &str = "store.rebuilt";
+/// The database knows journal lines that the journal no longer has.
+pub(super) const LINES_LOST: &str = "journal.lost";
+
+/// Body of [`SEALED`] and [`ADOPTED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sealed {
+    /// The package.
+    pub(super) id: CaseId,
+    /// Its number on this device.
+    pub(super) seq: i64,
+    /// `violation.kind` of its statement.
+    pub(super) kind: String,
+    /// When it happened, UTC milliseconds.
+    pub(super) occurred_ms: i64,
+    /// SHA-256 of `META-INF/ASiCManifest001.xml`.
+    pub(super) manifest_sha256: String,
+    /// SHA-256 of `META-INF/signature001.p7s`.
+    pub(super) sig_sha256: String,
+}
+
+/// Body of [`RECEIPTED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Receipted {
+    /// The package.
+    pub(super) id: CaseId,
+    /// SHA-256 of `META-INF/receipt001.p7m`.
+    pub(super) receipt_sha256: String,
+    /// The receiver's time, as it signed it.
+    pub(super) server_time: String,
+}
+
+/// Body of [`REFUSED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refused {
+    /// The package.
+    pub(super) id: CaseId,
+    /// SHA-256 of the signed refusal.
+    pub(super) refusal_sha256: String,
+    /// The receiver's reason.
+    pub(super) why: String,
+}
+
+/// A line that says something about a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It was sealed or adopted.
+    Sealed(Sealed),
+    /// It was receipted.
+    Receipted(Receipted),
+    /// It was refused.
+    Refused(Refused),
+}
+
+/// What a line says about a package; `None` for lines about anything else, and for lines of
+/// ours that rot made unreadable.
+pub(super) fn read(entry: &Entry) -> Option<Said> {
+    fn body<T: DeserializeOwned>(body: &Value) -> Option<T> {
+        T::deserialize(body).ok()
+    }
+    match entry.kind.as_str() {
+        SEALED | ADOPTED => body(&entry.body).map(Said::Sealed),
+        RECEIPTED => body(&entry.body).map(Said::Receipted),
+        REFUSED => body(&entry.body).map(Said::Refused),
+        _ => None,
+    }
+}
+
+/// A body as JSON.
+pub(super) fn body(of: &impl Serialize) -> Value {
+    serde_json::to_value(of).expect("invariant: a line's body is plain data")
+}

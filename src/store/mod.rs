@@ -1,0 +1,273 @@
+//! Keeps evidence until the receiver has signed for it, over power cuts and full disks.
+//!
+//! ```text
+//! DIR/staging/<case>/     drafts of an open case, each synced before its row is written
+//! DIR/packages/<id>/      a sealed package: complete, never changed, never removed here
+//! DIR/journal/            what happened (`crate::journal`)
+//! DIR/q.db                queue and index, made again from the two above when it is broken
+//! DIR/lock                held by the one process that has the store
+//! ```
+//! Sealing writes in one order only: files, signature last, each synced; the directory is
+//! renamed into `packages/` and that synced; the journal line; one FULL transaction. A crash
+//! between any two of these leaves either an open case or a package that start-up takes in.
+//!
+//! **Invariants.** A package whose `package.sealed` line is in the journal is never lost: it is
+//! in `packages/`, and start-up makes every row that is missing. Bytes are compared with their
+//! hashes before they are sent. One writer: a mutex inside, a lock file outside. The steps of a
+//! package are those of `schema.sql`. Retry times are on the boot clock and end with the run.
+//!
+//! **Not here.** Making and checking signatures (`witness`): the store believes the receipt
+//! that `upload` has checked. Quota, second copy, removal after the receipt.
+
+mod check;
+pub mod disk;
+mod draft;
+mod error;
+mod ledger;
+mod lines;
+mod migrate;
+mod outbox;
+mod package;
+mod recover;
+mod seal;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::config;
+use crate::journal::{Head, Journal, Place};
+use crate::types::{CaseId, Stamp};
+
+pub use check::Finding;
+pub use draft::Draft;
+pub use error::StoreError;
+pub use outbox::{Counts, Outgoing, StateCount};
+pub use package::PackageFile;
+pub use recover::{Database, Recovery};
+pub use seal::SealContext;
+pub use state::State;
+
+/// Bytes in the unit of `keep_free_mib`.
+const MIB: u64 = 1024 * 1024;
+
+/// Journal lines that wait for the next transaction at most; then they get one of their own.
+const UNINDEXED_MAX: usize = 64;
+
+/// The store: a handle, cheap to clone. Calls block on the disk; the slowest, [`Store::open`]
+/// on a lost database and [`Store::check`], read every package.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    dir: PathBuf,
+    keep_free: u64,
+    inner: Mutex<Inner>,
+    queued: Notify,
+}
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    conn: Connection,
+    journal: Journal,
+    /// A package that is in `packages/` but not yet in journal and database.
+    pending: Option<seal::Pending>,
+    /// Journal lines for the index, written with the next transaction.
+    unindexed: Vec<Indexed>,
+    /// Held, never used.
+    _lock: File,
+}
+
+/// A journal line as the index has it.
+#[derive(Clone, Debug)]
+struct Indexed {
+    head: Head,
+    at: String,
+    kind: String,
+    place: Place,
+}
+
+impl Store {
+    /// Opens the store in `config.dir`, makes it when missing, and puts right whatever the last
+    /// run left: see [`Recovery`].
+    ///
+    /// Errors: [`StoreError::Locked`], [`StoreError::OtherDevice`], and those of the disk. What
+    /// is in the files is never a reason not to open.
+    pub fn open(config: &config::Store, device_id: &str) -> Result<(Self, Recovery), StoreError> {
+        let dir = &config.dir;
+        std::fs::create_dir_all(dir)
+            .map_err(|e| StoreError::Io(format!("cannot create {}: {e}", dir.display())))?;
+        for inner in ["staging", "packages"] {
+            disk::create_dir(&dir.join(inner))?;
+        }
+        let lock = disk::lock(dir)?;
+        let journal = Journal::open(&dir.join("journal"))?;
+        let (conn, database) = recover::open_database(dir, &journal)?;
+        let mut inner = Inner {
+            dir: dir.clone(),
+            conn,
+            journal,
+            pending: None,
+            unindexed: Vec::new(),
+            _lock: lock,
+        };
+        let recovery = recover::run(&mut inner, device_id, database)?;
+        let store = Self {
+            shared: Arc::new(Shared {
+                dir: dir.clone(),
+                keep_free: config.keep_free_mib.saturating_mul(MIB),
+                inner: Mutex::new(inner),
+                queued: Notify::new(),
+            }),
+        };
+        store.shared.queued.notify_one();
+        Ok((store, recovery))
+    }
+
+    /// The judge's open cases as last saved.
+    pub fn book(&self) -> Result<Option<String>, StoreError> {
+        self.inner().meta("book")
+    }
+
+    /// Saves the judge's open cases, durable on return.
+    pub fn save_book(&self, book: &str) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        inner.settled()?.transact(|tx| save_book(tx, Some(book)))
+    }
+
+    /// Writes a line into the journal, durable on return. `body` holds no secret and no floats.
+    pub fn note(&self, at: Stamp, kind: &str, body: Value) -> Result<Head, StoreError> {
+        let mut inner = self.inner();
+        if inner.unindexed.len() >= UNINDEXED_MAX {
+            inner.transact(|_| Ok(()))?;
+        }
+        inner.say(at, kind, body)
+    }
+
+    /// The last journal line.
+    pub fn head(&self) -> Head {
+        self.inner().journal.head()
+    }
+
+    /// Where a package lies, whether or not it exists.
+    pub fn package_dir(&self, id: CaseId) -> PathBuf {
+        package_dir(&self.shared.dir, id)
+    }
+
+    /// The state of a package; `None` when there is none of this id.
+    pub fn state(&self, id: CaseId) -> Result<Option<State>, StoreError> {
+        package::state(&self.inner().conn, id)
+    }
+
+    /// Returns when something may be due since the last return: a package was queued, or the
+    /// store was opened. Meant for one waiter.
+    pub async fn changed(&self) {
+        self.shared.queued.notified().await;
+    }
+
+    /// A panic elsewhere must not take the evidence with it: every change below is a
+    /// transaction, so what a panicking thread left is whole.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        let lock = self.shared.inner.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// One FULL transaction, with the waiting lines of the journal index. Undone as a whole
+    /// when anything in it fails.
+    fn transact<T>(
+        &mut self,
+        run: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tx = self
+            .conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = run(&tx)?;
+        for line in &self.unindexed {
+            index(&tx, line)?;
+        }
+        #[cfg(test)]
+        crate::journal::disk::fault::commit(&self.dir.join("q.db"))?;
+        tx.commit()?;
+        self.unindexed.clear();
+        Ok(done)
+    }
+
+    /// Appends a journal line and remembers it for the index.
+    fn say(&mut self, at: Stamp, kind: &str, body: Value) -> Result<Head, StoreError> {
+        let head = self.journal.append(at, kind, body)?;
+        let place = self.journal.place().cloned();
+        self.unindexed.push(Indexed {
+            head: head.clone(),
+            at: crate::clock::rfc3339_ms(at.utc_ns),
+            kind: kind.to_owned(),
+            place: place.expect("invariant: a line was just appended"),
+        });
+        Ok(head)
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT v FROM meta WHERE k = ?1")?;
+        Ok(query.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    fn staging(&self, case: CaseId) -> PathBuf {
+        self.dir.join("staging").join(case.to_string())
+    }
+
+    fn package_dir(&self, id: CaseId) -> PathBuf {
+        package_dir(&self.dir, id)
+    }
+}
+
+/// The id a file name spells, when it spells one exactly as we do.
+fn case_id(name: &str) -> Option<CaseId> {
+    let id = CaseId(uuid::Uuid::parse_str(name).ok()?);
+    (id.to_string() == name).then_some(id)
+}
+
+fn package_dir(dir: &Path, id: CaseId) -> PathBuf {
+    dir.join("packages").join(id.to_string())
+}
+
+fn index(tx: &Transaction<'_>, line: &Indexed) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT OR REPLACE INTO journal(n, at, kind, sha256, segment, off, len) \
+         VALUES(?1,?2,?3,?4,?5,?6,?7)",
+    )?;
+    insert.execute(params![
+        package::sql_int(line.head.n),
+        line.at,
+        line.kind,
+        line.head.sha256,
+        line.place.segment,
+        package::sql_int(line.place.offset),
+        package::sql_int(line.place.len),
+    ])?;
+    Ok(())
+}
+
+fn set_meta(tx: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached("INSERT OR REPLACE INTO meta(k, v) VALUES(?1, ?2)")?;
+    insert.execute([key, value])?;
+    Ok(())
+}
+
+fn save_book(tx: &Transaction<'_>, book: Option<&str>) -> Result<(), StoreError> {
+    book.map_or(Ok(()), |book| set_meta(tx, "book", book))
+}

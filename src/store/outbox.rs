@@ -1,0 +1,346 @@
+//! Sealed packages on their way to the receiver.
+//!
+//! The broker's acknowledgements move a package from `queued` to `sending` to `sent` and back;
+//! only the receiver's signed answer takes it out of the queue.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+use serde_json::json;
+
+use super::lines;
+use super::package::{self, PackageFile};
+use super::{Inner, State, Store, StoreError, disk, set_meta};
+use crate::clock;
+use crate::types::{CaseId, Stamp};
+use crate::witness::{self, After, sha256_hex};
+
+/// Key of the newest receipt in `meta`, an [`After`] as JSON.
+pub(super) const LAST_RECEIPT: &str = "last_receipt";
+
+/// A package that is due, with all that sending it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The package.
+    pub id: CaseId,
+    /// Its number on this device.
+    pub seq: u64,
+    /// Where its files are.
+    pub dir: PathBuf,
+    /// Every file, those of the head included, by lane and name.
+    pub files: Vec<PackageFile>,
+    /// SHA-256 of its signature, lower-case hex: what a receipt must name.
+    pub sig_sha256: String,
+    /// Name and content of the head: `mimetype`, `evidence.json`, `META-INF/*`.
+    pub head: Vec<(String, Vec<u8>)>,
+    /// How often it was tried before.
+    pub attempts: u32,
+}
+
+/// How many packages are in a state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StateCount {
+    /// Packages.
+    pub packages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What the store holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Per state; states without packages are left out.
+    pub states: BTreeMap<State, StateCount>,
+    /// What only this box has: everything without a receipt.
+    pub pending: StateCount,
+    /// When the oldest of these was sealed, UTC milliseconds.
+    pub oldest_pending_ms: Option<i64>,
+    /// The newest receipt.
+    pub last_receipt: Option<After>,
+    /// When it was kept, UTC milliseconds.
+    pub last_receipt_ms: Option<i64>,
+    /// Open cases with files.
+    pub open_cases: u64,
+    /// Bytes free on the disk.
+    pub free_bytes: u64,
+}
+
+impl Store {
+    /// The gravest, then oldest, queued package whose time has come, with its files compared
+    /// with their hashes just now. Packages found damaged on the way are marked and passed over.
+    pub fn next_due(&self, now: Stamp) -> Result<Option<Outgoing>, StoreError> {
+        loop {
+            let due = self.inner().settled()?.due(now)?;
+            let Some(mut due) = due else {
+                return Ok(None);
+            };
+            // Without the lock: reading megabytes must not hold up a seal.
+            match package::compare(&due.dir, &due.files).and_then(|()| read_head(&due)) {
+                Ok(head) => {
+                    due.head = head;
+                    return Ok(Some(due));
+                }
+                Err(why) => self.inner().damaged(due.id, &why)?,
+            }
+        }
+    }
+
+    /// Moves a package one step along `queued`, `sending`, `sent`, or back to `queued`; back
+    /// from `refused` and `damaged` too, when a person has looked. Answers of the receiver have
+    /// their own functions.
+    pub fn step(&self, id: CaseId, to: State) -> Result<(), StoreError> {
+        if !matches!(to, State::Queued | State::Sending | State::Sent) {
+            let what = format!("{to} is not a step of sending");
+            return Err(StoreError::Invariant(what));
+        }
+        let mut inner = self.inner();
+        inner.settled()?;
+        let from = package::state(&inner.conn, id)?;
+        if to == State::Sent && from == Some(State::Sending) {
+            inner.say(clock::now(), lines::SENT, json!({ "id": id }))?;
+        }
+        inner.transact(|tx| package::step(tx, id, to))?;
+        drop(inner);
+        if to == State::Queued {
+            self.shared.queued.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Puts a package back into the queue until `until` (boot clock), because of `why`.
+    pub fn defer(&self, id: CaseId, until: Stamp, why: &str) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        inner.settled()?.transact(|tx| {
+            package::step(tx, id, State::Queued)?;
+            tx.execute(
+                "UPDATE package SET attempts = attempts + 1, next_try_ns = ?2, last_error = ?3 \
+                 WHERE id = ?1",
+                params![id.to_string(), boot_ns(until), why],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Keeps the receiver's signed receipt: our duty to keep the package ends here.
+    ///
+    /// The caller has checked `receipt` (signature, role, device, verdict) and read from it
+    /// `sig_sha256` and `server_time`. A second receipt for the same package changes nothing.
+    /// [`StoreError::OtherSignature`] when it is about another signature.
+    pub fn receipted(
+        &self,
+        id: CaseId,
+        receipt: &[u8],
+        sig_sha256: &str,
+        server_time: &str,
+    ) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        let from = inner.settled()?.answered(id, sig_sha256)?;
+        if matches!(from, State::Receipted | State::Pruned) {
+            return Ok(());
+        }
+        let draft = inner.dir.join("staging").join(format!("{id}.receipt"));
+        let package = inner.package_dir(id);
+        let place = package.join(witness::RECEIPT);
+        if let Some(folder) = place.parent().filter(|folder| !folder.is_dir()) {
+            // The package was lost here after it had reached the receiver: keep the proof.
+            disk::create_dir(&package)?;
+            disk::create_dir(folder)?;
+        }
+        disk::replace(&draft, &place, receipt)?;
+        let line = lines::Receipted {
+            id,
+            receipt_sha256: sha256_hex(receipt),
+            server_time: server_time.to_owned(),
+        };
+        let at = clock::now();
+        inner.say(at, lines::RECEIPTED, lines::body(&line))?;
+        inner.transact(|tx| write_receipt(tx, &line, receipt, at.utc_ms()))
+    }
+
+    /// Keeps the receiver's signed refusal: the package stays here until a person decides.
+    /// Checked by the caller like a receipt. A second refusal changes nothing.
+    pub fn refused(
+        &self,
+        id: CaseId,
+        refusal: &[u8],
+        sig_sha256: &str,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        let from = inner.settled()?.answered(id, sig_sha256)?;
+        if from == State::Refused {
+            return Ok(());
+        }
+        if !from.is_open() {
+            let to = State::Refused;
+            return Err(StoreError::Step { id, from, to });
+        }
+        let line = lines::Refused {
+            id,
+            refusal_sha256: sha256_hex(refusal),
+            why: why.to_owned(),
+        };
+        inner.say(clock::now(), lines::REFUSED, lines::body(&line))?;
+        inner.transact(|tx| write_refusal(tx, &line, Some(refusal)))
+    }
+
+    /// What the store holds, for status and alarms.
+    pub fn counts(&self) -> Result<Counts, StoreError> {
+        let free_bytes = disk::free_bytes(&self.shared.dir)?;
+        self.inner().counts(free_bytes)
+    }
+}
+
+fn boot_ns(at: Stamp) -> i64 {
+    package::sql_int(at.boot_ns)
+}
+
+fn read_head(due: &Outgoing) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let head = due.files.iter().filter(|file| file.lane == 1);
+    head.map(|file| {
+        let bytes = disk::read(&due.dir.join(&file.name)).map_err(|e| e.to_string())?;
+        Ok((file.name.clone(), bytes))
+    })
+    .collect()
+}
+
+/// Turns a package `receipted`.
+pub(super) fn write_receipt(
+    tx: &rusqlite::Connection,
+    line: &lines::Receipted,
+    receipt: &[u8],
+    at_ms: i64,
+) -> Result<(), StoreError> {
+    let id = line.id.to_string();
+    tx.execute(
+        "UPDATE package SET receipt = ?2, receipted_ms = ?3 WHERE id = ?1",
+        params![id, receipt, at_ms],
+    )?;
+    package::step(tx, line.id, State::Receipted)?;
+    let after = After {
+        receipt_sha256: line.receipt_sha256.clone(),
+        server_time: line.server_time.clone(),
+    };
+    let text = serde_json::to_string(&after).expect("invariant: two strings serialise");
+    set_meta(tx, LAST_RECEIPT, &text)
+}
+
+/// Turns a package `refused`; a rebuilt database has no longer the refusal itself.
+pub(super) fn write_refusal(
+    tx: &rusqlite::Connection,
+    line: &lines::Refused,
+    refusal: Option<&[u8]>,
+) -> Result<(), StoreError> {
+    package::step(tx, line.id, State::Refused)?;
+    tx.execute(
+        "UPDATE package SET receipt = ?2, last_error = ?3 WHERE id = ?1",
+        params![line.id.to_string(), refusal, line.why],
+    )?;
+    Ok(())
+}
+
+impl Inner {
+    fn due(&self, now: Stamp) -> Result<Option<Outgoing>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT id, seq, sig_sha256, attempts FROM package \
+             WHERE state = 'queued' AND next_try_ns <= ?1 ORDER BY severity DESC, seq LIMIT 1",
+        )?;
+        let row = query
+            .query_row([boot_ns(now)], |row| {
+                let id: String = row.get(0)?;
+                let seq: i64 = row.get(1)?;
+                Ok((id, seq.unsigned_abs(), row.get(2)?, row.get(3)?))
+            })
+            .optional()?;
+        let Some((name, seq, sig_sha256, attempts)) = row else {
+            return Ok(None);
+        };
+        let id = super::case_id(&name)
+            .ok_or_else(|| StoreError::Corrupt(format!("{name} is not the id of a package")))?;
+        Ok(Some(Outgoing {
+            id,
+            seq,
+            dir: self.package_dir(id),
+            files: package::files(&self.conn, id)?,
+            sig_sha256,
+            head: Vec::new(),
+            attempts,
+        }))
+    }
+
+    /// The state of a package an answer is about, when it is about the signature kept here.
+    fn answered(&self, id: CaseId, sig_sha256: &str) -> Result<State, StoreError> {
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT state, sig_sha256 FROM package WHERE id = ?1")?;
+        let row: Option<(State, Option<String>)> = query
+            .query_row([id.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let (state, kept) = row.ok_or(StoreError::Unknown(id))?;
+        if kept.is_none_or(|kept| kept != sig_sha256) {
+            return Err(StoreError::OtherSignature(id));
+        }
+        Ok(state)
+    }
+
+    /// Marks a package damaged, unless an answer of the receiver came first.
+    pub(super) fn damaged(&mut self, id: CaseId, why: &str) -> Result<(), StoreError> {
+        let state = package::state(&self.conn, id)?.ok_or(StoreError::Unknown(id))?;
+        if !state.is_open() {
+            return Ok(());
+        }
+        self.say(
+            clock::now(),
+            lines::DAMAGED,
+            json!({ "id": id, "why": why }),
+        )?;
+        self.transact(|tx| {
+            package::step(tx, id, State::Damaged)?;
+            let id = id.to_string();
+            tx.execute(
+                "UPDATE package SET last_error = ?2 WHERE id = ?1",
+                [&id, why],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn counts(&self, free_bytes: u64) -> Result<Counts, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT state, count(*), sum(bytes), min(sealed_ms), max(receipted_ms) \
+             FROM package GROUP BY state",
+        )?;
+        let mut counts = Counts {
+            states: BTreeMap::new(),
+            pending: StateCount::default(),
+            oldest_pending_ms: None,
+            last_receipt: self
+                .meta(LAST_RECEIPT)?
+                .and_then(|text| serde_json::from_str(&text).ok()),
+            last_receipt_ms: None,
+            open_cases: super::draft::cases(&self.conn)?.len() as u64,
+            free_bytes,
+        };
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let state: State = row.get(0)?;
+            let count = StateCount {
+                packages: row.get::<_, i64>(1)?.unsigned_abs(),
+                bytes: row.get::<_, i64>(2)?.unsigned_abs(),
+            };
+            counts.states.insert(state, count);
+            if matches!(state, State::Receipted | State::Pruned) {
+                counts.last_receipt_ms = counts.last_receipt_ms.max(row.get(4)?);
+            } else {
+                let oldest: i64 = row.get(3)?;
+                counts.pending.packages += count.packages;
+                counts.pending.bytes += count.bytes;
+                let before = counts.oldest_pending_ms.unwrap_or(oldest);
+                counts.oldest_pending_ms = Some(before.min(oldest));
+            }
+        }
+        Ok(counts)
+    }
+}

@@ -1,0 +1,352 @@
+//! One sealed package: what its directory says, and its rows.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Deserialize;
+
+use super::lines;
+use super::{State, StoreError, disk};
+use crate::types::{CaseId, Violation};
+use crate::witness::{self, Manifest, sha256_hex};
+
+/// Files of a package that its manifest does not list: one is the same in every package, the
+/// others are the manifest and what signs it.
+const UNSIGNED: [&str; 3] = [witness::MIMETYPE, witness::MANIFEST, witness::SIGNATURE];
+
+/// Which messages carry a file: 1 the head, sent first and at once; 2 pictures and all else;
+/// 3 video.
+pub(super) fn lane(name: &str, media_type: &str) -> u8 {
+    if is_head(name) {
+        1
+    } else if media_type.starts_with("video/") {
+        3
+    } else {
+        2
+    }
+}
+
+/// Whether the file is part of the head of a package.
+pub(super) fn is_head(name: &str) -> bool {
+    name == witness::MIMETYPE || name == witness::STATEMENT || name.starts_with("META-INF/")
+}
+
+/// How grave a violation is, 0–9: what goes first when the link is narrow. A load on the
+/// carriageway endangers people now; the two others are a nuisance.
+fn severity(kind: &str) -> u8 {
+    if kind == Violation::Spillage.name() {
+        7
+    } else {
+        4
+    }
+}
+
+/// A file of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageFile {
+    /// Name inside the package.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
+    /// 1 head, 2 pictures and all else, 3 video.
+    pub lane: u8,
+}
+
+/// What the store reads in a statement.
+#[derive(Debug, Deserialize)]
+pub(super) struct Statement {
+    pub(super) id: CaseId,
+    pub(super) seq: i64,
+    pub(super) journal: StatementJournal,
+    violation: StatementViolation,
+}
+
+/// The line the statement names as its own, and the one before.
+#[derive(Debug, Deserialize)]
+pub(super) struct StatementJournal {
+    pub(super) n: u64,
+    pub(super) prev: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct StatementViolation {
+    kind: String,
+    first_seen: Option<String>,
+}
+
+impl Statement {
+    /// Reads the bytes of `evidence.json`.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|e| format!("evidence.json cannot be read: {e}"))
+    }
+
+    /// When it happened, UTC milliseconds; 0 when the statement does not say.
+    fn occurred_ms(&self) -> i64 {
+        let text = self.violation.first_seen.as_deref().unwrap_or_default();
+        text.parse().map_or(0, jiff::Timestamp::as_millisecond)
+    }
+}
+
+/// A package on its way into the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Package {
+    /// What its journal line says or will say.
+    pub(super) line: lines::Sealed,
+    /// Its files; what can be known of them when it is damaged.
+    pub(super) files: Vec<PackageFile>,
+    /// What is wrong with it.
+    pub(super) fault: Option<String>,
+}
+
+impl Package {
+    fn bytes(&self) -> u64 {
+        self.files.iter().map(|f| f.size).sum()
+    }
+
+    /// Writes its rows: damaged when there is a fault, else queued.
+    pub(super) fn insert(
+        &self,
+        conn: &Connection,
+        sealed_ms: i64,
+        journal_n: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let line = &self.line;
+        let first = match self.fault {
+            Some(_) => State::Damaged,
+            None => State::Sealed,
+        };
+        conn.execute(
+            "INSERT INTO package(id, seq, state, kind, severity, occurred_ms, sealed_ms, bytes, \
+             sig_sha256, journal_n, last_error) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+            params![
+                line.id.to_string(),
+                line.seq,
+                first,
+                line.kind,
+                severity(&line.kind),
+                line.occurred_ms,
+                sealed_ms,
+                sql_int(self.bytes()),
+                Some(&line.sig_sha256).filter(|hash| !hash.is_empty()),
+                journal_n.map(sql_int),
+                self.fault,
+            ],
+        )?;
+        let mut insert = conn.prepare_cached(
+            "INSERT INTO blob(package_id, name, size, sha256, lane) VALUES(?1,?2,?3,?4,?5)",
+        )?;
+        for file in &self.files {
+            let id = line.id.to_string();
+            insert.execute(params![
+                id,
+                file.name,
+                sql_int(file.size),
+                file.sha256,
+                file.lane
+            ])?;
+        }
+        if self.fault.is_none() {
+            step(conn, line.id, State::Queued)?;
+        }
+        Ok(())
+    }
+}
+
+/// SQLite's integers are signed; nothing counted here comes near their end.
+pub(super) fn sql_int(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The state of a package; `None` when there is no such package.
+pub(super) fn state(conn: &Connection, id: CaseId) -> Result<Option<State>, StoreError> {
+    let mut query = conn.prepare_cached("SELECT state FROM package WHERE id = ?1")?;
+    Ok(query
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?)
+}
+
+/// Moves a package to another state; the schema decides whether it may.
+pub(super) fn step(conn: &Connection, id: CaseId, to: State) -> Result<(), StoreError> {
+    let from = state(conn, id)?.ok_or(StoreError::Unknown(id))?;
+    let moved = conn.execute(
+        "UPDATE package SET state = ?2 WHERE id = ?1",
+        params![id.to_string(), to],
+    );
+    match moved {
+        Ok(_) => Ok(()),
+        Err(rusqlite::Error::SqliteFailure(code, _))
+            if code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER =>
+        {
+            Err(StoreError::Step { id, from, to })
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// The files of a package as its rows have them.
+pub(super) fn files(conn: &Connection, id: CaseId) -> Result<Vec<PackageFile>, StoreError> {
+    let mut query = conn.prepare_cached(
+        "SELECT name, size, sha256, lane FROM blob WHERE package_id = ?1 ORDER BY lane, name",
+    )?;
+    let rows = query.query_map([id.to_string()], |row| {
+        Ok(PackageFile {
+            name: row.get(0)?,
+            size: row.get::<_, i64>(1)?.unsigned_abs(),
+            sha256: row.get(2)?,
+            lane: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Compares the files in `dir` with what they must be; says what is wrong first.
+pub(super) fn compare(dir: &Path, files: &[PackageFile]) -> Result<(), String> {
+    for file in files {
+        let name = &file.name;
+        let (size, sha256) =
+            disk::digest(&dir.join(name)).map_err(|e| format!("{name} cannot be read: {e}"))?;
+        if size != file.size {
+            return Err(format!("{name} has {size} bytes instead of {}", file.size));
+        }
+        if sha256 != file.sha256 {
+            return Err(format!("{name} was changed: its SHA-256 is {sha256}"));
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the directory of a package that has no row. `said` is what the journal says of it.
+/// `None` when neither tells its number: then it is nothing of ours.
+pub(super) fn examine(dir: &Path, id: CaseId, said: Option<&lines::Sealed>) -> Option<Package> {
+    let statement = disk::read(&dir.join(witness::STATEMENT))
+        .map_err(|e| e.to_string())
+        .and_then(|bytes| Statement::read(&bytes));
+    let sig_sha256 = disk::digest(&dir.join(witness::SIGNATURE));
+    let manifest = disk::read(&dir.join(witness::MANIFEST)).map_err(|e| e.to_string());
+    let line = match (said, &statement) {
+        (Some(said), _) => said.clone(),
+        (None, Ok(statement)) => lines::Sealed {
+            id,
+            seq: statement.seq,
+            kind: statement.violation.kind.clone(),
+            occurred_ms: statement.occurred_ms(),
+            manifest_sha256: manifest
+                .as_deref()
+                .map_or_else(|_| String::new(), sha256_hex),
+            sig_sha256: sig_sha256
+                .as_ref()
+                .map_or_else(|_| String::new(), |(_, h)| h.clone()),
+        },
+        (None, Err(_)) => return None,
+    };
+    let mut files = Vec::new();
+    let fault = examine_files(dir, &line, statement, manifest, &mut files).err();
+    Some(Package { line, files, fault })
+}
+
+/// Fills `files` from the manifest and compares them all with the disk.
+fn examine_files(
+    dir: &Path,
+    line: &lines::Sealed,
+    statement: Result<Statement, String>,
+    manifest: Result<Vec<u8>, String>,
+    files: &mut Vec<PackageFile>,
+) -> Result<(), String> {
+    let manifest = manifest?;
+    if sha256_hex(&manifest) != line.manifest_sha256 {
+        return Err(format!("{} was changed", witness::MANIFEST));
+    }
+    let parsed = Manifest::parse(&manifest)
+        .map_err(|e| format!("{} cannot be read: {e}", witness::MANIFEST))?;
+    for entry in parsed.entries {
+        let size = std::fs::metadata(dir.join(&entry.name)).map_or(0, |meta| meta.len());
+        files.push(PackageFile {
+            lane: lane(&entry.name, &entry.media_type),
+            sha256: entry.sha256_hex(),
+            name: entry.name,
+            size,
+        });
+    }
+    for (name, sha256) in [
+        (witness::MIMETYPE, &sha256_hex(witness::ASIC_E.as_bytes())),
+        (witness::MANIFEST, &line.manifest_sha256),
+        (witness::SIGNATURE, &line.sig_sha256),
+    ] {
+        let size = std::fs::metadata(dir.join(name)).map_or(0, |meta| meta.len());
+        if sha256.is_empty() {
+            return Err(format!("{name} cannot be read"));
+        }
+        files.push(PackageFile {
+            name: name.to_owned(),
+            size,
+            sha256: sha256.clone(),
+            lane: 1,
+        });
+    }
+    let statement = statement?;
+    if statement.id != line.id || statement.seq != line.seq {
+        let (id, seq) = (statement.id, statement.seq);
+        return Err(format!(
+            "evidence.json is that of package {id}, number {seq}"
+        ));
+    }
+    compare(dir, files)
+}
+
+/// The rows for a package that was just written, from the bytes themselves.
+pub(super) fn describe(
+    statement: &Statement,
+    sealed: &witness::Sealed,
+    drafts: &[witness::FileEntry],
+) -> Result<Package, String> {
+    let manifest = Manifest::parse(&sealed.manifest).map_err(|e| e.to_string())?;
+    let mut known: HashMap<&str, (u64, String)> = drafts
+        .iter()
+        .map(|d| (d.name.as_str(), (d.size, d.sha256.clone())))
+        .collect();
+    for (name, bytes) in sealed.parts() {
+        known.insert(name, (bytes.len() as u64, sha256_hex(bytes)));
+    }
+    let mut types: HashMap<&str, &str> = HashMap::new();
+    for entry in &manifest.entries {
+        match known.get(entry.name.as_str()) {
+            Some((_, sha256)) if *sha256 == entry.sha256_hex() => {
+                types.insert(&entry.name, &entry.media_type);
+            }
+            Some(_) => return Err(format!("the manifest has another hash for {}", entry.name)),
+            None => {
+                return Err(format!(
+                    "the manifest names {}, which is not kept",
+                    entry.name
+                ));
+            }
+        }
+    }
+    let files = known.into_iter().map(|(name, (size, sha256))| {
+        let signed = types.get(name).copied();
+        if signed.is_none() && !UNSIGNED.contains(&name) {
+            return Err(format!("the manifest leaves out {name}"));
+        }
+        Ok(PackageFile {
+            name: name.to_owned(),
+            size,
+            sha256,
+            lane: lane(name, signed.unwrap_or_default()),
+        })
+    });
+    Ok(Package {
+        files: files.collect::<Result<_, _>>()?,
+        line: lines::Sealed {
+            id: statement.id,
+            seq: statement.seq,
+            kind: statement.violation.kind.clone(),
+            occurred_ms: statement.occurred_ms(),
+            manifest_sha256: sha256_hex(&sealed.manifest),
+            sig_sha256: sha256_hex(&sealed.signature),
+        },
+        fault: None,
+    })
+}

@@ -1,0 +1,325 @@
+//! What start-up puts right: a broken database, packages without rows, drafts without files.
+//!
+//! Everything here may be cut short and done again: lines are written before the rows they
+//! explain, rows before files are removed, and what is right already is left alone.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction};
+use serde::Serialize;
+use serde_json::json;
+
+use super::ledger::{Ledger, replay_answers};
+use super::package::{self, Package};
+use super::{Inner, StoreError, disk, draft, lines, migrate, set_meta};
+use crate::clock;
+use crate::journal::Journal;
+use crate::types::CaseId;
+
+/// Name of the database; SQLite adds `-wal` and `-shm`.
+const DATABASE: &str = "q.db";
+
+/// Beginning of the names a broken database is moved to.
+const ASIDE: &str = "q.db.broken-";
+
+/// How many broken databases are kept for whoever wants to know why; they hold no evidence.
+const ASIDE_MAX: usize = 3;
+
+/// What SQLite needs to open a database: its shared memory grows by 32 KiB.
+const OPEN_NEEDS: u64 = 64 * 1024;
+
+/// What opening the store found and did. Every part of it is also in the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Recovery {
+    /// What became of the database.
+    pub database: Database,
+    /// Packages a crash had left without rows; they are queued now. The cases among them that
+    /// the book still has open have ended.
+    pub adopted: Vec<CaseId>,
+    /// Packages found damaged just now; kept as they are, and not sent.
+    pub damaged: Vec<CaseId>,
+    /// Names in `packages/` that are no packages of ours; left alone.
+    pub foreign: Vec<String>,
+    /// Packages that were on their way when the last run ended; queued again.
+    pub requeued: usize,
+    /// Files of open cases that were missing or changed; their rows are gone.
+    pub drafts_lost: usize,
+    /// Leftovers removed from `staging/`.
+    pub leftovers: usize,
+    /// Torn ends of the journal set aside.
+    pub journal_repairs: u64,
+    /// Where the journal is broken, if it is.
+    pub journal_broken: Option<String>,
+}
+
+/// What became of the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Database {
+    /// It was there and sound.
+    #[default]
+    Sound,
+    /// The store is new.
+    New,
+    /// It was missing or broken and was made again from the files.
+    Rebuilt {
+        /// What was wrong with it.
+        why: String,
+    },
+}
+
+/// Opens the database; moves it aside and makes a new one when it cannot be trusted.
+pub(super) fn open_database(
+    dir: &Path,
+    journal: &Journal,
+) -> Result<(Connection, Database), StoreError> {
+    let path = dir.join(DATABASE);
+    let empty = std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
+    let used = journal.head().n > 0 || !disk::list(&dir.join("packages"))?.is_empty();
+    let open = || migrate::open(&path).map_err(|error| full_after_all(dir, error));
+    let why = match open() {
+        Ok(conn) if empty && used => {
+            let why = "it was missing".to_owned();
+            return Ok((conn, Database::Rebuilt { why }));
+        }
+        Ok(conn) if empty => return Ok((conn, Database::New)),
+        Ok(conn) => return Ok((conn, Database::Sound)),
+        Err(StoreError::Corrupt(why)) => why,
+        Err(other) => return Err(other),
+    };
+    move_aside(dir)?;
+    Ok((open()?, Database::Rebuilt { why }))
+}
+
+/// SQLite calls it an input/output error when a full disk has no room for its shared memory.
+fn full_after_all(dir: &Path, error: StoreError) -> StoreError {
+    match (error, disk::free_bytes(dir)) {
+        (StoreError::Io(_), Ok(free)) if free < OPEN_NEEDS => StoreError::Full {
+            free,
+            need: OPEN_NEEDS,
+        },
+        (error, _) => error,
+    }
+}
+
+/// Moves the database with its log out of the way, and removes the oldest of those before.
+fn move_aside(dir: &Path) -> Result<(), StoreError> {
+    let aside = format!("{ASIDE}{:020}", clock::now().utc_ms());
+    for part in ["-wal", "-shm", ""] {
+        let from = dir.join(format!("{DATABASE}{part}"));
+        if from.exists() {
+            disk::rename(&from, &dir.join(format!("{aside}{part}")))?;
+        }
+    }
+    disk::sync_dir(dir)?;
+    let names = disk::list(dir)?;
+    let databases: Vec<_> = names
+        .iter()
+        .filter(|name| {
+            name.starts_with(ASIDE) && !name.ends_with("-wal") && !name.ends_with("-shm")
+        })
+        .collect();
+    let old = databases.len().saturating_sub(ASIDE_MAX);
+    for name in databases.iter().take(old) {
+        for part in ["-wal", "-shm", ""] {
+            disk::remove_file(&dir.join(format!("{name}{part}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings the database level with the files, then the drafts level with the database.
+pub(super) fn run(
+    inner: &mut Inner,
+    device: &str,
+    database: Database,
+) -> Result<Recovery, StoreError> {
+    inner.belongs_to(device)?;
+    let mut recovery = Recovery {
+        database,
+        journal_repairs: inner.journal.repairs(),
+        journal_broken: inner.journal.broken().map(ToString::to_string),
+        ..Recovery::default()
+    };
+    let ledger = inner.read_journal()?;
+    let mut found = inner.find_packages(&ledger, &mut recovery)?;
+    inner.write_lines(&mut found, &recovery)?;
+    let packages = inner.dir.join("packages");
+    recovery.requeued = inner.transact(|tx| {
+        write_rows(tx, device, &ledger, &found)?;
+        replay_answers(tx, &packages, &ledger)?;
+        requeue(tx)
+    })?;
+    inner.find_missing(&mut recovery)?;
+    inner.tidy_staging(&mut recovery)?;
+    Ok(recovery)
+}
+
+/// A package without rows.
+#[derive(Debug)]
+struct Found {
+    package: Package,
+    /// Number and time (UTC milliseconds) of the line that says it is sealed.
+    line: Option<(u64, i64)>,
+}
+
+impl Inner {
+    fn belongs_to(&self, device: &str) -> Result<(), StoreError> {
+        match self.meta("device")? {
+            Some(stored) if stored != device => Err(StoreError::OtherDevice {
+                stored,
+                configured: device.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks for packages without rows: in `packages/`, and in the journal.
+    fn find_packages(
+        &self,
+        ledger: &Ledger,
+        recovery: &mut Recovery,
+    ) -> Result<Vec<Found>, StoreError> {
+        let known = self.packages_with_rows()?;
+        let mut numbers = self.numbers_taken()?;
+        let mut found = Vec::new();
+        let mut ids: HashSet<CaseId> = ledger.sealed.keys().copied().collect();
+        for name in disk::list(&self.dir.join("packages"))? {
+            match super::case_id(&name) {
+                Some(id) if known.contains(&id) => {}
+                Some(id) => {
+                    ids.insert(id);
+                }
+                None => recovery.foreign.push(name),
+            }
+        }
+        let mut ids: Vec<CaseId> = ids.into_iter().collect();
+        // What the journal names comes first: its number is proved, the others' is claimed.
+        ids.sort_by_key(|id| (!ledger.sealed.contains_key(id), *id));
+        for id in ids {
+            let said = ledger.sealed.get(&id);
+            let line = said.map(|(line, ..)| line);
+            match package::examine(&self.package_dir(id), id, line) {
+                Some(package) if package.line.seq > 0 && numbers.insert(package.line.seq) => {
+                    if package.fault.is_some() {
+                        recovery.damaged.push(id);
+                    } else {
+                        recovery.adopted.push(id);
+                    }
+                    let line = said.map(|&(_, n, at_ms)| (n, at_ms));
+                    found.push(Found { package, line });
+                }
+                _ => recovery.foreign.push(id.to_string()),
+            }
+        }
+        Ok(found)
+    }
+
+    fn numbers_taken(&self) -> Result<HashSet<i64>, StoreError> {
+        let mut query = self.conn.prepare("SELECT seq FROM package")?;
+        let rows = query.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The journal lines for what was found. The entry in `packages/` is made durable first:
+    /// nobody knows whether whoever wrote it lived to do so.
+    fn write_lines(&mut self, found: &mut [Found], recovery: &Recovery) -> Result<(), StoreError> {
+        let at = clock::now();
+        if let Database::Rebuilt { why } = &recovery.database {
+            let body = json!({ "why": why, "packages": found.len() });
+            self.say(at, lines::REBUILT, body)?;
+        }
+        if !found.is_empty() {
+            disk::sync_dir(&self.dir.join("packages"))?;
+        }
+        for Found { package, line } in found {
+            if let Some(why) = &package.fault {
+                let body = json!({ "id": package.line.id, "why": why });
+                self.say(at, lines::DAMAGED, body)?;
+            } else if line.is_none() {
+                let head = self.say(at, lines::ADOPTED, lines::body(&package.line))?;
+                *line = Some((head.n, at.utc_ms()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks packages damaged whose directory is gone and that nobody else has.
+    fn find_missing(&mut self, recovery: &mut Recovery) -> Result<(), StoreError> {
+        let there: HashSet<String> = disk::list(&self.dir.join("packages"))?
+            .into_iter()
+            .collect();
+        let names: Vec<String> = {
+            let sql = "SELECT id FROM package WHERE state = 'queued' ORDER BY seq";
+            let mut query = self.conn.prepare(sql)?;
+            let rows = query.query_map([], |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        let missing = names.iter().filter(|name| !there.contains(*name));
+        for id in missing.filter_map(|name| super::case_id(name)) {
+            self.damaged(id, "its directory is missing")?;
+            recovery.damaged.push(id);
+        }
+        Ok(())
+    }
+
+    /// Removes what no row knows, drops the rows whose file is not what it should be.
+    fn tidy_staging(&mut self, recovery: &mut Recovery) -> Result<(), StoreError> {
+        let open: HashSet<CaseId> = draft::cases(&self.conn)?.into_iter().collect();
+        let staging = self.dir.join("staging");
+        for name in disk::list(&staging)? {
+            if super::case_id(&name).is_some_and(|id| open.contains(&id)) {
+                continue;
+            }
+            let path = staging.join(&name);
+            if disk::is_folder(&path) {
+                disk::remove_dir_all(&path)?;
+            } else {
+                disk::remove_file(&path)?;
+            }
+            recovery.leftovers += 1;
+        }
+        for case in open {
+            recovery.drafts_lost += self.sift(case)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the rows of all that was found.
+fn write_rows(
+    tx: &Transaction<'_>,
+    device: &str,
+    ledger: &Ledger,
+    found: &[Found],
+) -> Result<(), StoreError> {
+    set_meta(tx, "device", device)?;
+    if ledger.reindex {
+        tx.execute("DELETE FROM journal", [])?;
+    }
+    for line in &ledger.unindexed {
+        super::index(tx, line)?;
+    }
+    let now = clock::now().utc_ms();
+    for Found { package, line } in found {
+        let (n, sealed_ms) = line.map_or((None, now), |(n, at_ms)| (Some(n), at_ms));
+        package.insert(tx, sealed_ms, n)?;
+    }
+    // A case that is a package now is not open any more.
+    tx.execute(
+        "DELETE FROM draft_case WHERE id IN (SELECT id FROM package)",
+        [],
+    )?;
+    Ok(())
+}
+
+/// Queues what was on its way; retry times were those of the last run.
+fn requeue(tx: &Transaction<'_>) -> Result<usize, StoreError> {
+    tx.execute(
+        "UPDATE package SET next_try_ns = 0 WHERE next_try_ns <> 0",
+        [],
+    )?;
+    let sql = "UPDATE package SET state = 'queued' WHERE state IN ('sealed', 'sending', 'sent')";
+    Ok(tx.execute(sql, [])?)
+}

@@ -1,0 +1,189 @@
+//! From an open case to a sealed package, in the one order that survives a power cut.
+
+use rusqlite::params;
+
+use super::draft;
+use super::lines;
+use super::package::{self, Package, Statement};
+use super::{Inner, Store, StoreError, disk, save_book};
+use crate::clock;
+use crate::journal::disk::DiskError;
+use crate::types::CaseId;
+use crate::witness::{After, FileEntry, JournalPoint, SealError, Sealed};
+
+/// What the statement must say and only the store knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealContext {
+    /// Number of the package on this device, without gaps.
+    pub seq: u64,
+    /// The journal line that will say it is sealed, and the hash of the line before.
+    pub journal: JournalPoint,
+    /// The newest receipt that is kept; `None` before the first.
+    pub last_receipt: Option<After>,
+    /// The files kept for the case, read and hashed just now, in the order of their names. The
+    /// statement must list these and no others.
+    pub files: Vec<FileEntry>,
+    /// What the keeper noted about the case.
+    pub note: Option<String>,
+}
+
+/// A package that is a fact in `packages/` and must still come into journal and database.
+#[derive(Debug)]
+pub(super) struct Pending {
+    package: Package,
+    book: Option<String>,
+    /// The journal line its statement names.
+    named: JournalPoint,
+    /// Number of its journal line, once that is written.
+    line: Option<u64>,
+}
+
+impl Store {
+    /// Seals a case: `make` is given what only the store knows and returns the signed parts.
+    /// On return the package is durable in `packages/`, journalled and queued, and `book` saved.
+    ///
+    /// The journal is held meanwhile: `make` must not call the store. A case that is sealed
+    /// already is left alone and only `book` is saved. After an error the case is either still
+    /// open or, when the package had come into being, is finished by the next call of any kind
+    /// or the next start; calling again is right in both cases.
+    pub fn seal(
+        &self,
+        case: CaseId,
+        make: impl FnOnce(SealContext) -> Result<Sealed, SealError>,
+        book: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        inner.settled()?;
+        if package::state(&inner.conn, case)?.is_some() {
+            return inner.transact(|tx| save_book(tx, book));
+        }
+        inner.sift(case)?;
+        let context = inner.context(case)?;
+        let sealed = make(context.clone())?;
+        let package = check(case, &context, &sealed).map_err(StoreError::Invariant)?;
+        inner.write(case, &sealed)?;
+        inner.pending = Some(Pending {
+            package,
+            book: book.map(str::to_owned),
+            named: context.journal,
+            line: None,
+        });
+        disk::publish(&inner.staging(case), &inner.package_dir(case))?;
+        inner.settle()?;
+        drop(inner);
+        self.shared.queued.notify_one();
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Finishes a package that an error left half-way between rename and commit; then all of
+    /// the store can be used.
+    pub(super) fn settled(&mut self) -> Result<&mut Self, StoreError> {
+        let Some(pending) = &self.pending else {
+            return Ok(self);
+        };
+        let place = self.package_dir(pending.package.line.id);
+        match place.try_exists() {
+            // The rename itself had failed: the case is still open.
+            Ok(false) => self.pending = None,
+            Ok(true) => {
+                disk::sync_dir(&self.dir.join("packages"))?;
+                self.settle()?;
+            }
+            Err(e) => {
+                return Err(StoreError::Io(format!(
+                    "cannot read {}: {e}",
+                    place.display()
+                )));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Journal line, then transaction, of the pending package. What is done stays done when a
+    /// later part fails and this is called again.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        let Some(mut pending) = self.pending.take() else {
+            return Ok(());
+        };
+        let done = self.settle_one(&mut pending);
+        if done.is_err() {
+            self.pending = Some(pending);
+        }
+        done
+    }
+
+    fn settle_one(&mut self, pending: &mut Pending) -> Result<(), StoreError> {
+        let at = clock::now();
+        let package = &pending.package;
+        let n = if let Some(n) = pending.line {
+            n
+        } else {
+            // Lines of others may have come between when this is not the first try.
+            let head = self.journal.head();
+            let as_named = head.n + 1 == pending.named.n && head.sha256 == pending.named.prev;
+            let kind = if as_named {
+                lines::SEALED
+            } else {
+                lines::ADOPTED
+            };
+            self.say(at, kind, lines::body(&package.line))?.n
+        };
+        pending.line = Some(n);
+        let id = package.line.id;
+        self.transact(|tx| {
+            package.insert(tx, at.utc_ms(), Some(n))?;
+            draft::forget(tx, id)?;
+            save_book(tx, pending.book.as_deref())
+        })
+    }
+
+    pub(super) fn context(&self, case: CaseId) -> Result<SealContext, StoreError> {
+        let files = draft::files(&self.conn, case)?;
+        if files.is_empty() {
+            return Err(StoreError::Unknown(case));
+        }
+        let sql = "SELECT coalesce(max(seq), 0) + 1 FROM package";
+        let seq: i64 = self.conn.query_row(sql, params![], |row| row.get(0))?;
+        let head = self.journal.head();
+        let last_receipt = self.meta(super::outbox::LAST_RECEIPT)?;
+        Ok(SealContext {
+            seq: seq.unsigned_abs(),
+            journal: JournalPoint {
+                n: head.n + 1,
+                prev: head.sha256,
+            },
+            last_receipt: last_receipt.and_then(|text| serde_json::from_str(&text).ok()),
+            files,
+            note: draft::note(&self.conn, case)?,
+        })
+    }
+
+    /// Writes the sealed parts beside the drafts, the signature last.
+    fn write(&self, case: CaseId, sealed: &Sealed) -> Result<(), DiskError> {
+        let staging = self.staging(case);
+        for (name, bytes) in sealed.parts() {
+            disk::write_under(&staging, name, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Holds what was made against what is kept: a package that could not prove itself must not
+/// come into being.
+fn check(case: CaseId, context: &SealContext, sealed: &Sealed) -> Result<Package, String> {
+    let statement = Statement::read(&sealed.statement)?;
+    if statement.id != case || statement.seq.unsigned_abs() != context.seq {
+        return Err(format!(
+            "the statement of {case} names another case or number"
+        ));
+    }
+    let journal = &statement.journal;
+    if journal.n != context.journal.n || journal.prev != context.journal.prev {
+        return Err(format!(
+            "the statement of {case} names another journal line"
+        ));
+    }
+    package::describe(&statement, sealed, &context.files)
+}

@@ -1,0 +1,197 @@
+//! Every step on the disk fails once, in every operation that writes.
+
+use rustix::io::Errno;
+
+use super::*;
+use crate::journal::disk::fault::{self, Mode};
+
+const MODES: [Mode; 3] = [
+    Mode::Once(Errno::NOSPC),
+    Mode::Forever(Errno::NOSPC),
+    Mode::Forever(Errno::IO),
+];
+
+/// Lets `run` fail at its first step, then its second, … until it gets through. After each
+/// failure `look` sees the store as it is, retried, and reopened. Returns the steps there were.
+fn each_step(
+    set_up: impl Fn(&Store),
+    run: impl Fn(&Store) -> Result<(), StoreError>,
+    done: impl Fn(&Store) -> bool,
+) -> u32 {
+    let mut steps = 0;
+    for mode in MODES {
+        for retry in [true, false] {
+            for n in 0.. {
+                let dir = folder();
+                let store = open(dir.path());
+                keep_and_seal(&store, case(100));
+                set_up(&store);
+                fault::plan(n, mode);
+                let result = run(&store);
+                if fault::clear() {
+                    result.unwrap();
+                    steps = n;
+                    break;
+                }
+                match result {
+                    Err(StoreError::Full { .. } | StoreError::Io(_)) => {}
+                    // Struck where it does not matter: the last broom in `staging/`.
+                    Ok(()) => assert!(done(&store)),
+                    Err(other) => panic!("{other}"),
+                }
+                if retry {
+                    run(&store).unwrap();
+                    assert!(done(&store), "{mode:?} {n}");
+                    assert!(audit(&store).contains_key(&case(100)));
+                }
+                drop(store);
+                let store = open(dir.path());
+                assert!(audit(&store).contains_key(&case(100)));
+                if !done(&store) {
+                    assert!(!retry, "what was done is still done: {mode:?} {n}");
+                    run(&store).unwrap();
+                }
+                assert!(done(&store));
+                audit(&store);
+                drop(store);
+                let (_, recovery) = reopen(dir.path());
+                assert_eq!(recovery.adopted.len() + recovery.damaged.len(), 0);
+                assert_eq!((recovery.leftovers, recovery.drafts_lost), (0, 0));
+            }
+        }
+    }
+    steps
+}
+
+#[test]
+fn each_way_a_disk_fails_has_its_own_error() {
+    let dir = folder();
+    let store = open(dir.path());
+    let fail = |errno| {
+        fault::plan(0, Mode::Forever(errno));
+        let error = store.keep(case(1), &drafts(), None).unwrap_err();
+        fault::clear();
+        error
+    };
+    assert!(matches!(fail(Errno::NOSPC), StoreError::Full { .. }));
+    assert!(matches!(fail(Errno::ROFS), StoreError::ReadOnly(_)));
+    let error = fail(Errno::IO);
+    assert!(matches!(error, StoreError::Io(_)));
+    let text = error.to_string();
+    assert!(text.contains("cannot create directory"), "{text}");
+    assert!(text.contains(&case(1).to_string()), "{text}");
+}
+
+#[test]
+fn keeping_fails_at_any_step_without_harm() {
+    let steps = each_step(
+        |store| store.keep(case(1), &drafts()[..1], Some("before")).unwrap(),
+        |store| store.keep(case(1), &drafts(), Some("after")),
+        |store| {
+            let files = store.drafts(case(1)).unwrap().len();
+            let book = store.book().unwrap().unwrap();
+            assert!(
+                (files, book.as_str()) == (1, "before") || (files, book.as_str()) == (3, "after")
+            );
+            files == 3
+        },
+    );
+    assert!(steps > 10, "{steps}");
+}
+
+#[test]
+fn sealing_fails_at_any_step_without_harm() {
+    let steps = each_step(
+        |store| store.keep(case(1), &drafts(), Some("open")).unwrap(),
+        |store| seal(store, case(1)),
+        |store| {
+            let sealed = store.state(case(1)).unwrap().is_some();
+            assert_eq!(
+                store.drafts(case(1)).unwrap().len(),
+                if sealed { 0 } else { 3 }
+            );
+            sealed
+        },
+    );
+    assert!(steps > 20, "{steps}");
+}
+
+#[test]
+fn receipting_fails_at_any_step_without_harm() {
+    let steps = each_step(
+        |store| keep_and_seal(store, case(1)),
+        |store| receipt(store, case(1)),
+        |store| store.state(case(1)).unwrap() == Some(State::Receipted),
+    );
+    assert!(steps >= 8, "{steps}");
+}
+
+#[test]
+fn discarding_fails_at_any_step_without_harm() {
+    each_step(
+        |store| store.keep(case(1), &drafts(), Some("open")).unwrap(),
+        |store| store.discard(case(1), "why", Some("gone")),
+        |store| store.open_cases().unwrap().is_empty(),
+    );
+}
+
+#[test]
+fn opening_fails_at_any_step_without_harm() {
+    for mode in MODES {
+        for n in 0.. {
+            let dir = folder();
+            let store = open(dir.path());
+            keep_and_seal(&store, case(1));
+            keep_and_seal(&store, case(2));
+            receipt(&store, case(2)).unwrap();
+            store.keep(case(3), &drafts(), None).unwrap();
+            // Case 4 is half sealed, something strays in staging/, the journal is torn.
+            store.keep(case(4), &drafts(), None).unwrap();
+            drop(store);
+            half_seal(dir.path(), case(4));
+            fs::create_dir(dir.path().join("staging/stray")).unwrap();
+            ruin::append(&dir.path().join("journal/00000001.jsonl"), b"{\"n\":");
+
+            fault::plan(n, mode);
+            let result = Store::open(&config(dir.path()), DEVICE).map(|_| ());
+            let untouched = fault::clear();
+            let store = open(dir.path());
+            let states = audit(&store);
+            assert_eq!(states[&case(1)], State::Queued);
+            assert_eq!(states[&case(2)], State::Receipted);
+            assert_eq!(states[&case(4)], State::Queued);
+            assert_eq!(store.drafts(case(3)).unwrap().len(), 3);
+            let repairs = said(dir.path(), "journal.repaired").len();
+            assert!(
+                (1..=2).contains(&repairs),
+                "two when the first was torn itself"
+            );
+            if untouched {
+                result.unwrap();
+                assert!(n > 10, "{n}");
+                break;
+            }
+            result.unwrap_err();
+        }
+    }
+}
+
+/// Leaves a case as a power cut between rename and journal line does.
+pub(super) fn half_seal(dir: &Path, id: CaseId) {
+    let store = open(dir);
+    for n in 0.. {
+        fault::plan(n, Mode::Forever(Errno::IO));
+        let result = seal(&store, id);
+        assert!(!fault::clear(), "sealed before the search met the place");
+        result.unwrap_err();
+        if store.package_dir(id).exists() {
+            break;
+        }
+    }
+    assert_eq!(store.state(id).unwrap(), None);
+    assert!(
+        said(dir, lines::SEALED)
+            .iter()
+            .all(|body| body["id"] != id.to_string())
+    );
+}

@@ -1,0 +1,268 @@
+//! Random sequences against a model in memory; any operation may be struck by a fault first.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use rustix::io::Errno;
+
+use super::*;
+use crate::journal::disk::fault::{self, Mode};
+
+/// Cases a sequence plays with.
+const CASES: u8 = 4;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Keep(u8, usize),
+    Note(u8),
+    Seal(u8),
+    Discard(u8),
+    Send,
+    Sent(u8),
+    Back(u8),
+    Defer(u8),
+    Receipt(u8),
+    Refuse(u8),
+    Reopen,
+    LoseDatabase,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let case = 0..CASES;
+    prop_oneof![
+        6 => (case.clone(), 0..NAMES.len()).prop_map(|(c, f)| Op::Keep(c, f)),
+        1 => case.clone().prop_map(Op::Note),
+        5 => case.clone().prop_map(Op::Seal),
+        1 => case.clone().prop_map(Op::Discard),
+        3 => Just(Op::Send),
+        2 => case.clone().prop_map(Op::Sent),
+        1 => case.clone().prop_map(Op::Back),
+        1 => case.clone().prop_map(Op::Defer),
+        2 => case.clone().prop_map(Op::Receipt),
+        1 => case.prop_map(Op::Refuse),
+        2 => Just(Op::Reopen),
+        1 => Just(Op::LoseDatabase),
+    ]
+}
+
+/// What should be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Model {
+    open: BTreeMap<CaseId, BTreeSet<usize>>,
+    sealed: BTreeMap<CaseId, State>,
+    deferred: BTreeSet<CaseId>,
+    book: Option<String>,
+}
+
+/// Whether an operation was carried out, or refused by a rule.
+type Done = bool;
+
+impl Model {
+    fn keep(&mut self, id: CaseId, file: usize, book: &str) -> Done {
+        if self.sealed.contains_key(&id) {
+            return false;
+        }
+        self.open.entry(id).or_default().insert(file);
+        self.book = Some(book.to_owned());
+        true
+    }
+
+    fn seal(&mut self, id: CaseId, book: &str) -> Done {
+        if !self.sealed.contains_key(&id) {
+            if self.open.get(&id).is_none_or(BTreeSet::is_empty) {
+                return false;
+            }
+            self.open.remove(&id);
+            self.sealed.insert(id, State::Queued);
+        }
+        self.book = Some(book.to_owned());
+        true
+    }
+
+    fn discard(&mut self, id: CaseId, book: &str) -> Done {
+        if self.sealed.contains_key(&id) {
+            return false;
+        }
+        self.open.remove(&id);
+        self.book = Some(book.to_owned());
+        true
+    }
+
+    fn step(&mut self, id: CaseId, from: &[State], to: State) -> Done {
+        match self.sealed.get_mut(&id) {
+            Some(state) if from.contains(state) => {
+                *state = to;
+                true
+            }
+            Some(state) => *state == to,
+            None => false,
+        }
+    }
+
+    fn restart(&mut self) {
+        self.deferred.clear();
+        for state in self.sealed.values_mut() {
+            if state.is_open() {
+                *state = State::Queued;
+            }
+        }
+    }
+}
+
+/// Runs something that must, or must not, succeed.
+type Attempt<'a> = &'a dyn Fn(&dyn Fn() -> Result<(), StoreError>, Done);
+
+/// Runs one operation on both; the store gets a second chance when the disk failed.
+fn play(op: &Op, book: &str, strike: Option<u32>, model: &mut Model, store: &Store) {
+    let attempt = |run: &dyn Fn() -> Result<(), StoreError>, expected: Done| {
+        if let Some(n) = strike {
+            fault::plan(n, Mode::Once(Errno::NOSPC));
+        }
+        let mut result = run();
+        fault::clear();
+        if matches!(result, Err(StoreError::Full { .. })) {
+            result = run();
+        }
+        assert_eq!(result.is_ok(), expected, "{op:?}: {result:?}");
+    };
+    match *op {
+        Op::Keep(c, file) => {
+            let expected = model.keep(case(c), file, book);
+            attempt(
+                &|| store.keep(case(c), &[draft(NAMES[file])], Some(book)),
+                expected,
+            );
+        }
+        Op::Note(c) => {
+            let expected = !model.sealed.contains_key(&case(c));
+            if expected {
+                model.open.entry(case(c)).or_default();
+            }
+            attempt(&|| store.save_draft_note(case(c), book), expected);
+        }
+        Op::Seal(c) => {
+            let expected = model.seal(case(c), book);
+            let make = |context: SealContext| Ok(make(case(c), &context));
+            attempt(&|| store.seal(case(c), make, Some(book)), expected);
+        }
+        Op::Discard(c) => {
+            let expected = model.discard(case(c), book);
+            attempt(&|| store.discard(case(c), book, Some(book)), expected);
+        }
+        _ => send(op, model, store, &attempt),
+    }
+}
+
+/// The operations on sealed packages.
+fn send(op: &Op, model: &mut Model, store: &Store, attempt: Attempt<'_>) {
+    use State::{Queued, Receipted, Refused, Sending, Sent};
+    match *op {
+        Op::Send => {
+            let queued = |(id, state): (&CaseId, &State)| {
+                (*state == Queued && !model.deferred.contains(id)).then_some(*id)
+            };
+            let due = store.next_due(NOW).unwrap();
+            let ids: Vec<CaseId> = model.sealed.iter().filter_map(queued).collect();
+            assert_eq!(due.is_some(), !ids.is_empty());
+            if let Some(due) = due {
+                assert!(ids.contains(&due.id));
+                model.sealed.insert(due.id, Sending);
+                attempt(&|| store.step(due.id, Sending), true);
+            }
+        }
+        Op::Sent(c) => {
+            let expected = model.step(case(c), &[Sending], Sent);
+            attempt(&|| store.step(case(c), Sent), expected);
+        }
+        Op::Back(c) => {
+            let expected = model.step(case(c), &[Sending, Sent, Refused], Queued);
+            attempt(&|| store.step(case(c), Queued), expected);
+        }
+        Op::Defer(c) => {
+            let expected = model.step(case(c), &[Sending, Sent, Refused], Queued);
+            if expected {
+                model.deferred.insert(case(c));
+            }
+            attempt(&|| store.defer(case(c), NOW.shifted_ns(1), "why"), expected);
+        }
+        Op::Receipt(c) => {
+            let expected = model.step(case(c), &[Queued, Sending, Sent, Refused], Receipted);
+            if model.sealed.contains_key(&case(c)) {
+                attempt(&|| receipt(store, case(c)), expected);
+            }
+        }
+        Op::Refuse(c) => {
+            let expected = model.step(case(c), &[Queued, Sending, Sent], Refused);
+            if model.sealed.contains_key(&case(c)) {
+                let sig = sig(store, case(c));
+                attempt(&|| store.refused(case(c), b"no", &sig, "why"), expected);
+            }
+        }
+        _ => unreachable!("played by the callers"),
+    }
+}
+
+fn compare(model: &Model, store: &Store) {
+    assert_eq!(store.book().unwrap(), model.book);
+    for (id, state) in &model.sealed {
+        assert_eq!(store.state(*id).unwrap(), Some(*state), "{id}");
+    }
+    let open: Vec<CaseId> = model.open.keys().copied().collect();
+    assert_eq!(store.open_cases().unwrap(), open);
+    for (id, files) in &model.open {
+        let mut names: Vec<_> = files.iter().map(|&file| NAMES[file]).collect();
+        names.sort_unstable();
+        let kept = store.drafts(*id).unwrap();
+        let kept: Vec<_> = kept.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(kept, names);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 96,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_store_does_what_the_model_does(
+        ops in prop::collection::vec((op(), prop::option::weighted(0.3, 0u32..30)), 1..40)
+    ) {
+        let dir = folder();
+        let mut model = Model::default();
+        let mut store = open(dir.path());
+        for (turn, (op, strike)) in ops.iter().enumerate() {
+            match op {
+                Op::Reopen => {
+                    drop(store);
+                    store = open(dir.path());
+                    model.restart();
+                }
+                Op::LoseDatabase => {
+                    drop(store);
+                    fs::remove_file(dir.path().join("q.db")).unwrap();
+                    store = open(dir.path());
+                    model.restart();
+                    model.open.clear();
+                    model.book = None;
+                    // A refusal that a person overruled is only in the database.
+                    for (id, state) in &mut model.sealed {
+                        if *state == State::Queued {
+                            *state = store.state(*id).unwrap().unwrap();
+                            assert!(matches!(state, State::Queued | State::Refused));
+                        }
+                    }
+                }
+                op => play(op, &format!("book {turn}"), *strike, &mut model, &store),
+            }
+            compare(&model, &store);
+        }
+        drop(store);
+        let store = open(dir.path());
+        model.restart();
+        compare(&model, &store);
+        let states = model.sealed.clone();
+        prop_assert_eq!(audit(&store), states);
+    }
+}

@@ -1,0 +1,383 @@
+//! Listens to one MAVLink vehicle and asks it for what is needed.
+//!
+//! Bytes from the link ([`link`]) become frames ([`decoder`]), the chosen vehicle's frames
+//! become poses ([`autopilot`]), and what does not come is asked for ([`requests`]). We show
+//! ourselves once a second as an onboard computer.
+//!
+//! **Invariants.** Only one vehicle's autopilot and its gimbals are believed, chosen once per
+//! run. Senders are told apart, so that one's noise does not tear another's frames, and no more
+//! than eight are remembered. Every wait ends with the stop.
+//!
+//! **Not here.** No commands but for message rates: this box never moves a vehicle. No message
+//! signing yet: signed frames are accepted, not verified.
+
+mod autopilot;
+mod boot_clock;
+mod decoder;
+mod gimbal;
+mod link;
+mod requests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mavlink::dialects::ardupilotmega::{
+    COMMAND_LONG_DATA, HEARTBEAT_DATA, MavAutopilot, MavCmd, MavMessage, MavModeFlag, MavState,
+    MavType, REQUEST_DATA_STREAM_DATA,
+};
+use mavlink::{MavHeader, MavlinkVersion};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+pub use link::{Address, AddressError};
+
+use self::autopilot::{Autopilot, Heard};
+use self::decoder::{Decoder, Frame};
+use self::link::Link;
+use self::requests::{Ask, Requests};
+use super::{Pauses, Poses, TelemetryState, narrowed, scaled};
+use crate::clock;
+use crate::config;
+use crate::types::Stamp;
+
+/// How often requests, heartbeat and silence are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// MAVLink Heartbeat Protocol: once a second.
+const HEARTBEAT_NS: u64 = 1_000_000_000;
+/// A link that brought nothing for this long is opened again.
+const SILENCE_NS: u64 = 10_000_000_000;
+/// The vehicle counts as lost after this long without a word of its autopilot.
+const LOST_NS: u64 = 5_000_000_000;
+/// Senders told apart on a datagram socket.
+const PEERS_MAX: usize = 8;
+/// One read: a datagram of any size.
+const READ_BYTES: usize = 65_536;
+/// Version field of `HEARTBEAT`.
+const HEARTBEAT_VERSION: u8 = 3;
+
+/// Listens until `stop`. An address that is none is told in the state; then nothing is done.
+pub(super) async fn run(
+    config: &config::MavlinkLink,
+    poses: &Poses,
+    state: &TelemetryState,
+    stop: &CancellationToken,
+) {
+    let address = match config.address.parse::<Address>() {
+        Ok(address) => address,
+        Err(e) => {
+            tracing::error!(error = %e, "telemetry address is wrong");
+            state.down(e.to_string());
+            return;
+        }
+    };
+    let mut listener = Listener::new(config, poses, state);
+    let mut pauses = Pauses::new();
+    let mut told = None;
+    loop {
+        let opened = tokio::select! {
+            () = stop.cancelled() => return,
+            opened = Link::open(&address) => opened,
+        };
+        let before = listener.bytes;
+        let lost = match opened {
+            Ok(mut link) => {
+                state.update(|s| s.listening = link.listening());
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    lost = listener.serve(&mut link) => lost,
+                }
+            }
+            Err(e) => e,
+        };
+        if listener.bytes > before {
+            pauses.succeeded();
+            told = None;
+        }
+        let cause = format!("{address}: {lost}");
+        if told.as_ref() != Some(&cause) {
+            tracing::warn!(link = %address, error = %lost, "telemetry link is down");
+            told = Some(cause.clone());
+        }
+        state.down(cause);
+        state.update(|s| s.counters.reconnects += 1);
+        if !pauses.wait(stop).await {
+            return;
+        }
+    }
+}
+
+/// One sender on the link.
+struct Peer {
+    address: Option<SocketAddr>,
+    decoder: Decoder,
+    heard_ns: u64,
+}
+
+struct Listener<'a> {
+    poses: &'a Poses,
+    state: &'a TelemetryState,
+    own: MavHeader,
+    autopilot: Autopilot,
+    requests: Requests,
+    peers: Vec<Peer>,
+    /// Which peer the vehicle speaks through.
+    through: Option<SocketAddr>,
+    bytes: u64,
+    heartbeat_ns: u64,
+    /// When the vehicle was last heard, and whether its loss was told.
+    vehicle_ns: u64,
+    lost: bool,
+}
+
+impl<'a> Listener<'a> {
+    fn new(config: &config::MavlinkLink, poses: &'a Poses, state: &'a TelemetryState) -> Self {
+        Self {
+            poses,
+            state,
+            own: MavHeader {
+                system_id: u32::from(config.system_id),
+                component_id: config.component_id,
+                sequence: 0,
+            },
+            autopilot: Autopilot::new(
+                config.target_system,
+                (config.system_id, config.component_id),
+            ),
+            requests: Requests::new(config.rate_hz),
+            peers: Vec::new(),
+            through: None,
+            bytes: 0,
+            heartbeat_ns: 0,
+            vehicle_ns: clock::boot_ns(),
+            lost: false,
+        }
+    }
+
+    /// Reads and writes until the link is gone; says why.
+    async fn serve(&mut self, link: &mut Link) -> io::Error {
+        self.peers.clear();
+        let mut buf = vec![0; READ_BYTES];
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard_ns = clock::boot_ns();
+        loop {
+            let result = tokio::select! {
+                read = link.read(&mut buf) => read.map(Some),
+                _ = tick.tick() => Ok(None),
+            };
+            let done = match result {
+                Ok(Some((n, peer))) => {
+                    let at = clock::now();
+                    heard_ns = at.boot_ns;
+                    self.take(at, buf.get(..n).unwrap_or_default(), peer);
+                    Ok(())
+                }
+                Ok(None) if link.can_go_stale() && silent(heard_ns, SILENCE_NS) => {
+                    Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "nothing received for ten seconds; is the vehicle on?",
+                    ))
+                }
+                Ok(None) => {
+                    if !link.can_go_stale() {
+                        heard_ns = clock::boot_ns();
+                    }
+                    self.say(link).await
+                }
+                Err(e) => Err(e),
+            };
+            if let Err(e) = done {
+                return e;
+            }
+        }
+    }
+
+    /// Takes received bytes apart and keeps what they say.
+    fn take(&mut self, at: Stamp, bytes: &[u8], address: Option<SocketAddr>) {
+        let place = self.peer(at.boot_ns, address);
+        let mut peers = std::mem::take(&mut self.peers);
+        let mut framed = 0;
+        if let Some(peer) = peers.get_mut(place) {
+            peer.decoder.push(bytes);
+            while let Some(frame) = peer.decoder.next_frame() {
+                framed += frame.len();
+                self.hear(at, &frame, address);
+            }
+        }
+        self.peers = peers;
+        self.bytes += bytes.len() as u64;
+        self.state.update(|s| {
+            s.counters.bytes += bytes.len() as u64;
+            s.counters.unframed_bytes =
+                (s.counters.unframed_bytes + bytes.len() as u64).saturating_sub(framed as u64);
+        });
+    }
+
+    /// The place of this sender in the list; the one silent longest makes room.
+    fn peer(&mut self, now_ns: u64, address: Option<SocketAddr>) -> usize {
+        let known = self.peers.iter().position(|p| p.address == address);
+        let place = known.unwrap_or_else(|| {
+            let fresh = Peer {
+                address,
+                decoder: Decoder::new(),
+                heard_ns: now_ns,
+            };
+            if self.peers.len() < PEERS_MAX {
+                self.peers.push(fresh);
+                return self.peers.len() - 1;
+            }
+            let oldest = (0..self.peers.len())
+                .min_by_key(|i| self.peers.get(*i).map(|p| p.heard_ns))
+                .unwrap_or(0);
+            if let Some(peer) = self.peers.get_mut(oldest) {
+                *peer = fresh;
+            }
+            oldest
+        });
+        if let Some(peer) = self.peers.get_mut(place) {
+            peer.heard_ns = now_ns;
+        }
+        place
+    }
+
+    fn hear(&mut self, at: Stamp, frame: &Frame, address: Option<SocketAddr>) {
+        match self.autopilot.hear(at, frame) {
+            Err(_contents) => self.state.update(|s| {
+                s.counters.messages += 1;
+                s.counters.parse_errors += 1;
+            }),
+            Ok(Heard::Foreign) => self.state.update(|s| {
+                s.counters.messages += 1;
+                s.counters.ignored += 1;
+            }),
+            Ok(Heard::Ours {
+                chosen,
+                pose,
+                answer,
+            }) => {
+                self.requests.heard(frame.message_id(), at.boot_ns);
+                if let Some(result) = answer {
+                    self.requests.answered(result, at.boot_ns);
+                }
+                if let Some(pose) = pose {
+                    self.poses.put(pose);
+                }
+                self.through = address;
+                self.vehicle_ns = at.boot_ns;
+                self.tell(chosen, pose.is_some());
+            }
+        }
+    }
+
+    /// Brings the state up to date with the vehicle; one log line per change.
+    fn tell(&mut self, chosen: bool, posed: bool) {
+        let (id, facts) = (self.autopilot.id(), self.autopilot.facts());
+        self.state.heard(self.vehicle_ns);
+        self.state.update(|s| {
+            s.counters.messages += 1;
+            s.counters.poses += u64::from(posed);
+            (s.sysid, s.compid) = id.unzip();
+            s.fix = facts.fix;
+            s.sats = facts.sats;
+            s.gnss_minus_system_us = facts.gnss_minus_system_us;
+        });
+        if chosen && let Some((sysid, compid)) = id {
+            tracing::info!(sysid, compid, "telemetry vehicle chosen");
+        } else if self.lost {
+            tracing::info!("telemetry vehicle is back");
+        }
+        self.lost = false;
+    }
+
+    /// Heartbeat and requests, when due.
+    async fn say(&mut self, link: &mut Link) -> io::Result<()> {
+        let now_ns = clock::boot_ns();
+        if silent(self.vehicle_ns, LOST_NS) && !self.lost {
+            self.lost = true;
+            let cause = match self.autopilot.id() {
+                Some((sysid, _)) => format!("vehicle {sysid} is silent; look at its radio"),
+                None => "no autopilot heard yet; is the vehicle on?".to_owned(),
+            };
+            tracing::warn!(cause, "telemetry vehicle is not heard");
+            self.state.down(cause);
+        }
+        if now_ns.saturating_sub(self.heartbeat_ns) >= HEARTBEAT_NS {
+            self.heartbeat_ns = now_ns;
+            // A vehicle that may speak both changes to version 2 when it hears it, and sends
+            // accuracies only then; one that cannot needs to see us in version 1.
+            self.send(link, MavlinkVersion::V2, &heartbeat()).await?;
+            if self.autopilot.version() == MavlinkVersion::V1 {
+                self.send(link, MavlinkVersion::V1, &heartbeat()).await?;
+            }
+        }
+        if let Some(vehicle) = self.autopilot.id()
+            && !silent(self.vehicle_ns, LOST_NS)
+            && let Some(ask) = self.requests.due(now_ns)
+        {
+            let version = self.autopilot.version();
+            self.send(link, version, &request(ask, vehicle)).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends to the vehicle; before one is chosen, to everybody heard on the link.
+    async fn send(
+        &mut self,
+        link: &mut Link,
+        version: MavlinkVersion,
+        message: &MavMessage,
+    ) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(mavlink::consts::MAX_FRAME_SIZE);
+        mavlink::write_versioned_msg(&mut bytes, version, self.own, message)
+            .map_err(io::Error::other)?;
+        self.own.sequence = self.own.sequence.wrapping_add(1);
+        if self.through.is_some() || self.peers.is_empty() {
+            return link.write(&bytes, self.through).await;
+        }
+        for peer in &self.peers {
+            link.write(&bytes, peer.address).await?;
+        }
+        Ok(())
+    }
+}
+
+fn silent(heard_ns: u64, limit_ns: u64) -> bool {
+    clock::boot_ns().saturating_sub(heard_ns) > limit_ns
+}
+
+/// We, an onboard computer that flies nothing.
+fn heartbeat() -> MavMessage {
+    MavMessage::HEARTBEAT(HEARTBEAT_DATA {
+        custom_mode: 0,
+        mavtype: MavType::MAV_TYPE_ONBOARD_CONTROLLER,
+        autopilot: MavAutopilot::MAV_AUTOPILOT_INVALID,
+        base_mode: MavModeFlag::empty(),
+        system_status: MavState::MAV_STATE_ACTIVE,
+        mavlink_version: HEARTBEAT_VERSION,
+    })
+}
+
+fn request(ask: Ask, vehicle: (u8, u8)) -> MavMessage {
+    match ask {
+        Ask::Interval {
+            message_id,
+            interval_us,
+            broadcast,
+        } => MavMessage::COMMAND_LONG(COMMAND_LONG_DATA {
+            param1: narrowed(f64::from(message_id)),
+            param2: interval_us,
+            command: MavCmd::MAV_CMD_SET_MESSAGE_INTERVAL,
+            target_system: vehicle.0,
+            target_component: if broadcast { 0 } else { vehicle.1 },
+            ..COMMAND_LONG_DATA::DEFAULT
+        }),
+        Ask::Stream { stream, hz } => MavMessage::REQUEST_DATA_STREAM(REQUEST_DATA_STREAM_DATA {
+            req_message_rate: hz,
+            target_system: vehicle.0,
+            target_component: vehicle.1,
+            req_stream_id: stream,
+            start_stop: 1,
+        }),
+    }
+}

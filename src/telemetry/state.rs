@@ -1,0 +1,196 @@
+//! What the status page shows of the telemetry.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::config::{self, TelemetrySource};
+use crate::types::FixKind;
+
+/// A source that said nothing for this long counts as not connected.
+const SILENCE_NS: u64 = 5_000_000_000;
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Bytes received.
+    pub bytes: u64,
+    /// Received bytes that are not (yet) part of a valid message: noise, torn or foreign ones.
+    pub unframed_bytes: u64,
+    /// Valid messages, whoever sent them.
+    pub messages: u64,
+    /// Messages with a right checksum or a whole line, and contents that make no sense.
+    pub parse_errors: u64,
+    /// Valid messages from other vehicles, other components, ground stations.
+    pub ignored: u64,
+    /// Poses put into the ring.
+    pub poses: u64,
+    /// Times the link was opened again.
+    pub reconnects: u64,
+}
+
+/// The telemetry at one moment, for the status page and the evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TelemetrySnapshot {
+    /// Where the position comes from.
+    pub source: TelemetrySource,
+    /// The link or peer, as configured.
+    pub link: String,
+    /// The address really listened on, where we listen.
+    pub listening: Option<SocketAddr>,
+    /// Whether the chosen source spoke within the last five seconds (a surveyed place: always).
+    pub connected: bool,
+    /// Why not, when not: what failed last and what to look at.
+    pub cause: Option<String>,
+    /// Age of the last message of the chosen source, milliseconds.
+    pub last_message_age_ms: Option<u64>,
+    /// MAVLink system id of the vehicle listened to.
+    pub sysid: Option<u8>,
+    /// MAVLink component id of its autopilot.
+    pub compid: Option<u8>,
+    /// The receiver's fix, as last told.
+    pub fix: Option<FixKind>,
+    /// Satellites used, as last told.
+    pub sats: Option<u8>,
+    /// Satellite time minus this box's UTC, microseconds; see [`TelemetryState::vehicle_time`].
+    pub gnss_minus_system_us: Option<i64>,
+    /// Counts since the start.
+    pub counters: Counters,
+}
+
+/// The live state behind [`TelemetrySnapshot`], shared with the status page.
+#[derive(Debug)]
+pub struct TelemetryState {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    snapshot: TelemetrySnapshot,
+    /// Time since boot of the last message of the chosen source.
+    heard_ns: Option<u64>,
+}
+
+impl Default for TelemetryState {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TelemetryState {
+    /// Nothing heard, nothing configured.
+    pub fn new() -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                snapshot: TelemetrySnapshot {
+                    source: TelemetrySource::None,
+                    link: String::new(),
+                    listening: None,
+                    connected: false,
+                    cause: None,
+                    last_message_age_ms: None,
+                    sysid: None,
+                    compid: None,
+                    fix: None,
+                    sats: None,
+                    gnss_minus_system_us: None,
+                    counters: Counters::default(),
+                },
+                heard_ns: None,
+            }),
+        }
+    }
+
+    /// The state at this moment.
+    pub fn snapshot(&self) -> TelemetrySnapshot {
+        let inner = self.lock();
+        let mut snapshot = inner.snapshot.clone();
+        let heard_ns = inner.heard_ns;
+        drop(inner);
+        if snapshot.source == TelemetrySource::Fixed {
+            snapshot.connected = true;
+            return snapshot;
+        }
+        let age_ns = heard_ns.map(|at| clock::boot_ns().saturating_sub(at));
+        snapshot.last_message_age_ms = age_ns.map(|ns| ns / 1_000_000);
+        snapshot.connected = age_ns.is_some_and(|ns| ns <= SILENCE_NS);
+        snapshot
+    }
+
+    /// Satellite time minus this box's UTC, microseconds, as the vehicle or gpsd last told it.
+    ///
+    /// From MAVLink the delay of the link is taken out as far as it varies (its shortest seen
+    /// value stays in); from gpsd the receiver's own delay, up to most of a second, stays in and
+    /// makes the offset look too small. `None` while the receiver has no fix.
+    pub fn vehicle_time(&self) -> Option<i64> {
+        self.lock().snapshot.gnss_minus_system_us
+    }
+
+    pub(super) fn begin(&self, config: &config::Telemetry) {
+        let mut inner = self.lock();
+        inner.snapshot.source = config.source;
+        inner.snapshot.link = match config.source {
+            TelemetrySource::None | TelemetrySource::Fixed => String::new(),
+            TelemetrySource::Gpsd => config.gpsd.clone(),
+            TelemetrySource::Mavlink => config.mavlink.address.clone(),
+        };
+    }
+
+    /// The chosen source spoke.
+    pub(super) fn heard(&self, boot_ns: u64) {
+        let mut inner = self.lock();
+        inner.heard_ns = Some(boot_ns);
+        inner.snapshot.cause = None;
+    }
+
+    /// The link is down or the source is silent.
+    pub(super) fn down(&self, cause: String) {
+        self.lock().snapshot.cause = Some(cause);
+    }
+
+    /// Changes the counters or the told facts; nothing else is called under the lock.
+    pub(super) fn update(&self, change: impl FnOnce(&mut TelemetrySnapshot)) {
+        change(&mut self.lock().snapshot);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_not_connected_and_keeps_its_cause() {
+        let state = TelemetryState::new();
+        state.begin(&config::Telemetry {
+            source: TelemetrySource::Mavlink,
+            ..config::Telemetry::default()
+        });
+        state.down("no heartbeat".to_owned());
+        assert_eq!(state.snapshot().cause.as_deref(), Some("no heartbeat"));
+        assert_eq!(state.snapshot().last_message_age_ms, None);
+
+        state.heard(clock::boot_ns());
+        let snapshot = state.snapshot();
+        assert!(snapshot.connected && snapshot.cause.is_none());
+
+        state.heard(clock::boot_ns().saturating_sub(SILENCE_NS + 1_000_000));
+        state.down("vehicle 1 is silent".to_owned());
+        let snapshot = state.snapshot();
+        assert!(!snapshot.connected);
+        assert!(snapshot.last_message_age_ms >= Some(5_000));
+        assert_eq!(snapshot.cause.as_deref(), Some("vehicle 1 is silent"));
+    }
+
+    #[test]
+    fn a_snapshot_is_json() {
+        let json = serde_json::to_value(TelemetryState::new().snapshot()).expect("plain data");
+        assert_eq!(json["source"], "none");
+        assert_eq!(json["counters"]["bytes"], 0);
+    }
+}

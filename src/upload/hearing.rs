@@ -1,0 +1,154 @@
+//! What comes in: acknowledgements, wants, receipts.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::session::{Sent, Session, blocking};
+use crate::clock;
+use crate::link::message::{Subject, Topic, Want};
+use crate::link::{Acked, Incoming};
+use crate::types::CaseId;
+use crate::witness::{Receipt, ReceiptVerdict};
+
+/// Journal lines about receipts not believed: one in this time, with a count.
+const IGNORED_LINES: Duration = Duration::from_mins(1);
+
+impl Session<'_> {
+    /// The broker's answer to something sent.
+    pub(super) async fn acknowledged(&mut self, sent: &Sent, acked: Acked) {
+        self.up
+            .state
+            .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
+        let now = Instant::now();
+        let in_hand = self
+            .hand
+            .as_mut()
+            .filter(|hand| sent.is_of(hand.package.id));
+        let Some(hand) = in_hand else {
+            return;
+        };
+        match (acked, sent) {
+            (Acked::Taken, Sent::Piece(_, bytes, at)) => {
+                self.carry.rate.acknowledged(*bytes, *at, now);
+                let sink = hand.delivery.sink().map(ToOwned::to_owned);
+                self.up.state.change(|s| {
+                    if let Some(in_hand) = &mut s.in_hand {
+                        in_hand.acknowledged += bytes;
+                        in_hand.sink = sink;
+                    }
+                });
+            }
+            (Acked::Taken, _) => hand.delivery.taken(now),
+            (Acked::NobodyListens, Sent::Head(_)) => {
+                self.put_back("no receiver is listening").await;
+            }
+            // That receiver has gone; another may take the head.
+            (Acked::NobodyListens, _) => hand.delivery.restart(),
+            (Acked::Busy, _) => self.put_back("the broker takes no more at present").await,
+        }
+    }
+
+    pub(super) async fn hear(&mut self, message: &Incoming) {
+        let Ok(topic) = message.topic().parse::<Topic>() else {
+            return;
+        };
+        match topic.subject {
+            Subject::Want => {
+                let want = serde_json::from_slice::<Want>(message.payload());
+                if let (Ok(want), Some(hand)) = (want, &mut self.hand)
+                    && hand.delivery.want(&want, Instant::now())
+                {
+                    self.answered();
+                }
+            }
+            Subject::Receipt => self.receipt(message.payload()).await,
+            _ => {}
+        }
+    }
+
+    /// A receiver has answered: no pause is due.
+    fn answered(&mut self) {
+        self.carry.unanswered.reset();
+        self.up.state.change(|s| s.cause = None);
+    }
+
+    /// What claims to be a receipt: believed only when everything fits.
+    async fn receipt(&mut self, p7m: &[u8]) {
+        let receipt = match Receipt::open(p7m, &self.roots) {
+            Ok((receipt, _)) => receipt,
+            Err(error) => return self.ignore(error.to_string()).await,
+        };
+        let Ok(server_time) = receipt.at.parse::<jiff::Timestamp>() else {
+            // It would stand in every later statement.
+            return self.ignore("receipt: its time is not one".to_owned()).await;
+        };
+        let Some(hand) = &self.hand else {
+            return;
+        };
+        let package = &hand.package;
+        if receipt.id != package.id && receipt.device == self.up.device {
+            // Late, for one that was put back: its head will bring the receipt again.
+            return;
+        }
+        let (id, seq, sig_sha256) = (package.id, package.seq, package.sig_sha256.clone());
+        if let Err(error) = receipt.check_names(id, &self.up.device, seq, &sig_sha256) {
+            return self.ignore(error.to_string()).await;
+        }
+        let p7m = p7m.to_vec();
+        let stored = receipt.verdict == ReceiptVerdict::Stored;
+        let kept = blocking(&self.up.store, move |store| match receipt.verdict {
+            ReceiptVerdict::Stored => {
+                store.receipted(id, &p7m, &sig_sha256, &format!("{server_time:.3}"))
+            }
+            ReceiptVerdict::Refused => {
+                let why = receipt.why.unwrap_or_else(|| "no reason given".to_owned());
+                store.refused(id, &p7m, &sig_sha256, &why)
+            }
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, %id, "upload cannot keep a receipt");
+            self.put_back(&error.to_string()).await;
+            return;
+        }
+        tracing::info!(%id, seq, stored, "package answered");
+        self.hand = None;
+        self.answered();
+        self.up.state.change(|s| {
+            s.in_hand = None;
+            if stored {
+                s.receipted += 1;
+                s.last_receipt_ms = Some(clock::now().utc_ms());
+            } else {
+                s.refused += 1;
+            }
+        });
+    }
+
+    /// A receipt that is not believed: counted, and now and then a line in the journal.
+    async fn ignore(&mut self, why: String) {
+        self.up.state.change(|s| s.receipts_ignored += 1);
+        let (last, count) = &mut self.carry.ignored;
+        *count += 1;
+        if last.is_some_and(|last| last.elapsed() < IGNORED_LINES) {
+            return;
+        }
+        *last = Some(Instant::now());
+        tracing::warn!(why, "receipt not believed");
+        let line = json!({ "why": why, "count": std::mem::take(count) });
+        let noted = blocking(&self.up.store, |store| {
+            store.note(clock::now(), "receipt.ignored", line)
+        });
+        self.complain(noted.await.map(drop));
+    }
+}
+
+impl Sent {
+    fn is_of(&self, package: CaseId) -> bool {
+        match self {
+            Self::State => false,
+            Self::Head(id) | Self::Finished(id) | Self::Piece(id, ..) => *id == package,
+        }
+    }
+}

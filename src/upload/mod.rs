@@ -1,0 +1,117 @@
+//! Sends what the store keeps, and forgets nothing before the receiver has signed for it.
+//!
+//! One package is in hand at a time. Its head goes out signed; the receiver that takes it says
+//! which bytes it misses; pieces follow in a small window; then the receiver is asked again,
+//! until its signed receipt comes ([`delivery`] is that dialogue as a pure machine, [`session`]
+//! drives it over one [`crate::link::Pipe`]). What was sent is never written down here: after
+//! any break the receiver knows.
+//!
+//! **Invariants.** An acknowledgement of the broker moves nothing out of the store; only a
+//! receipt does that has a receiver's signature under our roots and names this package, device,
+//! number and signature. Nothing is removed by time. Every wait has an end, and hears the stop.
+//!
+//! **Not here.** No quota, no link profiles, no commands; which package goes first is the
+//! store's order.
+
+mod delivery;
+mod hearing;
+mod sending;
+mod session;
+mod state;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::config;
+use crate::link::{Endpoint, LinkError, Pause};
+use crate::store::Store;
+
+pub use state::{InHand, UploadSnapshot, UploadState};
+
+use session::{Carry, Session};
+
+/// First pause before another try to connect.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// Everything the upload works with.
+#[derive(Debug)]
+pub struct Uplink {
+    /// `[upload]`.
+    pub config: config::Upload,
+    /// Folder with `transport.key`, `transport.crt`, `roots.crt`.
+    pub keys: PathBuf,
+    /// The device id: common name of `transport.crt`, and in every package.
+    pub device: String,
+    /// Where the packages are.
+    pub store: Store,
+    /// Where it is said how things stand.
+    pub state: Arc<UploadState>,
+}
+
+/// Uploads until `stop`, then finishes the pieces under way, for 5 s at most.
+pub async fn run(uplink: Uplink, stop: CancellationToken) {
+    if !uplink.config.enabled {
+        let cause = "upload.enabled is false: packages wait on the disk".to_owned();
+        uplink.state.change(|s| s.cause = Some(cause));
+        stop.cancelled().await;
+        return;
+    }
+    let endpoint = Endpoint {
+        host: uplink.config.host.clone(),
+        port: uplink.config.port,
+        keys: uplink.keys.clone(),
+        client_id: uplink.device.clone(),
+        keep_alive: Duration::from_secs(uplink.config.keep_alive_secs),
+    };
+    let longest = Duration::from_secs(uplink.config.retry_max_secs);
+    let mut pause = Pause::new(RETRY_FIRST, longest);
+    let mut carry = Carry::default();
+    while !stop.is_cancelled() {
+        uplink.state.turns(clock::now(), Duration::ZERO);
+        let ended = Session::run(&uplink, &endpoint, &mut carry, &stop).await;
+        let Err(why) = ended else { break };
+        if carry.connected {
+            pause.reset();
+        }
+        let wait = if why.needs_a_person() {
+            longest.min(pause.step().max(NEEDS_A_PERSON))
+        } else {
+            pause.step()
+        };
+        say(&uplink, &why);
+        uplink.state.turns(clock::now(), wait);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(wait) => {}
+        }
+    }
+    uplink.state.change(|s| {
+        s.connected = false;
+        s.cause = Some("stopped".to_owned());
+    });
+    uplink.state.rests();
+}
+
+/// Shortest pause when trying again cannot help by itself.
+const NEEDS_A_PERSON: Duration = Duration::from_secs(15);
+
+/// Puts the cause into the state; a log line only when it is another than before.
+fn say(uplink: &Uplink, why: &LinkError) {
+    let cause = why.to_string();
+    let mut news = false;
+    uplink.state.change(|s| {
+        news = s.connected || s.cause.as_ref() != Some(&cause);
+        s.connected = false;
+        s.needs_a_person = why.needs_a_person();
+        s.in_hand = None;
+        s.cause = Some(cause);
+    });
+    if news {
+        tracing::warn!(error = %why, "upload disconnected");
+    }
+}

@@ -1,0 +1,125 @@
+//! How the upload stands, for the status page and the watchdog.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::types::Stamp;
+
+/// How the upload stands at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UploadSnapshot {
+    /// Whether a connection to the broker stands.
+    pub connected: bool,
+    /// What keeps packages from being sent, in words for a technician; `None` when nothing does.
+    pub cause: Option<String>,
+    /// Whether a person must change something before it can go on.
+    pub needs_a_person: bool,
+    /// Connections made since the start.
+    pub connections: u64,
+    /// When the broker last acknowledged something, UTC milliseconds.
+    pub last_ack_ms: Option<i64>,
+    /// When a receiver's receipt was last kept, UTC milliseconds.
+    pub last_receipt_ms: Option<i64>,
+    /// Packages receipted since the start.
+    pub receipted: u64,
+    /// Packages refused by a receiver since the start.
+    pub refused: u64,
+    /// Receipts that were not believed since the start.
+    pub receipts_ignored: u64,
+    /// Bytes sent since the start, TLS included.
+    pub sent_bytes: u64,
+    /// Bytes received since the start, TLS included.
+    pub received_bytes: u64,
+    /// The package on its way.
+    pub in_hand: Option<InHand>,
+}
+
+/// The package on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InHand {
+    /// Its id.
+    pub id: String,
+    /// Its number.
+    pub seq: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Bytes of pieces the broker has taken in this try; more than `bytes` when some are sent
+    /// again.
+    pub acknowledged: u64,
+    /// The receiver that takes it.
+    pub sink: Option<String>,
+}
+
+/// The upload's state, shared with whoever shows or watches it.
+#[derive(Debug, Default)]
+pub struct UploadState {
+    snapshot: Mutex<UploadSnapshot>,
+    /// Boot clock, nanoseconds: before this the upload will have moved again.
+    turn_due: Mutex<Option<u64>>,
+}
+
+/// A turn of the loop may take this much longer than planned: disk and name resolution.
+const LATE: Duration = Duration::from_mins(1);
+
+impl UploadState {
+    /// Nothing sent, not connected.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How it stands now.
+    pub fn snapshot(&self) -> UploadSnapshot {
+        self.lock().clone()
+    }
+
+    /// Whether the upload's own loop has not turned for longer than it meant to: it hangs. A
+    /// broker that is away does not count.
+    pub fn hangs(&self, now: Stamp) -> bool {
+        let due = self.turn_due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.is_some_and(|due| now.boot_ns > due)
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut UploadSnapshot)) {
+        change(&mut self.lock());
+    }
+
+    /// The loop turns now and will again within `wait`.
+    pub(super) fn turns(&self, now: Stamp, wait: Duration) {
+        let ns = u64::try_from((wait + LATE).as_nanos()).unwrap_or(u64::MAX);
+        let mut due = self.turn_due.lock().unwrap_or_else(PoisonError::into_inner);
+        *due = Some(now.boot_ns.saturating_add(ns));
+    }
+
+    /// The loop has ended in order.
+    pub(super) fn rests(&self) {
+        let mut due = self.turn_due.lock().unwrap_or_else(PoisonError::into_inner);
+        *due = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UploadSnapshot> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_does_not_turn_hangs_but_a_long_pause_does_not() {
+        let at = |secs: u64| Stamp {
+            utc_ns: 0,
+            boot_ns: secs * 1_000_000_000,
+            error_ns: 0,
+        };
+        let state = UploadState::new();
+        assert!(!state.hangs(at(1_000_000)), "never started");
+        state.turns(at(100), Duration::from_secs(300));
+        assert!(!state.hangs(at(100 + 300)));
+        assert!(state.hangs(at(100 + 300 + 61)));
+        state.rests();
+        assert!(!state.hangs(at(1_000_000)));
+    }
+}

@@ -1,0 +1,281 @@
+//! Says a warning aloud, and whether it was played to its end.
+//!
+//! [`Speaker::open`] reads the clips once; [`Speaker::say`] plays one of them ([`play`], on a
+//! thread of its own, so that a wedged sound driver blocks nobody) and measures what the sink
+//! really played.
+//!
+//! **Invariants.** One warning at a time. A report without a failure means that a real audio
+//! sink, not a stand-in, took the whole clip in no less than its own time. The bytes played are
+//! the bytes hashed: a clip is kept in memory from the start. `say` answers within the clip's
+//! length plus the margin, and within a second of a stop, whatever the driver does.
+//!
+//! **Not here.** Nobody listens back yet: an amplifier switched off or a cut cable is not
+//! noticed. No volume by time of day, no speech synthesis.
+
+mod card;
+mod clip;
+mod play;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+pub use clip::Clip;
+
+use self::play::{Output, Played};
+use crate::clock;
+use crate::config::{self, SpeakerKind};
+use crate::types::{CaseId, Violation, WarnReport};
+
+/// After a stop or a time-out the sink has this long to fall silent; then it is left behind.
+const LETTING_GO: Duration = Duration::from_millis(600);
+/// A sink that is opened to be looked at has this long.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a loudspeaker cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WarnError {
+    /// The clip's file cannot be read.
+    #[error("clip {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The clip's file is no clip we can play.
+    #[error(
+        "clip {path}: {what}; make it one with `ffmpeg -i IN -ac 1 -c:a pcm_s16le {path}` \
+         (at most {} MiB)", clip::BYTES_MAX / (1024 * 1024)
+    )]
+    Format {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// GStreamer itself does not start.
+    #[error("GStreamer does not start: {0}")]
+    Gstreamer(#[from] gstreamer::glib::Error),
+    /// A part of GStreamer is not installed.
+    #[error("GStreamer has no `{element}`; install the Debian package {package}")]
+    Element {
+        /// The missing element.
+        element: &'static str,
+        /// The package it is in.
+        package: &'static str,
+    },
+    /// `kind = "file"` without a path.
+    #[error("[warn.speaker] kind = \"file\" needs `path`, the WAV file to write")]
+    NoPath,
+    /// There is no real sound output, or it cannot be opened.
+    #[error("{0}")]
+    Silent(String),
+}
+
+/// The loudspeaker, with its clips.
+#[derive(Debug)]
+pub enum Speaker {
+    /// There is none: every warning is reported as not played.
+    None,
+    /// The box's sound output.
+    Local(Player),
+    /// A WAV file, written in the clip's own time.
+    File(Player),
+}
+
+/// A loudspeaker that plays.
+#[derive(Debug)]
+pub struct Player {
+    output: Output,
+    volume: f64,
+    margin: Duration,
+    street_vending: Arc<Clip>,
+    out_of_store: Arc<Clip>,
+    /// The player left behind by a time-out, until it lets go of the sink.
+    stuck: Option<oneshot::Receiver<Played>>,
+}
+
+impl Speaker {
+    /// Reads the clips and looks whether GStreamer has what is needed. The device is not opened
+    /// yet: see [`Speaker::probe`].
+    ///
+    /// # Errors
+    /// A clip that cannot be played, or a part that is not installed.
+    pub fn open(config: &config::Warn) -> Result<Self, WarnError> {
+        let output = match config.speaker.kind {
+            SpeakerKind::None => return Ok(Self::None),
+            SpeakerKind::Local => Output::Local(config.speaker.device.clone()),
+            SpeakerKind::File if config.speaker.path.as_os_str().is_empty() => {
+                return Err(WarnError::NoPath);
+            }
+            SpeakerKind::File => Output::File(config.speaker.path.clone()),
+        };
+        play::check_installed(&output)?;
+        let player = Player {
+            volume: config.volume.clamp(0.0, 1.0),
+            margin: Duration::try_from_secs_f64(config.margin_secs).unwrap_or_default(),
+            street_vending: Arc::new(Clip::read(&config.street_vending)?),
+            out_of_store: Arc::new(Clip::read(&config.out_of_store)?),
+            stuck: None,
+            output,
+        };
+        Ok(match config.speaker.kind {
+            SpeakerKind::File => Self::File(player),
+            SpeakerKind::Local | SpeakerKind::None => Self::Local(player),
+        })
+    }
+
+    /// Opens the sound output without playing, for `lingmou check`: what it really is.
+    ///
+    /// # Errors
+    /// [`WarnError::Silent`]: there is none, or it is a stand-in that nobody hears.
+    pub async fn probe(&mut self) -> Result<String, WarnError> {
+        let player = match self {
+            Self::None => return Err(WarnError::Silent("no loudspeaker is configured".to_owned())),
+            Self::File(player) => {
+                let Output::File(path) = &player.output else {
+                    return Err(WarnError::NoPath);
+                };
+                return probe_folder(path);
+            }
+            Self::Local(player) => player,
+        };
+        let Output::Local(device) = player.output.clone() else {
+            return Err(WarnError::NoPath);
+        };
+        let (done, answer) = oneshot::channel();
+        spawn(move || drop(done.send(card::probe(&device))))
+            .map_err(|e| WarnError::Silent(e.to_string()))?;
+        match tokio::time::timeout(PROBE_TIMEOUT, answer).await {
+            Ok(Ok(probed)) => probed.map_err(WarnError::Silent),
+            Ok(Err(_)) | Err(_) => Err(WarnError::Silent(
+                "the sound output hangs when it is opened".to_owned(),
+            )),
+        }
+    }
+
+    /// SHA-256 of the clip for `violation`, lower-case hex; empty when there is none.
+    pub fn clip_sha256(&self, violation: Violation) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Local(player) | Self::File(player) => player
+                .clip(violation)
+                .map_or_else(String::new, |clip| clip.sha256().to_owned()),
+        }
+    }
+
+    /// Plays the clip for `violation` and reports what the sink played.
+    ///
+    /// Returns when the clip has ended, or cannot go on, or is the margin over its time, or
+    /// within a second of `stop`.
+    pub async fn say(
+        &mut self,
+        violation: Violation,
+        case: CaseId,
+        stop: &CancellationToken,
+    ) -> WarnReport {
+        let mut report = WarnReport {
+            case,
+            at: clock::now(),
+            played: Duration::ZERO,
+            clip_sha256: self.clip_sha256(violation),
+            failure: None,
+            journal_n: None,
+        };
+        let player = match self {
+            Self::None => {
+                report.failure = Some("no loudspeaker is configured".to_owned());
+                return report;
+            }
+            Self::Local(player) | Self::File(player) => player,
+        };
+        let Some(clip) = player.clip(violation) else {
+            report.failure = Some(format!("there is no clip for {}", violation.name()));
+            return report;
+        };
+        let played = player.play(clip, stop).await;
+        report.at = played.began.unwrap_or(report.at);
+        report.played = played.played;
+        report.failure = played.failure;
+        report
+    }
+}
+
+impl Player {
+    fn clip(&self, violation: Violation) -> Option<Arc<Clip>> {
+        match violation {
+            Violation::StreetVending => Some(Arc::clone(&self.street_vending)),
+            Violation::OutOfStore => Some(Arc::clone(&self.out_of_store)),
+            Violation::Spillage => None,
+        }
+    }
+
+    async fn play(&mut self, clip: Arc<Clip>, stop: &CancellationToken) -> Played {
+        if let Some(left) = &mut self.stuck
+            && left.try_recv() == Err(oneshot::error::TryRecvError::Empty)
+        {
+            return Played::refused("the sound output still hangs in an earlier warning");
+        }
+        self.stuck = None;
+        let limit = clip.duration() + self.margin;
+        let halt = Arc::new(AtomicBool::new(false));
+        let (done, mut answer) = oneshot::channel();
+        let (output, volume, heard) = (self.output.clone(), self.volume, Arc::clone(&halt));
+        let started = spawn(move || {
+            // Nobody waits any more when this player was left behind; then its report is old.
+            drop(done.send(play::play(&clip, &output, volume, &heard)));
+        });
+        if let Err(e) = started {
+            return Played::refused(&format!("no thread for the loudspeaker: {e}"));
+        }
+        let why = tokio::select! {
+            played = &mut answer => return played.unwrap_or_else(|_| Played::refused("the player died")),
+            () = stop.cancelled() => "stopped before the end".to_owned(),
+            () = tokio::time::sleep(limit) => format!(
+                "the sound output hangs: not at the end {:.1} s after the clip's own length",
+                self.margin.as_secs_f64()
+            ),
+        };
+        halt.store(true, Ordering::Release);
+        let mut played = match tokio::time::timeout(LETTING_GO, &mut answer).await {
+            Ok(Ok(played)) => played,
+            Ok(Err(_)) => Played::refused("the player died"),
+            Err(_elapsed) => {
+                self.stuck = Some(answer);
+                Played::refused("")
+            }
+        };
+        played.failure = Some(why);
+        played
+    }
+}
+
+/// A thread, not a blocking task: a player that hangs must not hold up the end of the runtime.
+fn spawn(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name("speaker".to_owned())
+        .spawn(work)
+        .map(drop)
+}
+
+fn probe_folder(path: &Path) -> Result<String, WarnError> {
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if path.is_dir() || !folder.is_dir() {
+        return Err(WarnError::Silent(format!(
+            "[warn.speaker] path {} is not a file in an existing folder",
+            path.display()
+        )));
+    }
+    Ok(format!("WAV file {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

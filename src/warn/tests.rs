@@ -1,0 +1,256 @@
+use std::path::PathBuf;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use uuid::Uuid;
+
+use super::clip::tests::wav;
+use super::*;
+
+const RATE: u32 = 16_000;
+
+/// A folder with a clip of this many milliseconds, and the configuration to play it.
+struct Room {
+    folder: tempfile::TempDir,
+    samples: Vec<i16>,
+    config: config::Warn,
+}
+
+impl Room {
+    fn new(clip_ms: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let samples: Vec<i16> = (0..clip_ms * RATE / 1_000)
+            .map(|n| i16::try_from(n * 37 % 20_000).expect("small") - 10_000)
+            .collect();
+        let clip = folder.path().join("clip.wav");
+        std::io::Write::write_all(
+            &mut std::fs::File::create(&clip).expect("a file"),
+            &wav(RATE, 1, &samples),
+        )
+        .expect("room");
+        let config = config::Warn {
+            speaker: config::Speaker {
+                kind: SpeakerKind::File,
+                path: folder.path().join("played.wav"),
+                device: String::new(),
+            },
+            street_vending: clip.clone(),
+            out_of_store: clip,
+            volume: 1.0,
+            margin_secs: 3.0,
+        };
+        Self {
+            folder,
+            samples,
+            config,
+        }
+    }
+
+    fn speaker(&self) -> Speaker {
+        Speaker::open(&self.config).expect("a speaker")
+    }
+
+    fn played(&self) -> Vec<i16> {
+        let clip = Clip::read(&self.config.speaker.path).expect("a WAV file was written");
+        clip.sound()
+            .samples
+            .chunks(2)
+            .map(|b| i16::from_le_bytes([b[0], b[1]]))
+            .collect()
+    }
+}
+
+async fn say(speaker: &mut Speaker) -> WarnReport {
+    let stop = CancellationToken::new();
+    speaker
+        .say(Violation::StreetVending, CaseId(Uuid::nil()), &stop)
+        .await
+}
+
+#[tokio::test]
+async fn the_file_holds_the_clip_and_took_its_time() {
+    let room = Room::new(700);
+    let before = clock::now();
+    let report = say(&mut room.speaker()).await;
+    assert_eq!(report.failure, None);
+    assert_eq!(report.played, Duration::from_millis(700));
+    assert!(clock::now().since(before) >= Duration::from_millis(600));
+    assert!(report.at.boot_ns >= before.boot_ns);
+    assert_eq!(room.played(), room.samples);
+    let clip = Clip::read(&room.config.street_vending).expect("the clip");
+    assert_eq!(report.clip_sha256, clip.sha256());
+}
+
+#[tokio::test]
+async fn the_volume_is_applied() {
+    let mut room = Room::new(200);
+    room.config.volume = 0.5;
+    assert_eq!(say(&mut room.speaker()).await.failure, None);
+    let played = room.played();
+    assert_eq!(played.len(), room.samples.len());
+    for (got, was) in played.iter().zip(&room.samples) {
+        assert!((got - was / 2).abs() <= 1, "{got} is not half of {was}");
+    }
+}
+
+#[tokio::test]
+async fn a_clip_changed_on_the_disk_is_still_the_one_that_was_read() {
+    let room = Room::new(200);
+    let mut speaker = room.speaker();
+    std::fs::remove_file(&room.config.street_vending).expect("removed");
+    assert_eq!(say(&mut speaker).await.failure, None);
+    assert_eq!(room.played(), room.samples);
+}
+
+#[tokio::test]
+async fn a_stop_is_obeyed_within_a_second() {
+    let room = Room::new(20_000);
+    let mut speaker = room.speaker();
+    let stop = CancellationToken::new();
+    let played = room.config.speaker.path.clone();
+    let stopper = stop.clone();
+    let stopping = tokio::spawn(async move {
+        // The file grows once the sink plays.
+        while std::fs::metadata(&played).map_or(0, |m| m.len()) < 10_000 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stopper.cancel();
+        clock::now()
+    });
+    let report = speaker
+        .say(Violation::OutOfStore, CaseId(Uuid::nil()), &stop)
+        .await;
+    let stopped = stopping.await.expect("stopped");
+    assert!(clock::now().since(stopped) < Duration::from_secs(1));
+    assert_eq!(report.failure.as_deref(), Some("stopped before the end"));
+    assert!(report.played > Duration::ZERO && report.played < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_sink_that_cannot_write_is_a_failure() {
+    let mut room = Room::new(200);
+    room.config.speaker.path = room.folder.path().to_owned();
+    let mut speaker = room.speaker();
+    let report = say(&mut speaker).await;
+    let why = report.failure.expect("a folder is no file");
+    assert!(why.contains("filesink"), "{why}");
+    assert_eq!(report.played, Duration::ZERO);
+    assert!(speaker.probe().await.is_err());
+
+    room.config.speaker.path = PathBuf::from("/nonexistent/played.wav");
+    assert!(say(&mut room.speaker()).await.failure.is_some());
+}
+
+#[tokio::test]
+async fn a_sink_that_hangs_is_left_behind_and_told() {
+    let mut room = Room::new(200);
+    room.config.margin_secs = 0.3;
+    // A pipe that nobody reads: opening it for writing blocks for ever, as a wedged sound
+    // driver does, and no signal of ours ends it.
+    let pipe = room.folder.path().join("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .expect("a pipe");
+    room.config.speaker.path.clone_from(&pipe);
+    let mut speaker = room.speaker();
+    let before = clock::now();
+    let report = say(&mut speaker).await;
+    assert!(clock::now().since(before) < Duration::from_millis(2_000));
+    let why = report.failure.expect("it hung");
+    assert!(why.contains("hangs"), "{why}");
+    assert_eq!(report.played, Duration::ZERO);
+
+    let why = say(&mut speaker).await.failure.expect("it still hangs");
+    assert!(why.contains("earlier warning"), "{why}");
+
+    // Somebody reads: the driver wakes up, and the speaker is used again.
+    let reader = rustix::fs::open(
+        &pipe,
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK,
+        rustix::fs::Mode::empty(),
+    )
+    .expect("the reading end");
+    let deadline = clock::now().shifted_ns(10_000_000_000);
+    while say(&mut speaker)
+        .await
+        .failure
+        .is_some_and(|why| why.contains("earlier warning"))
+    {
+        assert!(clock::now().boot_ns < deadline.boot_ns, "it never woke up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(reader);
+}
+
+#[tokio::test]
+async fn a_device_that_does_not_exist_is_a_failure() {
+    let mut room = Room::new(200);
+    room.config.speaker.kind = SpeakerKind::Local;
+    room.config.speaker.device = "no-such-device".to_owned();
+    let mut speaker = room.speaker();
+    let why = say(&mut speaker).await.failure.expect("no such device");
+    assert!(why.contains("no-such-device"), "{why}");
+}
+
+#[tokio::test]
+async fn a_box_without_sound_never_swears_that_it_warned() {
+    gst::init().expect("GStreamer");
+    // Take every real sink away: what is left is what `autoaudiosink` finds on a box without
+    // sound, a stand-in that plays silently and in real time.
+    let sinks = gst::ElementFactory::factories_with_type(
+        gst::ElementFactoryType::SINK | gst::ElementFactoryType::MEDIA_AUDIO,
+        gst::Rank::MARGINAL,
+    );
+    for sink in sinks {
+        sink.set_rank(gst::Rank::NONE);
+    }
+    let mut room = Room::new(200);
+    room.config.speaker.kind = SpeakerKind::Local;
+    let mut speaker = room.speaker();
+    let report = say(&mut speaker).await;
+    let why = report.failure.expect("nobody heard it");
+    assert!(why.contains("no sound output that is heard"), "{why}");
+    assert_eq!(report.played, Duration::ZERO);
+    assert!(matches!(speaker.probe().await, Err(WarnError::Silent(_))));
+}
+
+#[tokio::test]
+async fn without_a_loudspeaker_or_a_clip_nothing_is_played() {
+    let mut none = Speaker::open(&config::Warn::default()).expect("no speaker is fine");
+    let report = say(&mut none).await;
+    assert_eq!(
+        report.failure.as_deref(),
+        Some("no loudspeaker is configured")
+    );
+    assert!(none.probe().await.is_err());
+
+    let room = Room::new(200);
+    let report = room
+        .speaker()
+        .say(
+            Violation::Spillage,
+            CaseId(Uuid::nil()),
+            &CancellationToken::new(),
+        )
+        .await;
+    assert_eq!(
+        report.failure.as_deref(),
+        Some("there is no clip for spillage")
+    );
+}
+
+#[test]
+fn what_cannot_be_opened_is_said_at_the_start() {
+    let mut room = Room::new(200);
+    room.config.out_of_store = room.folder.path().join("missing.wav");
+    let error = Speaker::open(&room.config).expect_err("a missing clip");
+    assert!(error.to_string().contains("missing.wav"), "{error}");
+    room.config.speaker.path = PathBuf::new();
+    let error = Speaker::open(&room.config).expect_err("no path");
+    assert!(matches!(error, WarnError::NoPath));
+}

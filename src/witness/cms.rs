@@ -1,0 +1,224 @@
+//! Makes CAdES baseline B signatures (ETSI EN 319 122-1 section 6, RFC 5652).
+//!
+//! Written over the plain types of the `cms` crate: its builder fits neither hardware tokens nor
+//! SM2, which later suites need. Signed attributes: contentType, messageDigest, signingTime,
+//! signingCertificateV2 (RFC 5035).
+
+use std::time::Duration;
+
+use cms::cert::IssuerAndSerialNumber;
+use cms::content_info::{CmsVersion, ContentInfo};
+use cms::signed_data::{
+    EncapsulatedContentInfo, SignedAttributes, SignerIdentifier, SignerInfo, SignerInfos,
+};
+use const_oid::db::{rfc5911, rfc5912};
+use der::asn1::{GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
+use der::{Any, Decode, Encode, Sequence, Tag};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{DerSignature, SigningKey};
+use sha2::{Digest, Sha256};
+use spki::AlgorithmIdentifierOwned;
+use x509_cert::Certificate;
+use x509_cert::attr::Attribute;
+use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::time::Time;
+
+use super::chain::ChainFault;
+use super::signer::PurposeFault;
+
+/// Whether the signature carries what it signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The content lies beside the signature (`.p7s`).
+    Detached,
+    /// The content lies inside (`.p7m`).
+    Attached,
+}
+
+/// Why a signature does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// It is not a CMS signature of the form we accept.
+    #[error("not a readable CAdES signature: {0}")]
+    Form(String),
+    /// The content is not what was signed.
+    #[error("the signed content was changed")]
+    Content,
+    /// The signature value does not fit the certificate's key.
+    #[error("the signature was not made with the key of its certificate")]
+    Value,
+    /// signingCertificateV2 names another certificate.
+    #[error("the signature names another certificate than the one it carries")]
+    Certificate,
+    /// The certificate does not lead to a trusted root.
+    #[error("the signer is not trusted: {0}")]
+    Chain(#[from] ChainFault),
+    /// The certificate was issued for something else.
+    #[error("the signer's certificate is not for this purpose: {0}")]
+    Purpose(#[from] PurposeFault),
+}
+
+/// `SignedData` (RFC 5652 section 5.1) with certificates and CRLs left as they came. The `cms`
+/// crate would take them apart and sort them by another rule than DER's (X.690 section 11.6).
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct SignedData {
+    pub(super) version: CmsVersion,
+    pub(super) digest_algorithms: SetOfVec<AlgorithmIdentifierOwned>,
+    pub(super) encap_content_info: EncapsulatedContentInfo,
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
+    pub(super) certificates: Option<SetOfVec<Any>>,
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
+    crls: Option<SetOfVec<Any>>,
+    pub(super) signer_infos: SignerInfos,
+}
+
+/// `ESSCertIDv2` (RFC 5035 section 4).
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct EssCertIdV2 {
+    #[asn1(optional = "true")]
+    pub(super) hash_algorithm: Option<AlgorithmIdentifierOwned>,
+    pub(super) cert_hash: OctetString,
+    #[asn1(optional = "true")]
+    issuer_serial: Option<IssuerSerial>,
+}
+
+/// `IssuerSerial` (RFC 5035 section 5).
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct IssuerSerial {
+    issuer: GeneralNames,
+    serial_number: SerialNumber,
+}
+
+/// `SigningCertificateV2` (RFC 5035 section 3); policies are not used.
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct SigningCertificateV2 {
+    pub(super) certs: Vec<EssCertIdV2>,
+    #[asn1(optional = "true")]
+    policies: Option<Vec<Any>>,
+}
+
+/// Signs `content` at `at` (since 1970) with `key`, whose certificate is `leaf`, the first of
+/// the certificates of `chain` (DER).
+pub(super) fn sign(
+    (key, leaf, chain): (&SigningKey, &Certificate, &[Vec<u8>]),
+    content: &[u8],
+    form: Form,
+    at: Duration,
+) -> der::Result<Vec<u8>> {
+    let own = chain.first().ok_or(der::ErrorKind::Failed)?;
+    let attributes = signed_attributes(leaf, own, content, at)?;
+    let value: DerSignature = key.sign(&attributes.to_der()?);
+    let sha256 = algorithm(rfc5912::ID_SHA_256);
+    let signer = SignerInfo {
+        version: CmsVersion::V1,
+        sid: SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber {
+            issuer: leaf.tbs_certificate.issuer.clone(),
+            serial_number: leaf.tbs_certificate.serial_number.clone(),
+        }),
+        digest_alg: sha256.clone(),
+        signed_attrs: Some(attributes),
+        signature_algorithm: algorithm(rfc5912::ECDSA_WITH_SHA_256),
+        signature: OctetString::new(value.as_bytes())?,
+        unsigned_attrs: None,
+    };
+    let econtent = match form {
+        Form::Detached => None,
+        Form::Attached => Some(Any::new(Tag::OctetString, content)?),
+    };
+    let certificates = chain.iter().map(|der| Any::from_der(der));
+    let certificates = certificates.collect::<der::Result<Vec<_>>>()?;
+    let data = SignedData {
+        version: CmsVersion::V1,
+        digest_algorithms: SetOfVec::try_from(vec![sha256])?,
+        encap_content_info: EncapsulatedContentInfo {
+            econtent_type: rfc5911::ID_DATA,
+            econtent,
+        },
+        certificates: Some(SetOfVec::try_from(certificates)?),
+        crls: None,
+        signer_infos: SignerInfos(SetOfVec::try_from(vec![signer])?),
+    };
+    ContentInfo {
+        content_type: rfc5911::ID_SIGNED_DATA,
+        content: Any::encode_from(&data)?,
+    }
+    .to_der()
+}
+
+/// An algorithm without parameters, as RFC 5754 sections 2 and 3.3 want for SHA-2 and ECDSA.
+fn algorithm(oid: ObjectIdentifier) -> AlgorithmIdentifierOwned {
+    AlgorithmIdentifierOwned {
+        oid,
+        parameters: None,
+    }
+}
+
+fn signed_attributes(
+    leaf: &Certificate,
+    leaf_der: &[u8],
+    content: &[u8],
+    at: Duration,
+) -> der::Result<SignedAttributes> {
+    let certificate = SigningCertificateV2 {
+        certs: vec![EssCertIdV2 {
+            // DEFAULT sha256: absent in DER.
+            hash_algorithm: None,
+            cert_hash: OctetString::new(Sha256::digest(leaf_der).to_vec())?,
+            issuer_serial: Some(IssuerSerial {
+                issuer: vec![GeneralName::DirectoryName(
+                    leaf.tbs_certificate.issuer.clone(),
+                )],
+                serial_number: leaf.tbs_certificate.serial_number.clone(),
+            }),
+        }],
+        policies: None,
+    };
+    let digest = OctetString::new(Sha256::digest(content).to_vec())?;
+    // `SetOfVec` sorts as DER asks (X.690 section 11.6).
+    SetOfVec::try_from(vec![
+        attribute(
+            rfc5911::ID_CONTENT_TYPE,
+            Any::encode_from(&rfc5911::ID_DATA)?,
+        )?,
+        attribute(rfc5911::ID_MESSAGE_DIGEST, Any::encode_from(&digest)?)?,
+        attribute(rfc5911::ID_SIGNING_TIME, Any::encode_from(&cms_time(at)?)?)?,
+        attribute(
+            rfc5911::ID_AA_SIGNING_CERTIFICATE_V_2,
+            Any::encode_from(&certificate)?,
+        )?,
+    ])
+}
+
+fn attribute(oid: ObjectIdentifier, value: Any) -> der::Result<Attribute> {
+    Ok(Attribute {
+        oid,
+        values: SetOfVec::try_from(vec![value])?,
+    })
+}
+
+/// `UTCTime` through 2049, `GeneralizedTime` after (RFC 5652 section 11.3).
+fn cms_time(at: Duration) -> der::Result<Time> {
+    let whole = Duration::from_secs(at.as_secs());
+    let time = GeneralizedTime::from_unix_duration(whole)?;
+    Ok(if time.to_date_time().year() <= UtcTime::MAX_YEAR {
+        Time::UtcTime(UtcTime::from_unix_duration(whole)?)
+    } else {
+        Time::GeneralTime(time)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_time_changes_its_form_with_the_year_2050() {
+        // 2049-12-31T23:59:59Z and the next second.
+        let last = Duration::from_millis(2_524_607_999_999);
+        assert!(matches!(cms_time(last), Ok(Time::UtcTime(_))));
+        let next = last + Duration::from_millis(1);
+        assert!(matches!(cms_time(next), Ok(Time::GeneralTime(_))));
+        assert!(matches!(cms_time(Duration::ZERO), Ok(Time::UtcTime(_))));
+    }
+}

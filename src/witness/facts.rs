@@ -1,0 +1,354 @@
+//! The parts of a statement, and how they are told from the stages' words.
+
+use serde::{Deserialize, Serialize};
+
+use super::wording::name_of;
+use crate::types::{FixKind, Outcome, Placed, Stamp, TimeSource, Violation};
+
+/// `device`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Equals the subject serialNumber of the signing certificate.
+    pub id: String,
+    /// The hardware, free text.
+    pub model: Option<String>,
+    /// IANA time zone used in captions.
+    pub tz: String,
+    /// The kernel's identifier of the boot in which it was sealed.
+    pub boot_id: Option<String>,
+}
+
+/// `journal`: the journal's last line when the package was sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalPoint {
+    /// Number of the line that will record this package.
+    pub n: u64,
+    /// SHA-256 of the line before it, lower-case hex.
+    pub prev: String,
+}
+
+/// `after`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct After {
+    /// SHA-256 of the receipt's bytes, lower-case hex.
+    pub receipt_sha256: String,
+    /// The receiver's time in it, RFC 3339.
+    pub server_time: String,
+}
+
+/// `site`: 行政处罚法 art. 41.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// The announced number of the place.
+    pub public_id: Option<String>,
+    /// The announced name of the place.
+    pub name: Option<String>,
+    /// Reference of the legal and technical review.
+    pub approval: Option<String>,
+}
+
+/// `violation`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViolationFacts {
+    /// Which one.
+    pub kind: Violation,
+    /// The procedure followed, e.g. `warn-then-recheck`.
+    pub rule: String,
+    /// How the case ended.
+    pub outcome: Outcome,
+    /// When it was first seen, RFC 3339 UTC.
+    pub first_seen: String,
+    /// When the outcome was established, RFC 3339 UTC.
+    pub confirmed: String,
+    /// Seconds from first seen to confirmed, by the boot clock.
+    pub dwell_s: Option<u64>,
+}
+
+/// One of `warning`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// The journal line that records it.
+    pub journal_n: Option<u64>,
+    /// When playing began or was refused, RFC 3339 UTC.
+    pub at: String,
+    /// SHA-256 of the sound file, lower-case hex.
+    pub clip_sha256: String,
+    /// How long the sound output really played, milliseconds.
+    pub played_ms: u64,
+    /// Whether the amplifier reported that it played; `null` when it cannot.
+    pub acknowledged_by_amp: Option<bool>,
+    /// Why it was not played to the end; `null` when it was.
+    pub failure: Option<String>,
+}
+
+/// `clock`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// UTC of the moment `confirmed`, RFC 3339.
+    pub utc: String,
+    /// The same moment as nanoseconds since boot (`CLOCK_BOOTTIME`).
+    pub boottime_ns: u64,
+    /// What disciplines the system clock, where known (`ntp`, `gnss+pps`, …).
+    pub source: Option<String>,
+    /// Whether the kernel says that something disciplines it.
+    pub synced: bool,
+    /// The kernel's bound of the error, microseconds; `null` when unsynced.
+    pub max_error_us: Option<u64>,
+    /// Satellite time minus system time, microseconds.
+    pub gnss_minus_system_us: Option<i64>,
+    /// When the clock was last set by a jump, RFC 3339.
+    pub last_step: Option<String>,
+    /// Where the pictures' capture time comes from.
+    pub capture_source: Option<TimeSource>,
+}
+
+/// `position`: WGS-84 always, never GCJ-02.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Latitude, degrees × 10⁷.
+    pub lat_e7: i32,
+    /// Longitude, degrees × 10⁷.
+    pub lon_e7: i32,
+    /// `WGS-84`.
+    pub datum: String,
+    /// Horizontal accuracy (68 %), millimetres.
+    pub h_acc_mm: Option<u32>,
+    /// How it was found: `2d`, `3d`, `dgnss`, `rtk_float`, `rtk_fixed`, `surveyed`.
+    pub fix: String,
+    /// Satellites used.
+    pub sats: Option<u8>,
+    /// Which instrument spoke: `gpsd`, `mavlink`, `fixed`.
+    pub source: String,
+    /// Age of the nearest measurement, milliseconds.
+    pub age_ms: u64,
+}
+
+/// `heading`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heading {
+    /// Degrees clockwise from true north × 100.
+    pub deg_e2: u32,
+    /// Whose.
+    pub of: HeadingOf,
+}
+
+/// Whose direction a [`Heading`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadingOf {
+    /// The camera's optical axis.
+    Camera,
+    /// The vehicle's nose or course.
+    Vehicle,
+}
+
+/// `altitude`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Altitude {
+    /// Millimetres above mean sea level.
+    pub msl_mm: i32,
+}
+
+/// `mavlink`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mavlink {
+    /// The vehicle's system id.
+    pub sysid: u8,
+    /// Its flight mode, where known.
+    pub mode: Option<String>,
+}
+
+/// `camera`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Camera {
+    /// Its id in the configuration.
+    pub id: String,
+    /// Its address without user and password.
+    pub rtsp: Option<String>,
+    /// The serial number it tells over ONVIF.
+    pub onvif_serial: Option<String>,
+    /// `h264` or `h265`.
+    pub codec: Option<String>,
+    /// `remux`: the clip holds the camera's own access units.
+    pub clip: Option<String>,
+}
+
+/// `software`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Software {
+    /// `lingmou`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of the running program, lower-case hex.
+    pub binary_sha256: Option<String>,
+    /// SHA-256 of the configuration (it holds no secrets), lower-case hex.
+    pub config_sha256: Option<String>,
+    /// The detector.
+    pub model: Option<Model>,
+}
+
+/// `software.model`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Its name on its card.
+    pub name: String,
+    /// SHA-256 of its file, lower-case hex.
+    pub sha256: String,
+    /// Least score of a detection, as configured.
+    pub threshold: f32,
+}
+
+/// One of `omitted`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Omitted {
+    /// What is missing, e.g. `clip.mp4`.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Clock {
+    /// The clock as `at` tells it; what a [`Stamp`] does not know is left `null`.
+    pub fn at(at: Stamp) -> Self {
+        let known = at.error_ns != Stamp::ERROR_UNKNOWN;
+        Self {
+            utc: crate::clock::rfc3339_ms(at.utc_ns),
+            boottime_ns: at.boot_ns,
+            source: None,
+            synced: known,
+            max_error_us: known.then(|| at.error_ns.div_ceil(1000)),
+            gnss_minus_system_us: None,
+            last_step: None,
+            capture_source: None,
+        }
+    }
+}
+
+impl Position {
+    /// The position in `placed`; `None` when the receiver had no fix.
+    pub fn of(placed: &Placed) -> Option<Self> {
+        let pose = &placed.pose;
+        (pose.fix != FixKind::None).then(|| Self {
+            lat_e7: pose.lat_e7,
+            lon_e7: pose.lon_e7,
+            datum: "WGS-84".to_owned(),
+            h_acc_mm: pose.h_acc_mm,
+            fix: name_of(&pose.fix),
+            sats: pose.sats,
+            source: name_of(&pose.source),
+            age_ms: placed.age_ms,
+        })
+    }
+}
+
+impl Heading {
+    /// Where the camera looks, or else where the vehicle points or moves; `None` when unknown.
+    pub fn of(placed: &Placed) -> Option<Self> {
+        let pose = &placed.pose;
+        let (degrees, of) = match (pose.camera, pose.heading_deg) {
+            (Some(camera), _) => (camera.yaw_deg, HeadingOf::Camera),
+            (None, Some(heading)) => (heading, HeadingOf::Vehicle),
+            (None, None) => return None,
+        };
+        if !degrees.is_finite() {
+            return None;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0.0 <= rem_euclid(360) * 100 <= 36000"
+        )]
+        let deg_e2 = (degrees.rem_euclid(360.0) * 100.0).round() as u32 % 36_000;
+        Some(Self { deg_e2, of })
+    }
+}
+
+impl Altitude {
+    /// Height above mean sea level, when known.
+    pub fn of(placed: &Placed) -> Option<Self> {
+        placed.pose.alt_mm.map(|msl_mm| Self { msl_mm })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Attitude, Pose, PoseSource};
+
+    const AT: Stamp = Stamp {
+        utc_ns: 0,
+        boot_ns: 9,
+        error_ns: 1_500_001,
+    };
+
+    fn placed(edit: impl FnOnce(&mut Pose)) -> Placed {
+        let mut pose = Pose {
+            at: AT,
+            lat_e7: 361_600_000,
+            lon_e7: 1_204_300_000,
+            alt_mm: None,
+            h_acc_mm: None,
+            hdop_e2: None,
+            fix: FixKind::Full,
+            sats: None,
+            heading_deg: None,
+            speed_mps: None,
+            attitude: None,
+            camera: None,
+            source: PoseSource::Mavlink,
+            sysid: Some(1),
+        };
+        edit(&mut pose);
+        Placed {
+            pose,
+            age_ms: 180,
+            interpolated: true,
+        }
+    }
+
+    #[test]
+    fn a_receiver_without_a_fix_gives_no_position() {
+        assert_eq!(Position::of(&placed(|p| p.fix = FixKind::None)), None);
+        let position = Position::of(&placed(|_| ())).expect("a 3D fix");
+        assert_eq!(
+            (position.fix.as_str(), position.source.as_str()),
+            ("3d", "mavlink")
+        );
+        assert_eq!((position.age_ms, position.h_acc_mm), (180, None));
+    }
+
+    #[test]
+    fn the_camera_s_own_direction_goes_before_the_vehicle_s() {
+        let camera = Attitude {
+            roll_deg: 0.0,
+            pitch_deg: -30.0,
+            yaw_deg: -0.004,
+        };
+        let both = placed(|p| (p.camera, p.heading_deg) = (Some(camera), Some(90.25)));
+        let heading = Heading::of(&both).expect("known");
+        assert_eq!(
+            (heading.deg_e2, heading.of),
+            (0, HeadingOf::Camera),
+            "360.00 is 0.00"
+        );
+        let heading = Heading::of(&placed(|p| p.heading_deg = Some(90.25))).expect("known");
+        assert_eq!((heading.deg_e2, heading.of), (9025, HeadingOf::Vehicle));
+        assert_eq!(
+            Heading::of(&placed(|p| p.heading_deg = Some(f32::NAN))),
+            None
+        );
+        assert_eq!(Heading::of(&placed(|_| ())), None);
+    }
+
+    #[test]
+    fn the_clock_s_error_is_rounded_up_or_unknown() {
+        let clock = Clock::at(AT);
+        assert_eq!((clock.synced, clock.max_error_us), (true, Some(1501)));
+        let unknown = Clock::at(Stamp {
+            error_ns: Stamp::ERROR_UNKNOWN,
+            ..AT
+        });
+        assert_eq!((unknown.synced, unknown.max_error_us), (false, None));
+    }
+}

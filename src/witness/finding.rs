@@ -1,0 +1,191 @@
+//! What checks find, as codes that programs and translations can tell apart.
+
+use serde::Serialize;
+
+use super::chain::ChainFault;
+use super::cms::SignatureError;
+use super::signer::PurposeFault;
+
+/// What a check found; the wording is in `config/wording/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "code")]
+pub enum Finding {
+    /// The container cannot be read.
+    ContainerUnreadable {
+        /// Why.
+        why: String,
+    },
+    /// `mimetype` is missing or says something else.
+    NotAsicE,
+    /// A part of META-INF or the statement is missing.
+    PartMissing {
+        /// Its name.
+        name: String,
+    },
+    /// The manifest cannot be read.
+    ManifestUnreadable {
+        /// Why.
+        why: String,
+    },
+    /// The manifest does not cover a file it must.
+    NotCovered {
+        /// Its name.
+        name: String,
+    },
+    /// The signature cannot be read.
+    SignatureUnreadable {
+        /// Why.
+        why: String,
+    },
+    /// What was signed is not what is there.
+    SignedContentChanged,
+    /// The signature was not made with its certificate's key.
+    SignatureForged,
+    /// The signature names another certificate.
+    SignatureOtherCertificate,
+    /// No trusted root issued the certificate.
+    ChainUnknownIssuer,
+    /// Signed after a certificate's end.
+    ChainExpired,
+    /// Signed before a certificate's start.
+    ChainNotYetValid,
+    /// A certificate is not signed by its issuer.
+    ChainForged,
+    /// An issuer was not allowed to issue.
+    ChainIssuerNotAllowed,
+    /// The certificate is a CA's.
+    ChainSignerIsCa,
+    /// Another fault of the chain.
+    ChainOther {
+        /// Why.
+        why: String,
+    },
+    /// The certificate is not for documents.
+    PurposeNotDocuments,
+    /// The certificate is not for signatures.
+    PurposeNotSignatures,
+    /// The certificate names no device.
+    PurposeNoDevice,
+    /// The certificate is not a receiver's.
+    PurposeNotReceiver,
+    /// An extension of the certificate is unreadable.
+    PurposeUnreadable {
+        /// Which.
+        extension: String,
+    },
+    /// A signed file is missing.
+    FileMissing {
+        /// Its name.
+        name: String,
+    },
+    /// A signed file was changed.
+    FileChanged {
+        /// Its name.
+        name: String,
+    },
+    /// A signed file is not part of a head.
+    FileNotHere {
+        /// How many.
+        count: usize,
+    },
+    /// A file is outside the signature.
+    FileUnsigned {
+        /// Its name.
+        name: String,
+    },
+    /// A later addition that this version does not check.
+    AdditionUnchecked {
+        /// Its name.
+        name: String,
+    },
+    /// The statement cannot be read.
+    StatementUnreadable {
+        /// Why.
+        why: String,
+    },
+    /// The statement and the manifest list different files or digests.
+    ListsDiffer {
+        /// The file.
+        name: String,
+    },
+    /// The statement names another device than the certificate.
+    DeviceDiffers {
+        /// As stated.
+        stated: String,
+        /// As certified.
+        certified: String,
+    },
+    /// There is no receipt yet.
+    NoReceipt,
+    /// The receipt says that the package was refused.
+    ReceiptRefuses {
+        /// Why.
+        why: String,
+    },
+    /// The receipt cannot be trusted or read.
+    ReceiptUnusable {
+        /// Why.
+        why: String,
+    },
+    /// The receipt names something else.
+    ReceiptNames {
+        /// Which field.
+        field: String,
+        /// What it says.
+        found: String,
+        /// What the package says.
+        expected: String,
+    },
+    /// The device's clock was not synchronised.
+    ClockUnsynced,
+    /// An earlier event is told later than a later one.
+    TimeContradiction {
+        /// What should be earlier.
+        earlier: String,
+        /// What should be later.
+        later: String,
+    },
+    /// An earlier check failed, so this one could not be made.
+    NotReached,
+}
+
+impl From<&SignatureError> for Finding {
+    fn from(error: &SignatureError) -> Self {
+        match error {
+            SignatureError::Form(why) => Self::SignatureUnreadable { why: why.clone() },
+            SignatureError::Content => Self::SignedContentChanged,
+            SignatureError::Value => Self::SignatureForged,
+            SignatureError::Certificate => Self::SignatureOtherCertificate,
+            SignatureError::Chain(fault) => fault.into(),
+            SignatureError::Purpose(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<&ChainFault> for Finding {
+    fn from(fault: &ChainFault) -> Self {
+        match fault {
+            ChainFault::UnknownIssuer => Self::ChainUnknownIssuer,
+            ChainFault::Expired => Self::ChainExpired,
+            ChainFault::NotYetValid => Self::ChainNotYetValid,
+            ChainFault::Forged => Self::ChainForged,
+            ChainFault::IssuerNotAllowed => Self::ChainIssuerNotAllowed,
+            ChainFault::SignerIsCa => Self::ChainSignerIsCa,
+            ChainFault::Other(why) => Self::ChainOther { why: why.clone() },
+        }
+    }
+}
+
+impl From<&PurposeFault> for Finding {
+    fn from(fault: &PurposeFault) -> Self {
+        match fault {
+            PurposeFault::NotDocuments => Self::PurposeNotDocuments,
+            PurposeFault::NotSignatures => Self::PurposeNotSignatures,
+            PurposeFault::NoDevice => Self::PurposeNoDevice,
+            PurposeFault::NotReceiver => Self::PurposeNotReceiver,
+            PurposeFault::Unreadable(extension) => Self::PurposeUnreadable {
+                extension: (*extension).to_owned(),
+            },
+        }
+    }
+}

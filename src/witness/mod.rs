@@ -1,0 +1,83 @@
+//! Makes evidence that proves itself, and checks it: statement, manifest, signature, container.
+//!
+//! A package is an ASiC-E container (ETSI EN 319 162-1): files, a manifest with their SHA-256,
+//! and a CAdES baseline signature (ETSI EN 319 122-1) over the manifest. [`seal`] makes the three
+//! signed parts, [`Container`] holds the files, [`verify`] judges a container against [`Roots`]
+//! and says so as a [`Verdict`]. Receipts of the receiver are CMS too ([`Receipt`]).
+//! `docs/EVIDENCE.md` describes the format for outsiders.
+//!
+//! **Invariants.** Bytes are signed, never structures: what was written once is never serialised
+//! again. A fact that is not known is `null`, never a guess. Foreign input never panics and is
+//! never held beyond its stated limit. A private key is never printed.
+//!
+//! **Not here.** No clock (callers pass the moment), no network, no keeping of packages
+//! (`store`), no making of keys (`pki`). Files are read only to load keys, roots and containers.
+
+mod chain;
+mod cms;
+mod container;
+mod facts;
+mod finding;
+mod identity;
+mod manifest;
+mod name;
+mod opened;
+mod page;
+mod receipt;
+mod seal;
+mod signer;
+mod statement;
+mod verdict;
+mod verify;
+mod wording;
+
+pub use chain::{ChainFault, Roots};
+pub use cms::{Form, SignatureError};
+pub use container::{Container, ContainerError, Limits};
+pub use facts::{
+    After, Altitude, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Mavlink, Model,
+    Omitted, Position, Site, Software, ViolationFacts, Warning,
+};
+pub use finding::Finding;
+pub(crate) use identity::load_key;
+pub use identity::{Identity, KeyError};
+pub use manifest::{Manifest, ManifestEntry, ManifestError};
+pub use name::{NameError, check_name};
+pub use opened::{check_attached, check_detached};
+pub use receipt::{JournalCopy, Receipt, ReceiptError, ReceiptVerdict};
+pub use seal::{SealError, Sealed, seal};
+pub use signer::{PurposeFault, Signer, Usage};
+pub use statement::{FileEntry, Statement, StatementError};
+pub use verdict::{Check, CheckId, Status, Verdict};
+pub use verify::{verify, verify_head, verify_path, verify_zip};
+pub use wording::Language;
+
+use sha2::{Digest, Sha256};
+
+/// Name of the entry that says what the container is.
+pub const MIMETYPE: &str = "mimetype";
+/// Content of [`MIMETYPE`] (ETSI EN 319 162-1 section A.1).
+pub const ASIC_E: &str = "application/vnd.etsi.asic-e+zip";
+/// Name of the statement.
+pub const STATEMENT: &str = "evidence.json";
+/// Name of the manifest the device signs.
+pub const MANIFEST: &str = "META-INF/ASiCManifest001.xml";
+/// Name of the device's signature.
+pub const SIGNATURE: &str = "META-INF/signature001.p7s";
+/// Name of the receiver's receipt.
+pub const RECEIPT: &str = "META-INF/receipt001.p7m";
+
+/// SHA-256 of `bytes` as 64 lower-case hexadecimal digits.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("invariant: writing to a String cannot fail");
+            text
+        })
+}

@@ -1,0 +1,332 @@
+//! Reads and checks CMS signatures: form, digest, binding to the certificate, value.
+//!
+//! DER only: what does not encode back to the same bytes is refused, so nothing can hide in an
+//! encoding. Whether the signer is trusted is `chain`'s question.
+
+use std::time::Duration;
+
+use cms::content_info::{CmsVersion, ContentInfo};
+use cms::signed_data::{SignedAttributes, SignerIdentifier, SignerInfo};
+use const_oid::db::{rfc5911, rfc5912};
+use der::asn1::{ObjectIdentifier, OctetString};
+use der::{Any, Decode, Encode};
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use spki::AlgorithmIdentifierOwned;
+use webpki::EndEntityCert;
+use x509_cert::Certificate;
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
+use x509_cert::time::Time;
+
+use super::chain::{ChainFault, Roots, check_chain};
+use super::cms::{SignatureError, SignedData, SigningCertificateV2};
+use super::signer::{PurposeFault, Signer, Usage, check_purpose};
+
+/// Largest signature read: our own are below 2 kB, a long chain adds a few more.
+const SIGNATURE_MAX: usize = 256 << 10;
+/// Most certificates carried in one signature.
+const CERTIFICATES_MAX: usize = 16;
+
+/// A signature whose mathematics is right; whether its signer is trusted is the next question.
+#[derive(Debug)]
+pub(super) struct Opened {
+    certificate: Certificate,
+    certificate_der: Vec<u8>,
+    others: Vec<CertificateDer<'static>>,
+    signing_time: Duration,
+    pub(super) content: Option<Vec<u8>>,
+    pub(super) signer: Signer,
+}
+
+impl Opened {
+    /// Checks purpose and chain.
+    fn trust(&self, roots: &Roots, usage: Usage) -> Result<(), SignatureError> {
+        self.purpose(usage)?;
+        self.chain(roots)?;
+        Ok(())
+    }
+
+    /// Checks that the certificate led to one of `roots` when it signed.
+    pub(super) fn chain(&self, roots: &Roots) -> Result<(), ChainFault> {
+        check_chain(
+            &self.certificate_der,
+            &self.others,
+            roots,
+            self.signing_time,
+        )
+    }
+
+    /// Checks that the certificate was issued for `usage`.
+    pub(super) fn purpose(&self, usage: Usage) -> Result<(), PurposeFault> {
+        check_purpose(&self.certificate, usage)
+    }
+}
+
+/// Checks a detached signature over `content` and its signer.
+pub fn check_detached(
+    signature: &[u8],
+    content: &[u8],
+    roots: &Roots,
+    usage: Usage,
+) -> Result<Signer, SignatureError> {
+    let opened = open(signature, Some(content))?;
+    opened.trust(roots, usage)?;
+    Ok(opened.signer)
+}
+
+/// Checks a signature that carries its content, and its signer; gives the content.
+pub fn check_attached(
+    p7m: &[u8],
+    roots: &Roots,
+    usage: Usage,
+) -> Result<(Vec<u8>, Signer), SignatureError> {
+    let opened = open(p7m, None)?;
+    opened.trust(roots, usage)?;
+    let content = opened
+        .content
+        .ok_or_else(|| form("it carries no content"))?;
+    Ok((content, opened.signer))
+}
+
+fn form(why: impl Into<String>) -> SignatureError {
+    SignatureError::Form(why.into())
+}
+
+fn not_der(error: der::Error) -> SignatureError {
+    form(format!("not DER ({error})"))
+}
+
+/// Checks form, digest, certificate binding and signature value.
+///
+/// `content` is given for a detached signature and `None` for an attached one.
+pub(super) fn open(signature: &[u8], content: Option<&[u8]>) -> Result<Opened, SignatureError> {
+    let data = parse(signature)?;
+    let content = match (&data.encap_content_info.econtent, content) {
+        (None, Some(beside)) => (beside.to_vec(), None),
+        (Some(inside), None) => {
+            let inside = inside
+                .decode_as::<OctetString>()
+                .map_err(not_der)?
+                .into_bytes();
+            (inside.clone(), Some(inside))
+        }
+        (Some(_), Some(_)) => return Err(form("it carries a content of its own")),
+        (None, None) => return Err(form("it carries no content")),
+    };
+    let [info] = data.signer_infos.0.as_slice() else {
+        return Err(form("it must have exactly one signer"));
+    };
+    check_versions(&data, info)?;
+    let (certificate, certificate_der, others) = pick(&data, &info.sid)?;
+    let attributes = info
+        .signed_attrs
+        .as_ref()
+        .ok_or_else(|| form("it has no signed attributes"))?;
+    let signing_time =
+        check_attributes(attributes, &info.digest_alg, &content.0, &certificate_der)?;
+    check_value(info, attributes, &certificate_der)?;
+    let signer = Signer::new(&certificate, &certificate_der, signing_time);
+    Ok(Opened {
+        certificate,
+        certificate_der,
+        others,
+        signing_time,
+        content: content.1,
+        signer,
+    })
+}
+
+fn parse(signature: &[u8]) -> Result<SignedData, SignatureError> {
+    if signature.len() > SIGNATURE_MAX {
+        return Err(form("it is larger than 256 KiB"));
+    }
+    let info = ContentInfo::from_der(signature).map_err(not_der)?;
+    if info.content_type != rfc5911::ID_SIGNED_DATA {
+        return Err(form("its content type is not signedData"));
+    }
+    let data: SignedData = info.content.decode_as().map_err(not_der)?;
+    let again = ContentInfo {
+        content_type: info.content_type,
+        content: Any::encode_from(&data).map_err(not_der)?,
+    };
+    if again.to_der().map_err(not_der)? != signature {
+        return Err(form("its encoding is not canonical DER"));
+    }
+    if data.encap_content_info.econtent_type != rfc5911::ID_DATA {
+        return Err(form("its content type is not data"));
+    }
+    Ok(data)
+}
+
+/// Checks what repeats facts that are told elsewhere (RFC 5652 sections 5.1 and 5.3), so that no
+/// byte of a signature can be changed unnoticed.
+fn check_versions(data: &SignedData, info: &SignerInfo) -> Result<(), SignatureError> {
+    let expected = match info.sid {
+        SignerIdentifier::IssuerAndSerialNumber(_) => CmsVersion::V1,
+        SignerIdentifier::SubjectKeyIdentifier(_) => CmsVersion::V3,
+    };
+    if info.version != expected || data.version != expected {
+        return Err(form("its version does not fit its signer identifier"));
+    }
+    if data.digest_algorithms.as_slice() != [info.digest_alg.clone()] {
+        return Err(form("its digest algorithms are not the signer's"));
+    }
+    Ok(())
+}
+
+type Picked = (Certificate, Vec<u8>, Vec<CertificateDer<'static>>);
+
+/// The signer's certificate with its DER, and the others to build a chain from.
+fn pick(data: &SignedData, sid: &SignerIdentifier) -> Result<Picked, SignatureError> {
+    let set = data
+        .certificates
+        .as_ref()
+        .ok_or_else(|| form("it carries no certificate"))?;
+    if set.len() > CERTIFICATES_MAX {
+        return Err(form("it carries more than 16 certificates"));
+    }
+    let mut signer = None;
+    let mut others = Vec::new();
+    for any in set.iter() {
+        let der = any.to_der().map_err(not_der)?;
+        let certificate = Certificate::from_der(&der).map_err(not_der)?;
+        if signer.is_none() && is_named(&certificate, sid) {
+            signer = Some((certificate, der));
+        } else {
+            others.push(CertificateDer::from(der));
+        }
+    }
+    let (certificate, der) =
+        signer.ok_or_else(|| form("it does not carry its signer's certificate"))?;
+    Ok((certificate, der, others))
+}
+
+fn is_named(certificate: &Certificate, sid: &SignerIdentifier) -> bool {
+    let tbs = &certificate.tbs_certificate;
+    match sid {
+        SignerIdentifier::IssuerAndSerialNumber(named) => {
+            named.issuer == tbs.issuer && named.serial_number == tbs.serial_number
+        }
+        SignerIdentifier::SubjectKeyIdentifier(named) => {
+            matches!(tbs.get::<SubjectKeyIdentifier>(), Ok(Some((_, own))) if own == *named)
+        }
+    }
+}
+
+/// The single value of the single attribute `oid`.
+fn single(attributes: &SignedAttributes, oid: ObjectIdentifier) -> Result<&Any, SignatureError> {
+    let mut found = attributes.iter().filter(|attribute| attribute.oid == oid);
+    let missing = || form(format!("signed attribute {oid} is missing or repeated"));
+    let attribute = found.next().ok_or_else(missing)?;
+    match (attribute.values.as_slice(), found.next()) {
+        ([value], None) => Ok(value),
+        _ => Err(missing()),
+    }
+}
+
+/// Checks the signed attributes; gives signingTime since 1970.
+fn check_attributes(
+    attributes: &SignedAttributes,
+    digest_algorithm: &AlgorithmIdentifierOwned,
+    content: &[u8],
+    certificate: &[u8],
+) -> Result<Duration, SignatureError> {
+    let kind: ObjectIdentifier = single(attributes, rfc5911::ID_CONTENT_TYPE)?
+        .decode_as()
+        .map_err(not_der)?;
+    if kind != rfc5911::ID_DATA {
+        return Err(form("the signed content type is another one"));
+    }
+    let claimed: OctetString = single(attributes, rfc5911::ID_MESSAGE_DIGEST)?
+        .decode_as()
+        .map_err(not_der)?;
+    if claimed.as_bytes() != digest(digest_algorithm.oid, content)? {
+        return Err(SignatureError::Content);
+    }
+    let named: SigningCertificateV2 = single(attributes, rfc5911::ID_AA_SIGNING_CERTIFICATE_V_2)?
+        .decode_as()
+        .map_err(not_der)?;
+    let first = named.certs.first().ok_or(SignatureError::Certificate)?;
+    let hash = first
+        .hash_algorithm
+        .as_ref()
+        .map_or(rfc5912::ID_SHA_256, |algorithm| algorithm.oid);
+    if first.cert_hash.as_bytes() != digest(hash, certificate)? {
+        return Err(SignatureError::Certificate);
+    }
+    let time = single(attributes, rfc5911::ID_SIGNING_TIME)?;
+    let time = time.to_der().and_then(|der| Time::from_der(&der));
+    Ok(time.map_err(not_der)?.to_unix_duration())
+}
+
+fn digest(algorithm: ObjectIdentifier, bytes: &[u8]) -> Result<Vec<u8>, SignatureError> {
+    match algorithm {
+        rfc5912::ID_SHA_256 => Ok(Sha256::digest(bytes).to_vec()),
+        rfc5912::ID_SHA_384 => Ok(Sha384::digest(bytes).to_vec()),
+        rfc5912::ID_SHA_512 => Ok(Sha512::digest(bytes).to_vec()),
+        other => Err(form(format!("digest algorithm {other} is not supported"))),
+    }
+}
+
+/// Verifies the signature value over the DER of the signed attributes (RFC 5652 section 5.4).
+fn check_value(
+    info: &SignerInfo,
+    attributes: &SignedAttributes,
+    certificate: &[u8],
+) -> Result<(), SignatureError> {
+    let message = attributes.to_der().map_err(not_der)?;
+    let certificate = CertificateDer::from(certificate);
+    let end = EndEntityCert::try_from(&certificate)
+        .map_err(|e| form(format!("the signer's certificate is not usable ({e:?})")))?;
+    let candidates = value_algorithms(info.signature_algorithm.oid, info.digest_alg.oid)?;
+    let fits = candidates.iter().any(|algorithm| {
+        end.verify_signature(*algorithm, &message, info.signature.as_bytes())
+            .is_ok()
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err(SignatureError::Value)
+    }
+}
+
+/// ECDSA with SHA-256 on either curve.
+static ECDSA_SHA256: [&dyn SignatureVerificationAlgorithm; 2] = [
+    webpki::ring::ECDSA_P256_SHA256,
+    webpki::ring::ECDSA_P384_SHA256,
+];
+/// ECDSA with SHA-384 on either curve.
+static ECDSA_SHA384: [&dyn SignatureVerificationAlgorithm; 2] = [
+    webpki::ring::ECDSA_P256_SHA384,
+    webpki::ring::ECDSA_P384_SHA384,
+];
+static RSA_SHA256: [&dyn SignatureVerificationAlgorithm; 1] =
+    [webpki::ring::RSA_PKCS1_2048_8192_SHA256];
+static RSA_SHA384: [&dyn SignatureVerificationAlgorithm; 1] =
+    [webpki::ring::RSA_PKCS1_2048_8192_SHA384];
+static RSA_SHA512: [&dyn SignatureVerificationAlgorithm; 1] =
+    [webpki::ring::RSA_PKCS1_2048_8192_SHA512];
+
+/// The algorithms that a pair of CMS identifiers may mean, one per kind of key.
+fn value_algorithms(
+    signature: ObjectIdentifier,
+    digest: ObjectIdentifier,
+) -> Result<&'static [&'static dyn SignatureVerificationAlgorithm], SignatureError> {
+    use rfc5912 as oid;
+    match (signature, digest) {
+        (oid::ECDSA_WITH_SHA_256, oid::ID_SHA_256) => Ok(&ECDSA_SHA256),
+        (oid::ECDSA_WITH_SHA_384, oid::ID_SHA_384) => Ok(&ECDSA_SHA384),
+        (oid::RSA_ENCRYPTION | oid::SHA_256_WITH_RSA_ENCRYPTION, oid::ID_SHA_256) => {
+            Ok(&RSA_SHA256)
+        }
+        (oid::RSA_ENCRYPTION | oid::SHA_384_WITH_RSA_ENCRYPTION, oid::ID_SHA_384) => {
+            Ok(&RSA_SHA384)
+        }
+        (oid::RSA_ENCRYPTION | oid::SHA_512_WITH_RSA_ENCRYPTION, oid::ID_SHA_512) => {
+            Ok(&RSA_SHA512)
+        }
+        (other, _) => Err(form(format!(
+            "signature algorithm {other} is not supported"
+        ))),
+    }
+}

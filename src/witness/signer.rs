@@ -1,0 +1,156 @@
+//! Who signed, and whether the certificate was issued for that.
+
+use std::time::Duration;
+
+use const_oid::db::rfc4519::{CN, O, OU, SERIAL_NUMBER};
+use der::asn1::{ObjectIdentifier, PrintableStringRef, TeletexStringRef, Utf8StringRef};
+use der::{Tag, Tagged};
+use serde::{Deserialize, Serialize};
+use x509_cert::Certificate;
+use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage};
+use x509_cert::name::Name;
+
+use super::sha256_hex;
+
+/// extendedKeyUsage documentSigning (RFC 9336).
+pub(super) const DOCUMENT_SIGNING: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.36");
+/// organizationalUnit of a certificate that may sign receipts.
+const RECEIVER: &str = "receiver";
+
+/// What a signature is meant to prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// A device vouches for a package: documentSigning, subject serialNumber = device id.
+    Evidence,
+    /// A receiver vouches that it stored a package: documentSigning, OU = `receiver`.
+    Receiver,
+}
+
+/// What the certificate of a signature says about its holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    /// The whole subject, RFC 4514.
+    pub subject: String,
+    /// The whole issuer, RFC 4514.
+    pub issuer: String,
+    /// Subject commonName; `None` when absent or given twice.
+    pub common_name: Option<String>,
+    /// Subject serialNumber (a device's id); `None` when absent or given twice.
+    pub serial_number: Option<String>,
+    /// Subject organizationalUnit (a person's or receiver's role); as above.
+    pub organizational_unit: Option<String>,
+    /// Subject organization; as above.
+    pub organization: Option<String>,
+    /// SHA-256 of the certificate, lower-case hex.
+    pub certificate_sha256: String,
+    /// End of the certificate's validity, Unix seconds.
+    pub not_after: i64,
+    /// When the signer says it signed (CMS signingTime), Unix seconds.
+    pub signing_time: i64,
+}
+
+impl Signer {
+    pub(super) fn new(certificate: &Certificate, der: &[u8], signing_time: Duration) -> Self {
+        let subject = &certificate.tbs_certificate.subject;
+        Self {
+            subject: subject.to_string(),
+            issuer: certificate.tbs_certificate.issuer.to_string(),
+            common_name: only(subject, CN),
+            serial_number: only(subject, SERIAL_NUMBER),
+            organizational_unit: only(subject, OU),
+            organization: only(subject, O),
+            certificate_sha256: sha256_hex(der),
+            not_after: seconds(
+                certificate
+                    .tbs_certificate
+                    .validity
+                    .not_after
+                    .to_unix_duration(),
+            ),
+            signing_time: seconds(signing_time),
+        }
+    }
+}
+
+pub(super) fn seconds(since_1970: Duration) -> i64 {
+    i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The value of attribute `oid`, when the name holds it exactly once: a second one would let two
+/// readers see two holders.
+pub(super) fn only(name: &Name, oid: ObjectIdentifier) -> Option<String> {
+    let mut values = name
+        .0
+        .iter()
+        .flat_map(|rdn| rdn.0.iter())
+        .filter(|attribute| attribute.oid == oid);
+    let value = &values.next()?.value;
+    if values.next().is_some() {
+        return None;
+    }
+    let text = match value.tag() {
+        Tag::Utf8String => value
+            .decode_as::<Utf8StringRef<'_>>()
+            .ok()?
+            .as_str()
+            .to_owned(),
+        Tag::PrintableString => value
+            .decode_as::<PrintableStringRef<'_>>()
+            .ok()?
+            .as_str()
+            .to_owned(),
+        Tag::TeletexString => value
+            .decode_as::<TeletexStringRef<'_>>()
+            .ok()?
+            .as_str()
+            .to_owned(),
+        _ => return None,
+    };
+    Some(text)
+}
+
+/// Why a certificate was not issued for what it is used for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PurposeFault {
+    /// A TLS certificate, for example.
+    #[error("extendedKeyUsage lacks documentSigning (1.3.6.1.5.5.7.3.36)")]
+    NotDocuments,
+    /// keyUsage forbids signatures.
+    #[error("keyUsage does not allow signatures")]
+    NotSignatures,
+    /// Not a device's certificate.
+    #[error("the subject has no (single) serialNumber, so it names no device")]
+    NoDevice,
+    /// Not a receiver's certificate.
+    #[error("the subject's organizationalUnit is not `receiver`")]
+    NotReceiver,
+    /// An extension cannot be read.
+    #[error("{0} is unreadable")]
+    Unreadable(&'static str),
+}
+
+/// Checks that the signer's certificate was issued for `usage`.
+pub(super) fn check_purpose(certificate: &Certificate, usage: Usage) -> Result<(), PurposeFault> {
+    let tbs = &certificate.tbs_certificate;
+    match tbs.get::<ExtendedKeyUsage>() {
+        Ok(Some((_, purposes))) if purposes.0.contains(&DOCUMENT_SIGNING) => {}
+        Ok(_) => return Err(PurposeFault::NotDocuments),
+        Err(_) => return Err(PurposeFault::Unreadable("extendedKeyUsage")),
+    }
+    match tbs.get::<KeyUsage>() {
+        Ok(None) => {}
+        Ok(Some((_, bits))) if bits.digital_signature() || bits.non_repudiation() => {}
+        Ok(Some(_)) => return Err(PurposeFault::NotSignatures),
+        Err(_) => return Err(PurposeFault::Unreadable("keyUsage")),
+    }
+    match usage {
+        Usage::Evidence if only(&tbs.subject, SERIAL_NUMBER).is_none() => {
+            Err(PurposeFault::NoDevice)
+        }
+        Usage::Receiver if only(&tbs.subject, OU).as_deref() != Some(RECEIVER) => {
+            Err(PurposeFault::NotReceiver)
+        }
+        Usage::Evidence | Usage::Receiver => Ok(()),
+    }
+}

@@ -1,0 +1,499 @@
+//! `evidence.json`: what the device states about one case.
+//!
+//! I-JSON (RFC 7493) with every number a whole one below 2^53; the single exception is
+//! `software.model.threshold`, a setting quoted as configured. A fact that is not known is
+//! `null`. Readers ignore fields they do not know; `v` rises only when a known field changes
+//! its meaning.
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::{
+    After, Altitude, Camera, Clock, Device, Heading, JournalPoint, Mavlink, Omitted, Position,
+    Site, Software, ViolationFacts, Warning,
+};
+use super::name::{NameError, check_name};
+use super::{MANIFEST, SIGNATURE, STATEMENT};
+use crate::types::CaseId;
+
+/// Value of `v`.
+const VERSION: u32 = 1;
+/// Value of `type`.
+const KIND: &str = "lingmou.evidence";
+/// Largest whole number that every JSON reader keeps exactly (RFC 7493 section 2.2).
+const INTEGER_MAX: u64 = (1 << 53) - 1;
+/// Largest statement read.
+const BYTES_MAX: usize = 1 << 20;
+
+/// Why a statement cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StatementError {
+    /// It is not the JSON this version defines.
+    #[error("evidence.json: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It is of another type or version.
+    #[error("evidence.json: type {kind:?} version {v} is not supported by this program")]
+    Version {
+        /// Its `type`.
+        kind: String,
+        /// Its `v`.
+        v: u32,
+    },
+    /// A listed file has an illegal name.
+    #[error("evidence.json: files: {0}")]
+    Name(#[from] NameError),
+    /// A fact has an impossible value.
+    #[error("evidence.json: {field}: {why}")]
+    Fact {
+        /// The field.
+        field: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+}
+
+/// The statement. Field names are the format's; see `docs/EVIDENCE.md`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Statement {
+    /// Format version, 1.
+    pub v: u32,
+    /// `lingmou.evidence`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The case and package.
+    pub id: CaseId,
+    /// Who states.
+    pub device: Device,
+    /// Counts this device's packages without gaps.
+    pub seq: u64,
+    /// Where in the device's journal it stands.
+    pub journal: JournalPoint,
+    /// The last receipt known when it was sealed: a lower bound of time.
+    pub after: Option<After>,
+    /// The announced place.
+    pub site: Option<Site>,
+    /// What was seen and how it ended.
+    pub violation: ViolationFacts,
+    /// Every warning that was tried, in order.
+    pub warning: Vec<Warning>,
+    /// The clock at `confirmed`.
+    pub clock: Clock,
+    /// Where the box was at `confirmed`.
+    pub position: Option<Position>,
+    /// Where it looked or moved to.
+    pub heading: Option<Heading>,
+    /// How high it was.
+    pub altitude: Option<Altitude>,
+    /// The autopilot, for a drone.
+    pub mavlink: Option<Mavlink>,
+    /// The camera.
+    pub camera: Camera,
+    /// The program, its configuration and its model.
+    pub software: Software,
+    /// What belongs in a package but is missing, and why.
+    #[serde(default)]
+    pub omitted: Vec<Omitted>,
+    /// Every other signed file.
+    pub files: Vec<FileEntry>,
+}
+
+/// One of `files`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Its name in the package.
+    pub name: String,
+    /// Its media type.
+    #[serde(rename = "type")]
+    pub media_type: String,
+    /// Its size, bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes, lower-case hex.
+    pub sha256: String,
+    /// When it was captured, RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// The same on the camera's own time line, nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pts_ns: Option<u64>,
+}
+
+impl Statement {
+    /// `v` and `type` of what this program writes.
+    pub const HEAD: (u32, &str) = (VERSION, KIND);
+
+    /// Reads and checks a statement.
+    pub fn parse(bytes: &[u8]) -> Result<Self, StatementError> {
+        #[derive(Deserialize)]
+        struct Head {
+            v: u32,
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        if bytes.len() > BYTES_MAX {
+            return Err(fact("evidence.json", "larger than 1 MiB"));
+        }
+        // The version first: a later one may not fit the struct at all.
+        let head: Head = serde_json::from_slice(bytes)?;
+        if head.v != VERSION || head.kind != KIND {
+            return Err(StatementError::Version {
+                kind: head.kind,
+                v: head.v,
+            });
+        }
+        let statement: Self = serde_json::from_slice(bytes)?;
+        statement.check()?;
+        Ok(statement)
+    }
+
+    /// The bytes to sign: UTF-8, indented, one newline at the end. Written once.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StatementError> {
+        self.check()?;
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Checks what the types cannot say.
+    fn check(&self) -> Result<(), StatementError> {
+        if (self.v, self.kind.as_str()) != Self::HEAD {
+            return Err(StatementError::Version {
+                kind: self.kind.clone(),
+                v: self.v,
+            });
+        }
+        for (field, value) in [
+            ("seq", Some(self.seq)),
+            ("journal.n", Some(self.journal.n)),
+            ("violation.dwell_s", self.violation.dwell_s),
+            ("clock.boottime_ns", Some(self.clock.boottime_ns)),
+            ("clock.max_error_us", self.clock.max_error_us),
+        ] {
+            whole(field, value)?;
+        }
+        sha256("journal.prev", Some(&self.journal.prev))?;
+        sha256(
+            "after.receipt_sha256",
+            self.after.as_ref().map(|after| &after.receipt_sha256),
+        )?;
+        sha256(
+            "software.binary_sha256",
+            self.software.binary_sha256.as_ref(),
+        )?;
+        sha256(
+            "software.config_sha256",
+            self.software.config_sha256.as_ref(),
+        )?;
+        if let Some(model) = &self.software.model {
+            sha256("software.model.sha256", Some(&model.sha256))?;
+        }
+        for warning in &self.warning {
+            sha256("warning.clip_sha256", Some(&warning.clip_sha256))?;
+            whole("warning.played_ms", Some(warning.played_ms))?;
+        }
+        for time in self.times() {
+            moment(time.0, time.1)?;
+        }
+        check_files(&self.files)
+    }
+
+    /// Every field that holds a moment.
+    fn times(&self) -> Vec<(&'static str, &str)> {
+        let mut times = vec![
+            ("violation.first_seen", self.violation.first_seen.as_str()),
+            ("violation.confirmed", self.violation.confirmed.as_str()),
+            ("clock.utc", self.clock.utc.as_str()),
+        ];
+        times.extend(
+            self.after
+                .iter()
+                .map(|a| ("after.server_time", a.server_time.as_str())),
+        );
+        times.extend(
+            self.clock
+                .last_step
+                .iter()
+                .map(|t| ("clock.last_step", t.as_str())),
+        );
+        times.extend(self.warning.iter().map(|w| ("warning.at", w.at.as_str())));
+        times.extend(
+            self.files
+                .iter()
+                .filter_map(|f| f.at.as_deref())
+                .map(|t| ("files.at", t)),
+        );
+        times
+    }
+}
+
+fn fact(field: &str, why: &'static str) -> StatementError {
+    StatementError::Fact {
+        field: field.to_owned(),
+        why,
+    }
+}
+
+fn whole(field: &str, value: Option<u64>) -> Result<(), StatementError> {
+    match value {
+        Some(value) if value > INTEGER_MAX => Err(fact(field, "2^53 or more (RFC 7493)")),
+        _ => Ok(()),
+    }
+}
+
+fn sha256(field: &str, value: Option<&String>) -> Result<(), StatementError> {
+    let is_hex =
+        |s: &String| s.len() == 64 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    match value {
+        Some(value) if !is_hex(value) => Err(fact(field, "not 64 lower-case hex digits")),
+        _ => Ok(()),
+    }
+}
+
+fn moment(field: &str, text: &str) -> Result<(), StatementError> {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(fact(field, "not an RFC 3339 time")),
+    }
+}
+
+fn check_files(files: &[FileEntry]) -> Result<(), StatementError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for file in files {
+        check_name(&file.name)?;
+        if file.name.starts_with("META-INF/")
+            || [super::MIMETYPE, STATEMENT, MANIFEST, SIGNATURE].contains(&file.name.as_str())
+        {
+            return Err(fact(
+                &format!("files: {}", file.name),
+                "the name is reserved",
+            ));
+        }
+        if !seen.insert(&file.name) {
+            return Err(fact(&format!("files: {}", file.name), "listed twice"));
+        }
+        whole("files.size", Some(file.size))?;
+        whole("files.pts_ns", file.pts_ns)?;
+        sha256("files.sha256", Some(&file.sha256))?;
+        if !is_media_type(&file.media_type) {
+            return Err(fact(
+                &format!("files: {}", file.name),
+                "type is not a media type",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `text` is a media type without parameters (RFC 6838 section 4.2).
+pub(super) fn is_media_type(text: &str) -> bool {
+    let token = |s: &str| {
+        !s.is_empty()
+            && s.len() <= 127
+            && s.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-' | b'_'))
+    };
+    text.split_once('/')
+        .is_some_and(|(kind, sub)| token(kind) && token(sub))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::types::{Outcome, Stamp, Violation};
+
+    /// A statement in which little is known.
+    pub(in crate::witness) fn sparse() -> Statement {
+        Statement {
+            v: VERSION,
+            kind: KIND.to_owned(),
+            id: CaseId(uuid::Uuid::from_u128(
+                0x0198_f0a2_0000_7000_8000_0000_0000_0001,
+            )),
+            device: Device {
+                id: "LC-1".to_owned(),
+                model: None,
+                tz: "Asia/Shanghai".to_owned(),
+                boot_id: None,
+            },
+            seq: 1,
+            journal: JournalPoint {
+                n: 1,
+                prev: "00".repeat(32),
+            },
+            after: None,
+            site: None,
+            violation: ViolationFacts {
+                kind: Violation::Spillage,
+                rule: "record-at-once".to_owned(),
+                outcome: Outcome::Recorded,
+                first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
+                confirmed: "2026-08-01T02:03:04.567Z".to_owned(),
+                dwell_s: None,
+            },
+            warning: Vec::new(),
+            clock: Clock::at(Stamp {
+                utc_ns: 1_785_549_784_567_000_000,
+                boot_ns: 7,
+                error_ns: Stamp::ERROR_UNKNOWN,
+            }),
+            position: None,
+            heading: None,
+            altitude: None,
+            mavlink: None,
+            camera: Camera {
+                id: "cam0".to_owned(),
+                rtsp: None,
+                onvif_serial: None,
+                codec: None,
+                clip: None,
+            },
+            software: Software {
+                name: "lingmou".to_owned(),
+                version: "0.1.0".to_owned(),
+                binary_sha256: None,
+                config_sha256: None,
+                model: None,
+            },
+            omitted: Vec::new(),
+            files: vec![FileEntry {
+                name: "frames/01-peak.jpg".to_owned(),
+                media_type: "image/jpeg".to_owned(),
+                size: 3,
+                sha256: "ab".repeat(32),
+                at: None,
+                pts_ns: Some(1),
+            }],
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let bytes = sparse().to_bytes().expect("a sparse statement is one");
+        let json: serde_json::Value = serde_json::from_slice(&bytes).expect("it is JSON");
+        for key in [
+            "after", "site", "position", "heading", "altitude", "mavlink",
+        ] {
+            assert!(json[key].is_null() && json.get(key).is_some(), "{key}");
+        }
+        assert_eq!(json["clock"]["synced"], false);
+        assert!(json["clock"]["max_error_us"].is_null());
+        assert_eq!(json["files"][0].get("at"), None);
+        assert_eq!(Statement::parse(&bytes).expect("it reads back"), sparse());
+    }
+
+    #[test]
+    fn the_public_example_is_a_statement() {
+        let page = include_str!("../../docs/EVIDENCE.md");
+        let example = page
+            .split_once("```json")
+            .and_then(|(_, rest)| rest.split_once("```"))
+            .expect("docs/EVIDENCE.md holds one example")
+            .0;
+        let parsed = Statement::parse(example.as_bytes()).expect("it follows the format");
+        let again = serde_json::to_value(&parsed).expect("it serialises");
+        let given: serde_json::Value = serde_json::from_str(example).expect("it is JSON");
+        let keys = |value: &serde_json::Value| -> Vec<String> {
+            value
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(k, _)| k.clone())
+                .collect()
+        };
+        for part in [
+            "",
+            "device",
+            "violation",
+            "clock",
+            "position",
+            "camera",
+            "software",
+        ] {
+            let pointer = if part.is_empty() {
+                String::new()
+            } else {
+                format!("/{part}")
+            };
+            let told = given.pointer(&pointer).expect("part of the example");
+            let written = again.pointer(&pointer).expect("part of the format");
+            assert_eq!(keys(told), keys(written), "{part}");
+        }
+    }
+
+    #[test]
+    fn only_the_threshold_is_not_a_whole_number() {
+        fn fractions(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+            match value {
+                serde_json::Value::Number(n) if n.is_f64() => found.push(path.to_owned()),
+                serde_json::Value::Object(map) => map
+                    .iter()
+                    .for_each(|(k, v)| fractions(v, &format!("{path}/{k}"), found)),
+                serde_json::Value::Array(list) => {
+                    for value in list {
+                        fractions(value, path, found);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let page = include_str!("../../docs/EVIDENCE.md");
+        let example = page
+            .split("```")
+            .find_map(|block| block.strip_prefix("json"));
+        let json = serde_json::from_str(example.expect("an example")).expect("JSON");
+        let mut found = Vec::new();
+        fractions(&json, "", &mut found);
+        assert_eq!(found, ["/software/model/threshold"]);
+    }
+
+    #[test]
+    fn impossible_facts_are_refused() {
+        type Edit = fn(&mut Statement);
+        let table: [(&str, Edit); 15] = [
+            ("version 2", |s| s.v = 2),
+            ("type", |s| s.kind = "lingmou.receipt".to_owned()),
+            ("seq", |s| s.seq = 1 << 53),
+            ("journal.prev", |s| s.journal.prev = "AB".repeat(32)),
+            ("clock.utc", |s| s.clock.utc = "yesterday".to_owned()),
+            ("clock.last_step", |s| {
+                s.clock.last_step = Some("2026".to_owned());
+            }),
+            ("violation.first_seen", |s| s.violation.first_seen.clear()),
+            ("software.config_sha256", |s| {
+                s.software.config_sha256 = Some("c0".to_owned());
+            }),
+            ("files.sha256", |s| s.files[0].sha256.clear()),
+            ("files.pts_ns", |s| s.files[0].pts_ns = Some(u64::MAX)),
+            ("media type", |s| s.files[0].media_type = "image".to_owned()),
+            ("may not stand", |s| s.files[0].name = "../x".to_owned()),
+            ("reserved", |s| s.files[0].name = STATEMENT.to_owned()),
+            ("reserved", |s| {
+                s.files[0].name = "META-INF/x.xml".to_owned();
+            }),
+            ("listed twice", |s| s.files.push(s.files[0].clone())),
+        ];
+        for (expected, edit) in table {
+            let mut statement = sparse();
+            edit(&mut statement);
+            let error = statement.to_bytes().expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+            // What a foreign device writes is checked the same way.
+            let json = serde_json::to_vec(&statement).expect("it serialises");
+            let error = Statement::parse(&json).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_named_even_when_it_does_not_fit() {
+        let later = br#"{"v":2,"type":"lingmou.evidence","id":17}"#;
+        let error = Statement::parse(later).expect_err("not ours").to_string();
+        assert!(error.contains("version 2 is not supported"), "{error}");
+        let mut unknown = serde_json::to_value(sparse()).expect("it serialises");
+        unknown["weather"] = "rain".into();
+        assert!(
+            Statement::parse(unknown.to_string().as_bytes()).is_ok(),
+            "additions are fine"
+        );
+        let twice = br#"{"v":1,"v":1,"type":"lingmou.evidence"}"#;
+        assert!(Statement::parse(twice).is_err(), "a key given twice");
+    }
+}

@@ -1,0 +1,373 @@
+//! Judges a package.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::chain::Roots;
+use super::container::{Container, ContainerError, Limits};
+use super::finding::Finding;
+use super::manifest::Manifest;
+use super::opened::{Opened, open};
+use super::receipt::{Receipt, ReceiptError, ReceiptVerdict};
+use super::signer::{Signer, Usage};
+use super::statement::Statement;
+use super::verdict::{Check, CheckId, Status, Verdict};
+use super::{MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
+
+/// Judges a whole package.
+pub fn verify(container: &Container, roots: &Roots) -> Verdict {
+    Examination::new(container, roots, Scope::Whole).verdict()
+}
+
+/// Judges a package's head before its pictures came: what is not here is unknown, not missing.
+pub fn verify_head(container: &Container, roots: &Roots) -> Verdict {
+    Examination::new(container, roots, Scope::Head).verdict()
+}
+
+/// Reads and judges the package in a zip; one that cannot be read is not valid.
+pub fn verify_zip(zip: &[u8], roots: &Roots) -> Verdict {
+    match Container::from_zip(zip, Limits::PACKAGE) {
+        Ok(container) => verify(&container, roots),
+        Err(error) => Verdict::unreadable(&error),
+    }
+}
+
+/// Reads and judges the package at `path`, folder or zip. An error means that the disk could
+/// not be read, which says nothing about the package.
+pub fn verify_path(path: &Path, roots: &Roots) -> Result<Verdict, ContainerError> {
+    match Container::open(path) {
+        Ok(container) => Ok(verify(&container, roots)),
+        Err(error @ ContainerError::Io { .. }) => Err(error),
+        Err(error) => Ok(Verdict::unreadable(&error)),
+    }
+}
+
+/// How much of the package is at hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Whole,
+    Head,
+}
+
+struct Examination<'a> {
+    container: &'a Container,
+    roots: &'a Roots,
+    scope: Scope,
+    manifest: Result<Manifest, Finding>,
+    signature: Result<Opened, Finding>,
+    statement: Result<Statement, Finding>,
+    receipt: Option<Result<(Receipt, Signer), ReceiptError>>,
+}
+
+fn part<'a>(container: &'a Container, name: &str) -> Result<&'a [u8], Finding> {
+    container.get(name).ok_or_else(|| Finding::PartMissing {
+        name: name.to_owned(),
+    })
+}
+
+impl<'a> Examination<'a> {
+    fn new(container: &'a Container, roots: &'a Roots, scope: Scope) -> Self {
+        let manifest = part(container, MANIFEST).and_then(|bytes| {
+            Manifest::parse(bytes).map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
+        });
+        let signature = part(container, MANIFEST).and_then(|manifest| {
+            let signature = part(container, SIGNATURE)?;
+            open(signature, Some(manifest)).map_err(|e| Finding::from(&e))
+        });
+        let statement = part(container, STATEMENT).and_then(|bytes| {
+            Statement::parse(bytes).map_err(|e| Finding::StatementUnreadable { why: e.to_string() })
+        });
+        let receipt = container.get(RECEIPT).map(|p7m| Receipt::open(p7m, roots));
+        Self {
+            container,
+            roots,
+            scope,
+            manifest,
+            signature,
+            statement,
+            receipt,
+        }
+    }
+
+    fn verdict(self) -> Verdict {
+        let checks = vec![
+            self.check_container(),
+            self.check_manifest(),
+            self.check_signature(),
+            self.check_chain(),
+            self.check_purpose(),
+            self.check_files(),
+            self.check_nothing(),
+            self.check_statement(),
+            self.check_device(),
+            self.check_receipt(),
+            self.check_time(),
+        ];
+        let valid = checks.iter().all(|check| {
+            !check.required
+                || check.status == Status::Pass
+                || (check.status == Status::Unknown && may_be_unknown(check.id, self.scope))
+        });
+        Verdict {
+            valid,
+            checks,
+            sig_sha256: self.container.get(SIGNATURE).map(sha256_hex),
+            signer: self.signature.ok().map(|opened| opened.signer),
+            statement: self.statement.ok(),
+            receipt: self
+                .receipt
+                .and_then(Result::ok)
+                .map(|(receipt, _)| receipt),
+        }
+    }
+
+    fn check_container(&self) -> Check {
+        if self.container.is_asic_e() {
+            Check::pass(CheckId::Container)
+        } else {
+            Check::fail(CheckId::Container, vec![Finding::NotAsicE])
+        }
+    }
+
+    fn check_manifest(&self) -> Check {
+        match &self.manifest {
+            Err(finding) => Check::fail(CheckId::Manifest, vec![finding.clone()]),
+            Ok(manifest) if manifest.entry(STATEMENT).is_none() => Check::fail(
+                CheckId::Manifest,
+                vec![Finding::NotCovered {
+                    name: STATEMENT.to_owned(),
+                }],
+            ),
+            Ok(_) => Check::pass(CheckId::Manifest),
+        }
+    }
+
+    fn check_signature(&self) -> Check {
+        match &self.signature {
+            Ok(_) => Check::pass(CheckId::Signature),
+            Err(finding) => Check::fail(CheckId::Signature, vec![finding.clone()]),
+        }
+    }
+
+    fn check_chain(&self) -> Check {
+        let Ok(opened) = &self.signature else {
+            return Check::not_reached(CheckId::Chain);
+        };
+        match opened.chain(self.roots) {
+            Ok(()) => Check::pass(CheckId::Chain),
+            Err(fault) => Check::fail(CheckId::Chain, vec![Finding::from(&fault)]),
+        }
+    }
+
+    fn check_purpose(&self) -> Check {
+        let Ok(opened) = &self.signature else {
+            return Check::not_reached(CheckId::Purpose);
+        };
+        match opened.purpose(Usage::Evidence) {
+            Ok(()) => Check::pass(CheckId::Purpose),
+            Err(fault) => Check::fail(CheckId::Purpose, vec![Finding::from(&fault)]),
+        }
+    }
+
+    fn check_files(&self) -> Check {
+        let Ok(manifest) = &self.manifest else {
+            return Check::not_reached(CheckId::Files);
+        };
+        let mut findings = Vec::new();
+        let mut absent = 0;
+        for entry in &manifest.entries {
+            let name = entry.name.clone();
+            match self.container.get(&entry.name) {
+                None if self.scope == Scope::Head && entry.name != STATEMENT => absent += 1,
+                None => findings.push(Finding::FileMissing { name }),
+                Some(bytes) if <[u8; 32]>::from(Sha256::digest(bytes)) != entry.sha256 => {
+                    findings.push(Finding::FileChanged { name });
+                }
+                Some(_) => {}
+            }
+        }
+        if !findings.is_empty() {
+            return Check::fail(CheckId::Files, findings);
+        }
+        if absent > 0 {
+            return Check::unknown(CheckId::Files, vec![Finding::FileNotHere { count: absent }]);
+        }
+        Check::pass(CheckId::Files)
+    }
+
+    fn check_nothing(&self) -> Check {
+        let Ok(manifest) = &self.manifest else {
+            return Check::not_reached(CheckId::Nothing);
+        };
+        let mut unsigned = Vec::new();
+        let mut additions = Vec::new();
+        for (name, _) in self.container.files() {
+            let known = [MIMETYPE, MANIFEST, SIGNATURE, RECEIPT].contains(&name);
+            if known || manifest.entry(name).is_some() {
+                continue;
+            }
+            let name = name.to_owned();
+            if is_addition(&name) {
+                additions.push(Finding::AdditionUnchecked { name });
+            } else {
+                unsigned.push(Finding::FileUnsigned { name });
+            }
+        }
+        if !unsigned.is_empty() {
+            return Check::fail(CheckId::Nothing, unsigned);
+        }
+        Check::pass_noting(CheckId::Nothing, additions)
+    }
+
+    fn check_statement(&self) -> Check {
+        let statement = match &self.statement {
+            Ok(statement) => statement,
+            Err(finding) => return Check::fail(CheckId::Statement, vec![finding.clone()]),
+        };
+        let Ok(manifest) = &self.manifest else {
+            return Check::not_reached(CheckId::Statement);
+        };
+        let mut differing: Vec<String> = Vec::new();
+        for file in &statement.files {
+            let same = manifest.entry(&file.name).is_some_and(|entry| {
+                entry.sha256_hex() == file.sha256 && entry.media_type == file.media_type
+            });
+            // A changed file is `files`' finding; here it is the stated size that is wrong.
+            let size = self.container.get(&file.name).is_none_or(|bytes| {
+                bytes.len() as u64 == file.size || sha256_hex(bytes) != file.sha256
+            });
+            if !same || !size {
+                differing.push(file.name.clone());
+            }
+        }
+        for entry in &manifest.entries {
+            let listed = statement.files.iter().any(|file| file.name == entry.name);
+            if entry.name != STATEMENT && !listed {
+                differing.push(entry.name.clone());
+            }
+        }
+        if differing.is_empty() {
+            return Check::pass(CheckId::Statement);
+        }
+        let findings = differing
+            .into_iter()
+            .map(|name| Finding::ListsDiffer { name });
+        Check::fail(CheckId::Statement, findings.collect())
+    }
+
+    fn check_device(&self) -> Check {
+        let (Ok(statement), Ok(opened)) = (&self.statement, &self.signature) else {
+            return Check::not_reached(CheckId::Device);
+        };
+        let certified = opened.signer.serial_number.clone().unwrap_or_default();
+        if statement.device.id == certified {
+            return Check::pass(CheckId::Device);
+        }
+        Check::fail(
+            CheckId::Device,
+            vec![Finding::DeviceDiffers {
+                stated: statement.device.id.clone(),
+                certified,
+            }],
+        )
+    }
+
+    fn check_receipt(&self) -> Check {
+        let receipt = match &self.receipt {
+            None => return Check::unknown(CheckId::Receipt, vec![Finding::NoReceipt]),
+            Some(Err(error)) => return Check::fail(CheckId::Receipt, vec![error.finding()]),
+            Some(Ok((receipt, _))) => receipt,
+        };
+        let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
+        else {
+            return Check::not_reached(CheckId::Receipt);
+        };
+        let named = receipt.check_names(
+            statement.id,
+            &statement.device.id,
+            statement.seq,
+            &sha256_hex(signature),
+        );
+        if let Err(error) = named {
+            return Check::fail(CheckId::Receipt, vec![error.finding()]);
+        }
+        match receipt.verdict {
+            ReceiptVerdict::Stored => Check::pass(CheckId::Receipt),
+            ReceiptVerdict::Refused => Check::unknown(
+                CheckId::Receipt,
+                vec![Finding::ReceiptRefuses {
+                    why: receipt.why.clone().unwrap_or_default(),
+                }],
+            ),
+        }
+    }
+
+    /// The last known receipt before sealing, sealing before this package's receipt, as far as
+    /// the stated clock error lets one say.
+    fn check_time(&self) -> Check {
+        let (Ok(statement), Ok(opened)) = (&self.statement, &self.signature) else {
+            return Check::not_reached(CheckId::Time);
+        };
+        let Some(error_us) = statement.clock.max_error_us else {
+            return Check::unknown(CheckId::Time, vec![Finding::ClockUnsynced]);
+        };
+        // signingTime is told in whole seconds, and either side may be off by its error.
+        let slack = i64::try_from(error_us / 1_000_000).unwrap_or(i64::MAX / 4) + 2;
+        let sealed = opened.signer.signing_time;
+        let mut findings = Vec::new();
+        let after = statement.after.as_ref().and_then(|a| unix(&a.server_time));
+        if after.is_some_and(|earlier| earlier.saturating_sub(slack) > sealed) {
+            findings.push(contradiction("after.server_time", "signingTime"));
+        }
+        let stored = match &self.receipt {
+            Some(Ok((receipt, _))) => unix(&receipt.at),
+            _ => None,
+        };
+        if stored.is_some_and(|later| sealed.saturating_sub(slack) > later) {
+            findings.push(contradiction("signingTime", "receipt.at"));
+        }
+        if unix(&statement.clock.utc).is_some_and(|c| c.saturating_sub(slack) > sealed) {
+            findings.push(contradiction("clock.utc", "signingTime"));
+        }
+        if findings.is_empty() {
+            Check::pass(CheckId::Time)
+        } else {
+            Check::fail(CheckId::Time, findings)
+        }
+    }
+}
+
+fn contradiction(earlier: &str, later: &str) -> Finding {
+    Finding::TimeContradiction {
+        earlier: earlier.to_owned(),
+        later: later.to_owned(),
+    }
+}
+
+fn unix(rfc3339: &str) -> Option<i64> {
+    rfc3339
+        .parse::<jiff::Timestamp>()
+        .ok()
+        .map(jiff::Timestamp::as_second)
+}
+
+/// Names that later steps may add without touching what is signed: the journal chain,
+/// time-stamps, further manifests and reviewers' signatures.
+fn is_addition(name: &str) -> bool {
+    let numbered = |prefix: &str, suffix: &str| {
+        name.strip_prefix(prefix)
+            .and_then(|rest| rest.strip_suffix(suffix))
+            .is_some_and(|number| number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    name == "META-INF/chain.jsonl"
+        || numbered("META-INF/ASiCManifest", ".xml")
+        || numbered("META-INF/signature", ".p7s")
+        || numbered("META-INF/timestamp", ".tst")
+        || numbered("META-INF/receipt", ".p7m")
+}
+
+/// A receipt comes later; of a head, the pictures come later.
+fn may_be_unknown(id: CheckId, scope: Scope) -> bool {
+    id == CheckId::Receipt || (id == CheckId::Files && scope == Scope::Head)
+}

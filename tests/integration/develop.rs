@@ -1,0 +1,278 @@
+//! Evidence pictures, judged by programs that are not ours: exiftool and ffmpeg.
+
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use lingmou::config;
+use lingmou::develop::{Developer, Exif, Mark, Shot};
+use lingmou::types::{
+    Area, Attitude, FixKind, Image, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Stamp,
+};
+use uuid::Uuid;
+
+/// A fixed street camera with pedestrians, from Debian's opencv-doc.
+const STREET: &str = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";
+
+fn i420(width: usize, height: usize, bytes: Vec<u8>) -> Image {
+    let (luma, chroma) = (width * height, width * height / 4);
+    let plane = |offset, stride| Plane { offset, stride };
+    Image {
+        format: PixelFormat::I420,
+        width,
+        height,
+        planes: [
+            plane(0, width),
+            plane(luma, width / 2),
+            plane(luma + chroma, width / 2),
+        ],
+        data: Arc::new(bytes),
+    }
+}
+
+fn exif() -> Exif {
+    let at = Stamp {
+        utc_ns: 1_785_549_784_567_000_000,
+        boot_ns: 0,
+        error_ns: 0,
+    };
+    let pose = Pose {
+        at,
+        lat_e7: 361_600_123,
+        lon_e7: 1_204_300_456,
+        alt_mm: Some(41_250),
+        h_acc_mm: Some(1800),
+        hdop_e2: Some(110),
+        fix: FixKind::Dgnss,
+        sats: Some(14),
+        heading_deg: Some(10.0),
+        speed_mps: Some(0.0),
+        attitude: None,
+        camera: Some(Attitude {
+            roll_deg: 0.0,
+            pitch_deg: -30.0,
+            yaw_deg: 123.45,
+        }),
+        source: PoseSource::Mavlink,
+        sysid: Some(1),
+    };
+    Exif {
+        at,
+        time_zone: TimeZone::fixed(jiff::tz::offset(8)),
+        placed: Some(Placed {
+            pose,
+            age_ms: 40,
+            interpolated: true,
+        }),
+        make: "李沧区综合行政执法局".to_owned(),
+        model: "LC-POLE-0007".to_owned(),
+        software: "lingmou 0.1.0".to_owned(),
+        image_unique_id: Uuid::from_u128(0x0198_f0a2_0000_7000_8000_0000_0000_0001),
+    }
+}
+
+fn mark(chinese: bool) -> Mark {
+    let zone = [
+        (0.03, 0.35),
+        (0.62, 0.22),
+        (0.97, 0.55),
+        (0.55, 0.97),
+        (0.08, 0.9),
+    ];
+    let (label, caption) = if chinese {
+        (
+            "行人 0.87",
+            [
+                "占道经营（流动摊贩） · 首次发现",
+                "2026-08-01 10:03:04.567 +08:00（误差 ≤ 0.8 毫秒）  金水路-京口路口（公示点位 LC-FXC-0113）  北纬 36.1600123° 东经 120.4300456°（±1.8 米）",
+                "设备 LC-POLE-0007 · 案件 0198f0a2-0000-7000-8000-000000000001 · 标注副本，未标注原图见证据包 frames/01-found.jpg",
+            ],
+        )
+    } else {
+        (
+            "person 0.87",
+            [
+                "street vending, found",
+                "2026-08-01 10:03:04.567 +08:00",
+                "LC-POLE-0007",
+            ],
+        )
+    };
+    Mark {
+        boxes: vec![(
+            Area {
+                x0: 0.35,
+                y0: 0.3,
+                x1: 0.45,
+                y1: 0.55,
+            },
+            label.to_owned(),
+        )],
+        zones: vec![zone.iter().map(|&(x, y)| Point { x, y }).collect()],
+        caption: caption.map(str::to_owned).to_vec(),
+    }
+}
+
+fn develop(image: &Image) -> Shot {
+    let mut developer = Developer::new(&config::Evidence::default()).unwrap();
+    let mark = mark(developer.has_cjk());
+    developer.develop(image, &exif(), &mark).unwrap()
+}
+
+fn save(path: &Path, bytes: &[u8]) {
+    File::create(path).unwrap().write_all(bytes).unwrap();
+}
+
+/// What `program` prints; `None`, said aloud, when it is not on this machine.
+fn run(program: &str, args: &[&str]) -> Option<Vec<u8>> {
+    let Ok(output) = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+    else {
+        println!("SKIPPED: {program} is not installed");
+        return None;
+    };
+    assert!(
+        output.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(output.stdout)
+}
+
+/// One 4:2:0 frame of a source ffmpeg knows.
+fn frame(input: &[&str], width: usize, height: usize) -> Option<Image> {
+    let size = format!("scale={width}:{height}:flags=bicubic:out_color_matrix=bt709:out_range=tv");
+    let filter = if input.contains(&STREET) {
+        "null"
+    } else {
+        &size
+    };
+    let mut args = vec!["-v", "error"];
+    args.extend(input);
+    args.extend(["-frames:v", "1", "-vf", filter]);
+    args.extend(["-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]);
+    Some(i420(width, height, run("ffmpeg", &args)?))
+}
+
+#[test]
+fn exiftool_reads_both_pictures_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = i420(640, 360, vec![128; 640 * 360 * 3 / 2]);
+    let shot = develop(&image);
+    for (name, jpeg) in [("original.jpg", shot.original), ("marked.jpg", shot.marked)] {
+        let path = folder.path().join(name);
+        save(&path, &jpeg);
+        let path = path.to_str().unwrap();
+        let Some(json) = run("exiftool", &["-json", "-n", "-validate", "-warning", path]) else {
+            return;
+        };
+        let checked: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(checked[0]["Validate"], "0 0 0", "{name}: {checked}");
+
+        let json = run("exiftool", &["-json", "-n", path]).unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        for (tag, wanted) in [
+            ("Make", serde_json::json!("李沧区综合行政执法局")),
+            ("Model", "LC-POLE-0007".into()),
+            ("DateTimeOriginal", "2026:08:01 10:03:04".into()),
+            ("SubSecTimeOriginal", 567.into()),
+            ("OffsetTimeOriginal", "+08:00".into()),
+            ("ImageUniqueID", "0198f0a2000070008000000000000001".into()),
+            ("GPSAltitude", 41.25.into()),
+            ("GPSHPositioningError", 1.8.into()),
+            ("GPSImgDirection", 123.45.into()),
+            ("GPSImgDirectionRef", "T".into()),
+            ("GPSMapDatum", "WGS-84".into()),
+            ("GPSSatellites", 14.into()),
+            ("GPSMeasureMode", 3.into()),
+            ("GPSDifferential", 1.into()),
+            ("GPSDateTime", "2026:08:01 02:03:04.567Z".into()),
+            ("ImageWidth", 640.into()),
+            ("YCbCrSubSampling", "2 2".into()),
+        ] {
+            assert_eq!(read[0][tag], wanted, "{name}: {tag}");
+        }
+        for (tag, wanted) in [
+            ("GPSLatitude", 36.160_012_3),
+            ("GPSLongitude", 120.430_045_6),
+        ] {
+            let seen = read[0][tag].as_f64().unwrap();
+            assert!((seen - wanted).abs() < 5e-8, "{name}: {tag} {seen}");
+        }
+    }
+}
+
+/// Red, green, blue of every pixel as ffmpeg sees them in `args`' output.
+fn pixels(args: &[&str]) -> Option<Vec<u8>> {
+    let mut all = vec!["-v", "error"];
+    all.extend(args);
+    all.extend(["-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]);
+    run("ffmpeg", &all)
+}
+
+#[test]
+fn colour_bars_look_as_ffmpeg_shows_the_stream() {
+    let (width, height) = (1280, 720);
+    let bars = ["-f", "lavfi", "-i", "smptehdbars=size=1280x720:rate=1"];
+    let Some(image) = frame(&bars, width, height) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let raw = folder.path().join("bars.yuv");
+    save(&raw, image.bytes());
+    let jpeg = folder.path().join("bars.jpg");
+    save(&jpeg, &develop(&image).original);
+    let ours = pixels(&["-i", jpeg.to_str().unwrap()]).unwrap();
+    let theirs = pixels(&[
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "yuv420p",
+        "-video_size",
+        "1280x720",
+        "-i",
+        raw.to_str().unwrap(),
+        "-vf",
+        "scale=in_color_matrix=bt709:in_range=tv:flags=accurate_rnd+full_chroma_int",
+    ])
+    .unwrap();
+    assert_eq!(ours.len(), theirs.len());
+    let mean = |off: u64| off / (ours.len() as u64 / 100);
+    let off: u64 = ours
+        .iter()
+        .zip(&theirs)
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
+    assert!(mean(off) < 150, "mean difference {} hundredths", mean(off));
+    let far = ours
+        .iter()
+        .zip(&theirs)
+        .filter(|(a, b)| a.abs_diff(**b) > 8)
+        .count();
+    // Only along the edges of the bars, where chroma is interpolated differently.
+    assert!(far * 50 < ours.len(), "{far} of {} samples", ours.len());
+}
+
+#[test]
+fn a_real_street_is_developed() {
+    if !Path::new(STREET).exists() {
+        println!("SKIPPED: {STREET} (package opencv-doc) is absent");
+        return;
+    }
+    let Some(image) = frame(&["-ss", "8", "-i", STREET], 768, 576) else {
+        return;
+    };
+    let shot = develop(&image);
+    let decoded = turbojpeg::decompress(&shot.original, turbojpeg::PixelFormat::RGB).unwrap();
+    assert_eq!((decoded.width, decoded.height), (768, 576));
+    let marked = turbojpeg::decompress(&shot.marked, turbojpeg::PixelFormat::RGB).unwrap();
+    assert_eq!(marked.width, 768);
+    assert!(marked.height > 576 + 3 * 16);
+}

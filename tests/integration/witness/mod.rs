@@ -1,0 +1,285 @@
+//! Evidence packages against independent tools (openssl, unzip), and every way to tamper.
+
+mod container;
+mod fuzz;
+mod keys;
+mod openssl;
+mod tamper;
+mod verdict;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use lingmou::pki::{TestPki, TestPkiPlan};
+use lingmou::types::{CaseId, Outcome, Stamp, Violation};
+use lingmou::witness::{
+    Camera, Clock, Container, Device, FileEntry, Identity, JournalPoint, RECEIPT, Receipt,
+    ReceiptVerdict, Roots, Sealed, Software, Statement, ViolationFacts, Warning, seal, sha256_hex,
+};
+use tempfile::TempDir;
+
+const DEVICE: &str = "LC-POLE-0007";
+const DAY_SECS: u64 = 24 * 3600;
+/// 2026-08-01T02:03:04Z, Unix seconds.
+const AT_SECS: u64 = 1_785_549_784;
+/// The same moment, known within 1.8 ms.
+const AT: Stamp = Stamp {
+    utc_ns: 1_785_549_784_000_000_000,
+    boot_ns: 4_638_259_070_061,
+    error_ns: 1_800_000,
+};
+
+/// A PKI and one sealed, receipted package.
+struct Kit {
+    pki: TestPki,
+    roots: Roots,
+    evidence: Identity,
+    receiver: Identity,
+    sealed: Sealed,
+    package: Container,
+    zip: Vec<u8>,
+    dir: TempDir,
+}
+
+impl Kit {
+    /// Its certificates are valid from 2001 to 2081, so that openssl's own clock fits them too.
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let plan = TestPkiPlan {
+            not_before: AT_SECS - 9_000 * DAY_SECS,
+            not_after: AT_SECS + 20_000 * DAY_SECS,
+        };
+        let pki = TestPki::create_planned(dir.path(), DEVICE, plan).unwrap();
+        let evidence = Identity::load(&pki.device, "evidence").unwrap();
+        let receiver = Identity::load(&pki.receiver, "receiver").unwrap();
+        let sealed = seal(&statement(DEVICE), &evidence, AT).unwrap();
+        let mut package = assemble(&sealed);
+        let p7m = receipt(&sealed).sign(&receiver, AT).unwrap();
+        package.insert(RECEIPT, p7m).unwrap();
+        Self {
+            roots: Roots::load(&pki.root()).unwrap(),
+            zip: package.to_zip(),
+            pki,
+            evidence,
+            receiver,
+            sealed,
+            package,
+            dir,
+        }
+    }
+
+    /// The package with one file replaced, or removed when `bytes` is `None`.
+    fn with(&self, name: &str, bytes: Option<&[u8]>) -> Container {
+        let mut changed = Container::new();
+        for (other, content) in self.package.files().filter(|(other, _)| *other != name) {
+            changed.insert(other, content.to_vec()).unwrap();
+        }
+        if let Some(bytes) = bytes {
+            changed.insert(name, bytes.to_vec()).unwrap();
+        }
+        changed
+    }
+
+    /// An empty folder beside the keys.
+    fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.dir.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    }
+}
+
+/// Name, media type and content of what the camera and the detector gave.
+fn files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    vec![
+        ("frames/01-found.jpg", "image/jpeg", vec![0xd8; 300]),
+        ("frames/01-found-marked.jpg", "image/jpeg", vec![0xd9; 301]),
+        ("frames/02-warned.jpg", "image/jpeg", vec![0xda; 302]),
+        ("clip.mp4", "video/mp4", (0..=255).collect()),
+        ("detections.jsonl", "application/jsonl", b"{}\n".to_vec()),
+    ]
+}
+
+fn case(number: u8) -> CaseId {
+    serde_json::from_str(&format!(
+        "\"0198f0a2-0000-7000-8000-0000000000{number:02x}\""
+    ))
+    .unwrap()
+}
+
+fn statement(device: &str) -> Statement {
+    Statement {
+        v: Statement::HEAD.0,
+        kind: Statement::HEAD.1.to_owned(),
+        id: case(1),
+        device: Device {
+            id: device.to_owned(),
+            model: None,
+            tz: "Asia/Shanghai".to_owned(),
+            boot_id: None,
+        },
+        seq: 123,
+        journal: JournalPoint {
+            n: 3,
+            prev: "3b".repeat(32),
+        },
+        after: None,
+        site: None,
+        violation: ViolationFacts {
+            kind: Violation::StreetVending,
+            rule: "warn-then-recheck".to_owned(),
+            outcome: Outcome::Persisted,
+            first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
+            confirmed: "2026-08-01T02:03:03.567Z".to_owned(),
+            dwell_s: Some(124),
+        },
+        warning: vec![Warning {
+            journal_n: Some(2),
+            at: "2026-08-01T02:01:00.000Z".to_owned(),
+            clip_sha256: "aa".repeat(32),
+            played_ms: 4200,
+            acknowledged_by_amp: None,
+            failure: None,
+        }],
+        clock: Clock::at(AT),
+        position: None,
+        heading: None,
+        altitude: None,
+        mavlink: None,
+        camera: Camera {
+            id: "cam0".to_owned(),
+            rtsp: Some("rtsp://10.0.0.21/stream1".to_owned()),
+            onvif_serial: None,
+            codec: Some("h264".to_owned()),
+            clip: Some("remux".to_owned()),
+        },
+        software: Software {
+            name: "lingmou".to_owned(),
+            version: "0.1.0".to_owned(),
+            binary_sha256: None,
+            config_sha256: None,
+            model: None,
+        },
+        omitted: Vec::new(),
+        files: files().iter().map(entry).collect(),
+    }
+}
+
+fn entry((name, media_type, bytes): &(&str, &str, Vec<u8>)) -> FileEntry {
+    FileEntry {
+        name: (*name).to_owned(),
+        media_type: (*media_type).to_owned(),
+        size: bytes.len() as u64,
+        sha256: sha256_hex(bytes),
+        at: Some("2026-08-01T02:02:00Z".to_owned()),
+        pts_ns: None,
+    }
+}
+
+/// The sealed parts with the files of [`files`], not yet receipted.
+fn assemble(sealed: &Sealed) -> Container {
+    let mut container = Container::new();
+    for (name, bytes) in sealed.parts() {
+        container.insert(name, bytes.to_vec()).unwrap();
+    }
+    for (name, _, bytes) in files() {
+        container.insert(name, bytes).unwrap();
+    }
+    container
+}
+
+fn receipt(sealed: &Sealed) -> Receipt {
+    Receipt {
+        v: Receipt::HEAD.0,
+        kind: Receipt::HEAD.1.to_owned(),
+        id: case(1),
+        device: DEVICE.to_owned(),
+        seq: 123,
+        sig_sha256: sealed.sig_sha256(),
+        verdict: ReceiptVerdict::Stored,
+        why: None,
+        copies: 2,
+        head: None,
+        at: "2026-08-01T02:05:31Z".to_owned(),
+        receiver: "evidence-receiver-1".to_owned(),
+    }
+}
+
+/// Runs a command line (no quoting: words are split at spaces) in `dir`.
+fn run(dir: &Path, line: &str) -> Output {
+    let mut words = line.split_whitespace();
+    let program = words.next().unwrap();
+    Command::new(program)
+        .args(words)
+        .current_dir(dir)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap_or_else(|e| panic!("{program} must be installed (openssl, unzip, zip): {e}"))
+}
+
+/// Runs a command line that must succeed; gives what it printed.
+fn succeed(dir: &Path, line: &str) -> String {
+    let output = run(dir, line);
+    let printed = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&printed).into_owned();
+    assert!(output.status.success(), "{line}: {text}");
+    text
+}
+
+/// Writes a file, folders included.
+fn put(dir: &Path, name: &str, bytes: &[u8]) {
+    use std::io::Write as _;
+    let path = dir.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+/// Writes every file of a container below `dir`.
+fn put_all(dir: &Path, container: &Container) {
+    for (name, bytes) in container.files() {
+        put(dir, name, bytes);
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Makes a PKCS#8 key file, mode 0600. `kind` is `RSA BITS` or `EC CURVE`.
+fn make_key(dir: &Path, kind: &str, name: &str) {
+    let option = match kind.split_once(' ') {
+        Some(("RSA", bits)) => format!("RSA -pkeyopt rsa_keygen_bits:{bits}"),
+        Some(("EC", curve)) => format!("EC -pkeyopt ec_paramgen_curve:{curve}"),
+        _ => panic!("unknown kind of key {kind}"),
+    };
+    succeed(
+        dir,
+        &format!("openssl genpkey -algorithm {option} -out {name}"),
+    );
+    set_mode(&dir.join(name), 0o600);
+}
+
+/// Has `ca` answer `name.csr` with `name.crt`, all extensions as asked for.
+fn issue(dir: &Path, ca: &str, name: &str) {
+    succeed(
+        dir,
+        &format!(
+            "openssl x509 -req -in {name}.csr -CA {ca}.crt -CAkey {ca}.key -CAcreateserial \
+             -copy_extensions copyall -days 3650 -out {name}.crt"
+        ),
+    );
+}
+
+/// `openssl cms -sign` over `content`, with `name.crt` and `name.key` of `dir`.
+fn openssl_sign(dir: &Path, name: &str, content: &[u8], options: &str) -> Vec<u8> {
+    put(dir, "content", content);
+    succeed(
+        dir,
+        &format!(
+            "openssl cms -sign -binary -outform DER -md sha256 -in content -out content.p7s \
+             -signer {name}.crt -inkey {name}.key {options}"
+        ),
+    );
+    std::fs::read(dir.join("content.p7s")).unwrap()
+}
