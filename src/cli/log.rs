@@ -8,8 +8,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts the log. `verbose` is the number of `-v`.
 pub(super) fn start(verbose: u8) {
+    begin(verbose, "info");
+}
+
+/// Starts the log of a command that tells its own progress: warnings only, unless asked.
+#[cfg(feature = "demo")]
+pub(super) fn start_quiet(verbose: u8) {
+    begin(verbose, "warn");
+}
+
+fn begin(verbose: u8, least: &str) {
     let ours = match verbose {
-        0 => "info",
+        0 => least,
         1 => "debug",
         _ => "trace",
     };

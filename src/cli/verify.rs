@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
 }
 
 /// The locale of messages, as POSIX orders the variables.
-fn locale() -> String {
+pub(super) fn locale() -> String {
     ["LC_ALL", "LC_MESSAGES", "LANG"]
         .into_iter()
         .filter_map(std::env::var_os)

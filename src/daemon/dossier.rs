@@ -10,8 +10,8 @@ use crate::ingest::CameraState;
 use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Placed, Point, ShotKind, Stamp, TimeSource, Violation,
-    WarnReport,
+    Area, CaseId, CaseRecord, FixKind, Frame, Placed, RoleSet, ShotKind, Stamp, TimeSource,
+    Violation, WarnReport,
 };
 use crate::witness::{
     Altitude, Clock, Device, Heading, Identity, Mavlink, Model, Omitted, Position, Site, Software,
@@ -30,6 +30,21 @@ pub(super) struct Facts {
     pub(super) time_zone: TimeZone,
     pub(super) identity: Identity,
     pub(super) telemetry: std::sync::Arc<crate::telemetry::TelemetryState>,
+}
+
+/// What a picture shows.
+pub(super) struct View<'a> {
+    pub(super) frame: &'a Frame,
+    pub(super) placed: Option<Placed>,
+    pub(super) case: CaseId,
+    pub(super) violation: Violation,
+    pub(super) kind: ShotKind,
+    /// The subject in the frame; `None` when it is no longer there.
+    pub(super) subject: Option<Area>,
+    /// Name of the zone.
+    pub(super) zone: &'a str,
+    /// Whatever else was seen in the frame.
+    pub(super) boxes: &'a [(Area, RoleSet)],
 }
 
 /// What is known of a case at its end.
@@ -58,62 +73,58 @@ impl Facts {
     }
 
     /// The EXIF facts of a picture.
-    pub(super) fn exif(&self, frame: &Frame, placed: Option<Placed>, case: CaseId) -> Exif {
+    pub(super) fn exif(&self, view: &View<'_>) -> Exif {
         Exif {
-            at: frame.at,
+            at: view.frame.at,
             time_zone: self.time_zone.clone(),
-            placed,
+            placed: view.placed,
             make: self.config.device.bureau.clone(),
             model: format!("{} {}", self.config.device.model, self.config.device.id),
             software: format!("lingmou {}", env!("CARGO_PKG_VERSION")),
-            image_unique_id: case.0,
+            image_unique_id: view.case.0,
         }
     }
 
     /// What is drawn on the marked copy: the subject first, then whatever else was seen.
-    pub(super) fn mark(
-        &self,
-        frame: &Frame,
-        (violation, kind): (Violation, ShotKind),
-        case: CaseId,
-        subject: Option<Area>,
-        (zone, boxes): (&str, &[(Area, String)]),
-    ) -> Mark {
-        let mut drawn = Vec::new();
-        if let Some(area) = subject {
-            drawn.push((area, self.wording.violation(violation).to_owned()));
-        }
-        drawn.extend(boxes.iter().filter(|(a, _)| Some(*a) != subject).cloned());
+    pub(super) fn mark(&self, view: &View<'_>) -> Mark {
+        let subject = view.subject.map(|area| (area, self.wording.violation(view.violation)));
+        let others = view
+            .boxes
+            .iter()
+            .filter(|(area, _)| Some(*area) != view.subject)
+            .filter_map(|(area, roles)| Some((*area, self.wording.role(roles.iter().next()?))));
+        let boxes = subject.into_iter().chain(others).map(|(a, word)| (a, word.to_owned()));
+        let zone = self.config.zone.iter().find(|z| z.name == view.zone);
         Mark {
-            boxes: drawn,
-            zones: vec![self.zone(zone)],
-            caption: self.caption(frame, violation, kind, case),
+            boxes: boxes.collect(),
+            zones: zone.map(|z| z.polygon.clone()).into_iter().collect(),
+            caption: self.caption(view),
         }
     }
 
-    fn zone(&self, name: &str) -> Vec<Point> {
-        let zone = self.config.zone.iter().find(|z| z.name == name);
-        zone.map(|z| z.polygon.clone()).unwrap_or_default()
-    }
-
-    fn caption(
-        &self,
-        frame: &Frame,
-        violation: Violation,
-        kind: ShotKind,
-        case: CaseId,
-    ) -> Vec<String> {
+    fn caption(&self, view: &View<'_>) -> Vec<String> {
         let config = &self.config;
+        let pose = view.placed.map(|p| p.pose).filter(|p| p.fix != FixKind::None);
+        let position = pose.map(|p| {
+            format!("{:.6}, {:.6}", f64::from(p.lat_e7) / 1e7, f64::from(p.lon_e7) / 1e7)
+        });
+        let accuracy = pose
+            .and_then(|p| p.h_acc_mm)
+            .map(|mm| format!("{:.1} m", f64::from(mm) / 1000.0));
         self.wording.caption(&[
-            ("time", &local_time(frame.at, &self.time_zone)),
+            ("time", &local_time(view.frame.at, &self.time_zone)),
+            ("clock_error", &clock_error(view.frame.at).unwrap_or_default()),
             ("bureau", &config.device.bureau),
             ("device", &config.device.id),
             ("place", &config.site.name),
             ("place_id", &config.site.public_id),
-            ("camera", &config.camera[frame.camera].name),
-            ("violation", self.wording.violation(violation)),
-            ("moment", self.wording.moment(kind)),
-            ("case", &case.to_string()),
+            ("camera", &config.camera[view.frame.camera].name),
+            ("zone", view.zone),
+            ("position", &position.unwrap_or_default()),
+            ("accuracy", &accuracy.unwrap_or_default()),
+            ("violation", self.wording.violation(view.violation)),
+            ("moment", self.wording.moment(view.kind)),
+            ("case", &view.case.to_string()),
         ])
     }
 
@@ -245,4 +256,9 @@ fn local_time(at: Stamp, zone: &TimeZone) -> String {
         |_| "unknown".to_owned(),
         |t| t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string(),
     )
+}
+
+/// The bound of the clock's error in words; `None` when nobody vouches for the clock.
+fn clock_error(at: Stamp) -> Option<String> {
+    (at.error_ns != Stamp::ERROR_UNKNOWN).then(|| format!("{} ms", at.error_ns.div_ceil(1_000_000)))
 }

@@ -147,12 +147,11 @@ impl Eye {
             _ => None,
         });
         let seen = cuts.map(|(from, to)| lines(looks, from, to)).next().unwrap_or_default();
-        let card = self.detector.card();
         let boxes = scene
             .tracks
             .iter()
             .filter(|t| t.last_seen == scene.at && !t.detection.roles.is_empty())
-            .map(|t| (t.detection.area, card.label(t.detection.label).to_owned()))
+            .map(|t| (t.detection.area, t.detection.roles))
             .collect();
         Work { frame, placed: scene.place, orders, book: self.judge.book(), seen, boxes }
     }

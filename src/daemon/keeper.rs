@@ -18,12 +18,12 @@ use crate::ingest::{Camera, IngestError};
 use crate::status::Beat;
 use crate::store::{Draft, Store, StoreError};
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Order, Placed, ShotKind, Stamp, Violation,
+    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, ShotKind, Stamp, TimeSource, Violation,
 };
 use crate::witness::{self, FileEntry, Omitted};
 
 use super::counters::KeeperState;
-use super::dossier::{Facts, Sealing};
+use super::dossier::{Facts, Sealing, View};
 use super::mouth::Shout;
 
 /// How long the keeper waits for work before it turns idle and tries what could not be done.
@@ -44,7 +44,7 @@ pub(super) struct Work {
     /// `detections.jsonl` of the clip, when one is ordered.
     pub(super) seen: String,
     /// What the eye saw in the frame, for the marked copy.
-    pub(super) boxes: Vec<(Area, String)>,
+    pub(super) boxes: Vec<(Area, RoleSet)>,
 }
 
 /// What the eye tells the keeper.
@@ -60,7 +60,7 @@ struct Waiting {
     case: CaseId,
     record: CaseRecord,
     placed: Option<Placed>,
-    frame_source: crate::types::TimeSource,
+    frame_source: TimeSource,
 }
 
 /// Everything the keeper works with.
@@ -148,18 +148,26 @@ impl Keeper {
         let Order::Snap { case, violation, kind, at, subject, zone } = order else {
             return Ok(());
         };
+        let number = self.pictures(*case)? + 1;
+        let what = format!("frames/{number:02}-{}.jpg", kind.name());
         let frame = match self.frame(work, *at) {
             Ok(frame) => frame,
             Err(error) => {
-                let what = format!("frames/{}", kind.name());
                 self.omit(*case, &what, &error.to_string())?;
                 return self.save(book);
             }
         };
-        let number = self.pictures(*case)? + 1;
-        let boxes = if frame.at == work.frame.at { work.boxes.as_slice() } else { &[] };
-        let exif = self.facts.exif(&frame, work.placed, *case);
-        let mark = self.facts.mark(&frame, (*violation, *kind), *case, *subject, (zone, boxes));
+        let view = View {
+            frame: &frame,
+            placed: work.placed,
+            case: *case,
+            violation: *violation,
+            kind: *kind,
+            subject: *subject,
+            zone,
+            boxes: if frame.at == work.frame.at { &work.boxes } else { &[] },
+        };
+        let (exif, mark) = (self.facts.exif(&view), self.facts.mark(&view));
         match self.developer.develop(&frame.image, &exif, &mark) {
             Ok(shot) => {
                 let drafts = drafts(shot, number, *kind, &frame);
@@ -168,7 +176,6 @@ impl Keeper {
                 Ok(())
             }
             Err(error) => {
-                let what = format!("frames/{number:02}-{}.jpg", kind.name());
                 self.omit(*case, &what, &error.to_string())?;
                 self.save(book)
             }

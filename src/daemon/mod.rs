@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
@@ -117,12 +117,13 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let speaker = Speaker::open(&config.warn)?;
     let developer = Developer::new(&config.evidence)?;
-    if !developer.has_cjk() {
-        tracing::warn!("no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei");
-    }
     let judge = judge(config, &detector, &store)?;
     let telemetry = Arc::new(TelemetryState::new());
-    let facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
+    let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
+    if !developer.has_cjk() {
+        facts.wording = Wording::ascii().clone();
+        tracing::warn!("no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei");
+    }
     journal_start(&store, loaded, &facts)?;
     Ok(Opened { store, detector, speaker, developer, judge, facts, telemetry })
 }
