@@ -603,7 +603,7 @@ fn stop_is_quick_in_every_state() {
     let hanging = Rig::new(&rtsp(format!("rtsp://127.0.0.1:{silent_port}/")));
     // The knock and the connection proper: from then on the camera hangs.
     drop((silent.accept().unwrap(), silent.accept().unwrap()));
-    let away = Rig::new(&rtsp("rtsp://240.0.0.1/".to_owned()));
+    let away = Rig::new(&rtsp("rtsp://camera.invalid/".to_owned()));
     for (rig, what) in [(playing, "playing"), (hanging, "hanging"), (away, "away")] {
         let start = clock::now();
         rig.camera.stop();
