@@ -91,7 +91,9 @@ impl Session<'_> {
                 store.step(id, State::Sent)?;
                 store.note(clock::now(), "package.sent", line)
             });
-            self.complain(noted.await.map(drop));
+            if let Err(error) = noted.await {
+                self.complain(&error);
+            }
         }
         Ok(())
     }

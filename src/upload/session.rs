@@ -298,19 +298,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    pub(super) fn complain(&self, done: Result<(), StoreError>) {
-        if let Err(error) = done {
-            tracing::warn!(%error, "upload cannot write to the store");
-            self.up.state.change(|s| s.cause = Some(error.to_string()));
-        }
+    pub(super) fn complain(&self, error: &StoreError) {
+        tracing::warn!(%error, "upload cannot write to the store");
+        self.up.state.change(|s| s.cause = Some(error.to_string()));
     }
 
     /// A package the store could not put back into the queue must not be forgotten there.
     fn owe(&mut self, id: CaseId, done: Result<(), StoreError>) {
-        if done.is_err() {
+        if let Err(error) = done {
             self.carry.owed.push(id);
+            self.complain(&error);
         }
-        self.complain(done);
     }
 
     /// Publishes how this device is.
@@ -333,7 +331,7 @@ impl<'a> Session<'a> {
         let presence = match told.await {
             Ok(presence) => presence,
             Err(error) => {
-                self.complain(Err(error));
+                self.complain(&error);
                 Presence::bare(state, self.carry.births)
             }
         };
