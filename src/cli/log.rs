@@ -30,15 +30,14 @@ fn begin(verbose: u8, least: &str) {
     let journald = under_systemd()
         .then(|| tracing_journald::layer().ok())
         .flatten();
-    match journald {
-        Some(layer) => registry.with(layer).init(),
-        None => {
-            let layer = tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal())
-                .with_target(false);
-            registry.with(layer).init();
-        }
+    if let Some(layer) = journald {
+        registry.with(layer).init();
+    } else {
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false);
+        registry.with(layer).init();
     }
 }
 

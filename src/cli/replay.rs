@@ -63,12 +63,13 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let mut playing: Vec<WarnReport> = Vec::new();
     let mut sealed = false;
     while let Some(frame) = recording.next()? {
-        let (over, still) = playing
+        let (over, still): (Vec<_>, Vec<_>) = playing
             .into_iter()
             .partition(|r: &WarnReport| frame.at.since(r.at) >= r.played);
         playing = still;
-        let over: Vec<WarnReport> = over;
-        over.into_iter().for_each(|report| judge.hear(report));
+        for report in over {
+            judge.hear(report);
+        }
         let detections = detector.detect(&frame.image)?;
         let tracks = tracker.update(frame.at, &detections);
         let scene = Scene {

@@ -27,6 +27,7 @@ mod wording;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use camera::{
     Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport, Zone, ZoneKind,
@@ -105,8 +106,7 @@ impl Config {
         finder.list.sort_by_key(|m| m.line);
         let wording = config.wording(&mut finder.list);
         if finder.list.is_empty() {
-            let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-            let sha256 = digest.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+            let sha256 = hex(&Sha256::digest(text.as_bytes()));
             Ok(Loaded {
                 config,
                 sha256,
@@ -169,6 +169,12 @@ impl Config {
         list.append(&mut finder.list);
         words.unwrap_or_else(|| Wording::chinese().clone())
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {

@@ -30,7 +30,9 @@ fn keys(value: &toml::Value, prefix: &str, found: &mut BTreeSet<String>) {
             }
         }
         toml::Value::Array(list) if list.iter().all(toml::Value::is_table) && !list.is_empty() => {
-            list.iter().for_each(|value| keys(value, prefix, found));
+            for value in list {
+                keys(value, prefix, found);
+            }
         }
         _ => {
             found.insert(prefix.to_owned());

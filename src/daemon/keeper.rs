@@ -82,9 +82,9 @@ impl Keeper {
         loop {
             self.beat.turn();
             match self.orders.recv_timeout(WORK_WAIT) {
-                Ok(Message::Work(work)) => self.carry(*work, &mut waiting),
+                Ok(Message::Work(work)) => self.carry(&work, &mut waiting),
                 Ok(Message::Book(book)) => {
-                    let saved = self.store.save_book(&book);
+                    let saved = self.save(Some(book.as_str()).filter(|_| waiting.is_empty()));
                     self.note(saved, "the book could not be saved");
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -95,20 +95,21 @@ impl Keeper {
     }
 
     /// Carries out one step's orders; the book goes with the last that touches the store, the
-    /// warnings come after it.
-    fn carry(&mut self, work: Work, waiting: &mut Vec<Waiting>) {
+    /// warnings come after it. While the end of a case waits for the store, the saved book stays
+    /// the one that still has that case open: a crash then repeats its end.
+    fn carry(&mut self, work: &Work, waiting: &mut Vec<Waiting>) {
         let (warnings, orders): (Vec<_>, Vec<_>) = work
             .orders
             .iter()
             .partition(|o| matches!(o, Order::Warn { .. }));
         let last = orders.len().saturating_sub(1);
         for (i, order) in orders.iter().enumerate() {
-            let book = (i == last).then_some(work.book.as_str());
-            let done = self.obey(order, &work, book, waiting);
+            let book = (i == last && waiting.is_empty()).then_some(work.book.as_str());
+            let done = self.obey(order, work, book, waiting);
             self.note(done, "an order could not be carried out");
         }
         if orders.is_empty() {
-            let saved = self.store.save_book(&work.book);
+            let saved = self.save(Some(work.book.as_str()).filter(|_| waiting.is_empty()));
             self.note(saved, "the book could not be saved");
         }
         for order in warnings {
