@@ -105,8 +105,7 @@ impl Config {
         finder.list.sort_by_key(|m| m.line);
         let wording = config.wording(&mut finder.list);
         if finder.list.is_empty() {
-            let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-            let sha256 = digest.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+            let sha256 = sha256_hex(text.as_bytes());
             Ok(Loaded {
                 config,
                 sha256,
@@ -169,6 +168,14 @@ impl Config {
         list.append(&mut finder.list);
         words.unwrap_or_else(|| Wording::chinese().clone())
     }
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let digits = digest.as_ref().iter().flat_map(|b| [b >> 4, b & 15]);
+    digits
+        .filter_map(|d| char::from_digit(d.into(), 16))
+        .collect()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {
