@@ -123,12 +123,16 @@ impl Facts {
         let accuracy = pose
             .and_then(|p| p.h_acc_mm)
             .map(|mm| format!("{:.1} m", f64::from(mm) / 1000.0));
+        let clock_error = clock_error(view.frame.at);
+        let clock_unknown = if clock_error.is_none() {
+            self.wording.clock_unknown()
+        } else {
+            ""
+        };
         self.wording.caption(&[
             ("time", &local_time(view.frame.at, &self.time_zone)),
-            (
-                "clock_error",
-                &clock_error(view.frame.at).unwrap_or_default(),
-            ),
+            ("clock_error", clock_error.as_deref().unwrap_or_default()),
+            ("clock_unknown", clock_unknown),
             ("bureau", &config.device.bureau),
             ("device", &config.device.id),
             ("place", &config.site.name),
