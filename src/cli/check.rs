@@ -1,6 +1,6 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +8,14 @@ use serde_json::json;
 
 use crate::clock;
 use crate::config::{Config, Loaded};
+use crate::daemon;
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Phase, Slots};
 use crate::judge::Judge;
 use crate::link::{Endpoint, Pipe};
 use crate::perceive::{Card, Detector};
 use crate::warn::Speaker;
-use crate::witness::{Identity, Roots};
+use crate::witness::Roots;
 
 use super::{Answer, log, out, runtime};
 
@@ -121,10 +122,7 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let config = &loaded.config;
     let ready = ingest::init().map(|()| "every element is there".to_owned());
     findings.push(finding("GStreamer", ready));
-    findings.push(finding(
-        "evidence key",
-        identity(&config.keys.dir, "evidence", &config.device.id),
-    ));
+    findings.push(finding("evidence key", identity(config)));
     let days =
         crate::link::certificate_days_left(&config.keys.dir, clock::now().utc_ns / 1_000_000_000);
     findings.push(finding(
@@ -167,18 +165,10 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     }
 }
 
-fn identity(dir: &Path, name: &str, device: &str) -> Result<String, String> {
-    let identity = Identity::load(dir, name).map_err(|e| e.to_string())?;
-    identity
-        .check_validity(clock::now())
-        .map_err(|e| e.to_string())?;
-    if identity.device_id() != device {
-        return Err(format!(
-            "the certificate is for {:?}, device.id says {device:?}; make them equal",
-            identity.device_id()
-        ));
-    }
+fn identity(config: &Config) -> anyhow::Result<String> {
+    let identity = daemon::evidence_identity(config)?;
     let days = (identity.not_after() - clock::now().utc_ns / 1_000_000_000) / 86_400;
+    let device = identity.device_id();
     Ok(format!("belongs to {device}, valid for {days} more days"))
 }
 

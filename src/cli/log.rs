@@ -12,7 +12,6 @@ pub(super) fn start(verbose: u8) {
 }
 
 /// Starts the log of a command that tells its own progress: warnings only, unless asked.
-#[cfg(feature = "demo")]
 pub(super) fn start_quiet(verbose: u8) {
     begin(verbose, "warn");
 }

@@ -54,7 +54,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     log::start(verbose);
     ingest::init()?;
-    let config = Config::read(&args.config)?.config;
+    let config = Config::read_elsewhere(&args.config)?.config;
     let camera = camera(&config, args.camera.as_deref())?;
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let mut tracker = Tracker::new(detector.card().score_threshold());

@@ -187,7 +187,7 @@ impl Facts {
                 config_sha256: Some(self.config_sha256.clone()),
                 model: Some(self.model.clone()),
             },
-            omitted: missing(context.note.as_deref(), &context.files),
+            omitted: missing(record.violation, context.note.as_deref(), &context.files),
             files: context.files,
         }
     }
@@ -261,17 +261,31 @@ fn camera(
     }
 }
 
-/// What the keeper noted, and what is not there though nobody noted it: a crash came between.
-fn missing(note: Option<&str>, files: &[crate::witness::FileEntry]) -> Vec<Omitted> {
+/// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
+/// came between.
+fn missing(
+    violation: Violation,
+    note: Option<&str>,
+    files: &[crate::witness::FileEntry],
+) -> Vec<Omitted> {
     let mut list = omitted(note);
-    for name in ["clip.mp4", "detections.jsonl"] {
-        let there = files.iter().any(|f| f.name == name);
-        if !there && !list.iter().any(|o| o.what == name) {
-            let why = "the daemon was restarted before it was cut".to_owned();
-            list.push(Omitted {
-                what: name.to_owned(),
-                why,
-            });
+    let pictures: &[ShotKind] = if violation.warns_first() {
+        &[ShotKind::Found, ShotKind::Warned, ShotKind::Again]
+    } else {
+        &[ShotKind::Peak, ShotKind::After]
+    };
+    let pictures = pictures.iter().map(|kind| format!("-{}.jpg", kind.name()));
+    let others = ["clip.mp4", "detections.jsonl"].map(str::to_owned);
+    for ending in pictures.chain(others) {
+        let there = files.iter().any(|f| f.name.ends_with(&ending));
+        if !there && !list.iter().any(|o| o.what.ends_with(&ending)) {
+            let what = if ending.starts_with('-') {
+                format!("frames/*{ending}")
+            } else {
+                ending
+            };
+            let why = "the daemon was restarted, or the disk could not take it".to_owned();
+            list.push(Omitted { what, why });
         }
     }
     list

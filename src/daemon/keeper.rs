@@ -252,7 +252,7 @@ impl Keeper {
         book: Option<&str>,
         waiting: &mut Vec<Waiting>,
     ) -> Result<(), StoreError> {
-        match self.seal_now(&end, book) {
+        match self.end(&end, book) {
             Ok(()) => Ok(()),
             Err(error) => {
                 if waiting.len() < WAITING_MAX {
@@ -261,6 +261,21 @@ impl Keeper {
                 self.state().waiting = waiting.len();
                 Err(error)
             }
+        }
+    }
+
+    /// Seals the case; one of which not a single file could be kept has nothing to seal, now or
+    /// later, and is discarded.
+    fn end(&self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+        match self.seal_now(end, book) {
+            Err(StoreError::Unknown(case)) => {
+                tracing::warn!(%case, "nothing of the case could be kept");
+                self.store
+                    .discard(case, "nothing of it could be kept", book)?;
+                self.state().discarded += 1;
+                Ok(())
+            }
+            sealed => sealed,
         }
     }
 
@@ -290,7 +305,7 @@ impl Keeper {
         if waiting.is_empty() {
             return;
         }
-        waiting.retain(|end| self.seal_now(end, None).is_err());
+        waiting.retain(|end| self.end(end, None).is_err());
         let mut state = self.state();
         state.waiting = waiting.len();
         if waiting.is_empty() {

@@ -108,8 +108,7 @@ struct Opened {
 fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let config = &loaded.config;
     ingest::init()?;
-    let identity = Identity::load(&config.keys.dir, "evidence")?;
-    identity.check_validity(clock::now())?;
+    let identity = evidence_identity(config)?;
     Roots::load(&config.keys.dir.join("roots.crt"))?;
     std::fs::create_dir_all(&config.store.run_dir)
         .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
@@ -137,6 +136,19 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         facts,
         telemetry,
     })
+}
+
+/// The box's evidence key and certificate: valid now, and issued for this device.
+pub fn evidence_identity(config: &Config) -> anyhow::Result<Identity> {
+    let identity = Identity::load(&config.keys.dir, "evidence")?;
+    identity.check_validity(clock::now())?;
+    let (named, configured) = (identity.device_id(), &config.device.id);
+    anyhow::ensure!(
+        named == configured,
+        "{}: the certificate is for {named:?}, device.id says {configured:?}; make them equal",
+        config.keys.dir.join("evidence.crt").display()
+    );
+    Ok(identity)
 }
 
 /// Opens everything and starts threads and tasks.

@@ -26,7 +26,8 @@ impl Footage {
             std::fs::create_dir_all(cache)
                 .with_context(|| format!("cannot make {}", cache.display()))?;
             say("coding the footage as H.264, once");
-            let fresh = cache.join("street.part.mp4");
+            // A name of its own: another demonstration may be coding into the same cache.
+            let fresh = cache.join(format!("street.part-{}.mp4", std::process::id()));
             recode(Path::new(DEBIAN), &fresh)?;
             crate::journal::disk::rename(&fresh, &kept)?;
         }
