@@ -1,20 +1,21 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
+use crate::clock;
 use crate::config::{Config, Loaded};
+use crate::daemon;
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Phase, Slots};
 use crate::judge::Judge;
 use crate::link::{Endpoint, Pipe};
 use crate::perceive::{Card, Detector};
 use crate::warn::Speaker;
-use crate::witness::{Identity, Roots};
-use crate::clock;
+use crate::witness::Roots;
 
 use super::{Answer, log, out, runtime};
 
@@ -37,7 +38,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "/etc/lingmou/lingmou.toml")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/lingmou/lingmou.toml"
+    )]
     config: PathBuf,
     /// Also try cameras, broker and loudspeaker
     #[arg(long)]
@@ -63,7 +69,10 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             return Ok(Answer::No);
         }
     };
-    let mut findings = vec![finding("configuration", Ok::<_, String>(args.config.display().to_string()))];
+    let mut findings = vec![finding(
+        "configuration",
+        Ok::<_, String>(args.config.display().to_string()),
+    )];
     offline(&loaded, &mut findings);
     if args.online {
         runtime()?.block_on(online(&loaded, &mut findings));
@@ -77,7 +86,11 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         if args.json {
             out::data(&json!({ "what": f.what, "ok": ok, "word": word }).to_string());
         } else {
-            out::data(&format!("{}  {:<16}{word}", if ok { "ok   " } else { "WRONG" }, f.what));
+            out::data(&format!(
+                "{}  {:<16}{word}",
+                if ok { "ok   " } else { "WRONG" },
+                f.what
+            ));
         }
     }
     Ok(if well { Answer::Yes } else { Answer::No })
@@ -98,7 +111,10 @@ fn say_mistakes(args: &Args, mistakes: &crate::config::Mistakes) {
 }
 
 fn finding<E: std::fmt::Display>(what: &str, word: Result<String, E>) -> Finding {
-    Finding { what: what.to_owned(), word: word.map_err(|e| e.to_string()) }
+    Finding {
+        what: what.to_owned(),
+        word: word.map_err(|e| e.to_string()),
+    }
 }
 
 /// Everything that needs no network.
@@ -106,22 +122,42 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let config = &loaded.config;
     let ready = ingest::init().map(|()| "every element is there".to_owned());
     findings.push(finding("GStreamer", ready));
-    findings.push(finding("evidence key", identity(&config.keys.dir, "evidence", &config.device.id)));
-    let days = crate::link::certificate_days_left(&config.keys.dir, clock::now().utc_ns / 1_000_000_000);
-    findings.push(finding("transport key", match days {
-        Some(days) if days < 0 => Err(format!("transport.crt expired {} days ago; renew it", -days)),
-        Some(days) => Ok(format!("valid for {days} more days")),
-        None => Err("transport.crt cannot be read".to_owned()),
-    }));
+    findings.push(finding("evidence key", identity(config)));
+    let days =
+        crate::link::certificate_days_left(&config.keys.dir, clock::now().utc_ns / 1_000_000_000);
+    findings.push(finding(
+        "transport key",
+        match days {
+            Some(days) if days < 0 => Err(format!(
+                "transport.crt expired {} days ago; renew it",
+                -days
+            )),
+            Some(days) => Ok(format!("valid for {days} more days")),
+            None => Err("transport.crt cannot be read".to_owned()),
+        },
+    ));
     let roots = Roots::load(&config.keys.dir.join("roots.crt"));
-    findings.push(finding("root certificates", roots.map(|r| format!("{} of them", r.count()))));
-    let detector = Card::read(&config.model.card).and_then(|card| Detector::open(&config.model, card));
+    findings.push(finding(
+        "root certificates",
+        roots.map(|r| format!("{} of them", r.count())),
+    ));
+    let detector =
+        Card::read(&config.model.card).and_then(|card| Detector::open(&config.model, card));
     if let Ok(d) = &detector {
         let judge = Judge::new(config, d.card().roles(), clock::boot_id());
-        findings.push(finding("rules", judge.map(|_| "the model sees what they judge".to_owned())));
+        findings.push(finding(
+            "rules",
+            judge.map(|_| "the model sees what they judge".to_owned()),
+        ));
     }
-    findings.push(finding("model", detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers()))));
-    findings.push(finding("clips", Speaker::open(&config.warn).map(|_| "readable".to_owned())));
+    findings.push(finding(
+        "model",
+        detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers())),
+    ));
+    findings.push(finding(
+        "clips",
+        Speaker::open(&config.warn).map(|_| "readable".to_owned()),
+    ));
     findings.push(finding("captions", captions(config)));
     for camera in &config.camera {
         let word = Credentials::read(camera).map(|_| "password readable or not needed".to_owned());
@@ -129,16 +165,10 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     }
 }
 
-fn identity(dir: &Path, name: &str, device: &str) -> Result<String, String> {
-    let identity = Identity::load(dir, name).map_err(|e| e.to_string())?;
-    identity.check_validity(clock::now()).map_err(|e| e.to_string())?;
-    if identity.device_id() != device {
-        return Err(format!(
-            "the certificate is for {:?}, device.id says {device:?}; make them equal",
-            identity.device_id()
-        ));
-    }
+fn identity(config: &Config) -> anyhow::Result<String> {
+    let identity = daemon::evidence_identity(config)?;
     let days = (identity.not_after() - clock::now().utc_ns / 1_000_000_000) / 86_400;
+    let device = identity.device_id();
     Ok(format!("belongs to {device}, valid for {days} more days"))
 }
 
@@ -191,7 +221,9 @@ async fn first_frame(camera: &Camera) -> Result<String, String> {
         }
     };
     let none = || Err(format!("no frame within {} s", CAMERA_WITHIN.as_secs()));
-    tokio::time::timeout(CAMERA_WITHIN, looking).await.unwrap_or_else(|_elapsed| none())
+    tokio::time::timeout(CAMERA_WITHIN, looking)
+        .await
+        .unwrap_or_else(|_elapsed| none())
 }
 
 async fn broker(config: &Config) -> Result<String, String> {
@@ -202,7 +234,12 @@ async fn broker(config: &Config) -> Result<String, String> {
         client_id: format!("{}-check", config.device.id),
         keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
     };
-    let pipe = Pipe::connect(&endpoint, None).await.map_err(|e| e.to_string())?;
+    let pipe = Pipe::connect(&endpoint, None)
+        .await
+        .map_err(|e| e.to_string())?;
     pipe.close().await;
-    Ok(format!("{}:{} accepts this box", config.upload.host, config.upload.port))
+    Ok(format!(
+        "{}:{} accepts this box",
+        config.upload.host, config.upload.port
+    ))
 }

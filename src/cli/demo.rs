@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use crate::daemon;
 use crate::demo::{self, Footage, Show, Shown};
 use crate::witness::Language;
-use crate::daemon;
 
 use super::verify::locale;
 use super::{Answer, log, out, runtime};
@@ -45,7 +45,11 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         None => std::env::temp_dir().join(format!("lingmou-demo-{}", std::process::id())),
     };
     let cache = PathBuf::from(CACHE);
-    let cache = if cache.parent().is_some_and(std::path::Path::is_dir) { cache } else { dir.clone() };
+    let cache = if cache.parent().is_some_and(std::path::Path::is_dir) {
+        cache
+    } else {
+        dir.clone()
+    };
     let footage = Footage::street(&cache, &|text| out::word(text))?;
     let show = runtime()?.block_on(async {
         let stop = daemon::stop_on_signals()?;
@@ -68,22 +72,39 @@ fn story(shown: &Shown) -> String {
     let mut line = |words: String| {
         writeln!(text, "  {words}").expect("invariant: a String takes everything");
     };
-    line(format!("{}  first seen: {}", s.violation.first_seen, s.violation.kind.name()));
+    line(format!(
+        "{}  first seen: {}",
+        s.violation.first_seen,
+        s.violation.kind.name()
+    ));
     for w in &s.warning {
-        let heard = w.failure.as_ref().map_or("played to its end".to_owned(), Clone::clone);
+        let heard = w
+            .failure
+            .as_ref()
+            .map_or("played to its end".to_owned(), Clone::clone);
         line(format!("{}  warned: {heard}, {} ms", w.at, w.played_ms));
     }
-    line(format!("{}  looked again: {}", s.violation.confirmed, s.violation.outcome.name()));
+    line(format!(
+        "{}  looked again: {}",
+        s.violation.confirmed,
+        s.violation.outcome.name()
+    ));
     if let Some(p) = &s.position {
         let (lat, lon) = (f64::from(p.lat_e7) / 1e7, f64::from(p.lon_e7) / 1e7);
-        line(format!("at {lat:.6}, {lon:.6} (WGS-84), measured {} ms apart", p.age_ms));
+        line(format!(
+            "at {lat:.6}, {lon:.6} (WGS-84), measured {} ms apart",
+            p.age_ms
+        ));
     }
     for o in &s.omitted {
         line(format!("missing: {} ({})", o.what, o.why));
     }
     line(format!("package   {}", shown.package.display()));
     for file in s.files.iter().filter(|f| f.media_type == "image/jpeg") {
-        line(format!("picture   {}", shown.package.join(&file.name).display()));
+        line(format!(
+            "picture   {}",
+            shown.package.join(&file.name).display()
+        ));
     }
     line(format!("receiver  {}", shown.received.display()));
     text
@@ -93,7 +114,11 @@ fn farewell(show: &Show) -> String {
     let dir = show.dir.display();
     let roots = show.roots.display();
     let Some(first) = show.shown.first() else {
-        let why = if show.stopped { "It was stopped." } else { "Nobody stood still long enough." };
+        let why = if show.stopped {
+            "It was stopped."
+        } else {
+            "Nobody stood still long enough."
+        };
         return format!("No package was made. {why} Everything is in {dir}; -v says more.");
     };
     let package = first.package.display();

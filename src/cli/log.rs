@@ -12,7 +12,6 @@ pub(super) fn start(verbose: u8) {
 }
 
 /// Starts the log of a command that tells its own progress: warnings only, unless asked.
-#[cfg(feature = "demo")]
 pub(super) fn start_quiet(verbose: u8) {
     begin(verbose, "warn");
 }
@@ -27,16 +26,17 @@ fn begin(verbose: u8, least: &str) {
     let others = if verbose > 1 { "debug" } else { "warn" };
     let filter = EnvFilter::new(format!("{others},lingmou={ours}"));
     let registry = tracing_subscriber::registry().with(filter);
-    let journald = under_systemd().then(|| tracing_journald::layer().ok()).flatten();
-    match journald {
-        Some(layer) => registry.with(layer).init(),
-        None => {
-            let layer = tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal())
-                .with_target(false);
-            registry.with(layer).init();
-        }
+    let journald = under_systemd()
+        .then(|| tracing_journald::layer().ok())
+        .flatten();
+    if let Some(layer) = journald {
+        registry.with(layer).init();
+    } else {
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false);
+        registry.with(layer).init();
     }
 }
 

@@ -65,9 +65,10 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
 /// An event as a line for a human, and as JSON.
 fn word(event: &Event) -> (String, Value) {
     match event {
-        Event::Connected { peer } => {
-            (format!("connected to {peer}"), json!({ "event": "connected", "peer": peer }))
-        }
+        Event::Connected { peer } => (
+            format!("connected to {peer}"),
+            json!({ "event": "connected", "peer": peer }),
+        ),
         Event::Disconnected { why } => (
             format!("disconnected: {why}"),
             json!({ "event": "disconnected", "why": why.to_string() }),
@@ -76,11 +77,21 @@ fn word(event: &Event) -> (String, Value) {
             format!("{device}: {:?}", presence.state),
             json!({ "event": "presence", "device": device, "presence": presence }),
         ),
-        Event::Announced { device, id, seq, bytes } => (
+        Event::Announced {
+            device,
+            id,
+            seq,
+            bytes,
+        } => (
             format!("{device}: announced {id} (seq {seq}, {bytes} bytes)"),
             json!({ "event": "announced", "device": device, "id": id, "seq": seq, "bytes": bytes }),
         ),
-        Event::Stored { device, id, seq, path } => (
+        Event::Stored {
+            device,
+            id,
+            seq,
+            path,
+        } => (
             format!("{device}: stored {id} (seq {seq}) in {}", path.display()),
             json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path }),
         ),
@@ -92,8 +103,9 @@ fn word(event: &Event) -> (String, Value) {
             format!("ignored {topic}: {why}"),
             json!({ "event": "ignored", "topic": topic, "why": why }),
         ),
-        Event::Trouble { why } => {
-            (format!("trouble: {why}"), json!({ "event": "trouble", "why": why }))
-        }
+        Event::Trouble { why } => (
+            format!("trouble: {why}"),
+            json!({ "event": "trouble", "why": why }),
+        ),
     }
 }

@@ -46,7 +46,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
             let line = json!({ "package": package, "valid": verdict.valid(), "verdict": verdict });
             out::data(&line.to_string());
         } else {
-            out::data(&format!("{}\n{}", package.display(), verdict.page(language)));
+            out::data(&format!(
+                "{}\n{}",
+                package.display(),
+                verdict.page(language)
+            ));
         }
     }
     Ok(if all_valid { Answer::Yes } else { Answer::No })

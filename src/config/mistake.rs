@@ -18,6 +18,8 @@ pub struct Mistake {
     pub expected: String,
     /// What to do.
     pub fix: String,
+    /// Nothing is wrong in the text: a file or folder it names is not on this machine.
+    pub absent: bool,
 }
 
 impl fmt::Display for Mistake {
@@ -91,6 +93,7 @@ impl<'a> Finder<'a> {
             what,
             expected,
             fix,
+            absent: false,
         });
     }
 

@@ -95,8 +95,27 @@ impl Config {
         }
     }
 
+    /// Reads the file on a machine that is not the box: the keys, passwords and clips it names
+    /// need not be there. Whoever needs one of them says so when it opens it.
+    pub fn read_elsewhere(path: &Path) -> Result<Loaded, Mistakes> {
+        let text = std::fs::read_to_string(path).map_err(|error| Mistakes {
+            path: path.to_owned(),
+            list: vec![unreadable(path, &error)],
+        })?;
+        Self::judge_text(path, &text, |mistake| !mistake.absent)
+    }
+
     /// Reads `text` as if it were the file at `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Loaded, Mistakes> {
+        Self::judge_text(path, text, |_| true)
+    }
+
+    /// Reads `text`; of its mistakes those count that `counts` says.
+    fn judge_text(
+        path: &Path,
+        text: &str,
+        counts: impl Fn(&Mistake) -> bool,
+    ) -> Result<Loaded, Mistakes> {
         let mut finder = Finder::new(path);
         let (config, source) = parse::read(text.to_owned(), &mut finder, example);
         let mut config: Self = config.unwrap_or_default();
@@ -104,9 +123,9 @@ impl Config {
         check::check(&config, &source, &mut finder);
         finder.list.sort_by_key(|m| m.line);
         let wording = config.wording(&mut finder.list);
+        finder.list.retain(counts);
         if finder.list.is_empty() {
-            let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-            let sha256 = digest.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+            let sha256 = sha256_hex(text.as_bytes());
             Ok(Loaded {
                 config,
                 sha256,
@@ -171,6 +190,14 @@ impl Config {
     }
 }
 
+fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let digits = digest.as_ref().iter().flat_map(|b| [b >> 4, b & 15]);
+    digits
+        .filter_map(|d| char::from_digit(d.into(), 16))
+        .collect()
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {
     Mistake {
         file: path.to_owned(),
@@ -179,6 +206,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {
         what: format!("cannot be read: {error}"),
         expected: "a text file in UTF-8".to_owned(),
         fix: "check the path and who may read it".to_owned(),
+        absent: false,
     }
 }
 

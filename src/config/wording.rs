@@ -8,9 +8,10 @@ use super::mistake::Finder;
 use crate::types::{Outcome, Role, ShotKind, Violation};
 
 /// What a caption may speak of; `{name}` in a template stands for it.
-pub const PLACEHOLDERS: [&str; 14] = [
+pub const PLACEHOLDERS: [&str; 15] = [
     "time",
     "clock_error",
+    "clock_unknown",
     "bureau",
     "device",
     "place",
@@ -33,6 +34,8 @@ pub struct Wording {
     separator: String,
     /// Caption lines, each of parts; a part of which a placeholder is empty is left out.
     caption: Vec<Vec<String>>,
+    /// Said when nobody vouches for the clock.
+    clock_unknown: String,
     violation: ViolationWords,
     moment: MomentWords,
     outcome: OutcomeWords,
@@ -129,6 +132,11 @@ impl Wording {
             Outcome::Persisted => &self.outcome.persisted,
             Outcome::Recorded => &self.outcome.recorded,
         }
+    }
+
+    /// What is said when nobody vouches for the clock.
+    pub fn clock_unknown(&self) -> &str {
+        &self.clock_unknown
     }
 
     /// The name of a role, for the label of a box.

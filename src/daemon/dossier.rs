@@ -87,13 +87,18 @@ impl Facts {
 
     /// What is drawn on the marked copy: the subject first, then whatever else was seen.
     pub(super) fn mark(&self, view: &View<'_>) -> Mark {
-        let subject = view.subject.map(|area| (area, self.wording.violation(view.violation)));
+        let subject = view
+            .subject
+            .map(|area| (area, self.wording.violation(view.violation)));
         let others = view
             .boxes
             .iter()
             .filter(|(area, _)| Some(*area) != view.subject)
             .filter_map(|(area, roles)| Some((*area, self.wording.role(roles.iter().next()?))));
-        let boxes = subject.into_iter().chain(others).map(|(a, word)| (a, word.to_owned()));
+        let boxes = subject
+            .into_iter()
+            .chain(others)
+            .map(|(a, word)| (a, word.to_owned()));
         let zone = self.config.zone.iter().find(|z| z.name == view.zone);
         Mark {
             boxes: boxes.collect(),
@@ -104,16 +109,30 @@ impl Facts {
 
     fn caption(&self, view: &View<'_>) -> Vec<String> {
         let config = &self.config;
-        let pose = view.placed.map(|p| p.pose).filter(|p| p.fix != FixKind::None);
+        let pose = view
+            .placed
+            .map(|p| p.pose)
+            .filter(|p| p.fix != FixKind::None);
         let position = pose.map(|p| {
-            format!("{:.6}, {:.6}", f64::from(p.lat_e7) / 1e7, f64::from(p.lon_e7) / 1e7)
+            format!(
+                "{:.6}, {:.6}",
+                f64::from(p.lat_e7) / 1e7,
+                f64::from(p.lon_e7) / 1e7
+            )
         });
         let accuracy = pose
             .and_then(|p| p.h_acc_mm)
             .map(|mm| format!("{:.1} m", f64::from(mm) / 1000.0));
+        let clock_error = clock_error(view.frame.at);
+        let clock_unknown = if clock_error.is_none() {
+            self.wording.clock_unknown()
+        } else {
+            ""
+        };
         self.wording.caption(&[
             ("time", &local_time(view.frame.at, &self.time_zone)),
-            ("clock_error", &clock_error(view.frame.at).unwrap_or_default()),
+            ("clock_error", clock_error.as_deref().unwrap_or_default()),
+            ("clock_unknown", clock_unknown),
             ("bureau", &config.device.bureau),
             ("device", &config.device.id),
             ("place", &config.site.name),
@@ -153,8 +172,14 @@ impl Facts {
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),
             altitude: placed.and_then(Altitude::of),
-            mavlink: placed.and_then(|p| p.pose.sysid).map(|sysid| Mavlink { sysid, mode: None }),
-            camera: camera(&self.config.camera[record.camera], sealing.camera, &context.files),
+            mavlink: placed
+                .and_then(|p| p.pose.sysid)
+                .map(|sysid| Mavlink { sysid, mode: None }),
+            camera: camera(
+                &self.config.camera[record.camera],
+                sealing.camera,
+                &context.files,
+            ),
             software: Software {
                 name: "lingmou".to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -162,7 +187,7 @@ impl Facts {
                 config_sha256: Some(self.config_sha256.clone()),
                 model: Some(self.model.clone()),
             },
-            omitted: missing(context.note.as_deref(), &context.files),
+            omitted: missing(record.violation, context.note.as_deref(), &context.files),
             files: context.files,
         }
     }
@@ -194,8 +219,11 @@ fn established(record: &CaseRecord) -> Stamp {
 
 fn violation(record: &CaseRecord) -> ViolationFacts {
     let confirmed = established(record);
-    let rule =
-        if record.violation.warns_first() { "warn-then-recheck" } else { "record-at-once" };
+    let rule = if record.violation.warns_first() {
+        "warn-then-recheck"
+    } else {
+        "record-at-once"
+    };
     ViolationFacts {
         kind: record.violation,
         rule: rule.to_owned(),
@@ -233,14 +261,31 @@ fn camera(
     }
 }
 
-/// What the keeper noted, and what is not there though nobody noted it: a crash came between.
-fn missing(note: Option<&str>, files: &[crate::witness::FileEntry]) -> Vec<Omitted> {
+/// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
+/// came between.
+fn missing(
+    violation: Violation,
+    note: Option<&str>,
+    files: &[crate::witness::FileEntry],
+) -> Vec<Omitted> {
     let mut list = omitted(note);
-    for name in ["clip.mp4", "detections.jsonl"] {
-        let there = files.iter().any(|f| f.name == name);
-        if !there && !list.iter().any(|o| o.what == name) {
-            let why = "the daemon was restarted before it was cut".to_owned();
-            list.push(Omitted { what: name.to_owned(), why });
+    let pictures: &[ShotKind] = if violation.warns_first() {
+        &[ShotKind::Found, ShotKind::Warned, ShotKind::Again]
+    } else {
+        &[ShotKind::Peak, ShotKind::After]
+    };
+    let pictures = pictures.iter().map(|kind| format!("-{}.jpg", kind.name()));
+    let others = ["clip.mp4", "detections.jsonl"].map(str::to_owned);
+    for ending in pictures.chain(others) {
+        let there = files.iter().any(|f| f.name.ends_with(&ending));
+        if !there && !list.iter().any(|o| o.what.ends_with(&ending)) {
+            let what = if ending.starts_with('-') {
+                format!("frames/*{ending}")
+            } else {
+                ending
+            };
+            let why = "the daemon was restarted, or the disk could not take it".to_owned();
+            list.push(Omitted { what, why });
         }
     }
     list
@@ -254,7 +299,11 @@ fn known(text: &str) -> Option<String> {
 fn local_time(at: Stamp, zone: &TimeZone) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(at.utc_ns)).map_or_else(
         |_| "unknown".to_owned(),
-        |t| t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string(),
+        |t| {
+            t.to_zoned(zone.clone())
+                .strftime("%Y-%m-%d %H:%M:%S%.3f %:z")
+                .to_string()
+        },
     )
 }
 

@@ -82,9 +82,9 @@ impl Keeper {
         loop {
             self.beat.turn();
             match self.orders.recv_timeout(WORK_WAIT) {
-                Ok(Message::Work(work)) => self.carry(*work, &mut waiting),
+                Ok(Message::Work(work)) => self.carry(&work, &mut waiting),
                 Ok(Message::Book(book)) => {
-                    let saved = self.store.save_book(&book);
+                    let saved = self.save(Some(book.as_str()).filter(|_| waiting.is_empty()));
                     self.note(saved, "the book could not be saved");
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -95,18 +95,21 @@ impl Keeper {
     }
 
     /// Carries out one step's orders; the book goes with the last that touches the store, the
-    /// warnings come after it.
-    fn carry(&mut self, work: Work, waiting: &mut Vec<Waiting>) {
-        let (warnings, orders): (Vec<_>, Vec<_>) =
-            work.orders.iter().partition(|o| matches!(o, Order::Warn { .. }));
+    /// warnings come after it. While the end of a case waits for the store, the saved book stays
+    /// the one that still has that case open: a crash then repeats its end.
+    fn carry(&mut self, work: &Work, waiting: &mut Vec<Waiting>) {
+        let (warnings, orders): (Vec<_>, Vec<_>) = work
+            .orders
+            .iter()
+            .partition(|o| matches!(o, Order::Warn { .. }));
         let last = orders.len().saturating_sub(1);
         for (i, order) in orders.iter().enumerate() {
-            let book = (i == last).then_some(work.book.as_str());
-            let done = self.obey(order, &work, book, waiting);
+            let book = (i == last && waiting.is_empty()).then_some(work.book.as_str());
+            let done = self.obey(order, work, book, waiting);
             self.note(done, "an order could not be carried out");
         }
         if orders.is_empty() {
-            let saved = self.store.save_book(&work.book);
+            let saved = self.save(Some(work.book.as_str()).filter(|_| waiting.is_empty()));
             self.note(saved, "the book could not be saved");
         }
         for order in warnings {
@@ -145,7 +148,15 @@ impl Keeper {
     }
 
     fn snap(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
-        let Order::Snap { case, violation, kind, at, subject, zone } = order else {
+        let Order::Snap {
+            case,
+            violation,
+            kind,
+            at,
+            subject,
+            zone,
+        } = order
+        else {
             return Ok(());
         };
         let number = self.pictures(*case)? + 1;
@@ -165,7 +176,11 @@ impl Keeper {
             kind: *kind,
             subject: *subject,
             zone,
-            boxes: if frame.at == work.frame.at { &work.boxes } else { &[] },
+            boxes: if frame.at == work.frame.at {
+                &work.boxes
+            } else {
+                &[]
+            },
         };
         let (exif, mark) = (self.facts.exif(&view), self.facts.mark(&view));
         match self.developer.develop(&frame.image, &exif, &mark) {
@@ -237,7 +252,7 @@ impl Keeper {
         book: Option<&str>,
         waiting: &mut Vec<Waiting>,
     ) -> Result<(), StoreError> {
-        match self.seal_now(&end, book) {
+        match self.end(&end, book) {
             Ok(()) => Ok(()),
             Err(error) => {
                 if waiting.len() < WAITING_MAX {
@@ -246,6 +261,21 @@ impl Keeper {
                 self.state().waiting = waiting.len();
                 Err(error)
             }
+        }
+    }
+
+    /// Seals the case; one of which not a single file could be kept has nothing to seal, now or
+    /// later, and is discarded.
+    fn end(&self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+        match self.seal_now(end, book) {
+            Err(StoreError::Unknown(case)) => {
+                tracing::warn!(%case, "nothing of the case could be kept");
+                self.store
+                    .discard(case, "nothing of it could be kept", book)?;
+                self.state().discarded += 1;
+                Ok(())
+            }
+            sealed => sealed,
         }
     }
 
@@ -275,7 +305,7 @@ impl Keeper {
         if waiting.is_empty() {
             return;
         }
-        waiting.retain(|end| self.seal_now(end, None).is_err());
+        waiting.retain(|end| self.end(end, None).is_err());
         let mut state = self.state();
         state.waiting = waiting.len();
         if waiting.is_empty() {
@@ -284,7 +314,15 @@ impl Keeper {
     }
 
     fn warn(&self, case: CaseId, violation: Violation, at: Stamp) {
-        if self.mouth.try_send(Shout { case, violation, at }).is_err() {
+        if self
+            .mouth
+            .try_send(Shout {
+                case,
+                violation,
+                at,
+            })
+            .is_err()
+        {
             tracing::error!(%case, "the loudspeaker's queue is full; the warning is not played");
         }
     }
@@ -293,7 +331,10 @@ impl Keeper {
     fn omit(&self, case: CaseId, what: &str, why: &str) -> Result<(), StoreError> {
         tracing::warn!(%case, what, why, "evidence is incomplete");
         let mut omitted = omitted(self.store.draft_note(case)?.as_deref());
-        omitted.push(Omitted { what: what.to_owned(), why: why.to_owned() });
+        omitted.push(Omitted {
+            what: what.to_owned(),
+            why: why.to_owned(),
+        });
         let text = serde_json::to_string(&omitted).expect("invariant: the list is plain data");
         self.store.save_draft_note(case, &text)
     }
@@ -328,7 +369,8 @@ impl Keeper {
 
 /// What the keeper noted as missing.
 pub(super) fn omitted(note: Option<&str>) -> Vec<Omitted> {
-    note.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    note.and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
 }
 
 fn drafts(shot: Shot, number: usize, kind: ShotKind, frame: &Frame) -> [Draft; 2] {

@@ -26,7 +26,8 @@ impl Footage {
             std::fs::create_dir_all(cache)
                 .with_context(|| format!("cannot make {}", cache.display()))?;
             say("coding the footage as H.264, once");
-            let fresh = cache.join("street.part.mp4");
+            // A name of its own: another demonstration may be coding into the same cache.
+            let fresh = cache.join(format!("street.part-{}.mp4", std::process::id()));
             recode(Path::new(DEBIAN), &fresh)?;
             crate::journal::disk::rename(&fresh, &kept)?;
         }
@@ -48,9 +49,13 @@ fn recode(from: &Path, to: &Path) -> anyhow::Result<()> {
          ! video/x-h264,profile=high ! h264parse ! mp4mux faststart=true ! filesink name=to",
     )
     .context("GStreamer plugins are missing (make setup)")?;
-    let bin = pipeline.downcast_ref::<gst::Bin>().context("not a pipeline")?;
+    let bin = pipeline
+        .downcast_ref::<gst::Bin>()
+        .context("not a pipeline")?;
     for (name, path) in [("from", from), ("to", to)] {
-        let element = bin.by_name(name).context("invariant: the element was just named")?;
+        let element = bin
+            .by_name(name)
+            .context("invariant: the element was just named")?;
         element.set_property("location", path.to_string_lossy().as_ref());
     }
     let bus = pipeline.bus().context("a pipeline has a bus")?;

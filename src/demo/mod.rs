@@ -109,9 +109,16 @@ pub async fn run(
     say("stopping");
     let (device, roots) = (town.packages(), town.roots());
     town.stop().await?;
-    let shown = found.into_iter().map(|(id, received)| show(&device, &roots, id, received));
+    let shown = found
+        .into_iter()
+        .map(|(id, received)| show(&device, &roots, id, received));
     let shown = shown.collect::<anyhow::Result<_>>()?;
-    Ok(Show { dir: dir.to_owned(), roots, shown, stopped })
+    Ok(Show {
+        dir: dir.to_owned(),
+        roots,
+        shown,
+        stopped,
+    })
 }
 
 /// A moment no demonstration reaches.
@@ -122,8 +129,16 @@ fn far_away() -> tokio::time::Instant {
 fn show(device: &Path, roots: &Path, id: CaseId, received: PathBuf) -> anyhow::Result<Shown> {
     let package = device.join(id.to_string());
     let container = Container::open(&package)?;
-    let statement = container.get(witness::STATEMENT).context("a package without a statement")?;
+    let statement = container
+        .get(witness::STATEMENT)
+        .context("a package without a statement")?;
     let statement = Statement::parse(statement)?;
     let verdict = witness::verify(&container, &Roots::load(roots)?);
-    Ok(Shown { id, package, received, statement, verdict })
+    Ok(Shown {
+        id,
+        package,
+        received,
+        statement,
+        verdict,
+    })
 }

@@ -48,5 +48,7 @@ fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).with_context(fail)?;
     }
-    std::fs::File::create(path).and_then(|mut f| f.write_all(bytes)).with_context(fail)
+    std::fs::File::create(path)
+        .and_then(|mut f| f.write_all(bytes))
+        .with_context(fail)
 }

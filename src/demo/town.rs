@@ -62,9 +62,15 @@ impl Town {
         let pki = TestPki::create(&dir.join("pki"), DEVICE)?;
         say("keys made: root, device, receiver, broker");
         let broker = Broker::start(&dir.join("broker"), &BrokerKeys::of(&pki), &[RECEIVER]).await?;
-        say(&format!("broker (mosquitto, TLS, client certificates) on port {}", broker.port()));
+        say(&format!(
+            "broker (mosquitto, TLS, client certificates) on port {}",
+            broker.port()
+        ));
         let show = Show::Clip(footage.path().to_owned(), Codec::H264);
-        let camera = RtspServer::start(&[Mount { path: STREAM.to_owned(), show }])?;
+        let camera = RtspServer::start(&[Mount {
+            path: STREAM.to_owned(),
+            show,
+        }])?;
         say(&format!("camera streams {}", camera.url(STREAM)));
         let mavlink_port = free_udp_port()?;
         let vehicle = Vehicle::start((Ipv4Addr::LOCALHOST, mavlink_port).into(), CENTRE)?;
@@ -154,10 +160,14 @@ fn receiver(
     };
     let on_event = move |event: Event| match event {
         Event::Announced { id, bytes, .. } => {
-            say(&format!("receiver: case {id} announced, {bytes} bytes to come"));
+            say(&format!(
+                "receiver: case {id} announced, {bytes} bytes to come"
+            ));
         }
         Event::Stored { id, path, .. } => {
-            say(&format!("receiver: case {id} verified, stored, receipt signed"));
+            say(&format!(
+                "receiver: case {id} verified, stored, receipt signed"
+            ));
             if stored.try_send((id, path)).is_err() {
                 tracing::debug!("enough was shown already");
             }
@@ -176,7 +186,9 @@ fn receiver(
 async fn tell(run_dir: PathBuf, say: Say) {
     loop {
         tokio::time::sleep(TELL_EVERY).await;
-        let Ok(status) = status::ask(&run_dir).await else { continue };
+        let Ok(status) = status::ask(&run_dir).await else {
+            continue;
+        };
         let eye = &status["eye"];
         say(&format!(
             "daemon: camera {}, {} frames looked at, {} open cases, {} pictures, {} packages sealed",

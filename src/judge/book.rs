@@ -184,7 +184,12 @@ impl Book {
         match case.phase.clone() {
             Phase::Warning { since } => {
                 let silent = now.since(since) >= REPORT_WITHIN;
-                silent && discard(case, "the loudspeaker never reported back".to_owned(), orders)
+                silent
+                    && discard(
+                        case,
+                        "the loudspeaker never reported back".to_owned(),
+                        orders,
+                    )
             }
             Phase::Broken { why } => discard(case, why, orders),
             Phase::Unheard { since, why } => {

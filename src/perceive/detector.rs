@@ -183,6 +183,11 @@ fn commit(
     Ok((session, used(card, registered, &placements)))
 }
 
+/// Makes x86 processors without VNNI add int8 products exactly (`onnxruntime_session_options_
+/// config_keys.h`). Without it their 16-bit sums clip: the default model then finds three
+/// quarters of what it finds elsewhere, for a third less time. Others ignore it.
+const EXACT_INT8: &str = "session.x64quantprecision";
+
 /// The session's settings: few threads that do not spin, because cycles are the camera's.
 ///
 /// The memory arena and its pattern stay on, as the runtime has it: with the default model,
@@ -193,7 +198,8 @@ fn builder(environment: &Environment, threads: NonZeroUsize) -> Result<SessionBu
         .with_intra_threads(threads.get())?
         .with_inter_threads(1)?
         .with_intra_op_spinning(false)?
-        .with_inter_op_spinning(false)?)
+        .with_inter_op_spinning(false)?
+        .with_config_entry(EXACT_INT8, "1")?)
 }
 
 /// The registered providers that got at least one node, and the CPU.

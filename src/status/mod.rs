@@ -64,7 +64,10 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), StatusError> {
     let path = run_dir.join(SOCKET);
-    let fail = |source| StatusError::Listen { path: path.clone(), source };
+    let fail = |source| StatusError::Listen {
+        path: path.clone(),
+        source,
+    };
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(fail(e)),
         _ => {}
@@ -94,8 +97,14 @@ pub async fn ask(run_dir: &Path) -> Result<Value, StatusError> {
     let path = run_dir.join(SOCKET);
     let stream = UnixStream::connect(&path)
         .await
-        .map_err(|source| StatusError::NoDaemon { path: path.clone(), source })?;
-    let silent = |why: String| StatusError::NoAnswer { path: path.clone(), why };
+        .map_err(|source| StatusError::NoDaemon {
+            path: path.clone(),
+            source,
+        })?;
+    let silent = |why: String| StatusError::NoAnswer {
+        path: path.clone(),
+        why,
+    };
     let mut text = Vec::new();
     let mut stream = stream.take(ANSWER_MAX);
     tokio::time::timeout(ANSWER_WITHIN, stream.read_to_end(&mut text))
@@ -116,9 +125,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let counter = std::sync::atomic::AtomicU64::new(0);
-        let snapshot = move || {
-            json!({ "asked": counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) })
-        };
+        let snapshot =
+            move || json!({ "asked": counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) });
         let run_dir = dir.path().to_owned();
         let serving = tokio::spawn({
             let stop = stop.clone();
@@ -133,6 +141,9 @@ mod tests {
         assert_eq!(ask(dir.path()).await.unwrap(), json!({ "asked": 1 }));
         stop.cancel();
         serving.await.unwrap().unwrap();
-        assert!(matches!(ask(dir.path()).await, Err(StatusError::NoDaemon { .. })));
+        assert!(matches!(
+            ask(dir.path()).await,
+            Err(StatusError::NoDaemon { .. })
+        ));
     }
 }

@@ -8,9 +8,12 @@
 
 mod crash;
 mod develop;
+#[cfg(feature = "demo")]
+mod field;
 mod perceive;
 #[cfg(feature = "demo")]
 mod telemetry;
+mod tidy;
 #[cfg(feature = "demo")]
 mod uplink;
 #[cfg(feature = "demo")]

@@ -34,7 +34,7 @@ fn keys(config: &Config, checker: &mut Checker<'_, '_>) {
     if !dir.is_dir() {
         let what = format!("no such folder: {}", dir.display());
         let fix = "create the device's keys: lingmou enroll";
-        return checker.say(
+        return checker.absent(
             "keys.dir",
             what,
             "the folder with keys and certificates",

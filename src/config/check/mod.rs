@@ -118,7 +118,16 @@ impl Checker<'_, '_> {
     fn file(&mut self, key: &str, path: &Path, fix: &str) {
         if !path.is_file() {
             let what = format!("no such file: {}", path.display());
-            self.say(key, what, "a file that exists", fix);
+            self.absent(key, what, "a file that exists", fix);
+        }
+    }
+
+    /// Notes that something `key` names is not on this machine.
+    fn absent(&mut self, key: &str, what: String, expected: &str, fix: &str) {
+        let before = self.finder.list.len();
+        self.say(key, what, expected, fix);
+        if let Some(mistake) = self.finder.list.get_mut(before) {
+            mistake.absent = true;
         }
     }
 
