@@ -187,8 +187,10 @@ impl Feed {
         let start_ns = round_ns;
         loop {
             let reel = Arc::clone(&self.lock().reel);
+            let mut broken_off_ns = None;
             for (number, (at_ns, unit)) in reel.units.iter().enumerate() {
                 if !Arc::ptr_eq(&reel, &self.lock().reel) {
+                    broken_off_ns = Some(round_ns + at_ns);
                     break;
                 }
                 let Some(late_ns) = self.wait_until(round_ns + at_ns) else {
@@ -212,8 +214,7 @@ impl Feed {
                     return;
                 }
             }
-            // A reel that was changed broke off early: the next begins now.
-            round_ns = clock::boot_ns().min(round_ns + reel.length_ns);
+            round_ns = broken_off_ns.unwrap_or(round_ns + reel.length_ns);
         }
     }
 
