@@ -110,16 +110,7 @@ fn the_clip_plays(package: &Path) {
     let clip = package.join("clip.mp4");
     let clip = clip.to_str().unwrap();
     let args = [
-        "-v",
-        "error",
-        "-xerror",
-        "-i",
-        clip,
-        "-map",
-        "0:v",
-        "-f",
-        "framemd5",
-        "-",
+        "-v", "error", "-xerror", "-i", clip, "-map", "0:v", "-f", "framemd5", "-",
     ];
     let frames = tool("ffmpeg", &args);
     let frames = frames.lines().filter(|l| !l.starts_with('#')).count();

@@ -64,7 +64,11 @@ fn an_expired_evidence_certificate() {
     let said = refused(plan, DEVICE, &|_| (), |_| ());
     says(
         &said,
-        &["DIR/pki/device/evidence.crt", "expired on 2023-11-14", "renew"],
+        &[
+            "DIR/pki/device/evidence.crt",
+            "expired on 2023-11-14",
+            "renew",
+        ],
     );
 }
 

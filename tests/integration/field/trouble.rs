@@ -50,9 +50,11 @@ async fn a_dead_camera_and_a_dead_broker_stop_nobody_else() {
     assert!(!page.contains("\n! camera street"), "{page}");
 
     field.broker.restart().await.unwrap();
-    until(&field, "the receipt, now that the broker is there", async || {
-        !field.receipted().is_empty()
-    })
+    until(
+        &field,
+        "the receipt, now that the broker is there",
+        async || !field.receipted().is_empty(),
+    )
     .await;
     let _revived = camera_at(port);
     until(&field, "the camera that came back", async || {
