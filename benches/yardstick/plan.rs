@@ -9,10 +9,10 @@ use anyhow::{Context, bail, ensure};
 use lingmou::clock;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::daemon;
 use super::process::{Process, lines};
 use super::stage::Stage;
 use super::table::{self, Limit, Row};
-use super::daemon;
 
 /// Looks per second that are asked for.
 const RATE: f64 = 5.0;
@@ -60,7 +60,11 @@ enum System {
 
 impl System {
     fn command(&self, stage: &Stage, cameras: usize, dir: &Path) -> anyhow::Result<Command> {
-        let urls = |sub| (0..cameras).map(|camera| stage.url(camera, sub)).collect::<Vec<_>>();
+        let urls = |sub| {
+            (0..cameras)
+                .map(|camera| stage.url(camera, sub))
+                .collect::<Vec<_>>()
+        };
         let own = || Ok::<_, std::io::Error>(Command::new(std::env::current_exe()?));
         Ok(match self {
             Self::Decode => {
@@ -156,15 +160,35 @@ fn systems(root: &Path, made: &Path, args: &Args) -> (Vec<(String, System, usize
     };
     add("main stream, YOLOX-Nano 416x416", &square, Looks::Main, 1);
     add("main stream, YOLOX-Nano 256x416", &shaped, Looks::Main, 1);
-    add("substream, YOLOX-Nano 256x416", &shaped, Looks::Substream, 1);
-    add("key frames, YOLOX-Nano 256x416", &shaped, Looks::KeyFrames, 1);
+    add(
+        "substream, YOLOX-Nano 256x416",
+        &shaped,
+        Looks::Substream,
+        1,
+    );
+    add(
+        "key frames, YOLOX-Nano 256x416",
+        &shaped,
+        Looks::KeyFrames,
+        1,
+    );
     add("main stream, shipped model", &shipped, Looks::Main, 1);
     add("substream, shipped model", &shipped, Looks::Substream, 1);
     for cameras in &args.cameras {
-        add("main stream, YOLOX-Nano 256x416", &shaped, Looks::Main, *cameras);
+        add(
+            "main stream, YOLOX-Nano 256x416",
+            &shaped,
+            Looks::Main,
+            *cameras,
+        );
     }
     for cameras in &args.cameras {
-        add("substream, YOLOX-Nano 256x416", &shaped, Looks::Substream, *cameras);
+        add(
+            "substream, YOLOX-Nano 256x416",
+            &shaped,
+            Looks::Substream,
+            *cameras,
+        );
     }
     if shaped.is_file() {
         let system = System::Daemon(shaped);
@@ -279,7 +303,10 @@ impl Bench {
 fn said(row: &mut Row, dir: &Path) -> anyhow::Result<()> {
     let status = daemon::ask(dir)?;
     let number = |pointer| daemon::number(&status, pointer);
-    row.latency = Some((number("/eye/latency_ms_p50")?, number("/eye/latency_ms_p95")?));
+    row.latency = Some((
+        number("/eye/latency_ms_p50")?,
+        number("/eye/latency_ms_p95")?,
+    ));
     row.note = format!(
         "{} pictures kept, {} packages sealed since its start",
         number("/keeper/pictures")?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use jiff::tz::TimeZone;
+use lingmou::clock;
 use lingmou::config::{self, Config, DetectOn, Zone, ZoneKind};
 use lingmou::develop::{Developer, Exif};
 use lingmou::ingest::{self, Camera, Credentials, Slots};
@@ -14,7 +15,6 @@ use lingmou::judge::Judge;
 use lingmou::perceive::{Card, Detector, Tracker};
 use lingmou::types::{Frame, Order, Point, Role, Scene, Stamp};
 use lingmou::witness::sha256_hex;
-use lingmou::clock;
 use rustix::time::{ClockId, clock_gettime};
 use uuid::Uuid;
 
