@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             out::data(&json!({ "what": f.what, "ok": ok, "word": word }).to_string());
         } else {
             out::data(&format!(
-                "{}  {:<20} {word}",
+                "{}  {:<19}{word}",
                 if ok { "ok   " } else { "WRONG" },
                 f.what
             ));

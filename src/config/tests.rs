@@ -1,3 +1,5 @@
+//! What is shipped holds every key; what is wrong is told all at once.
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

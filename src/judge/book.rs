@@ -26,9 +26,7 @@ use uuid::Builder;
 use crate::config::Config;
 use crate::types::{Area, CaseId, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport};
 
-use super::case::{
-    Case, Closed, Pages, Phase, discard, present, seal, snap, translated, warn_again,
-};
+use super::case::{Case, Closed, Pages, Phase, discard, present, seal, snap, warn_again};
 use super::rules::Suspicion;
 use super::standing::SAME_PLACE_IOU;
 use super::{OPEN_CASES_MAX, secs};
@@ -151,7 +149,7 @@ impl Book {
 
     pub(super) fn step(&mut self, scene: &Scene, suspicions: Vec<Suspicion>) -> Vec<Order> {
         if std::mem::take(&mut self.foreign) {
-            self.translate(scene.at);
+            self.pages.translate(scene.at);
         }
         self.cool(scene.at);
         let mut orders = Vec::new();
@@ -382,24 +380,6 @@ impl Book {
             Violation::StreetVending => self.grace[0],
             Violation::OutOfStore => self.grace[1],
             Violation::Spillage => Duration::ZERO,
-        }
-    }
-
-    /// Rewrites the times of another boot in this boot's clock.
-    fn translate(&mut self, now: Stamp) {
-        for case in &mut self.pages.open {
-            match &mut case.phase {
-                Phase::Grace { since } | Phase::Unheard { since, .. } => {
-                    *since = translated(*since, now);
-                }
-                Phase::Looking { since, looks, seen } => (*since, *looks, *seen) = (now, 0, 0),
-                Phase::Warning { .. } | Phase::Heard | Phase::Recording | Phase::Broken { .. } => {}
-            }
-            // The camera's ring did not outlive the boot.
-            case.clip_cut = true;
-        }
-        for closed in &mut self.pages.closed {
-            closed.at = translated(closed.at, now);
         }
     }
 }

@@ -87,8 +87,30 @@ fn help_of_every_command() {
 
 #[test]
 fn what_is_not_an_option_is_said_with_the_nearest() {
-    insta::assert_snapshot!(page(&["check", "--onlin"], nowhere()), @"");
-    insta::assert_snapshot!(page(&["chek"], nowhere()), @"");
+    insta::assert_snapshot!(page(&["check", "--onlin"], nowhere()), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: unexpected argument '--onlin' found
+
+      tip: a similar argument exists: '--online'
+
+    Usage: lingmou check --online
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(page(&["chek"], nowhere()), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: unrecognized subcommand 'chek'
+
+      tip: a similar subcommand exists: 'check'
+
+    Usage: lingmou [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
 }
 
 #[test]
@@ -104,16 +126,39 @@ fn an_error_has_its_cause_and_a_hint() {
     fs::write(&config, text).unwrap();
     let config = config.to_str().unwrap();
     let args = ["replay", "x.mp4", "--config", config, "--camera", "kitchen"];
-    insta::assert_snapshot!(page(&args, dir.path()), @"");
-    let args = ["verify", "x", "--roots", "no-such-roots"];
-    insta::assert_snapshot!(page(&args, dir.path()), @"");
+    insta::assert_snapshot!(page(&args, dir.path()), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the configuration has no camera "kitchen"
+    hint: it has: street
+    "#);
+    let args = ["generate", "man", "/dev/null/man"];
+    insta::assert_snapshot!(page(&args, dir.path()), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: cannot make /dev/null/man
+    caused by: Not a directory (os error 20)
+    ");
 }
 
 #[test]
 fn ten_mistakes_are_told_on_one_page() {
     let dir = tempfile::tempdir().unwrap();
-    let config = dir.path().join("lingmou.toml");
-    fs::copy(root().join("tests/data/config/ten-mistakes.toml"), &config).unwrap();
+    let config = dir.path().join("config/lingmou.toml");
+    fs::create_dir_all(dir.path().join("config/keys")).unwrap();
+    fs::create_dir_all(dir.path().join("models")).unwrap();
+    for (from, to) in [
+        ("tests/data/config/ten-mistakes.toml", "config/lingmou.toml"),
+        (
+            "models/efficientdet-lite0.toml",
+            "models/efficientdet-lite0.toml",
+        ),
+    ] {
+        fs::copy(root().join(from), dir.path().join(to)).unwrap();
+    }
+    fs::write(dir.path().join("config/keys/evidence.crt"), "").unwrap();
     let config = config.to_str().unwrap();
     insta::assert_snapshot!(
         "ten-mistakes",
@@ -122,7 +167,10 @@ fn ten_mistakes_are_told_on_one_page() {
     // A daemon that is started all the same says the same and does not start.
     let run = page(&["run", "--config", config], dir.path());
     assert!(run.starts_with("exit 2\n"), "{run}");
-    assert!(run.contains("DIR/lingmou.toml:4: device.id: "), "{run}");
+    assert!(
+        run.contains("DIR/config/lingmou.toml:4: device.id: "),
+        "{run}"
+    );
     let json = lingmou(&["check", "--json", "--config", config])
         .output()
         .unwrap();
@@ -194,7 +242,7 @@ fn status() -> Value {
         "eye": { "detected": 17_997, "gated": 0, "blind": 0, "waited_for_keeper": 0,
             "open_cases": 1, "latency_ms_p50": 21, "latency_ms_p95": 40 },
         "keeper": { "pictures": 8, "sealed": 1, "discarded": 0, "waiting": 0, "trouble": null },
-        "store": { "pending": { "packages": 1, "bytes": 812_345 },
+        "store": { "pending": { "packages": 1, "bytes": 812_345 }, "free_bytes": 52_000_000_000_u64,
             "oldest_pending_ms": 1_785_549_700_000_i64 },
         "store_trouble": null,
         "telemetry": { "source": "fixed", "connected": true, "last_message_age_ms": 250 },

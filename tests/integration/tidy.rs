@@ -47,6 +47,8 @@ const LAYERS: [(&str, &[&str]); 22] = [
 ];
 /// Folders of test data that a test reads whole, whatever is in them.
 const READ_WHOLE: [&str; 1] = ["tests/data/cards"];
+/// Files at the root that cargo and git write.
+const NOT_OURS: [&str; 2] = ["Cargo.lock", ".git"];
 /// How the makers of test data are called.
 const MAKERS: [&str; 1] = ["generate.py"];
 /// Whoever joins the stages may name each of them.
@@ -99,7 +101,10 @@ fn is_test_file(path: &str) -> bool {
 
 /// The lines before the module of tests that ends a file.
 fn without_tests(text: &str) -> impl Iterator<Item = &str> {
-    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    let end = ["mod tests {", "pub(super) mod tests {"]
+        .iter()
+        .find_map(|module| text.find(&format!("#[cfg(test)]\n{module}")))
+        .unwrap_or(text.len());
     text.get(..end).unwrap_or(text).lines()
 }
 
@@ -220,7 +225,7 @@ fn project_texts() -> Vec<(String, String)> {
         "src", "tests", "benches", "config", "docs", "models", "systemd", ".ci", "cross",
     ];
     let top = fs::read_dir(root()).unwrap().map(|e| e.unwrap().path());
-    let top = top.filter(|p| p.is_file() && p.file_name().is_some_and(|n| n != "Cargo.lock"));
+    let top = top.filter(|p| p.is_file() && !NOT_OURS.iter().any(|n| p.ends_with(n)));
     let inside = PLACES.iter().flat_map(|dir| files(&root().join(dir)));
     top.chain(inside)
         .filter_map(|p| Some((below_root(&p), fs::read_to_string(&p).ok()?)))

@@ -109,22 +109,12 @@ fn warn(config: &Config, checker: &mut Checker<'_, '_>) {
     if warn.speaker.kind == SpeakerKind::None {
         return;
     }
-    let judge = &config.judge;
-    for (key, path, needed) in [
-        (
-            "warn.street_vending",
-            &warn.street_vending,
-            judge.street_vending.enabled,
-        ),
-        (
-            "warn.out_of_store",
-            &warn.out_of_store,
-            judge.out_of_store.enabled,
-        ),
+    // Both are read at start, whichever rule is switched off.
+    for (key, path) in [
+        ("warn.street_vending", &warn.street_vending),
+        ("warn.out_of_store", &warn.out_of_store),
     ] {
-        if needed {
-            checker.file(key, path, "name the recorded warning, a WAV file");
-        }
+        checker.file(key, path, "name the recorded warning, a WAV file");
     }
 }
 

@@ -1,3 +1,5 @@
+//! The life of a package, from its first draft to its receipt.
+
 use super::*;
 
 #[test]

@@ -253,7 +253,7 @@ fn profile(dir: &Path, keys: &Path) -> DocumentMut {
     profile["keys"]["dir"] = text(keys.to_owned());
     profile["store"]["dir"] = text(dir.join("device"));
     profile["store"]["run_dir"] = text(dir.join("run"));
-    profile["store"]["keep_free_mib"] = value(0);
+    profile["store"]["keep_free_mib"] = value(16);
     profile
 }
 

@@ -135,7 +135,7 @@ async fn a_full_disk_stops_capture_but_not_warnings_and_heals() {
     })
     .await;
     let device = field.dir.path().join("device");
-    let Some(disk) = SmallDisk::mount(&device, 32) else {
+    let Some(disk) = SmallDisk::mount(&device, 64) else {
         println!("SKIPPED: a full disk needs the right to mount (root)");
         return;
     };
