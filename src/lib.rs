@@ -6,6 +6,7 @@
 //! Stages do not know each other: they speak in [`types`], and only [`daemon`] joins them.
 //! `docs/ARCHITECTURE.md` draws it.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;

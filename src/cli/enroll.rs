@@ -31,11 +31,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     let enrolled = pki::enroll(&args.dir, &args.device, &args.organisation)?;
-    out::data(&format!(
-        "{}\n{}",
-        enrolled.evidence_csr.display(),
-        enrolled.transport_csr.display()
-    ));
+    for request in &enrolled.requests {
+        out::data(&request.display().to_string());
+    }
+    if enrolled.new_keys.is_empty() {
+        out::word("The keys were there already and are kept.");
+    }
     out::word("Send these two requests to the bureau's CA. The keys stay here; copy them nowhere.");
     Ok(Answer::Yes)
 }

@@ -40,7 +40,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     let mut command = Cli::command();
     match &args.what {
         What::Man { dir } => {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            std::fs::create_dir_all(dir)
+                .with_context(|| format!("cannot make {}", dir.display()))?;
             clap_mangen::generate_to(command, dir)
                 .with_context(|| format!("cannot write man pages into {}", dir.display()))?;
         }

@@ -8,8 +8,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts the log. `verbose` is the number of `-v`.
 pub(super) fn start(verbose: u8) {
+    begin(verbose, "info");
+}
+
+/// Starts the log of a command that tells its own progress: warnings only, unless asked.
+pub(super) fn start_quiet(verbose: u8) {
+    begin(verbose, "warn");
+}
+
+fn begin(verbose: u8, least: &str) {
     let ours = match verbose {
-        0 => "info",
+        0 => least,
         1 => "debug",
         _ => "trace",
     };
@@ -17,16 +26,17 @@ pub(super) fn start(verbose: u8) {
     let others = if verbose > 1 { "debug" } else { "warn" };
     let filter = EnvFilter::new(format!("{others},lingmou={ours}"));
     let registry = tracing_subscriber::registry().with(filter);
-    let journald = under_systemd().then(|| tracing_journald::layer().ok()).flatten();
-    match journald {
-        Some(layer) => registry.with(layer).init(),
-        None => {
-            let layer = tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal())
-                .with_target(false);
-            registry.with(layer).init();
-        }
+    let journald = under_systemd()
+        .then(|| tracing_journald::layer().ok())
+        .flatten();
+    if let Some(layer) = journald {
+        registry.with(layer).init();
+    } else {
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false);
+        registry.with(layer).init();
     }
 }
 

@@ -64,6 +64,7 @@ enum Command {
     Replay(replay::Args),
     Verify(verify::Args),
     Receive(receive::Args),
+
     #[cfg(feature = "demo")]
     Demo(demo::Args),
     Enroll(enroll::Args),
@@ -80,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
+
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, cli.verbose),
         Command::Enroll(args) => enroll::run(args),

@@ -15,27 +15,24 @@ pub(super) fn word(text: &str) {
 
 /// Says an error once, with its causes and, where the text has one, a hint.
 pub(super) fn error(error: &anyhow::Error) {
-    let mut text = format!("error: {error}\n");
+    let mut lines = vec![format!("error: {error}")];
     let mut said = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // A library that repeats its source in its own message needs no second line.
         if !said.contains(&cause) {
-            text.push_str(&format!("caused by: {cause}\n"));
+            lines.push(format!("caused by: {cause}"));
         }
         said = cause;
     }
     if let Some(hint) = error.downcast_ref::<Hint>() {
-        text.push_str(&format!("hint: {}\n", hint.hint));
+        lines.push(format!("hint: {}", hint.hint));
     }
-    put(&mut std::io::stderr().lock(), &text);
+    put(&mut std::io::stderr().lock(), &lines.join("\n"));
 }
 
 fn put(to: &mut dyn Write, text: &str) {
-    let mut text = text.to_owned();
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    if to.write_all(text.as_bytes()).is_err() {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    if to.write_all(format!("{text}{end}").as_bytes()).is_err() {
         tracing::debug!("nobody reads the output");
     }
 }
@@ -51,6 +48,9 @@ pub(super) struct Hint {
 impl Hint {
     /// An error of this tool with its hint.
     pub(super) fn error(what: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Self { what: what.into(), hint: hint.into() })
+        anyhow::Error::new(Self {
+            what: what.into(),
+            hint: hint.into(),
+        })
     }
 }

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
+
+use crate::receive::Event;
 use crate::{config, daemon, receive};
 
 use super::{Answer, log, out, runtime};
@@ -47,15 +50,9 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         dir: args.dir.clone(),
     };
     let json = args.json;
-    let tell = move |event: receive::Event| {
-        if json {
-            match serde_json::to_string(&event) {
-                Ok(line) => out::data(&line),
-                Err(error) => tracing::error!(%error, "an event could not be printed"),
-            }
-        } else {
-            out::data(&event.to_string());
-        }
+    let tell = move |event: Event| {
+        let (word, facts) = word(&event);
+        out::data(&if json { facts.to_string() } else { word });
     };
     runtime()?.block_on(async {
         let stop = daemon::stop_on_signals()?;
@@ -63,4 +60,52 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         anyhow::Ok(())
     })?;
     Ok(Answer::Yes)
+}
+
+/// An event as a line for a human, and as JSON.
+fn word(event: &Event) -> (String, Value) {
+    match event {
+        Event::Connected { peer } => (
+            format!("connected to {peer}"),
+            json!({ "event": "connected", "peer": peer }),
+        ),
+        Event::Disconnected { why } => (
+            format!("disconnected: {why}"),
+            json!({ "event": "disconnected", "why": why.to_string() }),
+        ),
+        Event::Presence { device, presence } => (
+            format!("{device}: {:?}", presence.state),
+            json!({ "event": "presence", "device": device, "presence": presence }),
+        ),
+        Event::Announced {
+            device,
+            id,
+            seq,
+            bytes,
+        } => (
+            format!("{device}: announced {id} (seq {seq}, {bytes} bytes)"),
+            json!({ "event": "announced", "device": device, "id": id, "seq": seq, "bytes": bytes }),
+        ),
+        Event::Stored {
+            device,
+            id,
+            seq,
+            path,
+        } => (
+            format!("{device}: stored {id} (seq {seq}) in {}", path.display()),
+            json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path }),
+        ),
+        Event::Refused { device, id, why } => (
+            format!("{device}: refused {id}: {why}"),
+            json!({ "event": "refused", "device": device, "id": id, "why": why }),
+        ),
+        Event::Ignored { topic, why } => (
+            format!("ignored {topic}: {why}"),
+            json!({ "event": "ignored", "topic": topic, "why": why }),
+        ),
+        Event::Trouble { why } => (
+            format!("trouble: {why}"),
+            json!({ "event": "trouble", "why": why }),
+        ),
+    }
 }

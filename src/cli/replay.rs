@@ -25,8 +25,11 @@ counted from 2026-01-01T00:00:00Z, so that the same recording gives the same lin
 Exit code: 0 something would have been sealed, 1 nothing.";
 
 /// When replays begin.
-const EPOCH: Stamp =
-    Stamp { utc_ns: 1_767_225_600_000_000_000, boot_ns: 3_600_000_000_000, error_ns: 0 };
+const EPOCH: Stamp = Stamp {
+    utc_ns: 1_767_225_600_000_000_000,
+    boot_ns: 3_600_000_000_000,
+    error_ns: 0,
+};
 /// How long a warning is taken to play.
 const WARNING: Duration = Duration::from_secs(3);
 
@@ -51,7 +54,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     log::start(verbose);
     ingest::init()?;
-    let config = Config::read(&args.config)?.config;
+    let config = Config::read_elsewhere(&args.config)?.config;
     let camera = camera(&config, args.camera.as_deref())?;
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let mut tracker = Tracker::new(detector.card().score_threshold());
@@ -60,14 +63,21 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let mut playing: Vec<WarnReport> = Vec::new();
     let mut sealed = false;
     while let Some(frame) = recording.next()? {
-        let (over, still) =
-            playing.into_iter().partition(|r: &WarnReport| frame.at.since(r.at) >= r.played);
+        let (over, still): (Vec<_>, Vec<_>) = playing
+            .into_iter()
+            .partition(|r: &WarnReport| frame.at.since(r.at) >= r.played);
         playing = still;
-        let over: Vec<WarnReport> = over;
-        over.into_iter().for_each(|report| judge.hear(report));
+        for report in over {
+            judge.hear(report);
+        }
         let detections = detector.detect(&frame.image)?;
         let tracks = tracker.update(frame.at, &detections);
-        let scene = Scene { camera, at: frame.at, tracks, place: None };
+        let scene = Scene {
+            camera,
+            at: frame.at,
+            tracks,
+            place: None,
+        };
         let at = clock::rfc3339_ms(frame.at.utc_ns);
         if args.tracks {
             out::data(&json!({ "at": at, "tracks": scene.tracks }).to_string());
@@ -93,13 +103,21 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
 fn camera(config: &Config, name: Option<&str>) -> anyhow::Result<usize> {
     let Some(name) = name else {
         let none = || out::Hint::error("the configuration has no camera", "add a [[camera]]");
-        return if config.camera.is_empty() { Err(none()) } else { Ok(0) };
+        return if config.camera.is_empty() {
+            Err(none())
+        } else {
+            Ok(0)
+        };
     };
-    config.camera.iter().position(|c| c.name == name).ok_or_else(|| {
-        let names: Vec<_> = config.camera.iter().map(|c| c.name.as_str()).collect();
-        out::Hint::error(
-            format!("the configuration has no camera {name:?}"),
-            format!("it has: {}", names.join(", ")),
-        )
-    })
+    config
+        .camera
+        .iter()
+        .position(|c| c.name == name)
+        .ok_or_else(|| {
+            let names: Vec<_> = config.camera.iter().map(|c| c.name.as_str()).collect();
+            out::Hint::error(
+                format!("the configuration has no camera {name:?}"),
+                format!("it has: {}", names.join(", ")),
+            )
+        })
 }

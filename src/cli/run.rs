@@ -19,7 +19,12 @@ SIGTERM or Ctrl-C stops in order; a second one stops at once.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "/etc/lingmou/lingmou.toml")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/lingmou/lingmou.toml"
+    )]
     config: PathBuf,
 }
 

@@ -42,100 +42,143 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
 
 /// One screen for a human, and whether all is well.
 fn page(status: &Value) -> (String, bool) {
-    let mut page = String::new();
-    let mut troubles: Vec<String> = Vec::new();
-    let mut line = |label: &str, text: String| {
-        writeln!(page, "{label:<12}{text}").expect("invariant: a String takes everything");
-    };
-    line(
+    let mut page = Page::default();
+    page.line(
         "device",
-        format!(
-            "{}  {}  up {} s  {}",
-            text(&status["device"]),
-            text(&status["program"]),
-            text(&status["up_secs"]),
-            text(&status["at"]),
-        ),
+        &[&status["device"], &status["program"], &status["at"]],
+        "",
     );
-    let clock = &status["clock"];
-    if clock["synced"] == Value::Bool(true) {
-        line("clock", format!("synchronised, error below {} us", text(&clock["max_error_us"])));
-    } else {
-        line("clock", "NOT synchronised".to_owned());
-        troubles.push("the clock is not synchronised: packages say so".to_owned());
-    }
+    page.line("up", &[&status["up_secs"]], "s");
+    page.clock(&status["clock"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
-        let main = &camera["main"];
-        line(
-            &format!("camera {name}"),
-            format!(
-                "{}  {} {}x{}  {} in  {} looked at  {} dropped  {} reconnects",
-                text(&camera["phase"]),
-                text(&main["codec"]),
-                text(&main["width"]),
-                text(&main["height"]),
-                text(&main["units_in"]),
-                text(&main["offered"]),
-                text(&camera["dropped"]),
-                text(&main["reconnects"]),
-            ),
-        );
-        if let Some(cause) = camera["cause"].as_str() {
-            troubles.push(format!("camera {name}: {cause}"));
+        page.camera(name, camera);
+    }
+    page.eye(&status["eye"]);
+    let telemetry = &status["telemetry"];
+    page.say("position", &position(telemetry));
+    page.store(status);
+    page.upload(
+        &status["upload"],
+        status["upload_enabled"] != Value::Bool(false),
+    );
+    let well = page.troubles.is_empty();
+    for trouble in &page.troubles {
+        page.text.push_str("! ");
+        page.text.push_str(trouble);
+        page.text.push('\n');
+    }
+    (page.text, well)
+}
+
+/// The screen as it is written, and what needs attention.
+#[derive(Default)]
+struct Page {
+    text: String,
+    troubles: Vec<String>,
+}
+
+impl Page {
+    fn say(&mut self, label: &str, words: &str) {
+        writeln!(self.text, "{label:<18} {words}").expect("invariant: a String takes everything");
+    }
+
+    fn line(&mut self, label: &str, values: &[&Value], unit: &str) {
+        let words: Vec<_> = values.iter().map(|v| text(v)).collect();
+        self.say(label, format!("{} {unit}", words.join("  ")).trim_end());
+    }
+
+    fn trouble(&mut self, where_: &str, why: &Value) {
+        if let Some(why) = why.as_str() {
+            self.troubles.push(format!("{where_}: {why}"));
         }
     }
-    let eye = &status["eye"];
-    line(
-        "eye",
-        format!(
+
+    fn clock(&mut self, clock: &Value) {
+        if clock["synced"] == Value::Bool(true) {
+            let error = text(&clock["max_error_us"]);
+            self.say("clock", &format!("synchronised, error below {error} us"));
+        } else {
+            self.say("clock", "NOT synchronised");
+            self.troubles
+                .push("clock: not synchronised; packages say so".to_owned());
+        }
+    }
+
+    fn camera(&mut self, name: &str, camera: &Value) {
+        let main = &camera["main"];
+        let words = format!(
+            "{}  {} {}x{}  {} in  {} handed over  {} dropped  {} reconnects",
+            text(&camera["phase"]),
+            text(&main["codec"]),
+            text(&main["width"]),
+            text(&main["height"]),
+            text(&main["units_in"]),
+            text(if camera["sub"].is_null() {
+                &main["offered"]
+            } else {
+                &camera["sub"]["offered"]
+            }),
+            text(&camera["dropped"]),
+            text(&main["reconnects"]),
+        );
+        self.say(&format!("camera {name}"), &words);
+        self.trouble(&format!("camera {name}"), &camera["cause"]);
+    }
+
+    fn eye(&mut self, eye: &Value) {
+        let words = format!(
             "{} detections  {} open cases  latency p50 {} ms, p95 {} ms",
             text(&eye["detected"]),
             text(&eye["open_cases"]),
             text(&eye["latency_ms_p50"]),
             text(&eye["latency_ms_p95"]),
-        ),
-    );
-    line("position", position(&status["telemetry"]));
-    let pending = &status["store"]["pending"];
-    line(
-        "store",
-        format!(
-            "{} packages ({} bytes) only on this box, oldest {}",
+        );
+        self.say("eye", &words);
+    }
+
+    fn store(&mut self, status: &Value) {
+        let pending = &status["store"]["pending"];
+        let words = format!(
+            "{} packages ({} bytes) only on this box; {} bytes free",
             text(&pending["packages"]),
             text(&pending["bytes"]),
-            text(&status["store"]["oldest_pending_ms"]),
-        ),
-    );
-    for trouble in [&status["keeper"]["trouble"], &status["store_trouble"]] {
-        if let Some(why) = trouble.as_str() {
-            troubles.push(format!("store: {why}"));
-        }
+            text(&status["store"]["free_bytes"]),
+        );
+        self.say("store", &words);
+        self.trouble("store", &status["keeper"]["trouble"]);
+        self.trouble("store", &status["store_trouble"]);
     }
-    let upload = &status["upload"];
-    let connected = upload["connected"] == Value::Bool(true);
-    line(
-        "upload",
-        format!(
+
+    fn upload(&mut self, upload: &Value, enabled: bool) {
+        let connected = upload["connected"] == Value::Bool(true);
+        let words = format!(
             "{}  {} receipted  {} refused",
-            if connected { "connected" } else { "not connected" },
+            if connected {
+                "connected"
+            } else {
+                "not connected"
+            },
             text(&upload["receipted"]),
             text(&upload["refused"]),
-        ),
-    );
-    if let (false, Some(cause)) = (connected, upload["cause"].as_str()) {
-        troubles.push(format!("upload: {cause}"));
+        );
+        self.say("upload", &words);
+        if !connected && enabled {
+            self.trouble("upload", &upload["cause"]);
+        }
     }
-    for trouble in &troubles {
-        page.push_str("! ");
-        page.push_str(trouble);
-        page.push('\n');
-    }
-    (page, troubles.is_empty())
 }
 
 fn position(telemetry: &Value) -> String {
-    let known = |key: &str| text(&telemetry[key]);
-    format!("{}  connected {}  last heard {} ms ago", known("source"), known("connected"), known("last_message_age_ms"))
+    let age = &telemetry["last_message_age_ms"];
+    let heard = match age.as_u64() {
+        Some(ms) => format!("heard {ms} ms ago"),
+        None => "nothing heard yet".to_owned(),
+    };
+    format!(
+        "{}  fix {}  {heard}",
+        text(&telemetry["source"]),
+        text(&telemetry["fix"])
+    )
 }
 
 /// A value as a word; `-` when it is not there.

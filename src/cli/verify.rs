@@ -46,14 +46,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
             let line = json!({ "package": package, "valid": verdict.valid(), "verdict": verdict });
             out::data(&line.to_string());
         } else {
-            out::data(&format!("{}\n{}", package.display(), verdict.page(language)));
+            out::data(&format!(
+                "{}\n{}",
+                package.display(),
+                verdict.page(language)
+            ));
         }
     }
     Ok(if all_valid { Answer::Yes } else { Answer::No })
 }
 
 /// The locale of messages, as POSIX orders the variables.
-fn locale() -> String {
+pub(super) fn locale() -> String {
     ["LC_ALL", "LC_MESSAGES", "LANG"]
         .into_iter()
         .filter_map(std::env::var_os)

@@ -188,6 +188,8 @@ pub struct Evidence {
     pub clip_after_secs: f64,
     /// Font file for captions; empty means the best CJK font fontconfig knows.
     pub font: PathBuf,
+    /// File with the words of the captions; empty means the built-in Chinese ones.
+    pub wording: PathBuf,
 }
 
 impl Default for Evidence {
@@ -197,6 +199,7 @@ impl Default for Evidence {
             clip_before_secs: 5.0,
             clip_after_secs: 5.0,
             font: PathBuf::new(),
+            wording: PathBuf::new(),
         }
     }
 }

@@ -1,17 +1,30 @@
 //! The configuration file: strict, defaulted, all mistakes at once.
 //!
 //! One struct per table, one file per group of tables. Every key is documented here and again,
-//! in a technician's words, in `config/lingmou.toml`; a test holds the two equal.
+//! in a technician's words, in `config/lingmou.toml`; a test holds the two equal. Reading goes
+//! through `parse` (form: syntax, names, types) and `check` (meaning: ranges, references,
+//! files); both note what they find and go on.
 //!
 //! **Invariants.** Unknown keys are mistakes. No secret is in the file: passwords and keys are
-//! named by path. Relative paths are relative to the file's own folder.
+//! named by path. Relative paths are relative to the file's own folder, and absolute once read.
+//! A mistake never repeats a password that was written where it does not belong.
 //!
 //! **Not here.** No network, no camera, no model is opened; `lingmou check` does that in `cli`.
 
 mod camera;
+mod check;
 mod judge;
+mod limits;
 mod link;
 mod machine;
+mod mistake;
+mod parse;
+mod source;
+#[cfg(test)]
+mod tests;
+mod wording;
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +37,10 @@ pub use machine::{
     Device, Evidence, Keys, MavlinkLink, Site, Speaker, SpeakerKind, Store, Telemetry,
     TelemetrySource, Warn,
 };
+pub use mistake::{Mistake, Mistakes};
+pub use wording::{PLACEHOLDERS, Wording};
+
+use mistake::Finder;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,4 +70,167 @@ pub struct Config {
     pub store: Store,
     /// `[upload]`: the broker.
     pub upload: Upload,
+}
+
+/// A file that was read without mistakes.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The values; every path in it is absolute or empty.
+    pub config: Config,
+    /// SHA-256 of the file's bytes, lower-case hex.
+    pub sha256: String,
+    /// The words of the captions.
+    pub wording: Wording,
+}
+
+impl Config {
+    /// Reads the file and whatever it names that must exist.
+    pub fn read(path: &Path) -> Result<Loaded, Mistakes> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error) => Err(Mistakes {
+                path: path.to_owned(),
+                list: vec![unreadable(path, &error)],
+            }),
+        }
+    }
+
+    /// Reads the file on a machine that is not the box: the keys, passwords and clips it names
+    /// need not be there. Whoever needs one of them says so when it opens it.
+    pub fn read_elsewhere(path: &Path) -> Result<Loaded, Mistakes> {
+        let text = std::fs::read_to_string(path).map_err(|error| Mistakes {
+            path: path.to_owned(),
+            list: vec![unreadable(path, &error)],
+        })?;
+        Self::judge_text(path, &text, |mistake| !mistake.absent)
+    }
+
+    /// Reads `text` as if it were the file at `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Loaded, Mistakes> {
+        Self::judge_text(path, text, |_| true)
+    }
+
+    /// Reads `text`; of its mistakes those count that `counts` says.
+    fn judge_text(
+        path: &Path,
+        text: &str,
+        counts: impl Fn(&Mistake) -> bool,
+    ) -> Result<Loaded, Mistakes> {
+        let mut finder = Finder::new(path);
+        let (config, source) = parse::read(text.to_owned(), &mut finder, example);
+        let mut config: Self = config.unwrap_or_default();
+        config.resolve(path);
+        check::check(&config, &source, &mut finder);
+        finder.list.sort_by_key(|m| m.line);
+        let wording = config.wording(&mut finder.list);
+        finder.list.retain(counts);
+        if finder.list.is_empty() {
+            let sha256 = sha256_hex(text.as_bytes());
+            Ok(Loaded {
+                config,
+                sha256,
+                wording,
+            })
+        } else {
+            Err(Mistakes {
+                path: path.to_owned(),
+                list: finder.list,
+            })
+        }
+    }
+
+    /// Makes every path absolute, as seen from the folder of the file.
+    fn resolve(&mut self, file: &Path) {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let folder = std::path::absolute(folder).unwrap_or_else(|_e| folder.to_owned());
+        let cameras = self.camera.iter_mut();
+        let paths = cameras.flat_map(|c| [&mut c.password_file, &mut c.path]);
+        for path in paths.chain([
+            &mut self.keys.dir,
+            &mut self.model.card,
+            &mut self.model.runtime,
+            &mut self.warn.street_vending,
+            &mut self.warn.out_of_store,
+            &mut self.warn.speaker.path,
+            &mut self.evidence.font,
+            &mut self.evidence.wording,
+            &mut self.store.dir,
+            &mut self.store.run_dir,
+        ]) {
+            if !path.as_os_str().is_empty() {
+                *path = folder.join(&path);
+            }
+        }
+    }
+
+    /// The words `evidence.wording` names; its mistakes go to `list`.
+    fn wording(&self, list: &mut Vec<Mistake>) -> Wording {
+        let path = &self.evidence.wording;
+        // A missing file is named with the other missing files.
+        let Some(text) =
+            Some(path)
+                .filter(|p| p.is_file())
+                .and_then(|p| match std::fs::read_to_string(p) {
+                    Ok(text) => Some(text),
+                    Err(error) => {
+                        list.push(unreadable(p, &error));
+                        None
+                    }
+                })
+        else {
+            return Wording::chinese().clone();
+        };
+        let mut finder = Finder::new(path);
+        let (words, source) = parse::read::<Wording>(text, &mut finder, |_| None);
+        if let Some(words) = &words {
+            words.check(&mut finder, |key| source.line_of(key));
+        }
+        list.append(&mut finder.list);
+        words.unwrap_or_else(|| Wording::chinese().clone())
+    }
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let digits = digest.as_ref().iter().flat_map(|b| [b >> 4, b & 15]);
+    digits
+        .filter_map(|d| char::from_digit(d.into(), 16))
+        .collect()
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {
+    Mistake {
+        file: path.to_owned(),
+        line: 0,
+        key: String::new(),
+        what: format!("cannot be read: {error}"),
+        expected: "a text file in UTF-8".to_owned(),
+        fix: "check the path and who may read it".to_owned(),
+        absent: false,
+    }
+}
+
+/// The default of `key`, as it would be written.
+fn example(key: &str) -> Option<String> {
+    let whole = Config {
+        camera: vec![Camera::default()],
+        zone: vec![Zone {
+            polygon: vec![],
+            ..Zone::default()
+        }],
+        ..Config::default()
+    };
+    let whole = toml::Value::try_from(whole).ok()?;
+    let steps = key
+        .split('.')
+        .map(|step| step.split('[').next().unwrap_or(step));
+    let value = steps
+        .into_iter()
+        .try_fold(whole, |value, step| match value {
+            toml::Value::Table(mut table) => table.remove(step),
+            toml::Value::Array(mut list) => list.pop()?.as_table_mut()?.remove(step),
+            _ => None,
+        })?;
+    let empty = value.as_array().is_some_and(Vec::is_empty) || value.is_table();
+    (!empty).then(|| value.to_string())
 }

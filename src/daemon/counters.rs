@@ -49,7 +49,10 @@ impl EyeCounters {
     /// A frame captured at `at` was judged at `now_ns` on the boot clock.
     pub(super) fn looked(&self, at: Stamp, now_ns: u64, open_cases: usize) {
         self.open_cases.store(open_cases as u64, Ordering::Relaxed);
-        let mut l = self.latencies_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut l = self
+            .latencies_us
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let value = now_ns.saturating_sub(at.boot_ns) / 1000;
         if l.values.len() < LATENCIES_MAX {
             l.values.push(value);
@@ -61,8 +64,12 @@ impl EyeCounters {
     }
 
     pub(super) fn snapshot(&self) -> Value {
-        let mut sorted =
-            self.latencies_us.lock().unwrap_or_else(PoisonError::into_inner).values.clone();
+        let mut sorted = self
+            .latencies_us
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values
+            .clone();
         sorted.sort_unstable();
         let at = |percent: usize| sorted.get(sorted.len() * percent / 100).map(|us| us / 1000);
         json!({

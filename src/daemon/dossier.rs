@@ -10,8 +10,8 @@ use crate::ingest::CameraState;
 use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Placed, Point, ShotKind, Stamp, TimeSource, Violation,
-    WarnReport,
+    Area, CaseId, CaseRecord, FixKind, Frame, Placed, RoleSet, ShotKind, Stamp, TimeSource,
+    Violation, WarnReport,
 };
 use crate::witness::{
     Altitude, Clock, Device, Heading, Identity, Mavlink, Model, Omitted, Position, Site, Software,
@@ -30,6 +30,21 @@ pub(super) struct Facts {
     pub(super) time_zone: TimeZone,
     pub(super) identity: Identity,
     pub(super) telemetry: std::sync::Arc<crate::telemetry::TelemetryState>,
+}
+
+/// What a picture shows.
+pub(super) struct View<'a> {
+    pub(super) frame: &'a Frame,
+    pub(super) placed: Option<Placed>,
+    pub(super) case: CaseId,
+    pub(super) violation: Violation,
+    pub(super) kind: ShotKind,
+    /// The subject in the frame; `None` when it is no longer there.
+    pub(super) subject: Option<Area>,
+    /// Name of the zone.
+    pub(super) zone: &'a str,
+    /// Whatever else was seen in the frame.
+    pub(super) boxes: &'a [(Area, RoleSet)],
 }
 
 /// What is known of a case at its end.
@@ -58,62 +73,77 @@ impl Facts {
     }
 
     /// The EXIF facts of a picture.
-    pub(super) fn exif(&self, frame: &Frame, placed: Option<Placed>, case: CaseId) -> Exif {
+    pub(super) fn exif(&self, view: &View<'_>) -> Exif {
         Exif {
-            at: frame.at,
+            at: view.frame.at,
             time_zone: self.time_zone.clone(),
-            placed,
+            placed: view.placed,
             make: self.config.device.bureau.clone(),
             model: format!("{} {}", self.config.device.model, self.config.device.id),
             software: format!("lingmou {}", env!("CARGO_PKG_VERSION")),
-            image_unique_id: case.0,
+            image_unique_id: view.case.0,
         }
     }
 
     /// What is drawn on the marked copy: the subject first, then whatever else was seen.
-    pub(super) fn mark(
-        &self,
-        frame: &Frame,
-        (violation, kind): (Violation, ShotKind),
-        case: CaseId,
-        subject: Option<Area>,
-        (zone, boxes): (&str, &[(Area, String)]),
-    ) -> Mark {
-        let mut drawn = Vec::new();
-        if let Some(area) = subject {
-            drawn.push((area, self.wording.violation(violation).to_owned()));
-        }
-        drawn.extend(boxes.iter().filter(|(a, _)| Some(*a) != subject).cloned());
+    pub(super) fn mark(&self, view: &View<'_>) -> Mark {
+        let subject = view
+            .subject
+            .map(|area| (area, self.wording.violation(view.violation)));
+        let others = view
+            .boxes
+            .iter()
+            .filter(|(area, _)| Some(*area) != view.subject)
+            .filter_map(|(area, roles)| Some((*area, self.wording.role(roles.iter().next()?))));
+        let boxes = subject
+            .into_iter()
+            .chain(others)
+            .map(|(a, word)| (a, word.to_owned()));
+        let zone = self.config.zone.iter().find(|z| z.name == view.zone);
         Mark {
-            boxes: drawn,
-            zones: vec![self.zone(zone)],
-            caption: self.caption(frame, violation, kind, case),
+            boxes: boxes.collect(),
+            zones: zone.map(|z| z.polygon.clone()).into_iter().collect(),
+            caption: self.caption(view),
         }
     }
 
-    fn zone(&self, name: &str) -> Vec<Point> {
-        let zone = self.config.zone.iter().find(|z| z.name == name);
-        zone.map(|z| z.polygon.clone()).unwrap_or_default()
-    }
-
-    fn caption(
-        &self,
-        frame: &Frame,
-        violation: Violation,
-        kind: ShotKind,
-        case: CaseId,
-    ) -> Vec<String> {
+    fn caption(&self, view: &View<'_>) -> Vec<String> {
         let config = &self.config;
+        let pose = view
+            .placed
+            .map(|p| p.pose)
+            .filter(|p| p.fix != FixKind::None);
+        let position = pose.map(|p| {
+            format!(
+                "{:.6}, {:.6}",
+                f64::from(p.lat_e7) / 1e7,
+                f64::from(p.lon_e7) / 1e7
+            )
+        });
+        let accuracy = pose
+            .and_then(|p| p.h_acc_mm)
+            .map(|mm| format!("{:.1} m", f64::from(mm) / 1000.0));
+        let clock_error = clock_error(view.frame.at);
+        let clock_unknown = if clock_error.is_none() {
+            self.wording.clock_unknown()
+        } else {
+            ""
+        };
         self.wording.caption(&[
-            ("time", &local_time(frame.at, &self.time_zone)),
+            ("time", &local_time(view.frame.at, &self.time_zone)),
+            ("clock_error", clock_error.as_deref().unwrap_or_default()),
+            ("clock_unknown", clock_unknown),
             ("bureau", &config.device.bureau),
             ("device", &config.device.id),
             ("place", &config.site.name),
             ("place_id", &config.site.public_id),
-            ("camera", &config.camera[frame.camera].name),
-            ("violation", self.wording.violation(violation)),
-            ("moment", self.wording.moment(kind)),
-            ("case", &case.to_string()),
+            ("camera", &config.camera[view.frame.camera].name),
+            ("zone", view.zone),
+            ("position", &position.unwrap_or_default()),
+            ("accuracy", &accuracy.unwrap_or_default()),
+            ("violation", self.wording.violation(view.violation)),
+            ("moment", self.wording.moment(view.kind)),
+            ("case", &view.case.to_string()),
         ])
     }
 
@@ -142,8 +172,14 @@ impl Facts {
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),
             altitude: placed.and_then(Altitude::of),
-            mavlink: placed.and_then(|p| p.pose.sysid).map(|sysid| Mavlink { sysid, mode: None }),
-            camera: camera(&self.config.camera[record.camera], sealing.camera, &context.files),
+            mavlink: placed
+                .and_then(|p| p.pose.sysid)
+                .map(|sysid| Mavlink { sysid, mode: None }),
+            camera: camera(
+                &self.config.camera[record.camera],
+                sealing.camera,
+                &context.files,
+            ),
             software: Software {
                 name: "lingmou".to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -151,7 +187,7 @@ impl Facts {
                 config_sha256: Some(self.config_sha256.clone()),
                 model: Some(self.model.clone()),
             },
-            omitted: missing(context.note.as_deref(), &context.files),
+            omitted: missing(record.violation, context.note.as_deref(), &context.files),
             files: context.files,
         }
     }
@@ -183,8 +219,11 @@ fn established(record: &CaseRecord) -> Stamp {
 
 fn violation(record: &CaseRecord) -> ViolationFacts {
     let confirmed = established(record);
-    let rule =
-        if record.violation.warns_first() { "warn-then-recheck" } else { "record-at-once" };
+    let rule = if record.violation.warns_first() {
+        "warn-then-recheck"
+    } else {
+        "record-at-once"
+    };
     ViolationFacts {
         kind: record.violation,
         rule: rule.to_owned(),
@@ -222,14 +261,31 @@ fn camera(
     }
 }
 
-/// What the keeper noted, and what is not there though nobody noted it: a crash came between.
-fn missing(note: Option<&str>, files: &[crate::witness::FileEntry]) -> Vec<Omitted> {
+/// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
+/// came between.
+fn missing(
+    violation: Violation,
+    note: Option<&str>,
+    files: &[crate::witness::FileEntry],
+) -> Vec<Omitted> {
     let mut list = omitted(note);
-    for name in ["clip.mp4", "detections.jsonl"] {
-        let there = files.iter().any(|f| f.name == name);
-        if !there && !list.iter().any(|o| o.what == name) {
-            let why = "the daemon was restarted before it was cut".to_owned();
-            list.push(Omitted { what: name.to_owned(), why });
+    let pictures: &[ShotKind] = if violation.warns_first() {
+        &[ShotKind::Found, ShotKind::Warned, ShotKind::Again]
+    } else {
+        &[ShotKind::Peak, ShotKind::After]
+    };
+    let pictures = pictures.iter().map(|kind| format!("-{}.jpg", kind.name()));
+    let others = ["clip.mp4", "detections.jsonl"].map(str::to_owned);
+    for ending in pictures.chain(others) {
+        let there = files.iter().any(|f| f.name.ends_with(&ending));
+        if !there && !list.iter().any(|o| o.what.ends_with(&ending)) {
+            let what = if ending.starts_with('-') {
+                format!("frames/*{ending}")
+            } else {
+                ending
+            };
+            let why = "the daemon was restarted, or the disk could not take it".to_owned();
+            list.push(Omitted { what, why });
         }
     }
     list
@@ -243,6 +299,15 @@ fn known(text: &str) -> Option<String> {
 fn local_time(at: Stamp, zone: &TimeZone) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(at.utc_ns)).map_or_else(
         |_| "unknown".to_owned(),
-        |t| t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string(),
+        |t| {
+            t.to_zoned(zone.clone())
+                .strftime("%Y-%m-%d %H:%M:%S%.3f %:z")
+                .to_string()
+        },
     )
+}
+
+/// The bound of the clock's error in words; `None` when nobody vouches for the clock.
+fn clock_error(at: Stamp) -> Option<String> {
+    (at.error_ns != Stamp::ERROR_UNKNOWN).then(|| format!("{} ms", at.error_ns.div_ceil(1_000_000)))
 }

@@ -98,14 +98,25 @@ impl Eye {
 
     /// One frame; false when the keeper is gone.
     fn look(&mut self, frame: Frame) -> bool {
-        let Some(detections) = self.detect(&frame) else { return true };
+        let Some(detections) = self.detect(&frame) else {
+            return true;
+        };
         let sight = &mut self.sights[frame.camera];
         let tracks = sight.tracker.update(frame.at, &detections);
-        remember(sight, look(&frame, &detections, &tracks, self.detector.card()));
+        remember(
+            sight,
+            look(&frame, &detections, &tracks, self.detector.card()),
+        );
         let place = self.poses.at(frame.at);
-        let scene = Scene { camera: frame.camera, at: frame.at, tracks, place };
+        let scene = Scene {
+            camera: frame.camera,
+            at: frame.at,
+            tracks,
+            place,
+        };
         let orders = self.judge.step(&scene);
-        self.counters.looked(frame.at, clock::boot_ns(), self.judge.open_cases());
+        self.counters
+            .looked(frame.at, clock::boot_ns(), self.judge.open_cases());
         if orders.is_empty() {
             return true;
         }
@@ -146,15 +157,24 @@ impl Eye {
             Order::Clip { from, to, .. } => Some((*from, *to)),
             _ => None,
         });
-        let seen = cuts.map(|(from, to)| lines(looks, from, to)).next().unwrap_or_default();
-        let card = self.detector.card();
+        let seen = cuts
+            .map(|(from, to)| lines(looks, from, to))
+            .next()
+            .unwrap_or_default();
         let boxes = scene
             .tracks
             .iter()
             .filter(|t| t.last_seen == scene.at && !t.detection.roles.is_empty())
-            .map(|t| (t.detection.area, card.label(t.detection.label).to_owned()))
+            .map(|t| (t.detection.area, t.detection.roles))
             .collect();
-        Work { frame, placed: scene.place, orders, book: self.judge.book(), seen, boxes }
+        Work {
+            frame,
+            placed: scene.place,
+            orders,
+            book: self.judge.book(),
+            seen,
+            boxes,
+        }
     }
 
     /// Hands over and waits when the keeper is behind; false when it is gone.
@@ -177,7 +197,11 @@ fn remember(sight: &mut Sight, look: Look) {
     sight.looks.push_back(look);
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0.0..=1.0 × 10⁴")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0.0..=1.0 × 10⁴"
+)]
 fn look(frame: &Frame, detections: &[Detection], tracks: &[Track], card: &Card) -> Look {
     let e4 = |v: f32| (v * 10_000.0).round() as i32;
     let seen = |d: &Detection| Seen {

@@ -3,13 +3,15 @@
 //!
 //! The book is saved with the last order of a step, so that a crash between two orders repeats
 //! some of them instead of losing any: a picture twice is harmless, a package twice is refused by
-//! the store, and a warning is given to the loudspeaker only when the book that knows of it is
-//! durable, so that nobody is shouted at twice.
+//! the store, and a warning is given to the loudspeaker only after the book that knows of it was
+//! saved, so that nobody is shouted at twice. When the store fails, warnings go on all the same:
+//! teaching does not need evidence.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
 use crate::clock;
@@ -18,12 +20,12 @@ use crate::ingest::{Camera, IngestError};
 use crate::status::Beat;
 use crate::store::{Draft, Store, StoreError};
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Order, Placed, ShotKind, Stamp, Violation,
+    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, ShotKind, Stamp, TimeSource, Violation,
 };
 use crate::witness::{self, FileEntry, Omitted};
 
 use super::counters::KeeperState;
-use super::dossier::{Facts, Sealing};
+use super::dossier::{Facts, Sealing, View};
 use super::mouth::Shout;
 
 /// How long the keeper waits for work before it turns idle and tries what could not be done.
@@ -44,7 +46,7 @@ pub(super) struct Work {
     /// `detections.jsonl` of the clip, when one is ordered.
     pub(super) seen: String,
     /// What the eye saw in the frame, for the marked copy.
-    pub(super) boxes: Vec<(Area, String)>,
+    pub(super) boxes: Vec<(Area, RoleSet)>,
 }
 
 /// What the eye tells the keeper.
@@ -60,7 +62,7 @@ struct Waiting {
     case: CaseId,
     record: CaseRecord,
     placed: Option<Placed>,
-    frame_source: crate::types::TimeSource,
+    frame_source: TimeSource,
 }
 
 /// Everything the keeper works with.
@@ -82,9 +84,9 @@ impl Keeper {
         loop {
             self.beat.turn();
             match self.orders.recv_timeout(WORK_WAIT) {
-                Ok(Message::Work(work)) => self.carry(*work, &mut waiting),
+                Ok(Message::Work(work)) => self.carry(&work, &mut waiting),
                 Ok(Message::Book(book)) => {
-                    let saved = self.store.save_book(&book);
+                    let saved = self.save(Some(book.as_str()).filter(|_| waiting.is_empty()));
                     self.note(saved, "the book could not be saved");
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -95,18 +97,21 @@ impl Keeper {
     }
 
     /// Carries out one step's orders; the book goes with the last that touches the store, the
-    /// warnings come after it.
-    fn carry(&mut self, work: Work, waiting: &mut Vec<Waiting>) {
-        let (warnings, orders): (Vec<_>, Vec<_>) =
-            work.orders.iter().partition(|o| matches!(o, Order::Warn { .. }));
+    /// warnings come after it. While the end of a case waits for the store, the saved book stays
+    /// the one that still has that case open: a crash then repeats its end.
+    fn carry(&mut self, work: &Work, waiting: &mut Vec<Waiting>) {
+        let (warnings, orders): (Vec<_>, Vec<_>) = work
+            .orders
+            .iter()
+            .partition(|o| matches!(o, Order::Warn { .. }));
         let last = orders.len().saturating_sub(1);
         for (i, order) in orders.iter().enumerate() {
-            let book = (i == last).then_some(work.book.as_str());
-            let done = self.obey(order, &work, book, waiting);
+            let book = (i == last && waiting.is_empty()).then_some(work.book.as_str());
+            let done = self.obey(order, work, book, waiting);
             self.note(done, "an order could not be carried out");
         }
         if orders.is_empty() {
-            let saved = self.store.save_book(&work.book);
+            let saved = self.save(Some(work.book.as_str()).filter(|_| waiting.is_empty()));
             self.note(saved, "the book could not be saved");
         }
         for order in warnings {
@@ -145,21 +150,41 @@ impl Keeper {
     }
 
     fn snap(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
-        let Order::Snap { case, violation, kind, at, subject, zone } = order else {
+        let Order::Snap {
+            case,
+            violation,
+            kind,
+            at,
+            subject,
+            zone,
+        } = order
+        else {
             return Ok(());
         };
+        let number = self.pictures(*case)? + 1;
+        let what = format!("frames/{number:02}-{}.jpg", kind.name());
         let frame = match self.frame(work, *at) {
             Ok(frame) => frame,
             Err(error) => {
-                let what = format!("frames/{}", kind.name());
                 self.omit(*case, &what, &error.to_string())?;
                 return self.save(book);
             }
         };
-        let number = self.pictures(*case)? + 1;
-        let boxes = if frame.at == work.frame.at { work.boxes.as_slice() } else { &[] };
-        let exif = self.facts.exif(&frame, work.placed, *case);
-        let mark = self.facts.mark(&frame, (*violation, *kind), *case, *subject, (zone, boxes));
+        let view = View {
+            frame: &frame,
+            placed: work.placed,
+            case: *case,
+            violation: *violation,
+            kind: *kind,
+            subject: *subject,
+            zone,
+            boxes: if frame.at == work.frame.at {
+                &work.boxes
+            } else {
+                &[]
+            },
+        };
+        let (exif, mark) = (self.facts.exif(&view), self.facts.mark(&view));
         match self.developer.develop(&frame.image, &exif, &mark) {
             Ok(shot) => {
                 let drafts = drafts(shot, number, *kind, &frame);
@@ -168,7 +193,6 @@ impl Keeper {
                 Ok(())
             }
             Err(error) => {
-                let what = format!("frames/{number:02}-{}.jpg", kind.name());
                 self.omit(*case, &what, &error.to_string())?;
                 self.save(book)
             }
@@ -230,15 +254,35 @@ impl Keeper {
         book: Option<&str>,
         waiting: &mut Vec<Waiting>,
     ) -> Result<(), StoreError> {
-        match self.seal_now(&end, book) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                if waiting.len() < WAITING_MAX {
-                    waiting.push(end);
-                }
-                self.state().waiting = waiting.len();
-                Err(error)
+        let Err(error) = self.end(&end, book) else {
+            return Ok(());
+        };
+        let hopeless = matches!(error, StoreError::Seal(_) | StoreError::Invariant(_));
+        if hopeless || waiting.len() == WAITING_MAX {
+            // Said and journalled; its files stay in the store for a person to look at.
+            let (case, why) = (end.case, error.to_string());
+            tracing::error!(%case, why, "a case could not be sealed");
+            let body = json!({ "id": case, "why": why });
+            self.store.note(clock::now(), "package.failed", body)?;
+            return self.save(book);
+        }
+        waiting.push(end);
+        self.state().waiting = waiting.len();
+        Err(error)
+    }
+
+    /// Seals the case; one of which not a single file could be kept has nothing to seal, now or
+    /// later, and is discarded.
+    fn end(&self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+        match self.seal_now(end, book) {
+            Err(StoreError::Unknown(case)) => {
+                tracing::warn!(%case, "nothing of the case could be kept");
+                self.store
+                    .discard(case, "nothing of it could be kept", book)?;
+                self.state().discarded += 1;
+                Ok(())
             }
+            sealed => sealed,
         }
     }
 
@@ -268,7 +312,7 @@ impl Keeper {
         if waiting.is_empty() {
             return;
         }
-        waiting.retain(|end| self.seal_now(end, None).is_err());
+        waiting.retain(|end| self.end(end, None).is_err());
         let mut state = self.state();
         state.waiting = waiting.len();
         if waiting.is_empty() {
@@ -277,7 +321,15 @@ impl Keeper {
     }
 
     fn warn(&self, case: CaseId, violation: Violation, at: Stamp) {
-        if self.mouth.try_send(Shout { case, violation, at }).is_err() {
+        if self
+            .mouth
+            .try_send(Shout {
+                case,
+                violation,
+                at,
+            })
+            .is_err()
+        {
             tracing::error!(%case, "the loudspeaker's queue is full; the warning is not played");
         }
     }
@@ -286,7 +338,10 @@ impl Keeper {
     fn omit(&self, case: CaseId, what: &str, why: &str) -> Result<(), StoreError> {
         tracing::warn!(%case, what, why, "evidence is incomplete");
         let mut omitted = omitted(self.store.draft_note(case)?.as_deref());
-        omitted.push(Omitted { what: what.to_owned(), why: why.to_owned() });
+        omitted.push(Omitted {
+            what: what.to_owned(),
+            why: why.to_owned(),
+        });
         let text = serde_json::to_string(&omitted).expect("invariant: the list is plain data");
         self.store.save_draft_note(case, &text)
     }
@@ -321,7 +376,8 @@ impl Keeper {
 
 /// What the keeper noted as missing.
 pub(super) fn omitted(note: Option<&str>) -> Vec<Omitted> {
-    note.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    note.and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
 }
 
 fn drafts(shot: Shot, number: usize, kind: ShotKind, frame: &Frame) -> [Draft; 2] {

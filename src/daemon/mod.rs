@@ -10,7 +10,7 @@
 //!
 //! **Invariants.** Before judgement the oldest frame is dropped; after judgement nothing is: the
 //! eye waits for the keeper. Who waits for whom has no circle: mouth → eye → keeper → disk. A
-//! warning is played only after the book that knows of it is durable. A panic anywhere aborts
+//! warning is played only after the book that knows of it was saved. A panic anywhere aborts
 //! the process; systemd starts it again, and the store does not mind.
 //!
 //! **Not here.** What a stage does; every decision about evidence.
@@ -18,23 +18,24 @@
 mod counters;
 mod dossier;
 mod eye;
+mod gauges;
 mod keeper;
 mod mouth;
 mod signals;
 
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
@@ -42,14 +43,15 @@ use crate::perceive::{Card, Detector};
 use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
-use crate::types::{CaseId, Stamp};
-use crate::upload::{self, UploadState, Uplink};
+use crate::types::CaseId;
+use crate::upload::{self, Uplink, UploadState};
 use crate::warn::Speaker;
 use crate::witness::{Identity, Roots, sha256_hex};
 
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use eye::{Eye, Sight};
+use gauges::{Gauges, tell_systemd, watchdog};
 use keeper::Keeper;
 
 pub use signals::stop_on_signals;
@@ -60,8 +62,6 @@ const WITNESS_ORDERS: usize = 16;
 const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports between mouth and eye; when full, the mouth waits.
 const REPORTS: usize = 8;
-/// A stage that has not turned for this long is stuck; systemd is told no more.
-const STUCK_AFTER: Duration = Duration::from_secs(20);
 /// What is still under way this long after a stop is left to the next start.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
@@ -72,6 +72,7 @@ struct Running {
     eye: JoinHandle<()>,
     keeper: JoinHandle<()>,
     tasks: TaskTracker,
+    store: Store,
     stop: CancellationToken,
     /// Upload goes on until the keeper has ended.
     stop_upload: CancellationToken,
@@ -107,8 +108,7 @@ struct Opened {
 fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let config = &loaded.config;
     ingest::init()?;
-    let identity = Identity::load(&config.keys.dir, "evidence")?;
-    identity.check_validity(clock::now())?;
+    let identity = evidence_identity(config)?;
     Roots::load(&config.keys.dir.join("roots.crt"))?;
     std::fs::create_dir_all(&config.store.run_dir)
         .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
@@ -117,14 +117,38 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let speaker = Speaker::open(&config.warn)?;
     let developer = Developer::new(&config.evidence)?;
-    if !developer.has_cjk() {
-        tracing::warn!("no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei");
-    }
     let judge = judge(config, &detector, &store)?;
     let telemetry = Arc::new(TelemetryState::new());
-    let facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
+    let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
+    if !developer.has_cjk() {
+        facts.wording = Wording::ascii().clone();
+        tracing::warn!(
+            "no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei"
+        );
+    }
     journal_start(&store, loaded, &facts)?;
-    Ok(Opened { store, detector, speaker, developer, judge, facts, telemetry })
+    Ok(Opened {
+        store,
+        detector,
+        speaker,
+        developer,
+        judge,
+        facts,
+        telemetry,
+    })
+}
+
+/// The box's evidence key and certificate: valid now, and issued for this device.
+pub fn evidence_identity(config: &Config) -> anyhow::Result<Identity> {
+    let identity = Identity::load(&config.keys.dir, "evidence")?;
+    identity.check_validity(clock::now())?;
+    let (named, configured) = (identity.device_id(), &config.device.id);
+    anyhow::ensure!(
+        named == configured,
+        "{}: the certificate is for {named:?}, device.id says {configured:?}; make them equal",
+        config.keys.dir.join("evidence.crt").display()
+    );
+    Ok(identity)
 }
 
 /// Opens everything and starts threads and tasks.
@@ -134,10 +158,6 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
     let mut progress = Progress::default();
     let slots = Arc::new(Slots::new(config.camera.len()));
     let cameras = Arc::new(cameras(config, &slots)?);
-    let poses = Arc::new(Poses::new());
-    let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
-    let (shouts, shouts_in) = mpsc::channel(SHOUTS);
-    let (reports, reports_in) = mpsc::channel(REPORTS);
     let gauges = Gauges {
         config: config.clone(),
         since: clock::now(),
@@ -148,10 +168,44 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         telemetry: Arc::clone(&opened.telemetry),
         upload: Arc::new(UploadState::new()),
     };
+    let tasks = TaskTracker::new();
+    let store = opened.store.clone();
+    let (eye, keeper) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
+    let stop_upload = CancellationToken::new();
+    join_the_world(&tasks, gauges, progress, &stop_upload);
+    Ok(Running {
+        cameras,
+        slots,
+        eye,
+        keeper,
+        tasks,
+        store,
+        stop,
+        stop_upload,
+    })
+}
+
+/// Eye, keeper, mouth and telemetry, with the channels between them.
+fn start_work(
+    opened: Opened,
+    gauges: &Gauges,
+    (slots, tasks): (&Arc<Slots>, &TaskTracker),
+    progress: &mut Progress,
+    stop: &CancellationToken,
+) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>)> {
+    let config = &gauges.config;
+    let poses = Arc::new(Poses::new());
+    let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
+    let (shouts, shouts_in) = mpsc::channel(SHOUTS);
+    let (reports, reports_in) = mpsc::channel(REPORTS);
     let card = opened.detector.card();
-    let sights = config.camera.iter().map(|c| Sight::new(card, c.motion_gate)).collect();
+    let sights = config
+        .camera
+        .iter()
+        .map(|c| Sight::new(card, c.motion_gate))
+        .collect();
     let eye = Eye {
-        slots: Arc::clone(&slots),
+        slots: Arc::clone(slots),
         poses: Arc::clone(&poses),
         detector: opened.detector,
         sights,
@@ -166,21 +220,31 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         orders: orders_in,
         store: opened.store.clone(),
         developer: opened.developer,
-        cameras: Arc::clone(&cameras),
+        cameras: Arc::clone(&gauges.cameras),
         facts: opened.facts,
         mouth: shouts,
         state: Arc::clone(&gauges.keeper),
         beat: progress.watch("keeper"),
     };
-    let eye = thread("eye", move || eye.run())?;
-    let keeper = thread("keeper", move || keeper.run())?;
-    let tasks = TaskTracker::new();
-    let listen = telemetry::run(config.telemetry.clone(), poses, opened.telemetry, stop.clone());
+    let threads = (
+        thread("eye", move || eye.run())?,
+        thread("keeper", move || keeper.run())?,
+    );
+    let listen = telemetry::run(
+        config.telemetry.clone(),
+        poses,
+        opened.telemetry,
+        stop.clone(),
+    );
     tasks.spawn(listen);
-    tasks.spawn(mouth::run(shouts_in, reports, opened.speaker, opened.store, stop.clone()));
-    let stop_upload = CancellationToken::new();
-    join_the_world(&tasks, gauges, progress, &stop_upload);
-    Ok(Running { cameras, slots, eye, keeper, tasks, stop, stop_upload })
+    tasks.spawn(mouth::run(
+        shouts_in,
+        reports,
+        opened.speaker,
+        opened.store,
+        stop.clone(),
+    ));
+    Ok(threads)
 }
 
 /// Upload, status and watchdog: they go on until the keeper has ended.
@@ -211,7 +275,16 @@ fn join_the_world(
 
 /// Ends in order: no new frames, no new orders, everything kept, the piece in hand sent.
 async fn finish(running: Running) {
-    let Running { cameras, slots, eye, keeper, tasks, stop, stop_upload } = running;
+    let Running {
+        store,
+        cameras,
+        slots,
+        eye,
+        keeper,
+        tasks,
+        stop,
+        stop_upload,
+    } = running;
     stop.cancel();
     slots.close();
     let ended = tokio::task::spawn_blocking(move || {
@@ -222,8 +295,14 @@ async fn finish(running: Running) {
     if !matches!(tokio::time::timeout(STOP_WITHIN, ended).await, Ok(Ok(true))) {
         tracing::warn!("eye or keeper did not end in time; the next start goes on from the disk");
     }
+    if let Err(error) = store.note(clock::now(), "shutdown", json!({})) {
+        tracing::warn!(%error, "the stop could not be journalled");
+    }
     stop_upload.cancel();
-    if tokio::time::timeout(STOP_WITHIN, tasks.wait()).await.is_err() {
+    if tokio::time::timeout(STOP_WITHIN, tasks.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!("some tasks did not end in time");
     }
 }
@@ -236,7 +315,11 @@ fn judge(config: &Config, detector: &Detector, store: &Store) -> anyhow::Result<
         let ended = |case: CaseId| matches!(store.state(case), Ok(Some(_)));
         if let Err(error) = judge.resume(&saved, ended) {
             tracing::error!(%error, "the open cases of the last run are lost");
-            store.note(clock::now(), "book.lost", json!({ "why": error.to_string() }))?;
+            store.note(
+                clock::now(),
+                "book.lost",
+                json!({ "why": error.to_string() }),
+            )?;
         }
     }
     Ok(judge)
@@ -266,17 +349,35 @@ fn facts(
 fn journal_start(store: &Store, loaded: &Loaded, facts: &Facts) -> anyhow::Result<()> {
     let now = clock::now();
     let trust = clock::trust();
-    store.note(now, "boot", json!({ "boot_id": clock::boot_id(), "program": facts.binary_sha256 }))?;
+    store.note(
+        now,
+        "boot",
+        json!({ "boot_id": clock::boot_id(), "program": facts.binary_sha256 }),
+    )?;
     store.note(now, "config.loaded", json!({ "sha256": loaded.sha256 }))?;
-    store.note(now, "model.loaded", json!({ "name": facts.model.name, "sha256": facts.model.sha256 }))?;
-    store.note(now, "clock", json!({ "synced": trust.synced, "max_error_us": trust.max_error_us }))?;
+    store.note(
+        now,
+        "model.loaded",
+        json!({ "name": facts.model.name, "sha256": facts.model.sha256 }),
+    )?;
+    store.note(
+        now,
+        "clock",
+        json!({ "synced": trust.synced, "max_error_us": trust.max_error_us }),
+    )?;
     Ok(())
 }
 
 fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {
     let start = |(index, camera)| {
         let secrets = Credentials::read(camera)?;
-        Ok(Camera::start(index, camera, secrets, &config.evidence, Arc::clone(slots))?)
+        Ok(Camera::start(
+            index,
+            camera,
+            secrets,
+            &config.evidence,
+            Arc::clone(slots),
+        )?)
     };
     config.camera.iter().enumerate().map(start).collect()
 }
@@ -286,80 +387,7 @@ fn thread(
     run: impl FnOnce() + Send + 'static,
 ) -> anyhow::Result<JoinHandle<()>> {
     let builder = std::thread::Builder::new().name(name.to_owned());
-    builder.spawn(run).with_context(|| format!("cannot start the thread {name}"))
-}
-
-/// Tells systemd that the work goes on, as long as it does.
-async fn watchdog(progress: Progress, upload: Arc<UploadState>, stop: CancellationToken) {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
-    let mut silent = false;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(limit / 3) => {}
-        }
-        let now = clock::now();
-        let stuck = progress.stuck(now.boot_ns, STUCK_AFTER);
-        let stuck = stuck.or_else(|| upload.hangs(now).then_some("upload"));
-        match stuck {
-            None => {
-                silent = false;
-                tell_systemd(&[sd_notify::NotifyState::Watchdog]);
-            }
-            Some(stage) if !silent => {
-                silent = true;
-                tracing::error!(stage, "a stage is stuck; the watchdog is told no more");
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd could not be told");
-    }
-}
-
-/// Everything the status is made of.
-struct Gauges {
-    config: Config,
-    since: Stamp,
-    cameras: Arc<Vec<Camera>>,
-    eye: Arc<EyeCounters>,
-    keeper: Arc<Mutex<KeeperState>>,
-    store: Store,
-    telemetry: Arc<TelemetryState>,
-    upload: Arc<UploadState>,
-}
-
-impl Gauges {
-    fn snapshot(&self) -> Value {
-        let now = clock::now();
-        let cameras: serde_json::Map<String, Value> = self
-            .config
-            .camera
-            .iter()
-            .zip(self.cameras.iter())
-            .map(|(config, camera)| (config.name.clone(), json!(camera.state())))
-            .collect();
-        let counts = self.store.counts();
-        json!({
-            "v": 1,
-            "program": concat!("lingmou ", env!("CARGO_PKG_VERSION")),
-            "device": self.config.device.id,
-            "pid": std::process::id(),
-            "at": clock::rfc3339_ms(now.utc_ns),
-            "up_secs": now.since(self.since).as_secs(),
-            "clock": clock::trust(),
-            "cameras": cameras,
-            "eye": self.eye.snapshot(),
-            "keeper": *self.keeper.lock().unwrap_or_else(PoisonError::into_inner),
-            "store": counts.as_ref().ok(),
-            "store_trouble": counts.as_ref().err().map(ToString::to_string),
-            "journal": self.store.head(),
-            "telemetry": self.telemetry.snapshot(),
-            "upload": self.upload.snapshot(),
-        })
-    }
+    builder
+        .spawn(run)
+        .with_context(|| format!("cannot start the thread {name}"))
 }

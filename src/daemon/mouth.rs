@@ -70,10 +70,13 @@ async fn journal(store: &Store, report: &WarnReport) -> Option<u64> {
         "played_ms": u64::try_from(report.played.as_millis()).unwrap_or(u64::MAX),
         "failure": report.failure,
     });
-    let kind = if report.failure.is_none() { "warning.played" } else { "warning.failed" };
+    let kind = if report.failure.is_none() {
+        "warning.played"
+    } else {
+        "warning.failed"
+    };
     let store = store.clone();
-    let noted =
-        tokio::task::spawn_blocking(move || store.note(clock::now(), kind, body)).await;
+    let noted = tokio::task::spawn_blocking(move || store.note(clock::now(), kind, body)).await;
     match noted {
         Ok(Ok(head)) => Some(head.n),
         Ok(Err(error)) => {

@@ -32,7 +32,10 @@ async fn either(term: &mut Signal, int: &mut Signal) {
     }
 }
 
-#[expect(clippy::exit, reason = "a second signal means: now, without the orderly way")]
+#[expect(
+    clippy::exit,
+    reason = "a second signal means: now, without the orderly way"
+)]
 fn exit_now() -> ! {
     std::process::exit(TOLD_TWICE)
 }

@@ -1,3 +1,5 @@
+//! Pictures read back by other programs, bit by bit where that is the promise.
+
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;

@@ -189,7 +189,7 @@ mod tests {
         // I P B B: the B frames are shown before the P frame they follow.
         assert_eq!(
             times(&[100, 220, 140, 180]),
-            [(0, 80), (40, 200), (80, 120), (120, 160)]
+            [(0, 40), (40, 160), (80, 80), (120, 120)]
         );
         assert_eq!(times(&[100, 100, 101]), [(0, 0), (1, 1), (2, 2)]);
         assert!(times(&[]).is_empty());

@@ -101,7 +101,7 @@ impl Codec {
             .iter()
             .filter_map(|factory| factory.create().build().ok())
             .find(opens)
-            .inspect(one_thread)
+            .inspect(tune)
             .ok_or(Fault::NoDecoder)
     }
 }
@@ -115,10 +115,17 @@ fn opens(decoder: &gst::Element) -> bool {
     opened
 }
 
-/// One thread costs least per frame: more threads add 9–20 % CPU and a frame of latency each.
-fn one_thread(decoder: &gst::Element) {
+/// Sets a libav decoder to what costs least.
+///
+/// One thread: more add 9–20 % CPU and a frame of latency each. No direct rendering: libav keeps
+/// its reference frames mapped for writing, so that GStreamer must copy every one of them into
+/// fresh memory when it is given out (seen in 1.22); copying into a recycled buffer is cheaper.
+fn tune(decoder: &gst::Element) {
     if decoder.find_property("max-threads").is_some() {
         decoder.set_property_from_str("max-threads", "1");
+    }
+    if decoder.find_property("direct-rendering").is_some() {
+        decoder.set_property("direct-rendering", false);
     }
 }
 

@@ -225,13 +225,15 @@ mod tests {
     }
 
     #[test]
-    fn no_route_is_said() {
-        // 240.0.0.0/4 is reserved (RFC 1112 section 4): no machine routes to it.
-        let fault = knock("240.0.0.1", 554).unwrap_err();
-        assert!(
-            matches!(fault, Fault::NoRoute | Fault::Timeout),
-            "{fault:?}"
-        );
+    fn the_systems_errors_are_told_apart() {
+        for (number, fault) in [
+            (libc::ECONNREFUSED, Fault::Refused),
+            (libc::EHOSTUNREACH, Fault::NoRoute),
+            (libc::ENETUNREACH, Fault::NoRoute),
+            (libc::ETIMEDOUT, Fault::Timeout),
+        ] {
+            assert_eq!(of_io(&io::Error::from_raw_os_error(number)), fault);
+        }
     }
 
     #[test]
@@ -255,19 +257,46 @@ mod tests {
         assert!(sockets() < before + 50);
     }
 
+    /// A port that takes no connection any more: its queue is full and nobody accepts.
+    fn full_port() -> (Socket, Vec<Socket>, u16) {
+        let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = socket();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let waiting = (0..4)
+            .map(|_| {
+                let client = socket();
+                client.set_nonblocking(true).unwrap();
+                // Most of these stay in progress, which is what they are for.
+                drop(client.connect(&address));
+                client
+            })
+            .collect();
+        (listener, waiting, address.as_socket().unwrap().port())
+    }
+
     #[test]
-    fn a_stop_ends_the_wait() {
+    fn nobody_answering_is_a_timeout_and_a_stop_ends_the_wait() {
+        let (_listener, _waiting, port) = full_port();
+        assert_eq!(knock("127.0.0.1", port), Err(Fault::Timeout));
         let stop = Stop::default();
         stop.stop();
         let endpoint = Endpoint {
-            host: "192.0.2.1".to_owned(),
-            port: 554,
+            host: "127.0.0.1".to_owned(),
+            port,
             tls: false,
         };
-        // 192.0.2.0/24 answers nobody (RFC 5737); some machines have no route at all.
-        assert!(matches!(
-            endpoint.knock(&stop),
-            Ok(false) | Err(Fault::NoRoute)
-        ));
+        assert_eq!(endpoint.knock(&stop), Ok(false));
+    }
+
+    #[test]
+    fn a_name_is_resolved_or_said_to_be_unknown() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(knock("localhost", port), Ok(true));
+        // The top level domain is reserved for names that do not exist (RFC 6761 section 6.4).
+        assert_eq!(knock("camera.invalid", port), Err(Fault::HostUnknown));
     }
 }

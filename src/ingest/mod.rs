@@ -2,9 +2,10 @@
 //!
 //! One thread per stream builds a GStreamer pipeline, watches its bus and makes it anew for as
 //! long as the daemon runs. The pipeline's own thread hands every access unit, untouched, to a
-//! bounded [`ring`](ring::Ring), and the few decoded frames that are due to the [`Slots`].
-//! Nothing is copied on the way: the ring holds references to GStreamer's buffers, a
-//! [`Frame`](crate::types::Frame) is the decoder's own buffer, mapped.
+//! bounded ring, and the few decoded frames that are due to the [`Slots`].
+//! Nothing is copied here: the ring holds references to GStreamer's buffers, a
+//! [`Frame`](crate::types::Frame) is the decoder's output buffer, mapped, and goes back to the
+//! decoder's pool when it is dropped.
 //!
 //! A camera with a substream has two streams: the main one is received but not decoded and
 //! feeds the ring, the smaller one is decoded and feeds the slots. Pictures of full size are

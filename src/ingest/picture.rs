@@ -75,19 +75,15 @@ pub(super) fn sink_caps() -> gst::Caps {
         .build()
 }
 
-/// Tells the decoder that we read plane offsets and strides from the buffer's meta.
-///
-/// Without this answer libav's decoder copies every frame into a tightly packed one.
+/// Tells the decoder that we read plane offsets and strides from the buffer's meta, so that a
+/// hardware decoder with padded rows need not copy them tight.
 pub(super) fn offer_video_meta(sink: &impl IsA<gst::Element>) {
     let Some(pad) = sink.static_pad("sink") else {
         return;
     };
     pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
-        let Some(query) = info.query_mut() else {
-            return gst::PadProbeReturn::Ok;
-        };
-        match query.view_mut() {
-            gst::QueryViewMut::Allocation(allocation) => {
+        match info.query_mut().map(gst::QueryRef::view_mut) {
+            Some(gst::QueryViewMut::Allocation(allocation)) => {
                 allocation.add_allocation_meta::<gst_video::VideoMeta>(None);
                 gst::PadProbeReturn::Handled
             }

@@ -229,6 +229,10 @@ impl Worker {
         self.stop.watch(Some(&session.bus));
         let end = self.play(&session, banned);
         self.stop.watch(None);
+        if matches!(end, End::Fault(Fault::NoDecoder)) {
+            // Every decoder has failed once: perhaps the stream was to blame. Begin anew.
+            banned.clear();
+        }
         end
     }
 
@@ -397,6 +401,11 @@ impl Pause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RtspTransport;
+    use crate::ingest::intake::Purpose;
+    use crate::ingest::knock::Endpoint;
+    use crate::ingest::time::Clockwork;
+    use crate::ingest::{Credentials, Slots};
 
     #[test]
     fn pauses_double_to_a_bound_and_spread() {
@@ -428,5 +437,62 @@ mod tests {
         stop.stop();
         assert!(waiter.join().unwrap());
         assert!(stop.is_stopped());
+    }
+
+    fn count(folder: &str) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    /// A worker for an RTSP URL, never started as a thread.
+    fn worker(port: u16) -> Worker {
+        crate::ingest::init().unwrap();
+        let url = format!("rtsp://127.0.0.1:{port}/");
+        let purpose = Purpose {
+            camera: 0,
+            ring: None,
+            slots: Some(Arc::new(Slots::new(1))),
+            key_frames_only: false,
+            detect_rate: 5.0,
+            clockwork: Clockwork::Live,
+        };
+        Worker {
+            label: Label {
+                camera: "test".to_owned(),
+                stream: "main",
+            },
+            source: Source::Rtsp {
+                endpoint: Endpoint::parse(&url).unwrap(),
+                url,
+                credentials: Credentials::default(),
+                transport: RtspTransport::Tcp,
+            },
+            intake: Arc::new(Intake::new(purpose, Arc::new(Status::default()))),
+            stop: Arc::new(Stop::default()),
+            stall_ns: 1_000_000_000,
+        }
+    }
+
+    #[test]
+    fn hundreds_of_failed_sessions_leave_nothing_behind() {
+        // A camera that takes every connection and hangs up: the farthest a failure can get
+        // before anything is received.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let worker = worker(listener.local_addr().unwrap().port());
+        thread::spawn(move || listener.incoming().for_each(drop));
+        let mut banned = Vec::new();
+        let mut fail = |times: usize| {
+            for _ in 0..times {
+                assert!(matches!(
+                    worker.session(&mut banned),
+                    End::Fault(Fault::NoAnswer)
+                ));
+            }
+        };
+        fail(20);
+        let (files, threads) = (count("/proc/self/fd"), count("/proc/self/task"));
+        fail(300);
+        // GStreamer ends idle threads of its pool in its own time.
+        assert!(count("/proc/self/fd") < files + 30);
+        assert!(count("/proc/self/task") < threads + 30);
     }
 }

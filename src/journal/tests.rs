@@ -1,3 +1,5 @@
+//! The chain of the journal over torn lines, failing disks and foreign hands.
+
 use std::io::Write as _;
 
 use rustix::io::Errno;

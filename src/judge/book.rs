@@ -26,9 +26,7 @@ use uuid::Builder;
 use crate::config::Config;
 use crate::types::{Area, CaseId, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport};
 
-use super::case::{
-    Case, Closed, Pages, Phase, discard, present, seal, snap, translated, warn_again,
-};
+use super::case::{Case, Closed, Pages, Phase, discard, present, seal, snap, warn_again};
 use super::rules::Suspicion;
 use super::standing::SAME_PLACE_IOU;
 use super::{OPEN_CASES_MAX, secs};
@@ -54,21 +52,16 @@ const CLOSED_MAX: usize = 256;
 /// Layout of the saved book.
 const VERSION: u32 = 1;
 
-/// Procedure times of one violation.
-#[derive(Clone, Copy, Debug)]
-struct Terms {
-    grace: Duration,
-    cool_down: Duration,
-}
-
 /// The case book.
 pub(super) struct Book {
     pages: Pages,
     /// Pages of another boot whose times are not yet translated.
     foreign: bool,
     device: String,
-    vending: Terms,
-    shopfront: Terms,
+    /// Grace times of street vending and out-of-store business.
+    grace: [Duration; 2],
+    /// Cool-downs of street vending, out-of-store business and spillage.
+    cool_down: [Duration; 3],
     clip_before: Duration,
     clip_after: Duration,
 }
@@ -87,14 +80,13 @@ impl Book {
             },
             foreign: false,
             device: config.device.id.clone(),
-            vending: Terms {
-                grace: secs(v.grace_secs),
-                cool_down: secs(v.cool_down_secs),
-            },
-            shopfront: Terms {
-                grace: secs(o.grace_secs),
-                cool_down: secs(o.cool_down_secs),
-            },
+            grace: [secs(v.grace_secs), secs(o.grace_secs)],
+            cool_down: [
+                v.cool_down_secs,
+                o.cool_down_secs,
+                judge.spillage.cool_down_secs,
+            ]
+            .map(secs),
             clip_before: secs(config.evidence.clip_before_secs),
             clip_after: secs(config.evidence.clip_after_secs),
         }
@@ -157,7 +149,7 @@ impl Book {
 
     pub(super) fn step(&mut self, scene: &Scene, suspicions: Vec<Suspicion>) -> Vec<Order> {
         if std::mem::take(&mut self.foreign) {
-            self.translate(scene.at);
+            self.pages.translate(scene.at);
         }
         self.cool(scene.at);
         let mut orders = Vec::new();
@@ -184,7 +176,12 @@ impl Book {
         match case.phase.clone() {
             Phase::Warning { since } => {
                 let silent = now.since(since) >= REPORT_WITHIN;
-                silent && discard(case, "the loudspeaker never reported back".to_owned(), orders)
+                silent
+                    && discard(
+                        case,
+                        "the loudspeaker never reported back".to_owned(),
+                        orders,
+                    )
             }
             Phase::Broken { why } => discard(case, why, orders),
             Phase::Unheard { since, why } => {
@@ -200,7 +197,7 @@ impl Book {
             }
             Phase::Grace { since } => {
                 let waited = now.since(since);
-                let grace = self.terms(case.violation).grace;
+                let grace = self.grace(case.violation);
                 if waited >= grace + LOOK_LATE_MAX {
                     let why = "no picture for the second look within half an hour";
                     return discard(case, why.to_owned(), orders);
@@ -366,38 +363,23 @@ impl Book {
     }
 
     fn cool(&mut self, now: Stamp) {
-        let (vending, shopfront) = (self.vending.cool_down, self.shopfront.cool_down);
+        let [vending, shopfront, spillage] = self.cool_down;
         self.pages.closed.retain(|c| {
             let cool_down = match c.violation {
-                Violation::StreetVending | Violation::Spillage => vending,
+                Violation::StreetVending => vending,
                 Violation::OutOfStore => shopfront,
+                Violation::Spillage => spillage,
             };
             now.since(c.at) < cool_down
         });
     }
 
-    fn terms(&self, violation: Violation) -> Terms {
+    /// The grace time of a warn-first violation; nothing else has one.
+    fn grace(&self, violation: Violation) -> Duration {
         match violation {
-            Violation::StreetVending | Violation::Spillage => self.vending,
-            Violation::OutOfStore => self.shopfront,
-        }
-    }
-
-    /// Rewrites the times of another boot in this boot's clock.
-    fn translate(&mut self, now: Stamp) {
-        for case in &mut self.pages.open {
-            match &mut case.phase {
-                Phase::Grace { since } | Phase::Unheard { since, .. } => {
-                    *since = translated(*since, now);
-                }
-                Phase::Looking { since, looks, seen } => (*since, *looks, *seen) = (now, 0, 0),
-                Phase::Warning { .. } | Phase::Heard | Phase::Recording | Phase::Broken { .. } => {}
-            }
-            // The camera's ring did not outlive the boot.
-            case.clip_cut = true;
-        }
-        for closed in &mut self.pages.closed {
-            closed.at = translated(closed.at, now);
+            Violation::StreetVending => self.grace[0],
+            Violation::OutOfStore => self.grace[1],
+            Violation::Spillage => Duration::ZERO,
         }
     }
 }

@@ -67,8 +67,28 @@ pub(super) struct Pages {
     pub(super) closed: Vec<Closed>,
 }
 
+impl Pages {
+    /// Rewrites the times of another boot in this boot's clock.
+    pub(super) fn translate(&mut self, now: Stamp) {
+        for case in &mut self.open {
+            match &mut case.phase {
+                Phase::Grace { since } | Phase::Unheard { since, .. } => {
+                    *since = translated(*since, now);
+                }
+                Phase::Looking { since, looks, seen } => (*since, *looks, *seen) = (now, 0, 0),
+                Phase::Warning { .. } | Phase::Heard | Phase::Recording | Phase::Broken { .. } => {}
+            }
+            // The camera's ring did not outlive the boot.
+            case.clip_cut = true;
+        }
+        for closed in &mut self.closed {
+            closed.at = translated(closed.at, now);
+        }
+    }
+}
+
 /// A moment of another boot in this boot's clock: by UTC when both ends are trusted, else now.
-pub(super) fn translated(then: Stamp, now: Stamp) -> Stamp {
+fn translated(then: Stamp, now: Stamp) -> Stamp {
     let trusted = then.error_ns != Stamp::ERROR_UNKNOWN && now.error_ns != Stamp::ERROR_UNKNOWN;
     let passed = now.utc_ns.saturating_sub(then.utc_ns);
     if trusted && passed > 0 {

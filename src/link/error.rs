@@ -268,10 +268,6 @@ impl Ending {
         }
     }
 
-    pub(super) fn flooded(&self) -> LinkError {
-        self.lost("the broker sends more than Receive Maximum allows")
-    }
-
     fn lost(&self, why: impl Into<String>) -> LinkError {
         LinkError::Lost {
             peer: self.peer.clone(),
@@ -338,5 +334,57 @@ impl Ending {
             return expired;
         }
         why
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What TLS says becomes what a technician must do.
+    #[test]
+    fn certificate_troubles_are_told_apart() {
+        let said = |error: rustls::Error| LinkError::of_tls("b:8883", &error).to_string();
+        let theirs = |error| said(rustls::Error::InvalidCertificate(error));
+        let alert = |alert| said(rustls::Error::AlertReceived(alert));
+        for (message, expected) in [
+            (
+                theirs(CertificateError::UnknownIssuer),
+                "not signed by an authority in roots.crt",
+            ),
+            (
+                theirs(CertificateError::NotValidForName),
+                "for another name",
+            ),
+            (theirs(CertificateError::Expired), "not valid now"),
+            (
+                theirs(CertificateError::NotValidYet),
+                "set this box's clock",
+            ),
+            (theirs(CertificateError::Revoked), "TLS failed"),
+            (
+                alert(AlertDescription::UnknownCA),
+                "does not accept our certificate (UnknownCA)",
+            ),
+            (
+                alert(AlertDescription::CertificateExpired),
+                "does not accept our certificate",
+            ),
+            (alert(AlertDescription::ProtocolVersion), "TLS failed"),
+        ] {
+            assert!(message.contains(expected), "{message}");
+            assert!(message.contains("b:8883"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_tls_error_inside_an_io_error_is_found() {
+        let inner = rustls::Error::AlertReceived(AlertDescription::UnknownCA);
+        let error = io::Error::new(io::ErrorKind::InvalidData, inner);
+        let found = LinkError::of_stream("b:8883", &error);
+        assert!(matches!(found, LinkError::OursRefused { .. }), "{found}");
+        let plain = io::Error::from(io::ErrorKind::ConnectionReset);
+        let found = LinkError::of_stream("b:8883", &plain);
+        assert!(matches!(found, LinkError::Lost { .. }), "{found}");
     }
 }

@@ -169,6 +169,9 @@ impl Pipe {
 
     /// Hands one message (`QoS` 1) to the connection; waits only for a place in the window.
     ///
+    /// Keep calling [`Pipe::recv`] while acknowledgements are to come: what is not taken from
+    /// there holds them up, in the end until the connection counts as stalled.
+    ///
     /// # Errors
     /// Larger than the broker takes, or the connection is over.
     pub async fn publish(
@@ -309,7 +312,7 @@ impl Driver {
         loop {
             match self.events.poll().await {
                 Ok(event) => {
-                    if let Err(why) = self.take(event) {
+                    if let Err(why) = self.take(event).await {
                         return why;
                     }
                 }
@@ -318,20 +321,20 @@ impl Driver {
         }
     }
 
-    fn take(&mut self, event: Event) -> Result<(), LinkError> {
+    async fn take(&mut self, event: Event) -> Result<(), LinkError> {
         match event {
             Event::Outgoing(Outgoing::Publish(id)) => self.flight.published(id),
             Event::Outgoing(Outgoing::Subscribe(id)) => self.flight.subscribed(id),
             Event::Outgoing(_) => {}
             Event::Incoming(packet) => {
                 self.flight.heard();
-                self.receive(packet)?;
+                self.receive(packet).await?;
             }
         }
         Ok(())
     }
 
-    fn receive(&mut self, packet: Packet) -> Result<(), LinkError> {
+    async fn receive(&mut self, packet: Packet) -> Result<(), LinkError> {
         match packet {
             Packet::ConnAck(connack) => {
                 if let Some(greeted) = self.greeted.take() {
@@ -342,11 +345,10 @@ impl Driver {
             Packet::PubAck(ack) => self.flight.acknowledged(ack.pkid, ack.reason),
             Packet::SubAck(ack) => self.flight.consented(ack.pkid, &ack.return_codes),
             Packet::Publish(publish) => {
-                // There is room for every message we allow ahead; a broker that sends more
-                // breaks the protocol, and blocking here would blind us to its acknowledgements.
-                self.messages
-                    .try_send(Incoming(publish))
-                    .map_err(|_full| self.ending.flooded())?;
+                // There is room for all we allow ahead, but mosquitto 2.0.11 was seen to send
+                // more than that to a slow receiver: then the broker waits, and we with it.
+                let taken = self.messages.send(Incoming(publish)).await;
+                taken.map_err(|_pipe_dropped| LinkError::Closed)?;
             }
             _ => {}
         }

@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 
 use ort::ErrorCode;
 use ort::environment::Environment;
-use ort::ep::{self, ExecutionProvider as _};
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::builder::SessionBuilder;
@@ -167,7 +166,7 @@ fn commit(
         }
         Ok((builder.commit_from_memory(bytes)?, registered, placements))
     };
-    let wants_more = config.execution_providers.first() != Some(&ExecutionProvider::Cpu);
+    let wants_more = (config.execution_providers.iter()).any(|p| *p != ExecutionProvider::Cpu);
     let (session, registered, placements) = match make(&config.execution_providers) {
         Ok(made) => made,
         Err(error) if wants_more => {
@@ -184,20 +183,23 @@ fn commit(
     Ok((session, used(card, registered, &placements)))
 }
 
+/// Makes x86 processors without VNNI add int8 products exactly (`onnxruntime_session_options_
+/// config_keys.h`). Without it their 16-bit sums clip: the default model then finds three
+/// quarters of what it finds elsewhere, for a third less time. Others ignore it.
+const EXACT_INT8: &str = "session.x64quantprecision";
+
 /// The session's settings: few threads that do not spin, because cycles are the camera's.
+///
+/// The memory arena and its pattern stay on, as the runtime has it: with the default model,
+/// without the arena the process was 12 MiB larger and no faster.
 fn builder(environment: &Environment, threads: NonZeroUsize) -> Result<SessionBuilder, ort::Error> {
-    let mut builder = Session::builder(environment)?
+    Ok(Session::builder(environment)?
         .with_log_level(LogLevel::Warning)?
         .with_intra_threads(threads.get())?
         .with_inter_threads(1)?
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
-        .with_memory_pattern(true)?
-        .with_device_allocated_initializers()?;
-    ep::CPU::default()
-        .with_arena_allocator(true)
-        .register(&mut builder)?;
-    Ok(builder)
+        .with_config_entry(EXACT_INT8, "1")?)
 }
 
 /// The registered providers that got at least one node, and the CPU.

@@ -115,6 +115,10 @@ fn placement(message: &str) -> Option<(&str, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use ort::session::Session;
+
     use super::*;
 
     #[test]
@@ -134,6 +138,27 @@ mod tests {
         for (message, expected) in table {
             assert_eq!(placement(message), expected, "{message}");
         }
+    }
+
+    /// The words are the runtime's, not its interface: a release that changes them fails here.
+    #[test]
+    fn the_runtime_at_hand_tells_its_placements() {
+        let Ok(environment) = runtime::environment(Path::new("")) else {
+            println!("SKIPPED the_runtime_at_hand: no ONNX Runtime here, run `make setup`");
+            return;
+        };
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models/yolox.onnx");
+        let placements = Placements::default();
+        let session = Session::builder(&environment)
+            .expect("a builder")
+            .with_log_level(LogLevel::Verbose)
+            .expect("a level")
+            .with_logger(placements.logger())
+            .expect("a logger")
+            .commit_from_file(model);
+        assert!(session.is_ok());
+        assert_eq!(placements.nodes(ExecutionProvider::Cuda), Some(0));
+        assert!(placements.nodes(ExecutionProvider::Cpu) > Some(0));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod ranges;
 mod receipt;
 mod transfer;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::config;
 use crate::link::message::{Presence, Subject, Topic, is_name};
-use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe};
+use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe, WINDOW};
 use crate::store::disk::DiskError;
 use crate::types::CaseId;
 use crate::witness::KeyError;
@@ -41,6 +42,8 @@ use desk::{Desk, Said};
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// How often an idle connection is tried.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Answers that may wait for the broker; the oldest goes first, its device will ask again.
+const ANSWERS_MAX: usize = 1024;
 /// Time for a predecessor in the same folder to let go of it.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How often that is tried.
@@ -239,7 +242,13 @@ impl<F: Fn(Event)> Receiver<F> {
             peer: self.endpoint.peer(),
         });
         let mut acks = Acks::default();
+        let mut answers = VecDeque::new();
         loop {
+            while acks.len() < WINDOW
+                && let Some((topic, payload)) = answers.pop_front()
+            {
+                self.answer(&pipe, &mut acks, (topic, payload)).await?;
+            }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
@@ -249,18 +258,29 @@ impl<F: Fn(Event)> Receiver<F> {
                 ((), ack) = acks.next() => self.answered(ack)?,
                 message = pipe.recv() => {
                     let message = message?;
-                    for (topic, payload) in self.deal(&message).await {
-                        match pipe.publish(&topic, payload, false).await {
-                            Ok(ack) => acks.push((), ack),
-                            Err(LinkError::TooLarge { bytes, max }) => {
-                                self.answered(Err(LinkError::TooLarge { bytes, max }))?;
-                            }
-                            Err(why) => return Err(why),
-                        }
+                    // Never waits for the window: acknowledgements come the same way as this.
+                    answers.extend(self.deal(&message).await);
+                    if answers.len() > ANSWERS_MAX {
+                        answers.pop_front();
                     }
                     pipe.done(&message)?;
                 }
             }
+        }
+    }
+
+    async fn answer(
+        &self,
+        pipe: &Pipe,
+        acks: &mut Acks<()>,
+        (topic, payload): (String, Vec<u8>),
+    ) -> Result<(), LinkError> {
+        match pipe.publish(&topic, payload, false).await {
+            Ok(ack) => {
+                acks.push((), ack);
+                Ok(())
+            }
+            Err(why) => self.answered(Err(why)),
         }
     }
 
@@ -286,17 +306,17 @@ impl<F: Fn(Event)> Receiver<F> {
     }
 
     /// Deals with one message; what is to be answered.
-    async fn deal(&self, message: &Incoming) -> Vec<(String, Vec<u8>)> {
+    async fn deal(&self, message: &Incoming) -> Option<(String, Vec<u8>)> {
         let Ok(topic) = message.topic().parse::<Topic>() else {
             (self.on_event)(Event::Ignored {
                 topic: message.topic().to_owned(),
                 why: "not a topic of the upload protocol".to_owned(),
             });
-            return Vec::new();
+            return None;
         };
         if topic.subject == Subject::State {
             self.presence(topic.device, message);
-            return Vec::new();
+            return None;
         }
         let desk = Arc::clone(&self.desk);
         let payload = message.payload().to_vec();
@@ -312,11 +332,11 @@ impl<F: Fn(Event)> Receiver<F> {
                 for event in events {
                     (self.on_event)(event);
                 }
-                answer.into_iter().collect()
+                answer
             }
             Err(error) => {
                 self.trouble(error.to_string());
-                Vec::new()
+                None
             }
         }
     }

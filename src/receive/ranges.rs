@@ -83,19 +83,18 @@ mod tests {
         /// Against the obvious model: one flag per byte.
         #[test]
         fn any_pieces_in_any_order_give_the_same_set(
-            pieces in proptest::collection::vec((0_u64..64, 0_u64..20), 0..24)
+            pieces in proptest::collection::vec((0_u8..64, 0_u8..20), 0..24)
         ) {
             let mut ranges = Ranges::default();
             let mut flags = [false; 96];
             for (from, len) in pieces {
-                ranges.add(from, from + len);
-                for flag in flags.iter_mut().skip(from as usize).take(len as usize) {
+                ranges.add(u64::from(from), u64::from(from) + u64::from(len));
+                for flag in flags.iter_mut().skip(usize::from(from)).take(usize::from(len)) {
                     *flag = true;
                 }
             }
             let mut expected = Vec::new();
-            for at in 0..80_u64 {
-                let flag = flags[at as usize];
+            for (at, flag) in (0..80_u64).zip(flags) {
                 prop_assert_eq!(ranges.covers(at, at + 1), flag);
                 if !flag {
                     match expected.last_mut() {

@@ -11,6 +11,8 @@
 
 mod progress;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,12 +66,17 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), StatusError> {
     let path = run_dir.join(SOCKET);
-    let fail = |source| StatusError::Listen { path: path.clone(), source };
+    let fail = |source| StatusError::Listen {
+        path: path.clone(),
+        source,
+    };
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(fail(e)),
         _ => {}
     }
     let listener = UnixListener::bind(&path).map_err(fail)?;
+    // Whoever may read the status is in the daemon's group.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o660)).map_err(fail)?;
     loop {
         let caller = tokio::select! {
             () = stop.cancelled() => break,
@@ -94,8 +101,14 @@ pub async fn ask(run_dir: &Path) -> Result<Value, StatusError> {
     let path = run_dir.join(SOCKET);
     let stream = UnixStream::connect(&path)
         .await
-        .map_err(|source| StatusError::NoDaemon { path: path.clone(), source })?;
-    let silent = |why: String| StatusError::NoAnswer { path: path.clone(), why };
+        .map_err(|source| StatusError::NoDaemon {
+            path: path.clone(),
+            source,
+        })?;
+    let silent = |why: String| StatusError::NoAnswer {
+        path: path.clone(),
+        why,
+    };
     let mut text = Vec::new();
     let mut stream = stream.take(ANSWER_MAX);
     tokio::time::timeout(ANSWER_WITHIN, stream.read_to_end(&mut text))
@@ -116,9 +129,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let counter = std::sync::atomic::AtomicU64::new(0);
-        let snapshot = move || {
-            json!({ "asked": counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) })
-        };
+        let snapshot =
+            move || json!({ "asked": counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) });
         let run_dir = dir.path().to_owned();
         let serving = tokio::spawn({
             let stop = stop.clone();
@@ -133,6 +145,9 @@ mod tests {
         assert_eq!(ask(dir.path()).await.unwrap(), json!({ "asked": 1 }));
         stop.cancel();
         serving.await.unwrap().unwrap();
-        assert!(matches!(ask(dir.path()).await, Err(StatusError::NoDaemon { .. })));
+        assert!(matches!(
+            ask(dir.path()).await,
+            Err(StatusError::NoDaemon { .. })
+        ));
     }
 }

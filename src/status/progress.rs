@@ -29,7 +29,10 @@ pub struct Progress {
 impl Progress {
     /// Adds a stage; its first turn is now.
     pub fn watch(&mut self, name: &'static str) -> Beat {
-        let beat = Beat { name, last_ns: Arc::new(AtomicU64::new(clock::boot_ns())) };
+        let beat = Beat {
+            name,
+            last_ns: Arc::new(AtomicU64::new(clock::boot_ns())),
+        };
         self.beats.push(beat.clone());
         beat
     }

@@ -58,19 +58,24 @@ pub(super) fn sweep(dir: &Path, keep: &HashSet<String>) -> Result<(), DiskError>
 }
 
 fn sweep_inner(dir: &Path, prefix: &str, keep: &HashSet<String>) -> Result<(), DiskError> {
-    if !dir.is_dir() {
+    if !is_folder(dir) {
         return Ok(());
     }
     for name in list(dir)? {
         let path = dir.join(&name);
         let inside = format!("{prefix}{name}");
-        if path.is_dir() {
+        if is_folder(&path) {
             sweep_inner(&path, &format!("{inside}/"), keep)?;
         } else if !keep.contains(&inside) {
             remove_file(&path)?;
         }
     }
     Ok(())
+}
+
+/// Whether `path` is a directory itself: what a link points to is not ours to tidy.
+pub(super) fn is_folder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
 }
 
 /// Bytes an unprivileged process may still write on the file system of `path`.

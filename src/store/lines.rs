@@ -14,6 +14,8 @@ use crate::types::CaseId;
 pub(super) const SEALED: &str = "package.sealed";
 /// A package that a crash left without its line was found and taken in.
 pub(super) const ADOPTED: &str = "package.adopted";
+/// The broker acknowledged every byte.
+pub(super) const SENT: &str = "package.sent";
 /// The receiver's signed receipt is kept.
 pub(super) const RECEIPTED: &str = "package.receipted";
 /// The receiver signed that it refuses.

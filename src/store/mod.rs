@@ -150,11 +150,10 @@ impl Store {
     /// Writes a line into the journal, durable on return. `body` holds no secret and no floats.
     pub fn note(&self, at: Stamp, kind: &str, body: Value) -> Result<Head, StoreError> {
         let mut inner = self.inner();
-        let head = inner.say(at, kind, body)?;
         if inner.unindexed.len() >= UNINDEXED_MAX {
             inner.transact(|_| Ok(()))?;
         }
-        Ok(head)
+        inner.say(at, kind, body)
     }
 
     /// The last journal line.

@@ -87,15 +87,21 @@ impl Store {
         }
     }
 
-    /// Moves a package one step along `queued`, `sending`, `sent`, or back to `queued`. Answers
-    /// of the receiver have their own functions.
+    /// Moves a package one step along `queued`, `sending`, `sent`, or back to `queued`; back
+    /// from `refused` and `damaged` too, when a person has looked. Answers of the receiver have
+    /// their own functions.
     pub fn step(&self, id: CaseId, to: State) -> Result<(), StoreError> {
         if !matches!(to, State::Queued | State::Sending | State::Sent) {
             let what = format!("{to} is not a step of sending");
             return Err(StoreError::Invariant(what));
         }
         let mut inner = self.inner();
-        inner.settled()?.transact(|tx| package::step(tx, id, to))?;
+        inner.settled()?;
+        let from = package::state(&inner.conn, id)?;
+        if to == State::Sent && from == Some(State::Sending) {
+            inner.say(clock::now(), lines::SENT, json!({ "id": id }))?;
+        }
+        inner.transact(|tx| package::step(tx, id, to))?;
         drop(inner);
         if to == State::Queued {
             self.shared.queued.notify_one();
@@ -135,7 +141,13 @@ impl Store {
             return Ok(());
         }
         let draft = inner.dir.join("staging").join(format!("{id}.receipt"));
-        let place = inner.package_dir(id).join(witness::RECEIPT);
+        let package = inner.package_dir(id);
+        let place = package.join(witness::RECEIPT);
+        if let Some(folder) = place.parent().filter(|folder| !folder.is_dir()) {
+            // The package was lost here after it had reached the receiver: keep the proof.
+            disk::create_dir(&package)?;
+            disk::create_dir(folder)?;
+        }
         disk::replace(&draft, &place, receipt)?;
         let line = lines::Receipted {
             id,

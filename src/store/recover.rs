@@ -273,7 +273,7 @@ impl Inner {
                 continue;
             }
             let path = staging.join(&name);
-            if path.is_dir() {
+            if disk::is_folder(&path) {
                 disk::remove_dir_all(&path)?;
             } else {
                 disk::remove_file(&path)?;

@@ -140,7 +140,9 @@ impl Session<'_> {
         let noted = blocking(&self.up.store, |store| {
             store.note(clock::now(), "receipt.ignored", line)
         });
-        self.complain(noted.await.map(drop));
+        if let Err(error) = noted.await {
+            self.complain(&error);
+        }
     }
 }
 

@@ -4,12 +4,10 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::delivery::Piece;
 use super::session::{Sent, Session, blocking, bytes};
-use crate::clock;
 use crate::link::LinkError;
 use crate::link::message::{Finished, Subject, Topic};
 use crate::store::State;
@@ -86,12 +84,10 @@ impl Session<'_> {
         let ack = self.pipe.publish(&topic, bytes(&finished), false).await?;
         self.acks.push(Sent::Finished(id), ack);
         if first {
-            let line = json!({ "id": id, "sink": sink });
-            let noted = blocking(&self.up.store, move |store| {
-                store.step(id, State::Sent)?;
-                store.note(clock::now(), "package.sent", line)
-            });
-            self.complain(noted.await.map(drop));
+            let noted = blocking(&self.up.store, move |store| store.step(id, State::Sent));
+            if let Err(error) = noted.await {
+                self.complain(&error);
+            }
         }
         Ok(())
     }

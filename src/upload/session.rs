@@ -202,7 +202,7 @@ impl<'a> Session<'a> {
             }
             Err(error) => {
                 tracing::warn!(%error, "upload cannot read the store");
-                self.rest(error.to_string(), LOOK);
+                self.rest(&error.to_string(), LOOK);
             }
         }
     }
@@ -283,34 +283,32 @@ impl<'a> Session<'a> {
         });
         self.owe(id, deferred.await);
         self.up.state.change(|s| s.in_hand = None);
-        self.rest(why.to_owned(), pause);
+        self.rest(why, pause);
     }
 
-    pub(super) fn rest(&mut self, why: String, pause: Duration) {
+    pub(super) fn rest(&mut self, why: &str, pause: Duration) {
         self.rest_until = Some(Instant::now() + pause);
         let mut news = false;
         self.up.state.change(|s| {
-            news = s.cause.as_ref() != Some(&why);
-            s.cause = Some(why.clone());
+            news = s.cause.as_deref() != Some(why);
+            s.cause = Some(why.to_owned());
         });
         if news {
             tracing::warn!(why, "upload waits");
         }
     }
 
-    pub(super) fn complain(&self, done: Result<(), StoreError>) {
-        if let Err(error) = done {
-            tracing::warn!(%error, "upload cannot write to the store");
-            self.up.state.change(|s| s.cause = Some(error.to_string()));
-        }
+    pub(super) fn complain(&self, error: &StoreError) {
+        tracing::warn!(%error, "upload cannot write to the store");
+        self.up.state.change(|s| s.cause = Some(error.to_string()));
     }
 
     /// A package the store could not put back into the queue must not be forgotten there.
     fn owe(&mut self, id: CaseId, done: Result<(), StoreError>) {
-        if done.is_err() {
+        if let Err(error) = done {
             self.carry.owed.push(id);
+            self.complain(&error);
         }
-        self.complain(done);
     }
 
     /// Publishes how this device is.
@@ -333,7 +331,7 @@ impl<'a> Session<'a> {
         let presence = match told.await {
             Ok(presence) => presence,
             Err(error) => {
-                self.complain(Err(error));
+                self.complain(&error);
                 Presence::bare(state, self.carry.births)
             }
         };

@@ -116,7 +116,7 @@ mod tests {
         };
         let state = UploadState::new();
         assert!(!state.hangs(at(1_000_000)), "never started");
-        state.turns(at(100), Duration::from_secs(300));
+        state.turns(at(100), Duration::from_mins(5));
         assert!(!state.hangs(at(100 + 300)));
         assert!(state.hangs(at(100 + 300 + 61)));
         state.rests();

@@ -1,3 +1,5 @@
+//! A warning is heard out, or the report says why not.
+
 use std::path::PathBuf;
 
 use gstreamer as gst;

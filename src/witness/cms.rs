@@ -207,3 +207,18 @@ fn cms_time(at: Duration) -> der::Result<Time> {
         Time::GeneralTime(time)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_time_changes_its_form_with_the_year_2050() {
+        // 2049-12-31T23:59:59Z and the next second.
+        let last = Duration::from_millis(2_524_607_999_999);
+        assert!(matches!(cms_time(last), Ok(Time::UtcTime(_))));
+        let next = last + Duration::from_millis(1);
+        assert!(matches!(cms_time(next), Ok(Time::GeneralTime(_))));
+        assert!(matches!(cms_time(Duration::ZERO), Ok(Time::UtcTime(_))));
+    }
+}

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{FixKind, Outcome, Placed, PoseSource, Stamp, TimeSource, Violation};
+use super::wording::name_of;
+use crate::types::{FixKind, Outcome, Placed, Stamp, TimeSource, Violation};
 
 /// `device`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,12 +113,12 @@ pub struct Position {
     pub datum: String,
     /// Horizontal accuracy (68 %), millimetres.
     pub h_acc_mm: Option<u32>,
-    /// How it was found.
-    pub fix: FixKind,
+    /// How it was found: `2d`, `3d`, `dgnss`, `rtk_float`, `rtk_fixed`, `surveyed`.
+    pub fix: String,
     /// Satellites used.
     pub sats: Option<u8>,
-    /// Which instrument spoke.
-    pub source: PoseSource,
+    /// Which instrument spoke: `gpsd`, `mavlink`, `fixed`.
+    pub source: String,
     /// Age of the nearest measurement, milliseconds.
     pub age_ms: u64,
 }
@@ -233,9 +234,9 @@ impl Position {
             lon_e7: pose.lon_e7,
             datum: "WGS-84".to_owned(),
             h_acc_mm: pose.h_acc_mm,
-            fix: pose.fix,
+            fix: name_of(&pose.fix),
             sats: pose.sats,
-            source: pose.source,
+            source: name_of(&pose.source),
             age_ms: placed.age_ms,
         })
     }
@@ -267,5 +268,87 @@ impl Altitude {
     /// Height above mean sea level, when known.
     pub fn of(placed: &Placed) -> Option<Self> {
         placed.pose.alt_mm.map(|msl_mm| Self { msl_mm })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Attitude, Pose, PoseSource};
+
+    const AT: Stamp = Stamp {
+        utc_ns: 0,
+        boot_ns: 9,
+        error_ns: 1_500_001,
+    };
+
+    fn placed(edit: impl FnOnce(&mut Pose)) -> Placed {
+        let mut pose = Pose {
+            at: AT,
+            lat_e7: 361_600_000,
+            lon_e7: 1_204_300_000,
+            alt_mm: None,
+            h_acc_mm: None,
+            hdop_e2: None,
+            fix: FixKind::Full,
+            sats: None,
+            heading_deg: None,
+            speed_mps: None,
+            attitude: None,
+            camera: None,
+            source: PoseSource::Mavlink,
+            sysid: Some(1),
+        };
+        edit(&mut pose);
+        Placed {
+            pose,
+            age_ms: 180,
+            interpolated: true,
+        }
+    }
+
+    #[test]
+    fn a_receiver_without_a_fix_gives_no_position() {
+        assert_eq!(Position::of(&placed(|p| p.fix = FixKind::None)), None);
+        let position = Position::of(&placed(|_| ())).expect("a 3D fix");
+        assert_eq!(
+            (position.fix.as_str(), position.source.as_str()),
+            ("3d", "mavlink")
+        );
+        assert_eq!((position.age_ms, position.h_acc_mm), (180, None));
+    }
+
+    #[test]
+    fn the_camera_s_own_direction_goes_before_the_vehicle_s() {
+        let camera = Attitude {
+            roll_deg: 0.0,
+            pitch_deg: -30.0,
+            yaw_deg: -0.004,
+        };
+        let both = placed(|p| (p.camera, p.heading_deg) = (Some(camera), Some(90.25)));
+        let heading = Heading::of(&both).expect("known");
+        assert_eq!(
+            (heading.deg_e2, heading.of),
+            (0, HeadingOf::Camera),
+            "360.00 is 0.00"
+        );
+        let heading = Heading::of(&placed(|p| p.heading_deg = Some(90.25))).expect("known");
+        assert_eq!((heading.deg_e2, heading.of), (9025, HeadingOf::Vehicle));
+        assert_eq!(
+            Heading::of(&placed(|p| p.heading_deg = Some(f32::NAN))),
+            None
+        );
+        assert_eq!(Heading::of(&placed(|_| ())), None);
+    }
+
+    #[test]
+    fn the_clock_s_error_is_rounded_up_or_unknown() {
+        let clock = Clock::at(AT);
+        assert_eq!((clock.synced, clock.max_error_us), (true, Some(1501)));
+        let unknown = Clock::at(Stamp {
+            error_ns: Stamp::ERROR_UNKNOWN,
+            ..AT
+        });
+        assert_eq!((unknown.synced, unknown.max_error_us), (false, None));
     }
 }

@@ -373,3 +373,26 @@ fn load_chain(path: &Path) -> Result<(Certificate, Vec<Vec<u8>>), KeyError> {
     })?;
     Ok((leaf, chain))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_private_when_its_owner_alone_may_read_it() {
+        let table = [
+            (0o600, 1000, 1000, true),
+            (0o400, 1000, 1000, true),
+            (0o440, 0, 0, true),
+            (0o440, 1000, 1000, false),
+            (0o440, 0, 1000, false),
+            (0o640, 0, 0, false),
+            (0o444, 0, 0, false),
+            (0o604, 0, 0, false),
+            (0o700, 0, 0, true),
+        ];
+        for (mode, uid, gid, private) in table {
+            assert_eq!(is_private(mode, uid, gid), private, "{mode:o} {uid} {gid}");
+        }
+    }
+}

@@ -220,3 +220,127 @@ fn expect(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let entry = |name: &str, media_type: &str, byte| ManifestEntry {
+            name: name.to_owned(),
+            media_type: media_type.to_owned(),
+            sha256: [byte; 32],
+        };
+        Manifest {
+            entries: vec![
+                entry("evidence.json", "application/json", 0),
+                entry("frames/01-found.jpg", "image/jpeg", 0xff),
+            ],
+        }
+    }
+
+    const GOLDEN: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#">
+  <asic:SigReference URI="META-INF/signature001.p7s" MimeType="application/pkcs7-signature"/>
+  <asic:DataObjectReference URI="evidence.json" MimeType="application/json">
+    <ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>
+    <ds:DigestValue>AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</ds:DigestValue>
+  </asic:DataObjectReference>
+  <asic:DataObjectReference URI="frames/01-found.jpg" MimeType="image/jpeg">
+    <ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>
+    <ds:DigestValue>//////////////////////////////////////////8=</ds:DigestValue>
+  </asic:DataObjectReference>
+</asic:ASiCManifest>
+"#;
+
+    #[test]
+    fn it_is_written_as_the_standard_shows_and_reads_back() {
+        let xml = manifest().to_xml().expect("legal names");
+        assert_eq!(String::from_utf8_lossy(&xml), GOLDEN);
+        assert_eq!(Manifest::parse(&xml).expect("our own"), manifest());
+        // Other prefixes and white space say the same.
+        let other = GOLDEN
+            .replace("asic:", "a:")
+            .replace(":asic=", ":a=")
+            .replace("\n  ", " ");
+        assert_eq!(
+            Manifest::parse(other.as_bytes()).expect("the same"),
+            manifest()
+        );
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let table = [
+            ("another namespace", "02918/v1.2.1#", "02918/v1.3.1#"),
+            ("another digest", "xmlenc#sha256", "xmlenc#sha512"),
+            ("another signature", "signature001", "signature002"),
+            (
+                "no signature",
+                "<asic:SigReference URI=\"META-INF/signature001.p7s\" MimeType=\"application/pkcs7-signature\"/>",
+                "",
+            ),
+            ("name outside", "frames/01-found.jpg", "../01-found.jpg"),
+            ("name twice", "frames/01-found.jpg", "evidence.json"),
+            ("short digest", "AAAAAAAA=", "AAAA="),
+            (
+                "no digest",
+                "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+                "",
+            ),
+            ("digest with a comment", "AAAA=", "AAAA=<!-- x -->"),
+            (
+                "another element",
+                "</asic:ASiCManifest>",
+                "<asic:X/></asic:ASiCManifest>",
+            ),
+            (
+                "stray text",
+                "</asic:ASiCManifest>",
+                "x</asic:ASiCManifest>",
+            ),
+            (
+                "comment",
+                "</asic:ASiCManifest>",
+                "<!-- x --></asic:ASiCManifest>",
+            ),
+            (
+                "attribute",
+                " MimeType=\"image/jpeg\"",
+                " MimeType=\"image/jpeg\" Rootfile=\"true\"",
+            ),
+            ("no type", " MimeType=\"image/jpeg\"", ""),
+            (
+                "DTD",
+                "<asic:ASiCManifest ",
+                "<!DOCTYPE x [<!ENTITY a \"b\">]><asic:ASiCManifest ",
+            ),
+            ("cut off", "</asic:ASiCManifest>", ""),
+        ];
+        for (what, from, to) in table {
+            let changed = GOLDEN.replacen(from, to, 1);
+            assert_ne!(changed, GOLDEN, "{what}");
+            assert!(Manifest::parse(changed.as_bytes()).is_err(), "{what}");
+        }
+        let many = "<a/>".repeat(10_000);
+        let changed = GOLDEN.replacen("</asic:ASiCManifest>", &many, 1);
+        assert!(
+            Manifest::parse(changed.as_bytes()).is_err(),
+            "too many nodes"
+        );
+    }
+
+    #[test]
+    fn an_empty_or_illegal_list_is_not_written() {
+        assert!(
+            Manifest {
+                entries: Vec::new()
+            }
+            .to_xml()
+            .is_err()
+        );
+        let mut quoting = manifest();
+        quoting.entries[0].media_type = "a/b\" x=\"".to_owned();
+        assert!(quoting.to_xml().is_err());
+    }
+}

@@ -29,6 +29,7 @@ mod signer;
 mod statement;
 mod verdict;
 mod verify;
+mod wording;
 
 pub use chain::{ChainFault, Roots};
 pub use cms::{Form, SignatureError};
@@ -43,13 +44,13 @@ pub use identity::{Identity, KeyError};
 pub use manifest::{Manifest, ManifestEntry, ManifestError};
 pub use name::{NameError, check_name};
 pub use opened::{check_attached, check_detached};
-pub use page::Language;
 pub use receipt::{JournalCopy, Receipt, ReceiptError, ReceiptVerdict};
 pub use seal::{SealError, Sealed, seal};
 pub use signer::{PurposeFault, Signer, Usage};
 pub use statement::{FileEntry, Statement, StatementError};
 pub use verdict::{Check, CheckId, Status, Verdict};
 pub use verify::{verify, verify_head, verify_path, verify_zip};
+pub use wording::Language;
 
 use sha2::{Digest, Sha256};
 

@@ -90,6 +90,7 @@ pub struct Statement {
     /// The program, its configuration and its model.
     pub software: Software,
     /// What belongs in a package but is missing, and why.
+    #[serde(default)]
     pub omitted: Vec<Omitted>,
     /// Every other signed file.
     pub files: Vec<FileEntry>,
@@ -291,4 +292,208 @@ pub(super) fn is_media_type(text: &str) -> bool {
     };
     text.split_once('/')
         .is_some_and(|(kind, sub)| token(kind) && token(sub))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::types::{Outcome, Stamp, Violation};
+
+    /// A statement in which little is known.
+    pub(in crate::witness) fn sparse() -> Statement {
+        Statement {
+            v: VERSION,
+            kind: KIND.to_owned(),
+            id: CaseId(uuid::Uuid::from_u128(
+                0x0198_f0a2_0000_7000_8000_0000_0000_0001,
+            )),
+            device: Device {
+                id: "LC-1".to_owned(),
+                model: None,
+                tz: "Asia/Shanghai".to_owned(),
+                boot_id: None,
+            },
+            seq: 1,
+            journal: JournalPoint {
+                n: 1,
+                prev: "00".repeat(32),
+            },
+            after: None,
+            site: None,
+            violation: ViolationFacts {
+                kind: Violation::Spillage,
+                rule: "record-at-once".to_owned(),
+                outcome: Outcome::Recorded,
+                first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
+                confirmed: "2026-08-01T02:03:04.567Z".to_owned(),
+                dwell_s: None,
+            },
+            warning: Vec::new(),
+            clock: Clock::at(Stamp {
+                utc_ns: 1_785_549_784_567_000_000,
+                boot_ns: 7,
+                error_ns: Stamp::ERROR_UNKNOWN,
+            }),
+            position: None,
+            heading: None,
+            altitude: None,
+            mavlink: None,
+            camera: Camera {
+                id: "cam0".to_owned(),
+                rtsp: None,
+                onvif_serial: None,
+                codec: None,
+                clip: None,
+            },
+            software: Software {
+                name: "lingmou".to_owned(),
+                version: "0.1.0".to_owned(),
+                binary_sha256: None,
+                config_sha256: None,
+                model: None,
+            },
+            omitted: Vec::new(),
+            files: vec![FileEntry {
+                name: "frames/01-peak.jpg".to_owned(),
+                media_type: "image/jpeg".to_owned(),
+                size: 3,
+                sha256: "ab".repeat(32),
+                at: None,
+                pts_ns: Some(1),
+            }],
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let bytes = sparse().to_bytes().expect("a sparse statement is one");
+        let json: serde_json::Value = serde_json::from_slice(&bytes).expect("it is JSON");
+        for key in [
+            "after", "site", "position", "heading", "altitude", "mavlink",
+        ] {
+            assert!(json[key].is_null() && json.get(key).is_some(), "{key}");
+        }
+        assert_eq!(json["clock"]["synced"], false);
+        assert!(json["clock"]["max_error_us"].is_null());
+        assert_eq!(json["files"][0].get("at"), None);
+        assert_eq!(Statement::parse(&bytes).expect("it reads back"), sparse());
+    }
+
+    #[test]
+    fn the_public_example_is_a_statement() {
+        let page = include_str!("../../docs/EVIDENCE.md");
+        let example = page
+            .split_once("```json")
+            .and_then(|(_, rest)| rest.split_once("```"))
+            .expect("docs/EVIDENCE.md holds one example")
+            .0;
+        let parsed = Statement::parse(example.as_bytes()).expect("it follows the format");
+        let again = serde_json::to_value(&parsed).expect("it serialises");
+        let given: serde_json::Value = serde_json::from_str(example).expect("it is JSON");
+        let keys = |value: &serde_json::Value| -> Vec<String> {
+            value
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(k, _)| k.clone())
+                .collect()
+        };
+        for part in [
+            "",
+            "device",
+            "violation",
+            "clock",
+            "position",
+            "camera",
+            "software",
+        ] {
+            let pointer = if part.is_empty() {
+                String::new()
+            } else {
+                format!("/{part}")
+            };
+            let told = given.pointer(&pointer).expect("part of the example");
+            let written = again.pointer(&pointer).expect("part of the format");
+            assert_eq!(keys(told), keys(written), "{part}");
+        }
+    }
+
+    #[test]
+    fn only_the_threshold_is_not_a_whole_number() {
+        fn fractions(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+            match value {
+                serde_json::Value::Number(n) if n.is_f64() => found.push(path.to_owned()),
+                serde_json::Value::Object(map) => map
+                    .iter()
+                    .for_each(|(k, v)| fractions(v, &format!("{path}/{k}"), found)),
+                serde_json::Value::Array(list) => {
+                    for value in list {
+                        fractions(value, path, found);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let page = include_str!("../../docs/EVIDENCE.md");
+        let example = page
+            .split("```")
+            .find_map(|block| block.strip_prefix("json"));
+        let json = serde_json::from_str(example.expect("an example")).expect("JSON");
+        let mut found = Vec::new();
+        fractions(&json, "", &mut found);
+        assert_eq!(found, ["/software/model/threshold"]);
+    }
+
+    #[test]
+    fn impossible_facts_are_refused() {
+        type Edit = fn(&mut Statement);
+        let table: [(&str, Edit); 15] = [
+            ("version 2", |s| s.v = 2),
+            ("type", |s| s.kind = "lingmou.receipt".to_owned()),
+            ("seq", |s| s.seq = 1 << 53),
+            ("journal.prev", |s| s.journal.prev = "AB".repeat(32)),
+            ("clock.utc", |s| s.clock.utc = "yesterday".to_owned()),
+            ("clock.last_step", |s| {
+                s.clock.last_step = Some("2026".to_owned());
+            }),
+            ("violation.first_seen", |s| s.violation.first_seen.clear()),
+            ("software.config_sha256", |s| {
+                s.software.config_sha256 = Some("c0".to_owned());
+            }),
+            ("files.sha256", |s| s.files[0].sha256.clear()),
+            ("files.pts_ns", |s| s.files[0].pts_ns = Some(u64::MAX)),
+            ("media type", |s| s.files[0].media_type = "image".to_owned()),
+            ("may not stand", |s| s.files[0].name = "../x".to_owned()),
+            ("reserved", |s| s.files[0].name = STATEMENT.to_owned()),
+            ("reserved", |s| {
+                s.files[0].name = "META-INF/x.xml".to_owned();
+            }),
+            ("listed twice", |s| s.files.push(s.files[0].clone())),
+        ];
+        for (expected, edit) in table {
+            let mut statement = sparse();
+            edit(&mut statement);
+            let error = statement.to_bytes().expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+            // What a foreign device writes is checked the same way.
+            let json = serde_json::to_vec(&statement).expect("it serialises");
+            let error = Statement::parse(&json).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_named_even_when_it_does_not_fit() {
+        let later = br#"{"v":2,"type":"lingmou.evidence","id":17}"#;
+        let error = Statement::parse(later).expect_err("not ours").to_string();
+        assert!(error.contains("version 2 is not supported"), "{error}");
+        let mut unknown = serde_json::to_value(sparse()).expect("it serialises");
+        unknown["weather"] = "rain".into();
+        assert!(
+            Statement::parse(unknown.to_string().as_bytes()).is_ok(),
+            "additions are fine"
+        );
+        let twice = br#"{"v":1,"v":1,"type":"lingmou.evidence"}"#;
+        assert!(Statement::parse(twice).is_err(), "a key given twice");
+    }
 }

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::container::ContainerError;
 use super::finding::Finding;
-use super::page;
 use super::receipt::Receipt;
 use super::signer::Signer;
 use super::statement::Statement;
+use super::wording;
 
 /// The checks, in the order in which they are made and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -89,10 +89,10 @@ impl Check {
     fn new(id: CheckId, status: Status, findings: Vec<Finding>) -> Self {
         Self {
             id,
-            what: page::what(id),
+            what: wording::what(id),
             required: id != CheckId::Time,
             status,
-            detail: page::detail(&findings),
+            detail: wording::detail(&findings),
             findings,
         }
     }

@@ -233,10 +233,10 @@ impl<'a> Examination<'a> {
             let same = manifest.entry(&file.name).is_some_and(|entry| {
                 entry.sha256_hex() == file.sha256 && entry.media_type == file.media_type
             });
-            let size = self
-                .container
-                .get(&file.name)
-                .is_none_or(|bytes| bytes.len() as u64 == file.size);
+            // A changed file is `files`' finding; here it is the stated size that is wrong.
+            let size = self.container.get(&file.name).is_none_or(|bytes| {
+                bytes.len() as u64 == file.size || sha256_hex(bytes) != file.sha256
+            });
             if !same || !size {
                 differing.push(file.name.clone());
             }

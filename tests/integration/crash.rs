@@ -31,7 +31,7 @@ const CHILD: &str = "LINGMOU_TEST_CRASH_CHILD";
 const KILLS: u32 = 30;
 
 /// A child that says nothing for this long has hung.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 
 fn store_config(dir: &Path) -> config::Store {
     config::Store {

@@ -1,7 +1,5 @@
 //! Evidence pictures, judged by programs that are not ours: exiftool and ffmpeg.
 
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
-
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;

@@ -6,11 +6,16 @@
     reason = "the lint's own exception knows #[test] functions, not the helpers they share"
 )]
 
+mod cli;
 mod crash;
 mod develop;
+#[cfg(feature = "demo")]
+mod field;
 mod perceive;
+mod systemd;
 #[cfg(feature = "demo")]
 mod telemetry;
+mod tidy;
 #[cfg(feature = "demo")]
 mod uplink;
 #[cfg(feature = "demo")]

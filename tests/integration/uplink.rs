@@ -1,6 +1,12 @@
 //! The whole way from a sealed package to its receipt, over a real mosquitto with TLS and client
 //! certificates, and everything that can happen to it on the way.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test's helpers fail by panicking, and its files need not be durable"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +17,7 @@ use lingmou::clock;
 use lingmou::config;
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::journal;
-use lingmou::link::message::{Presence, PresenceState, Subject, Topic, Want};
+use lingmou::link::message::{Presence, PresenceState, Range, Subject, Topic, Want};
 use lingmou::link::{Acked, Endpoint, LinkError, Pipe};
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::receive::{self, Event, ReceiveError};
@@ -32,7 +38,7 @@ use uuid::Uuid;
 const DEVICE: &str = "LM-TEST-1";
 const RECEIVER: &str = "receiver-1";
 /// Longer than anything here may take, back-off and stall detection included.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 const MIB: usize = 1024 * 1024;
 
 /// Waits until `holds`; says what was awaited when it never does.
@@ -147,12 +153,7 @@ impl Bench {
         let broker = Broker::start(&dir.path().join("broker"), &keys, &[RECEIVER])
             .await
             .unwrap();
-        let config = config::Store {
-            dir: dir.path().join("store"),
-            keep_free_mib: 0,
-            ..config::Store::default()
-        };
-        let (store, _) = Store::open(&config, DEVICE).unwrap();
+        let (store, _) = Store::open(&Self::store_config(dir.path()), DEVICE).unwrap();
         Self {
             dir,
             pki,
@@ -161,6 +162,29 @@ impl Bench {
             state: Arc::new(UploadState::new()),
             events: Arc::default(),
         }
+    }
+
+    fn store_config(dir: &Path) -> config::Store {
+        config::Store {
+            dir: dir.join("store"),
+            keep_free_mib: 0,
+            ..config::Store::default()
+        }
+    }
+
+    /// What a new start of the process finds, after a killed one.
+    async fn reopen(&mut self) {
+        let config = Self::store_config(self.dir.path());
+        let elsewhere = Self::store_config(&self.dir.path().join("nowhere"));
+        self.store = Store::open(&elsewhere, DEVICE).unwrap().0;
+        let mut opened = None;
+        // A call of the killed task may still be at work on its thread.
+        until("the store let go", || {
+            opened = Store::open(&config, DEVICE).ok();
+            opened.is_some()
+        })
+        .await;
+        self.store = opened.unwrap().0;
     }
 
     fn seal_as(&self, keys: &Path, clip: usize) -> CaseId {
@@ -306,7 +330,8 @@ impl Bench {
             Vec::<String>::new(),
             "nothing left over"
         );
-        assert_eq!(self.stored(), ids.len(), "each stored once");
+        // A killed receiver may have stored and not lived to tell.
+        assert!(self.stored() <= ids.len(), "none stored twice");
         for &id in ids {
             let (ours, theirs) = (self.store.package_dir(id), of_device.join(id.to_string()));
             assert_eq!(
@@ -967,4 +992,201 @@ async fn two_receivers_do_not_share_a_folder() {
     let second = receive::run(bench.receive_config(), |_| {}, CancellationToken::new()).await;
     assert!(matches!(second, Err(ReceiveError::Locked(_))));
     receiver.stop().await;
+}
+
+/// A device's side of the dialogue, by hand.
+struct ByHand {
+    pipe: Pipe,
+    contents: BTreeMap<String, Vec<u8>>,
+    id: CaseId,
+}
+
+impl ByHand {
+    async fn new(bench: &Bench, id: CaseId) -> Self {
+        let pipe = Pipe::connect(&bench.endpoint(&bench.pki.device, DEVICE), None)
+            .await
+            .unwrap();
+        pipe.subscribe("ev1/LM-TEST-1/d/#").await.unwrap();
+        let contents = files(&bench.store.package_dir(id))
+            .into_values()
+            .map(|bytes| (witness::sha256_hex(&bytes), bytes))
+            .collect();
+        Self { pipe, contents, id }
+    }
+
+    async fn say(&self, subject: Subject, payload: Vec<u8>) {
+        let topic = Topic::new(DEVICE, subject).to_string();
+        let ack = self.pipe.publish(&topic, payload, false).await.unwrap();
+        assert_eq!(ack.await, Ok(Acked::Taken));
+    }
+
+    async fn announce(&self, bench: &Bench) {
+        let dir = bench.store.package_dir(self.id);
+        let head = Container::from_dir(&dir).unwrap().head().to_zip();
+        self.say(Subject::Head, head).await;
+    }
+
+    async fn ask(&self) {
+        let sink = RECEIVER.to_owned();
+        let body = format!(r#"{{"id":"{}"}}"#, self.id).into_bytes();
+        self.say(Subject::Finished { sink }, body).await;
+    }
+
+    /// Sends a range of a file in pieces.
+    async fn send(&self, Range(sha256, from, to): &Range) {
+        let bytes = &self.contents[sha256];
+        let (mut at, to) = (
+            usize::try_from(*from).unwrap(),
+            usize::try_from(*to).unwrap(),
+        );
+        while at < to {
+            let end = to.min(at + 200_000);
+            let subject = Subject::Chunk {
+                sink: RECEIVER.to_owned(),
+                sha256: sha256.clone(),
+                offset: at as u64,
+            };
+            self.say(subject, bytes[at..end].to_vec()).await;
+            at = end;
+        }
+    }
+
+    async fn wanted(&mut self) -> Vec<Range> {
+        let message = self.pipe.recv().await.unwrap();
+        assert_eq!(message.topic(), "ev1/LM-TEST-1/d/want");
+        let want: Want = serde_json::from_slice(message.payload()).unwrap();
+        self.pipe.done(&message).unwrap();
+        want.missing
+    }
+}
+
+/// Kills the receiver and spoils what it had not made durable, as a power cut may.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_power_cut_the_receiver_claims_only_what_was_durable() {
+    let bench = Bench::new().await;
+    let id = bench.seal(15 * MIB);
+    let receiver = bench.receiver();
+    let connected = |e: &Event| matches!(e, Event::Connected { .. });
+    until("the receiver", || bench.events(connected) == 1).await;
+    let mut device = ByHand::new(&bench, id).await;
+    device.announce(&bench).await;
+    let wanted = device.wanted().await;
+    let clip = wanted
+        .iter()
+        .find(|r| r.2 == 15 * MIB as u64)
+        .unwrap()
+        .clone();
+    let some = Range(clip.0.clone(), 0, 10 * MIB as u64);
+    device.send(&some).await;
+    // Its answer says that it has dealt with all pieces before.
+    device.ask().await;
+    let missing = device.wanted().await;
+    let rest = Range(clip.0.clone(), 10 * MIB as u64, 15 * MIB as u64);
+    assert!(missing.contains(&rest), "{missing:?}");
+    receiver.kill().await;
+
+    let incoming = bench
+        .dir
+        .path()
+        .join("received")
+        .join("incoming")
+        .join(DEVICE);
+    let part = incoming
+        .join(id.to_string())
+        .join(format!("{}.part", clip.0));
+    let mut bytes = fs::read(&part).unwrap();
+    let durable = 8 * MIB;
+    for byte in bytes.iter_mut().skip(durable + MIB) {
+        *byte = 0;
+    }
+    fs::write(&part, bytes).unwrap();
+
+    let receiver = bench.receiver();
+    until("the receiver", || bench.events(connected) == 2).await;
+    device.ask().await;
+    let missing = device.wanted().await;
+    let again = missing.iter().find(|r| r.0 == clip.0).unwrap();
+    let from = usize::try_from(again.1).unwrap();
+    assert!((durable..durable + MIB).contains(&from), "from {from}");
+    assert_eq!(again.2, clip.2);
+    for range in &missing {
+        device.send(range).await;
+    }
+    device.pipe.close().await;
+    let upload = bench.upload();
+    bench.receipted(&[id]).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&[id]);
+}
+
+/// A device may announce what it likes; the receiver keeps eight unfinished packages of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_device_leaves_unfinished_is_bounded_and_never_lost() {
+    let bench = Bench::new().await;
+    let receiver = bench.receiver();
+    let connected = |e: &Event| matches!(e, Event::Connected { .. });
+    until("the receiver", || bench.events(connected) == 1).await;
+    let ids: Vec<CaseId> = (0..11).map(|_| bench.seal(1000)).collect();
+    for &id in &ids {
+        let mut device = ByHand::new(&bench, id).await;
+        device.announce(&bench).await;
+        assert!(!device.wanted().await.is_empty());
+        device.pipe.close().await;
+    }
+    let incoming = bench
+        .dir
+        .path()
+        .join("received")
+        .join("incoming")
+        .join(DEVICE);
+    let mut kept = names(&incoming);
+    kept.sort();
+    let newest: Vec<String> = ids.iter().skip(3).map(ToString::to_string).collect();
+    assert_eq!(kept, newest);
+    let upload = bench.upload();
+    bench.receipted(&ids).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&ids);
+}
+
+/// Kills broker, receiver and device in turn at arbitrary moments while packages flow.
+#[tokio::test(flavor = "multi_thread")]
+async fn eighteen_kills_lose_nothing_and_double_nothing() {
+    let mut bench = Bench::new().await;
+    let (mut upload, mut receiver) = (bench.upload(), bench.receiver());
+    let mut ids = Vec::new();
+    let mut dice = noise(20_260_801, 64).into_iter();
+    for round in 0..18_u8 {
+        ids.push(bench.seal(6 * MIB));
+        // Anywhere from "nothing sent yet" to "all sent, receipt on its way".
+        let bytes = usize::from(dice.next().unwrap()) * 25_000;
+        let newest = *ids.last().unwrap();
+        until("the moment", || {
+            let done = bench.store.state(newest).unwrap() == Some(State::Receipted);
+            let hand = bench.snapshot().in_hand;
+            done || hand.is_some_and(|hand| hand.acknowledged >= bytes as u64)
+        })
+        .await;
+        match round % 3 {
+            0 => {
+                bench.broker.kill().unwrap();
+                bench.broker.restart().await.unwrap();
+            }
+            1 => {
+                receiver.kill().await;
+                receiver = bench.receiver();
+            }
+            _ => {
+                upload.kill().await;
+                bench.reopen().await;
+                upload = bench.upload();
+            }
+        }
+    }
+    bench.receipted(&ids).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&ids);
 }

@@ -56,7 +56,6 @@ pub struct Decoder {
     nms_iou: f32,
     /// What the classes mean, by index.
     roles: Vec<RoleSet>,
-    found: Vec<Detection>,
 }
 
 impl Decoder {
@@ -95,19 +94,18 @@ impl Decoder {
             floor: card.score_floor(),
             nms_iou: card.nms_iou(),
             roles,
-            found: Vec::new(),
         })
     }
 
     /// The detections of one frame, best first; `outputs` in the order of [`Format::outputs`],
     /// `fit` from the letterbox that drew the frame.
-    pub fn decode(&mut self, outputs: &[Raw<'_>], fit: Fit) -> Vec<Detection> {
-        self.found.clear();
+    pub fn decode(&self, outputs: &[Raw<'_>], fit: Fit) -> Vec<Detection> {
+        let mut found = Vec::new();
         let mut sink = Sink {
             fit,
             floor: self.floor,
             roles: &self.roles,
-            found: &mut self.found,
+            found: &mut found,
         };
         match (&self.layout, outputs) {
             (Layout::EfficientDet, [boxes, scores, ..]) => {
@@ -121,8 +119,8 @@ impl Decoder {
             (Layout::EndToEnd, [raw, ..]) => end_to_end::decode(*raw, &mut sink),
             _ => {}
         }
-        suppress(&mut self.found, self.nms_iou);
-        self.found.clone()
+        suppress(&mut found, self.nms_iou);
+        found
     }
 }
 

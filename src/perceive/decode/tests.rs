@@ -31,7 +31,6 @@ fn decoder(layout: Layout) -> Decoder {
             RoleSet::EMPTY,
             roles(&[Role::Truck]),
         ],
-        found: Vec::new(),
     }
 }
 
@@ -243,7 +242,7 @@ proptest! {
     ) {
         let fit = Fit { x, y, width: 64 - 2 * x, height: 32 - 2 * y };
         for layout in layouts() {
-            let mut decoder = decoder(layout);
+            let decoder = decoder(layout);
             let found = decoder.decode(&[raw(&a), raw(&b)], fit);
             prop_assert!(found.len() <= DETECTIONS_MAX);
             prop_assert!(found.is_sorted_by(|a, b| a.score >= b.score));

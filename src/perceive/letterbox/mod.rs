@@ -16,7 +16,7 @@
 //! are off by a hue shift that detectors do not mind).
 //!
 //! **Invariants.** Only `Fit`'s part of the tensor is written per frame; the bars around it are
-//! filled when the picture's size changes.
+//! filled when the picture's place on the canvas changes.
 //!
 //! **Not here.** No decoding, no cropping to regions, no rotation.
 
@@ -30,6 +30,8 @@ use super::error::ModelError;
 use axis::{Axis, Plane, Siting, blend};
 use colour::{Conversion, Picked, convert, normalisation};
 
+/// Picture sizes remembered: as many as one box has kinds of cameras.
+const PLANS_MAX: usize = 8;
 /// Larger pictures than this on a side are refused: no camera makes them.
 const SIDE_MAX: usize = 16_384;
 
@@ -90,18 +92,25 @@ impl Fit {
 
 /// Draws frames onto one model's input tensor.
 ///
-/// The bars beside the picture are filled when the picture's size changes, not per frame: hand
+/// The bars beside the picture are filled when the picture's place changes, not per frame: hand
 /// in the same tensor every time and let nobody else write to it.
 #[derive(Debug)]
 pub struct Letterbox {
     input: Input,
-    plan: Option<Plan>,
+    /// One plan per picture size, the latest last.
+    plans: Vec<Plan>,
+    /// What the bars are filled around.
+    drawn: Option<Fit>,
 }
 
 impl Letterbox {
     /// A letterbox for the canvas `input`.
     pub fn new(input: Input) -> Self {
-        Self { input, plan: None }
+        Self {
+            input,
+            plans: Vec::new(),
+            drawn: None,
+        }
     }
 
     /// Draws `image` onto `tensor`: float32, channel planes of `height` rows of `width`.
@@ -120,14 +129,19 @@ impl Letterbox {
         );
         let source = (image.width, image.height);
         check_size(image)?;
-        let plan = match &mut self.plan {
-            Some(plan) if plan.source == source => plan,
-            plan => {
-                let new = Plan::new(source, &self.input);
-                new.fill_bars(&self.input, tensor);
-                plan.insert(new)
+        let known = self.plans.iter().position(|plan| plan.source == source);
+        let at = known.unwrap_or_else(|| {
+            if self.plans.len() == PLANS_MAX {
+                self.plans.remove(0);
             }
-        };
+            self.plans.push(Plan::new(source, &self.input));
+            self.plans.len() - 1
+        });
+        let plan = &mut self.plans[at];
+        if self.drawn != Some(plan.fit) {
+            plan.fill_bars(&self.input, tensor);
+            self.drawn = Some(plan.fit);
+        }
         plan.draw(image, &self.input, tensor)
             .ok_or(ModelError::Frame {
                 width: image.width,

@@ -370,20 +370,27 @@ fn fine_stripes_do_not_come_out_as_wide_ones() {
 }
 
 #[test]
-fn a_second_size_repaints_the_bars() {
+fn cameras_of_many_sizes_take_turns_on_one_canvas() {
     let canvas = input(32, 32);
     let mut tensor = vec![f32::NAN; 3 * 32 * 32];
     let mut letterbox = Letterbox::new(canvas);
-    let white = |size| {
-        picture(PixelFormat::I420, size, 0, &|p, _, _| {
-            if p == 0 { 235 } else { 128 }
-        })
-    };
-    for (size, bar) in [((64, 32), 31 * 32), ((32, 64), 31), ((64, 32), 31 * 32)] {
-        letterbox
-            .draw(&white(size), &mut tensor)
-            .expect("a good picture");
-        assert!((tensor[0] - 255.0).abs() < 1.0);
-        assert_eq!(tensor[bar].to_bits(), 127.0_f32.to_bits(), "{size:?}");
+    let white = |p: usize, _: usize, _: usize| if p == 0 { 235 } else { 128 };
+    // More sizes than are remembered, each seen again after it was forgotten.
+    for round in 0..3 {
+        for n in 0..PLANS_MAX + 2 {
+            let wide = (n + round) % 2 == 0;
+            let size = if wide {
+                (64 + 4 * n, 32 + 2 * n)
+            } else {
+                (32 + 2 * n, 64 + 4 * n)
+            };
+            letterbox
+                .draw(&picture(PixelFormat::I420, size, 0, &white), &mut tensor)
+                .expect("a good picture");
+            let bar = if wide { 31 * 32 } else { 31 };
+            assert!((tensor[0] - 255.0).abs() < 1.0, "{size:?}");
+            assert_eq!(tensor[bar].to_bits(), 127.0_f32.to_bits(), "{size:?}");
+            assert!(letterbox.plans.len() <= PLANS_MAX);
+        }
     }
 }

@@ -64,6 +64,25 @@ fn each_step(
 }
 
 #[test]
+fn each_way_a_disk_fails_has_its_own_error() {
+    let dir = folder();
+    let store = open(dir.path());
+    let fail = |errno| {
+        fault::plan(0, Mode::Forever(errno));
+        let error = store.keep(case(1), &drafts(), None).unwrap_err();
+        fault::clear();
+        error
+    };
+    assert!(matches!(fail(Errno::NOSPC), StoreError::Full { .. }));
+    assert!(matches!(fail(Errno::ROFS), StoreError::ReadOnly(_)));
+    let error = fail(Errno::IO);
+    assert!(matches!(error, StoreError::Io(_)));
+    let text = error.to_string();
+    assert!(text.contains("cannot create directory"), "{text}");
+    assert!(text.contains(&case(1).to_string()), "{text}");
+}
+
+#[test]
 fn keeping_fails_at_any_step_without_harm() {
     let steps = each_step(
         |store| store.keep(case(1), &drafts()[..1], Some("before")).unwrap(),

@@ -1,3 +1,5 @@
+//! The life of a package, from its first draft to its receipt.
+
 use super::*;
 
 #[test]
@@ -71,6 +73,8 @@ fn a_package_is_sent_and_receipted() {
     store.step(id, State::Sending).unwrap();
     assert_eq!(store.next_due(NOW).unwrap(), None);
     store.step(id, State::Sent).unwrap();
+    store.step(id, State::Sent).unwrap();
+    assert_eq!(said(dir.path(), "package.sent").len(), 1);
     receipt(&store, id).unwrap();
     receipt(&store, id).unwrap();
     assert_eq!(audit(&store)[&id], State::Receipted);

@@ -185,7 +185,9 @@ fn one_changed_byte_damages_one_package() {
 fn a_missing_package_is_damaged_and_its_number_not_given_again() {
     for rebuild in [true, false] {
         let dir = filled();
-        fs::remove_dir_all(package_dir(dir.path(), case(5))).unwrap();
+        let gone = package_dir(dir.path(), case(5));
+        let sig5 = sha256_hex(&fs::read(gone.join(witness::SIGNATURE)).unwrap());
+        fs::remove_dir_all(gone).unwrap();
         if rebuild {
             fs::remove_file(dir.path().join("q.db")).unwrap();
         }
@@ -194,6 +196,11 @@ fn a_missing_package_is_damaged_and_its_number_not_given_again() {
         assert_eq!(store.state(case(5)).unwrap(), Some(State::Damaged));
         store.keep(case(7), &drafts(), None).unwrap();
         assert_eq!(store.inner().context(case(7)).unwrap().seq, 6);
+        store
+            .receipted(case(5), b"late", &sig5, "2026-08-01T03:00:00Z")
+            .unwrap();
+        assert_eq!(store.state(case(5)).unwrap(), Some(State::Receipted));
+        assert!(store.package_dir(case(5)).join(witness::RECEIPT).exists());
     }
 }
 
@@ -269,6 +276,12 @@ fn strangers_in_packages_are_left_alone() {
     }
 }
 
+fn folder_with_a_file() -> tempfile::TempDir {
+    let dir = super::folder();
+    disk::write_new(&dir.path().join("file"), b"x").unwrap();
+    dir
+}
+
 #[test]
 fn a_draft_that_rots_is_not_sealed() {
     for reboot in [true, false] {
@@ -279,6 +292,8 @@ fn a_draft_that_rots_is_not_sealed() {
         overwrite(&folder.join("clip.mp4"), |bytes| bytes[0] ^= 1);
         fs::remove_file(folder.join(NAMES[0])).unwrap();
         disk::write_new(&folder.join("frames/stray.jpg"), b"x").unwrap();
+        let elsewhere = folder_with_a_file();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.join("link")).unwrap();
         if reboot {
             drop(store);
             let (again, recovery) = reopen(dir.path());
@@ -292,6 +307,11 @@ fn a_draft_that_rots_is_not_sealed() {
         let files: Vec<_> = due.files.iter().filter(|file| file.lane > 1).collect();
         assert_eq!(files.len(), 1);
         assert!(!due.dir.join("frames/stray.jpg").exists());
+        assert!(!due.dir.join("link").exists());
+        assert!(
+            elsewhere.path().join("file").exists(),
+            "links are not followed"
+        );
     }
 }
 

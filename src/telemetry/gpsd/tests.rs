@@ -1,3 +1,5 @@
+//! gpsd as it speaks, and as no gpsd should.
+
 use proptest::prelude::*;
 
 use super::*;

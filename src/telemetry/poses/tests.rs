@@ -1,3 +1,5 @@
+//! The ring of poses: order, age, and what lies between two of them.
+
 use proptest::prelude::*;
 
 use super::*;

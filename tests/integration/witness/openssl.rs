@@ -127,7 +127,7 @@ fn a_chain_carried_in_our_signature_is_der_and_openssl_follows_it() {
 #[test]
 fn roots_and_signers_on_other_algorithms_are_understood() {
     let kit = Kit::new();
-    for kind in ["RSA 3072", "EC P-384", "EC P-256"] {
+    for kind in ["RSA 2048", "EC P-384", "EC P-256"] {
         let dir = TempDir::new().unwrap();
         let dir = dir.path();
         make_key(dir, kind, "ca.key");
@@ -304,4 +304,39 @@ fn the_brokers_and_time_stampers_certificates_work() {
         "openssl ts -verify -data data -in r -CAfile ca/root.crt",
     );
     assert!(text.contains("Verification: OK"), "{text}");
+}
+
+#[test]
+fn the_commands_in_the_public_page_work_as_printed() {
+    let kit = Kit::new();
+    let page = include_str!("../../../docs/EVIDENCE.md");
+    let script = page
+        .split("```")
+        .find_map(|block| block.strip_prefix("sh\n"));
+    let dir = kit.folder("page");
+    put(&dir, "check.sh", script.unwrap().as_bytes());
+    std::fs::copy(kit.pki.root(), dir.join("root.crt")).unwrap();
+    put(&dir, "case.asice", &kit.zip);
+    let text = succeed(&dir, "sh -e check.sh");
+    let listed = 1 + super::files().len();
+    assert_eq!(text.matches("same ").count(), listed, "{text}");
+    assert!(!text.contains("CHANGED"), "{text}");
+    let signature = kit.sealed.sig_sha256();
+    for (part, times) in [
+        ("erification successful", 2),
+        ("serialNumber = LC-POLE-0007", 1),
+        ("1.3.6.1.5.5.7.3.36", 1),
+        (signature.as_str(), 2),
+    ] {
+        assert_eq!(text.matches(part).count(), times, "{part}: {text}");
+    }
+
+    std::fs::remove_dir_all(dir.join("case")).unwrap();
+    let changed = kit.with("detections.jsonl", Some(b"{\"more\":1}\n"));
+    put(&dir, "case.asice", &changed.to_zip());
+    let text = succeed(&dir, "sh -e check.sh");
+    assert!(
+        text.contains("CHANGED detections.jsonl"),
+        "the last one, too: {text}"
+    );
 }

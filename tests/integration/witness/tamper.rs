@@ -85,6 +85,9 @@ fn additions_renames_and_swaps_are_found() {
     refused("renamed", &renamed, &kit.roots, CheckId::Files);
     refused("renamed", &renamed, &kit.roots, CheckId::Nothing);
     let found = kit.package.get("frames/01-found.jpg").unwrap();
+    let longer = kit.with("clip.mp4", Some(b"x"));
+    let failed: Vec<_> = verify(&longer, &kit.roots).failed().collect();
+    assert_eq!(failed, [CheckId::Files], "the statement is not to blame");
     let swapped = kit.with("frames/02-warned.jpg", Some(found));
     refused("swapped", &swapped, &kit.roots, CheckId::Files);
 }

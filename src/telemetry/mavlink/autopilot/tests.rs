@@ -1,3 +1,5 @@
+//! What an autopilot says becomes a pose; what others say does not.
+
 use mavlink::MavHeader;
 use mavlink::dialects::ardupilotmega::{GimbalDeviceErrorFlags, GimbalDeviceFlags, MavMessage};
 use proptest::prelude::*;

@@ -1,0 +1,261 @@
+//! `lingmou check`: everything that can be wrong, before it is needed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock;
+use crate::config::{Config, Loaded};
+use crate::daemon;
+use crate::develop::Developer;
+use crate::ingest::{self, Camera, Credentials, Phase, Slots};
+use crate::judge::Judge;
+use crate::link::{Endpoint, Pipe};
+use crate::perceive::{Card, Detector};
+use crate::status;
+use crate::warn::Speaker;
+use crate::witness::Roots;
+
+use super::{Answer, log, out, runtime};
+
+const EXAMPLES: &str = "\
+Examples:
+  lingmou check                                       what systemd asks before each start
+  lingmou check --config lingmou.toml --online        also cameras, broker and loudspeaker
+  lingmou check --config lingmou.toml --json
+
+Every mistake is said at once, with its line, what was expected and how to mend it.
+Exit code: 0 nothing wrong, 1 something is wrong.";
+
+/// How long a camera may take to show its first frame.
+const CAMERA_WITHIN: Duration = Duration::from_secs(15);
+/// How often its state is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Check configuration, keys, model and clips; with --online also cameras, broker, loudspeaker
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/lingmou/lingmou.toml"
+    )]
+    config: PathBuf,
+    /// Also try cameras, broker and loudspeaker
+    #[arg(long)]
+    online: bool,
+    /// Print the findings as JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was looked at.
+struct Finding {
+    what: String,
+    /// What it is, or what is wrong with it.
+    word: Result<String, String>,
+}
+
+pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
+    log::start_quiet(verbose);
+    let loaded = match Config::read(&args.config) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            say_mistakes(args, &mistakes);
+            return Ok(Answer::No);
+        }
+    };
+    let mut findings = vec![finding(
+        "configuration",
+        Ok::<_, String>(args.config.display().to_string()),
+    )];
+    offline(&loaded, &mut findings);
+    if args.online {
+        runtime()?.block_on(online(&loaded, &mut findings));
+    }
+    let well = findings.iter().all(|f| f.word.is_ok());
+    for f in &findings {
+        let (ok, word) = match &f.word {
+            Ok(word) => (true, word),
+            Err(word) => (false, word),
+        };
+        if args.json {
+            out::data(&json!({ "what": f.what, "ok": ok, "word": word }).to_string());
+        } else {
+            out::data(&format!(
+                "{}  {:<19}{word}",
+                if ok { "ok   " } else { "WRONG" },
+                f.what
+            ));
+        }
+    }
+    Ok(if well { Answer::Yes } else { Answer::No })
+}
+
+fn say_mistakes(args: &Args, mistakes: &crate::config::Mistakes) {
+    if !args.json {
+        out::data(&mistakes.to_string());
+        return;
+    }
+    for m in &mistakes.list {
+        let line = json!({
+            "what": "configuration", "ok": false, "file": m.file, "line": m.line, "key": m.key,
+            "word": m.what, "expected": m.expected, "fix": m.fix,
+        });
+        out::data(&line.to_string());
+    }
+}
+
+fn finding<E: std::fmt::Display>(what: &str, word: Result<String, E>) -> Finding {
+    Finding {
+        what: what.to_owned(),
+        word: word.map_err(|e| e.to_string()),
+    }
+}
+
+/// Everything that needs no network.
+fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let config = &loaded.config;
+    let ready = ingest::init().map(|()| "every element is there".to_owned());
+    findings.push(finding("GStreamer", ready));
+    findings.push(finding("evidence key", identity(config)));
+    let days =
+        crate::link::certificate_days_left(&config.keys.dir, clock::now().utc_ns / 1_000_000_000);
+    findings.push(finding(
+        "transport key",
+        match days {
+            Some(days) if days < 0 => Err(format!(
+                "transport.crt expired {} days ago; renew it",
+                -days
+            )),
+            Some(days) => Ok(format!("valid for {days} more days")),
+            None => Err("transport.crt cannot be read".to_owned()),
+        },
+    ));
+    let roots = Roots::load(&config.keys.dir.join("roots.crt"));
+    findings.push(finding(
+        "root certificates",
+        roots.map(|r| format!("{} of them", r.count())),
+    ));
+    let detector =
+        Card::read(&config.model.card).and_then(|card| Detector::open(&config.model, card));
+    if let Ok(d) = &detector {
+        let judge = Judge::new(config, d.card().roles(), clock::boot_id());
+        findings.push(finding(
+            "rules",
+            judge.map(|_| "the model sees what they judge".to_owned()),
+        ));
+    }
+    findings.push(finding(
+        "model",
+        detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers())),
+    ));
+    findings.push(finding(
+        "clips",
+        Speaker::open(&config.warn).map(|_| "readable".to_owned()),
+    ));
+    findings.push(finding("captions", captions(config)));
+    for camera in &config.camera {
+        let word = Credentials::read(camera).map(|_| "password readable or not needed".to_owned());
+        findings.push(finding(&format!("camera {}", camera.name), word));
+    }
+}
+
+fn identity(config: &Config) -> anyhow::Result<String> {
+    let identity = daemon::evidence_identity(config)?;
+    let days = (identity.not_after() - clock::now().utc_ns / 1_000_000_000) / 86_400;
+    let device = identity.device_id();
+    Ok(format!("belongs to {device}, valid for {days} more days"))
+}
+
+fn captions(config: &Config) -> Result<String, String> {
+    let developer = Developer::new(&config.evidence).map_err(|e| e.to_string())?;
+    if developer.has_cjk() {
+        Ok("Chinese".to_owned())
+    } else {
+        Err("no font with Chinese characters; install fonts-wqy-microhei".to_owned())
+    }
+}
+
+/// Cameras, broker, loudspeaker.
+async fn online(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let config = &loaded.config;
+    let slots = Arc::new(Slots::new(config.camera.len()));
+    for (index, camera) in config.camera.iter().enumerate() {
+        let what = format!("camera {} live", camera.name);
+        let started = Credentials::read(camera).and_then(|secrets| {
+            Camera::start(index, camera, secrets, &config.evidence, Arc::clone(&slots))
+        });
+        let word = match started {
+            Ok(camera) => first_frame(&camera).await,
+            Err(error) => Err(error.to_string()),
+        };
+        findings.push(Finding { what, word });
+    }
+    if config.upload.enabled {
+        let word = match status::ask(&config.store.run_dir).await {
+            // A second connection with this box's certificate would throw the daemon out.
+            Ok(status) => running_upload(&status),
+            Err(_no_daemon) => broker(config).await,
+        };
+        findings.push(finding("broker", word));
+    }
+    match Speaker::open(&config.warn) {
+        Ok(mut speaker) => findings.push(finding("loudspeaker", speaker.probe().await)),
+        Err(error) => findings.push(finding::<_>("loudspeaker", Err::<String, _>(error))),
+    }
+}
+
+async fn first_frame(camera: &Camera) -> Result<String, String> {
+    let looking = async {
+        loop {
+            let state = camera.state();
+            if state.phase == Phase::Playing && state.main.width > 0 {
+                let main = &state.main;
+                let codec = main.codec.map_or("?", ingest::Codec::name);
+                return Ok(format!("{codec} {}x{}", main.width, main.height));
+            }
+            if let (Phase::Failed | Phase::Stalled, Some(cause)) = (state.phase, state.cause) {
+                return Err(cause);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let none = || Err(format!("no frame within {} s", CAMERA_WITHIN.as_secs()));
+    tokio::time::timeout(CAMERA_WITHIN, looking)
+        .await
+        .unwrap_or_else(|_elapsed| none())
+}
+
+/// The upload of the daemon that is running with this configuration.
+fn running_upload(status: &serde_json::Value) -> Result<String, String> {
+    let upload = &status["upload"];
+    if upload["connected"] == serde_json::Value::Bool(true) {
+        return Ok("the running daemon is connected".to_owned());
+    }
+    let cause = upload["cause"].as_str().unwrap_or("no cause told");
+    Err(format!("the running daemon is not connected: {cause}"))
+}
+
+async fn broker(config: &Config) -> Result<String, String> {
+    let endpoint = Endpoint {
+        host: config.upload.host.clone(),
+        port: config.upload.port,
+        keys: config.keys.dir.clone(),
+        client_id: format!("{}-check", config.device.id),
+        keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
+    };
+    let pipe = Pipe::connect(&endpoint, None)
+        .await
+        .map_err(|e| e.to_string())?;
+    pipe.close().await;
+    Ok(format!(
+        "{}:{} accepts this box",
+        config.upload.host, config.upload.port
+    ))
+}

@@ -1,0 +1,135 @@
+//! `lingmou demo`: the whole way on this machine.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::daemon;
+use crate::demo::{self, Footage, Show, Shown};
+use crate::witness::Language;
+
+use super::verify::locale;
+use super::{Answer, log, out, runtime};
+
+const EXAMPLES: &str = "\
+Examples:
+  lingmou demo
+  lingmou demo --dir /tmp/my-demo --lang en
+
+Starts a camera (real street footage over RTSP), a vehicle (MAVLink), a broker (mosquitto with
+TLS and client certificates) and a receiver on free ports of this machine, and the daemon
+between them. A person who stands still stands in for a stall. After about a minute it
+prints each case's story, where its pictures are, and the verifier's page. Ctrl-C ends it.
+Exit code: 0 a package went the whole way and is valid, 1 none did, 2 it could not be shown.";
+
+/// Where coded footage is kept between demonstrations, when run from a checkout.
+const CACHE: &str = ".setup/demo";
+
+/// See the whole way work: camera, case, warning, evidence, receipt, verifier
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Folder for everything it makes; by default a new one below the system's temporary folder
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Language of the verifier's page: zh or en; by default the locale's
+    #[arg(long, value_name = "LANG", value_parser = ["zh", "en"])]
+    lang: Option<String>,
+}
+
+pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
+    log::start_quiet(verbose);
+    let dir = match &args.dir {
+        Some(dir) => std::path::absolute(dir).context("the folder's name")?,
+        None => std::env::temp_dir().join(format!("lingmou-demo-{}", std::process::id())),
+    };
+    let cache = PathBuf::from(CACHE);
+    let cache = if cache.parent().is_some_and(std::path::Path::is_dir) {
+        cache
+    } else {
+        dir.clone()
+    };
+    let footage = Footage::street(&cache, &|text| out::word(text))?;
+    let show = runtime()?.block_on(async {
+        let stop = daemon::stop_on_signals()?;
+        demo::run(&dir, &footage, |text| out::word(&format!("  {text}")), stop).await
+    })?;
+    let language = Language::of_locale(&args.lang.clone().unwrap_or_else(locale));
+    for shown in &show.shown {
+        out::data(&story(shown));
+        out::data(&shown.verdict.page(language));
+    }
+    out::data(&farewell(&show));
+    let good = !show.shown.is_empty() && show.shown.iter().all(|s| s.verdict.valid());
+    Ok(if good { Answer::Yes } else { Answer::No })
+}
+
+/// One case as a person would tell it.
+fn story(shown: &Shown) -> String {
+    let s = &shown.statement;
+    let mut text = format!("\nCase {}\n", shown.id);
+    let mut line = |words: String| {
+        writeln!(text, "  {words}").expect("invariant: a String takes everything");
+    };
+    line(format!(
+        "{}  first seen: {}",
+        s.violation.first_seen,
+        s.violation.kind.name()
+    ));
+    for w in &s.warning {
+        let heard = w
+            .failure
+            .as_ref()
+            .map_or("played to its end".to_owned(), Clone::clone);
+        line(format!("{}  warned: {heard}, {} ms", w.at, w.played_ms));
+    }
+    line(format!(
+        "{}  looked again: {}",
+        s.violation.confirmed,
+        s.violation.outcome.name()
+    ));
+    if let Some(p) = &s.position {
+        let (lat, lon) = (f64::from(p.lat_e7) / 1e7, f64::from(p.lon_e7) / 1e7);
+        line(format!(
+            "at {lat:.6}, {lon:.6} (WGS-84), measured {} ms apart",
+            p.age_ms
+        ));
+    }
+    for o in &s.omitted {
+        line(format!("missing: {} ({})", o.what, o.why));
+    }
+    line(format!("package   {}", shown.package.display()));
+    for file in s.files.iter().filter(|f| f.media_type == "image/jpeg") {
+        line(format!(
+            "picture   {}",
+            shown.package.join(&file.name).display()
+        ));
+    }
+    line(format!("receiver  {}", shown.received.display()));
+    text
+}
+
+fn farewell(show: &Show) -> String {
+    let dir = show.dir.display();
+    let roots = show.roots.display();
+    let Some(first) = show.shown.first() else {
+        let why = if show.stopped {
+            "It was stopped."
+        } else {
+            "Nobody stood still long enough."
+        };
+        return format!("No package was made. {why} Everything is in {dir}; -v says more.");
+    };
+    let package = first.package.display();
+    format!(
+        "Try next:\n\
+         \x20 lingmou verify {package} --roots {roots} --lang en\n\
+         \x20 openssl cms -verify -binary -inform DER -in {package}/META-INF/signature001.p7s \\\n\
+         \x20   -content {package}/META-INF/ASiCManifest001.xml -CAfile {roots} -purpose any -out /dev/null\n\
+         \x20 exiftool {package}/frames/*.jpg\n\
+         \x20 ffplay {package}/clip.mp4\n\
+         \x20 change one byte of a picture and verify again\n\
+         Everything is in {dir}; remove it when you have seen enough."
+    )
+}

@@ -1,0 +1,174 @@
+//! Checks of cameras, model and zones.
+
+use std::collections::BTreeSet;
+
+use super::polygon::fault;
+use super::{Checker, host_and_port, is_host};
+use crate::config::mistake::meant;
+use crate::config::{Camera, CameraKind, Config};
+
+pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
+    if config.camera.is_empty() {
+        checker.say(
+            "camera",
+            "no camera",
+            "at least one [[camera]] table",
+            "add one; config/lingmou.toml shows how",
+        );
+    }
+    for (i, camera) in config.camera.iter().enumerate() {
+        one(camera, &format!("camera[{i}]"), checker);
+    }
+    let names: Vec<&str> = config.camera.iter().map(|c| c.name.as_str()).collect();
+    checker.unique(&names, |i| format!("camera[{i}].name"));
+    model(config, checker);
+    zones(config, checker);
+}
+
+fn one(camera: &Camera, key: &str, checker: &mut Checker<'_, '_>) {
+    let key = |name: &str| format!("{key}.{name}");
+    checker.name(&key("name"), &camera.name);
+    match camera.kind {
+        _ if checker.finder.is_spoilt(&key("kind")) => {}
+        CameraKind::Rtsp => rtsp(camera, key, checker),
+        CameraKind::File => checker.file(&key("path"), &camera.path, "name the recording"),
+        CameraKind::V4l2 => {
+            if camera.path.as_os_str().is_empty() {
+                let fix = "for example path = \"/dev/video0\"";
+                checker.say(
+                    &key("path"),
+                    "missing",
+                    "the device, because kind = \"v4l2\"",
+                    fix,
+                );
+            }
+        }
+    }
+    checker.range(&key("detect_rate"), camera.detect_rate);
+    checker.range(&key("stall_secs"), camera.stall_secs);
+}
+
+fn rtsp(camera: &Camera, key: impl Fn(&str) -> String, checker: &mut Checker<'_, '_>) {
+    url(&key("url"), &camera.url, checker);
+    if !camera.substream_url.is_empty() {
+        url(&key("substream_url"), &camera.substream_url, checker);
+    }
+    let has_password = !camera.password_file.as_os_str().is_empty();
+    if has_password {
+        let fix = "write the password, and nothing else, into that file and chmod it 600";
+        checker.file(&key("password_file"), &camera.password_file, fix);
+    }
+    if has_password && camera.user.is_empty() {
+        checker.say(
+            &key("user"),
+            "missing",
+            "the user the password belongs to",
+            "add user = \"…\"",
+        );
+    }
+}
+
+/// Says what is wrong with an RTSP URL, without repeating a password in it.
+fn url(key: &str, url: &str, checker: &mut Checker<'_, '_>) {
+    let Some(what) = url_fault(url) else { return };
+    let fix = if what.starts_with("user") {
+        "set user = \"…\", write the password into a file of its own and set password_file = \"…\""
+    } else {
+        "for example url = \"rtsp://192.168.1.64:554/Streaming/Channels/101\""
+    };
+    checker.say(key, what, "rtsp://HOST/PATH or rtsps://HOST:PORT/PATH", fix);
+}
+
+fn url_fault(url: &str) -> Option<&'static str> {
+    if url.is_empty() {
+        return Some("missing");
+    }
+    let rest = ["rtsp://", "rtsps://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    let Some(rest) = rest else {
+        // Whatever it is, it may hold a password: it is not repeated.
+        return Some("not an RTSP URL");
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    // A password with a slash in it moves its @ into the path.
+    if authority.contains('@') || path.split('?').next().is_some_and(|p| p.contains('@')) {
+        return Some("user and password in the URL");
+    }
+    let sound = is_host(authority) || host_and_port(authority).is_some();
+    (!sound).then_some("no proper host in it")
+}
+
+fn model(config: &Config, checker: &mut Checker<'_, '_>) {
+    let model = &config.model;
+    checker.file(
+        "model.card",
+        &model.card,
+        "name a model card, models/*.toml",
+    );
+    if !model.runtime.as_os_str().is_empty() {
+        let fix = "run make setup, or leave it empty";
+        checker.file("model.runtime", &model.runtime, fix);
+    }
+    let threads = u16::try_from(model.threads).unwrap_or(u16::MAX);
+    checker.range("model.threads", f64::from(threads));
+}
+
+fn zones(config: &Config, checker: &mut Checker<'_, '_>) {
+    let cameras = || config.camera.iter().map(|c| c.name.as_str());
+    for (i, zone) in config.zone.iter().enumerate() {
+        let key = |name: &str| format!("zone[{i}].{name}");
+        checker.name(&key("name"), &zone.name);
+        // Without any camera, that is the mistake.
+        if cameras().next().is_some() && !cameras().any(|name| name == zone.camera) {
+            let known: BTreeSet<&str> = cameras().collect();
+            let known: Vec<&str> = known.into_iter().collect();
+            let fix = meant(&zone.camera, cameras()).map_or_else(
+                || "name the camera the zone is drawn on".to_owned(),
+                |name| format!("did you mean \"{name}\"?"),
+            );
+            checker.say(
+                &key("camera"),
+                format!("there is no camera \"{}\"", zone.camera),
+                format!("a camera of this file ({})", known.join(", ")),
+                fix,
+            );
+        }
+        if let Some([what, fix]) = fault(&zone.polygon) {
+            checker.say(
+                &key("polygon"),
+                what,
+                "three or more corners [x, y], 0 to 1 from the top left, in order round the zone",
+                fix,
+            );
+        }
+    }
+    let names: Vec<&str> = config.zone.iter().map(|z| z.name.as_str()).collect();
+    checker.unique(&names, |i| format!("zone[{i}].name"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (text, wanted) in [
+            ("rtsp://10.0.0.1/", None),
+            ("rtsps://cam.local:322/a?b=c@d", None),
+            ("rtsp://[fe80::1]:554/x", None),
+            ("", Some("missing")),
+            ("http://10.0.0.1/", Some("not an RTSP URL")),
+            ("rtsp://", Some("no proper host in it")),
+            ("rtsp://10.0.0.1:0/", Some("no proper host in it")),
+            ("rtsp://u:p@10.0.0.1/", Some("user and password in the URL")),
+            (
+                "rtsp://u:p/w@10.0.0.1/",
+                Some("user and password in the URL"),
+            ),
+        ] {
+            assert_eq!(url_fault(text), wanted, "{text}");
+        }
+    }
+}

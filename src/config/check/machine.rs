@@ -1,0 +1,278 @@
+//! Checks of everything but cameras, model and zones.
+
+use jiff::tz::TimeZone;
+
+use super::{Checker, host_and_port};
+use crate::config::mistake::meant;
+use crate::config::{
+    Config, Evidence, MavlinkLink, SpeakerKind, Store, Telemetry, TelemetrySource, Upload,
+};
+
+pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
+    checker.name("device.id", &config.device.id);
+    let zone = &config.device.time_zone;
+    if TimeZone::get(zone).is_err() {
+        checker.say(
+            "device.time_zone",
+            format!("\"{zone}\" is not a time zone this box knows"),
+            "an IANA name; the package tzdata must be installed",
+            "for example \"Asia/Shanghai\"",
+        );
+    }
+    keys(config, checker);
+    judge(config, checker);
+    warn(config, checker);
+    telemetry(&config.telemetry, checker);
+    evidence(&config.evidence, checker);
+    store(&config.store, checker);
+    upload(&config.upload, checker);
+}
+
+/// The certificates. Private keys may be systemd credentials; whoever loads them says more.
+fn keys(config: &Config, checker: &mut Checker<'_, '_>) {
+    let dir = &config.keys.dir;
+    if !dir.is_dir() {
+        let what = format!("no such folder: {}", dir.display());
+        let fix = "create the device's keys: lingmou enroll";
+        return checker.absent(
+            "keys.dir",
+            what,
+            "the folder with keys and certificates",
+            fix,
+        );
+    }
+    let mut wanted = vec!["evidence.crt"];
+    if config.upload.enabled {
+        wanted.extend(["transport.crt", "roots.crt"]);
+    }
+    for name in wanted {
+        let fix = "put there what the bureau's certificate office returned";
+        checker.file("keys.dir", &dir.join(name), fix);
+    }
+}
+
+fn judge(config: &Config, checker: &mut Checker<'_, '_>) {
+    let judge = &config.judge;
+    let (vending, shop) = (&judge.street_vending, &judge.out_of_store);
+    for (rule, enabled, roles, [dwell, grace, cool_down]) in [
+        (
+            "street_vending",
+            vending.enabled,
+            &vending.roles,
+            [
+                vending.dwell_secs,
+                vending.grace_secs,
+                vending.cool_down_secs,
+            ],
+        ),
+        (
+            "out_of_store",
+            shop.enabled,
+            &shop.roles,
+            [shop.dwell_secs, shop.grace_secs, shop.cool_down_secs],
+        ),
+    ] {
+        let key = |name: &str| format!("judge.{rule}.{name}");
+        if enabled && roles.is_empty() {
+            checker.say(
+                &key("roles"),
+                "empty: the rule would never see anything",
+                "at least one role",
+                "name roles, or set enabled = false",
+            );
+        }
+        checker.range(&key("dwell_secs"), dwell);
+        checker.range(&key("grace_secs"), grace);
+        checker.range(&key("cool_down_secs"), cool_down);
+    }
+    let spillage = &judge.spillage;
+    for (key, value) in [
+        ("judge.spillage.within_secs", spillage.within_secs),
+        ("judge.spillage.settle_secs", spillage.settle_secs),
+    ] {
+        checker.range(key, value);
+    }
+}
+
+fn warn(config: &Config, checker: &mut Checker<'_, '_>) {
+    let warn = &config.warn;
+    checker.range("warn.volume", warn.volume);
+    checker.range("warn.margin_secs", warn.margin_secs);
+    if warn.speaker.kind == SpeakerKind::File && warn.speaker.path.as_os_str().is_empty() {
+        checker.say(
+            "warn.speaker.path",
+            "missing",
+            "the file that takes the sound, because kind = \"file\"",
+            "for example path = \"spoken.wav\"",
+        );
+    }
+    if warn.speaker.kind == SpeakerKind::None {
+        return;
+    }
+    // Both are read at start, whichever rule is switched off.
+    for (key, path) in [
+        ("warn.street_vending", &warn.street_vending),
+        ("warn.out_of_store", &warn.out_of_store),
+    ] {
+        checker.file(key, path, "name the recorded warning, a WAV file");
+    }
+}
+
+fn telemetry(telemetry: &Telemetry, checker: &mut Checker<'_, '_>) {
+    match telemetry.source {
+        TelemetrySource::None => {}
+        TelemetrySource::Fixed => fixed(telemetry, checker),
+        TelemetrySource::Gpsd => {
+            if host_and_port(&telemetry.gpsd).is_none() {
+                checker.say(
+                    "telemetry.gpsd",
+                    format!("\"{}\" is not HOST:PORT", telemetry.gpsd),
+                    "where gpsd listens, because source = \"gpsd\"",
+                    "gpsd = \"127.0.0.1:2947\"",
+                );
+            }
+        }
+        TelemetrySource::Mavlink => mavlink(&telemetry.mavlink, checker),
+    }
+}
+
+fn fixed(telemetry: &Telemetry, checker: &mut Checker<'_, '_>) {
+    let (lat, lon) = (telemetry.lat, telemetry.lon);
+    checker.range("telemetry.lat", lat);
+    checker.range("telemetry.lon", lon);
+    if lat == 0.0 && lon == 0.0 {
+        checker.say(
+            "telemetry.lat",
+            "latitude and longitude are both 0, in the sea off Africa",
+            "the surveyed position in WGS-84, because source = \"fixed\"",
+            "set lat and lon; a position from a Chinese map (GCJ-02) must be converted first",
+        );
+    }
+    checker.range("telemetry.alt_m", telemetry.alt_m);
+    checker.range("telemetry.accuracy_m", telemetry.accuracy_m);
+    checker.range("telemetry.bearing_deg", telemetry.bearing_deg);
+}
+
+fn mavlink(link: &MavlinkLink, checker: &mut Checker<'_, '_>) {
+    if let Err(what) = mavlink_address(&link.address) {
+        checker.say(
+            "telemetry.mavlink.address",
+            what,
+            "udpin:HOST:PORT, udpout:HOST:PORT, tcpin:HOST:PORT, tcpout:HOST:PORT or serial:DEVICE:BAUD",
+            "for example \"udpin:0.0.0.0:14550\" or \"serial:/dev/ttyS1:921600\"",
+        );
+    }
+    for (key, id) in [
+        ("telemetry.mavlink.system_id", link.system_id),
+        ("telemetry.mavlink.component_id", link.component_id),
+    ] {
+        checker.range(key, f64::from(id));
+    }
+    checker.range("telemetry.mavlink.rate_hz", link.rate_hz);
+}
+
+fn mavlink_address(address: &str) -> Result<(), String> {
+    const KINDS: [&str; 5] = ["udpin", "udpout", "tcpin", "tcpout", "serial"];
+    let (kind, rest) = address.split_once(':').unwrap_or((address, ""));
+    if !KINDS.contains(&kind) {
+        let hint = meant(kind, KINDS).map_or(String::new(), |k| format!("; did you mean {k}?"));
+        return Err(format!("\"{kind}\" is no kind of link{hint}"));
+    }
+    let sound = if kind == "serial" {
+        let parts = rest.rsplit_once(':');
+        parts.is_some_and(|(device, baud)| {
+            !device.is_empty() && baud.parse::<u32>().is_ok_and(|b| b > 0)
+        })
+    } else {
+        host_and_port(rest).is_some()
+    };
+    if sound {
+        Ok(())
+    } else if kind == "serial" {
+        Err(format!("\"{rest}\" is not DEVICE:BAUD"))
+    } else {
+        Err(format!("\"{rest}\" is not HOST:PORT"))
+    }
+}
+
+fn evidence(evidence: &Evidence, checker: &mut Checker<'_, '_>) {
+    checker.range("evidence.jpeg_quality", f64::from(evidence.jpeg_quality));
+    for (key, value) in [
+        ("evidence.clip_before_secs", evidence.clip_before_secs),
+        ("evidence.clip_after_secs", evidence.clip_after_secs),
+    ] {
+        checker.range(key, value);
+    }
+    for (key, path) in [
+        ("evidence.font", &evidence.font),
+        ("evidence.wording", &evidence.wording),
+    ] {
+        if !path.as_os_str().is_empty() {
+            checker.file(
+                key,
+                path,
+                "correct the path, or leave it empty for the built-in choice",
+            );
+        }
+    }
+}
+
+fn store(store: &Store, checker: &mut Checker<'_, '_>) {
+    for (key, path) in [("store.dir", &store.dir), ("store.run_dir", &store.run_dir)] {
+        if path.as_os_str().is_empty() {
+            checker.say(
+                key,
+                "empty",
+                "a folder",
+                "leave the key out for the default",
+            );
+        }
+    }
+    checker.range("store.keep_free_mib", real(store.keep_free_mib));
+}
+
+fn upload(upload: &Upload, checker: &mut Checker<'_, '_>) {
+    if upload.enabled {
+        checker.host("upload.host", &upload.host);
+        checker.range("upload.port", f64::from(upload.port));
+    }
+    checker.range("upload.keep_alive_secs", real(upload.keep_alive_secs));
+    checker.range("upload.retry_max_secs", real(upload.retry_max_secs));
+    checker.range("upload.chunk_kib", real(u64::from(upload.chunk_kib)));
+}
+
+/// A whole number for comparison; what 32 bits do not hold is out of every range.
+fn real(n: u64) -> f64 {
+    f64::from(u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mavlink_addresses() {
+        for (address, wanted) in [
+            ("udpin:0.0.0.0:14550", Ok(())),
+            ("tcpout:[::1]:5760", Ok(())),
+            ("serial:/dev/ttyACM0:57600", Ok(())),
+            ("serial:/dev/serial/by-id/usb-x:y:57600", Ok(())),
+            (
+                "udp:0.0.0.0:14550",
+                Err("\"udp\" is no kind of link; did you mean udpin?"),
+            ),
+            ("udpin:0.0.0.0", Err("\"0.0.0.0\" is not HOST:PORT")),
+            (
+                "serial:/dev/ttyACM0",
+                Err("\"/dev/ttyACM0\" is not DEVICE:BAUD"),
+            ),
+            ("", Err("\"\" is no kind of link")),
+        ] {
+            assert_eq!(
+                mavlink_address(address),
+                wanted.map_err(str::to_owned),
+                "{address}"
+            );
+        }
+    }
+}

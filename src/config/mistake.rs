@@ -1,0 +1,178 @@
+//! What is wrong in a file, told so that a technician can mend it without a manual.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file it is in.
+    pub file: PathBuf,
+    /// The line, counted from 1; 0 when it concerns the file as a whole.
+    pub line: usize,
+    /// The key, e.g. `camera[0].url`; empty when no key is to blame.
+    pub key: String,
+    /// What is wrong.
+    pub what: String,
+    /// What was expected.
+    pub expected: String,
+    /// What to do.
+    pub fix: String,
+    /// Nothing is wrong in the text: a file or folder it names is not on this machine.
+    pub absent: bool,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:", self.line)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, " {}:", self.key)?;
+        }
+        write!(f, " {}", self.what)?;
+        write!(
+            f,
+            "\n    expected: {}\n    fix: {}",
+            self.expected, self.fix
+        )
+    }
+}
+
+/// Every mistake found, in the order of files and lines. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes {
+    /// The configuration file that was read.
+    pub path: PathBuf,
+    /// The mistakes.
+    pub list: Vec<Mistake>,
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mistake in &self.list {
+            writeln!(f, "{mistake}")?;
+        }
+        let count = self.list.len();
+        let s = if count == 1 { "" } else { "s" };
+        write!(f, "{count} mistake{s} in {}", self.path.display())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Gathers mistakes of one file.
+pub(super) struct Finder<'a> {
+    /// The file.
+    pub(super) file: &'a Path,
+    /// Found so far.
+    pub(super) list: Vec<Mistake>,
+    /// Keys already known to be wrong: what follows from them is not said again.
+    pub(super) spoilt: Vec<String>,
+    /// Line and name of statements that are not TOML.
+    pub(super) broken: Vec<(usize, String)>,
+}
+
+impl<'a> Finder<'a> {
+    pub(super) fn new(file: &'a Path) -> Self {
+        Self {
+            file,
+            list: Vec::new(),
+            spoilt: Vec::new(),
+            broken: Vec::new(),
+        }
+    }
+
+    /// Notes a mistake at `line`: `[what, expected, fix]`.
+    pub(super) fn note(&mut self, line: usize, key: &str, [what, expected, fix]: [String; 3]) {
+        self.list.push(Mistake {
+            file: self.file.to_owned(),
+            line,
+            key: key.to_owned(),
+            what,
+            expected,
+            fix,
+            absent: false,
+        });
+    }
+
+    /// Whether `key` or the table it is in is known to be wrong.
+    pub(super) fn is_spoilt(&self, key: &str) -> bool {
+        self.spoilt.iter().any(|bad| {
+            key.strip_prefix(bad.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+}
+
+/// The candidate that was probably meant by `word`.
+pub(super) fn meant<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    /// A longer way than a third of the word is another word.
+    const LETTERS_PER_SLIP: usize = 3;
+    let word = word.to_lowercase().replace('-', "_");
+    candidates
+        .into_iter()
+        .map(|c| {
+            let shares_start = word.len() > 2 && (c.starts_with(&word) || word.starts_with(c));
+            (if shares_start { 1 } else { distance(&word, c) }, c)
+        })
+        .min_by_key(|(slips, _)| *slips)
+        .filter(|(slips, c)| *slips <= word.len().max(c.len()).div_ceil(LETTERS_PER_SLIP))
+        .map(|(_, c)| c)
+}
+
+/// Levenshtein's distance in bytes; keys are ASCII.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_of_the_finger_are_recognised() {
+        let keys = ["url", "user", "password_file", "detect_rate", "stall_secs"];
+        for (typed, wanted) in [
+            ("detect_rte", Some("detect_rate")),
+            ("Detect-Rate", Some("detect_rate")),
+            ("password", Some("password_file")),
+            ("usr", Some("user")),
+            ("user_name", Some("user")),
+            ("stall_sec", Some("stall_secs")),
+            ("colour", None),
+        ] {
+            assert_eq!(meant(typed, keys), wanted, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_follows_from_a_wrong_key_is_not_said_again() {
+        let mut finder = Finder::new(Path::new("x"));
+        finder.spoilt.push("camera[1].name".to_owned());
+        finder.spoilt.push("zone[0]".to_owned());
+        for (key, spoilt) in [
+            ("camera[1].name", true),
+            ("camera[1].names", false),
+            ("camera[11].name", false),
+            ("zone[0].polygon", true),
+            ("zone", false),
+        ] {
+            assert_eq!(finder.is_spoilt(key), spoilt, "{key}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What the daemon shows of itself: the status document, and the word to systemd.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::config::Config;
+use crate::ingest::Camera;
+use crate::status::Progress;
+use crate::store::Store;
+use crate::telemetry::TelemetryState;
+use crate::types::Stamp;
+use crate::upload::UploadState;
+
+use super::counters::{EyeCounters, KeeperState};
+
+/// A stage that has not turned for this long is stuck; systemd is told no more.
+const STUCK_AFTER: Duration = Duration::from_secs(20);
+
+/// Tells systemd that the work goes on, as long as it does.
+pub(super) async fn watchdog(
+    progress: Progress,
+    upload: Arc<UploadState>,
+    stop: CancellationToken,
+) {
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let mut silent = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(limit / 3) => {}
+        }
+        let now = clock::now();
+        let stuck = progress.stuck(now.boot_ns, STUCK_AFTER);
+        let stuck = stuck.or_else(|| upload.hangs(now).then_some("upload"));
+        match stuck {
+            None => {
+                silent = false;
+                tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+            }
+            Some(stage) if !silent => {
+                silent = true;
+                tracing::error!(stage, "a stage is stuck; the watchdog is told no more");
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+pub(super) fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+/// Everything the status is made of.
+pub(super) struct Gauges {
+    pub(super) config: Config,
+    pub(super) since: Stamp,
+    pub(super) cameras: Arc<Vec<Camera>>,
+    pub(super) eye: Arc<EyeCounters>,
+    pub(super) keeper: Arc<Mutex<KeeperState>>,
+    pub(super) store: Store,
+    pub(super) telemetry: Arc<TelemetryState>,
+    pub(super) upload: Arc<UploadState>,
+}
+
+impl Gauges {
+    /// The status document.
+    pub(super) fn snapshot(&self) -> Value {
+        let now = clock::now();
+        let cameras: serde_json::Map<String, Value> = self
+            .config
+            .camera
+            .iter()
+            .zip(self.cameras.iter())
+            .map(|(config, camera)| (config.name.clone(), json!(camera.state())))
+            .collect();
+        let counts = self.store.counts();
+        json!({
+            "v": 1,
+            "program": concat!("lingmou ", env!("CARGO_PKG_VERSION")),
+            "device": self.config.device.id,
+            "pid": std::process::id(),
+            "at": clock::rfc3339_ms(now.utc_ns),
+            "up_secs": now.since(self.since).as_secs(),
+            "clock": clock::trust(),
+            "cameras": cameras,
+            "eye": self.eye.snapshot(),
+            "keeper": *self.keeper.lock().unwrap_or_else(PoisonError::into_inner),
+            "store": counts.as_ref().ok(),
+            "store_trouble": counts.as_ref().err().map(ToString::to_string),
+            "journal": self.store.head(),
+            "telemetry": self.telemetry.snapshot(),
+            "upload": self.upload.snapshot(),
+            "upload_enabled": self.config.upload.enabled,
+        })
+    }
+}

@@ -1,0 +1,481 @@
+//! The command line as a person meets it: pages, answers, exit codes.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test's files need not be durable"
+)]
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use assert_cmd::Command;
+use lingmou::config::Config;
+use lingmou::pki::TestPki;
+use lingmou::types::{CaseId, Outcome, Stamp, Violation};
+use lingmou::witness::{
+    Camera, Clock, Device, FileEntry, Identity, JournalPoint, Software, Statement, ViolationFacts,
+    seal, sha256_hex,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The program in a bare environment: no locale, a terminal of 100 columns.
+fn lingmou(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
+    command.args(args).env_clear().env("COLUMNS", "100");
+    // Coverage and sanitizers pass their own settings to children.
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command.current_dir(root());
+    command
+}
+
+/// Exit code, standard output and standard error on one page, without what differs between
+/// machines.
+fn page(args: &[&str], dir: &Path) -> String {
+    let out = lingmou(args).output().unwrap();
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes)
+            .unwrap()
+            .replace(&*dir.to_string_lossy(), "DIR")
+            .replace(&*root().to_string_lossy(), "ROOT")
+            .replace(env!("CARGO_PKG_VERSION"), "VERSION")
+    };
+    let (stdout, stderr) = (text(out.stdout), text(out.stderr));
+    format!(
+        "exit {}\n--- stdout\n{stdout}--- stderr\n{stderr}",
+        out.status.code().unwrap_or(-1)
+    )
+}
+
+fn nowhere() -> &'static Path {
+    Path::new("no-such-folder")
+}
+
+#[test]
+fn help_of_every_command() {
+    let overview = page(&["--help"], nowhere());
+    insta::assert_snapshot!("help", overview);
+    let listed = overview
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help");
+    let mut names: Vec<&str> = listed.collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "check", "demo", "enroll", "generate", "receive", "replay", "run", "status", "verify"
+        ]
+    );
+    for name in names {
+        let help = page(&[name, "--help"], nowhere());
+        assert!(help.contains("Examples:"), "{name} shows no example");
+        insta::assert_snapshot!(format!("help-{name}"), help);
+    }
+}
+
+#[test]
+fn what_is_not_an_option_is_said_with_the_nearest() {
+    insta::assert_snapshot!(page(&["check", "--onlin"], nowhere()), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: unexpected argument '--onlin' found
+
+      tip: a similar argument exists: '--online'
+
+    Usage: lingmou check --online
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(page(&["chek"], nowhere()), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: unrecognized subcommand 'chek'
+
+      tip: a similar subcommand exists: 'check'
+
+    Usage: lingmou [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn an_error_has_its_cause_and_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("lingmou.toml");
+    let shipped = fs::read_to_string(root().join("config/profiles/demo.toml")).unwrap();
+    let card = root().join("models/efficientdet-lite0.toml");
+    let text = shipped.replace(
+        "../../models/efficientdet-lite0.toml",
+        &card.to_string_lossy(),
+    );
+    fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap();
+    let args = ["replay", "x.mp4", "--config", config, "--camera", "kitchen"];
+    insta::assert_snapshot!(page(&args, dir.path()), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the configuration has no camera "kitchen"
+    hint: it has: street
+    "#);
+    let args = ["generate", "man", "/dev/null/man"];
+    insta::assert_snapshot!(page(&args, dir.path()), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: cannot make /dev/null/man
+    caused by: Not a directory (os error 20)
+    ");
+}
+
+#[test]
+fn ten_mistakes_are_told_on_one_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config/lingmou.toml");
+    fs::create_dir_all(dir.path().join("config/keys")).unwrap();
+    fs::create_dir_all(dir.path().join("models")).unwrap();
+    for (from, to) in [
+        ("tests/data/config/ten-mistakes.toml", "config/lingmou.toml"),
+        (
+            "models/efficientdet-lite0.toml",
+            "models/efficientdet-lite0.toml",
+        ),
+    ] {
+        fs::copy(root().join(from), dir.path().join(to)).unwrap();
+    }
+    fs::write(dir.path().join("config/keys/evidence.crt"), "").unwrap();
+    let config = config.to_str().unwrap();
+    insta::assert_snapshot!(
+        "ten-mistakes",
+        page(&["check", "--config", config], dir.path())
+    );
+    // A daemon that is started all the same says the same and does not start.
+    let run = page(&["run", "--config", config], dir.path());
+    assert!(run.starts_with("exit 2\n"), "{run}");
+    assert!(
+        run.contains("DIR/config/lingmou.toml:4: device.id: "),
+        "{run}"
+    );
+    let json = lingmou(&["check", "--json", "--config", config])
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(json.stdout).unwrap();
+    let keys: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| line["key"].clone())
+        .collect();
+    assert_eq!(keys.len(), 10, "{keys:?}");
+}
+
+/// The shipped profiles, each in a folder like a box's, with keys and passwords.
+#[test]
+fn the_shipped_profiles_pass_the_check() {
+    for name in ["pole", "patrol-car", "drone"] {
+        let dir = tempfile::tempdir().unwrap();
+        let profiles = dir.path().join("config/profiles");
+        fs::create_dir_all(&profiles).unwrap();
+        fs::create_dir_all(dir.path().join("models")).unwrap();
+        fs::create_dir_all(dir.path().join("config/clips")).unwrap();
+        for file in [
+            "models/efficientdet-lite0.toml",
+            "models/efficientdet-lite0.onnx",
+            "config/clips/street_vending.wav",
+            "config/clips/out_of_store.wav",
+        ] {
+            fs::copy(root().join(file), dir.path().join(file)).unwrap();
+        }
+        let config = profiles.join(format!("{name}.toml"));
+        let shipped = root().join(format!("config/profiles/{name}.toml"));
+        fs::copy(shipped, &config).unwrap();
+        for password in ["east", "west", "roof"] {
+            let path = profiles.join(format!("{password}.password"));
+            fs::write(&path, "secret\n").unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            fs::set_permissions(&path, mode).unwrap();
+        }
+        let read = Config::read_elsewhere(&config).unwrap().config;
+        let pki = TestPki::create(&dir.path().join("pki"), &read.device.id).unwrap();
+        fs::rename(&pki.device, profiles.join("keys")).unwrap();
+        let said = page(&["check", "--config", config.to_str().unwrap()], dir.path());
+        // 12 years less the moment since the keys were made.
+        let said = said.replace("4379 more days", "4380 more days");
+        insta::assert_snapshot!(format!("check-{name}"), said);
+    }
+}
+
+/// A daemon that answers one caller with `status`.
+fn answering(run_dir: &Path, status: &Value) -> std::thread::JoinHandle<()> {
+    let listener = UnixListener::bind(run_dir.join("status.sock")).unwrap();
+    let text = status.to_string();
+    std::thread::spawn(move || {
+        let (mut caller, _) = listener.accept().unwrap();
+        std::io::Write::write_all(&mut caller, text.as_bytes()).unwrap();
+    })
+}
+
+fn status() -> Value {
+    json!({
+        "v": 1, "program": "lingmou VERSION", "device": "LC-POLE-0007", "pid": 4711,
+        "at": "2026-08-01T02:03:04.567Z", "up_secs": 3600,
+        "clock": { "synced": true, "max_error_us": 1500 },
+        "cameras": { "east": {
+            "phase": "playing", "cause": null, "dropped": 3,
+            "main": { "codec": "h264", "width": 1920, "height": 1080, "units_in": 90_000,
+                "offered": 18_000, "reconnects": 0 },
+        } },
+        "eye": { "detected": 17_997, "gated": 0, "blind": 0, "waited_for_keeper": 0,
+            "open_cases": 1, "latency_ms_p50": 21, "latency_ms_p95": 40 },
+        "keeper": { "pictures": 8, "sealed": 1, "discarded": 0, "waiting": 0, "trouble": null },
+        "store": { "pending": { "packages": 1, "bytes": 812_345 }, "free_bytes": 52_000_000_000_u64,
+            "oldest_pending_ms": 1_785_549_700_000_i64 },
+        "store_trouble": null,
+        "telemetry": { "source": "fixed", "connected": true, "last_message_age_ms": 250 },
+        "upload": { "connected": true, "receipted": 7, "refused": 0, "cause": null },
+    })
+}
+
+#[test]
+fn the_status_of_a_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let run_dir = dir.path().to_str().unwrap();
+    let args = ["status", "--run-dir", run_dir];
+    insta::assert_snapshot!("status-no-daemon", page(&args, dir.path()));
+
+    let socket = dir.path().join("status.sock");
+    let daemon = answering(dir.path(), &status());
+    insta::assert_snapshot!("status-well", page(&args, dir.path()));
+    daemon.join().unwrap();
+    fs::remove_file(&socket).unwrap();
+
+    let mut ill = status();
+    ill["clock"] = json!({ "synced": false, "max_error_us": null });
+    ill["cameras"]["east"]["phase"] = json!("failed");
+    ill["cameras"]["east"]["cause"] = json!("wrong user or password");
+    ill["keeper"]["trouble"] = json!("the evidence disk is full");
+    ill["upload"] = json!({ "connected": false, "receipted": 7, "refused": 0,
+        "cause": "nobody listens at broker:8883" });
+    let daemon = answering(dir.path(), &ill);
+    insta::assert_snapshot!("status-ill", page(&args, dir.path()));
+    daemon.join().unwrap();
+    fs::remove_file(&socket).unwrap();
+
+    let daemon = answering(dir.path(), &ill);
+    let out = lingmou(&["status", "--json", "--run-dir", run_dir])
+        .output()
+        .unwrap();
+    daemon.join().unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert_eq!(serde_json::from_slice::<Value>(&out.stdout).unwrap(), ill);
+
+    fs::remove_file(&socket).unwrap();
+    let daemon = answering(dir.path(), &json!("hello"));
+    drop(page(&args, dir.path()));
+    daemon.join().unwrap();
+}
+
+/// A package of two files, sealed with the test authority's device key.
+fn package(dir: &Path) -> (TestPki, std::path::PathBuf) {
+    const DEVICE: &str = "LM-CLI-1";
+    let pki = TestPki::create(&dir.join("pki"), DEVICE).unwrap();
+    let at = Stamp {
+        utc_ns: lingmou::clock::now().utc_ns,
+        boot_ns: 1,
+        error_ns: 2_000_000,
+    };
+    let files = [
+        ("frames/01-peak.jpg", "image/jpeg", b"picture".as_slice()),
+        ("detections.jsonl", "application/jsonl", b"{}\n"),
+    ];
+    let utc = lingmou::clock::rfc3339_ms(at.utc_ns);
+    let entry = |(name, media_type, bytes): &(&str, &str, &[u8])| FileEntry {
+        name: (*name).to_owned(),
+        media_type: (*media_type).to_owned(),
+        size: bytes.len() as u64,
+        sha256: sha256_hex(bytes),
+        at: Some(utc.clone()),
+        pts_ns: None,
+    };
+    let (v, kind) = Statement::HEAD;
+    let statement = Statement {
+        v,
+        kind: kind.to_owned(),
+        id: CaseId(uuid::Uuid::now_v7()),
+        device: Device {
+            id: DEVICE.to_owned(),
+            model: None,
+            tz: "Asia/Shanghai".to_owned(),
+            boot_id: None,
+        },
+        seq: 1,
+        journal: JournalPoint {
+            n: 1,
+            prev: "0".repeat(64),
+        },
+        after: None,
+        site: None,
+        violation: ViolationFacts {
+            kind: Violation::Spillage,
+            rule: "record-at-once".to_owned(),
+            outcome: Outcome::Recorded,
+            first_seen: utc.clone(),
+            confirmed: utc.clone(),
+            dwell_s: Some(0),
+        },
+        warning: Vec::new(),
+        clock: Clock::at(at),
+        position: None,
+        heading: None,
+        altitude: None,
+        mavlink: None,
+        camera: Camera {
+            id: "road".to_owned(),
+            rtsp: None,
+            onvif_serial: None,
+            codec: None,
+            clip: None,
+        },
+        software: Software {
+            name: "lingmou".to_owned(),
+            version: "0".to_owned(),
+            binary_sha256: None,
+            config_sha256: None,
+            model: None,
+        },
+        omitted: Vec::new(),
+        files: files.iter().map(entry).collect(),
+    };
+    let identity = Identity::load(&pki.device, "evidence").unwrap();
+    let sealed = seal(&statement, &identity, at).unwrap();
+    let folder = dir.join("package");
+    let parts = sealed.parts().into_iter();
+    let files = files.iter().map(|(name, _, bytes)| (*name, *bytes));
+    for (name, bytes) in parts.chain(files) {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    (pki, folder)
+}
+
+#[test]
+fn verify_answers_with_its_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pki, folder) = package(dir.path());
+    let (package, roots) = (folder.to_str().unwrap(), pki.root());
+    let roots = roots.to_str().unwrap();
+    let verify = |args: &[&str]| {
+        let all = [&["verify", package, "--roots", roots], args].concat();
+        let out = lingmou(&all).output().unwrap();
+        let code = out.status.code();
+        (String::from_utf8(out.stdout).unwrap(), code)
+    };
+    let (english, code) = verify(&["--lang", "en"]);
+    assert_eq!(code, Some(0), "{english}");
+    assert!(english.contains("VALID"), "{english}");
+    assert!(!english.contains("NOT VALID"), "{english}");
+    let (chinese, code) = verify(&["--lang", "zh"]);
+    assert_eq!(code, Some(0));
+    assert_ne!(chinese, english);
+    let (json, code) = verify(&["--json"]);
+    assert_eq!(code, Some(0));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["valid"], &json["package"]),
+        (&json!(true), &json!(package))
+    );
+
+    fs::write(folder.join("detections.jsonl"), "{ }\n").unwrap();
+    let (page, code) = verify(&["--lang", "en"]);
+    assert_eq!(code, Some(1), "{page}");
+    assert!(page.contains("detections.jsonl"), "{page}");
+    let (json, code) = verify(&["--json"]);
+    assert_eq!(code, Some(1));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["valid"], json!(false));
+
+    // Another bureau's roots; one bad package among good ones; nothing to check.
+    let other = TestPki::create(&dir.path().join("other"), "LM-X").unwrap();
+    let args = ["verify", package, "--roots", other.root().to_str().unwrap()].map(str::to_owned);
+    let out = lingmou(&args.each_ref().map(String::as_str))
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    let missing = dir.path().join("nothing");
+    let out = lingmou(&["verify", missing.to_str().unwrap(), "--roots", roots])
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(said.starts_with("error: "), "{said}");
+}
+
+#[test]
+fn keys_are_made_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    let args = [
+        "enroll",
+        "--dir",
+        keys.to_str().unwrap(),
+        "--device",
+        "LC-POLE-0007",
+        "--organisation",
+        "Licang Urban Management",
+    ];
+    insta::assert_snapshot!("enroll-first", page(&args, dir.path()));
+    let key = |name: &str| fs::read(keys.join(name)).unwrap();
+    let made = [key("evidence.key"), key("transport.key")];
+    insta::assert_snapshot!("enroll-again", page(&args, dir.path()));
+    assert_eq!([key("evidence.key"), key("transport.key")], made);
+}
+
+#[test]
+fn man_pages_and_completions_are_made() {
+    let dir = TempDir::new().unwrap();
+    let man = dir.path().join("man1");
+    let out = lingmou(&["generate", "man", man.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(out.status.success());
+    let mut pages: Vec<String> = fs::read_dir(&man)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    for name in ["lingmou.1", "lingmou-run.1", "lingmou-verify.1"] {
+        assert!(pages.iter().any(|p| p == name), "{pages:?}");
+    }
+    let text = fs::read_to_string(man.join("lingmou-verify.1")).unwrap();
+    assert!(text.starts_with(".ie") || text.contains(".TH"), "{text}");
+    assert!(text.contains("Exit code: 0 all valid"), "{text}");
+
+    let out = lingmou(&["generate", "completions", "bash"])
+        .output()
+        .unwrap();
+    let script = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success());
+    for word in ["_lingmou()", "--roots", "complete -F _lingmou"] {
+        assert!(script.contains(word), "{word}");
+    }
+    let checked = std::process::Command::new("bash")
+        .args(["-n", "-c", &script])
+        .status()
+        .unwrap();
+    assert!(checked.success(), "bash does not read it");
+}

@@ -1,0 +1,80 @@
+//! The same recording gives the same orders.
+
+use super::*;
+
+/// What `lingmou replay` orders on the street footage, coarse: second of the footage, order, and
+/// what distinguishes it. Detections come from 8-bit sums whose rounding differs between
+/// processors, so boxes, ids and tenths of seconds are left out; between two runs on one machine
+/// everything is compared.
+fn replay(dir: &Path) -> (String, Option<i32>) {
+    let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        .arg("replay")
+        .arg(footage().path())
+        .arg("--config")
+        .arg(dir.join("lingmou.toml"))
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() < Some(2), "{words}");
+    (String::from_utf8(out.stdout).unwrap(), out.status.code())
+}
+
+/// A case as its orders tell it.
+#[derive(Debug, PartialEq)]
+struct Story {
+    found: i64,
+    orders: Vec<String>,
+    outcome: String,
+}
+
+fn stories(lines: &str) -> Vec<Story> {
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut cases: Vec<Value> = Vec::new();
+    for line in &lines {
+        let case = line["do"]["case"].clone();
+        if !cases.contains(&case) {
+            cases.push(case);
+        }
+    }
+    cases.iter().map(|case| story(&lines, case)).collect()
+}
+
+fn story(lines: &[Value], case: &Value) -> Story {
+    let begin: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let mine: Vec<&Value> = lines.iter().filter(|l| l["do"]["case"] == *case).collect();
+    let at: jiff::Timestamp = mine[0]["at"].as_str().unwrap().parse().unwrap();
+    let word = |line: &&Value| {
+        let order = &line["do"];
+        let kind = order["kind"].as_str().map(|kind| format!(" {kind}"));
+        format!(
+            "{}{}",
+            order["order"].as_str().unwrap(),
+            kind.unwrap_or_default()
+        )
+    };
+    let outcome = mine.last().unwrap()["do"]["record"]["outcome"].as_str();
+    Story {
+        found: at.duration_since(begin).as_secs(),
+        orders: mine.iter().map(word).collect(),
+        outcome: outcome.unwrap_or("open").to_owned(),
+    }
+}
+
+#[test]
+fn a_replay_tells_the_same_story_each_time_and_needs_no_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut profile = profile(dir.path(), Path::new("keys-are-not-here"));
+    // The quick times of the demonstration; a cool-down longer than the footage.
+    profile["judge"]["street_vending"]["cool_down_secs"] = value(600.0);
+    fs::write(dir.path().join("lingmou.toml"), profile.to_string()).unwrap();
+    let (first, code) = replay(dir.path());
+    assert_eq!(code, Some(0), "nothing would have been sealed:\n{first}");
+    let (second, _) = replay(dir.path());
+    assert_eq!(first, second);
+    let told = stories(&first);
+    println!("{told:#?}");
+}

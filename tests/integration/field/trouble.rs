@@ -1,0 +1,183 @@
+//! What goes wrong in the field while the daemon runs: the rest goes on, the status says so, and
+//! it heals by itself.
+
+use std::io::Write as _;
+
+use super::*;
+
+/// Told to stop, the daemon ends within this time.
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The page of `lingmou status` and its exit code.
+fn status_page(field: &Field) -> (String, Option<i32>) {
+    let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        .args(["status", "--run-dir"])
+        .arg(field.run_dir())
+        .output()
+        .unwrap();
+    let page = String::from_utf8(out.stdout).unwrap();
+    (page, out.status.code())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_camera_and_a_dead_broker_stop_nobody_else() {
+    let live = camera();
+    let port = free_tcp_port();
+    let mut field = Field::start(&live.url(STREAM), &|profile| {
+        let mut dead = profile["camera"][0].as_table().unwrap().clone();
+        dead["name"] = value("dead");
+        dead["url"] = value(format!("rtsp://127.0.0.1:{port}{STREAM}"));
+        let cameras = profile["camera"].as_array_of_tables_mut().unwrap();
+        cameras.push(dead);
+    })
+    .await;
+    field.broker.kill().unwrap();
+    let mut daemon = field.daemon();
+    until(&field, "a package sealed on the box", async || {
+        field.status().await["keeper"]["sealed"].as_u64() >= Some(1)
+    })
+    .await;
+    let status = field.status().await;
+    assert_eq!(status["cameras"]["street"]["phase"], "playing");
+    assert_ne!(status["cameras"]["dead"]["phase"], "playing");
+    assert_eq!(status["upload"]["connected"], false);
+    assert_eq!(field.receipted(), [PathBuf::new(); 0]);
+    let (page, code) = status_page(&field);
+    assert_eq!(code, Some(1), "{page}");
+    for trouble in ["\n! camera dead: ", "\n! upload: "] {
+        assert!(page.contains(trouble), "{page}");
+    }
+    assert!(!page.contains("\n! camera street"), "{page}");
+
+    field.broker.restart().await.unwrap();
+    until(
+        &field,
+        "the receipt, now that the broker is there",
+        async || !field.receipted().is_empty(),
+    )
+    .await;
+    let _revived = camera_at(port);
+    until(&field, "the camera that came back", async || {
+        field.status().await["cameras"]["dead"]["phase"] == "playing"
+    })
+    .await;
+    daemon.signal(Signal::TERM);
+    let status = daemon.ended(STOPS_WITHIN).await;
+    assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", field.log());
+    for package in field.receipted() {
+        field.audit(&package);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let live = camera();
+    let field = Field::start(&live.url(STREAM), &|_| ()).await;
+    let mut daemon = field.daemon();
+    until(&field, "the daemon's answer", async || {
+        field.status().await["device"] == DEVICE
+    })
+    .await;
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::INT);
+    let status = daemon.ended(STOPS_WITHIN).await.expect("it ends");
+    // In order when it was quicker than the second signal, else as told twice.
+    assert!(
+        matches!(status.code(), Some(0 | 130)),
+        "{status}\n{}",
+        field.log()
+    );
+}
+
+/// A file system of its own in memory; gone when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` when we may not mount.
+    fn mount(at: &Path, mib: u32) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let size = format!("size={mib}m");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "lingmou-test"])
+            .arg(at)
+            .output();
+        mounted
+            .is_ok_and(|out| out.status.success())
+            .then(|| Self(at.to_owned()))
+    }
+
+    /// Fills it but for `left` bytes.
+    fn fill(&self, left: usize) {
+        let mut ballast = fs::File::create(self.0.join("ballast")).unwrap();
+        let block = vec![0; 64 * 1024];
+        while ballast.write_all(&block).is_ok() {}
+        let length = ballast.metadata().unwrap().len();
+        ballast.set_len(length.saturating_sub(left as u64)).unwrap();
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: the killed daemon may still be letting go.
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_capture_but_not_warnings_and_heals() {
+    let live = camera();
+    let field = Field::start(&live.url(STREAM), &|profile| {
+        profile["judge"]["street_vending"]["grace_secs"] = value(4.0);
+    })
+    .await;
+    let device = field.dir.path().join("device");
+    let Some(disk) = SmallDisk::mount(&device, 64) else {
+        println!("SKIPPED: a full disk needs the right to mount (root)");
+        return;
+    };
+    let mut daemon = field.daemon();
+    until(&field, "a case that is being warned", async || {
+        field.open_case("warning").is_some()
+    })
+    .await;
+    disk.fill(0);
+    let case = field.open_case("warning").expect("still played")["id"].clone();
+    until(&field, "an end that waits for room", async || {
+        field.status().await["keeper"]["waiting"].as_u64() >= Some(1)
+    })
+    .await;
+    let status = field.status().await;
+    let trouble = status["keeper"]["trouble"].as_str().unwrap_or_default();
+    assert!(trouble.contains("full"), "{status:#}");
+    assert_eq!(status["cameras"]["street"]["phase"], "playing");
+    let (page, code) = status_page(&field);
+    assert_eq!(code, Some(1), "{page}");
+    assert!(page.contains("\n! store: "), "{page}");
+    assert!(!field.package(&case).exists());
+
+    disk.free();
+    let package = field.package(&case);
+    until(&field, "the receipt, now that there is room", async || {
+        package.join("META-INF/receipt001.p7m").is_file()
+    })
+    .await;
+    until(&field, "a status without trouble", async || {
+        field.status().await["keeper"]["trouble"].is_null()
+    })
+    .await;
+    daemon.signal(Signal::TERM);
+    daemon.ended(STOPS_WITHIN).await.expect("it stops");
+    field.audit(&package);
+    let statement = fs::read_to_string(package.join("evidence.json")).unwrap();
+    let statement: Value = serde_json::from_str(&statement).unwrap();
+    // The warning was played although nothing could be written, and what is missing is said.
+    assert_eq!(statement["warning"][0]["failure"], Value::Null);
+    let omitted = statement["omitted"].to_string();
+    for missing in ["warned", "again", "clip.mp4"] {
+        assert!(omitted.contains(missing), "{missing}: {omitted}");
+    }
+}

@@ -1,0 +1,57 @@
+//! The example unit, as systemd itself judges it, offline.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// 0 is a locked room, 100 an open field; `systemd-analyze security` counts a tenth of it.
+const EXPOSURE_MAX: &str = "--threshold=20";
+
+/// The unit with this build in place of the installed program.
+fn unit(dir: &Path) -> PathBuf {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/lingmou.service");
+    let text = fs::read_to_string(shipped).unwrap();
+    assert!(text.contains("=/usr/bin/lingmou run --config /etc/lingmou/lingmou.toml\n"));
+    let unit = dir.join("lingmou.service");
+    let here = text.replace("/usr/bin/lingmou", env!("CARGO_BIN_EXE_lingmou"));
+    let mut file = fs::File::create(&unit).unwrap();
+    std::io::Write::write_all(&mut file, here.as_bytes()).unwrap();
+    unit
+}
+
+/// What `systemd-analyze` says, when it has something against the unit.
+fn analyze(args: &[&str], unit: &Path) -> Option<String> {
+    let out = Command::new("systemd-analyze")
+        .args(args)
+        .arg(unit)
+        .env("SYSTEMD_LOG_COLOR", "0")
+        .output()
+        .unwrap_or_else(|e| panic!("systemd-analyze: {e} (run: make setup)"));
+    let text = [out.stdout, out.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    (!out.status.success()).then_some(text)
+}
+
+#[test]
+fn the_unit_is_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let unit = unit(dir.path());
+    assert_eq!(analyze(&["verify", "--man=no"], &unit), None);
+}
+
+#[test]
+fn the_unit_is_hardened() {
+    let dir = tempfile::tempdir().unwrap();
+    let unit = unit(dir.path());
+    let args = ["security", "--offline=true", EXPOSURE_MAX];
+    assert_eq!(analyze(&args, &unit), None);
+    let bare = fs::read_to_string(&unit).unwrap();
+    let bare: String = bare
+        .lines()
+        .filter(|line| !line.starts_with("Protect") && !line.starts_with("SystemCall"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let mut file = fs::File::create(&unit).unwrap();
+    std::io::Write::write_all(&mut file, bare.as_bytes()).unwrap();
+    assert!(analyze(&args, &unit).is_some(), "the check does not bite");
+}
