@@ -15,22 +15,24 @@ const DEVICE: &str = "LM-BENCH-1";
 /// opened, pictured, sealed and kept while it is measured; nothing is sent.
 pub(crate) fn configure(dir: &Path, card: &Path, urls: &[String]) -> anyhow::Result<PathBuf> {
     let pki = TestPki::create(&dir.join("pki"), DEVICE)?;
+    let quoted = |path: &Path| format!("\"{}\"", path.display());
     let mut text = format!(
         "[device]\nid = \"{DEVICE}\"\n\
-         [keys]\ndir = {:?}\n\
-         [model]\ncard = {card:?}\n\
+         [keys]\ndir = {}\n\
+         [model]\ncard = {}\n\
          [judge.street_vending]\nroles = [\"person\"]\n\
          dwell_secs = 3.0\ngrace_secs = 2.0\ncool_down_secs = 60.0\n\
-         [warn]\nstreet_vending = {:?}\nout_of_store = {:?}\n\
-         [warn.speaker]\nkind = \"file\"\npath = {:?}\n\
-         [store]\ndir = {:?}\nrun_dir = {:?}\n\
+         [warn]\nstreet_vending = {}\nout_of_store = {}\n\
+         [warn.speaker]\nkind = \"file\"\npath = {}\n\
+         [store]\ndir = {}\nrun_dir = {}\n\
          [upload]\nenabled = false\n",
-        pki.device,
-        clip(),
-        clip(),
-        dir.join("spoken.wav"),
-        dir.join("store"),
-        dir.join("run"),
+        quoted(&pki.device),
+        quoted(card),
+        quoted(&clip()),
+        quoted(&clip()),
+        quoted(&dir.join("spoken.wav")),
+        quoted(&dir.join("store")),
+        quoted(&dir.join("run")),
     );
     for (index, url) in urls.iter().enumerate() {
         write!(

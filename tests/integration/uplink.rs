@@ -898,6 +898,30 @@ async fn repeated_and_foreign_messages_change_nothing_at_the_receiver() {
     );
 }
 
+/// What was asked for, in pieces of 7000 bytes; of the file `spoilt` one byte is wrong.
+fn pieces(
+    want: &Want,
+    contents: &BTreeMap<String, Vec<u8>>,
+    spoilt: Option<&Vec<u8>>,
+) -> Vec<(String, u64, Vec<u8>)> {
+    let mut pieces = Vec::new();
+    for range in &want.missing {
+        let bytes = &contents[&range.0];
+        for from in (range.1..range.2).step_by(7000) {
+            let to = range.2.min(from + 7000);
+            let place = usize::try_from(from).unwrap()..usize::try_from(to).unwrap();
+            let mut piece = bytes[place].to_vec();
+            if Some(bytes) == spoilt && from == 7000 {
+                piece[0] ^= 1;
+            }
+            pieces.push((range.0.clone(), from, piece));
+        }
+        // Beyond the end: not taken.
+        pieces.push((range.0.clone(), range.2 - 1, vec![0; 2]));
+    }
+    pieces
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pieces_out_of_order_twice_and_wrong_still_make_the_package() {
     let bench = Bench::new().await;
@@ -930,22 +954,8 @@ async fn pieces_out_of_order_twice_and_wrong_still_make_the_package() {
         }
         rounds += 1;
         let want: Want = serde_json::from_slice(message.payload()).unwrap();
-        assert_eq!((want.id, want.sink.as_str()), (id.to_string(), RECEIVER));
-        let mut pieces = Vec::new();
-        for range in &want.missing {
-            let bytes = &contents[&range.0];
-            for from in (range.1..range.2).step_by(7000) {
-                let to = range.2.min(from + 7000);
-                let mut piece = bytes[from as usize..to as usize].to_vec();
-                // The first time the clip comes with one wrong byte.
-                if rounds == 1 && *bytes == clip && from == 7000 {
-                    piece[0] ^= 1;
-                }
-                pieces.push((range.0.clone(), from, piece));
-            }
-            // Beyond the end: not taken.
-            pieces.push((range.0.clone(), range.2 - 1, vec![0; 2]));
-        }
+        assert_eq!((&want.id, want.sink.as_str()), (&id.to_string(), RECEIVER));
+        let mut pieces = pieces(&want, &contents, (rounds == 1).then_some(&clip));
         pieces.reverse();
         let again = pieces.first().cloned();
         for (sha256, offset, piece) in pieces.into_iter().chain(again) {
