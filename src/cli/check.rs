@@ -14,6 +14,7 @@ use crate::ingest::{self, Camera, Credentials, Phase, Slots};
 use crate::judge::Judge;
 use crate::link::{Endpoint, Pipe};
 use crate::perceive::{Card, Detector};
+use crate::status;
 use crate::warn::Speaker;
 use crate::witness::Roots;
 
@@ -197,7 +198,12 @@ async fn online(loaded: &Loaded, findings: &mut Vec<Finding>) {
         findings.push(Finding { what, word });
     }
     if config.upload.enabled {
-        findings.push(finding("broker", broker(config).await));
+        let word = match status::ask(&config.store.run_dir).await {
+            // A second connection with this box's certificate would throw the daemon out.
+            Ok(status) => running_upload(&status),
+            Err(_no_daemon) => broker(config).await,
+        };
+        findings.push(finding("broker", word));
     }
     match Speaker::open(&config.warn) {
         Ok(mut speaker) => findings.push(finding("loudspeaker", speaker.probe().await)),
@@ -224,6 +230,16 @@ async fn first_frame(camera: &Camera) -> Result<String, String> {
     tokio::time::timeout(CAMERA_WITHIN, looking)
         .await
         .unwrap_or_else(|_elapsed| none())
+}
+
+/// The upload of the daemon that is running with this configuration.
+fn running_upload(status: &serde_json::Value) -> Result<String, String> {
+    let upload = &status["upload"];
+    if upload["connected"] == serde_json::Value::Bool(true) {
+        return Ok("the running daemon is connected".to_owned());
+    }
+    let cause = upload["cause"].as_str().unwrap_or("no cause told");
+    Err(format!("the running daemon is not connected: {cause}"))
 }
 
 async fn broker(config: &Config) -> Result<String, String> {

@@ -57,7 +57,10 @@ fn page(status: &Value) -> (String, bool) {
     let telemetry = &status["telemetry"];
     page.say("position", &position(telemetry));
     page.store(status);
-    page.upload(&status["upload"]);
+    page.upload(
+        &status["upload"],
+        status["upload_enabled"] != Value::Bool(false),
+    );
     let well = page.troubles.is_empty();
     for trouble in &page.troubles {
         page.text.push_str("! ");
@@ -76,7 +79,7 @@ struct Page {
 
 impl Page {
     fn say(&mut self, label: &str, words: &str) {
-        writeln!(self.text, "{label:<12}{words}").expect("invariant: a String takes everything");
+        writeln!(self.text, "{label:<18} {words}").expect("invariant: a String takes everything");
     }
 
     fn line(&mut self, label: &str, values: &[&Value], unit: &str) {
@@ -104,7 +107,7 @@ impl Page {
     fn camera(&mut self, name: &str, camera: &Value) {
         let main = &camera["main"];
         let words = format!(
-            "{}  {} {}x{}  {} in  {} looked at  {} dropped  {} reconnects",
+            "{}  {} {}x{}  {} in  {} handed over  {} dropped  {} reconnects",
             text(&camera["phase"]),
             text(&main["codec"]),
             text(&main["width"]),
@@ -146,7 +149,7 @@ impl Page {
         self.trouble("store", &status["store_trouble"]);
     }
 
-    fn upload(&mut self, upload: &Value) {
+    fn upload(&mut self, upload: &Value, enabled: bool) {
         let connected = upload["connected"] == Value::Bool(true);
         let words = format!(
             "{}  {} receipted  {} refused",
@@ -159,19 +162,22 @@ impl Page {
             text(&upload["refused"]),
         );
         self.say("upload", &words);
-        if !connected {
+        if !connected && enabled {
             self.trouble("upload", &upload["cause"]);
         }
     }
 }
 
 fn position(telemetry: &Value) -> String {
-    let known = |key: &str| text(&telemetry[key]);
+    let age = &telemetry["last_message_age_ms"];
+    let heard = match age.as_u64() {
+        Some(ms) => format!("heard {ms} ms ago"),
+        None => "nothing heard yet".to_owned(),
+    };
     format!(
-        "{}  connected {}  last heard {} ms ago",
-        known("source"),
-        known("connected"),
-        known("last_message_age_ms")
+        "{}  fix {}  {heard}",
+        text(&telemetry["source"]),
+        text(&telemetry["fix"])
     )
 }
 

@@ -82,6 +82,8 @@ pub struct Spillage {
     pub within_secs: f64,
     /// Debris must lie this long before it counts, seconds.
     pub settle_secs: f64,
+    /// No second case at the same place for this long after one ended, seconds.
+    pub cool_down_secs: f64,
 }
 
 impl Default for Spillage {
@@ -90,6 +92,7 @@ impl Default for Spillage {
             enabled: true,
             within_secs: 10.0,
             settle_secs: 2.0,
+            cool_down_secs: 300.0,
         }
     }
 }

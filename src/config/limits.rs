@@ -31,7 +31,7 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
     }
 }
 
-const LIMITS: [Limit; 30] = [
+const LIMITS: [Limit; 31] = [
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
     limit("model.threads", 1.0, 64.0, ""),
@@ -48,6 +48,7 @@ const LIMITS: [Limit; 30] = [
     limit("judge.out_of_store.cool_down_secs", 0.0, 7.0 * DAY, SECONDS),
     limit("judge.spillage.within_secs", 0.1, 600.0, SECONDS),
     limit("judge.spillage.settle_secs", 0.1, 600.0, SECONDS),
+    limit("judge.spillage.cool_down_secs", 0.0, 7.0 * DAY, SECONDS),
     limit("warn.volume", 0.0, 1.0, ""),
     limit("warn.margin_secs", 0.5, 60.0, SECONDS),
     limit("telemetry.lat", -90.0, 90.0, " degrees"),

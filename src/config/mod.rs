@@ -27,7 +27,6 @@ mod wording;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 pub use camera::{
     Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport, Zone, ZoneKind,
@@ -126,7 +125,7 @@ impl Config {
         let wording = config.wording(&mut finder.list);
         finder.list.retain(counts);
         if finder.list.is_empty() {
-            let sha256 = hex(&Sha256::digest(text.as_bytes()));
+            let sha256 = sha256_hex(text.as_bytes());
             Ok(Loaded {
                 config,
                 sha256,
@@ -191,10 +190,12 @@ impl Config {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, b| text + &format!("{b:02x}"))
+fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let digits = digest.as_ref().iter().flat_map(|b| [b >> 4, b & 15]);
+    digits
+        .filter_map(|d| char::from_digit(d.into(), 16))
+        .collect()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {

@@ -98,6 +98,7 @@ impl Gauges {
             "journal": self.store.head(),
             "telemetry": self.telemetry.snapshot(),
             "upload": self.upload.snapshot(),
+            "upload_enabled": self.config.upload.enabled,
         })
     }
 }

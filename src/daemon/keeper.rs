@@ -3,13 +3,15 @@
 //!
 //! The book is saved with the last order of a step, so that a crash between two orders repeats
 //! some of them instead of losing any: a picture twice is harmless, a package twice is refused by
-//! the store, and a warning is given to the loudspeaker only when the book that knows of it is
-//! durable, so that nobody is shouted at twice.
+//! the store, and a warning is given to the loudspeaker only after the book that knows of it was
+//! saved, so that nobody is shouted at twice. When the store fails, warnings go on all the same:
+//! teaching does not need evidence.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
 use crate::clock;
@@ -252,16 +254,21 @@ impl Keeper {
         book: Option<&str>,
         waiting: &mut Vec<Waiting>,
     ) -> Result<(), StoreError> {
-        match self.end(&end, book) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                if waiting.len() < WAITING_MAX {
-                    waiting.push(end);
-                }
-                self.state().waiting = waiting.len();
-                Err(error)
-            }
+        let Err(error) = self.end(&end, book) else {
+            return Ok(());
+        };
+        let hopeless = matches!(error, StoreError::Seal(_) | StoreError::Invariant(_));
+        if hopeless || waiting.len() == WAITING_MAX {
+            // Said and journalled; its files stay in the store for a person to look at.
+            let (case, why) = (end.case, error.to_string());
+            tracing::error!(%case, why, "a case could not be sealed");
+            let body = json!({ "id": case, "why": why });
+            self.store.note(clock::now(), "package.failed", body)?;
+            return self.save(book);
         }
+        waiting.push(end);
+        self.state().waiting = waiting.len();
+        Err(error)
     }
 
     /// Seals the case; one of which not a single file could be kept has nothing to seal, now or

@@ -10,7 +10,7 @@
 //!
 //! **Invariants.** Before judgement the oldest frame is dropped; after judgement nothing is: the
 //! eye waits for the keeper. Who waits for whom has no circle: mouth → eye → keeper → disk. A
-//! warning is played only after the book that knows of it is durable. A panic anywhere aborts
+//! warning is played only after the book that knows of it was saved. A panic anywhere aborts
 //! the process; systemd starts it again, and the store does not mind.
 //!
 //! **Not here.** What a stage does; every decision about evidence.

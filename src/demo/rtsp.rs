@@ -137,6 +137,11 @@ impl RtspServer {
             .map_or(Ok(()), |feed| feed.change(clip, codec))
     }
 
+    /// When the clip's access unit of that number was last sent at a path, on the boot clock.
+    pub fn sent_ns(&self, path: &str, unit: usize) -> Option<u64> {
+        self.feed(path)?.sent_ns(unit)
+    }
+
     fn feed(&self, path: &str) -> Option<&Feed> {
         let (_, feed) = self.feeds.iter().find(|(p, _)| p == path)?;
         Some(feed)

@@ -229,6 +229,10 @@ impl Worker {
         self.stop.watch(Some(&session.bus));
         let end = self.play(&session, banned);
         self.stop.watch(None);
+        if matches!(end, End::Fault(Fault::NoDecoder)) {
+            // Every decoder has failed once: perhaps the stream was to blame. Begin anew.
+            banned.clear();
+        }
         end
     }
 

@@ -52,21 +52,16 @@ const CLOSED_MAX: usize = 256;
 /// Layout of the saved book.
 const VERSION: u32 = 1;
 
-/// Procedure times of one violation.
-#[derive(Clone, Copy, Debug)]
-struct Terms {
-    grace: Duration,
-    cool_down: Duration,
-}
-
 /// The case book.
 pub(super) struct Book {
     pages: Pages,
     /// Pages of another boot whose times are not yet translated.
     foreign: bool,
     device: String,
-    vending: Terms,
-    shopfront: Terms,
+    /// Grace times of street vending and out-of-store business.
+    grace: [Duration; 2],
+    /// Cool-downs of street vending, out-of-store business and spillage.
+    cool_down: [Duration; 3],
     clip_before: Duration,
     clip_after: Duration,
 }
@@ -85,14 +80,13 @@ impl Book {
             },
             foreign: false,
             device: config.device.id.clone(),
-            vending: Terms {
-                grace: secs(v.grace_secs),
-                cool_down: secs(v.cool_down_secs),
-            },
-            shopfront: Terms {
-                grace: secs(o.grace_secs),
-                cool_down: secs(o.cool_down_secs),
-            },
+            grace: [secs(v.grace_secs), secs(o.grace_secs)],
+            cool_down: [
+                v.cool_down_secs,
+                o.cool_down_secs,
+                judge.spillage.cool_down_secs,
+            ]
+            .map(secs),
             clip_before: secs(config.evidence.clip_before_secs),
             clip_after: secs(config.evidence.clip_after_secs),
         }
@@ -203,7 +197,7 @@ impl Book {
             }
             Phase::Grace { since } => {
                 let waited = now.since(since);
-                let grace = self.terms(case.violation).grace;
+                let grace = self.grace(case.violation);
                 if waited >= grace + LOOK_LATE_MAX {
                     let why = "no picture for the second look within half an hour";
                     return discard(case, why.to_owned(), orders);
@@ -369,20 +363,23 @@ impl Book {
     }
 
     fn cool(&mut self, now: Stamp) {
-        let (vending, shopfront) = (self.vending.cool_down, self.shopfront.cool_down);
+        let [vending, shopfront, spillage] = self.cool_down;
         self.pages.closed.retain(|c| {
             let cool_down = match c.violation {
-                Violation::StreetVending | Violation::Spillage => vending,
+                Violation::StreetVending => vending,
                 Violation::OutOfStore => shopfront,
+                Violation::Spillage => spillage,
             };
             now.since(c.at) < cool_down
         });
     }
 
-    fn terms(&self, violation: Violation) -> Terms {
+    /// The grace time of a warn-first violation; nothing else has one.
+    fn grace(&self, violation: Violation) -> Duration {
         match violation {
-            Violation::StreetVending | Violation::Spillage => self.vending,
-            Violation::OutOfStore => self.shopfront,
+            Violation::StreetVending => self.grace[0],
+            Violation::OutOfStore => self.grace[1],
+            Violation::Spillage => Duration::ZERO,
         }
     }
 }

@@ -11,6 +11,8 @@
 
 mod progress;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,6 +75,8 @@ pub async fn serve(
         _ => {}
     }
     let listener = UnixListener::bind(&path).map_err(fail)?;
+    // Whoever may read the status is in the daemon's group.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o660)).map_err(fail)?;
     loop {
         let caller = tokio::select! {
             () = stop.cancelled() => break,

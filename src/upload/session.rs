@@ -202,7 +202,7 @@ impl<'a> Session<'a> {
             }
             Err(error) => {
                 tracing::warn!(%error, "upload cannot read the store");
-                self.rest(error.to_string(), LOOK);
+                self.rest(&error.to_string(), LOOK);
             }
         }
     }
@@ -283,15 +283,15 @@ impl<'a> Session<'a> {
         });
         self.owe(id, deferred.await);
         self.up.state.change(|s| s.in_hand = None);
-        self.rest(why.to_owned(), pause);
+        self.rest(why, pause);
     }
 
-    pub(super) fn rest(&mut self, why: String, pause: Duration) {
+    pub(super) fn rest(&mut self, why: &str, pause: Duration) {
         self.rest_until = Some(Instant::now() + pause);
         let mut news = false;
         self.up.state.change(|s| {
-            news = s.cause.as_ref() != Some(&why);
-            s.cause = Some(why.clone());
+            news = s.cause.as_deref() != Some(why);
+            s.cause = Some(why.to_owned());
         });
         if news {
             tracing::warn!(why, "upload waits");

@@ -24,15 +24,14 @@ const NULL_DEVICE: &str = "auto_null";
 pub(super) fn probe(device: &str) -> Result<String, String> {
     let sink = opened(device)?;
     let found = vet(&sink);
-    // The device is let go; nothing was played, so there is nothing to lose.
-    drop(sink.set_state(gst::State::Null));
+    let_go(&sink);
     found
 }
 
 /// The sink for the sound card, its device open; the system's default when `device` is empty.
 pub(super) fn open(device: &str) -> Result<gst::Element, String> {
     let sink = opened(device)?;
-    vet(&sink).inspect_err(|_| drop(sink.set_state(gst::State::Null)))?;
+    vet(&sink).inspect_err(|_| let_go(&sink))?;
     Ok(sink)
 }
 
@@ -68,7 +67,7 @@ fn ready(sink: gst::Element) -> Result<gst::Element, String> {
     if opened.is_ok() {
         return Ok(sink);
     }
-    drop(sink.set_state(gst::State::Null));
+    let_go(&sink);
     match bus
         .pop_filtered(&[gst::MessageType::Error])
         .as_ref()
@@ -76,6 +75,13 @@ fn ready(sink: gst::Element) -> Result<gst::Element, String> {
     {
         Some(gst::MessageView::Error(error)) => Err(said(error)),
         _ => Err("cannot be opened".to_owned()),
+    }
+}
+
+/// Closes what was opened. It may hang; then only the speaker's thread does.
+pub(super) fn let_go(element: &gst::Element) {
+    if let Err(error) = element.set_state(gst::State::Null) {
+        tracing::warn!(%error, "the sound output does not close");
     }
 }
 

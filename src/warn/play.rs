@@ -97,8 +97,7 @@ struct Playing {
 
 impl Drop for Playing {
     fn drop(&mut self) {
-        // Going to NULL cannot fail; it may hang, and then only this thread does.
-        drop(self.pipeline.set_state(gst::State::Null));
+        card::let_go(self.pipeline.upcast_ref());
     }
 }
 

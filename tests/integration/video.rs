@@ -19,14 +19,16 @@ use lingmou::ingest::{
 use lingmou::types::{Frame, Stamp, TimeSource};
 
 /// Longer than any reconnection on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Makes a clip with a key frame each second, 25 frames per second.
 fn clip(dir: &Path, name: &str, codec: Codec, size: (u32, u32), frames: u32) -> PathBuf {
     let path = dir.join(name);
     let encoder = match codec {
         Codec::H264 => "x264enc speed-preset=ultrafast key-int-max=25 bframes=0 ! h264parse",
-        Codec::H265 => "x265enc speed-preset=ultrafast key-int-max=25 ! h265parse",
+        Codec::H265 => {
+            "x265enc speed-preset=ultrafast key-int-max=25 option-string=bframes=0 ! h265parse"
+        }
     };
     encode(&path, encoder, size, frames);
     path
@@ -230,15 +232,28 @@ fn a_clip_over_rtsp_is_bit_exact_and_decodes() {
     clip_is_bit_exact(&rig, &source, Codec::H264);
 }
 
+/// B frames come in another order than they are shown in. From a file, because the times that
+/// RTP's jitter buffer gives them on a busy machine may themselves swap.
 #[test]
 fn a_clip_with_b_frames_is_bit_exact_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    let source = dir.path().join("b.mp4");
-    let encoder = "x264enc speed-preset=fast key-int-max=25 bframes=2 b-adapt=false ! h264parse";
-    encode(&source, encoder, (320, 240), 50);
-    let server = serve(&source);
-    let rig = Rig::new(&rtsp(server.url("/main")));
-    clip_is_bit_exact(&rig, &source, Codec::H264);
+    for (name, codec, encoder) in [
+        (
+            "b264.mp4",
+            Codec::H264,
+            "x264enc speed-preset=fast key-int-max=25 bframes=2 b-adapt=false ! h264parse",
+        ),
+        (
+            "b265.mp4",
+            Codec::H265,
+            "x265enc speed-preset=ultrafast key-int-max=25 ! h265parse",
+        ),
+    ] {
+        let source = dir.path().join(name);
+        encode(&source, encoder, (320, 240), 150);
+        let rig = Rig::new(&file(source.clone()));
+        clip_is_bit_exact(&rig, &source, codec);
+    }
 }
 
 /// The NAL units of an elementary stream without delimiters and parameter sets, which a muxer
@@ -345,7 +360,7 @@ fn decodes_fully(path: &Path, frames: usize) {
             "-v",
             "warning",
             "-show_entries",
-            "frame=best_effort_timestamp_time",
+            "frame=pts_time",
             "-of",
             "csv=p=0",
         ])
@@ -358,9 +373,10 @@ fn decodes_fully(path: &Path, frames: usize) {
         .lines()
         .filter_map(|line| line.trim_matches(',').parse().ok())
         .collect();
-    assert_eq!(times.len(), frames);
+    assert_eq!(times.len(), frames, "{times:?}");
     assert!(times[0].abs() < 0.001, "starts at {}", times[0]);
-    assert!(times.windows(2).all(|pair| pair[1] > pair[0]));
+    let rises = times.windows(2).all(|pair| pair[1] > pair[0]);
+    assert!(rises, "{times:?}");
 }
 
 #[test]
@@ -689,6 +705,20 @@ fn broken_files_are_told_apart() {
         };
         assert_eq!(found, fault);
     }
+}
+
+#[test]
+fn a_capture_device_that_is_not_there_is_said() {
+    let rig = Rig::new(&config::Camera {
+        kind: CameraKind::V4l2,
+        path: "/dev/no-such-video".into(),
+        ..config::Camera::default()
+    });
+    let state = rig.until("failed", |s| s.phase == Phase::Failed);
+    assert!(
+        matches!(state.main.fault, Some(Fault::Unreadable(_))),
+        "{state:#?}"
+    );
 }
 
 #[test]

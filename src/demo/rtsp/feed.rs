@@ -106,6 +106,8 @@ pub(super) struct Feed {
 #[derive(Debug)]
 struct FeedState {
     reel: Arc<Reel>,
+    /// When each access unit of the reel was last sent; shorter until all were.
+    sent_ns: Vec<u64>,
     stalled: bool,
     stopped: bool,
 }
@@ -116,6 +118,7 @@ impl Feed {
         Ok(Self {
             state: Mutex::new(FeedState {
                 reel: Arc::new(read_clip(path, codec)?),
+                sent_ns: Vec::new(),
                 stalled: false,
                 stopped: false,
             }),
@@ -138,8 +141,24 @@ impl Feed {
     /// Goes on with another clip.
     pub(super) fn change(&self, path: &Path, codec: Codec) -> Result<(), ServeError> {
         let reel = Arc::new(read_clip(path, codec)?);
-        self.lock().reel = reel;
+        let mut state = self.lock();
+        state.reel = reel;
+        state.sent_ns.clear();
         Ok(())
+    }
+
+    /// When the access unit of that number was last sent, on the boot clock.
+    pub(super) fn sent_ns(&self, unit: usize) -> Option<u64> {
+        self.lock().sent_ns.get(unit).copied()
+    }
+
+    /// Notes that the access unit of that number is sent now.
+    fn note_sent(&self, unit: usize) {
+        let mut state = self.lock();
+        if state.sent_ns.len() <= unit {
+            state.sent_ns.resize(unit + 1, 0);
+        }
+        state.sent_ns[unit] = clock::boot_ns();
     }
 
     /// Starts feeding a medium that was just made; its thread ends with the medium.
@@ -168,8 +187,10 @@ impl Feed {
         let start_ns = round_ns;
         loop {
             let reel = Arc::clone(&self.lock().reel);
-            for (at_ns, unit) in &reel.units {
+            let mut broken_off_ns = None;
+            for (number, (at_ns, unit)) in reel.units.iter().enumerate() {
                 if !Arc::ptr_eq(&reel, &self.lock().reel) {
+                    broken_off_ns = Some(round_ns + at_ns);
                     break;
                 }
                 let Some(late_ns) = self.wait_until(round_ns + at_ns) else {
@@ -188,12 +209,12 @@ impl Feed {
                 let mutable = buffer.make_mut();
                 mutable.set_dts(time);
                 mutable.set_pts(time + ahead.unwrap_or_default());
+                self.note_sent(number);
                 if source.push_buffer(buffer).is_err() {
                     return;
                 }
             }
-            // A reel that was changed broke off early: the next begins now.
-            round_ns = clock::boot_ns().min(round_ns + reel.length_ns);
+            round_ns = broken_off_ns.unwrap_or(round_ns + reel.length_ns);
         }
     }
 

@@ -279,6 +279,7 @@ fn one_gimbal_is_kept_while_it_speaks_and_the_better_message_wins() {
     assert_eq!(pitch(&pilot), Some(0.0), "a second gimbal is not looked at");
     hear(&mut pilot, 1_400, (1, 154), &aim(305, 0, lost));
     assert_eq!(pitch(&pilot), None, "it does not know where it looks");
+    hear(&mut pilot, 2_600, (1, 1), &attitude(2_600, 10.0));
     hear(&mut pilot, 2_600, (1, 1), &mount);
     assert_eq!(pitch(&pilot), Some(-30.0), "the device fell silent");
 }

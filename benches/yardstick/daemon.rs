@@ -1,0 +1,67 @@
+//! `lingmou run` as a system under test: keys, a configuration, and its own status.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lingmou::pki::TestPki;
+use lingmou::{status, store};
+use serde_json::Value;
+
+const DEVICE: &str = "LM-BENCH-1";
+
+/// Writes keys and a configuration below `dir` and gives the configuration's path. A person who
+/// stands counts as a stall, with times as short as the demonstration's, so that cases are
+/// opened, pictured, sealed and kept while it is measured; nothing is sent.
+pub(crate) fn configure(dir: &Path, card: &Path, urls: &[String]) -> anyhow::Result<PathBuf> {
+    let pki = TestPki::create(&dir.join("pki"), DEVICE)?;
+    let mut text = format!(
+        "[device]\nid = \"{DEVICE}\"\n\
+         [keys]\ndir = {:?}\n\
+         [model]\ncard = {card:?}\n\
+         [judge.street_vending]\nroles = [\"person\"]\n\
+         dwell_secs = 3.0\ngrace_secs = 2.0\ncool_down_secs = 60.0\n\
+         [warn]\nstreet_vending = {:?}\nout_of_store = {:?}\n\
+         [warn.speaker]\nkind = \"file\"\npath = {:?}\n\
+         [store]\ndir = {:?}\nrun_dir = {:?}\n\
+         [upload]\nenabled = false\n",
+        pki.device,
+        clip(),
+        clip(),
+        dir.join("spoken.wav"),
+        dir.join("store"),
+        dir.join("run"),
+    );
+    for (index, url) in urls.iter().enumerate() {
+        write!(
+            text,
+            "[[camera]]\nname = \"camera-{index}\"\nurl = \"{url}\"\n\
+             [[zone]]\nname = \"zone-{index}\"\ncamera = \"camera-{index}\"\n\
+             kind = \"no_vending\"\n\
+             polygon = [[0.1, 0.3], [0.9, 0.3], [0.9, 1.0], [0.1, 1.0]]\n"
+        )?;
+    }
+    let path = dir.join("lingmou.toml");
+    store::disk::write_new(&path, text.as_bytes())?;
+    Ok(path)
+}
+
+/// What the daemon below `dir` says of itself.
+pub(crate) fn ask(dir: &Path) -> anyhow::Result<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(status::ask(&dir.join("run")))?)
+}
+
+/// A number of the status.
+pub(crate) fn number(status: &Value, pointer: &str) -> anyhow::Result<f64> {
+    status
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .with_context(|| format!("no {pointer} in the status"))
+}
+
+fn clip() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips/test.wav")
+}

@@ -1,0 +1,358 @@
+//! Which systems are measured, one after the other, and how.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use lingmou::clock;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::daemon;
+use super::process::{Process, lines};
+use super::stage::Stage;
+use super::table::{self, Limit, Row};
+
+/// Looks per second that are asked for.
+const RATE: f64 = 5.0;
+/// Lines of a system that wait to be counted.
+const LINES_MAX: usize = 4096;
+
+/// How long, and with how many cameras
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Seconds each system is measured
+    #[arg(long, default_value_t = 20)]
+    secs: u64,
+    /// Seconds each system runs before
+    #[arg(long, default_value_t = 6)]
+    warm: u64,
+    /// Numbers of cameras for the last rows
+    #[arg(long, value_delimiter = ',', default_value = "2,4,8")]
+    cameras: Vec<usize>,
+    /// Measure everything so often and take the least CPU of each
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+    /// Only systems whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+/// What detection looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looks {
+    Main,
+    KeyFrames,
+    Substream,
+}
+
+/// One system.
+#[derive(Clone, Debug)]
+enum System {
+    /// Receiving and decoding alone.
+    Decode,
+    /// The stages up to the orders.
+    Watch(PathBuf, Looks),
+    /// The daemon itself.
+    Daemon(PathBuf),
+}
+
+impl System {
+    fn command(&self, stage: &Stage, cameras: usize, dir: &Path) -> anyhow::Result<Command> {
+        let urls = |sub| {
+            (0..cameras)
+                .map(|camera| stage.url(camera, sub))
+                .collect::<Vec<_>>()
+        };
+        let own = || Ok::<_, std::io::Error>(Command::new(std::env::current_exe()?));
+        Ok(match self {
+            Self::Decode => {
+                let mut command = own()?;
+                command.arg("decode").args(urls(false));
+                command
+            }
+            Self::Watch(card, looks) => {
+                let mut command = own()?;
+                command.arg("watch").arg("--card").arg(card);
+                command.arg("--urls").arg(urls(false).join(","));
+                match looks {
+                    Looks::Main => {}
+                    Looks::KeyFrames => drop(command.arg("--key-frames")),
+                    Looks::Substream => drop(command.arg("--subs").arg(urls(true).join(","))),
+                }
+                command
+            }
+            Self::Daemon(card) => {
+                let config = daemon::configure(dir, card, &urls(false))?;
+                let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
+                command.arg("run").arg("--config").arg(config);
+                command.stderr(std::process::Stdio::null());
+                command
+            }
+        })
+    }
+}
+
+/// A look that a system told: camera, frame's number, when on the monotonic clock.
+struct Told {
+    camera: usize,
+    frame: Option<usize>,
+    secs: f64,
+}
+
+/// Measures everything and prints the table.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let made = root.join(".setup/bench");
+    ensure!(
+        made.join("main.mp4").is_file(),
+        "no clips: run benches/yardstick/prepare.sh (make bench does)"
+    );
+    let (systems, model) = systems(root, &made, args);
+    let most = systems.iter().map(|(_, _, cameras)| *cameras).max();
+    let bench = Bench {
+        stage: Stage::open(&made, most.unwrap_or(1))?,
+        warm: Duration::from_secs(args.warm),
+        window: Duration::from_secs(args.secs),
+    };
+    let mut decodes = Vec::new();
+    let mut inference = infer(&model)?;
+    let mut rows: Vec<Option<Row>> = vec![None; systems.len()];
+    for round in 0..args.rounds {
+        decodes.push(bench.measure("decoding alone", &System::Decode, 1)?.cpu);
+        for ((name, system, cameras), best) in systems.iter().zip(&mut rows) {
+            let row = bench.measure(name, system, *cameras)?;
+            eprintln!("yardstick: round {round}: {row:?}");
+            // Other work on the machine only ever adds.
+            if best.as_ref().is_none_or(|best| row.cpu < best.cpu) {
+                *best = Some(row);
+            }
+        }
+        decodes.push(bench.measure("decoding alone", &System::Decode, 1)?.cpu);
+        inference = inference.min(infer(&model)?);
+    }
+    let limit = Limit {
+        decode: decodes.iter().copied().fold(f64::INFINITY, f64::min),
+        inference,
+    };
+    table::limit(limit, &decodes);
+    table::head();
+    for row in rows.iter().flatten() {
+        table::row(row, limit);
+    }
+    Ok(())
+}
+
+/// Name, system and number of cameras of every row, and the card of the limit's model.
+fn systems(root: &Path, made: &Path, args: &Args) -> (Vec<(String, System, usize)>, PathBuf) {
+    let shipped = root.join("models/efficientdet-lite0.toml");
+    let square = made.join("yolox-nano-416.toml");
+    let shaped = made.join("yolox-nano-256x416.toml");
+    let mut systems = Vec::new();
+    let mut add = |name: &str, card: &Path, looks, cameras| {
+        if card.is_file() {
+            let system = System::Watch(card.to_owned(), looks);
+            systems.push((name.to_owned(), system, cameras));
+        } else {
+            println!("left out, no model for it (see prepare.sh): {name}");
+        }
+    };
+    add("main stream, YOLOX-Nano 416x416", &square, Looks::Main, 1);
+    add("main stream, YOLOX-Nano 256x416", &shaped, Looks::Main, 1);
+    add(
+        "substream, YOLOX-Nano 256x416",
+        &shaped,
+        Looks::Substream,
+        1,
+    );
+    add(
+        "key frames, YOLOX-Nano 256x416",
+        &shaped,
+        Looks::KeyFrames,
+        1,
+    );
+    add("main stream, shipped model", &shipped, Looks::Main, 1);
+    add("substream, shipped model", &shipped, Looks::Substream, 1);
+    for cameras in &args.cameras {
+        add(
+            "main stream, YOLOX-Nano 256x416",
+            &shaped,
+            Looks::Main,
+            *cameras,
+        );
+    }
+    for cameras in &args.cameras {
+        add(
+            "substream, YOLOX-Nano 256x416",
+            &shaped,
+            Looks::Substream,
+            *cameras,
+        );
+    }
+    if shaped.is_file() {
+        let system = System::Daemon(shaped);
+        systems.push(("lingmou run, YOLOX-Nano 256x416".to_owned(), system, 1));
+    }
+    let system = System::Daemon(shipped.clone());
+    systems.push(("lingmou run, shipped model".to_owned(), system, 1));
+    systems.retain(|(name, _, _)| name.contains(&args.only));
+    (systems, if square.is_file() { square } else { shipped })
+}
+
+/// CPU seconds of a minute's inferences alone.
+fn infer(card: &Path) -> anyhow::Result<f64> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg("infer")
+        .arg(card)
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let ms: f64 = text.trim().parse().context("inference alone")?;
+    Ok(ms / 1e3 * RATE * 60.0)
+}
+
+struct Bench {
+    stage: Stage,
+    warm: Duration,
+    window: Duration,
+}
+
+impl Bench {
+    fn measure(&self, name: &str, system: &System, cameras: usize) -> anyhow::Result<Row> {
+        let dir = tempfile::tempdir()?;
+        let mut command = system.command(&self.stage, cameras, dir.path())?;
+        let (mut process, out) = Process::start(&mut command)?;
+        let (say, heard) = sync_channel(LINES_MAX);
+        let reader = std::thread::spawn(move || {
+            lines(out, |line| {
+                // Whoever no longer listens has measured enough.
+                drop(say.send(told(line)));
+            });
+        });
+        listen(&heard, self.warm);
+        let detected = |system: &System| match system {
+            System::Daemon(_) => daemon::number(&daemon::ask(dir.path())?, "/eye/detected"),
+            _ => Ok(0.0),
+        };
+        let before = (process.cpu_secs()?, clock::boot_ns(), detected(system)?);
+        let looks = listen(&heard, self.window);
+        let after = (process.cpu_secs()?, clock::boot_ns(), detected(system)?);
+        let memory = process.memory()?;
+        ensure!(process.runs(), "{name}: ended by itself");
+        let minutes = secs(after.1 - before.1) / 60.0;
+        let mut row = Row {
+            system: name.to_owned(),
+            cameras,
+            cpu: (after.0 - before.0) / minutes / f64::from(u32::try_from(cameras)?),
+            rate: None,
+            latency: None,
+            memory,
+            note: String::new(),
+        };
+        match system {
+            System::Decode => {}
+            System::Watch(_, looks_at) => self.told(&mut row, *looks_at, &looks),
+            System::Daemon(_) => {
+                let rate = (after.2 - before.2) / minutes / 60.0;
+                row.rate = Some((rate, rate));
+                said(&mut row, dir.path())?;
+            }
+        }
+        drop(process);
+        drop(heard);
+        if reader.join().is_err() {
+            bail!("{name}: its lines could not be read");
+        }
+        Ok(row)
+    }
+
+    /// Rate and latency from the lines of `watch`.
+    fn told(&self, row: &mut Row, looks_at: Looks, looks: &[Told]) {
+        let window = self.window.as_secs_f64();
+        let per_camera = |camera| {
+            let count = looks.iter().filter(|look| look.camera == camera).count();
+            f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / window
+        };
+        let rates = (0..row.cameras).map(per_camera);
+        let (least, most) = rates.fold((f64::INFINITY, 0.0_f64), |(least, most), rate| {
+            (least.min(rate), most.max(rate))
+        });
+        row.rate = Some((least, most));
+        let mut delays: Vec<f64> = looks
+            .iter()
+            .filter_map(|look| {
+                let source = (look.camera, looks_at == Looks::Substream);
+                let sent = self.stage.sent_ns(source, look.frame?)?;
+                Some((look.secs + boot_ahead_secs() - secs(sent)) * 1e3)
+            })
+            // A frame that was sent again since: the next round of the clip.
+            .filter(|delay| *delay >= 0.0)
+            .collect();
+        delays.sort_by(f64::total_cmp);
+        let at = |percent: usize| delays.get(delays.len() * percent / 100).copied();
+        row.latency = at(50).zip(at(95));
+        let unread = looks.iter().filter(|look| look.frame.is_none()).count();
+        if unread > 0 {
+            row.note = format!("{unread} numbers not read");
+        }
+    }
+}
+
+/// Latency and cases from the daemon's own status.
+fn said(row: &mut Row, dir: &Path) -> anyhow::Result<()> {
+    let status = daemon::ask(dir)?;
+    let number = |pointer| daemon::number(&status, pointer);
+    row.latency = Some((
+        number("/eye/latency_ms_p50")?,
+        number("/eye/latency_ms_p95")?,
+    ));
+    row.note = format!(
+        "{} pictures kept, {} packages sealed since its start",
+        number("/keeper/pictures")?,
+        number("/keeper/sealed")?
+    );
+    Ok(())
+}
+
+/// Collects looks for so long.
+fn listen(heard: &Receiver<Option<Told>>, time: Duration) -> Vec<Told> {
+    let end_ns = clock::boot_ns() + u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let mut looks = Vec::new();
+    loop {
+        let left = Duration::from_nanos(end_ns.saturating_sub(clock::boot_ns()));
+        if left.is_zero() {
+            return looks;
+        }
+        match heard.recv_timeout(left) {
+            Ok(look) => looks.extend(look),
+            Err(RecvTimeoutError::Timeout) => return looks,
+            Err(RecvTimeoutError::Disconnected) => {
+                // It says nothing more, but may well run on.
+                return looks;
+            }
+        }
+    }
+}
+
+/// A `D` line.
+fn told(line: &str) -> Option<Told> {
+    let mut words = line.strip_prefix("D ")?.split(' ');
+    Some(Told {
+        camera: words.next()?.parse().ok()?,
+        frame: words.next()?.parse().ok(),
+        secs: words.next()?.parse().ok()?,
+    })
+}
+
+/// How far the boot clock, which also counts suspended time, is ahead of the monotonic one.
+#[expect(clippy::cast_precision_loss, reason = "microseconds matter, not more")]
+fn boot_ahead_secs() -> f64 {
+    let t = clock_gettime(ClockId::Monotonic);
+    secs(clock::boot_ns()) - (t.tv_sec as f64 + t.tv_nsec as f64 / 1e9)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds matter, not more")]
+fn secs(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
