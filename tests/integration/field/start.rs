@@ -87,7 +87,7 @@ fn a_model_that_is_a_text_file() {
     let said = refused(TestPkiPlan::from_now(), DEVICE, &|_| (), |dir| {
         fs::write(dir.join("models/efficientdet-lite0.onnx"), text).unwrap();
     });
-    says(&said, &["DIR/models/efficientdet-lite0.onnx", "sha256"]);
+    says(&said, &["DIR/models/efficientdet-lite0.onnx", "SHA-256"]);
     // And when the card vouches for it.
     let said = refused(TestPkiPlan::from_now(), DEVICE, &|_| (), |dir| {
         fs::write(dir.join("models/efficientdet-lite0.onnx"), text).unwrap();
