@@ -289,35 +289,18 @@ fn the_status_of_a_daemon() {
     daemon.join().unwrap();
 }
 
-/// A package of two files, sealed with the test authority's device key.
-fn package(dir: &Path) -> (TestPki, std::path::PathBuf) {
-    const DEVICE: &str = "LM-CLI-1";
-    let pki = TestPki::create(&dir.join("pki"), DEVICE).unwrap();
-    let at = Stamp {
-        utc_ns: lingmou::clock::now().utc_ns,
-        boot_ns: 1,
-        error_ns: 2_000_000,
-    };
-    let files = [
-        ("frames/01-peak.jpg", "image/jpeg", b"picture".as_slice()),
-        ("detections.jsonl", "application/jsonl", b"{}\n"),
-    ];
+const CLI_DEVICE: &str = "LM-CLI-1";
+
+/// What a device states that knows little.
+fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
     let utc = lingmou::clock::rfc3339_ms(at.utc_ns);
-    let entry = |(name, media_type, bytes): &(&str, &str, &[u8])| FileEntry {
-        name: (*name).to_owned(),
-        media_type: (*media_type).to_owned(),
-        size: bytes.len() as u64,
-        sha256: sha256_hex(bytes),
-        at: Some(utc.clone()),
-        pts_ns: None,
-    };
     let (v, kind) = Statement::HEAD;
-    let statement = Statement {
+    Statement {
         v,
         kind: kind.to_owned(),
         id: CaseId(uuid::Uuid::now_v7()),
         device: Device {
-            id: DEVICE.to_owned(),
+            id: CLI_DEVICE.to_owned(),
             model: None,
             tz: "Asia/Shanghai".to_owned(),
             boot_id: None,
@@ -358,8 +341,32 @@ fn package(dir: &Path) -> (TestPki, std::path::PathBuf) {
             model: None,
         },
         omitted: Vec::new(),
-        files: files.iter().map(entry).collect(),
+        files,
+    }
+}
+
+/// A package of two files, sealed with the test authority's device key.
+fn package(dir: &Path) -> (TestPki, std::path::PathBuf) {
+    let pki = TestPki::create(&dir.join("pki"), CLI_DEVICE).unwrap();
+    let at = Stamp {
+        utc_ns: lingmou::clock::now().utc_ns,
+        boot_ns: 1,
+        error_ns: 2_000_000,
     };
+    let files = [
+        ("frames/01-peak.jpg", "image/jpeg", b"picture".as_slice()),
+        ("detections.jsonl", "application/jsonl", b"{}\n"),
+    ];
+    let utc = lingmou::clock::rfc3339_ms(at.utc_ns);
+    let entry = |(name, media_type, bytes): &(&str, &str, &[u8])| FileEntry {
+        name: (*name).to_owned(),
+        media_type: (*media_type).to_owned(),
+        size: bytes.len() as u64,
+        sha256: sha256_hex(bytes),
+        at: Some(utc.clone()),
+        pts_ns: None,
+    };
+    let statement = statement(at, files.iter().map(entry).collect());
     let identity = Identity::load(&pki.device, "evidence").unwrap();
     let sealed = seal(&statement, &identity, at).unwrap();
     let folder = dir.join("package");
