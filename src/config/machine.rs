@@ -47,7 +47,6 @@ pub struct Site {
 pub struct Keys {
     /// Folder with the files `lingmou enroll` makes and the bureau's CA returns:
     /// `evidence.key`, `evidence.crt`, `transport.key`, `transport.crt`, `roots.crt`.
-    /// Under systemd the keys may come as credentials instead (`$CREDENTIALS_DIRECTORY`).
     pub dir: PathBuf,
 }
 

@@ -28,7 +28,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     upload(&config.upload, checker);
 }
 
-/// The certificates. Private keys may be systemd credentials; whoever loads them says more.
+/// The certificates. Whoever loads the private keys says more about them.
 fn keys(config: &Config, checker: &mut Checker<'_, '_>) {
     let dir = &config.keys.dir;
     if !dir.is_dir() {
