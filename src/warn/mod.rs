@@ -199,7 +199,10 @@ impl Speaker {
             return report;
         };
         let played = player.play(clip, stop).await;
-        report.at = played.began.unwrap_or(report.at);
+        // The sink tells its position in whole buffers, which may reach back before the order.
+        report.at = (played.began)
+            .filter(|began| began.boot_ns > report.at.boot_ns)
+            .unwrap_or(report.at);
         report.played = played.sounded;
         report.failure = played.failure;
         report
