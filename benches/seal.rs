@@ -52,13 +52,17 @@ fn main() -> anyhow::Result<()> {
     let plain_cost = cost(&mut plain)?;
     let safe_cost = cost(&mut || keep_and_seal(&store, &identity, &files))?;
     let hash = least(RUNS, || {
-        files.iter().map(|f| sha256_hex(&f.bytes).len()).sum::<usize>()
+        files
+            .iter()
+            .map(|f| sha256_hex(&f.bytes).len())
+            .sum::<usize>()
     });
     let sign = least(RUNS, || {
         identity.sign(b"a manifest", Form::Detached, clock::now())
     });
 
-    let title = |what| format!("{what} of a package, {PICTURES} pictures and a clip, {bytes} bytes");
+    let title =
+        |what| format!("{what} of a package, {PICTURES} pictures and a clip, {bytes} bytes");
     table(
         &title("CPU"),
         "write + fsync",
@@ -128,7 +132,11 @@ fn keep_and_seal(store: &Store, identity: &Identity, files: &[Draft]) -> anyhow:
     let case = CaseId(Uuid::now_v7());
     store.keep(case, files, None)?;
     let at = clock::now();
-    store.seal(case, |context| seal(&statement(case, context), identity, at), None)?;
+    store.seal(
+        case,
+        |context| seal(&statement(case, context), identity, at),
+        None,
+    )?;
     Ok(())
 }
 

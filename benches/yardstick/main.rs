@@ -58,8 +58,12 @@ enum Part {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse() {
-        Args { part: None, plan, .. } => plan::run(&plan),
-        Args { part: Some(part), .. } => match part {
+        Args {
+            part: None, plan, ..
+        } => plan::run(&plan),
+        Args {
+            part: Some(part), ..
+        } => match part {
             Part::Decode { url } => limit::decode(&url),
             Part::Infer { card } => limit::infer(&card),
             Part::Watch(args) => watch::run(&args),
