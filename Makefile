@@ -18,7 +18,8 @@ test: ## Run all tests
 	@.ci/setup.sh --tests
 	cargo $(TEST) --locked
 
-bench: setup ## Measure letterbox, decoding, pictures and sealing, in release
+bench: setup ## Measure the steps, then whole streams against the live limit (docs/PERFORMANCE.md)
+	@benches/yardstick/prepare.sh
 	cargo bench --locked
 
 lint: ## Formatting, clippy, licences and sources of dependencies

@@ -11,9 +11,10 @@ const MIDDLE: u32 = 125;
 
 /// The number of the frame; `None` when it cannot be read.
 pub(crate) fn read(image: &Image) -> Option<usize> {
-    let side = image.width / ACROSS;
+    // A small picture's squares are no whole number of pixels wide.
+    let left = |square| square * image.width / ACROSS;
     let bits: Vec<bool> = (0..SQUARES)
-        .map(|square| white(image, square * side, side))
+        .map(|square| white(image, left(square), left(1)))
         .collect::<Option<_>>()?;
     let [true, false, number @ .., parity, true] = bits.as_slice() else {
         return None;

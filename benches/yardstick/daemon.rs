@@ -8,6 +8,8 @@ use lingmou::pki::TestPki;
 use lingmou::{status, store};
 use serde_json::Value;
 
+use super::watch::KERB;
+
 const DEVICE: &str = "LM-BENCH-1";
 
 /// Writes keys and a configuration below `dir` and gives the configuration's path. A person who
@@ -40,7 +42,8 @@ pub(crate) fn configure(dir: &Path, card: &Path, urls: &[String]) -> anyhow::Res
             "[[camera]]\nname = \"camera-{index}\"\nurl = \"{url}\"\n\
              [[zone]]\nname = \"zone-{index}\"\ncamera = \"camera-{index}\"\n\
              kind = \"no_vending\"\n\
-             polygon = [[0.1, 0.3], [0.9, 0.3], [0.9, 1.0], [0.1, 1.0]]\n"
+             polygon = {:?}\n",
+            KERB.map(|(x, y)| [x, y])
         )?;
     }
     let path = dir.join("lingmou.toml");

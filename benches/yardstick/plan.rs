@@ -94,11 +94,12 @@ impl System {
     }
 }
 
-/// A look that a system told: camera, frame's number, when on the monotonic clock.
-struct Told {
-    camera: usize,
-    frame: Option<usize>,
-    secs: f64,
+/// What a system told.
+enum Told {
+    /// Camera, the frame's number where it could be read, when on the monotonic clock.
+    Look(usize, Option<usize>, f64),
+    /// An evidence picture was made.
+    Picture,
 }
 
 /// Measures everything and prints the table.
@@ -268,10 +269,15 @@ impl Bench {
     }
 
     /// Rate and latency from the lines of `watch`.
-    fn told(&self, row: &mut Row, looks_at: Looks, looks: &[Told]) {
+    fn told(&self, row: &mut Row, looks_at: Looks, told: &[Told]) {
         let window = self.window.as_secs_f64();
+        let look = |told: &Told| match told {
+            Told::Look(camera, frame, secs) => Some((*camera, *frame, *secs)),
+            Told::Picture => None,
+        };
+        let looks: Vec<_> = told.iter().filter_map(look).collect();
         let per_camera = |camera| {
-            let count = looks.iter().filter(|look| look.camera == camera).count();
+            let count = looks.iter().filter(|look| look.0 == camera).count();
             f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / window
         };
         let rates = (0..row.cameras).map(per_camera);
@@ -281,10 +287,10 @@ impl Bench {
         row.rate = Some((least, most));
         let mut delays: Vec<f64> = looks
             .iter()
-            .filter_map(|look| {
-                let source = (look.camera, looks_at == Looks::Substream);
-                let sent = self.stage.sent_ns(source, look.frame?)?;
-                Some((look.secs + boot_ahead_secs() - secs(sent)) * 1e3)
+            .filter_map(|(camera, frame, at)| {
+                let source = (*camera, looks_at == Looks::Substream);
+                let sent = self.stage.sent_ns(source, (*frame)?)?;
+                Some((at + boot_ahead_secs() - secs(sent)) * 1e3)
             })
             // A frame that was sent again since: the next round of the clip.
             .filter(|delay| *delay >= 0.0)
@@ -292,9 +298,10 @@ impl Bench {
         delays.sort_by(f64::total_cmp);
         let at = |percent: usize| delays.get(delays.len() * percent / 100).copied();
         row.latency = at(50).zip(at(95));
-        let unread = looks.iter().filter(|look| look.frame.is_none()).count();
+        row.note = format!("{} pictures", told.len() - looks.len());
+        let unread = looks.iter().filter(|look| look.1.is_none()).count();
         if unread > 0 {
-            row.note = format!("{unread} numbers not read");
+            row.note += &format!(", {unread} numbers not read");
         }
     }
 }
@@ -335,14 +342,18 @@ fn listen(heard: &Receiver<Option<Told>>, time: Duration) -> Vec<Told> {
     }
 }
 
-/// A `D` line.
+/// A `D` or `E` line.
 fn told(line: &str) -> Option<Told> {
-    let mut words = line.strip_prefix("D ")?.split(' ');
-    Some(Told {
-        camera: words.next()?.parse().ok()?,
-        frame: words.next()?.parse().ok(),
-        secs: words.next()?.parse().ok()?,
-    })
+    let mut words = line.split(' ');
+    match words.next()? {
+        "D" => Some(Told::Look(
+            words.next()?.parse().ok()?,
+            words.next()?.parse().ok(),
+            words.next()?.parse().ok()?,
+        )),
+        "E" => Some(Told::Picture),
+        _ => None,
+    }
 }
 
 /// How far the boot clock, which also counts suspended time, is ahead of the monotonic one.

@@ -22,7 +22,9 @@ use super::barcode;
 
 /// No frame for this long, and the cameras are gone.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
-/// A person who stands this long in the middle of the picture counts as a stall.
+/// Where the clip's people stop to talk, as in the demonstration.
+pub(crate) const KERB: [(f32, f32); 4] = [(0.45, 0.36), (0.61, 0.36), (0.64, 0.53), (0.43, 0.53)];
+/// A person who stands there this long counts as a stall.
 const DWELL_SECS: f64 = 3.0;
 
 /// What to watch
@@ -150,12 +152,11 @@ fn configuration(args: &Args) -> Config {
             },
             ..config::Camera::default()
         });
-        let corners = [(0.1, 0.3), (0.9, 0.3), (0.9, 1.0), (0.1, 1.0)];
         config.zone.push(Zone {
             name: format!("zone-{index}"),
             camera: format!("camera-{index}"),
             kind: ZoneKind::NoVending,
-            polygon: corners.map(|(x, y)| Point { x, y }).into(),
+            polygon: KERB.map(|(x, y)| Point { x, y }).into(),
         });
     }
     config
