@@ -301,7 +301,7 @@ impl Bench {
         row.note = format!("{} pictures", told.len() - looks.len());
         let unread = looks.iter().filter(|look| look.1.is_none()).count();
         if unread > 0 {
-            row.note += &format!(", {unread} numbers not read");
+            row.note = format!("{}, {unread} numbers not read", row.note);
         }
     }
 }
