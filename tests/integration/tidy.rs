@@ -140,14 +140,12 @@ fn named(text: &str) -> BTreeSet<String> {
                     if begins && depth <= 1 {
                         word.push(c);
                     }
-                    continue;
                 }
                 ',' if depth == 1 => {
                     names.insert(std::mem::take(&mut word));
                     begins = true;
-                    continue;
                 }
-                c if c.is_whitespace() && depth == 1 => continue,
+                c if c.is_whitespace() && depth == 1 => {}
                 _ if depth == 0 => break,
                 _ => begins = false,
             }

@@ -44,7 +44,7 @@ async fn a_case_in_its_grace_time_outlives_a_kill() {
         .unwrap()
         .iter()
         .filter_map(|file| file["name"].as_str())
-        .filter(|name| name.ends_with(".jpg") && !name.contains("marked"))
+        .filter(|name| name.starts_with("frames/") && !name.contains("marked"))
         .collect();
     assert_eq!(
         names,
