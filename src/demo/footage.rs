@@ -40,12 +40,13 @@ impl Footage {
     }
 }
 
-/// A key frame every two seconds and no B frames: what a street camera sends.
+/// A key frame every two seconds and no B frames: what a street camera sends. One thread and a
+/// fixed quantiser, so that the clip is the same on every machine.
 fn recode(from: &Path, to: &Path) -> anyhow::Result<()> {
     gst::init()?;
     let pipeline = gst::parse::launch(
         "filesrc name=from ! decodebin ! videoconvert ! video/x-raw,format=I420 \
-         ! x264enc bitrate=2500 key-int-max=20 bframes=0 speed-preset=veryfast \
+         ! x264enc pass=quant quantizer=22 threads=1 key-int-max=20 bframes=0 speed-preset=veryfast \
          ! video/x-h264,profile=high ! h264parse ! mp4mux faststart=true ! filesink name=to",
     )
     .context("GStreamer plugins are missing (make setup)")?;

@@ -54,6 +54,8 @@ fn page(args: &[&str], dir: &Path) -> String {
     )
 }
 
+const DEVICE: &str = "LM-CLI-1";
+
 fn nowhere() -> &'static Path {
     Path::new("no-such-folder")
 }
@@ -219,10 +221,9 @@ fn the_shipped_profiles_pass_the_check() {
     }
 }
 
-/// A daemon that answers one caller with `status`.
-fn answering(run_dir: &Path, status: &Value) -> std::thread::JoinHandle<()> {
+/// A daemon that answers one caller with `text`.
+fn answering(run_dir: &Path, text: String) -> std::thread::JoinHandle<()> {
     let listener = UnixListener::bind(run_dir.join("status.sock")).unwrap();
-    let text = status.to_string();
     std::thread::spawn(move || {
         let (mut caller, _) = listener.accept().unwrap();
         std::io::Write::write_all(&mut caller, text.as_bytes()).unwrap();
@@ -245,7 +246,8 @@ fn status() -> Value {
         "store": { "pending": { "packages": 1, "bytes": 812_345 }, "free_bytes": 52_000_000_000_u64,
             "oldest_pending_ms": 1_785_549_700_000_i64 },
         "store_trouble": null,
-        "telemetry": { "source": "fixed", "connected": true, "last_message_age_ms": 250 },
+        "telemetry": { "source": "fixed", "fix": "surveyed", "connected": true,
+            "last_message_age_ms": 250 },
         "upload": { "connected": true, "receipted": 7, "refused": 0, "cause": null },
     })
 }
@@ -258,7 +260,7 @@ fn the_status_of_a_daemon() {
     insta::assert_snapshot!("status-no-daemon", page(&args, dir.path()));
 
     let socket = dir.path().join("status.sock");
-    let daemon = answering(dir.path(), &status());
+    let daemon = answering(dir.path(), status().to_string());
     insta::assert_snapshot!("status-well", page(&args, dir.path()));
     daemon.join().unwrap();
     fs::remove_file(&socket).unwrap();
@@ -270,12 +272,12 @@ fn the_status_of_a_daemon() {
     ill["keeper"]["trouble"] = json!("the evidence disk is full");
     ill["upload"] = json!({ "connected": false, "receipted": 7, "refused": 0,
         "cause": "nobody listens at broker:8883" });
-    let daemon = answering(dir.path(), &ill);
+    let daemon = answering(dir.path(), ill.to_string());
     insta::assert_snapshot!("status-ill", page(&args, dir.path()));
     daemon.join().unwrap();
     fs::remove_file(&socket).unwrap();
 
-    let daemon = answering(dir.path(), &ill);
+    let daemon = answering(dir.path(), ill.to_string());
     let out = lingmou(&["status", "--json", "--run-dir", run_dir])
         .output()
         .unwrap();
@@ -284,14 +286,14 @@ fn the_status_of_a_daemon() {
     assert_eq!(serde_json::from_slice::<Value>(&out.stdout).unwrap(), ill);
 
     fs::remove_file(&socket).unwrap();
-    let daemon = answering(dir.path(), &json!("hello"));
-    drop(page(&args, dir.path()));
+    let daemon = answering(dir.path(), "HTTP/1.1 400 Bad Request".to_owned());
+    let said = page(&args, dir.path());
     daemon.join().unwrap();
+    assert!(said.starts_with("exit 2\n"), "{said}");
+    assert!(said.contains("DIR/status.sock does not answer: "), "{said}");
 }
 
-const CLI_DEVICE: &str = "LM-CLI-1";
-
-/// What a device states that knows little.
+/// What is stated of a case without a warning.
 fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
     let utc = lingmou::clock::rfc3339_ms(at.utc_ns);
     let (v, kind) = Statement::HEAD;
@@ -300,7 +302,7 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
         kind: kind.to_owned(),
         id: CaseId(uuid::Uuid::now_v7()),
         device: Device {
-            id: CLI_DEVICE.to_owned(),
+            id: DEVICE.to_owned(),
             model: None,
             tz: "Asia/Shanghai".to_owned(),
             boot_id: None,
@@ -347,7 +349,7 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
 
 /// A package of two files, sealed with the test authority's device key.
 fn package(dir: &Path) -> (TestPki, std::path::PathBuf) {
-    let pki = TestPki::create(&dir.join("pki"), CLI_DEVICE).unwrap();
+    let pki = TestPki::create(&dir.join("pki"), DEVICE).unwrap();
     let at = Stamp {
         utc_ns: lingmou::clock::now().utc_ns,
         boot_ns: 1,

@@ -41,7 +41,7 @@ async fn a_dead_camera_and_a_dead_broker_stop_nobody_else() {
     assert_eq!(status["cameras"]["street"]["phase"], "playing");
     assert_ne!(status["cameras"]["dead"]["phase"], "playing");
     assert_eq!(status["upload"]["connected"], false);
-    assert_eq!(field.receipted(), Vec::<PathBuf>::new());
+    assert!(field.receipted().is_empty());
     let (page, code) = status_page(&field);
     assert_eq!(code, Some(1), "{page}");
     for trouble in ["\n! camera dead: ", "\n! upload: "] {
