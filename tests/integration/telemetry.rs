@@ -184,6 +184,8 @@ async fn check_pose(running: &Running) {
     assert_eq!((pose.source, pose.sysid), (PoseSource::Mavlink, Some(1)));
     let attitude = pose.attitude.unwrap();
     assert!((attitude.yaw_deg - 90.0).abs() < 0.1, "{attitude:?}");
+    let knows = || running.snapshot().gnss_minus_system_us.is_some();
+    until("the vehicle tells the time", knows).await;
     let snapshot = running.snapshot();
     assert!(
         snapshot.connected && snapshot.cause.is_none(),
@@ -320,7 +322,7 @@ async fn noise_and_others_on_the_link_change_nothing() {
 async fn a_vehicle_that_leaves_is_told_and_one_that_returns_is_heard_and_asked_again() {
     let running = Running::mavlink("udpin:127.0.0.1:0");
     let link = format!("udpout:{}", running.listening().await);
-    let peer = Peer::vehicle(&[&link, "--on-request"]);
+    let peer = Peer::vehicle(&[&link, "--on-request", "--up", "100"]);
     running.placed().await;
     drop(peer);
     until("the loss is told", || {
@@ -352,8 +354,9 @@ async fn a_server_that_is_away_or_leaves_is_connected_to_again() {
             .is_some_and(|c| c.contains("refused"))
     })
     .await;
-    for _ in 0..2 {
-        let peer = Peer::vehicle(&[&format!("tcpin:127.0.0.1:{port}")]);
+    // Booted anew each time, long after the boot before.
+    for up in ["100", "50"] {
+        let peer = Peer::vehicle(&[&format!("tcpin:127.0.0.1:{port}"), "--up", up]);
         check_pose(&running).await;
         drop(peer);
         until("the loss is told", || !running.snapshot().connected).await;
@@ -435,13 +438,11 @@ async fn a_recorded_flight_comes_out_as_it_was() {
             }
             _ => {}
         }
-        // The socket's buffer is small: stay close behind it.
-        if sent % 64 == 0 {
-            until("the log is heard", || {
-                running.snapshot().counters.bytes + 20_000 > sent
-            })
-            .await;
-        }
+        // The socket's buffer holds a few hundred datagrams: stay close behind it.
+        until("the log is heard", || {
+            running.snapshot().counters.bytes + 4_000 > sent
+        })
+        .await;
     }
     until("the end of the log", || {
         let pose = running.now().map(|p| (p.pose.lat_e7, p.pose.lon_e7));
@@ -450,8 +451,12 @@ async fn a_recorded_flight_comes_out_as_it_was() {
     .await;
     let counters = running.snapshot().counters;
     println!("{counters:?}");
-    assert!(counters.messages > 20_000 && counters.poses > 500);
-    assert_eq!(counters.parse_errors, 0);
+    assert!(
+        counters.messages > 20_000 && counters.poses > 500,
+        "{counters:?}"
+    );
+    // Three of its frames are not understood; the others do not suffer from it.
+    assert_eq!(counters.parse_errors, 3);
     running.end().await;
 }
 

@@ -6,7 +6,7 @@ use crate::types::Stamp;
 const DRIFT_NS_PER_S: u64 = 200_000;
 
 /// Time going backwards by more than this is a restart of the vehicle, not a late datagram.
-const RESTART_MS: u32 = 1_000;
+const RESTART_MS: u32 = 500;
 
 /// A message later than this is not late: the vehicle's clock was set anew.
 const LATE_MAX_NS: i64 = 30_000_000_000;

@@ -20,6 +20,7 @@ parser.add_argument("--version", choices=["1", "2"], default="2")
 parser.add_argument("--system", type=int, default=1)
 parser.add_argument("--lat", type=float, default=36.0662345)
 parser.add_argument("--lon", type=float, default=120.3821234)
+parser.add_argument("--up", type=float, default=5.0, help="seconds since its boot")
 parser.add_argument("--on-request", action="store_true", help="send what was asked for only")
 parser.add_argument("--ack", type=int, default=0, help="MAV_RESULT of SET_MESSAGE_INTERVAL")
 parser.add_argument("--noise", action="store_true", help="random bytes between messages")
@@ -139,7 +140,7 @@ def main():
                 mav.heartbeat_send(2, 3, 0, 0, 4)
             if args.others:
                 chatter(mav)
-            boot_ms = 5000 + int((time.monotonic() - begun) * 1000)
+            boot_ms = int((args.up + time.monotonic() - begun) * 1000)
             for message_id, make in messages(mav, boot_ms, tick).items():
                 if args.noise:
                     link.write(bytes(noise.choices([0xFD, 0xFE, *range(256)], k=40)))
