@@ -17,24 +17,21 @@ const DEVICE: &str = "LM-BENCH-1";
 /// opened, pictured, sealed and kept while it is measured; nothing is sent.
 pub(crate) fn configure(dir: &Path, card: &Path, urls: &[String]) -> anyhow::Result<PathBuf> {
     let pki = TestPki::create(&dir.join("pki"), DEVICE)?;
-    let quoted = |path: &Path| format!("\"{}\"", path.display());
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips/test.wav");
     let mut text = format!(
-        "[device]\nid = \"{DEVICE}\"\n\
-         [keys]\ndir = {}\n\
-         [model]\ncard = {}\n\
-         [judge.street_vending]\nroles = [\"person\"]\n\
+        "[device]\nid = '{DEVICE}'\n\
+         [keys]\ndir = '{keys}'\n\
+         [model]\ncard = '{card}'\n\
+         [judge.street_vending]\nroles = ['person']\n\
          dwell_secs = 3.0\ngrace_secs = 2.0\ncool_down_secs = 60.0\n\
-         [warn]\nstreet_vending = {}\nout_of_store = {}\n\
-         [warn.speaker]\nkind = \"file\"\npath = {}\n\
-         [store]\ndir = {}\nrun_dir = {}\n\
+         [warn]\nstreet_vending = '{clip}'\nout_of_store = '{clip}'\n\
+         [warn.speaker]\nkind = 'file'\npath = '{dir}/spoken.wav'\n\
+         [store]\ndir = '{dir}/store'\nrun_dir = '{dir}/run'\n\
          [upload]\nenabled = false\n",
-        quoted(&pki.device),
-        quoted(card),
-        quoted(&clip()),
-        quoted(&clip()),
-        quoted(&dir.join("spoken.wav")),
-        quoted(&dir.join("store")),
-        quoted(&dir.join("run")),
+        keys = pki.device.display(),
+        card = card.display(),
+        clip = clip.display(),
+        dir = dir.display(),
     );
     for (index, url) in urls.iter().enumerate() {
         write!(
@@ -65,8 +62,4 @@ pub(crate) fn number(status: &Value, pointer: &str) -> anyhow::Result<f64> {
         .pointer(pointer)
         .and_then(Value::as_f64)
         .with_context(|| format!("no {pointer} in the status"))
-}
-
-fn clip() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips/test.wav")
 }

@@ -45,6 +45,14 @@ enum Looks {
     Main,
     KeyFrames,
     Substream,
+    /// On the substream, with evidence pictures decoded from the main stream.
+    SubstreamWithPictures,
+}
+
+impl Looks {
+    fn on_substream(self) -> bool {
+        matches!(self, Self::Substream | Self::SubstreamWithPictures)
+    }
 }
 
 /// One system.
@@ -76,10 +84,14 @@ impl System {
                 let mut command = own()?;
                 command.arg("watch").arg("--card").arg(card);
                 command.arg("--urls").arg(urls(false).join(","));
-                match looks {
-                    Looks::Main => {}
-                    Looks::KeyFrames => drop(command.arg("--key-frames")),
-                    Looks::Substream => drop(command.arg("--subs").arg(urls(true).join(","))),
+                if *looks == Looks::KeyFrames {
+                    command.arg("--key-frames");
+                }
+                if looks.on_substream() {
+                    command.arg("--subs").arg(urls(true).join(","));
+                }
+                if *looks != Looks::Substream {
+                    command.arg("--pictures");
                 }
                 command
             }
@@ -159,22 +171,21 @@ fn systems(root: &Path, made: &Path, args: &Args) -> (Vec<(String, System, usize
             println!("left out, no model for it (see prepare.sh): {name}");
         }
     };
-    add("main stream, YOLOX-Nano 416x416", &square, Looks::Main, 1);
-    add("main stream, YOLOX-Nano 256x416", &shaped, Looks::Main, 1);
-    add(
-        "substream, YOLOX-Nano 256x416",
-        &shaped,
-        Looks::Substream,
-        1,
-    );
-    add(
-        "key frames, YOLOX-Nano 256x416",
-        &shaped,
-        Looks::KeyFrames,
-        1,
-    );
-    add("main stream, shipped model", &shipped, Looks::Main, 1);
-    add("substream, shipped model", &shipped, Looks::Substream, 1);
+    for (name, card, looks) in [
+        ("main stream, YOLOX-Nano 416x416", &square, Looks::Main),
+        ("main stream, YOLOX-Nano 256x416", &shaped, Looks::Main),
+        ("substream, YOLOX-Nano 256x416", &shaped, Looks::Substream),
+        (
+            "substream and full-size pictures, YOLOX-Nano 256x416",
+            &shaped,
+            Looks::SubstreamWithPictures,
+        ),
+        ("key frames, YOLOX-Nano 256x416", &shaped, Looks::KeyFrames),
+        ("main stream, shipped model", &shipped, Looks::Main),
+        ("substream, shipped model", &shipped, Looks::Substream),
+    ] {
+        add(name, card, looks, 1);
+    }
     for cameras in &args.cameras {
         add(
             "main stream, YOLOX-Nano 256x416",
@@ -288,7 +299,7 @@ impl Bench {
         let mut delays: Vec<f64> = looks
             .iter()
             .filter_map(|(camera, frame, at)| {
-                let source = (*camera, looks_at == Looks::Substream);
+                let source = (*camera, looks_at.on_substream());
                 let sent = self.stage.sent_ns(source, (*frame)?)?;
                 Some((at + boot_ahead_secs() - secs(sent)) * 1e3)
             })
@@ -298,11 +309,11 @@ impl Bench {
         delays.sort_by(f64::total_cmp);
         let at = |percent: usize| delays.get(delays.len() * percent / 100).copied();
         row.latency = at(50).zip(at(95));
-        row.note = format!("{} pictures", told.len() - looks.len());
-        let unread = looks.iter().filter(|look| look.1.is_none()).count();
-        if unread > 0 {
-            row.note = format!("{}, {unread} numbers not read", row.note);
-        }
+        let pictures = told.len() - looks.len();
+        row.note = match looks.iter().filter(|look| look.1.is_none()).count() {
+            0 => format!("{pictures} pictures"),
+            unread => format!("{pictures} pictures, {unread} numbers not read"),
+        };
     }
 }
 

@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Decode key frames only
     #[arg(long)]
     key_frames: bool,
+    /// Judge, and make the pictures that judgement orders
+    #[arg(long)]
+    pictures: bool,
 }
 
 /// Watches until nobody reads what it tells.
@@ -134,7 +137,8 @@ impl Watcher {
     }
 }
 
-/// One zone per camera in which a person who stands counts as a stall, as in the demonstration.
+/// With pictures: one zone per camera in which a person who stands counts as a stall, as in the
+/// demonstration. Without, judgement has nothing to judge.
 fn configuration(args: &Args) -> Config {
     let mut config = Config::default();
     config.model.card.clone_from(&args.card);
@@ -152,6 +156,9 @@ fn configuration(args: &Args) -> Config {
             },
             ..config::Camera::default()
         });
+        if !args.pictures {
+            continue;
+        }
         config.zone.push(Zone {
             name: format!("zone-{index}"),
             camera: format!("camera-{index}"),
