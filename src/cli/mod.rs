@@ -17,6 +17,7 @@ mod log;
 mod out;
 mod receive;
 mod replay;
+mod review;
 mod run;
 mod status;
 mod verify;
@@ -63,6 +64,7 @@ enum Command {
     Status(status::Args),
     Replay(replay::Args),
     Verify(verify::Args),
+    Review(review::Args),
     Receive(receive::Args),
 
     #[cfg(feature = "demo")]
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
+        Command::Review(args) => review::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::container::ContainerError;
 use super::finding::Finding;
+use super::quality::{Quality, qualities};
 use super::receipt::Receipt;
+use super::review::Reviewed;
 use super::signer::Signer;
 use super::statement::Statement;
 use super::wording;
@@ -35,11 +37,15 @@ pub enum CheckId {
     Receipt,
     /// The times told do not contradict each other.
     Time,
+    /// Every review, when there is one, holds.
+    Review,
+    /// The grade stated follows from the conditions stated.
+    Grade,
 }
 
 impl CheckId {
     /// Every check, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Container,
         Self::Manifest,
         Self::Signature,
@@ -51,6 +57,8 @@ impl CheckId {
         Self::Device,
         Self::Receipt,
         Self::Time,
+        Self::Review,
+        Self::Grade,
     ];
 }
 
@@ -74,7 +82,8 @@ pub struct Check {
     /// The same as an English sentence that holds when it passes.
     pub what: String,
     /// Whether the package is valid only when it passes. Unknown does not count as passed,
-    /// except for a receipt that has not come and, in a head, for files that have not.
+    /// except for a receipt, a review or a grade that is not there and, in a head, for files
+    /// that have not come.
     pub required: bool,
     /// How it ended.
     pub status: Status,
@@ -119,6 +128,36 @@ impl Check {
     }
 }
 
+/// Whose clock says that the package was there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatestBy {
+    /// The receiver's.
+    Receipt,
+}
+
+/// A moment at which the package was there already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Latest {
+    /// RFC 3339.
+    pub at: String,
+    /// Who says so.
+    pub by: LatestBy,
+}
+
+/// Between which moments the device signed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bounds {
+    /// The receiver's time of the last receipt the device knew, RFC 3339.
+    pub earliest: Option<String>,
+    /// signingTime by the device's own clock, RFC 3339.
+    pub signed: Option<String>,
+    /// The error of that clock as stated, microseconds; `null` when nobody vouches for it.
+    pub error_us: Option<u64>,
+    /// The earliest moment at which somebody else saw the signature.
+    pub latest: Option<Latest>,
+}
+
 /// The judgement over a package. The facts are what the package says; they count only as far as
 /// [`Verdict::valid`] says so.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -127,6 +166,10 @@ pub struct Verdict {
     pub valid: bool,
     /// Every check, in order.
     pub checks: Vec<Check>,
+    /// The four qualities the law asks for, and what speaks for each.
+    pub qualities: Vec<Quality>,
+    /// When it was signed.
+    pub bounds: Bounds,
     /// SHA-256 of the signature, lower-case hex.
     pub sig_sha256: Option<String>,
     /// Who signed.
@@ -135,6 +178,8 @@ pub struct Verdict {
     pub statement: Option<Statement>,
     /// The receipt, when it holds.
     pub receipt: Option<Receipt>,
+    /// Every review that was added, those that do not hold as well.
+    pub reviews: Vec<Reviewed>,
 }
 
 impl Verdict {
@@ -149,12 +194,34 @@ impl Verdict {
         });
         Self {
             valid: false,
+            qualities: qualities(&checks, None),
             checks: checks.into(),
+            bounds: Bounds::default(),
             sig_sha256: None,
             signer: None,
             statement: None,
             receipt: None,
+            reviews: Vec::new(),
         }
+    }
+
+    /// Draws the conclusions from checks and facts. What a package states of itself counts only
+    /// when it is valid.
+    pub(super) fn concluded(mut self) -> Self {
+        let statement = self.statement.as_ref();
+        let stated = statement.and_then(|s| s.grade.as_ref());
+        self.qualities = qualities(&self.checks, stated.filter(|_| self.valid));
+        let signed = self.signer.as_ref().map(|s| s.signing_time);
+        self.bounds = Bounds {
+            earliest: statement.and_then(|s| Some(s.after.as_ref()?.server_time.clone())),
+            signed: signed.map(|s| crate::clock::rfc3339_ms(s.saturating_mul(1_000_000_000))),
+            error_us: statement.and_then(|s| s.clock.max_error_us),
+            latest: self.receipt.as_ref().map(|receipt| Latest {
+                at: receipt.at.clone(),
+                by: LatestBy::Receipt,
+            }),
+        };
+        self
     }
 
     /// Whether every required check passed.

@@ -10,9 +10,11 @@ use super::finding::Finding;
 use super::manifest::Manifest;
 use super::opened::{Opened, open};
 use super::receipt::{Receipt, ReceiptError, ReceiptVerdict};
+use super::review::{Reviewed, Reviewing, check_reviews};
 use super::signer::{Signer, Usage};
 use super::statement::Statement;
-use super::verdict::{Check, CheckId, Status, Verdict};
+use super::verdict::{Bounds, Check, CheckId, Status, Verdict};
+use super::wording::name_of;
 use super::{MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
 
 /// Judges a whole package.
@@ -58,6 +60,7 @@ struct Examination<'a> {
     signature: Result<Opened, Finding>,
     statement: Result<Statement, Finding>,
     receipt: Option<Result<(Receipt, Signer), ReceiptError>>,
+    reviews: Vec<Reviewed>,
 }
 
 fn part<'a>(container: &'a Container, name: &str) -> Result<&'a [u8], Finding> {
@@ -79,6 +82,12 @@ impl<'a> Examination<'a> {
             Statement::parse(bytes).map_err(|e| Finding::StatementUnreadable { why: e.to_string() })
         });
         let receipt = container.get(RECEIPT).map(|p7m| Receipt::open(p7m, roots));
+        let reviews = Reviewing {
+            container,
+            roots,
+            statement: statement.as_ref().ok(),
+        }
+        .all();
         Self {
             container,
             roots,
@@ -87,6 +96,7 @@ impl<'a> Examination<'a> {
             signature,
             statement,
             receipt,
+            reviews,
         }
     }
 
@@ -103,6 +113,8 @@ impl<'a> Examination<'a> {
             self.check_device(),
             self.check_receipt(),
             self.check_time(),
+            check_reviews(&self.reviews),
+            self.check_grade(),
         ];
         let valid = checks.iter().all(|check| {
             !check.required
@@ -112,6 +124,8 @@ impl<'a> Examination<'a> {
         Verdict {
             valid,
             checks,
+            qualities: Vec::new(),
+            bounds: Bounds::default(),
             sig_sha256: self.container.get(SIGNATURE).map(sha256_hex),
             signer: self.signature.ok().map(|opened| opened.signer),
             statement: self.statement.ok(),
@@ -119,7 +133,9 @@ impl<'a> Examination<'a> {
                 .receipt
                 .and_then(Result::ok)
                 .map(|(receipt, _)| receipt),
+            reviews: self.reviews,
         }
+        .concluded()
     }
 
     fn check_container(&self) -> Check {
@@ -336,6 +352,22 @@ impl<'a> Examination<'a> {
             Check::fail(CheckId::Time, findings)
         }
     }
+
+    fn check_grade(&self) -> Check {
+        let Ok(statement) = &self.statement else {
+            return Check::not_reached(CheckId::Grade);
+        };
+        match &statement.grade {
+            None => Check::unknown(CheckId::Grade, vec![Finding::GradeNotStated]),
+            Some(grading) if grading.follows() => Check::pass(CheckId::Grade),
+            Some(grading) => Check::fail(
+                CheckId::Grade,
+                vec![Finding::GradeContradicted {
+                    stated: name_of(&grading.grade),
+                }],
+            ),
+        }
+    }
 }
 
 fn contradiction(earlier: &str, later: &str) -> Finding {
@@ -365,9 +397,12 @@ fn is_addition(name: &str) -> bool {
         || numbered("META-INF/signature", ".p7s")
         || numbered("META-INF/timestamp", ".tst")
         || numbered("META-INF/receipt", ".p7m")
+        || numbered("META-INF/review", ".json")
 }
 
-/// A receipt comes later; of a head, the pictures come later.
+/// Receipt and reviews come later, older packages state no grade; of a head, the pictures come
+/// later.
 fn may_be_unknown(id: CheckId, scope: Scope) -> bool {
-    id == CheckId::Receipt || (id == CheckId::Files && scope == Scope::Head)
+    let optional = [CheckId::Receipt, CheckId::Review, CheckId::Grade];
+    optional.contains(&id) || (id == CheckId::Files && scope == Scope::Head)
 }
