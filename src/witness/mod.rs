@@ -18,6 +18,7 @@ mod cms;
 mod container;
 mod facts;
 mod finding;
+mod grade;
 mod identity;
 mod manifest;
 mod name;
@@ -39,6 +40,7 @@ pub use facts::{
     Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;
+pub use grade::{CONDITIONS, Condition, Grade, Grading, Seen, assess, grade};
 pub(crate) use identity::load_key;
 pub use identity::{Identity, KeyError};
 pub use manifest::{Manifest, ManifestEntry, ManifestError};
