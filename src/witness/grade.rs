@@ -390,3 +390,257 @@ fn tenths(permille: u32) -> String {
 fn percent(share: f64) -> f64 {
     (share * 1000.0).round() / 10.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{FixKind, PoseSource};
+    use crate::witness::{Omitted, Position};
+
+    const TODAY: Date = jiff::civil::date(2026, 8, 1);
+
+    fn picture(name: &str, of: PictureOf, at_s: u64) -> FileEntry {
+        let quality = Quality {
+            focus: 800,
+            exposure: 110,
+            clipped_permille: 12,
+            subject_px: 90,
+        };
+        FileEntry {
+            name: format!("frames/{name}.jpg"),
+            media_type: "image/jpeg".to_owned(),
+            size: 1,
+            sha256: "ab".repeat(32),
+            at: Some(format!("2026-08-01T02:00:{at_s:02}.000Z")),
+            pts_ns: Some(at_s * 1_000_000_000),
+            of: Some(of),
+            quality: (of == PictureOf::Original).then_some(quality),
+        }
+    }
+
+    /// A warned case in which everything is as it should be.
+    fn sound() -> (Statement, Seen, Evidence) {
+        let mut statement = crate::witness::statement::tests::sparse();
+        statement.violation.kind = Violation::StreetVending;
+        statement.clock.max_error_us = Some(18_000);
+        statement.site = Some(Site {
+            public_id: Some("LC-FXC-0113".to_owned()),
+            name: Some("金水路-京口路口".to_owned()),
+            approval: Some("2026-12".to_owned()),
+            approval_until: Some("2026-08-01".to_owned()),
+        });
+        statement.warning = vec![Warning {
+            journal_n: Some(2),
+            at: "2026-08-01T02:00:05.000Z".to_owned(),
+            clip_sha256: "aa".repeat(32),
+            played_ms: 6200,
+            acknowledged_by_amp: None,
+            failure: None,
+        }];
+        statement.position = Some(Position {
+            lat_e7: 1,
+            lon_e7: 2,
+            datum: "WGS-84".to_owned(),
+            h_acc_mm: Some(2540),
+            fix: crate::witness::wording::name_of(&FixKind::Surveyed),
+            sats: None,
+            source: crate::witness::wording::name_of(&PoseSource::Fixed),
+            age_ms: 0,
+        });
+        statement.files = vec![
+            picture("01-found", PictureOf::Original, 1),
+            picture("01-found-close", PictureOf::Close, 1),
+            picture("01-found-marked", PictureOf::Marked, 1),
+            picture("02-again", PictureOf::Original, 41),
+            FileEntry {
+                name: "clip.mp4".to_owned(),
+                of: None,
+                quality: None,
+                ..picture("clip", PictureOf::Original, 1)
+            },
+        ];
+        let seen = Seen {
+            moved_permille: None,
+            stillness: Some(Stillness {
+                shift_permille: 2,
+                similarity_permille: 930,
+            }),
+            today: TODAY,
+        };
+        (statement, seen, Evidence::default())
+    }
+
+    /// What stands against the edited case: ids with their answers.
+    fn against(edit: impl FnOnce(&mut Statement, &mut Seen)) -> Vec<(String, Option<bool>)> {
+        let (mut statement, mut seen, limits) = sound();
+        edit(&mut statement, &mut seen);
+        let grading = assess(&statement, &seen, &limits);
+        assert!(grading.follows());
+        let against: Vec<_> = grading.against().map(|c| (c.id.clone(), c.pass)).collect();
+        assert_eq!(grading.grade == Grade::Evidence, against.is_empty());
+        against
+    }
+
+    #[test]
+    fn what_meets_every_condition_is_evidence() {
+        assert_eq!(against(|_, _| ()), []);
+        let (statement, seen, limits) = sound();
+        let told = assess(&statement, &seen, &limits).conditions;
+        let told: Vec<_> = told
+            .iter()
+            .map(|c| format!("{} {} ({})", c.id, c.value.as_deref().unwrap_or("?"), c.limit))
+            .collect();
+        let wanted = [
+            "clock 18 ms (<= 1000 ms)",
+            "site LC-FXC-0113 金水路-京口路口 (announced number and name)",
+            "approval 2026-12, until 2026-08-01 (stated, not expired on 2026-08-01)",
+            "pictures 2 at 2 times (>= 2 at different times)",
+            "spacing 40.0 s (>= 10 s between first and last)",
+            "close_up 1 (>= 1)",
+            "focus 01-found 800, 02-again 800 (>= 350)",
+            "exposure 01-found 110, 02-again 110, clipped 1.2 % (40 to 215, clipped <= 25 %)",
+            "subject_size 01-found 90, 02-again 90 (>= 32)",
+            "warning played 6200 ms (played to its end)",
+            "position surveyed, +- 2.5 m, 0 ms old (known)",
+            "camera_still moved 0.2 %, alike 93.0 % (moved <= 2 % of the width, alike >= 50 %)",
+            "clip whole (whole)",
+            "complete nothing missing (nothing missing)",
+        ];
+        assert_eq!(told, wanted);
+        assert_eq!(told.len(), CONDITIONS.len());
+    }
+
+    type Edit = fn(&mut Statement, &mut Seen);
+
+    #[test]
+    fn each_condition_alone_makes_a_lead() {
+        let (no, unknown) = (Some(false), None);
+        let table: [(&str, Option<bool>, Edit); 30] = [
+            ("clock", unknown, |s, _| s.clock.max_error_us = None),
+            ("clock", no, |s, _| s.clock.max_error_us = Some(1_000_001)),
+            ("clock", no, |s, _| s.clock.gnss_minus_system_us = Some(-1_000_001)),
+            ("site", no, |s, _| s.site.as_mut().unwrap().public_id = None),
+            ("site", no, |s, _| s.site.as_mut().unwrap().name = None),
+            ("approval", no, |s, _| s.site.as_mut().unwrap().approval = None),
+            ("approval", no, |_, seen| seen.today = TODAY.tomorrow().unwrap()),
+            ("approval", no, |s, _| {
+                s.site.as_mut().unwrap().approval_until = Some("for ever".to_owned());
+            }),
+            ("spacing", no, |s, _| s.files[3].pts_ns = Some(10_999_000_000)),
+            ("spacing", no, |s, _| {
+                s.files[3].at = Some("2026-08-01T02:00:10.999Z".to_owned());
+            }),
+            ("spacing", no, |s, _| s.files[3].pts_ns = Some(0)),
+            ("spacing", unknown, |s, _| s.files[3].pts_ns = None),
+            ("close_up", no, |s, _| s.files[1].of = None),
+            ("focus", no, |s, _| s.files[0].quality.as_mut().unwrap().focus = 349),
+            ("exposure", no, |s, _| s.files[0].quality.as_mut().unwrap().exposure = 39),
+            ("exposure", no, |s, _| s.files[0].quality.as_mut().unwrap().exposure = 216),
+            ("exposure", no, |s, _| {
+                s.files[3].quality.as_mut().unwrap().clipped_permille = 251;
+            }),
+            ("subject_size", no, |s, _| {
+                s.files[3].quality.as_mut().unwrap().subject_px = 31;
+            }),
+            ("warning", no, |s, _| s.warning.clear()),
+            ("warning", no, |s, _| s.warning[0].played_ms = 0),
+            ("warning", no, |s, _| {
+                s.warning[0].failure = Some("no sound card".to_owned());
+            }),
+            ("position", unknown, |s, _| s.position = None),
+            ("camera_still", unknown, |_, seen| seen.stillness = None),
+            ("camera_still", no, |_, seen| {
+                seen.stillness.as_mut().unwrap().shift_permille = 21;
+            }),
+            ("camera_still", no, |_, seen| {
+                seen.stillness.as_mut().unwrap().similarity_permille = 499;
+            }),
+            ("clip", no, |s, _| s.files.retain(|f| f.name != "clip.mp4")),
+            ("complete", no, |s, _| {
+                s.omitted.push(Omitted {
+                    what: "frames/02-warned.jpg".to_owned(),
+                    why: "the ring had gone on".to_owned(),
+                });
+            }),
+            ("complete", no, |s, _| {
+                s.omitted.push(Omitted {
+                    what: "detections.jsonl".to_owned(),
+                    why: "the disk was full".to_owned(),
+                });
+            }),
+            ("spacing", unknown, |s, _| {
+                // Nothing is known of how far a truck went that was seen but once.
+                s.violation.kind = Violation::Spillage;
+            }),
+            ("spacing", no, |s, seen| {
+                s.violation.kind = Violation::Spillage;
+                seen.moved_permille = Some(49);
+            }),
+        ];
+        for (i, (id, pass, edit)) in table.into_iter().enumerate() {
+            assert_eq!(against(edit), [(id.to_owned(), pass)], "row {i}");
+        }
+    }
+
+    #[test]
+    fn several_reasons_are_all_told() {
+        let told = against(|s, _| {
+            s.files.retain(|f| f.of != Some(PictureOf::Original));
+            s.omitted.push(Omitted {
+                what: "clip.mp4 (part)".to_owned(),
+                why: "the video was interrupted".to_owned(),
+            });
+        });
+        let ids: Vec<&str> = told.iter().map(|(id, _)| id.as_str()).collect();
+        let wanted = [
+            "pictures", "spacing", "focus", "exposure", "subject_size", "clip", "complete",
+        ];
+        assert_eq!(ids, wanted);
+    }
+
+    #[test]
+    fn what_is_recorded_at_once_needs_no_warning_and_must_have_moved() {
+        let told = against(|s, seen| {
+            s.violation.kind = Violation::Spillage;
+            s.warning.clear();
+            seen.moved_permille = Some(50);
+        });
+        assert_eq!(told, []);
+    }
+
+    #[test]
+    fn what_is_left_out_without_harm_harms_nothing() {
+        let told = against(|s, _| {
+            s.site.as_mut().expect("a site").approval_until = None;
+            s.omitted.push(Omitted {
+                what: "C2PA in frames/01-found.jpg".to_owned(),
+                why: "the suite sm2 has none".to_owned(),
+            });
+        });
+        assert_eq!(told, []);
+    }
+
+    #[test]
+    fn a_grade_that_was_made_up_does_not_follow() {
+        let (mut statement, seen, limits) = sound();
+        let fine = assess(&statement, &seen, &limits);
+        let with = |edit: fn(&mut Grading)| {
+            let mut grading = fine.clone();
+            edit(&mut grading);
+            grading.follows()
+        };
+        assert!(with(|_| ()));
+        assert!(!with(|g| g.grade = Grade::Lead));
+        assert!(!with(|g| g.conditions[0].pass = None));
+        assert!(!with(|g| drop(g.conditions.pop())), "a condition is not stated");
+        assert!(!with(|g| g.conditions.push(g.conditions[0].clone())), "one is stated twice");
+        assert!(!with(|g| {
+            // A condition of a later version counts as well.
+            g.conditions.push(condition("tripod", None, "level", Some(false)));
+        }));
+        assert!(with(|g| g.conditions.push(condition("tripod", None, "level", Some(true)))));
+        statement.grade = Some(fine);
+        let bytes = statement.to_bytes().expect("a statement");
+        assert_eq!(Statement::parse(&bytes).expect("it reads back"), statement);
+    }
+}

@@ -74,6 +74,15 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// The check code of a file: the first twelve digits of its SHA-256, in groups of four. It stands
+/// in the caption of a marked copy and names the original, so that a printed copy can be held
+/// against the package.
+pub fn check_code(sha256_hex: &str) -> String {
+    let digits: Vec<char> = sha256_hex.chars().take(12).collect();
+    let groups = digits.chunks(4).map(|group| group.iter().collect());
+    groups.collect::<Vec<String>>().join(" ")
+}
+
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
