@@ -41,7 +41,7 @@ pub use facts::{
 pub use finding::Finding;
 pub(crate) use identity::load_key;
 pub use identity::{Identity, KeyError};
-pub use manifest::{Manifest, ManifestEntry, ManifestError};
+pub use manifest::{Manifest, ManifestEntry, ManifestError, SealKind, SigReference};
 pub use name::{NameError, check_name};
 pub use opened::{check_attached, check_detached};
 pub use receipt::{JournalCopy, Receipt, ReceiptError, ReceiptVerdict};

@@ -69,7 +69,7 @@ fn part<'a>(container: &'a Container, name: &str) -> Result<&'a [u8], Finding> {
 impl<'a> Examination<'a> {
     fn new(container: &'a Container, roots: &'a Roots, scope: Scope) -> Self {
         let manifest = part(container, MANIFEST).and_then(|bytes| {
-            Manifest::parse(bytes).map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
+            Manifest::parse_sealed(bytes).map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
         });
         let signature = part(container, MANIFEST).and_then(|manifest| {
             let signature = part(container, SIGNATURE)?;

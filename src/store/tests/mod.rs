@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::journal;
-use crate::witness::{self, Manifest, ManifestEntry, Sealed, sha256_hex};
+use crate::witness::{self, Manifest, ManifestEntry, Sealed, SigReference, sha256_hex};
 
 pub(super) const DEVICE: &str = "LM-TEST-1";
 
@@ -96,7 +96,8 @@ pub(super) fn make(id: CaseId, context: &SealContext) -> Sealed {
             sha256: unhex(&file.sha256),
         });
     }
-    let manifest = Manifest { entries }.to_xml().unwrap();
+    let signature = SigReference::signature(1);
+    let manifest = Manifest { signature, entries }.to_xml().unwrap();
     Sealed {
         signature: sha256_hex(&manifest).into_bytes(),
         statement,
