@@ -9,6 +9,7 @@ use super::session::{Sent, Session, blocking};
 use crate::clock;
 use crate::link::message::{Subject, Topic, Want};
 use crate::link::{Acked, Incoming};
+use crate::store::ReceiptFacts;
 use crate::types::CaseId;
 use crate::witness::{Receipt, ReceiptVerdict};
 
@@ -100,7 +101,12 @@ impl Session<'_> {
         let stored = receipt.verdict == ReceiptVerdict::Stored;
         let kept = blocking(&self.up.store, move |store| match receipt.verdict {
             ReceiptVerdict::Stored => {
-                store.receipted(id, &p7m, &sig_sha256, &format!("{server_time:.3}"))
+                let facts = ReceiptFacts {
+                    sig_sha256,
+                    server_time: format!("{server_time:.3}"),
+                    head: receipt.head,
+                };
+                store.receipted(id, &p7m, &facts)
             }
             ReceiptVerdict::Refused => {
                 let why = receipt.why.unwrap_or_else(|| "no reason given".to_owned());

@@ -1,6 +1,7 @@
 //! Tests of the whole store. Packages here carry a real manifest and a made-up signature: the
 //! store never looks into one. `tests/integration/crash.rs` seals with real keys.
 
+mod additions;
 mod faults;
 mod life;
 mod model;
@@ -128,7 +129,16 @@ pub(super) fn sig(store: &Store, id: CaseId) -> String {
 
 pub(super) fn receipt(store: &Store, id: CaseId) -> Result<(), StoreError> {
     let sig = sig(store, id);
-    store.receipted(id, b"signed receipt", &sig, "2026-08-01T03:00:00Z")
+    store.receipted(id, b"signed receipt", &facts(&sig))
+}
+
+/// What a receipt for the package with this signature says.
+pub(super) fn facts(sig_sha256: &str) -> ReceiptFacts {
+    ReceiptFacts {
+        sig_sha256: sig_sha256.to_owned(),
+        server_time: "2026-08-01T03:00:00Z".to_owned(),
+        head: None,
+    }
 }
 
 /// Journal lines of one kind.
