@@ -1,4 +1,4 @@
-//! What comes in: acknowledgements, wants, receipts.
+//! What comes in: acknowledgements, wants, receipts, time-stamps.
 
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ impl Session<'_> {
         self.up
             .state
             .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
+        if matches!(sent, Sent::StampQuery) {
+            return self.stamp_taken(acked).await;
+        }
         let now = Instant::now();
         let in_hand = self
             .hand
@@ -65,6 +68,7 @@ impl Session<'_> {
                 }
             }
             Subject::Receipt => self.receipt(message.payload()).await,
+            Subject::Stamp => self.hear_stamp(message.payload()).await,
             _ => {}
         }
     }
@@ -120,6 +124,7 @@ impl Session<'_> {
         }
         tracing::info!(%id, seq, stored, "package answered");
         self.hand = None;
+        self.carry.stamping.due();
         self.answered();
         self.up.state.change(|s| {
             s.in_hand = None;
@@ -155,7 +160,7 @@ impl Session<'_> {
 impl Sent {
     fn is_of(&self, package: CaseId) -> bool {
         match self {
-            Self::State => false,
+            Self::State | Self::StampQuery => false,
             Self::Head(id) | Self::Finished(id) | Self::Piece(id, ..) => *id == package,
         }
     }
