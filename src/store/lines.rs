@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::journal::Entry;
 use crate::types::CaseId;
+use crate::witness::JournalCopy;
 
 /// A package became a fact.
 pub(super) const SEALED: &str = "package.sealed";
@@ -20,6 +21,8 @@ pub(super) const SENT: &str = "package.sent";
 pub(super) const RECEIPTED: &str = "package.receipted";
 /// The receiver signed that it refuses.
 pub(super) const REFUSED: &str = "package.refused";
+/// A package's time-stamp is kept.
+pub(super) const STAMP: &str = "stamp";
 /// A file is missing or changed.
 pub(super) const DAMAGED: &str = "package.damaged";
 /// An open case was thrown away by order.
@@ -57,6 +60,24 @@ pub(super) struct Receipted {
     pub(super) receipt_sha256: String,
     /// The receiver's time, as it signed it.
     pub(super) server_time: String,
+    /// The journal line the receipt names as the last the receiver has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) head: Option<JournalCopy>,
+}
+
+/// Body of [`STAMP`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamped {
+    /// The package.
+    pub(super) id: CaseId,
+    /// SHA-256 of `META-INF/timestamp001.tst`.
+    pub(super) token_sha256: String,
+    /// The authority's time.
+    pub(super) at: String,
+    /// How far that may be off, microseconds.
+    pub(super) accuracy_us: Option<u64>,
+    /// The authority, by the subject of its certificate.
+    pub(super) authority: String,
 }
 
 /// Body of [`REFUSED`].
@@ -79,6 +100,8 @@ pub(super) enum Said {
     Receipted(Receipted),
     /// It was refused.
     Refused(Refused),
+    /// It was time-stamped.
+    Stamped(Stamped),
 }
 
 /// What a line says about a package; `None` for lines about anything else, and for lines of
@@ -91,6 +114,7 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         SEALED | ADOPTED => body(&entry.body).map(Said::Sealed),
         RECEIPTED => body(&entry.body).map(Said::Receipted),
         REFUSED => body(&entry.body).map(Said::Refused),
+        STAMP => body(&entry.body).map(Said::Stamped),
         _ => None,
     }
 }

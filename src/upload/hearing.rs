@@ -1,4 +1,4 @@
-//! What comes in: acknowledgements, wants, receipts.
+//! What comes in: acknowledgements, wants, receipts, time-stamps.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use super::session::{Sent, Session, blocking};
 use crate::clock;
 use crate::link::message::{Subject, Topic, Want};
 use crate::link::{Acked, Incoming};
+use crate::store::ReceiptFacts;
 use crate::types::CaseId;
 use crate::witness::{Receipt, ReceiptVerdict};
 
@@ -21,6 +22,9 @@ impl Session<'_> {
         self.up
             .state
             .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
+        if matches!(sent, Sent::StampQuery) {
+            return self.stamp_taken(acked).await;
+        }
         let now = Instant::now();
         let in_hand = self
             .hand
@@ -64,6 +68,7 @@ impl Session<'_> {
                 }
             }
             Subject::Receipt => self.receipt(message.payload()).await,
+            Subject::Stamp => self.hear_stamp(message.payload()).await,
             _ => {}
         }
     }
@@ -100,7 +105,12 @@ impl Session<'_> {
         let stored = receipt.verdict == ReceiptVerdict::Stored;
         let kept = blocking(&self.up.store, move |store| match receipt.verdict {
             ReceiptVerdict::Stored => {
-                store.receipted(id, &p7m, &sig_sha256, &format!("{server_time:.3}"))
+                let facts = ReceiptFacts {
+                    sig_sha256,
+                    server_time: format!("{server_time:.3}"),
+                    head: receipt.head,
+                };
+                store.receipted(id, &p7m, &facts)
             }
             ReceiptVerdict::Refused => {
                 let why = receipt.why.unwrap_or_else(|| "no reason given".to_owned());
@@ -114,6 +124,7 @@ impl Session<'_> {
         }
         tracing::info!(%id, seq, stored, "package answered");
         self.hand = None;
+        self.carry.stamping.due();
         self.answered();
         self.up.state.change(|s| {
             s.in_hand = None;
@@ -149,7 +160,7 @@ impl Session<'_> {
 impl Sent {
     fn is_of(&self, package: CaseId) -> bool {
         match self {
-            Self::State => false,
+            Self::State | Self::StampQuery => false,
             Self::Head(id) | Self::Finished(id) | Self::Piece(id, ..) => *id == package,
         }
     }

@@ -13,6 +13,8 @@
 //! **Not here.** No clock (callers pass the moment), no network, no keeping of packages
 //! (`store`), no making of keys (`pki`). Files are read only to load keys, roots and containers.
 
+mod additions;
+mod afterwards;
 mod chain;
 mod cms;
 mod container;
@@ -22,6 +24,7 @@ mod grade;
 mod identity;
 mod key;
 mod layout;
+mod lines;
 mod manifest;
 mod name;
 mod opened;
@@ -33,6 +36,7 @@ mod review;
 mod seal;
 mod signer;
 mod statement;
+mod timestamp;
 mod told;
 mod verdict;
 mod verify;
@@ -50,7 +54,8 @@ pub use grade::{CONDITIONS, Condition, Grade, Grading, Seen, assess, grade};
 pub use identity::{Identity, KeyError};
 pub use key::SignError;
 pub(crate) use key::load_key;
-pub use manifest::{Manifest, ManifestEntry, ManifestError};
+pub use lines::{CHAIN_MAX, JournalLine, JournalLines, LinesError};
+pub use manifest::{Manifest, ManifestEntry, ManifestError, SealKind, SigReference};
 pub use name::{NameError, check_name};
 pub use opened::{check_attached, check_detached};
 pub use page::PAGE_COLUMNS;
@@ -60,6 +65,7 @@ pub use review::{Opinion, REASON_MAX, Review, ReviewError, ReviewVerdict, Review
 pub use seal::{SealError, Sealed, seal};
 pub use signer::{PurposeFault, Signer, Usage};
 pub use statement::{FileEntry, Statement, StatementError};
+pub use timestamp::{StampError, StampQuery, TimeStamp, check_stamp, reject_query};
 pub use verdict::{Bounds, Check, CheckId, Latest, LatestBy, Status, Verdict};
 pub use verify::{verify, verify_head, verify_path, verify_zip};
 pub use wording::Language;
@@ -78,6 +84,12 @@ pub const MANIFEST: &str = "META-INF/ASiCManifest001.xml";
 pub const SIGNATURE: &str = "META-INF/signature001.p7s";
 /// Name of the receiver's receipt.
 pub const RECEIPT: &str = "META-INF/receipt001.p7m";
+/// Name of the journal lines from the package to the head its receipt names.
+pub const CHAIN: &str = "META-INF/chain.jsonl";
+/// Name of the manifest of what the time-stamp covers.
+pub const STAMPED: &str = "META-INF/ASiCManifest002.xml";
+/// Name of the time-stamp over [`STAMPED`].
+pub const TIMESTAMP: &str = "META-INF/timestamp001.tst";
 
 /// SHA-256 of `bytes` as 64 lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {

@@ -60,6 +60,7 @@ const MAP: [Row; 4] = [
             CheckId::Device,
             CheckId::Files,
             CheckId::Nothing,
+            CheckId::Journal,
             CheckId::Review,
         ],
         &[],
@@ -76,13 +77,15 @@ const MAP: [Row; 4] = [
     ),
     (
         QualityId::Accurate,
-        &[CheckId::Time, CheckId::Receipt, CheckId::Grade],
+        &[
+            CheckId::Time,
+            CheckId::Receipt,
+            CheckId::Stamp,
+            CheckId::Grade,
+        ],
         &["clock", "position", "camera_still"],
     ),
 ];
-
-/// What need not be there, so that not knowing it says nothing against the record.
-const OPTIONAL: [CheckId; 2] = [CheckId::Receipt, CheckId::Review];
 
 /// The four qualities from what was checked and what is stated.
 pub(super) fn qualities(checks: &[Check], stated: Option<&Grading>) -> Vec<Quality> {
@@ -122,7 +125,7 @@ fn status(pass: Option<bool>) -> Status {
 }
 
 fn combined(parts: &[(Part, Status)]) -> Status {
-    let optional = |part: &Part| matches!(part, Part::Check(id) if OPTIONAL.contains(id));
+    let optional = |part: &Part| matches!(part, Part::Check(id) if CheckId::OPTIONAL.contains(id));
     if parts.iter().any(|(_, status)| *status == Status::Fail) {
         Status::Fail
     } else if parts

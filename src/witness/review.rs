@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::additions::{Addition, Additions};
 use super::chain::Roots;
 use super::cms::Form;
 use super::container::Container;
 use super::finding::Finding;
 use super::identity::Identity;
 use super::key::SignError;
-use super::manifest::{Manifest, ManifestEntry, ManifestError, SigReference};
+use super::manifest::{Manifest, ManifestEntry, ManifestError, SigReference, numbered};
 use super::opened::check_detached;
 use super::signer::{Signer, Usage};
 use super::statement::Statement;
@@ -194,12 +195,20 @@ fn entry(name: &str, bytes: &[u8]) -> ManifestEntry {
     }
 }
 
+/// The number of a file that only a review has.
+fn review_file(name: &str) -> Option<u16> {
+    numbered(name, "META-INF/review", ".json")
+        .or_else(|| numbered(name, "META-INF/signature", ".p7s").filter(|n| *n > 1))
+}
+
 /// The signatures of the reviews numbered below `number`.
 fn reviewers_signatures(container: &Container, number: u16) -> BTreeSet<String> {
     let signatures = container.files().map(|(name, _)| name);
     signatures
-        .filter(|name| name.starts_with("META-INF/signature") && *name != SIGNATURE)
-        .filter(|name| number_of(name).is_some_and(|n| n < number))
+        .filter(|name| {
+            let n = numbered(name, "META-INF/signature", ".p7s");
+            n.is_some_and(|n| n > 1 && n < number)
+        })
         .map(str::to_owned)
         .collect()
 }
@@ -213,27 +222,42 @@ pub(super) struct Reviewing<'a> {
 }
 
 impl Reviewing<'_> {
-    /// Reads every review, in order, and gives levels to those that hold.
-    pub(super) fn all(&self) -> Vec<Reviewed> {
-        let signs = |name: &str| {
-            name.starts_with("META-INF/review")
-                || (name.starts_with("META-INF/signature") && name != SIGNATURE)
-        };
+    /// Judges every review among the `signed` manifests, gives levels to those that hold, and
+    /// vouches for their files; a review's file without its manifest is one that does not hold.
+    pub(super) fn all(&self, signed: &[Addition<'_>], additions: &mut Additions<'_>) -> Vec<Reviewed> {
+        let mut reviews = Vec::new();
+        let mut numbers = BTreeSet::new();
+        for addition in signed {
+            let Some((_, number)) = addition.manifest.signature.kind() else {
+                continue;
+            };
+            numbers.insert(number);
+            let reviewed = self.read(number, Some(addition));
+            if reviewed.findings.is_empty() {
+                additions.vouch(addition);
+            }
+            reviews.push(reviewed);
+        }
         let files = self.container.files().map(|(name, _)| name);
-        let numbers: BTreeSet<u16> = files.filter(|n| signs(n)).filter_map(number_of).collect();
-        let mut reviews: Vec<Reviewed> = numbers.into_iter().map(|n| self.read(n)).collect();
+        let orphans: BTreeSet<u16> = files.filter_map(review_file).collect();
+        let orphans = orphans.difference(&numbers);
+        reviews.extend(orphans.map(|number| self.read(*number, None)));
         rank(&mut reviews);
         reviews
     }
 
     /// Reads review `number`.
-    fn read(&self, number: u16) -> Reviewed {
-        let (review, signer, findings) = match self.open(number) {
+    fn read(&self, number: u16, addition: Option<&Addition<'_>>) -> Reviewed {
+        let opened = match addition {
+            Some(addition) => self.open(number, addition),
+            None => Err(self.lacking(number)),
+        };
+        let (review, signer, findings) = match opened {
             Ok((review, signer)) => (Some(review), Some(signer), Vec::new()),
-            Err(finding) => {
+            Err(mut faults) => {
                 let [name, ..] = names(number);
-                let refused = Finding::ReviewRefused { name };
-                (None, None, vec![refused, finding])
+                faults.insert(0, Finding::ReviewRefused { name });
+                (None, None, faults)
             }
         };
         Reviewed {
@@ -245,30 +269,44 @@ impl Reviewing<'_> {
         }
     }
 
-    fn open(&self, number: u16) -> Result<(Review, Signer), Finding> {
-        let [document_name, signature_name, manifest_name] = names(number);
-        let bytes = self.part(&manifest_name)?;
-        let manifest = Manifest::parse(bytes)
-            .map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })?;
-        if manifest.signature != SigReference::signature(number) {
-            return Err(Finding::NotCovered {
-                name: signature_name,
-            });
+    /// What is wrong with a review whose manifest is not among those that can be read.
+    fn lacking(&self, number: u16) -> Vec<Finding> {
+        let [document, _, manifest] = names(number);
+        vec![if self.container.get(&manifest).is_none() {
+            Finding::PartMissing { name: manifest }
+        } else {
+            Finding::NotCovered { name: document }
+        }]
+    }
+
+    fn open(
+        &self,
+        number: u16,
+        addition: &Addition<'_>,
+    ) -> Result<(Review, Signer), Vec<Finding>> {
+        let [_, _, manifest_name] = names(number);
+        if addition.name != manifest_name {
+            let name = addition.name.to_owned();
+            return Err(vec![Finding::NotCovered { name }]);
         }
+        let mut faults = addition.faults(self.container);
+        match self.judge(number, addition) {
+            Ok(opened) if faults.is_empty() => return Ok(opened),
+            Ok(_) => {}
+            Err(fault) => faults.push(fault),
+        }
+        Err(faults)
+    }
+
+    fn judge(&self, number: u16, addition: &Addition<'_>) -> Result<(Review, Signer), Finding> {
+        let [document_name, signature_name, _] = names(number);
         let signature = self.part(&signature_name)?;
-        let signer = check_detached(signature, bytes, self.roots, Usage::Reviewer)
+        let signer = check_detached(signature, addition.bytes, self.roots, Usage::Reviewer)
             .map_err(|e| Finding::from(&e))?;
-        let mut covered = reviewers_signatures(self.container, number);
-        covered.insert(SIGNATURE.to_owned());
-        covered.insert(document_name.clone());
-        if let Some(name) = covered.into_iter().find(|n| manifest.entry(n).is_none()) {
+        let mut must = reviewers_signatures(self.container, number);
+        must.insert(document_name.clone());
+        if let Some(name) = must.into_iter().find(|n| addition.manifest.entry(n).is_none()) {
             return Err(Finding::NotCovered { name });
-        }
-        for entry in &manifest.entries {
-            let name = entry.name.clone();
-            if <[u8; 32]>::from(Sha256::digest(self.part(&name)?)) != entry.sha256 {
-                return Err(Finding::FileChanged { name });
-            }
         }
         let review = parse(self.part(&document_name)?)?;
         let id = self.statement.map(|s| s.id.to_string());

@@ -9,6 +9,7 @@ use super::receipt::Receipt;
 use super::review::Reviewed;
 use super::signer::Signer;
 use super::statement::Statement;
+use super::timestamp::TimeStamp;
 use super::wording;
 
 /// The checks, in the order in which they are made and shown.
@@ -35,6 +36,10 @@ pub enum CheckId {
     Device,
     /// The receipt, when there is one, is a receiver's and for this package.
     Receipt,
+    /// The journal lines, when there are some, lead from the package to the receipt's head.
+    Journal,
+    /// The time-stamp, when there is one, is an authority's and over this package.
+    Stamp,
     /// The times told do not contradict each other.
     Time,
     /// Every review, when there is one, holds.
@@ -45,7 +50,7 @@ pub enum CheckId {
 
 impl CheckId {
     /// Every check, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Container,
         Self::Manifest,
         Self::Signature,
@@ -56,7 +61,18 @@ impl CheckId {
         Self::Statement,
         Self::Device,
         Self::Receipt,
+        Self::Journal,
+        Self::Stamp,
         Self::Time,
+        Self::Review,
+        Self::Grade,
+    ];
+
+    /// What may be missing from a valid package: it comes later, or older packages lack it.
+    pub const OPTIONAL: [Self; 5] = [
+        Self::Receipt,
+        Self::Journal,
+        Self::Stamp,
         Self::Review,
         Self::Grade,
     ];
@@ -82,8 +98,8 @@ pub struct Check {
     /// The same as an English sentence that holds when it passes.
     pub what: String,
     /// Whether the package is valid only when it passes. Unknown does not count as passed,
-    /// except for a receipt, a review or a grade that is not there and, in a head, for files
-    /// that have not come.
+    /// except for a receipt, journal lines, a time-stamp, a review or a grade that are not there
+    /// and, in a head, for files that have not come.
     pub required: bool,
     /// How it ended.
     pub status: Status,
@@ -134,6 +150,8 @@ impl Check {
 pub enum LatestBy {
     /// The receiver's.
     Receipt,
+    /// A time-stamping authority's.
+    TimeStamp,
 }
 
 /// A moment at which the package was there already.
@@ -178,6 +196,8 @@ pub struct Verdict {
     pub statement: Option<Statement>,
     /// The receipt, when it holds.
     pub receipt: Option<Receipt>,
+    /// The earliest time-stamp that holds.
+    pub stamp: Option<TimeStamp>,
     /// Every review that was added, those that do not hold as well.
     pub reviews: Vec<Reviewed>,
 }
@@ -202,6 +222,7 @@ impl Verdict {
             statement: None,
             receipt: None,
             reviews: Vec::new(),
+            stamp: None,
         }
     }
 
@@ -216,12 +237,22 @@ impl Verdict {
             earliest: statement.and_then(|s| Some(s.after.as_ref()?.server_time.clone())),
             signed: signed.map(|s| crate::clock::rfc3339_ms(s.saturating_mul(1_000_000_000))),
             error_us: statement.and_then(|s| s.clock.max_error_us),
-            latest: self.receipt.as_ref().map(|receipt| Latest {
-                at: receipt.at.clone(),
-                by: LatestBy::Receipt,
-            }),
+            latest: self.latest(),
         };
         self
+    }
+
+    /// A time-stamp before a receipt: a receiver is the bureau's own, an authority is not.
+    fn latest(&self) -> Option<Latest> {
+        let stamp = self.stamp.as_ref().map(|stamp| Latest {
+            at: stamp.at.clone(),
+            by: LatestBy::TimeStamp,
+        });
+        let receipt = self.receipt.as_ref().map(|receipt| Latest {
+            at: receipt.at.clone(),
+            by: LatestBy::Receipt,
+        });
+        stamp.or(receipt)
     }
 
     /// Whether every required check passed.

@@ -4,18 +4,20 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::additions::{Additions, is_addition};
 use super::chain::Roots;
 use super::container::{Container, ContainerError, Limits};
 use super::finding::Finding;
+use super::lines::{JournalLines, LinesError};
 use super::manifest::Manifest;
 use super::opened::{Opened, open};
-use super::receipt::{Receipt, ReceiptError, ReceiptVerdict};
+use super::receipt::{Receipt, ReceiptError};
 use super::review::{Reviewed, Reviewing, check_reviews};
 use super::signer::{Signer, Usage};
 use super::statement::Statement;
 use super::verdict::{Bounds, Check, CheckId, Status, Verdict};
 use super::wording::name_of;
-use super::{MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
+use super::{CHAIN, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
 
 /// Judges a whole package.
 pub fn verify(container: &Container, roots: &Roots) -> Verdict {
@@ -52,14 +54,17 @@ enum Scope {
     Head,
 }
 
-struct Examination<'a> {
-    container: &'a Container,
+/// A package with its parts opened, each once.
+pub(super) struct Examination<'a> {
+    pub(super) container: &'a Container,
     roots: &'a Roots,
     scope: Scope,
     manifest: Result<Manifest, Finding>,
-    signature: Result<Opened, Finding>,
-    statement: Result<Statement, Finding>,
-    receipt: Option<Result<(Receipt, Signer), ReceiptError>>,
+    pub(super) signature: Result<Opened, Finding>,
+    pub(super) statement: Result<Statement, Finding>,
+    pub(super) receipt: Option<Result<(Receipt, Signer), ReceiptError>>,
+    pub(super) lines: Option<Result<JournalLines, LinesError>>,
+    pub(super) additions: Additions<'a>,
     reviews: Vec<Reviewed>,
 }
 
@@ -72,7 +77,7 @@ fn part<'a>(container: &'a Container, name: &str) -> Result<&'a [u8], Finding> {
 impl<'a> Examination<'a> {
     fn new(container: &'a Container, roots: &'a Roots, scope: Scope) -> Self {
         let manifest = part(container, MANIFEST).and_then(|bytes| {
-            Manifest::parse(bytes).map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
+            Manifest::parse_sealed(bytes).map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
         });
         let signature = part(container, MANIFEST).and_then(|manifest| {
             let signature = part(container, SIGNATURE)?;
@@ -82,12 +87,14 @@ impl<'a> Examination<'a> {
             Statement::parse(bytes).map_err(|e| Finding::StatementUnreadable { why: e.to_string() })
         });
         let receipt = container.get(RECEIPT).map(|p7m| Receipt::open(p7m, roots));
-        let reviews = Reviewing {
+        let mut additions = Additions::read(container, roots);
+        let signed = std::mem::take(&mut additions.signed);
+        let reviewing = Reviewing {
             container,
             roots,
             statement: statement.as_ref().ok(),
-        }
-        .all();
+        };
+        let reviews = reviewing.all(&signed, &mut additions);
         Self {
             container,
             roots,
@@ -96,6 +103,8 @@ impl<'a> Examination<'a> {
             signature,
             statement,
             receipt,
+            lines: container.get(CHAIN).map(JournalLines::parse),
+            additions,
             reviews,
         }
     }
@@ -112,6 +121,8 @@ impl<'a> Examination<'a> {
             self.check_statement(),
             self.check_device(),
             self.check_receipt(),
+            self.check_journal(),
+            self.check_stamp(),
             self.check_time(),
             check_reviews(&self.reviews),
             self.check_grade(),
@@ -126,6 +137,7 @@ impl<'a> Examination<'a> {
             checks,
             qualities: Vec::new(),
             bounds: Bounds::default(),
+            stamp: self.additions.earliest().cloned(),
             sig_sha256: self.container.get(SIGNATURE).map(sha256_hex),
             signer: self.signature.ok().map(|opened| opened.signer),
             statement: self.statement.ok(),
@@ -216,11 +228,13 @@ impl<'a> Examination<'a> {
         let Ok(manifest) = &self.manifest else {
             return Check::not_reached(CheckId::Nothing);
         };
-        let mut unsigned = Vec::new();
+        let mut unsigned = self.additions.unreadable.clone();
         let mut additions = Vec::new();
+        let chained = self.check_journal().status == Status::Pass;
         for (name, _) in self.container.files() {
             let known = [MIMETYPE, MANIFEST, SIGNATURE, RECEIPT].contains(&name);
-            if known || manifest.entry(name).is_some() {
+            let proved = self.additions.covers(name) || (chained && name == CHAIN);
+            if known || proved || manifest.entry(name).is_some() {
                 continue;
             }
             let name = name.to_owned();
@@ -289,70 +303,6 @@ impl<'a> Examination<'a> {
         )
     }
 
-    fn check_receipt(&self) -> Check {
-        let receipt = match &self.receipt {
-            None => return Check::unknown(CheckId::Receipt, vec![Finding::NoReceipt]),
-            Some(Err(error)) => return Check::fail(CheckId::Receipt, vec![error.finding()]),
-            Some(Ok((receipt, _))) => receipt,
-        };
-        let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
-        else {
-            return Check::not_reached(CheckId::Receipt);
-        };
-        let named = receipt.check_names(
-            statement.id,
-            &statement.device.id,
-            statement.seq,
-            &sha256_hex(signature),
-        );
-        if let Err(error) = named {
-            return Check::fail(CheckId::Receipt, vec![error.finding()]);
-        }
-        match receipt.verdict {
-            ReceiptVerdict::Stored => Check::pass(CheckId::Receipt),
-            ReceiptVerdict::Refused => Check::unknown(
-                CheckId::Receipt,
-                vec![Finding::ReceiptRefuses {
-                    why: receipt.why.clone().unwrap_or_default(),
-                }],
-            ),
-        }
-    }
-
-    /// The last known receipt before sealing, sealing before this package's receipt, as far as
-    /// the stated clock error lets one say.
-    fn check_time(&self) -> Check {
-        let (Ok(statement), Ok(opened)) = (&self.statement, &self.signature) else {
-            return Check::not_reached(CheckId::Time);
-        };
-        let Some(error_us) = statement.clock.max_error_us else {
-            return Check::unknown(CheckId::Time, vec![Finding::ClockUnsynced]);
-        };
-        // signingTime is told in whole seconds, and either side may be off by its error.
-        let slack = i64::try_from(error_us / 1_000_000).unwrap_or(i64::MAX / 4) + 2;
-        let sealed = opened.signer.signing_time;
-        let mut findings = Vec::new();
-        let after = statement.after.as_ref().and_then(|a| unix(&a.server_time));
-        if after.is_some_and(|earlier| earlier.saturating_sub(slack) > sealed) {
-            findings.push(contradiction("after.server_time", "signingTime"));
-        }
-        let stored = match &self.receipt {
-            Some(Ok((receipt, _))) => unix(&receipt.at),
-            _ => None,
-        };
-        if stored.is_some_and(|later| sealed.saturating_sub(slack) > later) {
-            findings.push(contradiction("signingTime", "receipt.at"));
-        }
-        if unix(&statement.clock.utc).is_some_and(|c| c.saturating_sub(slack) > sealed) {
-            findings.push(contradiction("clock.utc", "signingTime"));
-        }
-        if findings.is_empty() {
-            Check::pass(CheckId::Time)
-        } else {
-            Check::fail(CheckId::Time, findings)
-        }
-    }
-
     fn check_grade(&self) -> Check {
         let Ok(statement) = &self.statement else {
             return Check::not_reached(CheckId::Grade);
@@ -370,39 +320,7 @@ impl<'a> Examination<'a> {
     }
 }
 
-fn contradiction(earlier: &str, later: &str) -> Finding {
-    Finding::TimeContradiction {
-        earlier: earlier.to_owned(),
-        later: later.to_owned(),
-    }
-}
-
-fn unix(rfc3339: &str) -> Option<i64> {
-    rfc3339
-        .parse::<jiff::Timestamp>()
-        .ok()
-        .map(jiff::Timestamp::as_second)
-}
-
-/// Names that later steps may add without touching what is signed: the journal chain,
-/// time-stamps, further manifests and reviewers' signatures.
-fn is_addition(name: &str) -> bool {
-    let numbered = |prefix: &str, suffix: &str| {
-        name.strip_prefix(prefix)
-            .and_then(|rest| rest.strip_suffix(suffix))
-            .is_some_and(|number| number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit()))
-    };
-    name == "META-INF/chain.jsonl"
-        || numbered("META-INF/ASiCManifest", ".xml")
-        || numbered("META-INF/signature", ".p7s")
-        || numbered("META-INF/timestamp", ".tst")
-        || numbered("META-INF/receipt", ".p7m")
-        || numbered("META-INF/review", ".json")
-}
-
-/// Receipt and reviews come later, older packages state no grade; of a head, the pictures come
-/// later.
+/// What comes later, and what older packages do not state; of a head, the pictures come later.
 fn may_be_unknown(id: CheckId, scope: Scope) -> bool {
-    let optional = [CheckId::Receipt, CheckId::Review, CheckId::Grade];
-    optional.contains(&id) || (id == CheckId::Files && scope == Scope::Head)
+    CheckId::OPTIONAL.contains(&id) || (id == CheckId::Files && scope == Scope::Head)
 }

@@ -127,6 +127,8 @@ struct Bench {
     store: Store,
     state: Arc<UploadState>,
     events: Arc<Mutex<Vec<Event>>>,
+    /// The receiver's way to a time-stamping authority; most tests need none.
+    tsa: Vec<String>,
 }
 
 /// A running task that can be stopped in order or killed.
@@ -163,6 +165,7 @@ impl Bench {
             store,
             state: Arc::new(UploadState::new()),
             events: Arc::default(),
+            tsa: Vec::new(),
         }
     }
 
@@ -250,6 +253,7 @@ impl Bench {
             port: self.broker.port(),
             keys: self.pki.receiver.clone(),
             dir: self.dir.path().join("received"),
+            tsa_command: self.tsa.clone(),
         }
     }
 

@@ -1,0 +1,140 @@
+//! Checks of what came after the sealing: receipt, journal lines, time-stamp, and whether all
+//! times told fit together.
+
+use super::finding::Finding;
+use super::receipt::ReceiptVerdict;
+use super::timestamp::TimeStamp;
+use super::verdict::{Check, CheckId, Status};
+use super::verify::Examination;
+use super::{SIGNATURE, sha256_hex};
+
+impl Examination<'_> {
+    pub(super) fn check_receipt(&self) -> Check {
+        let receipt = match &self.receipt {
+            None => return Check::unknown(CheckId::Receipt, vec![Finding::NoReceipt]),
+            Some(Err(error)) => return Check::fail(CheckId::Receipt, vec![error.finding()]),
+            Some(Ok((receipt, _))) => receipt,
+        };
+        let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
+        else {
+            return Check::not_reached(CheckId::Receipt);
+        };
+        let named = receipt.check_names(
+            statement.id,
+            &statement.device.id,
+            statement.seq,
+            &sha256_hex(signature),
+        );
+        if let Err(error) = named {
+            return Check::fail(CheckId::Receipt, vec![error.finding()]);
+        }
+        match receipt.verdict {
+            ReceiptVerdict::Stored => Check::pass(CheckId::Receipt),
+            ReceiptVerdict::Refused => Check::unknown(
+                CheckId::Receipt,
+                vec![Finding::ReceiptRefuses {
+                    why: receipt.why.clone().unwrap_or_default(),
+                }],
+            ),
+        }
+    }
+
+    /// The journal from this package to the line that the receiver has signed.
+    pub(super) fn check_journal(&self) -> Check {
+        let lines = match &self.lines {
+            None => return Check::unknown(CheckId::Journal, vec![Finding::NoJournalLines]),
+            Some(Err(error)) => return Check::fail(CheckId::Journal, vec![(*error).into()]),
+            Some(Ok(lines)) => lines,
+        };
+        let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
+        else {
+            return Check::not_reached(CheckId::Journal);
+        };
+        let head = match &self.receipt {
+            Some(Ok((receipt, _))) => receipt.head.as_ref(),
+            _ => None,
+        };
+        let Some(head) = head else {
+            return Check::unknown(CheckId::Journal, vec![Finding::JournalHeadUnknown]);
+        };
+        match lines.check(&statement.journal, &sha256_hex(signature), head) {
+            Ok(()) => Check::pass(CheckId::Journal),
+            Err(error) => Check::fail(CheckId::Journal, vec![error.into()]),
+        }
+    }
+
+    pub(super) fn check_stamp(&self) -> Check {
+        let additions = &self.additions;
+        if !additions.stamp_faults.is_empty() {
+            return Check::fail(CheckId::Stamp, additions.stamp_faults.clone());
+        }
+        if !additions.stamps.is_empty() {
+            return Check::pass(CheckId::Stamp);
+        }
+        let why = if additions.stamp_awaited {
+            Finding::StampAwaited
+        } else {
+            Finding::NoStamp
+        };
+        Check::unknown(CheckId::Stamp, vec![why])
+    }
+
+    /// The last known receipt before sealing, sealing before this package's receipt, as far as
+    /// the stated clock error lets one say.
+    pub(super) fn check_time(&self) -> Check {
+        let (Ok(statement), Ok(opened)) = (&self.statement, &self.signature) else {
+            return Check::not_reached(CheckId::Time);
+        };
+        let Some(error_us) = statement.clock.max_error_us else {
+            return Check::unknown(CheckId::Time, vec![Finding::ClockUnsynced]);
+        };
+        // signingTime is told in whole seconds, and either side may be off by its error.
+        let slack = i64::try_from(error_us / 1_000_000).unwrap_or(i64::MAX / 4) + 2;
+        let sealed = opened.signer.signing_time;
+        let mut findings = Vec::new();
+        let after = statement.after.as_ref().and_then(|a| unix(&a.server_time));
+        if after.is_some_and(|earlier| earlier.saturating_sub(slack) > sealed) {
+            findings.push(contradiction("after.server_time", "signingTime"));
+        }
+        let stored = match &self.receipt {
+            Some(Ok((receipt, _))) => unix(&receipt.at),
+            _ => None,
+        };
+        if stored.is_some_and(|later| sealed.saturating_sub(slack) > later) {
+            findings.push(contradiction("signingTime", "receipt.at"));
+        }
+        let stamped = self.additions.earliest().and_then(latest);
+        if stamped.is_some_and(|later| sealed.saturating_sub(slack) > later) {
+            findings.push(contradiction("signingTime", "genTime"));
+        }
+        if unix(&statement.clock.utc).is_some_and(|c| c.saturating_sub(slack) > sealed) {
+            findings.push(contradiction("clock.utc", "signingTime"));
+        }
+        if findings.is_empty() {
+            Check::pass(CheckId::Time)
+        } else {
+            Check::fail(CheckId::Time, findings)
+        }
+    }
+}
+
+fn contradiction(earlier: &str, later: &str) -> Finding {
+    Finding::TimeContradiction {
+        earlier: earlier.to_owned(),
+        later: later.to_owned(),
+    }
+}
+
+fn unix(rfc3339: &str) -> Option<i64> {
+    rfc3339
+        .parse::<jiff::Timestamp>()
+        .ok()
+        .map(jiff::Timestamp::as_second)
+}
+
+/// The latest moment a time-stamp allows, Unix seconds.
+fn latest(stamp: &TimeStamp) -> Option<i64> {
+    let accuracy = stamp.accuracy_us.unwrap_or(0).div_ceil(1_000_000);
+    let accuracy = i64::try_from(accuracy).ok()?;
+    unix(&stamp.at)?.checked_add(accuracy)
+}
