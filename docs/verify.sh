@@ -45,7 +45,9 @@ digests() { # every file that manifest $1 lists is there with its SHA-256; leave
             { echo "        $name"; return 1; }
     done < "$t/list"
 }
-statement() { # lists what the manifest lists, and no grade that its conditions do not give
+statement() { # is readable text, lists what the manifest lists, and no grade that its conditions do not give
+    [ "$(head -c 1 evidence.json)" = '{' ] && [ "$(wc -c < evidence.json)" -le 1048576 ] &&
+        ! LC_ALL=C.UTF-8 grep -qavx '.*' evidence.json || return 1
     { tr -d '\n' < evidence.json; echo; } | sed 's/{/\n{/g' | sed -n \
         's/^{ *"name": *"\([^"]*\)", *"type".*"sha256": *"\([0-9a-f]*\)".*/\2  \1/p' | sort > "$t/stated"
     cut -d ' ' -f 1 "$t/signed" | grep -vxF evidence.json | xargs -r sha256sum | sort | cmp -s - "$t/stated" || return 1

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
-use crate::witness::{self, Container, Language, PAGE_COLUMNS, Roots};
 use crate::clock;
+use crate::witness::{self, Container, Language, PAGE_COLUMNS, Roots};
 
 use super::{Answer, out};
 
@@ -64,7 +64,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         }
         if let Some(file) = &args.report {
             let container = Container::open(package).ok();
-            write_report(file, &verdict.report(container.as_ref(), language, clock::now()))?;
+            write_report(
+                file,
+                &verdict.report(container.as_ref(), language, clock::now()),
+            )?;
         }
     }
     Ok(if all_valid { Answer::Yes } else { Answer::No })

@@ -2,11 +2,15 @@
 //! times told fit together.
 
 use super::finding::Finding;
+use super::lines::JournalLine;
 use super::receipt::ReceiptVerdict;
 use super::timestamp::TimeStamp;
-use super::verdict::{Check, CheckId, Status};
+use super::verdict::{Check, CheckId, Correction, Status};
 use super::verify::Examination;
 use super::{SIGNATURE, sha256_hex};
+
+/// Kind of the journal line that says how far the clock was off, and for which packages.
+const CORRECTED: &str = "clock.corrected";
 
 impl Examination<'_> {
     pub(super) fn check_receipt(&self) -> Check {
@@ -61,6 +65,29 @@ impl Examination<'_> {
             Ok(()) => Check::pass(CheckId::Journal),
             Err(error) => Check::fail(CheckId::Journal, vec![error.into()]),
         }
+    }
+
+    /// What the journal, where it holds, says about the clock this package was sealed by.
+    pub(super) fn correction(&self) -> Option<Correction> {
+        if self.check_journal().status != Status::Pass {
+            return None;
+        }
+        let statement = self.statement.as_ref().ok()?;
+        let id = statement.id.to_string();
+        let lines = self.lines.as_ref()?.as_ref().ok()?.lines();
+        let about = |line: &&JournalLine| {
+            let boot = line.body["boot_id"].as_str();
+            let named = line.body["packages"].as_array();
+            line.kind == CORRECTED
+                && boot == statement.device.boot_id.as_deref()
+                && named.is_some_and(|ids| ids.iter().any(|named| *named == *id))
+        };
+        let line = lines.iter().rev().find(about)?;
+        Some(Correction {
+            n: line.n,
+            offset_us: line.body["offset_us"].as_i64()?,
+            error_us: line.body["error_us"].as_u64()?,
+        })
     }
 
     pub(super) fn check_stamp(&self) -> Check {

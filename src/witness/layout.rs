@@ -64,28 +64,25 @@ pub(super) fn wrap(head: &str, text: &str, indent: usize, max: usize) -> Vec<Str
     let mut used = width(head);
     let mut fresh = true;
     for piece in pieces(text) {
-        if !fresh && used + width(piece.trim_end()) > max {
-            lines.push(std::mem::take(&mut line));
-            line = " ".repeat(indent);
+        let room = |used: usize| used + width(piece.trim_end()) <= max;
+        if !fresh && !room(used) {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
             used = indent;
-            fresh = true;
         }
-        if used + width(piece.trim_end()) <= max {
+        fresh = false;
+        if room(used) {
             line.push_str(piece);
             used += width(piece);
-            fresh = false;
             continue;
         }
         for c in piece.chars() {
             if used + columns(c) > max {
-                lines.push(std::mem::take(&mut line));
-                line = " ".repeat(indent);
+                lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
                 used = indent;
             }
             line.push(c);
             used += columns(c);
         }
-        fresh = false;
     }
     lines.push(line);
     for line in &mut lines {
@@ -101,7 +98,13 @@ mod tests {
 
     #[test]
     fn chinese_counts_double() {
-        for (text, columns) in [("abc", 3), ("证据", 4), ("【符合】", 8), ("± 1 m", 5), ("", 0)] {
+        for (text, columns) in [
+            ("abc", 3),
+            ("证据", 4),
+            ("【符合】", 8),
+            ("± 1 m", 5),
+            ("", 0),
+        ] {
             assert_eq!(width(text), columns, "{text}");
         }
     }
@@ -113,7 +116,12 @@ mod tests {
         };
         check("- ", "one two three", 10, &["- one two", "  three"]);
         check("", "签名后，内容被改动", 10, &["签名后，内", "  容被改动"]);
-        check("", "签名后内容，被改动", 10, &["签名后内", "  容，被改", "  动"]);
+        check(
+            "",
+            "签名后内容，被改动",
+            10,
+            &["签名后内", "  容，被改", "  动"],
+        );
         check("", "0123456789abcdef", 10, &["0123456789", "  abcdef"]);
         check("h: ", "", 10, &["h:"]);
     }

@@ -66,7 +66,7 @@ pub use seal::{SealError, Sealed, seal};
 pub use signer::{PurposeFault, Signer, Usage};
 pub use statement::{FileEntry, Statement, StatementError};
 pub use timestamp::{StampError, StampQuery, TimeStamp, check_stamp, reject_query};
-pub use verdict::{Bounds, Check, CheckId, Latest, LatestBy, Status, Verdict};
+pub use verdict::{Bounds, Check, CheckId, Correction, Latest, LatestBy, Status, Verdict};
 pub use verify::{verify, verify_head, verify_path, verify_zip};
 pub use wording::Language;
 

@@ -89,9 +89,7 @@ const MAP: [Row; 4] = [
 
 /// The four qualities from what was checked and what is stated.
 pub(super) fn qualities(checks: &[Check], stated: Option<&Grading>) -> Vec<Quality> {
-    MAP.iter()
-        .map(|row| quality(row, checks, stated))
-        .collect()
+    MAP.iter().map(|row| quality(row, checks, stated)).collect()
 }
 
 fn quality((id, own, told): &Row, checks: &[Check], stated: Option<&Grading>) -> Quality {

@@ -107,14 +107,25 @@ impl Report<'_> {
 
     fn judgement(&mut self, at: Stamp) {
         self.text("h1", "", &self.words.title);
-        let class = if self.verdict.valid { "valid" } else { "invalid" };
-        let stamp = if self.verdict.valid { "banner_valid" } else { "banner_invalid" };
+        let class = if self.verdict.valid {
+            "valid"
+        } else {
+            "invalid"
+        };
+        let stamp = if self.verdict.valid {
+            "banner_valid"
+        } else {
+            "banner_invalid"
+        };
         self.raw(&format!("<div class=\"banner {class}\">\n"));
         self.text("strong", "", self.word(stamp));
         self.text("p", "", self.told.headline());
         self.raw("</div>\n");
         let made = [
-            ("time", self.told.moment(&crate::clock::rfc3339_ms(at.utc_ns))),
+            (
+                "time",
+                self.told.moment(&crate::clock::rfc3339_ms(at.utc_ns)),
+            ),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ];
         let made = super::wording::fill(self.word("made"), &made);
@@ -226,10 +237,8 @@ impl Report<'_> {
         }
         self.raw("</table>\n");
         if let Some(sha256) = &self.verdict.sig_sha256 {
-            let sentence = super::wording::fill(
-                self.word("package_mark"),
-                &[("sha256", sha256.clone())],
-            );
+            let sentence =
+                super::wording::fill(self.word("package_mark"), &[("sha256", sha256.clone())]);
             self.text("p", "mark", &sentence);
         }
     }
@@ -256,7 +265,10 @@ sha256sum evidence.json clip.mp4 frames/*";
 /// The pictures by moment, in the order of their names.
 fn moments(statement: &Statement) -> BTreeMap<&str, Moment<'_>> {
     let mut moments: BTreeMap<&str, Moment<'_>> = BTreeMap::new();
-    let pictures = statement.files.iter().filter(|f| f.media_type == "image/jpeg");
+    let pictures = statement
+        .files
+        .iter()
+        .filter(|f| f.media_type == "image/jpeg");
     for file in pictures {
         let (stem, of) = shown(file);
         let moment = moments.entry(stem).or_default();

@@ -125,7 +125,10 @@ fn names(number: u16) -> [String; 3] {
 fn number_of(name: &str) -> Option<u16> {
     let stem = name.strip_prefix("META-INF/")?.split('.').next()?;
     let digits = stem.get(stem.len().checked_sub(3)?..)?;
-    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+    digits
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| digits.parse().ok())?
 }
 
 /// Writes a review of `container` by the holder of `identity`: the files to add, in the order
@@ -162,8 +165,8 @@ pub fn review(
         reviewer: identity.common_name(),
         at: crate::clock::rfc3339_ms(at.utc_ns),
     };
-    let mut document = serde_json::to_vec_pretty(&document)
-        .expect("invariant: a review is strings and numbers");
+    let mut document =
+        serde_json::to_vec_pretty(&document).expect("invariant: a review is strings and numbers");
     document.push(b'\n');
     let mut entries = vec![entry(SIGNATURE, signature)];
     for name in reviewers_signatures(container, number) {
@@ -224,7 +227,11 @@ pub(super) struct Reviewing<'a> {
 impl Reviewing<'_> {
     /// Judges every review among the `signed` manifests, gives levels to those that hold, and
     /// vouches for their files; a review's file without its manifest is one that does not hold.
-    pub(super) fn all(&self, signed: &[Addition<'_>], additions: &mut Additions<'_>) -> Vec<Reviewed> {
+    pub(super) fn all(
+        &self,
+        signed: &[Addition<'_>],
+        additions: &mut Additions<'_>,
+    ) -> Vec<Reviewed> {
         let mut reviews = Vec::new();
         let mut numbers = BTreeSet::new();
         for addition in signed {
@@ -279,11 +286,7 @@ impl Reviewing<'_> {
         }]
     }
 
-    fn open(
-        &self,
-        number: u16,
-        addition: &Addition<'_>,
-    ) -> Result<(Review, Signer), Vec<Finding>> {
+    fn open(&self, number: u16, addition: &Addition<'_>) -> Result<(Review, Signer), Vec<Finding>> {
         let [_, _, manifest_name] = names(number);
         if addition.name != manifest_name {
             let name = addition.name.to_owned();
@@ -305,7 +308,10 @@ impl Reviewing<'_> {
             .map_err(|e| Finding::from(&e))?;
         let mut must = reviewers_signatures(self.container, number);
         must.insert(document_name.clone());
-        if let Some(name) = must.into_iter().find(|n| addition.manifest.entry(n).is_none()) {
+        if let Some(name) = must
+            .into_iter()
+            .find(|n| addition.manifest.entry(n).is_none())
+        {
             return Err(Finding::NotCovered { name });
         }
         let review = parse(self.part(&document_name)?)?;
@@ -319,9 +325,11 @@ impl Reviewing<'_> {
     }
 
     fn part(&self, name: &str) -> Result<&[u8], Finding> {
-        self.container.get(name).ok_or_else(|| Finding::PartMissing {
-            name: name.to_owned(),
-        })
+        self.container
+            .get(name)
+            .ok_or_else(|| Finding::PartMissing {
+                name: name.to_owned(),
+            })
     }
 }
 
@@ -426,6 +434,9 @@ mod tests {
         ];
         rank(&mut reviews);
         let levels: Vec<_> = reviews.iter().map(|r| (r.number, r.level)).collect();
-        assert_eq!(levels, [(2, Some(1)), (3, None), (4, Some(1)), (5, Some(2))]);
+        assert_eq!(
+            levels,
+            [(2, Some(1)), (3, None), (4, Some(1)), (5, Some(2))]
+        );
     }
 }

@@ -7,7 +7,7 @@ use super::grade::{Condition, Grading};
 use super::quality::Part;
 use super::review::{Review, Reviewed};
 use super::statement::Statement;
-use super::verdict::{Status, Verdict};
+use super::verdict::{Latest, LatestBy, Status, Verdict};
 use super::wording::{Wording, name_of, word};
 
 /// A fact: the key of its label, and its text.
@@ -81,7 +81,10 @@ impl<'a> Told<'a> {
     fn condition(&self, condition: &Condition) -> String {
         let value = condition.value.clone();
         let fields = [
-            ("what", word(&self.words.condition, &condition.id).to_owned()),
+            (
+                "what",
+                word(&self.words.condition, &condition.id).to_owned(),
+            ),
             ("value", value.unwrap_or_else(|| self.unknown())),
             ("limit", condition.limit.clone()),
         ];
@@ -162,7 +165,9 @@ impl<'a> Told<'a> {
         let program = format!("{} {}", software.name, software.version);
         let Some(model) = &software.model else {
             let unknown = ("model", self.unknown());
-            return self.words.line("detector_unknown", &[unknown, ("program", program)]);
+            return self
+                .words
+                .line("detector_unknown", &[unknown, ("program", program)]);
         };
         let fields = [
             ("model", model.name.clone()),
@@ -181,22 +186,65 @@ impl<'a> Told<'a> {
             let time = time.map(|time| self.words.line(line, &[("time", time)]));
             time.unwrap_or_else(|| self.unknown())
         };
-        let latest = bounds.latest.as_ref().map(|latest| {
-            let by = word(&self.words.bound, &name_of(&latest.by)).to_owned();
-            let fields = [("time", self.moment(&latest.at)), ("by", by)];
-            self.words.line("latest_line", &fields)
-        });
+        let latest = bounds.latest.as_ref().map(|latest| self.latest(latest));
         let signed = bounds.signed.as_ref().map(|time| self.moment(time));
-        let error = bounds.error_us.map(|us| format!("{} ms", us.div_ceil(1000)));
+        let error = bounds
+            .error_us
+            .map(|us| format!("{} ms", us.div_ceil(1000)));
         let signed = [
             ("time", signed.unwrap_or_else(|| self.unknown())),
             ("error", error.unwrap_or_else(|| self.unknown())),
         ];
-        vec![
+        let mut times = vec![
             ("earliest", told(&bounds.earliest, "earliest_line")),
             ("signed_at", self.words.line("signed_at_line", &signed)),
-            ("latest", latest.unwrap_or_else(|| self.unknown())),
-        ]
+        ];
+        times.extend(self.corrected());
+        times.push(("latest", latest.unwrap_or_else(|| self.unknown())));
+        times
+    }
+
+    /// The time of signing as the device itself corrected it later.
+    fn corrected(&self) -> Option<Fact> {
+        let correction = self.verdict.bounds.correction.as_ref()?;
+        let signed = self.verdict.signer.as_ref()?.signing_time;
+        let corrected = signed
+            .saturating_mul(1_000_000_000)
+            .saturating_add(correction.offset_us.saturating_mul(1000));
+        let fields = [
+            ("time", self.moment(&crate::clock::rfc3339_ms(corrected))),
+            (
+                "error",
+                format!("{} ms", correction.error_us.div_ceil(1000)),
+            ),
+            (
+                "offset",
+                format!("{} ms", correction.offset_us.div_euclid(1000)),
+            ),
+            ("n", correction.n.to_string()),
+        ];
+        Some(("corrected", self.words.line("corrected_line", &fields)))
+    }
+
+    fn latest(&self, latest: &Latest) -> String {
+        let time = ("time", self.moment(&latest.at));
+        let Some(stamp) = self
+            .verdict
+            .stamp
+            .as_ref()
+            .filter(|_| latest.by == LatestBy::TimeStamp)
+        else {
+            return self.words.line("latest_by_receipt", &[time]);
+        };
+        let error = stamp
+            .accuracy_us
+            .map(|us| format!("{} ms", us.div_ceil(1000)));
+        let fields = [
+            time,
+            ("authority", stamp.authority.clone()),
+            ("error", error.unwrap_or_else(|| self.unknown())),
+        ];
+        self.words.line("latest_by_stamp", &fields)
     }
 
     fn place(&self, statement: &Statement) -> String {
@@ -257,7 +305,10 @@ impl<'a> Told<'a> {
         let all = grading.conditions.len();
         let against: Vec<&Condition> = grading.against().collect();
         let fields = [
-            ("grade", word(&self.words.grade, &name_of(&grading.grade)).to_owned()),
+            (
+                "grade",
+                word(&self.words.grade, &name_of(&grading.grade)).to_owned(),
+            ),
             ("met", (all - against.len()).to_string()),
             ("all", all.to_string()),
         ];
@@ -276,10 +327,16 @@ impl<'a> Told<'a> {
     }
 
     fn review(&self, reviewed: &Reviewed) -> String {
-        let Reviewed { review: Some(review), .. } = reviewed else {
+        let Reviewed {
+            review: Some(review),
+            ..
+        } = reviewed
+        else {
             return self.words.findings(&reviewed.findings);
         };
-        let Review { verdict, reason, .. } = review;
+        let Review {
+            verdict, reason, ..
+        } = review;
         let level = match reviewed.level {
             Some(1) => "review_first",
             Some(2) => "review_second",
@@ -287,7 +344,10 @@ impl<'a> Told<'a> {
         };
         let fields = [
             ("level", word(&self.words.fact, level).to_owned()),
-            ("verdict", word(&self.words.review, &name_of(verdict)).to_owned()),
+            (
+                "verdict",
+                word(&self.words.review, &name_of(verdict)).to_owned(),
+            ),
             ("reviewer", review.reviewer.clone()),
             ("time", self.moment(&review.at)),
             ("reason", reason.clone()),

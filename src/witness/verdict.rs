@@ -163,6 +163,17 @@ pub struct Latest {
     pub by: LatestBy,
 }
 
+/// What a later line of the device's journal says about its clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Correction {
+    /// Number of the line.
+    pub n: u64,
+    /// To be added to the times the device stated, microseconds.
+    pub offset_us: i64,
+    /// How far the corrected times may be off, microseconds.
+    pub error_us: u64,
+}
+
 /// Between which moments the device signed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Bounds {
@@ -172,6 +183,8 @@ pub struct Bounds {
     pub signed: Option<String>,
     /// The error of that clock as stated, microseconds; `null` when nobody vouches for it.
     pub error_us: Option<u64>,
+    /// By how much the device later found that clock wrong; the last word on it.
+    pub correction: Option<Correction>,
     /// The earliest moment at which somebody else saw the signature.
     pub latest: Option<Latest>,
 }
@@ -228,7 +241,7 @@ impl Verdict {
 
     /// Draws the conclusions from checks and facts. What a package states of itself counts only
     /// when it is valid.
-    pub(super) fn concluded(mut self) -> Self {
+    pub(super) fn concluded(mut self, correction: Option<Correction>) -> Self {
         let statement = self.statement.as_ref();
         let stated = statement.and_then(|s| s.grade.as_ref());
         self.qualities = qualities(&self.checks, stated.filter(|_| self.valid));
@@ -237,6 +250,7 @@ impl Verdict {
             earliest: statement.and_then(|s| Some(s.after.as_ref()?.server_time.clone())),
             signed: signed.map(|s| crate::clock::rfc3339_ms(s.saturating_mul(1_000_000_000))),
             error_us: statement.and_then(|s| s.clock.max_error_us),
+            correction,
             latest: self.latest(),
         };
         self

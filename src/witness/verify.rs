@@ -77,7 +77,8 @@ fn part<'a>(container: &'a Container, name: &str) -> Result<&'a [u8], Finding> {
 impl<'a> Examination<'a> {
     fn new(container: &'a Container, roots: &'a Roots, scope: Scope) -> Self {
         let manifest = part(container, MANIFEST).and_then(|bytes| {
-            Manifest::parse_sealed(bytes).map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
+            Manifest::parse_sealed(bytes)
+                .map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
         });
         let signature = part(container, MANIFEST).and_then(|manifest| {
             let signature = part(container, SIGNATURE)?;
@@ -132,6 +133,7 @@ impl<'a> Examination<'a> {
                 || check.status == Status::Pass
                 || (check.status == Status::Unknown && may_be_unknown(check.id, self.scope))
         });
+        let correction = self.correction();
         Verdict {
             valid,
             checks,
@@ -147,7 +149,7 @@ impl<'a> Examination<'a> {
                 .map(|(receipt, _)| receipt),
             reviews: self.reviews,
         }
-        .concluded()
+        .concluded(correction)
     }
 
     fn check_container(&self) -> Check {

@@ -52,7 +52,6 @@ pub(super) struct Wording {
     pub(super) condition: Words,
     pub(super) grade: Words,
     pub(super) review: Words,
-    pub(super) bound: Words,
     pub(super) moment: Words,
     pub(super) report: Words,
 }
@@ -186,7 +185,6 @@ mod tests {
                 &w.condition,
                 &w.grade,
                 &w.review,
-                &w.bound,
                 &w.moment,
                 &w.report,
             ]
