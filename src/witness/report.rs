@@ -247,7 +247,8 @@ impl Report<'_> {
         self.raw("<section class=\"yourself\">\n");
         self.heading("yourself");
         self.text("p", "", self.word("yourself_note"));
-        self.text("pre", "", COMMANDS);
+        let commands: Vec<String> = COMMANDS.lines().map(escaped).collect();
+        self.raw(&format!("<pre>{}</pre>\n", commands.join("\n")));
         self.raw("</section>\n");
     }
 }

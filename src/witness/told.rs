@@ -191,13 +191,14 @@ impl<'a> Told<'a> {
         let error = bounds
             .error_us
             .map(|us| format!("{} ms", us.div_ceil(1000)));
-        let signed = [
-            ("time", signed.unwrap_or_else(|| self.unknown())),
-            ("error", error.unwrap_or_else(|| self.unknown())),
-        ];
+        let time = ("time", signed.unwrap_or_else(|| self.unknown()));
+        let signed = match error {
+            Some(error) => self.words.line("signed_at_line", &[time, ("error", error)]),
+            None => self.words.line("signed_at_unsure", &[time]),
+        };
         let mut times = vec![
             ("earliest", told(&bounds.earliest, "earliest_line")),
-            ("signed_at", self.words.line("signed_at_line", &signed)),
+            ("signed_at", signed),
         ];
         times.extend(self.corrected());
         times.push(("latest", latest.unwrap_or_else(|| self.unknown())));

@@ -30,9 +30,9 @@ fn line(check: CheckId) -> &'static str {
         CheckId::Receipt => "FAIL  receipt",
         CheckId::Journal => "FAIL  journal",
         CheckId::Stamp => {
-            "FAIL  what META-INF/ASiCManifest002.xml|FAIL    time-stamp|FAIL  no review or"
+            "FAIL  META-INF/ASiCManifest002.xml|FAIL    time-stamp|FAIL  no review or"
         }
-        CheckId::Review => "FAIL  what META-INF/ASiCManifest00|FAIL    review|FAIL  no review or",
+        CheckId::Review => "FAIL  META-INF/ASiCManifest00|FAIL    review|FAIL  no review or",
         CheckId::Time => "informs only",
     }
 }

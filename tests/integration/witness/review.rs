@@ -177,7 +177,7 @@ fn the_wrong_certificate_is_refused_before_anything_is_written() {
         ("organizationalUnit", &kit.pki.device, "evidence", 2),
         ("documentSigning", &kit.pki.device, "transport", 2),
         ("expired on", &expired.reviewers[0], "reviewer", 2),
-        ("no trusted root", &foreign.reviewers[0], "reviewer", 1),
+        ("would not count", &foreign.reviewers[0], "reviewer", 1),
     ] {
         let output = command(&kit, &dir, keys, name, &["--verdict", "accept"]);
         assert_eq!(
