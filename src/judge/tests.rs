@@ -380,15 +380,6 @@ fn debris_that_is_nobodys_is_left_alone() {
     }
 }
 
-impl Order {
-    fn snap_at(&self) -> Stamp {
-        match self {
-            Self::Snap { at, .. } => *at,
-            other => panic!("not a picture: {other:?}"),
-        }
-    }
-}
-
 #[test]
 fn a_restart_in_the_grace_time_finishes_the_case() {
     for (boot, why) in [
