@@ -164,6 +164,13 @@ impl Inner {
         Ok(manifest)
     }
 
+    /// Adds now what can be added; the receipt does not depend on it.
+    pub(super) fn add_or_later(&mut self, id: CaseId) {
+        if let Err(error) = self.add(id) {
+            tracing::warn!(%id, %error, "a package is completed later");
+        }
+    }
+
     /// Start-up: adds to every package what a crash left out. Packages that never will have
     /// journal lines wait until their stamp is asked for.
     pub(super) fn add_missing(&mut self) -> Result<(), StoreError> {
