@@ -239,8 +239,8 @@ impl Inner {
             tracing::warn!(%id, "package gets no journal lines, they are not all there");
             return Ok(None);
         };
-        let proof = JournalLines::parse(&bytes)
-            .and_then(|lines| lines.check(&point, &sig_sha256, &head));
+        let proof =
+            JournalLines::parse(&bytes).and_then(|lines| lines.check(&point, &sig_sha256, &head));
         if let Err(error) = proof {
             tracing::warn!(%id, %error, "package gets no journal lines, they prove nothing");
             return Ok(None);
@@ -277,7 +277,10 @@ impl Inner {
             if n != next || bytes.len() as u64 + len > CHAIN_MAX as u64 {
                 return Ok(None);
             }
-            let segment = self.dir.join("journal").join(journal::file_name(row.get(1)?));
+            let segment = self
+                .dir
+                .join("journal")
+                .join(journal::file_name(row.get(1)?));
             if disk::append_range(&segment, (offset, len), &mut bytes).is_err() {
                 return Ok(None);
             }

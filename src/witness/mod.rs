@@ -14,6 +14,7 @@
 //! (`store`), no making of keys (`pki`). Files are read only to load keys, roots and containers.
 
 mod additions;
+mod attributes;
 mod chain;
 mod cms;
 mod container;

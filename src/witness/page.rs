@@ -138,7 +138,9 @@ impl Page<'_> {
             .as_ref()
             .map(|a| self.moment(&a.server_time));
         if let Some(stamp) = &self.verdict.stamp {
-            let error = stamp.accuracy_us.map(|us| format!("{} ms", us.div_ceil(1000)));
+            let error = stamp
+                .accuracy_us
+                .map(|us| format!("{} ms", us.div_ceil(1000)));
             let fields = [
                 ("earliest", earliest.unwrap_or_else(|| self.unknown())),
                 ("latest", self.moment(&stamp.at)),

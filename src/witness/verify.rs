@@ -8,7 +8,7 @@ use super::additions::{Additions, is_addition};
 use super::chain::Roots;
 use super::container::{Container, ContainerError, Limits};
 use super::finding::Finding;
-use super::lines::{JournalLines, LinesError};
+use super::lines::{self, JournalLines, LinesError};
 use super::manifest::Manifest;
 use super::opened::{Opened, open};
 use super::receipt::{Receipt, ReceiptError, ReceiptVerdict};
@@ -74,7 +74,8 @@ fn part<'a>(container: &'a Container, name: &str) -> Result<&'a [u8], Finding> {
 impl<'a> Examination<'a> {
     fn new(container: &'a Container, roots: &'a Roots, scope: Scope) -> Self {
         let manifest = part(container, MANIFEST).and_then(|bytes| {
-            Manifest::parse_sealed(bytes).map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
+            Manifest::parse_sealed(bytes)
+                .map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
         });
         let signature = part(container, MANIFEST).and_then(|manifest| {
             let signature = part(container, SIGNATURE)?;
@@ -110,7 +111,7 @@ impl<'a> Examination<'a> {
             self.check_device(),
             self.check_receipt(),
             self.check_journal(),
-            self.check_stamp(),
+            self.additions.check(),
             self.check_time(),
         ];
         let valid = checks.iter().all(|check| {
@@ -318,13 +319,7 @@ impl<'a> Examination<'a> {
         }
     }
 
-    /// The journal from this package to the line that the receiver has signed.
     fn check_journal(&self) -> Check {
-        let lines = match &self.lines {
-            None => return Check::unknown(CheckId::Journal, vec![Finding::NoJournalLines]),
-            Some(Err(error)) => return Check::fail(CheckId::Journal, vec![(*error).into()]),
-            Some(Ok(lines)) => lines,
-        };
         let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
         else {
             return Check::not_reached(CheckId::Journal);
@@ -333,29 +328,8 @@ impl<'a> Examination<'a> {
             Some(Ok((receipt, _))) => receipt.head.as_ref(),
             _ => None,
         };
-        let Some(head) = head else {
-            return Check::unknown(CheckId::Journal, vec![Finding::JournalHeadUnknown]);
-        };
-        match lines.check(&statement.journal, &sha256_hex(signature), head) {
-            Ok(()) => Check::pass(CheckId::Journal),
-            Err(error) => Check::fail(CheckId::Journal, vec![error.into()]),
-        }
-    }
-
-    fn check_stamp(&self) -> Check {
-        let additions = &self.additions;
-        if !additions.stamp_faults.is_empty() {
-            return Check::fail(CheckId::Stamp, additions.stamp_faults.clone());
-        }
-        if !additions.stamps.is_empty() {
-            return Check::pass(CheckId::Stamp);
-        }
-        let why = if additions.stamp_awaited {
-            Finding::StampAwaited
-        } else {
-            Finding::NoStamp
-        };
-        Check::unknown(CheckId::Stamp, vec![why])
+        let sig_sha256 = sha256_hex(signature);
+        lines::judge(self.lines.as_ref(), &statement.journal, &sig_sha256, head)
     }
 
     /// The last known receipt before sealing, sealing before this package's receipt, as far as
@@ -382,7 +356,7 @@ impl<'a> Examination<'a> {
         if stored.is_some_and(|later| sealed.saturating_sub(slack) > later) {
             findings.push(contradiction("signingTime", "receipt.at"));
         }
-        let stamped = self.additions.earliest().and_then(latest);
+        let stamped = self.additions.earliest().and_then(TimeStamp::latest);
         if stamped.is_some_and(|later| sealed.saturating_sub(slack) > later) {
             findings.push(contradiction("signingTime", "genTime"));
         }
@@ -409,13 +383,6 @@ fn unix(rfc3339: &str) -> Option<i64> {
         .parse::<jiff::Timestamp>()
         .ok()
         .map(jiff::Timestamp::as_second)
-}
-
-/// The latest moment a time-stamp allows, Unix seconds.
-fn latest(stamp: &TimeStamp) -> Option<i64> {
-    let accuracy = stamp.accuracy_us.unwrap_or(0).div_ceil(1_000_000);
-    let accuracy = i64::try_from(accuracy).ok()?;
-    unix(&stamp.at)?.checked_add(accuracy)
 }
 
 /// A receipt, journal lines and a time-stamp come later; of a head, the pictures come later.

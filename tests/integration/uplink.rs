@@ -507,7 +507,13 @@ async fn a_stamp_of_another_bureau_is_not_kept() {
     receiver.stop().await;
     let stamps = bench.store.counts().unwrap().stamps;
     assert_eq!((stamps.kept, stamps.due), (0, 1));
-    assert!(!bench.store.package_dir(id).join(witness::TIMESTAMP).exists());
+    assert!(
+        !bench
+            .store
+            .package_dir(id)
+            .join(witness::TIMESTAMP)
+            .exists()
+    );
     assert_eq!(bench.journalled("stamp"), 0);
 }
 

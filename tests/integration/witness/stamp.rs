@@ -15,7 +15,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{
-    AT, AT_SECS, DAY_SECS, DEVICE, Kit, issue, make_key, put, receipt, run, statement, succeed,
+    AT, AT_SECS, DAY_SECS, DEVICE, Kit, issue, make_key, put, put_all, receipt, run, statement,
+    succeed,
 };
 
 const CONTENT: &[u8] = b"what is stamped";
@@ -59,12 +60,22 @@ fn every_form_of_token_that_openssl_writes_is_understood_and_the_other_way_round
         ("", None),
         ("ess_cert_id_alg = sha1", None),
         ("ess_cert_id_alg = sha256", None),
-        ("accuracy = secs:1, millisecs:500, microsecs:100", Some(1_500_100)),
-        ("ordering = yes\ntsa_name = yes\ness_cert_id_chain = yes", None),
+        (
+            "accuracy = secs:1, millisecs:500, microsecs:100",
+            Some(1_500_100),
+        ),
+        (
+            "ordering = yes\ntsa_name = yes\ness_cert_id_chain = yes",
+            None,
+        ),
         ("clock_precision_digits = 6", None),
     ];
     for (more, accuracy_us) in table {
-        authority(dir, &kit.pki.tsa, &format!("digests = sha256, sha512\n{more}"));
+        authority(
+            dir,
+            &kit.pki.tsa,
+            &format!("digests = sha256, sha512\n{more}"),
+        );
         let query = StampQuery::new(CONTENT, 42);
         put(dir, "q", &query.to_der());
         let text = succeed(dir, "openssl ts -query -in q -text");
@@ -75,7 +86,11 @@ fn every_form_of_token_that_openssl_writes_is_understood_and_the_other_way_round
         assert_eq!(stamp.accuracy_us, accuracy_us, "{more}");
         assert_eq!(stamp.policy, "1.2.3.4");
         assert!(stamp.authority.contains("CN="), "{stamp:?}");
-        assert_eq!(check_stamp(&token, CONTENT, &kit.roots), Ok(stamp), "{more}");
+        assert_eq!(
+            check_stamp(&token, CONTENT, &kit.roots),
+            Ok(stamp),
+            "{more}"
+        );
         put(dir, "data", CONTENT);
         put(dir, "token.tst", &token);
         let verified = succeed(
@@ -88,7 +103,10 @@ fn every_form_of_token_that_openssl_writes_is_understood_and_the_other_way_round
         assert!(verified.contains("Verification: OK"), "{verified}");
         // A query of openssl's own, with a nonce or without one.
         for options in ["-cert", "-cert -no_nonce"] {
-            succeed(dir, &format!("openssl ts -query -data data -sha256 {options} -out q"));
+            succeed(
+                dir,
+                &format!("openssl ts -query -data data -sha256 {options} -out q"),
+            );
             let asked = std::fs::read(dir.join("q")).unwrap();
             reply(dir, &asked);
             succeed(dir, "openssl ts -reply -in r -token_out -out token.tst");
@@ -105,8 +123,16 @@ fn authorities_on_other_keys_and_below_an_issuing_ca_are_understood() {
     let table = [
         ("RSA 2048", CA.to_owned(), true),
         ("EC P-384", CA.to_owned(), true),
-        ("EC P-256", format!("{CA} -addext extendedKeyUsage=timeStamping"), true),
-        ("EC P-256", format!("{CA} -addext extendedKeyUsage=1.3.6.1.5.5.7.3.36"), false),
+        (
+            "EC P-256",
+            format!("{CA} -addext extendedKeyUsage=timeStamping"),
+            true,
+        ),
+        (
+            "EC P-256",
+            format!("{CA} -addext extendedKeyUsage=1.3.6.1.5.5.7.3.36"),
+            false,
+        ),
     ];
     for (kind, ca, trusted) in table {
         let dir = TempDir::new().unwrap();
@@ -116,7 +142,9 @@ fn authorities_on_other_keys_and_below_an_issuing_ca_are_understood() {
         }
         succeed(
             dir,
-            &format!("openssl req -x509 -new -key root.key -subj /CN=Root -days 3650 -out root.crt -addext {CA}"),
+            &format!(
+                "openssl req -x509 -new -key root.key -subj /CN=Root -days 3650 -out root.crt -addext {CA}"
+            ),
         );
         succeed(
             dir,
@@ -125,7 +153,9 @@ fn authorities_on_other_keys_and_below_an_issuing_ca_are_understood() {
         issue(dir, "root", "ca");
         succeed(
             dir,
-            &format!("openssl req -new -key tsa.key -subj /CN=Stamper -out tsa.csr -addext {STAMPS}"),
+            &format!(
+                "openssl req -new -key tsa.key -subj /CN=Stamper -out tsa.csr -addext {STAMPS}"
+            ),
         );
         issue(dir, "ca", "tsa");
         let certs = format!("digests = sha256\ncerts = {}/ca.crt", dir.display());
@@ -183,7 +213,8 @@ fn a_stamp_is_refused_for_the_right_reason() {
     let foreign = Roots::load(&foreign.root()).unwrap();
     assert_eq!(
         check_stamp(&good, CONTENT, &foreign),
-        Err(SignatureError::Chain(ChainFault::UnknownIssuer).into())
+        Err(SignatureError::Chain(ChainFault::Forged).into()),
+        "of the same name, but another root"
     );
     // The same words from the authority's key, made by another tool, are believed …
     let again = signed_by(dir, &good, &kit.pki.tsa, "tsa");
@@ -227,18 +258,32 @@ fn an_authority_that_refuses_is_quoted() {
     let Err(StampError::Rejected(why)) = query.accept(&answer, &kit.roots) else {
         panic!("accepted");
     };
-    assert!(why.contains("not supported") && why.contains("status 2"), "{why}");
+    assert!(
+        why.contains("not supported") && why.contains("status 2"),
+        "{why}"
+    );
     put(dir, "r", &reject_query("nobody here"));
     let text = succeed(dir, "openssl ts -reply -in r -text");
-    assert!(text.contains("nobody here"), "ours is read by openssl: {text}");
+    assert!(
+        text.contains("nobody here"),
+        "ours is read by openssl: {text}"
+    );
 }
 
 #[test]
 fn an_authority_is_judged_at_the_moment_it_names() {
     let now = AT_SECS - 40 * DAY_SECS;
     for (from, to, fault) in [
-        (now - 900 * DAY_SECS, now - 800 * DAY_SECS, ChainFault::Expired),
-        (AT_SECS + 9_000 * DAY_SECS, AT_SECS + 9_001 * DAY_SECS, ChainFault::NotYetValid),
+        (
+            now - 900 * DAY_SECS,
+            now - 800 * DAY_SECS,
+            ChainFault::Expired,
+        ),
+        (
+            AT_SECS + 9_000 * DAY_SECS,
+            AT_SECS + 9_001 * DAY_SECS,
+            ChainFault::NotYetValid,
+        ),
     ] {
         let dir = TempDir::new().unwrap();
         let plan = TestPkiPlan {
@@ -368,11 +413,18 @@ fn a_completed_package_is_valid_and_shows_both_bounds() {
     assert!(verdict.valid(), "{page}");
     for id in [CheckId::Journal, CheckId::Stamp, CheckId::Nothing] {
         let check = verdict.check(id).unwrap();
-        assert_eq!((check.status, check.findings.len()), (Status::Pass, 0), "{page}");
+        assert_eq!(
+            (check.status, check.findings.len()),
+            (Status::Pass, 0),
+            "{page}"
+        );
     }
     let stamp = verdict.stamp.as_ref().unwrap();
     assert_eq!(stamp.accuracy_us, Some(1_000_000));
-    assert!(page.contains("(time-stamp by ") && page.contains("error 1000 ms"), "{page}");
+    assert!(
+        page.contains("(time-stamp by ") && page.contains("error 1000 ms"),
+        "{page}"
+    );
     let chinese = verdict.page(Language::Chinese);
     assert!(chinese.contains("（时间戳："), "{chinese}");
     let zip = Container::from_zip(&package.to_zip(), lingmou::witness::Limits::PACKAGE).unwrap();
@@ -397,7 +449,10 @@ fn what_was_added_cannot_be_changed_cut_or_swapped() {
     let package = completed(&kit);
     let chain = String::from_utf8(package.get(CHAIN).unwrap().to_vec()).unwrap();
     let lines: Vec<&str> = chain.split_inclusive('\n').collect();
-    let (other_chain, _) = journal(&["package.sealed", "clock", "boat"], &kit.sealed.sig_sha256());
+    let (other_chain, _) = journal(
+        &["package.sealed", "clock", "boat"],
+        &kit.sealed.sig_sha256(),
+    );
     let old_receipt = kit.package.get(RECEIPT).unwrap().to_vec();
     let flipped = |name: &str| {
         let mut bytes = package.get(name).unwrap().to_vec();
@@ -408,11 +463,36 @@ fn what_was_added_cannot_be_changed_cut_or_swapped() {
     let text = |text: String| Some(text.into_bytes());
     use CheckId::{Journal, Receipt as ReceiptCheck, Stamp};
     let table: Vec<(&str, &str, Option<Vec<u8>>, CheckId)> = vec![
-        ("a word in a line", CHAIN, text(chain.replace("clock", "clack")), Journal),
-        ("a line out", CHAIN, text([lines[0], lines[2]].concat()), Journal),
-        ("the last line off", CHAIN, text(lines[..2].concat()), Journal),
-        ("the first line off", CHAIN, text(lines[1..].concat()), Journal),
-        ("a line more", CHAIN, text(format!("{chain}{}", lines[2])), Journal),
+        (
+            "a word in a line",
+            CHAIN,
+            text(chain.replace("clock", "clack")),
+            Journal,
+        ),
+        (
+            "a line out",
+            CHAIN,
+            text([lines[0], lines[2]].concat()),
+            Journal,
+        ),
+        (
+            "the last line off",
+            CHAIN,
+            text(lines[..2].concat()),
+            Journal,
+        ),
+        (
+            "the first line off",
+            CHAIN,
+            text(lines[1..].concat()),
+            Journal,
+        ),
+        (
+            "a line more",
+            CHAIN,
+            text(format!("{chain}{}", lines[2])),
+            Journal,
+        ),
         ("another history", CHAIN, Some(other_chain), Journal),
         ("no lines", CHAIN, Some(Vec::new()), Journal),
         ("the lines taken out", CHAIN, None, Stamp),
@@ -420,11 +500,26 @@ fn what_was_added_cannot_be_changed_cut_or_swapped() {
         ("a receipt changed", RECEIPT, flipped(RECEIPT), ReceiptCheck),
         ("the receipt taken out", RECEIPT, None, Stamp),
         ("the manifest changed", STAMPED, flipped(STAMPED), Stamp),
-        ("the manifest unreadable", STAMPED, text("<".to_owned()), CheckId::Nothing),
+        (
+            "the manifest unreadable",
+            STAMPED,
+            text("<".to_owned()),
+            CheckId::Nothing,
+        ),
         ("the manifest taken out", STAMPED, None, Stamp),
         ("the stamp changed", TIMESTAMP, flipped(TIMESTAMP), Stamp),
-        ("the stamp cut", TIMESTAMP, Some(package.get(TIMESTAMP).unwrap()[..99].to_vec()), Stamp),
-        ("another's stamp", TIMESTAMP, Some(token(&kit, CONTENT)), Stamp),
+        (
+            "the stamp cut",
+            TIMESTAMP,
+            Some(package.get(TIMESTAMP).unwrap()[..99].to_vec()),
+            Stamp,
+        ),
+        (
+            "another's stamp",
+            TIMESTAMP,
+            Some(token(&kit, CONTENT)),
+            Stamp,
+        ),
     ];
     for (what, name, bytes, expected) in table {
         let verdict = verify(&replaced(&package, name, bytes), &kit.roots);
@@ -458,17 +553,28 @@ fn what_has_not_come_yet_is_unknown_and_nothing_worse() {
         (check.status, check.findings.clone())
     };
     let unknown = |finding| (Status::Unknown, vec![finding]);
-    assert_eq!(status(&kit.package, CheckId::Stamp), unknown(Finding::NoStamp));
+    assert_eq!(
+        status(&kit.package, CheckId::Stamp),
+        unknown(Finding::NoStamp)
+    );
     assert_eq!(
         status(&kit.package, CheckId::Journal),
         unknown(Finding::NoJournalLines)
     );
     let waiting = replaced(&package, TIMESTAMP, None);
-    assert_eq!(status(&waiting, CheckId::Stamp), unknown(Finding::StampAwaited));
-    assert_eq!(status(&waiting, CheckId::Nothing), (Status::Pass, Vec::new()));
+    assert_eq!(
+        status(&waiting, CheckId::Stamp),
+        unknown(Finding::StampAwaited)
+    );
+    assert_eq!(
+        status(&waiting, CheckId::Nothing),
+        (Status::Pass, Vec::new())
+    );
     // Lines without a receipt that names their end prove nothing yet.
     let mut early = kit.package.clone();
-    early.insert(CHAIN, package.get(CHAIN).unwrap().to_vec()).unwrap();
+    early
+        .insert(CHAIN, package.get(CHAIN).unwrap().to_vec())
+        .unwrap();
     assert_eq!(
         status(&early, CheckId::Journal),
         unknown(Finding::JournalHeadUnknown)
@@ -477,5 +583,45 @@ fn what_has_not_come_yet_is_unknown_and_nothing_worse() {
     assert_eq!(
         status(&early, CheckId::Nothing),
         (Status::Pass, vec![Finding::AdditionUnchecked { name }])
+    );
+}
+
+#[test]
+fn the_commands_in_the_public_page_check_what_was_added() {
+    let kit = Kit::new();
+    let package = completed(&kit);
+    let page = include_str!("../../../docs/EVIDENCE.md");
+    let mut scripts = page
+        .split("```")
+        .filter_map(|block| block.strip_prefix("sh\n"));
+    let script = scripts.nth(1).unwrap();
+    let dir = kit.folder("page");
+    std::fs::copy(kit.pki.root(), dir.join("root.crt")).unwrap();
+    let case = dir.join("case");
+    put(&case, "check.sh", script.as_bytes());
+    put_all(&case, &package);
+    let text = succeed(&case, "sh -e check.sh");
+    for (part, times) in [
+        ("Verification: OK", 1),
+        ("Time stamp: ", 1),
+        ("same META-INF/signature001.p7s", 1),
+        ("same ", 3),
+        ("CHANGED", 0),
+        ("BROKEN", 0),
+    ] {
+        assert_eq!(text.matches(part).count(), times, "{part}: {text}");
+    }
+    let chain = package.get(CHAIN).unwrap();
+    let head = JournalLines::parse(chain).unwrap().head().hash.clone();
+    assert!(text.contains(&format!("head {head}")), "{text}");
+
+    let changed = String::from_utf8(chain.to_vec())
+        .unwrap()
+        .replacen("clock", "clack", 1);
+    put(&case, CHAIN, changed.as_bytes());
+    let text = succeed(&case, "sh -e check.sh");
+    assert!(
+        text.contains("BROKEN") && text.contains("CHANGED META-INF/chain.jsonl"),
+        "{text}"
     );
 }
