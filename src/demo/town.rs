@@ -125,7 +125,10 @@ impl Town {
     pub(super) async fn filed(&self, packages: &[(CaseId, PathBuf)]) {
         let all = async {
             for (id, _) in packages {
-                let stamp = self.packages().join(id.to_string()).join(witness::TIMESTAMP);
+                let stamp = self
+                    .packages()
+                    .join(id.to_string())
+                    .join(witness::TIMESTAMP);
                 while !stamp.is_file() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }

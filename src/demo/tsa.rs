@@ -8,8 +8,8 @@ use crate::pki::TestPki;
 
 use super::broker::put;
 
-/// What the authority calls itself bound by; an arc for examples (X.660).
-const POLICY: &str = "2.999.1";
+/// What the authority calls itself bound by: the policy of openssl's own example.
+const POLICY: &str = "1.2.3.4.1";
 
 /// Writes what `openssl ts` needs into `dir`; gives program and arguments of the command.
 pub fn command(dir: &Path, pki: &TestPki) -> anyhow::Result<Vec<String>> {
@@ -17,7 +17,14 @@ pub fn command(dir: &Path, pki: &TestPki) -> anyhow::Result<Vec<String>> {
     let config = dir.join("tsa.cnf");
     put(&dir.join("serial"), "01\n")?;
     put(&config, &openssl_config(dir, &pki.tsa))?;
-    let words = ["openssl", "ts", "-reply", "-queryfile", "/dev/stdin", "-config"];
+    let words = [
+        "openssl",
+        "ts",
+        "-reply",
+        "-queryfile",
+        "/dev/stdin",
+        "-config",
+    ];
     let mut command: Vec<String> = words.map(ToOwned::to_owned).into();
     command.push(config.to_string_lossy().into_owned());
     Ok(command)

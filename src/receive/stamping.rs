@@ -57,7 +57,10 @@ impl Stamper {
             return Some((None, Event::Ignored { topic, why }));
         }
         let Some(queries) = &self.queries else {
-            return Some(rejected(device, "this receiver has no time-stamping authority"));
+            return Some(rejected(
+                device,
+                "this receiver has no time-stamping authority",
+            ));
         };
         match queries.try_send((device.to_owned(), query.to_vec())) {
             Ok(()) => None,

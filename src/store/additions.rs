@@ -164,6 +164,13 @@ impl Inner {
         Ok(manifest)
     }
 
+    /// Adds now what can be added; the receipt does not depend on it.
+    pub(super) fn add_or_later(&mut self, id: CaseId) {
+        if let Err(error) = self.add(id) {
+            tracing::warn!(%id, %error, "a package is completed later");
+        }
+    }
+
     /// Start-up: adds to every package what a crash left out. Packages that never will have
     /// journal lines wait until their stamp is asked for.
     pub(super) fn add_missing(&mut self) -> Result<(), StoreError> {
@@ -232,8 +239,8 @@ impl Inner {
             tracing::warn!(%id, "package gets no journal lines, they are not all there");
             return Ok(None);
         };
-        let proof = JournalLines::parse(&bytes)
-            .and_then(|lines| lines.check(&point, &sig_sha256, &head));
+        let proof =
+            JournalLines::parse(&bytes).and_then(|lines| lines.check(&point, &sig_sha256, &head));
         if let Err(error) = proof {
             tracing::warn!(%id, %error, "package gets no journal lines, they prove nothing");
             return Ok(None);
@@ -270,7 +277,10 @@ impl Inner {
             if n != next || bytes.len() as u64 + len > CHAIN_MAX as u64 {
                 return Ok(None);
             }
-            let segment = self.dir.join("journal").join(journal::file_name(row.get(1)?));
+            let segment = self
+                .dir
+                .join("journal")
+                .join(journal::file_name(row.get(1)?));
             if disk::append_range(&segment, (offset, len), &mut bytes).is_err() {
                 return Ok(None);
             }

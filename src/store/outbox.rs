@@ -161,6 +161,7 @@ impl Store {
         let mut inner = self.inner();
         let from = inner.settled()?.answered(id, &facts.sig_sha256)?;
         if matches!(from, State::Receipted | State::Pruned) {
+            inner.add_or_later(id);
             return Ok(());
         }
         let draft = inner.dir.join("staging").join(format!("{id}.receipt"));
@@ -181,9 +182,7 @@ impl Store {
         let at = clock::now();
         inner.say(at, lines::RECEIPTED, lines::body(&line))?;
         inner.transact(|tx| write_receipt(tx, &line, receipt, at.utc_ms()))?;
-        if let Err(error) = inner.add(id) {
-            tracing::warn!(%id, %error, "journal lines are added to the package later");
-        }
+        inner.add_or_later(id);
         Ok(())
     }
 

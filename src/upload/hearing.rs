@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::session::{Sent, Session, blocking};
+use super::session::{Session, blocking};
 use crate::clock;
 use crate::link::message::{Subject, Topic, Want};
 use crate::link::{Acked, Incoming};
@@ -15,6 +15,20 @@ use crate::witness::{Receipt, ReceiptVerdict};
 
 /// Journal lines about receipts not believed: one in this time, with a count.
 const IGNORED_LINES: Duration = Duration::from_mins(1);
+
+/// What an acknowledgement is for.
+pub(super) enum Sent {
+    /// The state message.
+    State,
+    /// The head of the package.
+    Head(CaseId),
+    /// The question what is missing.
+    Finished(CaseId),
+    /// A piece of so many bytes, handed over then.
+    Piece(CaseId, u64, Instant),
+    /// The query for a time-stamp.
+    StampQuery,
+}
 
 impl Session<'_> {
     /// The broker's answer to something sent.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Uplink;
 use super::delivery::{ANSWER, Delivery, Rate, Step};
+use super::hearing::Sent;
 use super::stamping::{Asked, Stamping};
 use super::state::InHand;
 use crate::clock;
@@ -61,20 +62,6 @@ impl Default for Carry {
             stamping: Stamping::default(),
         }
     }
-}
-
-/// What an acknowledgement is for.
-pub(super) enum Sent {
-    /// The state message.
-    State,
-    /// The head of the package.
-    Head(CaseId),
-    /// The question what is missing.
-    Finished(CaseId),
-    /// A piece of so many bytes, handed over then.
-    Piece(CaseId, u64, Instant),
-    /// The query for a time-stamp.
-    StampQuery,
 }
 
 /// The package in hand.
@@ -166,7 +153,9 @@ impl<'a> Session<'a> {
             self.pick().await;
             let look_again = self.advance().await?;
             self.ask_stamp().await?;
-            let look_again = self.stamp_look().map_or(look_again, |at| at.min(look_again));
+            let look_again = self
+                .stamp_look()
+                .map_or(look_again, |at| at.min(look_again));
             self.count();
             self.up.state.turns(clock::now(), ANSWER.max(LOOK));
             tokio::select! {

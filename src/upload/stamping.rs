@@ -9,7 +9,8 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::Instant;
 
-use super::session::{Sent, Session, blocking};
+use super::hearing::Sent;
+use super::session::{Session, blocking};
 use crate::link::message::{Subject, Topic};
 use crate::link::{Acked, LinkError, Pause, WINDOW};
 use crate::store::{StampDue, StoreError};
@@ -61,7 +62,11 @@ impl Session<'_> {
     pub(super) async fn ask_stamp(&mut self) -> Result<(), LinkError> {
         self.give_up_stamp().await;
         let now = Instant::now();
-        let resting = self.carry.stamping.rest_until.is_some_and(|until| until > now);
+        let resting = self
+            .carry
+            .stamping
+            .rest_until
+            .is_some_and(|until| until > now);
         let idle = self.asked.is_none() && self.carry.stamping.look && !resting;
         if !idle || self.acks.len() >= WINDOW {
             return Ok(());

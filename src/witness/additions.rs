@@ -13,6 +13,7 @@ use super::container::Container;
 use super::finding::Finding;
 use super::manifest::{Manifest, SealKind, numbered};
 use super::timestamp::{TimeStamp, check_stamp};
+use super::verdict::{Check, CheckId};
 use super::{CHAIN, MANIFEST, SIGNATURE};
 
 /// One further manifest.
@@ -53,11 +54,11 @@ impl Addition<'_> {
 #[derive(Default)]
 pub(super) struct Additions<'a> {
     /// Time-stamps that hold.
-    pub(super) stamps: Vec<TimeStamp>,
+    stamps: Vec<TimeStamp>,
     /// What is wrong with the others.
-    pub(super) stamp_faults: Vec<Finding>,
+    stamp_faults: Vec<Finding>,
     /// Whether a manifest waits for its time-stamp.
-    pub(super) stamp_awaited: bool,
+    stamp_awaited: bool,
     /// Manifests that a person's signature covers, by number; not judged here.
     pub(super) signed: Vec<Addition<'a>>,
     /// Manifests that cannot be read.
@@ -133,6 +134,19 @@ impl<'a> Additions<'a> {
         self.covered.insert(manifest.signature.uri.clone());
         let names = manifest.entries.iter().map(|entry| entry.name.clone());
         self.covered.extend(names);
+    }
+
+    /// The check of the time-stamps.
+    pub(super) fn check(&self) -> Check {
+        if !self.stamp_faults.is_empty() {
+            return Check::fail(CheckId::Stamp, self.stamp_faults.clone());
+        }
+        let finding = match self.stamps.is_empty() {
+            false => return Check::pass(CheckId::Stamp),
+            true if self.stamp_awaited => Finding::StampAwaited,
+            true => Finding::NoStamp,
+        };
+        Check::unknown(CheckId::Stamp, vec![finding])
     }
 
     /// Whether an addition that holds vouches for file `name`.

@@ -2,7 +2,7 @@
 //! times told fit together.
 
 use super::finding::Finding;
-use super::lines::JournalLine;
+use super::lines::{self, JournalLine};
 use super::receipt::ReceiptVerdict;
 use super::timestamp::TimeStamp;
 use super::verdict::{Check, CheckId, Correction, Status};
@@ -43,13 +43,7 @@ impl Examination<'_> {
         }
     }
 
-    /// The journal from this package to the line that the receiver has signed.
     pub(super) fn check_journal(&self) -> Check {
-        let lines = match &self.lines {
-            None => return Check::unknown(CheckId::Journal, vec![Finding::NoJournalLines]),
-            Some(Err(error)) => return Check::fail(CheckId::Journal, vec![(*error).into()]),
-            Some(Ok(lines)) => lines,
-        };
         let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
         else {
             return Check::not_reached(CheckId::Journal);
@@ -58,13 +52,8 @@ impl Examination<'_> {
             Some(Ok((receipt, _))) => receipt.head.as_ref(),
             _ => None,
         };
-        let Some(head) = head else {
-            return Check::unknown(CheckId::Journal, vec![Finding::JournalHeadUnknown]);
-        };
-        match lines.check(&statement.journal, &sha256_hex(signature), head) {
-            Ok(()) => Check::pass(CheckId::Journal),
-            Err(error) => Check::fail(CheckId::Journal, vec![error.into()]),
-        }
+        let sig_sha256 = sha256_hex(signature);
+        lines::judge(self.lines.as_ref(), &statement.journal, &sig_sha256, head)
     }
 
     /// What the journal, where it holds, says about the clock this package was sealed by.
@@ -88,22 +77,6 @@ impl Examination<'_> {
             offset_us: line.body["offset_us"].as_i64()?,
             error_us: line.body["error_us"].as_u64()?,
         })
-    }
-
-    pub(super) fn check_stamp(&self) -> Check {
-        let additions = &self.additions;
-        if !additions.stamp_faults.is_empty() {
-            return Check::fail(CheckId::Stamp, additions.stamp_faults.clone());
-        }
-        if !additions.stamps.is_empty() {
-            return Check::pass(CheckId::Stamp);
-        }
-        let why = if additions.stamp_awaited {
-            Finding::StampAwaited
-        } else {
-            Finding::NoStamp
-        };
-        Check::unknown(CheckId::Stamp, vec![why])
     }
 
     /// The last known receipt before sealing, sealing before this package's receipt, as far as
@@ -130,7 +103,7 @@ impl Examination<'_> {
         if stored.is_some_and(|later| sealed.saturating_sub(slack) > later) {
             findings.push(contradiction("signingTime", "receipt.at"));
         }
-        let stamped = self.additions.earliest().and_then(latest);
+        let stamped = self.additions.earliest().and_then(TimeStamp::latest);
         if stamped.is_some_and(|later| sealed.saturating_sub(slack) > later) {
             findings.push(contradiction("signingTime", "genTime"));
         }
@@ -157,11 +130,4 @@ fn unix(rfc3339: &str) -> Option<i64> {
         .parse::<jiff::Timestamp>()
         .ok()
         .map(jiff::Timestamp::as_second)
-}
-
-/// The latest moment a time-stamp allows, Unix seconds.
-fn latest(stamp: &TimeStamp) -> Option<i64> {
-    let accuracy = stamp.accuracy_us.unwrap_or(0).div_ceil(1_000_000);
-    let accuracy = i64::try_from(accuracy).ok()?;
-    unix(&stamp.at)?.checked_add(accuracy)
 }

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::facts::JournalPoint;
+use super::finding::Finding;
 use super::receipt::JournalCopy;
 use super::sha256_hex;
+use super::verdict::{Check, CheckId};
 
 /// Largest `chain.jsonl`, bytes: some thirty thousand lines. A package that waited longer for
 /// its receipt has none.
@@ -134,6 +136,27 @@ impl JournalLines {
     }
 }
 
+/// The check of a package's journal lines: the statement names the line before them (`point`), the
+/// receipt the last of them (`head`).
+pub(super) fn judge(
+    lines: Option<&Result<JournalLines, LinesError>>,
+    point: &JournalPoint,
+    sig_sha256: &str,
+    head: Option<&JournalCopy>,
+) -> Check {
+    let unknown = |finding| Check::unknown(CheckId::Journal, vec![finding]);
+    let proof = match (lines, head) {
+        (None, _) => return unknown(Finding::NoJournalLines),
+        (Some(Err(error)), _) => Err(*error),
+        (Some(Ok(_)), None) => return unknown(Finding::JournalHeadUnknown),
+        (Some(Ok(lines)), Some(head)) => lines.check(point, sig_sha256, head),
+    };
+    match proof {
+        Ok(()) => Check::pass(CheckId::Journal),
+        Err(error) => Check::fail(CheckId::Journal, vec![error.into()]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::LinesError as E;
@@ -207,7 +230,11 @@ mod tests {
             ("nothing", Vec::new(), E::Form),
             ("no newline", bytes[..bytes.len() - 1].to_vec(), E::Form),
             ("a line left out", joined(&[lines[0], lines[2]]), E::Broken),
-            ("two lines swapped", joined(&[lines[1], lines[0]]), E::Broken),
+            (
+                "two lines swapped",
+                joined(&[lines[1], lines[0]]),
+                E::Broken,
+            ),
             ("a word changed", changed, E::Broken),
             ("an empty line", b"\n".to_vec(), E::Form),
             ("too long", vec![b'\n'; CHAIN_MAX + 1], E::TooLong),

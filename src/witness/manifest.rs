@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use base64ct::{Base64, Encoding as _};
 use roxmltree::{Document, Node, ParsingOptions};
 
+use super::hex;
 use super::name::{NameError, check_name};
 use super::statement::is_media_type;
-use super::hex;
 
 /// Namespace of ASiC manifests.
 const ASIC: &str = "http://uri.etsi.org/02918/v1.2.1#";
@@ -214,7 +214,9 @@ impl Manifest {
 
     fn check(&self) -> Result<(), ManifestError> {
         if self.signature.kind().is_none() {
-            return Err(form("SigReference names neither a signature nor a time-stamp"));
+            return Err(form(
+                "SigReference names neither a signature nor a time-stamp",
+            ));
         }
         if self.entries.is_empty() || self.entries.len() > ENTRIES_MAX {
             return Err(form("it must list 1 to 256 files"));

@@ -15,6 +15,7 @@
 
 mod additions;
 mod afterwards;
+mod attributes;
 mod chain;
 mod cms;
 mod container;

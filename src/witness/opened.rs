@@ -13,14 +13,13 @@ use der::asn1::{ObjectIdentifier, OctetString};
 use der::{Any, Decode, Encode};
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use spki::AlgorithmIdentifierOwned;
 use webpki::EndEntityCert;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
-use x509_cert::time::Time;
 
+use super::attributes::{check_attributes, check_named, signing_time};
 use super::chain::{ChainFault, Roots, check_chain};
-use super::cms::{SignatureError, SignedData, SigningCertificate, SigningCertificateV2};
+use super::cms::{SignatureError, SignedData};
 use super::signer::{DOCUMENT_SIGNING, PurposeFault, Signer, Usage, check_purpose};
 
 /// Largest signature read: our own are below 2 kB, a long chain adds a few more.
@@ -33,7 +32,7 @@ const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.
 
 /// What is signed, which decides what the signature must say of itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Profile {
+pub(super) enum Profile {
     /// Anything of ours, CAdES baseline.
     Data,
     /// A time-stamp token.
@@ -41,7 +40,7 @@ enum Profile {
 }
 
 impl Profile {
-    fn content_type(self) -> ObjectIdentifier {
+    pub(super) fn content_type(self) -> ObjectIdentifier {
         match self {
             Self::Data => rfc5911::ID_DATA,
             Self::Token => TST_INFO,
@@ -116,11 +115,11 @@ pub fn check_attached(
     Ok((content, opened.signer))
 }
 
-fn form(why: impl Into<String>) -> SignatureError {
+pub(super) fn form(why: impl Into<String>) -> SignatureError {
     SignatureError::Form(why.into())
 }
 
-fn not_der(error: der::Error) -> SignatureError {
+pub(super) fn not_der(error: der::Error) -> SignatureError {
     form(format!("not DER ({error})"))
 }
 
@@ -195,7 +194,14 @@ fn parse(signature: &[u8], profile: Profile) -> Result<SignedData, SignatureErro
         content_type: info.content_type,
         content: Any::encode_from(&data).map_err(not_der)?,
     };
-    if again.to_der().map_err(not_der)? != signature {
+    let again = again.to_der().map_err(not_der)?;
+    let canonical = match profile {
+        Profile::Data => again == signature,
+        // openssl leaves the certificates of a token in the order given. Nothing else can differ
+        // and leave the length: all other sets have one element, or are signed as sorted.
+        Profile::Token => again.len() == signature.len(),
+    };
+    if !canonical {
         return Err(form("its encoding is not canonical DER"));
     }
     if data.encap_content_info.econtent_type != profile.content_type() {
@@ -268,103 +274,14 @@ fn is_named(certificate: &Certificate, sid: &SignerIdentifier) -> bool {
     }
 }
 
-/// The single value of the single attribute `oid`; `None` when there is no such attribute.
-fn optional(
-    attributes: &SignedAttributes,
-    oid: ObjectIdentifier,
-) -> Result<Option<&Any>, SignatureError> {
-    let mut found = attributes.iter().filter(|attribute| attribute.oid == oid);
-    let Some(attribute) = found.next() else {
-        return Ok(None);
-    };
-    match (attribute.values.as_slice(), found.next()) {
-        ([value], None) => Ok(Some(value)),
-        _ => Err(form(format!("signed attribute {oid} is repeated"))),
-    }
-}
-
-/// The single value of the single attribute `oid`.
-fn single(attributes: &SignedAttributes, oid: ObjectIdentifier) -> Result<&Any, SignatureError> {
-    optional(attributes, oid)?
-        .ok_or_else(|| form(format!("signed attribute {oid} is missing")))
-}
-
-/// Checks the signed attributes that bind type and digest of the content.
-fn check_attributes(
-    attributes: &SignedAttributes,
-    digest_algorithm: &AlgorithmIdentifierOwned,
-    content: &[u8],
-    profile: Profile,
-) -> Result<(), SignatureError> {
-    let kind: ObjectIdentifier = single(attributes, rfc5911::ID_CONTENT_TYPE)?
-        .decode_as()
-        .map_err(not_der)?;
-    if kind != profile.content_type() {
-        return Err(form("the signed content type is another one"));
-    }
-    let claimed: OctetString = single(attributes, rfc5911::ID_MESSAGE_DIGEST)?
-        .decode_as()
-        .map_err(not_der)?;
-    if claimed.as_bytes() != digest(digest_algorithm.oid, content)? {
-        return Err(SignatureError::Content);
-    }
-    Ok(())
-}
-
-/// Checks that the signed attributes name the certificate: by signingCertificateV2 (RFC 5035),
-/// in a token by the older signingCertificate with its SHA-1 alone as well (RFC 2634), which is
-/// what many time-stampers still write. That hash guards no content; the key does.
-fn check_named(
-    attributes: &SignedAttributes,
-    certificate: &[u8],
-    profile: Profile,
-) -> Result<(), SignatureError> {
-    let newer = optional(attributes, rfc5911::ID_AA_SIGNING_CERTIFICATE_V_2)?;
-    if profile == Profile::Token
-        && let Some(older) = optional(attributes, rfc5911::ID_AA_SIGNING_CERTIFICATE)?
-    {
-        let named: SigningCertificate = older.decode_as().map_err(not_der)?;
-        let first = named.certs.first().ok_or(SignatureError::Certificate)?;
-        if first.cert_hash.as_bytes() != sha1(certificate) {
-            return Err(SignatureError::Certificate);
-        }
-        if newer.is_none() {
-            return Ok(());
-        }
-    }
-    let named: SigningCertificateV2 = single(attributes, rfc5911::ID_AA_SIGNING_CERTIFICATE_V_2)?
-        .decode_as()
-        .map_err(not_der)?;
-    let first = named.certs.first().ok_or(SignatureError::Certificate)?;
-    let hash = first
-        .hash_algorithm
-        .as_ref()
-        .map_or(rfc5912::ID_SHA_256, |algorithm| algorithm.oid);
-    if first.cert_hash.as_bytes() != digest(hash, certificate)? {
-        return Err(SignatureError::Certificate);
-    }
-    Ok(())
-}
-
-/// signingTime, since 1970.
-fn signing_time(attributes: &SignedAttributes) -> Result<Duration, SignatureError> {
-    let time = single(attributes, rfc5911::ID_SIGNING_TIME)?;
-    let time = time.to_der().and_then(|der| Time::from_der(&der));
-    Ok(time.map_err(not_der)?.to_unix_duration())
-}
-
-fn digest(algorithm: ObjectIdentifier, bytes: &[u8]) -> Result<Vec<u8>, SignatureError> {
+/// The digest of `bytes` by the algorithm of this identifier.
+pub(super) fn digest(algorithm: ObjectIdentifier, bytes: &[u8]) -> Result<Vec<u8>, SignatureError> {
     match algorithm {
         rfc5912::ID_SHA_256 => Ok(Sha256::digest(bytes).to_vec()),
         rfc5912::ID_SHA_384 => Ok(Sha384::digest(bytes).to_vec()),
         rfc5912::ID_SHA_512 => Ok(Sha512::digest(bytes).to_vec()),
         other => Err(form(format!("digest algorithm {other} is not supported"))),
     }
-}
-
-fn sha1(bytes: &[u8]) -> Vec<u8> {
-    use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-    digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec()
 }
 
 /// Verifies the signature value over the DER of the signed attributes (RFC 5652 section 5.4).

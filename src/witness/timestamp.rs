@@ -74,6 +74,15 @@ pub struct TimeStamp {
     pub certificate_sha256: String,
 }
 
+impl TimeStamp {
+    /// The latest moment it allows, Unix seconds.
+    pub(super) fn latest(&self) -> Option<i64> {
+        let accuracy = self.accuracy_us.unwrap_or(0).div_ceil(1_000_000);
+        let at: jiff::Timestamp = self.at.parse().ok()?;
+        at.as_second().checked_add(i64::try_from(accuracy).ok()?)
+    }
+}
+
 /// `TSTInfo` (RFC 3161 section 2.4.2). The crate's own reads no fractions of a second, which the
 /// standard allows and authorities use.
 #[derive(Clone, Debug, PartialEq, Eq, Sequence)]
@@ -179,11 +188,7 @@ impl StampQuery {
     }
 
     /// Takes the authority's answer to this query; gives the token to be kept and what it says.
-    pub fn accept(
-        &self,
-        answer: &[u8],
-        roots: &Roots,
-    ) -> Result<(Vec<u8>, TimeStamp), StampError> {
+    pub fn accept(&self, answer: &[u8], roots: &Roots) -> Result<(Vec<u8>, TimeStamp), StampError> {
         let token = token_of(answer)?;
         let (opened, info) = read(&token)?;
         if info.nonce.as_ref() != Some(&self.nonce) {
@@ -262,7 +267,10 @@ fn judge(
     }
     let mut extensions = info.extensions.iter().flatten();
     if let Some(unknown) = extensions.find(|extension| extension.critical) {
-        return Err(form(format!("unknown critical extension {}", unknown.extn_id)));
+        return Err(form(format!(
+            "unknown critical extension {}",
+            unknown.extn_id
+        )));
     }
     check_stamper(&opened.certificate)?;
     if let Some(GeneralName::DirectoryName(name)) = &info.tsa
@@ -384,7 +392,10 @@ mod tests {
         for (text, expected) in [
             ("20260801020304Z", Some("2026-08-01T02:03:04.000000Z")),
             ("20260801020304.5Z", Some("2026-08-01T02:03:04.500000Z")),
-            ("20260801020304.123456Z", Some("2026-08-01T02:03:04.123456Z")),
+            (
+                "20260801020304.123456Z",
+                Some("2026-08-01T02:03:04.123456Z"),
+            ),
             ("20260801020304", None),
             ("20260801020304.Z", None),
             ("202608010203Z", None),

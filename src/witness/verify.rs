@@ -123,7 +123,7 @@ impl<'a> Examination<'a> {
             self.check_device(),
             self.check_receipt(),
             self.check_journal(),
-            self.check_stamp(),
+            self.additions.check(),
             self.check_time(),
             check_reviews(&self.reviews),
             self.check_grade(),

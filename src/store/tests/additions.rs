@@ -65,7 +65,10 @@ fn a_receipt_brings_journal_lines_and_the_manifest_for_a_stamp() {
     assert_eq!((lines.lines().len(), lines.lines()[0].n), (3, first.n));
     let journal = fs::read(dir.path().join("journal/00000001.jsonl")).unwrap();
     assert!(journal.starts_with(&chain), "byte for byte");
-    assert_eq!(store.counts().unwrap().stamps, StampCount { kept: 0, due: 1 });
+    assert_eq!(
+        store.counts().unwrap().stamps,
+        StampCount { kept: 0, due: 1 }
+    );
 
     let due = store.next_stamp().unwrap().unwrap();
     assert_eq!(due.id, case(1));
@@ -77,7 +80,10 @@ fn a_receipt_brings_journal_lines_and_the_manifest_for_a_stamp() {
     assert_eq!(said.len(), 1, "a second stamp changes nothing");
     assert_eq!(said[0]["token_sha256"], sha256_hex(b"token"));
     assert_eq!(store.next_stamp().unwrap(), None);
-    assert_eq!(store.counts().unwrap().stamps, StampCount { kept: 1, due: 0 });
+    assert_eq!(
+        store.counts().unwrap().stamps,
+        StampCount { kept: 1, due: 0 }
+    );
     assert!(matches!(
         store.stamped(case(2), b"token", &says()),
         Err(StoreError::Unknown(_))
@@ -105,7 +111,9 @@ fn lines_that_prove_nothing_are_not_added() {
     for (what, ruin) in table {
         let dir = folder();
         let store = open(dir.path());
-        store.note(NOW, "config.loaded", serde_json::json!({})).unwrap();
+        store
+            .note(NOW, "config.loaded", serde_json::json!({}))
+            .unwrap();
         keep_and_seal(&store, case(1));
         let head = store.note(NOW, "boot", serde_json::json!({})).unwrap();
         let mut copy = JournalCopy {
@@ -146,7 +154,10 @@ fn the_package_tried_least_is_due_and_of_those_the_newest() {
     // A receipt that is gone has nothing to be stamped.
     fs::remove_file(store.package_dir(case(3)).join(witness::RECEIPT)).unwrap();
     assert_eq!(next(), Some(case(2)));
-    assert_eq!(store.counts().unwrap().stamps, StampCount { kept: 1, due: 1 });
+    assert_eq!(
+        store.counts().unwrap().stamps,
+        StampCount { kept: 1, due: 1 }
+    );
 }
 
 #[test]
@@ -202,11 +213,18 @@ fn each_step_of_stamping_may_fail_and_is_done_again() {
                 }
                 if let Some(due) = store.next_stamp().unwrap() {
                     result.unwrap_err();
-                    assert_eq!(Some(&due.manifest), manifest.as_ref(), "what is stamped stays");
+                    assert_eq!(
+                        Some(&due.manifest),
+                        manifest.as_ref(),
+                        "what is stamped stays"
+                    );
                     store.stamped(due.id, b"token", &says()).unwrap();
                 }
                 assert_eq!(file(&store, case(1), TIMESTAMP).unwrap(), b"token");
-                assert_eq!(store.counts().unwrap().stamps, StampCount { kept: 1, due: 0 });
+                assert_eq!(
+                    store.counts().unwrap().stamps,
+                    StampCount { kept: 1, due: 0 }
+                );
                 audit(&store);
                 if untouched {
                     assert!(n > 5, "{n} steps");
@@ -236,7 +254,10 @@ fn a_lost_database_knows_its_stamps_again() {
     disk::write_new(&place(3), b"not the one the journal names").unwrap();
     fs::remove_file(dir.path().join("q.db")).unwrap();
     let store = open(dir.path());
-    assert_eq!(store.counts().unwrap().stamps, StampCount { kept: 1, due: 3 });
+    assert_eq!(
+        store.counts().unwrap().stamps,
+        StampCount { kept: 1, due: 3 }
+    );
     assert_eq!(file(&store, case(4), STAMPED), before);
     let mut due = Vec::new();
     while let Some(next) = store.next_stamp().unwrap() {
@@ -256,7 +277,10 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
     receipt(&store, case(1)).unwrap();
     {
         let inner = store.inner();
-        inner.conn.execute_batch("DROP TABLE stamp; PRAGMA user_version = 1").unwrap();
+        inner
+            .conn
+            .execute_batch("DROP TABLE stamp; PRAGMA user_version = 1")
+            .unwrap();
     }
     fs::remove_file(store.package_dir(case(1)).join(STAMPED)).unwrap();
     drop(store);
@@ -264,5 +288,8 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
     assert_eq!(recovery.database, Database::Sound);
     let due = store.next_stamp().unwrap().unwrap();
     assert_eq!(due.id, case(1));
-    assert_eq!(listed(&store, case(1)), [witness::SIGNATURE, witness::RECEIPT]);
+    assert_eq!(
+        listed(&store, case(1)),
+        [witness::SIGNATURE, witness::RECEIPT]
+    );
 }

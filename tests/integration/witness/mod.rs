@@ -7,6 +7,7 @@ mod keys;
 mod openssl;
 mod report;
 mod review;
+mod stamp;
 mod tamper;
 mod verdict;
 

@@ -93,10 +93,10 @@ fn additions_renames_and_swaps_are_found() {
 }
 
 #[test]
-fn later_additions_are_allowed_but_named() {
+fn later_additions_that_nothing_vouches_for_are_named() {
     let kit = Kit::new();
     let mut later = kit.package.clone();
-    let names = ["checkpoint.p7m", "receipt002.p7m"];
+    let names = ["receipt002.p7m", "checkpoint.p7m"];
     for name in names {
         later.insert(&format!("META-INF/{name}"), vec![1]).unwrap();
     }
