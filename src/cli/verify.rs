@@ -74,6 +74,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
 }
 
 fn write_report(path: &Path, html: &str) -> anyhow::Result<()> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a report that a power cut takes is made again from the package"
+    )]
     std::fs::write(path, html).with_context(|| format!("cannot write {}", path.display()))?;
     out::word(&format!("The report is in {}.", path.display()));
     Ok(())

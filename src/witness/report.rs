@@ -201,7 +201,7 @@ impl Report<'_> {
         };
         let data = Base64::encode_string(bytes);
         let alt = escaped(&file.name);
-        self.raw("<figure>\n");
+        self.raw(&format!("<figure class=\"{what}\">\n"));
         self.raw(&format!(
             "<img alt=\"{alt}\" src=\"data:image/jpeg;base64,{data}\">\n"
         ));
