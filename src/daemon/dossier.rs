@@ -1,6 +1,8 @@
 //! What the evidence says about the box: captions, EXIF and the statement, filled from the
 //! running system. A fact that is not known is left out or `null`, never invented.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
@@ -29,8 +31,8 @@ pub(super) struct Facts {
     pub(super) model: Model,
     pub(super) wording: Wording,
     pub(super) time_zone: TimeZone,
-    pub(super) identity: Identity,
-    pub(super) telemetry: std::sync::Arc<crate::telemetry::TelemetryState>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) telemetry: Arc<crate::telemetry::TelemetryState>,
 }
 
 /// What a picture shows.

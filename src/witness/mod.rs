@@ -20,6 +20,7 @@ mod facts;
 mod finding;
 mod grade;
 mod identity;
+mod key;
 mod manifest;
 mod name;
 mod opened;
@@ -41,8 +42,9 @@ pub use facts::{
 };
 pub use finding::Finding;
 pub use grade::{CONDITIONS, Condition, Grade, Grading, Seen, assess, grade};
-pub(crate) use identity::load_key;
 pub use identity::{Identity, KeyError};
+pub use key::SignError;
+pub(crate) use key::load_key;
 pub use manifest::{Manifest, ManifestEntry, ManifestError};
 pub use name::{NameError, check_name};
 pub use opened::{check_attached, check_detached};
