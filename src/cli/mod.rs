@@ -13,6 +13,7 @@ mod check;
 mod demo;
 mod enroll;
 mod generate;
+mod journal;
 mod log;
 mod out;
 mod receive;
@@ -65,6 +66,7 @@ enum Command {
     Replay(replay::Args),
     Verify(verify::Args),
     Review(review::Args),
+    Journal(journal::Args),
     Receive(receive::Args),
 
     #[cfg(feature = "demo")]
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
         Command::Review(args) => review::run(args),
+        Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]
