@@ -42,6 +42,7 @@ mod signer;
 mod statement;
 mod timestamp;
 mod told;
+mod told_times;
 mod verdict;
 mod verify;
 mod wording;
