@@ -348,6 +348,13 @@ fn the_commands_in_the_public_page_work_as_printed() {
     }
 
     std::fs::remove_dir_all(dir.join("case")).unwrap();
+    put(&dir, "case.asice", &kit.full().to_zip());
+    let text = succeed(&dir, "sh -e check.sh");
+    let good = text.matches("erification successful").count();
+    assert_eq!(good, 4, "device, receiver, two reviewers: {text}");
+    assert!(text.contains("Verification: OK"), "the time-stamp: {text}");
+
+    std::fs::remove_dir_all(dir.join("case")).unwrap();
     let changed = kit.with("detections.jsonl", Some(b"{\"more\":1}\n"));
     put(&dir, "case.asice", &changed.to_zip());
     let text = succeed(&dir, "sh -e check.sh");
