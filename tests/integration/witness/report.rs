@@ -283,3 +283,26 @@ fn the_report_tells_when_it_was_made_and_by_what() {
     let identity: &Identity = &kit.evidence;
     assert!(html.contains(identity.device_id()));
 }
+
+#[test]
+fn the_command_writes_the_report_of_one_package() {
+    let kit = Kit::new();
+    let dir = kit.dir.path();
+    super::put(dir, "case.asice", &kit.zip);
+    let run = |packages: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("lingmou").unwrap();
+        command.arg("verify").args(packages).current_dir(dir);
+        command.args(["--lang", "zh", "--report", "case.html", "--roots"]);
+        command.arg(kit.pki.root());
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(run(&["case.asice", "case.asice"]), Some(2), "two packages");
+    assert!(!dir.join("case.html").exists());
+    assert_eq!(run(&["case.asice"]), Some(0));
+    let html = std::fs::read_to_string(dir.join("case.html")).unwrap();
+    assert!(html.starts_with("<!DOCTYPE html>") && html.contains("证据包核验"), "{html}");
+    super::put(dir, "case.asice", b"no zip");
+    assert_eq!(run(&["case.asice"]), Some(1));
+    let html = std::fs::read_to_string(dir.join("case.html")).unwrap();
+    assert!(html.contains("<strong>无效</strong>"), "{html}");
+}
