@@ -100,9 +100,9 @@ pub struct Seen {
 /// What follows from the conditions: evidence when each of [`CONDITIONS`] is stated once and
 /// every condition stated, known here or not, is met; in every other case a lead.
 pub fn grade(conditions: &[Condition]) -> Grade {
-    let once = |id: &&str| conditions.iter().filter(|c| c.id == **id).count() == 1;
+    let once = |id: &&str| conditions.iter().filter(|c| c.id == *id).count() == 1;
     let met = conditions.iter().all(|c| c.pass == Some(true));
-    if met && CONDITIONS.iter().all(|id| once(&id)) {
+    if met && CONDITIONS.iter().all(|id| once(id)) {
         Grade::Evidence
     } else {
         Grade::Lead
@@ -304,8 +304,8 @@ fn exposure(wide: &[&FileEntry], limits: &Evidence) -> Condition {
     let mut stated = measured("exposure", wide, mean, |q| q.exposure);
     let clipped = wide.iter().filter_map(|f| f.quality).map(|q| q.clipped_permille);
     let worst = clipped.max();
-    if let (Some(value), Some(worst)) = (&mut stated.value, worst) {
-        value.push_str(&format!(", clipped {} %", tenths(worst)));
+    if let (Some(value), Some(worst)) = (&stated.value, worst) {
+        stated.value = Some(format!("{value}, clipped {} %", tenths(worst)));
     }
     if worst.is_some_and(|worst| f64::from(worst) > limits.clipped_max * 1000.0) {
         stated.pass = Some(false);
