@@ -1,6 +1,8 @@
 //! What the evidence says about the box: captions, EXIF and the statement, filled from the
 //! running system. A fact that is not known is left out or `null`, never invented.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
@@ -19,6 +21,7 @@ use crate::witness::{
     Site, Software, Statement, ViolationFacts, Warning, assess,
 };
 
+use super::clock_watch::ClockState;
 use super::notes::Notes;
 
 /// What does not change in one run.
@@ -29,8 +32,9 @@ pub(super) struct Facts {
     pub(super) model: Model,
     pub(super) wording: Wording,
     pub(super) time_zone: TimeZone,
-    pub(super) identity: Identity,
-    pub(super) telemetry: std::sync::Arc<crate::telemetry::TelemetryState>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) telemetry: Arc<crate::telemetry::TelemetryState>,
+    pub(super) clock_state: Arc<ClockState>,
 }
 
 /// What a picture shows.
@@ -237,10 +241,15 @@ impl Facts {
     }
 
     fn clock(&self, record: &CaseRecord, source: TimeSource) -> Clock {
+        let at = established(record);
+        let known = at.error_ns != Stamp::ERROR_UNKNOWN;
+        let disciplined_by = clock::trust().source.filter(|_| known);
         Clock {
+            source: disciplined_by.map(|source| source.name().to_owned()),
+            last_step: self.clock_state.last_step(),
             gnss_minus_system_us: self.telemetry.vehicle_time(),
             capture_source: Some(source),
-            ..Clock::at(established(record))
+            ..Clock::at(at)
         }
     }
 }
