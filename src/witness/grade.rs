@@ -102,7 +102,7 @@ pub struct Seen {
 pub fn grade(conditions: &[Condition]) -> Grade {
     let once = |id: &&str| conditions.iter().filter(|c| c.id == *id).count() == 1;
     let met = conditions.iter().all(|c| c.pass == Some(true));
-    if met && CONDITIONS.iter().all(|id| once(id)) {
+    if met && CONDITIONS.iter().all(once) {
         Grade::Evidence
     } else {
         Grade::Lead
