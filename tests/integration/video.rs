@@ -491,7 +491,9 @@ fn a_picture_has_its_place_in_the_clip() {
     let reordered = dir.path().join("b264.mp4");
     let encoder = "x264enc speed-preset=fast key-int-max=25 bframes=2 b-adapt=false ! h264parse";
     encode(&reordered, encoder, (320, 240), 150);
-    for camera in [rtsp(server.url("/main")), file(reordered)] {
+    // A picture that comes before its time, as those do that B frames refer to, is dated when it
+    // came; a live camera's own time is smoothed by less than half a frame.
+    for (camera, apart_ms) in [(rtsp(server.url("/main")), 20), (file(reordered), 120)] {
         let rig = Rig::new(&camera);
         // Until the camera tells its own time, pictures are dated by their arrival.
         rig.until("a steady time", |s| {
@@ -512,7 +514,8 @@ fn a_picture_has_its_place_in_the_clip() {
             .unwrap();
         let place = picture.pts_ns - clip.first_pts_ns;
         let utc = u64::try_from(picture.at.utc_ns - clip.first.utc_ns).unwrap();
-        assert!(place.abs_diff(utc) < 5_000_000, "UTC says the same: {place} {utc}");
+        let apart = place.abs_diff(utc) / 1_000_000;
+        assert!(apart < apart_ms, "UTC says the same: {place} {utc}");
         let times = times_of(&path);
         let nearest = (0..times.len())
             .min_by_key(|&n| times[n].abs_diff(place))
