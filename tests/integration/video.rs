@@ -431,7 +431,13 @@ fn is_picture(first: u8, codec: Codec) -> bool {
 fn sei_units_survive_byte_for_byte() {
     let dir = tempfile::tempdir().unwrap();
     for codec in [Codec::H264, Codec::H265] {
-        let plain = clip(dir.path(), &format!("{}.mp4", codec.name()), codec, (320, 240), 50);
+        let plain = clip(
+            dir.path(),
+            &format!("{}.mp4", codec.name()),
+            codec,
+            (320, 240),
+            50,
+        );
         let source = with_sei(&plain, codec);
         let uuid = SEI_UUID.iter().fold(String::new(), |mut hex, byte| {
             write!(hex, "{byte:02x}").unwrap();
@@ -448,7 +454,12 @@ fn sei_units_survive_byte_for_byte() {
         clip_is_bit_exact(&rig, &source, codec);
         let cut = source.with_extension("cut.mp4");
         let mut pictures = payload_nals(&cut, codec);
-        pictures.retain(|nal| is_picture(u8::from_str_radix(nal.get(..2).unwrap(), 16).unwrap(), codec));
+        pictures.retain(|nal| {
+            is_picture(
+                u8::from_str_radix(nal.get(..2).unwrap(), 16).unwrap(),
+                codec,
+            )
+        });
         assert_eq!(ours(&cut).len(), pictures.len(), "one before each picture");
         assert!(pictures.len() >= 85);
     }
@@ -477,7 +488,9 @@ fn times_of(path: &Path) -> Vec<u64> {
         .output()
         .unwrap();
     let seconds = String::from_utf8_lossy(&probed.stdout);
-    let seconds = seconds.lines().filter_map(|l| l.trim_matches(',').parse().ok());
+    let seconds = seconds
+        .lines()
+        .filter_map(|l| l.trim_matches(',').parse().ok());
     seconds
         .map(|s| u64::try_from(Duration::from_secs_f64(s).as_nanos()).unwrap())
         .collect()
@@ -505,7 +518,10 @@ fn a_picture_has_its_place_in_the_clip() {
             s.ring_secs > 4.0 && clock::now().since(steady) > Duration::from_secs(5)
         });
         let to = clock::now();
-        let picture = rig.camera.full_frame(to.shifted_ns(-1_500_000_000)).unwrap();
+        let picture = rig
+            .camera
+            .full_frame(to.shifted_ns(-1_500_000_000))
+            .unwrap();
         let clip = rig.camera.clip(to.shifted_ns(-3_000_000_000), to).unwrap();
         let path = dir.path().join("place.mp4");
         std::fs::File::create(&path)
@@ -520,8 +536,14 @@ fn a_picture_has_its_place_in_the_clip() {
         let nearest = (0..times.len())
             .min_by_key(|&n| times[n].abs_diff(place))
             .unwrap();
-        assert!(times[nearest].abs_diff(place) < 2_000_000, "{place} {times:?}");
-        assert!(frame_of(&path, nearest) == luma(&picture), "frame {nearest}");
+        assert!(
+            times[nearest].abs_diff(place) < 2_000_000,
+            "{place} {times:?}"
+        );
+        assert!(
+            frame_of(&path, nearest) == luma(&picture),
+            "frame {nearest}"
+        );
     }
 }
 
@@ -532,23 +554,40 @@ fn frames_round_a_moment_are_those_of_the_stream() {
     let rig = Rig::new(&rtsp(server.url("/main")));
     rig.until("four seconds kept", |s| s.ring_secs > 4.0);
     let moment = clock::now().shifted_ns(-2_000_000_000);
-    let round = |ms| rig.camera.frames_round(moment, Duration::from_millis(ms), 7);
+    let round = |ms| {
+        rig.camera
+            .frames_round(moment, Duration::from_millis(ms), 7)
+    };
     let frames = round(600).unwrap();
     assert!((5..=7).contains(&frames.len()), "{} frames", frames.len());
     let own = rig.camera.full_frame(moment).unwrap();
-    assert!(frames.iter().any(|f| f.pts_ns == own.pts_ns), "the moment's own");
+    assert!(
+        frames.iter().any(|f| f.pts_ns == own.pts_ns),
+        "the moment's own"
+    );
     assert!(frames.windows(2).all(|two| two[0].pts_ns < two[1].pts_ns));
     for frame in &frames {
         assert!(frame.at.boot_ns.abs_diff(moment.boot_ns) <= 600_000_000);
         let alone = rig.camera.full_frame(frame.at).unwrap();
         assert!(luma(frame) == luma(&alone) && frame.pts_ns == alone.pts_ns);
     }
-    assert_eq!(round(0).map_or(0, |f| f.len()), 0, "no frame at that very nanosecond");
+    assert_eq!(
+        round(0).map_or(0, |f| f.len()),
+        0,
+        "no frame at that very nanosecond"
+    );
     // Of what has not come yet nothing can be given; of what has gone neither.
     let gone = moment.shifted_ns(-3_600_000_000_000);
-    assert!(rig.camera.frames_round(gone, Duration::from_millis(600), 7).is_err());
+    assert!(
+        rig.camera
+            .frames_round(gone, Duration::from_millis(600), 7)
+            .is_err()
+    );
     let now = clock::now();
-    let frames = rig.camera.frames_round(now, Duration::from_millis(600), 7).unwrap();
+    let frames = rig
+        .camera
+        .frames_round(now, Duration::from_millis(600), 7)
+        .unwrap();
     assert!(frames.iter().all(|f| f.at.boot_ns <= clock::boot_ns()));
 }
 
