@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{
     AT, DEVICE, Kit, MANIFEST_2, STAMP, assemble, case, files, journal_lines, openssl_sign, put,
-    receipt, script, statement,
+    receipt, statement, verify_sh,
 };
 
 const MANIFEST_4: &str = "META-INF/ASiCManifest004.xml";
@@ -138,7 +138,7 @@ fn the_untouched_package_and_each_stage_before_it() {
     let unknown: Vec<_> = unknown.map(|c| c.id).collect();
     assert_eq!(unknown, [CheckId::Grade], "it states none");
     put(kit.dir.path(), "full.asice", &full.to_zip());
-    let (code, said) = script(&kit.dir.path().join("full.asice"), &kit.pki.root());
+    let (code, said) = verify_sh(&kit.dir.path().join("full.asice"), &kit.pki.root());
     assert_eq!(code, Some(0), "{said}");
     for part in ["time-stamp", "journal unbroken", "accept by reviewer-2"] {
         assert!(said.contains(part), "{part}: {said}");

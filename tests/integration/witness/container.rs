@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::{AT, Kit, assemble, covered, put, put_all, script, succeed};
+use super::{AT, Kit, assemble, covered, put, put_all, succeed, verify_sh};
 
 #[test]
 fn unzip_reads_the_container() {
@@ -117,7 +117,7 @@ fn hostile_zips_are_refused() {
         assert_eq!(failed, [CheckId::Container], "{what}");
         put(kit.dir.path(), "hostile.asice", &zip);
         let path = kit.dir.path().join("hostile.asice");
-        let (code, said) = script(&path, &kit.pki.root());
+        let (code, said) = verify_sh(&path, &kit.pki.root());
         assert_eq!(code, Some(1), "{what}: the script says\n{said}");
         assert!(said.contains("FAIL  container"), "{what}: {said}");
     }

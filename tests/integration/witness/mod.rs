@@ -142,10 +142,10 @@ impl Kit {
     }
 
     /// What `docs/verify.sh` says of the package, and its exit code.
-    fn script(&self, package: &Container) -> (Option<i32>, String) {
+    fn verify_sh(&self, package: &Container) -> (Option<i32>, String) {
         let dir = TempDir::new().unwrap();
         put_all(dir.path(), package);
-        script(dir.path(), &self.pki.root())
+        verify_sh(dir.path(), &self.pki.root())
     }
 
     /// An empty folder beside the keys.
@@ -160,7 +160,7 @@ const MANIFEST_2: &str = "META-INF/ASiCManifest002.xml";
 const STAMP: &str = "META-INF/timestamp001.tst";
 
 /// Runs `docs/verify.sh`; gives its exit code and what it printed.
-fn script(package: &Path, root: &Path) -> (Option<i32>, String) {
+fn verify_sh(package: &Path, root: &Path) -> (Option<i32>, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/verify.sh");
     let output = Command::new("sh")
         .arg(script)
@@ -316,6 +316,14 @@ fn receipt(sealed: &Sealed) -> Receipt {
         at: "2026-08-01T02:05:31Z".to_owned(),
         receiver: "evidence-receiver-1".to_owned(),
     }
+}
+
+/// The script of the public page behind `<!-- NAME by hand -->`.
+fn script(name: &str) -> &'static str {
+    let page = include_str!("../../../docs/EVIDENCE.md");
+    let mark = format!("<!-- {name} by hand -->\n```sh\n");
+    let (_, behind) = page.split_once(&mark).unwrap();
+    behind.split_once("```").unwrap().0
 }
 
 /// Runs a command line (no quoting: words are split at spaces) in `dir`.

@@ -300,7 +300,10 @@ fn the_command_writes_the_report_of_one_package() {
     assert!(!dir.join("case.html").exists());
     assert_eq!(run(&["case.asice"]), Some(0));
     let html = std::fs::read_to_string(dir.join("case.html")).unwrap();
-    assert!(html.starts_with("<!DOCTYPE html>") && html.contains("证据包核验"), "{html}");
+    assert!(
+        html.starts_with("<!DOCTYPE html>") && html.contains("证据包核验"),
+        "{html}"
+    );
     super::put(dir, "case.asice", b"no zip");
     assert_eq!(run(&["case.asice"]), Some(1));
     let html = std::fs::read_to_string(dir.join("case.html")).unwrap();

@@ -12,7 +12,7 @@ use lingmou::witness::{
 };
 use tempfile::TempDir;
 
-use super::{AT, AT_SECS, DEVICE, Kit, put, put_all, script, succeed};
+use super::{AT, AT_SECS, DEVICE, Kit, put, put_all, succeed, verify_sh};
 
 /// `lingmou review` with the keys that lie in `keys` as `NAME.key` and `NAME.crt`.
 fn command(kit: &Kit, package: &Path, keys: &Path, name: &str, more: &[&str]) -> Output {
@@ -72,7 +72,7 @@ fn two_people_review_a_folder_and_nothing_signed_changes() {
         chinese.contains("初审：通过") && chinese.contains("复审：不通过"),
         "{chinese}"
     );
-    let (code, text) = script(&dir, &kit.pki.root());
+    let (code, text) = verify_sh(&dir, &kit.pki.root());
     assert_eq!(code, Some(0), "{text}");
 
     // The same person again is nobody new.

@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{
-    AT, AT_SECS, DAY_SECS, DEVICE, Kit, issue, make_key, put, put_all, receipt, run, statement,
-    succeed,
+    AT, AT_SECS, DAY_SECS, DEVICE, Kit, issue, make_key, put, put_all, receipt, run, script,
+    statement, succeed,
 };
 
 const CONTENT: &[u8] = b"what is stamped";
@@ -422,11 +422,11 @@ fn a_completed_package_is_valid_and_shows_both_bounds() {
     let stamp = verdict.stamp.as_ref().unwrap();
     assert_eq!(stamp.accuracy_us, Some(1_000_000));
     assert!(
-        page.contains("(time-stamp by ") && page.contains("error 1000 ms"),
+        page.contains("(trusted time-stamp by") && page.contains("error 1000 ms"),
         "{page}"
     );
     let chinese = verdict.page(Language::Chinese);
-    assert!(chinese.contains("（时间戳："), "{chinese}");
+    assert!(chinese.contains("（可信时间戳："), "{chinese}");
     let zip = Container::from_zip(&package.to_zip(), lingmou::witness::Limits::PACKAGE).unwrap();
     assert_eq!(zip, package);
 }
@@ -590,15 +590,10 @@ fn what_has_not_come_yet_is_unknown_and_nothing_worse() {
 fn the_commands_in_the_public_page_check_what_was_added() {
     let kit = Kit::new();
     let package = completed(&kit);
-    let page = include_str!("../../../docs/EVIDENCE.md");
-    let mut scripts = page
-        .split("```")
-        .filter_map(|block| block.strip_prefix("sh\n"));
-    let script = scripts.nth(1).unwrap();
     let dir = kit.folder("page");
     std::fs::copy(kit.pki.root(), dir.join("root.crt")).unwrap();
     let case = dir.join("case");
-    put(&case, "check.sh", script.as_bytes());
+    put(&case, "check.sh", script("additions").as_bytes());
     put_all(&case, &package);
     let text = succeed(&case, "sh -e check.sh");
     for (part, times) in [
