@@ -142,7 +142,7 @@ impl Kit {
     }
 
     /// What `docs/verify.sh` says of the package, and its exit code.
-    fn verify_sh(&self, package: &Container) -> (Option<i32>, String) {
+    fn script(&self, package: &Container) -> (Option<i32>, String) {
         let dir = TempDir::new().unwrap();
         put_all(dir.path(), package);
         verify_sh(dir.path(), &self.pki.root())
