@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::mpsc::Sender;
 
 use crate::clock;
 use crate::develop::{Developer, Shot};
@@ -20,13 +19,13 @@ use crate::ingest::{Camera, IngestError};
 use crate::status::Beat;
 use crate::store::{Draft, Store, StoreError};
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, ShotKind, Stamp, TimeSource, Violation,
+    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, ShotKind, Stamp, TimeSource,
 };
 use crate::witness::{self, FileEntry, Omitted};
 
 use super::counters::KeeperState;
 use super::dossier::{Facts, Sealing, View};
-use super::mouth::Shout;
+use super::mouth::{Mouthpiece, Shout};
 
 /// How long the keeper waits for work before it turns idle and tries what could not be done.
 const WORK_WAIT: Duration = Duration::from_secs(1);
@@ -72,7 +71,7 @@ pub(super) struct Keeper {
     pub(super) developer: Developer,
     pub(super) cameras: Arc<Vec<Camera>>,
     pub(super) facts: Facts,
-    pub(super) mouth: Sender<Shout>,
+    pub(super) mouth: Mouthpiece,
     pub(super) state: Arc<Mutex<KeeperState>>,
     pub(super) beat: Beat,
 }
@@ -116,7 +115,11 @@ impl Keeper {
         }
         for order in warnings {
             if let Order::Warn { case, violation } = order {
-                self.warn(*case, *violation, work.frame.at);
+                self.mouth.give(Shout {
+                    case: *case,
+                    violation: *violation,
+                    at: work.frame.at,
+                });
             }
         }
     }
@@ -317,20 +320,6 @@ impl Keeper {
         state.waiting = waiting.len();
         if waiting.is_empty() {
             state.trouble = None;
-        }
-    }
-
-    fn warn(&self, case: CaseId, violation: Violation, at: Stamp) {
-        if self
-            .mouth
-            .try_send(Shout {
-                case,
-                violation,
-                at,
-            })
-            .is_err()
-        {
-            tracing::error!(%case, "the loudspeaker's queue is full; the warning is not played");
         }
     }
 
