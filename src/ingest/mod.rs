@@ -34,10 +34,11 @@ mod slots;
 mod state;
 mod stream;
 mod time;
+mod tls;
 
 use std::path::PathBuf;
 
-pub use camera::Camera;
+pub use camera::{Camera, check_roots};
 pub use clip::Clip;
 pub use codec::{Codec, init};
 pub use faults::Fault;

@@ -6,6 +6,7 @@
 //! access units. No queue: jitter buffer, parser and decoder share one thread.
 //! `videoconvert` passes I420 and NV12 through untouched.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use super::faults::UDP_SILENCE_SECS;
 use super::intake::Intake;
 use super::knock::Endpoint;
 use super::picture::{offer_video_meta, sink_caps};
+use super::tls::trust;
 use super::{Codec, Credentials, Fault};
 
 /// A camera that accepts the connection answers requests within this, microseconds.
@@ -44,6 +46,8 @@ pub(super) enum Source {
         endpoint: Endpoint,
         credentials: Credentials,
         transport: RtspTransport,
+        /// Certificates that `rtsps://` trusts; empty for the system's.
+        roots: PathBuf,
     },
     /// A recording, played in real time.
     File { path: PathBuf, repeat: bool },
@@ -71,7 +75,7 @@ impl Found {
     }
 
     /// Keeps the first fault; tells whether there was none.
-    fn note<T>(&self, result: Result<T, Fault>) -> bool {
+    pub(super) fn note<T>(&self, result: Result<T, Fault>) -> bool {
         let Err(fault) = result else {
             return true;
         };
@@ -154,9 +158,10 @@ impl Joint {
     fn rtsp(self, pipeline: &gst::Pipeline, source: &Source) -> Result<(), Fault> {
         let Source::Rtsp {
             url,
+            endpoint,
             credentials,
             transport,
-            ..
+            roots,
         } = source
         else {
             return Err(Fault::NoVideo);
@@ -180,6 +185,9 @@ impl Joint {
         if !credentials.user.is_empty() {
             rtspsrc.set_property("user-id", &credentials.user);
             rtspsrc.set_property("user-pw", credentials.password.expose());
+        }
+        if endpoint.tls {
+            trust(&rtspsrc, roots, &self.found)?;
         }
         self.select_stream(&rtspsrc);
         rtspsrc.connect_pad_added(move |rtspsrc, pad| {
@@ -216,6 +224,7 @@ impl Joint {
     }
 
     fn device(self, pipeline: &gst::Pipeline, path: &Path) -> Result<(), Fault> {
+        openable(path)?;
         let device = gst::ElementFactory::make("v4l2src")
             .property("device", path.to_string_lossy().as_ref())
             .build()
@@ -224,7 +233,7 @@ impl Joint {
         // The device tells its formats only when open.
         if device.set_state(gst::State::Ready).is_err() {
             return Err(Fault::Unreadable(
-                "no such capture device, or it is in use".to_owned(),
+                "not a capture device, or another program uses it".to_owned(),
             ));
         }
         let pad = device.static_pad("src").ok_or(Fault::NoVideo)?;
@@ -314,6 +323,18 @@ impl Joint {
     }
 }
 
+/// Whether a capture device lies there that this user may use; GStreamer says neither.
+fn openable(path: &Path) -> Result<(), Fault> {
+    let file = std::fs::File::options().read(true).write(true).open(path);
+    let kind = file.and_then(|file| file.metadata());
+    let kind = kind.map_err(|error| Fault::of_device_file(&error))?;
+    if kind.file_type().is_char_device() {
+        Ok(())
+    } else {
+        Err(Fault::Unreadable("a file, not a capture device".to_owned()))
+    }
+}
+
 fn is_video(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| {
         let media = s.get::<&str>("media").unwrap_or_default();
@@ -356,10 +377,25 @@ pub(super) fn open_file(
 }
 
 /// The parser. Parameter sets are repeated before every key frame that lacks them, so that a
-/// clip can begin at any of them; nothing else is changed.
+/// clip can begin at any of them; nothing else is changed. It is not told what a container says
+/// of colours, which is a muxer's word and often wrong in range, so that it reads the camera's own
+/// in the stream.
 pub(super) fn parser(codec: Codec) -> Result<gst::Element, Fault> {
     let parser = element(codec.parser())?;
     parser.set_property("config-interval", -1i32);
+    if let Some(sink) = parser.static_pad("sink") {
+        sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+            if let Some(gst::EventView::Caps(said)) = info.event().map(|event| event.view()) {
+                let mut caps = said.caps_owned();
+                for structure in caps.make_mut().iter_mut() {
+                    structure.remove_field("colorimetry");
+                }
+                let event = gst::event::Caps::new(&caps);
+                info.data = Some(gst::PadProbeData::Event(event));
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
     Ok(parser)
 }
 
