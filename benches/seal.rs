@@ -162,6 +162,7 @@ fn statement(id: CaseId, context: SealContext) -> Statement {
             kind: Violation::StreetVending,
             rule: "warn-then-recheck".to_owned(),
             outcome: Outcome::Persisted,
+            zone: None,
             first_seen: now.clone(),
             confirmed: now,
             dwell_s: None,

@@ -228,6 +228,7 @@ fn violation(record: &CaseRecord) -> ViolationFacts {
         kind: record.violation,
         rule: rule.to_owned(),
         outcome: record.outcome,
+        zone: known(&record.zone),
         first_seen: clock::rfc3339_ms(record.first_seen.utc_ns),
         confirmed: clock::rfc3339_ms(confirmed.utc_ns),
         dwell_s: (confirmed.boot_ns >= record.first_seen.boot_ns)
