@@ -40,8 +40,7 @@ const DEMO_EXAMPLE: &str = if cfg!(feature = "demo") {
     ""
 };
 
-const EXAMPLES: &str = "\
-  lingmou check --config /etc/lingmou/lingmou.toml --online
+const EXAMPLES: &str = "  lingmou check --config /etc/lingmou/lingmou.toml --online
   lingmou run --config /etc/lingmou/lingmou.toml
   lingmou status                                what the running daemon does and lacks
   lingmou verify case.asice --roots roots.crt   check a package, offline

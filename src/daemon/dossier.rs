@@ -2,6 +2,7 @@
 //! running system. A fact that is not known is left out or `null`, never invented.
 
 use jiff::tz::TimeZone;
+use sha2::{Digest as _, Sha256};
 
 use crate::clock;
 use crate::config::{Camera, CameraKind, Config, Wording};
@@ -54,6 +55,15 @@ pub(super) struct Sealing<'a> {
     pub(super) placed: Option<Placed>,
     pub(super) camera: &'a CameraState,
     pub(super) time_source: TimeSource,
+}
+
+/// SHA-256 of this program, read piece by piece: one buffer of its size, once freed, would have
+/// the allocator keep every later picture's memory for good.
+pub(super) fn program_sha256() -> std::io::Result<String> {
+    let mut program = std::fs::File::open("/proc/self/exe")?;
+    let mut hash = Sha256::new();
+    std::io::copy(&mut program, &mut hash)?;
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// The model as the statement names it.

@@ -62,31 +62,30 @@ pub(super) async fn watchdog(
 /// Tells systemd how far the store is put right at start: a lost database over thousands of
 /// packages takes longer than a start may. More time is asked for only as packages are read, so
 /// that a disk that hangs still ends the start.
-#[derive(Default)]
-pub(super) struct Recovering {
-    told_ns: Cell<Option<u64>>,
-}
-
-impl Recovering {
-    /// `done` of `all` packages are read.
-    pub(super) fn tell(&self, done: usize, all: usize) {
+pub(super) fn recovering() -> impl Fn(usize, usize) {
+    let told_ns: Cell<Option<u64>> = Cell::new(None);
+    move |done, all| {
         let now = clock::boot_ns();
         let soon = |told: u64| now.saturating_sub(told) < TELL_EVERY_NS;
-        if self.told_ns.get().is_some_and(soon) {
+        if told_ns.get().is_some_and(soon) {
             return;
         }
-        self.told_ns.set(Some(now));
-        tracing::info!(
-            done,
-            all,
-            "reading packages that the database does not know"
-        );
+        told_ns.set(Some(now));
+        tracing::info!(done, all, "reading packages that the database does not know");
         let status = format!("reading packages that the database does not know: {done} of {all}");
         tell_systemd(&[
             sd_notify::NotifyState::ExtendTimeoutUsec(PER_PACKAGE_USEC),
             sd_notify::NotifyState::Status(&status),
         ]);
     }
+}
+
+/// Tells systemd that everything is opened and at work.
+pub(super) fn tell_ready() {
+    tell_systemd(&[
+        sd_notify::NotifyState::Ready,
+        sd_notify::NotifyState::Status("running"),
+    ]);
 }
 
 pub(super) fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {

@@ -30,7 +30,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,7 +51,7 @@ use crate::witness::{Identity, Roots};
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use eye::{Eye, Sight};
-use gauges::{Gauges, Recovering, tell_systemd, watchdog};
+use gauges::{Gauges, recovering, tell_ready, tell_systemd, watchdog};
 use keeper::Keeper;
 use mouth::Mouthpiece;
 
@@ -87,10 +86,7 @@ struct Running {
 pub async fn run(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<()> {
     let running = start(loaded, stop.clone())?;
     tracing::info!(device = %loaded.config.device.id, "running");
-    tell_systemd(&[
-        sd_notify::NotifyState::Ready,
-        sd_notify::NotifyState::Status("running"),
-    ]);
+    tell_ready();
     stop.cancelled().await;
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping");
@@ -118,9 +114,8 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     Roots::load(&config.keys.dir.join("roots.crt"))?;
     std::fs::create_dir_all(&config.store.run_dir)
         .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
-    let recovering = Recovering::default();
-    let tell = |done, all| recovering.tell(done, all);
-    let (store, recovery) = Store::open_telling(&config.store, &config.device.id, &tell)?;
+    let (store, recovery) =
+        Store::open_telling(&config.store, &config.device.id, &recovering())?;
     tracing::info!(?recovery, "store opened");
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let speaker = Speaker::open(&config.warn)?;
@@ -337,15 +332,6 @@ fn judge(config: &Config, detector: &Detector, store: &Store) -> anyhow::Result<
     Ok(judge)
 }
 
-/// SHA-256 of this program, read piece by piece: one buffer of its size, once freed, would have
-/// the allocator keep every later picture's memory for good.
-fn program_sha256() -> std::io::Result<String> {
-    let mut program = std::fs::File::open("/proc/self/exe")?;
-    let mut hash = Sha256::new();
-    std::io::copy(&mut program, &mut hash)?;
-    Ok(format!("{:x}", hash.finalize()))
-}
-
 fn facts(
     loaded: &Loaded,
     detector: &Detector,
@@ -356,7 +342,7 @@ fn facts(
     Ok(Facts {
         config: loaded.config.clone(),
         config_sha256: loaded.sha256.clone(),
-        binary_sha256: program_sha256().ok(),
+        binary_sha256: dossier::program_sha256().ok(),
         model: dossier::model(detector.card()),
         wording: loaded.wording.clone(),
         time_zone: jiff::tz::TimeZone::get(zone)

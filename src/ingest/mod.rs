@@ -21,6 +21,7 @@
 mod camera;
 mod clip;
 mod codec;
+mod device;
 mod faults;
 mod gate;
 mod intake;

@@ -6,7 +6,6 @@
 //! access units. No queue: jitter buffer, parser and decoder share one thread.
 //! `videoconvert` passes I420 and NV12 through untouched.
 
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +16,8 @@ use gstreamer_app as gst_app;
 
 use crate::config::RtspTransport;
 
-use super::codec::element;
+use super::codec::{element, parser};
+use super::device::{self, Gives};
 use super::faults::UDP_SILENCE_SECS;
 use super::intake::Intake;
 use super::knock::Endpoint;
@@ -224,37 +224,16 @@ impl Joint {
     }
 
     fn device(self, pipeline: &gst::Pipeline, path: &Path) -> Result<(), Fault> {
-        openable(path)?;
-        let device = gst::ElementFactory::make("v4l2src")
-            .property("device", path.to_string_lossy().as_ref())
-            .build()
-            .map_err(|error| Fault::Pipeline(error.to_string()))?;
+        let device = device::open(path)?;
         add(pipeline, std::slice::from_ref(&device))?;
-        // The device tells its formats only when open.
-        if device.set_state(gst::State::Ready).is_err() {
-            return Err(Fault::Unreadable(
-                "not a capture device, or another program uses it".to_owned(),
-            ));
-        }
         let pad = device.static_pad("src").ok_or(Fault::NoVideo)?;
-        let offered = pad.query_caps(None);
-        let offers = |name| offered.iter().any(|s| s.name() == name);
-        if offers("video/x-h264") {
-            let filter = caps_filter(&gst::Caps::new_empty_simple("video/x-h264"))?;
-            return self.join(&pad, Codec::H264, vec![filter]);
+        match device::gives(&pad)? {
+            Gives::Units(filter) => self.join(&pad, Codec::H264, vec![filter]),
+            Gives::Pictures { head, no_clip } => {
+                self.intake.status.facts().no_clip = Some(no_clip.to_owned());
+                self.chain(&pad, &[head, self.pictures()?].concat())
+            }
         }
-        let jpeg = offers("image/jpeg");
-        self.intake.status.facts().no_clip = Some(format!(
-            "the capture device gives {}, not H.264",
-            if jpeg { "Motion JPEG" } else { "raw pictures" }
-        ));
-        let head = if jpeg {
-            let only_jpeg = gst::Caps::new_empty_simple("image/jpeg");
-            vec![caps_filter(&only_jpeg)?, element("jpegdec")?]
-        } else {
-            Vec::new()
-        };
-        self.chain(&pad, &[head, self.pictures()?].concat())
     }
 
     /// Links `head`, the parser and what follows behind `pad`.
@@ -323,18 +302,6 @@ impl Joint {
     }
 }
 
-/// Whether a capture device lies there that this user may use; GStreamer says neither.
-fn openable(path: &Path) -> Result<(), Fault> {
-    let file = std::fs::File::options().read(true).write(true).open(path);
-    let kind = file.and_then(|file| file.metadata());
-    let kind = kind.map_err(|error| Fault::of_device_file(&error))?;
-    if kind.file_type().is_char_device() {
-        Ok(())
-    } else {
-        Err(Fault::Unreadable("a file, not a capture device".to_owned()))
-    }
-}
-
 fn is_video(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| {
         let media = s.get::<&str>("media").unwrap_or_default();
@@ -374,29 +341,6 @@ pub(super) fn open_file(
     });
     file.link(&parsebin)
         .map_err(|error| Fault::Pipeline(error.to_string()))
-}
-
-/// The parser. Parameter sets are repeated before every key frame that lacks them, so that a
-/// clip can begin at any of them; nothing else is changed. It is not told what a container says
-/// of colours, which is a muxer's word and often wrong in range, so that it reads the camera's own
-/// in the stream.
-pub(super) fn parser(codec: Codec) -> Result<gst::Element, Fault> {
-    let parser = element(codec.parser())?;
-    parser.set_property("config-interval", -1i32);
-    if let Some(sink) = parser.static_pad("sink") {
-        sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-            if let Some(gst::EventView::Caps(said)) = info.event().map(|event| event.view()) {
-                let mut caps = said.caps_owned();
-                for structure in caps.make_mut().iter_mut() {
-                    structure.remove_field("colorimetry");
-                }
-                let event = gst::event::Caps::new(&caps);
-                info.data = Some(gst::PadProbeData::Event(event));
-            }
-            gst::PadProbeReturn::Ok
-        });
-    }
-    Ok(parser)
 }
 
 pub(super) fn caps_filter(caps: &gst::Caps) -> Result<gst::Element, Fault> {

@@ -99,7 +99,7 @@ async fn a_lone_camera_that_is_away_at_start_is_a_state_and_comes_up_later() {
     })
     .await;
     until(&field, "frames looked at", async || {
-        field.status().await["eye"]["detections"].as_u64() >= Some(1)
+        field.status().await["eye"]["detected"].as_u64() >= Some(1)
     })
     .await;
     daemon.signal(Signal::TERM);
