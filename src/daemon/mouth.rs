@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::journal::Head;
+use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
 use crate::types::{CaseId, Stamp, Violation, WarnReport};
 use crate::warn::Speaker;
@@ -105,9 +105,9 @@ async fn play(speaker: &mut Speaker, shout: Shout, stop: &CancellationToken) -> 
 /// The journal line that records a warning.
 fn line(report: &WarnReport) -> (&'static str, Value) {
     let kind = if report.failure.is_none() {
-        "warning.played"
+        kind::WARNING_PLAYED
     } else {
-        "warning.failed"
+        kind::WARNING_FAILED
     };
     let body = json!({
         "case": report.case,

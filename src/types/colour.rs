@@ -41,6 +41,16 @@ impl Colours {
     }
 }
 
+impl Range {
+    /// Luma of black and of white.
+    pub fn luma(self) -> (u8, u8) {
+        match self {
+            Self::Limited => (16, 235),
+            Self::Full => (0, 255),
+        }
+    }
+}
+
 impl Matrix {
     /// The matrix of [`Colours::usual`].
     pub fn usual(rows: usize) -> Self {

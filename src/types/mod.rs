@@ -10,6 +10,8 @@
 
 mod case;
 mod colour;
+mod hit;
+mod picture;
 mod place;
 mod scene;
 mod time;
@@ -19,6 +21,8 @@ pub use case::{
     WarnReport,
 };
 pub use colour::{Colours, Matrix, Range};
+pub use hit::{Hit, HitOutcome};
+pub use picture::{PictureOf, Quality, Stillness};
 pub use place::{Attitude, FixKind, Placed, Pose, PoseSource};
 pub use scene::{Area, Detection, Point, Role, RoleSet, Scene, Track};
 pub use time::{Stamp, TimeSource};
