@@ -233,7 +233,8 @@ fn widen(samples: impl Iterator<Item = u8>, to: &mut [i16]) {
 }
 
 /// The weighted sum of Cb and Cr. Products keep their upper 16 bits only: one multiplication per
-/// 16-bit lane.
+/// 16-bit lane; inlined, the weights become 32-bit constants and the multiplications too.
+#[inline(never)]
 fn mix(cb: &[i16], cr: &[i16], weights: [i16; 2], to: &mut [i16]) {
     let upper = |a: i16, b: i16| ((i32::from(a) * i32::from(b)) >> 16) as i16;
     for ((to, &cb), &cr) in to.iter_mut().zip(cb).zip(cr) {

@@ -61,7 +61,11 @@ fn evidence_shows_the_colours_the_camera_saw_whatever_it_sends() {
             let path = patch(dir.path(), &name, rgb, colorimetry);
             // From a file, and as a camera sends it: without a container.
             let server = serve(&path);
-            for config in [file(path), rtsp(server.url("/main"))] {
+            let looped = config::Camera {
+                repeat: true,
+                ..file(path)
+            };
+            for config in [looped, rtsp(server.url("/main"))] {
                 let rig = Rig::new(&config);
                 let seen = rig.frame();
                 let full = rig.camera.full_frame(seen.at).unwrap();
