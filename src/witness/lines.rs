@@ -6,7 +6,7 @@
 //! between the sealing and the receipt. What the lines say is not looked at, but for the one
 //! that names the package.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::facts::JournalPoint;
@@ -24,8 +24,7 @@ const SEALED: &str = "package.sealed";
 const ADOPTED: &str = "package.adopted";
 
 /// Why journal lines do not prove what they should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinesError {
     /// There are more than [`CHAIN_MAX`] bytes.
     #[error("it is longer than 8 MiB")]
