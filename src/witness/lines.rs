@@ -202,8 +202,10 @@ mod tests {
 
     #[test]
     fn lines_prove_the_package_they_name_up_to_the_signed_head() {
+        /// Kinds of the lines, number and signature stated, lines behind the receipt's head.
+        type Row<'a> = (&'a [&'a str], u64, &'a str, usize, Result<(), E>);
         let other = "1".repeat(64);
-        let table: [(&[&str], u64, &str, usize, Result<(), E>); 8] = [
+        let table: [Row<'_>; 8] = [
             (&[SEALED], 5, SIG, 0, Ok(())),
             (&[SEALED, "clock", "shutdown"], 5, SIG, 0, Ok(())),
             (&["boot", ADOPTED], 5, SIG, 0, Ok(())),
