@@ -3,9 +3,7 @@
 
 use lingmou::config::Config;
 use lingmou::types::PictureOf;
-use lingmou::witness::{
-    CONDITIONS, CheckId, FileEntry, HeadingOf, Statement, Status, sha256_hex,
-};
+use lingmou::witness::{CONDITIONS, CheckId, FileEntry, HeadingOf, Statement, Status, sha256_hex};
 use lingmou::{clock, daemon};
 
 use super::*;
@@ -21,10 +19,14 @@ async fn a_case_goes_the_whole_way() {
         async move { daemon::run(&loaded, stop).await }
     });
     let stamped = |package: &PathBuf| package.join(witness::TIMESTAMP).is_file();
-    until(&field, "a receipt and its time-stamp on the device", async || {
-        assert!(!running.is_finished(), "the daemon ended");
-        field.receipted().iter().any(stamped)
-    })
+    until(
+        &field,
+        "a receipt and its time-stamp on the device",
+        async || {
+            assert!(!running.is_finished(), "the daemon ended");
+            field.receipted().iter().any(stamped)
+        },
+    )
     .await;
     field.status().await;
     field.status().await;
