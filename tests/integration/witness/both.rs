@@ -9,8 +9,8 @@ use lingmou::witness::{
 use tempfile::TempDir;
 
 use super::{
-    AT, DEVICE, Kit, MANIFEST_2, STAMP, assemble, case, files, journal_lines, openssl_sign, put,
-    receipt, statement, verify_sh,
+    AT, DEVICE, Kit, MANIFEST_2, STAMP, add_review, assemble, case, files, journal_lines,
+    openssl_sign, put, receipt, statement, verify_sh,
 };
 
 const MANIFEST_4: &str = "META-INF/ASiCManifest004.xml";
@@ -129,7 +129,7 @@ fn the_untouched_package_and_each_stage_before_it() {
     accepted("sealed", &kit, &assemble(&kit.sealed));
     accepted("receipted", &kit, &kit.package);
     let mut reviewed = kit.package.clone();
-    kit.add_review(&mut reviewed, &kit.pki.reviewers[0], ReviewVerdict::Reject);
+    add_review(&mut reviewed, &kit.pki.reviewers[0], ReviewVerdict::Reject);
     accepted("rejected, which is another question", &kit, &reviewed);
     let full = kit.full();
     accepted("full", &kit, &full);

@@ -109,7 +109,7 @@ impl Kit {
         package.insert(MANIFEST_2, manifest).unwrap();
         package.insert(STAMP, token).unwrap();
         for reviewer in &self.pki.reviewers {
-            self.add_review(&mut package, reviewer, ReviewVerdict::Accept);
+            add_review(&mut package, reviewer, ReviewVerdict::Accept);
         }
         package
     }
@@ -129,18 +129,6 @@ impl Kit {
         std::fs::read(dir.join("token.tst")).unwrap()
     }
 
-    /// Adds the review of the person whose keys lie in `reviewer`.
-    fn add_review(&self, package: &mut Container, reviewer: &Path, verdict: ReviewVerdict) {
-        let identity = Identity::load(reviewer, "reviewer").unwrap();
-        let opinion = Opinion {
-            verdict,
-            reason: "the stall is outside, \"warned\" twice",
-        };
-        for (name, bytes) in review(package, opinion, &identity, AT).unwrap() {
-            package.insert(&name, bytes).unwrap();
-        }
-    }
-
     /// What `docs/verify.sh` says of the package, and its exit code.
     fn script(&self, package: &Container) -> (Option<i32>, String) {
         let dir = TempDir::new().unwrap();
@@ -158,6 +146,18 @@ impl Kit {
 
 const MANIFEST_2: &str = "META-INF/ASiCManifest002.xml";
 const STAMP: &str = "META-INF/timestamp001.tst";
+
+/// Adds the review of the person whose keys lie in `reviewer`.
+fn add_review(package: &mut Container, reviewer: &Path, verdict: ReviewVerdict) {
+    let identity = Identity::load(reviewer, "reviewer").unwrap();
+    let opinion = Opinion {
+        verdict,
+        reason: "the stall is outside, \"warned\" twice",
+    };
+    for (name, bytes) in review(package, opinion, &identity, AT).unwrap() {
+        package.insert(&name, bytes).unwrap();
+    }
+}
 
 /// Runs `docs/verify.sh`; gives its exit code and what it printed.
 fn verify_sh(package: &Path, root: &Path) -> (Option<i32>, String) {

@@ -12,7 +12,7 @@ use lingmou::witness::{
 };
 use tempfile::TempDir;
 
-use super::{AT, AT_SECS, DEVICE, Kit, put, put_all, succeed, verify_sh};
+use super::{AT, AT_SECS, DEVICE, Kit, add_review, put, put_all, succeed, verify_sh};
 
 /// `lingmou review` with the keys that lie in `keys` as `NAME.key` and `NAME.crt`.
 fn command(kit: &Kit, package: &Path, keys: &Path, name: &str, more: &[&str]) -> Output {
@@ -95,7 +95,7 @@ fn two_people_review_a_folder_and_nothing_signed_changes() {
 fn openssl_verifies_a_review() {
     let kit = Kit::new();
     let mut package = kit.package.clone();
-    kit.add_review(&mut package, &kit.pki.reviewers[0], ReviewVerdict::Accept);
+    add_review(&mut package, &kit.pki.reviewers[0], ReviewVerdict::Accept);
     let dir = kit.folder("review");
     put_all(&dir, &package);
     let root = kit.pki.root();
@@ -218,6 +218,22 @@ fn a_reason_is_needed_and_bounded() {
     assert!(matches!(nothing, Err(ReviewError::Nothing)));
 }
 
+/// The package with the review `made`, its document replaced by `text` and signed `by` somebody.
+fn resigned(kit: &Kit, made: &[(String, Vec<u8>); 3], text: &str, by: &Identity) -> Container {
+    use base64ct::{Base64, Encoding as _};
+    use sha2::{Digest, Sha256};
+    let digest = |bytes: &[u8]| Base64::encode_string(&Sha256::digest(bytes));
+    let [(document, original), (signature, _), (manifest, own)] = made;
+    let own = String::from_utf8(own.clone()).unwrap();
+    let xml = own.replace(&digest(original), &digest(text.as_bytes()));
+    let p7s = by.sign(xml.as_bytes(), Form::Detached, AT).unwrap();
+    let mut package = kit.package.clone();
+    package.insert(document, text.as_bytes().to_vec()).unwrap();
+    package.insert(manifest, xml.into_bytes()).unwrap();
+    package.insert(signature, p7s).unwrap();
+    package
+}
+
 /// A review that somebody else signed, or that says something else than it should.
 #[test]
 fn a_review_that_does_not_fit_does_not_count() {
@@ -229,21 +245,8 @@ fn a_review_that_does_not_fit_does_not_count() {
         reason: "as seen",
     };
     let made = review(&kit.package, opinion, &reviewer, AT).unwrap();
-    let [(document, _), (signature, _), (manifest, _)] = &made;
     let original = String::from_utf8(made[0].1.clone()).unwrap();
-    let own = String::from_utf8(made[2].1.clone()).unwrap();
-    let sealed_again = |text: &str, by: &Identity| {
-        use base64ct::{Base64, Encoding as _};
-        use sha2::{Digest, Sha256};
-        let digest = |bytes: &[u8]| Base64::encode_string(&Sha256::digest(bytes));
-        let xml = own.replace(&digest(original.as_bytes()), &digest(text.as_bytes()));
-        let p7s = by.sign(xml.as_bytes(), Form::Detached, AT).unwrap();
-        let mut package = kit.package.clone();
-        package.insert(document, text.as_bytes().to_vec()).unwrap();
-        package.insert(manifest, xml.into_bytes()).unwrap();
-        package.insert(signature, p7s).unwrap();
-        package
-    };
+    let sealed_again = |text: &str, by: &Identity| resigned(&kit, &made, text, by);
     let fine = verify(&sealed_again(&original, &reviewer), &kit.roots);
     assert!(fine.valid(), "{}", fine.page(Language::English));
     let sig = kit.sealed.sig_sha256();
