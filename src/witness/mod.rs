@@ -15,6 +15,7 @@
 //! (`store`), no making of keys (`pki`). Files are read only to load keys, roots and containers.
 
 mod additions;
+mod assess;
 mod attributes;
 mod chain;
 mod checkpoint;
@@ -40,6 +41,7 @@ mod verdict;
 mod verify;
 mod wording;
 
+pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use cms::{Form, SignatureError};
@@ -49,7 +51,7 @@ pub use facts::{
     Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;
-pub use grade::{CONDITIONS, Condition, Grade, Grading, Seen, assess, grade};
+pub use grade::{CONDITIONS, Condition, Grade, Grading, grade};
 pub use identity::{Identity, KeyError};
 pub use installed::Installed;
 pub use key::SignError;
