@@ -140,7 +140,12 @@ impl Field {
 
     /// The program, started as systemd would.
     fn daemon(&self) -> Daemon {
-        Daemon::start(&self.config(), &self.dir.path().join("daemon.log"))
+        self.daemon_notifying(None)
+    }
+
+    /// The same, with systemd's ear at `socket`.
+    fn daemon_notifying(&self, socket: Option<&Path>) -> Daemon {
+        Daemon::start(&self.config(), &self.dir.path().join("daemon.log"), socket)
     }
 
     fn log(&self) -> String {
@@ -282,17 +287,21 @@ struct Daemon {
 
 impl Daemon {
     /// Starts it with its log appended to `log`.
-    fn start(config: &Path, log: &Path) -> Self {
+    fn start(config: &Path, log: &Path, notify: Option<&Path>) -> Self {
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(log)
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
+        match notify {
+            Some(socket) => command.env("NOTIFY_SOCKET", socket),
+            None => command.env_remove("NOTIFY_SOCKET"),
+        };
+        let child = command
             .args(["run", "--config"])
             .arg(config)
             .current_dir(root())
-            .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -347,7 +356,10 @@ fn camera_at(port: u16) -> RtspServer {
         path: STREAM.to_owned(),
         show: Show::Clip(footage().path().to_owned(), Codec::H264),
     };
-    let door = Door { port, login: None };
+    let door = Door {
+        port,
+        ..Door::default()
+    };
     RtspServer::start_behind(door, &[mount]).unwrap()
 }
 
