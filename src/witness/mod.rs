@@ -16,6 +16,7 @@
 
 mod additions;
 mod afterwards;
+mod assess;
 mod attributes;
 mod chain;
 mod checkpoint;
@@ -47,6 +48,7 @@ mod verdict;
 mod verify;
 mod wording;
 
+pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use cms::{Form, SignatureError};
@@ -56,7 +58,7 @@ pub use facts::{
     Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;
-pub use grade::{CONDITIONS, Condition, Grade, Grading, Seen, assess, grade};
+pub use grade::{CONDITIONS, Condition, Grade, Grading, grade};
 pub use identity::{Identity, KeyError};
 pub use installed::Installed;
 pub use key::SignError;
