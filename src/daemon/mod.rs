@@ -35,10 +35,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::config::{Config, Loaded, Wording};
+use crate::config::{Config, Loaded, Wording, secret_file};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
+use crate::link::{self, Endpoint};
 use crate::perceive::{Card, Detector};
 use crate::status::{self, Progress};
 use crate::store::Store;
@@ -46,7 +47,7 @@ use crate::telemetry::{self, Poses, TelemetryState};
 use crate::types::CaseId;
 use crate::upload::{self, Uplink, UploadState};
 use crate::warn::Speaker;
-use crate::witness::{Identity, Roots, sha256_hex};
+use crate::witness::{self, Identity, Roots, sha256_hex};
 
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
@@ -110,6 +111,11 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     ingest::init()?;
     let identity = Arc::new(evidence_identity(config)?);
     Roots::load(&config.keys.dir.join("roots.crt"))?;
+    if config.upload.enabled
+        && let Err(error) = transport_days(config)
+    {
+        tracing::error!(%error, "nothing can be uploaded, packages wait");
+    }
     std::fs::create_dir_all(&config.store.run_dir)
         .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
     let (store, recovery) = Store::open(&config.store, &config.device.id)?;
@@ -140,7 +146,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
 
 /// The box's evidence key and certificate: valid now, and issued for this device.
 pub fn evidence_identity(config: &Config) -> anyhow::Result<Identity> {
-    let identity = Identity::load(&config.keys.dir, "evidence")?;
+    let identity = Identity::open(&config.keys)?;
     identity.check_validity(clock::now())?;
     let (named, configured) = (identity.device_id(), &config.device.id);
     anyhow::ensure!(
@@ -149,6 +155,22 @@ pub fn evidence_identity(config: &Config) -> anyhow::Result<Identity> {
         config.keys.dir.join("evidence.crt").display()
     );
     Ok(identity)
+}
+
+/// Whether the files for the connection to the broker would do now; whole days until the
+/// certificate ends. A box whose upload cannot work goes on all the same: packages wait.
+pub fn transport_days(config: &Config) -> anyhow::Result<i64> {
+    let keys = &config.keys.dir;
+    witness::check_private(&secret_file(&keys.join("transport.key")))?;
+    let endpoint = Endpoint {
+        host: config.upload.host.clone(),
+        port: config.upload.port,
+        keys: keys.clone(),
+        client_id: config.device.id.clone(),
+        keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
+    };
+    let now = clock::now().utc_ns.div_euclid(1_000_000_000);
+    Ok(link::check_keys(&endpoint, now)?)
 }
 
 /// Opens everything and starts threads and tasks.

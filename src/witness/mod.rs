@@ -28,11 +28,15 @@ mod receipt;
 mod seal;
 mod signer;
 mod statement;
+mod suite;
+#[cfg(feature = "pkcs11")]
+mod token;
 mod verdict;
 mod verify;
 mod wording;
 
 pub use chain::{ChainFault, Roots};
+pub(crate) use cms::der_time;
 pub use cms::{Form, SignatureError};
 pub use container::{Container, ContainerError, Limits};
 pub use facts::{
@@ -41,8 +45,8 @@ pub use facts::{
 };
 pub use finding::Finding;
 pub use identity::{Identity, KeyError};
-pub use key::SignError;
-pub(crate) use key::load_key;
+pub(crate) use key::{Key, enrol_token, load_key};
+pub use key::{SignError, check_private};
 pub use manifest::{Manifest, ManifestEntry, ManifestError};
 pub use name::{NameError, check_name};
 pub use opened::{check_attached, check_detached};

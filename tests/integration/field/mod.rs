@@ -10,6 +10,8 @@ mod flow;
 mod golden;
 mod killed;
 mod start;
+#[cfg(feature = "pkcs11")]
+mod token;
 mod trouble;
 
 use std::fs;
@@ -281,6 +283,11 @@ struct Daemon {
 impl Daemon {
     /// Starts it with its log appended to `log`.
     fn start(config: &Path, log: &Path) -> Self {
+        Self::start_in(config, log, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    fn start_in(config: &Path, log: &Path, variables: &[(&str, PathBuf)]) -> Self {
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -292,6 +299,7 @@ impl Daemon {
             .current_dir(root())
             .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
