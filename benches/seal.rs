@@ -190,6 +190,7 @@ fn statement(id: CaseId, context: SealContext) -> Statement {
             model: None,
         },
         omitted: Vec::new(),
+        grade: None,
         files: context.files,
     }
 }

@@ -16,11 +16,13 @@
 //! **Not here.** What a stage does; every decision about evidence.
 
 mod counters;
+mod darkroom;
 mod dossier;
 mod eye;
 mod gauges;
 mod keeper;
 mod mouth;
+mod notes;
 mod signals;
 
 use std::sync::mpsc::sync_channel;

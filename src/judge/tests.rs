@@ -323,6 +323,7 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
     assert_eq!(
         street.told(),
         [
+            "snap moved",
             "snap before",
             "snap peak",
             "clip",
@@ -330,13 +331,17 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
             "seal recorded"
         ]
     );
-    let Some((_, Order::Snap { at, .. })) = street.orders.first() else {
-        panic!("a picture")
-    };
-    assert!(
-        at.utc_ns < street.orders[1].1.snap_at().utc_ns,
-        "the truck's moment is earlier"
-    );
+    let snaps: Vec<_> = street
+        .orders
+        .iter()
+        .filter_map(|(_, order)| match order {
+            Order::Snap { at, place, .. } => Some((at.utc_ns, place.centre().x)),
+            _ => None,
+        })
+        .collect();
+    assert!(snaps.is_sorted_by(|a, b| a.0 < b.0), "in the order of their times");
+    let moved = (snaps[0].1 - snaps[1].1).abs();
+    assert!(moved > 0.2, "the truck is shown at two places, {moved} apart");
 }
 
 #[test]
@@ -372,15 +377,6 @@ fn debris_that_is_nobodys_is_left_alone() {
         let mut street = Street::new();
         street.run(0.0, 15.0, things);
         assert_eq!(street.told(), Vec::<String>::new(), "{name}");
-    }
-}
-
-impl Order {
-    fn snap_at(&self) -> Stamp {
-        match self {
-            Self::Snap { at, .. } => *at,
-            other => panic!("not a picture: {other:?}"),
-        }
     }
 }
 
