@@ -44,6 +44,9 @@ fn site(config: &Config, checker: &mut Checker<'_, '_>) {
 
 /// The certificates. Whoever loads the private keys says more about them.
 fn keys(config: &Config, checker: &mut Checker<'_, '_>) {
+    if config.keys.token.is_used() {
+        token(&config.keys, checker);
+    }
     let dir = &config.keys.dir;
     if !dir.is_dir() {
         let what = format!("no such folder: {}", dir.display());
@@ -62,9 +65,6 @@ fn keys(config: &Config, checker: &mut Checker<'_, '_>) {
     for name in wanted {
         let fix = "put there what the bureau's certificate office returned";
         checker.file("keys.dir", &dir.join(name), fix);
-    }
-    if config.keys.token.is_used() {
-        token(&config.keys, checker);
     }
 }
 
@@ -267,9 +267,15 @@ fn evidence(evidence: &Evidence, checker: &mut Checker<'_, '_>) {
         ("evidence.exposure_min", f64::from(evidence.exposure_min)),
         ("evidence.exposure_max", f64::from(evidence.exposure_max)),
         ("evidence.clipped_max", evidence.clipped_max),
-        ("evidence.subject_min_px", f64::from(evidence.subject_min_px)),
+        (
+            "evidence.subject_min_px",
+            f64::from(evidence.subject_min_px),
+        ),
         ("evidence.camera_shift_max", evidence.camera_shift_max),
-        ("evidence.camera_similarity_min", evidence.camera_similarity_min),
+        (
+            "evidence.camera_similarity_min",
+            evidence.camera_similarity_min,
+        ),
     ] {
         checker.range(key, value);
     }

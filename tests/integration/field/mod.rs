@@ -9,6 +9,7 @@
 mod flow;
 mod golden;
 mod killed;
+mod sm2;
 mod start;
 #[cfg(feature = "pkcs11")]
 mod token;
@@ -77,6 +78,8 @@ struct Field {
     broker: Broker,
     events: Arc<Mutex<Vec<Event>>>,
     stop_receiver: CancellationToken,
+    /// The receiver's folder of keys; its roots are what packages are held against.
+    receiver_keys: PathBuf,
     _vehicle: Vehicle,
 }
 
@@ -86,10 +89,21 @@ type Edit<'a> = &'a dyn Fn(&mut DocumentMut);
 impl Field {
     /// Starts the peers and writes the configuration: the demonstration's, with `edit`.
     async fn start(camera: &str, edit: Edit<'_>) -> Self {
+        let own = |pki: &TestPki| [pki.device.clone(), pki.receiver.clone()];
+        Self::start_as(camera, edit, own).await
+    }
+
+    /// The same with the folders of keys that `keys` gives: the device's, the receiver's.
+    async fn start_as(
+        camera: &str,
+        edit: Edit<'_>,
+        keys: impl FnOnce(&TestPki) -> [PathBuf; 2],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
-        let keys = BrokerKeys::of(&pki);
-        let broker = Broker::start(&dir.path().join("broker"), &keys, &[RECEIVER])
+        let brokers = BrokerKeys::of(&pki);
+        let [device_keys, receiver_keys] = keys(&pki);
+        let broker = Broker::start(&dir.path().join("broker"), &brokers, &[RECEIVER])
             .await
             .unwrap();
         let mavlink = free_udp_port();
@@ -100,7 +114,12 @@ impl Field {
             broker,
             events: Arc::default(),
             stop_receiver: CancellationToken::new(),
+            receiver_keys,
             _vehicle: vehicle,
+        };
+        let edit: Edit<'_> = &|profile| {
+            profile["keys"]["dir"] = value(device_keys.to_string_lossy().into_owned());
+            edit(profile);
         };
         field.configure(camera, mavlink, edit);
         field.receive();
@@ -122,7 +141,7 @@ impl Field {
             name: RECEIVER.to_owned(),
             host: "127.0.0.1".to_owned(),
             port: self.broker.port(),
-            keys: self.pki.receiver.clone(),
+            keys: self.receiver_keys.clone(),
             dir: self.dir.path().join("received"),
         };
         let events = Arc::clone(&self.events);
@@ -224,7 +243,7 @@ impl Field {
 
     /// The verifier's word on a package, and every file equal at the receiver.
     fn audit(&self, package: &Path) {
-        let roots = Roots::load(&self.pki.root()).unwrap();
+        let roots = Roots::load(&self.receiver_keys.join("roots.crt")).unwrap();
         for path in [package, &self.copy(package)] {
             let verdict = verify_path(path, &roots).unwrap();
             let failed: Vec<_> = verdict.failed().collect();
