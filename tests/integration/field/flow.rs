@@ -23,8 +23,11 @@ async fn a_case_goes_the_whole_way() {
         !field.receipted().is_empty()
     })
     .await;
+    field.status().await;
+    field.status().await;
     stop.cancel();
     running.await.unwrap().unwrap();
+    the_journal_tells_it(&field);
     let package = field.receipted().remove(0);
     field.audit(&package);
 
@@ -53,6 +56,27 @@ async fn a_case_goes_the_whole_way() {
     pictures_say_the_same(&package, &statement);
     the_clip_plays(&package);
     detections_are_lines(&package);
+}
+
+/// Beside the case itself: what the run began with, who asked, and how it ended.
+fn the_journal_tells_it(field: &Field) {
+    for (kind, lines) in [
+        ("boot", 1),
+        ("config.loaded", 1),
+        ("model.loaded", 1),
+        ("cert.installed", 2),
+        ("shutdown", 1),
+        ("access", 1),
+        ("head.foreign", 0),
+        ("capture.refused", 0),
+    ] {
+        assert_eq!(field.journal(kind).len(), lines, "{kind}");
+    }
+    let visit = &field.journal("access")[0]["body"];
+    assert_eq!(visit["uid"], rustix::process::getuid().as_raw());
+    let clock = &field.journal("clock")[0]["body"];
+    assert_eq!(clock["change"], "start");
+    assert_eq!(clock["boot_id"], lingmou::clock::boot_id());
 }
 
 /// The daemon ran in this very process, so its facts can be asked for here.

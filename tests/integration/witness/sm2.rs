@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lingmou::config::{self, Suite};
 use lingmou::pki::{TestSm2, enroll};
+use lingmou::types::Stamp;
 use lingmou::witness::{
     ChainFault, Form, Identity, Language, MANIFEST, PurposeFault, Roots, SIGNATURE, SignatureError,
     Usage, check_attached, check_detached, seal, verify,
@@ -259,7 +260,12 @@ fn an_sm2_path_is_judged_like_any_other() {
         (CA, ca(""), ee(""), None),
         (CA, ca("keyUsage=critical,keyCertSign"), ee(""), None),
         (CA, ca(EE), ee(""), None),
-        (CA, String::new(), ee(""), not_allowed.clone()),
+        (
+            CA,
+            "keyUsage=keyCertSign".to_owned(),
+            ee(""),
+            not_allowed.clone(),
+        ),
         (
             CA,
             ca("keyUsage=digitalSignature"),
@@ -284,16 +290,18 @@ fn an_sm2_path_is_judged_like_any_other() {
     ];
     for (root, issuing, ee, fault) in table {
         let dir = TempDir::new().unwrap();
-        let found = three_levels(dir.path(), (root, &issuing, &ee), |_| ());
+        let extensions = (root, issuing.as_str(), ee.as_str());
+        let found = three_levels(dir.path(), extensions, lingmou::clock::now(), |_| ());
         assert_eq!(found, fault, "{root} / {issuing} / {ee}");
     }
 }
 
 /// Makes root, issuing CA and signer, and says what is wrong with a signature that carries its
-/// chain; `spoil` may change the files before.
+/// chain, made at `at`; `spoil` may change the files before.
 fn three_levels(
     dir: &Path,
     (root, issuing, ee): (&str, &str, &str),
+    at: Stamp,
     spoil: impl FnOnce(&SmCa),
 ) -> Option<ChainFault> {
     let ca = SmCa::new(dir, root);
@@ -305,7 +313,7 @@ fn three_levels(
     let mut chain = std::fs::read(dir.join("evidence.crt")).unwrap();
     chain.extend(std::fs::read(dir.join("ca.crt")).unwrap());
     put(dir, "evidence.crt", &chain);
-    let p7s = evidence(dir).sign(b"content", Form::Detached, lingmou::clock::now());
+    let p7s = evidence(dir).sign(b"content", Form::Detached, at);
     let roots = Roots::load(&dir.join("root.crt")).unwrap();
     match check_detached(&p7s.unwrap(), b"content", &roots, Usage::Evidence) {
         Ok(_) => None,
@@ -321,27 +329,29 @@ fn forged_and_untimely_sm2_paths_are_refused() {
         "basicConstraints=critical,CA:TRUE",
         "extendedKeyUsage=1.3.6.1.5.5.7.3.36",
     );
+    let now = lingmou::clock::now();
     // A CA of the same name and another key.
     let dir = TempDir::new().unwrap();
-    let fault = three_levels(dir.path(), plain, |ca| {
+    let fault = three_levels(dir.path(), plain, now, |ca| {
         ca.ask("ca", "/CN=Issuing", plain.1);
         ca.answer("root", Path::new("ca"));
     });
     assert_eq!(fault, Some(ChainFault::Forged));
     // A root of the same name and another key.
     let dir = TempDir::new().unwrap();
-    let fault = three_levels(dir.path(), plain, |ca| {
+    let fault = three_levels(dir.path(), plain, now, |ca| {
         SmCa::new(&ca.0, plain.0);
     });
     assert_eq!(fault, Some(ChainFault::Forged));
-    // An issuing CA that has ended.
+    // An issuing CA that ends before the signer's certificate does.
+    let in_two_days = now.shifted_ns(2 * 24 * 3600 * 1_000_000_000);
     let dir = TempDir::new().unwrap();
-    let fault = three_levels(dir.path(), plain, |ca| {
+    let fault = three_levels(dir.path(), plain, in_two_days, |ca| {
         succeed(
             &ca.0,
             &format!(
                 "openssl x509 -req -in ca.csr -CA root.crt -CAkey root.key -CAcreateserial \
-                 -copy_extensions copyall -days -1 -sm3 -sigopt {ID} -vfyopt {ID} -out ca.crt"
+                 -copy_extensions copyall -days 1 -sm3 -sigopt {ID} -vfyopt {ID} -out ca.crt"
             ),
         );
     });
