@@ -12,7 +12,8 @@
 //! never held beyond its stated limit. A private key is never printed.
 //!
 //! **Not here.** No clock (callers pass the moment), no network, no keeping of packages
-//! (`store`), no making of keys (`pki`). Files are read only to load keys, roots and containers.
+//! (`store`), no making of key files (`pki`). Files are read only to load keys, roots and
+//! containers; a key in a token is reached by `token` alone.
 
 mod chain;
 mod checkpoint;
