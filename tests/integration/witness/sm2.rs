@@ -50,13 +50,8 @@ fn an_sm2_package_with_its_receipt_is_valid() {
 fn the_commands_for_sm2_in_the_public_page_work_as_printed() {
     let (kit, sm2, _) = sm2_kit();
     let sealed = seal(&statement(DEVICE), &evidence(&sm2.device), AT).unwrap();
-    let page = include_str!("../../../docs/EVIDENCE.md");
-    let blocks = page
-        .split("```")
-        .filter_map(|block| block.strip_prefix("sh\n"));
-    let script = blocks.into_iter().find(|block| block.contains(ID)).unwrap();
     let dir = kit.folder("page");
-    put(&dir, "check.sh", script.as_bytes());
+    put(&dir, "check.sh", super::script("sm2").as_bytes());
     std::fs::copy(sm2.ca.join("root.crt"), dir.join("root.crt")).unwrap();
     let case = dir.join("case");
     put_all(&case, &assemble(&sealed));
