@@ -1,6 +1,9 @@
 # Two commands matter, `make demo` and `make test`; `make` alone lists all.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint clean-setup
+.PHONY: help setup demo test pki bench lint clean-setup
+
+# Where `make pki` writes.
+DIR := .setup/pki
 
 # nextest runs each test in a process of its own; plain `cargo test` passes as well.
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -17,6 +20,9 @@ demo: setup ## Show the whole way on loopback: camera, case, warning, evidence, 
 test: ## Run all tests
 	@.ci/setup.sh --tests
 	cargo $(TEST) --locked
+
+pki: ## Make a whole test PKI for hand tests with openssl: make pki DIR=folder
+	cargo run --locked --example pki -- $(DIR)
 
 bench: setup ## Measure the steps, then whole streams against the live limit (docs/PERFORMANCE.md)
 	@benches/yardstick/prepare.sh

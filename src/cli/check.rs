@@ -124,19 +124,13 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let ready = ingest::init().map(|()| "every element is there".to_owned());
     findings.push(finding("GStreamer", ready));
     findings.push(finding("evidence key", identity(config)));
-    let days =
-        crate::link::certificate_days_left(&config.keys.dir, clock::now().utc_ns / 1_000_000_000);
-    findings.push(finding(
-        "transport key",
-        match days {
-            Some(days) if days < 0 => Err(format!(
-                "transport.crt expired {} days ago; renew it",
-                -days
-            )),
-            Some(days) => Ok(format!("valid for {days} more days")),
-            None => Err("transport.crt cannot be read".to_owned()),
-        },
-    ));
+    if config.upload.enabled {
+        let days = daemon::transport_days(config);
+        findings.push(finding(
+            "transport key",
+            days.map(|days| format!("valid for {days} more days")),
+        ));
+    }
     let roots = Roots::load(&config.keys.dir.join("roots.crt"));
     findings.push(finding(
         "root certificates",

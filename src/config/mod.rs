@@ -33,7 +33,7 @@ pub use camera::{
     Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport, Zone, ZoneKind,
 };
 pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
-pub use keys::{Keys, Suite};
+pub use keys::{Keys, Suite, Token, secret_file};
 pub use link::{Receive, Upload};
 pub use machine::{
     Device, Evidence, MavlinkLink, Site, Speaker, SpeakerKind, Store, Telemetry, TelemetrySource,
@@ -149,6 +149,8 @@ impl Config {
         let paths = cameras.flat_map(|c| [&mut c.password_file, &mut c.tls_roots, &mut c.path]);
         for path in paths.chain([
             &mut self.keys.dir,
+            &mut self.keys.token.module,
+            &mut self.keys.token.pin_file,
             &mut self.model.card,
             &mut self.model.runtime,
             &mut self.warn.street_vending,

@@ -271,6 +271,26 @@ fn paths_start_at_the_folder_of_the_file() {
 }
 
 #[test]
+fn a_token_needs_names_and_a_program_that_knows_tokens() {
+    let page =
+        page("[keys]\nsuite = \"sm2\"\n[keys.token]\nmodule = \"driver.so\"\nkey_id = \"xyz\"\n");
+    let wanted: &[&str] = if cfg!(feature = "pkcs11") {
+        &[
+            "keys.suite: \"sm2\" does not go with a token",
+            "keys.token.module: no such file: /etc/lingmou/driver.so",
+            "keys.token.label: missing",
+            "keys.token.key_id: \"xyz\" is not an identifier",
+            "keys.token.pin_file: no such file",
+        ]
+    } else {
+        &["keys.token.module: this program was built without PKCS#11"]
+    };
+    for words in wanted {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+}
+
+#[test]
 fn a_whole_configuration_is_read_with_its_words() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, text: &str| {

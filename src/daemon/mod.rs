@@ -23,6 +23,7 @@ mod eye;
 mod gauges;
 mod hits;
 mod keeper;
+mod keys;
 mod mouth;
 mod notes;
 mod past;
@@ -66,6 +67,7 @@ use record::Recorder;
 use refusals::Refusals;
 use visitors::Visitors;
 
+pub use keys::{evidence_identity, transport_days};
 pub use signals::stop_on_signals;
 
 /// Orders between eye and keeper; when full, the eye waits.
@@ -125,6 +127,11 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     ingest::init()?;
     let identity = Arc::new(evidence_identity(config)?);
     Roots::load(&config.keys.dir.join("roots.crt"))?;
+    if config.upload.enabled
+        && let Err(error) = transport_days(config)
+    {
+        tracing::error!(%error, "nothing can be uploaded, packages wait");
+    }
     std::fs::create_dir_all(&config.store.run_dir)
         .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
     let (store, recovery) =
@@ -154,19 +161,6 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         telemetry,
         recorder,
     })
-}
-
-/// The box's evidence key and certificate: valid now, and issued for this device.
-pub fn evidence_identity(config: &Config) -> anyhow::Result<Identity> {
-    let identity = Identity::load(&config.keys.dir, "evidence")?;
-    identity.check_validity(clock::now())?;
-    let (named, configured) = (identity.device_id(), &config.device.id);
-    anyhow::ensure!(
-        named == configured,
-        "{}: the certificate is for {named:?}, device.id says {configured:?}; make them equal",
-        config.keys.dir.join("evidence.crt").display()
-    );
-    Ok(identity)
 }
 
 /// Opens everything and starts threads and tasks.

@@ -40,7 +40,7 @@ pub use error::LinkError;
 pub use flight::{Ack, Acked, Acks};
 pub use pause::Pause;
 pub use pump::Carried;
-pub use tls::certificate_days_left;
+pub use tls::{certificate_days_left, check_keys};
 
 use error::Ending;
 use flight::Flight;

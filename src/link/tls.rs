@@ -23,6 +23,7 @@ use x509_cert::der::Decode;
 use super::pump::{Carried, Counted};
 use super::{Endpoint, LinkError};
 use crate::clock;
+use crate::config::secret_file;
 
 /// Time for one address to accept, and for the TLS handshake.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -126,7 +127,7 @@ fn config(keys: &Path) -> Result<ClientConfig, LinkError> {
             .map_err(|error| unfit(&keys.join(ROOTS), &error))?;
     }
     let chain = certificates(&keys.join(CERTIFICATE))?;
-    let key_file = keys.join(KEY);
+    let key_file = secret_file(&keys.join(KEY));
     let key = PrivateKeyDer::from_pem_file(&key_file).map_err(|error| unfit(&key_file, &error))?;
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -211,6 +212,29 @@ pub fn certificate_days_left(keys: &Path, now: i64) -> Option<i64> {
     const DAY: i64 = 86_400;
     let (_, end) = ours_not_after(keys)?;
     Some((end - now).div_euclid(DAY))
+}
+
+/// Whether the files in `keys` would do for a connection as `client_id` at `now`, seconds since
+/// 1970, without making one; the whole days until the certificate ends.
+pub fn check_keys(endpoint: &Endpoint, now: i64) -> Result<i64, LinkError> {
+    config(&endpoint.keys)?;
+    check_name(endpoint)?;
+    let file = endpoint.keys.join(CERTIFICATE);
+    let start = leaf(&file).map(|leaf| leaf.tbs_certificate.validity.not_before);
+    let start = start.map_or(0, |at| {
+        i64::try_from(at.to_unix_duration().as_secs()).unwrap_or(0)
+    });
+    if now < start {
+        let from = clock::rfc3339_ms(start.saturating_mul(1_000_000_000));
+        return Err(LinkError::Key {
+            file: file.display().to_string(),
+            why: format!("valid only from {from}; check the clock"),
+        });
+    }
+    match ours_expired(endpoint) {
+        Some(error) => Err(error),
+        None => Ok(certificate_days_left(&endpoint.keys, now).unwrap_or(0)),
+    }
 }
 
 /// The error for our own certificate when it has ended by our clock.

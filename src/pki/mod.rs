@@ -12,15 +12,30 @@
 
 mod enroll;
 mod file;
+mod sm2;
 mod test_pki;
+mod x509;
 
 use std::path::PathBuf;
 
+use const_oid::ObjectIdentifier;
+use p256::elliptic_curve::zeroize::Zeroizing;
 use rcgen::string::PrintableString;
 use rcgen::{DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose};
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 pub use enroll::{Enrolled, enroll};
+pub use sm2::TestSm2;
 pub use test_pki::{TestPki, TestPkiPlan};
+
+use crate::witness::Key;
+
+/// extendedKeyUsage documentSigning (RFC 9336).
+const DOCUMENT_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.36");
+/// extendedKeyUsage of a C2PA claim's signer.
+const C2PA_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.62558.2.1");
+/// Bytes of an SM2 private key.
+const SM2_KEY_BYTES: usize = 32;
 
 /// Why keys, requests or certificates cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +57,15 @@ pub enum PkiError {
     /// An existing key cannot be used.
     #[error(transparent)]
     Key(#[from] crate::witness::KeyError),
+    /// The key cannot sign the request.
+    #[error(transparent)]
+    Sign(#[from] crate::witness::SignError),
+    /// A name does not fit into a certificate.
+    #[error("a request or certificate cannot be encoded: {0}")]
+    Encode(der::Error),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers for a key")]
+    Random,
     /// The generator refused.
     #[error("making {what} failed: {source}")]
     Generate {
@@ -57,6 +81,21 @@ fn generate(what: &'static str) -> impl FnOnce(rcgen::Error) -> PkiError {
     move |source| PkiError::Generate { what, source }
 }
 
+/// A new SM2 key, and the PEM text of its file.
+fn new_sm2_key() -> Result<(Key, Zeroizing<String>), PkiError> {
+    let mut secret = Zeroizing::new([0; SM2_KEY_BYTES]);
+    // Of 2^256 numbers some 2^224 are no key.
+    loop {
+        SystemRandom::new()
+            .fill(&mut *secret)
+            .map_err(|_unspecified| PkiError::Random)?;
+        let key = Key::sm2_from_bytes(&*secret);
+        if let Some((key, pem)) = key.and_then(|key| key.sm2_to_pem().map(|pem| (key, pem))) {
+            return Ok((key, pem));
+        }
+    }
+}
+
 /// Refuses ids that could not stand in a topic, a file name or a certificate.
 fn check_device_id(id: &str) -> Result<(), PkiError> {
     let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -69,10 +108,9 @@ fn check_device_id(id: &str) -> Result<(), PkiError> {
 
 /// documentSigning (RFC 9336) and the C2PA claim-signing purpose.
 fn evidence_purposes() -> Vec<ExtendedKeyUsagePurpose> {
-    vec![
-        ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 36]),
-        ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 62558, 2, 1]),
-    ]
+    [DOCUMENT_SIGNING, C2PA_SIGNING]
+        .map(|oid| ExtendedKeyUsagePurpose::Other(oid.arcs().map(u64::from).collect()))
+        .to_vec()
 }
 
 /// A subject: organisation, then what else is given, then the common name.

@@ -14,7 +14,7 @@ use super::file::{make_dir, write_key, write_public};
 use super::{PkiError, check_device_id, evidence_purposes, generate, subject};
 
 /// Organisation of every certificate.
-const ORGANISATION: &str = "Lingmou Test Bureau";
+pub(super) const ORGANISATION: &str = "Lingmou Test Bureau";
 /// How long certificates are valid unless asked otherwise: 12 years, as for evidence keys.
 const VALID_SECS: u64 = 12 * 365 * 24 * 3600;
 /// Certificates begin to be valid this long before now, for clocks that differ.
@@ -119,18 +119,42 @@ impl TestPki {
         Ok(dir)
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn root_pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// From when to when certificates are valid, since 1970.
+    pub(super) fn span(&self) -> (Duration, Duration) {
+        let TestPkiPlan {
+            not_before,
+            not_after,
+        } = self.plan;
+        (
+            Duration::from_secs(not_before),
+            Duration::from_secs(not_after),
+        )
+    }
+
+    /// Makes `transport.*` of `name` in `dir`.
+    pub(super) fn issue_transport(&self, dir: &Path, name: &str) -> Result<(), PkiError> {
+        let name = subject(ORGANISATION, None, None, name)?;
+        self.issue(dir, "transport", client(name))
+    }
+
     fn make_device(&self, dir: &Path, device_id: &str) -> Result<(), PkiError> {
         check_device_id(device_id)?;
         let name = subject(ORGANISATION, Some(device_id), None, "evidence-signer")?;
         self.issue(dir, "evidence", signing(name))?;
-        let name = subject(ORGANISATION, None, None, device_id)?;
-        self.issue(dir, "transport", client(name))
+        self.issue_transport(dir, device_id)
     }
 
     fn make_receiver(&self) -> Result<(), PkiError> {
         self.make_person(&self.receiver, "receiver", "evidence-receiver-1")?;
-        let name = subject(ORGANISATION, None, None, "receiver-1")?;
-        self.issue(&self.receiver, "transport", client(name))
+        self.issue_transport(&self.receiver, "receiver-1")
     }
 
     fn make_broker(&self) -> Result<(), PkiError> {
@@ -173,8 +197,9 @@ impl TestPki {
     /// Makes `NAME.key` and `NAME.crt` in `dir`, and `roots.crt` beside them.
     fn issue(&self, dir: &Path, name: &str, params: CertificateParams) -> Result<(), PkiError> {
         let mut params = params;
-        params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_secs(self.plan.not_before);
-        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(self.plan.not_after);
+        let (from, to) = self.span();
+        params.not_before = date_time_ymd(1970, 1, 1) + from;
+        params.not_after = date_time_ymd(1970, 1, 1) + to;
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(generate("a key"))?;
@@ -206,6 +231,7 @@ fn root(dir: &Path) -> Result<CertifiedIssuer<'static, KeyPair>, PkiError> {
 /// What `openssl ts -reply -config` needs to answer with this key. The policy is nobody's: an
 /// arc that RFC 3161's examples use as well.
 fn tsa_config(dir: &Path) -> String {
+    let dir = std::path::absolute(dir).unwrap_or_else(|_no_folder| dir.to_owned());
     let dir = dir.display();
     format!(
         "[tsa]\ndefault_tsa = test\n\n[test]\nserial = {dir}/serial\n\

@@ -3,7 +3,7 @@
 //! Path building is rustls-webpki's (RFC 5280 section 6: signatures, names, validity,
 //! basicConstraints, pathLen, name constraints, unknown critical extensions). Added here is what
 //! a TLS library does not ask: keyUsage and purposes of the issuers, path length and validity of
-//! the root.
+//! the root. SM2 is taught to it by `suite`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::identity::{KeyError, read_bounded};
+use super::suite::{SM2_ALGORITHM, SM2_ALGORITHM_NULL};
 
 /// anyExtendedKeyUsage (RFC 5280 section 4.2.1.12).
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
@@ -24,7 +25,7 @@ const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0"
 const PEM_MAX: u64 = 1 << 20;
 
 /// Algorithms a certificate may be signed with.
-static CHAIN_ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 11] = [
+static CHAIN_ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 13] = [
     webpki::ring::ECDSA_P256_SHA256,
     webpki::ring::ECDSA_P256_SHA384,
     webpki::ring::ECDSA_P384_SHA256,
@@ -36,6 +37,8 @@ static CHAIN_ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 11] = [
     webpki::ring::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
     webpki::ring::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
     webpki::ring::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+    &SM2_ALGORITHM,
+    &SM2_ALGORITHM_NULL,
 ];
 
 /// One trusted root.

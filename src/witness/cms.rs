@@ -1,7 +1,7 @@
 //! Makes CAdES baseline B signatures (ETSI EN 319 122-1 section 6, RFC 5652).
 //!
 //! Written over the plain types of the `cms` crate: its builder fits neither hardware tokens nor
-//! SM2, which later suites need. Signed attributes: contentType, messageDigest, signingTime,
+//! SM2. Signed attributes: contentType, messageDigest, signingTime,
 //! signingCertificateV2 (RFC 5035).
 
 use std::time::Duration;
@@ -11,10 +11,9 @@ use cms::content_info::{CmsVersion, ContentInfo};
 use cms::signed_data::{
     EncapsulatedContentInfo, SignedAttributes, SignerIdentifier, SignerInfo, SignerInfos,
 };
-use const_oid::db::{rfc5911, rfc5912};
+use const_oid::db::rfc5911;
 use der::asn1::{GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
 use der::{Any, Decode, Encode, Sequence, Tag};
-use sha2::{Digest, Sha256};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::Certificate;
 use x509_cert::attr::Attribute;
@@ -25,6 +24,7 @@ use x509_cert::time::Time;
 use super::chain::ChainFault;
 use super::key::{Key, SignError};
 use super::signer::PurposeFault;
+use crate::config::Suite;
 
 /// Whether the signature carries what it signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,31 +124,39 @@ pub(super) fn sign(
     const ENCODES: &str =
         "invariant: a certificate that was parsed encodes, and content is below 256 MiB";
     let own = chain.first().map_or(&[][..], Vec::as_slice);
-    let attributes = signed_attributes(leaf, own, content, at).expect(ENCODES);
+    let suite = key.suite();
+    let attributes = signed_attributes(suite, (leaf, own), content, at).expect(ENCODES);
     let value = key.sign(&attributes.to_der().expect(ENCODES))?;
-    Ok(signed_data((leaf, chain), (content, form), attributes, &value).expect(ENCODES))
+    let signer = signer_info(suite, leaf, attributes, &value).expect(ENCODES);
+    Ok(signed_data(signer, chain, content, form).expect(ENCODES))
 }
 
-/// Puts a signature together.
-fn signed_data(
-    (leaf, chain): (&Certificate, &[Vec<u8>]),
-    (content, form): (&[u8], Form),
+fn signer_info(
+    suite: Suite,
+    leaf: &Certificate,
     attributes: SignedAttributes,
     value: &[u8],
-) -> der::Result<Vec<u8>> {
-    let sha256 = algorithm(rfc5912::ID_SHA_256);
-    let signer = SignerInfo {
+) -> der::Result<SignerInfo> {
+    Ok(SignerInfo {
         version: CmsVersion::V1,
         sid: SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber {
             issuer: leaf.tbs_certificate.issuer.clone(),
             serial_number: leaf.tbs_certificate.serial_number.clone(),
         }),
-        digest_alg: sha256.clone(),
+        digest_alg: suite.digest_algorithm(),
         signed_attrs: Some(attributes),
-        signature_algorithm: algorithm(rfc5912::ECDSA_WITH_SHA_256),
+        signature_algorithm: suite.signature_algorithm(),
         signature: OctetString::new(value)?,
         unsigned_attrs: None,
-    };
+    })
+}
+
+fn signed_data(
+    signer: SignerInfo,
+    chain: &[Vec<u8>],
+    content: &[u8],
+    form: Form,
+) -> der::Result<Vec<u8>> {
     let econtent = match form {
         Form::Detached => None,
         Form::Attached => Some(Any::new(Tag::OctetString, content)?),
@@ -157,7 +165,7 @@ fn signed_data(
     let certificates = certificates.collect::<der::Result<Vec<_>>>()?;
     let data = SignedData {
         version: CmsVersion::V1,
-        digest_algorithms: SetOfVec::try_from(vec![sha256])?,
+        digest_algorithms: SetOfVec::try_from(vec![signer.digest_alg.clone()])?,
         encap_content_info: EncapsulatedContentInfo {
             econtent_type: rfc5911::ID_DATA,
             econtent,
@@ -173,25 +181,17 @@ fn signed_data(
     .to_der()
 }
 
-/// An algorithm without parameters, as RFC 5754 sections 2 and 3.3 want for SHA-2 and ECDSA.
-fn algorithm(oid: ObjectIdentifier) -> AlgorithmIdentifierOwned {
-    AlgorithmIdentifierOwned {
-        oid,
-        parameters: None,
-    }
-}
-
 fn signed_attributes(
-    leaf: &Certificate,
-    leaf_der: &[u8],
+    suite: Suite,
+    (leaf, leaf_der): (&Certificate, &[u8]),
     content: &[u8],
     at: Duration,
 ) -> der::Result<SignedAttributes> {
     let certificate = SigningCertificateV2 {
         certs: vec![EssCertIdV2 {
             // DEFAULT sha256: absent in DER.
-            hash_algorithm: None,
-            cert_hash: OctetString::new(Sha256::digest(leaf_der).to_vec())?,
+            hash_algorithm: (suite != Suite::Es256).then(|| suite.digest_algorithm()),
+            cert_hash: OctetString::new(suite.digest(leaf_der))?,
             issuer_serial: Some(IssuerSerial {
                 issuer: vec![GeneralName::DirectoryName(
                     leaf.tbs_certificate.issuer.clone(),
@@ -201,7 +201,7 @@ fn signed_attributes(
         }],
         policies: None,
     };
-    let digest = OctetString::new(Sha256::digest(content).to_vec())?;
+    let digest = OctetString::new(suite.digest(content))?;
     // `SetOfVec` sorts as DER asks (X.690 section 11.6).
     SetOfVec::try_from(vec![
         attribute(
@@ -209,7 +209,7 @@ fn signed_attributes(
             Any::encode_from(&rfc5911::ID_DATA)?,
         )?,
         attribute(rfc5911::ID_MESSAGE_DIGEST, Any::encode_from(&digest)?)?,
-        attribute(rfc5911::ID_SIGNING_TIME, Any::encode_from(&cms_time(at)?)?)?,
+        attribute(rfc5911::ID_SIGNING_TIME, Any::encode_from(&der_time(at)?)?)?,
         attribute(
             rfc5911::ID_AA_SIGNING_CERTIFICATE_V_2,
             Any::encode_from(&certificate)?,
@@ -224,8 +224,9 @@ fn attribute(oid: ObjectIdentifier, value: Any) -> der::Result<Attribute> {
     })
 }
 
-/// `UTCTime` through 2049, `GeneralizedTime` after (RFC 5652 section 11.3).
-fn cms_time(at: Duration) -> der::Result<Time> {
+/// `UTCTime` through 2049, `GeneralizedTime` after (RFC 5652 section 11.3, RFC 5280 section
+/// 4.1.2.5), in whole seconds.
+pub(crate) fn der_time(at: Duration) -> der::Result<Time> {
     let whole = Duration::from_secs(at.as_secs());
     let time = GeneralizedTime::from_unix_duration(whole)?;
     Ok(if time.to_date_time().year() <= UtcTime::MAX_YEAR {
@@ -243,9 +244,9 @@ mod tests {
     fn signing_time_changes_its_form_with_the_year_2050() {
         // 2049-12-31T23:59:59Z and the next second.
         let last = Duration::from_millis(2_524_607_999_999);
-        assert!(matches!(cms_time(last), Ok(Time::UtcTime(_))));
+        assert!(matches!(der_time(last), Ok(Time::UtcTime(_))));
         let next = last + Duration::from_millis(1);
-        assert!(matches!(cms_time(next), Ok(Time::GeneralTime(_))));
-        assert!(matches!(cms_time(Duration::ZERO), Ok(Time::UtcTime(_))));
+        assert!(matches!(der_time(next), Ok(Time::GeneralTime(_))));
+        assert!(matches!(der_time(Duration::ZERO), Ok(Time::UtcTime(_))));
     }
 }

@@ -12,9 +12,9 @@ use rustls::pki_types::pem::PemObject as _;
 use x509_cert::Certificate;
 
 use super::cms::{self, Form};
-use super::key::{Key, SignError, load_key};
+use super::key::{Key, SignError, load_key, open_token};
 use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
-use crate::config::Suite;
+use crate::config::{Keys, Suite, secret_file};
 use crate::types::Stamp;
 
 /// Largest key or certificate file read.
@@ -31,6 +31,16 @@ pub enum KeyError {
         /// Why.
         source: std::io::Error,
     },
+    /// The key is not there.
+    #[error(
+        "{path}: no such file; `lingmou enroll` makes the keys, systemd may bring them as \
+         credentials",
+        path = path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is far larger than a key or certificate is.
     #[error("{path}: larger than {max} bytes, so not a key or certificate", path = path.display())]
     TooLarge {
@@ -39,9 +49,9 @@ pub enum KeyError {
         /// The limit.
         max: u64,
     },
-    /// Others than the owner may read the key.
+    /// Others than the owner may read the key, or the PIN of one.
     #[error(
-        "{path}: mode {mode:04o} lets others read the private key; run `chmod 600 {path}`, and \
+        "{path}: mode {mode:04o} lets others read the secret in it; run `chmod 600 {path}`, and \
          replace the key if it lay open",
         path = path.display()
     )]
@@ -58,6 +68,25 @@ pub enum KeyError {
         path: PathBuf,
         /// What it is instead, and how to convert it.
         why: String,
+    },
+    /// The key in the token cannot be used.
+    #[error("evidence key in the token: {why}")]
+    Token {
+        /// Why, and what to do.
+        why: String,
+    },
+    /// Key and certificate are of another suite than the configuration says.
+    #[error(
+        "{path}: is for suite {found}, keys.suite says {configured}; correct it or enrol again",
+        path = path.display()
+    )]
+    Suite {
+        /// The certificate file.
+        path: PathBuf,
+        /// What it is for.
+        found: Suite,
+        /// What the configuration says.
+        configured: Suite,
     },
     /// There is no certificate in the file or folder.
     #[error("{path}: no PEM certificate found", path = path.display())]
@@ -137,6 +166,32 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
+    /// Loads the evidence key and certificate of a box: from a token, a systemd credential or the
+    /// folder, as `keys` says.
+    pub fn open(keys: &Keys) -> Result<Self, KeyError> {
+        let certificate = keys.dir.join("evidence.crt");
+        let identity = if keys.token.is_used() {
+            let (leaf, chain) = load_chain(&certificate)?;
+            let public = &leaf.tbs_certificate.subject_public_key_info;
+            let key = open_token(&keys.token, public)?.ok_or_else(|| KeyError::Mismatch {
+                certificate: certificate.clone(),
+                key: "the key in the token".into(),
+            })?;
+            Self::join(key, (leaf, chain), certificate, Usage::Evidence)?
+        } else {
+            let key = secret_file(&keys.dir.join("evidence.key"));
+            Self::load_from(&key, &certificate, Usage::Evidence)?
+        };
+        if identity.suite() != keys.suite {
+            return Err(KeyError::Suite {
+                path: identity.path,
+                found: identity.key.suite(),
+                configured: keys.suite,
+            });
+        }
+        Ok(identity)
+    }
+
     /// Loads `NAME.key` and `NAME.crt` of `dir`: `"receiver"`, `"reviewer"` and `"operator"` are
     /// that role's, any other name is a device's. Validity in time is asked for by
     /// [`Identity::check_validity`].
@@ -159,23 +214,31 @@ impl Identity {
     pub fn load_from(key: &Path, certificate: &Path, usage: Usage) -> Result<Self, KeyError> {
         let private = load_key(key)?;
         let (leaf, chain) = load_chain(certificate)?;
-        let tbs = &leaf.tbs_certificate;
-        if !private.fits(&tbs.subject_public_key_info) {
+        if !private.fits(&leaf.tbs_certificate.subject_public_key_info) {
             return Err(KeyError::Mismatch {
                 certificate: certificate.to_owned(),
                 key: key.to_owned(),
             });
         }
-        check_purpose(&leaf, usage).map_err(|fault| KeyError::Purpose {
-            path: certificate.to_owned(),
-            fault,
-        })?;
+        Self::join(private, (leaf, chain), certificate.to_owned(), usage)
+    }
+
+    fn join(
+        key: Key,
+        (leaf, chain): (Certificate, Vec<Vec<u8>>),
+        path: PathBuf,
+        usage: Usage,
+    ) -> Result<Self, KeyError> {
+        if let Err(fault) = check_purpose(&leaf, usage) {
+            return Err(KeyError::Purpose { path, fault });
+        }
+        let tbs = &leaf.tbs_certificate;
         let device_id = only(&tbs.subject, SERIAL_NUMBER)
             .or_else(|| only(&tbs.subject, CN))
             .unwrap_or_default();
         Ok(Self {
-            key: private,
-            path: certificate.to_owned(),
+            key,
+            path,
             device_id,
             leaf,
             chain,
@@ -256,7 +319,7 @@ impl Identity {
     }
 
     /// The bare signature over `message`, hashed here with the suite's digest: DER
-    /// `ECDSA-Sig-Value` (RFC 3279 section 2.2.3).
+    /// `ECDSA-Sig-Value` (RFC 3279 section 2.2.3) or `SM2Signature` (GM/T 0009), which look alike.
     pub fn sign_raw(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         self.key.sign(message)
     }

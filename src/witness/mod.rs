@@ -12,7 +12,8 @@
 //! never held beyond its stated limit. A private key is never printed.
 //!
 //! **Not here.** No clock (callers pass the moment), no network, no keeping of packages
-//! (`store`), no making of keys (`pki`). Files are read only to load keys, roots and containers.
+//! (`store`), no making of key files (`pki`). Files are read only to load keys, roots and
+//! containers; a key in a token is reached by `token` alone.
 
 mod additions;
 mod afterwards;
@@ -41,9 +42,12 @@ mod review;
 mod seal;
 mod signer;
 mod statement;
+mod suite;
 mod timestamp;
 mod told;
 mod told_times;
+#[cfg(feature = "pkcs11")]
+mod token;
 mod verdict;
 mod verify;
 mod wording;
@@ -51,6 +55,7 @@ mod wording;
 pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub(crate) use cms::der_time;
 pub use cms::{Form, SignatureError};
 pub use container::{Container, ContainerError, Limits};
 pub use facts::{
@@ -61,8 +66,8 @@ pub use finding::Finding;
 pub use grade::{CONDITIONS, Condition, Grade, Grading, grade};
 pub use identity::{Identity, KeyError};
 pub use installed::Installed;
-pub use key::SignError;
-pub(crate) use key::load_key;
+pub(crate) use key::{Key, enrol_token, load_key};
+pub use key::{SignError, check_private};
 pub use lines::{CHAIN_MAX, JournalLine, JournalLines, LinesError};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, SealKind, SigReference};
 pub use name::{NameError, check_name};

@@ -13,6 +13,7 @@ use der::asn1::{ObjectIdentifier, OctetString};
 use der::{Any, Decode, Encode};
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use sm3::Sm3;
 use webpki::EndEntityCert;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
@@ -21,6 +22,7 @@ use super::attributes::{check_attributes, check_named, signing_time};
 use super::chain::{ChainFault, Roots, check_chain};
 use super::cms::{SignatureError, SignedData};
 use super::signer::{DOCUMENT_SIGNING, PurposeFault, Signer, Usage, check_purpose};
+use super::suite::{SM2_ALGORITHM, SM2_WITH_SM3, SM3};
 
 /// Largest signature read: our own are below 2 kB, a long chain adds a few more.
 const SIGNATURE_MAX: usize = 256 << 10;
@@ -280,6 +282,7 @@ pub(super) fn digest(algorithm: ObjectIdentifier, bytes: &[u8]) -> Result<Vec<u8
         rfc5912::ID_SHA_256 => Ok(Sha256::digest(bytes).to_vec()),
         rfc5912::ID_SHA_384 => Ok(Sha384::digest(bytes).to_vec()),
         rfc5912::ID_SHA_512 => Ok(Sha512::digest(bytes).to_vec()),
+        SM3 => Ok(Sm3::digest(bytes).to_vec()),
         other => Err(form(format!("digest algorithm {other} is not supported"))),
     }
 }
@@ -316,6 +319,7 @@ static ECDSA_SHA384: [&dyn SignatureVerificationAlgorithm; 2] = [
     webpki::ring::ECDSA_P256_SHA384,
     webpki::ring::ECDSA_P384_SHA384,
 ];
+static SM2_SM3: [&dyn SignatureVerificationAlgorithm; 1] = [&SM2_ALGORITHM];
 static RSA_SHA256: [&dyn SignatureVerificationAlgorithm; 1] =
     [webpki::ring::RSA_PKCS1_2048_8192_SHA256];
 static RSA_SHA384: [&dyn SignatureVerificationAlgorithm; 1] =
@@ -332,6 +336,7 @@ fn value_algorithms(
     match (signature, digest) {
         (oid::ECDSA_WITH_SHA_256, oid::ID_SHA_256) => Ok(&ECDSA_SHA256),
         (oid::ECDSA_WITH_SHA_384, oid::ID_SHA_384) => Ok(&ECDSA_SHA384),
+        (SM2_WITH_SM3, SM3) => Ok(&SM2_SM3),
         (oid::RSA_ENCRYPTION | oid::SHA_256_WITH_RSA_ENCRYPTION, oid::ID_SHA_256) => {
             Ok(&RSA_SHA256)
         }

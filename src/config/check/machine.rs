@@ -5,7 +5,8 @@ use jiff::tz::TimeZone;
 use super::{Checker, host_and_port};
 use crate::config::mistake::meant;
 use crate::config::{
-    Config, Evidence, MavlinkLink, SpeakerKind, Store, Telemetry, TelemetrySource, Upload,
+    Config, Evidence, Keys, MavlinkLink, SpeakerKind, Store, Suite, Telemetry, TelemetrySource,
+    Upload, secret_file,
 };
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -43,6 +44,9 @@ fn site(config: &Config, checker: &mut Checker<'_, '_>) {
 
 /// The certificates. Whoever loads the private keys says more about them.
 fn keys(config: &Config, checker: &mut Checker<'_, '_>) {
+    if config.keys.token.is_used() {
+        token(&config.keys, checker);
+    }
     let dir = &config.keys.dir;
     if !dir.is_dir() {
         let what = format!("no such folder: {}", dir.display());
@@ -62,6 +66,49 @@ fn keys(config: &Config, checker: &mut Checker<'_, '_>) {
         let fix = "put there what the bureau's certificate office returned";
         checker.file("keys.dir", &dir.join(name), fix);
     }
+}
+
+/// Where the evidence key is in a token.
+fn token(keys: &Keys, checker: &mut Checker<'_, '_>) {
+    const NAMED: &str = "the name the token or key was given";
+    let token = &keys.token;
+    if !cfg!(feature = "pkcs11") {
+        return checker.say(
+            "keys.token.module",
+            "this program was built without PKCS#11",
+            "a program built with the feature pkcs11",
+            "install that one, or remove module and use a key file",
+        );
+    }
+    if keys.suite == Suite::Sm2 {
+        checker.say(
+            "keys.suite",
+            "\"sm2\" does not go with a token: PKCS#11 has no mechanism for it",
+            "\"es256\" with a token, or a key file",
+            "suite = \"es256\"",
+        );
+    }
+    let fix = "install the driver of the token's maker";
+    checker.file("keys.token.module", &token.module, fix);
+    let none = |a: &str, b: &str| a.is_empty() && b.is_empty();
+    if none(&token.label, &token.serial) {
+        let fix = "label = \"…\" or serial = \"…\" (pkcs11-tool -L shows them)";
+        checker.say("keys.token.label", "missing", NAMED, fix);
+    }
+    if none(&token.key_label, &token.key_id) {
+        let fix = "key_label = \"evidence\"";
+        checker.say("keys.token.key_label", "missing", NAMED, fix);
+    }
+    if token.key_id_bytes().is_none() {
+        checker.say(
+            "keys.token.key_id",
+            format!("\"{}\" is not an identifier", token.key_id),
+            "pairs of hexadecimal digits",
+            "for example key_id = \"01\"",
+        );
+    }
+    let fix = "write the PIN into a file of mode 0600 and name it";
+    checker.file("keys.token.pin_file", &secret_file(&token.pin_file), fix);
 }
 
 fn judge(config: &Config, checker: &mut Checker<'_, '_>) {

@@ -9,7 +9,10 @@
 mod flow;
 mod golden;
 mod killed;
+mod sm2;
 mod start;
+#[cfg(feature = "pkcs11")]
+mod token;
 mod trouble;
 
 use std::fs;
@@ -76,6 +79,8 @@ struct Field {
     broker: Broker,
     events: Arc<Mutex<Vec<Event>>>,
     stop_receiver: CancellationToken,
+    /// The receiver's folder of keys; its roots are what packages are held against.
+    receiver_keys: PathBuf,
     _vehicle: Vehicle,
 }
 
@@ -85,10 +90,21 @@ type Edit<'a> = &'a dyn Fn(&mut DocumentMut);
 impl Field {
     /// Starts the peers and writes the configuration: the demonstration's, with `edit`.
     async fn start(camera: &str, edit: Edit<'_>) -> Self {
+        let own = |pki: &TestPki| [pki.device.clone(), pki.receiver.clone()];
+        Self::start_as(camera, edit, own).await
+    }
+
+    /// The same with the folders of keys that `keys` gives: the device's, the receiver's.
+    async fn start_as(
+        camera: &str,
+        edit: Edit<'_>,
+        keys: impl FnOnce(&TestPki) -> [PathBuf; 2],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
-        let keys = BrokerKeys::of(&pki);
-        let broker = Broker::start(&dir.path().join("broker"), &keys, &[RECEIVER])
+        let brokers = BrokerKeys::of(&pki);
+        let [device_keys, receiver_keys] = keys(&pki);
+        let broker = Broker::start(&dir.path().join("broker"), &brokers, &[RECEIVER])
             .await
             .unwrap();
         let mavlink = free_udp_port();
@@ -99,7 +115,12 @@ impl Field {
             broker,
             events: Arc::default(),
             stop_receiver: CancellationToken::new(),
+            receiver_keys,
             _vehicle: vehicle,
+        };
+        let edit: Edit<'_> = &|profile| {
+            profile["keys"]["dir"] = value(device_keys.to_string_lossy().into_owned());
+            edit(profile);
         };
         field.configure(camera, mavlink, edit);
         field.receive();
@@ -121,7 +142,7 @@ impl Field {
             name: RECEIVER.to_owned(),
             host: "127.0.0.1".to_owned(),
             port: self.broker.port(),
-            keys: self.pki.receiver.clone(),
+            keys: self.receiver_keys.clone(),
             dir: self.dir.path().join("received"),
             tsa_command: tsa::command(&self.dir.path().join("tsa"), &self.pki).unwrap(),
         };
@@ -140,12 +161,13 @@ impl Field {
 
     /// The program, started as systemd would.
     fn daemon(&self) -> Daemon {
-        self.daemon_notifying(None)
+        self.daemon_with(&[])
     }
 
-    /// The same, with systemd's ear at `socket`.
-    fn daemon_notifying(&self, socket: Option<&Path>) -> Daemon {
-        Daemon::start(&self.config(), &self.dir.path().join("daemon.log"), socket)
+    /// The same, with these variables in its environment.
+    fn daemon_with(&self, variables: &[(&str, PathBuf)]) -> Daemon {
+        let log = self.dir.path().join("daemon.log");
+        Daemon::start(&self.config(), &log, variables)
     }
 
     fn log(&self) -> String {
@@ -230,7 +252,7 @@ impl Field {
     /// The verifier's word on a package, and every file equal at the receiver but those that came
     /// after its receipt.
     fn audit(&self, package: &Path) {
-        let roots = Roots::load(&self.pki.root()).unwrap();
+        let roots = Roots::load(&self.receiver_keys.join("roots.crt")).unwrap();
         for path in [package, &self.copy(package)] {
             let verdict = verify_path(path, &roots).unwrap();
             let failed: Vec<_> = verdict.failed().collect();
@@ -291,23 +313,20 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it with its log appended to `log`.
-    fn start(config: &Path, log: &Path, notify: Option<&Path>) -> Self {
+    /// Starts it with its log appended to `log` and these variables in its environment.
+    fn start(config: &Path, log: &Path, variables: &[(&str, PathBuf)]) -> Self {
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(log)
             .unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
-        match notify {
-            Some(socket) => command.env("NOTIFY_SOCKET", socket),
-            None => command.env_remove("NOTIFY_SOCKET"),
-        };
-        let child = command
+        let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
             .args(["run", "--config"])
             .arg(config)
             .current_dir(root())
+            .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

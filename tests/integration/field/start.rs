@@ -81,6 +81,196 @@ fn a_certificate_of_another_device() {
     );
 }
 
+/// A plan of certificates, a change of the profile, a change of the files, and what is said.
+type Row<'a> = (TestPkiPlan, Edit<'a>, fn(&Path), &'a [&'a str]);
+
+fn all_say(table: &[Row<'_>]) {
+    for (plan, edit, spoil, words) in table {
+        says(&refused(*plan, DEVICE, edit, spoil), words);
+    }
+}
+
+#[test]
+fn evidence_keys_that_will_not_do() {
+    let now = TestPkiPlan::from_now();
+    all_say(&[
+        (
+            now,
+            &|_| (),
+            |dir| fs::remove_file(dir.join("pki/device/evidence.key")).unwrap(),
+            &[
+                "DIR/pki/device/evidence.key",
+                "no such file",
+                "lingmou enroll",
+            ],
+        ),
+        (
+            now,
+            &|_| (),
+            |dir| open_to_all(&dir.join("pki/device/evidence.key")),
+            &["DIR/pki/device/evidence.key: mode 0644", "chmod 600"],
+        ),
+        (
+            now,
+            &|profile| profile["keys"]["suite"] = value("sm2"),
+            |_| (),
+            &[
+                "evidence.crt: is for suite es256, keys.suite says sm2",
+                "correct it",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn evidence_certificates_that_will_not_do() {
+    let now = TestPkiPlan::from_now();
+    let to_come = TestPkiPlan {
+        not_before: 4_000_000_000,
+        not_after: 4_050_000_000,
+    };
+    all_say(&[
+        (
+            to_come,
+            &|_| (),
+            |_| (),
+            &[
+                "evidence.crt: valid only from 2096-10-02",
+                "check the clock",
+            ],
+        ),
+        (
+            now,
+            &|_| (),
+            |dir| {
+                let new = TestPki::create(&dir.join("new"), DEVICE).unwrap();
+                let certificate = new.device.join("evidence.crt");
+                fs::copy(certificate, dir.join("pki/device/evidence.crt")).unwrap();
+            },
+            &[
+                "evidence.crt does not belong to",
+                "evidence.key",
+                "install the certificate",
+            ],
+        ),
+        (
+            now,
+            &|_| (),
+            |dir| {
+                for kind in ["key", "crt"] {
+                    let keys = dir.join("pki/device");
+                    let transport = keys.join(format!("transport.{kind}"));
+                    fs::copy(transport, keys.join(format!("evidence.{kind}"))).unwrap();
+                }
+            },
+            &[
+                "evidence.crt: extendedKeyUsage lacks documentSigning",
+                "ask the CA",
+            ],
+        ),
+        (
+            now,
+            &|_| (),
+            |dir| fs::write(dir.join("pki/device/evidence.crt"), "text").unwrap(),
+            &["evidence.crt: no PEM certificate found"],
+        ),
+    ]);
+}
+
+fn open_to_all(path: &Path) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    fs::set_permissions(path, mode).unwrap();
+}
+
+/// What `lingmou check` says of the line `what`, for a box of which `spoil` spoilt something.
+fn checked(what: &str, credentials: Option<&str>, spoil: impl FnOnce(&TestPki, &Path)) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+    let config = dir.path().join("lingmou.toml");
+    fs::write(&config, profile(dir.path(), &pki.device).to_string()).unwrap();
+    spoil(&pki, dir.path());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
+    command
+        .args(["check", "--config"])
+        .arg(&config)
+        .current_dir(root());
+    command.env_remove("CREDENTIALS_DIRECTORY");
+    if let Some(name) = credentials {
+        command.env("CREDENTIALS_DIRECTORY", dir.path().join(name));
+    }
+    let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let line = said
+        .lines()
+        .find(|line| line.contains(what))
+        .unwrap_or(&said);
+    line.replace(&*dir.path().to_string_lossy(), "DIR")
+}
+
+#[test]
+fn what_is_wrong_with_the_transport_key_is_named_by_check() {
+    type Spoil = fn(&TestPki, &Path);
+    let table: [(Spoil, &[&str]); 5] = [
+        (|_, _| (), &["ok ", "more days"]),
+        (
+            |pki, _| open_to_all(&pki.device.join("transport.key")),
+            &["WRONG", "transport.key: mode 0644", "chmod 600"],
+        ),
+        (
+            |pki, _| fs::remove_file(pki.device.join("transport.key")).unwrap(),
+            &["WRONG", "transport.key", "no such file", "lingmou enroll"],
+        ),
+        (
+            |pki, dir| {
+                let new = TestPki::create(&dir.join("new"), DEVICE).unwrap();
+                let certificate = new.device.join("transport.crt");
+                fs::copy(certificate, pki.device.join("transport.crt")).unwrap();
+            },
+            &["WRONG", "transport.key", "does not belong to transport.crt"],
+        ),
+        (
+            |pki, _| {
+                let other = pki.add_device("LM-OTHER-7").unwrap();
+                for kind in ["key", "crt"] {
+                    let name = format!("transport.{kind}");
+                    fs::copy(other.join(&name), pki.device.join(&name)).unwrap();
+                }
+            },
+            &["WRONG", "transport.crt: is for \"LM-OTHER-7\"", DEVICE],
+        ),
+    ];
+    for (spoil, words) in table {
+        let said = checked("transport key", None, spoil);
+        for word in words {
+            assert!(said.contains(word), "{word:?} is not in {said:?}");
+        }
+    }
+}
+
+#[test]
+fn keys_may_come_as_systemd_credentials() {
+    let hand_over = |pki: &TestPki, dir: &Path| {
+        fs::create_dir(dir.join("credentials")).unwrap();
+        for name in ["evidence.key", "transport.key"] {
+            fs::rename(pki.device.join(name), dir.join("credentials").join(name)).unwrap();
+        }
+    };
+    for what in ["evidence key", "transport key"] {
+        let said = checked(what, Some("credentials"), hand_over);
+        assert!(said.starts_with("ok "), "{said}");
+        let said = checked(what, None, hand_over);
+        assert!(said.contains("no such file"), "{said}");
+    }
+    // A credential that others may read is refused like a file.
+    let said = checked("evidence key", Some("credentials"), |pki, dir| {
+        hand_over(pki, dir);
+        open_to_all(&dir.join("credentials/evidence.key"));
+    });
+    assert!(
+        said.contains("DIR/credentials/evidence.key: mode 0644"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_model_that_is_a_text_file() {
     let text = "this is not a model";

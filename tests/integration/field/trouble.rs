@@ -130,7 +130,7 @@ async fn a_start_over_many_unknown_packages_asks_systemd_for_time() {
     let path = field.dir.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    let mut daemon = field.daemon_notifying(Some(&path));
+    let mut daemon = field.daemon_with(&[("NOTIFY_SOCKET", path.clone())]);
     let told = notices(&socket, "READY=1");
     let place = |word: &str| told.iter().position(|t| t.starts_with(word));
     let [more, status] = ["EXTEND_TIMEOUT_USEC=", "STATUS="].map(place);

@@ -2,10 +2,19 @@
 
 use std::path::Path;
 
+use lingmou::config::Keys;
 use lingmou::pki::enroll;
 use lingmou::witness::{Identity, KeyError, Language, Roots, Usage, seal, verify};
 
 use super::{DEVICE, Kit, assemble, issue, make_key, put, set_mode, statement, succeed};
+
+fn keys_in(dir: &Path) -> Keys {
+    let dir = dir.to_owned();
+    Keys {
+        dir,
+        ..Keys::default()
+    }
+}
 
 fn copy(from: &Path, to: &Path) {
     std::fs::copy(from, to).unwrap();
@@ -16,7 +25,7 @@ fn enrolment_makes_requests_that_openssl_accepts_and_a_ca_can_answer() {
     let kit = Kit::new();
     let keys = kit.dir.path().join("keys");
     let bureau = "\u{674e}\u{6ca7}\u{533a}\u{57ce}\u{7ba1}";
-    let made = enroll(&keys, "LC-CAR-0003", bureau).unwrap();
+    let made = enroll(&keys_in(&keys), "LC-CAR-0003", bureau).unwrap();
     assert_eq!(made.new_keys.len(), 2);
     let request = |name: &str, expected: &[&str]| {
         let text = succeed(
@@ -44,7 +53,7 @@ fn enrolment_makes_requests_that_openssl_accepts_and_a_ca_can_answer() {
     assert!(!text.contains("1.3.6.1.5.5.7.3.36"), "{text}");
 
     let before = std::fs::read(keys.join("evidence.key")).unwrap();
-    let again = enroll(&keys, "LC-CAR-0003", bureau).unwrap();
+    let again = enroll(&keys_in(&keys), "LC-CAR-0003", bureau).unwrap();
     assert!(again.new_keys.is_empty());
     let after = std::fs::read(keys.join("evidence.key")).unwrap();
     assert_eq!(after, before, "a key is never replaced");
@@ -53,7 +62,7 @@ fn enrolment_makes_requests_that_openssl_accepts_and_a_ca_can_answer() {
         copy(&kit.pki.ca.join(part), &keys.join(part));
     }
     issue(&keys, "root", "evidence");
-    let identity = Identity::load(&keys, "evidence").unwrap();
+    let identity = Identity::open(&keys_in(&keys)).unwrap();
     assert_eq!(identity.device_id(), "LC-CAR-0003");
     let now = lingmou::clock::now();
     let sealed = seal(&statement("LC-CAR-0003"), &identity, now).unwrap();
@@ -66,9 +75,9 @@ fn ids_that_fit_no_topic_or_file_name_are_refused() {
     let kit = Kit::new();
     let keys = kit.dir.path().join("keys");
     for id in ["", "a b", "\u{674e}", "a/b", "a#", &"a".repeat(65)] {
-        assert!(enroll(&keys, id, "Bureau").is_err(), "{id:?}");
+        assert!(enroll(&keys_in(&keys), id, "Bureau").is_err(), "{id:?}");
     }
-    assert!(enroll(&keys, "LC-1", "").is_err());
+    assert!(enroll(&keys_in(&keys), "LC-1", "").is_err());
     assert!(!keys.exists(), "nothing is made of a mistake");
 }
 

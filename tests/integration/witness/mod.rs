@@ -7,6 +7,7 @@ mod keys;
 mod openssl;
 mod report;
 mod review;
+mod sm2;
 mod stamp;
 mod tamper;
 mod verdict;

@@ -1,0 +1,38 @@
+//! The keys the box works with, and whether they would do now: for the start and for `lingmou
+//! check`.
+
+use std::time::Duration;
+
+use crate::clock;
+use crate::config::{Config, secret_file};
+use crate::link::{self, Endpoint};
+use crate::witness::{self, Identity};
+
+/// The box's evidence key and certificate: valid now, and issued for this device.
+pub fn evidence_identity(config: &Config) -> anyhow::Result<Identity> {
+    let identity = Identity::open(&config.keys)?;
+    identity.check_validity(clock::now())?;
+    let (named, configured) = (identity.device_id(), &config.device.id);
+    anyhow::ensure!(
+        named == configured,
+        "{}: the certificate is for {named:?}, device.id says {configured:?}; make them equal",
+        config.keys.dir.join("evidence.crt").display()
+    );
+    Ok(identity)
+}
+
+/// Whether the files for the connection to the broker would do now; whole days until the
+/// certificate ends. A box whose upload cannot work goes on all the same: packages wait.
+pub fn transport_days(config: &Config) -> anyhow::Result<i64> {
+    let keys = &config.keys.dir;
+    witness::check_private(&secret_file(&keys.join("transport.key")))?;
+    let endpoint = Endpoint {
+        host: config.upload.host.clone(),
+        port: config.upload.port,
+        keys: keys.clone(),
+        client_id: config.device.id.clone(),
+        keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
+    };
+    let now = clock::now().utc_ns.div_euclid(1_000_000_000);
+    Ok(link::check_keys(&endpoint, now)?)
+}
