@@ -25,6 +25,7 @@ use crate::types::{
 use crate::witness::{self, FileEntry, Omitted};
 
 use super::counters::KeeperState;
+use super::credentials;
 use super::dossier::{Facts, Sealing, View};
 use super::mouth::Shout;
 
@@ -130,7 +131,12 @@ impl Keeper {
     ) -> Result<(), StoreError> {
         match order {
             Order::Snap { .. } => self.snap(order, work, book),
-            Order::Clip { case, from, to } => self.cut(*case, (*from, *to), work, book),
+            Order::Clip {
+                case,
+                violation,
+                from,
+                to,
+            } => self.cut((*case, *violation), (*from, *to), work, book),
             Order::Seal { case, record } => {
                 let end = Waiting {
                     case: *case,
@@ -187,7 +193,9 @@ impl Keeper {
         let (exif, mark) = (self.facts.exif(&view), self.facts.mark(&view));
         match self.developer.develop(&frame.image, &exif, &mark) {
             Ok(shot) => {
-                let drafts = drafts(shot, number, *kind, &frame);
+                let mut drafts = drafts(shot, number, *kind, &frame);
+                let placed = work.placed.as_ref();
+                self.credit((*case, *violation), placed, &mut drafts)?;
                 self.store.keep(*case, &drafts, book)?;
                 self.state().pictures += 1;
                 Ok(())
@@ -218,7 +226,7 @@ impl Keeper {
 
     fn cut(
         &mut self,
-        case: CaseId,
+        (case, violation): (CaseId, Violation),
         (from, to): (Stamp, Stamp),
         work: &Work,
         book: Option<&str>,
@@ -245,7 +253,22 @@ impl Keeper {
             }
             Err(error) => self.omit(case, "clip.mp4", &error.to_string())?,
         }
+        // A box that moves has no one place for ten seconds.
+        self.credit((case, violation), None, &mut drafts)?;
         self.store.keep(case, &drafts, book)
+    }
+
+    /// Puts a C2PA manifest into each picture and clip, where that is wanted. A file that could
+    /// not get one is kept without it, and the package says so.
+    fn credit(
+        &self,
+        case: (CaseId, Violation),
+        placed: Option<&Placed>,
+        files: &mut [Draft],
+    ) -> Result<(), StoreError> {
+        let missing = credentials::add(&self.facts, case, placed, files);
+        let mut missing = missing.iter();
+        missing.try_for_each(|omitted| self.omit(case.0, &omitted.what, &omitted.why))
     }
 
     fn seal(

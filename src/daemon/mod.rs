@@ -16,6 +16,7 @@
 //! **Not here.** What a stage does; every decision about evidence.
 
 mod counters;
+mod credentials;
 mod dossier;
 mod eye;
 mod gauges;
