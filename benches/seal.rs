@@ -69,7 +69,9 @@ fn main() -> anyhow::Result<()> {
             .sum::<usize>()
     });
     let sign = least(RUNS, || {
-        identity.sign(b"a manifest", Form::Detached, clock::now())
+        identity
+            .sign(b"a manifest", Form::Detached, clock::now())
+            .map(|signature| signature.len())
     });
 
     let title =
@@ -317,6 +319,7 @@ fn statement(id: CaseId, context: SealContext) -> Statement {
             kind: Violation::StreetVending,
             rule: "warn-then-recheck".to_owned(),
             outcome: Outcome::Persisted,
+            zone: None,
             first_seen: now.clone(),
             confirmed: now,
             dwell_s: None,

@@ -41,21 +41,6 @@ pub struct Site {
     pub approval: String,
 }
 
-/// `[keys]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Keys {
-    /// Folder with the files `lingmou enroll` makes and the bureau's CA returns:
-    /// `evidence.key`, `evidence.crt`, `transport.key`, `transport.crt`, `roots.crt`.
-    pub dir: PathBuf,
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Self { dir: "keys".into() }
-    }
-}
-
 /// `[warn]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,6 +1,8 @@
 //! What the evidence says about the box: captions, EXIF and the statement, filled from the
 //! running system. A fact that is not known is left out or `null`, never invented.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 
 use crate::clock;
@@ -28,8 +30,8 @@ pub(super) struct Facts {
     pub(super) model: Model,
     pub(super) wording: Wording,
     pub(super) time_zone: TimeZone,
-    pub(super) identity: Identity,
-    pub(super) telemetry: std::sync::Arc<crate::telemetry::TelemetryState>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) telemetry: Arc<crate::telemetry::TelemetryState>,
 }
 
 /// What a picture shows.
@@ -228,6 +230,7 @@ fn violation(record: &CaseRecord) -> ViolationFacts {
         kind: record.violation,
         rule: rule.to_owned(),
         outcome: record.outcome,
+        zone: known(&record.zone),
         first_seen: clock::rfc3339_ms(record.first_seen.utc_ns),
         confirmed: clock::rfc3339_ms(confirmed.utc_ns),
         dwell_s: (confirmed.boot_ns >= record.first_seen.boot_ns)

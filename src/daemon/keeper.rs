@@ -22,7 +22,7 @@ use crate::store::{Draft, Store, StoreError};
 use crate::types::{
     Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, ShotKind, Stamp, TimeSource, Violation,
 };
-use crate::witness::{self, FileEntry, Omitted};
+use crate::witness::{self, FileEntry, Omitted, SealError};
 
 use super::counters::KeeperState;
 use super::credentials;
@@ -280,7 +280,9 @@ impl Keeper {
         let Err(error) = self.end(&end, book) else {
             return Ok(());
         };
-        let hopeless = matches!(error, StoreError::Seal(_) | StoreError::Invariant(_));
+        // A token that was pulled out may come back: that is waited for, like room on a disk.
+        let no_key = matches!(error, StoreError::Seal(SealError::Sign(_)));
+        let hopeless = matches!(error, StoreError::Seal(_) | StoreError::Invariant(_)) && !no_key;
         if hopeless || waiting.len() == WAITING_MAX {
             // Said and journalled; its files stay in the store for a person to look at.
             let (case, why) = (end.case, error.to_string());

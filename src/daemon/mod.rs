@@ -109,7 +109,7 @@ struct Opened {
 fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let config = &loaded.config;
     ingest::init()?;
-    let identity = evidence_identity(config)?;
+    let identity = Arc::new(evidence_identity(config)?);
     Roots::load(&config.keys.dir.join("roots.crt"))?;
     std::fs::create_dir_all(&config.store.run_dir)
         .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
@@ -329,7 +329,7 @@ fn judge(config: &Config, detector: &Detector, store: &Store) -> anyhow::Result<
 fn facts(
     loaded: &Loaded,
     detector: &Detector,
-    identity: Identity,
+    identity: Arc<Identity>,
     telemetry: Arc<TelemetryState>,
 ) -> anyhow::Result<Facts> {
     let zone = &loaded.config.device.time_zone;

@@ -56,6 +56,9 @@ pub struct ViolationFacts {
     pub rule: String,
     /// How the case ended.
     pub outcome: Outcome,
+    /// Name of the zone in which it was seen; `null` in packages older than the field.
+    #[serde(default)]
+    pub zone: Option<String>,
     /// When it was first seen, RFC 3339 UTC.
     pub first_seen: String,
     /// When the outcome was established, RFC 3339 UTC.

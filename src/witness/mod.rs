@@ -22,6 +22,7 @@ mod credential;
 mod facts;
 mod finding;
 mod identity;
+mod key;
 mod manifest;
 mod name;
 mod opened;
@@ -43,8 +44,9 @@ pub use facts::{
     Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;
-pub(crate) use identity::load_key;
 pub use identity::{Identity, KeyError};
+pub use key::SignError;
+pub(crate) use key::load_key;
 pub use manifest::{Manifest, ManifestEntry, ManifestError};
 pub use name::{NameError, check_name};
 pub use opened::{check_attached, check_detached};

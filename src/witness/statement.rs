@@ -324,6 +324,7 @@ pub(super) mod tests {
                 kind: Violation::Spillage,
                 rule: "record-at-once".to_owned(),
                 outcome: Outcome::Recorded,
+                zone: None,
                 first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
                 confirmed: "2026-08-01T02:03:04.567Z".to_owned(),
                 dwell_s: None,

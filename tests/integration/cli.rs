@@ -318,6 +318,7 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
             kind: Violation::Spillage,
             rule: "record-at-once".to_owned(),
             outcome: Outcome::Recorded,
+            zone: None,
             first_seen: utc.clone(),
             confirmed: utc.clone(),
             dwell_s: Some(0),

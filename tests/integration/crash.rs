@@ -84,6 +84,7 @@ fn statement(id: CaseId, context: SealContext, at: Stamp) -> Statement {
             kind: Violation::StreetVending,
             rule: "warn-then-recheck".to_owned(),
             outcome: Outcome::Persisted,
+            zone: None,
             first_seen: now.clone(),
             confirmed: now.clone(),
             dwell_s: None,

@@ -88,6 +88,7 @@ fn statement(id: CaseId, at: Stamp, context: &SealContext) -> Statement {
             kind: Violation::StreetVending,
             rule: "warn-then-recheck".to_owned(),
             outcome: Outcome::Persisted,
+            zone: None,
             first_seen: utc.clone(),
             confirmed: utc,
             dwell_s: None,

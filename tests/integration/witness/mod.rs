@@ -130,6 +130,7 @@ fn statement(device: &str) -> Statement {
             kind: Violation::StreetVending,
             rule: "warn-then-recheck".to_owned(),
             outcome: Outcome::Persisted,
+            zone: None,
             first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
             confirmed: "2026-08-01T02:03:03.567Z".to_owned(),
             dwell_s: Some(124),
