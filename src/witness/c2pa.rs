@@ -24,6 +24,7 @@ use super::credential::{Credential, CredentialState};
 use super::facts::{Altitude, Heading, HeadingOf, Position};
 use super::identity::Identity;
 use crate::clock::rfc3339_ms;
+use crate::config::Suite;
 use crate::types::{CaseId, Placed, Stamp, Violation};
 
 /// Label of our own assertion: which package the file belongs to.
@@ -97,6 +98,9 @@ pub fn embed(
     bytes: &[u8],
     claim: &Claim<'_>,
 ) -> Result<Vec<u8>, CredentialError> {
+    if identity.suite() != Suite::Es256 {
+        return Err(CredentialError::Suite);
+    }
     let context = Context::new().with_settings(settings(None))?;
     let mut builder =
         Builder::from_context(context).with_definition(definition(identity, claim))?;
