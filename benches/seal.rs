@@ -345,6 +345,7 @@ fn statement(id: CaseId, context: SealContext) -> Statement {
             model: None,
         },
         omitted: Vec::new(),
+        grade: None,
         files: context.files,
     }
 }

@@ -6,84 +6,101 @@ use crate::store::Draft;
 use crate::types::{CaseId, Placed, Violation};
 use crate::witness::Omitted;
 
-/// Puts a C2PA manifest into each picture and clip of `files`, in place; an original stands
-/// before what was made from it. What could not get one stays as it was and is returned.
-#[cfg(feature = "c2pa")]
-pub(super) fn add(
-    facts: &Facts,
+/// What a file was made from.
+#[derive(Clone, Copy)]
+#[cfg_attr(
+    not(feature = "c2pa"),
+    expect(dead_code, reason = "only a manifest tells where a file comes from")
+)]
+pub(super) enum Made<'a> {
+    /// From nothing else in the package.
+    ByCamera,
+    /// From this original, by drawing on it.
+    ByDrawing(&'a Draft),
+    /// From this original, by cutting out a part.
+    ByCropping(&'a Draft),
+}
+
+/// Puts C2PA manifests into the files of one case and remembers which could not get one.
+#[cfg_attr(
+    not(feature = "c2pa"),
+    expect(dead_code, reason = "only a manifest tells of case and place")
+)]
+pub(super) struct Credits<'a> {
+    facts: &'a Facts,
     case: (CaseId, Violation),
-    placed: Option<&Placed>,
-    files: &mut [Draft],
-) -> Vec<Omitted> {
-    if !facts.config.evidence.c2pa {
-        return Vec::new();
-    }
-    let mut missing = Vec::new();
-    for i in 0..files.len() {
-        let (before, rest) = files.split_at_mut(i);
-        let Some(file) = rest.first_mut() else { break };
-        if let Some(Err(error)) = made::manifest(&facts.identity, (case, placed), before, file) {
-            missing.push(Omitted {
-                what: format!("{} (C2PA manifest)", file.name),
-                why: error.to_string(),
-            });
-        }
-    }
-    missing
+    placed: Option<&'a Placed>,
+    /// Manifests that could not be made.
+    pub(super) missing: Vec<Omitted>,
 }
 
-/// Built without C2PA: nothing is added and nothing is missing, for the configuration cannot ask
-/// for it.
-#[cfg(not(feature = "c2pa"))]
-pub(super) fn add(
-    _facts: &Facts,
-    _case: (CaseId, Violation),
-    _placed: Option<&Placed>,
-    _files: &mut [Draft],
-) -> Vec<Omitted> {
-    Vec::new()
-}
-
-#[cfg(feature = "c2pa")]
-mod made {
-    use super::{CaseId, Draft, Placed, Violation};
-    use crate::witness::Identity;
-    use crate::witness::c2pa::{Change, Claim, CredentialError, Origin, embed};
-
-    /// Ending of the name of a picture that was drawn on.
-    const MARKED: &str = "-marked.jpg";
-
-    /// Puts a manifest into `file`; `None` when it is of a kind that carries none. `before` are
-    /// the files kept with it and done already.
-    pub(super) fn manifest(
-        identity: &Identity,
-        ((package, kind), placed): ((CaseId, Violation), Option<&Placed>),
-        before: &[Draft],
-        file: &mut Draft,
-    ) -> Option<Result<(), CredentialError>> {
-        if !["image/jpeg", "video/mp4"].contains(&file.media_type.as_str()) {
-            return None;
-        }
-        let claim = Claim {
-            name: &file.name,
-            media_type: &file.media_type,
-            package,
-            kind,
-            at: file.at?,
+impl<'a> Credits<'a> {
+    /// For files of `case` that show what was seen from `placed`.
+    pub(super) fn new(
+        facts: &'a Facts,
+        case: (CaseId, Violation),
+        placed: Option<&'a Placed>,
+    ) -> Self {
+        Self {
+            facts,
+            case,
             placed,
-            origin: origin(before, &file.name),
-        };
-        let made = embed(identity, &file.bytes, &claim);
-        Some(made.map(|bytes| file.bytes = bytes))
+            missing: Vec::new(),
+        }
     }
 
-    fn origin<'a>(before: &'a [Draft], name: &str) -> Origin<'a> {
-        let original = name.strip_suffix(MARKED).map(|stem| format!("{stem}.jpg"));
-        let original = original.and_then(|name| before.iter().find(|f| f.name == name));
-        original.map_or(Origin::Camera, |original| Origin::Picture {
+    /// Puts a manifest into `file`, where that is wanted. A file that could not get one stays as
+    /// it was.
+    #[cfg(feature = "c2pa")]
+    pub(super) fn add(&mut self, file: &mut Draft, made: Made<'_>) {
+        use crate::witness::c2pa::embed;
+
+        if !self.facts.config.evidence.c2pa {
+            return;
+        }
+        let Some(claim) = self.claim(file, made) else {
+            return;
+        };
+        match embed(&self.facts.identity, &file.bytes, &claim) {
+            Ok(bytes) => file.bytes = bytes,
+            Err(error) => self.missing.push(Omitted {
+                what: format!("C2PA manifest ({})", file.name),
+                why: error.to_string(),
+            }),
+        }
+    }
+
+    /// Built without C2PA: nothing is added and nothing is missing, for the configuration cannot
+    /// ask for it.
+    #[cfg(not(feature = "c2pa"))]
+    #[expect(clippy::unused_self, reason = "what is built with C2PA needs it")]
+    pub(super) fn add(&mut self, _file: &mut Draft, _made: Made<'_>) {}
+
+    /// What the manifest says; `None` for a file of no moment.
+    #[cfg(feature = "c2pa")]
+    fn claim<'f>(&self, file: &'f Draft, made: Made<'f>) -> Option<crate::witness::c2pa::Claim<'f>>
+    where
+        'a: 'f,
+    {
+        use crate::witness::c2pa::{Change, Claim, Origin};
+
+        let from = |original: &'f Draft, change| Origin::Picture {
             name: &original.name,
             bytes: &original.bytes,
-            change: Change::Drawn,
+            change,
+        };
+        Some(Claim {
+            name: &file.name,
+            media_type: &file.media_type,
+            package: self.case.0,
+            kind: self.case.1,
+            at: file.at?,
+            placed: self.placed,
+            origin: match made {
+                Made::ByCamera => Origin::Camera,
+                Made::ByDrawing(original) => from(original, Change::Drawn),
+                Made::ByCropping(original) => from(original, Change::Cropped),
+            },
         })
     }
 }

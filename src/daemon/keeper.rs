@@ -15,19 +15,20 @@ use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
 use crate::clock;
-use crate::develop::{Developer, Shot};
-use crate::ingest::{Camera, IngestError};
+use crate::develop::Developer;
+use crate::ingest::Camera;
 use crate::status::Beat;
 use crate::store::{Draft, Store, StoreError};
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, ShotKind, Stamp, TimeSource, Violation,
+    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, Stamp, TimeSource, Violation,
 };
-use crate::witness::{self, FileEntry, Omitted, SealError};
+use crate::witness::{self, Omitted, SealError};
 
 use super::counters::KeeperState;
-use super::credentials;
-use super::dossier::{Facts, Sealing, View};
+use super::credentials::{Credits, Made};
+use super::dossier::{Facts, Sealing};
 use super::mouth::Shout;
+use super::notes::Notes;
 
 /// How long the keeper waits for work before it turns idle and tries what could not be done.
 const WORK_WAIT: Duration = Duration::from_secs(1);
@@ -155,75 +156,6 @@ impl Keeper {
         }
     }
 
-    fn snap(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
-        let Order::Snap {
-            case,
-            violation,
-            kind,
-            at,
-            subject,
-            zone,
-        } = order
-        else {
-            return Ok(());
-        };
-        let number = self.pictures(*case)? + 1;
-        let what = format!("frames/{number:02}-{}.jpg", kind.name());
-        let frame = match self.frame(work, *at) {
-            Ok(frame) => frame,
-            Err(error) => {
-                self.omit(*case, &what, &error.to_string())?;
-                return self.save(book);
-            }
-        };
-        let view = View {
-            frame: &frame,
-            placed: work.placed,
-            case: *case,
-            violation: *violation,
-            kind: *kind,
-            subject: *subject,
-            zone,
-            boxes: if frame.at == work.frame.at {
-                &work.boxes
-            } else {
-                &[]
-            },
-        };
-        let (exif, mark) = (self.facts.exif(&view), self.facts.mark(&view));
-        match self.developer.develop(&frame.image, &exif, &mark) {
-            Ok(shot) => {
-                let mut drafts = drafts(shot, number, *kind, &frame);
-                let placed = work.placed.as_ref();
-                self.credit((*case, *violation), placed, &mut drafts)?;
-                self.store.keep(*case, &drafts, book)?;
-                self.state().pictures += 1;
-                Ok(())
-            }
-            Err(error) => {
-                self.omit(*case, &what, &error.to_string())?;
-                self.save(book)
-            }
-        }
-    }
-
-    /// The frame of moment `at` at full size: the one at hand when it is that, else decoded from
-    /// the ring; the one at hand all the same when the ring no longer has it.
-    fn frame(&self, work: &Work, at: Stamp) -> Result<Frame, IngestError> {
-        let camera = &self.cameras[work.frame.camera];
-        let at_hand = work.frame.at == at;
-        if at_hand && !self.facts.detects_on_substream(work.frame.camera) {
-            return Ok(work.frame.clone());
-        }
-        match camera.full_frame(at) {
-            Err(error) if at_hand => {
-                tracing::warn!(%error, "picture made from the substream");
-                Ok(work.frame.clone())
-            }
-            other => other,
-        }
-    }
-
     fn cut(
         &mut self,
         (case, violation): (CaseId, Violation),
@@ -243,32 +175,22 @@ impl Keeper {
                 if !clip.whole {
                     self.omit(case, "clip.mp4 (part)", "the video was interrupted")?;
                 }
-                drafts.push(Draft {
+                let mut file = Draft {
                     name: "clip.mp4".to_owned(),
                     media_type: "video/mp4".to_owned(),
                     at: Some(clip.first),
-                    pts_ns: None,
+                    pts_ns: Some(clip.first_pts_ns),
                     bytes: clip.mp4,
-                });
+                };
+                // A box that moves has no one place for ten seconds.
+                let mut credits = Credits::new(&self.facts, (case, violation), None);
+                credits.add(&mut file, Made::ByCamera);
+                self.omit_all(case, &credits.missing)?;
+                drafts.push(file);
             }
             Err(error) => self.omit(case, "clip.mp4", &error.to_string())?,
         }
-        // A box that moves has no one place for ten seconds.
-        self.credit((case, violation), None, &mut drafts)?;
         self.store.keep(case, &drafts, book)
-    }
-
-    /// Puts a C2PA manifest into each picture and clip, where that is wanted. A file that could
-    /// not get one is kept without it, and the package says so.
-    fn credit(
-        &self,
-        case: (CaseId, Violation),
-        placed: Option<&Placed>,
-        files: &mut [Draft],
-    ) -> Result<(), StoreError> {
-        let missing = credentials::add(&self.facts, case, placed, files);
-        let mut missing = missing.iter();
-        missing.try_for_each(|omitted| self.omit(case.0, &omitted.what, &omitted.why))
     }
 
     fn seal(
@@ -360,23 +282,22 @@ impl Keeper {
     }
 
     /// Notes that something of the case is missing, and why.
-    fn omit(&self, case: CaseId, what: &str, why: &str) -> Result<(), StoreError> {
+    pub(super) fn omit(&self, case: CaseId, what: &str, why: &str) -> Result<(), StoreError> {
         tracing::warn!(%case, what, why, "evidence is incomplete");
-        let mut omitted = omitted(self.store.draft_note(case)?.as_deref());
-        omitted.push(Omitted {
+        let mut notes = Notes::read(self.store.draft_note(case)?.as_deref());
+        notes.omitted.push(Omitted {
             what: what.to_owned(),
             why: why.to_owned(),
         });
-        let text = serde_json::to_string(&omitted).expect("invariant: the list is plain data");
-        self.store.save_draft_note(case, &text)
+        self.store.save_draft_note(case, &notes.text())
     }
 
-    fn pictures(&self, case: CaseId) -> Result<usize, StoreError> {
-        let marked = |f: &&FileEntry| f.name.ends_with("-marked.jpg");
-        Ok(self.store.drafts(case)?.iter().filter(marked).count())
+    pub(super) fn omit_all(&self, case: CaseId, list: &[Omitted]) -> Result<(), StoreError> {
+        list.iter()
+            .try_for_each(|missing| self.omit(case, &missing.what, &missing.why))
     }
 
-    fn save(&self, book: Option<&str>) -> Result<(), StoreError> {
+    pub(super) fn save(&self, book: Option<&str>) -> Result<(), StoreError> {
         book.map_or(Ok(()), |book| self.store.save_book(book))
     }
 
@@ -394,24 +315,7 @@ impl Keeper {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, KeeperState> {
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, KeeperState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What the keeper noted as missing.
-pub(super) fn omitted(note: Option<&str>) -> Vec<Omitted> {
-    note.and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default()
-}
-
-fn drafts(shot: Shot, number: usize, kind: ShotKind, frame: &Frame) -> [Draft; 2] {
-    let draft = |suffix: &str, bytes: Vec<u8>| Draft {
-        name: format!("frames/{number:02}-{}{suffix}.jpg", kind.name()),
-        media_type: "image/jpeg".to_owned(),
-        at: Some(frame.at),
-        pts_ns: Some(frame.pts_ns),
-        bytes,
-    };
-    [draft("", shot.original), draft("-marked", shot.marked)]
 }

@@ -17,11 +17,13 @@
 
 mod counters;
 mod credentials;
+mod darkroom;
 mod dossier;
 mod eye;
 mod gauges;
 mod keeper;
 mod mouth;
+mod notes;
 mod signals;
 
 use std::sync::mpsc::sync_channel;

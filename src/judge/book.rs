@@ -9,7 +9,7 @@
 //!               Unheard ──third time──▶ discarded
 //! record at once:
 //!   suspicion ─▶ Recording ──after the clip's end──▶ recorded
-//!      Snap(Before), Snap(Peak)   Snap(After), Clip, Seal
+//!      Snap(Before, Moved, Peak)  Snap(After), Clip, Seal
 //! ```
 //!
 //! **Invariants.** One subject (violation, zone, place), one case: a second suspicion at the place
@@ -327,8 +327,12 @@ impl Book {
                 violation: case.violation,
             });
         } else {
-            if let Some((at, area)) = suspicion.before {
-                orders.push(snap(&case, ShotKind::Before, at, Some(area)));
+            let before = suspicion.before.map(|shot| (ShotKind::Before, shot));
+            let moved = suspicion.moved.map(|shot| (ShotKind::Moved, shot));
+            let mut shots: Vec<_> = before.into_iter().chain(moved).collect();
+            shots.sort_by_key(|(_, (at, _))| at.boot_ns);
+            for (kind, (at, area)) in shots {
+                orders.push(snap(&case, kind, at, Some(area)));
             }
             orders.push(snap(&case, ShotKind::Peak, scene.at, Some(case.area)));
         }

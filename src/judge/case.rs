@@ -122,6 +122,7 @@ pub(super) fn snap(case: &Case, kind: ShotKind, at: Stamp, subject: Option<Area>
         kind,
         at,
         subject,
+        place: subject.unwrap_or(case.area),
         zone: case.zone.clone(),
     }
 }

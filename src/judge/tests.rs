@@ -324,6 +324,7 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
         street.told(),
         [
             "snap before",
+            "snap moved",
             "snap peak",
             "clip",
             "snap after",

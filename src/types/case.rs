@@ -124,6 +124,8 @@ impl fmt::Display for CaseId {
 pub enum ShotKind {
     /// Before the offence: what led to it.
     Before,
+    /// The same vehicle at another place: it moves.
+    Moved,
     /// When the rule first fired.
     Found,
     /// When the warning had been played.
@@ -141,6 +143,7 @@ impl ShotKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Before => "before",
+            Self::Moved => "moved",
             Self::Found => "found",
             Self::Warned => "warned",
             Self::Again => "again",
@@ -211,6 +214,8 @@ pub enum Order {
         at: Stamp,
         /// The subject in that frame; `None` when it is no longer there.
         subject: Option<Area>,
+        /// Where to look: the subject, or the place where it was.
+        place: Area,
         /// Name of the zone.
         zone: String,
     },

@@ -21,6 +21,7 @@ mod container;
 mod credential;
 mod facts;
 mod finding;
+mod grade;
 mod identity;
 mod key;
 mod manifest;
@@ -44,6 +45,7 @@ pub use facts::{
     Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;
+pub use grade::{CONDITIONS, Condition, Grade, Grading, Seen, assess, grade};
 pub use identity::{Identity, KeyError};
 pub use key::SignError;
 pub(crate) use key::load_key;
@@ -77,6 +79,15 @@ pub const RECEIPT: &str = "META-INF/receipt001.p7m";
 /// own instructions on x86 and ARM: megabytes of pictures and video go through here.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
+}
+
+/// The check code of a file: the first twelve digits of its SHA-256, in groups of four. It stands
+/// in the caption of a marked copy and names the original, so that a printed copy can be held
+/// against the package.
+pub fn check_code(sha256_hex: &str) -> String {
+    let digits: Vec<char> = sha256_hex.chars().take(12).collect();
+    let groups = digits.chunks(4).map(|group| group.iter().collect());
+    groups.collect::<Vec<String>>().join(" ")
 }
 
 /// Lower-case hexadecimal digits.

@@ -344,6 +344,7 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
             model: None,
         },
         omitted: Vec::new(),
+        grade: None,
         files,
     }
 }
@@ -368,6 +369,8 @@ fn package(dir: &Path) -> (TestPki, std::path::PathBuf) {
         sha256: sha256_hex(bytes),
         at: Some(utc.clone()),
         pts_ns: None,
+        of: None,
+        quality: None,
     };
     let statement = statement(at, files.iter().map(entry).collect());
     let identity = Identity::load(&pki.device, "evidence").unwrap();

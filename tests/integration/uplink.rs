@@ -114,6 +114,7 @@ fn statement(id: CaseId, at: Stamp, context: &SealContext) -> Statement {
             model: None,
         },
         omitted: Vec::new(),
+        grade: None,
         files: context.files.clone(),
     }
 }

@@ -10,7 +10,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use jiff::tz::TimeZone;
 use lingmou::config;
-use lingmou::develop::{Developer, Exif, Mark, Shot};
+use lingmou::develop::{Developer, Exif, Mark};
 use lingmou::pki::TestPki;
 use lingmou::types::{
     Area, FixKind, Image, PixelFormat, Placed, Plane, Pose, PoseSource, Stamp, Violation,
@@ -91,7 +91,15 @@ fn shot() -> Shot {
         caption: vec!["2026-08-01 10:03:04".to_owned()],
     };
     let mut developer = Developer::new(&config::Evidence::default()).unwrap();
-    developer.develop(&image, &exif, &mark).unwrap()
+    Shot {
+        original: developer.original(&image, &exif).unwrap(),
+        marked: developer.marked(&image, &exif, &mark).unwrap(),
+    }
+}
+
+struct Shot {
+    original: Vec<u8>,
+    marked: Vec<u8>,
 }
 
 fn claim<'a>(name: &'a str, media_type: &'a str, placed: Option<&'a Placed>) -> Claim<'a> {
