@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use gstreamer as gst;
@@ -13,7 +12,7 @@ use lingmou::config;
 use lingmou::develop::{Developer, Exif, Mark};
 use lingmou::pki::TestPki;
 use lingmou::types::{
-    Area, FixKind, Image, PixelFormat, Placed, Plane, Pose, PoseSource, Stamp, Violation,
+    Area, FixKind, Image, PixelFormat, Placed, Plane, Pose, PoseSource, Violation,
 };
 use lingmou::witness::c2pa::{Change, Claim, Origin, embed, examine};
 use lingmou::witness::{
@@ -273,7 +272,7 @@ fn the_manifest_tells_package_time_place_and_what_was_drawn() {
 
 /// Two seconds of video coded by ffmpeg and muxed as the daemon muxes.
 fn clip(dir: &Path, codec: &str, parser: &str) -> Vec<u8> {
-    let raw = format!("raw.{codec}");
+    let coded = "coded.mp4";
     let coder = if codec == "h264" {
         "libx264"
     } else {
@@ -283,14 +282,13 @@ fn clip(dir: &Path, codec: &str, parser: &str) -> Vec<u8> {
         dir,
         &format!(
             "ffmpeg -v error -f lavfi -i testsrc2=size=640x360:rate=25 -t 2 -c:v {coder} \
-             -pix_fmt yuv420p -bf 0 {raw}"
+             -pix_fmt yuv420p {coded}"
         ),
     );
     gst::init().unwrap();
     let line = format!(
-        "filesrc location={} ! {parser} ! video/x-{codec},framerate=25/1 ! mp4mux faststart=true \
-         ! filesink location={}",
-        dir.join(&raw).display(),
+        "filesrc location={} ! qtdemux ! {parser} ! mp4mux faststart=true ! filesink location={}",
+        dir.join(coded).display(),
         dir.join("clip.mp4").display()
     );
     let pipeline = gst::parse::launch(&line).unwrap();
