@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::witness::{self, Language, Roots};
+use crate::witness::{self, Container, Language, Roots, credentials, tell_credentials};
 
 use super::{Answer, out};
 
@@ -42,8 +42,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     for package in &args.packages {
         let verdict = witness::verify_path(package, &roots)?;
         all_valid &= verdict.valid();
+        let container = Container::open(package).ok();
+        let c2pa = container.and_then(|c| credentials(&c, &verdict, &roots));
         if args.json {
-            let line = json!({ "package": package, "valid": verdict.valid(), "verdict": verdict });
+            let valid = verdict.valid();
+            let line =
+                json!({ "package": package, "valid": valid, "verdict": verdict, "c2pa": c2pa });
             out::data(&line.to_string());
         } else {
             out::data(&format!(
@@ -51,6 +55,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
                 package.display(),
                 verdict.page(language)
             ));
+            out::data(&tell_credentials(c2pa.as_deref(), language));
         }
     }
     Ok(if all_valid { Answer::Yes } else { Answer::No })

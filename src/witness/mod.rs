@@ -39,7 +39,9 @@ mod wording;
 pub use chain::{ChainFault, Roots};
 pub use cms::{Form, SignatureError};
 pub use container::{Container, ContainerError, Limits};
-pub use credential::{Credential, CredentialState};
+pub use credential::{
+    Credential, CredentialState, FileCredential, credentials, tell_credentials,
+};
 pub use facts::{
     After, Altitude, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Mavlink, Model,
     Omitted, Position, Site, Software, ViolationFacts, Warning,

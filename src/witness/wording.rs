@@ -46,6 +46,7 @@ pub(super) struct Wording {
     pub(super) fact: Words,
     pub(super) violation: Words,
     pub(super) outcome: Words,
+    pub(super) credential: Words,
 }
 
 static CHINESE: LazyLock<Wording> =
@@ -120,7 +121,7 @@ pub(super) fn name_of<T: Serialize>(variant: &T) -> String {
 }
 
 /// Puts the fields into the template, once: a value is never searched for placeholders.
-fn fill(template: &str, fields: &[(&str, String)]) -> String {
+pub(super) fn fill(template: &str, fields: &[(&str, String)]) -> String {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -172,6 +173,7 @@ mod tests {
                 &w.fact,
                 &w.violation,
                 &w.outcome,
+                &w.credential,
             ]
         };
         for (chinese, english) in tables(&CHINESE).into_iter().zip(tables(&ENGLISH)) {

@@ -16,8 +16,8 @@ use lingmou::types::{
 };
 use lingmou::witness::c2pa::{Change, Claim, Origin, embed, examine};
 use lingmou::witness::{
-    CheckId, Container, Credential, CredentialState, Identity, MANIFEST, Roots, SIGNATURE, seal,
-    sha256_hex, verify,
+    CheckId, Container, Credential, CredentialState, Identity, Language, MANIFEST, Roots,
+    SIGNATURE, credentials, seal, sha256_hex, tell_credentials, verify,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -354,6 +354,22 @@ fn a_package_of_such_files_is_valid_with_and_without_c2pa_at_hand() {
     let package = assemble_with(&sealed, files);
     let verdict = verify(&package, &kit.roots);
     assert!(verdict.valid(), "{verdict:?}");
+    let found = credentials(&package, &verdict, &kit.roots).unwrap();
+    let told = tell_credentials(Some(&found), Language::English);
+    for (name, state) in [
+        (
+            "frames/01-found.jpg",
+            "fits the file, signed under a trusted root\n",
+        ),
+        (
+            "frames/01-found-marked.jpg",
+            "fits the file, signed under a trusted root\n",
+        ),
+        // Not a picture at all, and the package is valid nevertheless.
+        ("frames/02-warned.jpg", "does not hold ("),
+    ] {
+        assert!(told.contains(&format!("{name}: {state}")), "{told}");
+    }
 
     let dir = kit.folder("package");
     put_all(&dir, &package);
@@ -373,6 +389,9 @@ fn a_package_of_such_files_is_valid_with_and_without_c2pa_at_hand() {
     );
     let failed: Vec<_> = verify(&changed, &kit.roots).failed().collect();
     assert_eq!(failed, [CheckId::Files]);
+    // What a stranger wrote is not shown to the reader of pictures.
+    let verdict = verify(&changed, &kit.roots);
+    assert_eq!(credentials(&changed, &verdict, &kit.roots), None);
 }
 
 fn kit_with(package: &Container, name: &str, bytes: Vec<u8>) -> Container {
