@@ -13,6 +13,7 @@ mod check;
 mod demo;
 mod enroll;
 mod generate;
+mod journal;
 mod log;
 mod out;
 mod receive;
@@ -63,6 +64,7 @@ enum Command {
     Status(status::Args),
     Replay(replay::Args),
     Verify(verify::Args),
+    Journal(journal::Args),
     Receive(receive::Args),
 
     #[cfg(feature = "demo")]
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
+        Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]

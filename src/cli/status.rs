@@ -162,6 +162,7 @@ impl Page {
             text(&upload["refused"]),
         );
         self.say("upload", &words);
+        self.trouble("journal", &upload["foreign_head"]);
         if !connected && enabled {
             self.trouble("upload", &upload["cause"]);
         }

@@ -21,6 +21,7 @@ use crate::witness::{
     Site, Software, Statement, ViolationFacts, Warning, assess,
 };
 
+use super::clock_watch::ClockState;
 use super::notes::Notes;
 
 /// What does not change in one run.
@@ -33,6 +34,7 @@ pub(super) struct Facts {
     pub(super) time_zone: TimeZone,
     pub(super) identity: Arc<Identity>,
     pub(super) telemetry: Arc<crate::telemetry::TelemetryState>,
+    pub(super) clock_state: Arc<ClockState>,
 }
 
 /// What a picture shows.
@@ -239,10 +241,15 @@ impl Facts {
     }
 
     fn clock(&self, record: &CaseRecord, source: TimeSource) -> Clock {
+        let at = established(record);
+        let known = at.error_ns != Stamp::ERROR_UNKNOWN;
+        let disciplined_by = clock::trust().source.filter(|_| known);
         Clock {
+            source: disciplined_by.map(|source| source.name().to_owned()),
+            last_step: self.clock_state.last_step(),
             gnss_minus_system_us: self.telemetry.vehicle_time(),
             capture_source: Some(source),
-            ..Clock::at(established(record))
+            ..Clock::at(at)
         }
     }
 }

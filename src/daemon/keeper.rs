@@ -17,18 +17,22 @@ use tokio::sync::mpsc::Sender;
 use crate::clock;
 use crate::develop::Developer;
 use crate::ingest::Camera;
+use crate::journal::kind;
 use crate::status::Beat;
 use crate::store::{Draft, Store, StoreError};
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, Stamp, TimeSource, Violation,
+    Area, CaseId, CaseRecord, Frame, HitOutcome, Order, Placed, RoleSet, Stamp, TimeSource,
+    Violation,
 };
 use crate::witness::{self, Omitted, SealError};
 
 use super::counters::KeeperState;
 use super::credentials::{Credits, Made};
 use super::dossier::{Facts, Sealing};
+use super::hits::Hits;
 use super::mouth::Shout;
 use super::notes::Notes;
+use super::refusals::Refusals;
 
 /// How long the keeper waits for work before it turns idle and tries what could not be done.
 const WORK_WAIT: Duration = Duration::from_secs(1);
@@ -74,6 +78,8 @@ pub(super) struct Keeper {
     pub(super) developer: Developer,
     pub(super) cameras: Arc<Vec<Camera>>,
     pub(super) facts: Facts,
+    pub(super) hits: Hits,
+    pub(super) refusals: Refusals,
     pub(super) mouth: Sender<Shout>,
     pub(super) state: Arc<Mutex<KeeperState>>,
     pub(super) beat: Beat,
@@ -95,6 +101,7 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.retry(&mut waiting);
+            self.tell_waiting();
         }
     }
 
@@ -110,6 +117,7 @@ impl Keeper {
         for (i, order) in orders.iter().enumerate() {
             let book = (i == last && waiting.is_empty()).then_some(work.book.as_str());
             let done = self.obey(order, work, book, waiting);
+            self.count_refused(order, done.as_ref().copied());
             self.note(done, "an order could not be carried out");
         }
         if orders.is_empty() {
@@ -147,10 +155,15 @@ impl Keeper {
                 };
                 self.seal(end, book, waiting)
             }
-            Order::Discard { case, why } => {
+            Order::Discard { case, why, hit } => {
                 tracing::info!(%case, why, "case discarded");
                 self.state().discarded += 1;
+                self.tell(*case, hit, Some(why));
                 self.store.discard(*case, why, book)
+            }
+            Order::Hit { case, hit } => {
+                self.tell(*case, hit, None);
+                self.save(book)
             }
             Order::Warn { .. } => Ok(()),
         }
@@ -210,7 +223,8 @@ impl Keeper {
             let (case, why) = (end.case, error.to_string());
             tracing::error!(%case, why, "a case could not be sealed");
             let body = json!({ "id": case, "why": why });
-            self.store.note(clock::now(), "package.failed", body)?;
+            self.store.note(clock::now(), kind::PACKAGE_FAILED, body)?;
+            self.tell_failed(case, &end.record, &why);
             return self.save(book);
         }
         waiting.push(end);
@@ -220,16 +234,23 @@ impl Keeper {
 
     /// Seals the case; one of which not a single file could be kept has nothing to seal, now or
     /// later, and is discarded.
-    fn end(&self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+    fn end(&mut self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+        let mut hit = end.record.hit();
         match self.seal_now(end, book) {
             Err(StoreError::Unknown(case)) => {
-                tracing::warn!(%case, "nothing of the case could be kept");
-                self.store
-                    .discard(case, "nothing of it could be kept", book)?;
+                let why = "nothing of it could be kept";
+                tracing::warn!(%case, why, "case discarded");
+                self.store.discard(case, why, book)?;
                 self.state().discarded += 1;
+                hit.outcome = HitOutcome::Discarded;
+                self.tell(case, &hit, Some(why));
                 Ok(())
             }
-            sealed => sealed,
+            sealed => {
+                sealed?;
+                self.tell(end.case, &hit, None);
+                Ok(())
+            }
         }
     }
 
@@ -255,7 +276,7 @@ impl Keeper {
     }
 
     /// Tries again what the store could not take.
-    fn retry(&self, waiting: &mut Vec<Waiting>) {
+    fn retry(&mut self, waiting: &mut Vec<Waiting>) {
         if waiting.is_empty() {
             return;
         }
@@ -302,7 +323,7 @@ impl Keeper {
     }
 
     /// Keeps what the store says for the status; a change is a log line.
-    fn note(&self, done: Result<(), StoreError>, what: &'static str) {
+    pub(super) fn note(&self, done: Result<(), StoreError>, what: &'static str) {
         let trouble = done.err().map(|e| e.to_string());
         let mut state = self.state();
         if state.waiting == 0 || trouble.is_some() {

@@ -101,20 +101,23 @@ mod tests {
         measure(&grey(320, 240, luma), MIDDLE).expect("measured").focus
     }
 
-    /// The mean over `(2n + 1)` pixels along rows, or also along columns.
-    fn blurred(n: usize, columns: bool) -> impl Fn(usize, usize) -> f32 {
-        let offsets = move || (0..=2 * n).map(move |i| i.wrapping_sub(n));
+    /// Blurred along rows, or also along columns, with weights that fall evenly to nothing at
+    /// `reach` pixels.
+    fn blurred(reach: usize, columns: bool) -> impl Fn(usize, usize) -> f32 {
+        let weights = move |wide: bool| {
+            let reach = if wide { reach } else { 1 };
+            (1..2 * reach).map(move |i| (i.wrapping_sub(reach), reach - i.abs_diff(reach)))
+        };
         move |x, y| {
-            let rows: Vec<usize> = if columns {
-                offsets().map(|o| y.wrapping_add(o)).collect()
-            } else {
-                vec![y]
-            };
-            let all: Vec<f32> = rows
-                .iter()
-                .flat_map(|&y| offsets().map(move |o| texture(x.wrapping_add(o), y)))
-                .collect();
-            all.iter().sum::<f32>() / u16::try_from(all.len()).map_or(1.0, f32::from)
+            let (mut sum, mut total) = (0.0, 0.0);
+            for (dx, a) in weights(true) {
+                for (dy, b) in weights(columns) {
+                    let weight = u16::try_from(a * b).map_or(0.0, f32::from);
+                    sum += weight * texture(x.wrapping_add(dx), y.wrapping_add(dy));
+                    total += weight;
+                }
+            }
+            sum / total
         }
     }
 
@@ -122,7 +125,7 @@ mod tests {
     fn what_is_blurred_in_one_direction_is_not_sharp() {
         let sharp = focus(texture);
         let (slightly, out_of_focus, moving) =
-            (focus(blurred(1, true)), focus(blurred(3, true)), focus(blurred(5, false)));
+            (focus(blurred(2, true)), focus(blurred(6, true)), focus(blurred(6, false)));
         assert!(sharp > 2 * slightly, "{sharp} {slightly}");
         assert!(slightly > 2 * out_of_focus, "{slightly} {out_of_focus}");
         assert!(moving * 4 < sharp, "{moving} {sharp}");
@@ -141,7 +144,7 @@ mod tests {
     fn exposure_is_told_of_the_subject_and_its_margin() {
         for (inside, exposure, clipped) in [(16.0, 0, 1000), (126.0, 128, 0), (235.0, 255, 1000)] {
             let image = grey(320, 240, |x, y| {
-                let subject = (64..256).contains(&x) && (48..192).contains(&y);
+                let subject = (60..260).contains(&x) && (44..196).contains(&y);
                 if subject { inside } else { 77.0 }
             });
             let seen = measure(&image, MIDDLE).expect("measured");

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::types::{
-    Area, Attitude, FixKind, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Stamp,
+    Attitude, FixKind, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Stamp,
 };
 
 const AT: Stamp = Stamp {
@@ -22,7 +22,7 @@ const AT: Stamp = Stamp {
 pub(super) fn grey(width: usize, height: usize, luma: impl Fn(usize, usize) -> f32) -> Image {
     picture(PixelFormat::I420, (width, height), 0, |plane, x, y| {
         let shade = if plane == 0 { luma(x, y) } else { 128.0 };
-        super::ink::pixel(shade.round()).min(255) as u8
+        u8::try_from(super::ink::pixel(shade.round())).expect("a shade")
     })
 }
 

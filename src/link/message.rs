@@ -6,6 +6,7 @@
 //! | `ev1/{dev}/n` | up | head: zip of mimetype, evidence.json, META-INF |
 //! | `ev1/{dev}/c/{sink}/{sha256}/{offset}` | up | bytes of a blob |
 //! | `ev1/{dev}/f/{sink}` | up | [`Finished`] |
+//! | `ev1/{dev}/j` | up | CMS over a checkpoint of the journal |
 //! | `ev1/{dev}/d/want` | down | [`Want`] |
 //! | `ev1/{dev}/d/receipt` | down | CMS over a receipt |
 
@@ -54,6 +55,8 @@ pub enum Subject {
         /// Receiver it is for.
         sink: String,
     },
+    /// A signed checkpoint of the journal.
+    Journal,
     /// What a receiver still wants.
     Want,
     /// A signed receipt.
@@ -83,13 +86,15 @@ impl Topic {
         format!("{ROOT}/{device}/d/#")
     }
 
-    /// What receivers subscribe, in this order: the pieces meant for `sink` alone, states, and
-    /// last the heads (shared, each goes to one of the receivers) that make devices send pieces.
-    pub fn for_receiver(sink: &str) -> [String; 4] {
+    /// What receivers subscribe, in this order: the pieces meant for `sink` alone, states,
+    /// checkpoints, and last the heads (shared, each goes to one of the receivers) that make
+    /// devices send pieces.
+    pub fn for_receiver(sink: &str) -> [String; 5] {
         [
             format!("{ROOT}/+/c/{sink}/#"),
             format!("{ROOT}/+/f/{sink}"),
             format!("{ROOT}/+/state"),
+            format!("{ROOT}/+/j"),
             format!("$share/rx/{ROOT}/+/n"),
         ]
     }
@@ -107,6 +112,7 @@ impl fmt::Display for Topic {
                 offset,
             } => write!(f, "c/{sink}/{sha256}/{offset}"),
             Subject::Finished { sink } => write!(f, "f/{sink}"),
+            Subject::Journal => f.write_str("j"),
             Subject::Want => f.write_str("d/want"),
             Subject::Receipt => f.write_str("d/receipt"),
         }
@@ -137,6 +143,7 @@ impl FromStr for Topic {
             ["f", sink] if is_name(sink) => Subject::Finished {
                 sink: (*sink).to_owned(),
             },
+            ["j"] => Subject::Journal,
             ["d", "want"] => Subject::Want,
             ["d", "receipt"] => Subject::Receipt,
             _ => return Err(NotOurs),
@@ -266,6 +273,7 @@ mod tests {
         for topic in [
             Topic::new(dev, Subject::State),
             Topic::new(dev, Subject::Head),
+            Topic::new(dev, Subject::Journal),
             Topic::new(dev, Subject::Want),
             Topic::new(dev, Subject::Receipt),
             Topic::new(dev, finished),

@@ -10,26 +10,12 @@ use serde_json::Value;
 use crate::journal::Entry;
 use crate::types::CaseId;
 
-/// A package became a fact.
-pub(super) const SEALED: &str = "package.sealed";
-/// A package that a crash left without its line was found and taken in.
-pub(super) const ADOPTED: &str = "package.adopted";
-/// The broker acknowledged every byte.
-pub(super) const SENT: &str = "package.sent";
-/// The receiver's signed receipt is kept.
-pub(super) const RECEIPTED: &str = "package.receipted";
-/// The receiver signed that it refuses.
-pub(super) const REFUSED: &str = "package.refused";
-/// A file is missing or changed.
-pub(super) const DAMAGED: &str = "package.damaged";
-/// An open case was thrown away by order.
-pub(super) const DISCARDED: &str = "case.discarded";
-/// Drafts of an open case were not what they should be when the store was opened.
-pub(super) const DROPPED: &str = "case.dropped";
-/// The database was made again.
-pub(super) const REBUILT: &str = "store.rebuilt";
-/// The database knows journal lines that the journal no longer has.
-pub(super) const LINES_LOST: &str = "journal.lost";
+pub(super) use crate::journal::kind::{
+    CASE_DISCARDED as DISCARDED, CASE_DROPPED as DROPPED, JOURNAL_LOST as LINES_LOST,
+    PACKAGE_ADOPTED as ADOPTED, PACKAGE_DAMAGED as DAMAGED, PACKAGE_RECEIPTED as RECEIPTED,
+    PACKAGE_REFUSED as REFUSED, PACKAGE_SEALED as SEALED, PACKAGE_SENT as SENT,
+    STORE_REBUILT as REBUILT,
+};
 
 /// Body of [`SEALED`] and [`ADOPTED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! DIR/staging/<case>/     drafts of an open case, each synced before its row is written
 //! DIR/packages/<id>/      a sealed package: complete, never changed, never removed here
 //! DIR/journal/            what happened (`crate::journal`)
+//! DIR/checkpoints/        signatures over the journal's head, one file each
 //! DIR/q.db                queue and index, made again from the two above when it is broken
 //! DIR/lock                held by the one process that has the store
 //! ```
@@ -20,6 +21,7 @@
 //! that `upload` has checked. Quota, second copy, removal after the receipt.
 
 mod check;
+mod checkpoints;
 pub mod disk;
 mod draft;
 mod error;
@@ -28,6 +30,7 @@ mod lines;
 mod migrate;
 mod outbox;
 mod package;
+mod reading;
 mod recover;
 mod seal;
 mod state;
@@ -84,6 +87,8 @@ struct Inner {
     journal: Journal,
     /// A package that is in `packages/` but not yet in journal and database.
     pending: Option<seal::Pending>,
+    /// The newest checkpoint.
+    checkpoint: checkpoints::Newest,
     /// Journal lines for the index, written with the next transaction.
     unindexed: Vec<Indexed>,
     /// Held, never used.
@@ -109,7 +114,7 @@ impl Store {
         let dir = &config.dir;
         std::fs::create_dir_all(dir)
             .map_err(|e| StoreError::Io(format!("cannot create {}: {e}", dir.display())))?;
-        for inner in ["staging", "packages"] {
+        for inner in ["staging", "packages", checkpoints::FOLDER] {
             disk::create_dir(&dir.join(inner))?;
         }
         let lock = disk::lock(dir)?;
@@ -120,6 +125,7 @@ impl Store {
             conn,
             journal,
             pending: None,
+            checkpoint: checkpoints::newest(dir)?,
             unindexed: Vec::new(),
             _lock: lock,
         };

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::session::{Sent, Session, blocking};
 use crate::clock;
+use crate::journal::kind;
 use crate::link::message::{Subject, Topic, Want};
 use crate::link::{Acked, Incoming};
 use crate::types::CaseId;
@@ -21,6 +22,9 @@ impl Session<'_> {
         self.up
             .state
             .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
+        if matches!(sent, Sent::Checkpoint) {
+            self.told.answered(acked);
+        }
         let now = Instant::now();
         let in_hand = self
             .hand
@@ -96,6 +100,9 @@ impl Session<'_> {
         if let Err(error) = receipt.check_names(id, &self.up.device, seq, &sig_sha256) {
             return self.ignore(error.to_string()).await;
         }
+        if let Some(head) = &receipt.head {
+            self.compare_head(head, &receipt.receiver).await;
+        }
         let p7m = p7m.to_vec();
         let stored = receipt.verdict == ReceiptVerdict::Stored;
         let kept = blocking(&self.up.store, move |store| match receipt.verdict {
@@ -138,7 +145,7 @@ impl Session<'_> {
         tracing::warn!(why, "receipt not believed");
         let line = json!({ "why": why, "count": std::mem::take(count) });
         let noted = blocking(&self.up.store, |store| {
-            store.note(clock::now(), "receipt.ignored", line)
+            store.note(clock::now(), kind::RECEIPT_IGNORED, line)
         });
         if let Err(error) = noted.await {
             self.complain(&error);
@@ -149,7 +156,7 @@ impl Session<'_> {
 impl Sent {
     fn is_of(&self, package: CaseId) -> bool {
         match self {
-            Self::State => false,
+            Self::State | Self::Checkpoint => false,
             Self::Head(id) | Self::Finished(id) | Self::Piece(id, ..) => *id == package,
         }
     }

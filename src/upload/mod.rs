@@ -4,7 +4,8 @@
 //! which bytes it misses; pieces follow in a small window; then the receiver is asked again,
 //! until its signed receipt comes ([`delivery`] is that dialogue as a pure machine, [`session`]
 //! drives it over one [`crate::link::Pipe`]). What was sent is never written down here: after
-//! any break the receiver knows.
+//! any break the receiver knows. Before a head goes a checkpoint of the journal that signs the
+//! package's line ([`journal`]); what the receiver says it has of the journal is held against it.
 //!
 //! **Invariants.** An acknowledgement of the broker moves nothing out of the store; only a
 //! receipt does that has a receiver's signature under our roots and names this package, device,
@@ -15,6 +16,8 @@
 
 mod delivery;
 mod hearing;
+mod journal;
+mod presence;
 mod sending;
 mod session;
 mod state;
@@ -30,6 +33,7 @@ use crate::clock;
 use crate::config;
 use crate::link::{Endpoint, LinkError, Pause};
 use crate::store::Store;
+use crate::witness::Identity;
 
 pub use state::{InHand, UploadSnapshot, UploadState};
 
@@ -49,6 +53,8 @@ pub struct Uplink {
     pub device: String,
     /// Where the packages are.
     pub store: Store,
+    /// The evidence key, for the journal's checkpoints.
+    pub identity: Arc<Identity>,
     /// Where it is said how things stand.
     pub state: Arc<UploadState>,
 }

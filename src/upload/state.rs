@@ -28,6 +28,8 @@ pub struct UploadSnapshot {
     pub refused: u64,
     /// Receipts that were not believed since the start.
     pub receipts_ignored: u64,
+    /// What a receiver has signed for as our journal and is not; `None` while there is nothing.
+    pub foreign_head: Option<String>,
     /// Bytes sent since the start, TLS included.
     pub sent_bytes: u64,
     /// Bytes received since the start, TLS included.

@@ -3,7 +3,8 @@
 //! A package is an ASiC-E container (ETSI EN 319 162-1): files, a manifest with their SHA-256,
 //! and a CAdES baseline signature (ETSI EN 319 122-1) over the manifest. [`seal`] makes the three
 //! signed parts, [`Container`] holds the files, [`verify`] judges a container against [`Roots`]
-//! and says so as a [`Verdict`]. Receipts of the receiver are CMS too ([`Receipt`]).
+//! and says so as a [`Verdict`]. Receipts of the receiver are CMS too ([`Receipt`]), and so is the device's
+//! signature under its journal ([`Checkpoint`]).
 //! `docs/EVIDENCE.md` describes the format for outsiders.
 //!
 //! **Invariants.** Bytes are signed, never structures: what was written once is never serialised
@@ -16,6 +17,7 @@
 #[cfg(feature = "c2pa")]
 pub mod c2pa;
 mod chain;
+mod checkpoint;
 mod cms;
 mod container;
 mod credential;
@@ -23,6 +25,7 @@ mod facts;
 mod finding;
 mod grade;
 mod identity;
+mod installed;
 mod key;
 mod manifest;
 mod name;
@@ -37,6 +40,7 @@ mod verify;
 mod wording;
 
 pub use chain::{ChainFault, Roots};
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use cms::{Form, SignatureError};
 pub use container::{Container, ContainerError, Limits};
 pub use credential::{
@@ -49,6 +53,7 @@ pub use facts::{
 pub use finding::Finding;
 pub use grade::{CONDITIONS, Condition, Grade, Grading, Seen, assess, grade};
 pub use identity::{Identity, KeyError};
+pub use installed::Installed;
 pub use key::SignError;
 pub(crate) use key::load_key;
 pub use manifest::{Manifest, ManifestEntry, ManifestError};

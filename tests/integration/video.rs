@@ -396,11 +396,11 @@ fn with_sei(source: &Path, codec: Codec) -> PathBuf {
     let mut stream = Vec::new();
     let bytes = std::fs::read(&plain).unwrap();
     for (n, nal) in nals(&bytes).into_iter().enumerate() {
-        let (is_picture, header): (bool, &[u8]) = match codec {
-            Codec::H264 => (matches!(nal[0] & 31, 1 | 5), &[6]),
-            Codec::H265 => (nal[0] >> 1 & 63 < 32, &[39 << 1, 1]),
+        let header: &[u8] = match codec {
+            Codec::H264 => &[6],
+            Codec::H265 => &[39 << 1, 1],
         };
-        if is_picture {
+        if is_picture(nal[0], codec) {
             let words = [SEI_UUID.as_slice(), format!("unit {n}").as_bytes()].concat();
             stream.extend([0, 0, 0, 1]);
             stream.extend(header);
@@ -417,6 +417,14 @@ fn with_sei(source: &Path, codec: Codec) -> PathBuf {
         .unwrap();
     ffmpeg(&["-f", format, "-framerate", "25"], &signed, &made);
     made
+}
+
+/// Whether a NAL unit that begins with `first` holds (a slice of) a picture.
+fn is_picture(first: u8, codec: Codec) -> bool {
+    match codec {
+        Codec::H264 => matches!(first & 31, 1 | 5),
+        Codec::H265 => first >> 1 & 63 < 32,
+    }
 }
 
 #[test]
@@ -439,8 +447,10 @@ fn sei_units_survive_byte_for_byte() {
         let rig = Rig::new(&rtsp(server.url("/main")));
         clip_is_bit_exact(&rig, &source, codec);
         let cut = source.with_extension("cut.mp4");
-        let frames = payload_nals(&cut, codec).len() / 2;
-        assert_eq!(ours(&cut).len(), frames, "one before each picture");
+        let mut pictures = payload_nals(&cut, codec);
+        pictures.retain(|nal| is_picture(u8::from_str_radix(&nal[..2], 16).unwrap(), codec));
+        assert_eq!(ours(&cut).len(), pictures.len(), "one before each picture");
+        assert!(pictures.len() >= 85);
     }
 }
 
@@ -481,7 +491,15 @@ fn a_picture_has_its_place_in_the_clip() {
     encode(&reordered, encoder, (320, 240), 150);
     for camera in [rtsp(server.url("/main")), file(reordered)] {
         let rig = Rig::new(&camera);
-        rig.until("four seconds kept", |s| s.ring_secs > 4.0);
+        // Until the camera tells its own time, pictures are dated by their arrival.
+        rig.until("a steady time", |s| {
+            let source = s.main.time_source;
+            source.is_some_and(|source| source != TimeSource::Arrival)
+        });
+        let steady = clock::now();
+        rig.until("four seconds kept", |s| {
+            s.ring_secs > 4.0 && clock::now().since(steady) > Duration::from_secs(5)
+        });
         let to = clock::now();
         let picture = rig.camera.full_frame(to.shifted_ns(-1_500_000_000)).unwrap();
         let clip = rig.camera.clip(to.shifted_ns(-3_000_000_000), to).unwrap();

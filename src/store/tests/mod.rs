@@ -1,6 +1,7 @@
 //! Tests of the whole store. Packages here carry a real manifest and a made-up signature: the
 //! store never looks into one. `tests/integration/crash.rs` seals with real keys.
 
+mod checkpoints;
 mod faults;
 mod life;
 mod model;
