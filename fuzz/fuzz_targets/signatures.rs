@@ -1,4 +1,4 @@
-//! CMS signatures and receipts, as strangers send them over the link.
+//! CMS signatures, receipts and checkpoints, as strangers send them over the link.
 
 #![no_main]
 
@@ -9,14 +9,15 @@ mod common;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use lingmou::witness::{Form, Receipt, Usage, check_attached, check_detached};
+use lingmou::clock;
+use lingmou::witness::{Checkpoint, Form, Receipt, Usage, check_attached, check_detached};
 
 use common::{Kit, seed};
 
 static KIT: LazyLock<Kit> = LazyLock::new(Kit::new);
 
-/// What was signed once, so that the fuzzer starts from a signature that is right.
-const CONTENT: &[u8] = b"{\"v\":1}";
+/// All that is ever signed here: neither a receipt nor a checkpoint, so none may be read.
+const CONTENT: &[u8] = b"{\"v\":1,\"type\":\"lingmou.checkpoint\",\"n\":-1}";
 
 fn seeds() {
     let detached = KIT.signed(CONTENT, Form::Detached);
@@ -25,14 +26,8 @@ fn seeds() {
     assert!(check_attached(&attached, &KIT.roots, Usage::Evidence).is_ok());
     seed("signatures", "detached", &detached);
     seed("signatures", "attached", &attached);
-    let receipt = KIT
-        .receiver
-        .sign(CONTENT, Form::Attached, lingmou::clock::now());
-    seed(
-        "signatures",
-        "receipt",
-        &receipt.expect("a key in a file signs"),
-    );
+    let receiver = KIT.receiver.sign(CONTENT, Form::Attached, clock::now());
+    seed("signatures", "receiver", &receiver.expect("a key in a file signs"));
 }
 
 fuzz_target!(init: seeds(), |data: &[u8]| {
@@ -43,4 +38,5 @@ fuzz_target!(init: seeds(), |data: &[u8]| {
         }
     }
     assert!(Receipt::open(data, &KIT.roots).is_err(), "nobody signed a receipt");
+    assert!(Checkpoint::open(data, &KIT.roots).is_err(), "nobody signed a checkpoint");
 });
