@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction};
 use serde_json::json;
 
 use super::lines::{self, Said};
-use super::{Indexed, Inner, State, StoreError, disk, outbox, package};
+use super::{Indexed, Inner, State, StoreError, additions, disk, outbox, package};
 use crate::clock;
 use crate::journal::Entry;
 use crate::types::CaseId;
@@ -26,6 +26,8 @@ pub(super) struct Ledger {
     receipted: Vec<(lines::Receipted, i64)>,
     /// Refusals, in order.
     refused: Vec<lines::Refused>,
+    /// Time-stamps, in order.
+    stamped: Vec<(lines::Stamped, i64)>,
 }
 
 impl Inner {
@@ -75,6 +77,9 @@ impl Inner {
                 Some(Said::Refused(line)) if fresh || !known.contains(&line.id) => {
                     ledger.refused.push(line);
                 }
+                Some(Said::Stamped(line)) if fresh || !known.contains(&line.id) => {
+                    ledger.stamped.push((line, at_ms));
+                }
                 _ => {}
             }
             if fresh {
@@ -104,8 +109,8 @@ fn indexed_line(entry: Entry) -> Indexed {
     }
 }
 
-/// Takes in the receiver's answers that the journal has and the rows have not. A receipt counts
-/// only when the file in the package is the one the journal names.
+/// Takes in the receiver's answers, and time-stamps, that the journal has and the rows have not. A
+/// receipt or a stamp counts only when the file in the package is the one the journal names.
 pub(super) fn replay_answers(
     tx: &Transaction<'_>,
     packages: &Path,
@@ -130,5 +135,8 @@ pub(super) fn replay_answers(
             _ => {}
         }
     }
-    Ok(())
+    ledger
+        .stamped
+        .iter()
+        .try_for_each(|line| additions::replay(tx, packages, line))
 }

@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use crate::journal::Entry;
 use crate::types::CaseId;
+use crate::witness::JournalCopy;
 
 pub(super) use crate::journal::kind::{
     CASE_DISCARDED as DISCARDED, CASE_DROPPED as DROPPED, JOURNAL_LOST as LINES_LOST,
     PACKAGE_ADOPTED as ADOPTED, PACKAGE_DAMAGED as DAMAGED, PACKAGE_RECEIPTED as RECEIPTED,
-    PACKAGE_REFUSED as REFUSED, PACKAGE_SEALED as SEALED, PACKAGE_SENT as SENT,
+    PACKAGE_REFUSED as REFUSED, PACKAGE_SEALED as SEALED, PACKAGE_SENT as SENT, STAMP,
     STORE_REBUILT as REBUILT,
 };
 
@@ -43,6 +44,24 @@ pub(super) struct Receipted {
     pub(super) receipt_sha256: String,
     /// The receiver's time, as it signed it.
     pub(super) server_time: String,
+    /// The journal line the receipt names as the last the receiver has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) head: Option<JournalCopy>,
+}
+
+/// Body of [`STAMP`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamped {
+    /// The package.
+    pub(super) id: CaseId,
+    /// SHA-256 of `META-INF/timestamp001.tst`.
+    pub(super) token_sha256: String,
+    /// The authority's time.
+    pub(super) at: String,
+    /// How far that may be off, microseconds.
+    pub(super) accuracy_us: Option<u64>,
+    /// The authority, by the subject of its certificate.
+    pub(super) authority: String,
 }
 
 /// Body of [`REFUSED`].
@@ -65,6 +84,8 @@ pub(super) enum Said {
     Receipted(Receipted),
     /// It was refused.
     Refused(Refused),
+    /// It was time-stamped.
+    Stamped(Stamped),
 }
 
 /// What a line says about a package; `None` for lines about anything else, and for lines of
@@ -77,6 +98,7 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         SEALED | ADOPTED => body(&entry.body).map(Said::Sealed),
         RECEIPTED => body(&entry.body).map(Said::Receipted),
         REFUSED => body(&entry.body).map(Said::Refused),
+        STAMP => body(&entry.body).map(Said::Stamped),
         _ => None,
     }
 }

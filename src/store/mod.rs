@@ -12,6 +12,8 @@
 //! renamed into `packages/` and that synced; the journal line; one FULL transaction. A crash
 //! between any two of these leaves either an open case or a package that start-up takes in.
 //!
+//! What comes later is added to a package in `additions.rs`, which draws its order.
+//!
 //! **Invariants.** A package whose `package.sealed` line is in the journal is never lost: it is
 //! in `packages/`, and start-up makes every row that is missing. Bytes are compared with their
 //! hashes before they are sent. One writer: a mutex inside, a lock file outside. The steps of a
@@ -20,6 +22,7 @@
 //! **Not here.** Making and checking signatures (`witness`): the store believes the receipt
 //! that `upload` has checked. Quota, second copy, removal after the receipt.
 
+mod additions;
 mod check;
 mod checkpoints;
 pub mod disk;
@@ -50,10 +53,11 @@ use crate::config;
 use crate::journal::{Head, Journal, Place};
 use crate::types::{CaseId, Stamp};
 
+pub use additions::StampDue;
 pub use check::Finding;
 pub use draft::Draft;
 pub use error::StoreError;
-pub use outbox::{Counts, Outgoing, StateCount};
+pub use outbox::{Counts, Outgoing, ReceiptFacts, StampCount, StateCount};
 pub use package::PackageFile;
 pub use recover::{Database, Recovery};
 pub use seal::SealContext;

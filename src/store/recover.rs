@@ -151,6 +151,7 @@ pub(super) fn run(
         replay_answers(tx, &packages, &ledger)?;
         requeue(tx)
     })?;
+    inner.add_missing()?;
     inner.find_missing(&mut recovery)?;
     inner.tidy_staging(&mut recovery)?;
     Ok(recovery)

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::session::{Sent, Session, blocking};
+use super::hearing::Sent;
+use super::session::{Session, blocking};
 use crate::clock;
 use crate::journal::{Head, kind};
 use crate::link::message::{Subject, Topic};

@@ -7,6 +7,9 @@
 //! any break the receiver knows. Before a head goes a checkpoint of the journal that signs the
 //! package's line ([`journal`]); what the receiver says it has of the journal is held against it.
 //!
+//! Once a package is receipted its time-stamp is asked for over the same connection
+//! ([`stamping`]).
+//!
 //! **Invariants.** An acknowledgement of the broker moves nothing out of the store; only a
 //! receipt does that has a receiver's signature under our roots and names this package, device,
 //! number and signature. Nothing is removed by time. Every wait has an end, and hears the stop.
@@ -20,6 +23,7 @@ mod journal;
 mod presence;
 mod sending;
 mod session;
+mod stamping;
 mod state;
 
 use std::path::PathBuf;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::session::{Sent, Session, blocking, bytes};
+use super::hearing::Sent;
+use super::session::{Session, blocking, bytes};
 use crate::clock;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
 use crate::link::{LinkError, certificate_days_left};

@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Uplink;
 use super::delivery::{ANSWER, Delivery, Rate, Step};
+use super::hearing::Sent;
 use super::journal::Told;
+use super::stamping::{Asked, Stamping};
 use super::state::InHand;
 use crate::clock;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
@@ -44,6 +46,8 @@ pub(super) struct Carry {
     pub(super) foreign_head: Option<JournalCopy>,
     /// Packages the store could not yet be told to queue again.
     owed: Vec<CaseId>,
+    /// When time-stamps are asked for.
+    pub(super) stamping: Stamping,
 }
 
 impl Default for Carry {
@@ -57,22 +61,9 @@ impl Default for Carry {
             ignored: (None, 0),
             foreign_head: None,
             owed: Vec::new(),
+            stamping: Stamping::default(),
         }
     }
-}
-
-/// What an acknowledgement is for.
-pub(super) enum Sent {
-    /// The state message.
-    State,
-    /// A checkpoint of the journal.
-    Checkpoint,
-    /// The head of the package.
-    Head(CaseId),
-    /// The question what is missing.
-    Finished(CaseId),
-    /// A piece of so many bytes, handed over then.
-    Piece(CaseId, u64, Instant),
 }
 
 /// The package in hand.
@@ -95,6 +86,8 @@ pub(super) struct Session<'a> {
     pub(super) roots: Roots,
     pub(super) hand: Option<Hand>,
     pub(super) acks: Acks<Sent>,
+    /// The time-stamp asked for on this connection.
+    pub(super) asked: Option<Asked>,
     /// What this connection has told of the journal.
     pub(super) told: Told,
     /// Nothing is begun before this moment.
@@ -145,6 +138,7 @@ impl<'a> Session<'a> {
             roots,
             hand: None,
             acks: Acks::default(),
+            asked: None,
             told: Told::default(),
             rest_until: None,
             before,
@@ -165,6 +159,10 @@ impl<'a> Session<'a> {
             self.pick().await;
             self.tell_news().await?;
             let look_again = self.advance().await?;
+            self.ask_stamp().await?;
+            let look_again = self
+                .stamp_look()
+                .map_or(look_again, |at| at.min(look_again));
             self.count();
             self.up.state.turns(clock::now(), ANSWER.max(LOOK));
             tokio::select! {

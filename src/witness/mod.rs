@@ -14,6 +14,8 @@
 //! **Not here.** No clock (callers pass the moment), no network, no keeping of packages
 //! (`store`), no making of keys (`pki`). Files are read only to load keys, roots and containers.
 
+mod additions;
+mod attributes;
 #[cfg(feature = "c2pa")]
 pub mod c2pa;
 mod chain;
@@ -27,6 +29,7 @@ mod grade;
 mod identity;
 mod installed;
 mod key;
+mod lines;
 mod manifest;
 mod name;
 mod opened;
@@ -35,6 +38,7 @@ mod receipt;
 mod seal;
 mod signer;
 mod statement;
+mod timestamp;
 mod verdict;
 mod verify;
 mod wording;
@@ -56,13 +60,15 @@ pub use identity::{Identity, KeyError};
 pub use installed::Installed;
 pub use key::SignError;
 pub(crate) use key::load_key;
-pub use manifest::{Manifest, ManifestEntry, ManifestError};
+pub use lines::{CHAIN_MAX, JournalLine, JournalLines, LinesError};
+pub use manifest::{Manifest, ManifestEntry, ManifestError, SealKind, SigReference};
 pub use name::{NameError, check_name};
 pub use opened::{check_attached, check_detached};
 pub use receipt::{JournalCopy, Receipt, ReceiptError, ReceiptVerdict};
 pub use seal::{SealError, Sealed, seal};
 pub use signer::{PurposeFault, Signer, Usage};
 pub use statement::{FileEntry, Statement, StatementError};
+pub use timestamp::{StampError, StampQuery, TimeStamp, check_stamp, reject_query};
 pub use verdict::{Check, CheckId, Status, Verdict};
 pub use verify::{verify, verify_head, verify_path, verify_zip};
 pub use wording::Language;
@@ -81,6 +87,12 @@ pub const MANIFEST: &str = "META-INF/ASiCManifest001.xml";
 pub const SIGNATURE: &str = "META-INF/signature001.p7s";
 /// Name of the receiver's receipt.
 pub const RECEIPT: &str = "META-INF/receipt001.p7m";
+/// Name of the journal lines from the package to the head its receipt names.
+pub const CHAIN: &str = "META-INF/chain.jsonl";
+/// Name of the manifest of what the time-stamp covers.
+pub const STAMPED: &str = "META-INF/ASiCManifest002.xml";
+/// Name of the time-stamp over [`STAMPED`].
+pub const TIMESTAMP: &str = "META-INF/timestamp001.tst";
 
 /// SHA-256 of `bytes` as 64 lower-case hexadecimal digits. By `ring`, which uses the processor's
 /// own instructions on x86 and ARM: megabytes of pictures and video go through here.
@@ -106,4 +118,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
             write!(text, "{byte:02x}").expect("invariant: writing to a String cannot fail");
             text
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_code_is_read_in_groups() {
+        let sha256 = sha256_hex(b"picture");
+        assert_eq!(check_code(&sha256), "2cea 274d 0bed");
+        assert_eq!(check_code("abc"), "abc");
+        assert_eq!(check_code(""), "");
+    }
 }

@@ -1,6 +1,7 @@
 //! Tests of the whole store. Packages here carry a real manifest and a made-up signature: the
 //! store never looks into one. `tests/integration/crash.rs` seals with real keys.
 
+mod additions;
 mod checkpoints;
 mod faults;
 mod life;
@@ -15,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::journal;
-use crate::witness::{self, Manifest, ManifestEntry, Sealed, sha256_hex};
+use crate::witness::{self, Manifest, ManifestEntry, Sealed, SigReference, sha256_hex};
 
 pub(super) const DEVICE: &str = "LM-TEST-1";
 
@@ -97,7 +98,8 @@ pub(super) fn make(id: CaseId, context: &SealContext) -> Sealed {
             sha256: unhex(&file.sha256),
         });
     }
-    let manifest = Manifest { entries }.to_xml().unwrap();
+    let signature = SigReference::signature(1);
+    let manifest = Manifest { signature, entries }.to_xml().unwrap();
     Sealed {
         signature: sha256_hex(&manifest).into_bytes(),
         statement,
@@ -128,7 +130,16 @@ pub(super) fn sig(store: &Store, id: CaseId) -> String {
 
 pub(super) fn receipt(store: &Store, id: CaseId) -> Result<(), StoreError> {
     let sig = sig(store, id);
-    store.receipted(id, b"signed receipt", &sig, "2026-08-01T03:00:00Z")
+    store.receipted(id, b"signed receipt", &facts(&sig))
+}
+
+/// What a receipt for the package with this signature says.
+pub(super) fn facts(sig_sha256: &str) -> ReceiptFacts {
+    ReceiptFacts {
+        sig_sha256: sig_sha256.to_owned(),
+        server_time: "2026-08-01T03:00:00Z".to_owned(),
+        head: None,
+    }
 }
 
 /// Journal lines of one kind.

@@ -6,6 +6,7 @@ mod container;
 mod fuzz;
 mod keys;
 mod openssl;
+mod stamp;
 mod tamper;
 mod verdict;
 
@@ -216,6 +217,14 @@ fn receipt(sealed: &Sealed) -> Receipt {
         at: "2026-08-01T02:05:31Z".to_owned(),
         receiver: "evidence-receiver-1".to_owned(),
     }
+}
+
+/// The script of the public page behind `<!-- NAME by hand -->`.
+fn script(name: &str) -> &'static str {
+    let page = include_str!("../../../docs/EVIDENCE.md");
+    let mark = format!("<!-- {name} by hand -->\n```sh\n");
+    let (_, behind) = page.split_once(&mark).unwrap();
+    behind.split_once("```").unwrap().0
 }
 
 /// Runs a command line (no quoting: words are split at spaces) in `dir`.
