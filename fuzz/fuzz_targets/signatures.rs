@@ -1,4 +1,5 @@
-//! CMS signatures, receipts and checkpoints, as strangers send them over the link.
+//! CMS signatures, receipts, checkpoints, time-stamps and their queries, as strangers send them
+//! over the link.
 
 #![no_main]
 
@@ -10,7 +11,9 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use lingmou::clock;
-use lingmou::witness::{Checkpoint, Form, Receipt, Usage, check_attached, check_detached};
+use lingmou::witness::{
+    Checkpoint, Form, Receipt, StampQuery, Usage, check_attached, check_detached, check_stamp,
+};
 
 use common::{Kit, seed};
 
@@ -27,6 +30,7 @@ fn seeds() {
     seed("signatures", "detached", &detached);
     seed("signatures", "attached", &attached);
     let receiver = KIT.receiver.sign(CONTENT, Form::Attached, clock::now());
+    seed("signatures", "query", &StampQuery::new(CONTENT, 7).to_der());
     seed("signatures", "receiver", &receiver.expect("a key in a file signs"));
 }
 
@@ -36,6 +40,11 @@ fuzz_target!(init: seeds(), |data: &[u8]| {
         if let Ok((content, _)) = check_attached(data, &KIT.roots, usage) {
             assert_eq!(content, CONTENT, "only this was ever signed");
         }
+    }
+    assert!(check_stamp(data, CONTENT, &KIT.roots).is_err(), "nobody stamped anything");
+    assert!(StampQuery::new(CONTENT, 7).accept(data, &KIT.roots).is_err());
+    if let Ok(query) = StampQuery::parse(data) {
+        assert_eq!(StampQuery::parse(&query.to_der()).ok(), Some(query));
     }
     assert!(Receipt::open(data, &KIT.roots).is_err(), "nobody signed a receipt");
     assert!(Checkpoint::open(data, &KIT.roots).is_err(), "nobody signed a checkpoint");

@@ -7,8 +7,8 @@ use lingmou::clock;
 use lingmou::pki::TestPki;
 use lingmou::types::Stamp;
 use lingmou::witness::{
-    Container, Form, Identity, MANIFEST, RECEIPT, Roots, SIGNATURE, STATEMENT, Statement, seal,
-    sha256_hex,
+    CHAIN, Container, Form, Identity, MANIFEST, RECEIPT, Roots, SIGNATURE, STAMPED, STATEMENT,
+    Statement, TIMESTAMP, seal, sha256_hex,
 };
 
 /// Device of the keys; the example's too.
@@ -104,7 +104,9 @@ fn package(device: &Identity, at: Stamp) -> Container {
 }
 
 /// Names whose bytes decide how a package is read, each to be replaced by strangers' bytes.
-pub const PARTS: [&str; 4] = [STATEMENT, MANIFEST, SIGNATURE, RECEIPT];
+pub const PARTS: [&str; 7] = [
+    STATEMENT, MANIFEST, SIGNATURE, RECEIPT, CHAIN, STAMPED, TIMESTAMP,
+];
 
 /// The package with `name` replaced.
 pub fn with(package: &Container, name: &str, bytes: &[u8]) -> Container {
