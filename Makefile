@@ -1,9 +1,13 @@
 # Two commands matter, `make demo` and `make test`; `make` alone lists all.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test pki bench lint clean-setup
+.PHONY: help setup demo test pki bench lint fuzz clean-setup
 
 # Where `make pki` writes.
 DIR := .setup/pki
+# What only some boxes have is built for tests, so that it is tested.
+FEATURES := c2pa,pkcs11
+# Seconds of fuzzing for each target.
+FUZZ_SECS ?= 60
 
 # nextest runs each test in a process of its own; plain `cargo test` passes as well.
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -19,19 +23,23 @@ demo: setup ## Show the whole way on loopback: camera, case, warning, evidence, 
 
 test: ## Run all tests
 	@.ci/setup.sh --tests
-	cargo $(TEST) --locked
+	cargo $(TEST) --locked --features $(FEATURES)
 
 pki: ## Make a whole test PKI for hand tests with openssl: make pki DIR=folder
 	cargo run --locked --example pki -- $(DIR)
 
 bench: setup ## Measure the steps, then whole streams against the live limit (docs/PERFORMANCE.md)
 	@benches/yardstick/prepare.sh
-	cargo bench --locked
+	cargo bench --locked --features $(FEATURES)
 
-lint: ## Formatting, clippy, licences and sources of dependencies
+lint: ## Formatting, clippy, the build for small boxes, licences and sources of dependencies
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features $(FEATURES) -- -D warnings
+	cargo check --locked --no-default-features
 	@.ci/deny
+
+fuzz: setup ## Feed strangers' bytes to whatever reads them, FUZZ_SECS=60 for each target
+	@fuzz/run $(FUZZ_SECS)
 
 clean-setup: ## Remove what setup put into the project (Debian packages stay)
 	rm -rf .setup

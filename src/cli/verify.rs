@@ -6,7 +6,9 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::clock;
-use crate::witness::{self, Container, Language, PAGE_COLUMNS, Roots};
+use crate::witness::{
+    self, Container, Language, PAGE_COLUMNS, Roots, credentials, tell_credentials,
+};
 
 use super::{Answer, out};
 
@@ -55,15 +57,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     for package in &args.packages {
         let verdict = witness::verify_path(package, &roots)?;
         all_valid &= verdict.valid();
+        let container = Container::open(package).ok();
+        let c2pa = container
+            .as_ref()
+            .and_then(|c| credentials(c, &verdict, &roots));
         if args.json {
-            let line = json!({ "package": package, "valid": verdict.valid(), "verdict": verdict });
+            let valid = verdict.valid();
+            let line =
+                json!({ "package": package, "valid": valid, "verdict": verdict, "c2pa": c2pa });
             out::data(&line.to_string());
         } else {
             let page = verdict.page_within(language, columns());
             out::data(&format!("{}\n{page}", package.display()));
+            out::data(&tell_credentials(c2pa.as_deref(), language));
         }
         if let Some(file) = &args.report {
-            let container = Container::open(package).ok();
             write_report(
                 file,
                 &verdict.report(container.as_ref(), language, clock::now()),

@@ -198,6 +198,8 @@ pub struct Evidence {
     pub font: PathBuf,
     /// File with the words of the captions; empty means the built-in Chinese ones.
     pub wording: PathBuf,
+    /// Whether pictures and clip carry a C2PA manifest; needs the Cargo feature `c2pa`.
+    pub c2pa: bool,
 }
 
 impl Default for Evidence {
@@ -218,6 +220,7 @@ impl Default for Evidence {
             camera_similarity_min: 0.5,
             font: PathBuf::new(),
             wording: PathBuf::new(),
+            c2pa: false,
         }
     }
 }

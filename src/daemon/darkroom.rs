@@ -6,8 +6,9 @@ use crate::develop::{self, DevelopError, SAME_PLACE, alike};
 use crate::ingest::IngestError;
 use crate::store::{Draft, StoreError};
 use crate::types::{Area, CaseId, Frame, Order, RoleSet, ShotKind, Stamp};
-use crate::witness::{self, FileEntry, check_code};
+use crate::witness::{self, FileEntry, Omitted, check_code};
 
+use super::credentials::{Credits, Made};
 use super::dossier::View;
 use super::keeper::{Keeper, Work};
 use super::notes::{Notes, Shown};
@@ -55,7 +56,8 @@ impl Keeper {
             boxes: &boxes,
         };
         match self.develop(&view, &stem) {
-            Ok(drafts) => {
+            Ok((drafts, missing)) => {
+                self.omit_all(*case, &missing)?;
                 let busy = boxes
                     .iter()
                     .map(|(area, _)| *area)
@@ -75,8 +77,13 @@ impl Keeper {
     }
 
     /// The files of one picture: the original, the close-up of a subject that is there, and the
-    /// marked copy, whose caption names the finished original by its check code.
-    fn develop(&mut self, view: &View<'_>, stem: &str) -> Result<Vec<Draft>, DevelopError> {
+    /// marked copy, whose caption names the finished original by its check code. With what could
+    /// not be put into them.
+    fn develop(
+        &mut self,
+        view: &View<'_>,
+        stem: &str,
+    ) -> Result<(Vec<Draft>, Vec<Omitted>), DevelopError> {
         let (image, exif) = (&view.frame.image, self.facts.exif(view));
         let draft = |suffix: &str, bytes: Vec<u8>| Draft {
             name: format!("{stem}{suffix}.jpg"),
@@ -85,21 +92,22 @@ impl Keeper {
             pts_ns: Some(view.frame.pts_ns),
             bytes,
         };
-        let original = draft("", self.developer.original(image, &exif)?);
+        let case = (view.case, view.violation);
+        let mut credits = Credits::new(&self.facts, case, view.placed.as_ref());
+        let mut original = draft("", self.developer.original(image, &exif)?);
+        credits.add(&mut original, Made::ByCamera);
         let code = check_code(&witness::sha256_hex(&original.bytes));
-        let mut drafts = vec![original];
+        let mut drafts = Vec::new();
         if let Some(area) = view.subject {
-            drafts.push(draft(
-                "-close",
-                self.developer.close_up(image, &exif, area)?,
-            ));
+            let mut close = draft("-close", self.developer.close_up(image, &exif, area)?);
+            credits.add(&mut close, Made::ByCropping(&original));
+            drafts.push(close);
         }
         let mark = self.facts.mark(view, &code);
-        drafts.push(draft(
-            "-marked",
-            self.developer.marked(image, &exif, &mark)?,
-        ));
-        Ok(drafts)
+        let mut marked = draft("-marked", self.developer.marked(image, &exif, &mark)?);
+        credits.add(&mut marked, Made::ByDrawing(&original));
+        drafts.extend([original, marked]);
+        Ok((drafts, credits.missing))
     }
 
     /// The frame of moment `at` at full size: the best of those round it that show `place` as it

@@ -25,6 +25,7 @@ use crate::types::{
 use crate::witness::{self, Omitted, SealError};
 
 use super::counters::KeeperState;
+use super::credentials::{Credits, Made};
 use super::dossier::{Facts, Sealing};
 use super::hits::Hits;
 use super::mouth::{Mouthpiece, Shout};
@@ -141,7 +142,12 @@ impl Keeper {
     ) -> Result<(), StoreError> {
         match order {
             Order::Snap { .. } => self.snap(order, work, book),
-            Order::Clip { case, from, to } => self.cut(*case, (*from, *to), work, book),
+            Order::Clip {
+                case,
+                violation,
+                from,
+                to,
+            } => self.cut((*case, *violation), (*from, *to), work, book),
             Order::Seal { case, record } => {
                 let end = Waiting {
                     case: *case,
@@ -167,7 +173,7 @@ impl Keeper {
 
     fn cut(
         &mut self,
-        case: CaseId,
+        (case, violation): (CaseId, Violation),
         (from, to): (Stamp, Stamp),
         work: &Work,
         book: Option<&str>,
@@ -184,13 +190,18 @@ impl Keeper {
                 if !clip.whole {
                     self.omit(case, "clip.mp4 (part)", "the video was interrupted")?;
                 }
-                drafts.push(Draft {
+                let mut file = Draft {
                     name: "clip.mp4".to_owned(),
                     media_type: "video/mp4".to_owned(),
                     at: Some(clip.first),
                     pts_ns: Some(clip.first_pts_ns),
                     bytes: clip.mp4,
-                });
+                };
+                // A box that moves has no one place for ten seconds.
+                let mut credits = Credits::new(&self.facts, (case, violation), None);
+                credits.add(&mut file, Made::ByCamera);
+                self.omit_all(case, &credits.missing)?;
+                drafts.push(file);
             }
             Err(error) => self.omit(case, "clip.mp4", &error.to_string())?,
         }
@@ -288,6 +299,11 @@ impl Keeper {
             why: why.to_owned(),
         });
         self.store.save_draft_note(case, &notes.text())
+    }
+
+    pub(super) fn omit_all(&self, case: CaseId, list: &[Omitted]) -> Result<(), StoreError> {
+        list.iter()
+            .try_for_each(|missing| self.omit(case, &missing.what, &missing.why))
     }
 
     pub(super) fn save(&self, book: Option<&str>) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@
 
 mod clock_watch;
 mod counters;
+mod credentials;
 mod darkroom;
 mod dossier;
 mod eye;

@@ -34,6 +34,9 @@ pub(super) fn write(dir: &Path, addresses: &Addresses<'_>) -> anyhow::Result<std
     profile["store"]["dir"] = value("device");
     profile["store"]["run_dir"] = value("run");
     profile["upload"]["port"] = value(i64::from(addresses.broker_port));
+    if cfg!(feature = "c2pa") {
+        profile["evidence"]["c2pa"] = value(true);
+    }
     put(&dir.join("models/efficientdet-lite0.toml"), CARD.as_bytes())?;
     put(&dir.join("models/efficientdet-lite0.onnx"), MODEL)?;
     put(&dir.join("clips/test.wav"), CLIP)?;

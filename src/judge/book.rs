@@ -236,6 +236,7 @@ impl Book {
         let end = now.since(case.confirmed).min(self.clip_after);
         Order::Clip {
             case: case.id,
+            violation: case.violation,
             from: case.confirmed.shifted_ns(-nanos(self.clip_before)),
             to: case.confirmed.shifted_ns(nanos(end)),
         }

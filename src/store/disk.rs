@@ -3,34 +3,62 @@
 //! The single steps, and the seam that makes them fail in tests, are in
 //! [`crate::journal::disk`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
-use std::io;
-use std::path::Path;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
+use ring::digest::{Context, SHA256};
 use rustix::fs::{FlockOperation, flock, statvfs};
-use sha2::{Digest, Sha256};
 
 use super::StoreError;
 pub use crate::journal::disk::{
     DiskError, DiskKind, create_dir, list, read, remove_dir_all, remove_file, rename, sync_dir,
     write_new,
 };
+use crate::journal::disk::{create_new, sync_all, write_all};
+use crate::witness::hex;
+
+/// Bytes of a file hashed at a time.
+const PIECE: usize = 64 * 1024;
 
 /// Writes `name` (which may have folders in it) under `dir`, durable with its way down from
 /// `dir`. It must not exist yet.
 pub fn write_under(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-    let path = dir.join(name);
-    let inner: Vec<_> = path
-        .ancestors()
-        .skip(1)
-        .take_while(|parent| *parent != dir)
-        .collect();
-    for parent in inner.iter().rev() {
-        create_dir(parent)?;
+    write_all_under(dir, &[(name, bytes)])
+}
+
+/// Writes files as [`write_under`] does, each durable on return. They are written in their order
+/// and synced in their order, and every folder is synced once: so the disk may write the next
+/// while it is asked for the first, and a flush is not paid for each name in a folder.
+pub fn write_all_under(dir: &Path, files: &[(&str, &[u8])]) -> Result<(), DiskError> {
+    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| dir.join(name)).collect();
+    let ways = paths.iter().flat_map(|path| way(dir, path));
+    // A folder sorts before what lies in it.
+    for folder in ways.collect::<BTreeSet<_>>() {
+        create_dir(folder)?;
     }
-    write_new(&path, bytes)?;
-    path.parent().map_or(Ok(()), sync_dir)
+    let mut written = Vec::with_capacity(files.len());
+    for (path, (_, bytes)) in paths.iter().zip(files) {
+        let file = create_new(path)?;
+        write_all(&file, path, bytes)?;
+        written.push(file);
+    }
+    for (file, path) in written.iter().zip(&paths) {
+        sync_all(file, path)?;
+    }
+    let folders = paths.iter().filter_map(|path| path.parent());
+    folders
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .try_for_each(sync_dir)
+}
+
+/// The folders between `dir` and the file `path` below it.
+fn way<'a>(dir: &Path, path: &'a Path) -> impl Iterator<Item = &'a Path> {
+    path.ancestors()
+        .skip(1)
+        .take_while(move |folder| *folder != dir)
 }
 
 /// Makes the finished directory `staging` appear as `place`, as a whole or not at all. Both
@@ -87,9 +115,16 @@ pub fn free_bytes(path: &Path) -> Result<u64, StoreError> {
 
 /// Size and SHA-256 (lower-case hex) of a file, read in pieces.
 pub(super) fn digest(path: &Path) -> io::Result<(u64, String)> {
-    let mut hasher = Sha256::new();
-    let size = io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok((size, format!("{:x}", hasher.finalize())))
+    let (mut file, mut piece) = (File::open(path)?, vec![0; PIECE]);
+    let (mut hash, mut size) = (Context::new(&SHA256), 0);
+    loop {
+        let n = file.read(&mut piece)?;
+        if n == 0 {
+            return Ok((size, hex(hash.finish().as_ref())));
+        }
+        hash.update(piece.get(..n).unwrap_or_default());
+        size += n as u64;
+    }
 }
 
 /// Takes the lock that keeps a second daemon out, and writes our process id into it. The lock

@@ -197,12 +197,14 @@ impl Inner {
         }
         let staging = self.staging(case);
         disk::create_dir(&staging)?;
-        for (draft, entry) in fresh {
+        for (_, entry) in fresh {
             // No row knows this name: what lies there is the rest of an earlier try.
             disk::remove_file(&staging.join(&entry.name))?;
-            disk::write_under(&staging, &entry.name, &draft.bytes)?;
         }
-        Ok(())
+        let files = fresh
+            .iter()
+            .map(|(draft, entry)| (entry.name.as_str(), draft.bytes.as_slice()));
+        Ok(disk::write_all_under(&staging, &files.collect::<Vec<_>>())?)
     }
 
     /// Makes room again after a failed keep. Should the failed commit come back after a power

@@ -162,11 +162,7 @@ impl Inner {
 
     /// Writes the sealed parts beside the drafts, the signature last.
     fn write(&self, case: CaseId, sealed: &Sealed) -> Result<(), DiskError> {
-        let staging = self.staging(case);
-        for (name, bytes) in sealed.parts() {
-            disk::write_under(&staging, name, bytes)?;
-        }
-        Ok(())
+        disk::write_all_under(&self.staging(case), &sealed.parts())
     }
 }
 

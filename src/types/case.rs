@@ -239,6 +239,8 @@ pub enum Order {
     Clip {
         /// The case.
         case: CaseId,
+        /// What is suspected.
+        violation: Violation,
         /// Start of the clip.
         from: Stamp,
         /// End of the clip; already past.

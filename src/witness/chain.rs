@@ -44,6 +44,8 @@ static CHAIN_ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 13] = [
 /// One trusted root.
 #[derive(Debug)]
 struct Root {
+    #[cfg(feature = "c2pa")]
+    der: Vec<u8>,
     anchor: TrustAnchor<'static>,
     not_before: Duration,
     not_after: Duration,
@@ -106,6 +108,16 @@ impl Roots {
         Ok(Self(roots))
     }
 
+    /// Every root as PEM (RFC 7468), for readers that take nothing else.
+    #[cfg(feature = "c2pa")]
+    pub(super) fn to_pem(&self) -> String {
+        let pem = |root: &Root| {
+            der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, &root.der)
+                .expect("invariant: a label of letters and a certificate below 1 MiB encode")
+        };
+        self.0.iter().map(pem).collect()
+    }
+
     /// How many roots there are.
     pub fn count(&self) -> usize {
         self.0.len()
@@ -139,6 +151,8 @@ fn root(der: &CertificateDer<'_>) -> Result<Root, String> {
         .to_owned();
     let validity = &certificate.tbs_certificate.validity;
     Ok(Root {
+        #[cfg(feature = "c2pa")]
+        der: der.to_vec(),
         anchor,
         not_before: validity.not_before.to_unix_duration(),
         not_after: validity.not_after.to_unix_duration(),

@@ -250,6 +250,12 @@ impl Identity {
         self.chain.first().map_or(&[], Vec::as_slice)
     }
 
+    /// Every certificate that came with the key, DER, the own one first.
+    #[cfg(feature = "c2pa")]
+    pub(super) fn certificates(&self) -> &[Vec<u8>] {
+        &self.chain
+    }
+
     /// Subject serialNumber, the device id; a receiver without one answers its commonName.
     pub fn device_id(&self) -> &str {
         &self.device_id

@@ -54,6 +54,7 @@ pub(super) struct Wording {
     pub(super) review: Words,
     pub(super) moment: Words,
     pub(super) report: Words,
+    pub(super) credential: Words,
 }
 
 static CHINESE: LazyLock<Wording> =
@@ -187,6 +188,7 @@ mod tests {
                 &w.review,
                 &w.moment,
                 &w.report,
+                &w.credential,
             ]
         };
         for (chinese, english) in tables(&CHINESE).into_iter().zip(tables(&ENGLISH)) {

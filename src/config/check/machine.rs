@@ -26,6 +26,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     warn(config, checker);
     telemetry(&config.telemetry, checker);
     evidence(&config.evidence, checker);
+    c2pa(config.evidence.c2pa, cfg!(feature = "c2pa"), checker);
     store(&config.store, checker);
     upload(&config.upload, checker);
 }
@@ -298,6 +299,18 @@ fn evidence(evidence: &Evidence, checker: &mut Checker<'_, '_>) {
                 "correct the path, or leave it empty for the built-in choice",
             );
         }
+    }
+}
+
+/// `built_in`: whether the program was built with the Cargo feature `c2pa`.
+fn c2pa(wanted: bool, built_in: bool, checker: &mut Checker<'_, '_>) {
+    if wanted && !built_in {
+        checker.say(
+            "evidence.c2pa",
+            "this program was built without C2PA",
+            "false, or a program built with `cargo build --features c2pa`",
+            "c2pa = false",
+        );
     }
 }
 

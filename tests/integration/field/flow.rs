@@ -3,7 +3,10 @@
 
 use lingmou::config::Config;
 use lingmou::types::PictureOf;
-use lingmou::witness::{CONDITIONS, CheckId, FileEntry, HeadingOf, Statement, Status, sha256_hex};
+use lingmou::witness::{
+    CONDITIONS, CheckId, Container, CredentialState, FileEntry, HeadingOf, Statement, Status,
+    credentials, sha256_hex, verify,
+};
 use lingmou::{clock, daemon};
 
 use super::*;
@@ -11,7 +14,12 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_goes_the_whole_way() {
     let camera = camera();
-    let field = Field::start(&camera.url(STREAM), &|_| ()).await;
+    let with_c2pa = |profile: &mut DocumentMut| {
+        if cfg!(feature = "c2pa") {
+            profile["evidence"]["c2pa"] = value(true);
+        }
+    };
+    let field = Field::start(&camera.url(STREAM), &with_c2pa).await;
     let loaded = Config::read(&field.config()).unwrap();
     let stop = CancellationToken::new();
     let running = tokio::spawn({
@@ -62,6 +70,19 @@ async fn a_case_goes_the_whole_way() {
     pictures_say_the_same(&package, &statement);
     the_clip_plays(&package);
     detections_are_lines(&package);
+    each_picture_proves_itself(&package, &field);
+}
+
+/// With C2PA built in, each picture and the clip prove themselves without their package.
+fn each_picture_proves_itself(package: &Path, field: &Field) {
+    let roots = Roots::load(&field.pki.root()).unwrap();
+    let container = Container::open(package).unwrap();
+    let found = credentials(&container, &verify(&container, &roots), &roots);
+    assert_eq!(found.is_some(), cfg!(feature = "c2pa"));
+    for file in found.unwrap_or_default() {
+        let credential = &file.credential;
+        assert_eq!(credential.state, CredentialState::Trusted, "{}: {credential:?}", file.name);
+    }
 }
 
 /// What came with and after the receipt holds, so that the sealing lies between two clocks.

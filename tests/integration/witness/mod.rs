@@ -1,6 +1,8 @@
 //! Evidence packages against independent tools (openssl, unzip), and every way to tamper.
 
 mod both;
+#[cfg(feature = "c2pa")]
+mod c2pa;
 mod container;
 mod fuzz;
 mod keys;
@@ -292,11 +294,19 @@ fn entry((name, media_type, bytes): &(&str, &str, Vec<u8>)) -> FileEntry {
 
 /// The sealed parts with the files of [`files`], not yet receipted.
 fn assemble(sealed: &Sealed) -> Container {
+    assemble_with(sealed, files())
+}
+
+/// The sealed parts with these files.
+fn assemble_with(
+    sealed: &Sealed,
+    files: Vec<(&'static str, &'static str, Vec<u8>)>,
+) -> Container {
     let mut container = Container::new();
     for (name, bytes) in sealed.parts() {
         container.insert(name, bytes.to_vec()).unwrap();
     }
-    for (name, _, bytes) in files() {
+    for (name, _, bytes) in files {
         container.insert(name, bytes).unwrap();
     }
     container
