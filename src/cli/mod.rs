@@ -19,6 +19,7 @@ mod receive;
 mod replay;
 mod run;
 mod status;
+mod store;
 mod verify;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ Examples:
   lingmou check --config /etc/lingmou/lingmou.toml --online
   lingmou run --config /etc/lingmou/lingmou.toml
   lingmou status                                what the running daemon does and lacks
+  lingmou store pending                         what is still only on this box
   lingmou verify case.asice --roots roots.crt   check a package, offline
 
 Each command has its own --help with examples.";
@@ -61,6 +63,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Status(status::Args),
+    Store(store::Args),
     Replay(replay::Args),
     Verify(verify::Args),
     Receive(receive::Args),
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, cli.verbose),
         Command::Check(args) => check::run(args, cli.verbose),
         Command::Status(args) => status::run(args),
+        Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),

@@ -34,7 +34,7 @@ pub use camera::{
 pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
 pub use link::{Receive, Upload};
 pub use machine::{
-    Device, Evidence, Keys, MavlinkLink, Site, Speaker, SpeakerKind, Store, Telemetry,
+    Device, Evidence, Keys, MavlinkLink, PruneNeeds, Site, Speaker, SpeakerKind, Store, Telemetry,
     TelemetrySource, Warn,
 };
 pub use mistake::{Mistake, Mistakes};
@@ -156,6 +156,7 @@ impl Config {
             &mut self.evidence.wording,
             &mut self.store.dir,
             &mut self.store.run_dir,
+            &mut self.store.mirror,
         ]) {
             if !path.as_os_str().is_empty() {
                 *path = folder.join(&path);

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::develop::{Developer, Shot};
 use crate::ingest::{Camera, IngestError};
 use crate::status::Beat;
-use crate::store::{Draft, Store, StoreError};
+use crate::store::{Draft, Level, Store, StoreError};
 use crate::types::{
     Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, ShotKind, Stamp, TimeSource, Violation,
 };
@@ -230,6 +230,12 @@ impl Keeper {
             pts_ns: None,
             bytes: work.seen.clone().into_bytes(),
         }];
+        let room = self.store.room()?;
+        if room.level() >= Level::Tight {
+            let why = format!("the evidence store is {} % full", room.percent());
+            self.omit(case, "clip.mp4", &why)?;
+            return self.store.keep(case, &drafts, book);
+        }
         match self.cameras[work.frame.camera].clip(from, to) {
             Ok(clip) => {
                 if !clip.whole {

@@ -123,6 +123,12 @@ impl Journal {
         self.last.as_ref()
     }
 
+    /// Number of the last segment, and how many of its bytes are durable lines. Every segment
+    /// before is whole.
+    pub fn durable(&self) -> (u32, u64) {
+        (self.segment, self.len)
+    }
+
     /// How many torn ends were named when the journal was opened.
     pub fn repairs(&self) -> u64 {
         self.repairs
@@ -241,6 +247,14 @@ pub fn verify(dir: &Path) -> Result<Head, JournalError> {
         .into()),
         _ => Ok(walk.head),
     }
+}
+
+/// Shows every readable line in `dir`, oldest first, with the first place that does not hold.
+pub fn walk(
+    dir: &Path,
+    visit: &mut dyn FnMut(Entry),
+) -> Result<Option<Broken>, JournalError> {
+    Ok(segment::walk(dir, visit)?.broken)
 }
 
 /// The last `n` lines in `dir`, oldest first.

@@ -46,8 +46,9 @@ impl Store {
     /// On return everything is durable. The same file given twice is kept once.
     ///
     /// [`StoreError::Full`] when less than `keep_free_mib` would stay free: that room is for
-    /// sealing what is kept already. [`StoreError::AlreadySealed`] when the case has ended;
-    /// then nothing is changed.
+    /// sealing what is kept already. [`StoreError::Shut`] when the store is so full that no new
+    /// case is begun. [`StoreError::AlreadySealed`] when the case has ended; then nothing is
+    /// changed.
     pub fn keep(
         &self,
         case: CaseId,
@@ -58,8 +59,8 @@ impl Store {
         inner.settled()?.not_sealed(case)?;
         let fresh = inner.fresh(case, drafts)?;
         if !fresh.is_empty() {
-            let bytes: u64 = fresh.iter().map(|(_, entry)| entry.size).sum();
-            self.room_for(bytes)?;
+            inner.admits(case)?;
+            inner.room_for(fresh.iter().map(|(_, entry)| entry.size).sum())?;
         }
         let kept = inner.write_drafts(case, &fresh).and_then(|()| {
             inner.transact(|tx| {
@@ -114,15 +115,6 @@ impl Store {
         })?;
         // Start-up removes what stays: no row knows it any more.
         let _later: Result<(), DiskError> = disk::remove_dir_all(&inner.staging(case));
-        Ok(())
-    }
-
-    fn room_for(&self, bytes: u64) -> Result<(), StoreError> {
-        let free = disk::free_bytes(&self.shared.dir)?;
-        let need = self.shared.keep_free.saturating_add(bytes);
-        if free < need {
-            return Err(StoreError::Full { free, need });
-        }
         Ok(())
     }
 }

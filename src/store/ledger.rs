@@ -26,6 +26,10 @@ pub(super) struct Ledger {
     receipted: Vec<(lines::Receipted, i64)>,
     /// Refusals, in order.
     refused: Vec<lines::Refused>,
+    /// Packages whose pictures and video were removed.
+    pub(super) pruned: HashSet<CaseId>,
+    /// Packages the second medium has.
+    copied: HashSet<CaseId>,
 }
 
 impl Inner {
@@ -74,6 +78,12 @@ impl Inner {
                 }
                 Some(Said::Refused(line)) if fresh || !known.contains(&line.id) => {
                     ledger.refused.push(line);
+                }
+                Some(Said::Pruned(id)) if fresh || !known.contains(&id) => {
+                    ledger.pruned.insert(id);
+                }
+                Some(Said::Copied(id)) if fresh || !known.contains(&id) => {
+                    ledger.copied.insert(id);
                 }
                 _ => {}
             }
@@ -129,6 +139,17 @@ pub(super) fn replay_answers(
             // Without it the package stays in the queue, and the receiver answers again.
             _ => {}
         }
+    }
+    for id in &ledger.pruned {
+        if package::state(tx, *id)? == Some(State::Receipted) {
+            package::step(tx, *id, State::Pruned)?;
+        }
+    }
+    let mut copied = tx.prepare(
+        "UPDATE package SET mirror = 0 WHERE id = ?1 AND mirror IS NULL AND state <> 'damaged'",
+    )?;
+    for id in &ledger.copied {
+        copied.execute([id.to_string()])?;
     }
     Ok(())
 }

@@ -22,6 +22,14 @@ pub(super) const RECEIPTED: &str = "package.receipted";
 pub(super) const REFUSED: &str = "package.refused";
 /// A file is missing or changed.
 pub(super) const DAMAGED: &str = "package.damaged";
+/// Pictures and video were removed after the receipt.
+pub(super) const PRUNED: &str = "package.pruned";
+/// A damaged package is whole again.
+pub(super) const RESTORED: &str = "package.restored";
+/// The second medium has a package, read back.
+pub(super) const COPIED: &str = "mirror.copied";
+/// The second medium is not there, or cannot be written.
+pub(super) const MIRROR_MISSING: &str = "mirror.missing";
 /// An open case was thrown away by order.
 pub(super) const DISCARDED: &str = "case.discarded";
 /// Drafts of an open case were not what they should be when the store was opened.
@@ -70,6 +78,36 @@ pub(super) struct Refused {
     pub(super) why: String,
 }
 
+/// Body of [`PRUNED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pruned {
+    /// The package.
+    pub(super) id: CaseId,
+    /// The files that were removed.
+    pub(super) files: Vec<String>,
+    /// Their bytes.
+    pub(super) bytes: u64,
+}
+
+/// Body of [`RESTORED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Restored {
+    /// The package.
+    pub(super) id: CaseId,
+    /// The files that came back from the second medium; none when the package was whole again by
+    /// itself.
+    pub(super) files: Vec<String>,
+}
+
+/// Body of [`COPIED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Copied {
+    /// The package.
+    pub(super) id: CaseId,
+    /// The medium.
+    pub(super) medium: uuid::Uuid,
+}
+
 /// A line that says something about a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
@@ -79,6 +117,10 @@ pub(super) enum Said {
     Receipted(Receipted),
     /// It was refused.
     Refused(Refused),
+    /// Its pictures and video were removed.
+    Pruned(CaseId),
+    /// The second medium has it.
+    Copied(CaseId),
 }
 
 /// What a line says about a package; `None` for lines about anything else, and for lines of
@@ -91,6 +133,8 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         SEALED | ADOPTED => body(&entry.body).map(Said::Sealed),
         RECEIPTED => body(&entry.body).map(Said::Receipted),
         REFUSED => body(&entry.body).map(Said::Refused),
+        PRUNED => body(&entry.body).map(|line: Pruned| Said::Pruned(line.id)),
+        COPIED => body(&entry.body).map(|line: Copied| Said::Copied(line.id)),
         _ => None,
     }
 }

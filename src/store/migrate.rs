@@ -9,7 +9,10 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 
 /// Every version of the schema, oldest first. A published one is never changed.
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema.sql")),
+    M::up(include_str!("mirror.sql")),
+];
 
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::json;
 
@@ -82,7 +82,11 @@ impl Store {
                     due.head = head;
                     return Ok(Some(due));
                 }
-                Err(why) => self.inner().damaged(due.id, &why)?,
+                Err(why) => {
+                    let mut inner = self.inner();
+                    inner.present()?;
+                    inner.damaged(due.id, &why)?;
+                }
             }
         }
     }
@@ -189,7 +193,7 @@ impl Store {
     /// What the store holds, for status and alarms.
     pub fn counts(&self) -> Result<Counts, StoreError> {
         let free_bytes = disk::free_bytes(&self.shared.dir)?;
-        self.inner().counts(free_bytes)
+        counts(&self.inner().conn, free_bytes)
     }
 }
 
@@ -306,41 +310,41 @@ impl Inner {
             Ok(())
         })
     }
+}
 
-    fn counts(&self, free_bytes: u64) -> Result<Counts, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT state, count(*), sum(bytes), min(sealed_ms), max(receipted_ms) \
-             FROM package GROUP BY state",
-        )?;
-        let mut counts = Counts {
-            states: BTreeMap::new(),
-            pending: StateCount::default(),
-            oldest_pending_ms: None,
-            last_receipt: self
-                .meta(LAST_RECEIPT)?
-                .and_then(|text| serde_json::from_str(&text).ok()),
-            last_receipt_ms: None,
-            open_cases: super::draft::cases(&self.conn)?.len() as u64,
-            free_bytes,
+/// What the rows behind `conn` say; `free_bytes` is told.
+pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, StoreError> {
+    let mut query = conn.prepare_cached(
+        "SELECT state, count(*), sum(bytes), min(sealed_ms), max(receipted_ms) \
+         FROM package GROUP BY state",
+    )?;
+    let mut counts = Counts {
+        states: BTreeMap::new(),
+        pending: StateCount::default(),
+        oldest_pending_ms: None,
+        last_receipt: super::meta(conn, LAST_RECEIPT)?
+            .and_then(|text| serde_json::from_str(&text).ok()),
+        last_receipt_ms: None,
+        open_cases: super::draft::cases(conn)?.len() as u64,
+        free_bytes,
+    };
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let state: State = row.get(0)?;
+        let count = StateCount {
+            packages: row.get::<_, i64>(1)?.unsigned_abs(),
+            bytes: row.get::<_, i64>(2)?.unsigned_abs(),
         };
-        let mut rows = query.query([])?;
-        while let Some(row) = rows.next()? {
-            let state: State = row.get(0)?;
-            let count = StateCount {
-                packages: row.get::<_, i64>(1)?.unsigned_abs(),
-                bytes: row.get::<_, i64>(2)?.unsigned_abs(),
-            };
-            counts.states.insert(state, count);
-            if matches!(state, State::Receipted | State::Pruned) {
-                counts.last_receipt_ms = counts.last_receipt_ms.max(row.get(4)?);
-            } else {
-                let oldest: i64 = row.get(3)?;
-                counts.pending.packages += count.packages;
-                counts.pending.bytes += count.bytes;
-                let before = counts.oldest_pending_ms.unwrap_or(oldest);
-                counts.oldest_pending_ms = Some(before.min(oldest));
-            }
+        counts.states.insert(state, count);
+        if matches!(state, State::Receipted | State::Pruned) {
+            counts.last_receipt_ms = counts.last_receipt_ms.max(row.get(4)?);
+        } else {
+            let oldest: i64 = row.get(3)?;
+            counts.pending.packages += count.packages;
+            counts.pending.bytes += count.bytes;
+            let before = counts.oldest_pending_ms.unwrap_or(oldest);
+            counts.oldest_pending_ms = Some(before.min(oldest));
         }
-        Ok(counts)
     }
+    Ok(counts)
 }

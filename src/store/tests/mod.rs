@@ -1,10 +1,14 @@
 //! Tests of the whole store. Packages here carry a real manifest and a made-up signature: the
 //! store never looks into one. `tests/integration/crash.rs` seals with real keys.
 
+mod disk_away;
 mod faults;
 mod life;
+mod mirror;
 mod model;
+mod prune;
 mod ruin;
+mod view;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +17,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::clock;
 use crate::journal;
 use crate::witness::{self, Manifest, ManifestEntry, Sealed, sha256_hex};
 
@@ -37,8 +42,43 @@ pub(super) fn config(dir: &Path) -> config::Store {
     config::Store {
         dir: dir.to_owned(),
         keep_free_mib: 0,
+        ballast_mib: 0,
         ..config::Store::default()
     }
+}
+
+/// A store with its second copy in `medium`.
+pub(super) fn mirrored(dir: &Path, medium: &Path) -> config::Store {
+    config::Store {
+        mirror: medium.to_owned(),
+        ..config(dir)
+    }
+}
+
+/// A medium for the second copies of [`DEVICE`].
+pub(super) fn medium() -> tempfile::TempDir {
+    let dir = folder();
+    super::mirror::prepare(dir.path(), DEVICE).unwrap();
+    dir
+}
+
+/// So long after `NOW`, and after any receipt of a test, that every age is reached.
+pub(super) fn later() -> Stamp {
+    const YEAR_NS: i64 = 366 * 24 * 3600 * 1_000_000_000;
+    clock::now().shifted_ns(YEAR_NS)
+}
+
+/// A receipt that speaks of so many copies.
+pub(super) fn receipt_of(store: &Store, id: CaseId, copies: u32) {
+    receipt(store, id).unwrap();
+    let mut inner = store.inner();
+    inner
+        .transact(|tx| {
+            let sql = "UPDATE package SET copies = ?2 WHERE id = ?1";
+            tx.execute(sql, params![id.to_string(), copies])?;
+            Ok(())
+        })
+        .unwrap();
 }
 
 pub(super) fn reopen(dir: &Path) -> (Store, Recovery) {
@@ -172,11 +212,12 @@ pub(super) fn audit(store: &Store) -> BTreeMap<CaseId, State> {
         assert_eq!(seq, expected);
         let id = case_id(&name).unwrap();
         let files = package::files(&inner.conn, id).unwrap();
-        assert!(
-            files.len() > 4,
-            "at least one draft beside the four sealed parts"
-        );
+        // At least one draft beside the four sealed parts, unless it was pruned.
+        let pruned = state == State::Pruned;
+        assert_eq!(files.len() == 4, pruned, "{files:?}");
         package::compare(&package_dir(dir, id), &files).unwrap();
+        let left = disk::list(&package_dir(dir, id)).unwrap();
+        assert_eq!(left == ["META-INF", "evidence.json", "mimetype"], pruned);
         states.insert(id, state);
     }
     let mut staged = Vec::new();
