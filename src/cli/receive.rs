@@ -13,8 +13,11 @@ const EXAMPLES: &str = "\
 Examples:
   lingmou receive --name rx1 --host broker.bureau.lan --keys /etc/lingmou/receiver --dir /srv/evidence
 
+  lingmou receive … --tsa-command 'openssl ts -reply -queryfile /dev/stdin -config /etc/lingmou/tsa.cnf'
+
 Verifies each package, writes it to DIR/packages/DEVICE/ID and signs a receipt; only that receipt
-ends the device's duty to keep. docs/BROKER.md says how to set up the broker.";
+ends the device's duty to keep. Boxes then ask for an RFC 3161 time-stamp over the receipt; with
+--tsa-command it is fetched for them. docs/BROKER.md says how to set up the broker.";
 
 /// Receive packages from a broker, verify and keep them, and sign receipts
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,10 @@ pub(super) struct Args {
     /// Where packages are written
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+    /// Command that answers time-stamp queries: RFC 3161 query on its standard input, answer on its
+    /// standard output, DER both; split at spaces, no shell. Without it boxes get no time-stamps
+    #[arg(long, value_name = "COMMAND")]
+    tsa_command: Option<String>,
     /// Print each event as a JSON line
     #[arg(long)]
     json: bool,
@@ -48,6 +55,12 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         port: args.port,
         keys: args.keys.clone(),
         dir: args.dir.clone(),
+        tsa_command: args
+            .tsa_command
+            .iter()
+            .flat_map(|line| line.split_whitespace())
+            .map(ToOwned::to_owned)
+            .collect(),
     };
     let json = args.json;
     let tell = move |event: Event| {
@@ -98,6 +111,14 @@ fn word(event: &Event) -> (String, Value) {
         Event::Refused { device, id, why } => (
             format!("{device}: refused {id}: {why}"),
             json!({ "event": "refused", "device": device, "id": id, "why": why }),
+        ),
+        Event::Stamped { device } => (
+            format!("{device}: time-stamp sent"),
+            json!({ "event": "stamped", "device": device }),
+        ),
+        Event::Unstamped { device, why } => (
+            format!("{device}: no time-stamp: {why}"),
+            json!({ "event": "unstamped", "device": device, "why": why }),
         ),
         Event::Ignored { topic, why } => (
             format!("ignored {topic}: {why}"),

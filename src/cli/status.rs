@@ -57,10 +57,7 @@ fn page(status: &Value) -> (String, bool) {
     let telemetry = &status["telemetry"];
     page.say("position", &position(telemetry));
     page.store(status);
-    page.upload(
-        &status["upload"],
-        status["upload_enabled"] != Value::Bool(false),
-    );
+    page.upload(status);
     let well = page.troubles.is_empty();
     for trouble in &page.troubles {
         page.text.push_str("! ");
@@ -85,6 +82,20 @@ impl Page {
     fn line(&mut self, label: &str, values: &[&Value], unit: &str) {
         let words: Vec<_> = values.iter().map(|v| text(v)).collect();
         self.say(label, format!("{} {unit}", words.join("  ")).trim_end());
+    }
+
+    /// A time-stamp that does not come holds nothing else up: it is told, and is no trouble.
+    fn stamps(&mut self, stamps: &Value, cause: &Value) {
+        let mut words = format!(
+            "{} packages stamped  {} to come",
+            text(&stamps["kept"]),
+            text(&stamps["due"])
+        );
+        if let Some(cause) = cause.as_str() {
+            words.push_str(": ");
+            words.push_str(cause);
+        }
+        self.say("time-stamps", &words);
     }
 
     fn trouble(&mut self, where_: &str, why: &Value) {
@@ -179,7 +190,9 @@ impl Page {
         self.trouble("second copy", &mirror["trouble"]);
     }
 
-    fn upload(&mut self, upload: &Value, enabled: bool) {
+    fn upload(&mut self, status: &Value) {
+        let upload = &status["upload"];
+        let enabled = status["upload_enabled"] != Value::Bool(false);
         let connected = upload["connected"] == Value::Bool(true);
         let words = format!(
             "{}  {} receipted  {} refused",
@@ -192,6 +205,7 @@ impl Page {
             text(&upload["refused"]),
         );
         self.say("upload", &words);
+        self.stamps(&status["store"]["stamps"], &upload["stamp_cause"]);
         if !connected && enabled {
             self.trouble("upload", &upload["cause"]);
         }

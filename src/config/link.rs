@@ -48,4 +48,7 @@ pub struct Receive {
     pub keys: PathBuf,
     /// Where packages are written.
     pub dir: PathBuf,
+    /// Program and arguments of the time-stamping authority: an RFC 3161 query on its standard
+    /// input, the answer on its standard output. Empty: there is none.
+    pub tsa_command: Vec<String>,
 }

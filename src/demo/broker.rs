@@ -229,7 +229,7 @@ fn spawn(config: &Path, log: &Path) -> Result<Child> {
     bail!("mosquitto is not installed; `make setup` (or apt-get install mosquitto) gets it")
 }
 
-fn put(path: &Path, text: &str) -> Result<()> {
+pub(super) fn put(path: &Path, text: &str) -> Result<()> {
     use std::io::Write as _;
     let mut file =
         fs::File::create(path).with_context(|| format!("creating {}", path.display()))?;

@@ -14,6 +14,7 @@ mod footage;
 mod profile;
 pub mod rtsp;
 mod town;
+pub mod tsa;
 pub mod vehicle;
 
 use std::path::{Path, PathBuf};
@@ -104,8 +105,9 @@ pub async fn run(
             }
         }
     };
-    // The device files its copy of the receipt a moment after the receiver has sent it.
-    town.receipts_filed(&found).await;
+    // The device files its copy of the receipt a moment after the receiver has sent it, and then
+    // asks for the time-stamp.
+    town.filed(&found).await;
     say("stopping");
     let (device, roots) = (town.packages(), town.roots());
     town.stop().await?;

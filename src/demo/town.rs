@@ -21,6 +21,7 @@ use super::broker::{Broker, BrokerKeys};
 use super::footage::Footage;
 use super::profile::{self, Addresses};
 use super::rtsp::{Mount, RtspServer, Show};
+use super::tsa;
 use super::vehicle::Vehicle;
 
 /// The device's name in its certificates; the profile's `device.id`.
@@ -33,7 +34,7 @@ const STREAM: &str = "/street";
 const CENTRE: (f64, f64) = (36.128_0, 120.300_0);
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(5);
-/// How long a receipt may take to be filed on the device.
+/// How long a receipt and the time-stamp over it may take to be filed on the device.
 const FILED_WITHIN: Duration = Duration::from_secs(10);
 
 type Say = Arc<dyn Fn(&str) + Send + Sync>;
@@ -60,7 +61,7 @@ impl Town {
         stored: Sender<(CaseId, PathBuf)>,
     ) -> anyhow::Result<Self> {
         let pki = TestPki::create(&dir.join("pki"), DEVICE)?;
-        say("keys made: root, device, receiver, broker");
+        say("keys made: root, device, receiver, broker, time-stamper");
         let broker = Broker::start(&dir.join("broker"), &BrokerKeys::of(&pki), &[RECEIVER]).await?;
         say(&format!(
             "broker (mosquitto, TLS, client certificates) on port {}",
@@ -84,7 +85,8 @@ impl Town {
         let config = profile::write(dir, &addresses)?;
         let loaded = Config::read(&config)?;
         let stop = CancellationToken::new();
-        let receiver = receiver(dir, &pki, broker.port(), (Arc::clone(&say), stored), &stop);
+        let desk = receive_config(dir, &pki, broker.port())?;
+        let receiver = receiver(desk, (Arc::clone(&say), stored), &stop);
         say(&format!("daemon starts with {}", config.display()));
         let daemon = tokio::spawn({
             let (loaded, stop) = (loaded.clone(), stop.clone());
@@ -119,18 +121,21 @@ impl Town {
         (&mut self.daemon).await.context("the daemon panicked")?
     }
 
-    /// Waits until the device has filed the receipts of these packages.
-    pub(super) async fn receipts_filed(&self, packages: &[(CaseId, PathBuf)]) {
+    /// Waits until the device has filed receipts and time-stamps of these packages.
+    pub(super) async fn filed(&self, packages: &[(CaseId, PathBuf)]) {
         let all = async {
             for (id, _) in packages {
-                let receipt = self.packages().join(id.to_string()).join(witness::RECEIPT);
-                while !receipt.is_file() {
+                let stamp = self
+                    .packages()
+                    .join(id.to_string())
+                    .join(witness::TIMESTAMP);
+                while !stamp.is_file() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         };
         if tokio::time::timeout(FILED_WITHIN, all).await.is_err() {
-            tracing::warn!("a receipt has not come back to the device");
+            tracing::warn!("a receipt or a time-stamp has not come back to the device");
         }
     }
 
@@ -144,20 +149,22 @@ impl Town {
     }
 }
 
-fn receiver(
-    dir: &Path,
-    pki: &TestPki,
-    port: u16,
-    (say, stored): (Say, Sender<(CaseId, PathBuf)>),
-    stop: &CancellationToken,
-) -> JoinHandle<Result<(), receive::ReceiveError>> {
-    let config = Receive {
+fn receive_config(dir: &Path, pki: &TestPki, port: u16) -> anyhow::Result<Receive> {
+    Ok(Receive {
         name: RECEIVER.to_owned(),
         host: "127.0.0.1".to_owned(),
         port,
         keys: pki.receiver.clone(),
         dir: dir.join("receiver"),
-    };
+        tsa_command: tsa::command(&dir.join("tsa"), pki)?,
+    })
+}
+
+fn receiver(
+    config: Receive,
+    (say, stored): (Say, Sender<(CaseId, PathBuf)>),
+    stop: &CancellationToken,
+) -> JoinHandle<Result<(), receive::ReceiveError>> {
     let on_event = move |event: Event| match event {
         Event::Announced { id, bytes, .. } => {
             say(&format!(
@@ -173,6 +180,8 @@ fn receiver(
             }
         }
         Event::Refused { id, why, .. } => say(&format!("receiver: case {id} refused: {why}")),
+        Event::Stamped { .. } => say("receiver: time-stamp fetched from the authority and sent"),
+        Event::Unstamped { why, .. } => say(&format!("receiver: no time-stamp: {why}")),
         Event::Trouble { why } => say(&format!("receiver: {why}")),
         Event::Connected { .. }
         | Event::Disconnected { .. }

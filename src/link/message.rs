@@ -6,8 +6,10 @@
 //! | `ev1/{dev}/n` | up | head: zip of mimetype, evidence.json, META-INF |
 //! | `ev1/{dev}/c/{sink}/{sha256}/{offset}` | up | bytes of a blob |
 //! | `ev1/{dev}/f/{sink}` | up | [`Finished`] |
+//! | `ev1/{dev}/ts` | up | RFC 3161 query, DER |
 //! | `ev1/{dev}/d/want` | down | [`Want`] |
 //! | `ev1/{dev}/d/receipt` | down | CMS over a receipt |
+//! | `ev1/{dev}/d/tst` | down | RFC 3161 answer, DER |
 
 use std::fmt;
 use std::str::FromStr;
@@ -58,6 +60,10 @@ pub enum Subject {
     Want,
     /// A signed receipt.
     Receipt,
+    /// A query for a time-stamp.
+    StampQuery,
+    /// The answer to one.
+    Stamp,
 }
 
 /// A topic: which device, and what about it.
@@ -83,13 +89,15 @@ impl Topic {
         format!("{ROOT}/{device}/d/#")
     }
 
-    /// What receivers subscribe, in this order: the pieces meant for `sink` alone, states, and
-    /// last the heads (shared, each goes to one of the receivers) that make devices send pieces.
-    pub fn for_receiver(sink: &str) -> [String; 4] {
+    /// What receivers subscribe, in this order: the pieces meant for `sink` alone, states,
+    /// queries for time-stamps, and last the heads that make devices send pieces (these two
+    /// shared, each goes to one of the receivers).
+    pub fn for_receiver(sink: &str) -> [String; 5] {
         [
             format!("{ROOT}/+/c/{sink}/#"),
             format!("{ROOT}/+/f/{sink}"),
             format!("{ROOT}/+/state"),
+            format!("$share/rx/{ROOT}/+/ts"),
             format!("$share/rx/{ROOT}/+/n"),
         ]
     }
@@ -109,6 +117,8 @@ impl fmt::Display for Topic {
             Subject::Finished { sink } => write!(f, "f/{sink}"),
             Subject::Want => f.write_str("d/want"),
             Subject::Receipt => f.write_str("d/receipt"),
+            Subject::StampQuery => f.write_str("ts"),
+            Subject::Stamp => f.write_str("d/tst"),
         }
     }
 }
@@ -139,6 +149,8 @@ impl FromStr for Topic {
             },
             ["d", "want"] => Subject::Want,
             ["d", "receipt"] => Subject::Receipt,
+            ["ts"] => Subject::StampQuery,
+            ["d", "tst"] => Subject::Stamp,
             _ => return Err(NotOurs),
         };
         if !is_name(device) {
@@ -268,6 +280,8 @@ mod tests {
             Topic::new(dev, Subject::Head),
             Topic::new(dev, Subject::Want),
             Topic::new(dev, Subject::Receipt),
+            Topic::new(dev, Subject::StampQuery),
+            Topic::new(dev, Subject::Stamp),
             Topic::new(dev, finished),
             chunk(0),
             chunk(u64::MAX),

@@ -4,6 +4,7 @@
 //! them one by one on a blocking thread: a head is verified before anything is written, its
 //! files' missing ranges are asked for, and a package that is whole and valid appears under
 //! `packages/<device>/<id>/` in one step, with the receipt inside, before the receipt is sent.
+//! Queries for time-stamps are relayed to the bureau's authority beside all that ([`stamping`]).
 //!
 //! **Invariants.** A foreign or wrong head writes nothing. No receipt says *stored* before the
 //! package is durable in its place. Repeating any message changes nothing and gives the same
@@ -18,6 +19,7 @@ mod head;
 mod opening;
 mod ranges;
 mod receipt;
+mod stamping;
 mod transfer;
 
 use std::collections::VecDeque;
@@ -37,6 +39,7 @@ use crate::types::CaseId;
 use crate::witness::KeyError;
 
 use desk::{Desk, Said};
+use stamping::Stamper;
 
 /// First and longest pause between two tries to connect.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -134,6 +137,18 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// The authority answered a device's query for a time-stamp; the device judges the answer.
+    Stamped {
+        /// The device.
+        device: String,
+    },
+    /// A query for a time-stamp could not be answered; the device was told why.
+    Unstamped {
+        /// The device.
+        device: String,
+        /// Why.
+        why: String,
+    },
     /// A message that means nothing here.
     Ignored {
         /// Its topic.
@@ -173,6 +188,7 @@ pub async fn run(
         },
         name: config.name,
         desk: Arc::new(Mutex::new(desk)),
+        stamper: Stamper::start(config.tsa_command),
         on_event,
         pause: Pause::new(RETRY.0, RETRY.1),
     };
@@ -222,6 +238,7 @@ struct Receiver<F> {
     endpoint: Endpoint,
     name: String,
     desk: Arc<Mutex<Desk>>,
+    stamper: Stamper,
     on_event: F,
     pause: Pause,
 }
@@ -256,6 +273,10 @@ impl<F: Fn(Event)> Receiver<F> {
                     return Ok(());
                 }
                 ((), ack) = acks.next() => self.answered(ack)?,
+                (answer, event) = self.stamper.next() => {
+                    (self.on_event)(event);
+                    answers.extend(answer);
+                }
                 message = pipe.recv() => {
                     let message = message?;
                     // Never waits for the window: acknowledgements come the same way as this.
@@ -317,6 +338,11 @@ impl<F: Fn(Event)> Receiver<F> {
         if topic.subject == Subject::State {
             self.presence(topic.device, message);
             return None;
+        }
+        if topic.subject == Subject::StampQuery {
+            let (answer, event) = self.stamper.hear(&topic.device, message.payload())?;
+            (self.on_event)(event);
+            return answer;
         }
         let desk = Arc::clone(&self.desk);
         let payload = message.payload().to_vec();

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction};
 use serde_json::json;
 
 use super::lines::{self, Said};
-use super::{Indexed, Inner, State, StoreError, disk, outbox, package};
+use super::{Indexed, Inner, State, StoreError, additions, disk, outbox, package};
 use crate::clock;
 use crate::journal::Entry;
 use crate::types::CaseId;
@@ -30,6 +30,8 @@ pub(super) struct Ledger {
     pub(super) pruned: HashSet<CaseId>,
     /// Packages the second medium has.
     copied: HashSet<CaseId>,
+    /// Time-stamps, in order.
+    stamped: Vec<(lines::Stamped, i64)>,
 }
 
 impl Inner {
@@ -85,6 +87,9 @@ impl Inner {
                 Some(Said::Copied(id)) if fresh || !known.contains(&id) => {
                     ledger.copied.insert(id);
                 }
+                Some(Said::Stamped(line)) if fresh || !known.contains(&line.id) => {
+                    ledger.stamped.push((line, at_ms));
+                }
                 _ => {}
             }
             if fresh {
@@ -114,8 +119,8 @@ fn indexed_line(entry: Entry) -> Indexed {
     }
 }
 
-/// Takes in the receiver's answers that the journal has and the rows have not. A receipt counts
-/// only when the file in the package is the one the journal names.
+/// Takes in the receiver's answers, and time-stamps, that the journal has and the rows have not. A
+/// receipt or a stamp counts only when the file in the package is the one the journal names.
 pub(super) fn replay_answers(
     tx: &Transaction<'_>,
     packages: &Path,
@@ -140,6 +145,10 @@ pub(super) fn replay_answers(
             _ => {}
         }
     }
+    ledger
+        .stamped
+        .iter()
+        .try_for_each(|line| additions::replay(tx, packages, line))?;
     for id in &ledger.pruned {
         if package::state(tx, *id)? == Some(State::Receipted) {
             package::step(tx, *id, State::Pruned)?;

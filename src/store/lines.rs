@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::journal::Entry;
 use crate::types::CaseId;
+use crate::witness::JournalCopy;
 
 /// A package became a fact.
 pub(super) const SEALED: &str = "package.sealed";
@@ -20,6 +21,8 @@ pub(super) const SENT: &str = "package.sent";
 pub(super) const RECEIPTED: &str = "package.receipted";
 /// The receiver signed that it refuses.
 pub(super) const REFUSED: &str = "package.refused";
+/// A package's time-stamp is kept.
+pub(super) const STAMP: &str = "stamp";
 /// A file is missing or changed.
 pub(super) const DAMAGED: &str = "package.damaged";
 /// Pictures and video were removed after the receipt.
@@ -65,6 +68,27 @@ pub(super) struct Receipted {
     pub(super) receipt_sha256: String,
     /// The receiver's time, as it signed it.
     pub(super) server_time: String,
+    /// How many copies the receiver keeps; not said by boxes of the first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) copies: Option<u32>,
+    /// The journal line the receipt names as the last the receiver has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) head: Option<JournalCopy>,
+}
+
+/// Body of [`STAMP`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamped {
+    /// The package.
+    pub(super) id: CaseId,
+    /// SHA-256 of `META-INF/timestamp001.tst`.
+    pub(super) token_sha256: String,
+    /// The authority's time.
+    pub(super) at: String,
+    /// How far that may be off, microseconds.
+    pub(super) accuracy_us: Option<u64>,
+    /// The authority, by the subject of its certificate.
+    pub(super) authority: String,
 }
 
 /// Body of [`REFUSED`].
@@ -121,6 +145,8 @@ pub(super) enum Said {
     Pruned(CaseId),
     /// The second medium has it.
     Copied(CaseId),
+    /// It was time-stamped.
+    Stamped(Stamped),
 }
 
 /// What a line says about a package; `None` for lines about anything else, and for lines of
@@ -135,6 +161,7 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         REFUSED => body(&entry.body).map(Said::Refused),
         PRUNED => body(&entry.body).map(|line: Pruned| Said::Pruned(line.id)),
         COPIED => body(&entry.body).map(|line: Copied| Said::Copied(line.id)),
+        STAMP => body(&entry.body).map(Said::Stamped),
         _ => None,
     }
 }

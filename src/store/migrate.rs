@@ -11,6 +11,7 @@ use super::StoreError;
 /// Every version of the schema, oldest first. A published one is never changed.
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
+    M::up(include_str!("stamps.sql")),
     M::up(include_str!("mirror.sql")),
 ];
 

@@ -8,3 +8,6 @@ ALTER TABLE package ADD COLUMN mirror INTEGER CHECK(mirror >= 0);
 
 CREATE TRIGGER package_receipt_added AFTER UPDATE OF receipt ON package
 BEGIN UPDATE package SET additions = additions + 1 WHERE id = NEW.id; END;
+
+CREATE TRIGGER package_stamp_added AFTER UPDATE OF added, stamped_ms ON stamp
+BEGIN UPDATE package SET additions = additions + 1 WHERE id = NEW.package_id; END;

@@ -12,6 +12,8 @@
 //! renamed into `packages/` and that synced; the journal line; one FULL transaction. A crash
 //! between any two of these leaves either an open case or a package that start-up takes in.
 //!
+//! What comes later is added to a package in `additions.rs`, which draws its order.
+//!
 //! **Invariants.** A package whose `package.sealed` line is in the journal is never lost: it is
 //! in `packages/`, and start-up makes every row that is missing. Bytes are compared with their
 //! hashes before they are sent. One writer: a mutex inside, a lock file outside. The steps of a
@@ -23,6 +25,7 @@
 //! that `upload` has checked. When to look after the store: `daemon` calls [`Store::care`] and
 //! [`Store::mirror_step`].
 
+mod additions;
 mod ballast;
 mod care;
 mod check;
@@ -60,6 +63,7 @@ use crate::config;
 use crate::journal::{Head, Journal, Place};
 use crate::types::{CaseId, Stamp};
 
+pub use additions::StampDue;
 pub use care::Care;
 pub use check::Finding;
 pub use draft::Draft;
@@ -67,7 +71,7 @@ pub use error::StoreError;
 pub use export::{Export, Exported};
 pub use heal::Healed;
 pub use mirror::{MirrorError, MirrorState, MirrorStep, Mirroring, mirror_init};
-pub use outbox::{Counts, Outgoing, StateCount};
+pub use outbox::{Counts, Outgoing, ReceiptFacts, StampCount, StateCount};
 pub use package::PackageFile;
 pub use prune::Pruned;
 pub use quota::{Level, Room};

@@ -12,10 +12,10 @@ use serde_json::json;
 
 use super::lines;
 use super::package::{self, PackageFile};
-use super::{Inner, State, Store, StoreError, disk, set_meta};
+use super::{Inner, State, Store, StoreError, additions, disk, set_meta};
 use crate::clock;
 use crate::types::{CaseId, Stamp};
-use crate::witness::{self, After, sha256_hex};
+use crate::witness::{self, After, JournalCopy, sha256_hex};
 
 /// Key of the newest receipt in `meta`, an [`After`] as JSON.
 pub(super) const LAST_RECEIPT: &str = "last_receipt";
@@ -37,6 +37,28 @@ pub struct Outgoing {
     pub head: Vec<(String, Vec<u8>)>,
     /// How often it was tried before.
     pub attempts: u32,
+}
+
+/// What the caller has read in a receipt that it has checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptFacts {
+    /// SHA-256 of the signature it names, lower-case hex.
+    pub sig_sha256: String,
+    /// The receiver's time, RFC 3339 UTC.
+    pub server_time: String,
+    /// How many copies the receiver keeps.
+    pub copies: u32,
+    /// The last line of our journal that the receiver has, if it says so.
+    pub head: Option<JournalCopy>,
+}
+
+/// How many receipted packages have a time-stamp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StampCount {
+    /// Packages with their time-stamp.
+    pub kept: u64,
+    /// Packages that wait for it.
+    pub due: u64,
 }
 
 /// How many packages are in a state.
@@ -61,6 +83,8 @@ pub struct Counts {
     pub last_receipt: Option<After>,
     /// When it was kept, UTC milliseconds.
     pub last_receipt_ms: Option<i64>,
+    /// Time-stamps over receipted packages.
+    pub stamps: StampCount,
     /// Open cases with files.
     pub open_cases: u64,
     /// Bytes free on the disk.
@@ -129,19 +153,21 @@ impl Store {
 
     /// Keeps the receiver's signed receipt: our duty to keep the package ends here.
     ///
-    /// The caller has checked `receipt` (signature, role, device, verdict) and read from it
-    /// `sig_sha256` and `server_time`. A second receipt for the same package changes nothing.
+    /// The caller has checked `receipt` (signature, role, device, verdict) and read `facts` in
+    /// it. A second receipt for the same package changes nothing. The journal lines and the
+    /// manifest that a time-stamp will be over are written too; when the disk refuses that, the
+    /// receipt is kept all the same, and they are written with the next try for a stamp.
     /// [`StoreError::OtherSignature`] when it is about another signature.
     pub fn receipted(
         &self,
         id: CaseId,
         receipt: &[u8],
-        sig_sha256: &str,
-        server_time: &str,
+        facts: &ReceiptFacts,
     ) -> Result<(), StoreError> {
         let mut inner = self.inner();
-        let from = inner.settled()?.answered(id, sig_sha256)?;
+        let from = inner.settled()?.answered(id, &facts.sig_sha256)?;
         if matches!(from, State::Receipted | State::Pruned) {
+            inner.add_or_later(id);
             return Ok(());
         }
         let draft = inner.dir.join("staging").join(format!("{id}.receipt"));
@@ -156,11 +182,15 @@ impl Store {
         let line = lines::Receipted {
             id,
             receipt_sha256: sha256_hex(receipt),
-            server_time: server_time.to_owned(),
+            server_time: facts.server_time.clone(),
+            copies: Some(facts.copies),
+            head: facts.head.clone(),
         };
         let at = clock::now();
         inner.say(at, lines::RECEIPTED, lines::body(&line))?;
-        inner.transact(|tx| write_receipt(tx, &line, receipt, at.utc_ms()))
+        inner.transact(|tx| write_receipt(tx, &line, receipt, at.utc_ms()))?;
+        inner.add_or_later(id);
+        Ok(())
     }
 
     /// Keeps the receiver's signed refusal: the package stays here until a person decides.
@@ -219,10 +249,11 @@ pub(super) fn write_receipt(
 ) -> Result<(), StoreError> {
     let id = line.id.to_string();
     tx.execute(
-        "UPDATE package SET receipt = ?2, receipted_ms = ?3 WHERE id = ?1",
-        params![id, receipt, at_ms],
+        "UPDATE package SET receipt = ?2, receipted_ms = ?3, copies = ?4 WHERE id = ?1",
+        params![id, receipt, at_ms, line.copies],
     )?;
     package::step(tx, line.id, State::Receipted)?;
+    additions::begin(tx, line.id, line.head.as_ref())?;
     let after = After {
         receipt_sha256: line.receipt_sha256.clone(),
         server_time: line.server_time.clone(),
@@ -318,6 +349,7 @@ pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, Store
         "SELECT state, count(*), sum(bytes), min(sealed_ms), max(receipted_ms) \
          FROM package GROUP BY state",
     )?;
+    let (kept, due) = additions::counts(conn)?;
     let mut counts = Counts {
         states: BTreeMap::new(),
         pending: StateCount::default(),
@@ -325,6 +357,7 @@ pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, Store
         last_receipt: super::meta(conn, LAST_RECEIPT)?
             .and_then(|text| serde_json::from_str(&text).ok()),
         last_receipt_ms: None,
+        stamps: StampCount { kept, due },
         open_cases: super::draft::cases(conn)?.len() as u64,
         free_bytes,
     };

@@ -273,7 +273,7 @@ fn examine_files(
     if sha256_hex(&manifest) != line.manifest_sha256 {
         return Err(format!("{} was changed", witness::MANIFEST));
     }
-    let parsed = Manifest::parse(&manifest)
+    let parsed = Manifest::parse_sealed(&manifest)
         .map_err(|e| format!("{} cannot be read: {e}", witness::MANIFEST))?;
     for entry in parsed.entries {
         let size = std::fs::metadata(dir.join(&entry.name)).map_or(0, |meta| meta.len());
@@ -316,7 +316,7 @@ pub(super) fn describe(
     sealed: &witness::Sealed,
     drafts: &[witness::FileEntry],
 ) -> Result<Package, String> {
-    let manifest = Manifest::parse(&sealed.manifest).map_err(|e| e.to_string())?;
+    let manifest = Manifest::parse_sealed(&sealed.manifest).map_err(|e| e.to_string())?;
     let mut known: HashMap<&str, (u64, String)> = drafts
         .iter()
         .map(|d| (d.name.as_str(), (d.size, d.sha256.clone())))

@@ -78,19 +78,19 @@ impl Room {
 
 /// A package that may perhaps be pruned, and what speaks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub(super) struct Candidate {
     /// The package.
-    pub id: CaseId,
+    pub(super) id: CaseId,
     /// When it was sealed, UTC milliseconds.
-    pub sealed_ms: i64,
+    pub(super) sealed_ms: i64,
     /// When its receipt was kept; `None` without one, and then it stays.
-    pub receipted_ms: Option<i64>,
+    pub(super) receipted_ms: Option<i64>,
     /// Copies the receipt speaks of; `None` when it does not say.
-    pub copies: Option<u32>,
+    pub(super) copies: Option<u32>,
     /// Whether the second medium has it, read back.
-    pub mirrored: bool,
+    pub(super) mirrored: bool,
     /// Bytes that would become free.
-    pub bytes: u64,
+    pub(super) bytes: u64,
 }
 
 impl Candidate {
@@ -112,7 +112,7 @@ impl Candidate {
 /// Chooses the packages whose pictures and video go now, oldest first.
 ///
 /// A clock that was set back makes packages look young, and then they stay.
-pub fn choose(
+pub(super) fn choose(
     room: Room,
     candidates: &[Candidate],
     (needs, keep_days): (PruneNeeds, u64),

@@ -152,6 +152,7 @@ pub(super) fn run(
         requeue(tx)
     })?;
     inner.finish_pruning()?;
+    inner.add_missing()?;
     inner.find_missing(&mut recovery)?;
     inner.tidy_staging(&mut recovery)?;
     Ok(recovery)

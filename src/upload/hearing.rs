@@ -1,19 +1,34 @@
-//! What comes in: acknowledgements, wants, receipts.
+//! What comes in: acknowledgements, wants, receipts, time-stamps.
 
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::session::{Sent, Session, blocking};
+use super::session::{Session, blocking};
 use crate::clock;
 use crate::link::message::{Subject, Topic, Want};
 use crate::link::{Acked, Incoming};
+use crate::store::ReceiptFacts;
 use crate::types::CaseId;
 use crate::witness::{Receipt, ReceiptVerdict};
 
 /// Journal lines about receipts not believed: one in this time, with a count.
 const IGNORED_LINES: Duration = Duration::from_mins(1);
+
+/// What an acknowledgement is for.
+pub(super) enum Sent {
+    /// The state message.
+    State,
+    /// The head of the package.
+    Head(CaseId),
+    /// The question what is missing.
+    Finished(CaseId),
+    /// A piece of so many bytes, handed over then.
+    Piece(CaseId, u64, Instant),
+    /// The query for a time-stamp.
+    StampQuery,
+}
 
 impl Session<'_> {
     /// The broker's answer to something sent.
@@ -21,6 +36,9 @@ impl Session<'_> {
         self.up
             .state
             .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
+        if matches!(sent, Sent::StampQuery) {
+            return self.stamp_taken(acked).await;
+        }
         let now = Instant::now();
         let in_hand = self
             .hand
@@ -64,6 +82,7 @@ impl Session<'_> {
                 }
             }
             Subject::Receipt => self.receipt(message.payload()).await,
+            Subject::Stamp => self.hear_stamp(message.payload()).await,
             _ => {}
         }
     }
@@ -100,7 +119,13 @@ impl Session<'_> {
         let stored = receipt.verdict == ReceiptVerdict::Stored;
         let kept = blocking(&self.up.store, move |store| match receipt.verdict {
             ReceiptVerdict::Stored => {
-                store.receipted(id, &p7m, &sig_sha256, &format!("{server_time:.3}"))
+                let facts = ReceiptFacts {
+                    sig_sha256,
+                    server_time: format!("{server_time:.3}"),
+                    copies: receipt.copies,
+                    head: receipt.head,
+                };
+                store.receipted(id, &p7m, &facts)
             }
             ReceiptVerdict::Refused => {
                 let why = receipt.why.unwrap_or_else(|| "no reason given".to_owned());
@@ -114,6 +139,7 @@ impl Session<'_> {
         }
         tracing::info!(%id, seq, stored, "package answered");
         self.hand = None;
+        self.carry.stamping.due();
         self.answered();
         self.up.state.change(|s| {
             s.in_hand = None;
@@ -149,7 +175,7 @@ impl Session<'_> {
 impl Sent {
     fn is_of(&self, package: CaseId) -> bool {
         match self {
-            Self::State => false,
+            Self::State | Self::StampQuery => false,
             Self::Head(id) | Self::Finished(id) | Self::Piece(id, ..) => *id == package,
         }
     }

@@ -6,6 +6,9 @@
 //! drives it over one [`crate::link::Pipe`]). What was sent is never written down here: after
 //! any break the receiver knows.
 //!
+//! Once a package is receipted its time-stamp is asked for over the same connection
+//! ([`stamping`]).
+//!
 //! **Invariants.** An acknowledgement of the broker moves nothing out of the store; only a
 //! receipt does that has a receiver's signature under our roots and names this package, device,
 //! number and signature. Nothing is removed by time. Every wait has an end, and hears the stop.
@@ -17,6 +20,7 @@ mod delivery;
 mod hearing;
 mod sending;
 mod session;
+mod stamping;
 mod state;
 
 use std::path::PathBuf;

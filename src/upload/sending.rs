@@ -7,7 +7,8 @@ use std::path::Path;
 use tokio::time::Instant;
 
 use super::delivery::Piece;
-use super::session::{Sent, Session, blocking, bytes};
+use super::hearing::Sent;
+use super::session::{Session, blocking, bytes};
 use crate::link::LinkError;
 use crate::link::message::{Finished, Subject, Topic};
 use crate::store::State;

@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Uplink;
 use super::delivery::{ANSWER, Delivery, Rate, Step};
+use super::hearing::Sent;
+use super::stamping::{Asked, Stamping};
 use super::state::InHand;
 use crate::clock;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
@@ -43,6 +45,8 @@ pub(super) struct Carry {
     pub(super) ignored: (Option<Instant>, u64),
     /// Packages the store could not yet be told to queue again.
     owed: Vec<CaseId>,
+    /// When time-stamps are asked for.
+    pub(super) stamping: Stamping,
 }
 
 impl Default for Carry {
@@ -55,20 +59,9 @@ impl Default for Carry {
             rate: Rate::default(),
             ignored: (None, 0),
             owed: Vec::new(),
+            stamping: Stamping::default(),
         }
     }
-}
-
-/// What an acknowledgement is for.
-pub(super) enum Sent {
-    /// The state message.
-    State,
-    /// The head of the package.
-    Head(CaseId),
-    /// The question what is missing.
-    Finished(CaseId),
-    /// A piece of so many bytes, handed over then.
-    Piece(CaseId, u64, Instant),
 }
 
 /// The package in hand.
@@ -91,6 +84,8 @@ pub(super) struct Session<'a> {
     pub(super) roots: Roots,
     pub(super) hand: Option<Hand>,
     pub(super) acks: Acks<Sent>,
+    /// The time-stamp asked for on this connection.
+    pub(super) asked: Option<Asked>,
     /// Nothing is begun before this moment.
     rest_until: Option<Instant>,
     /// Bytes of earlier connections, sent and received.
@@ -139,6 +134,7 @@ impl<'a> Session<'a> {
             roots,
             hand: None,
             acks: Acks::default(),
+            asked: None,
             rest_until: None,
             before,
         };
@@ -156,6 +152,10 @@ impl<'a> Session<'a> {
         while !stop.is_cancelled() {
             self.pick().await;
             let look_again = self.advance().await?;
+            self.ask_stamp().await?;
+            let look_again = self
+                .stamp_look()
+                .map_or(look_again, |at| at.min(look_again));
             self.count();
             self.up.state.turns(clock::now(), ANSWER.max(LOOK));
             tokio::select! {

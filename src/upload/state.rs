@@ -28,6 +28,10 @@ pub struct UploadSnapshot {
     pub refused: u64,
     /// Receipts that were not believed since the start.
     pub receipts_ignored: u64,
+    /// Time-stamps kept since the start.
+    pub stamped: u64,
+    /// What keeps time-stamps from coming; `None` when nothing does. Nothing else waits for it.
+    pub stamp_cause: Option<String>,
     /// Bytes sent since the start, TLS included.
     pub sent_bytes: u64,
     /// Bytes received since the start, TLS included.

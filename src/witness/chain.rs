@@ -17,7 +17,6 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::identity::{KeyError, read_bounded};
-use super::signer::DOCUMENT_SIGNING;
 
 /// anyExtendedKeyUsage (RFC 5280 section 4.2.1.12).
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
@@ -153,13 +152,13 @@ fn may_sign_certificates(certificate: &Certificate) -> bool {
     }
 }
 
-/// Whether extendedKeyUsage, where an issuer has one, lets it issue for signing documents.
-fn may_issue_for_documents(certificate: &Certificate) -> bool {
+/// Whether extendedKeyUsage, where an issuer has one, lets it issue for `wanted`.
+fn may_issue_for(certificate: &Certificate, wanted: ObjectIdentifier) -> bool {
     match certificate.tbs_certificate.get::<ExtendedKeyUsage>() {
         Ok(Some((_, purposes))) => purposes
             .0
             .iter()
-            .any(|purpose| [DOCUMENT_SIGNING, ANY_PURPOSE].contains(purpose)),
+            .any(|purpose| [wanted, ANY_PURPOSE].contains(purpose)),
         Ok(None) => true,
         Err(_unreadable) => false,
     }
@@ -215,12 +214,13 @@ impl webpki::ExtendedKeyUsageValidator for AnyPurpose {
     }
 }
 
-/// Checks that the chain of `signer` ended in one of `roots` when it signed.
+/// Checks that the chain of `signer` ended in one of `roots` when it signed (`at`, since 1970),
+/// over issuers that may issue for `purpose`.
 pub(super) fn check_chain(
     signer: &[u8],
     others: &[CertificateDer<'_>],
     roots: &Roots,
-    at: Duration,
+    (at, purpose): (Duration, ObjectIdentifier),
 ) -> Result<(), ChainFault> {
     let signer = CertificateDer::from(signer);
     let end = EndEntityCert::try_from(&signer)?;
@@ -235,7 +235,7 @@ pub(super) fn check_chain(
             .iter()
             .position(|anchor| anchor == path.anchor())
             .and_then(|index| lengths[index]);
-        check_issuers(path, limit)
+        check_issuers(path, limit, purpose)
     };
     end.verify_for_usage(
         &CHAIN_ALGORITHMS,
@@ -250,13 +250,17 @@ pub(super) fn check_chain(
 }
 
 /// What webpki does not ask of issuers; `limit` is the root's pathLenConstraint.
-fn check_issuers(path: &VerifiedPath<'_>, limit: Option<u8>) -> Result<(), webpki::Error> {
+fn check_issuers(
+    path: &VerifiedPath<'_>,
+    limit: Option<u8>,
+    purpose: ObjectIdentifier,
+) -> Result<(), webpki::Error> {
     let mut count = 0_usize;
     for issuer in path.intermediate_certificates() {
         count += 1;
         let issuer =
             Certificate::from_der(&issuer.der()).map_err(|_unreadable| webpki::Error::BadDer)?;
-        if !may_sign_certificates(&issuer) || !may_issue_for_documents(&issuer) {
+        if !may_sign_certificates(&issuer) || !may_issue_for(&issuer, purpose) {
             return Err(webpki::Error::EndEntityUsedAsCa);
         }
     }

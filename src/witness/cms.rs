@@ -98,6 +98,22 @@ pub(super) struct SigningCertificateV2 {
     policies: Option<Vec<Any>>,
 }
 
+/// `ESSCertID` (RFC 2634 section 5.4.1), with SHA-1.
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct EssCertId {
+    pub(super) cert_hash: OctetString,
+    #[asn1(optional = "true")]
+    issuer_serial: Option<IssuerSerial>,
+}
+
+/// `SigningCertificate` (RFC 2634 section 5.4); only read, in time-stamp tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Sequence)]
+pub(super) struct SigningCertificate {
+    pub(super) certs: Vec<EssCertId>,
+    #[asn1(optional = "true")]
+    policies: Option<Vec<Any>>,
+}
+
 /// Signs `content` at `at` (since 1970) with `key`, whose certificate is `leaf`, the first of
 /// the certificates of `chain` (DER).
 pub(super) fn sign(

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::chain::ChainFault;
 use super::cms::SignatureError;
+use super::lines::LinesError;
 use super::signer::PurposeFault;
+use super::timestamp::StampError;
 
 /// What a check found; the wording is in `config/wording/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -136,6 +138,40 @@ pub enum Finding {
         /// What the package says.
         expected: String,
     },
+    /// There are no journal lines.
+    NoJournalLines,
+    /// No receipt names a journal line to hold them against.
+    JournalHeadUnknown,
+    /// There are too many journal lines to read.
+    JournalTooLong,
+    /// What should be journal lines is something else.
+    JournalUnreadable,
+    /// A journal line does not follow the one before.
+    JournalBroken,
+    /// The journal lines begin elsewhere than the statement says.
+    JournalElsewhere,
+    /// No journal line names the package.
+    JournalUnnamed,
+    /// The journal lines end elsewhere than the receipt says.
+    JournalOtherHead,
+    /// There is no time-stamp.
+    NoStamp,
+    /// The time-stamp has not come yet.
+    StampAwaited,
+    /// A time-stamp cannot be read.
+    StampUnreadable {
+        /// Why.
+        why: String,
+    },
+    /// A time-stamp is over something else.
+    StampOtherContent,
+    /// A time-stamp was not made by a time-stamping authority.
+    StampNotStamper,
+    /// A time-stamp belongs to no manifest.
+    StampOrphan {
+        /// Its name.
+        name: String,
+    },
     /// The device's clock was not synchronised.
     ClockUnsynced,
     /// An earlier event is told later than a later one.
@@ -185,6 +221,35 @@ impl From<&PurposeFault> for Finding {
             PurposeFault::NotReceiver => Self::PurposeNotReceiver,
             PurposeFault::Unreadable(extension) => Self::PurposeUnreadable {
                 extension: (*extension).to_owned(),
+            },
+        }
+    }
+}
+
+impl From<LinesError> for Finding {
+    fn from(error: LinesError) -> Self {
+        match error {
+            LinesError::TooLong => Self::JournalTooLong,
+            LinesError::Form => Self::JournalUnreadable,
+            LinesError::Broken => Self::JournalBroken,
+            LinesError::Elsewhere => Self::JournalElsewhere,
+            LinesError::Unnamed => Self::JournalUnnamed,
+            LinesError::OtherHead => Self::JournalOtherHead,
+        }
+    }
+}
+
+impl From<&StampError> for Finding {
+    fn from(error: &StampError) -> Self {
+        match error {
+            StampError::OtherContent => Self::StampOtherContent,
+            StampError::NotStamper => Self::StampNotStamper,
+            StampError::Signature(error) => error.into(),
+            StampError::Form(why) | StampError::Rejected(why) => {
+                Self::StampUnreadable { why: why.clone() }
+            }
+            StampError::OtherNonce => Self::StampUnreadable {
+                why: error.to_string(),
             },
         }
     }

@@ -1,4 +1,5 @@
-//! `ASiCManifest001.xml`: which bytes a signature covers (ETSI EN 319 162-1 annex A.4).
+//! `ASiCManifestNNN.xml`: which bytes a signature or a time-stamp covers (ETSI EN 319 162-1
+//! annex A.4). 001 is what the device signs; the others come later and change nothing before them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,9 +7,9 @@ use std::fmt::Write as _;
 use base64ct::{Base64, Encoding as _};
 use roxmltree::{Document, Node, ParsingOptions};
 
+use super::hex;
 use super::name::{NameError, check_name};
 use super::statement::is_media_type;
-use super::{SIGNATURE, hex};
 
 /// Namespace of ASiC manifests.
 const ASIC: &str = "http://uri.etsi.org/02918/v1.2.1#";
@@ -16,8 +17,12 @@ const ASIC: &str = "http://uri.etsi.org/02918/v1.2.1#";
 const XMLDSIG: &str = "http://www.w3.org/2000/09/xmldsig#";
 /// Identifier of SHA-256 (W3C XML Encryption).
 const SHA256: &str = "http://www.w3.org/2001/04/xmlenc#sha256";
-/// Media type of a CMS signature.
+/// Media type of a CMS signature (RFC 8551 section 3.2.1).
 const CMS_TYPE: &str = "application/pkcs7-signature";
+/// Media type of a time-stamp token (ETSI EN 319 162-1 annex A.4).
+const TOKEN_TYPE: &str = "application/vnd.etsi.timestamp-token";
+/// Largest number a file of META-INF can carry: three digits.
+const NUMBER_MAX: u16 = 999;
 /// Largest manifest read.
 const BYTES_MAX: usize = 256 << 10;
 /// Most files listed.
@@ -57,9 +62,73 @@ impl ManifestEntry {
     }
 }
 
-/// The files covered by [`SIGNATURE`].
+/// What a manifest is signed or stamped with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealKind {
+    /// A CMS signature, `META-INF/signatureNNN.p7s`.
+    Signature,
+    /// An RFC 3161 token, `META-INF/timestampNNN.tst`.
+    TimeStamp,
+}
+
+/// Which signature or time-stamp covers a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigReference {
+    /// Its name in the container.
+    pub uri: String,
+    /// Its media type.
+    pub media_type: String,
+}
+
+impl SigReference {
+    /// `META-INF/signatureNNN.p7s`; 1 is the device's own.
+    pub fn signature(number: u16) -> Self {
+        Self::new(SealKind::Signature, number)
+    }
+
+    /// `META-INF/timestampNNN.tst`.
+    pub fn time_stamp(number: u16) -> Self {
+        Self::new(SealKind::TimeStamp, number)
+    }
+
+    fn new(seal: SealKind, number: u16) -> Self {
+        let (uri, media_type) = match seal {
+            SealKind::Signature => (format!("META-INF/signature{number:03}.p7s"), CMS_TYPE),
+            SealKind::TimeStamp => (format!("META-INF/timestamp{number:03}.tst"), TOKEN_TYPE),
+        };
+        Self {
+            uri,
+            media_type: media_type.to_owned(),
+        }
+    }
+
+    /// Which of the two it is, and its number; `None` when it is neither.
+    pub fn kind(&self) -> Option<(SealKind, u16)> {
+        [
+            (SealKind::Signature, "META-INF/signature", ".p7s"),
+            (SealKind::TimeStamp, "META-INF/timestamp", ".tst"),
+        ]
+        .into_iter()
+        .find_map(|(seal, prefix, suffix)| {
+            let number = numbered(&self.uri, prefix, suffix)?;
+            (Self::new(seal, number) == *self).then_some((seal, number))
+        })
+    }
+}
+
+/// The number of a file of META-INF named `PREFIX` + three digits + `SUFFIX`, from 1.
+pub(super) fn numbered(name: &str, prefix: &str, suffix: &str) -> Option<u16> {
+    let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+    let plain = digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit());
+    let number = plain.then(|| digits.parse().ok()).flatten()?;
+    (1..=NUMBER_MAX).contains(&number).then_some(number)
+}
+
+/// The files covered by a signature or a time-stamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
+    /// What covers it.
+    pub signature: SigReference,
     /// In the order written; never empty, no name twice.
     pub entries: Vec<ManifestEntry>,
 }
@@ -77,7 +146,8 @@ impl Manifest {
             "<asic:ASiCManifest xmlns:asic=\"{ASIC}\" xmlns:ds=\"{XMLDSIG}\">"
         ));
         line(format_args!(
-            "  <asic:SigReference URI=\"{SIGNATURE}\" MimeType=\"{CMS_TYPE}\"/>"
+            "  <asic:SigReference URI=\"{}\" MimeType=\"{}\"/>",
+            self.signature.uri, self.signature.media_type
         ));
         for entry in &self.entries {
             // Names and types hold no character that XML or a URI would escape.
@@ -118,12 +188,22 @@ impl Manifest {
             .next()
             .ok_or_else(|| form("SigReference is missing"))?;
         expect(reference, ASIC, "SigReference", &["URI", "MimeType"])?;
-        if reference.attribute("URI") != Some(SIGNATURE) {
+        let (uri, media_type) = uri_and_type(reference)?;
+        let entries = children.map(entry).collect::<Result<Vec<_>, _>>()?;
+        let manifest = Self {
+            signature: SigReference { uri, media_type },
+            entries,
+        };
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Reads `ASiCManifest001.xml`, which only the device's own signature may cover.
+    pub fn parse_sealed(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let manifest = Self::parse(bytes)?;
+        if manifest.signature != SigReference::signature(1) {
             return Err(form("SigReference names another signature"));
         }
-        let entries = children.map(entry).collect::<Result<Vec<_>, _>>()?;
-        let manifest = Self { entries };
-        manifest.check()?;
         Ok(manifest)
     }
 
@@ -133,6 +213,11 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), ManifestError> {
+        if self.signature.kind().is_none() {
+            return Err(form(
+                "SigReference names neither a signature nor a time-stamp",
+            ));
+        }
         if self.entries.is_empty() || self.entries.len() > ENTRIES_MAX {
             return Err(form("it must list 1 to 256 files"));
         }
@@ -156,11 +241,7 @@ fn form(why: &str) -> ManifestError {
 
 fn entry(node: Node<'_, '_>) -> Result<ManifestEntry, ManifestError> {
     expect(node, ASIC, "DataObjectReference", &["URI", "MimeType"])?;
-    let attribute = |name| {
-        node.attribute(name)
-            .map(ToOwned::to_owned)
-            .ok_or_else(|| form("DataObjectReference lacks URI or MimeType"))
-    };
+    let (name, media_type) = uri_and_type(node)?;
     let children = elements(node)?;
     let [method, value] = children.as_slice() else {
         return Err(form(
@@ -179,10 +260,20 @@ fn entry(node: Node<'_, '_>) -> Result<ManifestEntry, ManifestError> {
         return Err(form("DigestValue is not base64 of 32 bytes"));
     }
     Ok(ManifestEntry {
-        name: attribute("URI")?,
-        media_type: attribute("MimeType")?,
+        name,
+        media_type,
         sha256,
     })
+}
+
+/// The two attributes of every reference.
+fn uri_and_type(node: Node<'_, '_>) -> Result<(String, String), ManifestError> {
+    let attribute = |name| {
+        node.attribute(name)
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| form("a reference lacks URI or MimeType"))
+    };
+    Ok((attribute("URI")?, attribute("MimeType")?))
 }
 
 /// The child elements; anything else but white space is refused.
@@ -232,6 +323,7 @@ mod tests {
             sha256: [byte; 32],
         };
         Manifest {
+            signature: SigReference::signature(1),
             entries: vec![
                 entry("evidence.json", "application/json", 0),
                 entry("frames/01-found.jpg", "image/jpeg", 0xff),
@@ -274,7 +366,15 @@ mod tests {
         let table = [
             ("another namespace", "02918/v1.2.1#", "02918/v1.3.1#"),
             ("another digest", "xmlenc#sha256", "xmlenc#sha512"),
-            ("another signature", "signature001", "signature002"),
+            ("signature outside META-INF", "META-INF/sig", "sig"),
+            ("signature 0", "signature001", "signature000"),
+            ("signature 1000", "signature001", "signature1000"),
+            (
+                "token called a signature",
+                "signature001.p7s",
+                "timestamp001.tst",
+            ),
+            ("signature of another type", "pkcs7-signature", "pkcs7-mime"),
             (
                 "no signature",
                 "<asic:SigReference URI=\"META-INF/signature001.p7s\" MimeType=\"application/pkcs7-signature\"/>",
@@ -331,14 +431,36 @@ mod tests {
     }
 
     #[test]
+    fn later_manifests_name_their_own_signature_or_time_stamp() {
+        for (reference, kind) in [
+            (SigReference::signature(1), (SealKind::Signature, 1)),
+            (SigReference::signature(999), (SealKind::Signature, 999)),
+            (SigReference::time_stamp(2), (SealKind::TimeStamp, 2)),
+        ] {
+            let later = Manifest {
+                signature: reference.clone(),
+                ..manifest()
+            };
+            let xml = later.to_xml().expect("legal");
+            assert_eq!(Manifest::parse(&xml).expect("our own"), later);
+            assert_eq!(reference.kind(), Some(kind));
+            let first = reference == SigReference::signature(1);
+            assert_eq!(Manifest::parse_sealed(&xml).is_ok(), first, "{reference:?}");
+        }
+    }
+
+    #[test]
     fn an_empty_or_illegal_list_is_not_written() {
-        assert!(
-            Manifest {
-                entries: Vec::new()
-            }
-            .to_xml()
-            .is_err()
-        );
+        let table: [fn(&mut Manifest); 3] = [
+            |m| m.entries.clear(),
+            |m| m.signature.uri = "META-INF/receipt001.p7m".to_owned(),
+            |m| m.signature = SigReference::signature(1000),
+        ];
+        for change in table {
+            let mut wrong = manifest();
+            change(&mut wrong);
+            assert!(wrong.to_xml().is_err(), "{wrong:?}");
+        }
         let mut quoting = manifest();
         quoting.entries[0].media_type = "a/b\" x=\"".to_owned();
         assert!(quoting.to_xml().is_err());

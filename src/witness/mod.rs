@@ -13,12 +13,15 @@
 //! **Not here.** No clock (callers pass the moment), no network, no keeping of packages
 //! (`store`), no making of keys (`pki`). Files are read only to load keys, roots and containers.
 
+mod additions;
+mod attributes;
 mod chain;
 mod cms;
 mod container;
 mod facts;
 mod finding;
 mod identity;
+mod lines;
 mod manifest;
 mod name;
 mod opened;
@@ -27,6 +30,7 @@ mod receipt;
 mod seal;
 mod signer;
 mod statement;
+mod timestamp;
 mod verdict;
 mod verify;
 mod wording;
@@ -41,13 +45,15 @@ pub use facts::{
 pub use finding::Finding;
 pub(crate) use identity::load_key;
 pub use identity::{Identity, KeyError};
-pub use manifest::{Manifest, ManifestEntry, ManifestError};
+pub use lines::{CHAIN_MAX, JournalLine, JournalLines, LinesError};
+pub use manifest::{Manifest, ManifestEntry, ManifestError, SealKind, SigReference};
 pub use name::{NameError, check_name};
 pub use opened::{check_attached, check_detached};
 pub use receipt::{JournalCopy, Receipt, ReceiptError, ReceiptVerdict};
 pub use seal::{SealError, Sealed, seal};
 pub use signer::{PurposeFault, Signer, Usage};
 pub use statement::{FileEntry, Statement, StatementError};
+pub use timestamp::{StampError, StampQuery, TimeStamp, check_stamp, reject_query};
 pub use verdict::{Check, CheckId, Status, Verdict};
 pub use verify::{verify, verify_head, verify_path, verify_zip};
 pub use wording::Language;
@@ -66,6 +72,12 @@ pub const MANIFEST: &str = "META-INF/ASiCManifest001.xml";
 pub const SIGNATURE: &str = "META-INF/signature001.p7s";
 /// Name of the receiver's receipt.
 pub const RECEIPT: &str = "META-INF/receipt001.p7m";
+/// Name of the journal lines from the package to the head its receipt names.
+pub const CHAIN: &str = "META-INF/chain.jsonl";
+/// Name of the manifest of what the time-stamp covers.
+pub const STAMPED: &str = "META-INF/ASiCManifest002.xml";
+/// Name of the time-stamp over [`STAMPED`].
+pub const TIMESTAMP: &str = "META-INF/timestamp001.tst";
 
 /// SHA-256 of `bytes` as 64 lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {

@@ -1,7 +1,8 @@
 //! Reads and checks CMS signatures: form, digest, binding to the certificate, value.
 //!
 //! DER only: what does not encode back to the same bytes is refused, so nothing can hide in an
-//! encoding. Whether the signer is trusted is `chain`'s question.
+//! encoding. Whether the signer is trusted is `chain`'s question. Time-stamp tokens are such
+//! signatures too, over another type of content; what that content says is `timestamp`'s matter.
 
 use std::time::Duration;
 
@@ -12,25 +13,45 @@ use der::asn1::{ObjectIdentifier, OctetString};
 use der::{Any, Decode, Encode};
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use spki::AlgorithmIdentifierOwned;
 use webpki::EndEntityCert;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
-use x509_cert::time::Time;
 
+use super::attributes::{check_attributes, check_named, signing_time};
 use super::chain::{ChainFault, Roots, check_chain};
-use super::cms::{SignatureError, SignedData, SigningCertificateV2};
-use super::signer::{PurposeFault, Signer, Usage, check_purpose};
+use super::cms::{SignatureError, SignedData};
+use super::signer::{DOCUMENT_SIGNING, PurposeFault, Signer, Usage, check_purpose};
 
 /// Largest signature read: our own are below 2 kB, a long chain adds a few more.
 const SIGNATURE_MAX: usize = 256 << 10;
 /// Most certificates carried in one signature.
 const CERTIFICATES_MAX: usize = 16;
 
+/// id-ct-TSTInfo (RFC 3161 section 2.4.2).
+const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
+
+/// What is signed, which decides what the signature must say of itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// Anything of ours, CAdES baseline.
+    Data,
+    /// A time-stamp token.
+    Token,
+}
+
+impl Profile {
+    pub(super) fn content_type(self) -> ObjectIdentifier {
+        match self {
+            Self::Data => rfc5911::ID_DATA,
+            Self::Token => TST_INFO,
+        }
+    }
+}
+
 /// A signature whose mathematics is right; whether its signer is trusted is the next question.
 #[derive(Debug)]
 pub(super) struct Opened {
-    certificate: Certificate,
+    pub(super) certificate: Certificate,
     certificate_der: Vec<u8>,
     others: Vec<CertificateDer<'static>>,
     signing_time: Duration,
@@ -48,12 +69,18 @@ impl Opened {
 
     /// Checks that the certificate led to one of `roots` when it signed.
     pub(super) fn chain(&self, roots: &Roots) -> Result<(), ChainFault> {
-        check_chain(
-            &self.certificate_der,
-            &self.others,
-            roots,
-            self.signing_time,
-        )
+        self.chain_at(roots, self.signing_time, DOCUMENT_SIGNING)
+    }
+
+    /// Checks that the certificate led to one of `roots` at `at` (since 1970), over issuers that
+    /// may issue for `purpose`.
+    pub(super) fn chain_at(
+        &self,
+        roots: &Roots,
+        at: Duration,
+        purpose: ObjectIdentifier,
+    ) -> Result<(), ChainFault> {
+        check_chain(&self.certificate_der, &self.others, roots, (at, purpose))
     }
 
     /// Checks that the certificate was issued for `usage`.
@@ -88,11 +115,11 @@ pub fn check_attached(
     Ok((content, opened.signer))
 }
 
-fn form(why: impl Into<String>) -> SignatureError {
+pub(super) fn form(why: impl Into<String>) -> SignatureError {
     SignatureError::Form(why.into())
 }
 
-fn not_der(error: der::Error) -> SignatureError {
+pub(super) fn not_der(error: der::Error) -> SignatureError {
     form(format!("not DER ({error})"))
 }
 
@@ -100,7 +127,21 @@ fn not_der(error: der::Error) -> SignatureError {
 ///
 /// `content` is given for a detached signature and `None` for an attached one.
 pub(super) fn open(signature: &[u8], content: Option<&[u8]>) -> Result<Opened, SignatureError> {
-    let data = parse(signature)?;
+    open_as(Profile::Data, signature, content)
+}
+
+/// Checks the same of a time-stamp token (RFC 3161 section 2.4.2), which carries its content.
+/// Its own time is in the content: the signingTime it may have is not looked at.
+pub(super) fn open_token(token: &[u8]) -> Result<Opened, SignatureError> {
+    open_as(Profile::Token, token, None)
+}
+
+fn open_as(
+    profile: Profile,
+    signature: &[u8],
+    content: Option<&[u8]>,
+) -> Result<Opened, SignatureError> {
+    let data = parse(signature, profile)?;
     let content = match (&data.encap_content_info.econtent, content) {
         (None, Some(beside)) => (beside.to_vec(), None),
         (Some(inside), None) => {
@@ -116,14 +157,18 @@ pub(super) fn open(signature: &[u8], content: Option<&[u8]>) -> Result<Opened, S
     let [info] = data.signer_infos.0.as_slice() else {
         return Err(form("it must have exactly one signer"));
     };
-    check_versions(&data, info)?;
+    check_versions(&data, info, profile)?;
     let (certificate, certificate_der, others) = pick(&data, &info.sid)?;
     let attributes = info
         .signed_attrs
         .as_ref()
         .ok_or_else(|| form("it has no signed attributes"))?;
-    let signing_time =
-        check_attributes(attributes, &info.digest_alg, &content.0, &certificate_der)?;
+    check_attributes(attributes, &info.digest_alg, &content.0, profile)?;
+    check_named(attributes, &certificate_der, profile)?;
+    let signing_time = match profile {
+        Profile::Data => signing_time(attributes)?,
+        Profile::Token => Duration::ZERO,
+    };
     check_value(info, attributes, &certificate_der)?;
     let signer = Signer::new(&certificate, &certificate_der, signing_time);
     Ok(Opened {
@@ -136,7 +181,7 @@ pub(super) fn open(signature: &[u8], content: Option<&[u8]>) -> Result<Opened, S
     })
 }
 
-fn parse(signature: &[u8]) -> Result<SignedData, SignatureError> {
+fn parse(signature: &[u8], profile: Profile) -> Result<SignedData, SignatureError> {
     if signature.len() > SIGNATURE_MAX {
         return Err(form("it is larger than 256 KiB"));
     }
@@ -149,23 +194,39 @@ fn parse(signature: &[u8]) -> Result<SignedData, SignatureError> {
         content_type: info.content_type,
         content: Any::encode_from(&data).map_err(not_der)?,
     };
-    if again.to_der().map_err(not_der)? != signature {
+    let again = again.to_der().map_err(not_der)?;
+    let canonical = match profile {
+        Profile::Data => again == signature,
+        // openssl leaves the certificates of a token in the order given. Nothing else can differ
+        // and leave the length: all other sets have one element, or are signed as sorted.
+        Profile::Token => again.len() == signature.len(),
+    };
+    if !canonical {
         return Err(form("its encoding is not canonical DER"));
     }
-    if data.encap_content_info.econtent_type != rfc5911::ID_DATA {
-        return Err(form("its content type is not data"));
+    if data.encap_content_info.econtent_type != profile.content_type() {
+        return Err(form("its content is of another type"));
     }
     Ok(data)
 }
 
 /// Checks what repeats facts that are told elsewhere (RFC 5652 sections 5.1 and 5.3), so that no
 /// byte of a signature can be changed unnoticed.
-fn check_versions(data: &SignedData, info: &SignerInfo) -> Result<(), SignatureError> {
+fn check_versions(
+    data: &SignedData,
+    info: &SignerInfo,
+    profile: Profile,
+) -> Result<(), SignatureError> {
     let expected = match info.sid {
         SignerIdentifier::IssuerAndSerialNumber(_) => CmsVersion::V1,
         SignerIdentifier::SubjectKeyIdentifier(_) => CmsVersion::V3,
     };
-    if info.version != expected || data.version != expected {
+    let whole = match profile {
+        Profile::Data => expected,
+        // Any content but data makes the whole version 3.
+        Profile::Token => CmsVersion::V3,
+    };
+    if info.version != expected || data.version != whole {
         return Err(form("its version does not fit its signer identifier"));
     }
     if data.digest_algorithms.as_slice() != [info.digest_alg.clone()] {
@@ -213,53 +274,8 @@ fn is_named(certificate: &Certificate, sid: &SignerIdentifier) -> bool {
     }
 }
 
-/// The single value of the single attribute `oid`.
-fn single(attributes: &SignedAttributes, oid: ObjectIdentifier) -> Result<&Any, SignatureError> {
-    let mut found = attributes.iter().filter(|attribute| attribute.oid == oid);
-    let missing = || form(format!("signed attribute {oid} is missing or repeated"));
-    let attribute = found.next().ok_or_else(missing)?;
-    match (attribute.values.as_slice(), found.next()) {
-        ([value], None) => Ok(value),
-        _ => Err(missing()),
-    }
-}
-
-/// Checks the signed attributes; gives signingTime since 1970.
-fn check_attributes(
-    attributes: &SignedAttributes,
-    digest_algorithm: &AlgorithmIdentifierOwned,
-    content: &[u8],
-    certificate: &[u8],
-) -> Result<Duration, SignatureError> {
-    let kind: ObjectIdentifier = single(attributes, rfc5911::ID_CONTENT_TYPE)?
-        .decode_as()
-        .map_err(not_der)?;
-    if kind != rfc5911::ID_DATA {
-        return Err(form("the signed content type is another one"));
-    }
-    let claimed: OctetString = single(attributes, rfc5911::ID_MESSAGE_DIGEST)?
-        .decode_as()
-        .map_err(not_der)?;
-    if claimed.as_bytes() != digest(digest_algorithm.oid, content)? {
-        return Err(SignatureError::Content);
-    }
-    let named: SigningCertificateV2 = single(attributes, rfc5911::ID_AA_SIGNING_CERTIFICATE_V_2)?
-        .decode_as()
-        .map_err(not_der)?;
-    let first = named.certs.first().ok_or(SignatureError::Certificate)?;
-    let hash = first
-        .hash_algorithm
-        .as_ref()
-        .map_or(rfc5912::ID_SHA_256, |algorithm| algorithm.oid);
-    if first.cert_hash.as_bytes() != digest(hash, certificate)? {
-        return Err(SignatureError::Certificate);
-    }
-    let time = single(attributes, rfc5911::ID_SIGNING_TIME)?;
-    let time = time.to_der().and_then(|der| Time::from_der(&der));
-    Ok(time.map_err(not_der)?.to_unix_duration())
-}
-
-fn digest(algorithm: ObjectIdentifier, bytes: &[u8]) -> Result<Vec<u8>, SignatureError> {
+/// The digest of `bytes` by the algorithm of this identifier.
+pub(super) fn digest(algorithm: ObjectIdentifier, bytes: &[u8]) -> Result<Vec<u8>, SignatureError> {
     match algorithm {
         rfc5912::ID_SHA_256 => Ok(Sha256::digest(bytes).to_vec()),
         rfc5912::ID_SHA_384 => Ok(Sha384::digest(bytes).to_vec()),

@@ -137,6 +137,18 @@ impl Page<'_> {
             .after
             .as_ref()
             .map(|a| self.moment(&a.server_time));
+        if let Some(stamp) = &self.verdict.stamp {
+            let error = stamp
+                .accuracy_us
+                .map(|us| format!("{} ms", us.div_ceil(1000)));
+            let fields = [
+                ("earliest", earliest.unwrap_or_else(|| self.unknown())),
+                ("latest", self.moment(&stamp.at)),
+                ("authority", stamp.authority.clone()),
+                ("error", error.unwrap_or_else(|| self.unknown())),
+            ];
+            return self.words.line("bounds_stamped_line", &fields);
+        }
         let latest = self.verdict.receipt.as_ref().map(|r| self.moment(&r.at));
         let fields = [
             ("earliest", earliest.unwrap_or_else(|| self.unknown())),

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::cms::Form;
 use super::identity::Identity;
-use super::manifest::{Manifest, ManifestEntry, ManifestError};
+use super::manifest::{Manifest, ManifestEntry, ManifestError, SigReference};
 use super::statement::{Statement, StatementError};
 use super::{ASIC_E, MANIFEST, MIMETYPE, SIGNATURE, STATEMENT, sha256_hex};
 use crate::types::Stamp;
@@ -84,7 +84,11 @@ pub fn seal(statement: &Statement, identity: &Identity, at: Stamp) -> Result<Sea
             })?,
         });
     }
-    let manifest = Manifest { entries }.to_xml()?;
+    let manifest = Manifest {
+        signature: SigReference::signature(1),
+        entries,
+    }
+    .to_xml()?;
     let signature = identity.sign(&manifest, Form::Detached, at);
     Ok(Sealed {
         statement: bytes,

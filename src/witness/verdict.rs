@@ -7,6 +7,7 @@ use super::finding::Finding;
 use super::receipt::Receipt;
 use super::signer::Signer;
 use super::statement::Statement;
+use super::timestamp::TimeStamp;
 use super::wording;
 
 /// The checks, in the order in which they are made and shown.
@@ -33,13 +34,17 @@ pub enum CheckId {
     Device,
     /// The receipt, when there is one, is a receiver's and for this package.
     Receipt,
+    /// The journal lines, when there are some, lead from the package to the receipt's head.
+    Journal,
+    /// The time-stamp, when there is one, is an authority's and over this package.
+    Stamp,
     /// The times told do not contradict each other.
     Time,
 }
 
 impl CheckId {
     /// Every check, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Container,
         Self::Manifest,
         Self::Signature,
@@ -50,6 +55,8 @@ impl CheckId {
         Self::Statement,
         Self::Device,
         Self::Receipt,
+        Self::Journal,
+        Self::Stamp,
         Self::Time,
     ];
 }
@@ -74,7 +81,8 @@ pub struct Check {
     /// The same as an English sentence that holds when it passes.
     pub what: String,
     /// Whether the package is valid only when it passes. Unknown does not count as passed,
-    /// except for a receipt that has not come and, in a head, for files that have not.
+    /// except for a receipt, journal lines or a time-stamp that have not come and, in a head, for
+    /// files that have not.
     pub required: bool,
     /// How it ended.
     pub status: Status,
@@ -135,6 +143,8 @@ pub struct Verdict {
     pub statement: Option<Statement>,
     /// The receipt, when it holds.
     pub receipt: Option<Receipt>,
+    /// The earliest time-stamp that holds.
+    pub stamp: Option<TimeStamp>,
 }
 
 impl Verdict {
@@ -154,6 +164,7 @@ impl Verdict {
             signer: None,
             statement: None,
             receipt: None,
+            stamp: None,
         }
     }
 

@@ -4,16 +4,19 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::additions::{Additions, is_addition};
 use super::chain::Roots;
 use super::container::{Container, ContainerError, Limits};
 use super::finding::Finding;
+use super::lines::{self, JournalLines, LinesError};
 use super::manifest::Manifest;
 use super::opened::{Opened, open};
 use super::receipt::{Receipt, ReceiptError, ReceiptVerdict};
 use super::signer::{Signer, Usage};
 use super::statement::Statement;
+use super::timestamp::TimeStamp;
 use super::verdict::{Check, CheckId, Status, Verdict};
-use super::{MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
+use super::{CHAIN, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
 
 /// Judges a whole package.
 pub fn verify(container: &Container, roots: &Roots) -> Verdict {
@@ -58,6 +61,8 @@ struct Examination<'a> {
     signature: Result<Opened, Finding>,
     statement: Result<Statement, Finding>,
     receipt: Option<Result<(Receipt, Signer), ReceiptError>>,
+    lines: Option<Result<JournalLines, LinesError>>,
+    additions: Additions<'a>,
 }
 
 fn part<'a>(container: &'a Container, name: &str) -> Result<&'a [u8], Finding> {
@@ -69,7 +74,8 @@ fn part<'a>(container: &'a Container, name: &str) -> Result<&'a [u8], Finding> {
 impl<'a> Examination<'a> {
     fn new(container: &'a Container, roots: &'a Roots, scope: Scope) -> Self {
         let manifest = part(container, MANIFEST).and_then(|bytes| {
-            Manifest::parse(bytes).map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
+            Manifest::parse_sealed(bytes)
+                .map_err(|e| Finding::ManifestUnreadable { why: e.to_string() })
         });
         let signature = part(container, MANIFEST).and_then(|manifest| {
             let signature = part(container, SIGNATURE)?;
@@ -87,6 +93,8 @@ impl<'a> Examination<'a> {
             signature,
             statement,
             receipt,
+            lines: container.get(CHAIN).map(JournalLines::parse),
+            additions: Additions::read(container, roots),
         }
     }
 
@@ -102,6 +110,8 @@ impl<'a> Examination<'a> {
             self.check_statement(),
             self.check_device(),
             self.check_receipt(),
+            self.check_journal(),
+            self.additions.check(),
             self.check_time(),
         ];
         let valid = checks.iter().all(|check| {
@@ -112,6 +122,7 @@ impl<'a> Examination<'a> {
         Verdict {
             valid,
             checks,
+            stamp: self.additions.earliest().cloned(),
             sig_sha256: self.container.get(SIGNATURE).map(sha256_hex),
             signer: self.signature.ok().map(|opened| opened.signer),
             statement: self.statement.ok(),
@@ -200,11 +211,16 @@ impl<'a> Examination<'a> {
         let Ok(manifest) = &self.manifest else {
             return Check::not_reached(CheckId::Nothing);
         };
-        let mut unsigned = Vec::new();
+        let mut unsigned = self.additions.unreadable.clone();
         let mut additions = Vec::new();
+        for addition in &self.additions.signed {
+            unsigned.extend(addition.faults(self.container));
+        }
+        let chained = self.check_journal().status == Status::Pass;
         for (name, _) in self.container.files() {
             let known = [MIMETYPE, MANIFEST, SIGNATURE, RECEIPT].contains(&name);
-            if known || manifest.entry(name).is_some() {
+            let proved = self.additions.covers(name) || (chained && name == CHAIN);
+            if known || proved || manifest.entry(name).is_some() {
                 continue;
             }
             let name = name.to_owned();
@@ -303,6 +319,19 @@ impl<'a> Examination<'a> {
         }
     }
 
+    fn check_journal(&self) -> Check {
+        let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
+        else {
+            return Check::not_reached(CheckId::Journal);
+        };
+        let head = match &self.receipt {
+            Some(Ok((receipt, _))) => receipt.head.as_ref(),
+            _ => None,
+        };
+        let sig_sha256 = sha256_hex(signature);
+        lines::judge(self.lines.as_ref(), &statement.journal, &sig_sha256, head)
+    }
+
     /// The last known receipt before sealing, sealing before this package's receipt, as far as
     /// the stated clock error lets one say.
     fn check_time(&self) -> Check {
@@ -326,6 +355,10 @@ impl<'a> Examination<'a> {
         };
         if stored.is_some_and(|later| sealed.saturating_sub(slack) > later) {
             findings.push(contradiction("signingTime", "receipt.at"));
+        }
+        let stamped = self.additions.earliest().and_then(TimeStamp::latest);
+        if stamped.is_some_and(|later| sealed.saturating_sub(slack) > later) {
+            findings.push(contradiction("signingTime", "genTime"));
         }
         if unix(&statement.clock.utc).is_some_and(|c| c.saturating_sub(slack) > sealed) {
             findings.push(contradiction("clock.utc", "signingTime"));
@@ -352,22 +385,8 @@ fn unix(rfc3339: &str) -> Option<i64> {
         .map(jiff::Timestamp::as_second)
 }
 
-/// Names that later steps may add without touching what is signed: the journal chain,
-/// time-stamps, further manifests and reviewers' signatures.
-fn is_addition(name: &str) -> bool {
-    let numbered = |prefix: &str, suffix: &str| {
-        name.strip_prefix(prefix)
-            .and_then(|rest| rest.strip_suffix(suffix))
-            .is_some_and(|number| number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit()))
-    };
-    name == "META-INF/chain.jsonl"
-        || numbered("META-INF/ASiCManifest", ".xml")
-        || numbered("META-INF/signature", ".p7s")
-        || numbered("META-INF/timestamp", ".tst")
-        || numbered("META-INF/receipt", ".p7m")
-}
-
-/// A receipt comes later; of a head, the pictures come later.
+/// A receipt, journal lines and a time-stamp come later; of a head, the pictures come later.
 fn may_be_unknown(id: CheckId, scope: Scope) -> bool {
-    id == CheckId::Receipt || (id == CheckId::Files && scope == Scope::Head)
+    matches!(id, CheckId::Receipt | CheckId::Journal | CheckId::Stamp)
+        || (id == CheckId::Files && scope == Scope::Head)
 }

@@ -244,11 +244,12 @@ fn status() -> Value {
             "open_cases": 1, "latency_ms_p50": 21, "latency_ms_p95": 40 },
         "keeper": { "pictures": 8, "sealed": 1, "discarded": 0, "waiting": 0, "trouble": null },
         "store": { "pending": { "packages": 1, "bytes": 812_345 }, "free_bytes": 52_000_000_000_u64,
-            "oldest_pending_ms": 1_785_549_700_000_i64 },
+            "oldest_pending_ms": 1_785_549_700_000_i64, "stamps": { "kept": 5, "due": 2 } },
         "store_trouble": null,
         "telemetry": { "source": "fixed", "fix": "surveyed", "connected": true,
             "last_message_age_ms": 250 },
-        "upload": { "connected": true, "receipted": 7, "refused": 0, "cause": null },
+        "upload": { "connected": true, "receipted": 7, "refused": 0, "cause": null,
+            "stamp_cause": null },
     })
 }
 
@@ -271,7 +272,8 @@ fn the_status_of_a_daemon() {
     ill["cameras"]["east"]["cause"] = json!("wrong user or password");
     ill["keeper"]["trouble"] = json!("the evidence disk is full");
     ill["upload"] = json!({ "connected": false, "receipted": 7, "refused": 0,
-        "cause": "nobody listens at broker:8883" });
+        "cause": "nobody listens at broker:8883",
+        "stamp_cause": "no receiver takes time-stamp queries" });
     let daemon = answering(dir.path(), ill.to_string());
     insta::assert_snapshot!("status-ill", page(&args, dir.path()));
     daemon.join().unwrap();

@@ -14,7 +14,7 @@ use lingmou::clock;
 use lingmou::config;
 use lingmou::journal;
 use lingmou::pki::TestPki;
-use lingmou::store::{Database, Draft, SealContext, State, Store, StoreError};
+use lingmou::store::{Database, Draft, ReceiptFacts, SealContext, State, Store, StoreError};
 use lingmou::types::{CaseId, Outcome, Stamp, Violation};
 use lingmou::witness::{
     Camera, Clock, Device, Identity, Receipt, ReceiptVerdict, Roots, Sealed, Software, Statement,
@@ -176,9 +176,13 @@ impl Hands {
             receiver: self.receiver.common_name(),
         };
         let p7m = receipt.sign(&self.receiver, at).unwrap();
-        self.store
-            .receipted(due.id, &p7m, &due.sig_sha256, &receipt.at)
-            .unwrap();
+        let facts = ReceiptFacts {
+            sig_sha256: receipt.sig_sha256,
+            server_time: receipt.at,
+            copies: receipt.copies,
+            head: receipt.head,
+        };
+        self.store.receipted(due.id, &p7m, &facts).unwrap();
         Some(due.id)
     }
 }

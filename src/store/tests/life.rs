@@ -135,7 +135,7 @@ fn an_answer_about_another_signature_moves_nothing() {
     keep_and_seal(&store, case(2));
     let other = sig(&store, case(2));
     for result in [
-        store.receipted(case(1), b"r", &other, "2026-08-01T03:00:00Z"),
+        store.receipted(case(1), b"r", &facts(&other)),
         store.refused(case(1), b"r", &other, "no"),
     ] {
         assert!(matches!(result, Err(StoreError::OtherSignature(_))));

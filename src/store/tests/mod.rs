@@ -1,6 +1,7 @@
 //! Tests of the whole store. Packages here carry a real manifest and a made-up signature: the
 //! store never looks into one. `tests/integration/crash.rs` seals with real keys.
 
+mod additions;
 mod disk_away;
 mod faults;
 mod life;
@@ -19,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::clock;
 use crate::journal;
-use crate::witness::{self, Manifest, ManifestEntry, Sealed, sha256_hex};
+use crate::witness::{self, Manifest, ManifestEntry, Sealed, SigReference, sha256_hex};
 
 pub(super) const DEVICE: &str = "LM-TEST-1";
 
@@ -70,15 +71,11 @@ pub(super) fn later() -> Stamp {
 
 /// A receipt that speaks of so many copies.
 pub(super) fn receipt_of(store: &Store, id: CaseId, copies: u32) {
-    receipt(store, id).unwrap();
-    let mut inner = store.inner();
-    inner
-        .transact(|tx| {
-            let sql = "UPDATE package SET copies = ?2 WHERE id = ?1";
-            tx.execute(sql, params![id.to_string(), copies])?;
-            Ok(())
-        })
-        .unwrap();
+    let facts = ReceiptFacts {
+        copies,
+        ..facts(&sig(store, id))
+    };
+    store.receipted(id, b"signed receipt", &facts).unwrap();
 }
 
 pub(super) fn reopen(dir: &Path) -> (Store, Recovery) {
@@ -136,7 +133,8 @@ pub(super) fn make(id: CaseId, context: &SealContext) -> Sealed {
             sha256: unhex(&file.sha256),
         });
     }
-    let manifest = Manifest { entries }.to_xml().unwrap();
+    let signature = SigReference::signature(1);
+    let manifest = Manifest { signature, entries }.to_xml().unwrap();
     Sealed {
         signature: sha256_hex(&manifest).into_bytes(),
         statement,
@@ -167,7 +165,17 @@ pub(super) fn sig(store: &Store, id: CaseId) -> String {
 
 pub(super) fn receipt(store: &Store, id: CaseId) -> Result<(), StoreError> {
     let sig = sig(store, id);
-    store.receipted(id, b"signed receipt", &sig, "2026-08-01T03:00:00Z")
+    store.receipted(id, b"signed receipt", &facts(&sig))
+}
+
+/// What a receipt for the package with this signature says.
+pub(super) fn facts(sig_sha256: &str) -> ReceiptFacts {
+    ReceiptFacts {
+        sig_sha256: sig_sha256.to_owned(),
+        server_time: "2026-08-01T03:00:00Z".to_owned(),
+        copies: 2,
+        head: None,
+    }
 }
 
 /// Journal lines of one kind.

@@ -196,9 +196,7 @@ fn a_missing_package_is_damaged_and_its_number_not_given_again() {
         assert_eq!(store.state(case(5)).unwrap(), Some(State::Damaged));
         store.keep(case(7), &drafts(), None).unwrap();
         assert_eq!(store.inner().context(case(7)).unwrap().seq, 6);
-        store
-            .receipted(case(5), b"late", &sig5, "2026-08-01T03:00:00Z")
-            .unwrap();
+        store.receipted(case(5), b"late", &facts(&sig5)).unwrap();
         assert_eq!(store.state(case(5)).unwrap(), Some(State::Receipted));
         assert!(store.package_dir(case(5)).join(witness::RECEIPT).exists());
     }
@@ -224,9 +222,7 @@ fn check_finds_and_marks_what_rotted() {
     assert_eq!(store.state(case(1)).unwrap(), Some(State::Receipted));
     assert_eq!(store.state(case(5)).unwrap(), Some(State::Damaged));
     let sig = sig(&store, case(5));
-    store
-        .receipted(case(5), b"r", &sig, "2026-08-01T03:00:00Z")
-        .unwrap();
+    store.receipted(case(5), b"r", &facts(&sig)).unwrap();
     assert_eq!(store.state(case(5)).unwrap(), Some(State::Receipted));
 }
 

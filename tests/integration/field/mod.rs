@@ -23,6 +23,7 @@ use lingmou::config;
 use lingmou::demo::Footage;
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::demo::rtsp::{Door, Mount, RtspServer, Show};
+use lingmou::demo::tsa;
 use lingmou::demo::vehicle::Vehicle;
 use lingmou::ingest::Codec;
 use lingmou::pki::TestPki;
@@ -122,6 +123,7 @@ impl Field {
             port: self.broker.port(),
             keys: self.pki.receiver.clone(),
             dir: self.dir.path().join("received"),
+            tsa_command: tsa::command(&self.dir.path().join("tsa"), &self.pki).unwrap(),
         };
         let events = Arc::clone(&self.events);
         let on_event = move |event| events.lock().unwrap().push(event);

@@ -4,6 +4,7 @@ mod container;
 mod fuzz;
 mod keys;
 mod openssl;
+mod stamp;
 mod tamper;
 mod verdict;
 

@@ -14,7 +14,11 @@ fn the_untouched_package_is_valid_in_every_form() {
     let page = whole.page(Language::English);
     assert!(whole.valid(), "{page}");
     assert!(
-        whole.checks.iter().all(|c| c.status == Status::Pass),
+        whole.checks.iter().all(|c| match c.id {
+            // Neither has come yet.
+            CheckId::Journal | CheckId::Stamp => c.status == Status::Unknown,
+            _ => c.status == Status::Pass,
+        }),
         "{page}"
     );
     assert_eq!(verify_zip(&kit.zip, &kit.roots), whole);
