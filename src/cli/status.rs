@@ -171,7 +171,8 @@ impl Page {
             self.troubles.push(format!("store: {what}"));
         }
         if status["store"]["states"]["damaged"].is_object() {
-            self.troubles.push("store: damaged packages; lingmou store check".to_owned());
+            self.troubles
+                .push("store: damaged packages; lingmou store check".to_owned());
         }
         self.mirror(&status["mirror"]);
     }

@@ -266,7 +266,12 @@ fn join_the_world(
     };
     tasks.spawn(upload::run(uplink, stop.clone()));
     let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));
-    tasks.spawn(caretaker::care(gauges.store.clone(), care, keeper, stop.clone()));
+    tasks.spawn(caretaker::care(
+        gauges.store.clone(),
+        care,
+        keeper,
+        stop.clone(),
+    ));
     tasks.spawn(caretaker::mirror(gauges.store.clone(), stop.clone()));
     tasks.spawn(watchdog(progress, Arc::clone(&gauges.upload), stop.clone()));
     let (run_dir, stop) = (config.store.run_dir.clone(), stop.clone());

@@ -250,10 +250,7 @@ pub fn verify(dir: &Path) -> Result<Head, JournalError> {
 }
 
 /// Shows every readable line in `dir`, oldest first, with the first place that does not hold.
-pub fn walk(
-    dir: &Path,
-    visit: &mut dyn FnMut(Entry),
-) -> Result<Option<Broken>, JournalError> {
+pub fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Option<Broken>, JournalError> {
     Ok(segment::walk(dir, visit)?.broken)
 }
 

@@ -29,7 +29,8 @@ impl Ballast {
     /// The reserve of the store at `dir`: `wanted` bytes, or an eighth of the disk when that is
     /// less.
     pub(super) fn new(dir: &Path, wanted: u64) -> Self {
-        let disk = statvfs(dir).map_or(u64::MAX, |stat| stat.f_blocks.saturating_mul(stat.f_frsize));
+        let disk =
+            statvfs(dir).map_or(u64::MAX, |stat| stat.f_blocks.saturating_mul(stat.f_frsize));
         Self {
             path: dir.join(NAME),
             size: wanted.min(disk / PART_OF_DISK),
@@ -48,7 +49,9 @@ impl Ballast {
         if there {
             disk::remove_file(&self.path)?;
             self.path.parent().map_or(Ok(()), disk::sync_dir)?;
-            tracing::warn!("the evidence disk is full; its reserve was freed for journal and queue");
+            tracing::warn!(
+                "the evidence disk is full; its reserve was freed for journal and queue"
+            );
         }
         Ok(there)
     }

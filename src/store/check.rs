@@ -85,12 +85,19 @@ impl View {
     pub fn check(&self, tell: &mut dyn FnMut(usize, usize)) -> Result<Vec<Finding>, StoreError> {
         let mut findings = self.check_database()?;
         let told = self.told()?;
-        findings.extend(told.broken.iter().map(|what| Finding::Journal { what: what.clone() }));
+        findings.extend(
+            told.broken
+                .iter()
+                .map(|what| Finding::Journal { what: what.clone() }),
+        );
         let listed = self.packages()?;
         for (done, package) in listed.iter().enumerate() {
             tell(done, listed.len());
             if let Err(what) = self.check_package(package, &told)? {
-                findings.push(Finding::Package { id: package.id, what });
+                findings.push(Finding::Package {
+                    id: package.id,
+                    what,
+                });
             }
         }
         tell(listed.len(), listed.len());
@@ -102,7 +109,10 @@ impl View {
         let sql = "PRAGMA quick_check(1)";
         let verdict: String = self.conn.query_row(sql, [], |row| row.get(0))?;
         let sound = verdict == "ok";
-        Ok((!sound).then_some(Finding::Database { what: verdict }).into_iter().collect())
+        Ok((!sound)
+            .then_some(Finding::Database { what: verdict })
+            .into_iter()
+            .collect())
     }
 
     /// Reads the journal. A line that is being written just now looks torn; it is not the
@@ -171,14 +181,18 @@ impl View {
             }
             let pruned = told.pruned.contains(&id);
             let line = told.sealed.get(&id);
-            findings.push(match package::examine(&self.package_dir(id), id, line, pruned) {
-                Some(package) => {
-                    let fault = package.fault.map_or_else(String::new, |why| format!("; {why}"));
-                    let what = format!("it has no row: start-up takes it in{fault}");
-                    Finding::Package { id, what }
-                }
-                None => Finding::Stranger { name },
-            });
+            findings.push(
+                match package::examine(&self.package_dir(id), id, line, pruned) {
+                    Some(package) => {
+                        let fault = package
+                            .fault
+                            .map_or_else(String::new, |why| format!("; {why}"));
+                        let what = format!("it has no row: start-up takes it in{fault}");
+                        Finding::Package { id, what }
+                    }
+                    None => Finding::Stranger { name },
+                },
+            );
         }
         let lost = told.sealed.keys().filter(|id| !known.contains(*id));
         let lost = lost.filter(|id| !self.package_dir(**id).exists());

@@ -59,8 +59,8 @@ impl Store {
         inner.settled()?.not_sealed(case)?;
         let fresh = inner.fresh(case, drafts)?;
         if !fresh.is_empty() {
-            inner.admits(case)?;
             inner.room_for(fresh.iter().map(|(_, entry)| entry.size).sum())?;
+            inner.admits(case)?;
         }
         let kept = inner.write_drafts(case, &fresh).and_then(|()| {
             inner.transact(|tx| {
@@ -173,6 +173,8 @@ impl Inner {
             }
         }
         if !bad.is_empty() {
+            // Of a disk that was taken away nothing can be read, and nothing is lost.
+            self.present()?;
             let body = json!({ "id": case, "files": bad, "why": "missing or changed on disk" });
             self.say(clock::now(), lines::DROPPED, body)?;
             self.transact(|tx| bad.iter().try_for_each(|name| forget_file(tx, case, name)))?;

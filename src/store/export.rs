@@ -41,12 +41,16 @@ impl View {
         disk::replace(&into.join(format!(".{name}.part")), &place, &zip)?;
         let same = disk::digest_from_medium(&place).is_ok_and(|(_, there)| there == sha256);
         let whole = same
-            && disk::read(&place)
-                .is_ok_and(|bytes| Container::from_zip(&bytes, Limits::PACKAGE).is_ok_and(|read| read == container));
+            && disk::read(&place).is_ok_and(|bytes| {
+                Container::from_zip(&bytes, Limits::PACKAGE).is_ok_and(|read| read == container)
+            });
         if whole {
             return Ok((name, Export::Written(zip.len() as u64)));
         }
-        Ok((name, Export::Left("it does not read back as it was written".to_owned())))
+        Ok((
+            name,
+            Export::Left("it does not read back as it was written".to_owned()),
+        ))
     }
 
     fn exportable(&self, package: &Listed) -> Result<Container, String> {

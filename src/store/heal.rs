@@ -94,28 +94,22 @@ impl Inner {
             };
             self.say(clock::now(), lines::RESTORED, lines::body(&line))?;
         }
+        if !damaged {
+            return Ok(Healed::Whole(files));
+        }
         self.transact(|tx| {
-            let mut insert = tx.prepare_cached(
-                "INSERT OR IGNORE INTO blob(package_id, name, size, sha256, lane) \
-                 VALUES(?1,?2,?3,?4,?5)",
+            tx.execute("DELETE FROM blob WHERE package_id = ?1", [id.to_string()])?;
+            package::insert_files(tx, id, &package.files)?;
+            tx.execute(
+                "UPDATE package SET sig_sha256 = ?2, bytes = ?3, last_error = NULL, \
+                 next_try_ns = 0 WHERE id = ?1",
+                params![
+                    id.to_string(),
+                    package.line.sig_sha256,
+                    sql_int(package.files.iter().map(|file| file.size).sum()),
+                ],
             )?;
-            for file in package.files.iter().filter(|file| damaged || file.lane == 1) {
-                let size = sql_int(file.size);
-                insert.execute(params![id.to_string(), file.name, size, file.sha256, file.lane])?;
-            }
-            if damaged {
-                tx.execute(
-                    "UPDATE package SET sig_sha256 = ?2, bytes = ?3, last_error = NULL, \
-                     next_try_ns = 0 WHERE id = ?1",
-                    params![
-                        id.to_string(),
-                        package.line.sig_sha256,
-                        sql_int(package.files.iter().map(|file| file.size).sum()),
-                    ],
-                )?;
-                package::step(tx, id, State::Queued)?;
-            }
-            Ok(())
+            package::step(tx, id, State::Queued)
         })?;
         Ok(Healed::Whole(files))
     }

@@ -234,7 +234,9 @@ impl Inner {
             return Ok(());
         }
         let place = self.dir.display();
-        Err(StoreError::Io(format!("the store is no longer at {place}: its disk was taken away")))
+        Err(StoreError::Io(format!(
+            "the store is no longer at {place}: its disk was taken away"
+        )))
     }
 
     /// Runs a small write; on a full disk the ballast makes room for it.
@@ -276,11 +278,13 @@ impl Inner {
     }
 
     /// Appends a journal line and remembers it for the index.
-    #[expect(clippy::needless_pass_by_value, reason = "the callers' bodies are made for it")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the callers' bodies are made for it"
+    )]
     fn say(&mut self, at: Stamp, kind: &str, body: Value) -> Result<Head, StoreError> {
-        let head = self.with_ballast(|inner| {
-            Ok(inner.journal.append(at, kind, body.clone())?)
-        })?;
+        let head =
+            self.with_ballast(|inner| Ok(inner.journal.append(at, kind, body.clone())?))?;
         let place = self.journal.place().cloned();
         self.unindexed.push(Indexed {
             head: head.clone(),

@@ -346,8 +346,9 @@ impl Inner {
 /// What the rows behind `conn` say; `free_bytes` is told.
 pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, StoreError> {
     let mut query = conn.prepare_cached(
-        "SELECT state, count(*), sum(bytes), min(sealed_ms), max(receipted_ms) \
-         FROM package GROUP BY state",
+        "SELECT state, count(*), sum(CASE state WHEN 'pruned' THEN \
+         (SELECT coalesce(sum(size), 0) FROM blob WHERE package_id = id) ELSE bytes END), \
+         min(sealed_ms), max(receipted_ms) FROM package GROUP BY state",
     )?;
     let (kept, due) = additions::counts(conn)?;
     let mut counts = Counts {

@@ -72,7 +72,9 @@ impl Inner {
                 bytes: row.get::<_, i64>(5)?.unsigned_abs(),
             }))
         })?;
-        Ok(rows.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+        Ok(rows
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?)
     }
 
     /// Prunes one package; gives the bytes, `None` when it does not stand where it did, or when
@@ -128,7 +130,11 @@ impl Inner {
             folders.extend(inside.map(std::path::Path::to_owned));
         }
         // The deepest first; a folder in which something else lies stays.
-        for folder in folders.iter().rev().filter(|folder| disk::is_folder(folder)) {
+        for folder in folders
+            .iter()
+            .rev()
+            .filter(|folder| disk::is_folder(folder))
+        {
             if disk::list(folder)?.is_empty() {
                 disk::remove_dir_all(folder)?;
             } else {

@@ -72,7 +72,9 @@ impl Room {
     /// Bytes until no new packages are made.
     pub fn left(self) -> u64 {
         let shut = u128::from(self.quota) * u128::from(SHUT) / 100;
-        u64::try_from(shut).unwrap_or(u64::MAX).saturating_sub(self.used)
+        u64::try_from(shut)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(self.used)
     }
 }
 
@@ -126,7 +128,9 @@ pub(super) fn choose(
         .filter(|(age, _)| *age >= YOUNG_MS)
         .collect();
     old.sort_by_key(|(age, c)| (std::cmp::Reverse(*age), c.id));
-    let keep_ms = i64::try_from(keep_days).unwrap_or(i64::MAX).saturating_mul(DAY_MS);
+    let keep_ms = i64::try_from(keep_days)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(DAY_MS);
     let mut room = room;
     let mut chosen = Vec::new();
     for (age, candidate) in old {
@@ -181,7 +185,11 @@ mod tests {
             (u64::MAX, u64::MAX, 100, Level::Shut),
         ] {
             let room = Room { used, quota };
-            assert_eq!((room.percent(), room.level()), (percent, level), "{used}/{quota}");
+            assert_eq!(
+                (room.percent(), room.level()),
+                (percent, level),
+                "{used}/{quota}"
+            );
         }
         assert_eq!(room(20).left(), 75);
         assert_eq!(room(99).left(), 0);
@@ -213,7 +221,13 @@ mod tests {
             ("oldest first", 80, four, NEEDS[0], &[1, 2]),
             ("never the last day", 99, four, NEEDS[0], &[1, 2, 3]),
             ("no receipt", 99, unreceipted, NEEDS[0], &[2, 3]),
-            ("no receipt, whatever is asked", 99, unreceipted, NEEDS[1], &[2, 3]),
+            (
+                "no receipt, whatever is asked",
+                99,
+                unreceipted,
+                NEEDS[1],
+                &[2, 3],
+            ),
             ("one copy", 10, one_copy, NEEDS[0], &[]),
             ("one copy is enough", 10, one_copy, NEEDS[1], &[1]),
             ("copies not said", 10, unsaid, NEEDS[0], &[]),
@@ -223,7 +237,10 @@ mod tests {
         ];
         for (name, used, candidates, needs, expected) in table {
             let chosen = choose(room(used), &candidates, (needs, 30), 0);
-            let expected: Vec<_> = expected.iter().map(|n| CaseId(Uuid::from_u128(*n))).collect();
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|n| CaseId(Uuid::from_u128(*n)))
+                .collect();
             assert_eq!(chosen, expected, "{name}");
         }
         let back = choose(room(99), &four, (NEEDS[0], 1), -400 * DAY_MS);
@@ -239,14 +256,16 @@ mod tests {
             any::<bool>(),
             0u64..2000,
         )
-            .prop_map(|(n, sealed_ms, receipted_ms, copies, mirrored, bytes)| Candidate {
-                id: CaseId(Uuid::from_u128(n)),
-                sealed_ms,
-                receipted_ms,
-                copies,
-                mirrored,
-                bytes,
-            })
+            .prop_map(
+                |(n, sealed_ms, receipted_ms, copies, mirrored, bytes)| Candidate {
+                    id: CaseId(Uuid::from_u128(n)),
+                    sealed_ms,
+                    receipted_ms,
+                    copies,
+                    mirrored,
+                    bytes,
+                },
+            )
     }
 
     proptest! {

@@ -29,7 +29,10 @@ pub(super) fn measure(
         .unsigned_abs()
         .saturating_add(folder_bytes(&config.dir.join("journal"))?)
         .saturating_add(database_bytes(&config.dir));
-    let reserved = config.keep_free_mib.saturating_mul(MIB).saturating_add(owed);
+    let reserved = config
+        .keep_free_mib
+        .saturating_mul(MIB)
+        .saturating_add(owed);
     let free = disk::free_bytes(&config.dir)?.saturating_sub(reserved);
     let on_disk = used.saturating_add(free);
     let quota = match config.quota_mib {

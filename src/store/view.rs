@@ -51,11 +51,17 @@ impl View {
     pub fn open(config: &config::Store) -> Result<Self, StoreError> {
         let dir = &config.dir;
         if !dir.join("packages").is_dir() {
-            return Err(StoreError::Io(format!("there is no store at {}", dir.display())));
+            return Err(StoreError::Io(format!(
+                "there is no store at {}",
+                dir.display()
+            )));
         }
         let path = dir.join("q.db");
         if !path.is_file() {
-            return Err(StoreError::Corrupt(format!("{} is missing", path.display())));
+            return Err(StoreError::Corrupt(format!(
+                "{} is missing",
+                path.display()
+            )));
         }
         let conn = match connect(&path, "") {
             // No place for its shared memory: the disk is read-only, or not ours to write.
@@ -119,7 +125,9 @@ impl View {
             return Ok(None);
         }
         let device = self.device()?.unwrap_or_default();
-        Ok(mirror::recognise(dir, &device).err().map(|error| error.to_string()))
+        Ok(mirror::recognise(dir, &device)
+            .err()
+            .map(|error| error.to_string()))
     }
 
     /// Bytes sealed since `since_ms`, UTC milliseconds, and when the first of all was sealed.
@@ -153,7 +161,9 @@ impl View {
                 last_error: row.get(7)?,
             }))
         })?;
-        Ok(rows.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+        Ok(rows
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?)
     }
 
     pub(super) fn files(&self, id: CaseId) -> Result<Vec<PackageFile>, StoreError> {
@@ -183,7 +193,9 @@ fn connect(path: &Path, options: &str) -> Result<Connection, StoreError> {
     let conn = Connection::open_with_flags(format!("file:{name}{options}"), flags)?;
     conn.busy_timeout(BUSY)?;
     // Opening alone reads nothing.
-    conn.query_row("SELECT count(*) FROM package WHERE mirror > 0", [], |_| Ok(()))?;
+    conn.query_row("SELECT count(*) FROM package WHERE mirror > 0", [], |_| {
+        Ok(())
+    })?;
     Ok(conn)
 }
 

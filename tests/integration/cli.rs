@@ -77,7 +77,8 @@ fn help_of_every_command() {
     assert_eq!(
         names,
         [
-            "check", "demo", "enroll", "generate", "receive", "replay", "run", "status", "verify"
+            "check", "demo", "enroll", "generate", "receive", "replay", "run", "status", "store",
+            "verify"
         ]
     );
     for name in names {

@@ -13,6 +13,7 @@ mod develop;
 #[cfg(feature = "demo")]
 mod field;
 mod perceive;
+mod store_cli;
 mod systemd;
 #[cfg(feature = "demo")]
 mod telemetry;

@@ -55,7 +55,11 @@ pub(super) fn run(view: &View, args: &Args, json: bool) -> anyhow::Result<Answer
                 "LEFT OUT"
             }
         };
-        let why = if let Export::Left(why) = &export { why } else { "" };
+        let why = if let Export::Left(why) = &export {
+            why
+        } else {
+            ""
+        };
         if json {
             let line = json!({ "id": package.id, "file": name, "became": word, "why": why });
             out::data(&line.to_string());

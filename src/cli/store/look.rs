@@ -43,11 +43,14 @@ pub(super) fn status(view: &View, json: bool) -> anyhow::Result<Answer> {
     let mut page = Page::default();
     page.say("store", &view.config().dir.display().to_string());
     let in_use = view.in_use();
-    page.say("daemon", &match in_use {
-        None => "not running".to_owned(),
-        Some(None) => "running".to_owned(),
-        Some(Some(pid)) => format!("running, process {pid}"),
-    });
+    page.say(
+        "daemon",
+        &match in_use {
+            None => "not running".to_owned(),
+            Some(None) => "running".to_owned(),
+            Some(Some(pid)) => format!("running, process {pid}"),
+        },
+    );
     fill(&mut page, view, room);
     for (state, count) in &counts.states {
         page.say(state.name(), &packages(*count));
@@ -68,11 +71,18 @@ pub(super) fn status(view: &View, json: bool) -> anyhow::Result<Answer> {
     }
     page.troubles.extend(trouble.clone());
     for (state, what) in [
-        (State::Damaged, "damaged; `lingmou store check` says why, `repair` tries to mend"),
-        (State::Refused, "refused by the receiver; its reason is in the journal"),
+        (
+            State::Damaged,
+            "damaged; `lingmou store check` says why, `repair` tries to mend",
+        ),
+        (
+            State::Refused,
+            "refused by the receiver; its reason is in the journal",
+        ),
     ] {
         if let Some(count) = counts.states.get(&state) {
-            page.troubles.push(format!("{} packages are {what}", count.packages));
+            page.troubles
+                .push(format!("{} packages are {what}", count.packages));
         }
     }
     let value = json!({
@@ -94,13 +104,20 @@ fn fill(page: &mut Page, view: &View, room: Room) {
         Level::Shut => Some("NO NEW PACKAGES are made; warnings go on"),
     };
     if let Some(what) = level {
-        page.troubles.push(format!("the store is {} % full: {what}", room.percent()));
+        page.troubles
+            .push(format!("the store is {} % full: {what}", room.percent()));
     }
     let owed = view.ballast_owed();
-    page.say("ballast", &match owed {
-        0 => "in place".to_owned(),
-        owed => format!("{} missing; the daemon makes it when there is room", size(owed)),
-    });
+    page.say(
+        "ballast",
+        &match owed {
+            0 => "in place".to_owned(),
+            owed => format!(
+                "{} missing; the daemon makes it when there is room",
+                size(owed)
+            ),
+        },
+    );
 }
 
 fn packages(count: StateCount) -> String {
@@ -173,7 +190,10 @@ fn pending_page(counts: &Counts, room: Room, outlook: Outlook) -> String {
         (None, Some(_)) => "nothing was sealed in the last days".to_owned(),
         _ => "the present rate is not known yet".to_owned(),
     };
-    page.say("room left", &format!("{} ({} % full)", size(room.left()), room.percent()));
+    page.say(
+        "room left",
+        &format!("{} ({} % full)", size(room.left()), room.percent()),
+    );
     page.say("lasts", &room_words);
     let receipt = counts.last_receipt_ms.map(moment);
     page.say("last receipt", receipt.as_deref().unwrap_or("none yet"));

@@ -128,9 +128,13 @@ fn init(config: &config::Store, device: Option<String>, folder: &Path) -> anyhow
     };
     let id = mirror_init(folder, &config.dir, &device)?;
     let place = folder.display();
-    out::data(&format!("{place} is the medium {id} for the second copy of {device}"));
+    out::data(&format!(
+        "{place} is the medium {id} for the second copy of {device}"
+    ));
     if config.mirror != folder {
-        out::word(&format!("put into the configuration: [store] mirror = \"{place}\""));
+        out::word(&format!(
+            "put into the configuration: [store] mirror = \"{place}\""
+        ));
     }
     Ok(Answer::Yes)
 }

@@ -34,7 +34,10 @@ pub(super) fn run(config: &config::Store, device: &str, json: bool) -> anyhow::R
                     format!("{id} is whole again and was queued")
                 }
                 Healed::Whole(files) => {
-                    format!("{id} is whole: {} came from the second copy", files.join(", "))
+                    format!(
+                        "{id} is whole: {} came from the second copy",
+                        files.join(", ")
+                    )
                 }
                 Healed::Not(why) => format!("{id} cannot be mended: {why}"),
             });
@@ -62,26 +65,44 @@ fn explain(recovery: &Recovery) -> Vec<String> {
         )),
     }
     for id in &recovery.adopted {
-        lines.push(format!("{id} was taken in: it was complete, and had no row"));
+        lines.push(format!(
+            "{id} was taken in: it was complete, and had no row"
+        ));
     }
     for id in &recovery.damaged {
         lines.push(format!("{id} is damaged: kept as it is, not sent"));
     }
     for name in &recovery.foreign {
-        lines.push(format!("packages/{name} is no package of this store: left alone"));
+        lines.push(format!(
+            "packages/{name} is no package of this store: left alone"
+        ));
     }
     for (count, what) in [
-        (recovery.requeued as u64, "packages on their way were queued again"),
-        (recovery.drafts_lost as u64, "files of open cases were missing or changed: let go"),
-        (recovery.leftovers as u64, "leftovers in staging/ were removed: no row knew them"),
-        (recovery.journal_repairs, "torn ends of the journal were set aside as torn-*"),
+        (
+            recovery.requeued as u64,
+            "packages on their way were queued again",
+        ),
+        (
+            recovery.drafts_lost as u64,
+            "files of open cases were missing or changed: let go",
+        ),
+        (
+            recovery.leftovers as u64,
+            "leftovers in staging/ were removed: no row knew them",
+        ),
+        (
+            recovery.journal_repairs,
+            "torn ends of the journal were set aside as torn-*",
+        ),
     ] {
         if count > 0 {
             lines.push(format!("{count} {what}"));
         }
     }
     if let Some(broken) = &recovery.journal_broken {
-        lines.push(format!("{broken}; that is never mended, the chain goes on behind it"));
+        lines.push(format!(
+            "{broken}; that is never mended, the chain goes on behind it"
+        ));
     }
     lines
 }

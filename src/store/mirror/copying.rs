@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::journal;
+use crate::store::StoreError;
 use crate::store::disk::{self, DiskError};
 use crate::store::package::PackageFile;
-use crate::store::StoreError;
 use crate::types::CaseId;
 use crate::witness::sha256_hex;
 
@@ -52,7 +52,11 @@ pub(super) fn copy(
         .filter(|file| first || fresh || file.lane == 1)
         .map(|file| (file.name.clone(), Some(file.sha256.as_str())))
         .collect();
-    wanted.extend(additions(source, files).into_iter().map(|name| (name, None)));
+    wanted.extend(
+        additions(source, files)
+            .into_iter()
+            .map(|name| (name, None)),
+    );
     let mut copied = Vec::new();
     for (name, expected) in wanted {
         let bytes = match std::fs::read(source.join(&name)) {

@@ -143,8 +143,15 @@ mod tests {
         assert_eq!(recognise(dir.path(), "A").unwrap(), id);
         assert_eq!(prepare(dir.path(), "A").unwrap(), id, "it stays what it is");
         let other = prepare(dir.path(), "B").unwrap_err();
-        assert!(other.to_string().contains("belongs to device A, not B"), "{other}");
-        for text in ["", "{}", r#"{"v":2,"type":"lingmou.mirror","device":"A","id":"x"}"#] {
+        assert!(
+            other.to_string().contains("belongs to device A, not B"),
+            "{other}"
+        );
+        for text in [
+            "",
+            "{}",
+            r#"{"v":2,"type":"lingmou.mirror","device":"A","id":"x"}"#,
+        ] {
             disk::remove_file(&dir.path().join(MARKER)).unwrap();
             disk::write_new(&dir.path().join(MARKER), text.as_bytes()).unwrap();
             let error = recognise(dir.path(), "A").unwrap_err();

@@ -28,8 +28,8 @@ use super::package::{self, PackageFile, sql_int};
 use super::{Healed, Inner, Store, StoreError, lines};
 use crate::clock;
 use crate::types::CaseId;
-pub(super) use copying::put;
 use copying::CopyFault;
+pub(super) use copying::put;
 #[cfg(test)]
 pub(super) use medium::prepare;
 pub(super) use medium::recognise;
@@ -158,7 +158,8 @@ impl Store {
         if watch.trouble.is_none() {
             tracing::warn!(why, "the second medium is missing");
             let body = json!({ "why": why });
-            self.inner().say(clock::now(), lines::MIRROR_MISSING, body)?;
+            self.inner()
+                .say(clock::now(), lines::MIRROR_MISSING, body)?;
         }
         watch.trouble = Some(why.clone());
         Ok(MirrorStep::Missing(why))

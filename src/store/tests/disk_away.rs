@@ -34,11 +34,18 @@ fn what_is_away_is_not_damaged_and_goes_on_when_it_is_back() {
         }
         assert!(gone(&store).contains("taken away"));
         assert!(matches!(store.next_due(NOW), Err(StoreError::Io(_))));
-        assert!(matches!(store.keep(case(3), &drafts(), None), Err(StoreError::Io(_))));
+        assert!(matches!(
+            store.keep(case(3), &drafts(), None),
+            Err(StoreError::Io(_))
+        ));
         assert!(seal(&store, case(2)).is_err());
         assert!(store.check().is_err());
     }
-    assert_eq!(disk::list(&place).unwrap(), [""; 0], "nothing is begun there");
+    assert_eq!(
+        disk::list(&place).unwrap(),
+        [""; 0],
+        "nothing is begun there"
+    );
     fs::remove_dir(&place).unwrap();
     disk::rename(&shelf, &place).unwrap();
     store.care(NOW, true).unwrap();

@@ -169,7 +169,7 @@ fn pruning_fails_at_any_step_without_harm() {
             store.state(case(1)).unwrap() == Some(State::Pruned) && unlinked
         },
     );
-    assert!(steps >= 10, "{steps}");
+    assert!(steps > 8, "{steps}");
 }
 
 /// Copies until the second medium has everything.
@@ -196,12 +196,14 @@ fn mirroring_fails_at_any_step_without_harm() {
     let steps = each_step_of(
         &with_medium,
         |store| keep_and_seal(store, case(1)),
-        copy_all,
+        // The line after it takes back what a struck one left in the journal.
+        |store| copy_all(store).and_then(|()| store.note(NOW, "boot", Value::Null).map(drop)),
         |store| {
             let dir = &store.shared.dir;
             let done = store.mirror_state().unwrap().unwrap().mirroring.due == 0;
             if done {
-                let [here, there] = [dir, &dir.join("medium")].map(|d| mirror::tree(&d.join("packages")));
+                let [here, there] =
+                    [dir, &dir.join("medium")].map(|d| mirror::tree(&d.join("packages")));
                 assert_eq!(here, there, "what counts as copied is there");
             }
             done
@@ -254,7 +256,10 @@ fn exporting_fails_at_any_step_and_leaves_no_half_file() {
         let untouched = fault::clear();
         let there = into.path().join(&name);
         if untouched {
-            assert!(matches!(exported.unwrap().1, Export::Written(_) | Export::There));
+            assert!(matches!(
+                exported.unwrap().1,
+                Export::Written(_) | Export::There
+            ));
             assert!(n >= 4, "{n}");
             break;
         }

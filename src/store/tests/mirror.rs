@@ -24,7 +24,11 @@ pub(super) fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     for name in disk::list(dir).unwrap() {
         let path = dir.join(&name);
         if disk::is_folder(&path) {
-            files.extend(tree(&path).into_iter().map(|(inner, b)| (format!("{name}/{inner}"), b)));
+            files.extend(
+                tree(&path)
+                    .into_iter()
+                    .map(|(inner, b)| (format!("{name}/{inner}"), b)),
+            );
         } else {
             files.insert(name, fs::read(&path).unwrap());
         }
@@ -34,7 +38,11 @@ pub(super) fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 fn same(dir: &Path, medium: &Path) {
     for folder in ["packages", "journal"] {
-        assert_eq!(tree(&dir.join(folder)), tree(&medium.join(folder)), "{folder}");
+        assert_eq!(
+            tree(&dir.join(folder)),
+            tree(&medium.join(folder)),
+            "{folder}"
+        );
     }
     assert_eq!(disk::list(&medium.join("staging")).unwrap(), [""; 0]);
 }
@@ -56,7 +64,11 @@ fn every_package_and_the_journal_once_more() {
     }
     let state = store.mirror_state().unwrap().unwrap();
     assert_eq!((state.mirroring.copied, state.mirroring.due), (0, 3));
-    assert_eq!(catch_up(&store), [case(1), case(2), case(3)], "oldest first");
+    assert_eq!(
+        catch_up(&store),
+        [case(1), case(2), case(3)],
+        "oldest first"
+    );
     same(dir.path(), medium.path());
     assert_eq!(said(dir.path(), "mirror.copied").len(), 3);
     // What comes later is added; nothing is said twice.
@@ -97,7 +109,11 @@ fn a_medium_that_is_missing_is_told_once_and_caught_up_later() {
     assert!(state.trouble.is_some());
     assert_eq!(state.mirroring.due, 2);
     receipt_of(&store, case(2), 2);
-    assert_eq!(store.prune(later()).unwrap().packages, 0, "not before it is mirrored");
+    assert_eq!(
+        store.prune(later()).unwrap().packages,
+        0,
+        "not before it is mirrored"
+    );
     // Another box's medium is not ours either.
     super::super::mirror::prepare(medium.path(), "LM-OTHER").unwrap();
     assert!(missing(&store).contains("LM-OTHER"));
@@ -130,7 +146,10 @@ fn a_copy_that_rots_is_made_again_and_a_strange_journal_is_kept_beside() {
     let store = opened(dir.path(), medium.path());
     assert_eq!(catch_up(&store), [case(1)]);
     let names = disk::list(&medium.path().join("journal")).unwrap();
-    let other = names.iter().find(|name| name.starts_with("other-")).unwrap();
+    let other = names
+        .iter()
+        .find(|name| name.starts_with("other-"))
+        .unwrap();
     let other = medium.path().join("journal").join(other);
     assert_eq!(fs::read(&other).unwrap(), lines, "evidence of something");
     fs::remove_file(other).unwrap();
@@ -139,7 +158,12 @@ fn a_copy_that_rots_is_made_again_and_a_strange_journal_is_kept_beside() {
 
 #[test]
 fn a_damaged_package_comes_back_from_its_copy() {
-    for name in ["clip.mp4", "evidence.json", "META-INF/ASiCManifest001.xml", ""] {
+    for name in [
+        "clip.mp4",
+        "evidence.json",
+        "META-INF/ASiCManifest001.xml",
+        "",
+    ] {
         for reboot in [None, Some(false), Some(true)] {
             let (dir, medium) = (folder(), medium());
             let store = opened(dir.path(), medium.path());
@@ -170,7 +194,11 @@ fn a_damaged_package_comes_back_from_its_copy() {
                     store
                 }
             };
-            assert_eq!(store.state(case(1)).unwrap(), Some(State::Damaged), "{name}");
+            assert_eq!(
+                store.state(case(1)).unwrap(),
+                Some(State::Damaged),
+                "{name}"
+            );
             assert_eq!(catch_up(&store)[0], case(1));
             assert_eq!(tree(&package), before, "{name}");
             let states = audit(&store);

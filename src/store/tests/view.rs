@@ -15,7 +15,10 @@ fn texts(findings: &[Finding]) -> Vec<String> {
 fn a_store_is_seen_while_it_is_used_and_afterwards() {
     let dir = folder();
     let missing = View::open(&config(dir.path())).unwrap_err();
-    assert!(missing.to_string().contains("there is no store at"), "{missing}");
+    assert!(
+        missing.to_string().contains("there is no store at"),
+        "{missing}"
+    );
     let store = open(dir.path());
     keep_and_seal(&store, case(1));
     keep_and_seal(&store, case(2));
@@ -28,7 +31,10 @@ fn a_store_is_seen_while_it_is_used_and_afterwards() {
         assert_eq!((counts.pending.packages, counts.states.len()), (1, 2));
         let packages = view.packages().unwrap();
         let states: Vec<_> = packages.iter().map(|p| (p.id, p.seq, p.state)).collect();
-        assert_eq!(states, [(case(1), 1, State::Receipted), (case(2), 2, State::Queued)]);
+        assert_eq!(
+            states,
+            [(case(1), 1, State::Receipted), (case(2), 2, State::Queued)]
+        );
         assert_eq!(view.check(&mut |_, _| ()).unwrap(), []);
         let (bytes, first) = view.sealed_since(0).unwrap();
         assert_eq!(bytes, packages.iter().map(|p| p.bytes).sum::<u64>());
@@ -39,7 +45,10 @@ fn a_store_is_seen_while_it_is_used_and_afterwards() {
     assert_eq!(view(dir.path()).counts().unwrap(), {
         let counts = store.counts().unwrap();
         let free_bytes = view(dir.path()).counts().unwrap().free_bytes;
-        Counts { free_bytes, ..counts }
+        Counts {
+            free_bytes,
+            ..counts
+        }
     });
     drop(store);
     look(None);
@@ -74,7 +83,9 @@ fn check_names_whatever_is_not_as_it_should_be() {
         (case(9).to_string(), "it has no row"),
         ("lost+found".to_owned(), "no package of this store"),
     ] {
-        let hit = found.iter().any(|text| text.contains(&n) && text.contains(part));
+        let hit = found
+            .iter()
+            .any(|text| text.contains(&n) && text.contains(part));
         assert!(hit, "{n} {part}: {found:?}");
     }
     assert_eq!(found.len(), 5, "{found:?}");
@@ -99,7 +110,10 @@ fn a_row_that_was_bent_to_a_changed_package_does_not_pass() {
         .unwrap();
     }
     let found = texts(&view(dir.path()).check(&mut |_, _| ()).unwrap());
-    assert!(found[0].contains("not the one the journal names"), "{found:?}");
+    assert!(
+        found[0].contains("not the one the journal names"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -120,7 +134,10 @@ fn an_export_is_the_same_every_time_and_goes_on_where_it_was_cut_off() {
     let zip = fs::read(into.path().join(&name)).unwrap();
     assert_eq!(zip.len() as u64, bytes);
     let whole = Container::open(&into.path().join(&name)).unwrap();
-    assert_eq!(whole, Container::from_dir(&store.package_dir(case(1))).unwrap());
+    assert_eq!(
+        whole,
+        Container::from_dir(&store.package_dir(case(1))).unwrap()
+    );
     assert_eq!(export(0), Export::There);
     // Cut off in the middle of the second, under the name it has meanwhile.
     let part = into.path().join(format!(".{}.asice.part", case(2)));

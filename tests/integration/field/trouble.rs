@@ -132,6 +132,8 @@ async fn a_full_disk_stops_capture_but_not_warnings_and_heals() {
     let live = camera();
     let field = Field::start(&live.url(STREAM), &|profile| {
         profile["judge"]["street_vending"]["grace_secs"] = value(4.0);
+        // With a ballast the end would find room.
+        profile["store"]["ballast_mib"] = value(0);
     })
     .await;
     let device = field.dir.path().join("device");
