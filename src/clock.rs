@@ -23,22 +23,82 @@ pub struct Trust {
     pub synced: bool,
     /// Bound of the error in microseconds; `None` when not synchronised.
     pub max_error_us: Option<u64>,
+    /// What disciplines it, where the kernel knows; it cannot tell one time daemon from another.
+    pub source: Option<ClockSource>,
+}
+
+/// What disciplines the clock, as far as the kernel itself can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockSource {
+    /// The kernel follows a pulse-per-second signal and has one (`adjtimex` status bits
+    /// `STA_PPSTIME` or `STA_PPSFREQ`, and `STA_PPSSIGNAL`).
+    Pps,
+}
+
+impl ClockSource {
+    /// The name used in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pps => "pps",
+        }
+    }
+}
+
+/// Both clocks read as one, and how far UTC is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Nanoseconds since boot.
+    pub boot_ns: u64,
+    /// UTC minus time since boot, nanoseconds: changes only when the clock is set, for slewing
+    /// moves both clocks alike.
+    pub offset_ns: i64,
+    /// How far UTC is trusted.
+    pub trust: Trust,
+}
+
+/// Reads UTC between two readings of the boot clock, and of several tries takes the one with the
+/// least between: a process that was put to sleep in the middle must not look like a set clock.
+pub fn reading() -> Reading {
+    const TRIES: usize = 8;
+    let look = || {
+        let before = boot_ns();
+        let utc_ns = utc_ns();
+        let after = boot_ns();
+        let width = after.saturating_sub(before);
+        let boot_ns = before + width / 2;
+        let offset_ns = utc_ns.saturating_sub_unsigned(boot_ns);
+        (width, boot_ns, offset_ns)
+    };
+    let best = std::iter::repeat_with(look)
+        .take(TRIES)
+        .min_by_key(|(width, ..)| *width);
+    let (_, boot_ns, offset_ns) = best.expect("invariant: there is at least one try");
+    Reading {
+        boot_ns,
+        offset_ns,
+        trust: trust(),
+    }
 }
 
 /// The present moment with its error bound.
 pub fn now() -> Stamp {
     let trust = trust();
-    let utc = clock_gettime(ClockId::Realtime);
     Stamp {
-        utc_ns: utc
-            .tv_sec
-            .saturating_mul(1_000_000_000)
-            .saturating_add(utc.tv_nsec),
+        utc_ns: utc_ns(),
         boot_ns: boot_ns(),
         error_ns: trust
             .max_error_us
             .map_or(Stamp::ERROR_UNKNOWN, |us| us.saturating_mul(1000)),
     }
+}
+
+/// Nanoseconds since 1970, `CLOCK_REALTIME`.
+fn utc_ns() -> i64 {
+    let t = clock_gettime(ClockId::Realtime);
+    t.tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(t.tv_nsec)
 }
 
 /// Nanoseconds since boot, `CLOCK_BOOTTIME`.
@@ -58,7 +118,15 @@ pub fn trust() -> Trust {
     Trust {
         synced,
         max_error_us,
+        source: source(timex.status).filter(|_| synced),
     }
+}
+
+/// What the status bits say of the source.
+fn source(status: libc::c_int) -> Option<ClockSource> {
+    let follows = status & (libc::STA_PPSTIME | libc::STA_PPSFREQ) != 0;
+    let has_signal = status & libc::STA_PPSSIGNAL != 0;
+    (follows && has_signal).then_some(ClockSource::Pps)
 }
 
 #[expect(
@@ -108,6 +176,40 @@ mod tests {
     fn an_unsynchronised_clock_has_no_error_bound() {
         let t = trust();
         assert_eq!(t.synced, t.max_error_us.is_some());
+    }
+
+    #[test]
+    fn both_clocks_are_read_as_one() {
+        let (a, now, b) = (reading(), now(), reading());
+        assert!((a.boot_ns..=b.boot_ns).contains(&now.boot_ns));
+        let offset = now.utc_ns.saturating_sub_unsigned(now.boot_ns);
+        // Between the two readings of `now` the process may have slept.
+        assert!(offset.abs_diff(a.offset_ns) < 60_000_000_000);
+        assert!(
+            a.offset_ns.abs_diff(b.offset_ns) < 10_000_000,
+            "{a:?} {b:?}"
+        );
+    }
+
+    #[test]
+    fn a_pulse_counts_only_while_it_is_followed_and_there() {
+        let pll = libc::STA_PLL;
+        for (status, expected) in [
+            (0, None),
+            (pll, None),
+            (pll | libc::STA_PPSSIGNAL, None),
+            (pll | libc::STA_PPSTIME, None),
+            (
+                libc::STA_PPSTIME | libc::STA_PPSSIGNAL,
+                Some(ClockSource::Pps),
+            ),
+            (
+                libc::STA_PPSFREQ | libc::STA_PPSSIGNAL,
+                Some(ClockSource::Pps),
+            ),
+        ] {
+            assert_eq!(source(status), expected, "{status:#x}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::daemon;
 use crate::demo::{self, Footage, Show, Shown};
-use crate::witness::Language;
+use crate::witness::{Condition, Grade, Grading, Language};
 
 use super::verify::locale;
 use super::{Answer, log, out, runtime};
@@ -99,6 +99,9 @@ fn story(shown: &Shown) -> String {
     for o in &s.omitted {
         line(format!("missing: {} ({})", o.what, o.why));
     }
+    if let Some(grading) = &s.grade {
+        line(worth(grading));
+    }
     line(format!("package   {}", shown.package.display()));
     for file in s.files.iter().filter(|f| f.media_type == "image/jpeg") {
         line(format!(
@@ -108,6 +111,19 @@ fn story(shown: &Shown) -> String {
     }
     line(format!("receiver  {}", shown.received.display()));
     text
+}
+
+/// The grade, and for a lead everything that stands against it.
+fn worth(grading: &Grading) -> String {
+    if grading.grade == Grade::Evidence {
+        return "grade: evidence, every condition is met".to_owned();
+    }
+    let reason = |c: &Condition| {
+        let found = c.value.as_deref().unwrap_or("not known");
+        format!("{} {found}, wanted {}", c.id, c.limit)
+    };
+    let reasons: Vec<String> = grading.against().map(reason).collect();
+    format!("grade: a lead, not evidence: {}", reasons.join("; "))
 }
 
 fn farewell(show: &Show) -> String {

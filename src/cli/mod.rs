@@ -13,6 +13,7 @@ mod check;
 mod demo;
 mod enroll;
 mod generate;
+mod journal;
 mod log;
 mod out;
 mod receive;
@@ -66,6 +67,7 @@ enum Command {
     Store(store::Args),
     Replay(replay::Args),
     Verify(verify::Args),
+    Journal(journal::Args),
     Receive(receive::Args),
 
     #[cfg(feature = "demo")]
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
+        Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]

@@ -120,6 +120,18 @@ fn word(event: &Event) -> (String, Value) {
             format!("{device}: no time-stamp: {why}"),
             json!({ "event": "unstamped", "device": device, "why": why }),
         ),
+        Event::Checkpoint { device, n } => (
+            format!("{device}: journal signed up to line {n}"),
+            json!({ "event": "checkpoint", "device": device, "n": n }),
+        ),
+        Event::HeadRefused {
+            device,
+            why,
+            refused,
+        } => (
+            format!("{device}: JOURNAL REFUSED: {why} ({refused} so far)"),
+            json!({ "event": "head_refused", "device": device, "why": why, "refused": refused }),
+        ),
         Event::Ignored { topic, why } => (
             format!("ignored {topic}: {why}"),
             json!({ "event": "ignored", "topic": topic, "why": why }),

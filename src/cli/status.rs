@@ -207,6 +207,7 @@ impl Page {
         );
         self.say("upload", &words);
         self.stamps(&status["store"]["stamps"], &upload["stamp_cause"]);
+        self.trouble("journal", &upload["foreign_head"]);
         if !connected && enabled {
             self.trouble("upload", &upload["cause"]);
         }

@@ -21,6 +21,7 @@ impl std::fmt::Display for Limit {
 
 const DAY: f64 = 86_400.0;
 const SECONDS: &str = " seconds";
+const WIDTH: &str = " of the picture's width";
 
 const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Limit {
     Limit {
@@ -31,7 +32,7 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
     }
 }
 
-const LIMITS: [Limit; 34] = [
+const LIMITS: [Limit; 44] = [
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
     limit("model.threads", 1.0, 64.0, ""),
@@ -68,6 +69,16 @@ const LIMITS: [Limit; 34] = [
     limit("evidence.jpeg_quality", 1.0, 100.0, ""),
     limit("evidence.clip_before_secs", 0.0, 60.0, SECONDS),
     limit("evidence.clip_after_secs", 0.0, 60.0, SECONDS),
+    limit("evidence.best_of_secs", 0.0, 2.0, SECONDS),
+    limit("evidence.spacing_min_secs", 1.0, DAY, SECONDS),
+    limit("evidence.displacement_min", 0.01, 1.0, WIDTH),
+    limit("evidence.focus_min", 0.0, 4000.0, ""),
+    limit("evidence.exposure_min", 0.0, 255.0, ""),
+    limit("evidence.exposure_max", 0.0, 255.0, ""),
+    limit("evidence.clipped_max", 0.0, 1.0, ""),
+    limit("evidence.subject_min_px", 1.0, 4000.0, " pixels"),
+    limit("evidence.camera_shift_max", 0.001, 0.05, WIDTH),
+    limit("evidence.camera_similarity_min", 0.1, 1.0, ""),
     limit(
         "store.keep_free_mib",
         16.0,

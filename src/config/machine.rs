@@ -39,21 +39,8 @@ pub struct Site {
     pub name: String,
     /// Reference of the legal and technical review.
     pub approval: String,
-}
-
-/// `[keys]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Keys {
-    /// Folder with the files `lingmou enroll` makes and the bureau's CA returns:
-    /// `evidence.key`, `evidence.crt`, `transport.key`, `transport.crt`, `roots.crt`.
-    pub dir: PathBuf,
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Self { dir: "keys".into() }
-    }
+    /// Last day on which the review holds, `YYYY-MM-DD`; empty when it has no end.
+    pub approval_until: String,
 }
 
 /// `[warn]`
@@ -185,6 +172,28 @@ pub struct Evidence {
     pub clip_before_secs: f64,
     /// Seconds of video kept after the trigger.
     pub clip_after_secs: f64,
+    /// A picture may be taken this many seconds before or after its moment, where the video of
+    /// that time is better.
+    pub best_of_secs: f64,
+    /// Evidence: least time between the first and the last picture of what stands, seconds.
+    pub spacing_min_secs: f64,
+    /// Evidence: least way of what moves between two pictures, share of the picture's width.
+    pub displacement_min: f64,
+    /// Evidence: least sharpness (`types::Quality::focus`).
+    pub focus_min: u32,
+    /// Evidence: least mean luma round the subject, 0–255.
+    pub exposure_min: u32,
+    /// Evidence: largest mean luma round the subject, 0–255.
+    pub exposure_max: u32,
+    /// Evidence: largest share of pixels round the subject that are black or white.
+    pub clipped_max: f64,
+    /// Evidence: least shorter side of the subject's box, pixels.
+    pub subject_min_px: u32,
+    /// Evidence: how far the camera may turn between the first and the last picture, share of
+    /// the picture's width.
+    pub camera_shift_max: f64,
+    /// Evidence: how alike the first and the last picture must be round the subject, 1 is the same.
+    pub camera_similarity_min: f64,
     /// Font file for captions; empty means the best CJK font fontconfig knows.
     pub font: PathBuf,
     /// File with the words of the captions; empty means the built-in Chinese ones.
@@ -197,6 +206,16 @@ impl Default for Evidence {
             jpeg_quality: 90,
             clip_before_secs: 5.0,
             clip_after_secs: 5.0,
+            best_of_secs: 0.6,
+            spacing_min_secs: 10.0,
+            displacement_min: 0.05,
+            focus_min: 350,
+            exposure_min: 40,
+            exposure_max: 215,
+            clipped_max: 0.25,
+            subject_min_px: 32,
+            camera_shift_max: 0.02,
+            camera_similarity_min: 0.5,
             font: PathBuf::new(),
             wording: PathBuf::new(),
         }

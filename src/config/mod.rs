@@ -14,6 +14,7 @@
 mod camera;
 mod check;
 mod judge;
+mod keys;
 mod limits;
 mod link;
 mod machine;
@@ -32,9 +33,10 @@ pub use camera::{
     Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport, Zone, ZoneKind,
 };
 pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
+pub use keys::{Keys, Suite};
 pub use link::{Receive, Upload};
 pub use machine::{
-    Device, Evidence, Keys, MavlinkLink, PruneNeeds, Site, Speaker, SpeakerKind, Store, Telemetry,
+    Device, Evidence, MavlinkLink, PruneNeeds, Site, Speaker, SpeakerKind, Store, Telemetry,
     TelemetrySource, Warn,
 };
 pub use mistake::{Mistake, Mistakes};

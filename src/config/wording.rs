@@ -8,7 +8,7 @@ use super::mistake::Finder;
 use crate::types::{Outcome, Role, ShotKind, Violation};
 
 /// What a caption may speak of; `{name}` in a template stands for it.
-pub const PLACEHOLDERS: [&str; 15] = [
+pub const PLACEHOLDERS: [&str; 16] = [
     "time",
     "clock_error",
     "clock_unknown",
@@ -24,6 +24,7 @@ pub const PLACEHOLDERS: [&str; 15] = [
     "moment",
     "outcome",
     "case",
+    "check",
 ];
 
 /// A wording file (`config/wording/caption-*.toml`).
@@ -57,6 +58,7 @@ struct ViolationWords {
 #[serde(deny_unknown_fields)]
 struct MomentWords {
     before: String,
+    moved: String,
     found: String,
     warned: String,
     again: String,
@@ -117,6 +119,7 @@ impl Wording {
     pub fn moment(&self, kind: ShotKind) -> &str {
         match kind {
             ShotKind::Before => &self.moment.before,
+            ShotKind::Moved => &self.moment.moved,
             ShotKind::Found => &self.moment.found,
             ShotKind::Warned => &self.moment.warned,
             ShotKind::Again => &self.moment.again,

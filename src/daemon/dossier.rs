@@ -1,7 +1,10 @@
 //! What the evidence says about the box: captions, EXIF and the statement, filled from the
 //! running system. A fact that is not known is left out or `null`, never invented.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use crate::clock;
 use crate::config::{Camera, CameraKind, Config, Wording};
@@ -10,15 +13,16 @@ use crate::ingest::CameraState;
 use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
-    Area, CaseId, CaseRecord, FixKind, Frame, Placed, RoleSet, ShotKind, Stamp, TimeSource,
-    Violation, WarnReport,
+    Area, CaseId, CaseRecord, FixKind, Frame, PictureOf, Placed, RoleSet, ShotKind, Stamp,
+    TimeSource, Violation, WarnReport,
 };
 use crate::witness::{
-    Altitude, Clock, Device, Heading, Identity, Mavlink, Model, Omitted, Position, Site, Software,
-    Statement, ViolationFacts, Warning,
+    Altitude, Clock, Device, FileEntry, Heading, Identity, Mavlink, Model, Omitted, Position, Seen,
+    Site, Software, Statement, ViolationFacts, Warning, assess,
 };
 
-use super::keeper::omitted;
+use super::clock_watch::ClockState;
+use super::notes::Notes;
 
 /// What does not change in one run.
 pub(super) struct Facts {
@@ -28,8 +32,9 @@ pub(super) struct Facts {
     pub(super) model: Model,
     pub(super) wording: Wording,
     pub(super) time_zone: TimeZone,
-    pub(super) identity: Identity,
-    pub(super) telemetry: std::sync::Arc<crate::telemetry::TelemetryState>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) telemetry: Arc<crate::telemetry::TelemetryState>,
+    pub(super) clock_state: Arc<ClockState>,
 }
 
 /// What a picture shows.
@@ -86,7 +91,8 @@ impl Facts {
     }
 
     /// What is drawn on the marked copy: the subject first, then whatever else was seen.
-    pub(super) fn mark(&self, view: &View<'_>) -> Mark {
+    /// `check` is the check code of the original.
+    pub(super) fn mark(&self, view: &View<'_>, check: &str) -> Mark {
         let subject = view
             .subject
             .map(|area| (area, self.wording.violation(view.violation)));
@@ -103,11 +109,11 @@ impl Facts {
         Mark {
             boxes: boxes.collect(),
             zones: zone.map(|z| z.polygon.clone()).into_iter().collect(),
-            caption: self.caption(view),
+            caption: self.caption(view, check),
         }
     }
 
-    fn caption(&self, view: &View<'_>) -> Vec<String> {
+    fn caption(&self, view: &View<'_>, check: &str) -> Vec<String> {
         let config = &self.config;
         let pose = view
             .placed
@@ -130,7 +136,7 @@ impl Facts {
             ""
         };
         self.wording.caption(&[
-            ("time", &local_time(view.frame.at, &self.time_zone)),
+            ("time", &self.local_time(view.frame.at)),
             ("clock_error", clock_error.as_deref().unwrap_or_default()),
             ("clock_unknown", clock_unknown),
             ("bureau", &config.device.bureau),
@@ -144,6 +150,7 @@ impl Facts {
             ("violation", self.wording.violation(view.violation)),
             ("moment", self.wording.moment(view.kind)),
             ("case", &view.case.to_string()),
+            ("check", check),
         ])
     }
 
@@ -152,7 +159,8 @@ impl Facts {
         let record = sealing.record;
         let device = &self.config.device;
         let placed = sealing.placed.as_ref();
-        Statement {
+        let notes = Notes::read(context.note.as_deref());
+        let mut statement = Statement {
             v: Statement::HEAD.0,
             kind: Statement::HEAD.1.to_owned(),
             id: sealing.case,
@@ -174,7 +182,7 @@ impl Facts {
             altitude: placed.and_then(Altitude::of),
             mavlink: placed
                 .and_then(|p| p.pose.sysid)
-                .map(|sysid| Mavlink { sysid, mode: None }),
+                .map(|sysid| self.mavlink(sysid)),
             camera: camera(
                 &self.config.camera[record.camera],
                 sealing.camera,
@@ -187,9 +195,30 @@ impl Facts {
                 config_sha256: Some(self.config_sha256.clone()),
                 model: Some(self.model.clone()),
             },
-            omitted: missing(record.violation, context.note.as_deref(), &context.files),
-            files: context.files,
-        }
+            omitted: missing(record.violation, &notes, &context.files),
+            grade: None,
+            files: described(context.files, &notes),
+        };
+        let seen = Seen {
+            moved_permille: notes.moved_permille(),
+            stillness: notes.stillness,
+            today: self.local(established(record)).date(),
+        };
+        statement.grade = Some(assess(&statement, &seen, &self.config.evidence));
+        statement
+    }
+
+    /// Local time with its offset, e.g. `2026-08-01 10:03:04.567 +08:00`.
+    fn local_time(&self, at: Stamp) -> String {
+        let local = self.local(at);
+        local.strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string()
+    }
+
+    fn local(&self, at: Stamp) -> Zoned {
+        // Saturates at the ends of the calendar, which no clock of a box reaches.
+        Timestamp::from_nanosecond(i128::from(at.utc_ns))
+            .unwrap_or_default()
+            .to_zoned(self.time_zone.clone())
     }
 
     fn site(&self) -> Option<Site> {
@@ -198,16 +227,29 @@ impl Facts {
             public_id: known(&site.public_id),
             name: known(&site.name),
             approval: known(&site.approval),
+            approval_until: known(&site.approval_until),
         };
         let announced = site.public_id.is_some() || site.name.is_some() || site.approval.is_some();
         announced.then_some(site)
     }
 
+    /// The autopilot, with its mode as long as it speaks.
+    fn mavlink(&self, sysid: u8) -> Mavlink {
+        let told = self.telemetry.snapshot();
+        let mode = told.mode.filter(|_| told.connected && told.sysid == Some(sysid));
+        Mavlink { sysid, mode }
+    }
+
     fn clock(&self, record: &CaseRecord, source: TimeSource) -> Clock {
+        let at = established(record);
+        let known = at.error_ns != Stamp::ERROR_UNKNOWN;
+        let disciplined_by = clock::trust().source.filter(|_| known);
         Clock {
+            source: disciplined_by.map(|source| source.name().to_owned()),
+            last_step: self.clock_state.last_step(),
             gnss_minus_system_us: self.telemetry.vehicle_time(),
             capture_source: Some(source),
-            ..Clock::at(established(record))
+            ..Clock::at(at)
         }
     }
 }
@@ -250,7 +292,7 @@ fn warning(report: &WarnReport) -> Warning {
 fn camera(
     config: &Camera,
     state: &CameraState,
-    files: &[crate::witness::FileEntry],
+    files: &[FileEntry],
 ) -> crate::witness::Camera {
     let clip = files.iter().any(|f| f.name == "clip.mp4");
     crate::witness::Camera {
@@ -264,16 +306,12 @@ fn camera(
 
 /// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
 /// came between.
-fn missing(
-    violation: Violation,
-    note: Option<&str>,
-    files: &[crate::witness::FileEntry],
-) -> Vec<Omitted> {
-    let mut list = omitted(note);
+fn missing(violation: Violation, notes: &Notes, files: &[FileEntry]) -> Vec<Omitted> {
+    let mut list = notes.omitted.clone();
     let pictures: &[ShotKind] = if violation.warns_first() {
         &[ShotKind::Found, ShotKind::Warned, ShotKind::Again]
     } else {
-        &[ShotKind::Peak, ShotKind::After]
+        &[ShotKind::Before, ShotKind::Peak, ShotKind::After]
     };
     let pictures = pictures.iter().map(|kind| format!("-{}.jpg", kind.name()));
     let others = ["clip.mp4", "detections.jsonl"].map(str::to_owned);
@@ -292,20 +330,24 @@ fn missing(
     list
 }
 
-fn known(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
+/// The files with what their pictures show and how good they are.
+fn described(mut files: Vec<FileEntry>, notes: &Notes) -> Vec<FileEntry> {
+    for file in files.iter_mut().filter(|f| f.media_type == "image/jpeg") {
+        let of = if file.name.ends_with("-marked.jpg") {
+            PictureOf::Marked
+        } else if file.name.ends_with("-close.jpg") {
+            PictureOf::Close
+        } else {
+            PictureOf::Original
+        };
+        file.of = Some(of);
+        file.quality = notes.quality(&file.name);
+    }
+    files
 }
 
-/// Local time with its offset, e.g. `2026-08-01 10:03:04.567 +08:00`.
-fn local_time(at: Stamp, zone: &TimeZone) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(at.utc_ns)).map_or_else(
-        |_| "unknown".to_owned(),
-        |t| {
-            t.to_zoned(zone.clone())
-                .strftime("%Y-%m-%d %H:%M:%S%.3f %:z")
-                .to_string()
-        },
-    )
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The bound of the clock's error in words; `None` when nobody vouches for the clock.

@@ -15,18 +15,23 @@ use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
 use crate::clock;
-use crate::develop::{Developer, Shot};
-use crate::ingest::{Camera, IngestError};
+use crate::develop::Developer;
+use crate::ingest::Camera;
+use crate::journal::kind;
 use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, ShotKind, Stamp, TimeSource, Violation,
+    Area, CaseId, CaseRecord, Frame, HitOutcome, Order, Placed, RoleSet, Stamp, TimeSource,
+    Violation,
 };
-use crate::witness::{self, FileEntry, Omitted};
+use crate::witness::{self, Omitted, SealError};
 
 use super::counters::KeeperState;
-use super::dossier::{Facts, Sealing, View};
+use super::dossier::{Facts, Sealing};
+use super::hits::Hits;
 use super::mouth::Shout;
+use super::notes::Notes;
+use super::refusals::Refusals;
 
 /// How long the keeper waits for work before it turns idle and tries what could not be done.
 const WORK_WAIT: Duration = Duration::from_secs(1);
@@ -72,6 +77,8 @@ pub(super) struct Keeper {
     pub(super) developer: Developer,
     pub(super) cameras: Arc<Vec<Camera>>,
     pub(super) facts: Facts,
+    pub(super) hits: Hits,
+    pub(super) refusals: Refusals,
     pub(super) mouth: Sender<Shout>,
     pub(super) state: Arc<Mutex<KeeperState>>,
     pub(super) beat: Beat,
@@ -93,6 +100,7 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.retry(&mut waiting);
+            self.tell_waiting();
         }
     }
 
@@ -108,6 +116,7 @@ impl Keeper {
         for (i, order) in orders.iter().enumerate() {
             let book = (i == last && waiting.is_empty()).then_some(work.book.as_str());
             let done = self.obey(order, work, book, waiting);
+            self.count_refused(order, done.as_ref().copied());
             self.note(done, "an order could not be carried out");
         }
         if orders.is_empty() {
@@ -140,79 +149,17 @@ impl Keeper {
                 };
                 self.seal(end, book, waiting)
             }
-            Order::Discard { case, why } => {
+            Order::Discard { case, why, hit } => {
                 tracing::info!(%case, why, "case discarded");
                 self.state().discarded += 1;
+                self.tell(*case, hit, Some(why));
                 self.store.discard(*case, why, book)
             }
-            Order::Warn { .. } => Ok(()),
-        }
-    }
-
-    fn snap(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
-        let Order::Snap {
-            case,
-            violation,
-            kind,
-            at,
-            subject,
-            zone,
-        } = order
-        else {
-            return Ok(());
-        };
-        let number = self.pictures(*case)? + 1;
-        let what = format!("frames/{number:02}-{}.jpg", kind.name());
-        let frame = match self.frame(work, *at) {
-            Ok(frame) => frame,
-            Err(error) => {
-                self.omit(*case, &what, &error.to_string())?;
-                return self.save(book);
-            }
-        };
-        let view = View {
-            frame: &frame,
-            placed: work.placed,
-            case: *case,
-            violation: *violation,
-            kind: *kind,
-            subject: *subject,
-            zone,
-            boxes: if frame.at == work.frame.at {
-                &work.boxes
-            } else {
-                &[]
-            },
-        };
-        let (exif, mark) = (self.facts.exif(&view), self.facts.mark(&view));
-        match self.developer.develop(&frame.image, &exif, &mark) {
-            Ok(shot) => {
-                let drafts = drafts(shot, number, *kind, &frame);
-                self.store.keep(*case, &drafts, book)?;
-                self.state().pictures += 1;
-                Ok(())
-            }
-            Err(error) => {
-                self.omit(*case, &what, &error.to_string())?;
+            Order::Hit { case, hit } => {
+                self.tell(*case, hit, None);
                 self.save(book)
             }
-        }
-    }
-
-    /// The frame of moment `at` at full size: the one at hand when it is that, else decoded from
-    /// the ring; the one at hand all the same when the ring no longer has it.
-    fn frame(&self, work: &Work, at: Stamp) -> Result<Frame, IngestError> {
-        let camera = &self.cameras[work.frame.camera];
-        let at_hand = work.frame.at == at;
-        if at_hand && !self.facts.detects_on_substream(work.frame.camera) {
-            return Ok(work.frame.clone());
-        }
-        match camera.full_frame(at) {
-            Err(error) if at_hand => {
-                tracing::warn!(%error, "picture made from the substream");
-                Ok(work.frame.clone())
-            }
-            other => other,
+            Order::Warn { .. } => Ok(()),
         }
     }
 
@@ -245,7 +192,7 @@ impl Keeper {
                     name: "clip.mp4".to_owned(),
                     media_type: "video/mp4".to_owned(),
                     at: Some(clip.first),
-                    pts_ns: None,
+                    pts_ns: Some(clip.first_pts_ns),
                     bytes: clip.mp4,
                 });
             }
@@ -263,13 +210,16 @@ impl Keeper {
         let Err(error) = self.end(&end, book) else {
             return Ok(());
         };
-        let hopeless = matches!(error, StoreError::Seal(_) | StoreError::Invariant(_));
+        // A token that was pulled out may come back: that is waited for, like room on a disk.
+        let no_key = matches!(error, StoreError::Seal(SealError::Sign(_)));
+        let hopeless = matches!(error, StoreError::Seal(_) | StoreError::Invariant(_)) && !no_key;
         if hopeless || waiting.len() == WAITING_MAX {
             // Said and journalled; its files stay in the store for a person to look at.
             let (case, why) = (end.case, error.to_string());
             tracing::error!(%case, why, "a case could not be sealed");
             let body = json!({ "id": case, "why": why });
-            self.store.note(clock::now(), "package.failed", body)?;
+            self.store.note(clock::now(), kind::PACKAGE_FAILED, body)?;
+            self.tell_failed(case, &end.record, &why);
             return self.save(book);
         }
         waiting.push(end);
@@ -279,16 +229,23 @@ impl Keeper {
 
     /// Seals the case; one of which not a single file could be kept has nothing to seal, now or
     /// later, and is discarded.
-    fn end(&self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+    fn end(&mut self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+        let mut hit = end.record.hit();
         match self.seal_now(end, book) {
             Err(StoreError::Unknown(case)) => {
-                tracing::warn!(%case, "nothing of the case could be kept");
-                self.store
-                    .discard(case, "nothing of it could be kept", book)?;
+                let why = "nothing of it could be kept";
+                tracing::warn!(%case, why, "case discarded");
+                self.store.discard(case, why, book)?;
                 self.state().discarded += 1;
+                hit.outcome = HitOutcome::Discarded;
+                self.tell(case, &hit, Some(why));
                 Ok(())
             }
-            sealed => sealed,
+            sealed => {
+                sealed?;
+                self.tell(end.case, &hit, None);
+                Ok(())
+            }
         }
     }
 
@@ -314,7 +271,7 @@ impl Keeper {
     }
 
     /// Tries again what the store could not take.
-    fn retry(&self, waiting: &mut Vec<Waiting>) {
+    fn retry(&mut self, waiting: &mut Vec<Waiting>) {
         if waiting.is_empty() {
             return;
         }
@@ -341,28 +298,22 @@ impl Keeper {
     }
 
     /// Notes that something of the case is missing, and why.
-    fn omit(&self, case: CaseId, what: &str, why: &str) -> Result<(), StoreError> {
+    pub(super) fn omit(&self, case: CaseId, what: &str, why: &str) -> Result<(), StoreError> {
         tracing::warn!(%case, what, why, "evidence is incomplete");
-        let mut omitted = omitted(self.store.draft_note(case)?.as_deref());
-        omitted.push(Omitted {
+        let mut notes = Notes::read(self.store.draft_note(case)?.as_deref());
+        notes.omitted.push(Omitted {
             what: what.to_owned(),
             why: why.to_owned(),
         });
-        let text = serde_json::to_string(&omitted).expect("invariant: the list is plain data");
-        self.store.save_draft_note(case, &text)
+        self.store.save_draft_note(case, &notes.text())
     }
 
-    fn pictures(&self, case: CaseId) -> Result<usize, StoreError> {
-        let marked = |f: &&FileEntry| f.name.ends_with("-marked.jpg");
-        Ok(self.store.drafts(case)?.iter().filter(marked).count())
-    }
-
-    fn save(&self, book: Option<&str>) -> Result<(), StoreError> {
+    pub(super) fn save(&self, book: Option<&str>) -> Result<(), StoreError> {
         book.map_or(Ok(()), |book| self.store.save_book(book))
     }
 
     /// Keeps what the store says for the status; a change is a log line.
-    fn note(&self, done: Result<(), StoreError>, what: &'static str) {
+    pub(super) fn note(&self, done: Result<(), StoreError>, what: &'static str) {
         let trouble = done.err().map(|e| e.to_string());
         let mut state = self.state();
         if state.waiting == 0 || trouble.is_some() {
@@ -375,24 +326,7 @@ impl Keeper {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, KeeperState> {
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, KeeperState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What the keeper noted as missing.
-pub(super) fn omitted(note: Option<&str>) -> Vec<Omitted> {
-    note.and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default()
-}
-
-fn drafts(shot: Shot, number: usize, kind: ShotKind, frame: &Frame) -> [Draft; 2] {
-    let draft = |suffix: &str, bytes: Vec<u8>| Draft {
-        name: format!("frames/{number:02}-{}{suffix}.jpg", kind.name()),
-        media_type: "image/jpeg".to_owned(),
-        at: Some(frame.at),
-        pts_ns: Some(frame.pts_ns),
-        bytes,
-    };
-    [draft("", shot.original), draft("-marked", shot.marked)]
 }

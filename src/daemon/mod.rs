@@ -5,8 +5,8 @@
 //!                          ▲                      │
 //!                          └─REPORTS── mouth ◀────┘ SHOUTS
 //! ```
-//! Pixels live on threads (cameras, eye, keeper), words on tasks (telemetry, mouth, upload,
-//! status, watchdog).
+//! Pixels live on threads (cameras, eye, keeper), words on tasks (telemetry, mouth, record,
+//! upload, status, watchdog).
 //!
 //! **Invariants.** Before judgement the oldest frame is dropped; after judgement nothing is: the
 //! eye waits for the keeper. Who waits for whom has no circle: mouth → eye → keeper → disk. A
@@ -16,13 +16,21 @@
 //! **Not here.** What a stage does; every decision about evidence.
 
 mod caretaker;
+mod clock_watch;
 mod counters;
+mod darkroom;
 mod dossier;
 mod eye;
 mod gauges;
+mod hits;
 mod keeper;
 mod mouth;
+mod notes;
+mod past;
+mod record;
+mod refusals;
 mod signals;
+mod visitors;
 
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -30,7 +38,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,7 +51,6 @@ use crate::perceive::{Card, Detector};
 use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
-use crate::types::CaseId;
 use crate::upload::{self, Uplink, UploadState};
 use crate::warn::Speaker;
 use crate::witness::{Identity, Roots, sha256_hex};
@@ -53,7 +59,12 @@ use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use eye::{Eye, Sight};
 use gauges::{Gauges, tell_systemd, watchdog};
+use hits::Hits;
 use keeper::Keeper;
+use past::Past;
+use record::Recorder;
+use refusals::Refusals;
+use visitors::Visitors;
 
 pub use signals::stop_on_signals;
 
@@ -74,6 +85,7 @@ struct Running {
     keeper: JoinHandle<()>,
     tasks: TaskTracker,
     store: Store,
+    identity: Arc<Identity>,
     stop: CancellationToken,
     /// Upload goes on until the keeper has ended.
     stop_upload: CancellationToken,
@@ -103,13 +115,14 @@ struct Opened {
     judge: Judge,
     facts: Facts,
     telemetry: Arc<TelemetryState>,
+    recorder: Recorder,
 }
 
 /// Opens everything, in a straight line; the first thing that cannot be opened is the error.
 fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let config = &loaded.config;
     ingest::init()?;
-    let identity = evidence_identity(config)?;
+    let identity = Arc::new(evidence_identity(config)?);
     Roots::load(&config.keys.dir.join("roots.crt"))?;
     std::fs::create_dir_all(&config.store.run_dir)
         .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
@@ -118,7 +131,8 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let speaker = Speaker::open(&config.warn)?;
     let developer = Developer::new(&config.evidence)?;
-    let judge = judge(config, &detector, &store)?;
+    let past = Past::read(&store)?;
+    let judge = past.judge(config, detector.card().roles(), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
     if !developer.has_cjk() {
@@ -127,7 +141,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
             "no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei"
         );
     }
-    journal_start(&store, loaded, &facts)?;
+    let recorder = record::begin(&store, loaded, &facts, past, |case| judge.is_open(case))?;
     Ok(Opened {
         store,
         detector,
@@ -136,6 +150,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         judge,
         facts,
         telemetry,
+        recorder,
     })
 }
 
@@ -171,10 +186,10 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         upload: Arc::new(UploadState::new()),
     };
     let tasks = TaskTracker::new();
-    let store = opened.store.clone();
+    let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let (eye, keeper) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
-    join_the_world(&tasks, gauges, progress, &stop_upload);
+    join_the_world(&tasks, gauges, (progress, Arc::clone(&identity)), &stop_upload);
     Ok(Running {
         cameras,
         slots,
@@ -182,6 +197,7 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         keeper,
         tasks,
         store,
+        identity,
         stop,
         stop_upload,
     })
@@ -220,6 +236,8 @@ fn start_work(
     };
     let keeper = Keeper {
         orders: orders_in,
+        hits: Hits::new(opened.store.clone(), &config.camera),
+        refusals: Refusals::default(),
         store: opened.store.clone(),
         developer: opened.developer,
         cameras: Arc::clone(&gauges.cameras),
@@ -239,6 +257,7 @@ fn start_work(
         stop.clone(),
     );
     tasks.spawn(listen);
+    tasks.spawn(record::run(opened.recorder, stop.clone()));
     tasks.spawn(mouth::run(
         shouts_in,
         reports,
@@ -253,7 +272,7 @@ fn start_work(
 fn join_the_world(
     tasks: &TaskTracker,
     gauges: Gauges,
-    progress: Progress,
+    (progress, identity): (Progress, Arc<Identity>),
     stop: &CancellationToken,
 ) {
     let config = &gauges.config;
@@ -262,6 +281,7 @@ fn join_the_world(
         keys: config.keys.dir.clone(),
         device: config.device.id.clone(),
         store: gauges.store.clone(),
+        identity,
         state: Arc::clone(&gauges.upload),
     };
     tasks.spawn(upload::run(uplink, stop.clone()));
@@ -276,7 +296,9 @@ fn join_the_world(
     tasks.spawn(watchdog(progress, Arc::clone(&gauges.upload), stop.clone()));
     let (run_dir, stop) = (config.store.run_dir.clone(), stop.clone());
     tasks.spawn(async move {
-        if let Err(error) = status::serve(&run_dir, || gauges.snapshot(), stop).await {
+        let visitors = Visitors::new(gauges.store.clone());
+        let came = |uid| visitors.came(uid);
+        if let Err(error) = status::serve(&run_dir, || gauges.snapshot(), came, stop).await {
             tracing::error!(%error, "no status can be asked for");
         }
     });
@@ -287,6 +309,7 @@ fn join_the_world(
 async fn finish(running: Running) {
     let Running {
         store,
+        identity,
         cameras,
         slots,
         eye,
@@ -305,9 +328,7 @@ async fn finish(running: Running) {
     if !matches!(tokio::time::timeout(STOP_WITHIN, ended).await, Ok(Ok(true))) {
         tracing::warn!("eye or keeper did not end in time; the next start goes on from the disk");
     }
-    if let Err(error) = store.note(clock::now(), "shutdown", json!({})) {
-        tracing::warn!(%error, "the stop could not be journalled");
-    }
+    record::end(&store, &identity);
     stop_upload.cancel();
     if tokio::time::timeout(STOP_WITHIN, tasks.wait())
         .await
@@ -317,28 +338,10 @@ async fn finish(running: Running) {
     }
 }
 
-/// Judgement with the book of the last run. A book that cannot be read is journalled and left
-/// behind: its cases cannot be finished, and nothing else may stop for that.
-fn judge(config: &Config, detector: &Detector, store: &Store) -> anyhow::Result<Judge> {
-    let mut judge = Judge::new(config, detector.card().roles(), clock::boot_id())?;
-    if let Some(saved) = store.book()? {
-        let ended = |case: CaseId| matches!(store.state(case), Ok(Some(_)));
-        if let Err(error) = judge.resume(&saved, ended) {
-            tracing::error!(%error, "the open cases of the last run are lost");
-            store.note(
-                clock::now(),
-                "book.lost",
-                json!({ "why": error.to_string() }),
-            )?;
-        }
-    }
-    Ok(judge)
-}
-
 fn facts(
     loaded: &Loaded,
     detector: &Detector,
-    identity: Identity,
+    identity: Arc<Identity>,
     telemetry: Arc<TelemetryState>,
 ) -> anyhow::Result<Facts> {
     let zone = &loaded.config.device.time_zone;
@@ -353,29 +356,8 @@ fn facts(
             .with_context(|| format!("device.time_zone: {zone:?} is not known here"))?,
         identity,
         telemetry,
+        clock_state: Arc::default(),
     })
-}
-
-fn journal_start(store: &Store, loaded: &Loaded, facts: &Facts) -> anyhow::Result<()> {
-    let now = clock::now();
-    let trust = clock::trust();
-    store.note(
-        now,
-        "boot",
-        json!({ "boot_id": clock::boot_id(), "program": facts.binary_sha256 }),
-    )?;
-    store.note(now, "config.loaded", json!({ "sha256": loaded.sha256 }))?;
-    store.note(
-        now,
-        "model.loaded",
-        json!({ "name": facts.model.name, "sha256": facts.model.sha256 }),
-    )?;
-    store.note(
-        now,
-        "clock",
-        json!({ "synced": trust.synced, "max_error_us": trust.max_error_us }),
-    )?;
-    Ok(())
 }
 
 fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::journal::kind;
 use crate::store::Store;
 use crate::types::{CaseId, Stamp, Violation, WarnReport};
 use crate::warn::Speaker;
@@ -71,9 +72,9 @@ async fn journal(store: &Store, report: &WarnReport) -> Option<u64> {
         "failure": report.failure,
     });
     let kind = if report.failure.is_none() {
-        "warning.played"
+        kind::WARNING_PLAYED
     } else {
-        "warning.failed"
+        kind::WARNING_FAILED
     };
     let store = store.clone();
     let noted = tokio::task::spawn_blocking(move || store.note(clock::now(), kind, body)).await;

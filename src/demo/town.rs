@@ -182,10 +182,14 @@ fn receiver(
         Event::Refused { id, why, .. } => say(&format!("receiver: case {id} refused: {why}")),
         Event::Stamped { .. } => say("receiver: time-stamp fetched from the authority and sent"),
         Event::Unstamped { why, .. } => say(&format!("receiver: no time-stamp: {why}")),
+        Event::HeadRefused { device, why, .. } => {
+            say(&format!("receiver: journal of {device} refused: {why}"));
+        }
         Event::Trouble { why } => say(&format!("receiver: {why}")),
         Event::Connected { .. }
         | Event::Disconnected { .. }
         | Event::Presence { .. }
+        | Event::Checkpoint { .. }
         | Event::Ignored { .. } => {}
     };
     tokio::spawn(receive::run(config, on_event, stop.clone()))

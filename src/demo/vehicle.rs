@@ -165,10 +165,12 @@ impl Flight {
 
 fn heartbeat() -> MavMessage {
     MavMessage::HEARTBEAT(HEARTBEAT_DATA {
-        custom_mode: 0,
+        // COPTER_MODE_CIRCLE.
+        custom_mode: 7,
         mavtype: MavType::MAV_TYPE_QUADROTOR,
         autopilot: MavAutopilot::MAV_AUTOPILOT_ARDUPILOTMEGA,
-        base_mode: MavModeFlag::MAV_MODE_FLAG_SAFETY_ARMED,
+        base_mode: MavModeFlag::MAV_MODE_FLAG_SAFETY_ARMED
+            | MavModeFlag::MAV_MODE_FLAG_CUSTOM_MODE_ENABLED,
         system_status: MavState::MAV_STATE_ACTIVE,
         mavlink_version: 3,
     })

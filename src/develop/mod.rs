@@ -1,35 +1,45 @@
-//! Makes evidence pictures: an untouched original and a marked copy, both as JPEG with Exif.
+//! Makes evidence pictures: an untouched original, a close-up cut out of it, and a marked copy,
+//! all as JPEG with Exif; and measures them.
 //!
 //! The decoder's planes are mapped once to what JPEG expects (`planes`), encoded by
-//! libjpeg-turbo (`jpeg`), then drawn on (`marked`, `ink`, `fonts`) and encoded again: no RGB,
-//! no second decoding, no new buffers from picture to picture. `exif` says who, when, where.
+//! libjpeg-turbo (`jpeg`); for the marked copy they are laid out anew and drawn on (`marked`, `ink`,
+//! `fonts`): no RGB, no second decoding, no new buffers from picture to picture. `exif` says who,
+//! when, where. `choose` picks the best of several frames by `quality`; `glance` tells whether
+//! the camera was moved.
 //!
-//! **Invariants.** The original is encoded before anything is drawn. The same input gives the
-//! same bytes. What is unknown is left out of the Exif. A bad picture is an error, never a
+//! **Invariants.** Nothing is ever drawn on what an original or a close-up is made of. The same
+//! input gives the same bytes. What is unknown is left out of the Exif. A bad picture is an error, never a
 //! panic, and leaves the developer as it was.
 //!
 //! **Not here.** No hashing, no files, no captions' wording: the caller brings the lines.
 
+mod choose;
 mod exif;
 mod fonts;
+mod glance;
 mod ink;
 mod jpeg;
 mod marked;
+mod part;
 mod planes;
+mod quality;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
+pub use self::choose::{SAME_PLACE, choose};
 pub use self::exif::Exif;
+pub use self::glance::{Glance, alike, stillness};
 pub use self::marked::Mark;
+pub use self::quality::measure;
 
 use self::fonts::Fonts;
 use self::ink::Mask;
 use self::jpeg::Encoder;
 use self::planes::Sheet;
 use crate::config;
-use crate::types::Image;
+use crate::types::{Area, Image};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -56,15 +66,6 @@ pub enum DevelopError {
     ExifTooLong,
 }
 
-/// The two pictures of one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shot {
-    /// The picture as the camera saw it, nothing drawn on it. JPEG.
-    pub original: Vec<u8>,
-    /// The same with zones, boxes and caption. JPEG, higher by the caption band.
-    pub marked: Vec<u8>,
-}
-
 /// Everything needed to make pictures, kept from one to the next.
 pub struct Developer {
     encoder: Encoder,
@@ -89,29 +90,38 @@ impl Developer {
         self.fonts.has_cjk()
     }
 
-    /// The original of `image` alone.
+    /// `image` as the camera saw it, nothing drawn on it. JPEG.
     pub fn original(&mut self, image: &Image, exif: &Exif) -> Result<Vec<u8>, DevelopError> {
         self.sheet.expose(image, image.width)?;
         self.print(exif, image.width, image.height)
     }
 
-    /// Both pictures of `image`.
-    pub fn develop(
+    /// The part of `image` that shows `area` with a margin, nothing drawn on it, nothing scaled.
+    /// JPEG.
+    pub fn close_up(
+        &mut self,
+        image: &Image,
+        exif: &Exif,
+        area: Area,
+    ) -> Result<Vec<u8>, DevelopError> {
+        self.original(&part::close_up(image, area), exif)
+    }
+
+    /// `image` with zones, boxes and caption. JPEG, higher than the original by the caption band.
+    pub fn marked(
         &mut self,
         image: &Image,
         exif: &Exif,
         mark: &Mark,
-    ) -> Result<Shot, DevelopError> {
+    ) -> Result<Vec<u8>, DevelopError> {
         let size = (image.width, image.height);
         self.sheet
             .expose(image, marked::sheet_width(image.width, mark))?;
-        let original = self.print(exif, image.width, image.height)?;
         let band = marked::band(&self.fonts, mark, self.sheet.width, image.height);
         self.sheet.extend(image.height + band.height);
         marked::draw(&mut self.sheet, &mut self.mask, &self.fonts, mark, size);
         marked::caption(&mut self.sheet, &mut self.mask, &self.fonts, &band);
-        let marked = self.print(exif, self.sheet.width, self.sheet.height)?;
-        Ok(Shot { original, marked })
+        self.print(exif, self.sheet.width, self.sheet.height)
     }
 
     /// The top-left part of the sheet as JPEG with Exif.

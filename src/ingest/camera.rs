@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::config;
 use crate::config::{CameraKind, DetectOn};
-use crate::types::{Frame, Stamp};
+use crate::types::{Frame, Image, Stamp};
 
 use super::clip::{mux, size};
 use super::intake::{Intake, Purpose};
 use super::knock::Endpoint;
-use super::picture::decode_last;
+use super::picture::{decode, decode_last};
 use super::pipeline::Source;
-use super::ring::Ring;
+use super::ring::{Ring, Unit};
 use super::state::{Phase, Status};
 use super::stream::{Label, Stream};
 use super::time::Clockwork;
@@ -23,6 +23,10 @@ const RING_MARGIN_SECS: f64 = 20.0;
 
 /// Memory for one camera's untouched video: a minute at 8 Mbit/s.
 const RING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// More access units than this are not decoded to choose among frames: two seconds' work for a
+/// small box.
+const CHOICE_UNITS_MAX: usize = 150;
 
 /// A clip may begin or end this far from what was asked and still be called whole.
 const WHOLE_WITHIN: Duration = Duration::from_millis(500);
@@ -136,8 +140,10 @@ impl Camera {
         let stretch = stretch.ok_or_else(|| self.not_kept())?;
         let mp4 = mux(&stretch).map_err(|why| self.process("writing the clip", why))?;
         let times = || stretch.units.iter().map(|unit| unit.at);
-        let first = times()
-            .min_by_key(|at| at.boot_ns)
+        let shown = |unit: &&Unit| unit.pts_ns;
+        let first = stretch.units.iter().min_by_key(shown);
+        let (first, first_pts_ns) = first
+            .map(|unit| (unit.at, unit.pts_ns))
             .ok_or_else(|| self.not_kept())?;
         let last = times()
             .max_by_key(|at| at.boot_ns)
@@ -150,6 +156,7 @@ impl Camera {
             height,
             frames: stretch.units.len(),
             first,
+            first_pts_ns,
             last,
             whole: first.since(from) <= WHOLE_WITHIN && to.since(last) <= WHOLE_WITHIN,
         })
@@ -171,6 +178,46 @@ impl Camera {
             pts_ns: unit.pts_ns,
             image,
         })
+    }
+
+    /// Decodes up to `at_most` frames, evenly spread over the time from `around` before `at` to
+    /// `around` after it as far as that is kept already, the frame nearest to `at` among them, in
+    /// the order of their times, from the main stream at full size.
+    ///
+    /// Costs the decoding from the key frame before the first; nothing is decoded and nothing
+    /// given when that is more than [`CHOICE_UNITS_MAX`] access units. The pixels are copied, so
+    /// that no decoder runs out of buffers.
+    pub fn frames_round(
+        &self,
+        at: Stamp,
+        around: Duration,
+        at_most: usize,
+    ) -> Result<Vec<Frame>, IngestError> {
+        let reach = i64::try_from(around.as_nanos()).unwrap_or(i64::MAX);
+        let (from, to) = (at.shifted_ns(-reach), at.shifted_ns(reach));
+        let stretch = self.ring().between(from, to);
+        let stretch = stretch.ok_or_else(|| self.not_kept())?;
+        if stretch.units.len() > CHOICE_UNITS_MAX {
+            return Ok(Vec::new());
+        }
+        let wanted = spread(&stretch.units, (from, at, to), at_most);
+        let images = decode(&stretch, &wanted)
+            .map_err(|why| self.process("decoding pictures to choose from", why))?;
+        let frame = |(index, image): (usize, Image)| {
+            let unit = stretch.units.get(index)?;
+            Some(Frame {
+                camera: self.index,
+                number: unit.number,
+                at: unit.at,
+                time_source: unit.source,
+                pts_ns: unit.pts_ns,
+                image: Image {
+                    data: Arc::new(image.bytes().to_vec()),
+                    ..image
+                },
+            })
+        };
+        Ok(images.into_iter().filter_map(frame).collect())
     }
 
     /// Stops receiving; returns within [`STOP_WITHIN`](super::STOP_WITHIN) per stream.
@@ -199,6 +246,28 @@ impl Camera {
             why,
         }
     }
+}
+
+/// The indexes of up to `at_most` of the units shown between `from` and `to`, the one nearest to
+/// `at` among them and the others evenly spread on both sides, in the order in which they are
+/// shown.
+fn spread(units: &[Unit], (from, at, to): (Stamp, Stamp, Stamp), at_most: usize) -> Vec<usize> {
+    let within = |&i: &usize| {
+        let shown = units.get(i).map(|unit| unit.at.boot_ns);
+        shown.is_some_and(|ns| (from.boot_ns..=to.boot_ns).contains(&ns))
+    };
+    let mut order: Vec<usize> = (0..units.len()).filter(within).collect();
+    order.sort_by_key(|&i| units.get(i).map(|unit| unit.pts_ns));
+    let away = |&i: &usize| units.get(i).map(|unit| unit.at.boot_ns.abs_diff(at.boot_ns));
+    let Some(own) = (0..order.len()).min_by_key(|&n| order.get(n).and_then(away)) else {
+        return Vec::new();
+    };
+    let step = order.len().div_ceil(at_most.max(1)).max(1);
+    let every = |n: &usize| n.abs_diff(own) % step == 0;
+    (0..order.len())
+        .filter(every)
+        .filter_map(|n| order.get(n).copied())
+        .collect()
 }
 
 /// Where the camera's streams come from.

@@ -31,6 +31,9 @@ pub struct Clip {
     pub frames: usize,
     /// Capture time of the first frame, a key frame at or before the start asked for.
     pub first: Stamp,
+    /// Presentation time of that frame in the ring: a picture's own `pts_ns` less this is the
+    /// picture's place in the file.
+    pub first_pts_ns: u64,
     /// Capture time of the last frame.
     pub last: Stamp,
     /// Whether the whole time asked for is covered; false after an interruption.

@@ -1,5 +1,6 @@
 //! From a decoder's buffer to an [`Image`], without a copy; and one picture on demand.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use gstreamer as gst;
@@ -94,6 +95,15 @@ pub(super) fn offer_video_meta(sink: &impl IsA<gst::Element>) {
 
 /// Decodes the last unit of the stretch. The error is for a human.
 pub(super) fn decode_last(stretch: &Stretch) -> Result<Image, String> {
+    let last = stretch.units.len().saturating_sub(1);
+    let found = decode(stretch, &[last])?;
+    let image = found.into_iter().next().map(|(_, image)| image);
+    image.ok_or_else(|| "the decoder did not give this frame".to_owned())
+}
+
+/// Decodes the stretch and keeps the units with these indexes, in the order in which they are
+/// shown; one the decoder does not give is left out. The error is for a human.
+pub(super) fn decode(stretch: &Stretch, wanted: &[usize]) -> Result<Vec<(usize, Image)>, String> {
     let pipeline = gst::Pipeline::new();
     let source = gst_app::AppSrc::builder()
         .caps(&stretch.run.caps)
@@ -113,42 +123,53 @@ pub(super) fn decode_last(stretch: &Stretch) -> Result<Image, String> {
         .add_many(chain)
         .map_err(|error| error.to_string())?;
     gst::Element::link_many(chain).map_err(|error| error.to_string())?;
-    let image = pull_last(&pipeline, &source, &sink, stretch);
+    let images = pull(&pipeline, (&source, &sink), stretch, wanted);
     pipeline
         .set_state(gst::State::Null)
         .map_err(|error| error.to_string())?;
-    image
+    images
 }
 
-fn pull_last(
+fn pull(
     pipeline: &gst::Pipeline,
-    source: &gst_app::AppSrc,
-    sink: &gst_app::AppSink,
+    (source, sink): (&gst_app::AppSrc, &gst_app::AppSink),
     stretch: &Stretch,
-) -> Result<Image, String> {
+    wanted: &[usize],
+) -> Result<Vec<(usize, Image)>, String> {
     pipeline
         .set_state(gst::State::Playing)
         .map_err(|error| error.to_string())?;
     let buffers = timed(&stretch.units);
-    let wanted = buffers.last().and_then(|buffer| buffer.pts());
+    let time = |&index: &usize| Some((buffers.get(index)?.pts()?, index));
+    let mut due: HashMap<gst::ClockTime, usize> = wanted.iter().filter_map(time).collect();
     for buffer in buffers {
         source
             .push_buffer(buffer)
             .map_err(|flow| flow.to_string())?;
     }
     source.end_of_stream().map_err(|flow| flow.to_string())?;
-    while let Some(sample) = sink.try_pull_sample(DECODE_WITHIN) {
-        let Some(buffer) = sample.buffer_owned().filter(|b| b.pts() == wanted) else {
+    let mut found = Vec::with_capacity(due.len());
+    while !due.is_empty()
+        && let Some(sample) = sink.try_pull_sample(DECODE_WITHIN)
+    {
+        let Some(buffer) = sample.buffer_owned() else {
+            continue;
+        };
+        let Some(index) = buffer.pts().and_then(|pts| due.remove(&pts)) else {
             continue;
         };
         let info = sample
             .caps()
             .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
-        return info
+        let image = info
             .and_then(|info| image(buffer, &info))
-            .ok_or_else(|| "the decoder gave no usable picture".to_owned());
+            .ok_or_else(|| "the decoder gave no usable picture".to_owned())?;
+        found.push((index, image));
     }
-    Err(bus_error(pipeline).unwrap_or_else(|| "the decoder did not give this frame".to_owned()))
+    match bus_error(pipeline).filter(|_| found.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(found),
+    }
 }
 
 #[cfg(test)]

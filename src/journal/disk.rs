@@ -56,6 +56,13 @@ impl DiskError {
     }
 }
 
+impl DiskError {
+    /// A file that cannot be read.
+    pub(super) fn reading(path: &Path, source: io::Error) -> Self {
+        Self::new("read", path, 0, source)
+    }
+}
+
 /// Runs one step. In unit tests the step may be told to fail instead.
 fn step<T>(
     doing: &'static str,
@@ -182,7 +189,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, DiskError> {
-    std::fs::read(path).map_err(|e| DiskError::new("read", path, 0, e))
+    std::fs::read(path).map_err(|e| DiskError::reading(path, e))
 }
 
 /// Names in a directory, sorted. Names that are not UTF-8 are not ours and are left out.

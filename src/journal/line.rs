@@ -89,7 +89,7 @@ mod tests {
             &Head::none(),
             AT,
             "boot",
-            serde_json::json!({"b": 1, "a": "字"}),
+            serde_json::json!({"a": "字", "b": 1}),
         )
         .unwrap();
         let text = String::from_utf8(bytes).unwrap();

@@ -10,11 +10,17 @@
 //! `torn-…` beside the segments and a line `journal.repaired` says so. A break further up is
 //! never mended: [`verify`] names it, and the chain goes on behind it.
 //!
-//! **Not here.** What a line means, and who is told of it: `store`, `upload`. Signatures over
-//! the head.
+//! Checkpoints, files beside the segments, sign the line they are named by; [`audit`] holds the
+//! two together, [`prove`] cuts out what concerns one package.
+//!
+//! **Not here.** What a line means, and who is told of it: `store`, `upload`, `daemon`. The making
+//! of checkpoints (`store`) and their form (`witness`).
 
+mod audit;
 pub mod disk;
+pub mod kind;
 mod line;
+mod proof;
 mod segment;
 
 #[cfg(test)]
@@ -30,17 +36,22 @@ use crate::clock;
 use crate::types::Stamp;
 use crate::witness::sha256_hex;
 use disk::DiskError;
+pub use audit::{Audit, audit};
 pub use line::Head;
-pub use segment::{Broken, Entry, Place, file_name};
+pub use proof::{Proof, ProofError, prove};
+pub use segment::{Broken, Chain, Entry, Place, file_name};
 
 /// A segment ends before the line that would make it longer than this, bytes.
 const SEGMENT_MAX: u64 = 4 * 1024 * 1024;
 
+/// Folder of the store with the segments.
+pub const SEGMENTS: &str = "journal";
+
+/// Folder of the store with the checkpoints.
+pub const CHECKPOINTS: &str = "checkpoints";
+
 /// Beginning of the names of files with torn ends.
 const TORN: &str = "torn-";
-
-/// Kind of the line that names a file with a torn end.
-const REPAIRED: &str = "journal.repaired";
 
 /// Why the journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +94,7 @@ impl Journal {
         disk::create_dir(dir)?;
         let mut named = HashSet::new();
         let walk = segment::walk(dir, &mut |entry| {
-            if entry.kind == REPAIRED {
+            if entry.kind == kind::JOURNAL_REPAIRED {
                 let kept = entry.body.get("kept").and_then(Value::as_str);
                 named.extend(kept.map(str::to_owned));
             }
@@ -223,11 +234,22 @@ impl Journal {
             let body = json!({
                 "kept": kept, "bytes": torn.len(), "sha256": sha256_hex(&torn),
             });
-            self.append(clock::now(), REPAIRED, body)?;
+            self.append(clock::now(), kind::JOURNAL_REPAIRED, body)?;
             self.repairs += 1;
         }
         Ok(())
     }
+}
+
+/// Name of the checkpoint that signs line `n`.
+pub fn checkpoint_name(n: u64) -> String {
+    format!("{n:012}.p7m")
+}
+
+/// The line a checkpoint's file name says it signs.
+pub fn checkpoint_number(name: &str) -> Option<u64> {
+    let n = name.strip_suffix(".p7m")?.parse().ok()?;
+    (checkpoint_name(n) == name).then_some(n)
 }
 
 /// Checks the whole chain in `dir` and returns its head; [`JournalError::Broken`] names the
@@ -250,8 +272,17 @@ pub fn verify(dir: &Path) -> Result<Head, JournalError> {
 }
 
 /// Shows every readable line in `dir`, oldest first, with the first place that does not hold.
-pub fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Option<Broken>, JournalError> {
+pub fn walk(
+    dir: &Path,
+    visit: &mut dyn FnMut(Entry),
+) -> Result<Option<Broken>, JournalError> {
+    segment::check_sizes(dir)?;
     Ok(segment::walk(dir, visit)?.broken)
+}
+
+/// The bytes of the line at `place` in `dir`, without its newline, as they were hashed.
+pub fn read_line(dir: &Path, place: &Place) -> Result<Vec<u8>, JournalError> {
+    segment::read_line(dir, place)
 }
 
 /// The last `n` lines in `dir`, oldest first.

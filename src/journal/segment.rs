@@ -73,6 +73,14 @@ pub(super) struct Last {
     pub(super) torn: Vec<u8>,
 }
 
+/// Segments of ours end before 4 MiB; a longer file than this is not one.
+pub(super) const READ_MAX: u64 = 8 << 20;
+/// What is said of it.
+pub(super) const OVERSIZED: &str = "longer than a segment may be; it was not read";
+
+/// What a chain broken in many places says at most.
+const BROKEN_MAX: usize = 16;
+
 /// Name of the file of a segment.
 pub fn file_name(segment: u32) -> String {
     format!("{segment:08}.jsonl")
@@ -89,13 +97,41 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<u32>, JournalError> {
     Ok(names.iter().filter_map(number).collect())
 }
 
+/// Refuses a journal with a segment that ours cannot be; the others are read as a whole.
+pub(super) fn check_sizes(dir: &Path) -> Result<(), JournalError> {
+    for segment in segments(dir)? {
+        let path = dir.join(file_name(segment));
+        let meta = std::fs::metadata(&path).map_err(|e| disk::DiskError::reading(&path, e))?;
+        if meta.len() > READ_MAX {
+            return Err(Broken {
+                segment: file_name(segment),
+                line: 1,
+                n: 1,
+                why: OVERSIZED,
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of one line, without its newline.
+pub(super) fn read_line(dir: &Path, place: &Place) -> Result<Vec<u8>, JournalError> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+
+    let path = dir.join(file_name(place.segment));
+    let fail = |e| disk::DiskError::reading(&path, e);
+    let mut file = std::fs::File::open(&path).map_err(fail)?;
+    file.seek(SeekFrom::Start(place.offset)).map_err(fail)?;
+    let mut bytes = Vec::new();
+    file.take(place.len).read_to_end(&mut bytes).map_err(fail)?;
+    Ok(bytes)
+}
+
 /// Reads every line of every segment in order, checks numbers and chain, and shows each
 /// readable line to `visit`. Nothing is changed. At most one segment is in memory.
 pub(super) fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Walk, JournalError> {
-    let mut chain = Chain {
-        head: Head::none(),
-        broken: None,
-    };
+    let mut chain = Chain::new();
     let mut last = None;
     let numbers = segments(dir)?;
     for (expected, &segment) in (1..).zip(&numbers) {
@@ -117,22 +153,48 @@ pub(super) fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Walk, Jou
     }
     Ok(Walk {
         head: chain.head,
-        broken: chain.broken,
+        broken: chain.broken.into_iter().next(),
         last,
     })
 }
 
 /// The chain as far as it has been followed.
-struct Chain {
+#[derive(Debug)]
+pub struct Chain {
     head: Head,
-    broken: Option<Broken>,
+    /// The first broken places.
+    broken: Vec<Broken>,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Chain {
+    /// Before the first line.
+    pub fn new() -> Self {
+        Self {
+            head: Head::none(),
+            broken: Vec::new(),
+        }
+    }
+
+    /// The last readable line.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The first places that do not hold, at most 16.
+    pub fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+
     /// Follows the chain through one segment; returns how many bytes and lines there are up to
     /// the end of its last readable line. Unreadable lines before that are reported and passed
     /// over.
-    fn segment(
+    pub fn segment(
         &mut self,
         segment: u32,
         bytes: &[u8],
@@ -184,13 +246,14 @@ impl Chain {
         }
     }
 
-    fn report(&mut self, segment: u32, line: usize, why: &'static str) {
-        let n = self.head.n + 1;
-        self.broken.get_or_insert_with(|| Broken {
-            segment: file_name(segment),
-            line,
-            n,
-            why,
-        });
+    pub(super) fn report(&mut self, segment: u32, line: usize, why: &'static str) {
+        if self.broken.len() < BROKEN_MAX {
+            self.broken.push(Broken {
+                segment: file_name(segment),
+                line,
+                n: self.head.n + 1,
+                why,
+            });
+        }
     }
 }

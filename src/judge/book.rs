@@ -9,14 +9,14 @@
 //!               Unheard ──third time──▶ discarded
 //! record at once:
 //!   suspicion ─▶ Recording ──after the clip's end──▶ recorded
-//!      Snap(Before), Snap(Peak)   Snap(After), Clip, Seal
+//!      Snap(Before, Moved, Peak)  Snap(After), Clip, Seal
 //! ```
 //!
 //! **Invariants.** One subject (violation, zone, place), one case: a second suspicion at the place
-//! of an open case belongs to it, and within the cool-down of a closed one it is nothing. The book
-//! is plain data: saved with each order and resumed after a restart, in the same boot by the boot
-//! clock, in another one by UTC where both ends are trusted; otherwise the grace time starts anew,
-//! which can only favour the vendor.
+//! of an open case belongs to it, and within the cool-down of a closed one nothing is done. What
+//! becomes of a suspicion is told once per episode: a case has one opening and one end, and what
+//! is not said for a minute and then said again is another episode. The book is plain data: saved
+//! with each order and resumed after a restart (`resumed`).
 
 use std::time::Duration;
 
@@ -24,9 +24,14 @@ use sha2::{Digest, Sha256};
 use uuid::Builder;
 
 use crate::config::Config;
-use crate::types::{Area, CaseId, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport};
+use crate::types::{
+    Area, CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
+};
 
-use super::case::{Case, Closed, Pages, Phase, discard, present, seal, snap, warn_again};
+use super::case::{
+    Case, Closed, Pages, Phase, begins, discard, present, seal, snap, suppressed, warn_again,
+};
+use super::resumed::Resumed;
 use super::rules::Suspicion;
 use super::standing::SAME_PLACE_IOU;
 use super::{OPEN_CASES_MAX, secs};
@@ -54,9 +59,9 @@ const VERSION: u32 = 1;
 
 /// The case book.
 pub(super) struct Book {
-    pages: Pages,
-    /// Pages of another boot whose times are not yet translated.
-    foreign: bool,
+    pub(super) pages: Pages,
+    /// Pages of an earlier run that has not seen a scene yet.
+    pub(super) resumed: Option<Resumed>,
     device: String,
     /// Grace times of street vending and out-of-store business.
     grace: [Duration; 2],
@@ -78,7 +83,7 @@ impl Book {
                 open: Vec::new(),
                 closed: Vec::new(),
             },
-            foreign: false,
+            resumed: None,
             device: config.device.id.clone(),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
             cool_down: [
@@ -92,38 +97,12 @@ impl Book {
         }
     }
 
-    pub(super) fn save(&self) -> String {
-        serde_json::to_string(&self.pages).expect("invariant: the book is plain data")
-    }
-
-    pub(super) fn resume(
-        &mut self,
-        saved: &str,
-        ended: impl Fn(CaseId) -> bool,
-    ) -> Result<(), serde_json::Error> {
-        let mut pages: Pages = serde_json::from_str(saved)?;
-        self.foreign = pages.boot_id != self.pages.boot_id;
-        pages.boot_id.clone_from(&self.pages.boot_id);
-        let (over, open) = pages.open.into_iter().partition(|c| ended(c.id));
-        pages.open = open;
-        for case in &mut pages.open {
-            if matches!(case.phase, Phase::Warning { .. }) {
-                let why = "restarted while the warning was playing; nobody knows if it was heard";
-                case.phase = Phase::Broken {
-                    why: why.to_owned(),
-                };
-            }
-        }
-        self.pages = pages;
-        let over: Vec<Case> = over;
-        for case in &over {
-            self.close(case, case.confirmed);
-        }
-        Ok(())
-    }
-
     pub(super) fn open_cases(&self) -> usize {
         self.pages.open.len()
+    }
+
+    pub(super) fn is_open(&self, id: CaseId) -> bool {
+        self.pages.open.iter().any(|case| case.id == id)
     }
 
     pub(super) fn hear(&mut self, report: WarnReport) {
@@ -148,8 +127,8 @@ impl Book {
     }
 
     pub(super) fn step(&mut self, scene: &Scene, suspicions: Vec<Suspicion>) -> Vec<Order> {
-        if std::mem::take(&mut self.foreign) {
-            self.pages.translate(scene.at);
+        if let Some(resumed) = self.resumed.take() {
+            self.pages.go_on(resumed, scene.at);
         }
         self.cool(scene.at);
         let mut orders = Vec::new();
@@ -176,14 +155,10 @@ impl Book {
         match case.phase.clone() {
             Phase::Warning { since } => {
                 let silent = now.since(since) >= REPORT_WITHIN;
-                silent
-                    && discard(
-                        case,
-                        "the loudspeaker never reported back".to_owned(),
-                        orders,
-                    )
+                let why = "the loudspeaker never reported back";
+                silent && discard(case, now, why.to_owned(), orders)
             }
-            Phase::Broken { why } => discard(case, why, orders),
+            Phase::Broken { why } => discard(case, now, why, orders),
             Phase::Unheard { since, why } => {
                 here && now.since(since) >= WARN_AGAIN_AFTER
                     && warn_again(case, &why, scene, orders)
@@ -200,7 +175,7 @@ impl Book {
                 let grace = self.grace(case.violation);
                 if waited >= grace + LOOK_LATE_MAX {
                     let why = "no picture for the second look within half an hour";
-                    return discard(case, why.to_owned(), orders);
+                    return discard(case, now, why.to_owned(), orders);
                 }
                 if here && waited >= grace {
                     case.phase = Phase::Looking {
@@ -215,7 +190,7 @@ impl Book {
             Phase::Looking { since, .. } => {
                 if now.since(since) >= LOOK_LATE_MAX {
                     let why = "the camera went away during the second look";
-                    return discard(case, why.to_owned(), orders);
+                    return discard(case, now, why.to_owned(), orders);
                 }
                 here && self.look_again(case, scene, orders)
             }
@@ -266,7 +241,8 @@ impl Book {
         }
     }
 
-    /// Takes in one suspicion: belongs to an open case, is cooling down, or opens a case.
+    /// Takes in one suspicion: belongs to an open case, is cooling down, or opens a case. Whatever
+    /// becomes of it is told once per episode.
     fn suspect(&mut self, scene: &Scene, suspicion: Suspicion, orders: &mut Vec<Order>) {
         let same = |violation: Violation, camera: usize, zone: &str, area: Area| {
             violation == suspicion.violation
@@ -274,25 +250,39 @@ impl Book {
                 && zone == suspicion.zone
                 && area.iou(suspicion.area) >= SAME_PLACE_IOU
         };
-        let known = self
-            .pages
-            .open
-            .iter()
-            .any(|c| same(c.violation, c.camera, &c.zone, c.area));
-        let cooling = self
-            .pages
-            .closed
-            .iter()
-            .any(|c| same(c.violation, c.camera, &c.zone, c.area));
-        if known || cooling {
+        let open = &mut self.pages.open;
+        let known = open
+            .iter_mut()
+            .find(|c| same(c.violation, c.camera, &c.zone, c.area));
+        if let Some(case) = known {
+            if begins(Some(case.said), scene.at) {
+                orders.push(suppressed(case.id, HitOutcome::Belongs, scene, &suspicion));
+            }
+            case.said = scene.at;
+            return;
+        }
+        let closed = &mut self.pages.closed;
+        let cooling = closed
+            .iter_mut()
+            .find(|c| same(c.violation, c.camera, &c.zone, c.area));
+        if let Some(place) = cooling {
+            if begins(place.said, scene.at) {
+                orders.push(suppressed(
+                    place.case,
+                    HitOutcome::CoolingDown,
+                    scene,
+                    &suspicion,
+                ));
+            }
+            place.said = Some(scene.at);
             return;
         }
         if self.pages.open.len() == OPEN_CASES_MAX {
             let oldest = self.pages.open.remove(0);
-            let why = format!("{OPEN_CASES_MAX} cases are open; the oldest gave way");
             orders.push(Order::Discard {
                 case: oldest.id,
-                why,
+                why: format!("{OPEN_CASES_MAX} cases are open; the oldest gave way"),
+                hit: oldest.hit(HitOutcome::GaveWay, scene.at),
             });
             self.close(&oldest, scene.at);
         }
@@ -318,7 +308,12 @@ impl Book {
             tries: 0,
             clip_cut: false,
             warning: None,
+            said: scene.at,
         };
+        orders.push(Order::Hit {
+            case: case.id,
+            hit: case.hit(HitOutcome::Opened, scene.at),
+        });
         if case.violation.warns_first() {
             orders.push(snap(&case, ShotKind::Found, scene.at, Some(case.area)));
             orders.push(Order::Warn {
@@ -326,8 +321,12 @@ impl Book {
                 violation: case.violation,
             });
         } else {
-            if let Some((at, area)) = suspicion.before {
-                orders.push(snap(&case, ShotKind::Before, at, Some(area)));
+            let before = suspicion.before.map(|shot| (ShotKind::Before, shot));
+            let moved = suspicion.moved.map(|shot| (ShotKind::Moved, shot));
+            let mut shots: Vec<_> = before.into_iter().chain(moved).collect();
+            shots.sort_by_key(|(_, (at, _))| at.boot_ns);
+            for (kind, (at, area)) in shots {
+                orders.push(snap(&case, kind, at, Some(area)));
             }
             orders.push(snap(&case, ShotKind::Peak, scene.at, Some(case.area)));
         }
@@ -349,7 +348,7 @@ impl Book {
         CaseId(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
-    fn close(&mut self, case: &Case, at: Stamp) {
+    pub(super) fn close(&mut self, case: &Case, at: Stamp) {
         if self.pages.closed.len() == CLOSED_MAX {
             self.pages.closed.remove(0);
         }
@@ -359,6 +358,8 @@ impl Book {
             zone: case.zone.clone(),
             area: case.area,
             at,
+            case: case.id,
+            said: None,
         });
     }
 

@@ -1,13 +1,19 @@
 //! One case as plain data, and the orders that follow from it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Area, CaseId, CaseRecord, Order, Outcome, RoleSet, Scene, ShotKind, Stamp, Violation,
-    WarnReport,
+    Area, CaseId, CaseRecord, Hit, HitOutcome, Order, Outcome, RoleSet, Scene, ShotKind, Stamp,
+    Violation, WarnReport,
 };
 
+use super::rules::Suspicion;
 use super::standing::SAME_PLACE_IOU;
+
+/// A suspicion not said for this long and then said again is another episode.
+const EPISODE_GAP: Duration = Duration::from_mins(1);
 
 /// Where a case stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +50,22 @@ pub(super) struct Case {
     pub(super) tries: u32,
     pub(super) clip_cut: bool,
     pub(super) warning: Option<WarnReport>,
+    /// When a rule last said the suspicion.
+    pub(super) said: Stamp,
+}
+
+impl Case {
+    /// What became of a hit at its place, decided at `at`.
+    pub(super) fn hit(&self, outcome: HitOutcome, at: Stamp) -> Box<Hit> {
+        Box::new(Hit {
+            outcome,
+            violation: self.violation,
+            camera: self.camera,
+            zone: self.zone.clone(),
+            since: self.first_seen,
+            at,
+        })
+    }
 }
 
 /// A place whose case has ended.
@@ -54,6 +76,9 @@ pub(super) struct Closed {
     pub(super) zone: String,
     pub(super) area: Area,
     pub(super) at: Stamp,
+    pub(super) case: CaseId,
+    /// When a rule last said a suspicion that came to nothing here; `None` before the first.
+    pub(super) said: Option<Stamp>,
 }
 
 /// What is saved.
@@ -67,40 +92,38 @@ pub(super) struct Pages {
     pub(super) closed: Vec<Closed>,
 }
 
-impl Pages {
-    /// Rewrites the times of another boot in this boot's clock.
-    pub(super) fn translate(&mut self, now: Stamp) {
-        for case in &mut self.open {
-            match &mut case.phase {
-                Phase::Grace { since } | Phase::Unheard { since, .. } => {
-                    *since = translated(*since, now);
-                }
-                Phase::Looking { since, looks, seen } => (*since, *looks, *seen) = (now, 0, 0),
-                Phase::Warning { .. } | Phase::Heard | Phase::Recording | Phase::Broken { .. } => {}
-            }
-            // The camera's ring did not outlive the boot.
-            case.clip_cut = true;
-        }
-        for closed in &mut self.closed {
-            closed.at = translated(closed.at, now);
-        }
+/// Whether a suspicion said at `now`, and before that at `said`, begins another episode.
+pub(super) fn begins(said: Option<Stamp>, now: Stamp) -> bool {
+    said.is_none_or(|said| now.since(said) >= EPISODE_GAP)
+}
+
+/// A suspicion that opens no case.
+pub(super) fn suppressed(
+    case: CaseId,
+    outcome: HitOutcome,
+    scene: &Scene,
+    suspicion: &Suspicion,
+) -> Order {
+    Order::Hit {
+        case,
+        hit: Box::new(Hit {
+            outcome,
+            violation: suspicion.violation,
+            camera: scene.camera,
+            zone: suspicion.zone.clone(),
+            since: suspicion.since,
+            at: scene.at,
+        }),
     }
 }
 
-/// A moment of another boot in this boot's clock: by UTC when both ends are trusted, else now.
-fn translated(then: Stamp, now: Stamp) -> Stamp {
-    let trusted = then.error_ns != Stamp::ERROR_UNKNOWN && now.error_ns != Stamp::ERROR_UNKNOWN;
-    let passed = now.utc_ns.saturating_sub(then.utc_ns);
-    if trusted && passed > 0 {
-        now.shifted_ns(-passed)
-    } else {
-        now
-    }
-}
-
-/// Ends a case without a record; always true: it has ended.
-pub(super) fn discard(case: &Case, why: String, orders: &mut Vec<Order>) -> bool {
-    orders.push(Order::Discard { case: case.id, why });
+/// Ends a case at `at` without a record; always true: it has ended.
+pub(super) fn discard(case: &Case, at: Stamp, why: String, orders: &mut Vec<Order>) -> bool {
+    orders.push(Order::Discard {
+        case: case.id,
+        why,
+        hit: case.hit(HitOutcome::Discarded, at),
+    });
     true
 }
 
@@ -122,6 +145,7 @@ pub(super) fn snap(case: &Case, kind: ShotKind, at: Stamp, subject: Option<Area>
         kind,
         at,
         subject,
+        place: subject.unwrap_or(case.area),
         zone: case.zone.clone(),
     }
 }
@@ -151,11 +175,8 @@ pub(super) fn warn_again(
     orders: &mut Vec<Order>,
 ) -> bool {
     if present(case, scene).is_none() {
-        return discard(
-            case,
-            format!("gone before it could be warned ({why})"),
-            orders,
-        );
+        let why = format!("gone before it could be warned ({why})");
+        return discard(case, scene.at, why, orders);
     }
     case.phase = Phase::Warning { since: scene.at };
     orders.push(Order::Warn {

@@ -11,6 +11,7 @@
 
 mod book;
 mod case;
+mod resumed;
 mod rules;
 mod standing;
 #[cfg(test)]
@@ -108,6 +109,11 @@ impl Judge {
     /// Open cases.
     pub fn open_cases(&self) -> usize {
         self.book.open_cases()
+    }
+
+    /// Whether this case is open.
+    pub fn is_open(&self, id: CaseId) -> bool {
+        self.book.is_open(id)
     }
 }
 

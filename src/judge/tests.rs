@@ -6,7 +6,7 @@
     reason = "small made-up numbers"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -14,11 +14,12 @@ use proptest::prelude::*;
 use super::Judge;
 use crate::config::{self, Config, Zone, ZoneKind};
 use crate::types::{
-    Area, CaseId, Detection, Order, Outcome, Point, Role, RoleSet, Scene, ShotKind, Stamp, Track,
-    Violation, WarnReport,
+    Area, CaseId, Detection, HitOutcome, Order, Outcome, Point, Role, RoleSet, Scene, ShotKind,
+    Stamp, Track, Violation, WarnReport,
 };
 
 const SECOND: u64 = 1_000_000_000;
+const MINUTE: Duration = Duration::from_mins(1);
 /// A moment well after boot, so that "before" exists.
 const START_SECS: f64 = 10_000.0;
 
@@ -123,8 +124,25 @@ impl Street {
         }
     }
 
+    /// What was ordered; what the journal is told is [`Street::hits`].
     fn told(&self) -> Vec<String> {
-        self.orders.iter().map(|(_, o)| word(o)).collect()
+        let orders = self.orders.iter().map(|(_, o)| o);
+        let orders = orders.filter(|o| !matches!(o, Order::Hit { .. }));
+        orders.map(word).collect()
+    }
+
+    /// What the journal is told of hits, with the case, counted from 1.
+    fn hits(&self) -> Vec<(HitOutcome, usize)> {
+        let mut cases: Vec<CaseId> = Vec::new();
+        let mut hits = Vec::new();
+        for (order, hit) in self.orders.iter().filter_map(|(_, o)| Some((o, o.hit()?))) {
+            if !cases.contains(&order.case()) {
+                cases.push(order.case());
+            }
+            let number = cases.iter().position(|c| *c == order.case()).unwrap() + 1;
+            hits.push((hit.outcome, number));
+        }
+        hits
     }
 }
 
@@ -152,6 +170,7 @@ fn word(order: &Order) -> String {
         Order::Warn { .. } => "warn".to_owned(),
         Order::Seal { record, .. } => format!("seal {}", record.outcome.name()),
         Order::Discard { why, .. } => format!("discard {why}"),
+        Order::Hit { hit, .. } => format!("hit {:?}", hit.outcome),
     }
 }
 
@@ -174,7 +193,9 @@ fn what_stays_after_the_warning_is_sealed_as_persisted() {
         ],
         "one case, in order"
     );
-    let Some((_, Order::Seal { record, .. })) = street.orders.last() else {
+    let seal = street.orders.iter().rev();
+    let seal = seal.filter(|(_, o)| !matches!(o, Order::Hit { .. }));
+    let Some((_, Order::Seal { record, .. })) = seal.take(1).next() else {
         panic!("the last order seals")
     };
     assert_eq!(record.outcome, Outcome::Persisted);
@@ -323,6 +344,7 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
     assert_eq!(
         street.told(),
         [
+            "snap moved",
             "snap before",
             "snap peak",
             "clip",
@@ -330,13 +352,17 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
             "seal recorded"
         ]
     );
-    let Some((_, Order::Snap { at, .. })) = street.orders.first() else {
-        panic!("a picture")
-    };
-    assert!(
-        at.utc_ns < street.orders[1].1.snap_at().utc_ns,
-        "the truck's moment is earlier"
-    );
+    let snaps: Vec<_> = street
+        .orders
+        .iter()
+        .filter_map(|(_, order)| match order {
+            Order::Snap { at, place, .. } => Some((at.utc_ns, place.centre().x)),
+            _ => None,
+        })
+        .collect();
+    assert!(snaps.is_sorted_by(|a, b| a.0 < b.0), "in the order of their times");
+    let moved = (snaps[0].1 - snaps[1].1).abs();
+    assert!(moved > 0.2, "the truck is shown at two places, {moved} apart");
 }
 
 #[test]
@@ -372,15 +398,6 @@ fn debris_that_is_nobodys_is_left_alone() {
         let mut street = Street::new();
         street.run(0.0, 15.0, things);
         assert_eq!(street.told(), Vec::<String>::new(), "{name}");
-    }
-}
-
-impl Order {
-    fn snap_at(&self) -> Stamp {
-        match self {
-            Self::Snap { at, .. } => *at,
-            other => panic!("not a picture: {other:?}"),
-        }
     }
 }
 
@@ -456,7 +473,8 @@ fn a_case_that_was_sealed_as_the_daemon_died_is_not_sealed_again() {
     let before_the_end = street.judge.book();
     street.run(20.0, 60.0, |_| vec![STALL]);
     assert_eq!(street.told().last().unwrap(), "seal persisted");
-    let sealed = street.orders.last().unwrap().1.case();
+    let seals = |o: &&(f64, Order)| matches!(o.1, Order::Seal { .. });
+    let sealed = street.orders.iter().find(seals).unwrap().1.case();
     let mut after = Street::new();
     after
         .judge
@@ -498,6 +516,77 @@ fn the_same_scenes_give_the_same_orders() {
     assert_eq!(run(), run(), "ids included");
 }
 
+#[test]
+fn every_hit_is_told_once_with_what_became_of_it() {
+    use HitOutcome::{Belongs, CoolingDown, Corrected, Opened, Persisted};
+    let mut street = Street::new();
+    street.run(0.0, 90.0, |_| vec![STALL]);
+    let first = [(Opened, 1), (Persisted, 1), (CoolingDown, 1)];
+    assert_eq!(street.hits(), first, "it stays on through the cool-down");
+    // Away and back within the minute: the same episode; and for more than one: another.
+    street.run(90.0, 105.0, |_| vec![]);
+    street.run(105.0, 130.0, |_| vec![STALL]);
+    assert_eq!(street.hits(), first);
+    street.run(130.0, 190.0, |_| vec![STALL]);
+    let mut told = first.to_vec();
+    told.extend([(Opened, 2), (Persisted, 2), (CoolingDown, 2)]);
+    assert_eq!(street.hits(), told, "the cool-down is over");
+
+    let mut street = Street::new();
+    street.judge = {
+        let mut config = config();
+        config.judge.street_vending.grace_secs = 200.0;
+        Judge::new(&config, all_roles(), "boot-a").unwrap()
+    };
+    street.run(0.0, 20.0, |_| vec![STALL]);
+    street.run(20.0, 100.0, |_| vec![]);
+    street.run(100.0, 150.0, |_| vec![STALL]);
+    street.run(150.0, 300.0, |_| vec![]);
+    assert_eq!(
+        street.hits(),
+        [(Opened, 1), (Belongs, 1), (Corrected, 1)],
+        "back while the case is open"
+    );
+}
+
+#[test]
+fn a_restart_begins_no_episode() {
+    for boot in ["boot-a", "boot-b"] {
+        let mut street = Street::new();
+        street.run(0.0, 60.0, |_| vec![STALL]);
+        let before = street.hits();
+        let saved = street.judge.book();
+        street.judge = Judge::new(&config(), all_roles(), boot).unwrap();
+        street.judge.resume(&saved, |_| false).unwrap();
+        street.run(75.0, 100.0, |_| vec![STALL]);
+        assert_eq!(street.hits(), before, "{boot}");
+    }
+}
+
+#[test]
+fn the_oldest_case_gives_way_and_says_so() {
+    let mut street = Street::new();
+    // Places that overlap too little to be the same, sixteen at a time.
+    let row = |t: f64| -> Vec<Thing> {
+        let row = (t / 11.0) as u64;
+        let bottom = 0.55 + row as f32 * 0.11;
+        (0..16)
+            .map(|i| (row * 16 + i, Role::Stall, i as f32 * 0.06, bottom))
+            .collect()
+    };
+    let mut config = config();
+    config.judge.street_vending.grace_secs = 900.0;
+    street.judge = Judge::new(&config, all_roles(), "boot-a").unwrap();
+    street.run(0.0, 54.9, row);
+    let gave_way = |h: &&(HitOutcome, usize)| h.0 == HitOutcome::GaveWay;
+    let hits = street.hits();
+    let opened = hits.iter().filter(|h| h.0 == HitOutcome::Opened).count();
+    assert!(opened > super::OPEN_CASES_MAX, "{opened} cases");
+    let gone = hits.iter().filter(gave_way).count();
+    assert_eq!(gone, opened - super::OPEN_CASES_MAX);
+    assert_eq!(hits.iter().find(gave_way).unwrap().1, 1, "the oldest first");
+}
+
 /// What may happen on a street.
 #[derive(Clone, Debug)]
 enum Event {
@@ -530,6 +619,8 @@ proptest! {
         let mut heard: HashMap<CaseId, bool> = HashMap::new();
         let mut ended: HashMap<CaseId, bool> = HashMap::new();
         let mut waiting: Vec<CaseId> = Vec::new();
+        let mut opened: HashSet<CaseId> = HashSet::new();
+        let mut suppressions: HashMap<(CaseId, HitOutcome), Stamp> = HashMap::new();
         for event in events {
             match event {
                 Event::Look { things, secs } => {
@@ -540,7 +631,21 @@ proptest! {
                         .collect();
                     for order in judge.step(&scene(t, &things)) {
                         let case = order.case();
-                        prop_assert!(!ended.contains_key(&case), "{order:?} follows the end");
+                        let suppressed = matches!(&order, Order::Hit { hit, .. }
+                            if hit.outcome == HitOutcome::CoolingDown);
+                        prop_assert_eq!(ended.contains_key(&case), suppressed, "{:?}", order);
+                        if let Some(hit) = order.hit() {
+                            let opens = hit.outcome == HitOutcome::Opened;
+                            prop_assert_eq!(opens, opened.insert(case), "{:?}", order);
+                            let ends = matches!(order, Order::Seal { .. } | Order::Discard { .. });
+                            prop_assert_eq!(hit.outcome.ends(), ends, "{:?}", order);
+                            if !opens && !ends {
+                                let before = suppressions.insert((case, hit.outcome), hit.at);
+                                let apart = before.map(|before| hit.at.since(before));
+                                prop_assert!(apart.is_none_or(|t| t >= MINUTE), "{:?}", order);
+                            }
+                        }
+                        prop_assert!(opened.contains(&case), "{:?} before its opening", order);
                         match order {
                             Order::Warn { .. } => waiting.push(case),
                             Order::Seal { record, .. } => {
@@ -558,9 +663,13 @@ proptest! {
                                 prop_assert!(!again || heard.get(&case) == Some(&true));
                             }
                             Order::Clip { from, to, .. } => prop_assert!(from.utc_ns <= to.utc_ns),
+                            Order::Hit { .. } => {}
                         }
                     }
                     prop_assert!(judge.open_cases() <= super::OPEN_CASES_MAX);
+                    let open = opened.iter().filter(|case| !ended.contains_key(case));
+                    prop_assert!(open.clone().all(|case| judge.is_open(*case)));
+                    prop_assert_eq!(open.count(), judge.open_cases(), "opened, ended or open");
                 }
                 Event::Heard(works) => {
                     for case in waiting.drain(..) {

@@ -6,6 +6,7 @@
 //! | `ev1/{dev}/n` | up | head: zip of mimetype, evidence.json, META-INF |
 //! | `ev1/{dev}/c/{sink}/{sha256}/{offset}` | up | bytes of a blob |
 //! | `ev1/{dev}/f/{sink}` | up | [`Finished`] |
+//! | `ev1/{dev}/j` | up | CMS over a checkpoint of the journal |
 //! | `ev1/{dev}/ts` | up | RFC 3161 query, DER |
 //! | `ev1/{dev}/d/want` | down | [`Want`] |
 //! | `ev1/{dev}/d/receipt` | down | CMS over a receipt |
@@ -56,6 +57,8 @@ pub enum Subject {
         /// Receiver it is for.
         sink: String,
     },
+    /// A signed checkpoint of the journal.
+    Journal,
     /// What a receiver still wants.
     Want,
     /// A signed receipt.
@@ -90,13 +93,14 @@ impl Topic {
     }
 
     /// What receivers subscribe, in this order: the pieces meant for `sink` alone, states,
-    /// queries for time-stamps, and last the heads that make devices send pieces (these two
-    /// shared, each goes to one of the receivers).
-    pub fn for_receiver(sink: &str) -> [String; 5] {
+    /// checkpoints, queries for time-stamps, and last the heads that make devices send pieces
+    /// (these two shared, each goes to one of the receivers).
+    pub fn for_receiver(sink: &str) -> [String; 6] {
         [
             format!("{ROOT}/+/c/{sink}/#"),
             format!("{ROOT}/+/f/{sink}"),
             format!("{ROOT}/+/state"),
+            format!("{ROOT}/+/j"),
             format!("$share/rx/{ROOT}/+/ts"),
             format!("$share/rx/{ROOT}/+/n"),
         ]
@@ -115,6 +119,7 @@ impl fmt::Display for Topic {
                 offset,
             } => write!(f, "c/{sink}/{sha256}/{offset}"),
             Subject::Finished { sink } => write!(f, "f/{sink}"),
+            Subject::Journal => f.write_str("j"),
             Subject::Want => f.write_str("d/want"),
             Subject::Receipt => f.write_str("d/receipt"),
             Subject::StampQuery => f.write_str("ts"),
@@ -147,6 +152,7 @@ impl FromStr for Topic {
             ["f", sink] if is_name(sink) => Subject::Finished {
                 sink: (*sink).to_owned(),
             },
+            ["j"] => Subject::Journal,
             ["d", "want"] => Subject::Want,
             ["d", "receipt"] => Subject::Receipt,
             ["ts"] => Subject::StampQuery,
@@ -278,6 +284,7 @@ mod tests {
         for topic in [
             Topic::new(dev, Subject::State),
             Topic::new(dev, Subject::Head),
+            Topic::new(dev, Subject::Journal),
             Topic::new(dev, Subject::Want),
             Topic::new(dev, Subject::Receipt),
             Topic::new(dev, Subject::StampQuery),

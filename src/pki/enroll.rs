@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use p256::pkcs8::EncodePrivateKey as _;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 
-use super::file::{make_dir, write_key, write_public};
+use super::file::{self, make_dir, write_key, write_public};
 use super::{PkiError, check_device_id, evidence_purposes, generate, subject};
 
 /// Longest organisation name, characters (X.520 ub-organization-name).
@@ -62,14 +61,9 @@ fn request(
 ) -> Result<PathBuf, PkiError> {
     let path = dir.join(format!("{name}.key"));
     let key = if path.exists() {
-        let secret = crate::witness::load_key(&path)?;
-        let der = secret
-            .to_pkcs8_der()
-            .map_err(|_unencodable| PkiError::Generate {
-                what: "a request",
-                source: rcgen::Error::CouldNotParseKeyPair,
-            })?;
-        KeyPair::try_from(der.as_bytes()).map_err(generate("a request"))?
+        crate::witness::load_key(&path)?;
+        let text = std::fs::read_to_string(&path).map_err(|source| file::error(&path, source))?;
+        KeyPair::from_pem(&text).map_err(generate("a request"))?
     } else {
         let key = KeyPair::generate().map_err(generate("a key"))?;
         write_key(&path, &key.serialize_pem())?;

@@ -1,8 +1,8 @@
 //! Makes keys and requests for a device, and a whole small PKI for tests and the demo.
 //!
 //! [`enroll`] makes the two keys of a box and the requests its bureau's CA answers with
-//! certificates. [`TestPki`] plays that CA: root, devices, receiver, broker, operator and
-//! time-stamper, each in its own folder.
+//! certificates. [`TestPki`] plays that CA: root, devices, receiver, broker, operator,
+//! reviewers and time-stamper, each in its own folder.
 //!
 //! **Invariants.** A key is never overwritten. Key files are born with mode 0600; a private key
 //! is never printed. Transport and evidence keys are two keys, with certificates that cannot

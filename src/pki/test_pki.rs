@@ -56,7 +56,9 @@ pub struct TestPki {
     pub broker: PathBuf,
     /// `operator.*` (signs commands).
     pub operator: PathBuf,
-    /// `tsa.*` (RFC 3161 time-stamps).
+    /// `reviewer.*` (signs reviews), first and second level.
+    pub reviewers: [PathBuf; 2],
+    /// `tsa.*` (RFC 3161 time-stamps), and `tsa.cnf` for `openssl ts -reply -config`.
     pub tsa: PathBuf,
 }
 
@@ -89,13 +91,17 @@ impl TestPki {
             receiver: dir.join("receiver"),
             broker: dir.join("broker"),
             operator: dir.join("operator"),
+            reviewers: ["reviewer-1", "reviewer-2"].map(|name| dir.join(name)),
             tsa: dir.join("tsa"),
             dir: dir.to_owned(),
         };
         pki.make_device(&pki.device, device_id)?;
         pki.make_receiver()?;
         pki.make_broker()?;
-        pki.make_operator()?;
+        pki.make_person(&pki.operator, "operator", "operator-1")?;
+        for (level, dir) in pki.reviewers.iter().enumerate() {
+            pki.make_person(dir, "reviewer", &format!("reviewer-{}", level + 1))?;
+        }
         pki.make_tsa()?;
         Ok(pki)
     }
@@ -122,8 +128,7 @@ impl TestPki {
     }
 
     fn make_receiver(&self) -> Result<(), PkiError> {
-        let name = subject(ORGANISATION, None, Some("receiver"), "evidence-receiver-1")?;
-        self.issue(&self.receiver, "receiver", signing(name))?;
+        self.make_person(&self.receiver, "receiver", "evidence-receiver-1")?;
         let name = subject(ORGANISATION, None, None, "receiver-1")?;
         self.issue(&self.receiver, "transport", client(name))
     }
@@ -141,14 +146,15 @@ impl TestPki {
         self.issue(&self.broker, "server", params)
     }
 
-    fn make_operator(&self) -> Result<(), PkiError> {
-        let name = subject(ORGANISATION, None, Some("operate"), "operator-1")?;
-        self.issue(&self.operator, "operator", signing(name))
+    /// Somebody whose signature counts by `role`.
+    fn make_person(&self, dir: &Path, role: &str, name: &str) -> Result<(), PkiError> {
+        let name = subject(ORGANISATION, None, Some(role), name)?;
+        self.issue(dir, role, signing(name))
     }
 
     fn make_tsa(&self) -> Result<(), PkiError> {
         let mut params = CertificateParams::default();
-        params.distinguished_name = subject(ORGANISATION, None, None, "time-stamper-1")?;
+        params.distinguished_name = subject(ORGANISATION, None, None, "Lingmou Test TSA")?;
         params.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,
             KeyUsagePurpose::ContentCommitment,
@@ -159,7 +165,9 @@ impl TestPki {
         let mut purpose = CustomExtension::from_oid_content(&[2, 5, 29, 37], content);
         purpose.set_criticality(true);
         params.custom_extensions = vec![purpose];
-        self.issue(&self.tsa, "tsa", params)
+        self.issue(&self.tsa, "tsa", params)?;
+        write_public(&self.tsa.join("serial"), "01\n")?;
+        write_public(&self.tsa.join("tsa.cnf"), &tsa_config(&self.tsa))
     }
 
     /// Makes `NAME.key` and `NAME.crt` in `dir`, and `roots.crt` beside them.
@@ -193,6 +201,18 @@ fn root(dir: &Path) -> Result<CertifiedIssuer<'static, KeyPair>, PkiError> {
         CertifiedIssuer::self_signed(params, key).map_err(generate("the root certificate"))?;
     write_public(&dir.join("root.crt"), &issuer.pem())?;
     Ok(issuer)
+}
+
+/// What `openssl ts -reply -config` needs to answer with this key. The policy is nobody's: an
+/// arc that RFC 3161's examples use as well.
+fn tsa_config(dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "[tsa]\ndefault_tsa = test\n\n[test]\nserial = {dir}/serial\n\
+         signer_cert = {dir}/tsa.crt\nsigner_key = {dir}/tsa.key\nsigner_digest = sha256\n\
+         default_policy = 1.2.3.4\ndigests = sha256, sha384, sha512\ness_cert_id_chain = no\n\
+         ess_cert_id_alg = sha256\n"
+    )
 }
 
 fn signing(name: DistinguishedName) -> CertificateParams {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::head::{Head, HeadError, check};
+use super::journal::Heads;
 use super::transfer::{Look, Transfer};
 use super::{Event, ReceiveError, receipt};
 use crate::link::message::{Finished, Subject, Topic, Want};
@@ -45,6 +46,7 @@ pub(super) struct Desk {
     pub(super) name: String,
     pub(super) identity: Identity,
     pub(super) roots: Roots,
+    pub(super) heads: Heads,
     pub(super) open: BTreeMap<(String, CaseId), Open>,
     /// Counts messages.
     pub(super) heard: u64,
@@ -64,6 +66,7 @@ impl Desk {
         let device = topic.device.as_str();
         match &topic.subject {
             Subject::Head => self.head(device, payload, at),
+            Subject::Journal => self.checkpoint(device, payload),
             Subject::Chunk {
                 sink,
                 sha256,
@@ -85,6 +88,7 @@ impl Desk {
             }
         };
         let id = head.statement.id;
+        let doubt = self.doubt(device, &head);
         if let Some(said) = self.stored_before(device, &head, at)? {
             return Ok(said);
         }
@@ -102,6 +106,7 @@ impl Desk {
             self.open.insert(key.clone(), Open { transfer, touched });
         }
         let mut said = self.look(&key, at)?;
+        said.events.extend(doubt);
         if let Some(open) = self.open.get(&key) {
             said.events.insert(
                 0,
@@ -278,7 +283,7 @@ impl Desk {
             return self.give_up(key, why, at);
         }
         let head = open.transfer.head();
-        let receipt = receipt::sign(&self.identity, head, None, at)?;
+        let receipt = receipt::sign(&self.identity, head, None, (self.heads.newest(head), at))?;
         disk::write_under(&package, RECEIPT, &receipt)?;
         disk::create_dir(&self.dir.join("packages").join(device))?;
         let place = self.place(device, id);
@@ -320,7 +325,12 @@ impl Desk {
         why: String,
         at: Stamp,
     ) -> Result<Said, ReceiveError> {
-        let receipt = receipt::sign(&self.identity, head, Some(&why), at)?;
+        let receipt = receipt::sign(
+            &self.identity,
+            head,
+            Some(&why),
+            (self.heads.newest(head), at),
+        )?;
         Ok(Said {
             answer: Some(receipt::to(device, receipt)),
             events: vec![Event::Refused {
@@ -344,7 +354,7 @@ fn too_much(head: &Head) -> Option<String> {
         .then(|| format!("{bytes} bytes are more than the {PACKAGE_BYTES_MAX} taken here"))
 }
 
-fn ignored(topic: &Topic, why: &str) -> Said {
+pub(super) fn ignored(topic: &Topic, why: &str) -> Said {
     Said {
         answer: None,
         events: vec![Event::Ignored {

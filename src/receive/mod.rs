@@ -5,6 +5,7 @@
 //! files' missing ranges are asked for, and a package that is whole and valid appears under
 //! `packages/<device>/<id>/` in one step, with the receipt inside, before the receipt is sent.
 //! Queries for time-stamps are relayed to the bureau's authority beside all that ([`stamping`]).
+//! Of each device's journal the newest signed head is kept ([`journal`]) and told in receipts.
 //!
 //! **Invariants.** A foreign or wrong head writes nothing. No receipt says *stored* before the
 //! package is durable in its place. Repeating any message changes nothing and gives the same
@@ -16,6 +17,7 @@
 
 mod desk;
 mod head;
+mod journal;
 mod opening;
 mod ranges;
 mod receipt;
@@ -148,6 +150,22 @@ pub enum Event {
         device: String,
         /// Why.
         why: String,
+    },
+    /// A newer head of a device's journal is kept.
+    Checkpoint {
+        /// The device.
+        device: String,
+        /// Number of the line it signs.
+        n: u64,
+    },
+    /// A device's journal is not the one it was: somebody rewrote it, or uses its key elsewhere.
+    HeadRefused {
+        /// The device.
+        device: String,
+        /// What does not fit.
+        why: String,
+        /// How many heads were refused since the start, of all devices.
+        refused: u64,
     },
     /// A message that means nothing here.
     Ignored {

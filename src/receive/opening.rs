@@ -7,6 +7,7 @@ use std::path::Path;
 use super::ReceiveError;
 use super::desk::{Desk, Open};
 use super::head::Head;
+use super::journal::Heads;
 use super::transfer::Transfer;
 use crate::config;
 use crate::link::message::is_name;
@@ -24,11 +25,13 @@ impl Desk {
         for folder in ["incoming", "packages"] {
             disk::create_dir(&config.dir.join(folder))?;
         }
+        let heads = Heads::open(&config.dir, &roots)?;
         let mut desk = Self {
             dir: config.dir.clone(),
             name: config.name.clone(),
             identity,
             roots,
+            heads,
             open: BTreeMap::new(),
             heard: 0,
             _lock: lock,

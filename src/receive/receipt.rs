@@ -10,12 +10,13 @@ use crate::witness::{Identity, JournalCopy, Receipt, ReceiptVerdict};
 /// Copies this receiver keeps of what it stores.
 const COPIES: u32 = 1;
 
-/// Signs that the package was stored, or that it was refused for a reason.
+/// Signs that the package was stored, or that it was refused for a reason, and that we have the
+/// device's journal up to `journal`.
 pub(super) fn sign(
     identity: &Identity,
     head: &Head,
     refused: Option<&str>,
-    at: Stamp,
+    (journal, at): (Option<JournalCopy>, Stamp),
 ) -> Result<Vec<u8>, ReceiveError> {
     let statement = &head.statement;
     let (v, kind) = Receipt::HEAD;
@@ -33,7 +34,7 @@ pub(super) fn sign(
         verdict,
         why: refused.map(ToOwned::to_owned),
         copies,
-        head: journal_seen(head),
+        head: journal,
         at: clock::rfc3339_ms(at.utc_ns),
         receiver: identity.common_name(),
     };
@@ -45,13 +46,4 @@ pub(super) fn sign(
 /// Topic and payload that bring a receipt to its device.
 pub(super) fn to(device: &str, receipt: Vec<u8>) -> (String, Vec<u8>) {
     (Topic::new(device, Subject::Receipt).to_string(), receipt)
-}
-
-/// The newest line of the device's journal that this package proves to us.
-fn journal_seen(head: &Head) -> Option<JournalCopy> {
-    let point = &head.statement.journal;
-    Some(JournalCopy {
-        n: point.n.checked_sub(1)?,
-        hash: point.prev.clone(),
-    })
 }

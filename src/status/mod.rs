@@ -59,10 +59,12 @@ pub enum StatusError {
     },
 }
 
-/// Answers every caller with `snapshot()` until `stop`.
+/// Answers every caller with `snapshot()` until `stop`, and tells `came` the caller's user id,
+/// where the kernel says it (`SO_PEERCRED`).
 pub async fn serve(
     run_dir: &Path,
     snapshot: impl Fn() -> Value,
+    came: impl Fn(Option<u32>),
     stop: CancellationToken,
 ) -> Result<(), StatusError> {
     let path = run_dir.join(SOCKET);
@@ -83,6 +85,7 @@ pub async fn serve(
             caller = listener.accept() => caller,
         };
         if let Ok((mut stream, _)) = caller {
+            came(stream.peer_cred().ok().map(|peer| peer.uid()));
             let text = snapshot().to_string();
             let sent = tokio::time::timeout(ANSWER_WITHIN, async {
                 stream.write_all(text.as_bytes()).await?;
@@ -132,9 +135,11 @@ mod tests {
         let snapshot =
             move || json!({ "asked": counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) });
         let run_dir = dir.path().to_owned();
+        let (came, visitors) = std::sync::mpsc::sync_channel(9);
+        let came = move |uid| came.send(uid).unwrap();
         let serving = tokio::spawn({
             let stop = stop.clone();
-            async move { serve(&run_dir, snapshot, stop).await }
+            async move { serve(&run_dir, snapshot, came, stop).await }
         });
         let mut first = ask(dir.path()).await;
         while matches!(first, Err(StatusError::NoDaemon { .. })) {
@@ -145,6 +150,8 @@ mod tests {
         assert_eq!(ask(dir.path()).await.unwrap(), json!({ "asked": 1 }));
         stop.cancel();
         serving.await.unwrap().unwrap();
+        let me = rustix::process::getuid().as_raw();
+        assert_eq!(visitors.iter().collect::<Vec<_>>(), [Some(me); 2]);
         assert!(matches!(
             ask(dir.path()).await,
             Err(StatusError::NoDaemon { .. })

@@ -37,6 +37,8 @@ impl Draft {
             sha256: sha256_hex(&self.bytes),
             at: self.at.map(|at| clock::rfc3339_ms(at.utc_ns)),
             pts_ns: self.pts_ns,
+            of: None,
+            quality: None,
         }
     }
 }
@@ -257,6 +259,8 @@ pub(super) fn files(conn: &Connection, case: CaseId) -> Result<Vec<FileEntry>, S
             sha256: row.get(3)?,
             at: row.get(4)?,
             pts_ns: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
+            of: None,
+            quality: None,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

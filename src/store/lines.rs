@@ -11,36 +11,13 @@ use crate::journal::Entry;
 use crate::types::CaseId;
 use crate::witness::JournalCopy;
 
-/// A package became a fact.
-pub(super) const SEALED: &str = "package.sealed";
-/// A package that a crash left without its line was found and taken in.
-pub(super) const ADOPTED: &str = "package.adopted";
-/// The broker acknowledged every byte.
-pub(super) const SENT: &str = "package.sent";
-/// The receiver's signed receipt is kept.
-pub(super) const RECEIPTED: &str = "package.receipted";
-/// The receiver signed that it refuses.
-pub(super) const REFUSED: &str = "package.refused";
-/// A package's time-stamp is kept.
-pub(super) const STAMP: &str = "stamp";
-/// A file is missing or changed.
-pub(super) const DAMAGED: &str = "package.damaged";
-/// Pictures and video were removed after the receipt.
-pub(super) const PRUNED: &str = "package.pruned";
-/// A damaged package is whole again.
-pub(super) const RESTORED: &str = "package.restored";
-/// The second medium has a package, read back.
-pub(super) const COPIED: &str = "mirror.copied";
-/// The second medium is not there, or cannot be written.
-pub(super) const MIRROR_MISSING: &str = "mirror.missing";
-/// An open case was thrown away by order.
-pub(super) const DISCARDED: &str = "case.discarded";
-/// Drafts of an open case were not what they should be when the store was opened.
-pub(super) const DROPPED: &str = "case.dropped";
-/// The database was made again.
-pub(super) const REBUILT: &str = "store.rebuilt";
-/// The database knows journal lines that the journal no longer has.
-pub(super) const LINES_LOST: &str = "journal.lost";
+pub(super) use crate::journal::kind::{
+    CASE_DISCARDED as DISCARDED, CASE_DROPPED as DROPPED, JOURNAL_LOST as LINES_LOST,
+    MIRROR_COPIED as COPIED, MIRROR_MISSING, PACKAGE_ADOPTED as ADOPTED,
+    PACKAGE_DAMAGED as DAMAGED, PACKAGE_PRUNED as PRUNED, PACKAGE_RECEIPTED as RECEIPTED,
+    PACKAGE_REFUSED as REFUSED, PACKAGE_RESTORED as RESTORED, PACKAGE_SEALED as SEALED,
+    PACKAGE_SENT as SENT, STAMP, STORE_REBUILT as REBUILT,
+};
 
 /// Body of [`SEALED`] and [`ADOPTED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! DIR/staging/<case>/     drafts of an open case, each synced before its row is written
 //! DIR/packages/<id>/      a sealed package: complete, never changed, never removed here
 //! DIR/journal/            what happened (`crate::journal`)
+//! DIR/checkpoints/        signatures over the journal's head, one file each
 //! DIR/q.db                queue and index, made again from the two above when it is broken
 //! DIR/ballast             room in reserve for journal and queue on a full disk (`ballast.rs`)
 //! DIR/lock                held by the one process that has the store
@@ -29,6 +30,7 @@ mod additions;
 mod ballast;
 mod care;
 mod check;
+mod checkpoints;
 pub mod disk;
 mod draft;
 mod error;
@@ -42,6 +44,7 @@ mod outbox;
 mod package;
 mod prune;
 mod quota;
+mod reading;
 mod recover;
 mod room;
 mod seal;
@@ -113,6 +116,8 @@ struct Inner {
     journal: Journal,
     /// A package that is in `packages/` but not yet in journal and database.
     pending: Option<seal::Pending>,
+    /// The newest checkpoint.
+    checkpoint: checkpoints::Newest,
     /// Journal lines for the index, written with the next transaction.
     unindexed: Vec<Indexed>,
     /// Held; also tells whether the store at `dir` is still the one that was opened.
@@ -206,7 +211,7 @@ impl Inner {
     /// Opens what is in `config.dir`, which must be there.
     fn open(config: &config::Store, device_id: &str) -> Result<(Self, Recovery), StoreError> {
         let dir = &config.dir;
-        for inner in ["staging", "packages"] {
+        for inner in ["staging", "packages", checkpoints::FOLDER] {
             disk::create_dir(&dir.join(inner))?;
         }
         let lock = disk::lock(dir)?;
@@ -220,6 +225,7 @@ impl Inner {
             conn,
             journal,
             pending: None,
+            checkpoint: checkpoints::newest(dir)?,
             unindexed: Vec::new(),
             lock,
         };

@@ -37,6 +37,8 @@ pub struct Outgoing {
     pub head: Vec<(String, Vec<u8>)>,
     /// How often it was tried before.
     pub attempts: u32,
+    /// The journal line that says it is sealed.
+    pub journal_n: Option<u64>,
 }
 
 /// What the caller has read in a receipt that it has checked.
@@ -279,17 +281,18 @@ pub(super) fn write_refusal(
 impl Inner {
     fn due(&self, now: Stamp) -> Result<Option<Outgoing>, StoreError> {
         let mut query = self.conn.prepare_cached(
-            "SELECT id, seq, sig_sha256, attempts FROM package \
+            "SELECT id, seq, sig_sha256, attempts, journal_n FROM package \
              WHERE state = 'queued' AND next_try_ns <= ?1 ORDER BY severity DESC, seq LIMIT 1",
         )?;
         let row = query
             .query_row([boot_ns(now)], |row| {
                 let id: String = row.get(0)?;
                 let seq: i64 = row.get(1)?;
-                Ok((id, seq.unsigned_abs(), row.get(2)?, row.get(3)?))
+                let line: Option<i64> = row.get(4)?;
+                Ok((id, seq.unsigned_abs(), row.get(2)?, row.get(3)?, line))
             })
             .optional()?;
-        let Some((name, seq, sig_sha256, attempts)) = row else {
+        let Some((name, seq, sig_sha256, attempts, line)) = row else {
             return Ok(None);
         };
         let id = super::case_id(&name)
@@ -302,6 +305,7 @@ impl Inner {
             sig_sha256,
             head: Vec::new(),
             attempts,
+            journal_n: line.map(i64::unsigned_abs),
         }))
     }
 

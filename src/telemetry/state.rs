@@ -56,6 +56,9 @@ pub struct TelemetrySnapshot {
     pub sats: Option<u8>,
     /// Satellite time minus this box's UTC, microseconds; see [`TelemetryState::vehicle_time`].
     pub gnss_minus_system_us: Option<i64>,
+    /// The vehicle's flight mode, as it last told.
+    #[serde(default)]
+    pub mode: Option<String>,
     /// Counts since the start.
     pub counters: Counters,
 }
@@ -96,6 +99,7 @@ impl TelemetryState {
                     fix: None,
                     sats: None,
                     gnss_minus_system_us: None,
+                    mode: None,
                     counters: Counters::default(),
                 },
                 heard_ns: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Area, Stamp, TimeSource};
+use super::{Area, Hit, Stamp, TimeSource};
 
 /// How the planes of an [`Image`] are laid out. Both are 8 bit, 4:2:0, limited range BT.601/709.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +124,8 @@ impl fmt::Display for CaseId {
 pub enum ShotKind {
     /// Before the offence: what led to it.
     Before,
+    /// The same vehicle at another place: it moves.
+    Moved,
     /// When the rule first fired.
     Found,
     /// When the warning had been played.
@@ -141,6 +143,7 @@ impl ShotKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Before => "before",
+            Self::Moved => "moved",
             Self::Found => "found",
             Self::Warned => "warned",
             Self::Again => "again",
@@ -194,6 +197,20 @@ pub struct CaseRecord {
     pub outcome: Outcome,
 }
 
+impl CaseRecord {
+    /// The end of the case as the journal tells it.
+    pub fn hit(&self) -> Hit {
+        Hit {
+            outcome: self.outcome.into(),
+            violation: self.violation,
+            camera: self.camera,
+            zone: self.zone.clone(),
+            since: self.first_seen,
+            at: self.looked_again.unwrap_or(self.confirmed),
+        }
+    }
+}
+
 /// What judgement wants done. Orders to the keeper are never dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "order")]
@@ -211,6 +228,8 @@ pub enum Order {
         at: Stamp,
         /// The subject in that frame; `None` when it is no longer there.
         subject: Option<Area>,
+        /// Where to look: the subject, or the place where it was.
+        place: Area,
         /// Name of the zone.
         zone: String,
     },
@@ -243,6 +262,15 @@ pub enum Order {
         case: CaseId,
         /// A short reason, English, for the journal.
         why: String,
+        /// The end of the case as the journal tells it.
+        hit: Box<Hit>,
+    },
+    /// Say in the journal what became of a hit; once per episode, not once per scene.
+    Hit {
+        /// The case it opened, belongs to, or rests after.
+        case: CaseId,
+        /// What became of it.
+        hit: Box<Hit>,
     },
 }
 
@@ -254,7 +282,17 @@ impl Order {
             | Self::Clip { case, .. }
             | Self::Warn { case, .. }
             | Self::Seal { case, .. }
-            | Self::Discard { case, .. } => *case,
+            | Self::Discard { case, .. }
+            | Self::Hit { case, .. } => *case,
+        }
+    }
+
+    /// What the journal is told about a hit when the order is carried out.
+    pub fn hit(&self) -> Option<Hit> {
+        match self {
+            Self::Seal { record, .. } => Some(record.hit()),
+            Self::Discard { hit, .. } | Self::Hit { hit, .. } => Some(Hit::clone(hit)),
+            Self::Snap { .. } | Self::Clip { .. } | Self::Warn { .. } => None,
         }
     }
 }

@@ -9,6 +9,8 @@
 //! **Not here.** No I/O, no clock, no configuration, no behaviour beyond arithmetic on the data.
 
 mod case;
+mod hit;
+mod picture;
 mod place;
 mod scene;
 mod time;
@@ -17,6 +19,8 @@ pub use case::{
     CaseId, CaseRecord, Frame, Image, Order, Outcome, PixelFormat, Plane, ShotKind, Violation,
     WarnReport,
 };
+pub use hit::{Hit, HitOutcome};
+pub use picture::{PictureOf, Quality, Stillness};
 pub use place::{Attitude, FixKind, Placed, Pose, PoseSource};
 pub use scene::{Area, Detection, Point, Role, RoleSet, Scene, Track};
 pub use time::{Stamp, TimeSource};

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::session::{Session, blocking};
 use crate::clock;
+use crate::journal::kind;
 use crate::link::message::{Subject, Topic, Want};
 use crate::link::{Acked, Incoming};
 use crate::store::ReceiptFacts;
@@ -20,6 +21,8 @@ const IGNORED_LINES: Duration = Duration::from_mins(1);
 pub(super) enum Sent {
     /// The state message.
     State,
+    /// A checkpoint of the journal.
+    Checkpoint,
     /// The head of the package.
     Head(CaseId),
     /// The question what is missing.
@@ -38,6 +41,9 @@ impl Session<'_> {
             .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
         if matches!(sent, Sent::StampQuery) {
             return self.stamp_taken(acked).await;
+        }
+        if matches!(sent, Sent::Checkpoint) {
+            self.told.answered(acked);
         }
         let now = Instant::now();
         let in_hand = self
@@ -115,6 +121,9 @@ impl Session<'_> {
         if let Err(error) = receipt.check_names(id, &self.up.device, seq, &sig_sha256) {
             return self.ignore(error.to_string()).await;
         }
+        if let Some(head) = &receipt.head {
+            self.compare_head(head, &receipt.receiver).await;
+        }
         let p7m = p7m.to_vec();
         let stored = receipt.verdict == ReceiptVerdict::Stored;
         let kept = blocking(&self.up.store, move |store| match receipt.verdict {
@@ -164,7 +173,7 @@ impl Session<'_> {
         tracing::warn!(why, "receipt not believed");
         let line = json!({ "why": why, "count": std::mem::take(count) });
         let noted = blocking(&self.up.store, |store| {
-            store.note(clock::now(), "receipt.ignored", line)
+            store.note(clock::now(), kind::RECEIPT_IGNORED, line)
         });
         if let Err(error) = noted.await {
             self.complain(&error);
@@ -175,7 +184,7 @@ impl Session<'_> {
 impl Sent {
     fn is_of(&self, package: CaseId) -> bool {
         match self {
-            Self::State | Self::StampQuery => false,
+            Self::State | Self::Checkpoint | Self::StampQuery => false,
             Self::Head(id) | Self::Finished(id) | Self::Piece(id, ..) => *id == package,
         }
     }

@@ -4,7 +4,8 @@
 //! which bytes it misses; pieces follow in a small window; then the receiver is asked again,
 //! until its signed receipt comes ([`delivery`] is that dialogue as a pure machine, [`session`]
 //! drives it over one [`crate::link::Pipe`]). What was sent is never written down here: after
-//! any break the receiver knows.
+//! any break the receiver knows. Before a head goes a checkpoint of the journal that signs the
+//! package's line ([`journal`]); what the receiver says it has of the journal is held against it.
 //!
 //! Once a package is receipted its time-stamp is asked for over the same connection
 //! ([`stamping`]).
@@ -18,6 +19,8 @@
 
 mod delivery;
 mod hearing;
+mod journal;
+mod presence;
 mod sending;
 mod session;
 mod stamping;
@@ -34,6 +37,7 @@ use crate::clock;
 use crate::config;
 use crate::link::{Endpoint, LinkError, Pause};
 use crate::store::Store;
+use crate::witness::Identity;
 
 pub use state::{InHand, UploadSnapshot, UploadState};
 
@@ -53,6 +57,8 @@ pub struct Uplink {
     pub device: String,
     /// Where the packages are.
     pub store: Store,
+    /// The evidence key, for the journal's checkpoints.
+    pub identity: Arc<Identity>,
     /// Where it is said how things stand.
     pub state: Arc<UploadState>,
 }

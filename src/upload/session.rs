@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Uplink;
 use super::delivery::{ANSWER, Delivery, Rate, Step};
 use super::hearing::Sent;
+use super::journal::Told;
 use super::stamping::{Asked, Stamping};
 use super::state::InHand;
 use crate::clock;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
-use crate::link::{Acks, Endpoint, LinkError, Pause, Pipe, WINDOW, Will, certificate_days_left};
+use crate::link::{Acks, Endpoint, LinkError, Pause, Pipe, WINDOW, Will};
 use crate::store::{Outgoing, State, Store, StoreError};
 use crate::types::CaseId;
-use crate::witness::Roots;
+use crate::witness::{JournalCopy, Roots};
 
 /// First and longest pause after a try that nobody answered.
 const UNANSWERED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
@@ -25,8 +26,6 @@ const UNANSWERED: (Duration, Duration) = (Duration::from_secs(5), Duration::from
 const HEAD_LANE: u8 = 1;
 /// With nothing due and no news from the store, this is how often it is asked.
 const LOOK: Duration = Duration::from_secs(5);
-/// Time for the pieces under way when stopped.
-const LAST_PIECES: Duration = Duration::from_secs(5);
 
 /// What outlives a connection.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ pub(super) struct Carry {
     /// Whether the last connection was made.
     pub(super) connected: bool,
     /// Counts connections (`bd` of the state message).
-    births: u64,
+    pub(super) births: u64,
     /// The package that was in hand when a connection broke, and who was taking it.
     begun: Option<(CaseId, String)>,
     /// Pauses after unanswered tries.
@@ -43,6 +42,8 @@ pub(super) struct Carry {
     pub(super) rate: Rate,
     /// When a receipt not believed was last journalled, and how many came since.
     pub(super) ignored: (Option<Instant>, u64),
+    /// The foreign head that was journalled last.
+    pub(super) foreign_head: Option<JournalCopy>,
     /// Packages the store could not yet be told to queue again.
     owed: Vec<CaseId>,
     /// When time-stamps are asked for.
@@ -58,6 +59,7 @@ impl Default for Carry {
             unanswered: Pause::new(UNANSWERED.0, UNANSWERED.1),
             rate: Rate::default(),
             ignored: (None, 0),
+            foreign_head: None,
             owed: Vec::new(),
             stamping: Stamping::default(),
         }
@@ -86,6 +88,8 @@ pub(super) struct Session<'a> {
     pub(super) acks: Acks<Sent>,
     /// The time-stamp asked for on this connection.
     pub(super) asked: Option<Asked>,
+    /// What this connection has told of the journal.
+    pub(super) told: Told,
     /// Nothing is begun before this moment.
     rest_until: Option<Instant>,
     /// Bytes of earlier connections, sent and received.
@@ -135,6 +139,7 @@ impl<'a> Session<'a> {
             hand: None,
             acks: Acks::default(),
             asked: None,
+            told: Told::default(),
             rest_until: None,
             before,
         };
@@ -149,8 +154,10 @@ impl<'a> Session<'a> {
 
     async fn serve(&mut self, stop: &CancellationToken) -> Result<(), LinkError> {
         self.present(PresenceState::Ready).await?;
+        self.open_journal().await?;
         while !stop.is_cancelled() {
             self.pick().await;
+            self.tell_news().await?;
             let look_again = self.advance().await?;
             self.ask_stamp().await?;
             let look_again = self
@@ -252,7 +259,11 @@ impl<'a> Session<'a> {
                 self.put_back("the receiver does not answer").await;
                 Ok(now)
             }
-            Step::Head => self.send_head().await.map(|()| now),
+            Step::Head => {
+                let line = hand.package.journal_n;
+                self.cover(line).await?;
+                self.send_head().await.map(|()| now)
+            }
             Step::Piece(piece) => self.send_piece(&piece).await.map(|()| now),
             Step::Finish { sink } => self.send_finished(&sink).await.map(|()| now),
         }
@@ -308,54 +319,6 @@ impl<'a> Session<'a> {
         if let Err(error) = done {
             self.carry.owed.push(id);
             self.complain(&error);
-        }
-    }
-
-    /// Publishes how this device is.
-    async fn present(&mut self, state: PresenceState) -> Result<(), LinkError> {
-        let keys = self.up.keys.clone();
-        let bare = Presence::bare(state, self.carry.births);
-        let told = blocking(&self.up.store, move |store| {
-            let now = clock::now();
-            let head = store.head();
-            Ok(Presence {
-                n: Some(head.n),
-                head: Some(head.sha256),
-                clock_synced: Some(clock::trust().synced),
-                queued: Some(store.counts()?.pending.packages),
-                cert_days: certificate_days_left(&keys, now.utc_ns.div_euclid(1_000_000_000)),
-                sw: Some(env!("CARGO_PKG_VERSION").to_owned()),
-                ..bare
-            })
-        });
-        let presence = match told.await {
-            Ok(presence) => presence,
-            Err(error) => {
-                self.complain(&error);
-                Presence::bare(state, self.carry.births)
-            }
-        };
-        let topic = Topic::new(&self.up.device, Subject::State).to_string();
-        let ack = self.pipe.publish(&topic, bytes(&presence), true).await?;
-        self.acks.push(Sent::State, ack);
-        Ok(())
-    }
-
-    /// Stopped: what is under way may arrive, then the device says that it goes.
-    async fn leave(&mut self) -> Result<(), LinkError> {
-        let orderly = async {
-            while !self.acks.is_empty() {
-                self.acks.next().await.1?;
-            }
-            self.present(PresenceState::Stopping).await?;
-            self.acks.next().await.1.map(drop)
-        };
-        match timeout(LAST_PIECES, orderly).await {
-            Ok(done) => done,
-            Err(_elapsed) => {
-                tracing::warn!("upload stopped with pieces under way");
-                Ok(())
-            }
         }
     }
 

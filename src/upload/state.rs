@@ -32,6 +32,8 @@ pub struct UploadSnapshot {
     pub stamped: u64,
     /// What keeps time-stamps from coming; `None` when nothing does. Nothing else waits for it.
     pub stamp_cause: Option<String>,
+    /// What a receiver has signed for as our journal and is not; `None` while there is nothing.
+    pub foreign_head: Option<String>,
     /// Bytes sent since the start, TLS included.
     pub sent_bytes: u64,
     /// Bytes received since the start, TLS included.

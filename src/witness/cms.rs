@@ -14,8 +14,6 @@ use cms::signed_data::{
 use const_oid::db::{rfc5911, rfc5912};
 use der::asn1::{GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
 use der::{Any, Decode, Encode, Sequence, Tag};
-use p256::ecdsa::signature::Signer as _;
-use p256::ecdsa::{DerSignature, SigningKey};
 use sha2::{Digest, Sha256};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::Certificate;
@@ -25,6 +23,7 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
 
 use super::chain::ChainFault;
+use super::key::{Key, SignError};
 use super::signer::PurposeFault;
 
 /// Whether the signature carries what it signs.
@@ -117,14 +116,26 @@ pub(super) struct SigningCertificate {
 /// Signs `content` at `at` (since 1970) with `key`, whose certificate is `leaf`, the first of
 /// the certificates of `chain` (DER).
 pub(super) fn sign(
-    (key, leaf, chain): (&SigningKey, &Certificate, &[Vec<u8>]),
+    (key, leaf, chain): (&Key, &Certificate, &[Vec<u8>]),
     content: &[u8],
     form: Form,
     at: Duration,
+) -> Result<Vec<u8>, SignError> {
+    const ENCODES: &str =
+        "invariant: a certificate that was parsed encodes, and content is below 256 MiB";
+    let own = chain.first().map_or(&[][..], Vec::as_slice);
+    let attributes = signed_attributes(leaf, own, content, at).expect(ENCODES);
+    let value = key.sign(&attributes.to_der().expect(ENCODES))?;
+    Ok(signed_data((leaf, chain), (content, form), attributes, &value).expect(ENCODES))
+}
+
+/// Puts a signature together.
+fn signed_data(
+    (leaf, chain): (&Certificate, &[Vec<u8>]),
+    (content, form): (&[u8], Form),
+    attributes: SignedAttributes,
+    value: &[u8],
 ) -> der::Result<Vec<u8>> {
-    let own = chain.first().ok_or(der::ErrorKind::Failed)?;
-    let attributes = signed_attributes(leaf, own, content, at)?;
-    let value: DerSignature = key.sign(&attributes.to_der()?);
     let sha256 = algorithm(rfc5912::ID_SHA_256);
     let signer = SignerInfo {
         version: CmsVersion::V1,
@@ -135,7 +146,7 @@ pub(super) fn sign(
         digest_alg: sha256.clone(),
         signed_attrs: Some(attributes),
         signature_algorithm: algorithm(rfc5912::ECDSA_WITH_SHA_256),
-        signature: OctetString::new(value.as_bytes())?,
+        signature: OctetString::new(value)?,
         unsigned_attrs: None,
     };
     let econtent = match form {

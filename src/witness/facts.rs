@@ -45,6 +45,9 @@ pub struct Site {
     pub name: Option<String>,
     /// Reference of the legal and technical review.
     pub approval: Option<String>,
+    /// Last day on which the review holds, `YYYY-MM-DD`; `null` when it has no end.
+    #[serde(default)]
+    pub approval_until: Option<String>,
 }
 
 /// `violation`

@@ -68,8 +68,11 @@ pub enum Finding {
     PurposeNotSignatures,
     /// The certificate names no device.
     PurposeNoDevice,
-    /// The certificate is not a receiver's.
-    PurposeNotReceiver,
+    /// The certificate is of another role.
+    PurposeRole {
+        /// The role it had to have.
+        role: String,
+    },
     /// An extension of the certificate is unreadable.
     PurposeUnreadable {
         /// Which.
@@ -218,7 +221,9 @@ impl From<&PurposeFault> for Finding {
             PurposeFault::NotDocuments => Self::PurposeNotDocuments,
             PurposeFault::NotSignatures => Self::PurposeNotSignatures,
             PurposeFault::NoDevice => Self::PurposeNoDevice,
-            PurposeFault::NotReceiver => Self::PurposeNotReceiver,
+            PurposeFault::Role(role) => Self::PurposeRole {
+                role: (*role).to_owned(),
+            },
             PurposeFault::Unreadable(extension) => Self::PurposeUnreadable {
                 extension: (*extension).to_owned(),
             },

@@ -2,29 +2,23 @@
 
 use std::fmt;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use const_oid::db::rfc4519::{CN, SERIAL_NUMBER};
-use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, SECP_256_R_1};
-use der::{Decode, SecretDocument};
-use p256::SecretKey;
-use p256::ecdsa::SigningKey;
-use p256::elliptic_curve::zeroize::Zeroizing;
-use p256::pkcs8::PrivateKeyInfo;
+use der::Decode;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use x509_cert::Certificate;
 
 use super::cms::{self, Form};
+use super::key::{Key, SignError, load_key};
 use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
+use crate::config::Suite;
 use crate::types::Stamp;
 
 /// Largest key or certificate file read.
-const FILE_MAX: u64 = 64 << 10;
-/// Label of a PKCS#8 private key (RFC 7468 section 10).
-const PKCS8: &str = "PRIVATE KEY";
+pub(super) const FILE_MAX: u64 = 64 << 10;
 
 /// Why a key, certificate or root cannot be used, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -128,8 +122,7 @@ pub enum KeyError {
 
 /// A certificate (with the chain that came with it) and its private key.
 pub struct Identity {
-    /// Wiped from memory when dropped (`p256`).
-    key: SigningKey,
+    key: Key,
     leaf: Certificate,
     /// DER, own certificate first.
     chain: Vec<Vec<u8>>,
@@ -144,13 +137,15 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Loads `NAME.key` and `NAME.crt` of `dir`: `"receiver"` for receipts, any other name for
-    /// evidence. Validity in time is asked for by [`Identity::check_validity`].
+    /// Loads `NAME.key` and `NAME.crt` of `dir`: `"receiver"`, `"reviewer"` and `"operator"` are
+    /// that role's, any other name is a device's. Validity in time is asked for by
+    /// [`Identity::check_validity`].
     pub fn load(dir: &Path, name: &str) -> Result<Self, KeyError> {
-        let usage = if name == "receiver" {
-            Usage::Receiver
-        } else {
-            Usage::Evidence
+        let usage = match name {
+            "receiver" => Usage::Receiver,
+            "reviewer" => Usage::Reviewer,
+            "operator" => Usage::Operator,
+            _ => Usage::Evidence,
         };
         Self::load_from(
             &dir.join(format!("{name}.key")),
@@ -162,11 +157,10 @@ impl Identity {
     /// Loads a PKCS#8 PEM key and a PEM certificate (own first, then its issuers) from where
     /// they lie, e.g. a systemd credential.
     pub fn load_from(key: &Path, certificate: &Path, usage: Usage) -> Result<Self, KeyError> {
-        let secret = load_key(key)?;
+        let private = load_key(key)?;
         let (leaf, chain) = load_chain(certificate)?;
         let tbs = &leaf.tbs_certificate;
-        let carried = tbs.subject_public_key_info.subject_public_key.raw_bytes();
-        if p256::PublicKey::from_sec1_bytes(carried) != Ok(secret.public_key()) {
+        if !private.fits(&tbs.subject_public_key_info) {
             return Err(KeyError::Mismatch {
                 certificate: certificate.to_owned(),
                 key: key.to_owned(),
@@ -180,7 +174,7 @@ impl Identity {
             .or_else(|| only(&tbs.subject, CN))
             .unwrap_or_default();
         Ok(Self {
-            key: SigningKey::from(&secret),
+            key: private,
             path: certificate.to_owned(),
             device_id,
             leaf,
@@ -244,9 +238,14 @@ impl Identity {
         Ok(())
     }
 
-    /// CMS `SignedData` in DER, CAdES-B-B, sha256WithECDSA, with the certificates. `at` is told
-    /// in whole seconds; a moment before 1970 is told as 1970.
-    pub fn sign(&self, content: &[u8], form: Form, at: Stamp) -> Vec<u8> {
+    /// The algorithms it signs with.
+    pub fn suite(&self) -> Suite {
+        self.key.suite()
+    }
+
+    /// CMS `SignedData` in DER, CAdES-B-B, with the certificates. `at` is told in whole seconds;
+    /// a moment before 1970 is told as 1970.
+    pub fn sign(&self, content: &[u8], form: Form, at: Stamp) -> Result<Vec<u8>, SignError> {
         let since_1970 = Duration::from_nanos(u64::try_from(at.utc_ns).unwrap_or(0));
         cms::sign(
             (&self.key, &self.leaf, &self.chain),
@@ -254,7 +253,12 @@ impl Identity {
             form,
             since_1970,
         )
-        .expect("invariant: a certificate that was parsed encodes, and content is below 256 MiB")
+    }
+
+    /// The bare signature over `message`, hashed here with the suite's digest: DER
+    /// `ECDSA-Sig-Value` (RFC 3279 section 2.2.3).
+    pub fn sign_raw(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.key.sign(message)
     }
 }
 
@@ -281,78 +285,6 @@ pub(super) fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, KeyError> {
     Ok(bytes)
 }
 
-/// Whether a key file of this mode and owner is private enough.
-///
-/// systemd hands out credentials as root's 0440 with an access list for the one service user;
-/// the group bits are then that list's mask, not the group's right.
-fn is_private(mode: u32, uid: u32, gid: u32) -> bool {
-    let others = mode & 0o077;
-    others == 0 || (mode == 0o440 && uid == 0 && gid == 0)
-}
-
-/// Reads a P-256 private key, refusing one that others may read.
-pub(crate) fn load_key(path: &Path) -> Result<SecretKey, KeyError> {
-    let read = |source| KeyError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let file = std::fs::File::open(path).map_err(read)?;
-    let meta = file.metadata().map_err(read)?;
-    let mode = meta.mode() & 0o7777;
-    if !is_private(mode, meta.uid(), meta.gid()) {
-        return Err(KeyError::Permissions {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    if meta.len() > FILE_MAX {
-        return Err(KeyError::TooLarge {
-            path: path.to_owned(),
-            max: FILE_MAX,
-        });
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.take(FILE_MAX)
-        .read_to_string(&mut text)
-        .map_err(read)?;
-    parse_key(&text).map_err(|why| KeyError::KeyForm {
-        path: path.to_owned(),
-        why,
-    })
-}
-
-fn parse_key(pem: &str) -> Result<SecretKey, String> {
-    const CONVERT: &str = "convert it with `openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW`";
-    let (label, document) = SecretDocument::from_pem(pem.trim_start())
-        .map_err(|e| format!("not a PEM private key ({e}); expected `BEGIN PRIVATE KEY`"))?;
-    match label {
-        PKCS8 => {}
-        "ENCRYPTED PRIVATE KEY" => {
-            return Err(format!(
-                "the key is encrypted with a passphrase, which no daemon can type; {CONVERT}"
-            ));
-        }
-        "EC PRIVATE KEY" | "EC PARAMETERS" => {
-            return Err(format!("the key is not PKCS#8; {CONVERT}"));
-        }
-        other => return Err(format!("found `{other}` where `{PKCS8}` was expected")),
-    }
-    let info = PrivateKeyInfo::from_der(document.as_bytes())
-        .map_err(|e| format!("not a PKCS#8 private key ({e})"))?;
-    if info.algorithm.oid != ID_EC_PUBLIC_KEY {
-        return Err(format!(
-            "algorithm {} is not supported; an EC key on P-256 is needed",
-            info.algorithm.oid
-        ));
-    }
-    match info.algorithm.parameters_oid() {
-        Ok(SECP_256_R_1) => {}
-        Ok(curve) => return Err(format!("curve {curve} is not supported; P-256 is needed")),
-        Err(_explicit) => return Err("the curve is not named; P-256 is needed".to_owned()),
-    }
-    SecretKey::try_from(info).map_err(|e| format!("not a P-256 private key ({e})"))
-}
-
 /// The own certificate, and the DER of all in the file, own first.
 fn load_chain(path: &Path) -> Result<(Certificate, Vec<Vec<u8>>), KeyError> {
     let bytes = read_bounded(path, FILE_MAX)?;
@@ -372,27 +304,4 @@ fn load_chain(path: &Path) -> Result<(Certificate, Vec<Vec<u8>>), KeyError> {
         path: path.to_owned(),
     })?;
     Ok((leaf, chain))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_private_when_its_owner_alone_may_read_it() {
-        let table = [
-            (0o600, 1000, 1000, true),
-            (0o400, 1000, 1000, true),
-            (0o440, 0, 0, true),
-            (0o440, 1000, 1000, false),
-            (0o440, 0, 1000, false),
-            (0o640, 0, 0, false),
-            (0o444, 0, 0, false),
-            (0o604, 0, 0, false),
-            (0o700, 0, 0, true),
-        ];
-        for (mode, uid, gid, private) in table {
-            assert_eq!(is_private(mode, uid, gid), private, "{mode:o} {uid} {gid}");
-        }
-    }
 }

@@ -3,7 +3,8 @@
 //! A package is an ASiC-E container (ETSI EN 319 162-1): files, a manifest with their SHA-256,
 //! and a CAdES baseline signature (ETSI EN 319 122-1) over the manifest. [`seal`] makes the three
 //! signed parts, [`Container`] holds the files, [`verify`] judges a container against [`Roots`]
-//! and says so as a [`Verdict`]. Receipts of the receiver are CMS too ([`Receipt`]).
+//! and says so as a [`Verdict`]. Receipts of the receiver are CMS too ([`Receipt`]), and so is the device's
+//! signature under its journal ([`Checkpoint`]).
 //! `docs/EVIDENCE.md` describes the format for outsiders.
 //!
 //! **Invariants.** Bytes are signed, never structures: what was written once is never serialised
@@ -16,11 +17,15 @@
 mod additions;
 mod attributes;
 mod chain;
+mod checkpoint;
 mod cms;
 mod container;
 mod facts;
 mod finding;
+mod grade;
 mod identity;
+mod installed;
+mod key;
 mod lines;
 mod manifest;
 mod name;
@@ -36,6 +41,7 @@ mod verify;
 mod wording;
 
 pub use chain::{ChainFault, Roots};
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use cms::{Form, SignatureError};
 pub use container::{Container, ContainerError, Limits};
 pub use facts::{
@@ -43,8 +49,11 @@ pub use facts::{
     Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;
-pub(crate) use identity::load_key;
+pub use grade::{CONDITIONS, Condition, Grade, Grading, Seen, assess, grade};
 pub use identity::{Identity, KeyError};
+pub use installed::Installed;
+pub use key::SignError;
+pub(crate) use key::load_key;
 pub use lines::{CHAIN_MAX, JournalLine, JournalLines, LinesError};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, SealKind, SigReference};
 pub use name::{NameError, check_name};
@@ -82,6 +91,15 @@ pub const TIMESTAMP: &str = "META-INF/timestamp001.tst";
 /// SHA-256 of `bytes` as 64 lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// The check code of a file: the first twelve digits of its SHA-256, in groups of four. It stands
+/// in the caption of a marked copy and names the original, so that a printed copy can be held
+/// against the package.
+pub fn check_code(sha256_hex: &str) -> String {
+    let digits: Vec<char> = sha256_hex.chars().take(12).collect();
+    let groups = digits.chunks(4).map(|group| group.iter().collect());
+    groups.collect::<Vec<String>>().join(" ")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@ use super::chain::Roots;
 use super::cms::{Form, SignatureError};
 use super::finding::Finding;
 use super::identity::Identity;
+use super::key::SignError;
 use super::opened::check_attached;
 use super::signer::{Signer, Usage};
 use crate::types::{CaseId, Stamp};
@@ -21,6 +22,9 @@ pub enum ReceiptError {
     /// Its signature or signer is not right.
     #[error("receipt: {0}")]
     Signature(#[from] SignatureError),
+    /// It cannot be signed now; try again.
+    #[error("receipt: {0}")]
+    Sign(#[from] SignError),
     /// It is not the JSON this version defines.
     #[error("receipt: {0}")]
     Json(String),
@@ -121,7 +125,7 @@ impl Receipt {
     /// Signs the receipt; gives the bytes of `META-INF/receipt001.p7m`.
     pub fn sign(&self, identity: &Identity, at: Stamp) -> Result<Vec<u8>, ReceiptError> {
         let bytes = serde_json::to_vec(self).map_err(|e| ReceiptError::Json(e.to_string()))?;
-        Ok(identity.sign(&bytes, Form::Attached, at))
+        Ok(identity.sign(&bytes, Form::Attached, at)?)
     }
 
     /// Opens a receipt signed by a receiver that `roots` vouch for.

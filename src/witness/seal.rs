@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::cms::Form;
 use super::identity::Identity;
+use super::key::SignError;
 use super::manifest::{Manifest, ManifestEntry, ManifestError, SigReference};
 use super::statement::{Statement, StatementError};
 use super::{ASIC_E, MANIFEST, MIMETYPE, SIGNATURE, STATEMENT, sha256_hex};
@@ -29,6 +30,9 @@ pub enum SealError {
     /// A file cannot be listed.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The key cannot sign now. Nothing is wrong with the case: try again.
+    #[error(transparent)]
+    Sign(#[from] SignError),
 }
 
 /// The three signed parts of a package; its other files are what the statement lists.
@@ -89,7 +93,7 @@ pub fn seal(statement: &Statement, identity: &Identity, at: Stamp) -> Result<Sea
         entries,
     }
     .to_xml()?;
-    let signature = identity.sign(&manifest, Form::Detached, at);
+    let signature = identity.sign(&manifest, Form::Detached, at)?;
     Ok(Sealed {
         statement: bytes,
         manifest,

@@ -15,8 +15,6 @@ use super::sha256_hex;
 /// extendedKeyUsage documentSigning (RFC 9336).
 pub(super) const DOCUMENT_SIGNING: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.36");
-/// organizationalUnit of a certificate that may sign receipts.
-const RECEIVER: &str = "receiver";
 
 /// What a signature is meant to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +23,22 @@ pub enum Usage {
     Evidence,
     /// A receiver vouches that it stored a package: documentSigning, OU = `receiver`.
     Receiver,
+    /// An officer vouches for the review of a package: documentSigning, OU = `reviewer`.
+    Reviewer,
+    /// A person commands a box: documentSigning, OU = `operator`.
+    Operator,
+}
+
+impl Usage {
+    /// The organizationalUnit that gives the right; a device's certificate needs none.
+    fn role(self) -> Option<&'static str> {
+        match self {
+            Self::Evidence => None,
+            Self::Receiver => Some("receiver"),
+            Self::Reviewer => Some("reviewer"),
+            Self::Operator => Some("operator"),
+        }
+    }
 }
 
 /// What the certificate of a signature says about its holder.
@@ -122,9 +136,9 @@ pub enum PurposeFault {
     /// Not a device's certificate.
     #[error("the subject has no (single) serialNumber, so it names no device")]
     NoDevice,
-    /// Not a receiver's certificate.
-    #[error("the subject's organizationalUnit is not `receiver`")]
-    NotReceiver,
+    /// Of another role, or of none.
+    #[error("the subject's organizationalUnit is not `{0}`")]
+    Role(&'static str),
     /// An extension cannot be read.
     #[error("{0} is unreadable")]
     Unreadable(&'static str),
@@ -144,13 +158,11 @@ pub(super) fn check_purpose(certificate: &Certificate, usage: Usage) -> Result<(
         Ok(Some(_)) => return Err(PurposeFault::NotSignatures),
         Err(_) => return Err(PurposeFault::Unreadable("keyUsage")),
     }
-    match usage {
-        Usage::Evidence if only(&tbs.subject, SERIAL_NUMBER).is_none() => {
-            Err(PurposeFault::NoDevice)
+    match usage.role() {
+        None if only(&tbs.subject, SERIAL_NUMBER).is_none() => Err(PurposeFault::NoDevice),
+        Some(role) if only(&tbs.subject, OU).as_deref() != Some(role) => {
+            Err(PurposeFault::Role(role))
         }
-        Usage::Receiver if only(&tbs.subject, OU).as_deref() != Some(RECEIVER) => {
-            Err(PurposeFault::NotReceiver)
-        }
-        Usage::Evidence | Usage::Receiver => Ok(()),
+        _ => Ok(()),
     }
 }

@@ -11,9 +11,10 @@ use super::facts::{
     After, Altitude, Camera, Clock, Device, Heading, JournalPoint, Mavlink, Omitted, Position,
     Site, Software, ViolationFacts, Warning,
 };
+use super::grade::Grading;
 use super::name::{NameError, check_name};
 use super::{MANIFEST, SIGNATURE, STATEMENT};
-use crate::types::CaseId;
+use crate::types::{CaseId, PictureOf, Quality};
 
 /// Value of `v`.
 const VERSION: u32 = 1;
@@ -92,6 +93,10 @@ pub struct Statement {
     /// What belongs in a package but is missing, and why.
     #[serde(default)]
     pub omitted: Vec<Omitted>,
+    /// Whether it is evidence or a lead, and on what conditions; packages made before there were
+    /// grades say nothing.
+    #[serde(default)]
+    pub grade: Option<Grading>,
     /// Every other signed file.
     pub files: Vec<FileEntry>,
 }
@@ -114,6 +119,12 @@ pub struct FileEntry {
     /// The same on the camera's own time line, nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pts_ns: Option<u64>,
+    /// What it shows, for a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<PictureOf>,
+    /// How good it is, for an original.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
 }
 
 impl Statement {
@@ -354,6 +365,7 @@ pub(super) mod tests {
                 model: None,
             },
             omitted: Vec::new(),
+            grade: None,
             files: vec![FileEntry {
                 name: "frames/01-peak.jpg".to_owned(),
                 media_type: "image/jpeg".to_owned(),
@@ -361,6 +373,8 @@ pub(super) mod tests {
                 sha256: "ab".repeat(32),
                 at: None,
                 pts_ns: Some(1),
+                of: None,
+                quality: None,
             }],
         }
     }
@@ -370,7 +384,7 @@ pub(super) mod tests {
         let bytes = sparse().to_bytes().expect("a sparse statement is one");
         let json: serde_json::Value = serde_json::from_slice(&bytes).expect("it is JSON");
         for key in [
-            "after", "site", "position", "heading", "altitude", "mavlink",
+            "after", "site", "position", "heading", "altitude", "mavlink", "grade",
         ] {
             assert!(json[key].is_null() && json.get(key).is_some(), "{key}");
         }

@@ -77,7 +77,8 @@ fn help_of_every_command() {
     assert_eq!(
         names,
         [
-            "check", "demo", "enroll", "generate", "receive", "replay", "run", "status", "store",
+            "check", "demo", "enroll", "generate", "journal", "receive", "replay", "run", "status",
+            "store",
             "verify"
         ]
     );
@@ -347,6 +348,7 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
             model: None,
         },
         omitted: Vec::new(),
+        grade: None,
         files,
     }
 }
@@ -371,6 +373,8 @@ fn package(dir: &Path) -> (TestPki, std::path::PathBuf) {
         sha256: sha256_hex(bytes),
         at: Some(utc.clone()),
         pts_ns: None,
+        of: None,
+        quality: None,
     };
     let statement = statement(at, files.iter().map(entry).collect());
     let identity = Identity::load(&pki.device, "evidence").unwrap();

@@ -135,6 +135,7 @@ fn statement(id: CaseId, context: SealContext, at: Stamp) -> Statement {
             model: None,
         },
         omitted: Vec::new(),
+        grade: None,
         files: context.files,
     }
 }

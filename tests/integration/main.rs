@@ -12,6 +12,7 @@ mod crash;
 mod develop;
 #[cfg(feature = "demo")]
 mod field;
+mod journal;
 mod perceive;
 mod store_cli;
 mod systemd;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lingmou::config::Wording;
+use lingmou::journal::kind;
 use lingmou::types::Violation;
 
 /// Lines of a file without its tests.
@@ -344,6 +345,33 @@ fn every_violation_has_its_words_its_settings_and_its_clip() {
         let file = root().join(format!("config/clips/{name}.wav"));
         assert_eq!(file.is_file(), violation.warns_first(), "{name}");
     }
+}
+
+#[test]
+fn every_kind_of_journal_line_is_in_its_list_and_on_its_page() {
+    let page = fs::read_to_string(root().join("docs/EVIDENCE.md")).unwrap();
+    let after = page.split_once("### Kinds\n").expect("the list").1;
+    let list = after.split_once("Kinds and fields may be added").unwrap().0;
+    let rows = list.lines().filter_map(|line| line.strip_prefix("| `"));
+    let told: BTreeSet<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    let told: BTreeSet<&str> = told.into_iter().filter(|kind| *kind != "kind").collect();
+    let known: BTreeSet<&str> = kind::ALL.into_iter().collect();
+    assert_eq!(known.len(), kind::ALL.len(), "one twice");
+    assert_eq!(told, known);
+    let mut faults = Vec::new();
+    for (path, text) in sources("src") {
+        // Who may not name the journal must write its words out.
+        let may = LAYERS.iter().find(|(name, _)| *name == module(&path));
+        let may = may.is_some_and(|(_, may)| *may == ALL_ABOVE || may.contains(&"journal"));
+        let elsewhere = may && !is_test_file(&path);
+        let code: String = without_tests(&text).collect();
+        for kind in kind::ALL.iter().filter(|kind| kind.contains('.')) {
+            if elsewhere && code.contains(&format!("\"{kind}\"")) {
+                faults.push(format!("{path}: {kind} is written out; use journal::kind"));
+            }
+        }
+    }
+    none(&faults);
 }
 
 /// Each check finds the fault it is for, and only that.

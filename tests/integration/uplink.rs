@@ -7,6 +7,8 @@
     reason = "a test's helpers fail by panicking, and its files need not be durable"
 )]
 
+mod heads;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -116,6 +118,7 @@ fn statement(id: CaseId, at: Stamp, context: &SealContext) -> Statement {
             model: None,
         },
         omitted: Vec::new(),
+        grade: None,
         files: context.files.clone(),
     }
 }
@@ -234,6 +237,7 @@ impl Bench {
             keys: keys.to_owned(),
             device: DEVICE.to_owned(),
             store: self.store.clone(),
+            identity: Arc::new(Identity::load(&self.pki.device, "evidence").unwrap()),
             state: Arc::clone(&self.state),
         };
         let stop = CancellationToken::new();

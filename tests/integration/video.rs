@@ -328,6 +328,7 @@ fn clip_is_bit_exact(rig: &Rig, source: &Path, codec: Codec) {
         .write_all(&clip.mp4)
         .unwrap();
     decodes_fully(&path, clip.frames);
+    a_browser_takes_it(&path, codec);
 
     // Every frame is one of the source's, in its order, round and round.
     let sent = payload_nals(source, codec);
@@ -345,6 +346,205 @@ fn clip_is_bit_exact(rig: &Rig, source: &Path, codec: Codec) {
         .filter(|pair| place(&pair[1]) != place(&pair[0]) + 1)
         .count();
     assert!(jumps <= kept.len() / sent.len() + 1, "{jumps} jumps");
+}
+
+/// One plain MP4 file, coded under the name that every browser knows.
+fn a_browser_takes_it(path: &Path, codec: Codec) {
+    let tag = Command::new("ffprobe")
+        .args(["-v", "warning", "-select_streams", "v"])
+        .args(["-show_entries", "stream=codec_tag_string", "-of", "csv=p=0"])
+        .arg(path)
+        .output()
+        .unwrap();
+    let wanted = match codec {
+        Codec::H264 => "avc1",
+        Codec::H265 => "hvc1",
+    };
+    assert_eq!(String::from_utf8_lossy(&tag.stdout).trim(), wanted);
+    let bytes = std::fs::read(path).unwrap();
+    let fragments = bytes.windows(4).filter(|w| w == b"moof").count();
+    assert_eq!(fragments, 0, "not in fragments");
+}
+
+/// The words in every SEI unit we put into a stream.
+const SEI_UUID: &[u8; 16] = b"lingmou-test-sei";
+
+/// `source` with a user-data SEI unit of its own (H.264 annex D.1.7, H.265 annex D.2.7) before
+/// each picture, as a camera that signs its video would send.
+fn with_sei(source: &Path, codec: Codec) -> PathBuf {
+    let format = match codec {
+        Codec::H264 => "h264",
+        Codec::H265 => "hevc",
+    };
+    let plain = source.with_extension(format);
+    let signed = source.with_extension(format!("sei.{format}"));
+    let made = source.with_extension("sei.mp4");
+    let ffmpeg = |args: &[&str], from: &Path, to: &Path| {
+        let output = Command::new("ffmpeg")
+            .args(["-v", "error", "-y"])
+            .args(args)
+            .arg("-i")
+            .arg(from)
+            .args(["-an", "-c", "copy"])
+            .arg(to)
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}");
+    };
+    ffmpeg(&[], source, &plain);
+    let mut stream = Vec::new();
+    let bytes = std::fs::read(&plain).unwrap();
+    for (n, nal) in nals(&bytes).into_iter().enumerate() {
+        let header: &[u8] = match codec {
+            Codec::H264 => &[6],
+            Codec::H265 => &[39 << 1, 1],
+        };
+        if is_picture(nal[0], codec) {
+            let words = [SEI_UUID.as_slice(), format!("unit {n}").as_bytes()].concat();
+            stream.extend([0, 0, 0, 1]);
+            stream.extend(header);
+            stream.extend([5, u8::try_from(words.len()).unwrap()]);
+            stream.extend(words);
+            stream.push(0x80);
+        }
+        stream.extend([0, 0, 0, 1]);
+        stream.extend(nal);
+    }
+    std::fs::File::create(&signed)
+        .unwrap()
+        .write_all(&stream)
+        .unwrap();
+    ffmpeg(&["-f", format, "-framerate", "25"], &signed, &made);
+    made
+}
+
+/// Whether a NAL unit that begins with `first` holds (a slice of) a picture.
+fn is_picture(first: u8, codec: Codec) -> bool {
+    match codec {
+        Codec::H264 => matches!(first & 31, 1 | 5),
+        Codec::H265 => first >> 1 & 63 < 32,
+    }
+}
+
+#[test]
+fn sei_units_survive_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    for codec in [Codec::H264, Codec::H265] {
+        let plain = clip(dir.path(), &format!("{}.mp4", codec.name()), codec, (320, 240), 50);
+        let source = with_sei(&plain, codec);
+        let uuid = SEI_UUID.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        });
+        let ours = |path: &Path| -> Vec<String> {
+            let mut all = payload_nals(path, codec);
+            all.retain(|nal| nal.contains(&uuid));
+            all
+        };
+        assert_eq!(ours(&source).len(), 50, "the source carries them");
+        let server = RtspServer::start(&[mount("/main", &source, codec)]).unwrap();
+        let rig = Rig::new(&rtsp(server.url("/main")));
+        clip_is_bit_exact(&rig, &source, codec);
+        let cut = source.with_extension("cut.mp4");
+        let mut pictures = payload_nals(&cut, codec);
+        pictures.retain(|nal| is_picture(u8::from_str_radix(&nal[..2], 16).unwrap(), codec));
+        assert_eq!(ours(&cut).len(), pictures.len(), "one before each picture");
+        assert!(pictures.len() >= 85);
+    }
+}
+
+/// The luma of one frame of a file, by its number.
+fn frame_of(path: &Path, number: usize) -> Vec<u8> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(path)
+        .args(["-vf", &format!("select=eq(n\\,{number}),extractplanes=y")])
+        .args(["-frames:v", "1", "-f", "rawvideo", "-"])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && words.is_empty(), "{words}");
+    output.stdout
+}
+
+/// When the frames of a file are shown, nanoseconds.
+fn times_of(path: &Path) -> Vec<f64> {
+    let probed = Command::new("ffprobe")
+        .args(["-v", "warning", "-show_entries", "frame=pts_time"])
+        .args(["-of", "csv=p=0"])
+        .arg(path)
+        .output()
+        .unwrap();
+    let seconds = String::from_utf8_lossy(&probed.stdout);
+    let seconds = seconds.lines().filter_map(|l| l.trim_matches(',').parse::<f64>().ok());
+    seconds.map(|s| s * 1e9).collect()
+}
+
+#[test]
+fn a_picture_has_its_place_in_the_clip() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = h264(dir.path());
+    let server = serve(&served);
+    let reordered = dir.path().join("b264.mp4");
+    let encoder = "x264enc speed-preset=fast key-int-max=25 bframes=2 b-adapt=false ! h264parse";
+    encode(&reordered, encoder, (320, 240), 150);
+    for camera in [rtsp(server.url("/main")), file(reordered)] {
+        let rig = Rig::new(&camera);
+        // Until the camera tells its own time, pictures are dated by their arrival.
+        rig.until("a steady time", |s| {
+            let source = s.main.time_source;
+            source.is_some_and(|source| source != TimeSource::Arrival)
+        });
+        let steady = clock::now();
+        rig.until("four seconds kept", |s| {
+            s.ring_secs > 4.0 && clock::now().since(steady) > Duration::from_secs(5)
+        });
+        let to = clock::now();
+        let picture = rig.camera.full_frame(to.shifted_ns(-1_500_000_000)).unwrap();
+        let clip = rig.camera.clip(to.shifted_ns(-3_000_000_000), to).unwrap();
+        let path = dir.path().join("place.mp4");
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(&clip.mp4)
+            .unwrap();
+        let place = (picture.pts_ns - clip.first_pts_ns) as f64;
+        let utc = picture.at.utc_ns - clip.first.utc_ns;
+        assert!((place - utc as f64).abs() < 1e6, "UTC says the same: {place} {utc}");
+        let times = times_of(&path);
+        let nearest = (0..times.len())
+            .min_by(|&a, &b| (times[a] - place).abs().total_cmp(&(times[b] - place).abs()))
+            .unwrap();
+        assert!((times[nearest] - place).abs() < 2e6, "{place} {times:?}");
+        assert!(frame_of(&path, nearest) == luma(&picture), "frame {nearest}");
+    }
+}
+
+#[test]
+fn frames_round_a_moment_are_those_of_the_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(&h264(dir.path()));
+    let rig = Rig::new(&rtsp(server.url("/main")));
+    rig.until("four seconds kept", |s| s.ring_secs > 4.0);
+    let moment = clock::now().shifted_ns(-2_000_000_000);
+    let round = |ms| rig.camera.frames_round(moment, Duration::from_millis(ms), 7);
+    let frames = round(600).unwrap();
+    assert!((5..=7).contains(&frames.len()), "{} frames", frames.len());
+    let own = rig.camera.full_frame(moment).unwrap();
+    assert!(frames.iter().any(|f| f.pts_ns == own.pts_ns), "the moment's own");
+    assert!(frames.windows(2).all(|two| two[0].pts_ns < two[1].pts_ns));
+    for frame in &frames {
+        assert!(frame.at.boot_ns.abs_diff(moment.boot_ns) <= 600_000_000);
+        let alone = rig.camera.full_frame(frame.at).unwrap();
+        assert!(luma(frame) == luma(&alone) && frame.pts_ns == alone.pts_ns);
+    }
+    assert_eq!(round(0).map_or(0, |f| f.len()), 0, "no frame at that very nanosecond");
+    // Of what has not come yet nothing can be given; of what has gone neither.
+    let gone = moment.shifted_ns(-3_600_000_000_000);
+    assert!(rig.camera.frames_round(gone, Duration::from_millis(600), 7).is_err());
+    let now = clock::now();
+    let frames = rig.camera.frames_round(now, Duration::from_millis(600), 7).unwrap();
+    assert!(frames.iter().all(|f| f.at.boot_ns <= clock::boot_ns()));
 }
 
 /// Decodes without a word of complaint, from time 0, with rising times, index before data.

@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
             "for example \"Asia/Shanghai\"",
         );
     }
+    site(config, checker);
     keys(config, checker);
     judge(config, checker);
     warn(config, checker);
@@ -26,6 +27,18 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     evidence(&config.evidence, checker);
     store(&config.store, checker);
     upload(&config.upload, checker);
+}
+
+fn site(config: &Config, checker: &mut Checker<'_, '_>) {
+    let until = &config.site.approval_until;
+    if !until.is_empty() && until.parse::<jiff::civil::Date>().is_err() {
+        checker.say(
+            "site.approval_until",
+            format!("\"{until}\" is not a day"),
+            "a day as YYYY-MM-DD, or empty",
+            "for example \"2027-12-31\"",
+        );
+    }
 }
 
 /// The certificates. Whoever loads the private keys says more about them.
@@ -200,8 +213,26 @@ fn evidence(evidence: &Evidence, checker: &mut Checker<'_, '_>) {
     for (key, value) in [
         ("evidence.clip_before_secs", evidence.clip_before_secs),
         ("evidence.clip_after_secs", evidence.clip_after_secs),
+        ("evidence.best_of_secs", evidence.best_of_secs),
+        ("evidence.spacing_min_secs", evidence.spacing_min_secs),
+        ("evidence.displacement_min", evidence.displacement_min),
+        ("evidence.focus_min", f64::from(evidence.focus_min)),
+        ("evidence.exposure_min", f64::from(evidence.exposure_min)),
+        ("evidence.exposure_max", f64::from(evidence.exposure_max)),
+        ("evidence.clipped_max", evidence.clipped_max),
+        ("evidence.subject_min_px", f64::from(evidence.subject_min_px)),
+        ("evidence.camera_shift_max", evidence.camera_shift_max),
+        ("evidence.camera_similarity_min", evidence.camera_similarity_min),
     ] {
         checker.range(key, value);
+    }
+    if evidence.exposure_min >= evidence.exposure_max {
+        checker.say(
+            "evidence.exposure_min",
+            format!("{} is not below exposure_max", evidence.exposure_min),
+            "exposure_min below exposure_max",
+            "leave both out for the defaults",
+        );
     }
     for (key, path) in [
         ("evidence.font", &evidence.font),

@@ -103,6 +103,7 @@ impl Rule for Lingering {
                     roles: self.roles,
                     since: spot.since,
                     before: None,
+                    moved: None,
                 });
             }
         }

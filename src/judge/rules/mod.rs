@@ -30,6 +30,8 @@ pub(super) struct Suspicion {
     /// The moment that led to it, when it is not this one (the truck before its debris), with
     /// the area to show.
     pub(super) before: Option<(Stamp, Area)>,
+    /// Another moment at which that was somewhere else, as far away as it was seen.
+    pub(super) moved: Option<(Stamp, Area)>,
 }
 
 /// Says whether a violation is going on.

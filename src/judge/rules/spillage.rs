@@ -44,6 +44,18 @@ impl Passage {
         };
         self.path.iter().rev().find(|(_, a)| covers(a)).copied()
     }
+
+    /// The moment at which the truck was farthest in the picture from where it was at `moment`;
+    /// `None` when it was seen but once.
+    fn farthest_from(&self, moment: (Stamp, Area)) -> Option<(Stamp, Area)> {
+        let from = moment.1.centre();
+        let away = |area: Area| (area.centre().x - from.x).hypot(area.centre().y - from.y);
+        self.path
+            .iter()
+            .filter(|(at, _)| *at != moment.0)
+            .max_by(|a, b| away(a.1).total_cmp(&away(b.1)))
+            .copied()
+    }
 }
 
 /// The rule.
@@ -87,7 +99,10 @@ impl Rule for Spillage {
             passages.retain(|p| scene.at.since(p.last) <= keep);
             lying.look(scene, debris, |area| zone.holds(area));
             for spot in lying.seen_at(scene.at).filter(|s| s.has_stood(settle)) {
-                let Some(before) = passages.iter().find_map(|p| blame(p, spot, within)) else {
+                let Some((passage, before)) = passages
+                    .iter()
+                    .find_map(|p| Some((p, blame(p, spot, within)?)))
+                else {
                     continue;
                 };
                 found.push(Suspicion {
@@ -97,6 +112,7 @@ impl Rule for Spillage {
                     roles: debris,
                     since: spot.since,
                     before: Some(before),
+                    moved: passage.farthest_from(before),
                 });
             }
         }

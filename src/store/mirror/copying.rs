@@ -1,5 +1,6 @@
 //! Copies a package and the journal to the medium, and reads them back.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::journal;
@@ -135,6 +136,19 @@ pub(super) fn copy_journal(
             bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         }
         copy_segment(&bytes, &medium.join("journal"), &name)?;
+    }
+    Ok(())
+}
+
+/// Copies the signatures over the journal's head that the medium lacks.
+pub(super) fn copy_checkpoints(store: &Path, medium: &Path) -> Result<(), CopyFault> {
+    let [here, there] = [store, medium].map(|dir| dir.join(journal::CHECKPOINTS));
+    let known: HashSet<String> = disk::list(&there)?.into_iter().collect();
+    for name in disk::list(&here).map_err(StoreError::from)? {
+        if !known.contains(&name) {
+            let bytes = disk::read(&here.join(&name)).map_err(StoreError::from)?;
+            disk::replace(&medium.join("staging/checkpoint"), &there.join(&name), &bytes)?;
+        }
     }
     Ok(())
 }

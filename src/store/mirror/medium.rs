@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::super::disk::{self, DiskError};
+use crate::journal::CHECKPOINTS;
 
 /// Name of the file that marks a medium as one for second copies.
 const MARKER: &str = "lingmou-mirror.json";
 /// Value of `type` in it.
 const KIND: &str = "lingmou.mirror";
 /// The folders a medium has; whoever mirrors makes none of them.
-const FOLDERS: [&str; 3] = ["packages", "journal", "staging"];
+const FOLDERS: [&str; 4] = ["packages", "journal", CHECKPOINTS, "staging"];
 
 /// Why a folder is no medium for the second copy.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@
 //! MEDIUM/lingmou-mirror.json   whose medium this is; made by `mirror-init`, never by the daemon
 //! MEDIUM/packages/<id>/        copied after sealing, oldest first; later additions follow
 //! MEDIUM/journal/              the lines, as far as they are durable here
+//! MEDIUM/checkpoints/          the signatures over them
 //! MEDIUM/staging/              a copy under way
 //! ```
 //! A medium is there when its marker is: the daemon makes no folder at the top, so the empty
@@ -226,6 +227,7 @@ impl Store {
         if watch.journal != Some(durable) {
             let from = watch.journal.map_or(1, |(segment, _)| segment);
             copying::copy_journal(&journal, from, durable, dir)?;
+            copying::copy_checkpoints(&self.shared.dir, dir)?;
             watch.journal = Some(durable);
         }
         Ok(())

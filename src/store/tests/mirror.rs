@@ -37,7 +37,7 @@ pub(super) fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn same(dir: &Path, medium: &Path) {
-    for folder in ["packages", "journal"] {
+    for folder in ["packages", "journal", "checkpoints"] {
         assert_eq!(
             tree(&dir.join(folder)),
             tree(&medium.join(folder)),
@@ -62,6 +62,9 @@ fn every_package_and_the_journal_once_more() {
     for n in 1..=3 {
         keep_and_seal(&store, case(n));
     }
+    store
+        .checkpoint_by(|head| Ok(head.sha256.clone().into_bytes()))
+        .unwrap();
     let state = store.mirror_state().unwrap().unwrap();
     assert_eq!((state.mirroring.copied, state.mirroring.due), (0, 3));
     assert_eq!(

@@ -11,6 +11,7 @@ use mavlink::{MavlinkVersion, MessageData};
 use super::boot_clock::BootClock;
 use super::decoder::Frame;
 use super::gimbal;
+use super::mode::mode;
 use super::narrowed;
 use crate::types::{Attitude, FixKind, Pose, PoseSource, Stamp};
 
@@ -45,6 +46,8 @@ pub(super) struct Facts {
     pub(super) fix: Option<FixKind>,
     pub(super) sats: Option<u8>,
     pub(super) gnss_minus_system_us: Option<i64>,
+    /// The flight mode of its last heartbeat.
+    pub(super) mode: Option<&'static str>,
 }
 
 /// The chosen vehicle and its latest words.
@@ -133,6 +136,7 @@ impl Autopilot {
             if self.is_wanted(sender, &heartbeat) {
                 self.id = Some(sender);
                 self.version = frame.version();
+                self.facts.mode = mode(&heartbeat);
                 return Ok(Heard::ours(true));
             }
         }
@@ -187,6 +191,10 @@ impl Autopilot {
                 self.attitude =
                     gimbal::attitude(degrees(told.roll), degrees(told.pitch), degrees(told.yaw))
                         .map(|attitude| (at, attitude));
+            }
+            HEARTBEAT_DATA::ID => {
+                let told = HEARTBEAT_DATA::deser(version, payload).ok();
+                self.facts.mode = told.as_ref().and_then(mode);
             }
             GPS_RAW_INT_DATA::ID => {
                 self.hear_gps(at, &GPS_RAW_INT_DATA::deser(version, payload)?);

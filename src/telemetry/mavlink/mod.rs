@@ -16,6 +16,7 @@ mod boot_clock;
 mod decoder;
 mod gimbal;
 mod link;
+mod mode;
 mod requests;
 
 use std::io;
@@ -281,6 +282,7 @@ impl<'a> Listener<'a> {
             s.fix = facts.fix;
             s.sats = facts.sats;
             s.gnss_minus_system_us = facts.gnss_minus_system_us;
+            s.mode = facts.mode.map(str::to_owned);
         });
         if chosen && let Some((sysid, compid)) = id {
             tracing::info!(sysid, compid, "telemetry vehicle chosen");

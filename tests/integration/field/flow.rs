@@ -2,8 +2,9 @@
 //! package that the receiver signs for and anyone can check.
 
 use lingmou::config::Config;
-use lingmou::daemon;
-use lingmou::witness::{Statement, sha256_hex};
+use lingmou::types::PictureOf;
+use lingmou::witness::{CONDITIONS, FileEntry, HeadingOf, Statement, sha256_hex};
+use lingmou::{clock, daemon};
 
 use super::*;
 
@@ -22,8 +23,11 @@ async fn a_case_goes_the_whole_way() {
         !field.receipted().is_empty()
     })
     .await;
+    field.status().await;
+    field.status().await;
     stop.cancel();
     running.await.unwrap().unwrap();
+    the_journal_tells_it(&field);
     let package = field.receipted().remove(0);
     field.audit(&package);
 
@@ -32,6 +36,7 @@ async fn a_case_goes_the_whole_way() {
     let names: Vec<&str> = statement.files.iter().map(|f| f.name.as_str()).collect();
     for name in [
         "frames/01-found.jpg",
+        "frames/01-found-close.jpg",
         "frames/01-found-marked.jpg",
         "frames/02-warned.jpg",
         "frames/02-warned-marked.jpg",
@@ -43,10 +48,169 @@ async fn a_case_goes_the_whole_way() {
         assert!(names.contains(&name), "{name} is not among {names:?}");
     }
     assert_eq!(statement.omitted, []);
+    every_fact_is_filled_or_honestly_unknown(&statement, &field);
+    pictures_are_described(&statement);
+    the_grade_follows(&statement);
+    a_picture_is_in_the_clip(&package, &statement);
     warned_once_and_wholly(&statement);
     pictures_say_the_same(&package, &statement);
     the_clip_plays(&package);
     detections_are_lines(&package);
+}
+
+/// Beside the case itself: what the run began with, who asked, and how it ended.
+fn the_journal_tells_it(field: &Field) {
+    for (kind, lines) in [
+        ("boot", 1),
+        ("config.loaded", 1),
+        ("model.loaded", 1),
+        ("cert.installed", 2),
+        ("shutdown", 1),
+        ("access", 1),
+        ("head.foreign", 0),
+        ("capture.refused", 0),
+    ] {
+        assert_eq!(field.journal(kind).len(), lines, "{kind}");
+    }
+    let visit = &field.journal("access")[0]["body"];
+    assert_eq!(visit["uid"], rustix::process::getuid().as_raw());
+    let clock = &field.journal("clock")[0]["body"];
+    assert_eq!(clock["change"], "start");
+    assert_eq!(clock["boot_id"], lingmou::clock::boot_id());
+}
+
+/// The daemon ran in this very process, so its facts can be asked for here.
+fn every_fact_is_filled_or_honestly_unknown(s: &Statement, field: &Field) {
+    let of_file = |path: &Path| Some(sha256_hex(&fs::read(path).unwrap()));
+    let known = |text: &str| Some(text.to_owned());
+    assert_eq!(s.device.id, DEVICE);
+    assert_eq!(s.device.model, known("demonstration"));
+    assert_eq!(s.device.tz, "Asia/Shanghai");
+    assert_eq!(s.device.boot_id, known(clock::boot_id()));
+    assert_eq!((s.seq, s.after.is_some()), (1, false), "no receipt before the first");
+    let line = &field.journal("package.sealed")[0];
+    assert_eq!((&line["n"], &line["prev"]), (&s.journal.n.into(), &s.journal.prev.as_str().into()));
+
+    let site = s.site.as_ref().unwrap();
+    assert_eq!(site.public_id, known("DEMO-0001"));
+    assert_eq!(site.name, known("演示路段"));
+    assert!(site.approval.is_some() && site.approval_until.is_none());
+    assert!(s.violation.dwell_s.is_some_and(|s| (3..60).contains(&s)));
+    let played = &field.journal("warning.played")[0];
+    assert_eq!(s.warning[0].journal_n, played["n"].as_u64());
+    assert_eq!(s.warning[0].acknowledged_by_amp, None, "no amplifier reports here");
+
+    let trust = clock::trust();
+    assert_eq!(s.clock.synced, trust.synced);
+    assert_eq!(s.clock.max_error_us.is_some(), trust.synced);
+    assert!(s.clock.boottime_ns < clock::boot_ns() && s.clock.boottime_ns > 0);
+    let apart = s.clock.gnss_minus_system_us.expect("the vehicle knows the time");
+    assert!(apart.abs() < 1_000_000, "{apart} µs");
+    assert!(s.clock.capture_source.is_some());
+    assert_eq!(s.clock.last_step, None, "nobody set the clock");
+
+    let position = s.position.as_ref().unwrap();
+    assert_eq!((position.fix.as_str(), position.source.as_str()), ("3d", "mavlink"));
+    assert_eq!((position.h_acc_mm, position.sats), (Some(1200), Some(16)));
+    assert!(position.age_ms <= 1000, "{} ms", position.age_ms);
+    assert_eq!(s.heading.as_ref().unwrap().of, HeadingOf::Camera);
+    assert!(s.altitude.is_some());
+    let autopilot = s.mavlink.as_ref().unwrap();
+    assert_eq!((autopilot.sysid, autopilot.mode.as_deref()), (1, Some("CIRCLE")));
+
+    assert_eq!(s.camera.id, "street");
+    assert!(s.camera.rtsp.as_ref().unwrap().starts_with("rtsp://127.0.0.1:"));
+    assert_eq!(s.camera.onvif_serial, None, "the demonstration's camera has none");
+    assert_eq!(s.camera.codec, known("h264"));
+    assert_eq!(s.camera.clip, known("remux"));
+    assert_eq!(s.software.binary_sha256, of_file(&std::env::current_exe().unwrap()));
+    assert_eq!(s.software.config_sha256, of_file(&field.config()));
+    let model = s.software.model.as_ref().unwrap();
+    let shipped = root().join("models/efficientdet-lite0.onnx");
+    assert_eq!(Some(&model.sha256), of_file(&shipped).as_ref());
+    assert_eq!(model.name, "efficientdet-lite0");
+}
+
+fn originals(statement: &Statement) -> impl Iterator<Item = &FileEntry> {
+    let original = |f: &&FileEntry| f.of == Some(PictureOf::Original);
+    statement.files.iter().filter(original)
+}
+
+fn pictures_are_described(statement: &Statement) {
+    for file in &statement.files {
+        let of = match file.name.as_str() {
+            name if name.ends_with("-marked.jpg") => Some(PictureOf::Marked),
+            name if name.ends_with("-close.jpg") => Some(PictureOf::Close),
+            name if name.starts_with("frames/") => Some(PictureOf::Original),
+            _ => None,
+        };
+        assert_eq!(file.of, of, "{}", file.name);
+        let measured = of == Some(PictureOf::Original);
+        assert_eq!(file.quality.is_some(), measured, "{}", file.name);
+    }
+    assert_eq!(originals(statement).count(), 3);
+    for quality in originals(statement).filter_map(|f| f.quality) {
+        // Of this footage, in daylight and in focus.
+        assert!(quality.focus > 700 && quality.clipped_permille < 250, "{quality:?}");
+        assert!((40..=215).contains(&quality.exposure), "{quality:?}");
+        assert!((15..=120).contains(&quality.subject_px), "{quality:?}");
+    }
+}
+
+/// What stands against it is the clock of this machine, where nobody vouches for it, and what
+/// the person did; nothing else.
+fn the_grade_follows(statement: &Statement) {
+    let grading = statement.grade.as_ref().expect("every package is graded");
+    assert!(grading.follows());
+    let stated: Vec<&str> = grading.conditions.iter().map(|c| c.id.as_str()).collect();
+    assert_eq!(stated, CONDITIONS);
+    let pass = |id: &str| grading.conditions.iter().find(|c| c.id == id).unwrap().pass;
+    assert_eq!(pass("clock"), clock::trust().synced.then_some(true));
+    for id in [
+        "site", "approval", "pictures", "close_up", "focus", "exposure", "warning", "position",
+        "camera_still", "clip", "complete",
+    ] {
+        assert_eq!(pass(id), Some(true), "{id} in {grading:#?}");
+    }
+}
+
+/// The first picture is the frame that the clip shows at the picture's place.
+fn a_picture_is_in_the_clip(package: &Path, statement: &Statement) {
+    let entry = |name: &str| statement.files.iter().find(|f| f.name == name).unwrap();
+    let pts = |name: &str| entry(name).pts_ns.unwrap();
+    let place = (pts("frames/01-found.jpg") - pts("clip.mp4")) as f64 / 1e9;
+    let clip = package.join("clip.mp4");
+    let times = tool(
+        "ffprobe",
+        &[
+            "-v", "error", "-show_entries", "frame=pts_time", "-of", "csv=p=0",
+            clip.to_str().unwrap(),
+        ],
+    );
+    // Frames with side data have lines of their own for that.
+    let times = times.lines().filter_map(|t| t.trim_matches(',').parse::<f64>().ok());
+    let number = times
+        .enumerate()
+        .find(|(_, time)| (time - place).abs() < 0.002)
+        .unwrap_or_else(|| panic!("no frame at {place} s"))
+        .0;
+    let rgb = |path: &Path, filter: &str| {
+        let out = Command::new("ffmpeg")
+            .args(["-v", "error", "-i"])
+            .arg(path)
+            .args(["-vf", filter, "-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo", "-"])
+            .output()
+            .unwrap();
+        assert!(out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+        out.stdout
+    };
+    let shown = rgb(&clip, &format!("select=eq(n\\,{number})"));
+    let kept = rgb(&package.join("frames/01-found.jpg"), "null");
+    assert_eq!(shown.len(), kept.len());
+    let squares = shown.iter().zip(&kept);
+    let squares: f64 = squares.map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
+    let psnr = 10.0 * (255.0_f64.powi(2) * shown.len() as f64 / squares.max(1.0)).log10();
+    assert!(psnr > 30.0, "{psnr} dB: another frame");
 }
 
 fn warned_once_and_wholly(statement: &Statement) {

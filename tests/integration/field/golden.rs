@@ -35,10 +35,11 @@ struct Story {
 }
 
 fn stories(lines: &str) -> Vec<Story> {
-    let lines: Vec<Value> = lines
+    let lines = lines
         .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    // What the journal is told of a hit changes no story.
+    let lines: Vec<Value> = lines.filter(|l| l["do"]["order"] != "hit").collect();
     let mut cases: Vec<Value> = Vec::new();
     for line in &lines {
         let case = line["do"]["case"].clone();

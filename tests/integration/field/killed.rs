@@ -36,6 +36,15 @@ async fn a_case_in_its_grace_time_outlives_a_kill() {
     assert_eq!(field.journal_of("case.discarded", &case).len(), 0);
     assert_eq!(field.journal_of("warning.played", &case).len(), 1);
     assert_eq!(field.journal_of("warning.failed", &case).len(), 0);
+    let ended = told(&field, &case);
+    assert!(
+        ["persisted", "corrected"].contains(&ended.as_str()),
+        "{ended}"
+    );
+    let runs = field.journal("boot");
+    let runs: Vec<&Value> = runs.iter().map(|line| &line["body"]["last_run"]).collect();
+    assert_eq!(runs, ["none", "not_closed"]);
+    the_journal_holds(&field);
     let statement = fs::read_to_string(package.join("evidence.json")).unwrap();
     let statement: Value = serde_json::from_str(&statement).unwrap();
     assert_eq!(statement["warning"].as_array().unwrap().len(), 1);
@@ -44,7 +53,8 @@ async fn a_case_in_its_grace_time_outlives_a_kill() {
         .unwrap()
         .iter()
         .filter_map(|file| file["name"].as_str())
-        .filter(|name| name.starts_with("frames/") && !name.contains("marked"))
+        .filter(|name| name.starts_with("frames/"))
+        .filter(|name| !name.contains("-marked") && !name.contains("-close"))
         .collect();
     assert_eq!(
         names,
@@ -89,6 +99,7 @@ async fn a_case_killed_in_its_warning_is_discarded_and_nobody_is_warned_twice() 
     .await;
     assert_eq!(field.journal_of("case.discarded", &id).len(), 1);
     assert_eq!(field.journal_of("warning.played", &id).len(), 0);
+    assert_eq!(told(&field, &id), "discarded");
     assert!(!field.package(&id).exists());
     let book = field.book();
     let here = ["open", "closed"]
@@ -97,6 +108,27 @@ async fn a_case_killed_in_its_warning_is_discarded_and_nobody_is_warned_twice() 
         .filter(|other| overlap(&other["area"], &area) >= 0.3)
         .count();
     assert_eq!(here, 1, "warned again at the same place: {book:#}");
+}
+
+/// How the journal says the case ended, over the kill: it was opened once and ended once.
+fn told(field: &Field, case: &Value) -> String {
+    let hits = field.journal_of("rule.hit", case);
+    let outcome = |line: &Value| line["body"]["outcome"].as_str().unwrap().to_owned();
+    let mut outcomes: Vec<String> = hits.iter().map(outcome).collect();
+    outcomes.retain(|outcome| !["belongs", "cooling_down"].contains(&outcome.as_str()));
+    assert_eq!(outcomes.len(), 2, "{hits:#?}");
+    assert_eq!(outcomes[0], "opened");
+    outcomes.remove(1)
+}
+
+/// The chain is whole and signed up to the word that the daemon ended.
+fn the_journal_holds(field: &Field) {
+    let roots = Roots::load(&field.pki.root()).unwrap();
+    let store = field.dir.path().join("device");
+    let audit = lingmou::journal::audit(&store, &roots, Some(DEVICE)).unwrap();
+    assert!(audit.holds(), "{:?}", audit.faults);
+    let ended = field.journal("shutdown");
+    assert_eq!(ended.last().unwrap()["n"], audit.signed.unwrap().n);
 }
 
 /// Intersection over union of two areas of the book.

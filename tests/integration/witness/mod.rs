@@ -162,6 +162,7 @@ fn statement(device: &str) -> Statement {
             model: None,
         },
         omitted: Vec::new(),
+        grade: None,
         files: files().iter().map(entry).collect(),
     }
 }
@@ -174,6 +175,8 @@ fn entry((name, media_type, bytes): &(&str, &str, Vec<u8>)) -> FileEntry {
         sha256: sha256_hex(bytes),
         at: Some("2026-08-01T02:02:00Z".to_owned()),
         pts_ns: None,
+        of: None,
+        quality: None,
     }
 }
 

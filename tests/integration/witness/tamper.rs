@@ -128,7 +128,9 @@ fn another_signer_is_refused_for_the_right_reason() {
     let foreign_roots = Roots::load(&foreign.root()).unwrap();
     refused("foreign root", &kit.package, &foreign_roots, CheckId::Chain);
     let thief = Identity::load(&foreign.device, "evidence").unwrap();
-    let p7s = thief.sign(&kit.sealed.manifest, Form::Detached, AT);
+    let p7s = thief
+        .sign(&kit.sealed.manifest, Form::Detached, AT)
+        .unwrap();
     refused(
         "foreign signer",
         &signed_by(&kit, &p7s),
@@ -143,7 +145,10 @@ fn another_signer_is_refused_for_the_right_reason() {
         &kit.roots,
         CheckId::Purpose,
     );
-    let p7s = kit.receiver.sign(&kit.sealed.manifest, Form::Detached, AT);
+    let p7s = kit
+        .receiver
+        .sign(&kit.sealed.manifest, Form::Detached, AT)
+        .unwrap();
     refused(
         "receiver",
         &signed_by(&kit, &p7s),
@@ -153,7 +158,9 @@ fn another_signer_is_refused_for_the_right_reason() {
 
     let other = kit.pki.add_device("LC-POLE-0008").unwrap();
     let other = Identity::load(&other, "evidence").unwrap();
-    let p7s = other.sign(&kit.sealed.manifest, Form::Detached, AT);
+    let p7s = other
+        .sign(&kit.sealed.manifest, Form::Detached, AT)
+        .unwrap();
     refused(
         "other device",
         &signed_by(&kit, &p7s),
@@ -166,14 +173,20 @@ fn another_signer_is_refused_for_the_right_reason() {
         "a device seals in its own name only"
     );
 
-    let p7s = kit.evidence.sign(b"another manifest", Form::Detached, AT);
+    let p7s = kit
+        .evidence
+        .sign(b"another manifest", Form::Detached, AT)
+        .unwrap();
     refused(
         "another package",
         &signed_by(&kit, &p7s),
         &kit.roots,
         CheckId::Signature,
     );
-    let p7s = kit.evidence.sign(&kit.sealed.manifest, Form::Attached, AT);
+    let p7s = kit
+        .evidence
+        .sign(&kit.sealed.manifest, Form::Attached, AT)
+        .unwrap();
     refused(
         "attached",
         &signed_by(&kit, &p7s),
@@ -231,7 +244,7 @@ fn statement_and_manifest_must_list_the_same() {
         .push(full.entry(&dropped.name).unwrap().clone());
     let manifest = mixed.to_xml().unwrap();
     let lying = Sealed {
-        signature: kit.evidence.sign(&manifest, Form::Detached, AT),
+        signature: kit.evidence.sign(&manifest, Form::Detached, AT).unwrap(),
         manifest,
         statement: part.statement,
     };

@@ -1,0 +1,378 @@
+//! `lingmou journal`: reads, checks and cuts out of a device's journal. Changes nothing in it.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::journal::disk::{create_dir, write_new};
+use crate::journal::{self, Audit, Entry, Proof, ProofError, SEGMENTS, kind};
+use crate::types::CaseId;
+use crate::witness::{Container, Roots, SIGNATURE, STATEMENT, Statement, sha256_hex};
+
+use super::{Answer, out};
+
+const EXAMPLES: &str = "\
+Examples:
+  lingmou journal verify --roots /etc/lingmou/keys/roots.crt
+  lingmou journal show --kind rule.hit --from 2026-08-01
+  lingmou journal show --case 0198f0a2-0000-7000-8000-000000000001
+  lingmou journal prove CASE.asice --roots roots.crt --out proof
+
+--store is the folder that holds journal/ and checkpoints/: the daemon's, running or not, or a
+copy of it. Exit code: 0 it holds, 1 it does not (or nothing was found), 2 could not look.";
+
+/// Read, check and prove from the journal of a box
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Verify(VerifyArgs),
+    Show(ShowArgs),
+    Prove(ProveArgs),
+}
+
+// Not a doc comment: clap would make it the words about the command.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The daemon's store, `store.dir` of its configuration, or a copy
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/lingmou")]
+    store: PathBuf,
+}
+
+/// Check the whole chain and every checkpoint
+#[derive(Debug, clap::Args)]
+struct VerifyArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Root certificates: a PEM file, or a folder of them
+    #[arg(long, value_name = "PATH")]
+    roots: PathBuf,
+    /// Whose journal it must be; by default the device it names itself
+    #[arg(long, value_name = "ID")]
+    device: Option<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Print lines, oldest first
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Not before this moment: RFC 3339, or a day in UTC
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    from: Option<Timestamp>,
+    /// Before this moment: RFC 3339, or a day in UTC
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    to: Option<Timestamp>,
+    /// Only this kind, or all that begin with it and a dot
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Only what names this case or package
+    #[arg(long, value_name = "ID")]
+    case: Option<String>,
+    /// Print the lines as they stand in the journal
+    #[arg(long)]
+    json: bool,
+}
+
+/// Print the lines from a package's own to the next checkpoint, and that checkpoint
+#[derive(Debug, clap::Args)]
+struct ProveArgs {
+    /// The package's id, its folder, or its .asice file
+    #[arg(value_name = "PACKAGE")]
+    package: String,
+    #[command(flatten)]
+    place: Place,
+    /// Root certificates: a PEM file, or a folder of them
+    #[arg(long, value_name = "PATH")]
+    roots: PathBuf,
+    /// Write chain.jsonl and checkpoint.p7m there instead
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
+    match &args.command {
+        Command::Verify(args) => verify(args),
+        Command::Show(args) => show(args),
+        Command::Prove(args) => prove(args),
+    }
+}
+
+/// A moment as RFC 3339, or the beginning of a day in UTC.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let day = format!("{text}T00:00:00Z");
+    text.parse()
+        .or_else(|_no_moment: jiff::Error| day.parse())
+        .map_err(|_no_day| "not a moment like 2026-08-01T10:00:00+08:00 or 2026-08-01".to_owned())
+}
+
+fn there(store: &Path) -> anyhow::Result<PathBuf> {
+    let journal = store.join(SEGMENTS);
+    if journal.is_dir() {
+        return Ok(journal);
+    }
+    Err(out::Hint::error(
+        format!("{} holds no journal", store.display()),
+        "give the folder that has journal/ in it: --store DIR",
+    ))
+}
+
+fn verify(args: &VerifyArgs) -> anyhow::Result<Answer> {
+    let store = &args.place.store;
+    there(store)?;
+    let roots = Roots::load(&args.roots)?;
+    let audit = journal::audit(store, &roots, args.device.as_deref())?;
+    if args.json {
+        out::data(&facts(&audit).to_string());
+    } else {
+        out::data(&page(&audit));
+    }
+    Ok(if audit.holds() {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
+}
+
+fn facts(audit: &Audit) -> Value {
+    let signed = audit.signed.as_ref();
+    json!({
+        "holds": audit.holds(),
+        "segments": audit.segments,
+        "lines": audit.lines,
+        "head": audit.head,
+        "last_at": audit.last_at,
+        "checkpoints": audit.checkpoints,
+        "signed_up_to": signed.map(|s| s.n),
+        "signed_at": signed.map(|s| &s.at),
+        "device": signed.map(|s| &s.device),
+        "torn_bytes": audit.torn,
+        "faults": audit.faults,
+        "more_faults": audit.more_faults,
+    })
+}
+
+/// The result for a human.
+fn page(audit: &Audit) -> String {
+    let mut page = String::new();
+    let mut say = |label: &str, words: &str| {
+        writeln!(page, "{label:<12} {words}").expect("invariant: a String takes everything");
+    };
+    let (lines, segments) = (audit.lines, audit.segments);
+    let last = audit.last_at.as_deref().unwrap_or("-");
+    say(
+        "journal",
+        &format!("{lines} lines, {segments} segments, the last line of {last}"),
+    );
+    say(
+        "head",
+        &format!("line {}, {}", audit.head.n, audit.head.sha256),
+    );
+    match &audit.signed {
+        Some(s) => {
+            let (n, at, device) = (s.n, plain(&s.at), plain(&s.device));
+            let count = audit.checkpoints;
+            say(
+                "signed",
+                &format!("up to line {n}, at {at}, by {device} ({count} checkpoints)"),
+            );
+            let after = audit.head.n.saturating_sub(n);
+            say("not signed", &format!("lines after it: {after}"));
+        }
+        None => say(
+            "not signed",
+            &format!("none of {lines} lines: no checkpoint holds"),
+        ),
+    }
+    if audit.torn > 0 {
+        let words = "bytes of a line that is being written, or that a power cut left";
+        say("unfinished", &format!("{} {words}", audit.torn));
+    }
+    for fault in &audit.faults {
+        say("BROKEN", &plain(fault));
+    }
+    if audit.more_faults > 0 {
+        say("BROKEN", &format!("and {} more", audit.more_faults));
+    }
+    if audit.holds() {
+        say("verdict", "it holds");
+    } else {
+        say("verdict", "IT DOES NOT HOLD");
+    }
+    page
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<Answer> {
+    let journal = there(&args.place.store)?;
+    let mut found = false;
+    let mut trouble = None;
+    let broken = journal::walk(&journal, &mut |entry| {
+        if !args.wants(&entry) || trouble.is_some() {
+            return;
+        }
+        found = true;
+        if !args.json {
+            out::data(&line(&entry));
+            return;
+        }
+        match journal::read_line(&journal, &entry.place) {
+            Ok(bytes) => out::data(&String::from_utf8_lossy(&bytes)),
+            Err(error) => trouble = Some(error),
+        }
+    })?;
+    if let Some(error) = trouble {
+        return Err(error.into());
+    }
+    if let Some(broken) = broken {
+        out::word(&format!("warning: {broken}"));
+    }
+    Ok(if found { Answer::Yes } else { Answer::No })
+}
+
+impl ShowArgs {
+    fn wants(&self, entry: &Entry) -> bool {
+        let at: Option<Timestamp> = entry.at.parse().ok();
+        let since = self.from.is_none_or(|from| at.is_some_and(|at| at >= from));
+        let until = self.to.is_none_or(|to| at.is_some_and(|at| at < to));
+        let of_kind = self.kind.as_ref().is_none_or(|kind| {
+            let rest = entry.kind.strip_prefix(kind.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        let about = self
+            .case
+            .as_ref()
+            .is_none_or(|case| names(&entry.body, case));
+        since && until && of_kind && about
+    }
+}
+
+/// Whether the body names the case or package.
+fn names(body: &Value, case: &str) -> bool {
+    let listed = body["packages"].as_array();
+    body["id"] == case
+        || body["case"] == case
+        || listed.is_some_and(|ids| ids.iter().any(|id| id == case))
+}
+
+/// A line for a human.
+fn line(entry: &Entry) -> String {
+    let mut text = format!("{:>8} {} {:<18}", entry.head.n, entry.at, entry.kind);
+    let mut put = |words: &str| text.push_str(words);
+    let none = serde_json::Map::new();
+    for (key, value) in entry.body.as_object().unwrap_or(&none) {
+        match value {
+            Value::Null => {}
+            Value::String(word) => put(&format!(" {key}={word}")),
+            other => put(&format!(" {key}={other}")),
+        }
+    }
+    plain(&text)
+}
+
+/// Text from elsewhere on a terminal: what could steer it is written out.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            plain.extend(c.escape_unicode());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+fn prove(args: &ProveArgs) -> anyhow::Result<Answer> {
+    let store = &args.place.store;
+    there(store)?;
+    let roots = Roots::load(&args.roots)?;
+    let (id, sig_sha256) = package(&args.package, store)?;
+    let proof = match journal::prove(store, &roots, (id, sig_sha256.as_deref())) {
+        Ok(proof) => proof,
+        Err(ProofError::Journal(error @ journal::JournalError::Disk(_))) => {
+            return Err(error.into());
+        }
+        Err(no) => {
+            out::word(&plain(&format!("not proved: {no}")));
+            return Ok(Answer::No);
+        }
+    };
+    match &args.out {
+        Some(dir) => write(dir, &proof)?,
+        None => {
+            out::data(&String::from_utf8_lossy(&proof.lines));
+            out::data(&serde_json::to_string(&proof.signed)?);
+        }
+    }
+    say(&proof, id, sig_sha256.is_some());
+    Ok(Answer::Yes)
+}
+
+/// Writes the proof into a folder, never over anything.
+fn write(dir: &Path, proof: &Proof) -> anyhow::Result<()> {
+    create_dir(dir)?;
+    for (name, bytes) in [
+        ("chain.jsonl", &proof.lines),
+        ("checkpoint.p7m", &proof.p7m),
+    ] {
+        write_new(&dir.join(name), bytes)?;
+        out::data(&dir.join(name).display().to_string());
+    }
+    Ok(())
+}
+
+/// What is proved, in words.
+fn say(proof: &Proof, id: CaseId, at_hand: bool) {
+    let s = &proof.signed;
+    let (n, signed, at, device) = (proof.n, s.n, plain(&s.at), plain(&s.device));
+    out::word(&format!(
+        "package {id}\n  line {n} of {}: signature {}{}\n  {} lines lead to line {signed}, hash {}\n  \
+         signed by device {device} at {at}",
+        plain(&proof.at),
+        plain(&proof.sig_sha256),
+        if at_hand { " (the package's own)" } else { "" },
+        proof.count,
+        s.head,
+    ));
+    for correction in &proof.corrections {
+        out::word(&plain(&format!(
+            "  its clock was found wrong later ({}): add {} microseconds to its times, give or \
+             take {}",
+            kind::CLOCK_CORRECTED,
+            correction["offset_us"],
+            correction["error_us"],
+        )));
+    }
+}
+
+/// Id of the package, and the SHA-256 of its signature where the package is at hand.
+fn package(text: &str, store: &Path) -> anyhow::Result<(CaseId, Option<String>)> {
+    if let Ok(id) = uuid::Uuid::parse_str(text) {
+        let id = CaseId(id);
+        let signature = store.join("packages").join(id.to_string()).join(SIGNATURE);
+        let signature = std::fs::read(signature).ok();
+        return Ok((id, signature.map(|bytes| sha256_hex(&bytes))));
+    }
+    let container = Container::open(Path::new(text))?;
+    let part = |name: &str| {
+        let bytes = container.get(name);
+        bytes.ok_or_else(|| {
+            out::Hint::error(
+                format!("{text} is no evidence package: it has no {name}"),
+                "give a package's folder, its .asice file or its id",
+            )
+        })
+    };
+    let statement = Statement::parse(part(STATEMENT)?)?;
+    Ok((statement.id, Some(sha256_hex(part(SIGNATURE)?))))
+}

@@ -1,0 +1,481 @@
+//! What the clock did, as lines for the journal, and what a clock found wrong means for what was
+//! sealed meanwhile. Decides only: readings and earlier lines in, lines out.
+//!
+//! ```text
+//! not synchronised ──(a span: one offset between UTC and boot clock, from line to line)──┐
+//!      ▲      └── set by a jump: another span                                            ▼
+//!      └───────────────────────────────────────────────── synchronised, offset moved: a correction
+//! ```
+//! **Invariants.** The offset is compared with the one that was told last, so many small jumps
+//! are told as soon as they add up. What a run leaves half-told is found in its lines by the next
+//! run of the same boot. Spans are bounded ([`SPANS_MAX`]).
+
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::clock::{self, ClockSource, Reading};
+use crate::types::CaseId;
+
+/// A clock that was set by at least this much did a step, microseconds.
+const STEP_US: u64 = 100_000;
+/// The boot clock runs wrong by at most this while nobody disciplines it, parts per million: what
+/// the kernel itself assumes (`MAXFREQ` of its NTP code).
+const DRIFT_PPM: u64 = 500;
+/// Spans remembered; a clock set this often while untrusted has the oldest left uncorrected.
+const SPANS_MAX: usize = 64;
+/// Packages named in one line.
+const NAMED_MAX: usize = 500;
+
+/// Why a line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Change {
+    /// The daemon started.
+    Start,
+    /// The clock is disciplined now.
+    Synced,
+    /// Nobody disciplines it any more.
+    Unsynced,
+    /// It was set by a jump.
+    Step,
+}
+
+/// Body of a line of kind `clock`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ClockLine {
+    change: Change,
+    synced: bool,
+    max_error_us: Option<u64>,
+    source: Option<ClockSource>,
+    /// How far it was set since the line before in this boot; `None` when it was not.
+    step_us: Option<i64>,
+    /// UTC minus time since boot.
+    offset_us: i64,
+    boottime_us: u64,
+    boot_id: String,
+}
+
+impl ClockLine {
+    /// UTC of the line by its own clock, RFC 3339.
+    fn utc(&self) -> String {
+        utc(self.boottime_us, self.offset_us)
+    }
+}
+
+fn utc(boottime_us: u64, offset_us: i64) -> String {
+    let us = offset_us.saturating_add_unsigned(boottime_us);
+    clock::rfc3339_ms(us.saturating_mul(1000))
+}
+
+/// A time in which the clock was not trusted, and in which UTC and boot clock kept one distance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Span {
+    /// The lines that bound it.
+    first_n: u64,
+    last_n: u64,
+    offset_us: i64,
+    began_us: u64,
+    ended_us: u64,
+}
+
+/// What a trusted clock says about a span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Correction {
+    span: Span,
+    /// To be added to every UTC of the span.
+    offset_us: i64,
+    error_us: u64,
+}
+
+/// The clock of this boot as the journal tells it.
+#[derive(Debug)]
+pub(super) struct ClockWatch {
+    boot_id: String,
+    told: Option<ClockLine>,
+    open: Option<Span>,
+    closed: Vec<Span>,
+    due: Vec<Correction>,
+    last_step: Option<String>,
+}
+
+impl ClockWatch {
+    /// Knows nothing yet of the boot `boot_id`.
+    pub(super) fn new(boot_id: &str) -> Self {
+        Self {
+            boot_id: boot_id.to_owned(),
+            told: None,
+            open: None,
+            closed: Vec::new(),
+            due: Vec::new(),
+            last_step: None,
+        }
+    }
+
+    /// The line that is due at `now`; `change` is [`Change::Start`] for the first of a run.
+    pub(super) fn line(&self, now: &Reading, start: bool) -> Option<ClockLine> {
+        let offset_us = now.offset_ns.div_euclid(1000);
+        let step = self.told.as_ref();
+        let step = step.map(|told| offset_us.saturating_sub(told.offset_us));
+        let step = step.filter(|us| us.unsigned_abs() >= STEP_US);
+        let synced = now.trust.synced;
+        let change = match (start, self.told.as_ref().map(|told| told.synced), step) {
+            (true, ..) | (_, None, _) => Change::Start,
+            (_, Some(false), _) if synced => Change::Synced,
+            (_, Some(true), _) if !synced => Change::Unsynced,
+            (_, _, Some(_)) => Change::Step,
+            (_, _, None) => return None,
+        };
+        Some(ClockLine {
+            change,
+            synced,
+            max_error_us: now.trust.max_error_us,
+            source: now.trust.source,
+            step_us: step,
+            offset_us,
+            boottime_us: now.boot_ns / 1000,
+            boot_id: self.boot_id.clone(),
+        })
+    }
+
+    /// The line is line `n` of the journal. Lines of another boot say nothing here.
+    pub(super) fn take(&mut self, n: u64, line: ClockLine) {
+        if line.boot_id != self.boot_id || self.boot_id == "unknown" {
+            return;
+        }
+        if line.step_us.is_some() {
+            self.last_step = Some(line.utc());
+        }
+        let same = |span: &Span| line.offset_us.abs_diff(span.offset_us) < STEP_US;
+        if let Some(mut span) = self.open.take() {
+            span.last_n = n;
+            span.ended_us = line.boottime_us;
+            if !line.synced && same(&span) {
+                self.open = Some(span);
+            } else {
+                if self.closed.len() == SPANS_MAX {
+                    self.closed.remove(0);
+                }
+                self.closed.push(span);
+            }
+        }
+        if line.synced {
+            let wrong = std::mem::take(&mut self.closed).into_iter();
+            self.due.extend(
+                wrong
+                    .filter(|span| !same(span))
+                    .map(|span| correction(span, &line)),
+            );
+        } else if self.open.is_none() {
+            self.open = Some(Span {
+                first_n: n,
+                last_n: n,
+                offset_us: line.offset_us,
+                began_us: line.boottime_us,
+                ended_us: line.boottime_us,
+            });
+        }
+        self.told = Some(line);
+    }
+
+    /// A correction that still has to be written.
+    pub(super) fn due(&self) -> Option<&Correction> {
+        self.due.first()
+    }
+
+    /// A line of kind `clock.corrected` is in the journal.
+    pub(super) fn corrected(&mut self, body: &Value) {
+        let last = body["part"] == body["parts"];
+        if last && body["boot_id"] == self.boot_id {
+            self.due.retain(|c| body["first_n"] != c.span.first_n);
+        }
+    }
+
+    /// When the clock was last set by a jump in this boot, RFC 3339; `None` when nobody saw one.
+    pub(super) fn last_step(&self) -> Option<String> {
+        self.last_step.clone()
+    }
+}
+
+fn correction(span: Span, line: &ClockLine) -> Correction {
+    let age_us = line.boottime_us.saturating_sub(span.began_us);
+    let drift_us = age_us / 1_000_000 * DRIFT_PPM;
+    Correction {
+        offset_us: line.offset_us.saturating_sub(span.offset_us),
+        error_us: line.max_error_us.unwrap_or(0).saturating_add(drift_us),
+        span,
+    }
+}
+
+impl Correction {
+    /// Numbers of the lines between which its packages were sealed.
+    pub(super) fn lines(&self) -> (u64, u64) {
+        (self.span.first_n, self.span.last_n)
+    }
+
+    /// Bodies of the lines that say so, each naming a part of `packages`.
+    pub(super) fn bodies(&self, boot_id: &str, packages: &[CaseId]) -> Vec<Value> {
+        let span = &self.span;
+        let none: &[CaseId] = &[];
+        let parts: Vec<&[CaseId]> = if packages.is_empty() {
+            vec![none]
+        } else {
+            packages.chunks(NAMED_MAX).collect()
+        };
+        let body = |(part, named): (usize, &&[CaseId])| {
+            json!({
+                "boot_id": boot_id,
+                "from": utc(span.began_us, span.offset_us),
+                "to": utc(span.ended_us, span.offset_us),
+                "offset_us": self.offset_us,
+                "error_us": self.error_us,
+                "packages": named,
+                "first_n": span.first_n,
+                "last_n": span.last_n,
+                "part": part + 1,
+                "parts": parts.len(),
+            })
+        };
+        parts.iter().enumerate().map(body).collect()
+    }
+}
+
+/// What statements say about the clock beside its error.
+#[derive(Debug, Default)]
+pub(super) struct ClockState {
+    last_step: Mutex<Option<String>>,
+}
+
+impl ClockState {
+    /// When the clock was last set by a jump, RFC 3339.
+    pub(super) fn last_step(&self) -> Option<String> {
+        let step = self.last_step.lock();
+        step.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_last_step(&self, at: Option<String>) {
+        let mut step = self
+            .last_step
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *step = at;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::clock::Trust;
+
+    const BOOT: &str = "boot-a";
+    /// 2026-08-01T00:00:00Z minus the time since boot, milliseconds.
+    const OFFSET_MS: i64 = 1_785_542_400_000;
+
+    fn reading(boot_secs: u64, moved_ms: i64, synced: bool) -> Reading {
+        Reading {
+            boot_ns: boot_secs * 1_000_000_000,
+            offset_ns: (OFFSET_MS + moved_ms) * 1_000_000,
+            trust: Trust {
+                synced,
+                max_error_us: synced.then_some(2000),
+                source: None,
+            },
+        }
+    }
+
+    #[test]
+    fn a_line_is_due_when_the_clock_is_set_or_its_trust_changes() {
+        use Change::{Start, Step, Synced, Unsynced};
+        // Told before, now: (moved by milliseconds, synchronised); what is told, and the step.
+        let table = [
+            (None, (0, false), Some((Start, None))),
+            (None, (0, true), Some((Start, None))),
+            (Some((0, true)), (0, true), None),
+            (Some((0, false)), (0, false), None),
+            (Some((0, true)), (99, true), None),
+            (Some((0, true)), (-99, true), None),
+            (Some((0, true)), (100, true), Some((Step, Some(100)))),
+            (Some((0, true)), (-100, true), Some((Step, Some(-100)))),
+            (
+                Some((0, false)),
+                (86_400_000, false),
+                Some((Step, Some(86_400_000))),
+            ),
+            (Some((0, false)), (50, true), Some((Synced, None))),
+            (Some((0, false)), (5000, true), Some((Synced, Some(5000)))),
+            (Some((0, true)), (0, false), Some((Unsynced, None))),
+            (Some((0, true)), (-200, false), Some((Unsynced, Some(-200)))),
+        ];
+        for (before, (moved, synced), expected) in table {
+            let mut watch = ClockWatch::new(BOOT);
+            if let Some((moved, synced)) = before {
+                let line = watch.line(&reading(10, moved, synced), false).unwrap();
+                watch.take(1, line);
+            }
+            let line = watch.line(&reading(11, moved, synced), false);
+            let found = line.map(|l| (l.change, l.step_us.map(|us| us / 1000)));
+            assert_eq!(found, expected, "{before:?} then {moved} ms, {synced}");
+        }
+    }
+
+    #[test]
+    fn small_jumps_are_told_when_they_add_up() {
+        let mut watch = ClockWatch::new(BOOT);
+        let start = watch.line(&reading(0, 0, true), true).unwrap();
+        watch.take(1, start);
+        for secs in 1..=3 {
+            let now = reading(secs, 30 * i64::try_from(secs).unwrap(), true);
+            assert_eq!(watch.line(&now, false), None);
+        }
+        let line = watch.line(&reading(4, 120, true), false).unwrap();
+        assert_eq!(line.step_us, Some(120_000));
+    }
+
+    /// Runs readings through a watch that writes what is due at once; gives the lines.
+    fn run(watch: &mut ClockWatch, n: &mut u64, readings: &[Reading]) -> Vec<(u64, ClockLine)> {
+        let mut lines = Vec::new();
+        for (i, now) in readings.iter().enumerate() {
+            if let Some(line) = watch.line(now, i == 0) {
+                // Other lines come between.
+                *n += 10;
+                watch.take(*n, line.clone());
+                lines.push((*n, line));
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn a_clock_found_wrong_corrects_what_was_sealed_meanwhile() {
+        let mut watch = ClockWatch::new(BOOT);
+        let readings = [
+            reading(100, 0, false),
+            reading(200, 0, false),
+            // Somebody sets it by hand, an hour ahead; then it is synchronised.
+            reading(300, 3_600_000, false),
+            reading(400, 5000, true),
+        ];
+        run(&mut watch, &mut 0, &readings);
+        let ids: Vec<CaseId> = (0..2).map(|n| CaseId(Uuid::from_u128(n))).collect();
+        let mut bodies = Vec::new();
+        while let Some(due) = watch.due().cloned() {
+            for body in due.bodies(BOOT, &ids) {
+                watch.corrected(&body);
+                bodies.push(body);
+            }
+        }
+        let [first, second] = bodies.as_slice() else {
+            panic!("{bodies:?}")
+        };
+        assert_eq!(first["offset_us"], 5_000_000);
+        assert_eq!(first["from"], "2026-08-01T00:01:40.000Z");
+        assert_eq!(first["to"], "2026-08-01T00:05:00.000Z");
+        // 2 ms that the kernel admits, and 500 parts per million of 300 s.
+        assert_eq!(first["error_us"], 2000 + 300 * 500);
+        assert_eq!(
+            (&first["first_n"], &first["last_n"]),
+            (&json!(10), &json!(20))
+        );
+        assert_eq!(second["offset_us"], 5_000_000 - 3_600_000_000_i64);
+        assert_eq!(
+            (&second["first_n"], &second["last_n"]),
+            (&json!(20), &json!(30))
+        );
+        assert_eq!(second["packages"], json!(ids));
+        assert_eq!(
+            watch.last_step().as_deref(),
+            Some("2026-08-01T00:06:45.000Z")
+        );
+    }
+
+    #[test]
+    fn a_clock_that_was_right_all_the_time_corrects_nothing() {
+        let mut watch = ClockWatch::new(BOOT);
+        let readings = [
+            reading(100, 0, false),
+            reading(200, 99, true),
+            reading(300, 0, false),
+            reading(400, 0, true),
+        ];
+        run(&mut watch, &mut 0, &readings);
+        assert_eq!(watch.due(), None);
+    }
+
+    #[test]
+    fn the_next_run_of_the_boot_finds_in_the_lines_what_this_one_left() {
+        let mut n = 0;
+        let before = run(
+            &mut ClockWatch::new(BOOT),
+            &mut n,
+            &[reading(100, 0, false)],
+        );
+        let mut resumed = |lines: &[(u64, ClockLine)], boot: &str, now: Reading| {
+            let mut watch = ClockWatch::new(boot);
+            for (n, line) in lines {
+                // As it stands in the journal.
+                let text = serde_json::to_string(line).unwrap();
+                watch.take(*n, serde_json::from_str(&text).unwrap());
+            }
+            let new = run(&mut watch, &mut n, &[now]);
+            (watch, new)
+        };
+        // Synchronised while the daemon was down.
+        let (watch, new) = resumed(&before, BOOT, reading(200, 7000, true));
+        assert_eq!(watch.due().unwrap().offset_us, 7_000_000);
+        assert_eq!(new[0].1.change, Change::Start);
+        assert_eq!(new[0].1.step_us, Some(7_000_000));
+        assert_eq!(watch.last_step().unwrap(), new[0].1.utc());
+        // Killed before the correction was written; the next run knows.
+        let lines = [before.clone(), new].concat();
+        let (mut watch, _) = resumed(&lines, BOOT, reading(300, 7000, true));
+        let due = watch.due().unwrap().clone();
+        watch.corrected(&due.bodies(BOOT, &[])[0]);
+        assert_eq!(watch.due(), None);
+        // Still not synchronised: one span over both runs.
+        let (watch, _) = resumed(&before, BOOT, reading(200, 10, false));
+        assert_eq!(watch.open.as_ref().unwrap().first_n, 10);
+        assert_eq!(watch.closed, []);
+        // Another boot has another boot clock.
+        let (watch, new) = resumed(&before, "boot-b", reading(5, 7000, true));
+        assert_eq!((watch.due(), watch.last_step()), (None, None));
+        assert_eq!(new[0].1.step_us, None);
+    }
+
+    #[test]
+    fn many_packages_are_named_in_several_lines() {
+        let mut watch = ClockWatch::new(BOOT);
+        run(
+            &mut watch,
+            &mut 0,
+            &[reading(1, 0, false), reading(2, 1000, true)],
+        );
+        let ids: Vec<CaseId> = (0..1001).map(|n| CaseId(Uuid::from_u128(n))).collect();
+        let due = watch.due().unwrap().clone();
+        let bodies = due.bodies(BOOT, &ids);
+        assert_eq!(bodies.len(), 3);
+        for body in &bodies {
+            assert!(body.to_string().len() < 40_000, "a line takes 64 KiB");
+            assert!(watch.due().is_some(), "not before the last");
+            watch.corrected(body);
+        }
+        assert_eq!(watch.due(), None);
+        let named: Vec<Value> = bodies
+            .iter()
+            .flat_map(|b| b["packages"].as_array().unwrap().clone())
+            .collect();
+        assert_eq!(json!(named), json!(ids));
+    }
+
+    #[test]
+    fn spans_are_bounded() {
+        let mut watch = ClockWatch::new(BOOT);
+        let wild: Vec<Reading> = (0..200)
+            .map(|i| reading(i, i64::try_from(i % 2).unwrap() * 9000, false))
+            .collect();
+        run(&mut watch, &mut 0, &wild);
+        assert_eq!(watch.closed.len(), SPANS_MAX);
+    }
+}

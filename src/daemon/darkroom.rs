@@ -1,0 +1,162 @@
+//! The keeper's pictures: which frame, what is measured on it, which files are made of it.
+
+use std::time::Duration;
+
+use crate::develop::{self, DevelopError, SAME_PLACE, alike};
+use crate::ingest::IngestError;
+use crate::store::{Draft, StoreError};
+use crate::types::{Area, CaseId, Frame, Order, RoleSet, ShotKind, Stamp};
+use crate::witness::{self, FileEntry, check_code};
+
+use super::dossier::View;
+use super::keeper::{Keeper, Work};
+use super::notes::{Notes, Shown};
+
+/// Frames looked at before one is taken: one each fifth of a second of the usual window.
+const CHOICE_MAX: usize = 7;
+
+impl Keeper {
+    /// Makes the files of one picture and keeps them with what was measured.
+    pub(super) fn snap(
+        &mut self,
+        order: &Order,
+        work: &Work,
+        book: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let Order::Snap {
+            case,
+            violation,
+            kind,
+            at,
+            subject,
+            place,
+            zone,
+        } = order
+        else {
+            return Ok(());
+        };
+        let stem = format!("frames/{:02}-{}", self.pictures(*case)? + 1, kind.name());
+        let frame = match self.frame(work, *at, *place) {
+            Ok(frame) => frame,
+            Err(error) => {
+                self.omit(*case, &format!("{stem}.jpg"), &error.to_string())?;
+                return self.save(book);
+            }
+        };
+        let boxes = still_there(work, &frame);
+        let view = View {
+            frame: &frame,
+            placed: work.placed,
+            case: *case,
+            violation: *violation,
+            kind: *kind,
+            subject: *subject,
+            zone,
+            boxes: &boxes,
+        };
+        match self.develop(&view, &stem) {
+            Ok(drafts) => {
+                let busy = boxes.iter().map(|(area, _)| *area).chain([*place]).collect();
+                let shown = Shown::of(&frame.image, *place, busy);
+                self.remember(*case, &format!("{stem}.jpg"), *kind, &shown)?;
+                self.store.keep(*case, &drafts, book)?;
+                self.state().pictures += 1;
+                Ok(())
+            }
+            Err(error) => {
+                self.omit(*case, &format!("{stem}.jpg"), &error.to_string())?;
+                self.save(book)
+            }
+        }
+    }
+
+    /// The files of one picture: the original, the close-up of a subject that is there, and the
+    /// marked copy, whose caption names the finished original by its check code.
+    fn develop(&mut self, view: &View<'_>, stem: &str) -> Result<Vec<Draft>, DevelopError> {
+        let (image, exif) = (&view.frame.image, self.facts.exif(view));
+        let draft = |suffix: &str, bytes: Vec<u8>| Draft {
+            name: format!("{stem}{suffix}.jpg"),
+            media_type: "image/jpeg".to_owned(),
+            at: Some(view.frame.at),
+            pts_ns: Some(view.frame.pts_ns),
+            bytes,
+        };
+        let original = draft("", self.developer.original(image, &exif)?);
+        let code = check_code(&witness::sha256_hex(&original.bytes));
+        let mut drafts = vec![original];
+        if let Some(area) = view.subject {
+            drafts.push(draft("-close", self.developer.close_up(image, &exif, area)?));
+        }
+        let mark = self.facts.mark(view, &code);
+        drafts.push(draft("-marked", self.developer.marked(image, &exif, &mark)?));
+        Ok(drafts)
+    }
+
+    /// The frame of moment `at` at full size: the best of those round it that show `place` as it
+    /// is at that moment, as far as the ring holds them.
+    fn frame(&self, work: &Work, at: Stamp, place: Area) -> Result<Frame, IngestError> {
+        let around = self.facts.config.evidence.best_of_secs;
+        let around = Duration::try_from_secs_f64(around).unwrap_or_default();
+        let camera = &self.cameras[work.frame.camera];
+        if !around.is_zero() {
+            match camera.frames_round(at, around, CHOICE_MAX) {
+                Ok(mut frames) => {
+                    if let Some(best) = develop::choose(&frames, at, place) {
+                        return Ok(frames.swap_remove(best));
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "no frames to choose from"),
+            }
+        }
+        self.own_frame(work, at)
+    }
+
+    /// The frame of moment `at` itself: the one at hand when it is that, else decoded from the
+    /// ring; the one at hand all the same when the ring no longer has it.
+    fn own_frame(&self, work: &Work, at: Stamp) -> Result<Frame, IngestError> {
+        let camera = &self.cameras[work.frame.camera];
+        let at_hand = work.frame.at == at;
+        if at_hand && !self.facts.detects_on_substream(work.frame.camera) {
+            return Ok(work.frame.clone());
+        }
+        match camera.full_frame(at) {
+            Err(error) if at_hand => {
+                tracing::warn!(%error, "picture made from the substream");
+                Ok(work.frame.clone())
+            }
+            other => other,
+        }
+    }
+
+    /// Notes what was measured, before the files are kept: a file without its note would have
+    /// no quality, a note without its file is replaced when the picture is taken again.
+    fn remember(
+        &self,
+        case: CaseId,
+        name: &str,
+        kind: ShotKind,
+        shown: &Shown,
+    ) -> Result<(), StoreError> {
+        let mut notes = Notes::read(self.store.draft_note(case)?.as_deref());
+        notes.add(name.to_owned(), kind, shown);
+        self.store.save_draft_note(case, &notes.text())
+    }
+
+    fn pictures(&self, case: CaseId) -> Result<usize, StoreError> {
+        let marked = |f: &&FileEntry| f.name.ends_with("-marked.jpg");
+        Ok(self.store.drafts(case)?.iter().filter(marked).count())
+    }
+}
+
+/// Those of the boxes seen in the frame at hand that show the same in `frame`.
+fn still_there(work: &Work, frame: &Frame) -> Vec<(Area, RoleSet)> {
+    if frame.at == work.frame.at {
+        return work.boxes.clone();
+    }
+    let shows = |area: Area| {
+        let alike = alike(&work.frame.image, &frame.image, area);
+        alike.is_some_and(|alike| alike >= SAME_PLACE)
+    };
+    let boxes = work.boxes.iter().filter(|(area, _)| shows(*area));
+    boxes.copied().collect()
+}

@@ -1,0 +1,151 @@
+//! What the keeper remembers of an open case beside its files: kept in the store with them, so
+//! that a restart between two pictures forgets nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::develop::{Glance, stillness};
+use crate::types::{Area, Image, Quality, ShotKind, Stillness};
+use crate::witness::Omitted;
+
+/// The notes of one case.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Notes {
+    /// What is missing, and why.
+    pub(super) omitted: Vec<Omitted>,
+    /// What was measured on each original.
+    pictures: Vec<Picture>,
+    /// The first picture, for comparing with the last.
+    first: Option<Glance>,
+    /// How the latest picture lies on the first; `None` before there are two.
+    pub(super) stillness: Option<Stillness>,
+}
+
+/// One original.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Picture {
+    name: String,
+    kind: ShotKind,
+    quality: Option<Quality>,
+    /// The middle of what it shows, both in shares of the picture's width.
+    centre: (f32, f32),
+}
+
+impl Notes {
+    /// The notes as the store kept them; what cannot be read was written by another version, and
+    /// its facts count as unknown.
+    pub(super) fn read(text: Option<&str>) -> Self {
+        text.and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
+    }
+
+    /// The text for the store.
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(self).expect("invariant: the notes are plain data")
+    }
+
+    /// Notes a picture; one noted before under the same name was never kept, and is replaced.
+    pub(super) fn add(&mut self, name: String, kind: ShotKind, shown: &Shown) {
+        self.pictures.retain(|p| p.name != name);
+        self.pictures.push(Picture {
+            name,
+            kind,
+            quality: shown.quality,
+            centre: shown.centre,
+        });
+        match (&self.first, &shown.glance) {
+            (None, glance) => self.first.clone_from(glance),
+            (Some(first), glance) => {
+                self.stillness = glance.as_ref().and_then(|last| stillness(first, last));
+            }
+        }
+    }
+
+    /// What was measured on the original `name`.
+    pub(super) fn quality(&self, name: &str) -> Option<Quality> {
+        self.pictures.iter().find(|p| p.name == name)?.quality
+    }
+
+    /// How far what moves moved between its two pictures, thousandths of the width.
+    pub(super) fn moved_permille(&self) -> Option<u32> {
+        let centre = |kind| self.pictures.iter().find(|p| p.kind == kind).map(|p| p.centre);
+        let (before, moved) = (centre(ShotKind::Before)?, centre(ShotKind::Moved)?);
+        let share = (moved.0 - before.0).hypot(moved.1 - before.1);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a picture's width, rounded down for the vendor; casts saturate"
+        )]
+        let permille = (share * 1000.0) as u32;
+        share.is_finite().then_some(permille)
+    }
+}
+
+/// What is remembered of one picture.
+pub(super) struct Shown {
+    pub(super) quality: Option<Quality>,
+    pub(super) centre: (f32, f32),
+    pub(super) glance: Option<Glance>,
+}
+
+impl Shown {
+    /// Measures `image` at `place`; `busy` is everything in it that may move by itself.
+    pub(super) fn of(image: &Image, place: Area, busy: Vec<Area>) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "sides of a picture")]
+        let aspect = image.height as f32 / image.width.max(1) as f32;
+        let centre = place.centre();
+        Self {
+            quality: crate::develop::measure(image, place),
+            centre: (centre.x, centre.y * aspect),
+            glance: Glance::at(image, busy),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(x: f32, focus: u32) -> Shown {
+        Shown {
+            quality: Some(Quality {
+                focus,
+                exposure: 100,
+                clipped_permille: 0,
+                subject_px: 60,
+            }),
+            centre: (x, 0.25),
+            glance: None,
+        }
+    }
+
+    #[test]
+    fn what_is_noted_survives_the_store() {
+        let mut notes = Notes::default();
+        notes.add("frames/01-before.jpg".to_owned(), ShotKind::Before, &shown(0.4, 500));
+        notes.add("frames/02-moved.jpg".to_owned(), ShotKind::Moved, &shown(0.1, 400));
+        let again = Notes::read(Some(&notes.text()));
+        assert_eq!(again, notes);
+        assert_eq!(again.moved_permille(), Some(300));
+        let focus = |name| again.quality(name).map(|q| q.focus);
+        assert_eq!(focus("frames/02-moved.jpg"), Some(400));
+        assert_eq!(focus("frames/03-peak.jpg"), None);
+    }
+
+    #[test]
+    fn a_picture_taken_again_replaces_its_note() {
+        let mut notes = Notes::default();
+        for focus in [300, 700] {
+            notes.add("frames/01-found.jpg".to_owned(), ShotKind::Found, &shown(0.5, focus));
+        }
+        assert_eq!(notes.pictures.len(), 1);
+        assert_eq!(notes.quality("frames/01-found.jpg").map(|q| q.focus), Some(700));
+        assert_eq!(notes.moved_permille(), None, "nothing moved");
+    }
+
+    #[test]
+    fn the_notes_of_another_version_are_unknown_facts() {
+        for text in [None, Some(""), Some("[{\"what\":\"clip.mp4\"}]"), Some("17")] {
+            assert_eq!(Notes::read(text), Notes::default(), "{text:?}");
+        }
+    }
+}

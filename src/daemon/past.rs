@@ -1,0 +1,100 @@
+//! What the journal says of earlier runs, read once at the start.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize as _, Serialize};
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::config::Config;
+use crate::journal::{Entry, kind};
+use crate::judge::Judge;
+use crate::store::{Store, StoreError};
+use crate::types::{CaseId, RoleSet};
+
+use super::clock_watch::{ClockLine, ClockWatch};
+use super::hits::Told;
+
+/// How the run before ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LastRun {
+    /// There was none.
+    #[default]
+    None,
+    /// In order.
+    Closed,
+    /// It was killed, or the power went.
+    NotClosed,
+}
+
+/// What the journal says.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) last_run: LastRun,
+    /// What became of hits.
+    pub(super) hits: Told,
+    /// The clock of this boot.
+    pub(super) clock: ClockWatch,
+    /// SHA-256 of the certificates last said to be installed, by name.
+    pub(super) certificates: BTreeMap<String, String>,
+}
+
+impl Past {
+    /// Reads the journal.
+    pub(super) fn read(store: &Store) -> Result<Self, StoreError> {
+        let mut past = Self {
+            last_run: LastRun::default(),
+            hits: Told::default(),
+            clock: ClockWatch::new(clock::boot_id()),
+            certificates: BTreeMap::new(),
+        };
+        store.walk_journal(&mut |entry| past.take(entry))?;
+        Ok(past)
+    }
+
+    /// Judgement with the book of the last run. A book that cannot be read is journalled and left
+    /// behind: its cases cannot be finished, and nothing else may stop for that.
+    pub(super) fn judge(
+        &self,
+        config: &Config,
+        known: RoleSet,
+        store: &Store,
+    ) -> anyhow::Result<Judge> {
+        let mut judge = Judge::new(config, known, clock::boot_id())?;
+        if let Some(saved) = store.book()? {
+            let sealed = |case: CaseId| matches!(store.state(case), Ok(Some(_)));
+            let ended = |case: CaseId| sealed(case) || self.hits.discarded(case);
+            if let Err(error) = judge.resume(&saved, ended) {
+                tracing::error!(%error, "the open cases of the last run are lost");
+                let body = json!({ "why": error.to_string() });
+                store.note(clock::now(), kind::BOOK_LOST, body)?;
+            }
+        }
+        Ok(judge)
+    }
+
+    fn take(&mut self, entry: Entry) {
+        let Entry {
+            head, kind, body, ..
+        } = entry;
+        match kind.as_str() {
+            kind::BOOT => self.last_run = LastRun::NotClosed,
+            kind::SHUTDOWN => self.last_run = LastRun::Closed,
+            kind::RULE_HIT => self.hits.take(body),
+            kind::CLOCK => {
+                // Lines of older programs say less and are passed over.
+                if let Ok(line) = ClockLine::deserialize(&body) {
+                    self.clock.take(head.n, line);
+                }
+            }
+            kind::CLOCK_CORRECTED => self.clock.corrected(&body),
+            kind::CERT_INSTALLED => {
+                let text = |key: &str| body.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
+                let named = text("name").zip(text("certificate_sha256"));
+                self.certificates.extend(named);
+            }
+            _ => {}
+        }
+    }
+}

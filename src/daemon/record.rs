@@ -1,0 +1,349 @@
+//! The journal's own affairs: what a run begins and ends with, what clock and certificates do
+//! meanwhile, and the signature under the head.
+//!
+//! One task, once a second. What the journal cannot take is tried again the next second; nothing
+//! here holds up anything else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{self, Reading};
+use crate::config::Loaded;
+use crate::journal::kind;
+use crate::store::{Store, StoreError};
+use crate::types::CaseId;
+use crate::witness::{Identity, Installed};
+
+use super::clock_watch::{ClockState, ClockWatch};
+use super::dossier::Facts;
+use super::past::{LastRun, Past};
+
+/// How often the clock is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the certificates are looked at.
+const CERTIFICATES: Duration = Duration::from_mins(1);
+/// How often the head is signed, whether or not anything happened.
+const CHECKPOINT: Duration = Duration::from_hours(1);
+
+/// Keeps the record.
+pub(super) struct Recorder {
+    store: Store,
+    identity: Arc<Identity>,
+    /// Folder of the transport certificate.
+    keys: PathBuf,
+    watch: ClockWatch,
+    clock: Arc<ClockState>,
+    /// SHA-256 of the certificates last said to be installed, by name.
+    certificates: BTreeMap<String, String>,
+    /// Boot clock, nanoseconds.
+    look_at_certificates: u64,
+    /// Boot clock, nanoseconds.
+    checkpoint: u64,
+    /// What went wrong last, said once.
+    trouble: Option<String>,
+}
+
+/// Writes the lines a run begins with. `open`: whether the book has a case open.
+pub(super) fn begin(
+    store: &Store,
+    loaded: &Loaded,
+    facts: &Facts,
+    past: Past,
+    open: impl Fn(CaseId) -> bool,
+) -> Result<Recorder, StoreError> {
+    say_boot(store, loaded, facts, past.last_run)?;
+    past.hits.settle(store, open)?;
+    let mut recorder = Recorder {
+        store: store.clone(),
+        identity: Arc::clone(&facts.identity),
+        keys: loaded.config.keys.dir.clone(),
+        watch: past.clock,
+        clock: Arc::clone(&facts.clock_state),
+        certificates: past.certificates,
+        look_at_certificates: 0,
+        checkpoint: 0,
+        trouble: None,
+    };
+    recorder.tell_clock(&clock::reading(), true)?;
+    recorder.tell_certificates()?;
+    Ok(recorder)
+}
+
+fn say_boot(
+    store: &Store,
+    loaded: &Loaded,
+    facts: &Facts,
+    last_run: LastRun,
+) -> Result<(), StoreError> {
+    let now = clock::now();
+    let boot = json!({
+        "boot_id": clock::boot_id(),
+        "device": loaded.config.device.id,
+        "version": env!("CARGO_PKG_VERSION"),
+        "program": facts.binary_sha256,
+        "last_run": last_run,
+    });
+    store.note(now, kind::BOOT, boot)?;
+    let config = json!({ "sha256": loaded.sha256 });
+    store.note(now, kind::CONFIG_LOADED, config)?;
+    let model = json!({ "name": facts.model.name, "sha256": facts.model.sha256 });
+    store.note(now, kind::MODEL_LOADED, model)?;
+    Ok(())
+}
+
+/// Writes the lines a run ends with.
+pub(super) fn end(store: &Store, identity: &Identity) {
+    let said = store.note(clock::now(), kind::SHUTDOWN, json!({}));
+    if let Err(error) = said.and_then(|_| store.checkpoint(identity)) {
+        tracing::warn!(%error, "the stop could not be journalled and signed");
+    }
+}
+
+/// Keeps the record until `stop`.
+pub(super) async fn run(mut recorder: Recorder, stop: CancellationToken) {
+    let mut pace = tokio::time::interval(LOOK);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = pace.tick() => {}
+        }
+        let turned = tokio::task::spawn_blocking(move || {
+            recorder.turn();
+            recorder
+        });
+        match turned.await {
+            Ok(back) => recorder = back,
+            // Only when the runtime ends.
+            Err(_stopped) => return,
+        }
+    }
+}
+
+impl Recorder {
+    fn turn(&mut self) {
+        let trouble = self.look().err().map(|error| error.to_string());
+        if trouble != self.trouble
+            && let Some(why) = &trouble
+        {
+            tracing::error!(why, "the journal cannot be kept up");
+        }
+        self.trouble = trouble;
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
+        let now = clock::reading();
+        self.tell_clock(&now, false)?;
+        if now.boot_ns >= self.look_at_certificates {
+            self.tell_certificates()?;
+            self.look_at_certificates = later(&now, CERTIFICATES);
+        }
+        if now.boot_ns >= self.checkpoint {
+            self.store.checkpoint(&self.identity)?;
+            self.checkpoint = later(&now, CHECKPOINT);
+        }
+        Ok(())
+    }
+
+    /// Says what the clock did, and corrects what was sealed by a clock that was wrong.
+    fn tell_clock(&mut self, now: &Reading, start: bool) -> Result<(), StoreError> {
+        if let Some(line) = self.watch.line(now, start) {
+            let head = self.store.note(clock::now(), kind::CLOCK, json!(line))?;
+            self.watch.take(head.n, line);
+            self.clock.set_last_step(self.watch.last_step());
+        }
+        while let Some(due) = self.watch.due().cloned() {
+            // The correction counts once it is signed: at once.
+            self.checkpoint = 0;
+            let (first, last) = due.lines();
+            let packages = self.store.sealed_between(first, last)?;
+            for body in due.bodies(clock::boot_id(), &packages) {
+                let noted = body.clone();
+                self.store
+                    .note(clock::now(), kind::CLOCK_CORRECTED, noted)?;
+                self.watch.corrected(&body);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says which certificates are in place, when they are others than before.
+    fn tell_certificates(&mut self) -> Result<(), StoreError> {
+        let transport = self.keys.join("transport.crt");
+        let found = [
+            (
+                "evidence",
+                Installed::of(self.identity.certificate_der()).ok(),
+            ),
+            // One that is not there, or not readable, is the upload's to complain about.
+            ("transport", Installed::read(&transport).ok()),
+        ];
+        for (name, certificate) in found {
+            let Some(certificate) = certificate else {
+                continue;
+            };
+            let sha256 = certificate.certificate_sha256.clone();
+            if self.certificates.get(name) == Some(&sha256) {
+                continue;
+            }
+            let body = json!({
+                "name": name,
+                "certificate_sha256": sha256,
+                "subject": certificate.subject,
+                "not_after": certificate.not_after,
+            });
+            self.store.note(clock::now(), kind::CERT_INSTALLED, body)?;
+            self.certificates.insert(name.to_owned(), sha256);
+        }
+        Ok(())
+    }
+}
+
+fn later(now: &Reading, by: Duration) -> u64 {
+    let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+    now.boot_ns.saturating_add(by)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::Trust;
+    use crate::config;
+    use crate::journal;
+    use crate::pki::TestPki;
+
+    const DEVICE: &str = "LM-TEST-1";
+
+    struct Kit {
+        dir: tempfile::TempDir,
+        pki: TestPki,
+        store: Store,
+    }
+
+    impl Kit {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+            let store = open(&dir.path().join("store"));
+            Self { dir, pki, store }
+        }
+
+        fn recorder(&self) -> Recorder {
+            let past = Past::read(&self.store).unwrap();
+            Recorder {
+                store: self.store.clone(),
+                identity: Arc::new(Identity::load(&self.pki.device, "evidence").unwrap()),
+                keys: self.pki.device.clone(),
+                watch: past.clock,
+                clock: Arc::default(),
+                certificates: past.certificates,
+                look_at_certificates: 0,
+                checkpoint: 0,
+                trouble: None,
+            }
+        }
+
+        fn lines(&self, kind: &str) -> Vec<serde_json::Value> {
+            let journal = self.dir.path().join("store/journal");
+            let all = journal::tail(&journal, 9_999).unwrap();
+            let of_kind = all.into_iter().filter(|e| e.kind == kind);
+            of_kind.map(|e| e.body).collect()
+        }
+
+        fn audit(&self) -> journal::Audit {
+            let roots = crate::witness::Roots::load(&self.pki.root()).unwrap();
+            journal::audit(&self.dir.path().join("store"), &roots, Some(DEVICE)).unwrap()
+        }
+    }
+
+    fn open(dir: &Path) -> Store {
+        let config = config::Store {
+            dir: dir.to_owned(),
+            keep_free_mib: 0,
+            ..config::Store::default()
+        };
+        Store::open(&config, DEVICE).unwrap().0
+    }
+
+    fn reading(secs: u64, moved_ms: i64, synced: bool) -> Reading {
+        Reading {
+            boot_ns: secs * 1_000_000_000,
+            offset_ns: (1_785_542_400_000 + moved_ms) * 1_000_000,
+            trust: Trust {
+                synced,
+                max_error_us: synced.then_some(1500),
+                source: None,
+            },
+        }
+    }
+
+    #[test]
+    fn certificates_are_told_when_they_change_and_only_then() {
+        let kit = Kit::new();
+        let names = || -> Vec<String> {
+            let lines = kit.lines(kind::CERT_INSTALLED);
+            let name = |line: &serde_json::Value| line["name"].as_str().unwrap().to_owned();
+            lines.iter().map(name).collect()
+        };
+        for _run in 0..2 {
+            let mut recorder = kit.recorder();
+            recorder.tell_certificates().unwrap();
+            recorder.tell_certificates().unwrap();
+            assert_eq!(names(), ["evidence", "transport"]);
+        }
+        let other = TestPki::create(&kit.dir.path().join("other"), DEVICE).unwrap();
+        let mut recorder = kit.recorder();
+        recorder.keys = other.device.clone();
+        recorder.tell_certificates().unwrap();
+        assert_eq!(names(), ["evidence", "transport", "transport"]);
+        let line = kit.lines(kind::CERT_INSTALLED).remove(2);
+        let subject = line["subject"].as_str().unwrap();
+        assert!(subject.contains("CN=LM-TEST-1"), "{subject}");
+        assert_eq!(line["certificate_sha256"].as_str().unwrap().len(), 64);
+        assert!(line["not_after"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn a_clock_found_wrong_is_corrected_and_signed_at_once() {
+        let kit = Kit::new();
+        let mut recorder = kit.recorder();
+        recorder.tell_clock(&reading(10, 0, false), true).unwrap();
+        recorder.tell_clock(&reading(11, 0, false), false).unwrap();
+        assert_eq!(kit.lines(kind::CLOCK).len(), 1, "nothing changed");
+        recorder.checkpoint = u64::MAX;
+        recorder
+            .tell_clock(&reading(60, 9000, true), false)
+            .unwrap();
+        let corrected = kit.lines(kind::CLOCK_CORRECTED);
+        assert_eq!(corrected.len(), 1);
+        assert_eq!(corrected[0]["offset_us"], 9_000_000);
+        assert_eq!(corrected[0]["packages"], json!([]));
+        let step = recorder.clock.last_step().unwrap();
+        assert_eq!(step, "2026-08-01T00:01:09.000Z");
+        recorder.look().unwrap();
+        let audit = kit.audit();
+        assert!(audit.holds(), "{:?}", audit.faults);
+        assert_eq!(audit.checkpoints, 1, "signed, though the hour is not over");
+    }
+
+    #[test]
+    fn a_run_ends_with_a_signature_under_its_last_word() {
+        let kit = Kit::new();
+        let identity = Identity::load(&kit.pki.device, "evidence").unwrap();
+        end(&kit.store, &identity);
+        let audit = kit.audit();
+        assert!(audit.holds(), "{:?}", audit.faults);
+        let signed = audit.signed.unwrap();
+        assert_eq!((signed.n, audit.head.n), (1, 2), "then the line about it");
+        assert_eq!(kit.lines(kind::CHECKPOINT)[0]["n"], 1);
+        assert!(!kit.store.has_unsigned());
+        assert_eq!(Past::read(&kit.store).unwrap().last_run, LastRun::Closed);
+    }
+}

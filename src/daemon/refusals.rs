@@ -1,0 +1,147 @@
+//! Evidence that could not be kept, counted for the journal: a line when it begins, a line with
+//! the count when it is over, and one an hour between; not one per picture.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::journal::kind;
+use crate::store::StoreError;
+use crate::types::{Order, Stamp};
+
+use super::keeper::Keeper;
+
+/// How often a trouble that goes on is told.
+const AGAIN_AFTER: Duration = Duration::from_hours(1);
+/// How often the journal is tried while it cannot be written itself.
+const TRY_AFTER: Duration = Duration::from_secs(30);
+
+/// One time of trouble.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// Since when, and of what kind.
+    since: Option<(Stamp, &'static str)>,
+    /// Orders refused since then.
+    count: u64,
+    told: Option<Stamp>,
+    tried: Option<Stamp>,
+}
+
+/// The kind of trouble that keeps evidence from being kept; `None` for any other error.
+fn trouble(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Full { .. } => Some("full"),
+        StoreError::Shut { .. } => Some("quota"),
+        StoreError::ReadOnly(_) => Some("read_only"),
+        StoreError::Io(_) => Some("failing"),
+        _ => None,
+    }
+}
+
+impl Refusals {
+    /// Takes in how an order went; gives the line that is due, told by [`Refusals::told`].
+    pub(super) fn take(&mut self, done: Result<(), &StoreError>, now: Stamp) -> Option<Value> {
+        match (done.err().and_then(trouble), self.since) {
+            (None, None) => return None,
+            (None, Some(_)) if done.is_err() => return None,
+            (None, Some(_)) => return self.due(now, true),
+            (Some(kind), None) => self.since = Some((now, kind)),
+            (Some(_), Some(_)) => {}
+        }
+        self.count += 1;
+        self.due(now, false)
+    }
+
+    fn due(&mut self, now: Stamp, over: bool) -> Option<Value> {
+        let (since, kind) = self.since?;
+        let rested = |at: Option<Stamp>, pause| at.is_none_or(|at| now.since(at) >= pause);
+        if !over && !(rested(self.told, AGAIN_AFTER) && rested(self.tried, TRY_AFTER)) {
+            return None;
+        }
+        self.tried = Some(now);
+        Some(json!({
+            "disk": kind,
+            "refused": self.count,
+            "since": clock::rfc3339_ms(since.utc_ns),
+            "over": over,
+        }))
+    }
+
+    /// The line that [`Refusals::take`] gave at `now` is in the journal.
+    pub(super) fn told(&mut self, now: Stamp, over: bool) {
+        if over {
+            *self = Self::default();
+        } else {
+            self.told = Some(now);
+        }
+    }
+}
+
+impl Keeper {
+    /// Counts for the journal how often evidence could not be kept.
+    pub(super) fn count_refused(&mut self, order: &Order, done: Result<(), &StoreError>) {
+        let keeps = matches!(
+            order,
+            Order::Snap { .. } | Order::Clip { .. } | Order::Seal { .. }
+        );
+        let now = clock::now();
+        let over = done.is_ok();
+        let line = keeps.then(|| self.refusals.take(done, now)).flatten();
+        if let Some(line) = line
+            && self.store.note(now, kind::CAPTURE_REFUSED, line).is_ok()
+        {
+            self.refusals.told(now, over);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Stamp {
+        Stamp {
+            utc_ns: 0,
+            boot_ns: secs * 1_000_000_000,
+            error_ns: 0,
+        }
+    }
+
+    #[test]
+    fn a_trouble_is_told_when_it_begins_each_hour_and_when_it_is_over() {
+        let full = StoreError::Full { free: 0, need: 1 };
+        let other = StoreError::Invariant(String::new());
+        let mut refusals = Refusals::default();
+        // Moment, what the store said, whether the journal takes a line, the line's count.
+        let table: [(u64, Result<(), &StoreError>, bool, Option<(u64, bool)>); 13] = [
+            (0, Ok(()), true, None),
+            (1, Err(&other), true, None),
+            (2, Err(&full), false, Some((1, false))),
+            (3, Err(&full), true, None),
+            (33, Err(&full), true, Some((3, false))),
+            (34, Err(&full), true, None),
+            (35, Err(&other), true, None),
+            (3632, Err(&full), true, None),
+            (3633, Err(&full), true, Some((6, false))),
+            (3700, Ok(()), false, Some((6, true))),
+            (3701, Ok(()), true, Some((6, true))),
+            (3702, Ok(()), true, None),
+            (3703, Err(&full), true, Some((1, false))),
+        ];
+        for (secs, done, taken, expected) in table {
+            let line = refusals.take(done, at(secs));
+            let told = line.as_ref().map(|line| {
+                assert_eq!(line["disk"], "full");
+                let over = line["over"].as_bool().unwrap();
+                (line["refused"].as_u64().unwrap(), over)
+            });
+            assert_eq!(told, expected, "at {secs} s");
+            if let Some((_, over)) = told
+                && taken
+            {
+                refusals.told(at(secs), over);
+            }
+        }
+    }
+}

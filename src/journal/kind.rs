@@ -1,0 +1,106 @@
+//! The kinds of lines, in one place. `docs/EVIDENCE.md` has their bodies; a test holds the two
+//! equal.
+
+/// The daemon started. How the run before ended is said here: it could not say so itself.
+pub const BOOT: &str = "boot";
+/// The daemon ended in order.
+pub const SHUTDOWN: &str = "shutdown";
+/// What the clock says, when the daemon starts and whenever that changes.
+pub const CLOCK: &str = "clock";
+/// The clock is trusted now, and was wrong before: by how much, and whom that concerns.
+pub const CLOCK_CORRECTED: &str = "clock.corrected";
+/// The configuration that was read.
+pub const CONFIG_LOADED: &str = "config.loaded";
+/// The detector that was opened.
+pub const MODEL_LOADED: &str = "model.loaded";
+/// Another certificate than before is in place.
+pub const CERT_INSTALLED: &str = "cert.installed";
+/// A warning was played to its end.
+pub const WARNING_PLAYED: &str = "warning.played";
+/// A warning was not played, or not to its end.
+pub const WARNING_FAILED: &str = "warning.failed";
+/// What became of a hit of a rule.
+pub const RULE_HIT: &str = "rule.hit";
+/// An open case was thrown away by order.
+pub const CASE_DISCARDED: &str = "case.discarded";
+/// Drafts of an open case were not what they should be.
+pub const CASE_DROPPED: &str = "case.dropped";
+/// New evidence could not be kept; counted.
+pub const CAPTURE_REFUSED: &str = "capture.refused";
+/// A package became a fact.
+pub const PACKAGE_SEALED: &str = "package.sealed";
+/// A package that a crash left without its line was found and taken in.
+pub const PACKAGE_ADOPTED: &str = "package.adopted";
+/// The broker acknowledged every byte of a package.
+pub const PACKAGE_SENT: &str = "package.sent";
+/// The receiver's signed receipt is kept.
+pub const PACKAGE_RECEIPTED: &str = "package.receipted";
+/// The receiver signed that it refuses.
+pub const PACKAGE_REFUSED: &str = "package.refused";
+/// A file of a package is missing or changed.
+pub const PACKAGE_DAMAGED: &str = "package.damaged";
+/// The time-stamp of a package is kept.
+pub const STAMP: &str = "stamp";
+/// Pictures and video of a package were removed after the receipt.
+pub const PACKAGE_PRUNED: &str = "package.pruned";
+/// A damaged package is whole again.
+pub const PACKAGE_RESTORED: &str = "package.restored";
+/// The second medium has a package, read back.
+pub const MIRROR_COPIED: &str = "mirror.copied";
+/// The second medium is not there, or cannot be written.
+pub const MIRROR_MISSING: &str = "mirror.missing";
+/// A case was decided and cannot be sealed.
+pub const PACKAGE_FAILED: &str = "package.failed";
+/// What claims to be a receipt and is not believed; counted.
+pub const RECEIPT_IGNORED: &str = "receipt.ignored";
+/// The head of the journal was signed.
+pub const CHECKPOINT: &str = "checkpoint";
+/// A receiver signed for a head that this journal never had.
+pub const HEAD_FOREIGN: &str = "head.foreign";
+/// Somebody asked the daemon for its status.
+pub const ACCESS: &str = "access";
+/// The database was made again.
+pub const STORE_REBUILT: &str = "store.rebuilt";
+/// The open cases of the run before cannot be read.
+pub const BOOK_LOST: &str = "book.lost";
+/// A torn end of the journal was set aside.
+pub const JOURNAL_REPAIRED: &str = "journal.repaired";
+/// The database knows lines that the journal no longer has.
+pub const JOURNAL_LOST: &str = "journal.lost";
+
+/// Every kind.
+pub const ALL: [&str; 33] = [
+    BOOT,
+    SHUTDOWN,
+    CLOCK,
+    CLOCK_CORRECTED,
+    CONFIG_LOADED,
+    MODEL_LOADED,
+    CERT_INSTALLED,
+    WARNING_PLAYED,
+    WARNING_FAILED,
+    RULE_HIT,
+    CASE_DISCARDED,
+    CASE_DROPPED,
+    CAPTURE_REFUSED,
+    PACKAGE_SEALED,
+    PACKAGE_ADOPTED,
+    PACKAGE_SENT,
+    PACKAGE_RECEIPTED,
+    PACKAGE_REFUSED,
+    PACKAGE_DAMAGED,
+    STAMP,
+    PACKAGE_PRUNED,
+    PACKAGE_RESTORED,
+    MIRROR_COPIED,
+    MIRROR_MISSING,
+    PACKAGE_FAILED,
+    RECEIPT_IGNORED,
+    CHECKPOINT,
+    HEAD_FOREIGN,
+    ACCESS,
+    STORE_REBUILT,
+    BOOK_LOST,
+    JOURNAL_REPAIRED,
+    JOURNAL_LOST,
+];

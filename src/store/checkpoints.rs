@@ -1,0 +1,91 @@
+//! Signatures over the head of the journal, each in a file named by the line it signs.
+//!
+//! The file is durable before the line that names it is written, so every such line has its
+//! file; a file without a line is what a crash left between the two, and as good a signature.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Inner, Store, StoreError, disk};
+use crate::clock;
+use crate::journal::{Head, checkpoint_name, checkpoint_number, kind};
+use crate::witness::{Checkpoint, Identity, SealError, sha256_hex};
+
+pub(super) use crate::journal::CHECKPOINTS as FOLDER;
+
+/// The newest checkpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Newest {
+    /// Number of the line it signs; 0 when there is none.
+    n: u64,
+    /// Number of the line that says so, when it was made by this run.
+    said: Option<u64>,
+}
+
+/// Looks for the newest file.
+pub(super) fn newest(dir: &Path) -> Result<Newest, StoreError> {
+    let names = disk::list(&dir.join(FOLDER))?;
+    let numbers = names.iter().filter_map(|name| checkpoint_number(name));
+    Ok(Newest {
+        n: numbers.max().unwrap_or(0),
+        said: None,
+    })
+}
+
+impl Store {
+    /// Signs the last line of the journal, whose number is returned; durable on return.
+    pub fn checkpoint(&self, identity: &Identity) -> Result<u64, StoreError> {
+        self.checkpoint_by(|head| {
+            let line = (head.n, head.sha256.as_str());
+            Checkpoint::sign(identity, line, clock::boot_id(), clock::now())
+        })
+    }
+
+    /// The same with another signer. The journal is held meanwhile.
+    pub(super) fn checkpoint_by(
+        &self,
+        make: impl FnOnce(&Head) -> Result<Vec<u8>, SealError>,
+    ) -> Result<u64, StoreError> {
+        let mut inner = self.inner();
+        inner.settled()?;
+        let head = inner.journal.head();
+        if head.n == 0 {
+            // Nothing has happened yet.
+            return Ok(0);
+        }
+        let p7m = make(&head)?;
+        // Here start-up removes what a crash leaves.
+        let draft = inner.dir.join("staging").join("checkpoint.p7m");
+        disk::replace(&draft, &inner.checkpoint_file(head.n), &p7m)?;
+        inner.checkpoint.n = head.n;
+        let body = json!({ "n": head.n, "head": head.sha256, "sha256": sha256_hex(&p7m) });
+        let line = inner.say(clock::now(), kind::CHECKPOINT, body)?;
+        inner.checkpoint.said = Some(line.n);
+        Ok(head.n)
+    }
+
+    /// Number of the newest line that is signed; 0 when none is.
+    pub fn signed_up_to(&self) -> u64 {
+        self.inner().checkpoint.n
+    }
+
+    /// Whether anything happened that no checkpoint of this run signs, beside that one was made.
+    pub fn has_unsigned(&self) -> bool {
+        let inner = self.inner();
+        let head = inner.journal.head().n;
+        head > 0 && inner.checkpoint.said != Some(head)
+    }
+
+    /// The checkpoint that signs line `n`.
+    pub fn read_checkpoint(&self, n: u64) -> Result<Vec<u8>, StoreError> {
+        let path = self.inner().checkpoint_file(n);
+        Ok(disk::read(&path)?)
+    }
+}
+
+impl Inner {
+    fn checkpoint_file(&self, n: u64) -> PathBuf {
+        self.dir.join(FOLDER).join(checkpoint_name(n))
+    }
+}

@@ -1,0 +1,646 @@
+//! Whether a package is evidence or only a lead, and why.
+//!
+//! Two pure functions: [`assess`] holds what a statement says against the conditions, [`grade`]
+//! says what follows from the conditions. A verifier repeats the second with the conditions as
+//! stated. Whatever is missing or unknown makes a lead: an officer may then look, and nobody is
+//! fined for what was not seen well.
+//!
+//! The yardstick of clock, number and spacing of pictures is GA/T 832-2014 sections 3.2, 3.3 and
+//! 3.5, written for traffic and the best there is for streets; site and approval are article 41
+//! of the Administrative Penalty Law. Decision 0013 argues the limits of the pictures.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::facts::{Clock, Site, Warning};
+use super::statement::{FileEntry, Statement};
+use crate::config::Evidence;
+use crate::types::{PictureOf, Quality, Stillness, Violation};
+
+/// Largest clock error of evidence, milliseconds (GA/T 832-2014 section 3.2: 1.0 s).
+const CLOCK_ERROR_MAX_MS: u64 = 1000;
+/// Fewest wide pictures (GA/T 832-2014 section 3.3).
+const WIDE_MIN: usize = 2;
+/// What begins like this is part of the evidence; something else may be left out.
+const RELEVANT: [&str; 3] = ["frames/", "clip.mp4", "detections.jsonl"];
+
+/// The conditions of evidence by their ids. All must be stated, and all must pass.
+pub const CONDITIONS: [&str; 14] = [
+    "clock",
+    "site",
+    "approval",
+    "pictures",
+    "spacing",
+    "close_up",
+    "focus",
+    "exposure",
+    "subject_size",
+    "warning",
+    "position",
+    "camera_still",
+    "clip",
+    "complete",
+];
+
+/// What a package is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// Every condition is met; review decides.
+    Evidence,
+    /// At least one is not, or nobody knows: a reason to look, not to fine.
+    Lead,
+}
+
+/// One condition, held against what is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Which one; see [`CONDITIONS`].
+    pub id: String,
+    /// What was found; `null` when it is not known.
+    pub value: Option<String>,
+    /// What is demanded.
+    pub limit: String,
+    /// Whether it is met; `null` when nobody knows.
+    pub pass: Option<bool>,
+}
+
+/// The grade of a package with its conditions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grading {
+    /// What follows from the conditions.
+    pub grade: Grade,
+    /// Every condition.
+    pub conditions: Vec<Condition>,
+}
+
+impl Grading {
+    /// Whether the grade stated is the one that follows from the conditions stated.
+    pub fn follows(&self) -> bool {
+        self.grade == grade(&self.conditions)
+    }
+
+    /// The conditions that are not met or not known: why it is a lead.
+    pub fn against(&self) -> impl Iterator<Item = &Condition> {
+        self.conditions.iter().filter(|c| c.pass != Some(true))
+    }
+}
+
+/// What was seen while the case was open and is in no other field of its statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How far what moves moved between two wide pictures, thousandths of the picture's width.
+    pub moved_permille: Option<u32>,
+    /// Whether the camera looks where it looked.
+    pub stillness: Option<Stillness>,
+    /// The day on which the outcome was established, in the device's time zone.
+    pub today: Date,
+}
+
+/// What follows from the conditions: evidence when each of [`CONDITIONS`] is stated once and
+/// every condition stated, known here or not, is met; in every other case a lead.
+pub fn grade(conditions: &[Condition]) -> Grade {
+    let once = |id: &&str| conditions.iter().filter(|c| c.id == **id).count() == 1;
+    let met = conditions.iter().all(|c| c.pass == Some(true));
+    if met && CONDITIONS.iter().all(|id| once(&id)) {
+        Grade::Evidence
+    } else {
+        Grade::Lead
+    }
+}
+
+/// Holds a statement (its own grade left aside) against the conditions.
+pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading {
+    let wide: Vec<&FileEntry> = originals(statement).collect();
+    let conditions = vec![
+        clock(&statement.clock),
+        site(statement.site.as_ref()),
+        approval(statement.site.as_ref(), seen.today),
+        pictures(&wide),
+        spacing(statement.violation.kind, &wide, seen, limits),
+        close_up(statement),
+        measured("focus", &wide, at_least(limits.focus_min), |q| q.focus),
+        exposure(&wide, limits),
+        measured("subject_size", &wide, at_least(limits.subject_min_px), |q| {
+            q.subject_px
+        }),
+        warning(statement.violation.kind, &statement.warning),
+        position(statement),
+        camera_still(seen.stillness, limits),
+        clip(statement),
+        complete(statement),
+    ];
+    Grading {
+        grade: grade(&conditions),
+        conditions,
+    }
+}
+
+fn condition(
+    id: &str,
+    value: Option<String>,
+    limit: impl Into<String>,
+    pass: Option<bool>,
+) -> Condition {
+    Condition {
+        id: id.to_owned(),
+        value,
+        limit: limit.into(),
+        pass,
+    }
+}
+
+fn originals(statement: &Statement) -> impl Iterator<Item = &FileEntry> {
+    let original = |f: &&FileEntry| f.of == Some(PictureOf::Original);
+    statement.files.iter().filter(original)
+}
+
+/// The kernel's bound; where satellites tell the time too, they must agree within the limit.
+fn clock(clock: &Clock) -> Condition {
+    let limit = format!("<= {CLOCK_ERROR_MAX_MS} ms");
+    let error_ms = clock.max_error_us.map(|us| us.div_ceil(1000));
+    let apart_ms = clock
+        .gnss_minus_system_us
+        .map(|us| us.unsigned_abs().div_ceil(1000));
+    let told = |ms: u64| format!("{ms} ms");
+    let value = match (error_ms, apart_ms) {
+        (Some(error), Some(apart)) => {
+            Some(format!("{}, {} from satellite time", told(error), told(apart)))
+        }
+        (Some(error), None) => Some(told(error)),
+        (None, Some(apart)) => Some(format!(
+            "not synchronised, {} from satellite time",
+            told(apart)
+        )),
+        (None, None) => None,
+    };
+    let apart = apart_ms.is_some_and(|ms| ms > CLOCK_ERROR_MAX_MS);
+    let pass = if apart {
+        Some(false)
+    } else {
+        error_ms.map(|ms| ms <= CLOCK_ERROR_MAX_MS)
+    };
+    condition("clock", value, limit, pass)
+}
+
+fn site(site: Option<&Site>) -> Condition {
+    let id = site.and_then(|s| s.public_id.as_deref());
+    let name = site.and_then(|s| s.name.as_deref());
+    let words: Vec<&str> = id.into_iter().chain(name).collect();
+    let value = (!words.is_empty()).then(|| words.join(" "));
+    let pass = id.is_some() && name.is_some();
+    condition("site", value, "announced number and name", Some(pass))
+}
+
+fn approval(site: Option<&Site>, today: Date) -> Condition {
+    let limit = format!("stated, not expired on {today}");
+    let Some(approval) = site.and_then(|s| s.approval.as_deref()) else {
+        return condition("approval", None, limit, Some(false));
+    };
+    let until = site.and_then(|s| s.approval_until.as_deref());
+    let Some(until) = until else {
+        return condition("approval", Some(approval.to_owned()), limit, Some(true));
+    };
+    // What is not a date is no approval that holds today.
+    let holds = until.parse::<Date>().is_ok_and(|last| today <= last);
+    let value = format!("{approval}, until {until}");
+    condition("approval", Some(value), limit, Some(holds))
+}
+
+fn pictures(wide: &[&FileEntry]) -> Condition {
+    let mut times: Vec<&str> = wide.iter().filter_map(|f| f.at.as_deref()).collect();
+    times.sort_unstable();
+    times.dedup();
+    let value = format!("{} at {} times", wide.len(), times.len());
+    let limit = format!(">= {WIDE_MIN} at different times");
+    let pass = times.len() >= WIDE_MIN;
+    condition("pictures", Some(value), limit, Some(pass))
+}
+
+/// What stands must be seen twice with time between; what moves at two places.
+fn spacing(kind: Violation, wide: &[&FileEntry], seen: &Seen, limits: &Evidence) -> Condition {
+    if kind.warns_first() {
+        let limit = format!(">= {} s between first and last", limits.spacing_min_secs);
+        let Some(ms) = apart_ms(wide) else {
+            return condition("spacing", None, limit, None);
+        };
+        let value = format!("{}.{} s", ms / 1000, ms % 1000 / 100);
+        let pass = std::time::Duration::from_millis(ms).as_secs_f64() >= limits.spacing_min_secs;
+        return condition("spacing", Some(value), limit, Some(pass));
+    }
+    let limit = format!(">= {} % of the width moved", percent(limits.displacement_min));
+    let value = seen.moved_permille.map(|moved| format!("{} %", tenths(moved)));
+    let pass = seen
+        .moved_permille
+        .map(|moved| f64::from(moved) >= limits.displacement_min * 1000.0);
+    condition("spacing", value, limit, pass)
+}
+
+/// Time between the first and the last of the pictures, by whichever of both clocks says less:
+/// one may have been set meanwhile, the other begins anew at a boot.
+fn apart_ms(wide: &[&FileEntry]) -> Option<u64> {
+    let (first, last) = (wide.first()?, wide.last()?);
+    let utc = |f: &FileEntry| f.at.as_deref()?.parse::<jiff::Timestamp>().ok();
+    let by_utc = utc(last)?.duration_since(utc(first)?).as_millis();
+    let by_boot = last.pts_ns?.saturating_sub(first.pts_ns?) / 1_000_000;
+    Some(u64::try_from(by_utc).unwrap_or(0).min(by_boot))
+}
+
+fn close_up(statement: &Statement) -> Condition {
+    let close = |f: &&FileEntry| f.of == Some(PictureOf::Close);
+    let count = statement.files.iter().filter(close).count();
+    condition("close_up", Some(count.to_string()), ">= 1", Some(count >= 1))
+}
+
+/// What a measure must lie within.
+struct Within {
+    low: u32,
+    high: u32,
+    words: String,
+}
+
+fn at_least(low: u32) -> Within {
+    Within {
+        low,
+        high: u32::MAX,
+        words: format!(">= {low}"),
+    }
+}
+
+/// A measure of every wide picture: all must be within, and none may be unknown.
+fn measured(id: &str, wide: &[&FileEntry], within: Within, of: impl Fn(&Quality) -> u32) -> Condition {
+    let values = wide.iter().map(|f| (*f, f.quality.as_ref().map(&of)));
+    let values: Vec<(&FileEntry, Option<u32>)> = values.collect();
+    let range = within.low..=within.high;
+    let pass = if values.iter().any(|(_, v)| v.is_some_and(|v| !range.contains(&v))) {
+        Some(false)
+    } else if values.is_empty() || values.iter().any(|(_, v)| v.is_none()) {
+        None
+    } else {
+        Some(true)
+    };
+    condition(id, told(&values), within.words, pass)
+}
+
+/// `01-found 312, 02-warned 287`
+fn told(values: &[(&FileEntry, Option<u32>)]) -> Option<String> {
+    let one = |(file, value): &(&FileEntry, Option<u32>)| {
+        let name = file.name.strip_prefix("frames/").unwrap_or(&file.name);
+        let name = name.strip_suffix(".jpg").unwrap_or(name);
+        value.map(|value| format!("{name} {value}"))
+    };
+    let words: Vec<String> = values.iter().filter_map(one).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// Neither too dark nor too bright on the whole, and not washed out in parts.
+fn exposure(wide: &[&FileEntry], limits: &Evidence) -> Condition {
+    let (low, high) = (limits.exposure_min, limits.exposure_max);
+    let mean = Within {
+        low,
+        high,
+        words: format!("{low} to {high}, clipped <= {} %", percent(limits.clipped_max)),
+    };
+    let mut stated = measured("exposure", wide, mean, |q| q.exposure);
+    let clipped = wide.iter().filter_map(|f| f.quality).map(|q| q.clipped_permille);
+    let worst = clipped.max();
+    if let (Some(value), Some(worst)) = (&mut stated.value, worst) {
+        value.push_str(&format!(", clipped {} %", tenths(worst)));
+    }
+    if worst.is_some_and(|worst| f64::from(worst) > limits.clipped_max * 1000.0) {
+        stated.pass = Some(false);
+    }
+    stated
+}
+
+/// The last warning counts: those before it were tried and failed.
+fn warning(kind: Violation, warnings: &[Warning]) -> Condition {
+    if !kind.warns_first() {
+        let none = "none demanded";
+        return condition("warning", Some(none.to_owned()), none, Some(true));
+    }
+    let limit = "played to its end";
+    let Some(last) = warnings.last() else {
+        return condition("warning", None, limit, Some(false));
+    };
+    let (value, heard) = match &last.failure {
+        None => (format!("played {} ms", last.played_ms), last.played_ms > 0),
+        Some(why) => (format!("played {} ms: {why}", last.played_ms), false),
+    };
+    condition("warning", Some(value), limit, Some(heard))
+}
+
+fn position(statement: &Statement) -> Condition {
+    let value = statement.position.as_ref().map(|p| {
+        let accuracy = p.h_acc_mm.map_or_else(
+            || "accuracy not told".to_owned(),
+            |mm| format!("+- {}.{} m", mm / 1000, mm % 1000 / 100),
+        );
+        format!("{}, {accuracy}, {} ms old", p.fix, p.age_ms)
+    });
+    let known = value.is_some();
+    condition("position", value, "known", known.then_some(true))
+}
+
+fn camera_still(stillness: Option<Stillness>, limits: &Evidence) -> Condition {
+    let limit = format!(
+        "moved <= {} % of the width, alike >= {} %",
+        percent(limits.camera_shift_max),
+        percent(limits.camera_similarity_min)
+    );
+    let Some(s) = stillness else {
+        return condition("camera_still", None, limit, None);
+    };
+    let (shift, alike) = (s.shift_permille, s.similarity_permille);
+    let value = format!("moved {} %, alike {} %", tenths(shift), tenths(alike));
+    let pass = f64::from(shift) <= limits.camera_shift_max * 1000.0
+        && f64::from(alike) >= limits.camera_similarity_min * 1000.0;
+    condition("camera_still", Some(value), limit, Some(pass))
+}
+
+fn clip(statement: &Statement) -> Condition {
+    let there = statement.files.iter().any(|f| f.name == "clip.mp4");
+    let part = statement.omitted.iter().any(|o| o.what.starts_with("clip.mp4"));
+    let (value, pass) = match (there, part) {
+        (true, false) => (Some("whole"), true),
+        (true, true) => (Some("in part"), false),
+        (false, _) => (None, false),
+    };
+    condition("clip", value.map(str::to_owned), "whole", Some(pass))
+}
+
+fn complete(statement: &Statement) -> Condition {
+    let relevant = |what: &&str| RELEVANT.iter().any(|r| what.starts_with(r));
+    let missing = statement.omitted.iter().map(|o| o.what.as_str());
+    let missing: Vec<&str> = missing.filter(relevant).collect();
+    let value = if missing.is_empty() {
+        "nothing missing".to_owned()
+    } else {
+        format!("missing: {}", missing.join(", "))
+    };
+    condition("complete", Some(value), "nothing missing", Some(missing.is_empty()))
+}
+
+/// Thousandths as a percentage with one decimal.
+fn tenths(permille: u32) -> String {
+    format!("{}.{}", permille / 10, permille % 10)
+}
+
+/// A share from the configuration as a percentage, without a tail of binary dust.
+fn percent(share: f64) -> f64 {
+    (share * 1000.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{FixKind, PoseSource};
+    use crate::witness::{Omitted, Position};
+
+    const TODAY: Date = jiff::civil::date(2026, 8, 1);
+
+    fn picture(name: &str, of: PictureOf, at_s: u64) -> FileEntry {
+        let quality = Quality {
+            focus: 800,
+            exposure: 110,
+            clipped_permille: 12,
+            subject_px: 90,
+        };
+        FileEntry {
+            name: format!("frames/{name}.jpg"),
+            media_type: "image/jpeg".to_owned(),
+            size: 1,
+            sha256: "ab".repeat(32),
+            at: Some(format!("2026-08-01T02:00:{at_s:02}.000Z")),
+            pts_ns: Some(at_s * 1_000_000_000),
+            of: Some(of),
+            quality: (of == PictureOf::Original).then_some(quality),
+        }
+    }
+
+    /// A warned case in which everything is as it should be.
+    fn sound() -> (Statement, Seen, Evidence) {
+        let mut statement = crate::witness::statement::tests::sparse();
+        statement.violation.kind = Violation::StreetVending;
+        statement.clock.max_error_us = Some(18_000);
+        statement.site = Some(Site {
+            public_id: Some("LC-FXC-0113".to_owned()),
+            name: Some("金水路-京口路口".to_owned()),
+            approval: Some("2026-12".to_owned()),
+            approval_until: Some("2026-08-01".to_owned()),
+        });
+        statement.warning = vec![Warning {
+            journal_n: Some(2),
+            at: "2026-08-01T02:00:05.000Z".to_owned(),
+            clip_sha256: "aa".repeat(32),
+            played_ms: 6200,
+            acknowledged_by_amp: None,
+            failure: None,
+        }];
+        statement.position = Some(Position {
+            lat_e7: 1,
+            lon_e7: 2,
+            datum: "WGS-84".to_owned(),
+            h_acc_mm: Some(2540),
+            fix: crate::witness::wording::name_of(&FixKind::Surveyed),
+            sats: None,
+            source: crate::witness::wording::name_of(&PoseSource::Fixed),
+            age_ms: 0,
+        });
+        statement.files = vec![
+            picture("01-found", PictureOf::Original, 1),
+            picture("01-found-close", PictureOf::Close, 1),
+            picture("01-found-marked", PictureOf::Marked, 1),
+            picture("02-again", PictureOf::Original, 41),
+            FileEntry {
+                name: "clip.mp4".to_owned(),
+                of: None,
+                quality: None,
+                ..picture("clip", PictureOf::Original, 1)
+            },
+        ];
+        let seen = Seen {
+            moved_permille: None,
+            stillness: Some(Stillness {
+                shift_permille: 2,
+                similarity_permille: 930,
+            }),
+            today: TODAY,
+        };
+        (statement, seen, Evidence::default())
+    }
+
+    /// What stands against the edited case: ids with their answers.
+    fn against(edit: impl FnOnce(&mut Statement, &mut Seen)) -> Vec<(String, Option<bool>)> {
+        let (mut statement, mut seen, limits) = sound();
+        edit(&mut statement, &mut seen);
+        let grading = assess(&statement, &seen, &limits);
+        assert!(grading.follows());
+        let against: Vec<_> = grading.against().map(|c| (c.id.clone(), c.pass)).collect();
+        assert_eq!(grading.grade == Grade::Evidence, against.is_empty());
+        against
+    }
+
+    #[test]
+    fn what_meets_every_condition_is_evidence() {
+        assert_eq!(against(|_, _| ()), []);
+        let (statement, seen, limits) = sound();
+        let told = assess(&statement, &seen, &limits).conditions;
+        let told: Vec<_> = told
+            .iter()
+            .map(|c| format!("{} {} ({})", c.id, c.value.as_deref().unwrap_or("?"), c.limit))
+            .collect();
+        let wanted = [
+            "clock 18 ms (<= 1000 ms)",
+            "site LC-FXC-0113 金水路-京口路口 (announced number and name)",
+            "approval 2026-12, until 2026-08-01 (stated, not expired on 2026-08-01)",
+            "pictures 2 at 2 times (>= 2 at different times)",
+            "spacing 40.0 s (>= 10 s between first and last)",
+            "close_up 1 (>= 1)",
+            "focus 01-found 800, 02-again 800 (>= 350)",
+            "exposure 01-found 110, 02-again 110, clipped 1.2 % (40 to 215, clipped <= 25 %)",
+            "subject_size 01-found 90, 02-again 90 (>= 32)",
+            "warning played 6200 ms (played to its end)",
+            "position surveyed, +- 2.5 m, 0 ms old (known)",
+            "camera_still moved 0.2 %, alike 93.0 % (moved <= 2 % of the width, alike >= 50 %)",
+            "clip whole (whole)",
+            "complete nothing missing (nothing missing)",
+        ];
+        assert_eq!(told, wanted);
+        assert_eq!(told.len(), CONDITIONS.len());
+    }
+
+    type Edit = fn(&mut Statement, &mut Seen);
+
+    #[test]
+    fn each_condition_alone_makes_a_lead() {
+        let (no, unknown) = (Some(false), None);
+        let table: [(&str, Option<bool>, Edit); 30] = [
+            ("clock", unknown, |s, _| s.clock.max_error_us = None),
+            ("clock", no, |s, _| s.clock.max_error_us = Some(1_000_001)),
+            ("clock", no, |s, _| s.clock.gnss_minus_system_us = Some(-1_000_001)),
+            ("site", no, |s, _| s.site.as_mut().unwrap().public_id = None),
+            ("site", no, |s, _| s.site.as_mut().unwrap().name = None),
+            ("approval", no, |s, _| s.site.as_mut().unwrap().approval = None),
+            ("approval", no, |_, seen| seen.today = TODAY.tomorrow().unwrap()),
+            ("approval", no, |s, _| {
+                s.site.as_mut().unwrap().approval_until = Some("for ever".to_owned());
+            }),
+            ("spacing", no, |s, _| s.files[3].pts_ns = Some(10_999_000_000)),
+            ("spacing", no, |s, _| {
+                s.files[3].at = Some("2026-08-01T02:00:10.999Z".to_owned());
+            }),
+            ("spacing", no, |s, _| s.files[3].pts_ns = Some(0)),
+            ("spacing", unknown, |s, _| s.files[3].pts_ns = None),
+            ("close_up", no, |s, _| s.files[1].of = None),
+            ("focus", no, |s, _| s.files[0].quality.as_mut().unwrap().focus = 349),
+            ("exposure", no, |s, _| s.files[0].quality.as_mut().unwrap().exposure = 39),
+            ("exposure", no, |s, _| s.files[0].quality.as_mut().unwrap().exposure = 216),
+            ("exposure", no, |s, _| {
+                s.files[3].quality.as_mut().unwrap().clipped_permille = 251;
+            }),
+            ("subject_size", no, |s, _| {
+                s.files[3].quality.as_mut().unwrap().subject_px = 31;
+            }),
+            ("warning", no, |s, _| s.warning.clear()),
+            ("warning", no, |s, _| s.warning[0].played_ms = 0),
+            ("warning", no, |s, _| {
+                s.warning[0].failure = Some("no sound card".to_owned());
+            }),
+            ("position", unknown, |s, _| s.position = None),
+            ("camera_still", unknown, |_, seen| seen.stillness = None),
+            ("camera_still", no, |_, seen| {
+                seen.stillness.as_mut().unwrap().shift_permille = 21;
+            }),
+            ("camera_still", no, |_, seen| {
+                seen.stillness.as_mut().unwrap().similarity_permille = 499;
+            }),
+            ("clip", no, |s, _| s.files.retain(|f| f.name != "clip.mp4")),
+            ("complete", no, |s, _| {
+                s.omitted.push(Omitted {
+                    what: "frames/02-warned.jpg".to_owned(),
+                    why: "the ring had gone on".to_owned(),
+                });
+            }),
+            ("complete", no, |s, _| {
+                s.omitted.push(Omitted {
+                    what: "detections.jsonl".to_owned(),
+                    why: "the disk was full".to_owned(),
+                });
+            }),
+            ("spacing", unknown, |s, _| {
+                // Nothing is known of how far a truck went that was seen but once.
+                s.violation.kind = Violation::Spillage;
+            }),
+            ("spacing", no, |s, seen| {
+                s.violation.kind = Violation::Spillage;
+                seen.moved_permille = Some(49);
+            }),
+        ];
+        for (i, (id, pass, edit)) in table.into_iter().enumerate() {
+            assert_eq!(against(edit), [(id.to_owned(), pass)], "row {i}");
+        }
+    }
+
+    #[test]
+    fn several_reasons_are_all_told() {
+        let told = against(|s, _| {
+            s.files.retain(|f| f.of != Some(PictureOf::Original));
+            s.omitted.push(Omitted {
+                what: "clip.mp4 (part)".to_owned(),
+                why: "the video was interrupted".to_owned(),
+            });
+        });
+        let ids: Vec<&str> = told.iter().map(|(id, _)| id.as_str()).collect();
+        let wanted = [
+            "pictures", "spacing", "focus", "exposure", "subject_size", "clip", "complete",
+        ];
+        assert_eq!(ids, wanted);
+    }
+
+    #[test]
+    fn what_is_recorded_at_once_needs_no_warning_and_must_have_moved() {
+        let told = against(|s, seen| {
+            s.violation.kind = Violation::Spillage;
+            s.warning.clear();
+            seen.moved_permille = Some(50);
+        });
+        assert_eq!(told, []);
+    }
+
+    #[test]
+    fn what_is_left_out_without_harm_harms_nothing() {
+        let told = against(|s, _| {
+            s.site.as_mut().expect("a site").approval_until = None;
+            s.omitted.push(Omitted {
+                what: "C2PA in frames/01-found.jpg".to_owned(),
+                why: "the suite sm2 has none".to_owned(),
+            });
+        });
+        assert_eq!(told, []);
+    }
+
+    #[test]
+    fn a_grade_that_was_made_up_does_not_follow() {
+        let (mut statement, seen, limits) = sound();
+        let fine = assess(&statement, &seen, &limits);
+        let with = |edit: fn(&mut Grading)| {
+            let mut grading = fine.clone();
+            edit(&mut grading);
+            grading.follows()
+        };
+        assert!(with(|_| ()));
+        assert!(!with(|g| g.grade = Grade::Lead));
+        assert!(!with(|g| g.conditions[0].pass = None));
+        assert!(!with(|g| drop(g.conditions.pop())), "a condition is not stated");
+        assert!(!with(|g| g.conditions.push(g.conditions[0].clone())), "one is stated twice");
+        assert!(!with(|g| {
+            // A condition of a later version counts as well.
+            g.conditions.push(condition("tripod", None, "level", Some(false)));
+        }));
+        assert!(with(|g| g.conditions.push(condition("tripod", None, "level", Some(true)))));
+        statement.grade = Some(fine);
+        let bytes = statement.to_bytes().expect("a statement");
+        assert_eq!(Statement::parse(&bytes).expect("it reads back"), statement);
+    }
+}
