@@ -430,8 +430,8 @@ fn a_full_disk_loses_nothing_that_is_sealed() {
         return;
     };
     let hands = Hands::new(dir.path());
-    let ballast = dir.path().join("store/ballast");
-    let mut file = std::fs::File::create(&ballast).unwrap();
+    let foreign = dir.path().join("store/foreign");
+    let mut file = std::fs::File::create(&foreign).unwrap();
     file.write_all(&vec![0; 1 << 20]).unwrap();
     let mut sealed = Vec::new();
     let refused = loop {
@@ -472,7 +472,7 @@ fn a_full_disk_loses_nothing_that_is_sealed() {
     let result = Store::open(&store_config(dir.path()), DEVICE).map(|_| ());
     assert!(matches!(result, Err(StoreError::Full { .. })), "{result:?}");
     drop(file);
-    std::fs::remove_file(&ballast).unwrap();
+    std::fs::remove_file(&foreign).unwrap();
     let (store, recovery) = Store::open(&store_config(dir.path()), DEVICE).unwrap();
     assert_eq!(recovery.database, Database::Sound);
     store.discard(refused.0, "no room", None).unwrap();

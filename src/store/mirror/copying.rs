@@ -147,7 +147,11 @@ pub(super) fn copy_checkpoints(store: &Path, medium: &Path) -> Result<(), CopyFa
     for name in disk::list(&here).map_err(StoreError::from)? {
         if !known.contains(&name) {
             let bytes = disk::read(&here.join(&name)).map_err(StoreError::from)?;
-            disk::replace(&medium.join("staging/checkpoint"), &there.join(&name), &bytes)?;
+            disk::replace(
+                &medium.join("staging/checkpoint"),
+                &there.join(&name),
+                &bytes,
+            )?;
         }
     }
     Ok(())

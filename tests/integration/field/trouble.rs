@@ -108,7 +108,7 @@ impl SmallDisk {
 
     /// Fills it but for `left` bytes.
     fn fill(&self, left: usize) {
-        let mut ballast = fs::File::create(self.0.join("ballast")).unwrap();
+        let mut ballast = fs::File::create(self.0.join("filler")).unwrap();
         let block = vec![0; 64 * 1024];
         while ballast.write_all(&block).is_ok() {}
         let length = ballast.metadata().unwrap().len();
@@ -116,7 +116,7 @@ impl SmallDisk {
     }
 
     fn free(&self) {
-        fs::remove_file(self.0.join("ballast")).unwrap();
+        fs::remove_file(self.0.join("filler")).unwrap();
     }
 }
 
