@@ -56,7 +56,11 @@ impl Keeper {
         };
         match self.develop(&view, &stem) {
             Ok(drafts) => {
-                let busy = boxes.iter().map(|(area, _)| *area).chain([*place]).collect();
+                let busy = boxes
+                    .iter()
+                    .map(|(area, _)| *area)
+                    .chain([*place])
+                    .collect();
                 let shown = Shown::of(&frame.image, *place, busy);
                 self.remember(*case, &format!("{stem}.jpg"), *kind, &shown)?;
                 self.store.keep(*case, &drafts, book)?;
@@ -85,10 +89,16 @@ impl Keeper {
         let code = check_code(&witness::sha256_hex(&original.bytes));
         let mut drafts = vec![original];
         if let Some(area) = view.subject {
-            drafts.push(draft("-close", self.developer.close_up(image, &exif, area)?));
+            drafts.push(draft(
+                "-close",
+                self.developer.close_up(image, &exif, area)?,
+            ));
         }
         let mark = self.facts.mark(view, &code);
-        drafts.push(draft("-marked", self.developer.marked(image, &exif, &mark)?));
+        drafts.push(draft(
+            "-marked",
+            self.developer.marked(image, &exif, &mark)?,
+        ));
         Ok(drafts)
     }
 

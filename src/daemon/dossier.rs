@@ -236,7 +236,9 @@ impl Facts {
     /// The autopilot, with its mode as long as it speaks.
     fn mavlink(&self, sysid: u8) -> Mavlink {
         let told = self.telemetry.snapshot();
-        let mode = told.mode.filter(|_| told.connected && told.sysid == Some(sysid));
+        let mode = told
+            .mode
+            .filter(|_| told.connected && told.sysid == Some(sysid));
         Mavlink { sysid, mode }
     }
 
@@ -289,11 +291,7 @@ fn warning(report: &WarnReport) -> Warning {
     }
 }
 
-fn camera(
-    config: &Camera,
-    state: &CameraState,
-    files: &[FileEntry],
-) -> crate::witness::Camera {
+fn camera(config: &Camera, state: &CameraState, files: &[FileEntry]) -> crate::witness::Camera {
     let clip = files.iter().any(|f| f.name == "clip.mp4");
     crate::witness::Camera {
         id: config.name.clone(),

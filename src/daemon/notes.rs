@@ -67,7 +67,12 @@ impl Notes {
 
     /// How far what moves moved between its two pictures, thousandths of the width.
     pub(super) fn moved_permille(&self) -> Option<u32> {
-        let centre = |kind| self.pictures.iter().find(|p| p.kind == kind).map(|p| p.centre);
+        let centre = |kind| {
+            self.pictures
+                .iter()
+                .find(|p| p.kind == kind)
+                .map(|p| p.centre)
+        };
         let (before, moved) = (centre(ShotKind::Before)?, centre(ShotKind::Moved)?);
         let share = (moved.0 - before.0).hypot(moved.1 - before.1);
         #[expect(
@@ -121,8 +126,16 @@ mod tests {
     #[test]
     fn what_is_noted_survives_the_store() {
         let mut notes = Notes::default();
-        notes.add("frames/01-before.jpg".to_owned(), ShotKind::Before, &shown(0.4, 500));
-        notes.add("frames/02-moved.jpg".to_owned(), ShotKind::Moved, &shown(0.1, 400));
+        notes.add(
+            "frames/01-before.jpg".to_owned(),
+            ShotKind::Before,
+            &shown(0.4, 500),
+        );
+        notes.add(
+            "frames/02-moved.jpg".to_owned(),
+            ShotKind::Moved,
+            &shown(0.1, 400),
+        );
         let again = Notes::read(Some(&notes.text()));
         assert_eq!(again, notes);
         assert_eq!(again.moved_permille(), Some(300));
@@ -135,16 +148,28 @@ mod tests {
     fn a_picture_taken_again_replaces_its_note() {
         let mut notes = Notes::default();
         for focus in [300, 700] {
-            notes.add("frames/01-found.jpg".to_owned(), ShotKind::Found, &shown(0.5, focus));
+            notes.add(
+                "frames/01-found.jpg".to_owned(),
+                ShotKind::Found,
+                &shown(0.5, focus),
+            );
         }
         assert_eq!(notes.pictures.len(), 1);
-        assert_eq!(notes.quality("frames/01-found.jpg").map(|q| q.focus), Some(700));
+        assert_eq!(
+            notes.quality("frames/01-found.jpg").map(|q| q.focus),
+            Some(700)
+        );
         assert_eq!(notes.moved_permille(), None, "nothing moved");
     }
 
     #[test]
     fn the_notes_of_another_version_are_unknown_facts() {
-        for text in [None, Some(""), Some("[{\"what\":\"clip.mp4\"}]"), Some("17")] {
+        for text in [
+            None,
+            Some(""),
+            Some("[{\"what\":\"clip.mp4\"}]"),
+            Some("17"),
+        ] {
             assert_eq!(Notes::read(text), Notes::default(), "{text:?}");
         }
     }

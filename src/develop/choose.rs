@@ -17,7 +17,9 @@ const BETTER_BY: u64 = 105;
 pub fn choose(frames: &[Frame], at: Stamp, place: Area) -> Option<usize> {
     let away = |frame: &Frame| frame.at.boot_ns.abs_diff(at.boot_ns);
     let own = (0..frames.len()).min_by_key(|&i| frames.get(i).map(away))?;
-    let moment = frames.get(own).filter(|frame| away(frame) <= OWN_WITHIN_NS)?;
+    let moment = frames
+        .get(own)
+        .filter(|frame| away(frame) <= OWN_WITHIN_NS)?;
     let worth = |frame: &Frame| measure(&frame.image, place).map_or(0, worth);
     let mut best = (own, worth(moment) * BETTER_BY / 100);
     for (i, frame) in frames.iter().enumerate().filter(|(i, _)| *i != own) {
@@ -87,9 +89,21 @@ mod tests {
         let own = || frame(1000, shaken);
         check(&[frame(600, stall), own()], Some(0), "sharper before");
         check(&[own(), frame(1400, stall)], Some(1), "sharper after");
-        check(&[frame(600, shaken), own()], Some(1), "no better: the moment itself");
-        check(&[frame(600, another), own()], Some(1), "sharper, but of something else");
-        check(&[frame(600, washed_out), frame(1000, stall)], Some(1), "washed out");
+        check(
+            &[frame(600, shaken), own()],
+            Some(1),
+            "no better: the moment itself",
+        );
+        check(
+            &[frame(600, another), own()],
+            Some(1),
+            "sharper, but of something else",
+        );
+        check(
+            &[frame(600, washed_out), frame(1000, stall)],
+            Some(1),
+            "washed out",
+        );
         check(&[frame(600, stall)], None, "the moment itself is gone");
         check(&[], None, "nothing is kept");
     }

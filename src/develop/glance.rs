@@ -91,7 +91,11 @@ pub fn stillness(first: &Glance, last: &Glance) -> Option<Stillness> {
     let (a, b) = (first.slopes(&busy), last.slopes(&busy));
     let size = (to_i32(first.width)?, to_i32(first.height)?);
     let compared = a.iter().zip(&b).filter_map(|(a, b)| a.zip(*b)).count();
-    let energy: i64 = a.iter().flatten().map(|[x, y]| i64::from(x * x + y * y)).sum();
+    let energy: i64 = a
+        .iter()
+        .flatten()
+        .map(|[x, y]| i64::from(x * x + y * y))
+        .sum();
     let pixels = real(first.width * first.height);
     // A slope over two pixels is twice that of one: four times when squared.
     if real(compared) < COMPARED_MIN * pixels
@@ -143,7 +147,11 @@ fn fit(
         }
     }
     let scale = (real_i64(one) * real_i64(other)).sqrt();
-    if scale > 0.0 { real_i64(both) / scale } else { 0.0 }
+    if scale > 0.0 {
+        real_i64(both) / scale
+    } else {
+        0.0
+    }
 }
 
 /// Where between −½ and ½ the parabola through three neighbouring values has its top.
@@ -165,7 +173,11 @@ pub fn alike(a: &Image, b: &Image, area: Area) -> Option<f64> {
     let patch = |image: &Image| {
         let grey = reduced(image, Part::of(image, area), (PATCH, PATCH))?;
         let mean = grey.iter().map(|&v| f64::from(v)).sum::<f64>() / real(grey.len());
-        Some(grey.into_iter().map(|v| f64::from(v) - mean).collect::<Vec<_>>())
+        Some(
+            grey.into_iter()
+                .map(|v| f64::from(v) - mean)
+                .collect::<Vec<_>>(),
+        )
     };
     let (a, b) = (patch(a)?, patch(b)?);
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -215,7 +227,10 @@ fn real(n: usize) -> f64 {
     n as f64
 }
 
-#[expect(clippy::cast_precision_loss, reason = "sums of squared bytes, far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "sums of squared bytes, far below 2^52"
+)]
 fn real_i64(n: i64) -> f64 {
     n as f64
 }
@@ -285,14 +300,20 @@ mod tests {
                 street(x, y) * gain + offset + noisy * noise
             });
             let seen = stillness(&first, &last).expect("compared");
-            assert!(seen.shift_permille <= 2 && seen.similarity_permille > 800, "{seen:?}");
+            assert!(
+                seen.shift_permille <= 2 && seen.similarity_permille > 800,
+                "{seen:?}"
+            );
         }
     }
 
     #[test]
     fn another_place_is_not_the_same() {
         let seen = stillness(&at(street), &at(|x, y| street(x + 3000, y + 2000)));
-        assert!(seen.is_some_and(|s| s.similarity_permille < 300), "{seen:?}");
+        assert!(
+            seen.is_some_and(|s| s.similarity_permille < 300),
+            "{seen:?}"
+        );
     }
 
     #[test]
@@ -304,7 +325,11 @@ mod tests {
             y1: 1.0,
         };
         let passing = grey(640, 360, |x, y| {
-            if x < 352 { street(x + 900, y) } else { street(x, y) }
+            if x < 352 {
+                street(x + 900, y)
+            } else {
+                street(x, y)
+            }
         });
         let seen = |busy| {
             let last = Glance::at(&passing, busy).expect("a picture");
@@ -349,11 +374,20 @@ mod tests {
         let image = |dx: usize| {
             grey(640, 360, move |x, y| {
                 let subject = (256 + dx..384 + dx).contains(&x) && (144..252).contains(&y);
-                if subject { street(x + 4000 - dx, y) } else { 90.0 }
+                if subject {
+                    street(x + 4000 - dx, y)
+                } else {
+                    90.0
+                }
             })
         };
         let seen = |dx| alike(&image(0), &image(dx), place).expect("not grey");
-        assert!(seen(0) > 0.999 && seen(1) > 0.9 && seen(64) < 0.7, "{} {}", seen(1), seen(64));
+        assert!(
+            seen(0) > 0.999 && seen(1) > 0.9 && seen(64) < 0.7,
+            "{} {}",
+            seen(1),
+            seen(64)
+        );
         assert_eq!(alike(&image(0), &grey(640, 360, |_, _| 50.0), place), None);
     }
 }

@@ -171,8 +171,8 @@ mod tests {
             let format = if nv12 { PixelFormat::Nv12 } else { PixelFormat::I420 };
             let (width, height) = (half.0 * 2, half.1 * 2);
             let close = close_up(&image(width, height, format), area(x0, y0, x1, y1));
-            prop_assert!(close.width >= 2 && close.width <= width && close.width % 2 == 0);
-            prop_assert!(close.height >= 2 && close.height <= height && close.height % 2 == 0);
+            prop_assert!(close.width >= 2 && close.width <= width && close.width.is_multiple_of(2));
+            prop_assert!(close.height >= 2 && close.height <= height && close.height.is_multiple_of(2));
             prop_assert!(close.row(0, close.height - 1, close.width).is_some());
             let chroma = if nv12 { close.width } else { close.width / 2 };
             prop_assert!(close.row(1, close.height / 2 - 1, chroma).is_some());

@@ -49,7 +49,8 @@ impl Sums {
         for ((three, &up), &down) in here
             .windows(3)
             .zip(above.iter().skip(1))
-            .zip(below.iter().skip(1)) {
+            .zip(below.iter().skip(1))
+        {
             let &[left, middle, right] = three else {
                 continue;
             };
@@ -72,7 +73,11 @@ impl Sums {
             return None;
         }
         // A first difference over two pixels is twice the slope: four times when squared.
-        let focus = |i: usize| (self.second[i] * 4000).checked_div(self.first[i]).unwrap_or(0);
+        let focus = |i: usize| {
+            (self.second[i] * 4000)
+                .checked_div(self.first[i])
+                .unwrap_or(0)
+        };
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         let (black, white) = LIMITED;
         let mean = (self.luma / self.pixels).saturating_sub(u64::from(black));
@@ -98,7 +103,9 @@ mod tests {
     };
 
     fn focus(luma: impl Fn(usize, usize) -> f32) -> u32 {
-        measure(&grey(320, 240, luma), MIDDLE).expect("measured").focus
+        measure(&grey(320, 240, luma), MIDDLE)
+            .expect("measured")
+            .focus
     }
 
     /// Blurred along rows, or also along columns, with weights that fall evenly to nothing at
@@ -124,8 +131,11 @@ mod tests {
     #[test]
     fn what_is_blurred_in_one_direction_is_not_sharp() {
         let sharp = focus(texture);
-        let (slightly, out_of_focus, moving) =
-            (focus(blurred(2, true)), focus(blurred(6, true)), focus(blurred(6, false)));
+        let (slightly, out_of_focus, moving) = (
+            focus(blurred(2, true)),
+            focus(blurred(6, true)),
+            focus(blurred(6, false)),
+        );
         assert!(sharp > 2 * slightly, "{sharp} {slightly}");
         assert!(slightly > 2 * out_of_focus, "{slightly} {out_of_focus}");
         assert!(moving * 4 < sharp, "{moving} {sharp}");
@@ -136,7 +146,10 @@ mod tests {
         let base = focus(texture);
         for (gain, offset) in [(0.5, 60.0), (0.7, 16.0), (0.8, 40.0)] {
             let seen = focus(|x, y| texture(x, y) * gain + offset);
-            assert!(seen.abs_diff(base) * 20 < base, "{gain} {offset}: {seen} {base}");
+            assert!(
+                seen.abs_diff(base) * 20 < base,
+                "{gain} {offset}: {seen} {base}"
+            );
         }
     }
 

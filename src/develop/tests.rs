@@ -8,9 +8,7 @@ use turbojpeg::PixelFormat::RGB;
 use uuid::Uuid;
 
 use super::*;
-use crate::types::{
-    Attitude, FixKind, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Stamp,
-};
+use crate::types::{Attitude, FixKind, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Stamp};
 
 const AT: Stamp = Stamp {
     utc_ns: 1_785_549_784_567_000_000,
@@ -269,8 +267,7 @@ fn the_same_input_gives_the_same_bytes_and_the_original_is_never_drawn_on() {
     );
     assert_eq!(
         shot,
-        develop(&mut developer(), &image, &exif, &mark())
-            .expect("developed")
+        develop(&mut developer(), &image, &exif, &mark()).expect("developed")
     );
     assert_eq!(
         shot.original,
@@ -288,8 +285,7 @@ fn the_caption_is_added_below_and_hides_nothing() {
         caption: vec!["headline".to_owned(), "word ".repeat(60)],
         ..Mark::default()
     };
-    let shot = develop(&mut developer(), &grey, &exif_without_place(), &mark)
-        .expect("developed");
+    let shot = develop(&mut developer(), &grey, &exif_without_place(), &mark).expect("developed");
     let (original, marked) = (decode(&shot.original), decode(&shot.marked));
     assert_eq!((original.width, original.height), (640, 360));
     assert_eq!(marked.width, 640);
@@ -326,12 +322,10 @@ fn a_bad_picture_is_refused_and_the_next_one_is_developed() {
         (empty, "0 x 48 pixels"),
         (huge, "a JPEG holds"),
     ] {
-        let error = develop(&mut developer, &bad, &exif, &mark())
-            .expect_err("refused");
+        let error = develop(&mut developer, &bad, &exif, &mark()).expect_err("refused");
         assert!(error.to_string().contains(words), "{error}");
     }
-    develop(&mut developer, &good, &exif, &mark())
-        .expect("the next picture is fine");
+    develop(&mut developer, &good, &exif, &mark()).expect("the next picture is fine");
 }
 
 fn any_coordinate() -> impl Strategy<Value = f32> {
@@ -412,8 +406,8 @@ proptest! {
 fn the_widest_and_the_highest_frames_are_developed() {
     for size in [(4096, 128), (128, 4096)] {
         let image = picture(PixelFormat::Nv12, size, 0, noise);
-        let shot = develop(&mut developer(), &image, &exif_without_place(), &mark())
-            .expect("developed");
+        let shot =
+            develop(&mut developer(), &image, &exif_without_place(), &mark()).expect("developed");
         assert!(decode(&shot.marked).height > size.1);
     }
 }

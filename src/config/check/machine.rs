@@ -220,9 +220,15 @@ fn evidence(evidence: &Evidence, checker: &mut Checker<'_, '_>) {
         ("evidence.exposure_min", f64::from(evidence.exposure_min)),
         ("evidence.exposure_max", f64::from(evidence.exposure_max)),
         ("evidence.clipped_max", evidence.clipped_max),
-        ("evidence.subject_min_px", f64::from(evidence.subject_min_px)),
+        (
+            "evidence.subject_min_px",
+            f64::from(evidence.subject_min_px),
+        ),
         ("evidence.camera_shift_max", evidence.camera_shift_max),
-        ("evidence.camera_similarity_min", evidence.camera_similarity_min),
+        (
+            "evidence.camera_similarity_min",
+            evidence.camera_similarity_min,
+        ),
     ] {
         checker.range(key, value);
     }
