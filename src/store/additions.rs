@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::package::{self, Statement};
 use super::{Inner, Store, StoreError, disk, lines};
 use crate::clock;
-use crate::journal;
+use crate::journal::{self, Place};
 use crate::types::CaseId;
 use crate::witness::{
     self, CHAIN_MAX, JournalCopy, JournalLines, JournalPoint, Manifest, ManifestEntry,
@@ -269,21 +269,24 @@ impl Inner {
         let sql = "SELECT n, segment, off, len FROM journal WHERE n BETWEEN ?1 AND ?2 ORDER BY n";
         let mut query = self.conn.prepare_cached(sql)?;
         let mut rows = query.query(params![package::sql_int(from), package::sql_int(to)])?;
+        let dir = self.dir.join("journal");
         let mut next = from;
         let mut bytes = Vec::new();
         while let Some(row) = rows.next()? {
             let number = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
-            let (n, offset, len) = (number(0)?, number(2)?, number(3)? + 1);
-            if n != next || bytes.len() as u64 + len > CHAIN_MAX as u64 {
+            let place = Place {
+                segment: row.get(1)?,
+                offset: number(2)?,
+                len: number(3)?,
+            };
+            if number(0)? != next || bytes.len() as u64 + place.len >= CHAIN_MAX as u64 {
                 return Ok(None);
             }
-            let segment = self
-                .dir
-                .join("journal")
-                .join(journal::file_name(row.get(1)?));
-            if disk::append_range(&segment, (offset, len), &mut bytes).is_err() {
+            let Ok(line) = journal::read_line(&dir, &place) else {
                 return Ok(None);
-            }
+            };
+            bytes.extend(line);
+            bytes.push(b'\n');
             next += 1;
         }
         Ok((next == to + 1).then_some(bytes))

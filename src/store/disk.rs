@@ -115,20 +115,6 @@ pub(super) fn is_read_only(path: &Path) -> bool {
     statvfs(path).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
-/// Appends `len` bytes of a file from `from` on to `bytes`.
-pub(super) fn append_range(
-    path: &Path,
-    (from, len): (u64, u64),
-    bytes: &mut Vec<u8>,
-) -> io::Result<()> {
-    use std::os::unix::fs::FileExt as _;
-
-    let start = bytes.len();
-    let len = usize::try_from(len).map_err(io::Error::other)?;
-    bytes.resize(start + len, 0);
-    File::open(path)?.read_exact_at(&mut bytes[start..], from)
-}
-
 /// Takes the lock that keeps a second daemon out, and writes our process id into it. The lock
 /// ends with the file, however the process ends.
 pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {

@@ -237,7 +237,7 @@ impl Field {
             "META-INF/timestamp001.tst",
         ];
         let mut files = contents(package);
-        files.retain(|name, _| !later.iter().any(|later| name == Path::new(later)));
+        files.retain(|(name, _)| !later.iter().any(|later| name == Path::new(later)));
         for (name, bytes) in files {
             let other = fs::read(self.copy(package).join(&name)).unwrap_or_default();
             assert!(bytes == other, "{} differs at the receiver", name.display());

@@ -209,6 +209,14 @@ fn receipt(sealed: &Sealed) -> Receipt {
     }
 }
 
+/// The script of the public page behind `<!-- NAME by hand -->`.
+fn script(name: &str) -> &'static str {
+    let page = include_str!("../../../docs/EVIDENCE.md");
+    let mark = format!("<!-- {name} by hand -->\n```sh\n");
+    let (_, behind) = page.split_once(&mark).unwrap();
+    behind.split_once("```").unwrap().0
+}
+
 /// Runs a command line (no quoting: words are split at spaces) in `dir`.
 fn run(dir: &Path, line: &str) -> Output {
     let mut words = line.split_whitespace();

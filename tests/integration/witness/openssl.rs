@@ -324,12 +324,8 @@ fn the_brokers_and_time_stampers_certificates_work() {
 #[test]
 fn the_commands_in_the_public_page_work_as_printed() {
     let kit = Kit::new();
-    let page = include_str!("../../../docs/EVIDENCE.md");
-    let script = page
-        .split("```")
-        .find_map(|block| block.strip_prefix("sh\n"));
     let dir = kit.folder("page");
-    put(&dir, "check.sh", script.unwrap().as_bytes());
+    put(&dir, "check.sh", super::script("package").as_bytes());
     std::fs::copy(kit.pki.root(), dir.join("root.crt")).unwrap();
     put(&dir, "case.asice", &kit.zip);
     let text = succeed(&dir, "sh -e check.sh");

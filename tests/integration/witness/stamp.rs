@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{
-    AT, AT_SECS, DAY_SECS, DEVICE, Kit, issue, make_key, put, put_all, receipt, run, statement,
-    succeed,
+    AT, AT_SECS, DAY_SECS, DEVICE, Kit, issue, make_key, put, put_all, receipt, run, script,
+    statement, succeed,
 };
 
 const CONTENT: &[u8] = b"what is stamped";
@@ -590,15 +590,10 @@ fn what_has_not_come_yet_is_unknown_and_nothing_worse() {
 fn the_commands_in_the_public_page_check_what_was_added() {
     let kit = Kit::new();
     let package = completed(&kit);
-    let page = include_str!("../../../docs/EVIDENCE.md");
-    let mut scripts = page
-        .split("```")
-        .filter_map(|block| block.strip_prefix("sh\n"));
-    let script = scripts.nth(1).unwrap();
     let dir = kit.folder("page");
     std::fs::copy(kit.pki.root(), dir.join("root.crt")).unwrap();
     let case = dir.join("case");
-    put(&case, "check.sh", script.as_bytes());
+    put(&case, "check.sh", script("additions").as_bytes());
     put_all(&case, &package);
     let text = succeed(&case, "sh -e check.sh");
     for (part, times) in [
