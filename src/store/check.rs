@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::lines::{self, Said};
 use super::package::{self, PackageFile};
-use super::{Listed, State, Store, StoreError, View, disk};
+use super::{InUse, Listed, State, Store, StoreError, View, disk};
 use crate::journal;
 use crate::types::CaseId;
 use crate::witness::{self, Manifest};
@@ -130,7 +130,7 @@ impl View {
             _ => {}
         })?;
         let mut holds = journal::verify(&dir);
-        if holds.is_err() && self.in_use().is_some() {
+        if holds.is_err() && self.in_use() != InUse::No {
             holds = journal::verify(&dir);
         }
         match holds {

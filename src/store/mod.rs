@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/staging/<case>/     drafts of an open case, each synced before its row is written
-//! DIR/packages/<id>/      a sealed package: complete, never changed, never removed here
+//! DIR/packages/<id>/      a sealed package: never changed; pictures and video go after the receipt
 //! DIR/journal/            what happened (`crate::journal`)
 //! DIR/checkpoints/        signatures over the journal's head, one file each
 //! DIR/q.db                queue and index, made again from the two above when it is broken
@@ -81,7 +81,7 @@ pub use quota::{Level, Room};
 pub use recover::{Database, Recovery};
 pub use seal::SealContext;
 pub use state::State;
-pub use view::{Listed, View};
+pub use view::{InUse, Listed, View};
 
 /// Bytes in the unit of `keep_free_mib`.
 const MIB: u64 = 1024 * 1024;

@@ -261,16 +261,9 @@ pub(super) fn examine(
     };
     let mut files = Vec::new();
     let looked = examine_files(dir, &line, statement, manifest, &mut files);
-    let whole = looked.and_then(|()| match pruned {
-        false => compare(dir, &files),
-        true => {
-            let head: Vec<_> = files
-                .iter()
-                .filter(|file| file.lane == 1)
-                .cloned()
-                .collect();
-            compare(dir, &head)
-        }
+    let whole = looked.and_then(|()| {
+        let wanted = files.iter().filter(|file| !pruned || file.lane == 1);
+        compare(dir, &wanted.cloned().collect::<Vec<_>>())
     });
     let fault = whole.err();
     Some(Package { line, files, fault })

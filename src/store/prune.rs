@@ -41,7 +41,8 @@ impl Store {
             quota::choose(inner.room()?, &inner.candidates()?, rules, now.utc_ms())
         };
         for id in chosen.into_iter().take(BATCH) {
-            if let Some(bytes) = self.inner().prune(id, now)? {
+            let removed = self.inner().prune(id, now)?;
+            if let Some(bytes) = removed {
                 pruned.packages += 1;
                 pruned.bytes += bytes;
             }

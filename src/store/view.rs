@@ -24,6 +24,15 @@ pub struct View {
     pub(super) conn: Connection,
 }
 
+/// Whether a process has the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InUse {
+    /// None has.
+    No,
+    /// One has; its id, where it said so.
+    By(Option<u32>),
+}
+
 /// A package as its row has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listed {
@@ -86,15 +95,17 @@ impl View {
         super::meta(&self.conn, "device")
     }
 
-    /// The process that has the store, when one has: its id, where it said so.
-    pub fn in_use(&self) -> Option<Option<u32>> {
-        let mut lock = File::open(self.config.dir.join("lock")).ok()?;
+    /// Whether a process has the store.
+    pub fn in_use(&self) -> InUse {
+        let Ok(mut lock) = File::open(self.config.dir.join("lock")) else {
+            return InUse::No;
+        };
         if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
-            return None;
+            return InUse::No;
         }
         let mut text = String::new();
-        lock.read_to_string(&mut text).ok()?;
-        Some(text.trim().parse().ok())
+        let read = lock.read_to_string(&mut text).ok();
+        InUse::By(read.and_then(|_| text.trim().parse().ok()))
     }
 
     /// What the store holds.

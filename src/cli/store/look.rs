@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::store::{Counts, Level, Room, State, StateCount, View};
+use crate::store::{Counts, InUse, Level, Room, State, StateCount, View};
 
 use super::super::{Answer, out};
 use super::{moment, size};
@@ -46,9 +46,9 @@ pub(super) fn status(view: &View, json: bool) -> anyhow::Result<Answer> {
     page.say(
         "daemon",
         &match in_use {
-            None => "not running".to_owned(),
-            Some(None) => "running".to_owned(),
-            Some(Some(pid)) => format!("running, process {pid}"),
+            InUse::No => "not running".to_owned(),
+            InUse::By(None) => "running".to_owned(),
+            InUse::By(Some(pid)) => format!("running, process {pid}"),
         },
     );
     fill(&mut page, view, room);
@@ -85,9 +85,13 @@ pub(super) fn status(view: &View, json: bool) -> anyhow::Result<Answer> {
                 .push(format!("{} packages are {what}", count.packages));
         }
     }
+    let pid = match in_use {
+        InUse::By(pid) => pid,
+        InUse::No => None,
+    };
     let value = json!({
-        "dir": view.config().dir, "device": view.device()?, "running": in_use.is_some(),
-        "pid": in_use.flatten(), "room": room, "percent": room.percent(), "level": room.level(),
+        "dir": view.config().dir, "device": view.device()?, "running": in_use != InUse::No,
+        "pid": pid, "room": room, "percent": room.percent(), "level": room.level(),
         "ballast_owed": view.ballast_owed(), "counts": counts, "mirror": mirror,
         "mirroring": mirroring, "mirror_trouble": trouble, "troubles": page.troubles,
     });

@@ -137,11 +137,8 @@ impl Store {
         }
         let mirroring = mirroring(&self.inner().conn)?;
         // A copy may be under way for minutes: the state must not wait for it.
-        let trouble = match self.shared.mirror.try_lock() {
-            Ok(watch) => watch.trouble.clone(),
-            Err(std::sync::TryLockError::Poisoned(watch)) => watch.into_inner().trouble.clone(),
-            Err(std::sync::TryLockError::WouldBlock) => None,
-        };
+        let watch = self.shared.mirror.try_lock();
+        let trouble = watch.ok().and_then(|watch| watch.trouble.clone());
         Ok(Some(MirrorState {
             dir,
             trouble,

@@ -23,7 +23,7 @@ fn a_store_is_seen_while_it_is_used_and_afterwards() {
     keep_and_seal(&store, case(1));
     keep_and_seal(&store, case(2));
     receipt(&store, case(1)).unwrap();
-    let look = |used: Option<Option<u32>>| {
+    let look = |used: InUse| {
         let view = view(dir.path());
         assert_eq!(view.in_use(), used);
         assert_eq!(view.device().unwrap().as_deref(), Some(DEVICE));
@@ -41,7 +41,7 @@ fn a_store_is_seen_while_it_is_used_and_afterwards() {
         assert_eq!(first, Some(packages[0].sealed_ms));
         assert!(view.room().unwrap().used > bytes);
     };
-    look(Some(Some(std::process::id())));
+    look(InUse::By(Some(std::process::id())));
     assert_eq!(view(dir.path()).counts().unwrap(), {
         let counts = store.counts().unwrap();
         let free_bytes = view(dir.path()).counts().unwrap().free_bytes;
@@ -51,7 +51,7 @@ fn a_store_is_seen_while_it_is_used_and_afterwards() {
         }
     });
     drop(store);
-    look(None);
+    look(InUse::No);
     fs::remove_file(dir.path().join("q.db")).unwrap();
     let error = View::open(&config(dir.path())).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
