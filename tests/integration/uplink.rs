@@ -504,7 +504,7 @@ async fn a_stamp_of_another_bureau_is_not_kept() {
     bench.receipted(&[id]).await;
     until("the reason", || {
         let cause = bench.snapshot().stamp_cause;
-        cause.is_some_and(|cause| cause.contains("no trusted root"))
+        cause.is_some_and(|cause| cause.contains("the signer is not trusted"))
     })
     .await;
     upload.stop().await;
