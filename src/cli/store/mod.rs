@@ -23,7 +23,7 @@ Examples:
   lingmou store mirror-init /media/evidence
   lingmou store check --dir /mnt/old-box/lingmou
 
-All but `repair` read only, and work beside a running daemon.
+All but `repair` leave the store as it is, and work beside a running daemon.
 Exit code: 0 all well, nothing pending; 1 something needs attention, or is pending; 2 could not
 be done.";
 
