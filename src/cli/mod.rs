@@ -21,6 +21,7 @@ mod replay;
 mod review;
 mod run;
 mod status;
+mod store;
 mod verify;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ const DEMO_EXAMPLE: &str = if cfg!(feature = "demo") {
 const EXAMPLES: &str = "  lingmou check --config /etc/lingmou/lingmou.toml --online
   lingmou run --config /etc/lingmou/lingmou.toml
   lingmou status                                what the running daemon does and lacks
+  lingmou store pending                         what is still only on this box
   lingmou verify case.asice --roots roots.crt   check a package, offline
 
 Each command has its own --help with examples.";
@@ -66,6 +68,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Status(status::Args),
+    Store(store::Args),
     Replay(replay::Args),
     Verify(verify::Args),
     Review(review::Args),
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, cli.verbose),
         Command::Check(args) => check::run(args, cli.verbose),
         Command::Status(args) => status::run(args),
+        Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
         Command::Review(args) => review::run(args),

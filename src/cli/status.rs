@@ -158,6 +158,37 @@ impl Page {
         self.say("store", &words);
         self.trouble("store", &status["keeper"]["trouble"]);
         self.trouble("store", &status["store_trouble"]);
+        let disk = &status["disk"];
+        if disk["trouble"] != status["keeper"]["trouble"] {
+            self.trouble("store", &disk["trouble"]);
+        }
+        let what = match disk["care"]["level"].as_str() {
+            Some("tight") => "nearly full: new packages come without video",
+            Some("shut") => "full: no new packages are made, warnings go on",
+            _ => "",
+        };
+        if !what.is_empty() {
+            self.troubles.push(format!("store: {what}"));
+        }
+        if status["store"]["states"]["damaged"].is_object() {
+            self.troubles
+                .push("store: damaged packages; lingmou store check".to_owned());
+        }
+        self.mirror(&status["mirror"]);
+    }
+
+    /// The second copy, where one is configured.
+    fn mirror(&mut self, mirror: &Value) {
+        if mirror.is_null() {
+            return;
+        }
+        let words = format!(
+            "{} packages, {} to come",
+            text(&mirror["mirroring"]["copied"]),
+            text(&mirror["mirroring"]["due"]),
+        );
+        self.say("second copy", &words);
+        self.trouble("second copy", &mirror["trouble"]);
     }
 
     fn upload(&mut self, status: &Value) {

@@ -32,7 +32,7 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
     }
 }
 
-const LIMITS: [Limit; 41] = [
+const LIMITS: [Limit; 44] = [
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
     limit("model.threads", 1.0, 64.0, ""),
@@ -85,6 +85,14 @@ const LIMITS: [Limit; 41] = [
         1_048_576.0,
         " MiB: a full disk stops the whole system",
     ),
+    limit(
+        "store.quota_mib",
+        0.0,
+        1_073_741_824.0,
+        " MiB, 0 for the whole disk",
+    ),
+    limit("store.ballast_mib", 0.0, 4096.0, " MiB, 0 for none"),
+    limit("store.keep_days", 1.0, 3650.0, " days"),
     limit("upload.port", 1.0, 65_535.0, ""),
     limit("upload.keep_alive_secs", 5.0, 3600.0, SECONDS),
     limit("upload.retry_max_secs", 1.0, DAY, SECONDS),

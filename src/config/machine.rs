@@ -235,6 +235,27 @@ pub struct Store {
     pub run_dir: PathBuf,
     /// New packages are refused when less than this is free on the disk, MiB.
     pub keep_free_mib: u64,
+    /// The store takes at most this, MiB; 0: whatever the disk has beyond `keep_free_mib`.
+    pub quota_mib: u64,
+    /// Room held in reserve for journal and database on a full disk, MiB; 0: none.
+    pub ballast_mib: u64,
+    /// Pictures and video of receipted packages stay this many days, while there is room.
+    pub keep_days: u64,
+    /// What must be there before pictures and video of a package are removed.
+    pub prune_needs: PruneNeeds,
+    /// Folder on another medium for the second copy; empty: none.
+    pub mirror: PathBuf,
+}
+
+/// What must be there before pictures and video of a package are removed here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PruneNeeds {
+    /// The receiver's receipt that says two copies or more, and the second copy here.
+    #[default]
+    MirrorAndCopies,
+    /// The receiver's receipt.
+    Receipt,
 }
 
 impl Default for Store {
@@ -243,6 +264,11 @@ impl Default for Store {
             dir: "/var/lib/lingmou".into(),
             run_dir: "/run/lingmou".into(),
             keep_free_mib: 256,
+            quota_mib: 0,
+            ballast_mib: 64,
+            keep_days: 30,
+            prune_needs: PruneNeeds::default(),
+            mirror: PathBuf::new(),
         }
     }
 }

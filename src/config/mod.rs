@@ -36,8 +36,8 @@ pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
 pub use link::{Receive, Upload};
 pub use machine::{
-    Device, Evidence, MavlinkLink, Site, Speaker, SpeakerKind, Store, Telemetry, TelemetrySource,
-    Warn,
+    Device, Evidence, MavlinkLink, PruneNeeds, Site, Speaker, SpeakerKind, Store, Telemetry,
+    TelemetrySource, Warn,
 };
 pub use mistake::{Mistake, Mistakes};
 pub use wording::{PLACEHOLDERS, Wording};
@@ -160,6 +160,7 @@ impl Config {
             &mut self.evidence.wording,
             &mut self.store.dir,
             &mut self.store.run_dir,
+            &mut self.store.mirror,
         ]) {
             if !path.as_os_str().is_empty() {
                 *path = folder.join(&path);

@@ -16,6 +16,7 @@ use crate::telemetry::TelemetryState;
 use crate::types::Stamp;
 use crate::upload::UploadState;
 
+use super::caretaker::StoreState;
 use super::counters::{EyeCounters, KeeperState};
 
 /// A stage that has not turned for this long is stuck; systemd is told no more.
@@ -101,6 +102,7 @@ pub(super) struct Gauges {
     pub(super) cameras: Arc<Vec<Camera>>,
     pub(super) eye: Arc<EyeCounters>,
     pub(super) keeper: Arc<Mutex<KeeperState>>,
+    pub(super) care: Arc<Mutex<StoreState>>,
     pub(super) store: Store,
     pub(super) telemetry: Arc<TelemetryState>,
     pub(super) upload: Arc<UploadState>,
@@ -117,7 +119,7 @@ impl Gauges {
             .zip(self.cameras.iter())
             .map(|(config, camera)| (config.name.clone(), json!(camera.state())))
             .collect();
-        let counts = self.store.counts();
+        let (counts, mirror) = (self.store.counts(), self.store.mirror_state());
         json!({
             "v": 1,
             "program": concat!("lingmou ", env!("CARGO_PKG_VERSION")),
@@ -131,6 +133,8 @@ impl Gauges {
             "keeper": *self.keeper.lock().unwrap_or_else(PoisonError::into_inner),
             "store": counts.as_ref().ok(),
             "store_trouble": counts.as_ref().err().map(ToString::to_string),
+            "disk": *self.care.lock().unwrap_or_else(PoisonError::into_inner),
+            "mirror": mirror.ok().flatten(),
             "journal": self.store.head(),
             "telemetry": self.telemetry.snapshot(),
             "upload": self.upload.snapshot(),

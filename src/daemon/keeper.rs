@@ -18,7 +18,7 @@ use crate::develop::Developer;
 use crate::ingest::Camera;
 use crate::journal::kind;
 use crate::status::Beat;
-use crate::store::{Draft, Store, StoreError};
+use crate::store::{Draft, Level, Store, StoreError};
 use crate::types::{
     Area, CaseId, CaseRecord, Frame, HitOutcome, Order, Placed, RoleSet, Stamp, TimeSource,
 };
@@ -185,6 +185,12 @@ impl Keeper {
             pts_ns: None,
             bytes: work.seen.clone().into_bytes(),
         }];
+        let room = self.store.room()?;
+        if room.level() >= Level::Tight {
+            let why = format!("the evidence store is {} % full", room.percent());
+            self.omit(case, "clip.mp4", &why)?;
+            return self.store.keep(case, &drafts, book);
+        }
         match self.cameras[work.frame.camera].clip(from, to) {
             Ok(clip) => {
                 if !clip.whole {

@@ -15,6 +15,7 @@
 //!
 //! **Not here.** What a stage does; every decision about evidence.
 
+mod caretaker;
 mod clock_watch;
 mod counters;
 mod credentials;
@@ -177,6 +178,7 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         cameras: Arc::clone(&cameras),
         eye: Arc::new(EyeCounters::default()),
         keeper: Arc::new(Mutex::new(KeeperState::default())),
+        care: Arc::default(),
         store: opened.store.clone(),
         telemetry: Arc::clone(&opened.telemetry),
         upload: Arc::new(UploadState::new()),
@@ -268,7 +270,7 @@ fn start_work(
     Ok(threads)
 }
 
-/// Upload, status and watchdog: they go on until the keeper has ended.
+/// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
 fn join_the_world(
     tasks: &TaskTracker,
     gauges: Gauges,
@@ -285,6 +287,14 @@ fn join_the_world(
         state: Arc::clone(&gauges.upload),
     };
     tasks.spawn(upload::run(uplink, stop.clone()));
+    let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));
+    tasks.spawn(caretaker::care(
+        gauges.store.clone(),
+        care,
+        keeper,
+        stop.clone(),
+    ));
+    tasks.spawn(caretaker::mirror(gauges.store.clone(), stop.clone()));
     tasks.spawn(watchdog(progress, Arc::clone(&gauges.upload), stop.clone()));
     let (run_dir, stop) = (config.store.run_dir.clone(), stop.clone());
     tasks.spawn(async move {

@@ -32,6 +32,7 @@ pub(super) struct Refusals {
 fn trouble(error: &StoreError) -> Option<&'static str> {
     match error {
         StoreError::Full { .. } => Some("full"),
+        StoreError::Shut { .. } => Some("quota"),
         StoreError::ReadOnly(_) => Some("read_only"),
         StoreError::Io(_) => Some("failing"),
         _ => None,

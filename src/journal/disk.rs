@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 /// A step on the disk that failed.
@@ -118,6 +119,26 @@ pub fn sync_dir(path: &Path) -> Result<(), DiskError> {
 /// Cuts the file to `len` bytes.
 pub fn cut(file: &File, path: &Path, len: u64) -> Result<(), DiskError> {
     step("cut", path, || file.set_len(len))
+}
+
+/// Takes `len` bytes of room for the file, for real: no hole. Not durable before [`sync_all`].
+pub fn reserve(mut file: &File, path: &Path, len: u64) -> Result<(), DiskError> {
+    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    step("reserve room in", path, || {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len) {
+            // Network and FAT file systems: the slow way does it as well.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                let mut left = len;
+                while left > 0 {
+                    let part = ZEROS.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    file.write_all(&ZEROS[..part])?;
+                    left -= part as u64;
+                }
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    })
 }
 
 /// Creates a directory and makes its entry durable; fine when it is there already.

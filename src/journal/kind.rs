@@ -41,6 +41,14 @@ pub const PACKAGE_REFUSED: &str = "package.refused";
 pub const PACKAGE_DAMAGED: &str = "package.damaged";
 /// The time-stamp of a package is kept.
 pub const STAMP: &str = "stamp";
+/// Pictures and video of a package were removed after the receipt.
+pub const PACKAGE_PRUNED: &str = "package.pruned";
+/// A damaged package is whole again.
+pub const PACKAGE_RESTORED: &str = "package.restored";
+/// The second medium has a package, read back.
+pub const MIRROR_COPIED: &str = "mirror.copied";
+/// The second medium is not there, or cannot be written.
+pub const MIRROR_MISSING: &str = "mirror.missing";
 /// A case was decided and cannot be sealed.
 pub const PACKAGE_FAILED: &str = "package.failed";
 /// What claims to be a receipt and is not believed; counted.
@@ -61,7 +69,7 @@ pub const JOURNAL_REPAIRED: &str = "journal.repaired";
 pub const JOURNAL_LOST: &str = "journal.lost";
 
 /// Every kind.
-pub const ALL: [&str; 29] = [
+pub const ALL: [&str; 33] = [
     BOOT,
     SHUTDOWN,
     CLOCK,
@@ -82,6 +90,10 @@ pub const ALL: [&str; 29] = [
     PACKAGE_REFUSED,
     PACKAGE_DAMAGED,
     STAMP,
+    PACKAGE_PRUNED,
+    PACKAGE_RESTORED,
+    MIRROR_COPIED,
+    MIRROR_MISSING,
     PACKAGE_FAILED,
     RECEIPT_IGNORED,
     CHECKPOINT,

@@ -134,6 +134,12 @@ impl Journal {
         self.last.as_ref()
     }
 
+    /// Number of the last segment, and how many of its bytes are durable lines. Every segment
+    /// before is whole.
+    pub fn durable(&self) -> (u32, u64) {
+        (self.segment, self.len)
+    }
+
     /// How many torn ends were named when the journal was opened.
     pub fn repairs(&self) -> u64 {
         self.repairs

@@ -9,14 +9,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::{Advice, FlockOperation, StatVfsMountFlags, flock, statvfs};
 
 use super::StoreError;
 pub use crate::journal::disk::{
-    DiskError, DiskKind, create_dir, list, read, remove_dir_all, remove_file, rename, sync_dir,
-    write_new,
+    DiskError, DiskKind, create_dir, create_new, cut, list, open_append, read, remove_dir_all,
+    remove_file, rename, reserve, sync_all, sync_data, sync_dir, write_all, write_new,
 };
-use crate::journal::disk::{create_new, sync_all, write_all};
 use crate::witness::hex;
 
 /// Bytes of a file hashed at a time.
@@ -125,6 +124,29 @@ pub(super) fn digest(path: &Path) -> io::Result<(u64, String)> {
         hash.update(piece.get(..n).unwrap_or_default());
         size += n as u64;
     }
+}
+
+/// Size and SHA-256 of a file as the medium has it: what the kernel still holds of it in memory
+/// is dropped first. The file must have been synced.
+pub(super) fn digest_from_medium(path: &Path) -> io::Result<(u64, String)> {
+    rustix::fs::fadvise(File::open(path)?, 0, None, Advice::DontNeed)?;
+    digest(path)
+}
+
+/// Whether the file that is open and the one at `path` are the same.
+pub(super) fn is_same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let ids = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(there)) => ids(open) == ids(there),
+        _ => false,
+    }
+}
+
+/// Whether the file system of `path` is mounted read-only.
+pub(super) fn is_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Takes the lock that keeps a second daemon out, and writes our process id into it. The lock

@@ -48,8 +48,9 @@ impl Store {
     /// On return everything is durable. The same file given twice is kept once.
     ///
     /// [`StoreError::Full`] when less than `keep_free_mib` would stay free: that room is for
-    /// sealing what is kept already. [`StoreError::AlreadySealed`] when the case has ended;
-    /// then nothing is changed.
+    /// sealing what is kept already. [`StoreError::Shut`] when the store is so full that no new
+    /// case is begun. [`StoreError::AlreadySealed`] when the case has ended; then nothing is
+    /// changed.
     pub fn keep(
         &self,
         case: CaseId,
@@ -60,8 +61,8 @@ impl Store {
         inner.settled()?.not_sealed(case)?;
         let fresh = inner.fresh(case, drafts)?;
         if !fresh.is_empty() {
-            let bytes: u64 = fresh.iter().map(|(_, entry)| entry.size).sum();
-            self.room_for(bytes)?;
+            inner.room_for(fresh.iter().map(|(_, entry)| entry.size).sum())?;
+            inner.admits(case)?;
         }
         let kept = inner.write_drafts(case, &fresh).and_then(|()| {
             inner.transact(|tx| {
@@ -116,15 +117,6 @@ impl Store {
         })?;
         // Start-up removes what stays: no row knows it any more.
         let _later: Result<(), DiskError> = disk::remove_dir_all(&inner.staging(case));
-        Ok(())
-    }
-
-    fn room_for(&self, bytes: u64) -> Result<(), StoreError> {
-        let free = disk::free_bytes(&self.shared.dir)?;
-        let need = self.shared.keep_free.saturating_add(bytes);
-        if free < need {
-            return Err(StoreError::Full { free, need });
-        }
         Ok(())
     }
 }
@@ -183,6 +175,8 @@ impl Inner {
             }
         }
         if !bad.is_empty() {
+            // Of a disk that was taken away nothing can be read, and nothing is lost.
+            self.present()?;
             let body = json!({ "id": case, "files": bad, "why": "missing or changed on disk" });
             self.say(clock::now(), lines::DROPPED, body)?;
             self.transact(|tx| bad.iter().try_for_each(|name| forget_file(tx, case, name)))?;

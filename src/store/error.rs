@@ -24,6 +24,16 @@ pub enum StoreError {
         /// Bytes that must be free for what was asked.
         need: u64,
     },
+    /// The quota is used up: no new case is begun, warnings go on. Upload or pruning makes room,
+    /// or a person.
+    #[error(
+        "the evidence store is {percent} % full: no new packages; see that the upload works, or \
+         give it a larger disk or quota"
+    )]
+    Shut {
+        /// Its fill.
+        percent: u64,
+    },
     /// The medium is read-only. Capture stops, warnings go on, a person is needed.
     #[error("the evidence disk is read-only: {0}; check it and mount it again")]
     ReadOnly(String),

@@ -26,6 +26,10 @@ pub(super) struct Ledger {
     receipted: Vec<(lines::Receipted, i64)>,
     /// Refusals, in order.
     refused: Vec<lines::Refused>,
+    /// Packages whose pictures and video were removed.
+    pub(super) pruned: HashSet<CaseId>,
+    /// Packages the second medium has.
+    copied: HashSet<CaseId>,
     /// Time-stamps, in order.
     stamped: Vec<(lines::Stamped, i64)>,
 }
@@ -76,6 +80,12 @@ impl Inner {
                 }
                 Some(Said::Refused(line)) if fresh || !known.contains(&line.id) => {
                     ledger.refused.push(line);
+                }
+                Some(Said::Pruned(id)) if fresh || !known.contains(&id) => {
+                    ledger.pruned.insert(id);
+                }
+                Some(Said::Copied(id)) if fresh || !known.contains(&id) => {
+                    ledger.copied.insert(id);
                 }
                 Some(Said::Stamped(line)) if fresh || !known.contains(&line.id) => {
                     ledger.stamped.push((line, at_ms));
@@ -138,5 +148,17 @@ pub(super) fn replay_answers(
     ledger
         .stamped
         .iter()
-        .try_for_each(|line| additions::replay(tx, packages, line))
+        .try_for_each(|line| additions::replay(tx, packages, line))?;
+    for id in &ledger.pruned {
+        if package::state(tx, *id)? == Some(State::Receipted) {
+            package::step(tx, *id, State::Pruned)?;
+        }
+    }
+    let mut copied = tx.prepare(
+        "UPDATE package SET mirror = 0 WHERE id = ?1 AND mirror IS NULL AND state <> 'damaged'",
+    )?;
+    for id in &ledger.copied {
+        copied.execute([id.to_string()])?;
+    }
+    Ok(())
 }

@@ -13,9 +13,10 @@ use crate::witness::JournalCopy;
 
 pub(super) use crate::journal::kind::{
     CASE_DISCARDED as DISCARDED, CASE_DROPPED as DROPPED, JOURNAL_LOST as LINES_LOST,
-    PACKAGE_ADOPTED as ADOPTED, PACKAGE_DAMAGED as DAMAGED, PACKAGE_RECEIPTED as RECEIPTED,
-    PACKAGE_REFUSED as REFUSED, PACKAGE_SEALED as SEALED, PACKAGE_SENT as SENT, STAMP,
-    STORE_REBUILT as REBUILT,
+    MIRROR_COPIED as COPIED, MIRROR_MISSING, PACKAGE_ADOPTED as ADOPTED,
+    PACKAGE_DAMAGED as DAMAGED, PACKAGE_PRUNED as PRUNED, PACKAGE_RECEIPTED as RECEIPTED,
+    PACKAGE_REFUSED as REFUSED, PACKAGE_RESTORED as RESTORED, PACKAGE_SEALED as SEALED,
+    PACKAGE_SENT as SENT, STAMP, STORE_REBUILT as REBUILT,
 };
 
 /// Body of [`SEALED`] and [`ADOPTED`].
@@ -44,6 +45,9 @@ pub(super) struct Receipted {
     pub(super) receipt_sha256: String,
     /// The receiver's time, as it signed it.
     pub(super) server_time: String,
+    /// How many copies the receiver keeps; not said by boxes of the first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) copies: Option<u32>,
     /// The journal line the receipt names as the last the receiver has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) head: Option<JournalCopy>,
@@ -75,6 +79,36 @@ pub(super) struct Refused {
     pub(super) why: String,
 }
 
+/// Body of [`PRUNED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pruned {
+    /// The package.
+    pub(super) id: CaseId,
+    /// The files that were removed.
+    pub(super) files: Vec<String>,
+    /// Their bytes.
+    pub(super) bytes: u64,
+}
+
+/// Body of [`RESTORED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Restored {
+    /// The package.
+    pub(super) id: CaseId,
+    /// The files that came back from the second medium; none when the package was whole again by
+    /// itself.
+    pub(super) files: Vec<String>,
+}
+
+/// Body of [`COPIED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Copied {
+    /// The package.
+    pub(super) id: CaseId,
+    /// The medium.
+    pub(super) medium: uuid::Uuid,
+}
+
 /// A line that says something about a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
@@ -84,6 +118,10 @@ pub(super) enum Said {
     Receipted(Receipted),
     /// It was refused.
     Refused(Refused),
+    /// Its pictures and video were removed.
+    Pruned(CaseId),
+    /// The second medium has it.
+    Copied(CaseId),
     /// It was time-stamped.
     Stamped(Stamped),
 }
@@ -98,6 +136,8 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         SEALED | ADOPTED => body(&entry.body).map(Said::Sealed),
         RECEIPTED => body(&entry.body).map(Said::Receipted),
         REFUSED => body(&entry.body).map(Said::Refused),
+        PRUNED => body(&entry.body).map(|line: Pruned| Said::Pruned(line.id)),
+        COPIED => body(&entry.body).map(|line: Copied| Said::Copied(line.id)),
         STAMP => body(&entry.body).map(Said::Stamped),
         _ => None,
     }

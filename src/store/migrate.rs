@@ -12,6 +12,7 @@ use super::StoreError;
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("stamps.sql")),
+    M::up(include_str!("mirror.sql")),
 ];
 
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! DIR/staging/<case>/     drafts of an open case, each synced before its row is written
-//! DIR/packages/<id>/      a sealed package: complete, never changed, never removed here
+//! DIR/packages/<id>/      a sealed package: never changed; pictures and video go after the receipt
 //! DIR/journal/            what happened (`crate::journal`)
 //! DIR/checkpoints/        signatures over the journal's head, one file each
 //! DIR/q.db                queue and index, made again from the two above when it is broken
+//! DIR/ballast             room in reserve for journal and queue on a full disk (`ballast.rs`)
 //! DIR/lock                held by the one process that has the store
 //! ```
 //! Sealing writes in one order only: files, signature last, each synced; the directory is
@@ -18,25 +19,37 @@
 //! in `packages/`, and start-up makes every row that is missing. Bytes are compared with their
 //! hashes before they are sent. One writer: a mutex inside, a lock file outside. The steps of a
 //! package are those of `schema.sql`. Retry times are on the boot clock and end with the run.
+//! Pictures and video are removed only after the receipt (`quota.rs` says which, `prune.rs` how);
+//! statement, signatures and journal stay for good.
 //!
 //! **Not here.** Making and checking signatures (`witness`): the store believes the receipt
-//! that `upload` has checked. Quota, second copy, removal after the receipt.
+//! that `upload` has checked. When to look after the store: `daemon` calls [`Store::care`] and
+//! [`Store::mirror_step`].
 
 mod additions;
+mod ballast;
+mod care;
 mod check;
 mod checkpoints;
 pub mod disk;
 mod draft;
 mod error;
+mod export;
+mod heal;
 mod ledger;
 mod lines;
 mod migrate;
+mod mirror;
 mod outbox;
 mod package;
+mod prune;
+mod quota;
 mod reading;
 mod recover;
+mod room;
 mod seal;
 mod state;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -54,14 +67,21 @@ use crate::journal::{Head, Journal, Place};
 use crate::types::{CaseId, Stamp};
 
 pub use additions::StampDue;
+pub use care::Care;
 pub use check::Finding;
 pub use draft::Draft;
 pub use error::StoreError;
+pub use export::{Export, Exported};
+pub use heal::Healed;
+pub use mirror::{MirrorError, MirrorState, MirrorStep, Mirroring, mirror_init};
 pub use outbox::{Counts, Outgoing, ReceiptFacts, StampCount, StateCount};
 pub use package::PackageFile;
+pub use prune::Pruned;
+pub use quota::{Level, Room};
 pub use recover::{Database, Recovery};
 pub use seal::SealContext;
 pub use state::State;
+pub use view::{InUse, Listed, View};
 
 /// Bytes in the unit of `keep_free_mib`.
 const MIB: u64 = 1024 * 1024;
@@ -79,14 +99,19 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     dir: PathBuf,
-    keep_free: u64,
+    config: config::Store,
+    device: String,
     inner: Mutex<Inner>,
+    /// What is known of the second medium; taken before `inner`, never after.
+    mirror: Mutex<mirror::Watch>,
     queued: Notify,
 }
 
 #[derive(Debug)]
 struct Inner {
     dir: PathBuf,
+    config: config::Store,
+    ballast: ballast::Ballast,
     conn: Connection,
     journal: Journal,
     /// A package that is in `packages/` but not yet in journal and database.
@@ -95,8 +120,8 @@ struct Inner {
     checkpoint: checkpoints::Newest,
     /// Journal lines for the index, written with the next transaction.
     unindexed: Vec<Indexed>,
-    /// Held, never used.
-    _lock: File,
+    /// Held; also tells whether the store at `dir` is still the one that was opened.
+    lock: File,
 }
 
 /// A journal line as the index has it.
@@ -128,27 +153,14 @@ impl Store {
         let dir = &config.dir;
         std::fs::create_dir_all(dir)
             .map_err(|e| StoreError::Io(format!("cannot create {}: {e}", dir.display())))?;
-        for inner in ["staging", "packages", checkpoints::FOLDER] {
-            disk::create_dir(&dir.join(inner))?;
-        }
-        let lock = disk::lock(dir)?;
-        let journal = Journal::open(&dir.join("journal"))?;
-        let (conn, database) = recover::open_database(dir, &journal)?;
-        let mut inner = Inner {
-            dir: dir.clone(),
-            conn,
-            journal,
-            pending: None,
-            checkpoint: checkpoints::newest(dir)?,
-            unindexed: Vec::new(),
-            _lock: lock,
-        };
-        let recovery = recover::run(&mut inner, device_id, database, tell)?;
+        let (inner, recovery) = Inner::open(config, device_id, tell)?;
         let store = Self {
             shared: Arc::new(Shared {
                 dir: dir.clone(),
-                keep_free: config.keep_free_mib.saturating_mul(MIB),
+                config: config.clone(),
+                device: device_id.to_owned(),
                 inner: Mutex::new(inner),
+                mirror: Mutex::default(),
                 queued: Notify::new(),
             }),
         };
@@ -206,11 +218,70 @@ impl Store {
 }
 
 impl Inner {
+    /// Opens what is in `config.dir`, which must be there.
+    fn open(
+        config: &config::Store,
+        device_id: &str,
+        tell: &dyn Fn(usize, usize),
+    ) -> Result<(Self, Recovery), StoreError> {
+        let dir = &config.dir;
+        for inner in ["staging", "packages", checkpoints::FOLDER] {
+            disk::create_dir(&dir.join(inner))?;
+        }
+        let lock = disk::lock(dir)?;
+        let ballast = ballast::Ballast::new(dir, config.ballast_mib.saturating_mul(MIB));
+        let journal = Journal::open(&dir.join("journal"))?;
+        let (conn, database) = recover::open_database(dir, &journal)?;
+        let mut inner = Self {
+            dir: dir.clone(),
+            config: config.clone(),
+            ballast,
+            conn,
+            journal,
+            pending: None,
+            checkpoint: checkpoints::newest(dir)?,
+            unindexed: Vec::new(),
+            lock,
+        };
+        let recovery = recover::run(&mut inner, device_id, database, tell)?;
+        Ok((inner, recovery))
+    }
+
+    /// Fails when the folder is gone or another one is in its place: the disk was pulled or
+    /// unmounted. What is missing then is not damaged.
+    fn present(&self) -> Result<(), StoreError> {
+        if disk::is_same_file(&self.lock, &self.dir.join("lock")) {
+            return Ok(());
+        }
+        let place = self.dir.display();
+        Err(StoreError::Io(format!(
+            "the store is no longer at {place}: its disk was taken away"
+        )))
+    }
+
+    /// Runs a small write; on a full disk the ballast makes room for it.
+    fn with_ballast<T>(
+        &mut self,
+        run: impl Fn(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match run(self) {
+            Err(StoreError::Full { .. }) if self.ballast.let_go()? => run(self),
+            done => done,
+        }
+    }
+
     /// One FULL transaction, with the waiting lines of the journal index. Undone as a whole
     /// when anything in it fails.
     fn transact<T>(
         &mut self,
-        run: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+        run: impl Fn(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.with_ballast(|inner| inner.transact_once(&run))
+    }
+
+    fn transact_once<T>(
+        &mut self,
+        run: &impl Fn(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let tx = self
             .conn
@@ -227,8 +298,13 @@ impl Inner {
     }
 
     /// Appends a journal line and remembers it for the index.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the callers' bodies are made for it"
+    )]
     fn say(&mut self, at: Stamp, kind: &str, body: Value) -> Result<Head, StoreError> {
-        let head = self.journal.append(at, kind, body)?;
+        let head =
+            self.with_ballast(|inner| Ok(inner.journal.append(at, kind, body.clone())?))?;
         let place = self.journal.place().cloned();
         self.unindexed.push(Indexed {
             head: head.clone(),
@@ -240,10 +316,7 @@ impl Inner {
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT v FROM meta WHERE k = ?1")?;
-        Ok(query.query_row([key], |row| row.get(0)).optional()?)
+        meta(&self.conn, key)
     }
 
     fn staging(&self, case: CaseId) -> PathBuf {
@@ -280,6 +353,11 @@ fn index(tx: &Transaction<'_>, line: &Indexed) -> Result<(), StoreError> {
         package::sql_int(line.place.len),
     ])?;
     Ok(())
+}
+
+fn meta(conn: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+    let mut query = conn.prepare_cached("SELECT v FROM meta WHERE k = ?1")?;
+    Ok(query.query_row([key], |row| row.get(0)).optional()?)
 }
 
 fn set_meta(tx: &Connection, key: &str, value: &str) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::json;
 
@@ -48,6 +48,8 @@ pub struct ReceiptFacts {
     pub sig_sha256: String,
     /// The receiver's time, RFC 3339 UTC.
     pub server_time: String,
+    /// How many copies the receiver keeps.
+    pub copies: u32,
     /// The last line of our journal that the receiver has, if it says so.
     pub head: Option<JournalCopy>,
 }
@@ -106,7 +108,11 @@ impl Store {
                     due.head = head;
                     return Ok(Some(due));
                 }
-                Err(why) => self.inner().damaged(due.id, &why)?,
+                Err(why) => {
+                    let mut inner = self.inner();
+                    inner.present()?;
+                    inner.damaged(due.id, &why)?;
+                }
             }
         }
     }
@@ -179,6 +185,7 @@ impl Store {
             id,
             receipt_sha256: sha256_hex(receipt),
             server_time: facts.server_time.clone(),
+            copies: Some(facts.copies),
             head: facts.head.clone(),
         };
         let at = clock::now();
@@ -218,7 +225,7 @@ impl Store {
     /// What the store holds, for status and alarms.
     pub fn counts(&self) -> Result<Counts, StoreError> {
         let free_bytes = disk::free_bytes(&self.shared.dir)?;
-        self.inner().counts(free_bytes)
+        counts(&self.inner().conn, free_bytes)
     }
 }
 
@@ -244,8 +251,8 @@ pub(super) fn write_receipt(
 ) -> Result<(), StoreError> {
     let id = line.id.to_string();
     tx.execute(
-        "UPDATE package SET receipt = ?2, receipted_ms = ?3 WHERE id = ?1",
-        params![id, receipt, at_ms],
+        "UPDATE package SET receipt = ?2, receipted_ms = ?3, copies = ?4 WHERE id = ?1",
+        params![id, receipt, at_ms, line.copies],
     )?;
     package::step(tx, line.id, State::Receipted)?;
     additions::begin(tx, line.id, line.head.as_ref())?;
@@ -338,43 +345,44 @@ impl Inner {
             Ok(())
         })
     }
+}
 
-    fn counts(&self, free_bytes: u64) -> Result<Counts, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT state, count(*), sum(bytes), min(sealed_ms), max(receipted_ms) \
-             FROM package GROUP BY state",
-        )?;
-        let (kept, due) = additions::counts(&self.conn)?;
-        let mut counts = Counts {
-            states: BTreeMap::new(),
-            pending: StateCount::default(),
-            oldest_pending_ms: None,
-            last_receipt: self
-                .meta(LAST_RECEIPT)?
-                .and_then(|text| serde_json::from_str(&text).ok()),
-            last_receipt_ms: None,
-            stamps: StampCount { kept, due },
-            open_cases: super::draft::cases(&self.conn)?.len() as u64,
-            free_bytes,
+/// What the rows behind `conn` say; `free_bytes` is told.
+pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, StoreError> {
+    let mut query = conn.prepare_cached(
+        "SELECT state, count(*), sum(CASE state WHEN 'pruned' THEN \
+         (SELECT coalesce(sum(size), 0) FROM blob WHERE package_id = id) ELSE bytes END), \
+         min(sealed_ms), max(receipted_ms) FROM package GROUP BY state",
+    )?;
+    let (kept, due) = additions::counts(conn)?;
+    let mut counts = Counts {
+        states: BTreeMap::new(),
+        pending: StateCount::default(),
+        oldest_pending_ms: None,
+        last_receipt: super::meta(conn, LAST_RECEIPT)?
+            .and_then(|text| serde_json::from_str(&text).ok()),
+        last_receipt_ms: None,
+        stamps: StampCount { kept, due },
+        open_cases: super::draft::cases(conn)?.len() as u64,
+        free_bytes,
+    };
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let state: State = row.get(0)?;
+        let count = StateCount {
+            packages: row.get::<_, i64>(1)?.unsigned_abs(),
+            bytes: row.get::<_, i64>(2)?.unsigned_abs(),
         };
-        let mut rows = query.query([])?;
-        while let Some(row) = rows.next()? {
-            let state: State = row.get(0)?;
-            let count = StateCount {
-                packages: row.get::<_, i64>(1)?.unsigned_abs(),
-                bytes: row.get::<_, i64>(2)?.unsigned_abs(),
-            };
-            counts.states.insert(state, count);
-            if matches!(state, State::Receipted | State::Pruned) {
-                counts.last_receipt_ms = counts.last_receipt_ms.max(row.get(4)?);
-            } else {
-                let oldest: i64 = row.get(3)?;
-                counts.pending.packages += count.packages;
-                counts.pending.bytes += count.bytes;
-                let before = counts.oldest_pending_ms.unwrap_or(oldest);
-                counts.oldest_pending_ms = Some(before.min(oldest));
-            }
+        counts.states.insert(state, count);
+        if matches!(state, State::Receipted | State::Pruned) {
+            counts.last_receipt_ms = counts.last_receipt_ms.max(row.get(4)?);
+        } else {
+            let oldest: i64 = row.get(3)?;
+            counts.pending.packages += count.packages;
+            counts.pending.bytes += count.bytes;
+            let before = counts.oldest_pending_ms.unwrap_or(oldest);
+            counts.oldest_pending_ms = Some(before.min(oldest));
         }
-        Ok(counts)
     }
+    Ok(counts)
 }

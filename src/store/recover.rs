@@ -152,6 +152,7 @@ pub(super) fn run(
         replay_answers(tx, &packages, &ledger)?;
         requeue(tx)
     })?;
+    inner.finish_pruning()?;
     inner.add_missing()?;
     inner.find_missing(&mut recovery)?;
     inner.tidy_staging(&mut recovery)?;
@@ -205,7 +206,8 @@ impl Inner {
             tell(done, all);
             let said = ledger.sealed.get(&id);
             let line = said.map(|(line, ..)| line);
-            match package::examine(&self.package_dir(id), id, line) {
+            let pruned = ledger.pruned.contains(&id);
+            match package::examine(&self.package_dir(id), id, line, pruned) {
                 Some(package) if package.line.seq > 0 && numbers.insert(package.line.seq) => {
                     if package.fault.is_some() {
                         recovery.damaged.push(id);

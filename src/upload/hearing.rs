@@ -131,6 +131,7 @@ impl Session<'_> {
                 let facts = ReceiptFacts {
                     sig_sha256,
                     server_time: format!("{server_time:.3}"),
+                    copies: receipt.copies,
                     head: receipt.head,
                 };
                 store.receipted(id, &p7m, &facts)

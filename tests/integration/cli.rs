@@ -89,7 +89,7 @@ fn help_of_every_command() {
         names,
         [
             "check", "demo", "enroll", "generate", "journal", "receive", "replay", "review", "run",
-            "status", "verify",
+            "status", "store", "verify",
         ]
     );
     for name in names {

@@ -14,7 +14,10 @@ use lingmou::clock;
 use lingmou::config;
 use lingmou::journal;
 use lingmou::pki::TestPki;
-use lingmou::store::{Database, Draft, ReceiptFacts, SealContext, State, Store, StoreError};
+use lingmou::store::{
+    Database, Draft, Healed, Level, MirrorStep, ReceiptFacts, SealContext, State, Store,
+    StoreError, mirror_init,
+};
 use lingmou::types::{CaseId, Outcome, Stamp, Violation};
 use lingmou::witness::{
     Camera, Clock, Device, Identity, Receipt, ReceiptVerdict, Roots, Sealed, Software, Statement,
@@ -27,21 +30,34 @@ const DEVICE: &str = "LM-CRASH-1";
 /// Tells a copy of this program that it is the child, and where its folder is.
 const CHILD: &str = "LINGMOU_TEST_CRASH_CHILD";
 
+/// Tells it to look after its store as well.
+const CARE_CHILD: &str = "LINGMOU_TEST_CRASH_CARE_CHILD";
+
 /// Kills in the loop.
 const KILLS: u32 = 30;
 
 /// A child that says nothing for this long has hung.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
 
-fn store_config(dir: &Path) -> config::Store {
+pub(super) fn store_config(dir: &Path) -> config::Store {
     config::Store {
         dir: dir.join("store"),
         keep_free_mib: 0,
+        ballast_mib: 0,
         ..config::Store::default()
     }
 }
 
-fn keys(dir: &Path) -> PathBuf {
+/// The same with everything that looks after a store: ballast, second copy, pruning.
+fn care_config(dir: &Path) -> config::Store {
+    config::Store {
+        ballast_mib: 2,
+        mirror: dir.join("medium"),
+        ..store_config(dir)
+    }
+}
+
+pub(super) fn keys(dir: &Path) -> PathBuf {
     dir.join("keys")
 }
 
@@ -125,15 +141,19 @@ fn statement(id: CaseId, context: SealContext, at: Stamp) -> Statement {
 }
 
 /// What the daemon's keeper and the receiver do, one after the other.
-struct Hands {
-    store: Store,
+pub(super) struct Hands {
+    pub(super) store: Store,
     evidence: Identity,
     receiver: Identity,
 }
 
 impl Hands {
-    fn new(dir: &Path) -> Self {
-        let (store, _) = Store::open(&store_config(dir), DEVICE).unwrap();
+    pub(super) fn new(dir: &Path) -> Self {
+        Self::with(dir, &store_config(dir))
+    }
+
+    fn with(dir: &Path, config: &config::Store) -> Self {
+        let (store, _) = Store::open(config, DEVICE).unwrap();
         Self {
             store,
             evidence: Identity::load(&keys(dir).join("device"), "evidence").unwrap(),
@@ -141,14 +161,14 @@ impl Hands {
         }
     }
 
-    fn keep(&self, id: CaseId, bytes: usize) -> Result<(), StoreError> {
+    pub(super) fn keep(&self, id: CaseId, bytes: usize) -> Result<(), StoreError> {
         let drafts = drafts(bytes);
         let (pictures, clip) = drafts.split_at(3);
         self.store.keep(id, pictures, Some(&format!("open {id}")))?;
         self.store.keep(id, clip, Some(&format!("clipped {id}")))
     }
 
-    fn seal(&self, id: CaseId) -> Result<(), StoreError> {
+    pub(super) fn seal(&self, id: CaseId) -> Result<(), StoreError> {
         let at = clock::now();
         let make = |context| -> Result<Sealed, _> {
             seal(&statement(id, context, at), &self.evidence, at)
@@ -156,7 +176,7 @@ impl Hands {
         self.store.seal(id, make, Some("none open"))
     }
 
-    fn receipt(&self) -> Option<CaseId> {
+    pub(super) fn receipt(&self) -> Option<CaseId> {
         let due = self.store.next_due(clock::now()).unwrap()?;
         self.store.step(due.id, State::Sending).unwrap();
         self.store.step(due.id, State::Sent).unwrap();
@@ -180,10 +200,44 @@ impl Hands {
         let facts = ReceiptFacts {
             sig_sha256: receipt.sig_sha256,
             server_time: receipt.at,
+            copies: receipt.copies,
             head: receipt.head,
         };
         self.store.receipted(due.id, &p7m, &facts).unwrap();
         Some(due.id)
+    }
+}
+
+/// So long after now that every receipted package is old.
+fn in_a_year() -> Stamp {
+    const YEAR_NS: i64 = 366 * 24 * 3600 * 1_000_000_000;
+    clock::now().shifted_ns(YEAR_NS)
+}
+
+/// Not a test by itself: a child that seals, receipts, mirrors and prunes, until it is killed.
+#[test]
+fn care_child_entry() {
+    let Some(dir) = std::env::var_os(CARE_CHILD) else {
+        return;
+    };
+    let dir = Path::new(&dir);
+    let hands = Hands::with(dir, &care_config(dir));
+    let mut out = std::io::stdout();
+    let mut say = |what: &str, id: CaseId| {
+        writeln!(out, "{what} {id}").unwrap();
+        out.flush().unwrap();
+    };
+    loop {
+        let id = CaseId(Uuid::now_v7());
+        hands.keep(id, 20_000).unwrap();
+        hands.seal(id).unwrap();
+        say("sealed", id);
+        if let Some(id) = hands.receipt() {
+            say("receipted", id);
+        }
+        let step = hands.store.mirror_step().unwrap();
+        assert!(!matches!(step, MirrorStep::Missing(_)), "{step:?}");
+        hands.store.care(in_a_year(), true).unwrap();
     }
 }
 
@@ -217,18 +271,20 @@ fn child_entry() {
 }
 
 fn spawn(dir: &Path) -> Child {
+    spawn_as("crash::child_entry", CHILD, dir)
+}
+
+fn spawn_as(entry: &str, variable: &str, dir: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::child_entry", "--nocapture"])
-        .env(CHILD, dir)
+        .args(["--exact", entry, "--nocapture"])
+        .env(variable, dir)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
 }
 
-/// Starts a child, kills it some time after its start or its first word, returns what it
-/// promised.
-fn run_and_kill(dir: &Path, from_first_word: bool, after: Duration) -> Vec<(String, CaseId)> {
-    let mut child = spawn(dir);
+/// Kills a child some time after its start or its first word, returns what it promised.
+fn run_and_kill(mut child: Child, from_first_word: bool, after: Duration) -> Vec<(String, CaseId)> {
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let (words, promised) = sync_channel(1024);
     let reader = std::thread::spawn(move || {
@@ -261,7 +317,7 @@ fn run_and_kill(dir: &Path, from_first_word: bool, after: Duration) -> Vec<(Stri
     got
 }
 
-fn with_keys() -> tempfile::TempDir {
+pub(super) fn with_keys() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     TestPki::create(&keys(dir.path()), DEVICE).unwrap();
     dir
@@ -281,7 +337,7 @@ fn nothing_sealed_is_lost_to_kill_9() {
         random ^= random << 17;
         let after = Duration::from_micros(random % 200_000);
         delays.push(after.as_micros());
-        for (what, id) in run_and_kill(dir.path(), kill % 3 != 0, after) {
+        for (what, id) in run_and_kill(spawn(dir.path()), kill % 3 != 0, after) {
             promised.insert(id, what);
         }
         let (store, recovery) = Store::open(&store_config(dir.path()), DEVICE).unwrap();
@@ -374,8 +430,8 @@ fn a_full_disk_loses_nothing_that_is_sealed() {
         return;
     };
     let hands = Hands::new(dir.path());
-    let ballast = dir.path().join("store/ballast");
-    let mut file = std::fs::File::create(&ballast).unwrap();
+    let foreign = dir.path().join("store/foreign");
+    let mut file = std::fs::File::create(&foreign).unwrap();
     file.write_all(&vec![0; 1 << 20]).unwrap();
     let mut sealed = Vec::new();
     let refused = loop {
@@ -385,11 +441,9 @@ fn a_full_disk_loses_nothing_that_is_sealed() {
             Err(error) => break (id, error),
         }
     };
-    assert!(
-        matches!(refused.1, StoreError::Full { .. }),
-        "{:?}",
-        refused.1
-    );
+    let no_room =
+        |error: &StoreError| matches!(error, StoreError::Full { .. } | StoreError::Shut { .. });
+    assert!(no_room(&refused.1), "{:?}", refused.1);
     assert!(sealed.len() > 5, "{}", sealed.len());
     let whole = |store: &Store| {
         for id in &sealed {
@@ -411,19 +465,226 @@ fn a_full_disk_loses_nothing_that_is_sealed() {
         let result = note();
         assert!(matches!(result, Err(StoreError::Full { .. })), "{result:?}");
         let result = hands.keep(refused.0, 60_000);
-        assert!(matches!(result, Err(StoreError::Full { .. })), "{result:?}");
+        assert!(result.as_ref().is_err_and(no_room), "{result:?}");
     }
     whole(&hands.store);
     drop(hands);
     let result = Store::open(&store_config(dir.path()), DEVICE).map(|_| ());
     assert!(matches!(result, Err(StoreError::Full { .. })), "{result:?}");
     drop(file);
-    std::fs::remove_file(&ballast).unwrap();
+    std::fs::remove_file(&foreign).unwrap();
     let (store, recovery) = Store::open(&store_config(dir.path()), DEVICE).unwrap();
     assert_eq!(recovery.database, Database::Sound);
     store.discard(refused.0, "no room", None).unwrap();
     whole(&store);
     println!("full after {} packages, none lost", sealed.len());
     drop(store);
+    drop(disk);
+}
+
+/// A second medium at `dir/medium`: a folder on another disk, mounted there. `None` where there
+/// is no other disk, or no right to mount.
+struct Medium {
+    shelf: tempfile::TempDir,
+    place: PathBuf,
+}
+
+impl Medium {
+    fn new(dir: &Path) -> Option<Self> {
+        let medium = Self {
+            shelf: tempfile::tempdir_in("/dev/shm").ok()?,
+            place: dir.join("medium"),
+        };
+        std::fs::create_dir(&medium.place).unwrap();
+        medium.put_in().then_some(medium)
+    }
+
+    fn put_in(&self) -> bool {
+        let mut mount = Command::new("mount");
+        mount.arg("--bind").arg(self.shelf.path()).arg(&self.place);
+        mount
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    fn pull(&self) -> bool {
+        let mut umount = Command::new("umount");
+        let gone = umount
+            .arg("--lazy")
+            .arg(&self.place)
+            .stderr(Stdio::null())
+            .status();
+        gone.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Medium {
+    fn drop(&mut self) {
+        self.pull();
+    }
+}
+
+/// Steps until the second medium has everything.
+fn catch_up(store: &Store) -> u32 {
+    for copied in 0.. {
+        match store.mirror_step().unwrap() {
+            MirrorStep::Copied(_) | MirrorStep::Restored(_) => {}
+            MirrorStep::Idle => return copied,
+            other => panic!("{other:?}"),
+        }
+    }
+    unreachable!("the medium is full before")
+}
+
+#[test]
+fn nothing_is_lost_to_kill_9_while_mirroring_and_pruning() {
+    let dir = with_keys();
+    let Some(medium) = Medium::new(dir.path()) else {
+        println!("skipped: a second medium needs /dev/shm and the right to mount");
+        return;
+    };
+    let config = care_config(dir.path());
+    drop(Store::open(&config, DEVICE).unwrap());
+    mirror_init(&medium.place, &config.dir, DEVICE).unwrap();
+    let roots = Roots::load(&keys(dir.path()).join("ca/root.crt")).unwrap();
+    let mut random = clock::now().utc_ns.unsigned_abs() | 1;
+    let mut promised = BTreeMap::new();
+    let mut delays = Vec::new();
+    for kill in 0..KILLS / 2 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let after = Duration::from_micros(random % 200_000);
+        delays.push(after.as_micros());
+        let child = spawn_as("crash::care_child_entry", CARE_CHILD, dir.path());
+        promised.extend(
+            run_and_kill(child, kill % 3 != 0, after)
+                .into_iter()
+                .map(|(w, id)| (id, w)),
+        );
+        let (store, recovery) = Store::open(&config, DEVICE).unwrap();
+        assert_eq!(recovery.damaged, []);
+        for case in store.open_cases().unwrap() {
+            store.discard(case, "its process was killed", None).unwrap();
+        }
+        for (id, what) in &promised {
+            let state = store.state(*id).unwrap();
+            let answered = matches!(state, Some(State::Receipted | State::Pruned));
+            let waits = what == "sealed" && state == Some(State::Queued);
+            assert!(answered || waits, "{id} {what} {state:?}");
+        }
+        assert_eq!(store.check().unwrap(), []);
+    }
+    let (store, _) = Store::open(&config, DEVICE).unwrap();
+    catch_up(&store);
+    let pruned = store
+        .counts()
+        .unwrap()
+        .states
+        .get(&State::Pruned)
+        .map_or(0, |c| c.packages);
+    assert!(pruned > 0, "the children came to prune");
+    let copies = medium.place.join("packages");
+    for id in promised.keys() {
+        let verdict = verify_path(&copies.join(id.to_string()), &roots).unwrap();
+        assert!(verdict.valid(), "{verdict:?}");
+    }
+    journal::verify(&medium.place.join("journal")).unwrap();
+    println!(
+        "{} kills, {} packages promised, {pruned} pruned, every copy VALID; delays in µs: {delays:?}",
+        KILLS / 2,
+        promised.len(),
+    );
+}
+
+#[test]
+fn a_medium_that_is_pulled_and_returned_is_caught_up() {
+    let dir = with_keys();
+    let Some(medium) = Medium::new(dir.path()) else {
+        println!("skipped: a second medium needs /dev/shm and the right to mount");
+        return;
+    };
+    let hands = Hands::with(dir.path(), &care_config(dir.path()));
+    let seal = || {
+        let id = CaseId(Uuid::now_v7());
+        hands
+            .keep(id, 20_000)
+            .and_then(|()| hands.seal(id))
+            .unwrap();
+        id
+    };
+    mirror_init(&medium.place, &dir.path().join("store"), DEVICE).unwrap();
+    let first = seal();
+    assert_eq!(catch_up(&hands.store), 1);
+    assert!(medium.pull());
+    let second = seal();
+    for _ in 0..2 {
+        let step = hands.store.mirror_step().unwrap();
+        assert!(matches!(step, MirrorStep::Missing(_)), "{step:?}");
+    }
+    let left = std::fs::read_dir(&medium.place).unwrap().count();
+    assert_eq!(left, 0, "the mount point is not filled");
+    let here = mirror_init(&medium.place, &dir.path().join("store"), DEVICE);
+    assert!(
+        here.is_err(),
+        "a folder on the store's own disk is no medium"
+    );
+    assert!(medium.put_in());
+    assert_eq!(catch_up(&hands.store), 1);
+    // And it gives back what rots here.
+    for id in [first, second] {
+        std::fs::remove_file(hands.store.package_dir(id).join("clip.mp4")).unwrap();
+        assert!(
+            matches!(hands.store.heal(id).unwrap(), Healed::Whole(files) if files == ["clip.mp4"])
+        );
+    }
+    assert_eq!(hands.store.check().unwrap(), []);
+}
+
+#[test]
+fn on_a_disk_that_is_really_full_the_ballast_takes_the_last_words() {
+    let dir = with_keys();
+    let Some(disk) = SmallDisk::mount(&dir.path().join("store")) else {
+        println!("skipped: mounting a small disk needs root");
+        return;
+    };
+    let config = config::Store {
+        ballast_mib: 64,
+        ..store_config(dir.path())
+    };
+    let hands = Hands::with(dir.path(), &config);
+    assert_eq!(
+        hands.store.care(clock::now(), false).unwrap().ballast_owed,
+        0
+    );
+    let ballast = dir.path().join("store/ballast");
+    let eighth = std::fs::metadata(&ballast).unwrap().len();
+    assert_eq!(eighth, 6 * 1024 * 1024 / 8, "a small disk gets a small one");
+    let id = CaseId(Uuid::now_v7());
+    hands.keep(id, 60_000).unwrap();
+    let foreign = dir.path().join("store/foreign");
+    let mut file = std::fs::File::create(&foreign).unwrap();
+    while file.write_all(&[0; 1024]).is_ok() {}
+    // Full to the last byte; what was seen to its end is sealed all the same.
+    hands.seal(id).unwrap();
+    assert!(!ballast.exists());
+    for _ in 0..100 {
+        hands
+            .store
+            .note(clock::now(), "boot", serde_json::json!({}))
+            .unwrap();
+    }
+    let refused = hands.keep(CaseId(Uuid::now_v7()), 60_000);
+    assert!(refused.is_err(), "its room is not for new evidence");
+    let care = hands.store.care(clock::now(), true).unwrap();
+    assert_eq!((care.level, care.ballast_owed), (Level::Shut, eighth));
+    drop(file);
+    std::fs::remove_file(&foreign).unwrap();
+    let care = hands.store.care(clock::now(), true).unwrap();
+    assert_eq!((care.level, care.ballast_owed), (Level::Ample, 0));
+    hands.keep(CaseId(Uuid::now_v7()), 60_000).unwrap();
+    assert_eq!(hands.store.check().unwrap(), []);
+    drop(hands);
     drop(disk);
 }

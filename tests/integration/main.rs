@@ -13,6 +13,7 @@ mod develop;
 mod field;
 mod journal;
 mod perceive;
+mod store_cli;
 mod systemd;
 #[cfg(feature = "demo")]
 mod telemetry;

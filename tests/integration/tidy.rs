@@ -435,3 +435,25 @@ fn the_checks_bite() {
         assert_eq!(leftovers("x", &line).len(), faults, "{line}");
     }
 }
+
+/// The failure table promises tests by name.
+#[test]
+fn every_test_the_failure_table_names_is_there() {
+    let page = fs::read_to_string(root().join("docs/RELIABILITY.md")).unwrap();
+    let code: String = ["src", "tests"]
+        .into_iter()
+        .flat_map(sources)
+        .map(|(_, text)| text)
+        .collect();
+    let named: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter_map(|line| line.trim_end_matches(" |").rsplit('|').next())
+        .flat_map(|column| column.split('`').skip(1).step_by(2))
+        .filter(|name| name.matches('_').count() > 1 || *name == "what_goes")
+        .collect();
+    assert!(named.len() > 40, "{named:?}");
+    for name in named {
+        assert!(code.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}

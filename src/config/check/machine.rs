@@ -326,6 +326,20 @@ fn store(store: &Store, checker: &mut Checker<'_, '_>) {
         }
     }
     checker.range("store.keep_free_mib", real(store.keep_free_mib));
+    checker.range("store.quota_mib", real(store.quota_mib));
+    checker.range("store.ballast_mib", real(store.ballast_mib));
+    checker.range("store.keep_days", real(store.keep_days));
+    let mirror = &store.mirror;
+    if !mirror.as_os_str().is_empty()
+        && (mirror.starts_with(&store.dir) || store.dir.starts_with(mirror))
+    {
+        checker.say(
+            "store.mirror",
+            format!("{} and [store] dir lie in each other", mirror.display()),
+            "a folder on another medium",
+            "for example mirror = \"/media/evidence\", or leave it empty for no second copy",
+        );
+    }
 }
 
 fn upload(upload: &Upload, checker: &mut Checker<'_, '_>) {

@@ -279,7 +279,13 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
         let inner = store.inner();
         inner
             .conn
-            .execute_batch("DROP TABLE stamp; PRAGMA user_version = 1")
+            .execute_batch(
+                "DROP TRIGGER package_receipt_added; DROP TRIGGER package_stamp_added;
+                 ALTER TABLE package DROP COLUMN copies;
+                 ALTER TABLE package DROP COLUMN additions;
+                 ALTER TABLE package DROP COLUMN mirror;
+                 DROP TABLE stamp; PRAGMA user_version = 1",
+            )
             .unwrap();
     }
     fs::remove_file(store.package_dir(case(1)).join(STAMPED)).unwrap();

@@ -18,6 +18,18 @@ fn each_step(
     run: impl Fn(&Store) -> Result<(), StoreError>,
     done: impl Fn(&Store) -> bool,
 ) -> u32 {
+    each_step_of(&config, set_up, run, done)
+}
+
+/// The same with a configuration of its own.
+fn each_step_of(
+    config: &dyn Fn(&Path) -> config::Store,
+    set_up: impl Fn(&Store),
+    run: impl Fn(&Store) -> Result<(), StoreError>,
+    done: impl Fn(&Store) -> bool,
+) -> u32 {
+    let reopen = |dir: &Path| Store::open(&config(dir), DEVICE).unwrap();
+    let open = |dir: &Path| reopen(dir).0;
     let mut steps = 0;
     for mode in MODES {
         for retry in [true, false] {
@@ -133,6 +145,131 @@ fn discarding_fails_at_any_step_without_harm() {
         |store| store.discard(case(1), "why", Some("gone")),
         |store| store.open_cases().unwrap().is_empty(),
     );
+}
+
+#[test]
+fn pruning_fails_at_any_step_without_harm() {
+    let by_receipt = |dir: &Path| config::Store {
+        prune_needs: config::PruneNeeds::Receipt,
+        ..config(dir)
+    };
+    let steps = each_step_of(
+        &by_receipt,
+        |store| {
+            keep_and_seal(store, case(1));
+            receipt(store, case(1)).unwrap();
+        },
+        |store| store.prune(later()).map(drop),
+        |store| {
+            // Struck after the row, the rest is unlinked by the next call or start.
+            let names = package::files(&store.inner().conn, case(1)).unwrap();
+            let unlinked = names.iter().all(|file| file.lane == 1);
+            assert!(store.package_dir(case(1)).join(witness::RECEIPT).exists());
+            assert!(store.package_dir(case(1)).join(witness::STATEMENT).exists());
+            store.state(case(1)).unwrap() == Some(State::Pruned) && unlinked
+        },
+    );
+    assert!(steps > 8, "{steps}");
+}
+
+/// Copies until the second medium has everything.
+fn copy_all(store: &Store) -> Result<(), StoreError> {
+    loop {
+        match store.mirror_step()? {
+            MirrorStep::Copied(_) | MirrorStep::Restored(_) => {}
+            MirrorStep::Idle => return Ok(()),
+            MirrorStep::Missing(why) => return Err(StoreError::Io(why)),
+            MirrorStep::Off => panic!("a medium is configured"),
+        }
+    }
+}
+
+fn with_medium(dir: &Path) -> config::Store {
+    let medium = dir.join("medium");
+    fs::create_dir_all(&medium).unwrap();
+    super::super::mirror::prepare(&medium, DEVICE).unwrap();
+    mirrored(dir, &medium)
+}
+
+#[test]
+fn mirroring_fails_at_any_step_without_harm() {
+    let steps = each_step_of(
+        &with_medium,
+        |store| keep_and_seal(store, case(1)),
+        // The line after it takes back what a struck one left in the journal.
+        |store| copy_all(store).and_then(|()| store.note(NOW, "boot", Value::Null).map(drop)),
+        |store| {
+            let dir = &store.shared.dir;
+            let done = store.mirror_state().unwrap().unwrap().mirroring.due == 0;
+            if done {
+                let [here, there] =
+                    [dir, &dir.join("medium")].map(|d| mirror::tree(&d.join("packages")));
+                assert_eq!(here, there, "what counts as copied is there");
+            }
+            done
+        },
+    );
+    assert!(steps > 40, "{steps}");
+}
+
+#[test]
+fn healing_fails_at_any_step_without_harm() {
+    for mode in MODES {
+        for n in 0.. {
+            let dir = folder();
+            let store = Store::open(&with_medium(dir.path()), DEVICE).unwrap().0;
+            keep_and_seal(&store, case(1));
+            copy_all(&store).unwrap();
+            let clip = store.package_dir(case(1)).join("clip.mp4");
+            fs::remove_file(&clip).unwrap();
+            fs::remove_file(store.package_dir(case(1)).join(NAMES[0])).unwrap();
+            assert_eq!(store.next_due(NOW).unwrap(), None);
+            fault::plan(n, mode);
+            let healed = store.heal(case(1));
+            let untouched = fault::clear();
+            drop(store);
+            let store = Store::open(&with_medium(dir.path()), DEVICE).unwrap().0;
+            copy_all(&store).unwrap();
+            assert_eq!(audit(&store)[&case(1)], State::Queued, "{mode:?} {n}");
+            assert_eq!(store.check().unwrap(), []);
+            if untouched {
+                assert!(matches!(healed.unwrap(), Healed::Whole(files) if files.len() == 2));
+                assert!(n > 10, "{n}");
+                break;
+            }
+            healed.unwrap_err();
+        }
+    }
+}
+
+#[test]
+fn exporting_fails_at_any_step_and_leaves_no_half_file() {
+    let (dir, into) = (folder(), folder());
+    let store = open(dir.path());
+    keep_and_seal(&store, case(1));
+    let view = View::open(&config(dir.path())).unwrap();
+    let package = &view.packages().unwrap()[0];
+    let name = format!("{}.asice", case(1));
+    for n in 0.. {
+        fault::plan(n, Mode::Once(Errno::NOSPC));
+        let exported = view.export(package, into.path());
+        let untouched = fault::clear();
+        let there = into.path().join(&name);
+        if untouched {
+            assert!(matches!(
+                exported.unwrap().1,
+                Export::Written(_) | Export::There
+            ));
+            assert!(n >= 4, "{n}");
+            break;
+        }
+        exported.unwrap_err();
+        if let Ok(zip) = fs::read(&there) {
+            let whole = witness::Container::from_dir(&store.package_dir(case(1))).unwrap();
+            assert_eq!(zip, whole.to_zip(), "under its name it is whole");
+            fs::remove_file(&there).unwrap();
+        }
+    }
 }
 
 #[test]

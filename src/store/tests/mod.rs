@@ -3,10 +3,14 @@
 
 mod additions;
 mod checkpoints;
+mod disk_away;
 mod faults;
 mod life;
+mod mirror;
 mod model;
+mod prune;
 mod ruin;
+mod view;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +19,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::clock;
 use crate::journal;
 use crate::witness::{self, Manifest, ManifestEntry, Sealed, SigReference, sha256_hex};
 
@@ -39,8 +44,39 @@ pub(super) fn config(dir: &Path) -> config::Store {
     config::Store {
         dir: dir.to_owned(),
         keep_free_mib: 0,
+        ballast_mib: 0,
         ..config::Store::default()
     }
+}
+
+/// A store with its second copy in `medium`.
+pub(super) fn mirrored(dir: &Path, medium: &Path) -> config::Store {
+    config::Store {
+        mirror: medium.to_owned(),
+        ..config(dir)
+    }
+}
+
+/// A medium for the second copies of [`DEVICE`].
+pub(super) fn medium() -> tempfile::TempDir {
+    let dir = folder();
+    super::mirror::prepare(dir.path(), DEVICE).unwrap();
+    dir
+}
+
+/// So long after `NOW`, and after any receipt of a test, that every age is reached.
+pub(super) fn later() -> Stamp {
+    const YEAR_NS: i64 = 366 * 24 * 3600 * 1_000_000_000;
+    clock::now().shifted_ns(YEAR_NS)
+}
+
+/// A receipt that speaks of so many copies.
+pub(super) fn receipt_of(store: &Store, id: CaseId, copies: u32) {
+    let facts = ReceiptFacts {
+        copies,
+        ..facts(&sig(store, id))
+    };
+    store.receipted(id, b"signed receipt", &facts).unwrap();
 }
 
 pub(super) fn reopen(dir: &Path) -> (Store, Recovery) {
@@ -138,6 +174,7 @@ pub(super) fn facts(sig_sha256: &str) -> ReceiptFacts {
     ReceiptFacts {
         sig_sha256: sig_sha256.to_owned(),
         server_time: "2026-08-01T03:00:00Z".to_owned(),
+        copies: 2,
         head: None,
     }
 }
@@ -184,11 +221,12 @@ pub(super) fn audit(store: &Store) -> BTreeMap<CaseId, State> {
         assert_eq!(seq, expected);
         let id = case_id(&name).unwrap();
         let files = package::files(&inner.conn, id).unwrap();
-        assert!(
-            files.len() > 4,
-            "at least one draft beside the four sealed parts"
-        );
+        // At least one draft beside the four sealed parts, unless it was pruned.
+        let pruned = state == State::Pruned;
+        assert_eq!(files.len() == 4, pruned, "{files:?}");
         package::compare(&package_dir(dir, id), &files).unwrap();
+        let left = disk::list(&package_dir(dir, id)).unwrap();
+        assert_eq!(left == ["META-INF", "evidence.json", "mimetype"], pruned);
         states.insert(id, state);
     }
     let mut staged = Vec::new();

@@ -23,6 +23,10 @@ enum Op {
     Defer(u8),
     Receipt(u8),
     Refuse(u8),
+    Prune,
+    Mirror,
+    Pull,
+    Return,
     Reopen,
     LoseDatabase,
 }
@@ -40,6 +44,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => case.clone().prop_map(Op::Defer),
         2 => case.clone().prop_map(Op::Receipt),
         1 => case.prop_map(Op::Refuse),
+        2 => Just(Op::Prune),
+        3 => Just(Op::Mirror),
+        1 => Just(Op::Pull),
+        1 => Just(Op::Return),
         2 => Just(Op::Reopen),
         1 => Just(Op::LoseDatabase),
     ]
@@ -51,6 +59,9 @@ struct Model {
     open: BTreeMap<CaseId, BTreeSet<usize>>,
     sealed: BTreeMap<CaseId, State>,
     deferred: BTreeSet<CaseId>,
+    /// Packages on the second medium; whether that is in place is no matter for them.
+    mirrored: BTreeSet<CaseId>,
+    pulled: bool,
     book: Option<String>,
 }
 
@@ -149,8 +160,48 @@ fn play(op: &Op, book: &str, strike: Option<u32>, model: &mut Model, store: &Sto
             let expected = model.discard(case(c), book);
             attempt(&|| store.discard(case(c), book, Some(book)), expected);
         }
+        Op::Prune => {
+            for (id, state) in &mut model.sealed {
+                if *state == State::Receipted && model.mirrored.contains(id) {
+                    *state = State::Pruned;
+                }
+            }
+            attempt(&|| store.prune(later()).map(drop), true);
+        }
+        Op::Mirror => {
+            // What has been pruned has been mirrored.
+            if !model.pulled {
+                model.mirrored = model.sealed.keys().copied().collect();
+            }
+            attempt(&|| copy_all(store), !model.pulled);
+        }
         _ => send(op, model, store, &attempt),
     }
+}
+
+/// Copies until the second medium has everything; a failing medium is told like a full disk.
+fn copy_all(store: &Store) -> Result<(), StoreError> {
+    loop {
+        match store.mirror_step()? {
+            MirrorStep::Copied(_) => {}
+            MirrorStep::Idle => return Ok(()),
+            MirrorStep::Missing(why) if why.contains("mirror-init") => {
+                return Err(StoreError::Io(why));
+            }
+            MirrorStep::Missing(_) => return Err(StoreError::Full { free: 0, need: 1 }),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Where the medium is mounted, and where it lies when it was pulled.
+fn media(dir: &Path) -> [std::path::PathBuf; 2] {
+    ["medium", "shelf"].map(|name| dir.join(name))
+}
+
+fn begin(dir: &Path) -> Store {
+    let [medium, _] = media(dir);
+    Store::open(&mirrored(dir, &medium), DEVICE).unwrap().0
 }
 
 /// The operations on sealed packages.
@@ -186,7 +237,9 @@ fn send(op: &Op, model: &mut Model, store: &Store, attempt: Attempt<'_>) {
             attempt(&|| store.defer(case(c), NOW.shifted_ns(1), "why"), expected);
         }
         Op::Receipt(c) => {
-            let expected = model.step(case(c), &[Queued, Sending, Sent, Refused], Receipted);
+            let pruned = model.sealed.get(&case(c)) == Some(&State::Pruned);
+            let answered = model.step(case(c), &[Queued, Sending, Sent, Refused], Receipted);
+            let expected = answered || pruned;
             if model.sealed.contains_key(&case(c)) {
                 attempt(&|| receipt(store, case(c)), expected);
             }
@@ -231,18 +284,21 @@ proptest! {
     ) {
         let dir = folder();
         let mut model = Model::default();
-        let mut store = open(dir.path());
+        let [medium, shelf] = media(dir.path());
+        fs::create_dir(&medium).unwrap();
+        super::super::mirror::prepare(&medium, DEVICE).unwrap();
+        let mut store = begin(dir.path());
         for (turn, (op, strike)) in ops.iter().enumerate() {
             match op {
                 Op::Reopen => {
                     drop(store);
-                    store = open(dir.path());
+                    store = begin(dir.path());
                     model.restart();
                 }
                 Op::LoseDatabase => {
                     drop(store);
                     fs::remove_file(dir.path().join("q.db")).unwrap();
-                    store = open(dir.path());
+                    store = begin(dir.path());
                     model.restart();
                     model.open.clear();
                     model.book = None;
@@ -254,12 +310,21 @@ proptest! {
                         }
                     }
                 }
+                Op::Pull if !model.pulled => {
+                    disk::rename(&medium, &shelf).unwrap();
+                    model.pulled = true;
+                }
+                Op::Return if model.pulled => {
+                    disk::rename(&shelf, &medium).unwrap();
+                    model.pulled = false;
+                }
+                Op::Pull | Op::Return => {}
                 op => play(op, &format!("book {turn}"), *strike, &mut model, &store),
             }
             compare(&model, &store);
         }
         drop(store);
-        let store = open(dir.path());
+        let store = begin(dir.path());
         model.restart();
         compare(&model, &store);
         let states = model.sealed.clone();

@@ -180,7 +180,7 @@ impl SmallDisk {
 
     /// Fills it but for `left` bytes.
     fn fill(&self, left: usize) {
-        let mut ballast = fs::File::create(self.0.join("ballast")).unwrap();
+        let mut ballast = fs::File::create(self.0.join("filler")).unwrap();
         let block = vec![0; 64 * 1024];
         while ballast.write_all(&block).is_ok() {}
         let length = ballast.metadata().unwrap().len();
@@ -188,7 +188,7 @@ impl SmallDisk {
     }
 
     fn free(&self) {
-        fs::remove_file(self.0.join("ballast")).unwrap();
+        fs::remove_file(self.0.join("filler")).unwrap();
     }
 }
 
@@ -204,6 +204,8 @@ async fn a_full_disk_stops_capture_but_not_warnings_and_heals() {
     let live = camera();
     let field = Field::start(&live.url(STREAM), &|profile| {
         profile["judge"]["street_vending"]["grace_secs"] = value(4.0);
+        // With a ballast the end would find room.
+        profile["store"]["ballast_mib"] = value(0);
     })
     .await;
     let device = field.dir.path().join("device");
@@ -251,5 +253,87 @@ async fn a_full_disk_stops_capture_but_not_warnings_and_heals() {
     let omitted = statement["omitted"].to_string();
     for missing in ["warned", "again", "clip.mp4"] {
         assert!(omitted.contains(missing), "{missing}: {omitted}");
+    }
+}
+
+/// A disk that is a folder elsewhere, mounted at its place; pulled for good when dropped.
+struct Pluggable {
+    shelf: PathBuf,
+    place: PathBuf,
+}
+
+impl Pluggable {
+    /// `None` when we may not mount.
+    fn plug(dir: &Path, name: &str) -> Option<Self> {
+        let disk = Self {
+            shelf: dir.join("shelf"),
+            place: dir.join(name),
+        };
+        fs::create_dir_all(&disk.shelf).unwrap();
+        fs::create_dir_all(&disk.place).unwrap();
+        disk.put_back().then_some(disk)
+    }
+
+    fn put_back(&self) -> bool {
+        let mut mount = Command::new("mount");
+        mount.arg("--bind").args([&self.shelf, &self.place]);
+        mount.output().is_ok_and(|out| out.status.success())
+    }
+
+    fn pull(&self) -> bool {
+        let mut umount = Command::new("umount");
+        umount.arg("--lazy").arg(&self.place);
+        umount.output().is_ok_and(|out| out.status.success())
+    }
+}
+
+impl Drop for Pluggable {
+    fn drop(&mut self) {
+        self.pull();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pulled_disk_stops_capture_but_not_warnings_and_comes_back() {
+    let live = camera();
+    let field = Field::start(&live.url(STREAM), &|_| ()).await;
+    let Some(disk) = Pluggable::plug(field.dir.path(), "device") else {
+        println!("SKIPPED: a disk that can be pulled needs the right to mount (root)");
+        return;
+    };
+    let mut daemon = field.daemon();
+    until(&field, "the first look after the store", async || {
+        field.status().await["disk"]["care"].is_object()
+    })
+    .await;
+    assert!(disk.pull());
+    until(&field, "the alarm", async || {
+        let status = field.status().await;
+        let trouble = status["disk"]["trouble"].as_str().unwrap_or_default();
+        trouble.contains("taken away")
+    })
+    .await;
+    let spoken = field.dir.path().join("spoken.wav");
+    until(&field, "a warning all the same", async || spoken.exists()).await;
+    let left = fs::read_dir(&disk.place).unwrap().count();
+    assert_eq!(left, 0, "nothing is begun in the mount point");
+    let (page, code) = status_page(&field);
+    assert_eq!(code, Some(1), "{page}");
+    assert!(page.contains("\n! store: "), "{page}");
+
+    assert!(disk.put_back());
+    until(&field, "a status without trouble", async || {
+        let status = field.status().await;
+        status["disk"]["trouble"].is_null() && status["disk"]["care"].is_object()
+    })
+    .await;
+    until(&field, "a package, now that the disk is back", async || {
+        !field.receipted().is_empty()
+    })
+    .await;
+    daemon.signal(Signal::TERM);
+    daemon.ended(STOPS_WITHIN).await.expect("it stops");
+    for package in field.receipted() {
+        field.audit(&package);
     }
 }

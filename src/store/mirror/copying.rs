@@ -1,0 +1,186 @@
+//! Copies a package and the journal to the medium, and reads them back.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::journal;
+use crate::store::StoreError;
+use crate::store::disk::{self, DiskError};
+use crate::store::package::PackageFile;
+use crate::types::CaseId;
+use crate::witness::sha256_hex;
+
+/// Whose fault it is that a copy was not made.
+#[derive(Debug)]
+pub(super) enum CopyFault {
+    /// The medium's.
+    Medium(String),
+    /// The store's.
+    Store(StoreError),
+}
+
+impl From<StoreError> for CopyFault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<DiskError> for CopyFault {
+    /// What the door refuses here is always on the medium; the store is only read.
+    fn from(error: DiskError) -> Self {
+        Self::Medium(error.to_string())
+    }
+}
+
+/// Copies the package at `source` to the medium, `files` as their rows have them and whatever
+/// has come to `META-INF` since; what is there already is left. When the medium is known to have
+/// the package, not for the `first` time, only its head is looked at. The inner error says what
+/// is wrong with the package itself.
+pub(super) fn copy(
+    source: &Path,
+    files: &[PackageFile],
+    (medium, id, first): (&Path, CaseId, bool),
+) -> Result<Result<(), String>, CopyFault> {
+    let place = medium.join("packages").join(id.to_string());
+    let staging = medium.join("staging").join(id.to_string());
+    let fresh = !place.exists();
+    if fresh {
+        disk::remove_dir_all(&staging)?;
+        disk::create_dir(&staging)?;
+    }
+    let mut wanted: Vec<(String, Option<&str>)> = files
+        .iter()
+        .filter(|file| first || fresh || file.lane == 1)
+        .map(|file| (file.name.clone(), Some(file.sha256.as_str())))
+        .collect();
+    wanted.extend(
+        additions(source, files)
+            .into_iter()
+            .map(|name| (name, None)),
+    );
+    let mut copied = Vec::new();
+    for (name, expected) in wanted {
+        let bytes = match std::fs::read(source.join(&name)) {
+            Ok(bytes) => bytes,
+            Err(e) => return Ok(Err(format!("{name} cannot be read: {e}"))),
+        };
+        let sha256 = sha256_hex(&bytes);
+        if expected.is_some_and(|expected| expected != sha256) {
+            return Ok(Err(format!("{name} was changed: its SHA-256 is {sha256}")));
+        }
+        if fresh {
+            disk::write_under(&staging, &name, &bytes)?;
+        } else if !is(&place.join(&name), &sha256) {
+            put(&place, &name, (&staging, &bytes))?;
+        }
+        copied.push((name, sha256));
+    }
+    if fresh {
+        disk::publish(&staging, &place)?;
+    }
+    for (name, sha256) in copied {
+        let path = place.join(&name);
+        if !is(&path, &sha256) {
+            let what = format!("{} does not read back as it was written", path.display());
+            return Err(CopyFault::Medium(what));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Names in `META-INF` that are not among `files`.
+fn additions(source: &Path, files: &[PackageFile]) -> Vec<String> {
+    let names = disk::list(&source.join("META-INF")).unwrap_or_default();
+    let names = names.iter().map(|name| format!("META-INF/{name}"));
+    names
+        .filter(|name| !files.iter().any(|file| file.name == *name))
+        .collect()
+}
+
+/// Whether the medium holds exactly this at `path`.
+fn is(path: &Path, sha256: &str) -> bool {
+    disk::digest_from_medium(path).is_ok_and(|(_, found)| found == sha256)
+}
+
+/// Puts one file into a package that is there, making the folders on its way.
+pub(in crate::store) fn put(
+    package: &Path,
+    name: &str,
+    (draft, bytes): (&Path, &[u8]),
+) -> Result<(), DiskError> {
+    let path = package.join(name);
+    let folders: Vec<_> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| *folder != package)
+        .collect();
+    for folder in folders.iter().rev() {
+        disk::create_dir(folder)?;
+    }
+    disk::replace(&draft.with_extension("part"), &path, bytes)
+}
+
+/// Brings the medium's journal level with the segments from `first` on; of the last, `durable`,
+/// only what is durable here. A journal there that says something else is kept beside it.
+pub(super) fn copy_journal(
+    source: &Path,
+    first: u32,
+    durable: (u32, u64),
+    medium: &Path,
+) -> Result<(), CopyFault> {
+    let (last, len) = durable;
+    for segment in first..=last {
+        let name = journal::file_name(segment);
+        let mut bytes = disk::read(&source.join(&name)).map_err(StoreError::from)?;
+        if segment == last {
+            bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        }
+        copy_segment(&bytes, &medium.join("journal"), &name)?;
+    }
+    Ok(())
+}
+
+/// Copies the signatures over the journal's head that the medium lacks.
+pub(super) fn copy_checkpoints(store: &Path, medium: &Path) -> Result<(), CopyFault> {
+    let [here, there] = [store, medium].map(|dir| dir.join(journal::CHECKPOINTS));
+    let known: HashSet<String> = disk::list(&there)?.into_iter().collect();
+    for name in disk::list(&here).map_err(StoreError::from)? {
+        if !known.contains(&name) {
+            let bytes = disk::read(&here.join(&name)).map_err(StoreError::from)?;
+            disk::replace(
+                &medium.join("staging/checkpoint"),
+                &there.join(&name),
+                &bytes,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_segment(bytes: &[u8], folder: &Path, name: &str) -> Result<(), CopyFault> {
+    let place = folder.join(name);
+    let there = match std::fs::read(&place) {
+        Ok(there) => there,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(CopyFault::Medium(format!("{}: {e}", place.display()))),
+    };
+    let rest = if let Some(rest) = bytes.strip_prefix(there.as_slice()) {
+        rest
+    } else {
+        let hash = sha256_hex(&there);
+        let (short, _) = hash.split_at(16);
+        disk::rename(&place, &folder.join(format!("other-{name}-{short}")))?;
+        bytes
+    };
+    if !rest.is_empty() {
+        let file = disk::open_append(&place)?;
+        disk::write_all(&file, &place, rest)?;
+        disk::sync_data(&file, &place)?;
+        disk::sync_dir(folder)?;
+    }
+    if is(&place, &sha256_hex(bytes)) || bytes.is_empty() {
+        return Ok(());
+    }
+    let what = format!("{} does not read back as it was written", place.display());
+    Err(CopyFault::Medium(what))
+}

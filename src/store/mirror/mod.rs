@@ -1,0 +1,298 @@
+//! The second copy: every package and the journal once more, on another medium.
+//!
+//! ```text
+//! MEDIUM/lingmou-mirror.json   whose medium this is; made by `mirror-init`, never by the daemon
+//! MEDIUM/packages/<id>/        copied after sealing, oldest first; later additions follow
+//! MEDIUM/journal/              the lines, as far as they are durable here
+//! MEDIUM/checkpoints/          the signatures over them
+//! MEDIUM/staging/              a copy under way
+//! ```
+//! A medium is there when its marker is: the daemon makes no folder at the top, so the empty
+//! mount point of a medium that was pulled is never filled. A copy counts when it was synced,
+//! read back from the medium and hashed; then the journal says `mirror.copied` and the row has
+//! it. Nothing on the medium is ever removed, and nothing there is believed without its hash.
+//!
+//! What is damaged here comes back from there when its copy still verifies (`heal.rs`).
+
+mod copying;
+mod medium;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+use serde_json::json;
+
+use super::package::{self, PackageFile, sql_int};
+use super::{Healed, Inner, Store, StoreError, lines};
+use crate::clock;
+use crate::types::CaseId;
+use copying::CopyFault;
+pub(super) use copying::put;
+#[cfg(test)]
+pub(super) use medium::prepare;
+pub(super) use medium::recognise;
+pub use medium::{MirrorError, mirror_init};
+
+/// What the daemon knows of the medium, in one run.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// What is wrong with it; `None` while it works, or before the first look.
+    trouble: Option<String>,
+    /// The medium looked at last.
+    medium: Option<uuid::Uuid>,
+    /// How much of the journal it has: segment and bytes.
+    journal: Option<(u32, u64)>,
+    /// Packages that could neither be copied nor healed; another medium may do it.
+    hopeless: HashSet<CaseId>,
+}
+
+/// What one step of mirroring did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MirrorStep {
+    /// No second medium is configured.
+    Off,
+    /// It is not there, or fails.
+    Missing(String),
+    /// It has everything.
+    Idle,
+    /// It has one package more, or what was added to one.
+    Copied(CaseId),
+    /// A damaged package here is whole again.
+    Restored(CaseId),
+}
+
+/// How far the second copy is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Mirroring {
+    /// Packages the medium has.
+    pub copied: u64,
+    /// Packages it lacks and should have.
+    pub due: u64,
+    /// Their bytes.
+    pub due_bytes: u64,
+}
+
+/// How the second copy stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MirrorState {
+    /// Where it is.
+    pub dir: PathBuf,
+    /// What is wrong with the medium; `None` while it works.
+    pub trouble: Option<String>,
+    /// How far it is.
+    pub mirroring: Mirroring,
+}
+
+/// A package of which the medium lacks something.
+#[derive(Debug)]
+struct Due {
+    id: CaseId,
+    additions: u64,
+    first: bool,
+    files: Vec<PackageFile>,
+}
+
+impl Store {
+    /// Copies one package to the second medium, or brings one back from it. To be called again
+    /// at once after [`MirrorStep::Copied`] and [`MirrorStep::Restored`], else after a while.
+    ///
+    /// Errors are those of the store itself; trouble with the medium is [`MirrorStep::Missing`].
+    pub fn mirror_step(&self) -> Result<MirrorStep, StoreError> {
+        let dir = self.shared.config.mirror.clone();
+        if dir.as_os_str().is_empty() {
+            return Ok(MirrorStep::Off);
+        }
+        let mut watch = self.watch();
+        let medium = match recognise(&dir, &self.shared.device) {
+            Ok(medium) => medium,
+            Err(error) => return self.missing(&mut watch, error.to_string()),
+        };
+        if watch.medium != Some(medium) || watch.trouble.is_some() {
+            *watch = Watch {
+                medium: Some(medium),
+                trouble: watch.trouble.take(),
+                ..Watch::default()
+            };
+        }
+        match self.copy_one(&dir, medium, &mut watch) {
+            Ok(step) => {
+                if watch.trouble.take().is_some() {
+                    tracing::info!(medium = %medium, "the second medium is back");
+                }
+                Ok(step)
+            }
+            Err(CopyFault::Medium(why)) => self.missing(&mut watch, why),
+            Err(CopyFault::Store(error)) => Err(error),
+        }
+    }
+
+    /// How the second copy stands; `None` when none is configured.
+    pub fn mirror_state(&self) -> Result<Option<MirrorState>, StoreError> {
+        let dir = self.shared.config.mirror.clone();
+        if dir.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let mirroring = mirroring(&self.inner().conn)?;
+        // A copy may be under way for minutes: the state must not wait for it.
+        let watch = self.shared.mirror.try_lock();
+        let trouble = watch.ok().and_then(|watch| watch.trouble.clone());
+        Ok(Some(MirrorState {
+            dir,
+            trouble,
+            mirroring,
+        }))
+    }
+
+    pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {
+        let lock = self.shared.mirror.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first time a trouble is met the journal says so.
+    fn missing(&self, watch: &mut Watch, why: String) -> Result<MirrorStep, StoreError> {
+        if watch.trouble.is_none() {
+            tracing::warn!(why, "the second medium is missing");
+            let body = json!({ "why": why });
+            self.inner()
+                .say(clock::now(), lines::MIRROR_MISSING, body)?;
+        }
+        watch.trouble = Some(why.clone());
+        Ok(MirrorStep::Missing(why))
+    }
+
+    fn copy_one(
+        &self,
+        dir: &Path,
+        medium: uuid::Uuid,
+        watch: &mut Watch,
+    ) -> Result<MirrorStep, CopyFault> {
+        let (due, damaged) = {
+            let mut inner = self.inner();
+            inner.settled()?;
+            (inner.due_for_mirror(watch)?, inner.damaged_ones(watch)?)
+        };
+        self.copy_journal(dir, watch)?;
+        if let Some(id) = damaged {
+            let healed = self.inner().heal(id, Some(dir))?;
+            if matches!(healed, Healed::Whole(_)) {
+                self.shared.queued.notify_one();
+                return Ok(MirrorStep::Restored(id));
+            }
+            watch.hopeless.insert(id);
+        }
+        let Some(due) = due else {
+            return Ok(MirrorStep::Idle);
+        };
+        // Without the lock of the store: a slow medium must not hold up a seal.
+        let source = self.package_dir(due.id);
+        match copying::copy(&source, &due.files, (dir, due.id, due.first))? {
+            Ok(()) => {
+                self.inner().copied(&due, medium)?;
+                self.copy_journal(dir, watch)?;
+                Ok(MirrorStep::Copied(due.id))
+            }
+            Err(why) => self.cannot_copy(&due, dir, &why, watch),
+        }
+    }
+
+    /// The package itself is not what it should be.
+    fn cannot_copy(
+        &self,
+        due: &Due,
+        dir: &Path,
+        why: &str,
+        watch: &mut Watch,
+    ) -> Result<MirrorStep, CopyFault> {
+        let mut inner = self.inner();
+        inner.present()?;
+        inner.damaged(due.id, why)?;
+        if let Healed::Whole(_) = inner.heal(due.id, Some(dir))? {
+            return Ok(MirrorStep::Restored(due.id));
+        }
+        watch.hopeless.insert(due.id);
+        Ok(MirrorStep::Idle)
+    }
+
+    fn copy_journal(&self, dir: &Path, watch: &mut Watch) -> Result<(), CopyFault> {
+        let (durable, journal) = {
+            let inner = self.inner();
+            (inner.journal.durable(), inner.dir.join("journal"))
+        };
+        if watch.journal != Some(durable) {
+            let from = watch.journal.map_or(1, |(segment, _)| segment);
+            copying::copy_journal(&journal, from, durable, dir)?;
+            copying::copy_checkpoints(&self.shared.dir, dir)?;
+            watch.journal = Some(durable);
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// The oldest package of which the medium lacks something.
+    fn due_for_mirror(&self, watch: &Watch) -> Result<Option<Due>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT id, additions, mirror IS NULL FROM package WHERE state <> 'damaged' AND \
+             (mirror < additions OR (mirror IS NULL AND state <> 'pruned')) ORDER BY seq",
+        )?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let name: String = row.get(0)?;
+            if let Some(id) = super::case_id(&name).filter(|id| !watch.hopeless.contains(id)) {
+                return Ok(Some(Due {
+                    id,
+                    additions: row.get::<_, i64>(1)?.unsigned_abs(),
+                    first: row.get(2)?,
+                    files: package::files(&self.conn, id)?,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn damaged_ones(&self, watch: &Watch) -> Result<Option<CaseId>, StoreError> {
+        let sql = "SELECT id FROM package WHERE state = 'damaged' ORDER BY seq";
+        let mut query = self.conn.prepare_cached(sql)?;
+        let names = query.query_map([], |row| row.get::<_, String>(0))?;
+        let names: Vec<String> = names.collect::<Result<_, _>>()?;
+        let ids = names.iter().filter_map(|name| super::case_id(name));
+        Ok(ids.into_iter().find(|id| !watch.hopeless.contains(id)))
+    }
+
+    /// The medium has what the package was when it was `due`.
+    fn copied(&mut self, due: &Due, medium: uuid::Uuid) -> Result<(), StoreError> {
+        if due.first {
+            let line = lines::Copied { id: due.id, medium };
+            self.say(clock::now(), lines::COPIED, lines::body(&line))?;
+        }
+        self.transact(|tx| {
+            tx.execute(
+                "UPDATE package SET mirror = ?2 WHERE id = ?1",
+                params![due.id.to_string(), sql_int(due.additions)],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+/// How far the second copy is, by the rows.
+pub(super) fn mirroring(conn: &Connection) -> Result<Mirroring, StoreError> {
+    let mut query = conn.prepare_cached(
+        "SELECT count(mirror), \
+         count(*) FILTER (WHERE mirror IS NULL AND state NOT IN ('damaged', 'pruned')), \
+         coalesce(sum(bytes) FILTER (WHERE mirror IS NULL AND state NOT IN ('damaged', 'pruned')), 0) \
+         FROM package",
+    )?;
+    let row = query.query_row([], |row| {
+        let number = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+        Ok(Mirroring {
+            copied: number(0)?,
+            due: number(1)?,
+            due_bytes: number(2)?,
+        })
+    });
+    Ok(row.optional()?.unwrap_or_default())
+}

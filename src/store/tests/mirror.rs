@@ -1,0 +1,256 @@
+//! The second copy: made, read back, caught up, and what it gives back.
+
+use super::*;
+
+fn opened(dir: &Path, medium: &Path) -> Store {
+    Store::open(&mirrored(dir, medium), DEVICE).unwrap().0
+}
+
+/// Steps until nothing is left to do; what was copied and restored on the way.
+pub(super) fn catch_up(store: &Store) -> Vec<CaseId> {
+    let mut done = Vec::new();
+    loop {
+        match store.mirror_step().unwrap() {
+            MirrorStep::Copied(id) | MirrorStep::Restored(id) => done.push(id),
+            MirrorStep::Idle => return done,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Every file below `dir`, with its bytes.
+pub(super) fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for name in disk::list(dir).unwrap() {
+        let path = dir.join(&name);
+        if disk::is_folder(&path) {
+            files.extend(
+                tree(&path)
+                    .into_iter()
+                    .map(|(inner, b)| (format!("{name}/{inner}"), b)),
+            );
+        } else {
+            files.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+fn same(dir: &Path, medium: &Path) {
+    for folder in ["packages", "journal", "checkpoints"] {
+        assert_eq!(
+            tree(&dir.join(folder)),
+            tree(&medium.join(folder)),
+            "{folder}"
+        );
+    }
+    assert_eq!(disk::list(&medium.join("staging")).unwrap(), [""; 0]);
+}
+
+fn missing(store: &Store) -> String {
+    match store.mirror_step().unwrap() {
+        MirrorStep::Missing(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_package_and_the_journal_once_more() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    assert_eq!(catch_up(&store), []);
+    for n in 1..=3 {
+        keep_and_seal(&store, case(n));
+    }
+    store
+        .checkpoint_by(|head| Ok(head.sha256.clone().into_bytes()))
+        .unwrap();
+    let state = store.mirror_state().unwrap().unwrap();
+    assert_eq!((state.mirroring.copied, state.mirroring.due), (0, 3));
+    assert_eq!(
+        catch_up(&store),
+        [case(1), case(2), case(3)],
+        "oldest first"
+    );
+    same(dir.path(), medium.path());
+    assert_eq!(said(dir.path(), "mirror.copied").len(), 3);
+    // What comes later is added; nothing is said twice.
+    receipt(&store, case(2)).unwrap();
+    assert_eq!(catch_up(&store), [case(2)]);
+    same(dir.path(), medium.path());
+    assert_eq!(said(dir.path(), "mirror.copied").len(), 3);
+    assert_eq!(catch_up(&store), []);
+    drop(store);
+    // The database is lost: the copies are still known.
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    let store = opened(dir.path(), medium.path());
+    let state = store.mirror_state().unwrap().unwrap();
+    assert_eq!((state.mirroring.copied, state.mirroring.due), (3, 0));
+    catch_up(&store);
+    same(dir.path(), medium.path());
+}
+
+#[test]
+fn a_medium_that_is_missing_is_told_once_and_caught_up_later() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    assert_eq!(catch_up(&store), [case(1)]);
+    // Pulled: what is left is the empty folder it was mounted on.
+    let away = folder();
+    let shelf = away.path().join("medium");
+    disk::rename(medium.path(), &shelf).unwrap();
+    fs::create_dir(medium.path()).unwrap();
+    keep_and_seal(&store, case(2));
+    keep_and_seal(&store, case(3));
+    for _ in 0..3 {
+        assert!(missing(&store).contains("mirror-init"));
+    }
+    assert_eq!(disk::list(medium.path()).unwrap(), [""; 0], "never filled");
+    assert_eq!(said(dir.path(), "mirror.missing").len(), 1);
+    let state = store.mirror_state().unwrap().unwrap();
+    assert!(state.trouble.is_some());
+    assert_eq!(state.mirroring.due, 2);
+    receipt_of(&store, case(2), 2);
+    assert_eq!(
+        store.prune(later()).unwrap().packages,
+        0,
+        "not before it is mirrored"
+    );
+    // Another box's medium is not ours either.
+    super::super::mirror::prepare(medium.path(), "LM-OTHER").unwrap();
+    assert!(missing(&store).contains("LM-OTHER"));
+    fs::remove_dir_all(medium.path()).unwrap();
+
+    disk::rename(&shelf, medium.path()).unwrap();
+    assert_eq!(catch_up(&store), [case(2), case(3)]);
+    same(dir.path(), medium.path());
+    assert_eq!(store.mirror_state().unwrap().unwrap().trouble, None);
+    assert_eq!(said(dir.path(), "mirror.missing").len(), 1);
+    assert_eq!(store.prune(later()).unwrap().packages, 1);
+    audit(&store);
+}
+
+#[test]
+fn a_copy_that_rots_is_made_again_and_a_strange_journal_is_kept_beside() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    catch_up(&store);
+    let copy = medium.path().join("packages").join(case(1).to_string());
+    fs::remove_file(copy.join(witness::SIGNATURE)).unwrap();
+    let journal = medium.path().join("journal/00000001.jsonl");
+    let mut lines = fs::read(&journal).unwrap();
+    lines[7] ^= 1;
+    fs::remove_file(&journal).unwrap();
+    disk::write_new(&journal, &lines).unwrap();
+    receipt(&store, case(1)).unwrap();
+    drop(store);
+    let store = opened(dir.path(), medium.path());
+    assert_eq!(catch_up(&store), [case(1)]);
+    let names = disk::list(&medium.path().join("journal")).unwrap();
+    let other = names
+        .iter()
+        .find(|name| name.starts_with("other-"))
+        .unwrap();
+    let other = medium.path().join("journal").join(other);
+    assert_eq!(fs::read(&other).unwrap(), lines, "evidence of something");
+    fs::remove_file(other).unwrap();
+    same(dir.path(), medium.path());
+}
+
+#[test]
+fn a_damaged_package_comes_back_from_its_copy() {
+    for name in [
+        "clip.mp4",
+        "evidence.json",
+        "META-INF/ASiCManifest001.xml",
+        "",
+    ] {
+        for reboot in [None, Some(false), Some(true)] {
+            let (dir, medium) = (folder(), medium());
+            let store = opened(dir.path(), medium.path());
+            keep_and_seal(&store, case(1));
+            keep_and_seal(&store, case(2));
+            catch_up(&store);
+            let package = store.package_dir(case(1));
+            let before = tree(&package);
+            match name {
+                "" => fs::remove_dir_all(&package).unwrap(),
+                name => {
+                    fs::remove_file(package.join(name)).unwrap();
+                    disk::write_new(&package.join(name), b"rot").unwrap();
+                }
+            }
+            let store = match reboot {
+                None => {
+                    assert_eq!(store.next_due(NOW).unwrap().unwrap().id, case(2));
+                    store
+                }
+                Some(lost) => {
+                    drop(store);
+                    if lost {
+                        fs::remove_file(dir.path().join("q.db")).unwrap();
+                    }
+                    let store = opened(dir.path(), medium.path());
+                    store.check().unwrap();
+                    store
+                }
+            };
+            assert_eq!(
+                store.state(case(1)).unwrap(),
+                Some(State::Damaged),
+                "{name}"
+            );
+            assert_eq!(catch_up(&store)[0], case(1));
+            assert_eq!(tree(&package), before, "{name}");
+            let states = audit(&store);
+            assert_eq!(states[&case(1)], State::Queued);
+            let line = said(dir.path(), "package.restored").remove(0);
+            assert_eq!(line["id"], case(1).to_string());
+            assert_eq!(store.check().unwrap(), []);
+        }
+    }
+}
+
+#[test]
+fn a_copy_that_does_not_verify_restores_nothing() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    catch_up(&store);
+    for package in [
+        store.package_dir(case(1)),
+        medium.path().join("packages").join(case(1).to_string()),
+    ] {
+        fs::remove_file(package.join("clip.mp4")).unwrap();
+        disk::write_new(&package.join("clip.mp4"), b"rot").unwrap();
+    }
+    assert_eq!(store.next_due(NOW).unwrap(), None);
+    for _ in 0..2 {
+        assert_eq!(catch_up(&store), []);
+    }
+    assert_eq!(store.state(case(1)).unwrap(), Some(State::Damaged));
+    assert_eq!(said(dir.path(), "package.restored").len(), 0);
+    let healed = store.heal(case(1)).unwrap();
+    let Healed::Not(why) = healed else {
+        panic!("{healed:?}");
+    };
+    assert!(why.contains("second copy"), "{why}");
+    assert_eq!(said(dir.path(), "package.damaged").len(), 1);
+}
+
+#[test]
+fn a_package_that_is_whole_again_needs_no_copy() {
+    let dir = folder();
+    let store = open(dir.path());
+    keep_and_seal(&store, case(1));
+    let clip = store.package_dir(case(1)).join("clip.mp4");
+    let bytes = fs::read(&clip).unwrap();
+    fs::remove_file(&clip).unwrap();
+    assert_eq!(store.next_due(NOW).unwrap(), None);
+    disk::write_new(&clip, &bytes).unwrap();
+    assert_eq!(store.heal(case(1)).unwrap(), Healed::Whole(Vec::new()));
+    assert_eq!(audit(&store)[&case(1)], State::Queued);
+    assert_eq!(store.next_due(NOW).unwrap().unwrap().id, case(1));
+}

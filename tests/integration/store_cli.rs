@@ -1,0 +1,192 @@
+//! `lingmou store` as a person meets it, beside whoever uses the store and afterwards.
+
+use std::path::Path;
+use std::process::Command;
+
+use lingmou::types::CaseId;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::crash::{Hands, keys, store_config, with_keys};
+
+/// Standard output, standard error and exit code of `lingmou store WHAT… --dir …`.
+fn store(dir: &Path, what: &[&str]) -> (String, String, i32) {
+    let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        .arg("store")
+        .args(what)
+        .arg("--dir")
+        .arg(store_config(dir).dir)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        text(out.stdout),
+        text(out.stderr),
+        out.status.code().unwrap(),
+    )
+}
+
+fn json(dir: &Path, what: &str) -> Value {
+    let (out, _, _) = store(dir, &[what, "--json"]);
+    serde_json::from_str(&out).unwrap()
+}
+
+fn sealed(hands: &Hands) -> CaseId {
+    let id = CaseId(Uuid::now_v7());
+    hands
+        .keep(id, 20_000)
+        .and_then(|()| hands.seal(id))
+        .unwrap();
+    id
+}
+
+#[test]
+fn pending_and_status_beside_the_daemon_and_without_it() {
+    let dir = with_keys();
+    let (_, err, code) = store(dir.path(), &["pending"]);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("error: ") && err.contains("there is no store at"),
+        "{err}"
+    );
+    let hands = Hands::new(dir.path());
+    let (out, _, code) = store(dir.path(), &["pending"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("none yet"), "{out}");
+    sealed(&hands);
+    sealed(&hands);
+    hands.receipt().unwrap();
+    let look = |running: bool| {
+        let (out, _, code) = store(dir.path(), &["pending"]);
+        assert_eq!(code, 1, "{out}");
+        for words in [
+            "only on this box",
+            "1 packages",
+            "oldest",
+            "% full",
+            "last receipt",
+        ] {
+            assert!(out.contains(words), "{words}: {out}");
+        }
+        assert!(out.lines().count() < 24, "one screen");
+        let pending = json(dir.path(), "pending");
+        assert_eq!(pending["pending"]["packages"], 1);
+        assert!(pending["pending"]["bytes"].as_u64().unwrap() > 80_000);
+        assert!(pending["oldest_ms"].is_i64() && pending["last_receipt_ms"].is_i64());
+        assert!(
+            pending["days_left"].is_null(),
+            "minutes say nothing of days"
+        );
+        let (out, _, code) = store(dir.path(), &["status"]);
+        assert_eq!(code, 0, "{out}");
+        assert_eq!(out.contains("running, process"), running, "{out}");
+        let status = json(dir.path(), "status");
+        assert_eq!(status["running"], running);
+        assert_eq!(status["counts"]["states"]["receipted"]["packages"], 1);
+        assert_eq!(status["level"], "ample");
+        let (out, _, code) = store(dir.path(), &["check"]);
+        assert_eq!(code, 0, "{out}");
+    };
+    look(true);
+    let (_, err, code) = store(dir.path(), &["repair"]);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("in use by another lingmou") && err.contains("hint: "),
+        "{err}"
+    );
+    drop(hands);
+    look(false);
+    let (out, _, code) = store(dir.path(), &["repair"]);
+    assert_eq!((out.trim(), code), ("there was nothing to repair", 0));
+}
+
+#[test]
+fn check_names_what_is_wrong_and_repair_what_it_did() {
+    let dir = with_keys();
+    let hands = Hands::new(dir.path());
+    let (good, bad) = (sealed(&hands), sealed(&hands));
+    let clip = hands.store.package_dir(bad).join("clip.mp4");
+    let database = store_config(dir.path()).dir.join("q.db");
+    drop(hands);
+    std::fs::remove_file(&clip).unwrap();
+    let (out, _, code) = store(dir.path(), &["check"]);
+    assert_eq!(code, 1);
+    assert!(
+        out.contains(&format!("package {bad}: clip.mp4 cannot be read")),
+        "{out}"
+    );
+    let (out, _, _) = store(dir.path(), &["check", "--json"]);
+    let finding: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!(finding["finding"]["package"]["id"], bad.to_string());
+
+    std::fs::remove_file(&database).unwrap();
+    let (_, err, code) = store(dir.path(), &["check"]);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("is missing") && err.contains("store repair"),
+        "{err}"
+    );
+    let (_, err, code) = store(dir.path(), &["repair"]);
+    assert_eq!(code, 2, "whose store it is was in the database");
+    assert!(err.contains("--config"), "{err}");
+    drop(Hands::new(dir.path()));
+    let (out, _, code) = store(dir.path(), &["repair"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains(&format!("{bad} cannot be mended")), "{out}");
+    let (out, _, code) = store(dir.path(), &["status"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("! 1 packages are damaged"), "{out}");
+    // Found again, say on the disk of a colleague: repair takes it back.
+    let copy = store_config(dir.path())
+        .dir
+        .join("packages")
+        .join(good.to_string());
+    std::fs::copy(copy.join("clip.mp4"), &clip).unwrap();
+    let (out, _, code) = store(dir.path(), &["repair"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains(&format!("{bad} is whole again")), "{out}");
+}
+
+#[test]
+fn what_is_exported_verifies_and_a_second_call_writes_nothing() {
+    let dir = with_keys();
+    let hands = Hands::new(dir.path());
+    let ids = [sealed(&hands), sealed(&hands), sealed(&hands)];
+    let into = dir.path().join("usb/evidence");
+    let export = |more: &[&str]| {
+        store(
+            dir.path(),
+            &[&["export", into.to_str().unwrap()], more].concat(),
+        )
+    };
+    let (out, progress, code) = export(&["--id", &ids[1].to_string()]);
+    assert_eq!(code, 0, "{out}");
+    assert!(progress.contains("1/1"), "{progress}");
+    let (out, _, code) = export(&[]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("2 written") && out.contains("1 there already"),
+        "{out}"
+    );
+    let (out, _, _) = export(&[]);
+    assert!(
+        out.contains("0 written") && out.contains("3 there already"),
+        "{out}"
+    );
+    let files = ids.map(|id| into.join(format!("{id}.asice")));
+    let verdict = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        .arg("verify")
+        .args(&files)
+        .arg("--roots")
+        .arg(keys(dir.path()).join("ca/root.crt"))
+        .output()
+        .unwrap();
+    assert_eq!(verdict.status.code(), Some(0), "{verdict:?}");
+    let (_, err, code) = export(&["--id", &Uuid::now_v7().to_string()]);
+    assert_eq!(code, 2);
+    assert!(err.contains("there is no package"), "{err}");
+    std::fs::remove_file(hands.store.package_dir(ids[2]).join("clip.mp4")).unwrap();
+    let (out, progress, code) = export(&[]);
+    assert_eq!(code, 1, "{out}");
+    assert!(progress.contains("LEFT OUT"), "{progress}");
+}
