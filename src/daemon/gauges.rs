@@ -72,7 +72,11 @@ pub(super) fn recovering() -> impl Fn(usize, usize) {
             return;
         }
         told_ns.set(Some(now));
-        tracing::info!(done, all, "reading packages that the database does not know");
+        tracing::info!(
+            done,
+            all,
+            "reading packages that the database does not know"
+        );
         let status = format!("reading packages that the database does not know: {done} of {all}");
         tell_systemd(&[
             sd_notify::NotifyState::ExtendTimeoutUsec(PER_PACKAGE_USEC),

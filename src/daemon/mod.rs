@@ -136,8 +136,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     }
     std::fs::create_dir_all(&config.store.run_dir)
         .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
-    let (store, recovery) =
-        Store::open_telling(&config.store, &config.device.id, &recovering())?;
+    let (store, recovery) = Store::open_telling(&config.store, &config.device.id, &recovering())?;
     tracing::info!(?recovery, "store opened");
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let speaker = Speaker::open(&config.warn)?;
@@ -187,7 +186,12 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let (eye, keeper) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
-    join_the_world(&tasks, gauges, (progress, Arc::clone(&identity)), &stop_upload);
+    join_the_world(
+        &tasks,
+        gauges,
+        (progress, Arc::clone(&identity)),
+        &stop_upload,
+    );
     Ok(Running {
         cameras,
         slots,

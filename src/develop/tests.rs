@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::types::{
-    Attitude, Colours, FixKind, Matrix, PixelFormat, Placed, Plane, Point, Pose, PoseSource,
-    Range, Stamp,
+    Attitude, Colours, FixKind, Matrix, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Range,
+    Stamp,
 };
 
 const AT: Stamp = Stamp {

@@ -35,8 +35,8 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::types::Stamp;
 use crate::witness::sha256_hex;
-use disk::DiskError;
 pub use audit::{Audit, audit};
+use disk::DiskError;
 pub use line::Head;
 pub use proof::{Proof, ProofError, prove};
 pub use segment::{Broken, Chain, Entry, Place, file_name};
@@ -272,10 +272,7 @@ pub fn verify(dir: &Path) -> Result<Head, JournalError> {
 }
 
 /// Shows every readable line in `dir`, oldest first, with the first place that does not hold.
-pub fn walk(
-    dir: &Path,
-    visit: &mut dyn FnMut(Entry),
-) -> Result<Option<Broken>, JournalError> {
+pub fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Option<Broken>, JournalError> {
     segment::check_sizes(dir)?;
     Ok(segment::walk(dir, visit)?.broken)
 }

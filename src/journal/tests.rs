@@ -182,7 +182,11 @@ fn opening_survives_a_failure_at_any_step() {
         assert_eq!(kept[0].body["i"], 0);
         // Two when the line that names the first torn end was torn itself.
         assert!((1..=2).contains(&repairs.len()), "{n}: {repairs:?}");
-        assert!(repairs.iter().all(|line| line.kind == kind::JOURNAL_REPAIRED));
+        assert!(
+            repairs
+                .iter()
+                .all(|line| line.kind == kind::JOURNAL_REPAIRED)
+        );
         assert_eq!(journal.head(), lines.last().unwrap().head);
         verify(dir.path()).unwrap();
         if done {

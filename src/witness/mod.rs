@@ -47,10 +47,10 @@ mod signer;
 mod statement;
 mod suite;
 mod timestamp;
-mod told;
-mod told_times;
 #[cfg(feature = "pkcs11")]
 mod token;
+mod told;
+mod told_times;
 mod verdict;
 mod verify;
 mod wording;
@@ -61,9 +61,7 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub(crate) use cms::der_time;
 pub use cms::{Form, SignatureError};
 pub use container::{Container, ContainerError, Limits};
-pub use credential::{
-    Credential, CredentialState, FileCredential, credentials, tell_credentials,
-};
+pub use credential::{Credential, CredentialState, FileCredential, credentials, tell_credentials};
 pub use facts::{
     After, Altitude, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Mavlink, Model,
     Omitted, Position, Site, Software, ViolationFacts, Warning,

@@ -81,7 +81,12 @@ fn each_picture_proves_itself(package: &Path, field: &Field) {
     assert_eq!(found.is_some(), cfg!(feature = "c2pa"));
     for file in found.unwrap_or_default() {
         let credential = &file.credential;
-        assert_eq!(credential.state, CredentialState::Trusted, "{}: {credential:?}", file.name);
+        assert_eq!(
+            credential.state,
+            CredentialState::Trusted,
+            "{}: {credential:?}",
+            file.name
+        );
     }
 }
 

@@ -298,10 +298,7 @@ fn assemble(sealed: &Sealed) -> Container {
 }
 
 /// The sealed parts with these files.
-fn assemble_with(
-    sealed: &Sealed,
-    files: Vec<(&'static str, &'static str, Vec<u8>)>,
-) -> Container {
+fn assemble_with(sealed: &Sealed, files: Vec<(&'static str, &'static str, Vec<u8>)>) -> Container {
     let mut container = Container::new();
     for (name, bytes) in sealed.parts() {
         container.insert(name, bytes.to_vec()).unwrap();
