@@ -21,6 +21,7 @@ use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
 use crate::types::{
     Area, CaseId, CaseRecord, Frame, HitOutcome, Order, Placed, RoleSet, Stamp, TimeSource,
+    Violation,
 };
 use crate::witness::{self, Omitted, SealError};
 
