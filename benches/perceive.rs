@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use lingmou::config;
 use lingmou::perceive::{Card, Decoder, Detector, Fit, Letterbox, MotionGate, Raw, Tracker};
-use lingmou::types::{Area, Detection, Image, PixelFormat, Plane, Role, Stamp};
+use lingmou::types::{Area, Colours, Detection, Image, PixelFormat, Plane, Role, Stamp};
 use rustix::time::{ClockId, clock_gettime};
 
 const WIDTH: usize = 1920;
@@ -143,6 +143,7 @@ fn image(format: PixelFormat, data: Vec<u8>) -> Image {
     };
     Image {
         format,
+        colours: Colours::usual(HEIGHT),
         width: WIDTH,
         height: HEIGHT,
         planes,

@@ -20,6 +20,7 @@ mod daemon;
 mod limit;
 mod plan;
 mod process;
+mod soak;
 mod stage;
 mod table;
 mod watch;
@@ -54,6 +55,8 @@ enum Part {
     /// Watch cameras as the daemon does; prints a line for each look and each picture:
     /// `D camera frame seconds objects` and `E camera track seconds bytes sha256`
     Watch(watch::Args),
+    /// Run the daemon for an hour and print what it holds in memory each minute
+    Soak(soak::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -67,6 +70,7 @@ fn main() -> anyhow::Result<()> {
             Part::Decode { url } => limit::decode(&url),
             Part::Infer { card } => limit::infer(&card),
             Part::Watch(args) => watch::run(&args),
+            Part::Soak(args) => soak::run(&args),
         },
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Memory {
     pub(crate) resident: f64,
     /// At most so far.
     pub(crate) peak: f64,
+    /// Of what it holds now, what is no file's: heap, stacks, pictures.
+    pub(crate) anonymous: f64,
 }
 
 impl Process {
@@ -58,6 +60,7 @@ impl Process {
         Ok(Memory {
             resident: mib("VmRSS:")?,
             peak: mib("VmHWM:")?,
+            anonymous: mib("RssAnon:")?,
         })
     }
 

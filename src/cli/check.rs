@@ -161,7 +161,9 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     ));
     findings.push(finding("captions", captions(config)));
     for camera in &config.camera {
-        let word = Credentials::read(camera).map(|_| "password readable or not needed".to_owned());
+        let word = Credentials::read(camera)
+            .and_then(|_| ingest::check_roots(camera))
+            .map(|()| "password readable or not needed".to_owned());
         findings.push(finding(&format!("camera {}", camera.name), word));
     }
 }

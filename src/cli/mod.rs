@@ -36,10 +36,13 @@ enum Answer {
     No,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  lingmou demo                                  see the whole way work on this machine
-  lingmou check --config /etc/lingmou/lingmou.toml --online
+const DEMO_EXAMPLE: &str = if cfg!(feature = "demo") {
+    "  lingmou demo                                  see the whole way work on this machine\n"
+} else {
+    ""
+};
+
+const EXAMPLES: &str = "  lingmou check --config /etc/lingmou/lingmou.toml --online
   lingmou run --config /etc/lingmou/lingmou.toml
   lingmou status                                what the running daemon does and lacks
   lingmou store pending                         what is still only on this box
@@ -50,7 +53,7 @@ Each command has its own --help with examples.";
 /// Edge capture daemon for off-site enforcement: sees, warns first, and seals evidence that
 /// anyone can verify.
 #[derive(Debug, Parser)]
-#[command(name = "lingmou", version, after_help = EXAMPLES)]
+#[command(name = "lingmou", version, after_help = format!("Examples:\n{DEMO_EXAMPLE}{EXAMPLES}"))]
 struct Cli {
     /// Say more in the log (-v debug, -vv trace)
     #[arg(short, long, global = true, action = ArgAction::Count)]

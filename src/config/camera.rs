@@ -22,6 +22,9 @@ pub struct Camera {
     pub user: String,
     /// `rtsp`: file that holds the password and nothing else (mode 0600).
     pub password_file: PathBuf,
+    /// `rtsps://`: certificates (PEM) trusted for this camera: its root, or its own. Empty: the
+    /// system's roots.
+    pub tls_roots: PathBuf,
     /// `rtsp`: how the media travels.
     pub transport: RtspTransport,
     /// `file`: the recording. `v4l2`: the device.
@@ -49,6 +52,7 @@ impl Default for Camera {
             substream_url: String::new(),
             user: String::new(),
             password_file: PathBuf::new(),
+            tls_roots: PathBuf::new(),
             transport: RtspTransport::Tcp,
             path: PathBuf::new(),
             repeat: false,

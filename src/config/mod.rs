@@ -146,7 +146,7 @@ impl Config {
         let folder = file.parent().unwrap_or(Path::new(""));
         let folder = std::path::absolute(folder).unwrap_or_else(|_e| folder.to_owned());
         let cameras = self.camera.iter_mut();
-        let paths = cameras.flat_map(|c| [&mut c.password_file, &mut c.path]);
+        let paths = cameras.flat_map(|c| [&mut c.password_file, &mut c.tls_roots, &mut c.path]);
         for path in paths.chain([
             &mut self.keys.dir,
             &mut self.model.card,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use sha2::{Digest as _, Sha256};
 
 use crate::clock;
 use crate::config::{Camera, CameraKind, Config, Wording};
@@ -59,6 +60,15 @@ pub(super) struct Sealing<'a> {
     pub(super) placed: Option<Placed>,
     pub(super) camera: &'a CameraState,
     pub(super) time_source: TimeSource,
+}
+
+/// SHA-256 of this program, read piece by piece: one buffer of its size, once freed, would have
+/// the allocator keep every later picture's memory for good.
+pub(super) fn program_sha256() -> std::io::Result<String> {
+    let mut program = std::fs::File::open("/proc/self/exe")?;
+    let mut hash = Sha256::new();
+    std::io::copy(&mut program, &mut hash)?;
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// The model as the statement names it.

@@ -1,5 +1,6 @@
 //! What the daemon shows of itself: the status document, and the word to systemd.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ use super::counters::{EyeCounters, KeeperState};
 
 /// A stage that has not turned for this long is stuck; systemd is told no more.
 const STUCK_AFTER: Duration = Duration::from_secs(20);
+
+/// How often the start says how far it is.
+const TELL_EVERY_NS: u64 = 1_000_000_000;
+
+/// The slowest disk reads the largest package within this, microseconds.
+const PER_PACKAGE_USEC: u32 = 60_000_000;
 
 /// Tells systemd that the work goes on, as long as it does.
 pub(super) async fn watchdog(
@@ -51,6 +58,35 @@ pub(super) async fn watchdog(
             Some(_) => {}
         }
     }
+}
+
+/// Tells systemd how far the store is put right at start: a lost database over thousands of
+/// packages takes longer than a start may. More time is asked for only as packages are read, so
+/// that a disk that hangs still ends the start.
+pub(super) fn recovering() -> impl Fn(usize, usize) {
+    let told_ns: Cell<Option<u64>> = Cell::new(None);
+    move |done, all| {
+        let now = clock::boot_ns();
+        let soon = |told: u64| now.saturating_sub(told) < TELL_EVERY_NS;
+        if told_ns.get().is_some_and(soon) {
+            return;
+        }
+        told_ns.set(Some(now));
+        tracing::info!(done, all, "reading packages that the database does not know");
+        let status = format!("reading packages that the database does not know: {done} of {all}");
+        tell_systemd(&[
+            sd_notify::NotifyState::ExtendTimeoutUsec(PER_PACKAGE_USEC),
+            sd_notify::NotifyState::Status(&status),
+        ]);
+    }
+}
+
+/// Tells systemd that everything is opened and at work.
+pub(super) fn tell_ready() {
+    tell_systemd(&[
+        sd_notify::NotifyState::Ready,
+        sd_notify::NotifyState::Status("running"),
+    ]);
 }
 
 pub(super) fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {

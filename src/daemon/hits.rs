@@ -1,7 +1,7 @@
 //! What became of each hit of a rule, line by line in the journal, and never a hit without a word.
 //!
 //! The line of an opening is written before the case is, the line of an end when the end is a
-//! fact. What a crash left between the two is said at the next start ([`settle`]). While the
+//! fact. What a crash left between the two is said at the next start ([`Told::settle`]). While the
 //! journal cannot be written, lines wait in memory; what no longer fits is counted, and the count
 //! is written in its place.
 

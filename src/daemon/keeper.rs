@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::mpsc::Sender;
 
 use crate::clock;
 use crate::develop::Developer;
@@ -22,14 +21,13 @@ use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
 use crate::types::{
     Area, CaseId, CaseRecord, Frame, HitOutcome, Order, Placed, RoleSet, Stamp, TimeSource,
-    Violation,
 };
 use crate::witness::{self, Omitted, SealError};
 
 use super::counters::KeeperState;
 use super::dossier::{Facts, Sealing};
 use super::hits::Hits;
-use super::mouth::Shout;
+use super::mouth::{Mouthpiece, Shout};
 use super::notes::Notes;
 use super::refusals::Refusals;
 
@@ -79,7 +77,7 @@ pub(super) struct Keeper {
     pub(super) facts: Facts,
     pub(super) hits: Hits,
     pub(super) refusals: Refusals,
-    pub(super) mouth: Sender<Shout>,
+    pub(super) mouth: Mouthpiece,
     pub(super) state: Arc<Mutex<KeeperState>>,
     pub(super) beat: Beat,
 }
@@ -125,7 +123,11 @@ impl Keeper {
         }
         for order in warnings {
             if let Order::Warn { case, violation } = order {
-                self.warn(*case, *violation, work.frame.at);
+                self.mouth.give(Shout {
+                    case: *case,
+                    violation: *violation,
+                    at: work.frame.at,
+                });
             }
         }
     }
@@ -280,20 +282,6 @@ impl Keeper {
         state.waiting = waiting.len();
         if waiting.is_empty() {
             state.trouble = None;
-        }
-    }
-
-    fn warn(&self, case: CaseId, violation: Violation, at: Stamp) {
-        if self
-            .mouth
-            .try_send(Shout {
-                case,
-                violation,
-                at,
-            })
-            .is_err()
-        {
-            tracing::error!(%case, "the loudspeaker's queue is full; the warning is not played");
         }
     }
 

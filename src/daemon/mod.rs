@@ -53,14 +53,15 @@ use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
 use crate::upload::{self, Uplink, UploadState};
 use crate::warn::Speaker;
-use crate::witness::{Identity, Roots, sha256_hex};
+use crate::witness::{Identity, Roots};
 
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use eye::{Eye, Sight};
-use gauges::{Gauges, tell_systemd, watchdog};
+use gauges::{Gauges, recovering, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
+use mouth::Mouthpiece;
 use past::Past;
 use record::Recorder;
 use refusals::Refusals;
@@ -72,8 +73,9 @@ pub use signals::stop_on_signals;
 const WITNESS_ORDERS: usize = 16;
 /// Warnings between keeper and mouth; every open case may have one.
 const SHOUTS: usize = judge::OPEN_CASES_MAX;
-/// Reports between mouth and eye; when full, the mouth waits.
-const REPORTS: usize = 8;
+/// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
+/// the eye, always finds room.
+const REPORTS: usize = judge::OPEN_CASES_MAX;
 /// What is still under way this long after a stop is left to the next start.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
@@ -97,7 +99,7 @@ struct Running {
 pub async fn run(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<()> {
     let running = start(loaded, stop.clone())?;
     tracing::info!(device = %loaded.config.device.id, "running");
-    tell_systemd(&[sd_notify::NotifyState::Ready]);
+    tell_ready();
     stop.cancelled().await;
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping");
@@ -126,7 +128,8 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     Roots::load(&config.keys.dir.join("roots.crt"))?;
     std::fs::create_dir_all(&config.store.run_dir)
         .with_context(|| format!("cannot make {}", config.store.run_dir.display()))?;
-    let (store, recovery) = Store::open(&config.store, &config.device.id)?;
+    let (store, recovery) =
+        Store::open_telling(&config.store, &config.device.id, &recovering())?;
     tracing::info!(?recovery, "store opened");
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let speaker = Speaker::open(&config.warn)?;
@@ -242,7 +245,11 @@ fn start_work(
         developer: opened.developer,
         cameras: Arc::clone(&gauges.cameras),
         facts: opened.facts,
-        mouth: shouts,
+        mouth: Mouthpiece {
+            shouts,
+            reports: reports.clone(),
+            store: opened.store.clone(),
+        },
         state: Arc::clone(&gauges.keeper),
         beat: progress.watch("keeper"),
     };
@@ -345,11 +352,10 @@ fn facts(
     telemetry: Arc<TelemetryState>,
 ) -> anyhow::Result<Facts> {
     let zone = &loaded.config.device.time_zone;
-    let program = std::fs::read("/proc/self/exe");
     Ok(Facts {
         config: loaded.config.clone(),
         config_sha256: loaded.sha256.clone(),
-        binary_sha256: program.ok().map(|bytes| sha256_hex(&bytes)),
+        binary_sha256: dossier::program_sha256().ok(),
         model: dossier::model(detector.card()),
         wording: loaded.wording.clone(),
         time_zone: jiff::tz::TimeZone::get(zone)

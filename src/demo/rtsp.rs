@@ -67,11 +67,14 @@ pub struct Door {
     pub port: u16,
     /// User and password asked for by digest authentication; `None` lets everyone in.
     pub login: Option<(String, String)>,
+    /// Certificate and key, PEM; with them it speaks `rtsps://` and nothing else.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// A running server on loopback; stops when dropped.
 #[derive(Debug)]
 pub struct RtspServer {
+    scheme: &'static str,
     port: u16,
     feeds: Vec<(String, Arc<Feed>)>,
     main_loop: glib::MainLoop,
@@ -94,6 +97,7 @@ impl RtspServer {
                 feeds.push((mount.path.clone(), feed));
             }
         }
+        let scheme = if door.tls.is_some() { "rtsps" } else { "rtsp" };
         let context = glib::MainContext::new();
         let main_loop = glib::MainLoop::new(Some(&context), false);
         let (say, heard) = mpsc::sync_channel(1);
@@ -103,6 +107,7 @@ impl RtspServer {
             .spawn(move || serve(&runs, &door, (&mounts, &served), &say))
             .map_err(|error| ServeError::Server(error.to_string()))?;
         let mut server = Self {
+            scheme,
             port: 0,
             feeds,
             main_loop,
@@ -121,7 +126,7 @@ impl RtspServer {
 
     /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
-        format!("rtsp://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     /// Stops or resumes sending at a path; connections live on.
@@ -174,10 +179,11 @@ fn serve(
         let server = rtsp_server::RTSPServer::new();
         server.set_address("127.0.0.1");
         server.set_service(&door.port.to_string());
-        mount_all(&server, door, (mounts, feeds));
-        let listening = server
-            .attach(Some(&context))
-            .map_err(|error| ServeError::Server(error.to_string()));
+        mount_all(&server, (mounts, feeds));
+        let listening = guard(&server, door).and_then(|()| {
+            let attached = server.attach(Some(&context));
+            attached.map_err(|error| ServeError::Server(error.to_string()))
+        });
         let port = u16::try_from(server.bound_port()).unwrap_or(0);
         let listens = listening.is_ok();
         // Nobody listens any more when the start took too long.
@@ -192,23 +198,38 @@ fn serve(
     }
 }
 
+/// Asks for a password, and proves itself, as the door says.
+fn guard(server: &rtsp_server::RTSPServer, door: &Door) -> Result<(), ServeError> {
+    if door.login.is_none() && door.tls.is_none() {
+        return Ok(());
+    }
+    let auth = rtsp_server::RTSPAuth::new();
+    let mut token = rtsp_server::RTSPToken::builder()
+        .field("media.factory.role", VIEWER)
+        .build();
+    match &door.login {
+        Some((user, password)) => {
+            auth.set_supported_methods(RTSPAuthMethod::Digest);
+            auth.add_digest(user, password, &token);
+        }
+        None => auth.set_default_token(Some(&mut token)),
+    }
+    if let Some((certificate, key)) = &door.tls {
+        let certificate = gio::TlsCertificate::from_files(certificate, key)
+            .map_err(|error| ServeError::Server(error.to_string()))?;
+        auth.set_tls_certificate(Some(&certificate));
+    }
+    server.set_auth(Some(&auth));
+    Ok(())
+}
+
 fn mount_all(
     server: &rtsp_server::RTSPServer,
-    door: &Door,
     (mounts, feeds): (&[Mount], &[(String, Arc<Feed>)]),
 ) {
     let Some(points) = server.mount_points() else {
         return;
     };
-    if let Some((user, password)) = &door.login {
-        let auth = rtsp_server::RTSPAuth::new();
-        auth.set_supported_methods(RTSPAuthMethod::Digest);
-        let token = rtsp_server::RTSPToken::builder()
-            .field("media.factory.role", VIEWER)
-            .build();
-        auth.add_digest(user, password, &token);
-        server.set_auth(Some(&auth));
-    }
     for mount in mounts {
         let factory = rtsp_server::RTSPMediaFactory::new();
         factory.set_shared(true);

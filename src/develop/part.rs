@@ -99,6 +99,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::Colours;
 
     fn image(width: usize, height: usize, format: PixelFormat) -> Image {
         // Luma tells its column and row, modulo 251 each way.
@@ -118,6 +119,7 @@ mod tests {
         };
         Image {
             format,
+            colours: Colours::usual(height),
             width,
             height,
             planes,

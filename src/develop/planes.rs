@@ -1,12 +1,12 @@
 //! The sheet a picture is developed on: full-range BT.601 planes, as JFIF wants them.
 //!
-//! A camera's samples are limited range (luma 16–235), and HD cameras mix colours by BT.709;
-//! JFIF (ITU-T T.871 section 7) knows only full-range BT.601. Samples copied unchanged look
-//! washed out and slightly wrong in every viewer, so each is mapped once, in integers, on its
+//! A camera's samples are limited range (luma 16–235) or full range, and HD cameras mix colours
+//! by BT.709; JFIF (ITU-T T.871 section 7) knows only full-range BT.601. Samples copied unchanged
+//! look washed out or slightly wrong in every viewer, so each is mapped once, in integers, on its
 //! way from the decoder's buffer to the sheet. Decision 0003 argues it.
 
 use super::DevelopError;
-use crate::types::{Image, PixelFormat};
+use crate::types::{Colours, Image, PixelFormat, Range};
 
 /// Largest side of a JPEG (libjpeg's `JPEG_MAX_DIMENSION`).
 pub(super) const SIDE_MAX: usize = 65_500;
@@ -19,8 +19,6 @@ const NEUTRAL: u8 = 128;
 
 /// Bits after the point in a luma sum.
 const LUMA_BITS: u32 = 7;
-/// 255/219 with [`LUMA_BITS`] after the point.
-const LUMA_GAIN: u16 = 149;
 /// Keeps a luma sum positive while the chroma share is negative.
 const LUMA_BIAS: i16 = 64 << LUMA_BITS;
 /// Half a step, for rounding.
@@ -28,11 +26,14 @@ const LUMA_HALF: i16 = 1 << (LUMA_BITS - 1);
 /// Bits after the point in a chroma sum.
 const CHROMA_BITS: u32 = 5;
 
-/// How limited-range samples become full-range BT.601 ones.
-///
-/// Derived from the primaries' weights (`KR`, `KB`) of ITU-R BT.709-6 section 3 and BT.601-7
-/// section 2.5; a test computes every sample anew in floating point.
+/// How a camera's samples become full-range BT.601 ones. A test computes every sample anew in
+/// floating point.
+#[derive(Clone, Copy, Debug)]
 struct Mapping {
+    /// Luma of black.
+    black: u8,
+    /// Steps of the new luma per step of the old, with [`LUMA_BITS`] after the point.
+    gain: u16,
     /// Share of Cb and Cr in luma, × 2¹⁶.
     luma: [i16; 2],
     /// Share of Cb and Cr in the new Cb, × 2¹⁴.
@@ -41,27 +42,36 @@ struct Mapping {
     cr: [i16; 2],
 }
 
-const FROM_BT601: Mapping = Mapping {
-    luma: [0, 0],
-    cb: [18_651, 0],
-    cr: [0, 18_651],
-};
-
-const FROM_BT709: Mapping = Mapping {
-    luma: [7578, 14_628],
-    cb: [18_462, -2064],
-    cr: [-1351, 18_342],
-};
-
-/// More rows than this are HD, and HD is BT.709: what decoders assume of a stream that does
-/// not say (PAL has 576).
-const SD_ROWS_MAX: usize = 576;
-
-fn mapping(image: &Image) -> &'static Mapping {
-    if image.height > SD_ROWS_MAX {
-        &FROM_BT709
-    } else {
-        &FROM_BT601
+impl Mapping {
+    /// Red and blue are the luma with Cr and Cb taken back, green is the rest (BT.709-6 section 3
+    /// solved for R, G and B); these three are mixed again by BT.601-7 section 2.5.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "every share is below 2, every product below 2¹⁵"
+    )]
+    fn of(colours: Colours) -> Self {
+        let (black, luma_gain, chroma_gain) = match colours.range {
+            Range::Limited => (16, 255.0 / 219.0, 255.0 / 224.0),
+            Range::Full => (0, 1.0, 1.0),
+        };
+        let (kr, kb) = colours.matrix.weights();
+        let kg = 1.0 - kr - kb;
+        let (to_r, to_g, to_b) = (0.299, 0.587, 0.114);
+        let (cr_in_r, cb_in_b) = (2.0 * (1.0 - kr), 2.0 * (1.0 - kb));
+        // What a unit of Cb and of Cr adds to the new luma; nothing when the matrix is the same.
+        let by_cb = to_b * cb_in_b - to_g * cb_in_b * kb / kg;
+        let by_cr = to_r * cr_in_r - to_g * cr_in_r * kr / kg;
+        let (per_cb, per_cr) = (2.0 * (1.0 - to_b), 2.0 * (1.0 - to_r));
+        let fixed =
+            |share: f64, bits: i32| (share * chroma_gain * 2.0_f64.powi(bits)).round() as i16;
+        Self {
+            black,
+            gain: (luma_gain * f64::from(1 << LUMA_BITS)).round() as u16,
+            luma: [by_cb, by_cr].map(|share| fixed(share, 16)),
+            cb: [(cb_in_b - by_cb) / per_cb, -by_cr / per_cb].map(|share| fixed(share, 14)),
+            cr: [-by_cb / per_cr, (cr_in_r - by_cr) / per_cr].map(|share| fixed(share, 14)),
+        }
     }
 }
 
@@ -78,10 +88,18 @@ pub(super) struct Sheet {
     pub(super) u: Vec<u8>,
     /// Cr, likewise.
     pub(super) v: Vec<u8>,
-    /// What each chroma sample of one row adds to luma.
-    share: Vec<u16>,
-    /// The same, once for each of the two columns it covers.
+    /// One chroma row at work.
+    row: ChromaRow,
+    /// What chroma adds to luma, once for each of the two columns it covers.
     shares: Vec<u16>,
+}
+
+/// Cb and Cr of one row, centred on 0 with seven bits after the point, and what is made of them.
+#[derive(Default)]
+struct ChromaRow {
+    cb: Vec<i16>,
+    cr: Vec<i16>,
+    mixed: Vec<i16>,
 }
 
 impl Sheet {
@@ -104,13 +122,13 @@ impl Sheet {
         self.u.truncate(chroma);
         self.v.truncate(chroma);
         self.extend(rows);
-        let mapping = mapping(image);
+        let mapping = Mapping::of(image.colours);
         for row in 0..rows / 2 {
-            self.chroma_row(image, row, mapping)?;
+            self.chroma_row(image, row, &mapping)?;
             for y in [row * 2, row * 2 + 1] {
                 let from = line(image, 0, y.min(image.height - 1), image.width)?;
                 let (to, margin) = self.y[y * self.width..][..self.width].split_at_mut(image.width);
-                luma_row(from, &self.shares, to);
+                luma_row(from, &self.shares, to, &mapping);
                 margin.fill(PAPER);
                 if let Some(odd) = margin.first_mut().filter(|_| image.width % 2 == 1) {
                     *odd = to[image.width - 1];
@@ -142,25 +160,32 @@ impl Sheet {
         let (v, v_margin) = self.v[row_of_sheet].split_at_mut(width);
         u_margin.fill(NEUTRAL);
         v_margin.fill(NEUTRAL);
+        let ChromaRow { cb, cr, mixed } = &mut self.row;
+        for samples in [&mut *cb, &mut *cr, &mut *mixed] {
+            samples.resize(width, 0);
+        }
         match image.format {
             PixelFormat::I420 => {
-                u.copy_from_slice(line(image, 1, row, width)?);
-                v.copy_from_slice(line(image, 2, row, width)?);
+                widen(line(image, 1, row, width)?.iter().copied(), cb);
+                widen(line(image, 2, row, width)?.iter().copied(), cr);
             }
             PixelFormat::Nv12 => {
                 let (pairs, _) = line(image, 1, row, width * 2)?.as_chunks::<2>();
-                for ((u, v), &[cb, cr]) in u.iter_mut().zip(v.iter_mut()).zip(pairs) {
-                    (*u, *v) = (cb, cr);
-                }
+                widen(pairs.iter().map(|&[cb, _]| cb), cb);
+                widen(pairs.iter().map(|&[_, cr]| cr), cr);
             }
         }
-        self.share.resize(width, 0);
+        mix(cb, cr, mapping.luma, mixed);
         self.shares.resize(width * 2, 0);
-        map_chroma(u, v, &mut self.share, mapping);
         let (twos, _) = self.shares.as_chunks_mut::<2>();
-        for (two, &one) in twos.iter_mut().zip(&self.share) {
-            *two = [one; 2];
+        for (two, &share) in twos.iter_mut().zip(mixed.iter()) {
+            // Within ±5600, so positive with the bias.
+            *two = [(share + LUMA_BIAS + LUMA_HALF).unsigned_abs(); 2];
         }
+        mix(cb, cr, mapping.cb, mixed);
+        narrow(mixed, u);
+        mix(cb, cr, mapping.cr, mixed);
+        narrow(mixed, v);
         Ok(())
     }
 }
@@ -185,42 +210,44 @@ fn line(image: &Image, plane: usize, row: usize, len: usize) -> Result<&[u8], De
     })
 }
 
-/// Stretches luma 16–235 to 0–255 and adds the share of chroma.
+/// Stretches luma to 0–255 and adds the share of chroma.
 ///
 /// Unsigned 16-bit sums without branches: the compiler makes vector code of it.
-fn luma_row(from: &[u8], shares: &[u16], to: &mut [u8]) {
+fn luma_row(from: &[u8], shares: &[u16], to: &mut [u8], mapping: &Mapping) {
     const BIAS: u16 = LUMA_BIAS.unsigned_abs() >> LUMA_BITS;
+    let (black, gain) = (mapping.black, mapping.gain);
     for ((to, &y), &share) in to.iter_mut().zip(from).zip(shares) {
-        let sum = u16::from(y.saturating_sub(16)) * LUMA_GAIN + share;
+        let sum = u16::from(y.saturating_sub(black)) * gain + share;
         *to = (sum >> LUMA_BITS).saturating_sub(BIAS).min(255) as u8;
     }
 }
 
-/// Maps chroma in place, and tells what each pair adds to luma.
+/// Centres samples on 0, with seven bits after the point.
 ///
-/// Products keep their upper 16 bits only: one multiplication per 16-bit lane.
-fn map_chroma(us: &mut [u8], vs: &mut [u8], shares: &mut [u16], mapping: &Mapping) {
-    for ((u, v), share) in us.iter_mut().zip(vs).zip(shares) {
-        // −128..=127 with seven bits after the point.
-        let cb = (i16::from(*u) - 128) << 7;
-        let cr = (i16::from(*v) - 128) << 7;
-        let sum = |k: [i16; 2]| upper(cb, k[0]) + upper(cr, k[1]);
-        // Within ±5600, so positive with the bias.
-        *share = (sum(mapping.luma) + LUMA_BIAS + LUMA_HALF).unsigned_abs();
-        *u = chroma(sum(mapping.cb));
-        *v = chroma(sum(mapping.cr));
+/// This, [`mix`] and [`narrow`] each do one thing to a whole row: the compiler makes vector code
+/// of each, and of one loop that did it all it makes none.
+fn widen(samples: impl Iterator<Item = u8>, to: &mut [i16]) {
+    for (to, sample) in to.iter_mut().zip(samples) {
+        *to = (i16::from(sample) - 128) << 7;
     }
 }
 
-/// The upper half of the product.
-fn upper(a: i16, b: i16) -> i16 {
-    ((i32::from(a) * i32::from(b)) >> 16) as i16
+/// The weighted sum of Cb and Cr. Products keep their upper 16 bits only: one multiplication per
+/// 16-bit lane; inlined, the weights become 32-bit constants and the multiplications too.
+#[inline(never)]
+fn mix(cb: &[i16], cr: &[i16], weights: [i16; 2], to: &mut [i16]) {
+    let upper = |a: i16, b: i16| ((i32::from(a) * i32::from(b)) >> 16) as i16;
+    for ((to, &cb), &cr) in to.iter_mut().zip(cb).zip(cr) {
+        *to = upper(cb, weights[0]) + upper(cr, weights[1]);
+    }
 }
 
-/// From [`CHROMA_BITS`] after the point, centred on 0, to a sample.
+/// From [`CHROMA_BITS`] after the point, centred on 0, to samples.
 #[expect(clippy::cast_sign_loss, reason = "clamped to 0..=255")]
-fn chroma(sum: i16) -> u8 {
+fn narrow(mixed: &[i16], to: &mut [u8]) {
     // Truncation took up to two thirty-seconds away; one more than half gives the mean back.
     const HALF: i16 = (1 << (CHROMA_BITS - 1)) + 1;
-    (((sum + HALF) >> CHROMA_BITS) + 128).clamp(0, 255) as u8
+    for (to, &sum) in to.iter_mut().zip(mixed) {
+        *to = (((sum + HALF) >> CHROMA_BITS) + 128).clamp(0, 255) as u8;
+    }
 }

@@ -13,15 +13,16 @@ use crate::types::{Area, Image, Quality};
 
 /// The margin looked at round the subject, share of its size.
 const MARGIN: f32 = 0.1;
-/// Luma of black and white in a limited-range picture (BT.601-7 section 2.5.3).
-const LIMITED: (u8, u8) = (16, 235);
 /// Luma this near to black or white tells nothing any more.
 const CLIPPED_WITHIN: u8 = 2;
 
 /// Measures `image` round `subject`; `None` where that is less than three pixels either way.
 pub fn measure(image: &Image, subject: Area) -> Option<Quality> {
     let part = Part::of(image, subject.clamped().grown(MARGIN));
-    let mut sums = Sums::default();
+    let mut sums = Sums {
+        levels: image.colours.range.luma(),
+        ..Sums::default()
+    };
     let rows = |y| image.row(0, y, image.width)?.get(part.columns());
     for y in part.y0 + 1..part.y1.saturating_sub(1) {
         sums.row([rows(y - 1)?, rows(y)?, rows(y + 1)?]);
@@ -41,11 +42,13 @@ struct Sums {
     first: [u64; 2],
     /// Squared second differences.
     second: [u64; 2],
+    /// Luma of black and white.
+    levels: (u8, u8),
 }
 
 impl Sums {
     fn row(&mut self, [above, here, below]: [&[u8]; 3]) {
-        let (black, white) = LIMITED;
+        let (black, white) = self.levels;
         for ((three, &up), &down) in here
             .windows(3)
             .zip(above.iter().skip(1))
@@ -79,7 +82,7 @@ impl Sums {
                 .unwrap_or(0)
         };
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        let (black, white) = LIMITED;
+        let (black, white) = self.levels;
         let mean = (self.luma / self.pixels).saturating_sub(u64::from(black));
         Some(Quality {
             focus: small(focus(0).min(focus(1))),
@@ -94,6 +97,7 @@ impl Sums {
 mod tests {
     use super::super::tests::{grey, texture};
     use super::*;
+    use crate::types::{Colours, Matrix, Range};
 
     const MIDDLE: Area = Area {
         x0: 0.25,
@@ -163,6 +167,22 @@ mod tests {
             let seen = measure(&image, MIDDLE).expect("measured");
             assert_eq!((seen.exposure, seen.clipped_permille), (exposure, clipped));
             assert_eq!((seen.focus, seen.subject_px), (0, 120), "no detail at all");
+        }
+    }
+
+    #[test]
+    fn the_range_of_the_samples_is_taken_into_account() {
+        let image = |range| Image {
+            colours: Colours {
+                range,
+                matrix: Matrix::Bt709,
+            },
+            ..grey(320, 240, |_, _| 235.0)
+        };
+        for (range, exposure, clipped) in [(Range::Limited, 255, 1000), (Range::Full, 235, 0)] {
+            let seen = measure(&image(range), MIDDLE).expect("measured");
+            let seen = (seen.exposure, seen.clipped_permille);
+            assert_eq!(seen, (exposure, clipped), "{range:?}");
         }
     }
 

@@ -8,7 +8,10 @@ use turbojpeg::PixelFormat::RGB;
 use uuid::Uuid;
 
 use super::*;
-use crate::types::{Attitude, FixKind, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Stamp};
+use crate::types::{
+    Attitude, Colours, FixKind, Matrix, PixelFormat, Placed, Plane, Point, Pose, PoseSource,
+    Range, Stamp,
+};
 
 const AT: Stamp = Stamp {
     utc_ns: 1_785_549_784_567_000_000,
@@ -97,6 +100,7 @@ fn picture(
     }
     Image {
         format,
+        colours: Colours::usual(height),
         width,
         height,
         planes,
@@ -104,9 +108,32 @@ fn picture(
     }
 }
 
-/// The weights of red and blue in luma, BT.709-6 section 3 and BT.601-7 section 2.5.
-const BT709: [f64; 2] = [0.2126, 0.0722];
+/// The weights of red and blue in luma, BT.601-7 section 2.5, BT.709-6 section 3, BT.2020-2
+/// section 4.
 const BT601: [f64; 2] = [0.299, 0.114];
+const BT709: [f64; 2] = [0.2126, 0.0722];
+const BT2020: [f64; 2] = [0.2627, 0.0593];
+
+/// Every kind of samples a camera can send, with the weights of its matrix.
+fn every_kind() -> impl Iterator<Item = (Colours, [f64; 2])> {
+    [
+        (Matrix::Bt601, BT601),
+        (Matrix::Bt709, BT709),
+        (Matrix::Bt2020, BT2020),
+    ]
+    .into_iter()
+    .flat_map(|(matrix, weights)| {
+        [Range::Limited, Range::Full].map(|range| (Colours { range, matrix }, weights))
+    })
+}
+
+/// Luma of black, and the steps that luma and chroma have.
+fn steps(range: Range) -> [f64; 3] {
+    match range {
+        Range::Limited => [16.0, 219.0, 224.0],
+        Range::Full => [0.0, 255.0, 255.0],
+    }
+}
 
 /// Full-range Y, Cb, Cr (centred on 0) of an RGB colour, all 0..1.
 fn ycc([r, g, b]: [f64; 3], [kr, kb]: [f64; 2]) -> [f64; 3] {
@@ -121,23 +148,19 @@ fn byte(value: f64) -> u8 {
         .expect("255 is the largest")
 }
 
-fn limited(rgb: [f64; 3], weights: [f64; 2]) -> [u8; 3] {
+/// The samples a camera of this range and matrix sends for a colour.
+fn sent(rgb: [f64; 3], range: Range, weights: [f64; 2]) -> [u8; 3] {
     let [y, cb, cr] = ycc(rgb, weights);
+    let [black, luma, chroma] = steps(range);
     [
-        byte(16.0 + 219.0 * y),
-        byte(128.0 + 224.0 * cb),
-        byte(128.0 + 224.0 * cr),
+        byte(black + luma * y),
+        byte(128.0 + chroma * cb),
+        byte(128.0 + chroma * cr),
     ]
 }
 
 fn decode(jpeg: &[u8]) -> turbojpeg::Image<Vec<u8>> {
     turbojpeg::decompress(jpeg, RGB).expect("our own JPEG decodes")
-}
-
-fn rgb(jpeg: &[u8], x: usize, y: usize) -> [u8; 3] {
-    let image = decode(jpeg);
-    let at = y * image.pitch + x * 3;
-    [image.pixels[at], image.pixels[at + 1], image.pixels[at + 2]]
 }
 
 const BARS: [[f64; 3]; 10] = [
@@ -155,22 +178,30 @@ const BARS: [[f64; 3]; 10] = [
 
 #[test]
 fn colours_are_those_the_camera_saw() {
-    for (size, weights) in [((640, 480), BT601), ((1280, 720), BT709)] {
-        let bar = size.0 / BARS.len();
-        let image = picture(PixelFormat::I420, size, 0, |plane, x, _| {
-            let x = if plane == 0 { x } else { x * 2 };
-            limited(BARS[(x / bar).min(BARS.len() - 1)], weights)[plane]
-        });
-        let jpeg = developer()
+    let size = (640, 480);
+    let bar = size.0 / BARS.len();
+    let mut developer = developer();
+    for (colours, weights) in every_kind() {
+        let image = Image {
+            colours,
+            ..picture(PixelFormat::I420, size, 0, |plane, x, _| {
+                let x = if plane == 0 { x } else { x * 2 };
+                let colour = BARS[(x / bar).min(BARS.len() - 1)];
+                sent(colour, colours.range, weights)[plane]
+            })
+        };
+        let jpeg = developer
             .original(&image, &exif_without_place())
             .expect("developed");
+        let shown = decode(&jpeg);
         for (index, colour) in BARS.iter().enumerate() {
-            let seen = rgb(&jpeg, index * bar + bar / 2, size.1 / 2);
+            let at = size.1 / 2 * shown.pitch + (index * bar + bar / 2) * 3;
+            let seen = &shown.pixels[at..at + 3];
             let wanted = colour.map(|c| byte(c * 255.0));
             let off = seen.iter().zip(wanted).map(|(s, w)| s.abs_diff(w)).max();
             assert!(
                 off <= Some(4),
-                "{size:?} bar {index}: {seen:?}, wanted {wanted:?}"
+                "{colours:?} bar {index}: {seen:?}, wanted {wanted:?}"
             );
         }
     }
@@ -178,22 +209,29 @@ fn colours_are_those_the_camera_saw() {
 
 #[test]
 fn every_sample_is_mapped_as_the_standards_say() {
-    for (rows, weights) in [(2, BT601), (720, BT709)] {
-        for cb in (16..=240).step_by(56) {
-            for cr in (16..=240).step_by(56) {
-                let image = picture(PixelFormat::I420, (240, rows), 0, |plane, x, _| {
-                    [u8::try_from(x).expect("below 240"), cb, cr][plane]
-                });
+    for (colours, weights) in every_kind() {
+        let (lumas, chromas) = match colours.range {
+            Range::Limited => (16..=235_u8, (16..=240_u8).step_by(56)),
+            Range::Full => (0..=255, (0..=255).step_by(51)),
+        };
+        for cb in chromas.clone() {
+            for cr in chromas.clone() {
+                let image = Image {
+                    colours,
+                    ..picture(PixelFormat::I420, (256, 2), 0, |plane, x, _| {
+                        [u8::try_from(x).expect("below 256"), cb, cr][plane]
+                    })
+                };
                 let mut sheet = Sheet::default();
-                sheet.expose(&image, 240).expect("a sound picture");
-                for y in 16..=235 {
-                    let wanted = converted([y, cb, cr], weights);
+                sheet.expose(&image, 256).expect("a sound picture");
+                for y in lumas.clone() {
+                    let wanted = converted([y, cb, cr], colours.range, weights);
                     let x = usize::from(y);
                     let seen = [sheet.y[x], sheet.u[x / 2], sheet.v[x / 2]];
                     let off = seen.iter().zip(wanted).map(|(s, w)| s.abs_diff(w)).max();
                     assert!(
                         off <= Some(1),
-                        "{:?}: {seen:?}, wanted {wanted:?}",
+                        "{colours:?} {:?}: {seen:?}, wanted {wanted:?}",
                         [y, cb, cr]
                     );
                 }
@@ -202,10 +240,42 @@ fn every_sample_is_mapped_as_the_standards_say() {
     }
 }
 
-/// Limited-range samples of `weights` as full-range BT.601 ones, in floating point.
-fn converted([y, cb, cr]: [u8; 3], [kr, kb]: [f64; 2]) -> [u8; 3] {
-    let y = (f64::from(y) - 16.0) / 219.0;
-    let [cb, cr] = [cb, cr].map(|c| (f64::from(c) - 128.0) / 224.0);
+/// What JPEG has already is not touched by a single step.
+#[test]
+fn full_range_bt601_passes_unchanged() {
+    let image = Image {
+        colours: Colours {
+            range: Range::Full,
+            matrix: Matrix::Bt601,
+        },
+        ..picture(PixelFormat::I420, (512, 512), 0, |plane, x, y| {
+            let at = if plane == 2 { y } else { x };
+            u8::try_from(at % 256).expect("below 256")
+        })
+    };
+    let mut sheet = Sheet::default();
+    sheet.expose(&image, 512).expect("a sound picture");
+    for y in 0..512 {
+        for x in 0..512 {
+            let wanted = [0, 1, 2].map(|p| {
+                let (x, y) = if p == 0 { (x, y) } else { (x / 2, y / 2) };
+                image.row(p, y, 256).expect("inside")[x.min(255)]
+            });
+            let seen = [
+                sheet.y[y * 512 + x.min(255)],
+                sheet.u[y / 2 * 256 + x / 2],
+                sheet.v[y / 2 * 256 + x / 2],
+            ];
+            assert_eq!(seen, wanted, "{x},{y}");
+        }
+    }
+}
+
+/// Samples of this range and these weights as full-range BT.601 ones, in floating point.
+fn converted([y, cb, cr]: [u8; 3], range: Range, [kr, kb]: [f64; 2]) -> [u8; 3] {
+    let [black, luma, chroma] = steps(range);
+    let y = (f64::from(y) - black) / luma;
+    let [cb, cr] = [cb, cr].map(|c| (f64::from(c) - 128.0) / chroma);
     let r = y + cr * 2.0 * (1.0 - kr);
     let b = y + cb * 2.0 * (1.0 - kb);
     let g = (y - kr * r - kb * b) / (1.0 - kr - kb);
@@ -390,6 +460,7 @@ proptest! {
     ) {
         let image = Image {
             format: if nv12 { PixelFormat::Nv12 } else { PixelFormat::I420 },
+            colours: Colours::usual(height),
             width,
             height,
             planes: [Plane { offset, stride }; 3],

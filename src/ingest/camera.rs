@@ -16,6 +16,7 @@ use super::ring::{Ring, Unit};
 use super::state::{Phase, Status};
 use super::stream::{Label, Stream};
 use super::time::Clockwork;
+use super::tls::certificates;
 use super::{CameraState, Clip, Credentials, IngestError, Slots, init};
 
 /// A case's clip is cut after the last order before it was carried out.
@@ -248,6 +249,16 @@ impl Camera {
     }
 }
 
+/// Reads the certificates that `tls_roots` of a camera names; the error says why it cannot.
+pub fn check_roots(config: &config::Camera) -> Result<(), IngestError> {
+    certificates(&config.tls_roots)
+        .map(drop)
+        .map_err(|why| IngestError::Config {
+            camera: config.name.clone(),
+            why: format!("tls_roots: {why}"),
+        })
+}
+
 /// The indexes of up to `at_most` of the units shown between `from` and `to`, the one nearest to
 /// `at` among them and the others evenly spread on both sides, in the order in which they are
 /// shown.
@@ -291,6 +302,7 @@ fn sources(config: &config::Camera, credentials: Credentials) -> Result<Sources,
             endpoint,
             credentials,
             transport: config.transport,
+            roots: config.tls_roots.clone(),
         })
     };
     let alone = |main| Sources { main, sub: None };

@@ -106,6 +106,29 @@ impl Codec {
     }
 }
 
+/// The parser. Parameter sets are repeated before every key frame that lacks them, so that a
+/// clip can begin at any of them; nothing else is changed. It is not told what a container says
+/// of colours, which is a muxer's word and often wrong in range, so that it reads the camera's own
+/// in the stream.
+pub(super) fn parser(codec: Codec) -> Result<gst::Element, Fault> {
+    let parser = element(codec.parser())?;
+    parser.set_property("config-interval", -1i32);
+    if let Some(sink) = parser.static_pad("sink") {
+        sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+            if let Some(gst::EventView::Caps(said)) = info.event().map(|event| event.view()) {
+                let mut caps = said.caps_owned();
+                for structure in caps.make_mut().iter_mut() {
+                    structure.remove_field("colorimetry");
+                }
+                let event = gst::event::Caps::new(&caps);
+                info.data = Some(gst::PadProbeData::Event(event));
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+    Ok(parser)
+}
+
 /// Hardware decoders are registered whenever their library is there; only opening tells.
 fn opens(decoder: &gst::Element) -> bool {
     let opened = decoder.set_state(gst::State::Ready).is_ok();

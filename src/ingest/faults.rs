@@ -26,8 +26,8 @@ pub enum Fault {
     #[error("connected, but no RTSP answer: check that the port is the RTSP port")]
     NoAnswer,
     /// TLS could not be set up.
-    #[error("no secure connection: the camera's certificate is not trusted here, or it has no TLS")]
-    Tls,
+    #[error("no secure connection: {0}")]
+    Tls(String),
     /// The camera does not accept user name and password.
     #[error("wrong user or password (the camera answers 401)")]
     Unauthorized,
@@ -43,6 +43,12 @@ pub enum Fault {
     /// The connection lives, but frames stopped.
     #[error("connected, but no frame for {0} s: restart the camera if this stays")]
     Stalled(u64),
+    /// The camera says it sends, and nothing arrives.
+    #[error(
+        "connected, but no packet arrives by UDP: a firewall or the network drops them; set \
+         transport = \"tcp\""
+    )]
+    NoPackets,
     /// The camera ended the stream.
     #[error("the camera ended the stream")]
     Closed,
@@ -86,13 +92,18 @@ impl Fault {
         }
         if error.matches(gst::ResourceError::OpenReadWrite) {
             // The port was just seen open (`knock`), so what failed came after.
-            return Some(if tls { Self::Tls } else { Self::NoAnswer });
+            let words = "the camera speaks no TLS at this port, or breaks off; try rtsp://";
+            return Some(if tls {
+                Self::Tls(words.to_owned())
+            } else {
+                Self::NoAnswer
+            });
         }
         if error.matches(gst::ResourceError::Read) && debug.contains("Could not receive message") {
             return Some(Self::NoAnswer);
         }
         if debug.contains("Could not receive any UDP packets") {
-            return Some(Self::Stalled(UDP_SILENCE_SECS));
+            return Some(Self::NoPackets);
         }
         None
     }
@@ -108,6 +119,32 @@ impl Fault {
         Self::NotARecording
     }
 
+    /// Reads an error of a capture device that was opened.
+    pub(super) fn of_device(error: &glib::Error, debug: &str) -> Self {
+        let words = if error.matches(gst::ResourceError::Busy) {
+            "another program uses the capture device"
+        } else if error.matches(gst::CoreError::Negotiation) || debug.contains("not-negotiated") {
+            "the capture device gives no format that can be used (H.264, Motion JPEG or raw)"
+        } else {
+            "the capture device is gone"
+        };
+        Self::Unreadable(words.to_owned())
+    }
+
+    /// Why a capture device cannot be opened, before GStreamer is asked.
+    pub(super) fn of_device_file(error: &std::io::Error) -> Self {
+        let words = match error.kind() {
+            std::io::ErrorKind::NotFound => "no such capture device: is it plugged in?",
+            std::io::ErrorKind::PermissionDenied => {
+                "no permission: the user must be in the group video"
+            }
+            std::io::ErrorKind::ResourceBusy => "another program uses the capture device",
+            std::io::ErrorKind::IsADirectory => "a folder, not a capture device",
+            _ => return Self::Unreadable(error.to_string()),
+        };
+        Self::Unreadable(words.to_owned())
+    }
+
     /// Anything not known better.
     pub(super) fn other(error: &glib::Error, credentials: &Credentials) -> Self {
         Self::Pipeline(credentials.scrub(error.message()))
@@ -116,3 +153,38 @@ impl Fault {
 
 /// How long the RTSP source waits for UDP packets before it gives up, seconds.
 pub(super) const UDP_SILENCE_SECS: u64 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capture_devices_errors_are_told_apart() {
+        let error = |code: gst::ResourceError| glib::Error::new(code, "");
+        let stream = glib::Error::new(gst::StreamError::Failed, "Internal data stream error.");
+        for (error, debug, part) in [
+            (error(gst::ResourceError::Busy), "", "another program"),
+            (error(gst::ResourceError::Read), "", "is gone"),
+            (
+                stream.clone(),
+                "streaming stopped, reason not-negotiated (-4)",
+                "no format",
+            ),
+            (stream, "streaming stopped, reason error (-5)", "is gone"),
+        ] {
+            let fault = Fault::of_device(&error, debug).to_string();
+            assert!(fault.contains(part), "{fault}");
+        }
+        for (number, part) in [
+            (libc::ENOENT, "plugged in"),
+            (libc::EACCES, "group video"),
+            (libc::EBUSY, "another program"),
+            (libc::EISDIR, "a folder"),
+            (libc::ENODEV, "No such device"),
+        ] {
+            let error = std::io::Error::from_raw_os_error(number);
+            let fault = Fault::of_device_file(&error).to_string();
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+}

@@ -4,14 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_video as gst_video;
 
 use crate::clock;
 use crate::types::Frame;
 
 use super::clip::size;
 use super::gate::{Gate, Pace};
-use super::picture::image;
+use super::picture::{Shape, image};
 use super::ring::{Ring, Run, Unit};
 use super::state::{Status, count};
 use super::time::{Clockwork, Moment, Times, Timing};
@@ -43,7 +42,7 @@ struct Flow {
     gate: Gate,
     pace: Pace,
     run: Option<Run>,
-    info: Option<(gst::Caps, gst_video::VideoInfo)>,
+    shape: Option<(gst::Caps, Shape)>,
 }
 
 /// What `Intake::new` needs, one field per fact.
@@ -66,7 +65,7 @@ impl Intake {
             gate: Gate::new(purpose.key_frames_only),
             pace: Pace::new(purpose.detect_rate),
             run: None,
-            info: None,
+            shape: None,
         };
         Self {
             camera: purpose.camera,
@@ -88,7 +87,7 @@ impl Intake {
         flow.times.follow(last_out_ns);
         flow.gate = Gate::new(self.key_frames_only);
         flow.run = None;
-        flow.info = None;
+        flow.shape = None;
     }
 
     /// Keeps an access unit; tells whether the decoder is to have it.
@@ -177,8 +176,8 @@ impl Intake {
             return;
         }
         let picture = flow
-            .info_of(sample)
-            .and_then(|info| image(sample.buffer_owned()?, &info));
+            .shape_of(sample)
+            .and_then(|shape| image(sample.buffer_owned()?, shape));
         let Some(image) = picture else {
             count(&status.damaged, 1);
             return;
@@ -233,16 +232,13 @@ impl Flow {
         });
     }
 
-    fn info_of(&mut self, sample: &gst::Sample) -> Option<gst_video::VideoInfo> {
+    fn shape_of(&mut self, sample: &gst::Sample) -> Option<&Shape> {
         let caps = sample.caps_owned()?;
-        match &self.info {
-            Some((known, info)) if *known == caps => Some(info.clone()),
-            _ => {
-                let info = gst_video::VideoInfo::from_caps(&caps).ok()?;
-                self.info = Some((caps, info.clone()));
-                Some(info)
-            }
+        if self.shape.as_ref().is_none_or(|(known, _)| *known != caps) {
+            let shape = Shape::of(&caps)?;
+            self.shape = Some((caps, shape));
         }
+        self.shape.as_ref().map(|(_, shape)| shape)
     }
 }
 

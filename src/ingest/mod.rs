@@ -21,6 +21,7 @@
 mod camera;
 mod clip;
 mod codec;
+mod device;
 mod faults;
 mod gate;
 mod intake;
@@ -34,10 +35,11 @@ mod slots;
 mod state;
 mod stream;
 mod time;
+mod tls;
 
 use std::path::PathBuf;
 
-pub use camera::Camera;
+pub use camera::{Camera, check_roots};
 pub use clip::Clip;
 pub use codec::{Codec, init};
 pub use faults::Fault;

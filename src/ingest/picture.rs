@@ -8,7 +8,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
-use crate::types::{Image, PixelFormat, Plane};
+use crate::types::{Colours, Image, Matrix, PixelFormat, Plane, Range};
 
 use super::Fault;
 use super::clip::{bus_error, timed};
@@ -21,9 +21,56 @@ const DECODE_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(10);
 /// The formats an [`Image`] can have.
 const FORMATS: [&str; 2] = ["I420", "NV12"];
 
+/// What all pictures of one stretch of a stream share.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    info: gst_video::VideoInfo,
+    colours: Colours,
+}
+
+impl Shape {
+    /// Reads the caps of decoded video; `None` when they are none.
+    pub(super) fn of(caps: &gst::CapsRef) -> Option<Self> {
+        let info = gst_video::VideoInfo::from_caps(caps).ok()?;
+        Some(Self {
+            colours: colours(caps, usize::try_from(info.height()).ok()?),
+            info,
+        })
+    }
+}
+
+/// Range and matrix as the stream says; what it does not say is as usual for so many `rows`.
+///
+/// Read from the caps' own words: `VideoInfo` replaces a statement that is not complete by its
+/// defaults as a whole, and would lose the range of a camera that says nothing but that.
+fn colours(caps: &gst::CapsRef, rows: usize) -> Colours {
+    use gst_video::{VideoColorMatrix as M, VideoColorRange as R};
+    let said = caps
+        .structure(0)
+        .and_then(|s| s.get::<&str>("colorimetry").ok())
+        .and_then(|words| words.parse::<gst_video::VideoColorimetry>().ok());
+    let Some(said) = said else {
+        return Colours::usual(rows);
+    };
+    Colours {
+        range: match said.range() {
+            R::Range0_255 => Range::Full,
+            _ => Range::Limited,
+        },
+        matrix: match said.matrix() {
+            // Their weights differ by less than a hundredth.
+            M::Bt601 | M::Fcc => Matrix::Bt601,
+            M::Bt709 | M::Smpte240m => Matrix::Bt709,
+            M::Bt2020 => Matrix::Bt2020,
+            _ => Matrix::usual(rows),
+        },
+    }
+}
+
 /// Wraps a decoded buffer. `None` when it is no picture an [`Image`] can hold: another format,
 /// no pixels, or planes outside the buffer.
-pub(super) fn image(buffer: gst::Buffer, info: &gst_video::VideoInfo) -> Option<Image> {
+pub(super) fn image(buffer: gst::Buffer, shape: &Shape) -> Option<Image> {
+    let info = &shape.info;
     let format = match info.format() {
         gst_video::VideoFormat::I420 => PixelFormat::I420,
         gst_video::VideoFormat::Nv12 => PixelFormat::Nv12,
@@ -46,6 +93,7 @@ pub(super) fn image(buffer: gst::Buffer, info: &gst_video::VideoInfo) -> Option<
     let height = usize::try_from(info.height()).ok()? & !1;
     let image = Image {
         format,
+        colours: shape.colours,
         width,
         height,
         planes,
@@ -158,11 +206,10 @@ fn pull(
         let Some(index) = buffer.pts().and_then(|pts| due.remove(&pts)) else {
             continue;
         };
-        let info = sample
+        let image = sample
             .caps()
-            .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
-        let image = info
-            .and_then(|info| image(buffer, &info))
+            .and_then(Shape::of)
+            .and_then(|shape| image(buffer, &shape))
             .ok_or_else(|| "the decoder gave no usable picture".to_owned())?;
         found.push((index, image));
     }
@@ -186,7 +233,8 @@ mod tests {
         let info = gst_video::VideoInfo::builder(format, width, height)
             .build()
             .unwrap();
-        image(gst::Buffer::with_size(info.size() - cut).unwrap(), &info)
+        let shape = Shape::of(&info.to_caps().unwrap()).unwrap();
+        image(gst::Buffer::with_size(info.size() - cut).unwrap(), &shape)
     }
 
     #[test]
@@ -207,6 +255,37 @@ mod tests {
                 size,
                 "{format:?} {width}x{height}"
             );
+        }
+    }
+
+    #[test]
+    fn colours_are_read_as_far_as_they_are_said() {
+        gst::init().unwrap();
+        let colours = |range, matrix| Colours { range, matrix };
+        let (limited, full) = (Range::Limited, Range::Full);
+        for (rows, words, wanted) in [
+            (480, None, Colours::usual(480)),
+            (2160, None, colours(limited, Matrix::Bt709)),
+            (1080, Some("bt709"), colours(limited, Matrix::Bt709)),
+            (1080, Some("bt601"), colours(limited, Matrix::Bt601)),
+            (2160, Some("bt2020"), colours(limited, Matrix::Bt2020)),
+            // GStreamer's numbers: range, matrix, transfer, primaries; 0 is not said.
+            (1080, Some("1:3:5:1"), colours(full, Matrix::Bt709)),
+            (480, Some("1:4:0:0"), colours(full, Matrix::Bt601)),
+            (1080, Some("1:0:0:0"), colours(full, Matrix::Bt709)),
+            (480, Some("1:0:0:0"), colours(full, Matrix::Bt601)),
+            (480, Some("0:3:0:0"), colours(limited, Matrix::Bt709)),
+            (1080, Some("nonsense"), Colours::usual(1080)),
+        ] {
+            let mut caps = gst::Caps::builder("video/x-raw")
+                .field("format", "I420")
+                .field("width", 64)
+                .field("height", i32::try_from(rows).unwrap());
+            if let Some(words) = words {
+                caps = caps.field("colorimetry", words);
+            }
+            let shape = Shape::of(&caps.build()).unwrap();
+            assert_eq!(shape.colours, wanted, "{rows} {words:?}");
         }
     }
 }

@@ -16,11 +16,13 @@ use gstreamer_app as gst_app;
 
 use crate::config::RtspTransport;
 
-use super::codec::element;
+use super::codec::{element, parser};
+use super::device::{self, Gives};
 use super::faults::UDP_SILENCE_SECS;
 use super::intake::Intake;
 use super::knock::Endpoint;
 use super::picture::{offer_video_meta, sink_caps};
+use super::tls::trust;
 use super::{Codec, Credentials, Fault};
 
 /// A camera that accepts the connection answers requests within this, microseconds.
@@ -44,6 +46,8 @@ pub(super) enum Source {
         endpoint: Endpoint,
         credentials: Credentials,
         transport: RtspTransport,
+        /// Certificates that `rtsps://` trusts; empty for the system's.
+        roots: PathBuf,
     },
     /// A recording, played in real time.
     File { path: PathBuf, repeat: bool },
@@ -71,7 +75,7 @@ impl Found {
     }
 
     /// Keeps the first fault; tells whether there was none.
-    fn note<T>(&self, result: Result<T, Fault>) -> bool {
+    pub(super) fn note<T>(&self, result: Result<T, Fault>) -> bool {
         let Err(fault) = result else {
             return true;
         };
@@ -154,9 +158,10 @@ impl Joint {
     fn rtsp(self, pipeline: &gst::Pipeline, source: &Source) -> Result<(), Fault> {
         let Source::Rtsp {
             url,
+            endpoint,
             credentials,
             transport,
-            ..
+            roots,
         } = source
         else {
             return Err(Fault::NoVideo);
@@ -180,6 +185,9 @@ impl Joint {
         if !credentials.user.is_empty() {
             rtspsrc.set_property("user-id", &credentials.user);
             rtspsrc.set_property("user-pw", credentials.password.expose());
+        }
+        if endpoint.tls {
+            trust(&rtspsrc, roots, &self.found)?;
         }
         self.select_stream(&rtspsrc);
         rtspsrc.connect_pad_added(move |rtspsrc, pad| {
@@ -216,36 +224,16 @@ impl Joint {
     }
 
     fn device(self, pipeline: &gst::Pipeline, path: &Path) -> Result<(), Fault> {
-        let device = gst::ElementFactory::make("v4l2src")
-            .property("device", path.to_string_lossy().as_ref())
-            .build()
-            .map_err(|error| Fault::Pipeline(error.to_string()))?;
+        let device = device::open(path)?;
         add(pipeline, std::slice::from_ref(&device))?;
-        // The device tells its formats only when open.
-        if device.set_state(gst::State::Ready).is_err() {
-            return Err(Fault::Unreadable(
-                "no such capture device, or it is in use".to_owned(),
-            ));
-        }
         let pad = device.static_pad("src").ok_or(Fault::NoVideo)?;
-        let offered = pad.query_caps(None);
-        let offers = |name| offered.iter().any(|s| s.name() == name);
-        if offers("video/x-h264") {
-            let filter = caps_filter(&gst::Caps::new_empty_simple("video/x-h264"))?;
-            return self.join(&pad, Codec::H264, vec![filter]);
+        match device::gives(&pad)? {
+            Gives::Units(filter) => self.join(&pad, Codec::H264, vec![filter]),
+            Gives::Pictures { head, no_clip } => {
+                self.intake.status.facts().no_clip = Some(no_clip.to_owned());
+                self.chain(&pad, &[head, self.pictures()?].concat())
+            }
         }
-        let jpeg = offers("image/jpeg");
-        self.intake.status.facts().no_clip = Some(format!(
-            "the capture device gives {}, not H.264",
-            if jpeg { "Motion JPEG" } else { "raw pictures" }
-        ));
-        let head = if jpeg {
-            let only_jpeg = gst::Caps::new_empty_simple("image/jpeg");
-            vec![caps_filter(&only_jpeg)?, element("jpegdec")?]
-        } else {
-            Vec::new()
-        };
-        self.chain(&pad, &[head, self.pictures()?].concat())
     }
 
     /// Links `head`, the parser and what follows behind `pad`.
@@ -353,14 +341,6 @@ pub(super) fn open_file(
     });
     file.link(&parsebin)
         .map_err(|error| Fault::Pipeline(error.to_string()))
-}
-
-/// The parser. Parameter sets are repeated before every key frame that lacks them, so that a
-/// clip can begin at any of them; nothing else is changed.
-pub(super) fn parser(codec: Codec) -> Result<gst::Element, Fault> {
-    let parser = element(codec.parser())?;
-    parser.set_property("config-interval", -1i32);
-    Ok(parser)
 }
 
 pub(super) fn caps_filter(caps: &gst::Caps) -> Result<gst::Element, Fault> {

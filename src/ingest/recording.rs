@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use gstreamer_video as gst_video;
 
 use crate::types::{Frame, Stamp, TimeSource};
 
-use super::codec::{element, init};
+use super::codec::{element, init, parser};
 use super::gate::Pace;
-use super::picture::{image, offer_video_meta, sink_caps};
-use super::pipeline::{Found, caps_filter, chain, open_file, parser};
+use super::picture::{Shape, image, offer_video_meta, sink_caps};
+use super::pipeline::{Found, caps_filter, chain, open_file};
 use super::{Codec, Fault, IngestError};
 
 /// How often a quiet pipeline is looked at.
@@ -103,7 +102,7 @@ impl Recording {
         if !self.pace.is_due(pts_ns) || buffer.flags().contains(gst::BufferFlags::CORRUPTED) {
             return None;
         }
-        let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
+        let shape = Shape::of(sample.caps()?)?;
         let since_ns = i64::try_from(pts_ns.saturating_sub(first_ns)).ok()?;
         Some(Frame {
             camera: 0,
@@ -111,7 +110,7 @@ impl Recording {
             at: self.start.shifted_ns(since_ns),
             time_source: TimeSource::Recording,
             pts_ns,
-            image: image(sample.buffer_owned()?, &info)?,
+            image: image(sample.buffer_owned()?, &shape)?,
         })
     }
 

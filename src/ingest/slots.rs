@@ -103,7 +103,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::types::{Image, PixelFormat, Plane, Stamp, TimeSource};
+    use crate::types::{Colours, Image, PixelFormat, Plane, Stamp, TimeSource};
 
     fn frame(camera: usize, number: u64) -> Frame {
         Frame {
@@ -118,6 +118,7 @@ mod tests {
             pts_ns: 0,
             image: Image {
                 format: PixelFormat::I420,
+                colours: Colours::usual(2),
                 width: 2,
                 height: 2,
                 planes: [Plane::default(); 3],

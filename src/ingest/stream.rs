@@ -194,7 +194,7 @@ impl Worker {
             let again_at_once = played && fault == Fault::EndOfFile;
             if !again_at_once {
                 let phase = match fault {
-                    Fault::Stalled(_) => Phase::Stalled,
+                    Fault::Stalled(_) | Fault::NoPackets => Phase::Stalled,
                     _ => Phase::Failed,
                 };
                 let wait = pause.next(&fault);
@@ -309,7 +309,7 @@ impl Worker {
                 Fault::CutOff
             }
             Source::File { .. } => Fault::of_file(&error),
-            Source::Device { .. } => Fault::Unreadable("the capture device is gone".to_owned()),
+            Source::Device { .. } => Fault::of_device(&error, &debug),
         }
     }
 
@@ -465,6 +465,7 @@ mod tests {
                 url,
                 credentials: Credentials::default(),
                 transport: RtspTransport::Tcp,
+                roots: std::path::PathBuf::new(),
             },
             intake: Arc::new(Intake::new(purpose, Arc::new(Status::default()))),
             stop: Arc::new(Stop::default()),

@@ -574,10 +574,11 @@ fn the_oldest_case_gives_way_and_says_so() {
     let mut street = Street::new();
     // Places that overlap too little to be the same, sixteen at a time.
     let row = |t: f64| -> Vec<Thing> {
-        let row = (t / 11.0) as u64;
-        let bottom = 0.55 + row as f32 * 0.11;
+        let row = (t / 11.0) as u8;
+        let bottom = 0.55 + f32::from(row) * 0.11;
+        let track = |i: u8| u64::from(row) * 16 + u64::from(i);
         (0..16)
-            .map(|i| (row * 16 + i, Role::Stall, i as f32 * 0.06, bottom))
+            .map(|i| (track(i), Role::Stall, f32::from(i) * 0.06, bottom))
             .collect()
     };
     let mut config = config();

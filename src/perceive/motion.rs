@@ -153,7 +153,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::types::{PixelFormat, Plane};
+    use crate::types::{Colours, PixelFormat, Plane};
 
     const WIDTH: usize = 640;
     const HEIGHT: usize = 360;
@@ -166,6 +166,7 @@ mod tests {
         data.resize(WIDTH * HEIGHT * 3 / 2, 128);
         Image {
             format: PixelFormat::Nv12,
+            colours: Colours::usual(HEIGHT),
             width: WIDTH,
             height: HEIGHT,
             planes: [

@@ -77,9 +77,9 @@ impl Stamper {
     }
 }
 
-fn to(device: &str, answer: Vec<u8>) -> Option<(String, Vec<u8>)> {
+fn to(device: &str, answer: Vec<u8>) -> (String, Vec<u8>) {
     let topic = Topic::new(device, Subject::Stamp).to_string();
-    Some((topic, answer))
+    (topic, answer)
 }
 
 fn rejected(device: &str, why: &str) -> Answered {
@@ -87,7 +87,7 @@ fn rejected(device: &str, why: &str) -> Answered {
         device: device.to_owned(),
         why: why.to_owned(),
     };
-    (to(device, reject_query(why)), event)
+    (Some(to(device, reject_query(why))), event)
 }
 
 async fn work(
@@ -101,7 +101,7 @@ async fn work(
                 let event = Event::Stamped {
                     device: device.clone(),
                 };
-                (to(&device, answer), event)
+                (Some(to(&device, answer)), event)
             }
             Err(why) => {
                 tracing::warn!(why, "time-stamping command failed");

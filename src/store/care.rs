@@ -68,7 +68,7 @@ impl Store {
             let what = format!("another store, or an older copy, is at {place}; restart to use it");
             return Err(StoreError::Io(what));
         }
-        let (fresh, recovery) = Inner::open(&self.shared.config, &self.shared.device)?;
+        let (fresh, recovery) = Inner::open(&self.shared.config, &self.shared.device, &|_, _| ())?;
         *inner = fresh;
         drop(inner);
         tracing::info!(?recovery, "the evidence disk is back");

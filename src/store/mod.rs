@@ -140,10 +140,20 @@ impl Store {
     /// Errors: [`StoreError::Locked`], [`StoreError::OtherDevice`], and those of the disk. What
     /// is in the files is never a reason not to open.
     pub fn open(config: &config::Store, device_id: &str) -> Result<(Self, Recovery), StoreError> {
+        Self::open_telling(config, device_id, &|_, _| ())
+    }
+
+    /// [`Store::open`], which tells before each package that has to be read, and after the last,
+    /// how many are read and how many there are.
+    pub fn open_telling(
+        config: &config::Store,
+        device_id: &str,
+        tell: &dyn Fn(usize, usize),
+    ) -> Result<(Self, Recovery), StoreError> {
         let dir = &config.dir;
         std::fs::create_dir_all(dir)
             .map_err(|e| StoreError::Io(format!("cannot create {}: {e}", dir.display())))?;
-        let (inner, recovery) = Inner::open(config, device_id)?;
+        let (inner, recovery) = Inner::open(config, device_id, tell)?;
         let store = Self {
             shared: Arc::new(Shared {
                 dir: dir.clone(),
@@ -209,7 +219,11 @@ impl Store {
 
 impl Inner {
     /// Opens what is in `config.dir`, which must be there.
-    fn open(config: &config::Store, device_id: &str) -> Result<(Self, Recovery), StoreError> {
+    fn open(
+        config: &config::Store,
+        device_id: &str,
+        tell: &dyn Fn(usize, usize),
+    ) -> Result<(Self, Recovery), StoreError> {
         let dir = &config.dir;
         for inner in ["staging", "packages", checkpoints::FOLDER] {
             disk::create_dir(&dir.join(inner))?;
@@ -229,7 +243,7 @@ impl Inner {
             unindexed: Vec::new(),
             lock,
         };
-        let recovery = recover::run(&mut inner, device_id, database)?;
+        let recovery = recover::run(&mut inner, device_id, database, tell)?;
         Ok((inner, recovery))
     }
 

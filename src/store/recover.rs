@@ -134,6 +134,7 @@ pub(super) fn run(
     inner: &mut Inner,
     device: &str,
     database: Database,
+    tell: &dyn Fn(usize, usize),
 ) -> Result<Recovery, StoreError> {
     inner.belongs_to(device)?;
     let mut recovery = Recovery {
@@ -143,7 +144,7 @@ pub(super) fn run(
         ..Recovery::default()
     };
     let ledger = inner.read_journal()?;
-    let mut found = inner.find_packages(&ledger, &mut recovery)?;
+    let mut found = inner.find_packages(&ledger, &mut recovery, tell)?;
     inner.write_lines(&mut found, &recovery)?;
     let packages = inner.dir.join("packages");
     recovery.requeued = inner.transact(|tx| {
@@ -182,6 +183,7 @@ impl Inner {
         &self,
         ledger: &Ledger,
         recovery: &mut Recovery,
+        tell: &dyn Fn(usize, usize),
     ) -> Result<Vec<Found>, StoreError> {
         let known = self.packages_with_rows()?;
         let mut numbers = self.numbers_taken()?;
@@ -199,7 +201,9 @@ impl Inner {
         let mut ids: Vec<CaseId> = ids.into_iter().collect();
         // What the journal names comes first: its number is proved, the others' is claimed.
         ids.sort_by_key(|id| (!ledger.sealed.contains_key(id), *id));
-        for id in ids {
+        let all = ids.len();
+        for (done, id) in ids.into_iter().enumerate() {
+            tell(done, all);
             let said = ledger.sealed.get(&id);
             let line = said.map(|(line, ..)| line);
             let pruned = ledger.pruned.contains(&id);
@@ -215,6 +219,9 @@ impl Inner {
                 }
                 _ => recovery.foreign.push(id.to_string()),
             }
+        }
+        if all > 0 {
+            tell(all, all);
         }
         Ok(found)
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Area, Hit, Stamp, TimeSource};
+use super::{Area, Colours, Hit, Stamp, TimeSource};
 
-/// How the planes of an [`Image`] are laid out. Both are 8 bit, 4:2:0, limited range BT.601/709.
+/// How the planes of an [`Image`] are laid out. Both are 8 bit, 4:2:0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PixelFormat {
     /// Y, U, V planes (`I420`, `yuv420p`).
@@ -32,6 +32,8 @@ pub struct Plane {
 pub struct Image {
     /// Layout of the planes.
     pub format: PixelFormat,
+    /// What the samples mean, as the stream says.
+    pub colours: Colours,
     /// Pixels per row; even.
     pub width: usize,
     /// Rows; even.

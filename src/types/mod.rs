@@ -9,6 +9,7 @@
 //! **Not here.** No I/O, no clock, no configuration, no behaviour beyond arithmetic on the data.
 
 mod case;
+mod colour;
 mod hit;
 mod picture;
 mod place;
@@ -19,6 +20,7 @@ pub use case::{
     CaseId, CaseRecord, Frame, Image, Order, Outcome, PixelFormat, Plane, ShotKind, Violation,
     WarnReport,
 };
+pub use colour::{Colours, Matrix, Range};
 pub use hit::{Hit, HitOutcome};
 pub use picture::{PictureOf, Quality, Stillness};
 pub use place::{Attitude, FixKind, Placed, Pose, PoseSource};

@@ -13,7 +13,7 @@ use super::hearing::Sent;
 use super::session::{Session, blocking};
 use crate::link::message::{Subject, Topic};
 use crate::link::{Acked, LinkError, Pause, WINDOW};
-use crate::store::{StampDue, StoreError};
+use crate::store::{StampDue, Store, StoreError};
 use crate::witness::{StampError, StampQuery};
 
 /// An authority answers within seconds, and the receiver gives it no longer than this.
@@ -71,7 +71,7 @@ impl Session<'_> {
         if !idle || self.acks.len() >= WINDOW {
             return Ok(());
         }
-        let due = match blocking(&self.up.store, |store| store.next_stamp()).await {
+        let due = match blocking(&self.up.store, Store::next_stamp).await {
             Ok(Some(due)) => due,
             Ok(None) => {
                 self.carry.stamping.look = false;

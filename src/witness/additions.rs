@@ -141,10 +141,13 @@ impl<'a> Additions<'a> {
         if !self.stamp_faults.is_empty() {
             return Check::fail(CheckId::Stamp, self.stamp_faults.clone());
         }
-        let finding = match self.stamps.is_empty() {
-            false => return Check::pass(CheckId::Stamp),
-            true if self.stamp_awaited => Finding::StampAwaited,
-            true => Finding::NoStamp,
+        if !self.stamps.is_empty() {
+            return Check::pass(CheckId::Stamp);
+        }
+        let finding = if self.stamp_awaited {
+            Finding::StampAwaited
+        } else {
+            Finding::NoStamp
         };
         Check::unknown(CheckId::Stamp, vec![finding])
     }

@@ -6,7 +6,7 @@
 //! between the sealing and the receipt. What the lines say is not looked at, but for the one
 //! that names the package.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::facts::JournalPoint;
@@ -24,8 +24,7 @@ const SEALED: &str = "package.sealed";
 const ADOPTED: &str = "package.adopted";
 
 /// Why journal lines do not prove what they should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinesError {
     /// There are more than [`CHAIN_MAX`] bytes.
     #[error("it is longer than 8 MiB")]
@@ -203,8 +202,10 @@ mod tests {
 
     #[test]
     fn lines_prove_the_package_they_name_up_to_the_signed_head() {
+        /// Kinds of the lines, number and signature stated, lines behind the receipt's head.
+        type Row<'a> = (&'a [&'a str], u64, &'a str, usize, Result<(), E>);
         let other = "1".repeat(64);
-        let table: [(&[&str], u64, &str, usize, Result<(), E>); 8] = [
+        let table: [Row<'_>; 8] = [
             (&[SEALED], 5, SIG, 0, Ok(())),
             (&[SEALED, "clock", "shutdown"], 5, SIG, 0, Ok(())),
             (&["boot", ADOPTED], 5, SIG, 0, Ok(())),

@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use lingmou::config;
 use lingmou::develop::{Developer, Exif, Glance, Mark, measure, stillness};
 use lingmou::types::{
-    Area, Attitude, FixKind, Image, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Stamp,
+    Area, Attitude, Colours, FixKind, Image, PixelFormat, Placed, Plane, Point, Pose, PoseSource,
+    Stamp,
 };
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ fn i420(width: usize, height: usize, bytes: Vec<u8>) -> Image {
     let plane = |offset, stride| Plane { offset, stride };
     Image {
         format: PixelFormat::I420,
+        colours: Colours::usual(height),
         width,
         height,
         planes: [

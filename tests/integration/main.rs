@@ -6,7 +6,6 @@
     reason = "the lint's own exception knows #[test] functions, not the helpers they share"
 )]
 
-#[cfg(feature = "demo")]
 mod cli;
 mod crash;
 mod develop;

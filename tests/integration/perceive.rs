@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lingmou::config;
 use lingmou::config::ExecutionProvider;
 use lingmou::perceive::{Card, Detector, ModelError};
-use lingmou::types::{Area, Detection, Image, PixelFormat, Plane, Role};
+use lingmou::types::{Area, Colours, Detection, Image, PixelFormat, Plane, Role};
 use sha2::{Digest, Sha256};
 
 fn root() -> &'static Path {
@@ -135,6 +135,7 @@ fn planar(format: PixelFormat, width: usize, height: usize, data: Vec<u8>) -> Im
     };
     Image {
         format,
+        colours: Colours::usual(height),
         width,
         height,
         planes,

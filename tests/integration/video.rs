@@ -18,6 +18,11 @@ use lingmou::ingest::{
 };
 use lingmou::types::{Frame, Stamp, TimeSource};
 
+mod colours;
+mod device;
+mod network;
+mod ring;
+
 /// Longer than any reconnection on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -35,14 +40,19 @@ fn clip(dir: &Path, name: &str, codec: Codec, size: (u32, u32), frames: u32) -> 
 }
 
 fn encode(path: &Path, encoder: &str, (width, height): (u32, u32), frames: u32) {
-    init().unwrap();
     let path = path.display();
     let launch = format!(
         "videotestsrc pattern=ball num-buffers={frames} \
          ! video/x-raw,format=I420,width={width},height={height},framerate=25/1 \
          ! {encoder} ! mp4mux faststart=true ! filesink location={path}"
     );
-    let pipeline = gst::parse::launch(&launch).unwrap();
+    play(&launch);
+}
+
+/// Plays a pipeline to its end.
+fn play(launch: &str) {
+    init().unwrap();
+    let pipeline = gst::parse::launch(launch).unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
     let ends = [gst::MessageType::Eos, gst::MessageType::Error];
     let patience = gst::ClockTime::try_from(PATIENCE).unwrap();
@@ -708,8 +718,8 @@ const PASSWORD: &str = "p@ss/#?:%20 密码&\"";
 
 fn guarded(clip: &Path) -> RtspServer {
     let door = Door {
-        port: 0,
         login: Some(("admin".to_owned(), PASSWORD.to_owned())),
+        ..Door::default()
     };
     RtspServer::start_behind(door, &[mount("/main", clip, Codec::H264)]).unwrap()
 }
@@ -818,7 +828,10 @@ fn a_server_that_restarts_is_found_again() {
     let port = server.port();
     drop(server);
     rig.until("failed", |s| s.phase == Phase::Failed);
-    let door = Door { port, login: None };
+    let door = Door {
+        port,
+        ..Door::default()
+    };
     let mounts = [mount("/main", &source, Codec::H264)];
     let _server = RtspServer::start_behind(door, &mounts).unwrap();
     rig.until("playing again", |s| s.phase == Phase::Playing);

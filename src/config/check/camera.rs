@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::polygon::fault;
 use super::{Checker, host_and_port, is_host};
 use crate::config::mistake::meant;
-use crate::config::{Camera, CameraKind, Config};
+use crate::config::{Camera, CameraKind, Config, RtspTransport};
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     if config.camera.is_empty() {
@@ -57,6 +57,21 @@ fn rtsp(camera: &Camera, key: impl Fn(&str) -> String, checker: &mut Checker<'_,
     if has_password {
         let fix = "write the password, and nothing else, into that file and chmod it 600";
         checker.file(&key("password_file"), &camera.password_file, fix);
+    }
+    if !camera.tls_roots.as_os_str().is_empty() {
+        let fix = "the root that issued the camera's certificate, or that certificate, as PEM";
+        checker.file(&key("tls_roots"), &camera.tls_roots, fix);
+    }
+    let secure = |url: &str| url.starts_with("rtsps://");
+    if camera.transport == RtspTransport::Udp
+        && (secure(&camera.url) || secure(&camera.substream_url))
+    {
+        checker.say(
+            &key("transport"),
+            "udp would send the pictures beside the secure connection, for all to see",
+            "\"tcp\" with rtsps://",
+            "set transport = \"tcp\", or leave it out",
+        );
     }
     if has_password && camera.user.is_empty() {
         checker.say(

@@ -2,9 +2,7 @@
 
 use super::super::card::{Colour, Input};
 use super::axis::WEIGHT_ONE;
-
-/// Rows from which on a picture is taken for HD, and its colours for BT.709.
-const HD_ROWS: usize = 720;
+use crate::types::{Colours, Range};
 
 /// One output row's source samples, two per pixel and plane.
 pub(super) struct Picked<'a> {
@@ -18,7 +16,9 @@ pub(super) struct Picked<'a> {
 /// YUV to normalised RGB, with the scales of blending and normalisation folded in.
 #[derive(Debug)]
 pub(super) struct Conversion {
-    /// Factor of (Y - 16) for all three.
+    /// Luma of black.
+    black: f32,
+    /// Factor of (Y - black) for all three.
     luma: f32,
     /// Factor of (V - 128) for red.
     red_v: f32,
@@ -34,22 +34,24 @@ pub(super) struct Conversion {
 }
 
 impl Conversion {
-    /// The matrix for a picture of `rows`: ITU-R BT.601-7 section 2.5.3, BT.709-6 item 3.2 (Kr
-    /// and Kb), scaled from limited range (BT.709-6 item 4.6: 16..235, 16..240) to 0..255.
-    pub(super) fn new(rows: usize, input: &Input) -> Self {
-        let (kr, kb) = if rows >= HD_ROWS {
-            (0.2126_f32, 0.0722_f32)
-        } else {
-            (0.299, 0.114)
-        };
+    /// The conversion for samples of these colours: BT.709-6 section 3 solved for R, G and B with
+    /// the matrix' own weights, scaled from its range to 0..255.
+    #[expect(clippy::cast_possible_truncation, reason = "weights below 1")]
+    pub(super) fn new(colours: Colours, input: &Input) -> Self {
+        let (kr, kb) = colours.matrix.weights();
+        let (kr, kb) = (kr as f32, kb as f32);
         let kg = 1.0 - kr - kb;
-        let (luma, chroma) = (255.0 / 219.0, 255.0 / 224.0);
+        let (black, luma, chroma) = match colours.range {
+            Range::Limited => (16.0, 255.0 / 219.0, 255.0 / 224.0),
+            Range::Full => (0.0, 1.0, 1.0),
+        };
         let [first, green, last] = normalisation(input);
         let (red, blue) = match input.colour {
             Colour::Rgb => (first, last),
             Colour::Bgr => (last, first),
         };
         Self {
+            black,
             luma,
             red_v: 2.0 * (1.0 - kr) * chroma,
             green_u: 2.0 * (1.0 - kb) * kb / kg * chroma,
@@ -82,7 +84,7 @@ pub(super) fn convert(
     let (ys, us, vs) = (&row.luma[..n], &row.blue[..n], &row.red[..n]);
     let (wy, wc) = (&row.luma_weight[..n], &row.chroma_weight[..n]);
     for i in 0..n {
-        let y = (column(ys[i], wy[i]) - 16.0) * by.luma;
+        let y = (column(ys[i], wy[i]) - by.black) * by.luma;
         let u = column(us[i], wc[i]) - 128.0;
         let v = column(vs[i], wc[i]) - 128.0;
         red[i] = limited(y + by.red_v * v) * by.red.0 + by.red.1;

@@ -11,9 +11,7 @@
 //! Chroma is sited as H.264 and H.265 have it by default: left, and half-way between two rows
 //! (ITU-T H.264 (08/2021) Annex E, `chroma_sample_loc_type` 0).
 //!
-//! **Colour.** Limited range; BT.709 for pictures of 720 rows and more, BT.601 below (the
-//! convention of ITU-R BT.709 and BT.601 for HD and SD; cameras that say otherwise in the stream
-//! are off by a hue shift that detectors do not mind).
+//! **Colour.** By the range and matrix the picture brings along.
 //!
 //! **Invariants.** Only `Fit`'s part of the tensor is written per frame; the bars around it are
 //! filled when the picture's place on the canvas changes.
@@ -23,14 +21,14 @@
 mod axis;
 mod colour;
 
-use crate::types::{Area, Image, PixelFormat};
+use crate::types::{Area, Colours, Image, PixelFormat};
 
 use super::card::{Align, Colour, Input};
 use super::error::ModelError;
 use axis::{Axis, Plane, Siting, blend};
 use colour::{Conversion, Picked, convert, normalisation};
 
-/// Picture sizes remembered: as many as one box has kinds of cameras.
+/// Kinds of pictures remembered: as many as one box has kinds of cameras.
 const PLANS_MAX: usize = 8;
 /// Larger pictures than this on a side are refused: no camera makes them.
 const SIDE_MAX: usize = 16_384;
@@ -97,7 +95,7 @@ impl Fit {
 #[derive(Debug)]
 pub struct Letterbox {
     input: Input,
-    /// One plan per picture size, the latest last.
+    /// One plan per kind of picture, the latest last.
     plans: Vec<Plan>,
     /// What the bars are filled around.
     drawn: Option<Fit>,
@@ -127,14 +125,13 @@ impl Letterbox {
             3 * self.input.width * self.input.height,
             "invariant: the tensor has the canvas' size"
         );
-        let source = (image.width, image.height);
         check_size(image)?;
-        let known = self.plans.iter().position(|plan| plan.source == source);
+        let known = self.plans.iter().position(|plan| plan.suits(image));
         let at = known.unwrap_or_else(|| {
             if self.plans.len() == PLANS_MAX {
                 self.plans.remove(0);
             }
-            self.plans.push(Plan::new(source, &self.input));
+            self.plans.push(Plan::new(image, &self.input));
             self.plans.len() - 1
         });
         let plan = &mut self.plans[at];
@@ -168,10 +165,11 @@ fn check_size(image: &Image) -> Result<(), ModelError> {
     })
 }
 
-/// Everything that depends on the sizes only, and the rows in work.
+/// Everything that depends on sizes and colours only, and the rows in work.
 #[derive(Debug)]
 struct Plan {
     source: (usize, usize),
+    colours: Colours,
     fit: Fit,
     luma: Plane,
     blue: Plane,
@@ -182,7 +180,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(source: (usize, usize), input: &Input) -> Self {
+    fn new(image: &Image, input: &Input) -> Self {
+        let source = (image.width, image.height);
         let fit = Fit::new(source, input);
         let chroma = (source.0.div_ceil(2), source.1.div_ceil(2));
         let across = Axis::new(source.0, fit.width, Siting::Luma);
@@ -191,13 +190,19 @@ impl Plan {
         let down_chroma = Axis::new(source.1, fit.height, Siting::ChromaDown);
         Self {
             source,
+            colours: image.colours,
             fit,
             both: vec![[0; 2]; chroma.0 + across_chroma.apart],
             luma: Plane::new(source.0, across, down),
             blue: Plane::new(chroma.0, across_chroma.clone(), down_chroma.clone()),
             red: Plane::new(chroma.0, across_chroma, down_chroma),
-            colour: Conversion::new(source.1, input),
+            colour: Conversion::new(image.colours, input),
         }
+    }
+
+    /// Whether it was made for pictures like this one.
+    fn suits(&self, image: &Image) -> bool {
+        (self.source, self.colours) == ((image.width, image.height), image.colours)
     }
 
     /// Fills the whole canvas with the padding; the picture is drawn over it.

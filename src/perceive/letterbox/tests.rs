@@ -11,7 +11,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::types;
+use crate::types::{self, Matrix, Range};
 
 fn input(width: usize, height: usize) -> Input {
     Input {
@@ -58,6 +58,7 @@ fn picture(
     }
     Image {
         format,
+        colours: Colours::usual(height),
         width,
         height,
         planes,
@@ -133,7 +134,7 @@ fn reference(
     let v = reference_sample(&|x, y| sample(2, x, y), half, chroma_at) - 128.0;
     // The coefficients as the textbooks print them.
     let y = 1.164_384 * (luma - 16.0);
-    let rgb = if size.1 >= 720 {
+    let rgb = if size.1 > 576 {
         [
             y + 1.792_741 * v,
             y - 0.213_249 * u - 0.532_909 * v,
@@ -209,6 +210,7 @@ proptest! {
     ) {
         let image = Image {
             format: if nv12 { PixelFormat::Nv12 } else { PixelFormat::I420 },
+            colours: Colours::usual(height),
             width,
             height,
             planes: std::array::from_fn(|p| types::Plane {
@@ -275,35 +277,60 @@ fn pictures_fit_with_their_proportions_kept() {
 
 #[test]
 fn pure_colours_come_out_pure_in_the_order_and_range_asked_for() {
-    // (Y, U, V) of full red, green, blue: BT.601 for SD, BT.709 for HD.
+    let (sd, hd) = (Colours::usual(480), Colours::usual(1080));
+    let full = |matrix| Colours {
+        range: Range::Full,
+        matrix,
+    };
+    let uhd = Colours {
+        matrix: Matrix::Bt2020,
+        ..hd
+    };
+    // (Y, U, V) of full red, green, blue as the standards' tables have them.
     let table = [
-        ((64, 64), [81, 90, 240], [255.0, 0.0, 0.0]),
-        ((64, 64), [145, 54, 34], [0.0, 255.0, 0.0]),
-        ((64, 64), [41, 240, 110], [0.0, 0.0, 255.0]),
-        ((1280, 720), [63, 102, 240], [255.0, 0.0, 0.0]),
-        ((1280, 720), [173, 42, 26], [0.0, 255.0, 0.0]),
-        ((1280, 720), [32, 240, 118], [0.0, 0.0, 255.0]),
-        ((64, 64), [16, 128, 128], [0.0, 0.0, 0.0]),
-        ((64, 64), [235, 128, 128], [255.0, 255.0, 255.0]),
-        ((64, 64), [255, 128, 128], [255.0, 255.0, 255.0]),
-        ((64, 64), [0, 128, 128], [0.0, 0.0, 0.0]),
+        (sd, [81, 90, 240], [255.0, 0.0, 0.0]),
+        (sd, [145, 54, 34], [0.0, 255.0, 0.0]),
+        (sd, [41, 240, 110], [0.0, 0.0, 255.0]),
+        (hd, [63, 102, 240], [255.0, 0.0, 0.0]),
+        (hd, [173, 42, 26], [0.0, 255.0, 0.0]),
+        (hd, [32, 240, 118], [0.0, 0.0, 255.0]),
+        (uhd, [74, 97, 240], [255.0, 0.0, 0.0]),
+        (uhd, [164, 47, 25], [0.0, 255.0, 0.0]),
+        (uhd, [29, 240, 119], [0.0, 0.0, 255.0]),
+        (full(Matrix::Bt601), [76, 85, 255], [255.0, 0.0, 0.0]),
+        (full(Matrix::Bt601), [150, 44, 21], [0.0, 255.0, 0.0]),
+        (full(Matrix::Bt709), [54, 99, 255], [255.0, 0.0, 0.0]),
+        (full(Matrix::Bt709), [18, 255, 116], [0.0, 0.0, 255.0]),
+        (sd, [16, 128, 128], [0.0, 0.0, 0.0]),
+        (sd, [235, 128, 128], [255.0, 255.0, 255.0]),
+        (sd, [255, 128, 128], [255.0, 255.0, 255.0]),
+        (sd, [0, 128, 128], [0.0, 0.0, 0.0]),
+        (full(Matrix::Bt709), [0, 128, 128], [0.0, 0.0, 0.0]),
+        (full(Matrix::Bt709), [16, 128, 128], [16.0, 16.0, 16.0]),
+        (full(Matrix::Bt709), [255, 128, 128], [255.0, 255.0, 255.0]),
     ];
-    for (size, yuv, rgb) in table {
+    let canvas = Input {
+        colour: Colour::Bgr,
+        mean: [10.0, 20.0, 30.0],
+        std: [2.0, 4.0, 0.5],
+        ..input(16, 16)
+    };
+    // One letterbox for all: cameras of one size and of many colours take turns.
+    let mut letterbox = Letterbox::new(canvas.clone());
+    let mut tensor = vec![f32::NAN; 3 * 16 * 16];
+    for (colours, yuv, rgb) in table {
         for format in [PixelFormat::I420, PixelFormat::Nv12] {
-            let image = picture(format, size, 0, &|p, _, _| yuv[p]);
-            let canvas = Input {
-                colour: Colour::Bgr,
-                mean: [10.0, 20.0, 30.0],
-                std: [2.0, 4.0, 0.5],
-                ..input(16, 16)
+            let image = Image {
+                colours,
+                ..picture(format, (64, 64), 0, &|p, _, _| yuv[p])
             };
-            let (_, tensor) = draw(&image, &canvas);
+            letterbox.draw(&image, &mut tensor).expect("a good picture");
             for (c, channel) in [2, 1, 0].into_iter().enumerate() {
                 let expected: f32 = (rgb[channel] - canvas.mean[c]) / canvas.std[c];
                 let got = tensor[c * 256];
                 assert!(
                     (got - expected).abs() * canvas.std[c] < 3.0,
-                    "{size:?} {yuv:?} plane {c}: {got} for {expected}"
+                    "{colours:?} {yuv:?} plane {c}: {got} for {expected}"
                 );
             }
         }

@@ -104,6 +104,21 @@ fn a_ruined_database_is_made_again_from_the_files() {
 }
 
 #[test]
+fn a_rebuild_tells_how_far_it_is() {
+    let dir = filled();
+    let told = |dir: &Path| {
+        let told = std::cell::RefCell::new(Vec::new());
+        let tell = |done, all| told.borrow_mut().push((done, all));
+        drop(Store::open_telling(&config(dir), DEVICE, &tell).unwrap());
+        told.into_inner()
+    };
+    assert_eq!(told(dir.path()), [], "a sound store has nothing to read");
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    let steps = [(0, 5), (1, 5), (2, 5), (3, 5), (4, 5), (5, 5)];
+    assert_eq!(told(dir.path()), steps);
+}
+
+#[test]
 fn a_database_put_back_from_yesterday_catches_up() {
     let dir = folder();
     let store = open(dir.path());

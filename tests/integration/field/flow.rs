@@ -3,7 +3,7 @@
 
 use lingmou::config::Config;
 use lingmou::types::PictureOf;
-use lingmou::witness::{CONDITIONS, FileEntry, HeadingOf, Statement, sha256_hex};
+use lingmou::witness::{CONDITIONS, CheckId, FileEntry, HeadingOf, Statement, Status, sha256_hex};
 use lingmou::{clock, daemon};
 
 use super::*;
@@ -18,18 +18,24 @@ async fn a_case_goes_the_whole_way() {
         let stop = stop.clone();
         async move { daemon::run(&loaded, stop).await }
     });
-    until(&field, "a receipt filed on the device", async || {
-        assert!(!running.is_finished(), "the daemon ended");
-        !field.receipted().is_empty()
-    })
+    let stamped = |package: &PathBuf| package.join(witness::TIMESTAMP).is_file();
+    until(
+        &field,
+        "a receipt and its time-stamp on the device",
+        async || {
+            assert!(!running.is_finished(), "the daemon ended");
+            field.receipted().iter().any(stamped)
+        },
+    )
     .await;
     field.status().await;
     field.status().await;
     stop.cancel();
     running.await.unwrap().unwrap();
     the_journal_tells_it(&field);
-    let package = field.receipted().remove(0);
+    let package = field.receipted().into_iter().find(stamped).unwrap();
     field.audit(&package);
+    journal_and_time_stamp_prove_it(&package, &field);
 
     let statement = fs::read(package.join("evidence.json")).unwrap();
     let statement = Statement::parse(&statement).unwrap();
@@ -56,6 +62,16 @@ async fn a_case_goes_the_whole_way() {
     pictures_say_the_same(&package, &statement);
     the_clip_plays(&package);
     detections_are_lines(&package);
+}
+
+/// What came with and after the receipt holds, so that the sealing lies between two clocks.
+fn journal_and_time_stamp_prove_it(package: &Path, field: &Field) {
+    let roots = Roots::load(&field.pki.root()).unwrap();
+    let verdict = verify_path(package, &roots).unwrap();
+    for id in [CheckId::Journal, CheckId::Stamp] {
+        let check = verdict.check(id).unwrap();
+        assert_eq!(check.status, Status::Pass, "{check:?}");
+    }
 }
 
 /// Beside the case itself: what the run began with, who asked, and how it ended.

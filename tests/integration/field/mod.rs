@@ -29,7 +29,7 @@ use lingmou::ingest::Codec;
 use lingmou::pki::TestPki;
 use lingmou::receive::{self, Event};
 use lingmou::status;
-use lingmou::witness::{Roots, verify_path};
+use lingmou::witness::{self, Roots, verify_path};
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -140,7 +140,12 @@ impl Field {
 
     /// The program, started as systemd would.
     fn daemon(&self) -> Daemon {
-        Daemon::start(&self.config(), &self.dir.path().join("daemon.log"))
+        self.daemon_notifying(None)
+    }
+
+    /// The same, with systemd's ear at `socket`.
+    fn daemon_notifying(&self, socket: Option<&Path>) -> Daemon {
+        Daemon::start(&self.config(), &self.dir.path().join("daemon.log"), socket)
     }
 
     fn log(&self) -> String {
@@ -222,8 +227,8 @@ impl Field {
         received.join(package.file_name().unwrap())
     }
 
-    /// The verifier's word on a package, and every file equal at the receiver; what is added
-    /// after the receipt is the box's alone.
+    /// The verifier's word on a package, and every file equal at the receiver but those that came
+    /// after its receipt.
     fn audit(&self, package: &Path) {
         let roots = Roots::load(&self.pki.root()).unwrap();
         for path in [package, &self.copy(package)] {
@@ -231,14 +236,11 @@ impl Field {
             let failed: Vec<_> = verdict.failed().collect();
             assert!(verdict.valid(), "{}: {failed:?}", path.display());
         }
-        let later = [
-            "META-INF/chain.jsonl",
-            "META-INF/ASiCManifest002.xml",
-            "META-INF/timestamp001.tst",
-        ];
-        let mut files = contents(package);
-        files.retain(|(name, _)| !later.iter().any(|later| name == Path::new(later)));
-        for (name, bytes) in files {
+        let later = [witness::CHAIN, witness::STAMPED, witness::TIMESTAMP].map(Path::new);
+        for (name, bytes) in contents(package) {
+            if later.contains(&name.as_path()) {
+                continue;
+            }
             let other = fs::read(self.copy(package).join(&name)).unwrap_or_default();
             assert!(bytes == other, "{} differs at the receiver", name.display());
         }
@@ -290,17 +292,21 @@ struct Daemon {
 
 impl Daemon {
     /// Starts it with its log appended to `log`.
-    fn start(config: &Path, log: &Path) -> Self {
+    fn start(config: &Path, log: &Path, notify: Option<&Path>) -> Self {
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(log)
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
+        match notify {
+            Some(socket) => command.env("NOTIFY_SOCKET", socket),
+            None => command.env_remove("NOTIFY_SOCKET"),
+        };
+        let child = command
             .args(["run", "--config"])
             .arg(config)
             .current_dir(root())
-            .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -355,7 +361,10 @@ fn camera_at(port: u16) -> RtspServer {
         path: STREAM.to_owned(),
         show: Show::Clip(footage().path().to_owned(), Codec::H264),
     };
-    let door = Door { port, login: None };
+    let door = Door {
+        port,
+        ..Door::default()
+    };
     RtspServer::start_behind(door, &[mount]).unwrap()
 }
 

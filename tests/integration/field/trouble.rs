@@ -70,6 +70,78 @@ async fn a_dead_camera_and_a_dead_broker_stop_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lone_camera_that_is_away_at_start_is_a_state_and_comes_up_later() {
+    let port = free_tcp_port();
+    let url = format!("rtsp://127.0.0.1:{port}{STREAM}");
+    let field = Field::start(&url, &|_| ()).await;
+    let mut daemon = field.daemon();
+    until(
+        &field,
+        "a refusal, and the broker all the same",
+        async || {
+            let status = field.status().await;
+            status["cameras"]["street"]["phase"] == "failed"
+                && status["upload"]["connected"] == true
+        },
+    )
+    .await;
+    let status = field.status().await;
+    let camera = &status["cameras"]["street"];
+    let cause = camera["cause"].as_str().unwrap_or_default();
+    assert!(cause.contains("refuses the connection"), "{cause}");
+    let (page, code) = status_page(&field);
+    assert_eq!(code, Some(1), "{page}");
+    assert!(page.contains("\n! camera street: "), "{page}");
+
+    let _camera = camera_at(port);
+    until(&field, "the camera, now that it is there", async || {
+        field.status().await["cameras"]["street"]["phase"] == "playing"
+    })
+    .await;
+    until(&field, "frames looked at", async || {
+        field.status().await["eye"]["detected"].as_u64() >= Some(1)
+    })
+    .await;
+    daemon.signal(Signal::TERM);
+    let status = daemon.ended(STOPS_WITHIN).await;
+    assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", field.log());
+}
+
+/// What the daemon tells systemd up to and including `last`.
+fn notices(socket: &std::os::unix::net::UnixDatagram, last: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut buffer = [0; 4096];
+    while !told.iter().any(|word: &String| word == last) {
+        let length = socket.recv(&mut buffer).expect(last);
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        told.extend(text.lines().map(str::to_owned));
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_over_many_unknown_packages_asks_systemd_for_time() {
+    let field = Field::start("rtsp://127.0.0.1:9/", &|_| ()).await;
+    let packages = field.dir.path().join("device/packages");
+    for n in 0..3_u32 {
+        let id = format!("0198f0a2-0000-7000-8000-00000000000{n}");
+        fs::create_dir_all(packages.join(id)).unwrap();
+    }
+    let path = field.dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut daemon = field.daemon_notifying(Some(&path));
+    let told = notices(&socket, "READY=1");
+    let place = |word: &str| told.iter().position(|t| t.starts_with(word));
+    let [more, status] = ["EXTEND_TIMEOUT_USEC=", "STATUS="].map(place);
+    assert!(more.is_some() && status.is_some(), "{told:?}");
+    assert!(told[status.unwrap()].ends_with("0 of 3"), "{told:?}");
+    daemon.signal(Signal::TERM);
+    notices(&socket, "STOPPING=1");
+    assert!(daemon.ended(STOPS_WITHIN).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_it_at_once() {
     let live = camera();
     let field = Field::start(&live.url(STREAM), &|_| ()).await;
