@@ -18,6 +18,7 @@ mod log;
 mod out;
 mod receive;
 mod replay;
+mod review;
 mod run;
 mod status;
 mod store;
@@ -70,6 +71,7 @@ enum Command {
     Store(store::Args),
     Replay(replay::Args),
     Verify(verify::Args),
+    Review(review::Args),
     Journal(journal::Args),
     Receive(receive::Args),
 
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
+        Command::Review(args) => review::run(args),
         Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
 

@@ -1,20 +1,27 @@
 //! `lingmou verify`: checks packages, offline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use serde_json::json;
 
-use crate::witness::{self, Language, Roots};
+use crate::clock;
+use crate::witness::{self, Container, Language, PAGE_COLUMNS, Roots};
 
 use super::{Answer, out};
+
+/// Narrowest and widest page: below it reads badly, above the eye loses the line.
+const COLUMNS: std::ops::RangeInclusive<usize> = 40..=100;
 
 const EXAMPLES: &str = "\
 Examples:
   lingmou verify case.asice --roots roots.crt
   lingmou verify packages/*/ --roots /etc/lingmou/keys/roots.crt --lang en
   lingmou verify case.asice --roots roots.crt --json
+  lingmou verify case.asice --roots roots.crt --report case.html    # to print for the case file
 
 A package is the directory the daemon keeps or the .asice file made of it.
+docs/verify.sh makes the same checks with unzip and openssl alone.
 Exit code: 0 all valid, 1 at least one is not valid, 2 could not be checked.";
 
 /// Check evidence packages against the bureau's root certificates; needs no network
@@ -30,12 +37,18 @@ pub(super) struct Args {
     /// Print the verdicts as JSON, one line per package
     #[arg(long)]
     json: bool,
-    /// Language of the page: zh or en; by default the locale's
+    /// Also write a report with the pictures, one HTML file to print; for one package
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Language of page and report: zh or en; by default the locale's
     #[arg(long, value_name = "LANG", value_parser = ["zh", "en"])]
     lang: Option<String>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
+    if args.report.is_some() && args.packages.len() > 1 {
+        anyhow::bail!("a report is about one package; give one with --report");
+    }
     let roots = Roots::load(&args.roots)?;
     let language = Language::of_locale(&args.lang.clone().unwrap_or_else(locale));
     let mut all_valid = true;
@@ -46,14 +59,35 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
             let line = json!({ "package": package, "valid": verdict.valid(), "verdict": verdict });
             out::data(&line.to_string());
         } else {
-            out::data(&format!(
-                "{}\n{}",
-                package.display(),
-                verdict.page(language)
-            ));
+            let page = verdict.page_within(language, columns());
+            out::data(&format!("{}\n{page}", package.display()));
+        }
+        if let Some(file) = &args.report {
+            let container = Container::open(package).ok();
+            write_report(
+                file,
+                &verdict.report(container.as_ref(), language, clock::now()),
+            )?;
         }
     }
     Ok(if all_valid { Answer::Yes } else { Answer::No })
+}
+
+fn write_report(path: &Path, html: &str) -> anyhow::Result<()> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a report that a power cut takes is made again from the package"
+    )]
+    std::fs::write(path, html).with_context(|| format!("cannot write {}", path.display()))?;
+    out::word(&format!("The report is in {}.", path.display()));
+    Ok(())
+}
+
+/// Columns of the terminal the page goes to; of paper when it goes elsewhere.
+fn columns() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(PAGE_COLUMNS, |size| {
+        usize::from(size.ws_col).clamp(*COLUMNS.start(), *COLUMNS.end())
+    })
 }
 
 /// The locale of messages, as POSIX orders the variables.

@@ -130,10 +130,14 @@ impl Container {
     /// Reads a package: a folder, or a file with a zip in it.
     pub fn open(path: &Path) -> Result<Self, ContainerError> {
         let io = |source| io_error(path, source);
-        if std::fs::metadata(path).map_err(io)?.is_dir() {
+        let meta = std::fs::metadata(path).map_err(io)?;
+        if meta.is_dir() {
             return Self::from_dir(path);
         }
         let limits = Limits::PACKAGE;
+        if meta.len() > limits.bytes_max {
+            return Err(too_many_bytes(limits));
+        }
         let mut bytes = Vec::new();
         std::fs::File::open(path)
             .and_then(|file| file.take(limits.bytes_max + 1).read_to_end(&mut bytes))
@@ -191,10 +195,7 @@ impl Container {
     /// Reads a zip whose entries are all stored, within `limits`.
     pub fn from_zip(zip: &[u8], limits: Limits) -> Result<Self, ContainerError> {
         if zip.len() as u64 > limits.bytes_max {
-            return Err(ContainerError::TooLarge {
-                max: limits.bytes_max,
-                unit: "bytes",
-            });
+            return Err(too_many_bytes(limits));
         }
         let form = |e: zip::result::ZipError| ContainerError::Form(e.to_string());
         let config = Config {
@@ -290,6 +291,13 @@ fn too_many_files(limits: Limits) -> ContainerError {
     }
 }
 
+fn too_many_bytes(limits: Limits) -> ContainerError {
+    ContainerError::TooLarge {
+        max: limits.bytes_max,
+        unit: "bytes",
+    }
+}
+
 /// What may still be read.
 struct Budget {
     limits: Limits,
@@ -318,10 +326,7 @@ impl Budget {
         }
         self.bytes = self.bytes.saturating_add(size);
         if self.bytes > self.limits.bytes_max {
-            return Err(ContainerError::TooLarge {
-                max: self.limits.bytes_max,
-                unit: "bytes",
-            });
+            return Err(too_many_bytes(self.limits));
         }
         Ok(())
     }

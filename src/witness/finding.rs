@@ -141,6 +141,34 @@ pub enum Finding {
         /// What the package says.
         expected: String,
     },
+    /// Nobody has reviewed it yet.
+    NoReview,
+    /// A review does not count; what is wrong with it follows.
+    ReviewRefused {
+        /// Its name.
+        name: String,
+    },
+    /// A review cannot be read.
+    ReviewUnreadable {
+        /// Why.
+        why: String,
+    },
+    /// A review names something else.
+    ReviewNames {
+        /// Which field.
+        field: String,
+        /// What it says.
+        found: String,
+        /// What the package says.
+        expected: String,
+    },
+    /// The statement says nothing of a grade.
+    GradeNotStated,
+    /// The grade stated is not the one that follows from the conditions stated.
+    GradeContradicted {
+        /// The grade stated.
+        stated: String,
+    },
     /// There are no journal lines.
     NoJournalLines,
     /// No receipt names a journal line to hold them against.

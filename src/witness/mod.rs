@@ -15,6 +15,7 @@
 //! (`store`), no making of keys (`pki`). Files are read only to load keys, roots and containers.
 
 mod additions;
+mod afterwards;
 mod attributes;
 mod chain;
 mod checkpoint;
@@ -26,16 +27,22 @@ mod grade;
 mod identity;
 mod installed;
 mod key;
+mod layout;
 mod lines;
 mod manifest;
 mod name;
 mod opened;
 mod page;
+mod quality;
 mod receipt;
+mod report;
+mod review;
 mod seal;
 mod signer;
 mod statement;
 mod timestamp;
+mod told;
+mod told_times;
 mod verdict;
 mod verify;
 mod wording;
@@ -58,12 +65,15 @@ pub use lines::{CHAIN_MAX, JournalLine, JournalLines, LinesError};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, SealKind, SigReference};
 pub use name::{NameError, check_name};
 pub use opened::{check_attached, check_detached};
+pub use page::PAGE_COLUMNS;
+pub use quality::{Part, Quality, QualityId};
 pub use receipt::{JournalCopy, Receipt, ReceiptError, ReceiptVerdict};
+pub use review::{Opinion, REASON_MAX, Review, ReviewError, ReviewVerdict, Reviewed, review};
 pub use seal::{SealError, Sealed, seal};
 pub use signer::{PurposeFault, Signer, Usage};
 pub use statement::{FileEntry, Statement, StatementError};
 pub use timestamp::{StampError, StampQuery, TimeStamp, check_stamp, reject_query};
-pub use verdict::{Check, CheckId, Status, Verdict};
+pub use verdict::{Bounds, Check, CheckId, Correction, Latest, LatestBy, Status, Verdict};
 pub use verify::{verify, verify_head, verify_path, verify_zip};
 pub use wording::Language;
 

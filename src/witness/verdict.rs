@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::container::ContainerError;
 use super::finding::Finding;
+use super::quality::{Quality, qualities};
 use super::receipt::Receipt;
+use super::review::Reviewed;
 use super::signer::Signer;
 use super::statement::Statement;
 use super::timestamp::TimeStamp;
@@ -40,11 +42,15 @@ pub enum CheckId {
     Stamp,
     /// The times told do not contradict each other.
     Time,
+    /// Every review, when there is one, holds.
+    Review,
+    /// The grade stated follows from the conditions stated.
+    Grade,
 }
 
 impl CheckId {
     /// Every check, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Container,
         Self::Manifest,
         Self::Signature,
@@ -58,6 +64,17 @@ impl CheckId {
         Self::Journal,
         Self::Stamp,
         Self::Time,
+        Self::Review,
+        Self::Grade,
+    ];
+
+    /// What may be missing from a valid package: it comes later, or older packages lack it.
+    pub const OPTIONAL: [Self; 5] = [
+        Self::Receipt,
+        Self::Journal,
+        Self::Stamp,
+        Self::Review,
+        Self::Grade,
     ];
 }
 
@@ -81,8 +98,8 @@ pub struct Check {
     /// The same as an English sentence that holds when it passes.
     pub what: String,
     /// Whether the package is valid only when it passes. Unknown does not count as passed,
-    /// except for a receipt, journal lines or a time-stamp that have not come and, in a head, for
-    /// files that have not.
+    /// except for a receipt, journal lines, a time-stamp, a review or a grade that are not there
+    /// and, in a head, for files that have not come.
     pub required: bool,
     /// How it ended.
     pub status: Status,
@@ -127,6 +144,51 @@ impl Check {
     }
 }
 
+/// Whose clock says that the package was there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatestBy {
+    /// The receiver's.
+    Receipt,
+    /// A time-stamping authority's.
+    TimeStamp,
+}
+
+/// A moment at which the package was there already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Latest {
+    /// RFC 3339.
+    pub at: String,
+    /// Who says so.
+    pub by: LatestBy,
+}
+
+/// What a later line of the device's journal says about its clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Correction {
+    /// Number of the line.
+    pub n: u64,
+    /// To be added to the times the device stated, microseconds.
+    pub offset_us: i64,
+    /// How far the corrected times may be off, microseconds.
+    pub error_us: u64,
+}
+
+/// Between which moments the device signed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bounds {
+    /// The receiver's time of the last receipt the device knew, RFC 3339.
+    pub earliest: Option<String>,
+    /// signingTime by the device's own clock, RFC 3339.
+    pub signed: Option<String>,
+    /// The error of that clock as stated, microseconds; `null` when nobody vouches for it.
+    pub error_us: Option<u64>,
+    /// By how much the device later found that clock wrong; the last word on it.
+    pub correction: Option<Correction>,
+    /// The earliest moment at which somebody else saw the signature.
+    pub latest: Option<Latest>,
+}
+
 /// The judgement over a package. The facts are what the package says; they count only as far as
 /// [`Verdict::valid`] says so.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -135,6 +197,10 @@ pub struct Verdict {
     pub valid: bool,
     /// Every check, in order.
     pub checks: Vec<Check>,
+    /// The four qualities the law asks for, and what speaks for each.
+    pub qualities: Vec<Quality>,
+    /// When it was signed.
+    pub bounds: Bounds,
     /// SHA-256 of the signature, lower-case hex.
     pub sig_sha256: Option<String>,
     /// Who signed.
@@ -145,6 +211,8 @@ pub struct Verdict {
     pub receipt: Option<Receipt>,
     /// The earliest time-stamp that holds.
     pub stamp: Option<TimeStamp>,
+    /// Every review that was added, those that do not hold as well.
+    pub reviews: Vec<Reviewed>,
 }
 
 impl Verdict {
@@ -159,13 +227,46 @@ impl Verdict {
         });
         Self {
             valid: false,
+            qualities: qualities(&checks, None),
             checks: checks.into(),
+            bounds: Bounds::default(),
             sig_sha256: None,
             signer: None,
             statement: None,
             receipt: None,
+            reviews: Vec::new(),
             stamp: None,
         }
+    }
+
+    /// Draws the conclusions from checks and facts. What a package states of itself counts only
+    /// when it is valid.
+    pub(super) fn concluded(mut self, correction: Option<Correction>) -> Self {
+        let statement = self.statement.as_ref();
+        let stated = statement.and_then(|s| s.grade.as_ref());
+        self.qualities = qualities(&self.checks, stated.filter(|_| self.valid));
+        let signed = self.signer.as_ref().map(|s| s.signing_time);
+        self.bounds = Bounds {
+            earliest: statement.and_then(|s| Some(s.after.as_ref()?.server_time.clone())),
+            signed: signed.map(|s| crate::clock::rfc3339_ms(s.saturating_mul(1_000_000_000))),
+            error_us: statement.and_then(|s| s.clock.max_error_us),
+            correction,
+            latest: self.latest(),
+        };
+        self
+    }
+
+    /// A time-stamp before a receipt: a receiver is the bureau's own, an authority is not.
+    fn latest(&self) -> Option<Latest> {
+        let stamp = self.stamp.as_ref().map(|stamp| Latest {
+            at: stamp.at.clone(),
+            by: LatestBy::TimeStamp,
+        });
+        let receipt = self.receipt.as_ref().map(|receipt| Latest {
+            at: receipt.at.clone(),
+            by: LatestBy::Receipt,
+        });
+        stamp.or(receipt)
     }
 
     /// Whether every required check passed.

@@ -8,14 +8,15 @@ use super::additions::{Additions, is_addition};
 use super::chain::Roots;
 use super::container::{Container, ContainerError, Limits};
 use super::finding::Finding;
-use super::lines::{self, JournalLines, LinesError};
+use super::lines::{JournalLines, LinesError};
 use super::manifest::Manifest;
 use super::opened::{Opened, open};
-use super::receipt::{Receipt, ReceiptError, ReceiptVerdict};
+use super::receipt::{Receipt, ReceiptError};
+use super::review::{Reviewed, Reviewing, check_reviews};
 use super::signer::{Signer, Usage};
 use super::statement::Statement;
-use super::timestamp::TimeStamp;
-use super::verdict::{Check, CheckId, Status, Verdict};
+use super::verdict::{Bounds, Check, CheckId, Status, Verdict};
+use super::wording::name_of;
 use super::{CHAIN, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
 
 /// Judges a whole package.
@@ -53,16 +54,18 @@ enum Scope {
     Head,
 }
 
-struct Examination<'a> {
-    container: &'a Container,
+/// A package with its parts opened, each once.
+pub(super) struct Examination<'a> {
+    pub(super) container: &'a Container,
     roots: &'a Roots,
     scope: Scope,
     manifest: Result<Manifest, Finding>,
-    signature: Result<Opened, Finding>,
-    statement: Result<Statement, Finding>,
-    receipt: Option<Result<(Receipt, Signer), ReceiptError>>,
-    lines: Option<Result<JournalLines, LinesError>>,
-    additions: Additions<'a>,
+    pub(super) signature: Result<Opened, Finding>,
+    pub(super) statement: Result<Statement, Finding>,
+    pub(super) receipt: Option<Result<(Receipt, Signer), ReceiptError>>,
+    pub(super) lines: Option<Result<JournalLines, LinesError>>,
+    pub(super) additions: Additions<'a>,
+    reviews: Vec<Reviewed>,
 }
 
 fn part<'a>(container: &'a Container, name: &str) -> Result<&'a [u8], Finding> {
@@ -85,6 +88,14 @@ impl<'a> Examination<'a> {
             Statement::parse(bytes).map_err(|e| Finding::StatementUnreadable { why: e.to_string() })
         });
         let receipt = container.get(RECEIPT).map(|p7m| Receipt::open(p7m, roots));
+        let mut additions = Additions::read(container, roots);
+        let signed = std::mem::take(&mut additions.signed);
+        let reviewing = Reviewing {
+            container,
+            roots,
+            statement: statement.as_ref().ok(),
+        };
+        let reviews = reviewing.all(&signed, &mut additions);
         Self {
             container,
             roots,
@@ -94,7 +105,8 @@ impl<'a> Examination<'a> {
             statement,
             receipt,
             lines: container.get(CHAIN).map(JournalLines::parse),
-            additions: Additions::read(container, roots),
+            additions,
+            reviews,
         }
     }
 
@@ -113,15 +125,20 @@ impl<'a> Examination<'a> {
             self.check_journal(),
             self.additions.check(),
             self.check_time(),
+            check_reviews(&self.reviews),
+            self.check_grade(),
         ];
         let valid = checks.iter().all(|check| {
             !check.required
                 || check.status == Status::Pass
                 || (check.status == Status::Unknown && may_be_unknown(check.id, self.scope))
         });
+        let correction = self.correction();
         Verdict {
             valid,
             checks,
+            qualities: Vec::new(),
+            bounds: Bounds::default(),
             stamp: self.additions.earliest().cloned(),
             sig_sha256: self.container.get(SIGNATURE).map(sha256_hex),
             signer: self.signature.ok().map(|opened| opened.signer),
@@ -130,7 +147,9 @@ impl<'a> Examination<'a> {
                 .receipt
                 .and_then(Result::ok)
                 .map(|(receipt, _)| receipt),
+            reviews: self.reviews,
         }
+        .concluded(correction)
     }
 
     fn check_container(&self) -> Check {
@@ -213,9 +232,6 @@ impl<'a> Examination<'a> {
         };
         let mut unsigned = self.additions.unreadable.clone();
         let mut additions = Vec::new();
-        for addition in &self.additions.signed {
-            unsigned.extend(addition.faults(self.container));
-        }
         let chained = self.check_journal().status == Status::Pass;
         for (name, _) in self.container.files() {
             let known = [MIMETYPE, MANIFEST, SIGNATURE, RECEIPT].contains(&name);
@@ -289,104 +305,24 @@ impl<'a> Examination<'a> {
         )
     }
 
-    fn check_receipt(&self) -> Check {
-        let receipt = match &self.receipt {
-            None => return Check::unknown(CheckId::Receipt, vec![Finding::NoReceipt]),
-            Some(Err(error)) => return Check::fail(CheckId::Receipt, vec![error.finding()]),
-            Some(Ok((receipt, _))) => receipt,
+    fn check_grade(&self) -> Check {
+        let Ok(statement) = &self.statement else {
+            return Check::not_reached(CheckId::Grade);
         };
-        let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
-        else {
-            return Check::not_reached(CheckId::Receipt);
-        };
-        let named = receipt.check_names(
-            statement.id,
-            &statement.device.id,
-            statement.seq,
-            &sha256_hex(signature),
-        );
-        if let Err(error) = named {
-            return Check::fail(CheckId::Receipt, vec![error.finding()]);
-        }
-        match receipt.verdict {
-            ReceiptVerdict::Stored => Check::pass(CheckId::Receipt),
-            ReceiptVerdict::Refused => Check::unknown(
-                CheckId::Receipt,
-                vec![Finding::ReceiptRefuses {
-                    why: receipt.why.clone().unwrap_or_default(),
+        match &statement.grade {
+            None => Check::unknown(CheckId::Grade, vec![Finding::GradeNotStated]),
+            Some(grading) if grading.follows() => Check::pass(CheckId::Grade),
+            Some(grading) => Check::fail(
+                CheckId::Grade,
+                vec![Finding::GradeContradicted {
+                    stated: name_of(&grading.grade),
                 }],
             ),
         }
     }
-
-    fn check_journal(&self) -> Check {
-        let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
-        else {
-            return Check::not_reached(CheckId::Journal);
-        };
-        let head = match &self.receipt {
-            Some(Ok((receipt, _))) => receipt.head.as_ref(),
-            _ => None,
-        };
-        let sig_sha256 = sha256_hex(signature);
-        lines::judge(self.lines.as_ref(), &statement.journal, &sig_sha256, head)
-    }
-
-    /// The last known receipt before sealing, sealing before this package's receipt, as far as
-    /// the stated clock error lets one say.
-    fn check_time(&self) -> Check {
-        let (Ok(statement), Ok(opened)) = (&self.statement, &self.signature) else {
-            return Check::not_reached(CheckId::Time);
-        };
-        let Some(error_us) = statement.clock.max_error_us else {
-            return Check::unknown(CheckId::Time, vec![Finding::ClockUnsynced]);
-        };
-        // signingTime is told in whole seconds, and either side may be off by its error.
-        let slack = i64::try_from(error_us / 1_000_000).unwrap_or(i64::MAX / 4) + 2;
-        let sealed = opened.signer.signing_time;
-        let mut findings = Vec::new();
-        let after = statement.after.as_ref().and_then(|a| unix(&a.server_time));
-        if after.is_some_and(|earlier| earlier.saturating_sub(slack) > sealed) {
-            findings.push(contradiction("after.server_time", "signingTime"));
-        }
-        let stored = match &self.receipt {
-            Some(Ok((receipt, _))) => unix(&receipt.at),
-            _ => None,
-        };
-        if stored.is_some_and(|later| sealed.saturating_sub(slack) > later) {
-            findings.push(contradiction("signingTime", "receipt.at"));
-        }
-        let stamped = self.additions.earliest().and_then(TimeStamp::latest);
-        if stamped.is_some_and(|later| sealed.saturating_sub(slack) > later) {
-            findings.push(contradiction("signingTime", "genTime"));
-        }
-        if unix(&statement.clock.utc).is_some_and(|c| c.saturating_sub(slack) > sealed) {
-            findings.push(contradiction("clock.utc", "signingTime"));
-        }
-        if findings.is_empty() {
-            Check::pass(CheckId::Time)
-        } else {
-            Check::fail(CheckId::Time, findings)
-        }
-    }
 }
 
-fn contradiction(earlier: &str, later: &str) -> Finding {
-    Finding::TimeContradiction {
-        earlier: earlier.to_owned(),
-        later: later.to_owned(),
-    }
-}
-
-fn unix(rfc3339: &str) -> Option<i64> {
-    rfc3339
-        .parse::<jiff::Timestamp>()
-        .ok()
-        .map(jiff::Timestamp::as_second)
-}
-
-/// A receipt, journal lines and a time-stamp come later; of a head, the pictures come later.
+/// What comes later, and what older packages do not state; of a head, the pictures come later.
 fn may_be_unknown(id: CheckId, scope: Scope) -> bool {
-    matches!(id, CheckId::Receipt | CheckId::Journal | CheckId::Stamp)
-        || (id == CheckId::Files && scope == Scope::Head)
+    CheckId::OPTIONAL.contains(&id) || (id == CheckId::Files && scope == Scope::Head)
 }

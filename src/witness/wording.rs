@@ -40,12 +40,20 @@ pub(super) struct Wording {
     pub(super) unknown_fact: String,
     pub(super) colon: String,
     pub(super) none: String,
+    pub(super) claims: String,
     pub(super) status: Words,
     pub(super) check: Words,
     pub(super) finding: Words,
     pub(super) fact: Words,
     pub(super) violation: Words,
     pub(super) outcome: Words,
+    pub(super) rule: Words,
+    pub(super) quality: Words,
+    pub(super) condition: Words,
+    pub(super) grade: Words,
+    pub(super) review: Words,
+    pub(super) moment: Words,
+    pub(super) report: Words,
 }
 
 static CHINESE: LazyLock<Wording> =
@@ -120,7 +128,7 @@ pub(super) fn name_of<T: Serialize>(variant: &T) -> String {
 }
 
 /// Puts the fields into the template, once: a value is never searched for placeholders.
-fn fill(template: &str, fields: &[(&str, String)]) -> String {
+pub(super) fn fill(template: &str, fields: &[(&str, String)]) -> String {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -137,7 +145,7 @@ fn fill(template: &str, fields: &[(&str, String)]) -> String {
 
 /// `value` without what could repaint a terminal or turn the reading direction: what a foreign
 /// package brings in is shown, not obeyed.
-fn harmless(value: &str) -> String {
+pub(super) fn harmless(value: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     value
         .chars()
@@ -172,6 +180,13 @@ mod tests {
                 &w.fact,
                 &w.violation,
                 &w.outcome,
+                &w.rule,
+                &w.quality,
+                &w.condition,
+                &w.grade,
+                &w.review,
+                &w.moment,
+                &w.report,
             ]
         };
         for (chinese, english) in tables(&CHINESE).into_iter().zip(tables(&ENGLISH)) {

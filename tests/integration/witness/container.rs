@@ -1,11 +1,14 @@
 //! The zip and folder forms, and hostile ones.
 
-use lingmou::witness::{ASIC_E, CheckId, Container, Limits, MIMETYPE, verify_path, verify_zip};
+use lingmou::witness::{
+    ASIC_E, CheckId, Container, Form, Language, Limits, MANIFEST, MIMETYPE, Manifest, SIGNATURE,
+    STATEMENT, verify, verify_path, verify_zip,
+};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::{Kit, put, put_all, succeed};
+use super::{AT, Kit, assemble, covered, put, put_all, succeed, verify_sh};
 
 #[test]
 fn unzip_reads_the_container() {
@@ -112,7 +115,128 @@ fn hostile_zips_are_refused() {
         let verdict = verify_zip(&zip, &kit.roots);
         let failed: Vec<_> = verdict.failed().collect();
         assert_eq!(failed, [CheckId::Container], "{what}");
+        put(kit.dir.path(), "hostile.asice", &zip);
+        let path = kit.dir.path().join("hostile.asice");
+        let (code, said) = verify_sh(&path, &kit.pki.root());
+        assert_eq!(code, Some(1), "{what}: the script says\n{said}");
+        assert!(said.contains("FAIL  container"), "{what}: {said}");
     }
+}
+
+/// A zip whose one entry claims `size` bytes and holds one, in both of its headers (PKWARE
+/// APPNOTE 4.3.7 and 4.3.12).
+fn claiming(size: u32) -> Vec<u8> {
+    let mut zip = stored(&[("clip.mp4", b"1")]);
+    let directory = zip.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    for (header, compressed) in [(0, 18), (directory, 20)] {
+        let at = header + compressed;
+        zip[at..at + 4].copy_from_slice(&size.to_le_bytes());
+        zip[at + 4..at + 8].copy_from_slice(&size.to_le_bytes());
+    }
+    zip
+}
+
+/// A file of 10 GB, a zip that claims 4 GB, one of many times what it holds, and the roots of
+/// somebody: refused within 300 MB of address space beyond what the program itself takes.
+#[test]
+fn what_claims_to_be_huge_is_refused_without_being_held() {
+    let kit = Kit::new();
+    let dir = kit.folder("huge");
+    put(&dir, "claims.asice", &claiming(u32::MAX - 1));
+    put(&dir, "some.asice", &claiming(200 << 20));
+    let sparse = std::fs::File::create(dir.join("sparse.asice")).unwrap();
+    sparse.set_len(10 << 30).unwrap();
+    put(&dir, "big/mimetype", b"x");
+    let sparse = std::fs::File::create(dir.join("big/clip.mp4")).unwrap();
+    sparse.set_len(10 << 30).unwrap();
+    let program = assert_cmd::cargo::cargo_bin("lingmou");
+    let idle = "ulimit -v 1500000; exec \"$0\" \"$@\"";
+    for (name, why) in [
+        (
+            "claims.asice",
+            "is cut off|more than|invalid|not a readable",
+        ),
+        ("some.asice", "is cut off|more than|invalid|not a readable"),
+        ("sparse.asice", "more than 268435456 bytes"),
+        ("big", "more than 268435456 bytes"),
+    ] {
+        let output = std::process::Command::new("sh")
+            .args(["-c", idle])
+            .arg(&program)
+            .args(["verify", name, "--lang", "en", "--roots"])
+            .arg(kit.pki.root())
+            .current_dir(&dir)
+            .output()
+            .unwrap();
+        let page = String::from_utf8_lossy(&output.stdout);
+        let said = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        let failed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}{failed}");
+        assert!(
+            why.split('|').any(|part| said.contains(part)),
+            "{name}: {said}"
+        );
+    }
+}
+
+/// Statements in other encodings or with huge fields, sealed properly: a clear verdict.
+#[test]
+fn wrong_encodings_and_huge_fields_have_a_clear_verdict() {
+    let kit = Kit::new();
+    let text = String::from_utf8(kit.sealed.statement.clone()).unwrap();
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut latin = text.clone().into_bytes();
+    let at = text.find("street1").unwrap_or(10);
+    latin[at] = 0xe9;
+    let mut bom = vec![0xef, 0xbb, 0xbf];
+    bom.extend(text.bytes());
+    let model = format!("\"model\": \"{}\"", "x".repeat(2 << 20));
+    let huge = text.replacen("\"model\": null", &model, 1).into_bytes();
+    let number = text.replacen("\"seq\": 123", &format!("\"seq\": {}", "9".repeat(400)), 1);
+    let deep = [b"[".repeat(200_000), b"]".repeat(200_000)].concat();
+    for (what, statement) in [
+        ("UTF-16", utf16),
+        ("Latin-1", latin),
+        ("byte order mark", bom),
+        ("a field of 2 MiB", huge),
+        ("a number of 400 digits", number.into_bytes()),
+        ("200,000 brackets", deep),
+        ("nothing", Vec::new()),
+    ] {
+        assert_ne!(statement, kit.sealed.statement, "{what}");
+        let mut manifest = Manifest::parse(&kit.sealed.manifest).unwrap();
+        let mut package = assemble(&kit.sealed);
+        package = replaced(&package, STATEMENT, &statement);
+        manifest.entries[0].sha256 = covered(&package, STATEMENT).sha256;
+        let xml = manifest.to_xml().unwrap();
+        let p7s = kit.evidence.sign(&xml, Form::Detached, AT).unwrap();
+        package = replaced(&replaced(&package, MANIFEST, &xml), SIGNATURE, &p7s);
+        let verdict = verify(&package, &kit.roots);
+        let page = verdict.page(Language::English);
+        assert!(!verdict.valid(), "{what}\n{page}");
+        assert_eq!(
+            verdict.failed().next(),
+            Some(CheckId::Statement),
+            "{what}\n{page}"
+        );
+        assert!(
+            page.len() < 16 << 10,
+            "{what}: a page of {} bytes",
+            page.len()
+        );
+        // The script reads fields as text: how large a number is it does not ask.
+        let expected = i32::from(!what.starts_with("a number"));
+        assert_eq!(kit.script(&package).0, Some(expected), "{what}: the script");
+    }
+}
+
+fn replaced(package: &Container, name: &str, bytes: &[u8]) -> Container {
+    let mut changed = Container::new();
+    for (other, content) in package.files() {
+        let content = if other == name { bytes } else { content };
+        changed.insert(other, content.to_vec()).unwrap();
+    }
+    changed
 }
 
 #[test]

@@ -93,3 +93,33 @@ fn garbled_parts_do_not_panic() {
         }
     });
 }
+
+/// Receipt, journal lines, time-stamp and reviews: one byte of theirs changed is found, and
+/// neither page nor report stumbles over it.
+#[test]
+fn a_changed_byte_in_what_came_later_is_found() {
+    let kit = Kit::new();
+    let full = kit.full();
+    let later: Vec<&str> = full
+        .files()
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with("META-INF/"))
+        .collect();
+    proptest!(cases(300), |(file: Index, place: Index, byte: u8)| {
+        let name = later[file.index(later.len())];
+        let mut package = Container::new();
+        for (other, content) in full.files() {
+            let mut content = content.to_vec();
+            if other == name {
+                let at = place.index(content.len());
+                content[at] = byte;
+            }
+            package.insert(other, content).unwrap();
+        }
+        let verdict = verify(&package, &kit.roots);
+        prop_assert_eq!(verdict.valid(), package == full, "{}", name);
+        prop_assert!(verdict.page(Language::Chinese).ends_with('\n'));
+        let report = verdict.report(Some(&package), Language::English, super::AT);
+        prop_assert!(report.ends_with("</html>\n"));
+    });
+}

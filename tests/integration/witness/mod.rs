@@ -1,9 +1,12 @@
 //! Evidence packages against independent tools (openssl, unzip), and every way to tamper.
 
+mod both;
 mod container;
 mod fuzz;
 mod keys;
 mod openssl;
+mod report;
+mod review;
 mod stamp;
 mod tamper;
 mod verdict;
@@ -14,8 +17,10 @@ use std::process::{Command, Output};
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::types::{CaseId, Outcome, Stamp, Violation};
 use lingmou::witness::{
-    Camera, Clock, Container, Device, FileEntry, Identity, JournalPoint, RECEIPT, Receipt,
-    ReceiptVerdict, Roots, Sealed, Software, Statement, ViolationFacts, Warning, seal, sha256_hex,
+    CHAIN, Camera, Clock, Container, Device, FileEntry, Identity, JournalCopy, JournalPoint,
+    Manifest, ManifestEntry, Opinion, RECEIPT, Receipt, ReceiptVerdict, ReviewVerdict, Roots,
+    SIGNATURE, Sealed, SigReference, Software, Statement, ViolationFacts, Warning, review, seal,
+    sha256_hex,
 };
 use tempfile::TempDir;
 
@@ -81,11 +86,115 @@ impl Kit {
         changed
     }
 
+    /// The package with everything that may come later: a receipt with the journal's head, the
+    /// journal to there, a time-stamp by openssl, a first and a second review.
+    fn full(&self) -> Container {
+        let lines = journal_lines(&self.sealed.sig_sha256());
+        let mut receipt = receipt(&self.sealed);
+        receipt.head = Some(JournalCopy {
+            n: 4,
+            hash: sha256_hex(lines.lines().last().unwrap().as_bytes()),
+        });
+        let p7m = receipt.sign(&self.receiver, AT).unwrap();
+        let mut package = self.with(RECEIPT, Some(&p7m));
+        package.insert(CHAIN, lines.into_bytes()).unwrap();
+        let manifest = Manifest {
+            signature: SigReference::time_stamp(1),
+            entries: [SIGNATURE, RECEIPT, CHAIN]
+                .map(|name| covered(&package, name))
+                .to_vec(),
+        };
+        let manifest = manifest.to_xml().unwrap();
+        let token = self.stamp(&manifest);
+        package.insert(MANIFEST_2, manifest).unwrap();
+        package.insert(STAMP, token).unwrap();
+        for reviewer in &self.pki.reviewers {
+            add_review(&mut package, reviewer, ReviewVerdict::Accept);
+        }
+        package
+    }
+
+    /// A time-stamp token over `bytes` by the PKI's authority.
+    fn stamp(&self, bytes: &[u8]) -> Vec<u8> {
+        let dir = self.dir.path();
+        put(dir, "stamped", bytes);
+        succeed(
+            dir,
+            "openssl ts -query -data stamped -sha256 -cert -out query.tsq",
+        );
+        succeed(
+            dir,
+            "openssl ts -reply -config tsa/tsa.cnf -queryfile query.tsq -token_out -out token.tst",
+        );
+        std::fs::read(dir.join("token.tst")).unwrap()
+    }
+
+    /// What `docs/verify.sh` says of the package, and its exit code.
+    fn script(&self, package: &Container) -> (Option<i32>, String) {
+        let dir = TempDir::new().unwrap();
+        put_all(dir.path(), package);
+        verify_sh(dir.path(), &self.pki.root())
+    }
+
     /// An empty folder beside the keys.
     fn folder(&self, name: &str) -> PathBuf {
         let folder = self.dir.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         folder
+    }
+}
+
+const MANIFEST_2: &str = "META-INF/ASiCManifest002.xml";
+const STAMP: &str = "META-INF/timestamp001.tst";
+
+/// Adds the review of the person whose keys lie in `reviewer`.
+fn add_review(package: &mut Container, reviewer: &Path, verdict: ReviewVerdict) {
+    let identity = Identity::load(reviewer, "reviewer").unwrap();
+    let opinion = Opinion {
+        verdict,
+        reason: "the stall is outside, \"warned\" twice",
+    };
+    for (name, bytes) in review(package, opinion, &identity, AT).unwrap() {
+        package.insert(&name, bytes).unwrap();
+    }
+}
+
+/// Runs `docs/verify.sh`; gives its exit code and what it printed.
+fn verify_sh(package: &Path, root: &Path) -> (Option<i32>, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/verify.sh");
+    let output = Command::new("sh")
+        .arg(script)
+        .args([package, root])
+        .output()
+        .unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&printed).into_owned();
+    (output.status.code(), text)
+}
+
+/// The device's journal from the line of [`statement`] on.
+fn journal_lines(sig_sha256: &str) -> String {
+    let sealed = format!(
+        "{{\"n\":3,\"at\":\"2026-08-01T02:03:04.567Z\",\"kind\":\"package.sealed\",\
+         \"prev\":\"{}\",\"body\":{{\"sig_sha256\":\"{sig_sha256}\"}}}}",
+        "3b".repeat(32)
+    );
+    let next = format!(
+        "{{\"n\":4,\"at\":\"2026-08-01T02:04:00.000Z\",\"kind\":\"checkpoint\",\
+         \"prev\":\"{}\",\"body\":{{\"n\":3}}}}",
+        sha256_hex(sealed.as_bytes())
+    );
+    format!("{sealed}\n{next}\n")
+}
+
+/// The entry of a manifest for a file of `package`.
+fn covered(package: &Container, name: &str) -> ManifestEntry {
+    let hex = sha256_hex(package.get(name).unwrap());
+    let digit = |at: usize| u8::from_str_radix(hex.get(at..at + 2).unwrap(), 16).unwrap();
+    ManifestEntry {
+        name: name.to_owned(),
+        media_type: "application/octet-stream".to_owned(),
+        sha256: std::array::from_fn(|i| digit(2 * i)),
     }
 }
 

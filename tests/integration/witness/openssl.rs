@@ -343,6 +343,23 @@ fn the_commands_in_the_public_page_work_as_printed() {
     }
 
     std::fs::remove_dir_all(dir.join("case")).unwrap();
+    put(&dir, "case.asice", &kit.full().to_zip());
+    succeed(&dir, "sh -e check.sh");
+    put(
+        &dir.join("case"),
+        "more.sh",
+        super::script("reviews").as_bytes(),
+    );
+    let text = succeed(&dir.join("case"), "sh -e more.sh");
+    for part in [
+        "erification successful",
+        "OU = reviewer",
+        "\"verdict\": \"accept\"",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    std::fs::remove_dir_all(dir.join("case")).unwrap();
     let changed = kit.with("detections.jsonl", Some(b"{\"more\":1}\n"));
     put(&dir, "case.asice", &changed.to_zip());
     let text = succeed(&dir, "sh -e check.sh");

@@ -422,11 +422,11 @@ fn a_completed_package_is_valid_and_shows_both_bounds() {
     let stamp = verdict.stamp.as_ref().unwrap();
     assert_eq!(stamp.accuracy_us, Some(1_000_000));
     assert!(
-        page.contains("(time-stamp by ") && page.contains("error 1000 ms"),
+        page.contains("(trusted time-stamp by") && page.contains("error 1000 ms"),
         "{page}"
     );
     let chinese = verdict.page(Language::Chinese);
-    assert!(chinese.contains("（时间戳："), "{chinese}");
+    assert!(chinese.contains("（可信时间戳："), "{chinese}");
     let zip = Container::from_zip(&package.to_zip(), lingmou::witness::Limits::PACKAGE).unwrap();
     assert_eq!(zip, package);
 }

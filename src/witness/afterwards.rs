@@ -1,0 +1,133 @@
+//! Checks of what came after the sealing: receipt, journal lines, time-stamp, and whether all
+//! times told fit together.
+
+use super::finding::Finding;
+use super::lines::{self, JournalLine};
+use super::receipt::ReceiptVerdict;
+use super::timestamp::TimeStamp;
+use super::verdict::{Check, CheckId, Correction, Status};
+use super::verify::Examination;
+use super::{SIGNATURE, sha256_hex};
+
+/// Kind of the journal line that says how far the clock was off, and for which packages.
+const CORRECTED: &str = "clock.corrected";
+
+impl Examination<'_> {
+    pub(super) fn check_receipt(&self) -> Check {
+        let receipt = match &self.receipt {
+            None => return Check::unknown(CheckId::Receipt, vec![Finding::NoReceipt]),
+            Some(Err(error)) => return Check::fail(CheckId::Receipt, vec![error.finding()]),
+            Some(Ok((receipt, _))) => receipt,
+        };
+        let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
+        else {
+            return Check::not_reached(CheckId::Receipt);
+        };
+        let named = receipt.check_names(
+            statement.id,
+            &statement.device.id,
+            statement.seq,
+            &sha256_hex(signature),
+        );
+        if let Err(error) = named {
+            return Check::fail(CheckId::Receipt, vec![error.finding()]);
+        }
+        match receipt.verdict {
+            ReceiptVerdict::Stored => Check::pass(CheckId::Receipt),
+            ReceiptVerdict::Refused => Check::unknown(
+                CheckId::Receipt,
+                vec![Finding::ReceiptRefuses {
+                    why: receipt.why.clone().unwrap_or_default(),
+                }],
+            ),
+        }
+    }
+
+    pub(super) fn check_journal(&self) -> Check {
+        let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
+        else {
+            return Check::not_reached(CheckId::Journal);
+        };
+        let head = match &self.receipt {
+            Some(Ok((receipt, _))) => receipt.head.as_ref(),
+            _ => None,
+        };
+        let sig_sha256 = sha256_hex(signature);
+        lines::judge(self.lines.as_ref(), &statement.journal, &sig_sha256, head)
+    }
+
+    /// What the journal, where it holds, says about the clock this package was sealed by.
+    pub(super) fn correction(&self) -> Option<Correction> {
+        if self.check_journal().status != Status::Pass {
+            return None;
+        }
+        let statement = self.statement.as_ref().ok()?;
+        let id = statement.id.to_string();
+        let lines = self.lines.as_ref()?.as_ref().ok()?.lines();
+        let about = |line: &&JournalLine| {
+            let boot = line.body["boot_id"].as_str();
+            let named = line.body["packages"].as_array();
+            line.kind == CORRECTED
+                && boot == statement.device.boot_id.as_deref()
+                && named.is_some_and(|ids| ids.iter().any(|named| *named == *id))
+        };
+        let line = lines.iter().rev().find(about)?;
+        Some(Correction {
+            n: line.n,
+            offset_us: line.body["offset_us"].as_i64()?,
+            error_us: line.body["error_us"].as_u64()?,
+        })
+    }
+
+    /// The last known receipt before sealing, sealing before this package's receipt, as far as
+    /// the stated clock error lets one say.
+    pub(super) fn check_time(&self) -> Check {
+        let (Ok(statement), Ok(opened)) = (&self.statement, &self.signature) else {
+            return Check::not_reached(CheckId::Time);
+        };
+        let Some(error_us) = statement.clock.max_error_us else {
+            return Check::unknown(CheckId::Time, vec![Finding::ClockUnsynced]);
+        };
+        // signingTime is told in whole seconds, and either side may be off by its error.
+        let slack = i64::try_from(error_us / 1_000_000).unwrap_or(i64::MAX / 4) + 2;
+        let sealed = opened.signer.signing_time;
+        let mut findings = Vec::new();
+        let after = statement.after.as_ref().and_then(|a| unix(&a.server_time));
+        if after.is_some_and(|earlier| earlier.saturating_sub(slack) > sealed) {
+            findings.push(contradiction("after.server_time", "signingTime"));
+        }
+        let stored = match &self.receipt {
+            Some(Ok((receipt, _))) => unix(&receipt.at),
+            _ => None,
+        };
+        if stored.is_some_and(|later| sealed.saturating_sub(slack) > later) {
+            findings.push(contradiction("signingTime", "receipt.at"));
+        }
+        let stamped = self.additions.earliest().and_then(TimeStamp::latest);
+        if stamped.is_some_and(|later| sealed.saturating_sub(slack) > later) {
+            findings.push(contradiction("signingTime", "genTime"));
+        }
+        if unix(&statement.clock.utc).is_some_and(|c| c.saturating_sub(slack) > sealed) {
+            findings.push(contradiction("clock.utc", "signingTime"));
+        }
+        if findings.is_empty() {
+            Check::pass(CheckId::Time)
+        } else {
+            Check::fail(CheckId::Time, findings)
+        }
+    }
+}
+
+fn contradiction(earlier: &str, later: &str) -> Finding {
+    Finding::TimeContradiction {
+        earlier: earlier.to_owned(),
+        later: later.to_owned(),
+    }
+}
+
+fn unix(rfc3339: &str) -> Option<i64> {
+    rfc3339
+        .parse::<jiff::Timestamp>()
+        .ok()
+        .map(jiff::Timestamp::as_second)
+}

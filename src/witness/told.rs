@@ -1,0 +1,345 @@
+//! The facts of a verdict in words, for the page and the report alike.
+
+use jiff::tz::TimeZone;
+
+use super::facts::Warning;
+use super::grade::{Condition, Grading};
+use super::quality::Part;
+use super::review::{Review, Reviewed};
+use super::statement::Statement;
+use super::verdict::{Status, Verdict};
+use super::wording::{Wording, name_of, word};
+
+/// A fact: the key of its label, and its text.
+pub(super) type Fact = (&'static str, String);
+
+/// Tells a verdict in one language.
+pub(super) struct Told<'a> {
+    pub(super) verdict: &'a Verdict,
+    pub(super) words: &'static Wording,
+    pub(super) zone: TimeZone,
+}
+
+impl<'a> Told<'a> {
+    /// Times are told in the device's own time zone where this system knows it.
+    pub(super) fn new(verdict: &'a Verdict, words: &'static Wording) -> Self {
+        let stated = verdict.statement.as_ref();
+        let zone = stated.and_then(|s| TimeZone::get(&s.device.tz).ok());
+        Self {
+            verdict,
+            words,
+            zone: zone.unwrap_or(TimeZone::UTC),
+        }
+    }
+
+    /// Whether it is valid, in a sentence.
+    pub(super) fn headline(&self) -> &'static str {
+        if self.verdict.valid {
+            &self.words.valid
+        } else {
+            &self.words.invalid
+        }
+    }
+
+    /// The mark of a status.
+    pub(super) fn mark(&self, status: Status) -> String {
+        word(&self.words.status, &name_of(&status)).to_owned()
+    }
+
+    /// What speaks for a quality, with what was found.
+    pub(super) fn part(&self, part: &Part) -> String {
+        match part {
+            Part::Check(id) => {
+                let name = name_of(id);
+                let what = word(&self.words.check, &name);
+                match self.verdict.check(*id) {
+                    Some(check) if !check.findings.is_empty() => {
+                        let found = self.words.findings(&check.findings);
+                        format!("{what}{}{found}", self.words.colon)
+                    }
+                    _ => what.to_owned(),
+                }
+            }
+            Part::Condition(id) => {
+                let stated = self.grading().map(|g| &g.conditions);
+                let found = stated.and_then(|all| all.iter().find(|c| c.id == *id));
+                match found {
+                    _ if !self.verdict.valid => self.unsaid(id, "not_verified"),
+                    None => self.unsaid(id, "not_stated"),
+                    Some(condition) => self.condition(condition),
+                }
+            }
+        }
+    }
+
+    fn unsaid(&self, id: &str, why: &'static str) -> String {
+        let what = word(&self.words.condition, id);
+        let why = word(&self.words.fact, why);
+        format!("{what}{}{why}", self.words.colon)
+    }
+
+    fn condition(&self, condition: &Condition) -> String {
+        let value = condition.value.clone();
+        let fields = [
+            (
+                "what",
+                word(&self.words.condition, &condition.id).to_owned(),
+            ),
+            ("value", value.unwrap_or_else(|| self.unknown())),
+            ("limit", condition.limit.clone()),
+        ];
+        self.words.line("condition_line", &fields)
+    }
+
+    fn grading(&self) -> Option<&'a Grading> {
+        self.verdict.statement.as_ref()?.grade.as_ref()
+    }
+
+    /// Every fact, in the order shown.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        let stated = self.verdict.statement.as_ref();
+        if let Some(statement) = stated {
+            let case = [
+                ("id", statement.id.to_string()),
+                ("seq", statement.seq.to_string()),
+            ];
+            facts.push(("case", self.words.line("case_line", &case)));
+        }
+        if let Some(signer) = &self.verdict.signer {
+            let fields = [
+                ("subject", signer.subject.clone()),
+                ("issuer", signer.issuer.clone()),
+                ("certificate", signer.certificate_sha256.clone()),
+            ];
+            facts.push(("signer", self.words.line("signer_line", &fields)));
+        }
+        if let Some(statement) = stated {
+            facts.push(("what", self.what(statement)));
+            facts.push(("why", self.why(statement)));
+            facts.push(("detector", self.detector(statement)));
+        }
+        facts.extend(self.times());
+        if let Some(statement) = stated {
+            facts.push(("where", self.place(statement)));
+            facts.extend(self.warnings(statement));
+            facts.extend(self.grade());
+        }
+        facts.extend(self.reviews());
+        facts.push(("receipt", self.receipt()));
+        if let Some(statement) = stated {
+            facts.extend(self.files(statement));
+        }
+        facts
+    }
+
+    fn what(&self, statement: &Statement) -> String {
+        let facts = &statement.violation;
+        let violation = word(&self.words.violation, facts.kind.name());
+        let outcome = word(&self.words.outcome, facts.outcome.name());
+        let fields = [
+            ("violation", violation.to_owned()),
+            ("outcome", outcome.to_owned()),
+        ];
+        self.words.line("what_line", &fields)
+    }
+
+    /// Why it fired: rule, zone, how long.
+    fn why(&self, statement: &Statement) -> String {
+        let facts = &statement.violation;
+        let seconds = facts.dwell_s.map(|s| format!("{s} s"));
+        let zone = facts.zone.clone();
+        let fields = [
+            ("rule", word(&self.words.rule, &facts.rule).to_owned()),
+            ("zone", zone.unwrap_or_else(|| self.unknown())),
+            ("camera", statement.camera.id.clone()),
+            ("first", self.moment(&facts.first_seen)),
+            ("confirmed", self.moment(&facts.confirmed)),
+            ("dwell", seconds.unwrap_or_else(|| self.unknown())),
+        ];
+        self.words.line("why_line", &fields)
+    }
+
+    fn detector(&self, statement: &Statement) -> String {
+        let software = &statement.software;
+        let program = format!("{} {}", software.name, software.version);
+        let Some(model) = &software.model else {
+            let unknown = ("model", self.unknown());
+            return self
+                .words
+                .line("detector_unknown", &[unknown, ("program", program)]);
+        };
+        let fields = [
+            ("model", model.name.clone()),
+            ("sha256", model.sha256.chars().take(16).collect()),
+            ("threshold", model.threshold.to_string()),
+            ("program", program),
+        ];
+        self.words.line("detector_line", &fields)
+    }
+
+    fn place(&self, statement: &Statement) -> String {
+        let site = statement.site.as_ref();
+        let named = site.map(|s| {
+            let parts = [s.public_id.as_deref(), s.name.as_deref()];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        });
+        let named = named.filter(|text| !text.is_empty());
+        let approval = site.and_then(|s| s.approval.clone());
+        let site = ("site", named.unwrap_or_else(|| self.unknown()));
+        let approval = ("approval", approval.unwrap_or_else(|| self.unknown()));
+        let Some(position) = &statement.position else {
+            return self.words.line("where_unknown", &[site, approval]);
+        };
+        let metres = |mm: u32| format!("{}.{} m", mm / 1000, mm % 1000 / 100);
+        let accuracy = position.h_acc_mm.map(metres);
+        let fields = [
+            ("lat", degrees(position.lat_e7)),
+            ("lon", degrees(position.lon_e7)),
+            ("accuracy", accuracy.unwrap_or_else(|| self.unknown())),
+            site,
+            approval,
+        ];
+        self.words.line("where_line", &fields)
+    }
+
+    fn warnings(&self, statement: &Statement) -> Vec<Fact> {
+        if statement.warning.is_empty() {
+            return vec![("warning", self.words.none.clone())];
+        }
+        let warnings = statement.warning.iter();
+        warnings.map(|w| ("warning", self.warning(w))).collect()
+    }
+
+    fn warning(&self, warning: &Warning) -> String {
+        let time = ("time", self.moment(&warning.at));
+        let tenths = warning.played_ms / 100;
+        let seconds = ("seconds", format!("{}.{}", tenths / 10, tenths % 10));
+        if let Some(why) = &warning.failure {
+            let fields = [time, seconds, ("why", why.clone())];
+            return self.words.line("warning_failed", &fields);
+        }
+        let heard = match warning.acknowledged_by_amp {
+            Some(true) => "heard_by_amp",
+            Some(false) => "heard_not",
+            None => "heard_unknown",
+        };
+        let heard = ("heard", word(&self.words.fact, heard).to_owned());
+        self.words.line("warning_played", &[time, seconds, heard])
+    }
+
+    /// The grade, and each condition that speaks against evidence.
+    fn grade(&self) -> Vec<Fact> {
+        let Some(grading) = self.grading() else {
+            return vec![("grade", word(&self.words.fact, "not_stated").to_owned())];
+        };
+        let all = grading.conditions.len();
+        let against: Vec<&Condition> = grading.against().collect();
+        let fields = [
+            (
+                "grade",
+                word(&self.words.grade, &name_of(&grading.grade)).to_owned(),
+            ),
+            ("met", (all - against.len()).to_string()),
+            ("all", all.to_string()),
+        ];
+        let mut facts = vec![("grade", self.words.line("grade_line", &fields))];
+        let told = against.into_iter().map(|c| ("against", self.condition(c)));
+        facts.extend(told);
+        facts
+    }
+
+    fn reviews(&self) -> Vec<Fact> {
+        if self.verdict.reviews.is_empty() {
+            return vec![("review", self.words.none.clone())];
+        }
+        let reviews = self.verdict.reviews.iter();
+        reviews.map(|r| ("review", self.review(r))).collect()
+    }
+
+    fn review(&self, reviewed: &Reviewed) -> String {
+        let Reviewed {
+            review: Some(review),
+            ..
+        } = reviewed
+        else {
+            return self.words.findings(&reviewed.findings);
+        };
+        let Review {
+            verdict, reason, ..
+        } = review;
+        let level = match reviewed.level {
+            Some(1) => "review_first",
+            Some(2) => "review_second",
+            _ => "review_further",
+        };
+        let fields = [
+            ("level", word(&self.words.fact, level).to_owned()),
+            (
+                "verdict",
+                word(&self.words.review, &name_of(verdict)).to_owned(),
+            ),
+            ("reviewer", review.reviewer.clone()),
+            ("time", self.moment(&review.at)),
+            ("reason", reason.clone()),
+        ];
+        self.words.line("review_line", &fields)
+    }
+
+    fn receipt(&self) -> String {
+        let Some(receipt) = &self.verdict.receipt else {
+            return self.words.none.clone();
+        };
+        let fields = [
+            ("receiver", receipt.receiver.clone()),
+            ("time", self.moment(&receipt.at)),
+            ("copies", receipt.copies.to_string()),
+        ];
+        self.words.line("receipt_line", &fields)
+    }
+
+    fn files(&self, statement: &Statement) -> Vec<Fact> {
+        let omitted = statement.omitted.iter().map(|omitted| {
+            let fields = [("what", omitted.what.clone()), ("why", omitted.why.clone())];
+            ("omitted", self.words.line("omitted_line", &fields))
+        });
+        let mut facts: Vec<Fact> = omitted.collect();
+        if facts.is_empty() {
+            facts.push(("omitted", self.words.none.clone()));
+        }
+        facts.push(("files", statement.files.len().to_string()));
+        facts
+    }
+
+    pub(super) fn unknown(&self) -> String {
+        self.words.unknown_fact.clone()
+    }
+}
+
+/// Degrees × 10⁷ as decimal degrees, exactly.
+fn degrees(e7: i32) -> String {
+    let sign = if e7 < 0 { "-" } else { "" };
+    let magnitude = e7.unsigned_abs();
+    format!(
+        "{sign}{}.{:07}",
+        magnitude / 10_000_000,
+        magnitude % 10_000_000
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn degrees_are_exact() {
+        for (e7, text) in [
+            (361_600_001, "36.1600001"),
+            (-5, "-0.0000005"),
+            (i32::MIN, "-214.7483648"),
+            (0, "0.0000000"),
+        ] {
+            assert_eq!(degrees(e7), text);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! One thing changed at a time in a package that has everything: refused for the right reason by
+//! `lingmou verify` and by `docs/verify.sh` alike. The untouched one is valid by both.
+
+use lingmou::pki::TestPki;
+use lingmou::witness::{
+    CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, Language, MANIFEST,
+    MIMETYPE, Manifest, RECEIPT, ReviewVerdict, SIGNATURE, STATEMENT, Sealed, Status, seal, verify,
+};
+use tempfile::TempDir;
+
+use super::{
+    AT, DEVICE, Kit, MANIFEST_2, STAMP, add_review, assemble, case, files, journal_lines,
+    openssl_sign, put, receipt, statement, verify_sh,
+};
+
+const MANIFEST_4: &str = "META-INF/ASiCManifest004.xml";
+const REVIEW_3: &str = "META-INF/review003.json";
+
+/// The line with which the script refuses what `check` refuses.
+fn line(check: CheckId) -> &'static str {
+    match check {
+        CheckId::Container => "FAIL  container",
+        CheckId::Manifest | CheckId::Signature | CheckId::Chain | CheckId::Purpose => {
+            "FAIL  device's signature"
+        }
+        CheckId::Files => "FAIL  every listed file",
+        CheckId::Nothing => "FAIL  no file outside",
+        CheckId::Statement | CheckId::Grade => "FAIL  statement agrees",
+        CheckId::Device => "FAIL  statement is by the device",
+        CheckId::Receipt => "FAIL  receipt",
+        CheckId::Journal => "FAIL  journal",
+        CheckId::Stamp => {
+            "FAIL  META-INF/ASiCManifest002.xml|FAIL    time-stamp|FAIL  no review or"
+        }
+        CheckId::Review => "FAIL  META-INF/ASiCManifest00|FAIL    review|FAIL  no review or",
+        CheckId::Time => "informs only",
+    }
+}
+
+/// Both verifiers refuse `package`, each naming `expected`.
+fn refused(what: &str, kit: &Kit, package: &Container, expected: CheckId) {
+    let verdict = verify(package, &kit.roots);
+    let page = verdict.page(Language::English);
+    assert!(!verdict.valid(), "{what} was accepted\n{page}");
+    let failed: Vec<_> = verdict.failed().collect();
+    assert!(failed.contains(&expected), "{what}: {failed:?}\n{page}");
+    let (code, said) = kit.script(package);
+    assert_eq!(code, Some(1), "{what}: the script says\n{said}");
+    let named = line(expected).split('|').any(|part| said.contains(part));
+    assert!(named, "{what}: {expected:?}: the script says\n{said}");
+}
+
+fn accepted(what: &str, kit: &Kit, package: &Container) {
+    let verdict = verify(package, &kit.roots);
+    assert!(
+        verdict.valid(),
+        "{what}\n{}",
+        verdict.page(Language::English)
+    );
+    let (code, said) = kit.script(package);
+    assert_eq!(code, Some(0), "{what}: the script says\n{said}");
+}
+
+/// `package` with one file replaced, or removed when `bytes` is `None`.
+fn with(package: &Container, name: &str, bytes: Option<&[u8]>) -> Container {
+    let mut changed = Container::new();
+    for (other, content) in package.files().filter(|(other, _)| *other != name) {
+        changed.insert(other, content.to_vec()).unwrap();
+    }
+    if let Some(bytes) = bytes {
+        changed.insert(name, bytes.to_vec()).unwrap();
+    }
+    changed
+}
+
+/// Which check must refuse a change of file `name`; `gone` when it is missing.
+fn guard(name: &str, gone: bool) -> CheckId {
+    match name {
+        MIMETYPE => CheckId::Container,
+        MANIFEST if gone => CheckId::Manifest,
+        MANIFEST | SIGNATURE => CheckId::Signature,
+        RECEIPT | CHAIN if gone => CheckId::Stamp,
+        RECEIPT => CheckId::Receipt,
+        CHAIN => CheckId::Journal,
+        MANIFEST_2 | STAMP => CheckId::Stamp,
+        name if name.starts_with("META-INF/") => CheckId::Review,
+        _ => CheckId::Files,
+    }
+}
+
+fn each_file(change: fn(&[u8]) -> Option<Vec<u8>>) {
+    let kit = Kit::new();
+    let full = kit.full();
+    for (name, content) in full.files() {
+        let changed = change(content);
+        // A stamp that was taken out is one that has not come yet.
+        if changed.is_none() && name == STAMP {
+            accepted(name, &kit, &with(&full, name, None));
+            continue;
+        }
+        let package = with(&full, name, changed.as_deref());
+        refused(name, &kit, &package, guard(name, changed.is_none()));
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_any_file() {
+    each_file(|bytes| {
+        let mut bytes = bytes.to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        Some(bytes)
+    });
+}
+
+#[test]
+fn any_file_emptied() {
+    each_file(|_| Some(Vec::new()));
+}
+
+#[test]
+fn any_file_removed() {
+    each_file(|_| None);
+}
+
+#[test]
+fn the_untouched_package_and_each_stage_before_it() {
+    let kit = Kit::new();
+    accepted("sealed", &kit, &assemble(&kit.sealed));
+    accepted("receipted", &kit, &kit.package);
+    let mut reviewed = kit.package.clone();
+    add_review(&mut reviewed, &kit.pki.reviewers[0], ReviewVerdict::Reject);
+    accepted("rejected, which is another question", &kit, &reviewed);
+    let full = kit.full();
+    accepted("full", &kit, &full);
+    let verdict = verify(&full, &kit.roots);
+    let unknown = verdict.checks.iter().filter(|c| c.status != Status::Pass);
+    let unknown: Vec<_> = unknown.map(|c| c.id).collect();
+    assert_eq!(unknown, [CheckId::Grade], "it states none");
+    put(kit.dir.path(), "full.asice", &full.to_zip());
+    let (code, said) = verify_sh(&kit.dir.path().join("full.asice"), &kit.pki.root());
+    assert_eq!(code, Some(0), "{said}");
+    for part in ["time-stamp", "journal unbroken", "accept by reviewer-2"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn any_entry_of_any_manifest() {
+    let kit = Kit::new();
+    let full = kit.full();
+    for (name, expected) in [
+        (MANIFEST, CheckId::Signature),
+        (MANIFEST_2, CheckId::Stamp),
+        (MANIFEST_4, CheckId::Review),
+    ] {
+        let manifest = Manifest::parse(full.get(name).unwrap()).unwrap();
+        for index in 0..manifest.entries.len() {
+            let mut digest = manifest.clone();
+            digest.entries[index].sha256[31] ^= 1;
+            let mut fewer = manifest.clone();
+            fewer.entries.remove(index);
+            for (what, changed) in [("digest", digest), ("less", fewer)] {
+                let what = format!("{name} entry {index}: {what}");
+                let package = with(&full, name, Some(&changed.to_xml().unwrap()));
+                refused(&what, &kit, &package, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn files_added_or_swapped_within_the_package() {
+    let kit = Kit::new();
+    let full = kit.full();
+    for name in ["frames/04-extra.jpg", "META-INF/anything.txt", "verify.sh"] {
+        let mut added = full.clone();
+        added.insert(name, vec![1]).unwrap();
+        refused(name, &kit, &added, CheckId::Nothing);
+    }
+    for name in ["META-INF/review009.json", "META-INF/signature009.p7s"] {
+        let mut added = full.clone();
+        added.insert(name, vec![1]).unwrap();
+        refused(name, &kit, &added, CheckId::Review);
+    }
+    let found = full.get("frames/01-found.jpg").unwrap();
+    let swapped = with(&full, "frames/02-warned.jpg", Some(found));
+    refused("picture for picture", &kit, &swapped, CheckId::Files);
+    let review = full.get("META-INF/review004.json").unwrap();
+    let swapped = with(&full, REVIEW_3, Some(review));
+    refused("review for review", &kit, &swapped, CheckId::Review);
+}
+
+/// Another package of the same device, receipted.
+fn another(kit: &Kit) -> Container {
+    let mut other = statement(DEVICE);
+    (other.id, other.seq) = (case(2), 124);
+    let sealed = seal(&other, &kit.evidence, AT).unwrap();
+    let mut receipt = receipt(&sealed);
+    (receipt.id, receipt.seq) = (case(2), 124);
+    let mut package = assemble(&sealed);
+    let p7m = receipt.sign(&kit.receiver, AT).unwrap();
+    package.insert(RECEIPT, p7m).unwrap();
+    package
+}
+
+#[test]
+fn parts_of_another_package() {
+    let kit = Kit::new();
+    let full = kit.full();
+    let other = another(&kit);
+    for (name, expected) in [
+        (STATEMENT, CheckId::Files),
+        (MANIFEST, CheckId::Signature),
+        (SIGNATURE, CheckId::Signature),
+        (RECEIPT, CheckId::Receipt),
+    ] {
+        let theirs = other.get(name).unwrap();
+        refused(name, &kit, &with(&full, name, Some(theirs)), expected);
+    }
+    // A whole head in another's place: everything that came later names the first.
+    let mut moved = full.clone();
+    for name in [STATEMENT, MANIFEST, SIGNATURE] {
+        moved = with(&moved, name, other.get(name));
+    }
+    refused("head", &kit, &moved, CheckId::Receipt);
+    refused("head", &kit, &moved, CheckId::Journal);
+    refused("head", &kit, &moved, CheckId::Review);
+    let stamp = kit.stamp(b"another manifest");
+    refused(
+        "stamp",
+        &kit,
+        &with(&full, STAMP, Some(&stamp)),
+        CheckId::Stamp,
+    );
+}
+
+#[test]
+fn journal_lines_missing_changed_or_of_another_package() {
+    let kit = Kit::new();
+    let full = kit.full();
+    let lines = journal_lines(&kit.sealed.sig_sha256());
+    let (first, second) = lines.split_once('\n').unwrap();
+    for (what, chain) in [
+        ("gap", second.to_owned()),
+        ("cut", format!("{first}\n")),
+        ("changed", lines.replace("02:04:00", "02:04:01")),
+        ("other package", journal_lines(&"ab".repeat(32))),
+        ("reordered", format!("{second}{first}\n")),
+        ("doubled", format!("{first}\n{lines}")),
+    ] {
+        let package = with(&full, CHAIN, Some(chain.as_bytes()));
+        refused(what, &kit, &package, CheckId::Journal);
+    }
+}
+
+/// The sealed package with another signature.
+fn signed_by(kit: &Kit, p7s: &[u8]) -> Container {
+    assemble(&Sealed {
+        signature: p7s.to_vec(),
+        ..kit.sealed.clone()
+    })
+}
+
+#[test]
+fn somebody_else_s_signature() {
+    let kit = Kit::new();
+    let manifest = &kit.sealed.manifest;
+    let dir = TempDir::new().unwrap();
+    let foreign = TestPki::create(dir.path(), DEVICE).unwrap();
+    let sign = |dir: &std::path::Path, name| {
+        let identity = Identity::load(dir, name).unwrap();
+        identity.sign(manifest, Form::Detached, AT).unwrap()
+    };
+    let other_device = kit.pki.add_device("LC-POLE-0008").unwrap();
+    let tls = openssl_sign(&kit.pki.device, "transport", manifest, "-cades");
+    let attached = kit.evidence.sign(manifest, Form::Attached, AT).unwrap();
+    for (what, p7s, expected) in [
+        (
+            "foreign root",
+            sign(&foreign.device, "evidence"),
+            CheckId::Chain,
+        ),
+        ("TLS certificate", tls, CheckId::Purpose),
+        (
+            "other device",
+            sign(&other_device, "evidence"),
+            CheckId::Device,
+        ),
+        ("content inside", attached, CheckId::Signature),
+    ] {
+        refused(what, &kit, &signed_by(&kit, &p7s), expected);
+    }
+    // A receiver's certificate is for documents, but names no device.
+    let p7s = sign(&kit.pki.receiver, "receiver");
+    let verdict = verify(&signed_by(&kit, &p7s), &kit.roots);
+    assert_eq!(verdict.failed().next(), Some(CheckId::Purpose));
+    assert_eq!(kit.script(&signed_by(&kit, &p7s)).0, Some(1));
+    let by_device = receipt(&kit.sealed).sign(&kit.evidence, AT).unwrap();
+    let package = kit.with(RECEIPT, Some(&by_device));
+    refused("the device's own receipt", &kit, &package, CheckId::Receipt);
+}
+
+#[test]
+fn a_grade_that_does_not_follow() {
+    let kit = Kit::new();
+    let graded = |grade, pass| {
+        let mut graded = statement(DEVICE);
+        let condition = |id: &&str| Condition {
+            id: (*id).to_owned(),
+            value: None,
+            limit: "any".to_owned(),
+            pass: Some(*id != "clock" || pass),
+        };
+        let conditions = lingmou::witness::CONDITIONS.iter().map(condition).collect();
+        graded.grade = Some(Grading { grade, conditions });
+        assemble(&seal(&graded, &kit.evidence, AT).unwrap())
+    };
+    accepted("evidence", &kit, &graded(Grade::Evidence, true));
+    accepted("lead", &kit, &graded(Grade::Lead, false));
+    let wrong = graded(Grade::Evidence, false);
+    refused("a lead called evidence", &kit, &wrong, CheckId::Grade);
+    let wrong = graded(Grade::Lead, true);
+    refused("evidence called a lead", &kit, &wrong, CheckId::Grade);
+    let lead = graded(Grade::Lead, false);
+    let text = String::from_utf8(lead.get(STATEMENT).unwrap().to_vec()).unwrap();
+    let raised = text.replace("\"grade\": \"lead\"", "\"grade\": \"evidence\"");
+    let raised = with(&lead, STATEMENT, Some(raised.as_bytes()));
+    refused("raised afterwards", &kit, &raised, CheckId::Files);
+    assert!(files().len() > 1);
+}
