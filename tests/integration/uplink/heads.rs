@@ -1,7 +1,6 @@
 //! Both sides hold the other's signature over the same journal: checkpoints up, receipts down.
 
 use lingmou::journal::{Head, kind};
-use lingmou::link::Acked;
 use lingmou::witness::{Checkpoint, JournalCopy};
 
 use super::*;

@@ -12,7 +12,7 @@ use lingmou::config;
 use lingmou::develop::{Developer, Exif, Mark};
 use lingmou::pki::TestPki;
 use lingmou::types::{
-    Area, FixKind, Image, PixelFormat, Placed, Plane, Pose, PoseSource, Violation,
+    Area, Colours, FixKind, Image, PixelFormat, Placed, Plane, Pose, PoseSource, Violation,
 };
 use lingmou::witness::c2pa::{Change, Claim, Origin, embed, examine};
 use lingmou::witness::{
@@ -62,6 +62,7 @@ fn shot() -> Shot {
         format: PixelFormat::I420,
         width,
         height,
+        colours: Colours::usual(height),
         planes: [
             plane(0, width),
             plane(width * height, width / 2),
