@@ -62,20 +62,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
 
 /// What the configuration says, where there is one, and what was asked for beside it.
 fn wanted(args: &Args) -> anyhow::Result<(Keys, String)> {
-    let (mut keys, configured) = match &args.config {
+    let (mut keys, configured) = if let Some(file) = &args.config {
         // Certificates and much else need not be there yet.
-        Some(file) => {
-            let config = Config::read_elsewhere(file)?.config;
-            (config.keys, Some(config.device.id))
-        }
-        None => {
-            let dir = DIR.into();
-            let keys = Keys {
-                dir,
-                ..Keys::default()
-            };
-            (keys, None)
-        }
+        let config = Config::read_elsewhere(file)?.config;
+        (config.keys, Some(config.device.id))
+    } else {
+        let keys = Keys {
+            dir: DIR.into(),
+            ..Keys::default()
+        };
+        (keys, None)
     };
     if let Some(dir) = &args.dir {
         keys.dir.clone_from(dir);

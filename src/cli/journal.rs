@@ -307,12 +307,11 @@ fn prove(args: &ProveArgs) -> anyhow::Result<Answer> {
             return Ok(Answer::No);
         }
     };
-    match &args.out {
-        Some(dir) => write(dir, &proof)?,
-        None => {
-            out::data(&String::from_utf8_lossy(&proof.lines));
-            out::data(&serde_json::to_string(&proof.signed)?);
-        }
+    if let Some(dir) = &args.out {
+        write(dir, &proof)?;
+    } else {
+        out::data(&String::from_utf8_lossy(&proof.lines));
+        out::data(&serde_json::to_string(&proof.signed)?);
     }
     say(&proof, id, sig_sha256.is_some());
     Ok(Answer::Yes)

@@ -56,7 +56,8 @@ impl Refusals {
     fn due(&mut self, now: Stamp, over: bool) -> Option<Value> {
         let (since, kind) = self.since?;
         let rested = |at: Option<Stamp>, pause| at.is_none_or(|at| now.since(at) >= pause);
-        if !over && !(rested(self.told, AGAIN_AFTER) && rested(self.tried, TRY_AFTER)) {
+        let again = rested(self.told, AGAIN_AFTER) && rested(self.tried, TRY_AFTER);
+        if !(over || again) {
             return None;
         }
         self.tried = Some(now);
@@ -114,7 +115,8 @@ mod tests {
         let other = StoreError::Invariant(String::new());
         let mut refusals = Refusals::default();
         // Moment, what the store said, whether the journal takes a line, the line's count.
-        let table: [(u64, Result<(), &StoreError>, bool, Option<(u64, bool)>); 13] = [
+        type Row<'a> = (u64, Result<(), &'a StoreError>, bool, Option<(u64, bool)>);
+        let table: [Row<'_>; 13] = [
             (0, Ok(()), true, None),
             (1, Err(&other), true, None),
             (2, Err(&full), false, Some((1, false))),

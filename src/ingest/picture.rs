@@ -280,7 +280,7 @@ mod tests {
             let mut caps = gst::Caps::builder("video/x-raw")
                 .field("format", "I420")
                 .field("width", 64)
-                .field("height", i32::try_from(rows).unwrap());
+                .field("height", rows);
             if let Some(words) = words {
                 caps = caps.field("colorimetry", words);
             }

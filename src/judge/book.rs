@@ -283,7 +283,7 @@ impl Book {
             orders.push(Order::Discard {
                 case: oldest.id,
                 why: format!("{OPEN_CASES_MAX} cases are open; the oldest gave way"),
-                hit: oldest.hit(HitOutcome::GaveWay, scene.at),
+                hit: Box::new(oldest.hit(HitOutcome::GaveWay, scene.at)),
             });
             self.close(&oldest, scene.at);
         }
@@ -313,7 +313,7 @@ impl Book {
         };
         orders.push(Order::Hit {
             case: case.id,
-            hit: case.hit(HitOutcome::Opened, scene.at),
+            hit: Box::new(case.hit(HitOutcome::Opened, scene.at)),
         });
         if case.violation.warns_first() {
             orders.push(snap(&case, ShotKind::Found, scene.at, Some(case.area)));

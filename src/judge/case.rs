@@ -56,15 +56,15 @@ pub(super) struct Case {
 
 impl Case {
     /// What became of a hit at its place, decided at `at`.
-    pub(super) fn hit(&self, outcome: HitOutcome, at: Stamp) -> Box<Hit> {
-        Box::new(Hit {
+    pub(super) fn hit(&self, outcome: HitOutcome, at: Stamp) -> Hit {
+        Hit {
             outcome,
             violation: self.violation,
             camera: self.camera,
             zone: self.zone.clone(),
             since: self.first_seen,
             at,
-        })
+        }
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) fn discard(case: &Case, at: Stamp, why: String, orders: &mut Vec<Orde
     orders.push(Order::Discard {
         case: case.id,
         why,
-        hit: case.hit(HitOutcome::Discarded, at),
+        hit: Box::new(case.hit(HitOutcome::Discarded, at)),
     });
     true
 }

@@ -214,7 +214,8 @@ mod tests {
         let unsaid = with(|c| c.copies = None);
         let unmirrored = with(|c| c.mirrored = false);
         let fresh_receipt = with(|c| c.receipted_ms = Some(-1));
-        let table: [(&str, u64, [Candidate; 4], PruneNeeds, &[u128]); 13] = [
+        type Row<'a> = (&'a str, u64, [Candidate; 4], PruneNeeds, &'a [u128]);
+        let table: [Row<'_>; 13] = [
             ("ample: by age only", 10, four, NEEDS[0], &[1]),
             ("just below", 69, four, NEEDS[0], &[1]),
             ("age is enough", 79, four, NEEDS[0], &[1]),

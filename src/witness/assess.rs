@@ -478,18 +478,19 @@ mod tests {
     type Edit = fn(&mut Statement, &mut Seen);
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one row for each way to fail")]
     fn each_condition_alone_makes_a_lead() {
         let (no, unknown) = (Some(false), None);
         let table: [(&str, Option<bool>, Edit); 30] = [
             ("clock", unknown, |s, _| s.clock.max_error_us = None),
             ("clock", no, |s, _| s.clock.max_error_us = Some(1_000_001)),
             ("clock", no, |s, _| {
-                s.clock.gnss_minus_system_us = Some(-1_000_001)
+                s.clock.gnss_minus_system_us = Some(-1_000_001);
             }),
             ("site", no, |s, _| s.site.as_mut().unwrap().public_id = None),
             ("site", no, |s, _| s.site.as_mut().unwrap().name = None),
             ("approval", no, |s, _| {
-                s.site.as_mut().unwrap().approval = None
+                s.site.as_mut().unwrap().approval = None;
             }),
             ("approval", no, |_, seen| {
                 seen.today = TODAY.tomorrow().unwrap()
@@ -498,7 +499,7 @@ mod tests {
                 s.site.as_mut().unwrap().approval_until = Some("for ever".to_owned());
             }),
             ("spacing", no, |s, _| {
-                s.files[3].pts_ns = Some(10_999_000_000)
+                s.files[3].pts_ns = Some(10_999_000_000);
             }),
             ("spacing", no, |s, _| {
                 s.files[3].at = Some("2026-08-01T02:00:10.999Z".to_owned());
@@ -507,13 +508,13 @@ mod tests {
             ("spacing", unknown, |s, _| s.files[3].pts_ns = None),
             ("close_up", no, |s, _| s.files[1].of = None),
             ("focus", no, |s, _| {
-                s.files[0].quality.as_mut().unwrap().focus = 349
+                s.files[0].quality.as_mut().unwrap().focus = 349;
             }),
             ("exposure", no, |s, _| {
-                s.files[0].quality.as_mut().unwrap().exposure = 39
+                s.files[0].quality.as_mut().unwrap().exposure = 39;
             }),
             ("exposure", no, |s, _| {
-                s.files[0].quality.as_mut().unwrap().exposure = 216
+                s.files[0].quality.as_mut().unwrap().exposure = 216;
             }),
             ("exposure", no, |s, _| {
                 s.files[3].quality.as_mut().unwrap().clipped_permille = 251;

@@ -238,10 +238,10 @@ impl Identity {
             .unwrap_or_default();
         Ok(Self {
             key,
-            path,
-            device_id,
             leaf,
             chain,
+            path,
+            device_id,
         })
     }
 

@@ -103,11 +103,12 @@ impl Key {
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         match self {
             Self::Es256(key) => {
-                let signature: DerSignature = key.try_sign(message).map_err(failed)?;
+                let signature: DerSignature = key.try_sign(message).map_err(|e| failed(&e))?;
                 Ok(signature.as_bytes().to_vec())
             }
             Self::Sm2(key) => {
-                let signature: sm2::dsa::Signature = key.try_sign(message).map_err(failed)?;
+                let signature: sm2::dsa::Signature =
+                    key.try_sign(message).map_err(|e| failed(&e))?;
                 Ok(to_der(&signature.to_bytes()))
             }
             #[cfg(feature = "pkcs11")]
@@ -117,7 +118,7 @@ impl Key {
 }
 
 /// The scheme's own refusal, of which it says no more (about once in 2^256 signatures).
-fn failed(error: p256::ecdsa::Error) -> SignError {
+fn failed(error: &p256::ecdsa::Error) -> SignError {
     SignError {
         why: error.to_string(),
     }

@@ -99,9 +99,10 @@ fn a_row_that_was_bent_to_a_changed_package_does_not_pass() {
     keep_and_seal(&store, case(1));
     // Someone with root changes a picture, manifest, signature and the rows to match.
     let package = store.package_dir(case(1));
-    for name in ["META-INF/signature001.p7s"] {
-        fs::remove_file(package.join(name)).unwrap();
-        disk::write_new(&package.join(name), b"another").unwrap();
+    let name = "META-INF/signature001.p7s";
+    fs::remove_file(package.join(name)).unwrap();
+    disk::write_new(&package.join(name), b"another").unwrap();
+    {
         let conn = &store.inner().conn;
         conn.execute_batch("DROP TRIGGER blob_fixed").unwrap();
         conn.execute(
