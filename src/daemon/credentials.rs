@@ -14,11 +14,11 @@ use crate::witness::Omitted;
 )]
 pub(super) enum Made<'a> {
     /// From nothing else in the package.
-    ByCamera,
+    Captured,
     /// From this original, by drawing on it.
-    ByDrawing(&'a Draft),
+    Drawn(&'a Draft),
     /// From this original, by cutting out a part.
-    ByCropping(&'a Draft),
+    Cropped(&'a Draft),
 }
 
 /// Puts C2PA manifests into the files of one case and remembers which could not get one.
@@ -97,9 +97,9 @@ impl<'a> Credits<'a> {
             at: file.at?,
             placed: self.placed,
             origin: match made {
-                Made::ByCamera => Origin::Camera,
-                Made::ByDrawing(original) => from(original, Change::Drawn),
-                Made::ByCropping(original) => from(original, Change::Cropped),
+                Made::Captured => Origin::Camera,
+                Made::Drawn(original) => from(original, Change::Drawn),
+                Made::Cropped(original) => from(original, Change::Cropped),
             },
         })
     }

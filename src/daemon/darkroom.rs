@@ -95,17 +95,17 @@ impl Keeper {
         let case = (view.case, view.violation);
         let mut credits = Credits::new(&self.facts, case, view.placed.as_ref());
         let mut original = draft("", self.developer.original(image, &exif)?);
-        credits.add(&mut original, Made::ByCamera);
+        credits.add(&mut original, Made::Captured);
         let code = check_code(&witness::sha256_hex(&original.bytes));
         let mut drafts = Vec::new();
         if let Some(area) = view.subject {
             let mut close = draft("-close", self.developer.close_up(image, &exif, area)?);
-            credits.add(&mut close, Made::ByCropping(&original));
+            credits.add(&mut close, Made::Cropped(&original));
             drafts.push(close);
         }
         let mark = self.facts.mark(view, &code);
         let mut marked = draft("-marked", self.developer.marked(image, &exif, &mark)?);
-        credits.add(&mut marked, Made::ByDrawing(&original));
+        credits.add(&mut marked, Made::Drawn(&original));
         drafts.extend([original, marked]);
         Ok((drafts, credits.missing))
     }
