@@ -123,7 +123,7 @@ pub fn cut(file: &File, path: &Path, len: u64) -> Result<(), DiskError> {
 
 /// Takes `len` bytes of room for the file, for real: no hole. Not durable before [`sync_all`].
 pub fn reserve(mut file: &File, path: &Path, len: u64) -> Result<(), DiskError> {
-    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     step("reserve room in", path, || {
         match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len) {
             // Network and FAT file systems: the slow way does it as well.
