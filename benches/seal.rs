@@ -20,7 +20,7 @@ use lingmou::config;
 use lingmou::develop::{Developer, Exif};
 use lingmou::pki::TestPki;
 use lingmou::store::{Draft, SealContext, Store, disk};
-use lingmou::types::{CaseId, Image, Outcome, PixelFormat, Plane, Violation};
+use lingmou::types::{CaseId, Colours, Image, Outcome, PixelFormat, Plane, Violation};
 #[cfg(feature = "c2pa")]
 use lingmou::witness::c2pa;
 use lingmou::witness::{
@@ -274,6 +274,7 @@ fn image() -> Image {
     let plane = |offset, stride| Plane { offset, stride };
     Image {
         format: PixelFormat::I420,
+        colours: Colours::usual(height),
         width,
         height,
         planes: [

@@ -14,7 +14,7 @@ use crate::witness::Omitted;
 )]
 pub(super) enum Made<'a> {
     /// From nothing else in the package.
-    Taken,
+    Captured,
     /// From this original, by drawing on it.
     Drawn(&'a Draft),
     /// From this original, by cutting out a part.
@@ -97,7 +97,7 @@ impl<'a> Credits<'a> {
             at: file.at?,
             placed: self.placed,
             origin: match made {
-                Made::Taken => Origin::Camera,
+                Made::Captured => Origin::Camera,
                 Made::Drawn(original) => from(original, Change::Drawn),
                 Made::Cropped(original) => from(original, Change::Cropped),
             },

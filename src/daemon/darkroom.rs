@@ -95,7 +95,7 @@ impl Keeper {
         let case = (view.case, view.violation);
         let mut credits = Credits::new(&self.facts, case, view.placed.as_ref());
         let mut original = draft("", self.developer.original(image, &exif)?);
-        credits.add(&mut original, Made::Taken);
+        credits.add(&mut original, Made::Captured);
         let code = check_code(&witness::sha256_hex(&original.bytes));
         let mut drafts = Vec::new();
         if let Some(area) = view.subject {

@@ -206,7 +206,7 @@ impl Keeper {
                 };
                 // A box that moves has no one place for ten seconds.
                 let mut credits = Credits::new(&self.facts, (case, violation), None);
-                credits.add(&mut file, Made::Taken);
+                credits.add(&mut file, Made::Captured);
                 self.omit_all(case, &credits.missing)?;
                 drafts.push(file);
             }

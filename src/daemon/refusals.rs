@@ -111,11 +111,12 @@ mod tests {
 
     #[test]
     fn a_trouble_is_told_when_it_begins_each_hour_and_when_it_is_over() {
+        type Row<'a> = (u64, Result<(), &'a StoreError>, bool, Option<(u64, bool)>);
+
         let full = StoreError::Full { free: 0, need: 1 };
         let other = StoreError::Invariant(String::new());
         let mut refusals = Refusals::default();
         // Moment, what the store said, whether the journal takes a line, the line's count.
-        type Row<'a> = (u64, Result<(), &'a StoreError>, bool, Option<(u64, bool)>);
         let table: [Row<'_>; 13] = [
             (0, Ok(()), true, None),
             (1, Err(&other), true, None),

@@ -197,6 +197,8 @@ mod tests {
 
     #[test]
     fn what_goes() {
+        type Row<'a> = (&'a str, u64, [Candidate; 4], PruneNeeds, &'a [u128]);
+
         let [day, week, month] = [25, 7 * 24 + 1, 31 * 24];
         let four = [
             candidate(1, month),
@@ -214,7 +216,6 @@ mod tests {
         let unsaid = with(|c| c.copies = None);
         let unmirrored = with(|c| c.mirrored = false);
         let fresh_receipt = with(|c| c.receipted_ms = Some(-1));
-        type Row<'a> = (&'a str, u64, [Candidate; 4], PruneNeeds, &'a [u128]);
         let table: [Row<'_>; 13] = [
             ("ample: by age only", 10, four, NEEDS[0], &[1]),
             ("just below", 69, four, NEEDS[0], &[1]),

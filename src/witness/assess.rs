@@ -493,7 +493,7 @@ mod tests {
                 s.site.as_mut().unwrap().approval = None;
             }),
             ("approval", no, |_, seen| {
-                seen.today = TODAY.tomorrow().unwrap()
+                seen.today = TODAY.tomorrow().unwrap();
             }),
             ("approval", no, |s, _| {
                 s.site.as_mut().unwrap().approval_until = Some("for ever".to_owned());
