@@ -122,6 +122,10 @@ fn the_journal_tells_it(field: &Field) {
 }
 
 /// The daemon ran in this very process, so its facts can be asked for here.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one assertion for each field of the statement"
+)]
 fn every_fact_is_filled_or_honestly_unknown(s: &Statement, field: &Field) {
     let of_file = |path: &Path| Some(sha256_hex(&fs::read(path).unwrap()));
     let known = |text: &str| Some(text.to_owned());

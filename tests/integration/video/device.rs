@@ -46,7 +46,7 @@ fn a_device_this_user_may_not_open_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("video0");
     std::fs::File::create(&file).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&file).is_ok() {
         println!("SKIPPED: root may open everything; the message itself has a unit test");
         return;

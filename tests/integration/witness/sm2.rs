@@ -239,7 +239,7 @@ impl SmCa {
 
 fn addext(list: &str) -> String {
     list.split_whitespace()
-        .map(|extension| format!(" -addext {extension}"))
+        .flat_map(|extension| [" -addext ", extension])
         .collect()
 }
 
