@@ -30,7 +30,7 @@ pki: ## Make a whole test PKI for hand tests with openssl: make pki DIR=folder
 
 bench: setup ## Measure the steps, then whole streams against the live limit (docs/PERFORMANCE.md)
 	@benches/yardstick/prepare.sh
-	cargo bench --locked --features $(FEATURES)
+	cargo bench --locked
 
 lint: ## Formatting, clippy, the build for small boxes, licences and sources of dependencies
 	cargo fmt --check
