@@ -75,6 +75,17 @@ fn the_shipped_file_holds_every_key_with_its_default() {
 }
 
 #[test]
+fn c2pa_is_refused_by_a_program_built_without_it() {
+    let text = "[evidence]\nc2pa = true\n";
+    let error = Config::parse(&house().join("x.toml"), text).expect_err("no camera");
+    let told = error.list.iter().find(|m| m.key == "evidence.c2pa");
+    assert_eq!(told.is_none(), cfg!(feature = "c2pa"), "{error}");
+    if let Some(mistake) = told {
+        assert_eq!((mistake.line, mistake.fix.as_str()), (2, "c2pa = false"));
+    }
+}
+
+#[test]
 fn the_shipped_file_lacks_only_what_a_box_brings() {
     let error =
         Config::parse(&house().join("config/lingmou.toml"), &shipped()).expect_err("no camera yet");
