@@ -180,16 +180,20 @@ mod tests {
             noise in proptest::collection::vec(any::<u8>(), 0..2_000),
             pieces in 1..97_usize,
         ) {
+            // Noise can carry a right checksum by chance (one in 2^16) and then take with it what
+            // it covers: at most one longest frame. So the promise is for what comes after that.
             let mut bytes = noise;
-            bytes.extend(frames());
-            bytes.extend([0; 300]);
+            for _ in 0..2 {
+                bytes.extend(frames());
+                bytes.extend([0; 300]);
+            }
             let mut decoder = Decoder::new();
             let mut found = Vec::new();
             for piece in bytes.chunks(pieces) {
                 decoder.push(piece);
                 found.extend(ids(&mut decoder));
             }
-            prop_assert!(found.contains(&GLOBAL_POSITION_INT_DATA::ID));
+            prop_assert!(found.ends_with(&[HEARTBEAT_DATA::ID, GLOBAL_POSITION_INT_DATA::ID]));
         }
 
         #[test]
