@@ -32,7 +32,7 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
     }
 }
 
-const LIMITS: [Limit; 44] = [
+const LIMITS: [Limit; 47] = [
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
     limit("model.threads", 1.0, 64.0, ""),
@@ -97,6 +97,19 @@ const LIMITS: [Limit; 44] = [
     limit("upload.keep_alive_secs", 5.0, 3600.0, SECONDS),
     limit("upload.retry_max_secs", 1.0, DAY, SECONDS),
     limit("upload.chunk_kib", 4.0, 1024.0, " KiB"),
+    limit(
+        "upload.daily_budget_mib",
+        0.0,
+        1_048_576.0,
+        " MiB, 0 for no end",
+    ),
+    limit(
+        "upload.drain_kib_s",
+        0.0,
+        1_048_576.0,
+        " KiB a second, 0 for no limit",
+    ),
+    limit("upload.drain_delay_secs", 0.0, 3600.0, SECONDS),
 ];
 
 /// The bounds of `key`, e.g. `camera[0].stall_secs`.

@@ -203,6 +203,7 @@ pub async fn run(
             keys: config.keys,
             client_id: config.name.clone(),
             keep_alive: KEEP_ALIVE,
+            interface: String::new(),
         },
         name: config.name,
         desk: Arc::new(Mutex::new(desk)),

@@ -16,6 +16,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use lingmou::clock;
 use lingmou::config;
 use lingmou::demo::broker::{Broker, BrokerKeys};
@@ -236,6 +237,7 @@ impl Bench {
             },
             keys: keys.to_owned(),
             device: DEVICE.to_owned(),
+            time_zone: TimeZone::UTC,
             store: self.store.clone(),
             identity: Arc::new(Identity::load(&self.pki.device, "evidence").unwrap()),
             state: Arc::clone(&self.state),
@@ -280,6 +282,7 @@ impl Bench {
             keys: keys.to_owned(),
             client_id: name.to_owned(),
             keep_alive: Duration::from_secs(5),
+            interface: String::new(),
         }
     }
 
