@@ -115,11 +115,13 @@ pub enum Role {
     Debris,
     /// A number plate.
     Plate,
+    /// A new thing of no known class that stands still: what the background model finds.
+    Object,
 }
 
 impl Role {
     /// Every role, in the order of their bits.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Person,
         Self::Stall,
         Self::Goods,
@@ -130,6 +132,7 @@ impl Role {
         Self::Vehicle,
         Self::Debris,
         Self::Plate,
+        Self::Object,
     ];
 }
 
