@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::desk::Inbound;
 use super::session::{Session, blocking};
 use crate::clock;
 use crate::journal::kind;
@@ -31,6 +33,8 @@ pub(super) enum Sent {
     Piece(CaseId, u64, Instant),
     /// The query for a time-stamp.
     StampQuery,
+    /// An answer to a command, and who is told.
+    Answer(oneshot::Sender<Acked>),
 }
 
 impl Session<'_> {
@@ -43,6 +47,11 @@ impl Session<'_> {
         match (sent, acked) {
             (Sent::State, _) => {}
             (Sent::StampQuery, _) => self.stamp_taken(acked).await,
+            (Sent::Answer(taken), _) => {
+                if taken.send(acked).is_err() {
+                    tracing::debug!("nobody waits for an answer's way any more");
+                }
+            }
             (Sent::Checkpoint, _) => self.told.answered(acked),
             (Sent::Piece(id, bytes, at), Acked::Taken) => {
                 self.carry.rate.acknowledged(bytes, at, now);
@@ -87,6 +96,8 @@ impl Session<'_> {
             }
             Subject::Receipt => self.receipt(message.payload()).await,
             Subject::Stamp => self.hear_stamp(message.payload()).await,
+            Subject::Command => self.hand_on(Inbound::Command(message.payload().to_vec())),
+            Subject::Verdict => self.hand_on(Inbound::Verdict(message.payload().to_vec())),
             _ => {}
         }
     }

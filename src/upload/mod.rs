@@ -17,10 +17,13 @@
 //! receipt does that has a receiver's signature under our roots and names this package, device,
 //! number and signature. Nothing is removed by time. Every wait has an end, and hears the stop.
 //!
-//! **Not here.** No quota, no commands.
+//! Commands and verdicts come down, and signed answers go up, over the same connection: [`Desk`].
+//!
+//! **Not here.** No quota, no reading of commands.
 
 mod account;
 mod delivery;
+mod desk;
 mod drain;
 mod hands;
 mod hearing;
@@ -49,6 +52,7 @@ use crate::link::{Endpoint, LinkError, Pause};
 use crate::store::Store;
 use crate::witness::Identity;
 
+pub use desk::{Answer, Desk, Inbound};
 pub use profile::Why;
 pub use state::{InHand, LinkState, UploadSnapshot, UploadState};
 
@@ -74,10 +78,12 @@ pub struct Uplink {
     pub identity: Arc<Identity>,
     /// Where it is said how things stand.
     pub state: Arc<UploadState>,
+    /// Where commands and verdicts go; `None`: what comes is dropped.
+    pub desk: Option<Desk>,
 }
 
 /// Uploads until `stop`, then finishes the pieces under way, for 5 s at most.
-pub async fn run(uplink: Uplink, stop: CancellationToken) {
+pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     if !uplink.config.enabled {
         let cause = "upload.enabled is false: packages wait on the disk".to_owned();
         uplink.state.change(|s| s.cause = Some(cause));
@@ -94,7 +100,7 @@ pub async fn run(uplink: Uplink, stop: CancellationToken) {
     };
     let longest = Duration::from_secs(uplink.config.retry_max_secs);
     let mut pause = Pause::new(RETRY_FIRST, longest);
-    let mut carry = Carry::default();
+    let mut carry = Carry::new(uplink.desk.take());
     while !stop.is_cancelled() {
         uplink.state.turns(clock::now(), Duration::ZERO);
         let ended = Session::run(&uplink, &endpoint, &mut carry, &stop).await;

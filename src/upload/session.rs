@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Uplink;
 use super::account::Account;
 use super::delivery::{ANSWER, Step, Turn};
+use super::desk::{Desk, news};
 use super::drain::Drain;
 use super::hands::Hand;
 use super::hearing::Sent;
@@ -62,10 +63,13 @@ pub(super) struct Carry {
     pub(super) account: Option<Account>,
     /// When time-stamps are asked for.
     pub(super) stamping: Stamping,
+    /// Where commands and verdicts go.
+    pub(super) desk: Option<Desk>,
 }
 
-impl Default for Carry {
-    fn default() -> Self {
+impl Carry {
+    /// Nothing begun.
+    pub(super) fn new(desk: Option<Desk>) -> Self {
         Self {
             connected: false,
             births: 0,
@@ -80,6 +84,7 @@ impl Default for Carry {
             carried: (Arc::default(), 0),
             account: None,
             stamping: Stamping::default(),
+            desk,
         }
     }
 }
@@ -200,6 +205,9 @@ impl<'a> Session<'a> {
                     self.pipe.done(&message)?;
                 }
                 (sent, answer) = self.acks.next() => self.acknowledged(sent, answer?).await,
+                news = news(&mut self.carry.desk), if self.acks.len() < self.pipe.window() => {
+                    self.tell_desk_news(news).await?;
+                }
                 () = self.up.store.changed() => self.look = true,
                 () = sleep_until(look_again) => {}
             }
