@@ -16,6 +16,7 @@
 //! ([`message`]); no certificates are made here.
 
 mod bucket;
+mod driver;
 mod error;
 mod flight;
 pub mod message;
@@ -28,11 +29,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::Outgoing;
 use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, Packet, Publish, PublishProperties};
-use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, Publish, PublishProperties};
+use rumqttc::v5::{AsyncClient, MqttOptions};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -45,9 +45,9 @@ pub use pause::{Pause, spread};
 pub use pump::Carried;
 pub use tls::{certificate_days_left, check_keys};
 
+use driver::Driver;
 use error::Ending;
 use flight::Flight;
-use pump::PumpEnd;
 
 /// Publishes that may wait for their acknowledgement at once.
 pub const WINDOW: usize = 4;
@@ -66,8 +66,6 @@ const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
 const GREETING: Duration = Duration::from_secs(10);
 /// Time for an orderly DISCONNECT to be carried out.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Time given to the carrying task to say why the connection ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Bytes of a PUBLISH packet besides topic and payload, at most: fixed header 5, topic length 2,
 /// packet id 2, property length 1; rounded up.
 const PUBLISH_OVERHEAD: usize = 16;
@@ -341,80 +339,4 @@ fn packet_max(connack: &ConnAck) -> usize {
 fn window(connack: &ConnAck) -> usize {
     let theirs = connack.properties.as_ref().and_then(|p| p.receive_max);
     theirs.map_or(WINDOW, |n| usize::from(n).clamp(1, WINDOW))
-}
-
-/// The one task that polls `rumqttc`.
-struct Driver {
-    events: EventLoop,
-    flight: Arc<Flight>,
-    messages: mpsc::Sender<Incoming>,
-    greeted: Option<oneshot::Sender<ConnAck>>,
-    ending: Ending,
-}
-
-impl Driver {
-    async fn run(mut self, pump: JoinHandle<PumpEnd>, stop: CancellationToken) {
-        let flight = Arc::clone(&self.flight);
-        // Both other branches end the connection, so it does not matter that a poll is dropped
-        // half-way.
-        let why = tokio::select! {
-            biased;
-            () = stop.cancelled() => LinkError::Closed,
-            () = flight.stalled() => self.ending.stalled(),
-            why = self.poll() => why,
-        };
-        let greeted = self.greeted.is_none();
-        drop(self.events);
-        let pump_end = timeout(LAST_WORDS, pump).await.ok().and_then(Result::ok);
-        self.flight
-            .end(&self.ending.explain(why, pump_end, greeted));
-    }
-
-    /// Polls until the first error: `rumqttc` would connect again on the next.
-    async fn poll(&mut self) -> LinkError {
-        loop {
-            match self.events.poll().await {
-                Ok(event) => {
-                    if let Err(why) = self.take(event).await {
-                        return why;
-                    }
-                }
-                Err(error) => return self.ending.of_client(&error),
-            }
-        }
-    }
-
-    async fn take(&mut self, event: Event) -> Result<(), LinkError> {
-        match event {
-            Event::Outgoing(Outgoing::Publish(id)) => self.flight.published(id),
-            Event::Outgoing(Outgoing::Subscribe(id)) => self.flight.subscribed(id),
-            Event::Outgoing(_) => {}
-            Event::Incoming(packet) => {
-                self.flight.heard();
-                self.receive(packet).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn receive(&mut self, packet: Packet) -> Result<(), LinkError> {
-        match packet {
-            Packet::ConnAck(connack) => {
-                if let Some(greeted) = self.greeted.take() {
-                    // Nobody waits any more: `connect` gave up, and its guard stops us.
-                    drop(greeted.send(connack));
-                }
-            }
-            Packet::PubAck(ack) => self.flight.acknowledged(ack.pkid, ack.reason),
-            Packet::SubAck(ack) => self.flight.consented(ack.pkid, &ack.return_codes),
-            Packet::Publish(publish) => {
-                // There is room for all we allow ahead, but mosquitto 2.0.11 was seen to send
-                // more than that to a slow receiver: then the broker waits, and we with it.
-                let taken = self.messages.send(Incoming(publish)).await;
-                taken.map_err(|_pipe_dropped| LinkError::Closed)?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
 }

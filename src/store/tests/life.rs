@@ -217,12 +217,8 @@ fn a_package_that_is_held_waits_for_a_wider_link() {
     assert_eq!(next(wish(3)), Some(case(3)), "everything, newest first");
     let held = |open| store.held(open).unwrap();
     assert_eq!([held(1), held(2), held(3)], [2, 1, 0]);
-    let oldest = Wish {
-        oldest: true,
-        ..Wish::default()
-    };
-    assert_eq!(next(oldest), Some(case(1)));
-    let first = store.next_of(NOW, &oldest).unwrap().unwrap();
+    assert_eq!(next(OLDEST), Some(case(1)));
+    let first = store.next_of(NOW, &OLDEST).unwrap().unwrap();
     let before = Wish {
         before: Some((first.severity, 2)),
         ..Wish::default()
