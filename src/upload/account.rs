@@ -88,7 +88,7 @@ impl Account {
     }
 
     /// What to write down now, when it is time; `last`: nothing more will be used for a while.
-    pub(super) fn to_note(&mut self, budget: Option<u64>, last: bool) -> Option<String> {
+    pub(super) fn note(&mut self, budget: Option<u64>, last: bool) -> Option<String> {
         let ahead = match budget {
             Some(budget) if !last => (budget / AHEAD_PART).clamp(AHEAD_MIN, AHEAD_MAX),
             _ => 0,
@@ -143,8 +143,8 @@ mod tests {
         let mut account = Account::read(Some("no JSON"));
         assert_eq!(account.profile(), None);
         account.set_profile(Profile::Metered);
-        let text = account.to_note(None, false).expect("news");
-        assert_eq!(account.to_note(None, false), None);
+        let text = account.note(None, false).expect("news");
+        assert_eq!(account.note(None, false), None);
         assert_eq!(Account::read(Some(&text)).profile(), Some(Profile::Metered));
     }
 
@@ -161,7 +161,7 @@ mod tests {
             for (bytes, crash) in steps {
                 account.count(bytes, day, true);
                 used += bytes;
-                if let Some(text) = account.to_note(BUDGET, false) {
+                if let Some(text) = account.note(BUDGET, false) {
                     disk = Some(text);
                 }
                 if crash {
@@ -171,7 +171,7 @@ mod tests {
                 prop_assert!(account.used() >= used);
                 prop_assert!(account.used() <= used + crashes * AHEAD_MAX);
             }
-            let text = account.to_note(BUDGET, true).or(disk);
+            let text = account.note(BUDGET, true).or(disk);
             prop_assert_eq!(Account::read(text.as_deref()).used(), account.used());
         }
     }

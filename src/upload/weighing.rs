@@ -33,7 +33,7 @@ impl Session<'_> {
             self.changed(&account, (profile, why), now).await;
             account.set_profile(profile);
         }
-        if let Some(text) = account.to_note(self.plan.budget(), last) {
+        if let Some(text) = account.note(self.plan.budget(), last) {
             let noted = blocking(&self.up.store, move |store| store.save_link_account(&text));
             if let Err(error) = noted.await {
                 self.complain(&error);
