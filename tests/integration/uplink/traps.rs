@@ -123,6 +123,8 @@ async fn a_link_that_swallows_everything_is_left_by_the_kernels_time_out() {
     let receiver = bench.receiver();
     let upload = bench.upload_by(config::Upload {
         port: relay.port(),
+        // A ping that is not answered would tell sooner.
+        keep_alive_secs: 60,
         ..bench.upload_config()
     });
     let id = bench.seal(48 * MIB);
