@@ -177,6 +177,13 @@ impl Page {
         self.mirror(&status["mirror"]);
     }
 
+    /// What the link may carry, once there was one.
+    fn link(&mut self, link: &Value) {
+        if !link.is_null() {
+            self.say("link", &link_words(link));
+        }
+    }
+
     /// The second copy, where one is configured.
     fn mirror(&mut self, mirror: &Value) {
         if mirror.is_null() {
@@ -206,12 +213,30 @@ impl Page {
             text(&upload["refused"]),
         );
         self.say("upload", &words);
+        self.link(&upload["link"]);
         self.stamps(&status["store"]["stamps"], &upload["stamp_cause"]);
         self.trouble("journal", &upload["foreign_head"]);
         if !connected && enabled {
             self.trouble("upload", &upload["cause"]);
         }
     }
+}
+
+fn link_words(link: &Value) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    let why = match link["why"].as_str() {
+        Some("quiet_hours") => " (quiet hours)",
+        Some("budget_spent") => " (the day's budget is used up)",
+        _ => "",
+    };
+    let mib = |key: &str| link[key].as_f64().map(|bytes| bytes / MIB);
+    let today = mib("today_bytes").zip(mib("budget_bytes"));
+    let today = today.map(|(used, budget)| format!("  {used:.1} of {budget:.0} MiB today"));
+    let held = link["held"].as_u64().filter(|&held| held > 0);
+    let held = held.map(|held| format!("  {held} packages wait for a wider link"));
+    let profile = text(&link["profile"]);
+    let (today, held) = (today.unwrap_or_default(), held.unwrap_or_default());
+    format!("{profile}{why}{today}{held}")
 }
 
 fn position(telemetry: &Value) -> String {

@@ -99,6 +99,19 @@ const LIMITS: &[Limit] = &[
     limit("upload.keep_alive_secs", 5.0, 3600.0, SECONDS),
     limit("upload.retry_max_secs", 1.0, DAY, SECONDS),
     limit("upload.chunk_kib", 4.0, 1024.0, " KiB"),
+    limit(
+        "upload.daily_budget_mib",
+        0.0,
+        1_048_576.0,
+        " MiB, 0 for no end",
+    ),
+    limit(
+        "upload.drain_kib_s",
+        0.0,
+        1_048_576.0,
+        " KiB a second, 0 for no limit",
+    ),
+    limit("upload.drain_delay_secs", 0.0, 3600.0, SECONDS),
 ];
 
 /// The bounds of `key`, e.g. `camera[0].stall_secs`.

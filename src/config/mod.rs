@@ -34,7 +34,7 @@ pub use camera::{
 };
 pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
-pub use link::{Receive, Upload};
+pub use link::{Hours, Profile, Receive, Upload};
 pub use machine::{
     Device, Evidence, MavlinkLink, PruneNeeds, Site, Speaker, SpeakerKind, Store, Telemetry,
     TelemetrySource, Warn,

@@ -40,6 +40,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -286,6 +287,7 @@ fn join_the_world(
         config: config.upload.clone(),
         keys: config.keys.dir.clone(),
         device: config.device.id.clone(),
+        time_zone: TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC),
         store: gauges.store.clone(),
         identity,
         state: Arc::clone(&gauges.upload),
@@ -358,7 +360,7 @@ fn facts(
         binary_sha256: dossier::program_sha256().ok(),
         model: dossier::model(detector.card()),
         wording: loaded.wording.clone(),
-        time_zone: jiff::tz::TimeZone::get(zone)
+        time_zone: TimeZone::get(zone)
             .with_context(|| format!("device.time_zone: {zone:?} is not known here"))?,
         identity,
         telemetry,

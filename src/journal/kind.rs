@@ -57,6 +57,8 @@ pub const RECEIPT_IGNORED: &str = "receipt.ignored";
 pub const CHECKPOINT: &str = "checkpoint";
 /// A receiver signed for a head that this journal never had.
 pub const HEAD_FOREIGN: &str = "head.foreign";
+/// Another profile of the uplink than before is in force.
+pub const LINK_PROFILE: &str = "link.profile";
 /// Somebody asked the daemon for its status.
 pub const ACCESS: &str = "access";
 /// The database was made again.
@@ -69,7 +71,7 @@ pub const JOURNAL_REPAIRED: &str = "journal.repaired";
 pub const JOURNAL_LOST: &str = "journal.lost";
 
 /// Every kind.
-pub const ALL: [&str; 33] = [
+pub const ALL: [&str; 34] = [
     BOOT,
     SHUTDOWN,
     CLOCK,
@@ -98,6 +100,7 @@ pub const ALL: [&str; 33] = [
     RECEIPT_IGNORED,
     CHECKPOINT,
     HEAD_FOREIGN,
+    LINK_PROFILE,
     ACCESS,
     STORE_REBUILT,
     BOOK_LOST,

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::config;
 use crate::link::message::{Presence, Subject, Topic, is_name};
-use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe, WINDOW};
+use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe};
 use crate::store::disk::DiskError;
 use crate::types::CaseId;
 use crate::witness::KeyError;
@@ -203,6 +203,7 @@ pub async fn run(
             keys: config.keys,
             client_id: config.name.clone(),
             keep_alive: KEEP_ALIVE,
+            interface: String::new(),
         },
         name: config.name,
         desk: Arc::new(Mutex::new(desk)),
@@ -279,7 +280,7 @@ impl<F: Fn(Event)> Receiver<F> {
         let mut acks = Acks::default();
         let mut answers = VecDeque::new();
         loop {
-            while acks.len() < WINDOW
+            while acks.len() < pipe.window()
                 && let Some((topic, payload)) = answers.pop_front()
             {
                 self.answer(&pipe, &mut acks, (topic, payload)).await?;

@@ -261,7 +261,8 @@ fn status() -> Value {
         "telemetry": { "source": "fixed", "fix": "surveyed", "connected": true,
             "last_message_age_ms": 250 },
         "upload": { "connected": true, "receipted": 7, "refused": 0, "cause": null,
-            "stamp_cause": null },
+            "stamp_cause": null, "link": { "profile": "metered", "why": "configured",
+            "today_bytes": 12_900_000, "budget_bytes": 52_428_800, "held": 3 } },
     })
 }
 
@@ -285,6 +286,8 @@ fn the_status_of_a_daemon() {
     ill["keeper"]["trouble"] = json!("the evidence disk is full");
     ill["upload"] = json!({ "connected": false, "receipted": 7, "refused": 0,
         "cause": "nobody listens at broker:8883",
+        "link": { "profile": "quiet", "why": "budget_spent", "today_bytes": 52_533_658,
+            "budget_bytes": 52_428_800, "held": 0 },
         "stamp_cause": "no receiver takes time-stamp queries" });
     let daemon = answering(dir.path(), ill.to_string());
     insta::assert_snapshot!("status-ill", page(&args, dir.path()));

@@ -6,7 +6,7 @@ use super::{Checker, host_and_port};
 use crate::config::mistake::meant;
 use crate::config::{
     Config, Evidence, Keys, MavlinkLink, SpeakerKind, Store, Suite, Telemetry, TelemetrySource,
-    Upload, secret_file,
+    secret_file,
 };
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -28,7 +28,6 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     evidence(&config.evidence, checker);
     c2pa(config.evidence.c2pa, cfg!(feature = "c2pa"), checker);
     store(&config.store, checker);
-    upload(&config.upload, checker);
 }
 
 fn site(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -350,18 +349,8 @@ fn store(store: &Store, checker: &mut Checker<'_, '_>) {
     }
 }
 
-fn upload(upload: &Upload, checker: &mut Checker<'_, '_>) {
-    if upload.enabled {
-        checker.host("upload.host", &upload.host);
-        checker.range("upload.port", f64::from(upload.port));
-    }
-    checker.range("upload.keep_alive_secs", real(upload.keep_alive_secs));
-    checker.range("upload.retry_max_secs", real(upload.retry_max_secs));
-    checker.range("upload.chunk_kib", real(u64::from(upload.chunk_kib)));
-}
-
 /// A whole number for comparison; what 32 bits do not hold is out of every range.
-fn real(n: u64) -> f64 {
+pub(super) fn real(n: u64) -> f64 {
     f64::from(u32::try_from(n).unwrap_or(u32::MAX))
 }
 

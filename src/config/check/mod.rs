@@ -1,6 +1,7 @@
 //! What the values mean: ranges, names, references, files that must be there.
 
 mod camera;
+mod link;
 mod machine;
 mod polygon;
 
@@ -15,6 +16,7 @@ use super::source::Source;
 pub(super) fn check(config: &Config, source: &Source, finder: &mut Finder<'_>) {
     let mut checker = Checker { source, finder };
     machine::check(config, &mut checker);
+    link::check(&config.upload, &mut checker);
     camera::check(config, &mut checker);
 }
 

@@ -281,6 +281,7 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
             .conn
             .execute_batch(
                 "DROP TRIGGER package_receipt_added; DROP TRIGGER package_stamp_added;
+                 DROP INDEX package_newest; ALTER TABLE package DROP COLUMN told;
                  ALTER TABLE package DROP COLUMN copies;
                  ALTER TABLE package DROP COLUMN additions;
                  ALTER TABLE package DROP COLUMN mirror;

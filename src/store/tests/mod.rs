@@ -32,6 +32,14 @@ pub(super) const NOW: Stamp = Stamp {
     error_ns: 0,
 };
 
+/// The oldest package, whatever its severity.
+pub(super) const OLDEST: Wish = Wish {
+    open: 3,
+    sealed_from_ms: i64::MIN,
+    before: None,
+    oldest: true,
+};
+
 /// A folder in memory where there is one: these tests sync thousands of times, and a process
 /// cannot see whether a sync reached the platter.
 pub(super) fn folder() -> tempfile::TempDir {
