@@ -8,6 +8,7 @@
 //!
 //! **Not here.** Everything that is done: it lives in the stages and in `daemon`.
 
+mod archive;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
@@ -20,6 +21,8 @@ mod receive;
 mod replay;
 mod review;
 mod run;
+#[cfg(feature = "demo")]
+mod simulate;
 mod status;
 mod store;
 mod verify;
@@ -74,9 +77,12 @@ enum Command {
     Review(review::Args),
     Journal(journal::Args),
     Receive(receive::Args),
+    Archive(archive::Args),
 
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    #[cfg(feature = "demo")]
+    Simulate(simulate::Args),
     Enroll(enroll::Args),
     Generate(generate::Args),
 }
@@ -94,9 +100,12 @@ pub fn main() -> ExitCode {
         Command::Review(args) => review::run(args),
         Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
+        Command::Archive(args) => archive::run(args),
 
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, cli.verbose),
+        #[cfg(feature = "demo")]
+        Command::Simulate(args) => simulate::run(args, cli.verbose),
         Command::Enroll(args) => enroll::run(args),
         Command::Generate(args) => generate::run(args),
     };

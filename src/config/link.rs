@@ -1,5 +1,6 @@
 //! The broker, seen from the box and from the receiver.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -113,7 +114,7 @@ impl Default for Upload {
 }
 
 /// What `lingmou receive` is told on its command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receive {
     /// Name of this receiver, `[A-Za-z0-9-]`, unique in its group.
     pub name: String,
@@ -123,8 +124,12 @@ pub struct Receive {
     pub port: u16,
     /// Folder with `receiver.key`, `receiver.crt`, `transport.key`, `transport.crt`, `roots.crt`.
     pub keys: PathBuf,
-    /// Where packages are written.
+    /// Where packages are written; receivers of one group may share it.
     pub dir: PathBuf,
+    /// Prepared folder on another medium for a second copy; `None`: one copy is kept.
+    pub copy_to: Option<PathBuf>,
+    /// Loopback address that serves figures to a monitoring system; `None`: none does.
+    pub metrics: Option<SocketAddr>,
     /// Program and arguments of the time-stamping authority: an RFC 3161 query on its standard
     /// input, the answer on its standard output. Empty: there is none.
     pub tsa_command: Vec<String>,

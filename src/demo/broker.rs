@@ -241,6 +241,41 @@ pub(super) fn put(path: &Path, text: &str) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// The lines of a configuration file that say something.
+    fn lines(text: &str) -> Vec<&str> {
+        let lines = text.lines().map(str::trim);
+        lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect()
+    }
+
+    /// What is shipped for mosquitto is what the tests run with.
+    #[test]
+    fn the_shipped_files_are_what_is_tested() {
+        let shipped = include_str!("../../config/mosquitto/acl");
+        let tested = mosquitto_acl(&["receiver-1", "receiver-2"]);
+        assert_eq!(lines(shipped), lines(&tested));
+        let keys = BrokerKeys {
+            roots: "/etc/lingmou-broker/roots.crt".into(),
+            certificate: "/etc/lingmou-broker/broker.crt".into(),
+            key: "/etc/lingmou-broker/broker.key".into(),
+        };
+        let tested = mosquitto_config(8883, &keys, Path::new("/etc/lingmou-broker/acl"));
+        // One host, no service user, no journal: of the test bench.
+        let bench = ["listener", "user", "log_dest", "log_type"];
+        let common = |text| {
+            let key = |line: &&str| line.split(' ').next().unwrap_or_default().to_owned();
+            let lines: Vec<&str> = lines(text);
+            let kept = lines
+                .into_iter()
+                .filter(|l| !bench.contains(&key(l).as_str()));
+            kept.map(ToOwned::to_owned).collect::<Vec<_>>()
+        };
+        let shipped = include_str!("../../config/mosquitto/lingmou.conf");
+        assert_eq!(common(shipped), common(&tested));
+        assert!(lines(shipped).contains(&"listener 8883"));
+    }
+
     /// The page shown to administrators holds exactly what the tests run with.
     #[test]
     fn the_broker_page_shows_what_is_tested() {

@@ -119,6 +119,16 @@ impl TestPki {
         Ok(dir)
     }
 
+    /// Makes one more receiver, which connects and signs as `name`; its files lie in a folder of
+    /// that name.
+    pub fn add_receiver(&self, name: &str) -> Result<PathBuf, PkiError> {
+        check_device_id(name)?;
+        let dir = self.dir.join(name);
+        self.make_person(&dir, "receiver", name)?;
+        self.issue_transport(&dir, name)?;
+        Ok(dir)
+    }
+
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }

@@ -145,6 +145,7 @@ impl Field {
             keys: self.receiver_keys.clone(),
             dir: self.dir.path().join("received"),
             tsa_command: tsa::command(&self.dir.path().join("tsa"), &self.pki).unwrap(),
+            ..config::Receive::default()
         };
         let events = Arc::clone(&self.events);
         let on_event = move |event| events.lock().unwrap().push(event);
