@@ -32,7 +32,7 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
     }
 }
 
-const LIMITS: [Limit; 44] = [
+const LIMITS: [Limit; 49] = [
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
     limit("model.threads", 1.0, 64.0, ""),
@@ -97,6 +97,11 @@ const LIMITS: [Limit; 44] = [
     limit("upload.keep_alive_secs", 5.0, 3600.0, SECONDS),
     limit("upload.retry_max_secs", 1.0, DAY, SECONDS),
     limit("upload.chunk_kib", 4.0, 1024.0, " KiB"),
+    limit("commands.trial_secs", 30.0, 3600.0, SECONDS),
+    limit("commands.objections_max", 0.01, 1.0, ""),
+    limit("commands.objections_back", 0.0, 1.0, ""),
+    limit("commands.objections_least", 1.0, 10_000.0, " packages"),
+    limit("commands.objections_window", 1.0, 10_000.0, " packages"),
 ];
 
 /// The bounds of `key`, e.g. `camera[0].stall_secs`.

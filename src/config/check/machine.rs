@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 use super::{Checker, host_and_port};
 use crate::config::mistake::meant;
 use crate::config::{
-    Config, Evidence, Keys, MavlinkLink, SpeakerKind, Store, Suite, Telemetry, TelemetrySource,
-    Upload, secret_file,
+    Commands, Config, Evidence, Keys, MavlinkLink, SpeakerKind, Store, Suite, Telemetry,
+    TelemetrySource, Upload, secret_file,
 };
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -29,6 +29,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     c2pa(config.evidence.c2pa, cfg!(feature = "c2pa"), checker);
     store(&config.store, checker);
     upload(&config.upload, checker);
+    commands(&config.commands, checker);
 }
 
 fn site(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -350,6 +351,31 @@ fn upload(upload: &Upload, checker: &mut Checker<'_, '_>) {
     checker.range("upload.keep_alive_secs", real(upload.keep_alive_secs));
     checker.range("upload.retry_max_secs", real(upload.retry_max_secs));
     checker.range("upload.chunk_kib", real(u64::from(upload.chunk_kib)));
+}
+
+fn commands(commands: &Commands, checker: &mut Checker<'_, '_>) {
+    checker.range("commands.trial_secs", real(commands.trial_secs));
+    checker.range("commands.objections_max", commands.objections_max);
+    checker.range("commands.objections_back", commands.objections_back);
+    let (least, window) = (commands.objections_least, commands.objections_window);
+    checker.range("commands.objections_least", real(least));
+    checker.range("commands.objections_window", real(window));
+    if commands.objections_back >= commands.objections_max {
+        checker.say(
+            "commands.objections_back",
+            "not below objections_max",
+            "a smaller share than objections_max, or a rule would flutter",
+            "for example objections_back = 0.1",
+        );
+    }
+    if window < least {
+        checker.say(
+            "commands.objections_window",
+            "smaller than objections_least",
+            "at least objections_least, or nothing would ever change",
+            format!("for example objections_window = {least}"),
+        );
+    }
 }
 
 /// A whole number for comparison; what 32 bits do not hold is out of every range.
