@@ -9,6 +9,7 @@
 //! **Not here.** Everything that is done: it lives in the stages and in `daemon`.
 
 mod check;
+mod command;
 #[cfg(feature = "demo")]
 mod demo;
 mod enroll;
@@ -74,6 +75,7 @@ enum Command {
     Review(review::Args),
     Journal(journal::Args),
     Receive(receive::Args),
+    Command(command::Args),
 
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -94,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Review(args) => review::run(args),
         Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
+        Command::Command(args) => command::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, cli.verbose),

@@ -105,6 +105,16 @@ pub enum Origin {
     Trial(Trial),
 }
 
+impl From<Loaded> for Chosen {
+    /// The file on the box, as it was read.
+    fn from(loaded: Loaded) -> Self {
+        Self {
+            loaded,
+            origin: Origin::File,
+        }
+    }
+}
+
 /// The configuration to run with.
 #[derive(Clone, Debug)]
 pub struct Chosen {
@@ -136,13 +146,9 @@ impl Settings {
     pub fn choose(file: &Path) -> Result<Chosen, SettingsError> {
         let base = Config::read(file)?;
         let store = &base.config.store.dir;
-        let from_file = |loaded| Chosen {
-            loaded,
-            origin: Origin::File,
-        };
         if in_use(store) != InUse::No {
             // A daemon is running: its trial is none of ours.
-            return Ok(from_file(base));
+            return Ok(base.into());
         }
         let settings = Self::new(file, store);
         let mut state = settings.read();
@@ -181,7 +187,7 @@ impl Settings {
         if state != settings.read() {
             settings.write(&state)?;
         }
-        Ok(chosen.unwrap_or_else(|| from_file(base)))
+        Ok(chosen.unwrap_or_else(|| base.into()))
     }
 
     /// Keeps `toml` for a trial at the next start. `now` is the configuration in force.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::command::Origin;
 use crate::config::Config;
 use crate::ingest::Camera;
 use crate::status::Progress;
@@ -17,6 +18,7 @@ use crate::types::Stamp;
 use crate::upload::UploadState;
 
 use super::caretaker::StoreState;
+use super::clerk::Objections;
 use super::counters::{EyeCounters, KeeperState};
 
 /// A stage that has not turned for this long is stuck; systemd is told no more.
@@ -110,6 +112,9 @@ pub(super) struct Gauges {
     pub(super) store: Store,
     pub(super) telemetry: Arc<TelemetryState>,
     pub(super) upload: Arc<UploadState>,
+    pub(super) objections: Arc<Objections>,
+    /// Where the configuration comes from.
+    pub(super) origin: Origin,
 }
 
 impl Gauges {
@@ -143,6 +148,8 @@ impl Gauges {
             "telemetry": self.telemetry.snapshot(),
             "upload": self.upload.snapshot(),
             "upload_enabled": self.config.upload.enabled,
+            "objections": self.objections.snapshot(&self.store),
+            "configuration": self.origin,
         })
     }
 }

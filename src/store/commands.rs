@@ -100,14 +100,16 @@ impl Store {
         })
     }
 
-    /// Writes down that a permitted person's command is refused, and why; durable on return.
+    /// Writes down that a permitted person's command is not carried out, and why; durable on
+    /// return.
     pub fn command_refused(
         &self,
         at: Stamp,
         command: &Commanded,
-        why: &str,
+        (outcome, why): (Fate, &str),
     ) -> Result<(), StoreError> {
         let mut body = lines::body(command);
+        body["outcome"] = json!(outcome);
         body["why"] = json!(why);
         let mut inner = self.inner();
         inner.settled()?;
@@ -115,7 +117,7 @@ impl Store {
         inner.transact(|tx| {
             let end = CommandEnd {
                 id: command.id,
-                outcome: Fate::Refused,
+                outcome,
                 why: Some(why.to_owned()),
             };
             write_row(tx, command, head.n, None)?;

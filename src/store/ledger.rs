@@ -13,7 +13,7 @@ use super::{
 use crate::clock;
 use crate::journal::Entry;
 use crate::types::CaseId;
-use crate::witness::{self, Fate, sha256_hex};
+use crate::witness::{self, sha256_hex};
 
 /// What the journal says that the database may not know.
 #[derive(Debug, Default)]
@@ -197,12 +197,12 @@ fn replay_outside(tx: &Transaction<'_>, ledger: &Ledger) -> Result<(), StoreErro
     for (said, n) in &ledger.outside {
         match said {
             Said::Commanded(line, None) => commands::write_received(tx, line, *n, None)?,
-            Said::Commanded(line, Some(why)) => {
+            Said::Commanded(line, Some(refusal)) => {
                 commands::write_row(tx, line, *n, None)?;
                 let end = lines::CommandEnd {
                     id: line.id,
-                    outcome: Fate::Refused,
-                    why: Some(why.clone()),
+                    outcome: refusal.outcome,
+                    why: Some(refusal.why.clone()),
                 };
                 commands::write_end(tx, &end, None)?;
             }

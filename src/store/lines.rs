@@ -162,8 +162,11 @@ pub(super) struct CommandEnd {
 
 /// What [`COMMAND_REFUSED`] says beside the command.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Refusal {
-    why: String,
+pub(super) struct Refusal {
+    /// Refused, or not supported.
+    pub(super) outcome: Fate,
+    /// Why.
+    pub(super) why: String,
 }
 
 /// Body of [`JUDGED`].
@@ -224,7 +227,7 @@ pub(super) enum Said {
     /// Its pictures and video were removed by an administrator.
     Evicted(Evicted),
     /// A command came; the reason when it was refused.
-    Commanded(Commanded, Option<String>),
+    Commanded(Commanded, Option<Refusal>),
     /// A command ended.
     CommandEnd(CommandEnd),
     /// A verdict came.
@@ -250,7 +253,7 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         COMMANDED => body(&entry.body).map(|line| Said::Commanded(line, None)),
         COMMAND_REFUSED => {
             let refusal: Refusal = body(&entry.body)?;
-            body(&entry.body).map(|line| Said::Commanded(line, Some(refusal.why)))
+            body(&entry.body).map(|line| Said::Commanded(line, Some(refusal)))
         }
         COMMAND_DONE => body(&entry.body).map(Said::CommandEnd),
         JUDGED => body(&entry.body).map(Said::Judged),

@@ -96,7 +96,9 @@ fn a_lost_database_forgets_no_command_and_repeats_none() {
     store
         .command_done(NOW, commanded(1, 10).id, &ended(Fate::Done, None))
         .unwrap();
-    store.command_refused(NOW, &commanded(2, 99), "no").unwrap();
+    store
+        .command_refused(NOW, &commanded(2, 99), (Fate::Refused, "no"))
+        .unwrap();
     store
         .command_received(NOW, &commanded(3, 11), b"signed")
         .unwrap();
@@ -120,7 +122,7 @@ fn old_replies_go_and_numbers_stay() {
     let store = open(dir.path());
     for n in 1..=1005 {
         store
-            .command_refused(NOW, &commanded(n, 7), "never")
+            .command_refused(NOW, &commanded(n, 7), (Fate::Unsupported, "never"))
             .unwrap();
     }
     store
