@@ -99,7 +99,7 @@ const LIMITS: &[Limit] = &[
     limit("upload.keep_alive_secs", 5.0, 3600.0, SECONDS),
     limit("upload.retry_max_secs", 1.0, DAY, SECONDS),
     limit("upload.chunk_kib", 4.0, 1024.0, " KiB"),
-    limit("commands.trial_secs", 30.0, 3600.0, SECONDS),
+    limit("commands.trial_secs", 10.0, 3600.0, SECONDS),
     limit("commands.objections_max", 0.01, 1.0, ""),
     limit("commands.objections_back", 0.0, 1.0, ""),
     limit("commands.objections_least", 1.0, 10_000.0, " packages"),

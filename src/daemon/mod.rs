@@ -22,6 +22,7 @@ mod counters;
 mod credentials;
 mod darkroom;
 mod dossier;
+mod ending;
 mod eye;
 mod gauges;
 mod hits;
@@ -38,7 +39,6 @@ mod visitors;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
@@ -62,8 +62,9 @@ use crate::witness::{Identity, Roots};
 use clerk::Objections;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
+use ending::Running;
 use eye::{Eye, Sight};
-use gauges::{Gauges, recovering, tell_ready, tell_systemd, watchdog};
+use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
 use mouth::Mouthpiece;
@@ -82,22 +83,6 @@ const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
 /// the eye, always finds room.
 const REPORTS: usize = judge::OPEN_CASES_MAX;
-/// What is still under way this long after a stop is left to the next start.
-const STOP_WITHIN: Duration = Duration::from_secs(8);
-
-/// A running daemon.
-struct Running {
-    cameras: Arc<Vec<Camera>>,
-    slots: Arc<Slots>,
-    eye: JoinHandle<()>,
-    keeper: JoinHandle<()>,
-    tasks: TaskTracker,
-    store: Store,
-    identity: Arc<Identity>,
-    stop: CancellationToken,
-    /// Upload goes on until the keeper has ended.
-    stop_upload: CancellationToken,
-}
 
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +105,12 @@ pub async fn run(chosen: &Chosen, stop: CancellationToken) -> anyhow::Result<End
         () = stop.cancelled() => End::Stopped,
         () = again.cancelled() => End::Again,
     };
-    if end == End::Stopped {
-        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    match end {
+        End::Stopped => tell_systemd(&[sd_notify::NotifyState::Stopping]),
+        End::Again => tell_again(),
     }
     tracing::info!(?end, "stopping");
-    finish(running).await;
+    running.finish().await;
     tracing::info!("stopped");
     Ok(end)
 }
@@ -342,39 +328,6 @@ fn join_the_world(
         }
     });
     tasks.close();
-}
-
-/// Ends in order: no new frames, no new orders, everything kept, the piece in hand sent.
-async fn finish(running: Running) {
-    let Running {
-        store,
-        identity,
-        cameras,
-        slots,
-        eye,
-        keeper,
-        tasks,
-        stop,
-        stop_upload,
-    } = running;
-    stop.cancel();
-    slots.close();
-    let ended = tokio::task::spawn_blocking(move || {
-        let ended = eye.join().is_ok() & keeper.join().is_ok();
-        drop(cameras);
-        ended
-    });
-    if !matches!(tokio::time::timeout(STOP_WITHIN, ended).await, Ok(Ok(true))) {
-        tracing::warn!("eye or keeper did not end in time; the next start goes on from the disk");
-    }
-    record::end(&store, &identity);
-    stop_upload.cancel();
-    if tokio::time::timeout(STOP_WITHIN, tasks.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some tasks did not end in time");
-    }
 }
 
 fn facts(
