@@ -10,6 +10,7 @@
 
 mod archive;
 mod check;
+mod command;
 #[cfg(feature = "demo")]
 mod demo;
 mod enroll;
@@ -78,6 +79,7 @@ enum Command {
     Journal(journal::Args),
     Receive(receive::Args),
     Archive(archive::Args),
+    Command(command::Args),
 
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -101,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
         Command::Archive(args) => archive::run(args),
+        Command::Command(args) => command::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, cli.verbose),

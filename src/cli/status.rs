@@ -58,6 +58,10 @@ fn page(status: &Value) -> (String, bool) {
     page.say("position", &position(telemetry));
     page.store(status);
     page.upload(status);
+    page.objections(&status["objections"]["rules"]);
+    if status["configuration"]["trial"].is_object() {
+        page.say("configuration", "on trial");
+    }
     let well = page.troubles.is_empty();
     for trouble in &page.troubles {
         page.text.push_str("! ");
@@ -218,6 +222,25 @@ impl Page {
         self.trouble("journal", &upload["foreign_head"]);
         if !connected && enabled {
             self.trouble("upload", &upload["cause"]);
+        }
+    }
+
+    /// What reviewers say of the rules, as far as they said anything.
+    fn objections(&mut self, rules: &Value) {
+        for (rule, told) in rules.as_object().into_iter().flatten() {
+            let (rejected, judged) = (text(&told["rejected"]), text(&told["judged"]));
+            let leads_only = told["leads_only"] == Value::Bool(true);
+            if judged == "0" && !leads_only {
+                continue;
+            }
+            let words = format!("{rule}: {rejected} of {judged} packages rejected");
+            self.say("reviewers", &words);
+            if leads_only {
+                self.troubles.push(format!(
+                    "{rule}: reviewers object ({rejected} of {judged} rejected), so it makes leads \
+                     only; look at its zone and settings, then lingmou command … rule-restore"
+                ));
+            }
         }
     }
 }

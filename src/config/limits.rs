@@ -112,6 +112,11 @@ const LIMITS: &[Limit] = &[
         " KiB a second, 0 for no limit",
     ),
     limit("upload.drain_delay_secs", 0.0, 3600.0, SECONDS),
+    limit("commands.trial_secs", 10.0, 3600.0, SECONDS),
+    limit("commands.objections_max", 0.01, 1.0, ""),
+    limit("commands.objections_back", 0.0, 1.0, ""),
+    limit("commands.objections_least", 1.0, 10_000.0, " packages"),
+    limit("commands.objections_window", 1.0, 10_000.0, " packages"),
 ];
 
 /// The bounds of `key`, e.g. `camera[0].stall_secs`.

@@ -13,6 +13,7 @@
 
 mod camera;
 mod check;
+mod commands;
 mod judge;
 mod keys;
 mod limits;
@@ -25,13 +26,14 @@ mod source;
 mod tests;
 mod wording;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use camera::{
     Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport, Zone, ZoneKind,
 };
+pub use commands::Commands;
 pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
 pub use link::{Hours, Profile, Receive, Upload};
@@ -72,6 +74,8 @@ pub struct Config {
     pub store: Store,
     /// `[upload]`: the broker.
     pub upload: Upload,
+    /// `[commands]`: what others may have this box do.
+    pub commands: Commands,
 }
 
 /// A file that was read without mistakes.
@@ -79,6 +83,8 @@ pub struct Config {
 pub struct Loaded {
     /// The values; every path in it is absolute or empty.
     pub config: Config,
+    /// The file.
+    pub path: PathBuf,
     /// SHA-256 of the file's bytes, lower-case hex.
     pub sha256: String,
     /// The words of the captions.
@@ -129,6 +135,7 @@ impl Config {
         if finder.list.is_empty() {
             let sha256 = sha256_hex(text.as_bytes());
             Ok(Loaded {
+                path: path.to_owned(),
                 config,
                 sha256,
                 wording,

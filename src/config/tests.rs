@@ -1,7 +1,6 @@
 //! What is shipped holds every key; what is wrong is told all at once.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use sha2::Digest as _;
 

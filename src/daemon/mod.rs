@@ -16,11 +16,13 @@
 //! **Not here.** What a stage does; every decision about evidence.
 
 mod caretaker;
+mod clerk;
 mod clock_watch;
 mod counters;
 mod credentials;
 mod darkroom;
 mod dossier;
+mod ending;
 mod eye;
 mod gauges;
 mod hits;
@@ -37,7 +39,6 @@ mod visitors;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
@@ -46,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
+use crate::command::Chosen;
 use crate::config::{Config, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
@@ -54,14 +56,16 @@ use crate::perceive::{Card, Detector};
 use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
-use crate::upload::{self, Uplink, UploadState};
+use crate::upload::{self, Desk, Uplink, UploadState};
 use crate::warn::Speaker;
 use crate::witness::{Identity, Roots};
 
+use clerk::Objections;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
+use ending::Running;
 use eye::{Eye, Sight};
-use gauges::{Gauges, recovering, tell_ready, tell_systemd, watchdog};
+use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
 use mouth::Mouthpiece;
@@ -80,36 +84,36 @@ const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
 /// the eye, always finds room.
 const REPORTS: usize = judge::OPEN_CASES_MAX;
-/// What is still under way this long after a stop is left to the next start.
-const STOP_WITHIN: Duration = Duration::from_secs(8);
 
-/// A running daemon.
-struct Running {
-    cameras: Arc<Vec<Camera>>,
-    slots: Arc<Slots>,
-    eye: JoinHandle<()>,
-    keeper: JoinHandle<()>,
-    tasks: TaskTracker,
-    store: Store,
-    identity: Arc<Identity>,
-    stop: CancellationToken,
-    /// Upload goes on until the keeper has ended.
-    stop_upload: CancellationToken,
+/// How the daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop.
+    Stopped,
+    /// It shall be started again: another configuration is in force.
+    Again,
 }
 
-/// Runs the daemon until `stop`, then ends it in order.
+/// Runs the daemon until `stop`, or until another configuration is in force, then ends it in order.
 ///
 /// The error says why it could not start; everything that goes wrong later is a state.
-pub async fn run(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<()> {
-    let running = start(loaded, stop.clone())?;
-    tracing::info!(device = %loaded.config.device.id, "running");
+pub async fn run(chosen: &Chosen, stop: CancellationToken) -> anyhow::Result<End> {
+    let again = CancellationToken::new();
+    let running = start(chosen, stop.child_token(), &again)?;
+    tracing::info!(device = %chosen.loaded.config.device.id, "running");
     tell_ready();
-    stop.cancelled().await;
-    tell_systemd(&[sd_notify::NotifyState::Stopping]);
-    tracing::info!("stopping");
-    finish(running).await;
+    let end = tokio::select! {
+        () = stop.cancelled() => End::Stopped,
+        () = again.cancelled() => End::Again,
+    };
+    match end {
+        End::Stopped => tell_systemd(&[sd_notify::NotifyState::Stopping]),
+        End::Again => tell_again(),
+    }
+    tracing::info!(?end, "stopping");
+    running.finish().await;
     tracing::info!("stopped");
-    Ok(())
+    Ok(end)
 }
 
 /// Everything that is opened before the first thread starts; each needs the ones before.
@@ -145,7 +149,12 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let past = Past::read(&store)?;
     let judge = past.judge(config, detector.card().roles(), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
-    let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
+    let mut facts = facts(
+        loaded,
+        &detector,
+        (identity, &store),
+        Arc::clone(&telemetry),
+    )?;
     if !developer.has_cjk() {
         facts.wording = Wording::ascii().clone();
         tracing::warn!(
@@ -166,9 +175,13 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
 }
 
 /// Opens everything and starts threads and tasks.
-fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
-    let config = &loaded.config;
-    let opened = open(loaded)?;
+fn start(
+    chosen: &Chosen,
+    stop: CancellationToken,
+    again: &CancellationToken,
+) -> anyhow::Result<Running> {
+    let config = &chosen.loaded.config;
+    let opened = open(&chosen.loaded)?;
     let mut progress = Progress::default();
     let slots = Arc::new(Slots::new(config.camera.len()));
     let cameras = Arc::new(cameras(config, &slots)?);
@@ -182,14 +195,19 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         store: opened.store.clone(),
         telemetry: Arc::clone(&opened.telemetry),
         upload: Arc::new(UploadState::new()),
+        objections: Arc::clone(&opened.facts.objections),
+        origin: chosen.origin.clone(),
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let (eye, keeper) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
+    let gauges = Arc::new(gauges);
+    let (clerk, desk) = clerk::hire(&gauges, chosen, Arc::clone(&identity), again.clone());
+    tasks.spawn(clerk.run(stop_upload.clone()));
     join_the_world(
         &tasks,
-        gauges,
+        (gauges, desk),
         (progress, Arc::clone(&identity)),
         &stop_upload,
     );
@@ -278,7 +296,7 @@ fn start_work(
 /// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
 fn join_the_world(
     tasks: &TaskTracker,
-    gauges: Gauges,
+    (gauges, desk): (Arc<Gauges>, Desk),
     (progress, identity): (Progress, Arc<Identity>),
     stop: &CancellationToken,
 ) {
@@ -291,7 +309,7 @@ fn join_the_world(
         store: gauges.store.clone(),
         identity,
         state: Arc::clone(&gauges.upload),
-        desk: None,
+        desk: Some(desk),
     };
     tasks.spawn(upload::run(uplink, stop.clone()));
     let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));
@@ -314,43 +332,10 @@ fn join_the_world(
     tasks.close();
 }
 
-/// Ends in order: no new frames, no new orders, everything kept, the piece in hand sent.
-async fn finish(running: Running) {
-    let Running {
-        store,
-        identity,
-        cameras,
-        slots,
-        eye,
-        keeper,
-        tasks,
-        stop,
-        stop_upload,
-    } = running;
-    stop.cancel();
-    slots.close();
-    let ended = tokio::task::spawn_blocking(move || {
-        let ended = eye.join().is_ok() & keeper.join().is_ok();
-        drop(cameras);
-        ended
-    });
-    if !matches!(tokio::time::timeout(STOP_WITHIN, ended).await, Ok(Ok(true))) {
-        tracing::warn!("eye or keeper did not end in time; the next start goes on from the disk");
-    }
-    record::end(&store, &identity);
-    stop_upload.cancel();
-    if tokio::time::timeout(STOP_WITHIN, tasks.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some tasks did not end in time");
-    }
-}
-
 fn facts(
     loaded: &Loaded,
     detector: &Detector,
-    identity: Arc<Identity>,
+    (identity, store): (Arc<Identity>, &Store),
     telemetry: Arc<TelemetryState>,
 ) -> anyhow::Result<Facts> {
     let zone = &loaded.config.device.time_zone;
@@ -365,6 +350,11 @@ fn facts(
         identity,
         telemetry,
         clock_state: Arc::default(),
+        objections: Arc::new(Objections::read(
+            store,
+            &loaded.config.commands,
+            detector.card().sha256(),
+        )?),
     })
 }
 

@@ -69,9 +69,29 @@ pub const BOOK_LOST: &str = "book.lost";
 pub const JOURNAL_REPAIRED: &str = "journal.repaired";
 /// The database knows lines that the journal no longer has.
 pub const JOURNAL_LOST: &str = "journal.lost";
+/// A permitted person's command was accepted.
+pub const COMMAND_RECEIVED: &str = "command.received";
+/// What claims to be a command was not carried out; strangers' counted.
+pub const COMMAND_REFUSED: &str = "command.refused";
+/// What became of an accepted command.
+pub const COMMAND_DONE: &str = "command.done";
+/// Pictures and video nobody has signed for were removed by an administrator.
+pub const PACKAGE_EVICTED: &str = "package.evicted";
+/// A reviewer's verdict came back.
+pub const VERDICT_RECEIVED: &str = "verdict.received";
+/// What claims to be a verdict is not believed; counted.
+pub const VERDICT_REFUSED: &str = "verdict.refused";
+/// A rule makes leads only from now on, or evidence again.
+pub const RULE_LEADS_ONLY: &str = "rule.leads_only";
+/// A configuration sent by an administrator is tried.
+pub const CONFIG_TRIAL: &str = "config.trial";
+/// The configuration that was tried is kept.
+pub const CONFIG_KEPT: &str = "config.kept";
+/// The configuration before is in force again.
+pub const CONFIG_ROLLED_BACK: &str = "config.rolled_back";
 
 /// Every kind.
-pub const ALL: [&str; 34] = [
+pub const ALL: &[&str] = &[
     BOOT,
     SHUTDOWN,
     CLOCK,
@@ -106,4 +126,14 @@ pub const ALL: [&str; 34] = [
     BOOK_LOST,
     JOURNAL_REPAIRED,
     JOURNAL_LOST,
+    COMMAND_RECEIVED,
+    COMMAND_REFUSED,
+    COMMAND_DONE,
+    PACKAGE_EVICTED,
+    VERDICT_RECEIVED,
+    VERDICT_REFUSED,
+    RULE_LEADS_ONLY,
+    CONFIG_TRIAL,
+    CONFIG_KEPT,
+    CONFIG_ROLLED_BACK,
 ];

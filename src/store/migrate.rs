@@ -14,6 +14,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("stamps.sql")),
     M::up(include_str!("mirror.sql")),
     M::up(include_str!("uplink.sql")),
+    M::up(include_str!("commands.sql")),
 ];
 
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

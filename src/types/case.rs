@@ -94,6 +94,9 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// Every violation.
+    pub const ALL: [Self; 3] = [Self::StreetVending, Self::Spillage, Self::OutOfStore];
+
     /// The name used in files and messages.
     pub fn name(self) -> &'static str {
         match self {

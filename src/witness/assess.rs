@@ -28,12 +28,15 @@ pub struct Seen {
     pub stillness: Option<Stillness>,
     /// The day on which the outcome was established, in the device's time zone.
     pub today: Date,
+    /// Packages of this rule that reviewers rejected, of so many judged, when that makes leads of
+    /// all of them.
+    pub objected: Option<(u64, u64)>,
 }
 
 /// Holds a statement (its own grade left aside) against the conditions.
 pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading {
     let wide: Vec<&FileEntry> = originals(statement).collect();
-    let conditions = vec![
+    let mut conditions = vec![
         clock(&statement.clock),
         site(statement.site.as_ref()),
         approval(statement.site.as_ref(), seen.today),
@@ -54,6 +57,7 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
         clip(statement),
         complete(statement),
     ];
+    conditions.extend(seen.objected.map(objections));
     Grading {
         grade: grade(&conditions),
         conditions,
@@ -348,6 +352,12 @@ fn complete(statement: &Statement) -> Condition {
     )
 }
 
+/// Only stated when it is not met: the rule is one that reviewers object to.
+fn objections((rejected, judged): (u64, u64)) -> Condition {
+    let value = format!("rejected {rejected}, judged {judged}");
+    condition("objections", Some(value), "not objected to", Some(false))
+}
+
 /// Thousandths as a percentage with one decimal.
 fn tenths(permille: u32) -> String {
     format!("{}.{}", permille / 10, permille % 10)
@@ -434,6 +444,7 @@ mod tests {
                 similarity_permille: 930,
             }),
             today: TODAY,
+            objected: None,
         };
         (statement, seen, Evidence::default())
     }

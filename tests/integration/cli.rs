@@ -88,8 +88,8 @@ fn help_of_every_command() {
     assert_eq!(
         names,
         [
-            "archive", "check", "demo", "enroll", "generate", "journal", "receive", "replay",
-            "review", "run", "simulate", "status", "store", "verify",
+            "archive", "check", "command", "demo", "enroll", "generate", "journal", "receive",
+            "replay", "review", "run", "simulate", "status", "store", "verify",
         ]
     );
     for name in names {

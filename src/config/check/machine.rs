@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 use super::{Checker, host_and_port};
 use crate::config::mistake::meant;
 use crate::config::{
-    Config, Evidence, Keys, MavlinkLink, SpeakerKind, Store, Suite, Telemetry, TelemetrySource,
-    secret_file,
+    Commands, Config, Evidence, Keys, MavlinkLink, SpeakerKind, Store, Suite, Telemetry,
+    TelemetrySource, secret_file,
 };
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -28,6 +28,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     evidence(&config.evidence, checker);
     c2pa(config.evidence.c2pa, cfg!(feature = "c2pa"), checker);
     store(&config.store, checker);
+    commands(&config.commands, checker);
 }
 
 fn site(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -345,6 +346,31 @@ fn store(store: &Store, checker: &mut Checker<'_, '_>) {
             format!("{} and [store] dir lie in each other", mirror.display()),
             "a folder on another medium",
             "for example mirror = \"/media/evidence\", or leave it empty for no second copy",
+        );
+    }
+}
+
+fn commands(commands: &Commands, checker: &mut Checker<'_, '_>) {
+    checker.range("commands.trial_secs", real(commands.trial_secs));
+    checker.range("commands.objections_max", commands.objections_max);
+    checker.range("commands.objections_back", commands.objections_back);
+    let (least, window) = (commands.objections_least, commands.objections_window);
+    checker.range("commands.objections_least", real(least));
+    checker.range("commands.objections_window", real(window));
+    if commands.objections_back >= commands.objections_max {
+        checker.say(
+            "commands.objections_back",
+            "not below objections_max",
+            "a smaller share than objections_max, or a rule would flutter",
+            "for example objections_back = 0.1",
+        );
+    }
+    if window < least {
+        checker.say(
+            "commands.objections_window",
+            "smaller than objections_least",
+            "at least objections_least, or nothing would ever change",
+            format!("for example objections_window = {least}"),
         );
     }
 }

@@ -520,7 +520,10 @@ async fn two_receivers_killed_in_turn_lose_nothing_and_double_nothing() {
         for later in [witness::CHAIN, witness::STAMPED, witness::TIMESTAMP] {
             ours.remove(Path::new(later));
         }
-        assert!(ours == files(&theirs), "{id}: the same files, receipt included");
+        assert!(
+            ours == files(&theirs),
+            "{id}: the same files, receipt included"
+        );
         let verdict = witness::verify_path(&theirs, &roots).unwrap();
         assert!(verdict.valid(), "{verdict:?}");
     }

@@ -3,6 +3,7 @@
 mod both;
 #[cfg(feature = "c2pa")]
 mod c2pa;
+mod command;
 mod container;
 mod fuzz;
 mod keys;
