@@ -21,6 +21,7 @@ mod replay;
 mod review;
 mod run;
 mod status;
+mod stop_speaking;
 mod store;
 mod verify;
 
@@ -68,6 +69,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Status(status::Args),
+    StopSpeaking(stop_speaking::Args),
     Store(store::Args),
     Replay(replay::Args),
     Verify(verify::Args),
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, cli.verbose),
         Command::Check(args) => check::run(args, cli.verbose),
         Command::Status(args) => status::run(args),
+        Command::StopSpeaking(args) => stop_speaking::run(args),
         Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),

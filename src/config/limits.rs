@@ -32,7 +32,7 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
     }
 }
 
-const LIMITS: [Limit; 44] = [
+const LIMITS: [Limit; 53] = [
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
     limit("model.threads", 1.0, 64.0, ""),
@@ -52,6 +52,15 @@ const LIMITS: [Limit; 44] = [
     limit("judge.spillage.cool_down_secs", 0.0, 7.0 * DAY, SECONDS),
     limit("warn.volume", 0.0, 1.0, ""),
     limit("warn.margin_secs", 0.5, 60.0, SECONDS),
+    limit("warn.speed_max_kmh", 0.0, 200.0, " km/h, 0 for any"),
+    limit("warn.stop_secs", 60.0, 7.0 * DAY, SECONDS),
+    limit("warn.hours.volume", 0.0, 1.0, ""),
+    limit("warn.budget.per_case", 1.0, 10.0, ""),
+    limit("warn.budget.per_place_hour", 0.0, 60.0, ""),
+    limit("warn.budget.per_place_day", 0.0, 500.0, ""),
+    limit("warn.budget.per_hour", 0.0, 60.0, ""),
+    limit("warn.budget.per_day", 0.0, 500.0, ""),
+    limit("warn.budget.per_night", 0.0, 100.0, ""),
     limit("telemetry.lat", -90.0, 90.0, " degrees"),
     limit("telemetry.lon", -180.0, 180.0, " degrees"),
     limit("telemetry.alt_m", -500.0, 9000.0, " metres"),

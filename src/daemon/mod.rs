@@ -54,7 +54,7 @@ use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
 use crate::upload::{self, Uplink, UploadState};
-use crate::warn::Speaker;
+use crate::warn::{Governor, Speaker};
 use crate::witness::{Identity, Roots};
 
 use counters::{EyeCounters, KeeperState};
@@ -63,7 +63,7 @@ use eye::{Eye, Sight};
 use gauges::{Gauges, recovering, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
-use mouth::Mouthpiece;
+use mouth::{Mouth, Mouthpiece};
 use past::Past;
 use record::Recorder;
 use refusals::Refusals;
@@ -79,6 +79,8 @@ const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
 /// the eye, always finds room.
 const REPORTS: usize = judge::OPEN_CASES_MAX;
+/// What persons order of the mouth; it hears them also while it speaks.
+const REQUESTS: usize = 8;
 /// What is still under way this long after a stop is left to the next start.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
@@ -116,6 +118,7 @@ struct Opened {
     store: Store,
     detector: Detector,
     speaker: Speaker,
+    governor: Governor,
     developer: Developer,
     judge: Judge,
     facts: Facts,
@@ -141,7 +144,8 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let speaker = Speaker::open(&config.warn)?;
     let developer = Developer::new(&config.evidence)?;
-    let past = Past::read(&store)?;
+    let mut past = Past::read(&store)?;
+    let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
     let judge = past.judge(config, detector.card().roles(), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
@@ -156,6 +160,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         store,
         detector,
         speaker,
+        governor,
         developer,
         judge,
         facts,
@@ -181,6 +186,7 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         store: opened.store.clone(),
         telemetry: Arc::clone(&opened.telemetry),
         upload: Arc::new(UploadState::new()),
+        voice: Arc::default(),
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
@@ -218,6 +224,7 @@ fn start_work(
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);
+    let (requests, requests_in) = mpsc::channel(REQUESTS);
     let card = opened.detector.card();
     let sights = config
         .camera
@@ -256,6 +263,17 @@ fn start_work(
         thread("eye", move || eye.run())?,
         thread("keeper", move || keeper.run())?,
     );
+    let mouth = Mouth {
+        speaker: opened.speaker,
+        governor: opened.governor,
+        reports,
+        requests: requests_in,
+        store: opened.store,
+        poses: Arc::clone(&poses),
+        source: config.telemetry.source,
+        state: Arc::clone(&gauges.voice),
+        stop: stop.clone(),
+    };
     let listen = telemetry::run(
         config.telemetry.clone(),
         poses,
@@ -264,13 +282,8 @@ fn start_work(
     );
     tasks.spawn(listen);
     tasks.spawn(record::run(opened.recorder, stop.clone()));
-    tasks.spawn(mouth::run(
-        shouts_in,
-        reports,
-        opened.speaker,
-        opened.store,
-        stop.clone(),
-    ));
+    tasks.spawn(mouth.run(shouts_in));
+    tasks.spawn(signals::stop_speaking(requests, stop.clone())?);
     Ok(threads)
 }
 

@@ -3,6 +3,7 @@
 mod camera;
 mod machine;
 mod polygon;
+mod warn;
 
 use std::path::Path;
 
