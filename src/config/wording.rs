@@ -87,6 +87,7 @@ struct RoleWords {
     vehicle: String,
     debris: String,
     plate: String,
+    object: String,
 }
 
 impl Wording {
@@ -155,6 +156,7 @@ impl Wording {
             Role::Vehicle => &self.role.vehicle,
             Role::Debris => &self.role.debris,
             Role::Plate => &self.role.plate,
+            Role::Object => &self.role.object,
         }
     }
 

@@ -100,24 +100,23 @@ impl Facts {
         }
     }
 
-    /// What is drawn on the marked copy: the subject first, then whatever else was seen.
+    /// What is drawn on the marked copy: the subject, and thinner whatever else was seen.
     /// `check` is the check code of the original.
     pub(super) fn mark(&self, view: &View<'_>, check: &str) -> Mark {
         let subject = view
             .subject
-            .map(|area| (area, self.wording.violation(view.violation)));
+            .map(|area| (area, self.wording.violation(view.violation).to_owned()));
         let others = view
             .boxes
             .iter()
             .filter(|(area, _)| Some(*area) != view.subject)
-            .filter_map(|(area, roles)| Some((*area, self.wording.role(roles.iter().next()?))));
-        let boxes = subject
-            .into_iter()
-            .chain(others)
-            .map(|(a, word)| (a, word.to_owned()));
+            .filter_map(|(area, roles)| {
+                Some((*area, self.wording.role(roles.iter().next()?).to_owned()))
+            });
         let zone = self.config.zone.iter().find(|z| z.name == view.zone);
         Mark {
-            boxes: boxes.collect(),
+            others: others.collect(),
+            subject,
             zones: zone.map(|z| z.polygon.clone()).into_iter().collect(),
             caption: self.caption(view, check),
         }

@@ -22,6 +22,7 @@ mod credentials;
 mod darkroom;
 mod dossier;
 mod eye;
+mod facts;
 mod gauges;
 mod hits;
 mod keeper;
@@ -148,7 +149,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
     let judge = past.judge(config, detector.card().roles(), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
-    let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
+    let mut facts = facts::gather(loaded, &detector, identity, Arc::clone(&telemetry))?;
     if !developer.has_cjk() {
         facts.wording = Wording::ascii().clone();
         tracing::warn!(
@@ -302,6 +303,7 @@ fn join_the_world(
         store: gauges.store.clone(),
         identity,
         state: Arc::clone(&gauges.upload),
+        desk: None,
     };
     tasks.spawn(upload::run(uplink, stop.clone()));
     let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));
@@ -355,27 +357,6 @@ async fn finish(running: Running) {
     {
         tracing::warn!("some tasks did not end in time");
     }
-}
-
-fn facts(
-    loaded: &Loaded,
-    detector: &Detector,
-    identity: Arc<Identity>,
-    telemetry: Arc<TelemetryState>,
-) -> anyhow::Result<Facts> {
-    let zone = &loaded.config.device.time_zone;
-    Ok(Facts {
-        config: loaded.config.clone(),
-        config_sha256: loaded.sha256.clone(),
-        binary_sha256: dossier::program_sha256().ok(),
-        model: dossier::model(detector.card()),
-        wording: loaded.wording.clone(),
-        time_zone: jiff::tz::TimeZone::get(zone)
-            .with_context(|| format!("device.time_zone: {zone:?} is not known here"))?,
-        identity,
-        telemetry,
-        clock_state: Arc::default(),
-    })
 }
 
 fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {

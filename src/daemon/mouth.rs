@@ -28,7 +28,7 @@ use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Poses;
 use crate::types::{Stamp, WarnReport};
-use crate::warn::{Ask, By, Clip, Governor, Motion, Said, Speaker};
+use crate::warn::{Ask, By, Clip, Governor, Said, Speaker, Travel};
 
 use words::{Told, Want};
 
@@ -146,7 +146,7 @@ impl Mouth {
             zone: &want.zone,
             case: want.case,
             by: &want.by,
-            motion: self.motion(at),
+            travel: self.travel(at),
         };
         let mut told = Told::unplayed("");
         told.clip_sha256 = sha256(&clip);
@@ -246,11 +246,11 @@ impl Mouth {
         line.await.ok().and_then(noted)
     }
 
-    fn motion(&self, at: Stamp) -> Motion {
+    fn travel(&self, at: Stamp) -> Travel {
         match self.source {
-            TelemetrySource::None | TelemetrySource::Fixed => Motion::Fixed,
+            TelemetrySource::None | TelemetrySource::Fixed => Travel::Fixed,
             TelemetrySource::Gpsd | TelemetrySource::Mavlink => {
-                Motion::of_vehicle(self.poses.at(at).as_ref())
+                Travel::of_vehicle(self.poses.at(at).as_ref())
             }
         }
     }

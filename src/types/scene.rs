@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Placed, Stamp};
+use super::{Motion, Placed, Stamp, View};
 
 /// A point of the picture, relative coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,11 +115,13 @@ pub enum Role {
     Debris,
     /// A number plate.
     Plate,
+    /// A new thing of no known class that stands still: what the background model finds.
+    Object,
 }
 
 impl Role {
     /// Every role, in the order of their bits.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Person,
         Self::Stall,
         Self::Goods,
@@ -130,6 +132,7 @@ impl Role {
         Self::Vehicle,
         Self::Debris,
         Self::Plate,
+        Self::Object,
     ];
 }
 
@@ -223,4 +226,11 @@ pub struct Scene {
     pub tracks: Vec<Track>,
     /// Where the box was, when known.
     pub place: Option<Placed>,
+    /// What the picture is worth; nothing is judged by one that is not good.
+    #[serde(default)]
+    pub view: View,
+    /// How the picture moved since this camera's scene before; `None` when it did not, or when
+    /// nobody can tell.
+    #[serde(default)]
+    pub motion: Option<Motion>,
 }

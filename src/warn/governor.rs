@@ -46,12 +46,12 @@ pub struct Ask<'a> {
     /// Who wants it.
     pub by: &'a By,
     /// Whether the box moves.
-    pub motion: Motion,
+    pub travel: Travel,
 }
 
 /// Whether the box moves.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Motion {
+pub enum Travel {
     /// It stands where it was mounted.
     Fixed,
     /// Ground speed, metres per second.
@@ -60,7 +60,7 @@ pub enum Motion {
     Unknown,
 }
 
-impl Motion {
+impl Travel {
     /// What `placed` says of a vehicle now.
     pub fn of_vehicle(placed: Option<&Placed>) -> Self {
         placed
@@ -134,7 +134,7 @@ impl Governor {
             return Err(Hush::Stopped(by));
         }
         let volume = self.hour(ask)?;
-        self.motion(ask)?;
+        self.travel(ask)?;
         let night = self.hours.is_night(ask.at);
         let count = |within: Duration, of: &dyn Fn(&Said) -> bool| {
             let said = self.ledger.within(ask.at, within);
@@ -199,21 +199,21 @@ impl Governor {
         }
     }
 
-    fn motion(&self, ask: &Ask<'_>) -> Result<(), Hush> {
-        match (self.speed_max, ask.motion) {
-            (None, _) | (_, Motion::Fixed) => Ok(()),
-            (Some(limit), Motion::Speed(speed)) if f64::from(speed) <= limit => Ok(()),
+    fn travel(&self, ask: &Ask<'_>) -> Result<(), Hush> {
+        match (self.speed_max, ask.travel) {
+            (None, _) | (_, Travel::Fixed) => Ok(()),
+            (Some(limit), Travel::Speed(speed)) if f64::from(speed) <= limit => Ok(()),
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "a speed to be read; saturates"
             )]
-            (Some(_), Motion::Speed(speed)) => {
+            (Some(_), Travel::Speed(speed)) => {
                 Err(Hush::Drives((f64::from(speed) / MPS_PER_KMH).round() as u32))
             }
             // Who orders it sees whether it drives.
-            (Some(_), Motion::Unknown) if ask.by.is_person() => Ok(()),
-            (Some(_), Motion::Unknown) => Err(Hush::SpeedUnknown),
+            (Some(_), Travel::Unknown) if ask.by.is_person() => Ok(()),
+            (Some(_), Travel::Unknown) => Err(Hush::SpeedUnknown),
         }
     }
 }

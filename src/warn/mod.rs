@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use clip::Clip;
-pub use governor::{Ask, By, Governor, Hush, Ledger, Motion, UnknownZone};
+pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
 
 use self::play::{Output, Played};
 use crate::clock;

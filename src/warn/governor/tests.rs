@@ -36,7 +36,7 @@ fn ask(at: Stamp, by: &By) -> Ask<'_> {
         zone: "kerb",
         case: None,
         by,
-        motion: Motion::Fixed,
+        travel: Travel::Fixed,
     }
 }
 
@@ -135,28 +135,28 @@ fn hours_lower_the_volume_by_zone_and_day() {
 fn nothing_is_said_from_a_driving_vehicle() {
     let governor = governor(&config::Warn::default());
     let noon = at("2026-11-26T12:00:00", GOOD);
-    for (motion, by_rule, by_person) in [
-        (Motion::Fixed, Ok(0.8), Ok(0.8)),
-        (Motion::Speed(5.5), Ok(0.8), Ok(0.8)),
+    for (travel, by_rule, by_person) in [
+        (Travel::Fixed, Ok(0.8), Ok(0.8)),
+        (Travel::Speed(5.5), Ok(0.8), Ok(0.8)),
         (
-            Motion::Speed(8.4),
+            Travel::Speed(8.4),
             Err(Hush::Drives(30)),
             Err(Hush::Drives(30)),
         ),
-        (Motion::Unknown, Err(Hush::SpeedUnknown), Ok(0.8)),
+        (Travel::Unknown, Err(Hush::SpeedUnknown), Ok(0.8)),
         (
-            Motion::Speed(f32::NAN),
+            Travel::Speed(f32::NAN),
             Err(Hush::Drives(0)),
             Err(Hush::Drives(0)),
         ),
     ] {
         let officer = officer();
         let of = |by| Ask {
-            motion,
+            travel,
             ..ask(noon, by)
         };
-        assert_eq!(governor.rule(&of(&By::Rule)), by_rule, "{motion:?}");
-        assert_eq!(governor.rule(&of(&officer)), by_person, "{motion:?}");
+        assert_eq!(governor.rule(&of(&By::Rule)), by_rule, "{travel:?}");
+        assert_eq!(governor.rule(&of(&officer)), by_person, "{travel:?}");
     }
     let flying = super::Governor::new(
         &config::Warn {
@@ -167,7 +167,7 @@ fn nothing_is_said_from_a_driving_vehicle() {
         ledger(),
     );
     let fast = Ask {
-        motion: Motion::Speed(30.0),
+        travel: Travel::Speed(30.0),
         ..ask(noon, &By::Rule)
     };
     assert_eq!(flying.expect("known").rule(&fast), Ok(0.8));
@@ -226,7 +226,7 @@ fn each_budget_counts_what_it_is_for() {
             zone,
             case,
             by,
-            motion: Motion::Fixed,
+            travel: Travel::Fixed,
         };
         let ruled = governor.rule(&ask);
         assert_eq!(
@@ -403,7 +403,7 @@ proptest! {
                         zone: &zone_name,
                         case: (!person).then(|| CaseId(Uuid::from_u128(case.into()))),
                         by: &by,
-                        motion: Motion::Speed(speed),
+                        travel: Travel::Speed(speed),
                     };
                     if governor.rule(&ask).is_err() {
                         continue;
