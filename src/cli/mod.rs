@@ -25,6 +25,7 @@ mod run;
 #[cfg(feature = "demo")]
 mod simulate;
 mod status;
+mod stop_speaking;
 mod store;
 mod verify;
 
@@ -72,6 +73,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Status(status::Args),
+    StopSpeaking(stop_speaking::Args),
     Store(store::Args),
     Replay(replay::Args),
     Verify(verify::Args),
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, cli.verbose),
         Command::Check(args) => check::run(args, cli.verbose),
         Command::Status(args) => status::run(args),
+        Command::StopSpeaking(args) => stop_speaking::run(args),
         Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),

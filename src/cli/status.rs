@@ -56,6 +56,7 @@ fn page(status: &Value) -> (String, bool) {
     page.eye(&status["eye"]);
     let telemetry = &status["telemetry"];
     page.say("position", &position(telemetry));
+    page.voice(&status["voice"]);
     page.store(status);
     page.upload(status);
     page.objections(&status["objections"]["rules"]);
@@ -106,6 +107,22 @@ impl Page {
         if let Some(why) = why.as_str() {
             self.troubles.push(format!("{where_}: {why}"));
         }
+    }
+
+    /// What the loudspeaker said and did not say since the start.
+    fn voice(&mut self, voice: &Value) {
+        let mut words = format!(
+            "said {}  not to be said {}  failed {}",
+            text(&voice["said"]),
+            text(&voice["hushed"]),
+            text(&voice["failed"]),
+        );
+        if let Some(by) = voice["stopped_by"].as_str() {
+            let left = text(&voice["silent_secs"]);
+            words = format!("{words}  stopped by {by}, silent for {left} s");
+        }
+        self.say("voice", &words);
+        self.trouble("loudspeaker", &voice["trouble"]);
     }
 
     fn clock(&mut self, clock: &Value) {

@@ -24,6 +24,7 @@ mod parse;
 mod source;
 #[cfg(test)]
 mod tests;
+mod warn;
 mod wording;
 
 use std::path::{Path, PathBuf};
@@ -38,10 +39,10 @@ pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
 pub use link::{Hours, Profile, Receive, Upload};
 pub use machine::{
-    Device, Evidence, MavlinkLink, PruneNeeds, Site, Speaker, SpeakerKind, Store, Telemetry,
-    TelemetrySource, Warn,
+    Device, Evidence, MavlinkLink, PruneNeeds, Site, Store, Telemetry, TelemetrySource,
 };
 pub use mistake::{Mistake, Mistakes};
+pub use warn::{Budget, Day, Hours, Speaker, SpeakerKind, Warn, minute_of_day};
 pub use wording::{PLACEHOLDERS, Wording};
 
 use mistake::Finder;
@@ -230,6 +231,10 @@ fn example(key: &str) -> Option<String> {
             polygon: vec![],
             ..Zone::default()
         }],
+        warn: Warn {
+            hours: vec![Hours::default()],
+            ..Warn::default()
+        },
         ..Config::default()
     };
     let whole = toml::Value::try_from(whole).ok()?;

@@ -63,6 +63,10 @@ fn the_shipped_file_holds_every_key_with_its_default() {
     let all = Config {
         camera: vec![Camera::default()],
         zone: vec![Zone::default()],
+        warn: Warn {
+            hours: vec![Hours::default()],
+            ..Warn::default()
+        },
         ..Config::default()
     };
     let [mut wanted, mut written] = [BTreeSet::new(), BTreeSet::new()];

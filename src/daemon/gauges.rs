@@ -20,6 +20,7 @@ use crate::upload::UploadState;
 use super::caretaker::StoreState;
 use super::clerk::Objections;
 use super::counters::{EyeCounters, KeeperState};
+use super::mouth::VoiceState;
 
 /// A stage that has not turned for this long is stuck; systemd is told no more.
 const STUCK_AFTER: Duration = Duration::from_secs(20);
@@ -133,6 +134,7 @@ pub(super) struct Gauges {
     pub(super) objections: Arc<Objections>,
     /// Where the configuration comes from.
     pub(super) origin: Origin,
+    pub(super) voice: Arc<Mutex<VoiceState>>,
 }
 
 impl Gauges {
@@ -163,6 +165,7 @@ impl Gauges {
             "disk": *self.care.lock().unwrap_or_else(PoisonError::into_inner),
             "mirror": mirror.ok().flatten(),
             "journal": self.store.head(),
+            "voice": self.voice.lock().unwrap_or_else(PoisonError::into_inner).snapshot(now),
             "telemetry": self.telemetry.snapshot(),
             "upload": self.upload.snapshot(),
             "upload_enabled": self.config.upload.enabled,

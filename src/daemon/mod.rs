@@ -24,6 +24,7 @@ mod darkroom;
 mod dossier;
 mod ending;
 mod eye;
+mod facts;
 mod gauges;
 mod hits;
 mod keeper;
@@ -57,7 +58,7 @@ use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
 use crate::upload::{self, Desk, Uplink, UploadState};
-use crate::warn::Speaker;
+use crate::warn::{Governor, Speaker};
 use crate::witness::{Identity, Roots};
 
 use clerk::Objections;
@@ -68,7 +69,7 @@ use eye::{Eye, Sight};
 use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
-use mouth::Mouthpiece;
+use mouth::{Mouth, Mouthpiece};
 use past::Past;
 use record::Recorder;
 use refusals::Refusals;
@@ -84,6 +85,8 @@ const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
 /// the eye, always finds room.
 const REPORTS: usize = judge::OPEN_CASES_MAX;
+/// What persons order of the mouth; it hears them also while it speaks.
+const REQUESTS: usize = 8;
 
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +124,7 @@ struct Opened {
     store: Store,
     detector: Detector,
     speaker: Speaker,
+    governor: Governor,
     developer: Developer,
     judge: Judge,
     facts: Facts,
@@ -146,10 +150,11 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let speaker = Speaker::open(&config.warn)?;
     let developer = Developer::new(&config.evidence)?;
-    let past = Past::read(&store)?;
+    let mut past = Past::read(&store)?;
+    let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
     let judge = past.judge(config, detector.card().roles(), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
-    let mut facts = facts(
+    let mut facts = facts::gather(
         loaded,
         &detector,
         (identity, &store),
@@ -166,6 +171,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         store,
         detector,
         speaker,
+        governor,
         developer,
         judge,
         facts,
@@ -197,6 +203,7 @@ fn start(
         upload: Arc::new(UploadState::new()),
         objections: Arc::clone(&opened.facts.objections),
         origin: chosen.origin.clone(),
+        voice: Arc::default(),
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
@@ -237,6 +244,7 @@ fn start_work(
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);
+    let (requests, requests_in) = mpsc::channel(REQUESTS);
     let card = opened.detector.card();
     let sights = config
         .camera
@@ -275,6 +283,17 @@ fn start_work(
         thread("eye", move || eye.run())?,
         thread("keeper", move || keeper.run())?,
     );
+    let mouth = Mouth {
+        speaker: opened.speaker,
+        governor: opened.governor,
+        reports,
+        requests: requests_in,
+        store: opened.store,
+        poses: Arc::clone(&poses),
+        source: config.telemetry.source,
+        state: Arc::clone(&gauges.voice),
+        stop: stop.clone(),
+    };
     let listen = telemetry::run(
         config.telemetry.clone(),
         poses,
@@ -283,13 +302,8 @@ fn start_work(
     );
     tasks.spawn(listen);
     tasks.spawn(record::run(opened.recorder, stop.clone()));
-    tasks.spawn(mouth::run(
-        shouts_in,
-        reports,
-        opened.speaker,
-        opened.store,
-        stop.clone(),
-    ));
+    tasks.spawn(mouth.run(shouts_in));
+    tasks.spawn(signals::stop_speaking(requests, stop.clone())?);
     Ok(threads)
 }
 
@@ -330,32 +344,6 @@ fn join_the_world(
         }
     });
     tasks.close();
-}
-
-fn facts(
-    loaded: &Loaded,
-    detector: &Detector,
-    (identity, store): (Arc<Identity>, &Store),
-    telemetry: Arc<TelemetryState>,
-) -> anyhow::Result<Facts> {
-    let zone = &loaded.config.device.time_zone;
-    Ok(Facts {
-        config: loaded.config.clone(),
-        config_sha256: loaded.sha256.clone(),
-        binary_sha256: dossier::program_sha256().ok(),
-        model: dossier::model(detector.card()),
-        wording: loaded.wording.clone(),
-        time_zone: TimeZone::get(zone)
-            .with_context(|| format!("device.time_zone: {zone:?} is not known here"))?,
-        identity,
-        telemetry,
-        clock_state: Arc::default(),
-        objections: Arc::new(Objections::read(
-            store,
-            &loaded.config.commands,
-            detector.card().sha256(),
-        )?),
-    })
 }
 
 fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {

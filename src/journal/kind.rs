@@ -19,6 +19,12 @@ pub const CERT_INSTALLED: &str = "cert.installed";
 pub const WARNING_PLAYED: &str = "warning.played";
 /// A warning was not played, or not to its end.
 pub const WARNING_FAILED: &str = "warning.failed";
+/// Something is going to be said: charged before its first sound.
+pub const WARNING_BEGUN: &str = "warning.begun";
+/// A warning was not to be said at this time and place.
+pub const WARNING_HUSHED: &str = "warning.hushed";
+/// A person stopped the loudspeaker.
+pub const WARNING_STOPPED: &str = "warning.stopped";
 /// What became of a hit of a rule.
 pub const RULE_HIT: &str = "rule.hit";
 /// An open case was thrown away by order.
@@ -101,6 +107,9 @@ pub const ALL: &[&str] = &[
     CERT_INSTALLED,
     WARNING_PLAYED,
     WARNING_FAILED,
+    WARNING_BEGUN,
+    WARNING_HUSHED,
+    WARNING_STOPPED,
     RULE_HIT,
     CASE_DISCARDED,
     CASE_DROPPED,

@@ -10,7 +10,7 @@ use super::facts::{Clock, Site, Warning};
 use super::grade::{Condition, Grading, grade};
 use super::statement::{FileEntry, Statement};
 use crate::config::Evidence;
-use crate::types::{PictureOf, Quality, Stillness, Violation};
+use crate::types::{Heard, PictureOf, Quality, Stillness, Violation};
 
 /// Largest clock error of evidence, milliseconds (GA/T 832-2014 section 3.2: 1.0 s).
 const CLOCK_ERROR_MAX_MS: u64 = 1000;
@@ -277,11 +277,28 @@ fn warning(kind: Violation, warnings: &[Warning]) -> Condition {
     let Some(last) = warnings.last() else {
         return condition("warning", None, limit, Some(false));
     };
-    let (value, heard) = match &last.failure {
-        None => (format!("played {} ms", last.played_ms), last.played_ms > 0),
-        Some(why) => (format!("played {} ms: {why}", last.played_ms), false),
+    let played = format!("played {} ms", last.played_ms);
+    if let Some(why) = &last.failure {
+        return condition(
+            "warning",
+            Some(format!("{played}: {why}")),
+            limit,
+            Some(false),
+        );
+    }
+    let (value, heard) = match last.heard {
+        Some(Heard::PlayedHeard { level_db, .. }) => {
+            (format!("{played}, heard {level_db} dB"), true)
+        }
+        Some(Heard::PlayedNotHeard | Heard::NotPlayed) => (format!("{played}, not heard"), false),
+        Some(Heard::NoMicrophone) | None => (played, true),
     };
-    condition("warning", Some(value), limit, Some(heard))
+    condition(
+        "warning",
+        Some(value),
+        limit,
+        Some(heard && last.played_ms > 0),
+    )
 }
 
 /// Where the box was, as near and as fresh as the limits ask; an error nobody told is unknown.
@@ -414,6 +431,7 @@ mod tests {
             played_ms: 6200,
             acknowledged_by_amp: None,
             failure: None,
+            heard: None,
         }];
         statement.position = Some(Position {
             lat_e7: 1,
@@ -502,7 +520,7 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "one row for each way to fail")]
     fn each_condition_alone_makes_a_lead() {
         let (no, unknown) = (Some(false), None);
-        let table: [(&str, Option<bool>, Edit); 33] = [
+        let table: [(&str, Option<bool>, Edit); 34] = [
             ("clock", unknown, |s, _| s.clock.max_error_us = None),
             ("clock", no, |s, _| s.clock.max_error_us = Some(1_000_001)),
             ("clock", no, |s, _| {
@@ -547,6 +565,9 @@ mod tests {
             ("warning", no, |s, _| s.warning[0].played_ms = 0),
             ("warning", no, |s, _| {
                 s.warning[0].failure = Some("no sound card".to_owned());
+            }),
+            ("warning", no, |s, _| {
+                s.warning[0].heard = Some(Heard::PlayedNotHeard);
             }),
             ("position", unknown, |s, _| s.position = None),
             ("position", unknown, |s, _| {

@@ -2,11 +2,11 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Checker, host_and_port};
+use super::{Checker, host_and_port, warn};
 use crate::config::mistake::meant;
 use crate::config::{
-    Commands, Config, Evidence, Keys, MavlinkLink, SpeakerKind, Store, Suite, Telemetry,
-    TelemetrySource, secret_file,
+    Commands, Config, Evidence, Keys, MavlinkLink, Store, Suite, Telemetry, TelemetrySource,
+    secret_file,
 };
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -23,7 +23,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     site(config, checker);
     keys(config, checker);
     judge(config, checker);
-    warn(config, checker);
+    warn::check(config, checker);
     telemetry(&config.telemetry, checker);
     evidence(&config.evidence, checker);
     c2pa(config.evidence.c2pa, cfg!(feature = "c2pa"), checker);
@@ -152,30 +152,6 @@ fn judge(config: &Config, checker: &mut Checker<'_, '_>) {
         ("judge.spillage.settle_secs", spillage.settle_secs),
     ] {
         checker.range(key, value);
-    }
-}
-
-fn warn(config: &Config, checker: &mut Checker<'_, '_>) {
-    let warn = &config.warn;
-    checker.range("warn.volume", warn.volume);
-    checker.range("warn.margin_secs", warn.margin_secs);
-    if warn.speaker.kind == SpeakerKind::File && warn.speaker.path.as_os_str().is_empty() {
-        checker.say(
-            "warn.speaker.path",
-            "missing",
-            "the file that takes the sound, because kind = \"file\"",
-            "for example path = \"spoken.wav\"",
-        );
-    }
-    if warn.speaker.kind == SpeakerKind::None {
-        return;
-    }
-    // Both are read at start, whichever rule is switched off.
-    for (key, path) in [
-        ("warn.street_vending", &warn.street_vending),
-        ("warn.out_of_store", &warn.out_of_store),
-    ] {
-        checker.file(key, path, "name the recorded warning, a WAV file");
     }
 }
 

@@ -254,6 +254,7 @@ fn statement(device: &str) -> Statement {
             played_ms: 4200,
             acknowledged_by_amp: None,
             failure: None,
+            heard: None,
         }],
         clock: Clock::at(AT),
         position: None,
