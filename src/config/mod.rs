@@ -25,6 +25,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod warn;
+mod watch;
 mod wording;
 
 use std::path::{Path, PathBuf};
@@ -32,17 +33,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use camera::{
-    Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport, Zone, ZoneKind,
+    Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport, Zone, ZoneKind,
 };
 pub use commands::Commands;
 pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
-pub use link::{Hours, Profile, Receive, Upload};
+pub use link::{Profile, Receive, Span, Upload};
 pub use machine::{
     Device, Evidence, MavlinkLink, PruneNeeds, Site, Store, Telemetry, TelemetrySource,
 };
 pub use mistake::{Mistake, Mistakes};
 pub use warn::{Budget, Day, Hours, Speaker, SpeakerKind, Warn, minute_of_day};
+pub use watch::{Background, Guard};
 pub use wording::{PLACEHOLDERS, Wording};
 
 use mistake::Finder;
@@ -63,6 +65,10 @@ pub struct Config {
     pub model: Model,
     /// `[[zone]]`.
     pub zone: Vec<Zone>,
+    /// `[guard]`: whether the cameras see what they were set up to see.
+    pub guard: Guard,
+    /// `[background]`: new things of no known class.
+    pub background: Background,
     /// `[judge]`: the three rules.
     pub judge: Judge,
     /// `[warn]`: loudspeaker and clips.

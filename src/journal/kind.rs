@@ -65,6 +65,12 @@ pub const CHECKPOINT: &str = "checkpoint";
 pub const HEAD_FOREIGN: &str = "head.foreign";
 /// Another profile of the uplink than before is in force.
 pub const LINK_PROFILE: &str = "link.profile";
+/// A camera's view is bad: nothing is judged by it.
+pub const VIEW_BAD: &str = "view.bad";
+/// A camera's view is good again.
+pub const VIEW_GOOD: &str = "view.good";
+/// A camera's view was learned, or another light of it.
+pub const VIEW_REFERENCE: &str = "view.reference";
 /// Somebody asked the daemon for its status.
 pub const ACCESS: &str = "access";
 /// The database was made again.
@@ -130,6 +136,9 @@ pub const ALL: &[&str] = &[
     CHECKPOINT,
     HEAD_FOREIGN,
     LINK_PROFILE,
+    VIEW_BAD,
+    VIEW_GOOD,
+    VIEW_REFERENCE,
     ACCESS,
     STORE_REBUILT,
     BOOK_LOST,
