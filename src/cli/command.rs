@@ -194,6 +194,7 @@ fn endpoint(args: &Args) -> anyhow::Result<Endpoint> {
         keys: args.keys.clone(),
         client_id: name.context("transport.crt has no common name that could be a client's")?,
         keep_alive: Duration::from_secs(30),
+        interface: String::new(),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
 use crate::perceive::{Card, Detector, Outlook, Tracker};
-use crate::types::{Heard, Order, Scene, Stamp, View, WarnReport};
+use crate::types::{Heard, Order, Scene, Stamp, WarnReport};
 
 use super::{Answer, log, out};
 

@@ -62,7 +62,6 @@ use crate::upload::{self, Desk, Uplink, UploadState};
 use crate::warn::{Governor, Speaker};
 use crate::witness::{Identity, Roots};
 
-use clerk::Objections;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use ending::Running;

@@ -136,7 +136,7 @@ impl TestPki {
     pub fn add_receiver(&self, name: &str) -> Result<PathBuf, PkiError> {
         check_device_id(name)?;
         let dir = self.dir.join(name);
-        self.make_person(&dir, "receiver", name)?;
+        self.make_person(&dir, ("receiver", "receiver"), name)?;
         self.issue_transport(&dir, name)?;
         Ok(dir)
     }
