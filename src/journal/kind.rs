@@ -57,6 +57,12 @@ pub const RECEIPT_IGNORED: &str = "receipt.ignored";
 pub const CHECKPOINT: &str = "checkpoint";
 /// A receiver signed for a head that this journal never had.
 pub const HEAD_FOREIGN: &str = "head.foreign";
+/// A camera's view is bad: nothing is judged by it.
+pub const VIEW_BAD: &str = "view.bad";
+/// A camera's view is good again.
+pub const VIEW_GOOD: &str = "view.good";
+/// A camera's view was learned, or another light of it.
+pub const VIEW_REFERENCE: &str = "view.reference";
 /// Somebody asked the daemon for its status.
 pub const ACCESS: &str = "access";
 /// The database was made again.
@@ -89,7 +95,7 @@ pub const CONFIG_KEPT: &str = "config.kept";
 pub const CONFIG_ROLLED_BACK: &str = "config.rolled_back";
 
 /// Every kind.
-pub const ALL: [&str; 43] = [
+pub const ALL: [&str; 46] = [
     BOOT,
     SHUTDOWN,
     CLOCK,
@@ -118,6 +124,9 @@ pub const ALL: [&str; 43] = [
     RECEIPT_IGNORED,
     CHECKPOINT,
     HEAD_FOREIGN,
+    VIEW_BAD,
+    VIEW_GOOD,
+    VIEW_REFERENCE,
     ACCESS,
     STORE_REBUILT,
     BOOK_LOST,

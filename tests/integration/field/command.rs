@@ -333,7 +333,7 @@ async fn strangers_are_told_and_not_answered(
     elsewhere.device = "LM-OTHER-1".to_owned();
     let elsewhere = sign(field, ADMIN, &elsewhere);
     let topic = Topic::new(DEVICE, Subject::Command).to_string();
-    let keys = field.pki.operators[OPERATE];
+    let keys = &field.pki.operators[OPERATE];
     let pipe = Pipe::connect(&endpoint(field, keys, "operator-1"), None)
         .await
         .unwrap();
