@@ -69,6 +69,10 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "one of the subcommands is called command"
+)]
 enum Command {
     Run(run::Args),
     Check(check::Args),

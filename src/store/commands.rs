@@ -46,6 +46,15 @@ pub struct ReplyDue {
     pub reply: Option<Vec<u8>>,
 }
 
+/// A command that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// The command.
+    pub id: Uuid,
+    /// Its signed bytes; `None` where a lost database took them.
+    pub signed: Option<Vec<u8>>,
+}
+
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -147,15 +156,17 @@ impl Store {
         inner.transact(|tx| write_end(tx, &end, ended.result.as_ref()))
     }
 
-    /// The signed bytes of the commands that are under way; at the start: that a crash cut short.
-    /// `None` where a lost database took them.
-    pub fn commands_open(&self) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, StoreError> {
+    /// The commands that are under way; at the start: that a crash cut short.
+    pub fn commands_open(&self) -> Result<Vec<UnderWay>, StoreError> {
         let inner = self.inner();
         let sql = "SELECT id, body FROM command WHERE outcome IS NULL ORDER BY n";
         let mut query = inner.conn.prepare_cached(sql)?;
         let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
-        let rows: Vec<(String, Option<Vec<u8>>)> = rows.collect::<Result<_, _>>()?;
-        let read = |(id, body): (String, _)| Some((Uuid::parse_str(&id).ok()?, body));
+        let rows: Vec<(String, _)> = rows.collect::<Result<_, _>>()?;
+        let read = |(id, signed): (String, _)| {
+            let id = Uuid::parse_str(&id).ok()?;
+            Some(UnderWay { id, signed })
+        };
         Ok(rows.into_iter().filter_map(read).collect())
     }
 

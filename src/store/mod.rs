@@ -74,7 +74,7 @@ use crate::types::{CaseId, Stamp};
 pub use additions::StampDue;
 pub use care::Care;
 pub use check::Finding;
-pub use commands::{Ended, Known, ReplyDue};
+pub use commands::{Ended, Known, ReplyDue, UnderWay};
 pub use draft::Draft;
 pub use error::StoreError;
 pub use export::{Export, Exported};

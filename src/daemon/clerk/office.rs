@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::command::{Decision, Standing, Verb, decide, line};
 use crate::journal::kind;
-use crate::store::{ReplyDue, Store, StoreError, Taken};
+use crate::store::{ReplyDue, Store, StoreError, Taken, UnderWay};
 use crate::witness::{Command, Fate, Identity, Notice, Reply, Roots, sha256_hex};
 
 use super::objections::{Objections, facts};
@@ -200,11 +200,11 @@ impl Office {
     pub(super) fn left_over(&self, errands: &Errands) -> Result<Vec<Errand>, StoreError> {
         let roots = self.roots();
         let mut again = Vec::new();
-        for (id, body) in self.store.commands_open()? {
+        for UnderWay { id, signed } in self.store.commands_open()? {
             if errands.is_on_trial(id) {
                 continue;
             }
-            let opened = body.zip(roots.as_ref().ok());
+            let opened = signed.zip(roots.as_ref().ok());
             let opened = opened.and_then(|(p7m, roots)| Command::open(&p7m, roots).ok());
             let errand = opened.and_then(|(command, commander)| {
                 let verb = Verb::read(&command.verb, &command.args).ok()?;

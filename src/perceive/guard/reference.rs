@@ -284,12 +284,12 @@ fn lay(a: &[[f32; 2]], b: &[[f32; 2]], height: usize) -> Fit {
     let rest = fits
         .iter()
         .filter(|((dx, dy), _)| (dx - x).abs() > PEAK || (dy - y).abs() > PEAK);
-    let (mut n, mut sum, mut squares) = (0.0_f32, 0.0_f32, 0.0_f32);
+    let (mut count, mut sum, mut squares) = (0.0_f32, 0.0_f32, 0.0_f32);
     for (_, fit) in rest {
-        (n, sum, squares) = (n + 1.0, sum + fit, squares + fit * fit);
+        (count, sum, squares) = (count + 1.0, sum + fit, squares + fit * fit);
     }
-    let mean = sum / n;
-    let deviation = (squares / n - mean * mean).max(0.0).sqrt();
+    let mean = sum / count;
+    let deviation = (squares / count - mean * mean).max(0.0).sqrt();
     let stands_out = if deviation > f32::EPSILON {
         (top - mean) / deviation
     } else {

@@ -1,5 +1,6 @@
 //! Commands and verdicts from the platform's side, through a real broker, to the real program.
 
+use lingmou::clock;
 use lingmou::command::Client;
 use lingmou::link::message::{Subject, Topic};
 use lingmou::link::{Acked, Endpoint, Pipe};
@@ -10,7 +11,6 @@ use lingmou::witness::{
     Camera, Clock, Command as Asking, Device, Fate, Identity, Model, Software, Statement,
     ViolationFacts,
 };
-use lingmou::{clock, witness};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -320,14 +320,21 @@ async fn a_command_is_done_once_however_often_it_comes() {
         "does not quote the nonce"
     };
     assert!(why.contains(expected), "{why}");
+    strangers_are_told_and_not_answered(&field, &mut client, nonce).await;
+}
 
-    // Strangers are not answered; a line says that they came.
+/// What no permitted person signed, or is for another box, is counted in a line, and harms nothing.
+async fn strangers_are_told_and_not_answered(
+    field: &Field,
+    client: &mut Client,
+    nonce: Option<String>,
+) {
     let mut elsewhere = asking(102, "report", json!({}), nonce.clone());
     elsewhere.device = "LM-OTHER-1".to_owned();
-    let elsewhere = sign(&field, ADMIN, &elsewhere);
+    let elsewhere = sign(field, ADMIN, &elsewhere);
     let topic = Topic::new(DEVICE, Subject::Command).to_string();
     let keys = &field.pki.operators[OPERATE];
-    let mut pipe = Pipe::connect(&endpoint(&field, keys, "operator-1"), None)
+    let pipe = Pipe::connect(&endpoint(field, keys, "operator-1"), None)
         .await
         .unwrap();
     for bytes in [b"nonsense".to_vec(), elsewhere] {
@@ -338,9 +345,17 @@ async fn a_command_is_done_once_however_often_it_comes() {
         let lines = field.journal("command.refused");
         lines.iter().any(|line| line["body"]["count"] == 1)
     };
-    until(&field, "a line about strangers", async || strangers()).await;
-    let next = sign(&field, ADMIN, &asking(103, "report", json!({}), nonce));
-    assert_eq!(ask(&mut client, &next).await.reply.outcome, Fate::Done);
+    until(field, "a line about strangers", async || strangers()).await;
+    let next = sign(field, ADMIN, &asking(103, "report", json!({}), nonce));
+    assert_eq!(
+        client
+            .ask(Subject::Command, &next, DEADLINE)
+            .await
+            .unwrap()
+            .reply
+            .outcome,
+        Fate::Done
+    );
     assert_eq!(field.journal("command.received").len(), 2);
     pipe.close().await;
 }
@@ -589,7 +604,21 @@ async fn a_rule_that_reviewers_object_to_makes_leads_only() {
             .contains("CN=reviewer-1")
     );
 
-    // A stranger's verdict, in a stranger's hand, changes nothing and is told.
+    a_forged_verdict_is_told_and_not_answered(&field, &packages[2]).await;
+
+    // Verdicts that accept bring it back: of the newest two none is rejected.
+    verdict(0, 2, "accept").await;
+    assert_eq!(rule().await["leads_only"], true, "one of two");
+    verdict(1, 1, "accept").await;
+    assert_eq!(
+        rule().await,
+        json!({ "leads_only": false, "judged": 2, "rejected": 0 })
+    );
+    assert_eq!(field.journal("rule.leads_only").len(), 2);
+}
+
+/// A stranger's verdict, in a known reviewer's name.
+async fn a_forged_verdict_is_told_and_not_answered(field: &Field, package: &Path) {
     let other = TestPki::create(&field.dir.path().join("other"), DEVICE).unwrap();
     let forged = field.dir.path().join("forged");
     fs::create_dir(&forged).unwrap();
@@ -610,7 +639,7 @@ async fn a_rule_that_reviewers_object_to_makes_leads_only() {
         .arg("--keys")
         .arg(&forged)
         .arg("verdict")
-        .arg(&packages[2])
+        .arg(package)
         .args(["--verdict", "accept", "--reason", "x"])
         .output()
         .await
@@ -623,14 +652,4 @@ async fn a_rule_that_reviewers_object_to_makes_leads_only() {
             .unwrap()
             .contains("not trusted")
     );
-
-    // Verdicts that accept bring it back: of the newest two none is rejected.
-    verdict(0, 2, "accept").await;
-    assert_eq!(rule().await["leads_only"], true, "one of two");
-    verdict(1, 1, "accept").await;
-    assert_eq!(
-        rule().await,
-        json!({ "leads_only": false, "judged": 2, "rejected": 0 })
-    );
-    assert_eq!(field.journal("rule.leads_only").len(), 2);
 }
