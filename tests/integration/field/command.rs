@@ -154,6 +154,7 @@ fn endpoint(field: &Field, keys: &Path, name: &str) -> Endpoint {
         keys: keys.to_owned(),
         client_id: name.to_owned(),
         keep_alive: Duration::from_secs(30),
+        interface: String::new(),
     }
 }
 
@@ -330,7 +331,7 @@ async fn strangers_are_told_and_not_answered(
     nonce: Option<String>,
 ) {
     let mut elsewhere = asking(102, "report", json!({}), nonce.clone());
-    elsewhere.device = "LM-OTHER-1".to_owned();
+    "LM-OTHER-1".clone_into(&mut elsewhere.device);
     let elsewhere = sign(field, ADMIN, &elsewhere);
     let topic = Topic::new(DEVICE, Subject::Command).to_string();
     let keys = &field.pki.operators[OPERATE];

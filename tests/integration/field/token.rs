@@ -336,7 +336,7 @@ fn assert_credited(package: &Path, pki: &TestPki) {
     let omitted = statement["omitted"].as_array().unwrap();
     for file in statement["files"].as_array().unwrap() {
         let name = file["name"].as_str().unwrap();
-        if !name.ends_with(".jpg") {
+        if file["type"] != "image/jpeg" {
             continue;
         }
         let credential = examine(&read(name), "image/jpeg", &roots);

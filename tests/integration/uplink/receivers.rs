@@ -236,7 +236,7 @@ async fn which_numbers_are_missing_is_answered_with_and_without_the_index() {
         told.collect::<Vec<_>>()
     };
     let was_refused = (4, 4, format!("refused {refused}"));
-    assert_eq!(gaps(), [was_refused.clone()]);
+    assert_eq!(gaps(), std::slice::from_ref(&was_refused));
     let (code, devices) = asked(&bench, "devices");
     let device = &devices[0];
     let told = ["device", "packages", "seq_max", "missing", "refused"].map(|key| &device[key]);
