@@ -58,6 +58,15 @@ const LIMITS: &[Limit] = &[
     limit("judge.spillage.cool_down_secs", 0.0, 7.0 * DAY, SECONDS),
     limit("warn.volume", 0.0, 1.0, ""),
     limit("warn.margin_secs", 0.5, 60.0, SECONDS),
+    limit("warn.speed_max_kmh", 0.0, 200.0, " km/h, 0 for any"),
+    limit("warn.stop_secs", 60.0, 7.0 * DAY, SECONDS),
+    limit("warn.hours.volume", 0.0, 1.0, ""),
+    limit("warn.budget.per_case", 1.0, 10.0, ""),
+    limit("warn.budget.per_place_hour", 0.0, 60.0, ""),
+    limit("warn.budget.per_place_day", 0.0, 500.0, ""),
+    limit("warn.budget.per_hour", 0.0, 60.0, ""),
+    limit("warn.budget.per_day", 0.0, 500.0, ""),
+    limit("warn.budget.per_night", 0.0, 100.0, ""),
     limit("telemetry.lat", -90.0, 90.0, " degrees"),
     limit("telemetry.lon", -180.0, 180.0, " degrees"),
     limit("telemetry.alt_m", -500.0, 9000.0, " metres"),
@@ -118,6 +127,11 @@ const LIMITS: &[Limit] = &[
         " KiB a second, 0 for no limit",
     ),
     limit("upload.drain_delay_secs", 0.0, 3600.0, SECONDS),
+    limit("commands.trial_secs", 10.0, 3600.0, SECONDS),
+    limit("commands.objections_max", 0.01, 1.0, ""),
+    limit("commands.objections_back", 0.0, 1.0, ""),
+    limit("commands.objections_least", 1.0, 10_000.0, " packages"),
+    limit("commands.objections_window", 1.0, 10_000.0, " packages"),
 ];
 
 /// The bounds of `key`, e.g. `camera[0].stall_secs`.

@@ -1,9 +1,12 @@
 //! The broker, seen from the box and from the receiver.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use super::warn::minute_of_day;
 
 /// `[upload]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,12 +54,12 @@ pub enum Profile {
 
 /// A span of each day, in local time: minutes since midnight, `to` not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hours {
+pub struct Span {
     from: u16,
     to: u16,
 }
 
-impl Hours {
+impl Span {
     /// Whether `minute` of the day, 0 to 1439, lies within; a span may go over midnight.
     pub fn contain(self, minute: u16) -> bool {
         if self.from < self.to {
@@ -67,30 +70,19 @@ impl Hours {
     }
 }
 
-impl FromStr for Hours {
+impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("\"{text}\" is not a span of hours");
         let (from, to) = text.split_once('-').ok_or_else(wrong)?;
+        let minute = |text: &str| minute_of_day(text.trim()).map(|m| m % (24 * 60));
         let (from, to) = minute(from).zip(minute(to)).ok_or_else(wrong)?;
         if from == to {
             return Err(format!("\"{text}\" begins where it ends"));
         }
         Ok(Self { from, to })
     }
-}
-
-/// `HH:MM` as minutes since midnight; `24:00` is midnight too.
-fn minute(text: &str) -> Option<u16> {
-    let (hour, minute) = text.trim().split_once(':')?;
-    let plain = |s: &str| s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit());
-    if !plain(hour) || !plain(minute) {
-        return None;
-    }
-    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-    let fits = minute < 60 && (hour < 24 || (hour, minute) == (24, 0));
-    fits.then_some((hour * 60 + minute) % (24 * 60))
 }
 
 impl Default for Upload {
@@ -113,7 +105,7 @@ impl Default for Upload {
 }
 
 /// What `lingmou receive` is told on its command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receive {
     /// Name of this receiver, `[A-Za-z0-9-]`, unique in its group.
     pub name: String,
@@ -123,8 +115,12 @@ pub struct Receive {
     pub port: u16,
     /// Folder with `receiver.key`, `receiver.crt`, `transport.key`, `transport.crt`, `roots.crt`.
     pub keys: PathBuf,
-    /// Where packages are written.
+    /// Where packages are written; receivers of one group may share it.
     pub dir: PathBuf,
+    /// Prepared folder on another medium for a second copy; `None`: one copy is kept.
+    pub copy_to: Option<PathBuf>,
+    /// Loopback address that serves figures to a monitoring system; `None`: none does.
+    pub metrics: Option<SocketAddr>,
     /// Program and arguments of the time-stamping authority: an RFC 3161 query on its standard
     /// input, the answer on its standard output. Empty: there is none.
     pub tsa_command: Vec<String>,
@@ -137,7 +133,7 @@ mod tests {
     #[test]
     fn hours_of_the_day() {
         let check = |text: &str, within: &[u16], without: &[u16]| {
-            let hours: Hours = text.parse().unwrap();
+            let hours: Span = text.parse().unwrap();
             for &minute in within {
                 assert!(hours.contain(minute), "{minute} in {text}");
             }
@@ -163,7 +159,7 @@ mod tests {
             "+1:00-02:00",
             "22:00-06:00-07:00",
         ] {
-            assert!(wrong.parse::<Hours>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Span>().is_err(), "{wrong}");
         }
     }
 }

@@ -32,9 +32,11 @@ mod care;
 mod check;
 mod checkpoints;
 mod clocks;
+mod commands;
 pub mod disk;
 mod draft;
 mod error;
+mod evict;
 mod export;
 mod heal;
 mod ledger;
@@ -51,6 +53,7 @@ mod recover;
 mod room;
 mod seal;
 mod state;
+mod verdicts;
 mod view;
 
 #[cfg(test)]
@@ -71,10 +74,12 @@ use crate::types::{CaseId, Stamp};
 pub use additions::StampDue;
 pub use care::Care;
 pub use check::Finding;
+pub use commands::{Ended, Known, ReplyDue, UnderWay};
 pub use draft::Draft;
 pub use error::StoreError;
 pub use export::{Export, Exported};
 pub use heal::Healed;
+pub use lines::{Commanded, LeadsOnly};
 pub use mirror::{MirrorError, MirrorState, MirrorStep, Mirroring, mirror_init};
 pub use outbox::{Counts, ReceiptFacts, StampCount, StateCount};
 pub use package::PackageFile;
@@ -84,7 +89,8 @@ pub use quota::{Level, Room};
 pub use recover::{Database, Recovery};
 pub use seal::SealContext;
 pub use state::State;
-pub use view::{InUse, Listed, View};
+pub use verdicts::{Objections, Taken, Tally, VerdictFacts};
+pub use view::{InUse, Listed, View, in_use};
 
 /// Bytes in the unit of `keep_free_mib`.
 const MIB: u64 = 1024 * 1024;

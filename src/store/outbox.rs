@@ -65,6 +65,9 @@ pub struct Counts {
     pub last_receipt_ms: Option<i64>,
     /// Time-stamps over receipted packages.
     pub stamps: StampCount,
+    /// Packages without a receipt whose pictures and video an administrator had removed; in no
+    /// other count.
+    pub evicted: u64,
     /// Open cases with files.
     pub open_cases: u64,
     /// Bytes free on the disk.
@@ -276,7 +279,8 @@ pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, Store
     let mut query = conn.prepare_cached(
         "SELECT state, count(*), sum(CASE state WHEN 'pruned' THEN \
          (SELECT coalesce(sum(size), 0) FROM blob WHERE package_id = id) ELSE bytes END), \
-         min(sealed_ms), max(receipted_ms) FROM package GROUP BY state",
+         min(sealed_ms), max(receipted_ms) FROM package \
+         WHERE id NOT IN (SELECT package_id FROM evicted) GROUP BY state",
     )?;
     let (kept, due) = additions::counts(conn)?;
     let mut counts = Counts {
@@ -287,6 +291,7 @@ pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, Store
             .and_then(|text| serde_json::from_str(&text).ok()),
         last_receipt_ms: None,
         stamps: StampCount { kept, due },
+        evicted: super::evict::count(conn)?,
         open_cases: super::draft::cases(conn)?.len() as u64,
         free_bytes,
     };

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::lanes::Lane;
-use crate::config::{self, Hours, Profile};
+use crate::config::{self, Profile, Span};
 
 /// Bytes in the unit of `daily_budget_mib`.
 const MIB: u64 = 1024 * 1024;
@@ -13,7 +13,7 @@ const MIB: u64 = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     profile: Profile,
-    quiet: Vec<Hours>,
+    quiet: Vec<Span>,
     /// Bytes in a day; `None` without end.
     budget: Option<u64>,
 }

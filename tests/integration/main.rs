@@ -11,6 +11,8 @@ mod crash;
 mod develop;
 #[cfg(feature = "demo")]
 mod field;
+#[cfg(feature = "demo")]
+mod fleet;
 mod hands;
 mod journal;
 mod perceive;

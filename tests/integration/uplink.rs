@@ -11,6 +11,7 @@ mod hand;
 mod heads;
 mod lanes;
 mod profiles;
+mod receivers;
 mod relay;
 mod script;
 mod traps;
@@ -165,7 +166,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
         let keys = BrokerKeys::of(&pki);
-        let broker = Broker::start(&dir.path().join("broker"), &keys, &[RECEIVER])
+        let broker = Broker::start(&dir.path().join("broker"), &keys, &[RECEIVER, "receiver-2"])
             .await
             .unwrap();
         let (store, _) = Store::open(&Self::store_config(dir.path()), DEVICE).unwrap();
@@ -281,6 +282,7 @@ impl Bench {
             keys: self.pki.receiver.clone(),
             dir: self.dir.path().join("received"),
             tsa_command: self.tsa.clone(),
+            ..config::Receive::default()
         }
     }
 
@@ -360,7 +362,7 @@ impl Bench {
         expected.sort();
         assert_eq!(there, expected, "each package once at the receiver");
         assert_eq!(
-            names(&received.join("incoming").join(DEVICE)),
+            names(&received.join("incoming").join(RECEIVER).join(DEVICE)),
             Vec::<String>::new(),
             "nothing left over"
         );
@@ -1023,7 +1025,7 @@ async fn repeated_and_foreign_messages_change_nothing_at_the_receiver() {
         [id.to_string()]
     );
     assert_eq!(
-        names(&received.join("incoming").join(DEVICE)),
+        names(&received.join("incoming").join(RECEIVER).join(DEVICE)),
         Vec::<String>::new()
     );
 }
@@ -1124,13 +1126,13 @@ async fn pieces_out_of_order_twice_and_wrong_still_make_the_package() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_receivers_do_not_share_a_folder() {
+async fn two_receivers_do_not_share_a_name() {
     let bench = Bench::new().await;
     let receiver = bench.receiver();
     let connected = |e: &Event| matches!(e, Event::Connected { .. });
     until("the receiver", || bench.events(connected) == 1).await;
     let second = receive::run(bench.receive_config(), |_| {}, CancellationToken::new()).await;
-    assert!(matches!(second, Err(ReceiveError::Locked(_))));
+    assert!(matches!(second, Err(ReceiveError::Locked { .. })));
     receiver.stop().await;
 }
 
@@ -1230,6 +1232,7 @@ async fn after_a_power_cut_the_receiver_claims_only_what_was_durable() {
         .path()
         .join("received")
         .join("incoming")
+        .join(RECEIVER)
         .join(DEVICE);
     let part = incoming
         .join(id.to_string())
@@ -1279,6 +1282,7 @@ async fn what_a_device_leaves_unfinished_is_bounded_and_never_lost() {
         .path()
         .join("received")
         .join("incoming")
+        .join(RECEIVER)
         .join(DEVICE);
     let mut kept = names(&incoming);
     kept.sort();

@@ -2,7 +2,7 @@
 
 use super::Checker;
 use super::machine::real;
-use crate::config::{Hours, Upload};
+use crate::config::{Span, Upload};
 
 pub(super) fn check(upload: &Upload, checker: &mut Checker<'_, '_>) {
     if upload.enabled {
@@ -20,7 +20,7 @@ pub(super) fn check(upload: &Upload, checker: &mut Checker<'_, '_>) {
     }
     checker.range("upload.drain_delay_secs", real(upload.drain_delay_secs));
     for hours in &upload.quiet_hours {
-        if let Err(what) = hours.parse::<Hours>() {
+        if let Err(what) = hours.parse::<Span>() {
             checker.say(
                 "upload.quiet_hours",
                 what,

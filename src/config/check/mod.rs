@@ -4,6 +4,7 @@ mod camera;
 mod link;
 mod machine;
 mod polygon;
+mod warn;
 
 use std::path::Path;
 

@@ -8,6 +8,7 @@ mod faults;
 mod life;
 mod mirror;
 mod model;
+mod outside;
 mod prune;
 mod ruin;
 mod view;
@@ -230,7 +231,7 @@ pub(super) fn audit(store: &Store) -> BTreeMap<CaseId, State> {
         let id = case_id(&name).unwrap();
         let files = package::files(&inner.conn, id).unwrap();
         // At least one draft beside the four sealed parts, unless it was pruned.
-        let pruned = state == State::Pruned;
+        let pruned = state == State::Pruned || evict::is_evicted(&inner.conn, id).unwrap();
         assert_eq!(files.len() == 4, pruned, "{files:?}");
         package::compare(&package_dir(dir, id), &files).unwrap();
         let left = disk::list(&package_dir(dir, id)).unwrap();
