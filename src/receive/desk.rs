@@ -20,7 +20,7 @@ use crate::witness::{Identity, Limits, Roots};
 
 /// Unfinished packages kept of one device; the one longest untouched goes first. The device
 /// still has it.
-const OPEN_PER_DEVICE: usize = 8;
+const OPEN_PER_DEVICE: usize = 64;
 /// Unfinished packages kept in all.
 const OPEN_MAX: usize = 4096;
 /// Largest package taken, bytes of all its files; its head must fit the verifier's limit too.

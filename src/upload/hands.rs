@@ -1,6 +1,6 @@
 //! The packages in hand: which are taken up, set aside, put back, held.
 //!
-//! At most [`HANDS`]: as many as a receiver keeps unfinished of one device. Packages sealed a
+//! At most [`HANDS`], far below what a receiver keeps unfinished of one device. Packages sealed a
 //! while ago ([`LATE`]) never fill all of them, and one place is always the oldest package's; a
 //! fresh package that finds no place takes that of the last in rank whose video is under way.
 

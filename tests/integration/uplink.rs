@@ -1263,14 +1263,14 @@ async fn after_a_power_cut_the_receiver_claims_only_what_was_durable() {
     bench.audit(&[id]);
 }
 
-/// A device may announce what it likes; the receiver keeps eight unfinished packages of it.
+/// A device may announce what it likes; the receiver keeps 64 unfinished packages of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_device_leaves_unfinished_is_bounded_and_never_lost() {
     let bench = Bench::new().await;
     let receiver = bench.receiver();
     let connected = |e: &Event| matches!(e, Event::Connected { .. });
     until("the receiver", || bench.events(connected) == 1).await;
-    let ids: Vec<CaseId> = (0..11).map(|_| bench.seal(1000)).collect();
+    let ids: Vec<CaseId> = (0..67).map(|_| bench.seal(1000)).collect();
     for &id in &ids {
         let mut device = ByHand::new(&bench, id).await;
         device.announce(&bench).await;
