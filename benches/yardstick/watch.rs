@@ -13,7 +13,7 @@ use lingmou::develop::{Developer, Exif};
 use lingmou::ingest::{self, Camera, Credentials, Slots};
 use lingmou::judge::Judge;
 use lingmou::perceive::{Card, Detector, Tracker};
-use lingmou::types::{Frame, Order, Point, Role, Scene, Stamp};
+use lingmou::types::{Frame, Order, Point, Role, Scene, Stamp, View};
 use lingmou::witness::sha256_hex;
 use rustix::time::{ClockId, clock_gettime};
 use uuid::Uuid;
@@ -100,6 +100,8 @@ impl Watcher {
             at: frame.at,
             tracks,
             place: None,
+            view: View::Good,
+            motion: None,
         };
         let orders = self.judge.step(&scene);
         let (camera, seconds) = (frame.camera, monotonic_secs());

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
 use crate::perceive::{Card, Detector, Tracker};
-use crate::types::{Order, Scene, Stamp, WarnReport};
+use crate::types::{Order, Scene, Stamp, View, WarnReport};
 
 use super::{Answer, log, out};
 
@@ -77,6 +77,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             at: frame.at,
             tracks,
             place: None,
+            view: View::Good,
+            motion: None,
         };
         let at = clock::rfc3339_ms(frame.at.utc_ns);
         if args.tracks {

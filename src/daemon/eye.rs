@@ -15,7 +15,7 @@ use crate::judge::Judge;
 use crate::perceive::{Card, Detector, MotionGate, Tracker};
 use crate::status::Beat;
 use crate::telemetry::Poses;
-use crate::types::{Detection, Frame, Order, Scene, Stamp, Track, WarnReport};
+use crate::types::{Detection, Frame, Order, Scene, Stamp, Track, View, WarnReport};
 
 use super::counters::EyeCounters;
 use super::keeper::{Message, Work};
@@ -113,6 +113,8 @@ impl Eye {
             at: frame.at,
             tracks,
             place,
+            view: View::Good,
+            motion: None,
         };
         let orders = self.judge.step(&scene);
         self.counters

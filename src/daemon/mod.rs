@@ -289,6 +289,7 @@ fn join_the_world(
         store: gauges.store.clone(),
         identity,
         state: Arc::clone(&gauges.upload),
+        desk: None,
     };
     tasks.spawn(upload::run(uplink, stop.clone()));
     let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));

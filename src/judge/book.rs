@@ -33,6 +33,7 @@ use super::case::{
 };
 use super::resumed::Resumed;
 use super::rules::Suspicion;
+use super::sight::spoilt;
 use super::standing::SAME_PLACE_IOU;
 use super::{OPEN_CASES_MAX, secs};
 
@@ -41,7 +42,7 @@ const REPORT_WITHIN: Duration = Duration::from_mins(10);
 /// A warning that could not be played is tried this often in all.
 const WARN_TRIES_MAX: u32 = 3;
 /// Pause before a warning is tried again.
-const WARN_AGAIN_AFTER: Duration = Duration::from_secs(30);
+pub(super) const WARN_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// The second look ends when the subject was seen this often …
 const SEEN_AGAIN_MIN: u32 = 3;
 /// … in at least this share of the looks, …
@@ -130,6 +131,7 @@ impl Book {
         if let Some(resumed) = self.resumed.take() {
             self.pages.go_on(resumed, scene.at);
         }
+        self.pages.carry(scene);
         self.cool(scene.at);
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
@@ -149,6 +151,9 @@ impl Book {
     fn advance(&self, case: &mut Case, scene: &Scene, orders: &mut Vec<Order>) -> bool {
         let now = scene.at;
         let here = case.camera == scene.camera;
+        if here && let Some(why) = spoilt(case, scene, self.grace(case.violation)) {
+            return discard(case, now, why, orders);
+        }
         if here && !case.clip_cut && now.since(case.confirmed) >= self.clip_after + CLIP_MARGIN {
             orders.push(self.clip(case, now));
         }

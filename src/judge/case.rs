@@ -92,6 +92,18 @@ pub(super) struct Pages {
     pub(super) closed: Vec<Closed>,
 }
 
+impl Pages {
+    /// Lets the places of a moving camera's cases move with its picture.
+    pub(super) fn carry(&mut self, scene: &Scene) {
+        let Some(motion) = &scene.motion else { return };
+        let open = self.open.iter_mut().map(|c| (c.camera, &mut c.area));
+        let closed = self.closed.iter_mut().map(|c| (c.camera, &mut c.area));
+        for (_, area) in open.chain(closed).filter(|(c, _)| *c == scene.camera) {
+            *area = motion.of_area(*area);
+        }
+    }
+}
+
 /// Whether a suspicion said at `now`, and before that at `said`, begins another episode.
 pub(super) fn begins(said: Option<Stamp>, now: Stamp) -> bool {
     said.is_none_or(|said| now.since(said) >= EPISODE_GAP)

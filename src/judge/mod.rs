@@ -13,6 +13,7 @@ mod book;
 mod case;
 mod resumed;
 mod rules;
+mod sight;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -88,11 +89,9 @@ impl Judge {
 
     /// Takes in one scene and says what should be done.
     pub fn step(&mut self, scene: &Scene) -> Vec<Order> {
-        let suspicions = self
-            .rules
-            .iter_mut()
-            .flat_map(|r| r.look(scene))
-            .collect::<Vec<_>>();
+        // A rule that is not asked forgets what it saw: after a bad view each dwell begins anew.
+        let rules = self.rules.iter_mut().filter(|_| scene.view.is_good());
+        let suspicions = rules.flat_map(|r| r.look(scene)).collect::<Vec<_>>();
         self.book.step(scene, suspicions)
     }
 

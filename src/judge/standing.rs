@@ -58,6 +58,11 @@ impl Standing {
             .retain(|s| scene.at.since(s.last_seen) <= GAP_MAX);
         for spot in &mut self.spots {
             spot.looks += 1;
+            // On a vehicle the street moves through the picture; its places go with it.
+            if let Some(motion) = &scene.motion {
+                spot.anchor = motion.of_area(spot.anchor);
+                spot.area = motion.of_area(spot.area);
+            }
         }
         for track in &scene.tracks {
             let d = &track.detection;

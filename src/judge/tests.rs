@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use super::Judge;
 use crate::config::{self, Config, Zone, ZoneKind};
 use crate::types::{
-    Area, CaseId, Detection, HitOutcome, Order, Outcome, Point, Role, RoleSet, Scene, ShotKind,
-    Stamp, Track, Violation, WarnReport,
+    Area, CaseId, Detection, HitOutcome, Motion, Order, Outcome, Point, Role, RoleSet, Scene,
+    ShotKind, Stamp, Track, View, Violation, WarnReport,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -92,6 +92,8 @@ fn scene(secs: f64, things: &[Thing]) -> Scene {
         at: now,
         tracks: things.iter().map(track).collect(),
         place: None,
+        view: View::Good,
+        motion: None,
     }
 }
 
@@ -694,4 +696,135 @@ proptest! {
             }
         }
     }
+}
+
+/// What is ordered when the view is `bad` between `from` and `to` and a stall stands from the start.
+fn told_with_a_bad_view(bad: View, from: f64, to: f64, speaker_works: bool) -> Vec<String> {
+    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut told = Vec::new();
+    for step in 0..400 {
+        let t = f64::from(step) * 0.2;
+        let mut scene = scene(t, &[STALL]);
+        if (from..to).contains(&t) {
+            scene.view = bad;
+        }
+        for order in judge.step(&scene) {
+            if let Order::Warn { case, .. } = &order {
+                judge.hear(report(*case, t, speaker_works));
+            }
+            if !matches!(order, Order::Hit { .. }) {
+                told.push(word(&order));
+            }
+        }
+    }
+    told
+}
+
+#[test]
+fn nothing_is_judged_and_no_case_goes_on_by_a_bad_view() {
+    let whole = [
+        "snap found",
+        "warn",
+        "snap warned",
+        "clip",
+        "snap again",
+        "seal persisted",
+    ];
+    // Found and warned at 10 s, grace until 40 s.
+    for (bad, from, to, speaker_works, expected, end) in [
+        (View::Good, 0.0, 90.0, true, &whole[..], "seal persisted"),
+        (View::Moved, 0.0, 90.0, true, &[][..], ""),
+        // A moment's glare in the grace time ends nothing.
+        (
+            View::Blinded,
+            15.0,
+            25.0,
+            true,
+            &whole[..],
+            "seal persisted",
+        ),
+        (
+            View::Moved,
+            20.0,
+            60.0,
+            true,
+            &whole[..4],
+            "discard the camera's view was bad (moved) when the next look was due",
+        ),
+        (
+            View::Covered,
+            10.1,
+            60.0,
+            true,
+            &whole[..2],
+            "discard the camera's view was bad (covered) when the next look was due",
+        ),
+        // Nobody is warned a second time by a view that is bad.
+        (
+            View::Frozen,
+            20.0,
+            60.0,
+            false,
+            &["snap found", "warn", "clip"][..],
+            "discard the camera's view was bad (frozen) when the next look was due",
+        ),
+    ] {
+        let told = told_with_a_bad_view(bad, from, to, speaker_works);
+        assert!(
+            told.starts_with(&expected.iter().map(|&w| w.to_owned()).collect::<Vec<_>>()),
+            "{bad:?}: {told:?}"
+        );
+        let last = told.last().map(String::as_str).unwrap_or_default();
+        assert_eq!(last, end, "{bad:?}: {told:?}");
+    }
+}
+
+#[test]
+fn a_place_moves_with_the_picture_of_a_moving_camera() {
+    let step = 0.002;
+    let motion = Motion {
+        x: [1.0, 0.0, step],
+        ..Motion::NONE
+    };
+    let told = |motion: Option<Motion>| {
+        let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+        let mut told = Vec::new();
+        for n in 0..250_u16 {
+            let t = f64::from(n) * 0.2;
+            let mut scene = scene(t, &[(1, Role::Stall, 0.1 + step * f32::from(n), 0.8)]);
+            scene.motion = motion;
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                told.push(order);
+            }
+        }
+        let told = told.iter().filter(|o| !matches!(o, Order::Hit { .. }));
+        told.map(word).collect::<Vec<_>>()
+    };
+    assert_eq!(told(None), Vec::<String>::new(), "it walks");
+    assert_eq!(
+        told(Some(motion)).last().unwrap(),
+        "seal persisted",
+        "it stands"
+    );
+}
+
+#[test]
+fn a_dwell_begins_anew_after_a_bad_view() {
+    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut warned = None;
+    for step in 0..200 {
+        let t = f64::from(step) * 0.2;
+        let mut scene = scene(t, &[STALL]);
+        if (5.0..15.0).contains(&t) {
+            scene.view = View::Unfocused;
+        }
+        let orders = judge.step(&scene);
+        let warns = orders.iter().any(|o| matches!(o, Order::Warn { .. }));
+        warned = warned.or(warns.then_some(t));
+    }
+    let warned = warned.expect("warned");
+    assert!((24.9..26.0).contains(&warned), "{warned}");
 }

@@ -8,9 +8,12 @@
 //! | `ev1/{dev}/f/{sink}` | up | [`Finished`] |
 //! | `ev1/{dev}/j` | up | CMS over a checkpoint of the journal |
 //! | `ev1/{dev}/ts` | up | RFC 3161 query, DER |
+//! | `ev1/{dev}/r` | up | CMS over the answer to a command or verdict |
 //! | `ev1/{dev}/d/want` | down | [`Want`] |
 //! | `ev1/{dev}/d/receipt` | down | CMS over a receipt |
 //! | `ev1/{dev}/d/tst` | down | RFC 3161 answer, DER |
+//! | `ev1/{dev}/d/cmd` | down | CMS over a command |
+//! | `ev1/{dev}/d/verdict` | down | CMS over a reviewer's verdict |
 
 use std::fmt;
 use std::str::FromStr;
@@ -67,6 +70,12 @@ pub enum Subject {
     StampQuery,
     /// The answer to one.
     Stamp,
+    /// A signed command.
+    Command,
+    /// A reviewer's signed verdict.
+    Verdict,
+    /// The signed answer to one of the two.
+    Result,
 }
 
 /// A topic: which device, and what about it.
@@ -124,6 +133,9 @@ impl fmt::Display for Topic {
             Subject::Receipt => f.write_str("d/receipt"),
             Subject::StampQuery => f.write_str("ts"),
             Subject::Stamp => f.write_str("d/tst"),
+            Subject::Command => f.write_str("d/cmd"),
+            Subject::Verdict => f.write_str("d/verdict"),
+            Subject::Result => f.write_str("r"),
         }
     }
 }
@@ -157,6 +169,9 @@ impl FromStr for Topic {
             ["d", "receipt"] => Subject::Receipt,
             ["ts"] => Subject::StampQuery,
             ["d", "tst"] => Subject::Stamp,
+            ["d", "cmd"] => Subject::Command,
+            ["d", "verdict"] => Subject::Verdict,
+            ["r"] => Subject::Result,
             _ => return Err(NotOurs),
         };
         if !is_name(device) {
@@ -242,6 +257,9 @@ pub struct Presence {
     /// Software version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sw: Option<String>,
+    /// What a command must quote while the device's clock is not synchronised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
 }
 
 impl Presence {
@@ -256,6 +274,7 @@ impl Presence {
             queued: None,
             cert_days: None,
             sw: None,
+            nonce: None,
         }
     }
 }
@@ -289,6 +308,9 @@ mod tests {
             Topic::new(dev, Subject::Receipt),
             Topic::new(dev, Subject::StampQuery),
             Topic::new(dev, Subject::Stamp),
+            Topic::new(dev, Subject::Command),
+            Topic::new(dev, Subject::Verdict),
+            Topic::new(dev, Subject::Result),
             Topic::new(dev, finished),
             chunk(0),
             chunk(u64::MAX),

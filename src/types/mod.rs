@@ -15,6 +15,7 @@ mod picture;
 mod place;
 mod scene;
 mod time;
+mod view;
 
 pub use case::{
     CaseId, CaseRecord, Frame, Image, Order, Outcome, PixelFormat, Plane, ShotKind, Violation,
@@ -26,3 +27,4 @@ pub use picture::{PictureOf, Quality, Stillness};
 pub use place::{Attitude, FixKind, Placed, Pose, PoseSource};
 pub use scene::{Area, Detection, Point, Role, RoleSet, Scene, Track};
 pub use time::{Stamp, TimeSource};
+pub use view::{Motion, View};

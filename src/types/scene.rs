@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Placed, Stamp};
+use super::{Motion, Placed, Stamp, View};
 
 /// A point of the picture, relative coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -296,4 +296,11 @@ pub struct Scene {
     pub tracks: Vec<Track>,
     /// Where the box was, when known.
     pub place: Option<Placed>,
+    /// What the picture is worth; nothing is judged by one that is not good.
+    #[serde(default)]
+    pub view: View,
+    /// How the picture moved since this camera's scene before; `None` when it did not, or when
+    /// nobody can tell.
+    #[serde(default)]
+    pub motion: Option<Motion>,
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::desk::Inbound;
 use super::session::{Session, blocking};
 use crate::clock;
 use crate::journal::kind;
@@ -31,17 +33,26 @@ pub(super) enum Sent {
     Piece(CaseId, u64, Instant),
     /// The query for a time-stamp.
     StampQuery,
+    /// An answer to a command, and who is told.
+    Answer(oneshot::Sender<Acked>),
 }
 
 impl Session<'_> {
     /// The broker's answer to something sent.
-    pub(super) async fn acknowledged(&mut self, sent: &Sent, acked: Acked) {
+    pub(super) async fn acknowledged(&mut self, sent: Sent, acked: Acked) {
         self.up
             .state
             .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
-        if matches!(sent, Sent::StampQuery) {
-            return self.stamp_taken(acked).await;
-        }
+        let sent = match sent {
+            Sent::StampQuery => return self.stamp_taken(acked).await,
+            Sent::Answer(taken) => {
+                if taken.send(acked).is_err() {
+                    tracing::debug!("nobody waits for an answer's way any more");
+                }
+                return;
+            }
+            sent => sent,
+        };
         if matches!(sent, Sent::Checkpoint) {
             self.told.answered(acked);
         }
@@ -53,7 +64,7 @@ impl Session<'_> {
         let Some(hand) = in_hand else {
             return;
         };
-        match (acked, sent) {
+        match (acked, &sent) {
             (Acked::Taken, Sent::Piece(_, bytes, at)) => {
                 self.carry.rate.acknowledged(*bytes, *at, now);
                 let sink = hand.delivery.sink().map(ToOwned::to_owned);
@@ -89,6 +100,8 @@ impl Session<'_> {
             }
             Subject::Receipt => self.receipt(message.payload()).await,
             Subject::Stamp => self.hear_stamp(message.payload()).await,
+            Subject::Command => self.hand_on(Inbound::Command(message.payload().to_vec())),
+            Subject::Verdict => self.hand_on(Inbound::Verdict(message.payload().to_vec())),
             _ => {}
         }
     }
@@ -184,7 +197,7 @@ impl Session<'_> {
 impl Sent {
     fn is_of(&self, package: CaseId) -> bool {
         match self {
-            Self::State | Self::Checkpoint | Self::StampQuery => false,
+            Self::State | Self::Checkpoint | Self::StampQuery | Self::Answer(_) => false,
             Self::Head(id) | Self::Finished(id) | Self::Piece(id, ..) => *id == package,
         }
     }

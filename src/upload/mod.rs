@@ -14,10 +14,13 @@
 //! receipt does that has a receiver's signature under our roots and names this package, device,
 //! number and signature. Nothing is removed by time. Every wait has an end, and hears the stop.
 //!
-//! **Not here.** No quota, no link profiles, no commands; which package goes first is the
-//! store's order.
+//! Commands and verdicts come down, and signed answers go up, over the same connection: [`Desk`].
+//!
+//! **Not here.** No quota, no link profiles, no reading of commands; which package goes first is
+//! the store's order.
 
 mod delivery;
+mod desk;
 mod hearing;
 mod journal;
 mod presence;
@@ -39,6 +42,7 @@ use crate::link::{Endpoint, LinkError, Pause};
 use crate::store::Store;
 use crate::witness::Identity;
 
+pub use desk::{Answer, Desk, Inbound};
 pub use state::{InHand, UploadSnapshot, UploadState};
 
 use session::{Carry, Session};
@@ -61,10 +65,12 @@ pub struct Uplink {
     pub identity: Arc<Identity>,
     /// Where it is said how things stand.
     pub state: Arc<UploadState>,
+    /// Where commands and verdicts go; `None`: what comes is dropped.
+    pub desk: Option<Desk>,
 }
 
 /// Uploads until `stop`, then finishes the pieces under way, for 5 s at most.
-pub async fn run(uplink: Uplink, stop: CancellationToken) {
+pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     if !uplink.config.enabled {
         let cause = "upload.enabled is false: packages wait on the disk".to_owned();
         uplink.state.change(|s| s.cause = Some(cause));
@@ -80,7 +86,7 @@ pub async fn run(uplink: Uplink, stop: CancellationToken) {
     };
     let longest = Duration::from_secs(uplink.config.retry_max_secs);
     let mut pause = Pause::new(RETRY_FIRST, longest);
-    let mut carry = Carry::default();
+    let mut carry = Carry::new(uplink.desk.take());
     while !stop.is_cancelled() {
         uplink.state.turns(clock::now(), Duration::ZERO);
         let ended = Session::run(&uplink, &endpoint, &mut carry, &stop).await;

@@ -17,7 +17,11 @@ impl Session<'_> {
     /// Publishes how this device is.
     pub(super) async fn present(&mut self, state: PresenceState) -> Result<(), LinkError> {
         let keys = self.up.keys.clone();
-        let bare = Presence::bare(state, self.carry.births);
+        let desk = self.carry.desk.as_ref();
+        let bare = Presence {
+            nonce: desk.map(|desk| desk.nonce.borrow().clone()),
+            ..Presence::bare(state, self.carry.births)
+        };
         let told = blocking(&self.up.store, move |store| {
             let now = clock::now();
             let head = store.head();

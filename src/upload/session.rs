@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Uplink;
 use super::delivery::{ANSWER, Delivery, Rate, Step};
+use super::desk::{Desk, news};
 use super::hearing::Sent;
 use super::journal::Told;
 use super::stamping::{Asked, Stamping};
@@ -48,10 +49,13 @@ pub(super) struct Carry {
     owed: Vec<CaseId>,
     /// When time-stamps are asked for.
     pub(super) stamping: Stamping,
+    /// Where commands and verdicts go.
+    pub(super) desk: Option<Desk>,
 }
 
-impl Default for Carry {
-    fn default() -> Self {
+impl Carry {
+    /// Nothing begun.
+    pub(super) fn new(desk: Option<Desk>) -> Self {
         Self {
             connected: false,
             births: 0,
@@ -62,6 +66,7 @@ impl Default for Carry {
             foreign_head: None,
             owed: Vec::new(),
             stamping: Stamping::default(),
+            desk,
         }
     }
 }
@@ -173,7 +178,10 @@ impl<'a> Session<'a> {
                     self.hear(&message).await;
                     self.pipe.done(&message)?;
                 }
-                (sent, answer) = self.acks.next() => self.acknowledged(&sent, answer?).await,
+                (sent, answer) = self.acks.next() => self.acknowledged(sent, answer?).await,
+                news = news(&mut self.carry.desk), if self.acks.len() < WINDOW => {
+                    self.tell_desk_news(news).await?;
+                }
                 () = self.up.store.changed(), if self.hand.is_none() => {}
                 () = sleep_until(look_again) => {}
             }

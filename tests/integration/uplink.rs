@@ -228,6 +228,7 @@ impl Bench {
 
     fn uplink(&self, keys: &Path) -> Running {
         let uplink = Uplink {
+            desk: None,
             config: config::Upload {
                 port: self.broker.port(),
                 keep_alive_secs: 5,
