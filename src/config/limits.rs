@@ -32,7 +32,7 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
     }
 }
 
-const LIMITS: [Limit; 44] = [
+const LIMITS: [Limit; 49] = [
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
     limit("model.threads", 1.0, 64.0, ""),
@@ -44,6 +44,16 @@ const LIMITS: [Limit; 44] = [
         7.0 * DAY,
         SECONDS,
     ),
+    limit(
+        "judge.street_vending.attended_min",
+        0.0,
+        1.0,
+        " of the time",
+    ),
+    limit("judge.street_vending.history_days", 0.0, 3650.0, " days"),
+    limit("judge.out_of_store.history_days", 0.0, 3650.0, " days"),
+    limit("zone.inertia", 0.0, 0.2, " of the picture"),
+    limit("zone.margin", 0.0, 0.2, " of the picture"),
     limit("judge.out_of_store.dwell_secs", 1.0, DAY, SECONDS),
     limit("judge.out_of_store.grace_secs", 1.0, DAY, SECONDS),
     limit("judge.out_of_store.cool_down_secs", 0.0, 7.0 * DAY, SECONDS),

@@ -11,8 +11,10 @@
 //!
 //! **Not here.** No network, no camera, no model is opened; `lingmou check` does that in `cli`.
 
+mod calendar;
 mod camera;
 mod check;
+mod hours;
 mod judge;
 mod keys;
 mod limits;
@@ -24,15 +26,17 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod wording;
+mod zone;
 
 use std::path::Path;
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-pub use camera::{
-    Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport, Zone, ZoneKind,
-};
-pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
+pub use calendar::Calendar;
+pub use camera::{Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport};
+pub use hours::{Day, Times};
+pub use judge::{FirstTime, Judge, Law, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
 pub use link::{Receive, Upload};
 pub use machine::{
@@ -41,7 +45,9 @@ pub use machine::{
 };
 pub use mistake::{Mistake, Mistakes};
 pub use wording::{PLACEHOLDERS, Wording};
+pub use zone::{Side, Zone, ZoneKind};
 
+use calendar::CalendarFile;
 use mistake::Finder;
 
 /// The whole file.
@@ -83,6 +89,8 @@ pub struct Loaded {
     pub sha256: String,
     /// The words of the captions.
     pub wording: Wording,
+    /// Local time, holidays and permits.
+    pub calendar: Calendar,
 }
 
 impl Config {
@@ -125,6 +133,7 @@ impl Config {
         check::check(&config, &source, &mut finder);
         finder.list.sort_by_key(|m| m.line);
         let wording = config.wording(&mut finder.list);
+        let calendar = config.calendar(&mut finder.list);
         finder.list.retain(counts);
         if finder.list.is_empty() {
             let sha256 = sha256_hex(text.as_bytes());
@@ -132,6 +141,7 @@ impl Config {
                 config,
                 sha256,
                 wording,
+                calendar,
             })
         } else {
             Err(Mistakes {
@@ -153,6 +163,7 @@ impl Config {
             &mut self.keys.token.pin_file,
             &mut self.model.card,
             &mut self.model.runtime,
+            &mut self.judge.calendar,
             &mut self.warn.street_vending,
             &mut self.warn.out_of_store,
             &mut self.warn.speaker.path,
@@ -171,18 +182,7 @@ impl Config {
     /// The words `evidence.wording` names; its mistakes go to `list`.
     fn wording(&self, list: &mut Vec<Mistake>) -> Wording {
         let path = &self.evidence.wording;
-        // A missing file is named with the other missing files.
-        let Some(text) =
-            Some(path)
-                .filter(|p| p.is_file())
-                .and_then(|p| match std::fs::read_to_string(p) {
-                    Ok(text) => Some(text),
-                    Err(error) => {
-                        list.push(unreadable(p, &error));
-                        None
-                    }
-                })
-        else {
+        let Some(text) = beside(path, list) else {
             return Wording::chinese().clone();
         };
         let mut finder = Finder::new(path);
@@ -192,6 +192,38 @@ impl Config {
         }
         list.append(&mut finder.list);
         words.unwrap_or_else(|| Wording::chinese().clone())
+    }
+
+    /// The calendar `judge.calendar` names; its mistakes go to `list`.
+    fn calendar(&self, list: &mut Vec<Mistake>) -> Calendar {
+        // What is no time zone was noted by the check.
+        let time_zone = TimeZone::get(&self.device.time_zone).unwrap_or(TimeZone::UTC);
+        let path = &self.judge.calendar;
+        let Some(text) = beside(path, list) else {
+            return Calendar::plain(time_zone);
+        };
+        let mut finder = Finder::new(path);
+        let (file, source) = parse::read::<CalendarFile>(text, &mut finder, |_| None);
+        let file = file.unwrap_or_default();
+        check::calendar(&file, self, &source, &mut finder);
+        finder.list.sort_by_key(|m| m.line);
+        list.append(&mut finder.list);
+        Calendar::new(&file, time_zone)
+    }
+}
+
+/// The text of another file the configuration names. A missing one is named with the other
+/// missing files.
+fn beside(path: &Path, list: &mut Vec<Mistake>) -> Option<String> {
+    if !path.is_file() {
+        return None;
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            list.push(unreadable(path, &error));
+            None
+        }
     }
 }
 

@@ -127,7 +127,11 @@ impl Book {
         case.warning = Some(report);
     }
 
-    pub(super) fn step(&mut self, scene: &Scene, suspicions: Vec<Suspicion>) -> Vec<Order> {
+    pub(super) fn step<'f>(
+        &mut self,
+        scene: &Scene,
+        hits: impl Iterator<Item = &'f Finding>,
+    ) -> Vec<Order> {
         if let Some(resumed) = self.resumed.take() {
             self.pages.go_on(resumed, scene.at);
         }
@@ -141,8 +145,8 @@ impl Book {
                 self.pages.open.push(case);
             }
         }
-        for suspicion in suspicions {
-            self.suspect(scene, suspicion, &mut orders);
+        for hit in hits {
+            self.take(scene, hit, &mut orders);
         }
         orders
     }
@@ -245,140 +249,6 @@ impl Book {
             from: case.confirmed.shifted_ns(-nanos(self.clip_before)),
             to: case.confirmed.shifted_ns(nanos(end)),
         }
-    }
-
-    /// Takes in one suspicion: belongs to an open case, is cooling down, or opens a case. Whatever
-    /// becomes of it is told once per episode.
-    fn suspect(&mut self, scene: &Scene, suspicion: Suspicion, orders: &mut Vec<Order>) {
-        let same = |violation: Violation, camera: usize, zone: &str, area: Area| {
-            violation == suspicion.violation
-                && camera == scene.camera
-                && zone == suspicion.zone
-                && area.iou(suspicion.area) >= SAME_PLACE_IOU
-        };
-        let open = &mut self.pages.open;
-        let known = open
-            .iter_mut()
-            .find(|c| same(c.violation, c.camera, &c.zone, c.area));
-        if let Some(case) = known {
-            if begins(Some(case.said), scene.at) {
-                orders.push(suppressed(case.id, HitOutcome::Belongs, scene, &suspicion));
-            }
-            case.said = scene.at;
-            return;
-        }
-        let closed = &mut self.pages.closed;
-        let cooling = closed
-            .iter_mut()
-            .find(|c| same(c.violation, c.camera, &c.zone, c.area));
-        if let Some(place) = cooling {
-            if begins(place.said, scene.at) {
-                orders.push(suppressed(
-                    place.case,
-                    HitOutcome::CoolingDown,
-                    scene,
-                    &suspicion,
-                ));
-            }
-            place.said = Some(scene.at);
-            return;
-        }
-        if self.pages.open.len() == OPEN_CASES_MAX {
-            let oldest = self.pages.open.remove(0);
-            orders.push(Order::Discard {
-                case: oldest.id,
-                why: format!("{OPEN_CASES_MAX} cases are open; the oldest gave way"),
-                hit: Box::new(oldest.hit(HitOutcome::GaveWay, scene.at)),
-            });
-            self.close(&oldest, scene.at);
-        }
-        self.open(scene, suspicion, orders);
-    }
-
-    fn open(&mut self, scene: &Scene, suspicion: Suspicion, orders: &mut Vec<Order>) {
-        self.pages.opened += 1;
-        let case = Case {
-            id: self.new_id(scene),
-            violation: suspicion.violation,
-            camera: scene.camera,
-            zone: suspicion.zone,
-            roles: suspicion.roles,
-            area: suspicion.area,
-            first_seen: suspicion.since,
-            confirmed: scene.at,
-            phase: if suspicion.violation.warns_first() {
-                Phase::Warning { since: scene.at }
-            } else {
-                Phase::Recording
-            },
-            tries: 0,
-            clip_cut: false,
-            warning: None,
-            said: scene.at,
-        };
-        orders.push(Order::Hit {
-            case: case.id,
-            hit: Box::new(case.hit(HitOutcome::Opened, scene.at)),
-        });
-        if case.violation.warns_first() {
-            orders.push(snap(&case, ShotKind::Found, scene.at, Some(case.area)));
-            orders.push(Order::Warn {
-                case: case.id,
-                violation: case.violation,
-            });
-        } else {
-            let before = suspicion.before.map(|shot| (ShotKind::Before, shot));
-            let moved = suspicion.moved.map(|shot| (ShotKind::Moved, shot));
-            let mut shots: Vec<_> = before.into_iter().chain(moved).collect();
-            shots.sort_by_key(|(_, (at, _))| at.boot_ns);
-            for (kind, (at, area)) in shots {
-                orders.push(snap(&case, kind, at, Some(area)));
-            }
-            orders.push(snap(&case, ShotKind::Peak, scene.at, Some(case.area)));
-        }
-        self.pages.open.push(case);
-    }
-
-    /// A `UUIDv7` (RFC 9562 section 5.7) whose random bits are a hash of device, camera, moment
-    /// and count: unique, and the same again when the same recording is replayed.
-    fn new_id(&self, scene: &Scene) -> CaseId {
-        let mut hash = Sha256::new();
-        hash.update(self.device.as_bytes());
-        hash.update(scene.camera.to_be_bytes());
-        hash.update(scene.at.utc_ns.to_be_bytes());
-        hash.update(scene.at.boot_ns.to_be_bytes());
-        hash.update(self.pages.opened.to_be_bytes());
-        let mut random = [0; 10];
-        random.copy_from_slice(&hash.finalize()[..10]);
-        let millis = u64::try_from(scene.at.utc_ms()).unwrap_or(0);
-        CaseId(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
-    }
-
-    pub(super) fn close(&mut self, case: &Case, at: Stamp) {
-        if self.pages.closed.len() == CLOSED_MAX {
-            self.pages.closed.remove(0);
-        }
-        self.pages.closed.push(Closed {
-            violation: case.violation,
-            camera: case.camera,
-            zone: case.zone.clone(),
-            area: case.area,
-            at,
-            case: case.id,
-            said: None,
-        });
-    }
-
-    fn cool(&mut self, now: Stamp) {
-        let [vending, shopfront, spillage] = self.cool_down;
-        self.pages.closed.retain(|c| {
-            let cool_down = match c.violation {
-                Violation::StreetVending => vending,
-                Violation::OutOfStore => shopfront,
-                Violation::Spillage => spillage,
-            };
-            now.since(c.at) < cool_down
-        });
     }
 
     /// The grace time of a warn-first violation; nothing else has one.

@@ -189,6 +189,25 @@ impl Role {
     ];
 }
 
+impl Role {
+    /// The name used in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Stall => "stall",
+            Self::Goods => "goods",
+            Self::Furniture => "furniture",
+            Self::Umbrella => "umbrella",
+            Self::Tricycle => "tricycle",
+            Self::Truck => "truck",
+            Self::Vehicle => "vehicle",
+            Self::Debris => "debris",
+            Self::Plate => "plate",
+            Self::Object => "object",
+        }
+    }
+}
+
 /// A set of roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<Role>", into = "Vec<Role>")]
