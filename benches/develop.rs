@@ -126,7 +126,8 @@ fn mark() -> Mark {
     };
     let corners = [(0.05, 0.1), (0.9, 0.15), (0.95, 0.95), (0.1, 0.9)];
     Mark {
-        boxes: vec![(area, "行人 0.87".to_owned())],
+        subject: Some((area, "行人 0.87".to_owned())),
+        others: Vec::new(),
         zones: vec![corners.iter().map(|&(x, y)| Point { x, y }).collect()],
         caption: vec![
             "占道经营（流动摊贩） · 首次发现".to_owned(),

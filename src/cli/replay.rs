@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
 use crate::perceive::{Card, Detector, Tracker};
@@ -54,11 +54,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     log::start(verbose);
     ingest::init()?;
-    let config = Config::read_elsewhere(&args.config)?.config;
+    let Loaded {
+        config, calendar, ..
+    } = Config::read_elsewhere(&args.config)?;
     let camera = camera(&config, args.camera.as_deref())?;
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let mut tracker = Tracker::new(detector.card().score_threshold());
-    let mut judge = Judge::new(&config, detector.card().roles(), "replay")?;
+    let mut judge = Judge::new(&config, &calendar, detector.card().roles(), "replay")?;
     let mut recording = Recording::open(&args.clip, EPOCH, config.camera[camera].detect_rate)?;
     let mut playing: Vec<WarnReport> = Vec::new();
     let mut sealed = false;

@@ -50,14 +50,14 @@ impl Day {
 /// A stretch of a day, in minutes since midnight; one that ends no later than it begins runs
 /// past midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub(super) struct Span {
     from: u16,
     to: u16,
 }
 
 impl Span {
     /// Reads `HH:MM-HH:MM`, 00:00 to 24:00; `None` when it is not that, or is no time at all.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (from, to) = text.split_once('-')?;
         let (from, to) = (minute(from)?, minute(to)?);
         (from != to && from < DAY).then_some(Self { from, to })
@@ -162,9 +162,8 @@ mod tests {
     fn times_hold_on_their_days_and_past_midnight() {
         // 2026-10-01 is a Thursday and, here, a holiday.
         let feast = date(2026, 10, 1);
-        let workday = |d: Date| {
-            d != feast && !matches!(d.weekday(), Weekday::Saturday | Weekday::Sunday)
-        };
+        let workday =
+            |d: Date| d != feast && !matches!(d.weekday(), Weekday::Saturday | Weekday::Sunday);
         let check = |days: &[Day], hours: &[&str], (d, h, m): (i8, i8, i8), wanted: bool| {
             let hours: Vec<String> = hours.iter().map(|&h| h.to_owned()).collect();
             let at = date(2026, 10, d).at(h, m, 0, 0);

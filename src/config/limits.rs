@@ -32,7 +32,7 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
     }
 }
 
-const LIMITS: [Limit; 49] = [
+const LIMITS: &[Limit] = &[
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
     limit("model.threads", 1.0, 64.0, ""),
@@ -87,6 +87,8 @@ const LIMITS: [Limit; 49] = [
     limit("evidence.exposure_max", 0.0, 255.0, ""),
     limit("evidence.clipped_max", 0.0, 1.0, ""),
     limit("evidence.subject_min_px", 1.0, 4000.0, " pixels"),
+    limit("evidence.position_accuracy_max_m", 0.1, 1000.0, " metres"),
+    limit("evidence.position_age_max_secs", 0.1, 60.0, SECONDS),
     limit("evidence.camera_shift_max", 0.001, 0.05, WIDTH),
     limit("evidence.camera_similarity_min", 0.1, 1.0, ""),
     limit(

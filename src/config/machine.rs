@@ -189,6 +189,10 @@ pub struct Evidence {
     pub clipped_max: f64,
     /// Evidence: least shorter side of the subject's box, pixels.
     pub subject_min_px: u32,
+    /// Evidence: largest horizontal error of the position (68 %), metres.
+    pub position_accuracy_max_m: f64,
+    /// Evidence: how far the nearest measurement of the position may be away, seconds.
+    pub position_age_max_secs: f64,
     /// Evidence: how far the camera may turn between the first and the last picture, share of
     /// the picture's width.
     pub camera_shift_max: f64,
@@ -216,6 +220,8 @@ impl Default for Evidence {
             exposure_max: 215,
             clipped_max: 0.25,
             subject_min_px: 32,
+            position_accuracy_max_m: 20.0,
+            position_age_max_secs: 2.0,
             camera_shift_max: 0.02,
             camera_similarity_min: 0.5,
             font: PathBuf::new(),

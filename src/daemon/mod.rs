@@ -142,7 +142,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let speaker = Speaker::open(&config.warn)?;
     let developer = Developer::new(&config.evidence)?;
     let past = Past::read(&store)?;
-    let judge = past.judge(config, detector.card().roles(), &store)?;
+    let judge = past.judge(loaded, detector.card().roles(), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
     if !developer.has_cjk() {

@@ -36,7 +36,7 @@ impl Ink {
         u: 128,
         v: 128,
     };
-    /// For letters on the caption band.
+    /// For letters on the caption band, and for what was seen beside the subject.
     pub(super) const WHITE: Self = Self {
         y: 240,
         u: 128,

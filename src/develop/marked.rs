@@ -13,8 +13,10 @@ use crate::types::{Area, Point};
 /// What is drawn on the marked copy.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mark {
-    /// Boxes with a short label each; an empty label draws none.
-    pub boxes: Vec<(Area, String)>,
+    /// The box round the subject with a short label; an empty label draws none.
+    pub subject: Option<(Area, String)>,
+    /// What else was seen, drawn thin and white so that nobody takes it for the subject.
+    pub others: Vec<(Area, String)>,
     /// Zone outlines, corners relative to the picture.
     pub zones: Vec<Vec<Point>>,
     /// Lines below the picture, the first as a headline. Chinese only where
@@ -97,12 +99,18 @@ pub(super) fn draw(
 ) {
     let thick = (real(size.0) / WIDTHS_PER_STROKE).max(2.0);
     mask.reset(size.0, size.1);
-    for (colour, shapes) in [
-        (Ink::ZONE, &zones(mark, size, thick)),
-        (Ink::SUBJECT, &boxes(mark, size, thick)),
+    let thin = (thick / 2.0).max(1.5);
+    for (colour, thick, shapes) in [
+        (Ink::ZONE, thick, zones(mark, size, thick)),
+        (Ink::WHITE, thin, boxes(&mark.others, size, thin)),
+        (
+            Ink::SUBJECT,
+            thick,
+            boxes(mark.subject.as_slice(), size, thick),
+        ),
     ] {
         for (ink, thick) in [(Ink::BLACK, thick + 2.0), (colour, thick)] {
-            for shape in shapes {
+            for shape in &shapes {
                 mask.outline(shape, thick);
             }
             sheet.ink(mask, ink);
@@ -143,14 +151,14 @@ fn zones(mark: &Mark, size: (usize, usize), thick: f32) -> Vec<Outline> {
     mark.zones.iter().map(outline).collect()
 }
 
-fn boxes(mark: &Mark, size: (usize, usize), thick: f32) -> Vec<Outline> {
+fn boxes(boxes: &[(Area, String)], size: (usize, usize), thick: f32) -> Vec<Outline> {
     let corners = |a: Area| [(a.x0, a.y0), (a.x1, a.y0), (a.x1, a.y1), (a.x0, a.y1)];
     let outline = |(area, _): &(Area, String)| {
         corners(*area)
             .map(|(x, y)| place(Point { x, y }, size, thick))
             .to_vec()
     };
-    mark.boxes.iter().map(outline).collect()
+    boxes.iter().map(outline).collect()
 }
 
 /// Writes each label on its own plate: above its box, else below, else inside, where it covers
@@ -158,7 +166,10 @@ fn boxes(mark: &Mark, size: (usize, usize), thick: f32) -> Vec<Outline> {
 fn labels(sheet: &mut Sheet, mask: &mut Mask, face: &FontVec, mark: &Mark, size: (usize, usize)) {
     let picture = (real(size.0), real(size.1));
     let mut taken: Vec<Rect> = Vec::new();
-    for (area, text) in mark.boxes.iter().filter(|(_, text)| !text.is_empty()) {
+    let subject = mark.subject.iter().zip(std::iter::repeat(Ink::SUBJECT));
+    let others = mark.others.iter().zip(std::iter::repeat(Ink::WHITE));
+    let labels = subject.chain(others);
+    for ((area, text), plate_ink) in labels.filter(|((_, text), _)| !text.is_empty()) {
         let text = writable(face, text);
         let wanted = letter(size.0) * LABEL_SHARE;
         let pad = wanted / 4.0;
@@ -185,7 +196,7 @@ fn labels(sheet: &mut Sheet, mask: &mut Mask, face: &FontVec, mark: &Mark, size:
                 y1: above.min(picture.1 - high).max(0.0) + high,
             });
         mask.fill(plate);
-        sheet.ink(mask, Ink::SUBJECT);
+        sheet.ink(mask, plate_ink);
         let inside = (plate.x0 + pad.min(wide / 8.0), plate.y0 + (high - px) / 2.0);
         mask.text(face, &text, inside, px);
         sheet.ink(mask, Ink::BLACK);

@@ -315,7 +315,15 @@ fn mark() -> Mark {
         y1: 0.9,
     };
     Mark {
-        boxes: vec![(area, "person 0.87".to_owned())],
+        subject: Some((area, "person 0.87".to_owned())),
+        others: vec![(
+            Area {
+                x0: 0.05,
+                x1: 0.2,
+                ..area
+            },
+            "person".to_owned(),
+        )],
         zones: vec![vec![
             Point { x: 0.1, y: 0.1 },
             Point { x: 0.9, y: 0.1 },
@@ -409,22 +417,20 @@ fn any_coordinate() -> impl Strategy<Value = f32> {
 
 fn any_mark() -> impl Strategy<Value = Mark> {
     let coordinate = any_coordinate;
-    let boxed = (
-        coordinate(),
-        coordinate(),
-        coordinate(),
-        coordinate(),
-        "\\PC{0,20}",
-    )
-        .prop_map(|(x0, y0, x1, y1, label)| (Area { x0, y0, x1, y1 }, label));
+    let boxed = || {
+        let sides = [(); 4].map(|()| coordinate());
+        (sides, "\\PC{0,20}").prop_map(|([x0, y0, x1, y1], label)| (Area { x0, y0, x1, y1 }, label))
+    };
     let point = (coordinate(), coordinate()).prop_map(|(x, y)| Point { x, y });
     (
-        prop::collection::vec(boxed, 0..3),
+        prop::option::of(boxed()),
+        prop::collection::vec(boxed(), 0..3),
         prop::collection::vec(prop::collection::vec(point, 0..6), 0..3),
         prop::collection::vec("\\PC{0,60}", 0..4),
     )
-        .prop_map(|(boxes, zones, caption)| Mark {
-            boxes,
+        .prop_map(|(subject, others, zones, caption)| Mark {
+            subject,
+            others,
             zones,
             caption,
         })

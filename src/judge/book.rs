@@ -4,12 +4,13 @@
 //! warn first:
 //!   suspicion ─▶ Warning ──heard out──▶ Heard ─▶ Grace ──over──▶ Looking ──still there──▶ persisted
 //!      Snap(Found) │  ▲                Snap(Warned)                  │
-//!      Warn        │  │ again                                       └──gone──▶ corrected
+//!      Warn        │  │ again      └──first time──▶ reminded        └──gone──▶ corrected
 //!                  ▼  │                                          Snap(Again), Clip, Seal
 //!               Unheard ──third time──▶ discarded
+//!   at each of these steps: allowed by now, or the box has left the place ──▶ discarded
 //! record at once:
 //!   suspicion ─▶ Recording ──after the clip's end──▶ recorded
-//!      Snap(Before, Moved, Peak)  Snap(After), Clip, Seal
+//!      Snap(Before, Moved, Plate, Peak)  Snap(After), Clip, Seal
 //! ```
 //!
 //! **Invariants.** One subject (violation, zone, place), one case: a second suspicion at the place
@@ -20,22 +21,18 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-use uuid::Builder;
-
 use crate::config::Config;
 use crate::types::{
-    Area, CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
+    CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
-use super::case::{
-    Case, Closed, Pages, Phase, begins, discard, present, seal, snap, suppressed, warn_again,
-};
+use super::case::{Case, Pages, Phase, discard, present, remind, seal, snap, warn_again};
+use super::finding::Finding;
+use super::history::History;
 use super::resumed::Resumed;
-use super::rules::Suspicion;
-use super::sight::spoilt;
-use super::standing::SAME_PLACE_IOU;
-use super::{OPEN_CASES_MAX, secs};
+use super::secs;
+use super::sight::{is_due, spoilt};
+use super::whereabouts::{Place, Whereabouts, compare};
 
 /// A loudspeaker that says nothing for this long will not.
 const REPORT_WITHIN: Duration = Duration::from_mins(10);
@@ -53,8 +50,6 @@ const LOOK_FOR: Duration = Duration::from_secs(10);
 const LOOK_LATE_MAX: Duration = Duration::from_mins(30);
 /// Access units arrive a little after their capture time.
 const CLIP_MARGIN: Duration = Duration::from_millis(500);
-/// Closed cases remembered for their cool-down.
-const CLOSED_MAX: usize = 256;
 /// Layout of the saved book.
 const VERSION: u32 = 1;
 
@@ -63,11 +58,12 @@ pub(super) struct Book {
     pub(super) pages: Pages,
     /// Pages of an earlier run that has not seen a scene yet.
     pub(super) resumed: Option<Resumed>,
-    device: String,
+    pub(super) history: History,
+    pub(super) device: String,
     /// Grace times of street vending and out-of-store business.
     grace: [Duration; 2],
     /// Cool-downs of street vending, out-of-store business and spillage.
-    cool_down: [Duration; 3],
+    pub(super) cool_down: [Duration; 3],
     clip_before: Duration,
     clip_after: Duration,
 }
@@ -83,8 +79,11 @@ impl Book {
                 opened: 0,
                 open: Vec::new(),
                 closed: Vec::new(),
+                permitted: Vec::new(),
+                past: Vec::new(),
             },
             resumed: None,
+            history: History::new(config),
             device: config.device.id.clone(),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
             cool_down: [
@@ -127,10 +126,13 @@ impl Book {
         case.warning = Some(report);
     }
 
-    pub(super) fn step<'f>(
+    /// Takes in one scene with what the rules found in it; `allowed` says why a case's subject may
+    /// stand there by now.
+    pub(super) fn step(
         &mut self,
         scene: &Scene,
-        hits: impl Iterator<Item = &'f Finding>,
+        findings: &[Finding],
+        allowed: impl Fn(&Case) -> Option<String>,
     ) -> Vec<Order> {
         if let Some(resumed) = self.resumed.take() {
             self.pages.go_on(resumed, scene.at);
@@ -139,28 +141,50 @@ impl Book {
         self.cool(scene.at);
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
-            if self.advance(&mut case, scene, &mut orders) {
+            let over = self.spoils(&case, scene, &allowed, &mut orders);
+            if over || self.advance(&mut case, scene, &mut orders) {
+                let outcome = orders.last().and_then(Order::hit).map(|h| h.outcome);
+                if outcome.is_some_and(HitOutcome::was_warned) {
+                    self.history.remember(&mut self.pages, &case, scene.at);
+                }
                 self.close(&case, scene.at);
             } else {
                 self.pages.open.push(case);
             }
         }
-        for hit in hits {
+        for hit in findings.iter().filter(|f| f.is_hit()) {
             self.take(scene, hit, &mut orders);
         }
         orders
+    }
+
+    /// Ends a case whose next step is due and can prove nothing any more; true when it has ended.
+    fn spoils(
+        &self,
+        case: &Case,
+        scene: &Scene,
+        allowed: impl Fn(&Case) -> Option<String>,
+        orders: &mut Vec<Order>,
+    ) -> bool {
+        if case.camera != scene.camera || !is_due(case, scene.at, self.grace(case.violation)) {
+            return false;
+        }
+        let left = compare(case.place, Whereabouts::of(scene)) == Place::Left;
+        let left = left.then(|| "left the place".to_owned());
+        let why = left.or_else(|| spoilt(scene)).or_else(|| allowed(case));
+        why.is_some_and(|why| discard(case, scene.at, why, orders))
     }
 
     /// Brings one case forward by one scene; true when it has ended.
     fn advance(&self, case: &mut Case, scene: &Scene, orders: &mut Vec<Order>) -> bool {
         let now = scene.at;
         let here = case.camera == scene.camera;
-        if here && let Some(why) = spoilt(case, scene, self.grace(case.violation)) {
-            return discard(case, now, why, orders);
-        }
         if here && !case.clip_cut && now.since(case.confirmed) >= self.clip_after + CLIP_MARGIN {
             orders.push(self.clip(case, now));
         }
+        // A car that does not know where it is may be somewhere else: nothing is seen of the case.
+        let placed = compare(case.place, Whereabouts::of(scene)) != Place::Unknown;
+        let here = here && (placed || !case.violation.warns_first());
         match case.phase.clone() {
             Phase::Warning { since } => {
                 let silent = now.since(since) >= REPORT_WITHIN;
@@ -173,6 +197,9 @@ impl Book {
                     && warn_again(case, &why, scene, orders)
             }
             Phase::Heard => {
+                if self.history.reminds(case) {
+                    return remind(case, now, orders);
+                }
                 if here {
                     orders.push(snap(case, ShotKind::Warned, now, present(case, scene)));
                     case.phase = Phase::Grace { since: now };

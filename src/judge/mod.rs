@@ -29,12 +29,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::config::{Calendar, Config};
+use crate::config::{Calendar, Config, Times};
 use crate::types::{CaseId, Order, Role, RoleSet, Scene, WarnReport};
 
 pub use finding::Finding;
 
 use book::Book;
+use case::Case;
 use rules::{Moment, Rule};
 use zone::Masks;
 
@@ -69,6 +70,8 @@ pub struct Judge {
     rules: Vec<Box<dyn Rule>>,
     masks: Masks,
     calendar: Calendar,
+    /// When each zone is judged.
+    hours: Vec<(String, Times)>,
     book: Book,
     findings: Vec<Finding>,
 }
@@ -88,6 +91,11 @@ impl Judge {
             rules: rules::all(config, known)?,
             masks: Masks::of(config),
             calendar: calendar.clone(),
+            hours: config
+                .zone
+                .iter()
+                .map(|z| (z.name.clone(), z.times()))
+                .collect(),
             book: Book::new(config, boot_id),
             findings: Vec::new(),
         })
@@ -116,8 +124,8 @@ impl Judge {
         // A rule that is not asked forgets what it saw: after a bad view each dwell begins anew.
         let rules = self.rules.iter_mut().filter(|_| scene.view.is_good());
         self.findings = rules.flat_map(|r| r.look(&now)).collect();
-        let hits = self.findings.iter().filter(|f| f.is_hit());
-        self.book.step(scene, hits)
+        let allowed = |case: &Case| now.allows(&self.hours, case);
+        self.book.step(scene, &self.findings, allowed)
     }
 
     /// What the rules found in the last scene, hits and near misses.

@@ -64,11 +64,6 @@ impl Spot {
         f64::from(count) / f64::from(self.seen.max(1))
     }
 
-    /// Whether it has stood there for `dwell` and was really seen most of that time.
-    pub(super) fn has_stood(&self, dwell: Duration) -> bool {
-        self.stood() >= dwell && self.seen_share() >= SEEN_SHARE_MIN
-    }
-
     /// Whether a thing at `area` stands at its place.
     pub(super) fn is_at(&self, area: Area) -> bool {
         self.anchor.iou(area) >= SAME_PLACE_IOU

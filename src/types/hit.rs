@@ -41,6 +41,11 @@ impl HitOutcome {
         )
     }
 
+    /// Whether the case ended with a warning that was heard.
+    pub fn was_warned(self) -> bool {
+        matches!(self, Self::Corrected | Self::Persisted | Self::Reminded)
+    }
+
     /// Whether what was kept for the case is thrown away.
     pub fn keeps_nothing(self) -> bool {
         matches!(self, Self::Discarded | Self::GaveWay | Self::Reminded)

@@ -49,7 +49,7 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
             |q| q.subject_px,
         ),
         warning(statement.violation.kind, &statement.warning),
-        position(statement),
+        position(statement, limits),
         camera_still(seen.stillness, limits),
         clip(statement),
         complete(statement),
@@ -280,16 +280,25 @@ fn warning(kind: Violation, warnings: &[Warning]) -> Condition {
     condition("warning", Some(value), limit, Some(heard))
 }
 
-fn position(statement: &Statement) -> Condition {
-    let value = statement.position.as_ref().map(|p| {
-        let accuracy = p.h_acc_mm.map_or_else(
-            || "accuracy not told".to_owned(),
-            |mm| format!("+- {}.{} m", mm / 1000, mm % 1000 / 100),
-        );
-        format!("{}, {accuracy}, {} ms old", p.fix, p.age_ms)
-    });
-    let known = value.is_some();
-    condition("position", value, "known", known.then_some(true))
+/// Where the box was, as near and as fresh as the limits ask; an error nobody told is unknown.
+fn position(statement: &Statement, limits: &Evidence) -> Condition {
+    let (accuracy_max, age_max) = (
+        limits.position_accuracy_max_m,
+        limits.position_age_max_secs * 1000.0,
+    );
+    let limit = format!("+- <= {accuracy_max} m, <= {age_max} ms old");
+    let Some(p) = &statement.position else {
+        return condition("position", None, limit, None);
+    };
+    let accuracy = p.h_acc_mm.map_or_else(
+        || "accuracy not told".to_owned(),
+        |mm| format!("+- {}.{} m", mm / 1000, mm % 1000 / 100),
+    );
+    let value = format!("{}, {accuracy}, {} ms old", p.fix, p.age_ms);
+    let near = p.h_acc_mm.map(|mm| f64::from(mm) / 1000.0 <= accuracy_max);
+    let fresh = std::time::Duration::from_millis(p.age_ms).as_secs_f64() * 1000.0 <= age_max;
+    let pass = if fresh { near } else { Some(false) };
+    condition("position", Some(value), limit, pass)
 }
 
 fn camera_still(stillness: Option<Stillness>, limits: &Evidence) -> Condition {
@@ -353,7 +362,8 @@ fn percent(share: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::types::{FixKind, PoseSource};
-    use crate::witness::{CONDITIONS, Grade, Omitted, Position};
+    use crate::witness::wording::Wording;
+    use crate::witness::{CONDITIONS, Grade, Language, Omitted, Position};
 
     const TODAY: Date = jiff::civil::date(2026, 8, 1);
 
@@ -466,7 +476,7 @@ mod tests {
             "exposure 01-found 110, 02-again 110, clipped 1.2 % (40 to 215, clipped <= 25 %)",
             "subject_size 01-found 90, 02-again 90 (>= 32)",
             "warning played 6200 ms (played to its end)",
-            "position surveyed, +- 2.5 m, 0 ms old (known)",
+            "position surveyed, +- 2.5 m, 0 ms old (+- <= 20 m, <= 2000 ms old)",
             "camera_still moved 0.2 %, alike 93.0 % (moved <= 2 % of the width, alike >= 50 %)",
             "clip whole (whole)",
             "complete nothing missing (nothing missing)",
@@ -481,7 +491,7 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "one row for each way to fail")]
     fn each_condition_alone_makes_a_lead() {
         let (no, unknown) = (Some(false), None);
-        let table: [(&str, Option<bool>, Edit); 30] = [
+        let table: [(&str, Option<bool>, Edit); 33] = [
             ("clock", unknown, |s, _| s.clock.max_error_us = None),
             ("clock", no, |s, _| s.clock.max_error_us = Some(1_000_001)),
             ("clock", no, |s, _| {
@@ -528,6 +538,15 @@ mod tests {
                 s.warning[0].failure = Some("no sound card".to_owned());
             }),
             ("position", unknown, |s, _| s.position = None),
+            ("position", unknown, |s, _| {
+                s.position.as_mut().unwrap().h_acc_mm = None;
+            }),
+            ("position", no, |s, _| {
+                s.position.as_mut().unwrap().h_acc_mm = Some(20_001);
+            }),
+            ("position", no, |s, _| {
+                s.position.as_mut().unwrap().age_ms = 2001;
+            }),
             ("camera_still", unknown, |_, seen| seen.stillness = None),
             ("camera_still", no, |_, seen| {
                 seen.stillness.as_mut().unwrap().shift_permille = 21;
@@ -559,6 +578,44 @@ mod tests {
         ];
         for (i, (id, pass, edit)) in table.into_iter().enumerate() {
             assert_eq!(against(edit), [(id.to_owned(), pass)], "row {i}");
+        }
+    }
+
+    /// Whoever words a condition anew adds its words to `[phrase]` in config/wording/zh.toml.
+    #[test]
+    fn what_a_device_says_of_a_condition_is_read_in_chinese() {
+        let edits: [Edit; 5] = [
+            |_, _| (),
+            |s, _| s.clock.gnss_minus_system_us = Some(1),
+            |s, _| {
+                s.clock.max_error_us = None;
+                s.clock.gnss_minus_system_us = Some(1);
+                s.position.as_mut().unwrap().h_acc_mm = None;
+                s.files.retain(|f| f.name != "frames/02-again.jpg");
+                s.omitted.push(Omitted {
+                    what: "clip.mp4 (part)".to_owned(),
+                    why: String::new(),
+                });
+            },
+            |s, _| s.warning.clear(),
+            |s, seen| {
+                s.violation.kind = Violation::Spillage;
+                seen.moved_permille = Some(80);
+            },
+        ];
+        let chinese = Wording::of(Language::Chinese);
+        for edit in edits {
+            let (mut statement, mut seen, limits) = sound();
+            edit(&mut statement, &mut seen);
+            for c in assess(&statement, &seen, &limits).conditions {
+                let said = format!("{} ({})", c.value.unwrap_or_default(), c.limit);
+                let read = chinese.phrased(&said);
+                let stays = ["LC-FXC-0113", "01-found", "02-again", "clip.mp4 (part)"];
+                let rest = stays.iter().fold(read.clone(), |r, s| r.replace(s, ""));
+                let letters = |w: &str| w.chars().filter(char::is_ascii_alphabetic).count();
+                let english = rest.split_whitespace().find(|w| letters(w) > 2);
+                assert_eq!(english, None, "{}: {read}", c.id);
+            }
         }
     }
 

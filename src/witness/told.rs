@@ -79,14 +79,14 @@ impl<'a> Told<'a> {
     }
 
     fn condition(&self, condition: &Condition) -> String {
-        let value = condition.value.clone();
+        let value = condition.value.as_deref().map(|v| self.words.phrased(v));
         let fields = [
             (
                 "what",
                 word(&self.words.condition, &condition.id).to_owned(),
             ),
             ("value", value.unwrap_or_else(|| self.unknown())),
-            ("limit", condition.limit.clone()),
+            ("limit", self.words.phrased(&condition.limit)),
         ];
         self.words.line("condition_line", &fields)
     }

@@ -55,6 +55,9 @@ pub(super) struct Wording {
     pub(super) moment: Words,
     pub(super) report: Words,
     pub(super) credential: Words,
+    /// Words of the device's own English in the values of conditions, with this language's.
+    #[serde(default)]
+    pub(super) phrase: Words,
 }
 
 static CHINESE: LazyLock<Wording> =
@@ -97,6 +100,19 @@ impl Wording {
     pub(super) fn findings(&self, findings: &[Finding]) -> String {
         let sentences: Vec<_> = findings.iter().map(|f| self.finding(f)).collect();
         sentences.join("; ")
+    }
+
+    /// What a device wrote about a condition, in this language as far as its words are known;
+    /// names and what else it wrote freely stay.
+    pub(super) fn phrased(&self, text: &str) -> String {
+        let mut phrases: Vec<_> = self.phrase.iter().collect();
+        // The longest first: one phrase may be part of another.
+        phrases.sort_by_key(|(english, _)| std::cmp::Reverse(english.len()));
+        phrases
+            .into_iter()
+            .fold(text.to_owned(), |text, (english, ours)| {
+                text.replace(english.as_str(), ours)
+            })
     }
 
     /// A line of facts, its fields filled in.

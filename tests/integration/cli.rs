@@ -336,6 +336,8 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
             first_seen: utc.clone(),
             confirmed: utc.clone(),
             dwell_s: Some(0),
+            prior: None,
+            law: None,
         },
         warning: Vec::new(),
         clock: Clock::at(at),

@@ -104,7 +104,7 @@ fn mark(chinese: bool) -> Mark {
         )
     };
     Mark {
-        boxes: vec![(
+        subject: Some((
             Area {
                 x0: 0.35,
                 y0: 0.3,
@@ -112,7 +112,8 @@ fn mark(chinese: bool) -> Mark {
                 y1: 0.55,
             },
             label.to_owned(),
-        )],
+        )),
+        others: Vec::new(),
         zones: vec![zone.iter().map(|&(x, y)| Point { x, y }).collect()],
         caption: caption.map(str::to_owned).to_vec(),
     }
@@ -128,7 +129,7 @@ struct Shot {
 fn develop(image: &Image) -> Shot {
     let mut developer = Developer::new(&config::Evidence::default()).unwrap();
     let mark = mark(developer.has_cjk());
-    let subject = mark.boxes[0].0;
+    let subject = mark.subject.as_ref().unwrap().0;
     Shot {
         original: developer.original(image, &exif()).unwrap(),
         close: developer.close_up(image, &exif(), subject).unwrap(),

@@ -3,8 +3,8 @@
 
 use jiff::civil::Weekday;
 
-use super::polygon::{fault, overlap};
 use super::Checker;
+use super::polygon::{fault, overlap};
 use crate::config::calendar::{CalendarFile, PermitEntry};
 use crate::config::hours::Span;
 use crate::config::mistake::meant;
@@ -95,7 +95,12 @@ fn one(permit: &PermitEntry, i: usize, config: &Config, checker: &mut Checker<'_
     let (first, last) = permit.dates();
     if first > last {
         let fix = "exchange from and until";
-        checker.say(&key("until"), "it ends before it begins", "a later day", fix);
+        checker.say(
+            &key("until"),
+            "it ends before it begins",
+            "a later day",
+            fix,
+        );
     }
 }
 

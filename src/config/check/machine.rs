@@ -216,6 +216,14 @@ fn evidence(evidence: &Evidence, checker: &mut Checker<'_, '_>) {
             "evidence.subject_min_px",
             f64::from(evidence.subject_min_px),
         ),
+        (
+            "evidence.position_accuracy_max_m",
+            evidence.position_accuracy_max_m,
+        ),
+        (
+            "evidence.position_age_max_secs",
+            evidence.position_age_max_secs,
+        ),
         ("evidence.camera_shift_max", evidence.camera_shift_max),
         (
             "evidence.camera_similarity_min",

@@ -65,12 +65,7 @@ fn threshold(zone: &Zone, key: &str, checker: &mut Checker<'_, '_>) {
         [] => return,
         _ if zone.kind != ZoneKind::ShopFront => {
             let fix = "kind = \"shop_front\", or remove the line";
-            return checker.say(
-                key,
-                "only a shop has a threshold",
-                "a shop_front zone",
-                fix,
-            );
+            return checker.say(key, "only a shop has a threshold", "a shop_front zone", fix);
         }
         [a, b] if !inside(a) || !inside(b) => "a point is outside the picture".to_owned(),
         [a, b] if (a.x - b.x).hypot(a.y - b.y) < LINE_MIN => {

@@ -39,9 +39,10 @@ impl Attendance {
     /// Takes in the persons of one scene and the spots seen in it.
     pub(super) fn look(&mut self, scene: &Scene, spots: &[Spot]) {
         self.near.retain(|n| scene.at.since(n.last) <= GAP_MAX);
-        let persons = scene.tracks.iter().filter(|t| {
-            t.last_seen == scene.at && t.detection.roles.has(Role::Person)
-        });
+        let persons = scene
+            .tracks
+            .iter()
+            .filter(|t| t.last_seen == scene.at && t.detection.roles.has(Role::Person));
         for person in persons {
             let area = person.detection.area;
             for spot in spots.iter().filter(|s| reaches(area, s.area)) {
@@ -52,7 +53,9 @@ impl Attendance {
 
     fn add(&mut self, spot: u64, track: u64, at: Stamp, height: f32) {
         let known = self.near.iter_mut();
-        let known = known.into_iter().find(|n| (n.spot, n.track) == (spot, track));
+        let known = known
+            .into_iter()
+            .find(|n| (n.spot, n.track) == (spot, track));
         if let Some(near) = known {
             (near.last, near.height) = (at, height);
         } else if self.near.len() < PAIRS_MAX {
@@ -69,7 +72,10 @@ impl Attendance {
     /// The height in the picture of the tallest person who attends to the spot; `None` when nobody
     /// does.
     pub(super) fn tallest(&self, spot: &Spot, at: Stamp) -> Option<f32> {
-        let here = self.near.iter().filter(|n| n.spot == spot.id && n.last == at);
+        let here = self
+            .near
+            .iter()
+            .filter(|n| n.spot == spot.id && n.last == at);
         let attends = here.filter(|n| at.since(n.since) >= STAYS);
         attends.map(|n| n.height).max_by(f32::total_cmp)
     }

@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 
-use crate::config::{Calendar, Config};
+use crate::config::{Calendar, Config, Times};
 use crate::types::{Gate, Role, RoleSet, Scene};
 
 use super::JudgeError;
+use super::case::Case;
 use super::finding::{Finding, at_least, gate, lasts};
 use super::standing::{SEEN_SHARE_MIN, Spot};
 use super::zone::Zone;
@@ -43,10 +44,23 @@ impl<'a> Moment<'a> {
         }
     }
 
-    /// Whether the zone is judged now. When the time is not known, only one that always is.
-    fn judges(&self, zone: &Zone) -> bool {
-        let now = || self.local.is_some_and(|at| self.calendar.hold(&zone.times, at));
-        zone.times.is_always() || now()
+    /// Whether a zone of these times is judged now. When the time is not known, only one that
+    /// always is.
+    fn judges(&self, times: &Times) -> bool {
+        let now = || self.local.is_some_and(|at| self.calendar.hold(times, at));
+        times.is_always() || now()
+    }
+
+    /// Why the subject of an open case may stand there by now; `hours` are those of each zone.
+    pub(super) fn allows(&self, hours: &[(String, Times)], case: &Case) -> Option<String> {
+        let times = hours.iter().find(|(zone, _)| *zone == case.zone);
+        if times.is_some_and(|(_, times)| !self.judges(times)) {
+            return Some("the zone is not judged at this hour".to_owned());
+        }
+        let permit = self
+            .calendar
+            .permit(&case.zone, case.roles, case.area, self.local);
+        permit.map(|permit| format!("permitted by now ({permit})"))
     }
 
     /// Whether the zone is judged now, as a condition.
@@ -60,7 +74,7 @@ impl<'a> Moment<'a> {
         } else {
             "days and hours of the zone"
         };
-        gate("hours", told, limit, self.judges(zone))
+        gate("hours", told, limit, self.judges(&zone.times))
     }
 
     /// The permit that covers the spot.
@@ -130,7 +144,7 @@ fn standing(
         lasts("dwell", stood, dwell),
         at_least("seen", spot.seen_share(), SEEN_SHARE_MIN),
     ];
-    if permit.is_some() || !now.judges(zone) {
+    if permit.is_some() || !now.judges(&zone.times) {
         spot.counted = now.scene.at;
     }
     (permit, gates)

@@ -19,7 +19,6 @@ const BELOW: f32 = 0.25;
 /// A truck's way through the zone.
 pub(super) struct Passage {
     track: u64,
-    pub(super) first: Stamp,
     pub(super) last: Stamp,
     path: Vec<(Stamp, Area)>,
     /// The plate where it was largest.
@@ -36,7 +35,9 @@ impl Passage {
         };
         let before = |at: &Stamp| at.boot_ns <= until.boot_ns;
         let path = self.path.iter().rev();
-        path.filter(|(at, a)| before(at) && covers(a)).copied().next()
+        path.filter(|(at, a)| before(at) && covers(a))
+            .copied()
+            .next()
     }
 
     /// The moment at which the truck was farthest in the picture from where it was at `moment`;
@@ -116,9 +117,7 @@ pub(super) fn follow(passages: &mut Vec<Passage>, scene: &Scene, zone: &Zone, ke
         }
         let passage = place(passages, truck.id, scene.at, area);
         let plates = seen(Role::Plate).map(|t| t.detection.area);
-        let larger = |plate: &Area| {
-            passage.plate.is_none_or(|(_, p)| p.width() < plate.width())
-        };
+        let larger = |plate: &Area| passage.plate.is_none_or(|(_, p)| p.width() < plate.width());
         let on_it = |plate: &Area| plate.share_in(area) >= 0.5;
         if let Some(plate) = plates.filter(on_it).find(larger) {
             passage.plate = Some((scene.at, plate));
@@ -130,7 +129,10 @@ pub(super) fn follow(passages: &mut Vec<Passage>, scene: &Scene, zone: &Zone, ke
 /// number: where one was a moment ago and is not any more, it is the same.
 fn place(passages: &mut Vec<Passage>, track: u64, at: Stamp, area: Area) -> &mut Passage {
     let renamed = |p: &Passage| {
-        let there = p.path.last().is_some_and(|l| l.1.iou(area) >= SAME_PLACE_IOU);
+        let there = p
+            .path
+            .last()
+            .is_some_and(|l| l.1.iou(area) >= SAME_PLACE_IOU);
         p.last != at && at.since(p.last) <= RENAMED_WITHIN && there
     };
     let known = passages.iter().position(|p| p.track == track);
@@ -141,7 +143,6 @@ fn place(passages: &mut Vec<Passage>, track: u64, at: Stamp, area: Area) -> &mut
         }
         passages.push(Passage {
             track,
-            first: at,
             last: at,
             path: Vec::new(),
             plate: None,

@@ -154,7 +154,9 @@ fn meet(a: Area, b: Area) -> bool {
 
 /// Whether what looks like a new thing is a person or a vehicle.
 fn is_explained(spot: &Spot, scene: &Scene) -> bool {
-    let known: RoleSet = [Role::Person, Role::Vehicle, Role::Truck].into_iter().collect();
+    let known: RoleSet = [Role::Person, Role::Vehicle, Role::Truck]
+        .into_iter()
+        .collect();
     let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
     seen.filter(|t| t.detection.roles.meets(known))
         .any(|t| spot.area.share_in(t.detection.area) >= EXPLAINED_SHARE)

@@ -86,7 +86,8 @@ fn shot() -> Shot {
         y1: 0.6,
     };
     let mark = Mark {
-        boxes: vec![(area, "stall".to_owned())],
+        subject: Some((area, "stall".to_owned())),
+        others: Vec::new(),
         zones: Vec::new(),
         caption: vec!["2026-08-01 10:03:04".to_owned()],
     };
