@@ -155,6 +155,11 @@ impl Standing {
         nearest(same).or_else(|| nearest(other.collect()))
     }
 
+    /// The spots that have not been given up.
+    pub(super) fn alive(&self) -> &[Spot] {
+        &self.spots
+    }
+
     /// The spots seen in the scene of moment `at`.
     pub(super) fn seen_at(&self, at: Stamp) -> impl Iterator<Item = &Spot> {
         self.spots.iter().filter(move |s| s.last_seen == at)

@@ -72,13 +72,17 @@ impl Vending {
         }))
     }
 
+    /// What is to be said of one thing among all that were seen lately.
     fn finding(&self, now: &Moment<'_>, zone: &Zone, spot: &mut Spot, all: &[Spot]) -> Finding {
         let (permit, mut gates) = standing(now, zone, spot, self.dwell);
         let like = spot.share(spot.fitting);
         let told = format!("{} in {} of looks", told(spot, all), percent(like));
         let limit = format!("like a stall in >= {}", percent(LIKE_MIN));
-        gates.push(gate("stall", told, limit, like >= LIKE_MIN));
-        if !is_stall(spot) {
+        // A part whose other part has gone is a part again.
+        let alone = is_part(spot) && !spot.roles.has(Role::Object);
+        let still = !alone || beside(spot, all).next().is_some();
+        gates.push(gate("stall", told, limit, like >= LIKE_MIN && still));
+        if is_part(spot) {
             let attended = spot.share(spot.attended);
             gates.push(at_least("attended", attended, self.attended_min));
         }
@@ -106,13 +110,14 @@ impl Rule for Vending {
         for (zone, things, attendance) in here {
             things.look(now.scene, zone.roles, |area, stood| zone.holds(area, stood));
             let all: Vec<Spot> = things.seen_at(at).copied().collect();
+            let alive = things.alive().to_vec();
             attendance.look(now.scene, &all);
             let mut findings: Vec<(Spot, Finding)> = Vec::new();
             for spot in things.seen_at_mut(at) {
                 let tallest = attendance.tallest(spot, at);
                 spot.attended += u32::from(tallest.is_some());
                 spot.fitting += u32::from(fits(spot, &all, now.scene, tallest));
-                let finding = self.finding(now, zone, spot, &all);
+                let finding = self.finding(now, zone, spot, &alive);
                 findings.push((*spot, finding));
             }
             found.extend(one_each(findings));
@@ -122,14 +127,14 @@ impl Rule for Vending {
     }
 }
 
-/// Whether the thing is a stall by itself.
-fn is_stall(spot: &Spot) -> bool {
-    spot.roles.iter().any(|r| !PARTS.contains(&r))
+/// Whether the thing is no stall by itself.
+fn is_part(spot: &Spot) -> bool {
+    spot.roles.iter().all(|r| PARTS.contains(&r))
 }
 
 /// Whether the thing is like a stall at this moment; `tallest` is the tallest who attends to it.
 fn fits(spot: &Spot, all: &[Spot], scene: &Scene, tallest: Option<f32>) -> bool {
-    if is_stall(spot) {
+    if !is_part(spot) {
         return true;
     }
     let kinds = beside(spot, all).fold(spot.roles, |kinds, s| kinds.with(s.roles));
@@ -177,12 +182,12 @@ fn told(spot: &Spot, all: &[Spot]) -> String {
 /// The findings with each stall told once: of the parts that stand together, of those that hit,
 /// the one that stood there first; a part beside a stall belongs to it.
 fn one_each(mut findings: Vec<(Spot, Finding)>) -> Vec<Finding> {
-    findings.sort_by_key(|(spot, _)| (!is_stall(spot), spot.since.boot_ns, spot.id));
+    findings.sort_by_key(|(spot, _)| (is_part(spot), spot.since.boot_ns, spot.id));
     let mut taken: Vec<Area> = Vec::new();
     let mut found = Vec::new();
     for (spot, finding) in findings {
         if finding.is_hit() {
-            let part = !is_stall(&spot) && taken.iter().any(|area| meet(*area, spot.area));
+            let part = is_part(&spot) && taken.iter().any(|area| meet(*area, spot.area));
             taken.push(spot.area);
             if part {
                 continue;

@@ -6,6 +6,10 @@
     reason = "small made-up numbers"
 )]
 
+mod day;
+mod places;
+mod rules;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -13,7 +17,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::{Judge, JudgeError};
-use crate::config::{self, Calendar, Config, Zone, ZoneKind};
+use crate::config::{self, Calendar, Config, Loaded, Zone, ZoneKind};
 use crate::types::{
     Area, CaseId, Detection, HitOutcome, Motion, Order, Outcome, Point, Role, RoleSet, Scene,
     ShotKind, Stamp, Track, View, Violation, WarnReport,
