@@ -12,10 +12,12 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod enroll;
+mod explain;
 mod generate;
 mod journal;
 mod log;
 mod out;
+mod reasons;
 mod receive;
 mod replay;
 mod review;
@@ -23,6 +25,7 @@ mod run;
 mod status;
 mod store;
 mod verify;
+mod what_if;
 
 use std::process::ExitCode;
 
@@ -70,6 +73,7 @@ enum Command {
     Status(status::Args),
     Store(store::Args),
     Replay(replay::Args),
+    Explain(explain::Args),
     Verify(verify::Args),
     Review(review::Args),
     Journal(journal::Args),
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
+        Command::Explain(args) => explain::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Review(args) => review::run(args),
         Command::Journal(args) => journal::run(args),

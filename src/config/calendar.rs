@@ -49,6 +49,8 @@ pub(super) struct PermitEntry {
 /// outside the picture, resolved once so that it reads neither clock nor file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calendar {
+    /// SHA-256 of the file's bytes, lower-case hex; `None` without a file.
+    pub sha256: Option<String>,
     time_zone: TimeZone,
     holidays: BTreeSet<Date>,
     workdays: BTreeSet<Date>,
@@ -68,8 +70,9 @@ struct Permit {
 
 impl Calendar {
     /// The calendar of a file that was checked, in `time_zone`.
-    pub(super) fn new(file: &CalendarFile, time_zone: TimeZone) -> Self {
+    pub(super) fn new(file: &CalendarFile, time_zone: TimeZone, sha256: Option<String>) -> Self {
         Self {
+            sha256,
             time_zone,
             holidays: file.holidays.iter().filter_map(|d| day(d)).collect(),
             workdays: file.workdays.iter().filter_map(|d| day(d)).collect(),
@@ -79,7 +82,7 @@ impl Calendar {
 
     /// A calendar without holidays and permits.
     pub fn plain(time_zone: TimeZone) -> Self {
-        Self::new(&CalendarFile::default(), time_zone)
+        Self::new(&CalendarFile::default(), time_zone, None)
     }
 
     /// Local time of a moment; `None` when nobody vouches for its clock.

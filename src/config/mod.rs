@@ -112,7 +112,12 @@ impl Config {
             path: path.to_owned(),
             list: vec![unreadable(path, &error)],
         })?;
-        Self::judge_text(path, &text, |mistake| !mistake.absent)
+        Self::parse_elsewhere(path, &text)
+    }
+
+    /// Reads `text` as if it were the file at `path`, on a machine that is not the box.
+    pub fn parse_elsewhere(path: &Path, text: &str) -> Result<Loaded, Mistakes> {
+        Self::judge_text(path, text, |mistake| !mistake.absent)
     }
 
     /// Reads `text` as if it were the file at `path`.
@@ -202,13 +207,14 @@ impl Config {
         let Some(text) = beside(path, list) else {
             return Calendar::plain(time_zone);
         };
+        let sha256 = sha256_hex(text.as_bytes());
         let mut finder = Finder::new(path);
         let (file, source) = parse::read::<CalendarFile>(text, &mut finder, |_| None);
         let file = file.unwrap_or_default();
         check::calendar(&file, self, &source, &mut finder);
         finder.list.sort_by_key(|m| m.line);
         list.append(&mut finder.list);
-        Calendar::new(&file, time_zone)
+        Calendar::new(&file, time_zone, Some(sha256))
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Finding {
     pub violation: Violation,
     /// Name of the zone.
     pub zone: String,
+    /// Tells the subject from the others of its rule in the zone.
+    pub thing: u64,
     /// The subject in this scene.
     pub area: Area,
     /// The subject with what belongs to it.

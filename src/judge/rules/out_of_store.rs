@@ -63,6 +63,7 @@ impl Rule for OutOfStore {
                 found.push(Finding {
                     violation: Violation::OutOfStore,
                     zone: zone.name.clone(),
+                    thing: spot.id,
                     area: spot.area,
                     around: spot.area,
                     roles: spot.roles,

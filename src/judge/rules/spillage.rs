@@ -153,6 +153,7 @@ impl Road {
         Finding {
             violation: Violation::Spillage,
             zone: self.zone.name.clone(),
+            thing: spot.id,
             area: spot.area,
             around: spot.area,
             roles: spot.roles,

@@ -90,6 +90,7 @@ impl Vending {
         Finding {
             violation: Violation::StreetVending,
             zone: zone.name.clone(),
+            thing: spot.id,
             area: spot.area,
             around: parts.fold(spot.area, Area::joined),
             roles: spot.roles,

@@ -106,7 +106,7 @@ fn innocent() -> Vec<Actor> {
         // 9: tables in the hours of their permit: six to nine in the evening.
         still(Furniture, 12.1 * HOUR, 170.0, [0.6, 0.55, 0.75, 0.7]),
         // 10: a truck and, long before it, a plastic bag that lay there.
-        still(Debris, 9.0 * HOUR, 60.0, [0.4, 0.82, 0.46, 0.87]),
+        still(Debris, 9.0 * HOUR, 60.0, [0.6, 0.82, 0.66, 0.87]),
     ];
     // A queue at the bus stop, with a suitcase.
     day.extend((0..6).map(|n| person(4.5 * HOUR, 12.0, 0.1 + n as f32 * 0.06)));
