@@ -274,6 +274,8 @@ fn example(key: &str) -> Option<String> {
             toml::Value::Array(mut list) => list.pop()?.as_table_mut()?.remove(step),
             _ => None,
         })?;
-    let empty = value.as_array().is_some_and(Vec::is_empty) || value.is_table();
+    // A list of nothing shows nothing, and one of whole tables too much.
+    let list = |list: &Vec<toml::Value>| list.iter().all(toml::Value::is_table);
+    let empty = value.as_array().is_some_and(list) || value.is_table();
     (!empty).then(|| value.to_string())
 }

@@ -88,8 +88,8 @@ fn help_of_every_command() {
     assert_eq!(
         names,
         [
-            "check", "demo", "enroll", "generate", "journal", "receive", "replay", "review", "run",
-            "status", "store", "verify",
+            "check", "demo", "enroll", "explain", "generate", "journal", "receive", "replay",
+            "review", "run", "status", "store", "verify",
         ]
     );
     for name in names {

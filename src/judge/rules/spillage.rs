@@ -6,6 +6,8 @@
 //! settled ∧ new ∧ under one truck that moved, then free of it, within within_secs ──▶ hit,
 //!     with the truck over it, at another place, and its plate
 //! ```
+//! Blame is laid soon after the debris was seen, or never: later its trucks are forgotten one by
+//! one, and the last that is remembered would be to blame for all.
 //! *New* is what was not there when the zone began to be watched, nor lay there before: a truck in
 //! a jam hides old debris, and gives it back. Debris beside a truck's path is nobody's, and so is
 //! debris over which two trucks drove.
@@ -97,7 +99,7 @@ impl Road {
         // After a gap in the camera's pictures all that lies there is as good as old.
         let since = self.watched.filter(|(_, last)| at.since(*last) <= GAP_MAX);
         self.watched = Some((since.map_or(at, |(since, _)| since), at));
-        let keep = within + settle + settle;
+        let keep = within + laid_within(settle);
         follow(&mut self.passages, scene, &self.zone, keep);
         let zone = &self.zone;
         let gone = self
@@ -126,29 +128,32 @@ impl Road {
         let mut gates = vec![
             hours.clone(),
             lasts("settled", spot.stood(), settle),
+            prompt(spot, settle),
             at_least("seen", spot.seen_share(), SEEN_SHARE_MIN),
             self.is_new(spot),
         ];
-        let over = |p: &Passage| p.over(spot.area, spot.since);
-        let trucks: Vec<&Passage> = self.passages.iter().filter(|p| over(p).is_some()).collect();
-        let names: Vec<String> = trucks.iter().map(|p| p.name()).collect();
+        let over = |p: &Passage| {
+            let moment = p.over(spot.area, spot.since)?;
+            let soon = spot.since.since(moment.0) <= within;
+            soon.then_some(moment)
+        };
+        let trucks = self.passages.iter().filter_map(|p| Some((p, over(p)?)));
+        let trucks: Vec<(&Passage, (Stamp, Area))> = trucks.collect();
+        let names: Vec<String> = trucks.iter().map(|(p, _)| p.name()).collect();
         let told = if names.is_empty() {
             "none".to_owned()
         } else {
             names.join(", ")
         };
-        let alone = trucks.len() == 1;
-        gates.push(gate("truck", told, "one that drove over the place", alone));
+        let limit = format!(
+            "one over the place, at most {} s before",
+            within.as_secs_f64()
+        );
+        gates.push(gate("truck", told, limit, trucks.len() == 1));
         let mut shots = Vec::new();
-        if let [truck] = trucks.as_slice()
-            && let Some(moment) = over(truck)
-        {
-            let after = spot.since.since(moment.0);
-            let told = format!("{:.1} s", after.as_secs_f64());
-            let limit = format!("<= {} s after the truck", within.as_secs_f64());
-            gates.push(gate("within", told, limit, after <= within));
+        if let [(truck, moment)] = trucks.as_slice() {
             gates.push(at_least("moved", truck.moved().into(), MOVED_MIN));
-            shots = shots_of(truck, moment);
+            shots = shots_of(truck, *moment);
         }
         Finding {
             violation: Violation::Spillage,
@@ -180,6 +185,19 @@ impl Road {
         };
         gate("new", told, "not there before", watched && !lay)
     }
+}
+
+/// So long after debris was first seen blame can be laid: time for it to settle, and to be seen
+/// again after a gap.
+fn laid_within(settle: Duration) -> Duration {
+    settle + settle + GAP_MAX
+}
+
+fn prompt(spot: &Spot, settle: Duration) -> Gate {
+    let (lies, limit) = (spot.stood(), laid_within(settle));
+    let told = format!("{:.1} s", lies.as_secs_f64());
+    let limit_told = format!("<= {} s since it was seen", limit.as_secs_f64());
+    gate("prompt", told, limit_told, lies <= limit)
 }
 
 /// The truck over the place, at another place, and its plate.

@@ -86,7 +86,8 @@ impl Vending {
             let attended = spot.share(spot.attended);
             gates.push(at_least("attended", attended, self.attended_min));
         }
-        let parts = beside(spot, all).map(|s| s.area);
+        // The next stall is another one.
+        let parts = beside(spot, all).filter(|s| is_part(s)).map(|s| s.area);
         Finding {
             violation: Violation::StreetVending,
             zone: zone.name.clone(),

@@ -1,7 +1,6 @@
 //! A day on a street: hundreds of passers-by, ten innocent scenes, three offences. Made by a small
 //! generator whose numbers are always the same, so that the day is too.
 
-use crate::types::Area;
 use crate::types::Role::{
     Debris, Furniture, Goods, Object, Person, Plate, Stall, Tricycle, Truck, Umbrella, Vehicle,
 };

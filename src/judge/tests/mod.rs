@@ -359,6 +359,7 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
         [
             "snap moved",
             "snap before",
+            "snap plate",
             "snap peak",
             "clip",
             "snap after",
