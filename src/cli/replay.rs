@@ -9,8 +9,8 @@ use crate::clock;
 use crate::config::{Config, Loaded};
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, Tracker};
-use crate::types::{HitOutcome, Order, RoleSet, Scene, Stamp, View, WarnReport};
+use crate::perceive::{Card, Detector, Outlook, Tracker};
+use crate::types::{HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
 
 use super::reasons::Reasons;
 use super::{Answer, log, out, what_if};
@@ -22,9 +22,10 @@ Examples:
   lingmou replay street.mp4 --config lingmou.toml --explain
   lingmou replay street.mp4 --config lingmou.toml --what-if judge.street_vending.dwell_secs=30
 
-Prints every order of judgement as a JSON line. Each warning counts as heard out after three
-seconds. The recording is read as fast as the machine can; times are those of the recording,
-counted from 2026-01-01T00:00:00Z, so that the same recording gives the same lines.
+Prints every order of judgement as a JSON line, and each change of what the camera's view is
+worth. Each warning counts as heard out after three seconds. The recording is read as fast as the
+machine can; times are those of the recording, counted from 2026-01-01T00:00:00Z, so that the same
+recording gives the same lines.
 
 --explain adds a line for each thing a rule looked at, hits and near misses: every condition with
 its value, its limit and whether it was met, at the moment that came nearest to a hit.
@@ -140,6 +141,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let camera = camera(config, args.camera.as_deref())?;
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let mut tracker = Tracker::new(detector.card().score_threshold());
+    let mut outlook = Outlook::new(config, &config.camera[camera], None);
     let known = detector.card().roles();
     let mut as_is = Court::new(&loaded, known, args.explain)?;
     let mut would_be = if args.what_if.is_empty() {
@@ -150,6 +152,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     };
     let mut recording = Recording::open(&args.clip, EPOCH, config.camera[camera].detect_rate)?;
     while let Some(frame) = recording.next()? {
+        let watched = outlook.look(frame.at, &frame.image);
         let detections = detector.detect(&frame.image)?;
         let tracks = tracker.update(frame.at, &detections);
         let scene = Scene {
@@ -157,11 +160,16 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             at: frame.at,
             tracks,
             place: None,
-            view: View::default(),
+            view: watched.view,
             motion: None,
         };
+        let at = clock::rfc3339_ms(frame.at.utc_ns);
+        if let Some(why) = &watched.changed
+            && would_be.is_none()
+        {
+            print(json!({ "at": at, "view": watched.view, "why": why }));
+        }
         if args.tracks {
-            let at = clock::rfc3339_ms(frame.at.utc_ns);
             print(json!({ "at": at, "tracks": scene.tracks }));
         }
         let lines = as_is.step(&scene);

@@ -25,6 +25,7 @@ mod parse;
 mod source;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod wording;
 mod zone;
 
@@ -34,7 +35,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use calendar::Calendar;
-pub use camera::{Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport};
+pub use camera::{Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport};
 pub use hours::{Day, Times};
 pub use judge::{FirstTime, Judge, Law, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
@@ -44,6 +45,7 @@ pub use machine::{
     TelemetrySource, Warn,
 };
 pub use mistake::{Mistake, Mistakes};
+pub use watch::{Background, Guard};
 pub use wording::{PLACEHOLDERS, Wording};
 pub use zone::{Side, Zone, ZoneKind};
 
@@ -66,6 +68,10 @@ pub struct Config {
     pub model: Model,
     /// `[[zone]]`.
     pub zone: Vec<Zone>,
+    /// `[guard]`: whether the cameras see what they were set up to see.
+    pub guard: Guard,
+    /// `[background]`: new things of no known class.
+    pub background: Background,
     /// `[judge]`: the three rules.
     pub judge: Judge,
     /// `[warn]`: loudspeaker and clips.
