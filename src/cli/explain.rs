@@ -48,7 +48,7 @@ impl std::str::FromStr for CaseArg {
     fn from_str(text: &str) -> Result<Self, String> {
         uuid::Uuid::parse_str(text)
             .map(|id| Self(CaseId(id)))
-            .map_err(|_| "not a case id like 0198f0a2-0000-7000-8000-000000000001".to_owned())
+            .map_err(|_no_id| "not a case id like 0198f0a2-0000-7000-8000-000000000001".to_owned())
     }
 }
 

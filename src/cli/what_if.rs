@@ -79,7 +79,7 @@ mod tests {
                 "judge.street_vending.dwell_secs",
                 Some("[judge.street_vending]\ndwell_secs = 7\n"),
             ),
-            ("zone.kerb.inertia", Some("name = \"kerb\"\ninertia = 7\n")),
+            ("zone.kerb.inertia", Some("inertia = 7\nname = \"kerb\"\n")),
             ("zone.curb.inertia", None),
             ("zone.kerb", None),
             ("zone.kerb.inertia.x", None),

@@ -58,6 +58,8 @@ pub(super) struct Book {
     pub(super) pages: Pages,
     /// Pages of an earlier run that has not seen a scene yet.
     pub(super) resumed: Option<Resumed>,
+    /// Cases of an earlier run whose end was carried out just before that run died.
+    pub(super) over: Vec<CaseId>,
     pub(super) history: History,
     pub(super) device: String,
     /// Grace times of street vending and out-of-store business.
@@ -83,6 +85,7 @@ impl Book {
                 past: Vec::new(),
             },
             resumed: None,
+            over: Vec::new(),
             history: History::new(config),
             device: config.device.id.clone(),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
@@ -136,6 +139,12 @@ impl Book {
     ) -> Vec<Order> {
         if let Some(resumed) = self.resumed.take() {
             self.pages.go_on(resumed, scene.at);
+            // Nobody knows when they ended; their places rest from now on.
+            let over = std::mem::take(&mut self.over);
+            let closed = self.pages.closed.iter_mut();
+            for place in closed.filter(|c| over.contains(&c.case)) {
+                place.at = scene.at;
+            }
         }
         self.pages.carry(scene);
         self.cool(scene.at);

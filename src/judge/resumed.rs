@@ -42,7 +42,7 @@ impl Book {
             }
         }
         self.pages = pages;
-        let over: Vec<Case> = over;
+        self.over = over.iter().map(|c: &Case| c.id).collect();
         for case in &over {
             self.close(case, case.confirmed);
         }

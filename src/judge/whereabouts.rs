@@ -65,10 +65,9 @@ impl Whereabouts {
 /// Compares where the box was with where it is.
 pub(super) fn compare(then: Option<Whereabouts>, now: Option<Whereabouts>) -> Place {
     match (then, now) {
-        (None, _) => Place::Same,
         (Some(_), None) => Place::Unknown,
         (Some(then), Some(now)) if then.is_left(now) => Place::Left,
-        (Some(_), Some(_)) => Place::Same,
+        (None, _) | (Some(_), Some(_)) => Place::Same,
     }
 }
 

@@ -103,7 +103,9 @@ fn apart(a: Area, b: Area) -> f32 {
 pub(super) fn follow(passages: &mut Vec<Passage>, scene: &Scene, zone: &Zone, keep: Duration) {
     passages.retain(|p| scene.at.since(p.last) <= keep);
     if let Some(motion) = &scene.motion {
-        passages.iter_mut().for_each(|p| p.carry(motion));
+        for passage in passages.iter_mut() {
+            passage.carry(motion);
+        }
     }
     let seen = |role: Role| {
         let roles: RoleSet = [role].into_iter().collect();

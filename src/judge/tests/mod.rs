@@ -2,6 +2,7 @@
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     reason = "small made-up numbers"
 )]
@@ -9,6 +10,7 @@
 mod day;
 mod places;
 mod rules;
+mod shouts;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -375,7 +377,7 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
         })
         .collect();
     assert!(
-        snaps.is_sorted_by(|a, b| a.0 < b.0),
+        snaps.is_sorted_by_key(|snap| snap.0),
         "in the order of their times"
     );
     let moved = (snaps[0].1 - snaps[1].1).abs();

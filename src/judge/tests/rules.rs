@@ -107,8 +107,8 @@ fn what_is_like_a_stall_opens_one_case() {
             |t| {
                 let mut seen = vec![person(9 + (t / 20.0) as u64, 0.26, 0.69)];
                 let look = (t * 5.0).round() as u64;
-                seen.extend(Some(TRICYCLE).filter(|_| look % 4 != 0));
-                seen.extend(Some(GOODS).filter(|_| look % 3 != 0));
+                seen.extend(Some(TRICYCLE).filter(|_| !look.is_multiple_of(4)));
+                seen.extend(Some(GOODS).filter(|_| !look.is_multiple_of(3)));
                 seen
             },
         ),
@@ -180,7 +180,7 @@ fn goods_beyond_the_threshold_open_a_case() {
             seen
         }),
         ("crates that tremble on the margin", |t| {
-            let up = if (t * 5.0).round() as u64 % 2 == 0 {
+            let up = if ((t * 5.0).round() as u64).is_multiple_of(2) {
                 0.0
             } else {
                 0.008
@@ -229,7 +229,10 @@ fn what_a_shop_may_do_opens_none() {
         ("a flicker", |t| {
             let look = (t * 5.0).round() as u64;
             let crates = (1, Goods, [0.7, 0.55, 0.8, 0.7]);
-            Some(crates).filter(|_| look % 3 == 0).into_iter().collect()
+            Some(crates)
+                .filter(|_| look.is_multiple_of(3))
+                .into_iter()
+                .collect()
         }),
     ];
     for (name, play) in plays {
