@@ -11,6 +11,7 @@ mod crash;
 mod develop;
 #[cfg(feature = "demo")]
 mod field;
+mod hands;
 mod journal;
 mod perceive;
 mod store_cli;
