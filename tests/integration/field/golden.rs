@@ -87,8 +87,7 @@ fn a_replay_tells_the_same_story_each_time_and_needs_no_keys() {
     tool("ffmpeg", &cut);
     let (first, code) = replay(dir.path(), &[]);
     assert_eq!(code, Some(0), "nothing would have been sealed:\n{first}");
-    let (second, _) = replay(dir.path(), &[]);
-    assert_eq!(first, second);
+    explained(dir.path(), &first);
     let told = stories(&first);
     assert!(FIRST_FOUND.contains(&told[0].found), "{told:#?}");
     for story in &told {
@@ -109,12 +108,11 @@ fn a_replay_tells_the_same_story_each_time_and_needs_no_keys() {
         );
         assert_eq!(count("discard"), 0, "{story:#?}");
     }
-    explained(dir.path(), &first);
     asked_what_if(dir.path());
 }
 
-/// Each thing is explained once, by every gate; what is a hit passed them all, and the orders are
-/// the same as without an explanation.
+/// A second time the orders are the same, to the bit; and each thing is explained once, by every
+/// gate: what is a hit passed them all.
 fn explained(dir: &Path, orders: &str) {
     let (told, _) = replay(dir, &["--explain"]);
     let (reasons, others): (Vec<&str>, Vec<&str>) =
@@ -143,7 +141,6 @@ fn asked_what_if(dir: &Path) {
     for (change, code, cases) in [
         ("judge.street_vending.dwell_secs=3600", 0, false),
         ("judge.street_vending.dwell_secs=3.0", 1, true),
-        ("zone.kerb.roles=[\"truck\"]", 0, false),
     ] {
         let (told, exit) = replay(dir, &["--what-if", change]);
         assert_eq!(exit, Some(code), "{change}: {told}");
