@@ -8,7 +8,9 @@
 //!
 //! **Not here.** Everything that is done: it lives in the stages and in `daemon`.
 
+mod archive;
 mod check;
+mod command;
 #[cfg(feature = "demo")]
 mod demo;
 mod enroll;
@@ -22,7 +24,10 @@ mod receive;
 mod replay;
 mod review;
 mod run;
+#[cfg(feature = "demo")]
+mod simulate;
 mod status;
+mod stop_speaking;
 mod store;
 mod verify;
 mod what_if;
@@ -67,10 +72,15 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "one of the subcommands is called command"
+)]
 enum Command {
     Run(run::Args),
     Check(check::Args),
     Status(status::Args),
+    StopSpeaking(stop_speaking::Args),
     Store(store::Args),
     Replay(replay::Args),
     Explain(explain::Args),
@@ -78,9 +88,13 @@ enum Command {
     Review(review::Args),
     Journal(journal::Args),
     Receive(receive::Args),
+    Archive(archive::Args),
+    Command(command::Args),
 
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    #[cfg(feature = "demo")]
+    Simulate(simulate::Args),
     Enroll(enroll::Args),
     Generate(generate::Args),
 }
@@ -92,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, cli.verbose),
         Command::Check(args) => check::run(args, cli.verbose),
         Command::Status(args) => status::run(args),
+        Command::StopSpeaking(args) => stop_speaking::run(args),
         Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Explain(args) => explain::run(args),
@@ -99,9 +114,13 @@ pub fn main() -> ExitCode {
         Command::Review(args) => review::run(args),
         Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
+        Command::Archive(args) => archive::run(args),
+        Command::Command(args) => command::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, cli.verbose),
+        #[cfg(feature = "demo")]
+        Command::Simulate(args) => simulate::run(args, cli.verbose),
         Command::Enroll(args) => enroll::run(args),
         Command::Generate(args) => generate::run(args),
     };

@@ -10,7 +10,7 @@ use crate::config::{Config, Loaded};
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
 use crate::perceive::{Card, Detector, Outlook, Tracker};
-use crate::types::{HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
+use crate::types::{Heard, HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
 
 use super::reasons::Reasons;
 use super::{Answer, log, out, what_if};
@@ -111,6 +111,8 @@ impl Court {
                     clip_sha256: String::new(),
                     failure: None,
                     journal_n: None,
+                    hushed: None,
+                    heard: Heard::default(),
                 });
             }
         }

@@ -14,6 +14,7 @@
 mod calendar;
 mod camera;
 mod check;
+mod commands;
 mod hours;
 mod judge;
 mod keys;
@@ -25,26 +26,28 @@ mod parse;
 mod source;
 #[cfg(test)]
 mod tests;
+mod warn;
 mod watch;
 mod wording;
 mod zone;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use calendar::Calendar;
 pub use camera::{Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport};
-pub use hours::{Day, Times};
+pub use commands::Commands;
+pub use hours::Times;
 pub use judge::{FirstTime, Judge, Law, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
-pub use link::{Receive, Upload};
+pub use link::{Profile, Receive, Span, Upload};
 pub use machine::{
-    Device, Evidence, MavlinkLink, PruneNeeds, Site, Speaker, SpeakerKind, Store, Telemetry,
-    TelemetrySource, Warn,
+    Device, Evidence, MavlinkLink, PruneNeeds, Site, Store, Telemetry, TelemetrySource,
 };
 pub use mistake::{Mistake, Mistakes};
+pub use warn::{Budget, Day, Hours, Speaker, SpeakerKind, Warn, minute_of_day};
 pub use watch::{Background, Guard};
 pub use wording::{PLACEHOLDERS, Wording};
 pub use zone::{Side, Zone, ZoneKind};
@@ -84,6 +87,8 @@ pub struct Config {
     pub store: Store,
     /// `[upload]`: the broker.
     pub upload: Upload,
+    /// `[commands]`: what others may have this box do.
+    pub commands: Commands,
 }
 
 /// A file that was read without mistakes.
@@ -91,6 +96,8 @@ pub struct Config {
 pub struct Loaded {
     /// The values; every path in it is absolute or empty.
     pub config: Config,
+    /// The file.
+    pub path: PathBuf,
     /// SHA-256 of the file's bytes, lower-case hex.
     pub sha256: String,
     /// The words of the captions.
@@ -149,6 +156,7 @@ impl Config {
         if finder.list.is_empty() {
             let sha256 = sha256_hex(text.as_bytes());
             Ok(Loaded {
+                path: path.to_owned(),
                 config,
                 sha256,
                 wording,
@@ -267,6 +275,10 @@ fn example(key: &str) -> Option<String> {
             polygon: vec![],
             ..Zone::default()
         }],
+        warn: Warn {
+            hours: vec![Hours::default()],
+            ..Warn::default()
+        },
         ..Config::default()
     };
     let whole = toml::Value::try_from(whole).ok()?;

@@ -6,7 +6,7 @@
 //!      Snap(Found) │  ▲                Snap(Warned)                  │
 //!      Warn        │  │ again      └──first time──▶ reminded        └──gone──▶ corrected
 //!                  ▼  │                                          Snap(Again), Clip, Seal
-//!               Unheard ──third time──▶ discarded
+//!               Unheard ──third time──▶ discarded     not to be said now ──▶ hushed
 //!   at each of these steps: allowed by now, or the box has left the place ──▶ discarded
 //! record at once:
 //!   suspicion ─▶ Recording ──after the clip's end──▶ recorded
@@ -26,7 +26,9 @@ use crate::types::{
     CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
-use super::case::{Case, Pages, Phase, discard, present, remind, seal, snap, warn_again};
+use super::case::{
+    Case, Pages, Phase, discard, end_hushed, present, remind, seal, snap, warn_again,
+};
 use super::finding::Finding;
 use super::history::History;
 use super::resumed::Resumed;
@@ -116,8 +118,9 @@ impl Book {
             return;
         }
         case.tries += 1;
-        case.phase = match &report.failure {
+        case.phase = match report.hushed.as_ref().or(report.failure.as_ref()) {
             None => Phase::Heard,
+            Some(why) if report.hushed.is_some() => Phase::Hushed { why: why.clone() },
             Some(why) if case.tries < WARN_TRIES_MAX => Phase::Unheard {
                 since: report.at,
                 why: why.clone(),
@@ -201,6 +204,7 @@ impl Book {
                 silent && discard(case, now, why.to_owned(), orders)
             }
             Phase::Broken { why } => discard(case, now, why, orders),
+            Phase::Hushed { why } => end_hushed(case, now, why, orders),
             Phase::Unheard { since, why } => {
                 here && now.since(since) >= WARN_AGAIN_AFTER
                     && warn_again(case, &why, scene, orders)

@@ -10,7 +10,7 @@ use uuid::Builder;
 
 use super::OPEN_CASES_MAX;
 use super::book::Book;
-use super::case::{Case, Closed, Permitted, Phase, begins, snap};
+use super::case::{Case, Closed, Permitted, Phase, begins, snap, warn};
 use super::finding::Finding;
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::{Place, Whereabouts, compare};
@@ -142,10 +142,7 @@ impl Book {
         }
         if case.violation.warns_first() {
             orders.push(snap(&case, ShotKind::Found, scene.at, Some(case.area)));
-            orders.push(Order::Warn {
-                case: case.id,
-                violation: case.violation,
-            });
+            orders.push(warn(&case));
         } else {
             orders.push(snap(&case, ShotKind::Peak, scene.at, Some(case.area)));
         }

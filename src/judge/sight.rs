@@ -20,7 +20,9 @@ pub(super) fn is_due(case: &Case, now: Stamp, grace: Duration) -> bool {
         Phase::Heard | Phase::Looking { .. } => true,
         Phase::Grace { since } => waited(*since) >= grace,
         Phase::Unheard { since, .. } => waited(*since) >= WARN_AGAIN_AFTER,
-        Phase::Warning { .. } | Phase::Recording | Phase::Broken { .. } => false,
+        Phase::Warning { .. } | Phase::Recording | Phase::Hushed { .. } | Phase::Broken { .. } => {
+            false
+        }
     }
 }
 

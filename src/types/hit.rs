@@ -22,6 +22,8 @@ pub enum HitOutcome {
     GaveWay,
     /// The case was thrown away.
     Discarded,
+    /// The case ends without evidence: the warning was not to be said at this time and place.
+    Hushed,
     /// The case was decided, and could not be sealed.
     Failed,
     /// The case was sealed: warned, looked again, gone.
@@ -48,7 +50,10 @@ impl HitOutcome {
 
     /// Whether what was kept for the case is thrown away.
     pub fn keeps_nothing(self) -> bool {
-        matches!(self, Self::Discarded | Self::GaveWay | Self::Reminded)
+        matches!(
+            self,
+            Self::Discarded | Self::GaveWay | Self::Reminded | Self::Hushed
+        )
     }
 }
 

@@ -12,6 +12,8 @@ mod develop;
 mod explain;
 #[cfg(feature = "demo")]
 mod field;
+#[cfg(feature = "demo")]
+mod fleet;
 mod hands;
 mod journal;
 mod perceive;

@@ -3,8 +3,10 @@
 mod calendar;
 mod camera;
 mod judge;
+mod link;
 mod machine;
 mod polygon;
+mod warn;
 mod zone;
 
 use std::path::Path;
@@ -20,6 +22,7 @@ pub(super) fn check(config: &Config, source: &Source, finder: &mut Finder<'_>) {
     let mut checker = Checker { source, finder };
     machine::check(config, &mut checker);
     judge::check(config, &mut checker);
+    link::check(&config.upload, &mut checker);
     camera::check(config, &mut checker);
     zone::check(config, &mut checker);
 }
