@@ -3,6 +3,8 @@
 use jiff::civil::{Date, DateTime, Weekday};
 use serde::{Deserialize, Serialize};
 
+use super::warn::minute_of_day;
+
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
 
@@ -59,6 +61,7 @@ impl Span {
     /// Reads `HH:MM-HH:MM`, 00:00 to 24:00; `None` when it is not that, or is no time at all.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (from, to) = text.split_once('-')?;
+        let minute = |text: &str| minute_of_day(text.trim());
         let (from, to) = (minute(from)?, minute(to)?);
         (from != to && from < DAY).then_some(Self { from, to })
     }
@@ -71,17 +74,6 @@ impl Span {
             [self.from..DAY, 0..self.to]
         }
     }
-}
-
-fn minute(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.trim().split_once(':')?;
-    let two = |digits: &str| {
-        let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| digits.parse::<u16>().ok()).flatten()
-    };
-    let (hours, minutes) = (two(hours)?, two(minutes)?);
-    let minute = hours * 60 + minutes;
-    (minutes < 60 && minute <= DAY).then_some(minute)
 }
 
 /// Days and the hours of them.

@@ -176,7 +176,7 @@ fn report(case: CaseId, t: f64, works: bool) -> WarnReport {
 
 #[test]
 fn what_was_not_to_be_said_ends_the_case_without_evidence() {
-    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     let mut orders = Vec::new();
     let mut t = 0.0;
     while t < 60.0 {
