@@ -151,7 +151,9 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     ));
     findings.push(finding(
         "clips",
-        Speaker::open(&config.warn).map(|_| "readable".to_owned()),
+        Speaker::open(&config.warn)
+            .map_err(|error| error.to_string())
+            .and_then(|speaker| speaker.describe_clips()),
     ));
     findings.push(finding("captions", captions(config)));
     for camera in &config.camera {

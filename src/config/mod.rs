@@ -47,7 +47,9 @@ pub use machine::{
     Device, Evidence, MavlinkLink, PruneNeeds, Site, Store, Telemetry, TelemetrySource,
 };
 pub use mistake::{Mistake, Mistakes};
-pub use warn::{Budget, Day, Hours, Speaker, SpeakerKind, Warn, minute_of_day};
+pub use warn::{
+    Budget, Day, Hours, Microphone, SoundFormat, Speaker, SpeakerKind, Warn, minute_of_day,
+};
 pub use watch::{Background, Guard};
 pub use wording::{PLACEHOLDERS, Wording};
 pub use zone::{Side, Zone, ZoneKind};
@@ -186,6 +188,8 @@ impl Config {
             &mut self.warn.street_vending,
             &mut self.warn.out_of_store,
             &mut self.warn.speaker.path,
+            &mut self.warn.speaker.password_file,
+            &mut self.warn.speaker.tls_roots,
             &mut self.evidence.font,
             &mut self.evidence.wording,
             &mut self.store.dir,

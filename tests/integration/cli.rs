@@ -88,8 +88,23 @@ fn help_of_every_command() {
     assert_eq!(
         names,
         [
-            "archive", "check", "command", "demo", "enroll", "explain", "generate", "journal",
-            "receive", "replay", "review", "run", "simulate", "status", "store", "verify",
+            "archive",
+            "check",
+            "command",
+            "demo",
+            "enroll",
+            "explain",
+            "generate",
+            "journal",
+            "receive",
+            "replay",
+            "review",
+            "run",
+            "simulate",
+            "status",
+            "stop-speaking",
+            "store",
+            "verify",
         ]
     );
     for name in names {

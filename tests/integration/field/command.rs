@@ -210,7 +210,8 @@ async fn each_verb_is_done_or_refused_by_role() {
     fs::write(&other, text.replace(DEVICE, "LM-OTHER-1")).unwrap();
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (broken, other) = (path(&broken), path(&other));
-    let table: [(usize, &[&str], &str, &str); 9] = [
+    let silence = "00".repeat(32);
+    let table: [(usize, &[&str], &str, &str); 12] = [
         (
             VIEW,
             &["stop"],
@@ -240,6 +241,9 @@ async fn each_verb_is_done_or_refused_by_role() {
         ),
         (ADMIN, &["evict", &package], "done", ""),
         (ADMIN, &["rule-restore", "spillage"], "done", ""),
+        (OPERATE, &["speak", &silence], "failed", "no such clip"),
+        (OPERATE, &["stop"], "done", ""),
+        (OPERATE, &["speak", &silence], "refused", "stopped by"),
     ];
     for (rank, words, outcome, why) in table {
         let (told, reason) = answer(&field, rank, words).await;
