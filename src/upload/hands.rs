@@ -116,29 +116,35 @@ impl Session<'_> {
             return Ok(taken);
         }
         let open = self.open(false).number();
-        let fresh = Wish {
-            open,
-            sealed_from_ms: fresh_from_ms(),
-            ..Wish::default()
-        };
-        if self.hands.len() < HANDS {
-            if self.take(fresh).await? {
-                return Ok(true);
-            }
-        } else if self.take_in_place_of_last(fresh).await? {
-            return Ok(true);
-        }
         let late = self.hands.iter().filter(|hand| hand.late).count();
-        if self.hands.len() >= HANDS || late >= HANDS_LATE || self.rests() {
-            // A place that is free again, or the end of the rest, is a reason to look again.
-            return Ok(false);
-        }
-        let oldest = !self.hands.iter().any(|hand| hand.oldest);
+        let may_begin = self.hands.len() < HANDS && late < HANDS_LATE && !self.rests();
         let any = Wish {
             open,
-            oldest,
             ..Wish::default()
         };
+        let has_oldest = self.hands.iter().any(|hand| hand.oldest);
+        if may_begin && !has_oldest && !self.hands.is_empty() {
+            let oldest = Wish {
+                oldest: true,
+                ..any
+            };
+            if self.take(oldest).await? {
+                return Ok(true);
+            }
+        }
+        let fresh = Wish {
+            sealed_from_ms: fresh_from_ms(),
+            ..any
+        };
+        let taken = if self.hands.len() < HANDS {
+            self.take(fresh).await?
+        } else {
+            self.take_in_place_of_last(fresh).await?
+        };
+        if taken || !may_begin {
+            // A place that is free again, or the end of the rest, is a reason to look again.
+            return Ok(taken);
+        }
         let taken = self.take(any).await?;
         if !taken {
             self.count_held().await;
