@@ -236,7 +236,7 @@ async fn which_numbers_are_missing_is_answered_with_and_without_the_index() {
         told.collect::<Vec<_>>()
     };
     let was_refused = (4, 4, format!("refused {refused}"));
-    assert_eq!(gaps(), [was_refused.clone()]);
+    assert_eq!(gaps(), std::slice::from_ref(&was_refused));
     let (code, devices) = asked(&bench, "devices");
     let device = &devices[0];
     let told = ["device", "packages", "seq_max", "missing", "refused"].map(|key| &device[key]);
@@ -520,7 +520,10 @@ async fn two_receivers_killed_in_turn_lose_nothing_and_double_nothing() {
         for later in [witness::CHAIN, witness::STAMPED, witness::TIMESTAMP] {
             ours.remove(Path::new(later));
         }
-        assert!(ours == files(&theirs), "{id}: the same files, receipt included");
+        assert!(
+            ours == files(&theirs),
+            "{id}: the same files, receipt included"
+        );
         let verdict = witness::verify_path(&theirs, &roots).unwrap();
         assert!(verdict.valid(), "{verdict:?}");
     }
