@@ -9,8 +9,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, Tracker};
-use crate::types::{Order, Scene, Stamp, View, WarnReport};
+use crate::perceive::{Card, Detector, Outlook, Tracker};
+use crate::types::{Order, Scene, Stamp, WarnReport};
 
 use super::{Answer, log, out};
 
@@ -19,9 +19,10 @@ Examples:
   lingmou replay street.mp4 --config lingmou.toml
   lingmou replay street.mp4 --config lingmou.toml --camera kerb --tracks
 
-Prints every order of judgement as a JSON line. Each warning counts as heard out after three
-seconds. The recording is read as fast as the machine can; times are those of the recording,
-counted from 2026-01-01T00:00:00Z, so that the same recording gives the same lines.
+Prints every order of judgement as a JSON line, and each change of what the camera's view is
+worth. Each warning counts as heard out after three seconds. The recording is read as fast as the
+machine can; times are those of the recording, counted from 2026-01-01T00:00:00Z, so that the same
+recording gives the same lines.
 Exit code: 0 something would have been sealed, 1 nothing.";
 
 /// When replays begin.
@@ -58,6 +59,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let camera = camera(&config, args.camera.as_deref())?;
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let mut tracker = Tracker::new(detector.card().score_threshold());
+    let mut outlook = Outlook::new(&config, &config.camera[camera], None);
     let mut judge = Judge::new(&config, detector.card().roles(), "replay")?;
     let mut recording = Recording::open(&args.clip, EPOCH, config.camera[camera].detect_rate)?;
     let mut playing: Vec<WarnReport> = Vec::new();
@@ -70,6 +72,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         for report in over {
             judge.hear(report);
         }
+        let watched = outlook.look(frame.at, &frame.image);
         let detections = detector.detect(&frame.image)?;
         let tracks = tracker.update(frame.at, &detections);
         let scene = Scene {
@@ -77,10 +80,13 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             at: frame.at,
             tracks,
             place: None,
-            view: View::Good,
+            view: watched.view,
             motion: None,
         };
         let at = clock::rfc3339_ms(frame.at.utc_ns);
+        if let Some(why) = &watched.changed {
+            out::data(&json!({ "at": at, "view": watched.view, "why": why }).to_string());
+        }
         if args.tracks {
             out::data(&json!({ "at": at, "tracks": scene.tracks }).to_string());
         }

@@ -134,6 +134,13 @@ impl Page {
         );
         self.say(&format!("camera {name}"), &words);
         self.trouble(&format!("camera {name}"), &camera["cause"]);
+        let view = &camera["view"];
+        if let Some(bad) = view["view"].as_str().filter(|v| *v != "good") {
+            self.troubles.push(format!(
+                "camera {name}: its view is {bad} since {}: nothing is judged by it; lingmou journal show --kind view.bad",
+                text(&view["since"])
+            ));
+        }
     }
 
     fn eye(&mut self, eye: &Value) {

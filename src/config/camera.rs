@@ -41,6 +41,11 @@ pub struct Camera {
     pub stall_secs: f64,
     /// The camera's own serial number, for the record.
     pub serial: String,
+    /// Whether it looks at the same place for good.
+    pub mount: Mount,
+    /// Where the camera writes its clock into the picture: left, top, right, bottom, relative;
+    /// empty when it does not.
+    pub clock_area: Vec<f32>,
 }
 
 impl Default for Camera {
@@ -61,6 +66,8 @@ impl Default for Camera {
             motion_gate: false,
             stall_secs: 10.0,
             serial: String::new(),
+            mount: Mount::Auto,
+            clock_area: Vec::new(),
         }
     }
 }
@@ -76,6 +83,19 @@ pub enum CameraKind {
     File,
     /// A local capture device.
     V4l2,
+}
+
+/// How a camera is fastened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mount {
+    /// As the source of the position says: moving with gpsd and MAVLink, else fixed.
+    #[default]
+    Auto,
+    /// On a pole or wall.
+    Fixed,
+    /// On a vehicle or drone, or it pans.
+    Moving,
 }
 
 /// How RTSP media travels.

@@ -36,6 +36,12 @@ const LIMITS: &[Limit] = &[
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
     limit("model.threads", 1.0, 64.0, ""),
+    limit("guard.bad_secs", 1.0, 600.0, SECONDS),
+    limit("guard.good_secs", 1.0, 600.0, SECONDS),
+    limit("guard.shift_max", 0.01, 0.06, WIDTH),
+    limit("guard.frozen_secs", 15.0, 3600.0, SECONDS),
+    limit("background.still_secs", 2.0, 600.0, SECONDS),
+    limit("background.absorb_secs", 60.0, 7.0 * DAY, SECONDS),
     limit("judge.street_vending.dwell_secs", 1.0, DAY, SECONDS),
     limit("judge.street_vending.grace_secs", 1.0, DAY, SECONDS),
     limit(

@@ -23,6 +23,7 @@ mod parse;
 mod source;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod wording;
 
 use std::path::Path;
@@ -30,7 +31,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use camera::{
-    Camera, CameraKind, DetectOn, ExecutionProvider, Model, RtspTransport, Zone, ZoneKind,
+    Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport, Zone, ZoneKind,
 };
 pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
@@ -40,6 +41,7 @@ pub use machine::{
     TelemetrySource, Warn,
 };
 pub use mistake::{Mistake, Mistakes};
+pub use watch::{Background, Guard};
 pub use wording::{PLACEHOLDERS, Wording};
 
 use mistake::Finder;
@@ -60,6 +62,10 @@ pub struct Config {
     pub model: Model,
     /// `[[zone]]`.
     pub zone: Vec<Zone>,
+    /// `[guard]`: whether the cameras see what they were set up to see.
+    pub guard: Guard,
+    /// `[background]`: new things of no known class.
+    pub background: Background,
     /// `[judge]`: the three rules.
     pub judge: Judge,
     /// `[warn]`: loudspeaker and clips.

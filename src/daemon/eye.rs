@@ -10,15 +10,17 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::config::Camera;
 use crate::ingest::Slots;
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, MotionGate, Tracker};
+use crate::perceive::{Card, Detector, MotionGate, Outlook, Tracker};
 use crate::status::Beat;
 use crate::telemetry::Poses;
-use crate::types::{Detection, Frame, Order, Scene, Stamp, Track, View, WarnReport};
+use crate::types::{Detection, Frame, Order, Scene, Stamp, Track, WarnReport};
 
 use super::counters::EyeCounters;
 use super::keeper::{Message, Work};
+use super::views::{ViewWatch, Views};
 
 /// How long the eye waits for a frame before it turns idle.
 const FRAME_WAIT: Duration = Duration::from_millis(200);
@@ -52,15 +54,20 @@ pub(super) struct Sight {
     /// The last detections, which still hold while the gate says that nothing moved.
     last: Vec<Detection>,
     looks: VecDeque<Look>,
+    outlook: Outlook,
+    view: ViewWatch,
 }
 
 impl Sight {
-    pub(super) fn new(card: &Card, motion_gate: bool) -> Self {
+    pub(super) fn new(card: &Card, camera: (usize, &Camera), outlook: Outlook) -> Self {
+        let (index, camera) = camera;
         Self {
             tracker: Tracker::new(card.score_threshold()),
-            gate: motion_gate.then(MotionGate::new),
+            gate: camera.motion_gate.then(MotionGate::new),
             last: Vec::new(),
             looks: VecDeque::new(),
+            outlook,
+            view: ViewWatch::new(index, &camera.name),
         }
     }
 }
@@ -75,6 +82,7 @@ pub(super) struct Eye {
     pub(super) reports: Receiver<WarnReport>,
     pub(super) keeper: SyncSender<Message>,
     pub(super) counters: Arc<EyeCounters>,
+    pub(super) views: Arc<Views>,
     pub(super) beat: Beat,
     pub(super) stop: CancellationToken,
 }
@@ -98,6 +106,12 @@ impl Eye {
 
     /// One frame; false when the keeper is gone.
     fn look(&mut self, frame: Frame) -> bool {
+        let sight = &mut self.sights[frame.camera];
+        let watched = sight.outlook.look(frame.at, &frame.image);
+        let told = (sight.view).take(frame.at, &watched, &sight.outlook, &self.views);
+        if !told.into_iter().all(|message| self.tell(message)) {
+            return false;
+        }
         let Some(detections) = self.detect(&frame) else {
             return true;
         };
@@ -113,7 +127,7 @@ impl Eye {
             at: frame.at,
             tracks,
             place,
-            view: View::Good,
+            view: watched.view,
             motion: None,
         };
         let orders = self.judge.step(&scene);

@@ -18,6 +18,7 @@ use crate::upload::UploadState;
 
 use super::caretaker::StoreState;
 use super::counters::{EyeCounters, KeeperState};
+use super::views::Views;
 
 /// A stage that has not turned for this long is stuck; systemd is told no more.
 const STUCK_AFTER: Duration = Duration::from_secs(20);
@@ -105,6 +106,7 @@ pub(super) struct Gauges {
     pub(super) since: Stamp,
     pub(super) cameras: Arc<Vec<Camera>>,
     pub(super) eye: Arc<EyeCounters>,
+    pub(super) views: Arc<Views>,
     pub(super) keeper: Arc<Mutex<KeeperState>>,
     pub(super) care: Arc<Mutex<StoreState>>,
     pub(super) store: Store,
@@ -121,7 +123,12 @@ impl Gauges {
             .camera
             .iter()
             .zip(self.cameras.iter())
-            .map(|(config, camera)| (config.name.clone(), json!(camera.state())))
+            .enumerate()
+            .map(|(index, (config, camera))| {
+                let mut state = json!(camera.state());
+                state["view"] = self.views.of(index);
+                (config.name.clone(), state)
+            })
             .collect();
         let (counts, mirror) = (self.store.counts(), self.store.mirror_state());
         json!({

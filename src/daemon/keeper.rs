@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock;
 use crate::develop::Developer;
@@ -32,6 +32,7 @@ use super::hits::Hits;
 use super::mouth::{Mouthpiece, Shout};
 use super::notes::Notes;
 use super::refusals::Refusals;
+use super::views::ViewLines;
 
 /// How long the keeper waits for work before it turns idle and tries what could not be done.
 const WORK_WAIT: Duration = Duration::from_secs(1);
@@ -60,6 +61,22 @@ pub(super) enum Message {
     Work(Box<Work>),
     /// The book as the eye leaves it.
     Book(String),
+    /// A view that changed, for the journal.
+    View {
+        /// The line's kind.
+        kind: &'static str,
+        /// Its body.
+        body: Value,
+    },
+    /// A camera's reference, to be kept.
+    Reference {
+        /// Index of the camera in the configuration.
+        camera: usize,
+        /// Lights in which the place is known.
+        looks: usize,
+        /// The reference.
+        text: String,
+    },
 }
 
 /// An end the store could not take yet.
@@ -79,6 +96,7 @@ pub(super) struct Keeper {
     pub(super) facts: Facts,
     pub(super) hits: Hits,
     pub(super) refusals: Refusals,
+    pub(super) views: ViewLines,
     pub(super) mouth: Mouthpiece,
     pub(super) state: Arc<Mutex<KeeperState>>,
     pub(super) beat: Beat,
@@ -96,11 +114,18 @@ impl Keeper {
                     let saved = self.save(Some(book.as_str()).filter(|_| waiting.is_empty()));
                     self.note(saved, "the book could not be saved");
                 }
+                Ok(Message::View { kind, body }) => self.tell_view(kind, body),
+                Ok(Message::Reference {
+                    camera,
+                    looks,
+                    text,
+                }) => self.keep_reference(camera, looks, &text),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.retry(&mut waiting);
             self.tell_waiting();
+            self.tell_views();
         }
     }
 

@@ -32,6 +32,7 @@ mod past;
 mod record;
 mod refusals;
 mod signals;
+mod views;
 mod visitors;
 
 use std::sync::mpsc::sync_channel;
@@ -67,6 +68,7 @@ use mouth::Mouthpiece;
 use past::Past;
 use record::Recorder;
 use refusals::Refusals;
+use views::{ViewLines, Views};
 use visitors::Visitors;
 
 pub use keys::{evidence_identity, transport_days};
@@ -176,6 +178,7 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         since: clock::now(),
         cameras: Arc::clone(&cameras),
         eye: Arc::new(EyeCounters::default()),
+        views: Arc::new(Views::new(config.camera.len())),
         keeper: Arc::new(Mutex::new(KeeperState::default())),
         care: Arc::default(),
         store: opened.store.clone(),
@@ -219,10 +222,10 @@ fn start_work(
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);
     let card = opened.detector.card();
-    let sights = config
-        .camera
-        .iter()
-        .map(|c| Sight::new(card, c.motion_gate))
+    let cameras = config.camera.iter().enumerate();
+    let sights = cameras
+        .zip(views::outlooks(config))
+        .map(|(camera, outlook)| Sight::new(card, camera, outlook))
         .collect();
     let eye = Eye {
         slots: Arc::clone(slots),
@@ -233,6 +236,7 @@ fn start_work(
         reports: reports_in,
         keeper: orders,
         counters: Arc::clone(&gauges.eye),
+        views: Arc::clone(&gauges.views),
         beat: progress.watch("eye"),
         stop: stop.clone(),
     };
@@ -240,6 +244,7 @@ fn start_work(
         orders: orders_in,
         hits: Hits::new(opened.store.clone(), &config.camera),
         refusals: Refusals::default(),
+        views: ViewLines::default(),
         store: opened.store.clone(),
         developer: opened.developer,
         cameras: Arc::clone(&gauges.cameras),

@@ -57,6 +57,12 @@ pub const RECEIPT_IGNORED: &str = "receipt.ignored";
 pub const CHECKPOINT: &str = "checkpoint";
 /// A receiver signed for a head that this journal never had.
 pub const HEAD_FOREIGN: &str = "head.foreign";
+/// A camera's view is bad: nothing is judged by it.
+pub const VIEW_BAD: &str = "view.bad";
+/// A camera's view is good again.
+pub const VIEW_GOOD: &str = "view.good";
+/// A camera's view was learned, or another light of it.
+pub const VIEW_REFERENCE: &str = "view.reference";
 /// Somebody asked the daemon for its status.
 pub const ACCESS: &str = "access";
 /// The database was made again.
@@ -69,7 +75,7 @@ pub const JOURNAL_REPAIRED: &str = "journal.repaired";
 pub const JOURNAL_LOST: &str = "journal.lost";
 
 /// Every kind.
-pub const ALL: [&str; 33] = [
+pub const ALL: [&str; 36] = [
     BOOT,
     SHUTDOWN,
     CLOCK,
@@ -98,6 +104,9 @@ pub const ALL: [&str; 33] = [
     RECEIPT_IGNORED,
     CHECKPOINT,
     HEAD_FOREIGN,
+    VIEW_BAD,
+    VIEW_GOOD,
+    VIEW_REFERENCE,
     ACCESS,
     STORE_REBUILT,
     BOOK_LOST,

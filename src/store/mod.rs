@@ -31,6 +31,7 @@ mod ballast;
 mod care;
 mod check;
 mod checkpoints;
+mod clocks;
 pub mod disk;
 mod draft;
 mod error;
@@ -116,6 +117,8 @@ struct Inner {
     journal: Journal,
     /// A package that is in `packages/` but not yet in journal and database.
     pending: Option<seal::Pending>,
+    /// The receiver's clock, when a receipt has told it.
+    heard: Option<clocks::Heard>,
     /// The newest checkpoint.
     checkpoint: checkpoints::Newest,
     /// Journal lines for the index, written with the next transaction.
@@ -239,11 +242,13 @@ impl Inner {
             conn,
             journal,
             pending: None,
+            heard: None,
             checkpoint: checkpoints::newest(dir)?,
             unindexed: Vec::new(),
             lock,
         };
         let recovery = recover::run(&mut inner, device_id, database, tell)?;
+        inner.heard = clocks::Heard::before(&inner.conn)?;
         Ok((inner, recovery))
     }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::lines;
 use super::package::{self, PackageFile};
-use super::{Inner, State, Store, StoreError, additions, disk, set_meta};
+use super::{Inner, State, Store, StoreError, additions, clocks, disk, set_meta};
 use crate::clock;
 use crate::types::{CaseId, Stamp};
 use crate::witness::{self, After, JournalCopy, sha256_hex};
@@ -191,6 +191,7 @@ impl Store {
         let at = clock::now();
         inner.say(at, lines::RECEIPTED, lines::body(&line))?;
         inner.transact(|tx| write_receipt(tx, &line, receipt, at.utc_ms()))?;
+        inner.heard = clocks::Heard::new(&line.server_time, at.boot_ns).or(inner.heard);
         inner.add_or_later(id);
         Ok(())
     }
@@ -251,8 +252,15 @@ pub(super) fn write_receipt(
 ) -> Result<(), StoreError> {
     let id = line.id.to_string();
     tx.execute(
-        "UPDATE package SET receipt = ?2, receipted_ms = ?3, copies = ?4 WHERE id = ?1",
-        params![id, receipt, at_ms, line.copies],
+        "UPDATE package SET receipt = ?2, receipted_ms = ?3, copies = ?4, received_ms = ?5 \
+         WHERE id = ?1",
+        params![
+            id,
+            receipt,
+            at_ms,
+            line.copies,
+            clocks::utc_ms(&line.server_time)
+        ],
     )?;
     package::step(tx, line.id, State::Receipted)?;
     additions::begin(tx, line.id, line.head.as_ref())?;

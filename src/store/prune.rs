@@ -38,7 +38,8 @@ impl Store {
             let mut inner = self.inner();
             inner.settled()?.finish_pruning()?;
             let rules = (inner.config.prune_needs, inner.config.keep_days);
-            quota::choose(inner.room()?, &inner.candidates()?, rules, now.utc_ms())
+            let by_both = inner.by_both_clocks(now);
+            quota::choose(inner.room()?, &inner.candidates()?, rules, by_both)
         };
         for id in chosen.into_iter().take(BATCH) {
             let removed = self.inner().prune(id, now)?;
@@ -56,7 +57,7 @@ impl Inner {
     fn candidates(&self) -> Result<Vec<Candidate>, StoreError> {
         let mut query = self.conn.prepare_cached(
             "SELECT id, sealed_ms, receipted_ms, copies, mirror IS NOT NULL, \
-             (SELECT coalesce(sum(size), 0) FROM blob WHERE package_id = id AND lane > 1) \
+             coalesce(received_ms, receipted_ms), (SELECT coalesce(sum(size), 0) FROM blob WHERE package_id = id AND lane > 1) \
              FROM package WHERE state = 'receipted' ORDER BY seq",
         )?;
         let rows = query.query_map([], |row| {
@@ -70,7 +71,8 @@ impl Inner {
                 receipted_ms: row.get(2)?,
                 copies: row.get(3)?,
                 mirrored: row.get(4)?,
-                bytes: row.get::<_, i64>(5)?.unsigned_abs(),
+                received_ms: row.get(5)?,
+                bytes: row.get::<_, i64>(6)?.unsigned_abs(),
             }))
         })?;
         Ok(rows

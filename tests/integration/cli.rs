@@ -282,6 +282,8 @@ fn the_status_of_a_daemon() {
     ill["clock"] = json!({ "synced": false, "max_error_us": null });
     ill["cameras"]["east"]["phase"] = json!("failed");
     ill["cameras"]["east"]["cause"] = json!("wrong user or password");
+    ill["cameras"]["east"]["view"] =
+        json!({ "view": "moved", "since": "2026-08-01T01:00:00.000Z" });
     ill["keeper"]["trouble"] = json!("the evidence disk is full");
     ill["upload"] = json!({ "connected": false, "receipted": 7, "refused": 0,
         "cause": "nobody listens at broker:8883",

@@ -13,6 +13,7 @@ mod develop;
 mod field;
 #[cfg(feature = "demo")]
 mod fleet;
+mod hands;
 mod journal;
 mod perceive;
 mod store_cli;

@@ -23,6 +23,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     checker.unique(&names, |i| format!("camera[{i}].name"));
     model(config, checker);
     zones(config, checker);
+    watch(config, checker);
 }
 
 fn one(camera: &Camera, key: &str, checker: &mut Checker<'_, '_>) {
@@ -46,6 +47,36 @@ fn one(camera: &Camera, key: &str, checker: &mut Checker<'_, '_>) {
     }
     checker.range(&key("detect_rate"), camera.detect_rate);
     checker.range(&key("stall_secs"), camera.stall_secs);
+    clock_area(camera, &key("clock_area"), checker);
+}
+
+/// The clock's place must be a box in the picture.
+fn clock_area(camera: &Camera, key: &str, checker: &mut Checker<'_, '_>) {
+    let sound = match camera.clock_area[..] {
+        [] => true,
+        [x0, y0, x1, y1] => 0.0 <= x0 && x0 < x1 && x1 <= 1.0 && 0.0 <= y0 && y0 < y1 && y1 <= 1.0,
+        _ => false,
+    };
+    if !sound {
+        checker.say(
+            key,
+            format!("{:?} is not a part of the picture", camera.clock_area),
+            "left, top, right, bottom, 0 to 1 from the top left; empty when there is no clock",
+            "for example clock_area = [0.02, 0.02, 0.35, 0.08]",
+        );
+    }
+}
+
+/// The view's watch and the background's model.
+fn watch(config: &Config, checker: &mut Checker<'_, '_>) {
+    let guard = &config.guard;
+    checker.range("guard.bad_secs", guard.bad_secs);
+    checker.range("guard.good_secs", guard.good_secs);
+    checker.range("guard.shift_max", guard.shift_max);
+    checker.range("guard.frozen_secs", guard.frozen_secs);
+    let background = &config.background;
+    checker.range("background.still_secs", background.still_secs);
+    checker.range("background.absorb_secs", background.absorb_secs);
 }
 
 fn rtsp(camera: &Camera, key: impl Fn(&str) -> String, checker: &mut Checker<'_, '_>) {

@@ -284,6 +284,7 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
                  ALTER TABLE package DROP COLUMN copies;
                  ALTER TABLE package DROP COLUMN additions;
                  ALTER TABLE package DROP COLUMN mirror;
+                 ALTER TABLE package DROP COLUMN received_ms;
                  DROP TABLE stamp; PRAGMA user_version = 1",
             )
             .unwrap();

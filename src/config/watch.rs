@@ -1,0 +1,69 @@
+//! What a camera's picture itself tells: whether it may be judged, and what is new in it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Camera, Config, Mount, TelemetrySource};
+
+/// `[guard]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Guard {
+    /// Whether the views are watched.
+    pub enabled: bool,
+    /// A view must be bad for this long before it counts as bad, seconds.
+    pub bad_secs: f64,
+    /// It must be good again for this long before it counts as good, seconds.
+    pub good_secs: f64,
+    /// How far a fixed camera may be turned from its reference, share of the picture's width.
+    pub shift_max: f64,
+    /// The same picture, or the same clock in it, for this long means that it stands, seconds.
+    pub frozen_secs: f64,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            bad_secs: 10.0,
+            good_secs: 10.0,
+            shift_max: 0.03,
+            frozen_secs: 75.0,
+        }
+    }
+}
+
+/// `[background]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Background {
+    /// Whether new things of no known class are looked for, in the zones of fixed cameras.
+    pub enabled: bool,
+    /// A thing must stand this long before it is one, seconds.
+    pub still_secs: f64,
+    /// After this long it belongs to the street, seconds.
+    pub absorb_secs: f64,
+}
+
+impl Default for Background {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            still_secs: 6.0,
+            absorb_secs: 3600.0,
+        }
+    }
+}
+
+impl Config {
+    /// Whether `camera` looks at the same place for good.
+    pub fn is_fixed(&self, camera: &Camera) -> bool {
+        match camera.mount {
+            Mount::Fixed => true,
+            Mount::Moving => false,
+            Mount::Auto => matches!(
+                self.telemetry.source,
+                TelemetrySource::None | TelemetrySource::Fixed
+            ),
+        }
+    }
+}
