@@ -10,6 +10,7 @@
 
 mod archive;
 mod check;
+mod command;
 #[cfg(feature = "demo")]
 mod demo;
 mod enroll;
@@ -24,6 +25,7 @@ mod run;
 #[cfg(feature = "demo")]
 mod simulate;
 mod status;
+mod stop_speaking;
 mod store;
 mod verify;
 
@@ -67,10 +69,15 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "one of the subcommands is called command"
+)]
 enum Command {
     Run(run::Args),
     Check(check::Args),
     Status(status::Args),
+    StopSpeaking(stop_speaking::Args),
     Store(store::Args),
     Replay(replay::Args),
     Verify(verify::Args),
@@ -78,6 +85,7 @@ enum Command {
     Journal(journal::Args),
     Receive(receive::Args),
     Archive(archive::Args),
+    Command(command::Args),
 
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -94,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, cli.verbose),
         Command::Check(args) => check::run(args, cli.verbose),
         Command::Status(args) => status::run(args),
+        Command::StopSpeaking(args) => stop_speaking::run(args),
         Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
@@ -101,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
         Command::Archive(args) => archive::run(args),
+        Command::Command(args) => command::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, cli.verbose),

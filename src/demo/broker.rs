@@ -79,7 +79,16 @@ pub fn mosquitto_config(port: u16, keys: &BrokerKeys, acl: &Path) -> String {
     )
 }
 
-/// The access list: devices by pattern, each receiver by name.
+/// Who may command boxes, and who may tell them verdicts, by the names of the test authority.
+const PEOPLE: [(&str, &str); 5] = [
+    ("viewer-1", "cmd"),
+    ("operator-1", "cmd"),
+    ("admin-1", "cmd"),
+    ("reviewer-1", "verdict"),
+    ("reviewer-2", "verdict"),
+];
+
+/// The access list: devices by pattern, each receiver and each person by name.
 pub fn mosquitto_acl(receivers: &[&str]) -> String {
     let mut text = String::from(
         "pattern write ev1/%u/state\n\
@@ -103,6 +112,16 @@ pub fn mosquitto_acl(receivers: &[&str]) -> String {
              topic read ev1/+/ts\n\
              topic read ev1/+/r\n\
              topic write ev1/+/d/#\n"
+        )
+        .expect("invariant: writing to a String cannot fail");
+    }
+    for (name, may) in PEOPLE {
+        write!(
+            text,
+            "\nuser {name}\n\
+             topic read ev1/+/state\n\
+             topic read ev1/+/r\n\
+             topic write ev1/+/d/{may}\n"
         )
         .expect("invariant: writing to a String cannot fail");
     }

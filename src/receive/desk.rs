@@ -302,6 +302,7 @@ impl Desk {
                     sink: self.name.clone(),
                     missing,
                     max_chunk: Some(CHUNK_MAX),
+                    video: false,
                 };
                 let payload = serde_json::to_vec(&want)
                     .map_err(|error| ReceiveError::Bug(format!("want: {error}")))?;

@@ -54,7 +54,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock;
 use crate::config;
 use crate::link::message::{Subject, Topic, is_name};
-use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe, WINDOW};
+use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe};
 
 pub use copies::prepare_copies;
 pub use error::ReceiveError;
@@ -112,6 +112,7 @@ pub async fn run(
             keys: config.keys,
             client_id: config.name.clone(),
             keep_alive: KEEP_ALIVE,
+            interface: String::new(),
         },
         name: config.name,
         desk,
@@ -218,7 +219,7 @@ impl<F: Fn(Event)> Receiver<F> {
         let mut acks = Acks::default();
         let mut answers = VecDeque::new();
         loop {
-            while acks.len() < WINDOW
+            while acks.len() < pipe.window()
                 && let Some((topic, payload)) = answers.pop_front()
             {
                 self.answer(&pipe, &mut acks, (topic, payload)).await?;

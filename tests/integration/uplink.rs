@@ -7,8 +7,14 @@
     reason = "a test's helpers fail by panicking, and its files need not be durable"
 )]
 
+mod hand;
 mod heads;
+mod lanes;
+mod profiles;
 mod receivers;
+mod relay;
+mod script;
+mod traps;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,21 +23,22 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use lingmou::clock;
-use lingmou::config;
+use lingmou::config::{self, Profile};
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::demo::tsa;
 use lingmou::journal;
-use lingmou::link::message::{Presence, PresenceState, Range, Subject, Topic, Want};
+use lingmou::link::message::{LATE, Presence, PresenceState, Range, Subject, Topic, Want};
 use lingmou::link::{Acked, Endpoint, LinkError, Pipe};
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::receive::{self, Event, ReceiveError};
 use lingmou::store::{Draft, SealContext, State, Store};
 use lingmou::types::{CaseId, Outcome, Stamp, Violation};
-use lingmou::upload::{self, Uplink, UploadSnapshot, UploadState};
+use lingmou::upload::{self, Uplink, UploadSnapshot, UploadState, Why};
 use lingmou::witness::{
-    self, Camera, Clock, Container, Device, Identity, Receipt, ReceiptVerdict, Roots, Software,
-    Statement, ViolationFacts,
+    self, Camera, Clock, Container, Device, Identity, Limits, Receipt, ReceiptVerdict, Roots,
+    Software, Statement, ViolationFacts,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -227,17 +234,27 @@ impl Bench {
         self.seal_as(&self.pki.device, clip)
     }
 
+    /// `[upload]` for a test: quick to try again.
+    fn upload_config(&self) -> config::Upload {
+        config::Upload {
+            port: self.broker.port(),
+            keep_alive_secs: 5,
+            retry_max_secs: 1,
+            ..config::Upload::default()
+        }
+    }
+
     fn uplink(&self, keys: &Path) -> Running {
+        self.uplink_by(keys, self.upload_config())
+    }
+
+    fn uplink_by(&self, keys: &Path, config: config::Upload) -> Running {
         let uplink = Uplink {
             desk: None,
-            config: config::Upload {
-                port: self.broker.port(),
-                keep_alive_secs: 5,
-                retry_max_secs: 1,
-                ..config::Upload::default()
-            },
+            config,
             keys: keys.to_owned(),
             device: DEVICE.to_owned(),
+            time_zone: TimeZone::UTC,
             store: self.store.clone(),
             identity: Arc::new(Identity::load(&self.pki.device, "evidence").unwrap()),
             state: Arc::clone(&self.state),
@@ -251,6 +268,10 @@ impl Bench {
 
     fn upload(&self) -> Running {
         self.uplink(&self.pki.device)
+    }
+
+    fn upload_by(&self, config: config::Upload) -> Running {
+        self.uplink_by(&self.pki.device, config)
     }
 
     fn receive_config(&self) -> config::Receive {
@@ -283,6 +304,7 @@ impl Bench {
             keys: keys.to_owned(),
             client_id: name.to_owned(),
             keep_alive: Duration::from_secs(5),
+            interface: String::new(),
         }
     }
 

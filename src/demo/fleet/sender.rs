@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::made::Made;
 use crate::clock;
 use crate::link::message::{Finished, Range, Subject, Topic, Want};
-use crate::link::{Acked, Acks, Endpoint, LinkError, Pause, Pipe, WINDOW};
+use crate::link::{Acked, Acks, Carried, Endpoint, LinkError, Pause, Pipe};
 use crate::witness::{Receipt, ReceiptVerdict, Roots};
 
 /// A receiver answers within this; the same as the real box's patience.
@@ -77,6 +77,7 @@ impl Sender {
             keys: self.keys,
             client_id: self.device,
             keep_alive: Duration::from_mins(1),
+            interface: String::new(),
         };
         let mut trip = Trip {
             left: self.packages.into(),
@@ -87,12 +88,14 @@ impl Sender {
         };
         while !trip.left.is_empty() {
             let leave = connecting.acquire().await?;
-            let pipe = Pipe::connect(&endpoint, None).await;
+            let carried = Arc::new(Carried::default());
+            let pipe = Pipe::connect_counting(&endpoint, None, Arc::clone(&carried)).await;
             drop(leave);
             let ended = match pipe {
                 Ok(pipe) => trip.on(pipe, &roots, &endpoint.client_id).await,
                 Err(why) => Err(why),
             };
+            trip.sums.bytes += carried.sent();
             let Err(why) = ended else { break };
             if why.needs_a_person() {
                 return Err(why).with_context(|| format!("box {}", endpoint.client_id));
@@ -123,7 +126,6 @@ impl Trip {
             acks: Acks::default(),
         };
         let ended = self.over(&mut line, device).await;
-        self.sums.bytes += line.pipe.carried().sent();
         line.pipe.close().await;
         ended
     }
@@ -213,7 +215,7 @@ impl Line<'_> {
         subject: Subject,
         payload: Vec<u8>,
     ) -> Result<(), LinkError> {
-        while self.acks.len() >= WINDOW {
+        while self.acks.len() >= self.pipe.window() {
             self.acks.next().await.1?;
         }
         let topic = Topic::new(&package.device, subject).to_string();

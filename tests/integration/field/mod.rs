@@ -6,6 +6,7 @@
     reason = "a test's files need not be durable"
 )]
 
+mod command;
 mod flow;
 mod golden;
 mod killed;
