@@ -69,7 +69,7 @@ use eye::{Eye, Sight};
 use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
-use mouth::{Mouth, Mouthpiece};
+use mouth::{Mouth, Mouthpiece, Request};
 use past::Past;
 use record::Recorder;
 use refusals::Refusals;
@@ -209,10 +209,14 @@ fn start(
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
-    let (eye, keeper) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
+    let (requests, requests_in) = mpsc::channel(REQUESTS);
+    tasks.spawn(signals::stop_speaking(requests.clone(), stop.clone())?);
+    let heard = (&slots, &tasks, requests_in);
+    let (eye, keeper) = start_work(opened, &gauges, heard, &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
     let gauges = Arc::new(gauges);
-    let (clerk, desk) = clerk::hire(&gauges, chosen, Arc::clone(&identity), again.clone());
+    let orders = (requests, again.clone());
+    let (clerk, desk) = clerk::hire(&gauges, chosen, Arc::clone(&identity), orders);
     tasks.spawn(clerk.run(stop_upload.clone()));
     join_the_world(
         &tasks,
@@ -237,7 +241,7 @@ fn start(
 fn start_work(
     opened: Opened,
     gauges: &Gauges,
-    (slots, tasks): (&Arc<Slots>, &TaskTracker),
+    (slots, tasks, requests): (&Arc<Slots>, &TaskTracker, mpsc::Receiver<Request>),
     progress: &mut Progress,
     stop: &CancellationToken,
 ) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>)> {
@@ -246,7 +250,6 @@ fn start_work(
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);
-    let (requests, requests_in) = mpsc::channel(REQUESTS);
     let card = opened.detector.card();
     let cameras = config.camera.iter().enumerate();
     let sights = cameras
@@ -291,7 +294,7 @@ fn start_work(
         speaker: opened.speaker,
         governor: opened.governor,
         reports,
-        requests: requests_in,
+        requests,
         store: opened.store,
         poses: Arc::clone(&poses),
         source: config.telemetry.source,
@@ -307,7 +310,6 @@ fn start_work(
     tasks.spawn(listen);
     tasks.spawn(record::run(opened.recorder, stop.clone()));
     tasks.spawn(mouth.run(shouts_in));
-    tasks.spawn(signals::stop_speaking(requests, stop.clone())?);
     Ok(threads)
 }
 

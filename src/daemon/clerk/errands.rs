@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -11,11 +12,12 @@ use crate::command::{Settings, SettingsError, Verb};
 use crate::config::Loaded;
 use crate::ingest::Phase;
 use crate::journal::kind;
-use crate::store::{Ended, Store, StoreError};
+use crate::store::{Ended, State, Store, StoreError};
 use crate::types::{CaseId, Violation};
 use crate::witness::Fate;
 
 use super::super::gauges::Gauges;
+use super::super::mouth::{Request, Words};
 use super::{Errand, blocking, ended};
 
 /// What errands are done with.
@@ -25,6 +27,10 @@ pub(super) struct Errands {
     pub(super) settings: Settings,
     /// Told when the daemon shall start again.
     pub(super) again: CancellationToken,
+    /// Takes orders to speak and to stop.
+    pub(super) mouth: mpsc::Sender<Request>,
+    /// Takes packages to be sent with everything the link's profile holds back.
+    pub(super) wanted: mpsc::Sender<CaseId>,
 }
 
 impl Errands {
@@ -44,12 +50,12 @@ impl Errands {
             Verb::Evict { package } => self.evict(id, package, &by).await,
             Verb::RuleRestore { rule } => self.restore(&rule, &by).await,
             Verb::ConfigSet { toml } => return self.try_out(id, &toml).await,
-            Verb::Fetch { .. }
-            | Verb::Speak { .. }
-            | Verb::Say { .. }
-            | Verb::Stop {}
-            | Verb::Capture { .. }
-            | Verb::Recheck { .. } => Err(unsupported()),
+            Verb::Fetch { package } => self.fetch(package).await,
+            Verb::Speak { clip_sha256 } => self.speak(clip_sha256, by).await,
+            Verb::Stop {} => self.silence(by).await,
+            Verb::Say { .. } | Verb::Capture { .. } | Verb::Recheck { .. } => {
+                Err(ended(Fate::Unsupported, "this box cannot do that yet"))
+            }
         };
         Some(match done {
             Ok(result) => Ended {
@@ -59,6 +65,58 @@ impl Errands {
             },
             Err(ended) => ended,
         })
+    }
+
+    /// Has a package sent with its video, once the link may carry it.
+    async fn fetch(&self, package: CaseId) -> Result<Value, Ended> {
+        let store = self.store();
+        let state = blocking(move || store.state(package)).await;
+        let state = state.map_err(|error| ended(Fate::Failed, error.to_string()))?;
+        let refused = |why: &str| Err(ended(Fate::Refused, why));
+        match state {
+            None => refused("nothing is kept under this id"),
+            Some(State::Receipted | State::Pruned) => refused("a receiver has all of it already"),
+            Some(State::Refused) => refused("a receiver has refused it"),
+            Some(State::Damaged) => refused("it is damaged, or was evicted"),
+            Some(state) => match self.wanted.try_send(package) {
+                Ok(()) => Ok(json!({ "state": state })),
+                Err(_full) => {
+                    let why = "too many packages are asked for just now";
+                    Err(ended(Fate::Failed, why))
+                }
+            },
+        }
+    }
+
+    async fn speak(&self, clip_sha256: String, by: String) -> Result<Value, Ended> {
+        let (answer, told) = oneshot::channel();
+        let what = Words::Clip(clip_sha256);
+        let told = self
+            .order(Request::Speak { what, by, answer }, told)
+            .await?;
+        let (outcome, why) = match (&told.hushed, &told.failure) {
+            (Some(why), _) => (Fate::Refused, why.clone()),
+            (None, Some(why)) => (Fate::Failed, why.clone()),
+            (None, None) => return Ok(json!(told)),
+        };
+        Err(Ended {
+            outcome,
+            why: Some(why),
+            result: Some(json!(told)),
+        })
+    }
+
+    async fn silence(&self, by: String) -> Result<Value, Ended> {
+        let (answer, told) = oneshot::channel();
+        let told = self.order(Request::Stop { by, answer }, told).await?;
+        Ok(json!(told))
+    }
+
+    /// Gives the mouth an order and waits for what became of it.
+    async fn order<T>(&self, order: Request, told: oneshot::Receiver<T>) -> Result<T, Ended> {
+        let stopping = || ended(Fate::Failed, "the box is being stopped");
+        self.mouth.send(order).await.map_err(|_gone| stopping())?;
+        told.await.map_err(|_gone| stopping())
     }
 
     async fn evict(&self, id: Uuid, package: CaseId, by: &str) -> Result<Value, Ended> {
@@ -150,8 +208,4 @@ impl Errands {
             .find(|name| !playing.contains(name));
         missing.map(|name| format!("camera {name} did not play"))
     }
-}
-
-fn unsupported() -> Ended {
-    ended(Fate::Unsupported, "this box cannot do that yet")
 }

@@ -34,6 +34,7 @@ use crate::upload::{Answer, Desk, Inbound};
 use crate::witness::{Fate, Identity};
 
 use super::gauges::Gauges;
+use super::mouth::Request;
 use errands::Errands;
 use nonces::Nonces;
 use office::{Errand, Office, Step};
@@ -62,17 +63,18 @@ pub(super) struct Clerk {
     answers: mpsc::Sender<Answer>,
 }
 
-/// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
-/// again, with another configuration.
+/// The clerk, and the upload's end of the way to it. `mouth` takes orders to speak; `again` is told
+/// when the daemon shall start again, with another configuration.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
-    again: CancellationToken,
+    (mouth, again): (mpsc::Sender<Request>, CancellationToken),
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
     let (answers, answers_to) = mpsc::channel(MESSAGES);
+    let (wanted_to, wanted) = mpsc::channel(MESSAGES);
     let (nonces, nonce) = Nonces::new();
     let settings = Settings::new(&chosen.loaded.path, &config.store.dir);
     let trial = match &chosen.origin {
@@ -93,6 +95,8 @@ pub(super) fn hire(
             loaded: chosen.loaded.clone(),
             settings: settings.clone(),
             again: again.clone(),
+            mouth,
+            wanted: wanted_to,
         }),
         watch: Watch {
             trial,
@@ -109,6 +113,7 @@ pub(super) fn hire(
         inbound: inbound_to,
         answers: answers_to,
         nonce,
+        wanted,
     };
     (clerk, desk)
 }

@@ -264,6 +264,42 @@ async fn each_verb_is_done_or_refused_by_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_box_speaks_and_falls_silent_by_command() {
+    let field = Field::start(NO_CAMERA, &|profile| {
+        profile["warn"]["speed_max_kmh"] = value(0.0);
+    })
+    .await;
+    field.stop_receiver.cancel();
+    let package = seal(&field, &store(&field)).to_string();
+    let _daemon = field.daemon();
+    connected(&field).await;
+    let clip = fs::read(root().join("config/clips/test.wav")).unwrap();
+    let clip = witness::sha256_hex(&clip);
+    let (no_clip, nothing) = ("0".repeat(64), Uuid::from_u128(1).to_string());
+    let table: [(usize, &[&str], &str, &str); 8] = [
+        (OPERATE, &["speak", &clip], "done", ""),
+        (OPERATE, &["speak", &no_clip], "failed", "no such clip"),
+        (VIEW, &["fetch", &package], "done", ""),
+        (VIEW, &["fetch", &nothing], "refused", "nothing is kept"),
+        (OPERATE, &["capture", "street"], "unsupported", "yet"),
+        (ADMIN, &["say", "请收摊"], "unsupported", "yet"),
+        (OPERATE, &["stop"], "done", ""),
+        (OPERATE, &["speak", &clip], "refused", "stopped"),
+    ];
+    for (rank, words, outcome, why) in table {
+        let (told, reason) = answer(&field, rank, words).await;
+        assert_eq!(told, outcome, "{words:?}: {reason}");
+        assert!(reason.contains(why), "{words:?}: {reason}");
+    }
+    let played = field.journal("warning.played");
+    assert_eq!(played.len(), 1);
+    assert_eq!(played[0]["body"]["clip_sha256"], *clip);
+    let begun = field.journal("warning.begun").remove(0);
+    let by = begun["body"]["by"].to_string();
+    assert!(by.contains("CN=operator-1"), "{by}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_done_once_however_often_it_comes() {
     let field = Field::start(NO_CAMERA, &|_| ()).await;
     let _daemon = field.daemon();
