@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -27,10 +28,10 @@ pub(super) struct Errands {
     pub(super) settings: Settings,
     /// Told when the daemon shall start again.
     pub(super) again: CancellationToken,
-    /// Takes orders to speak and to stop.
-    pub(super) mouth: mpsc::Sender<Request>,
+    /// The way to the loudspeaker.
+    pub(super) mouth: Sender<Request>,
     /// Takes packages to be sent with everything the link's profile holds back.
-    pub(super) wanted: mpsc::Sender<CaseId>,
+    pub(super) wanted: Sender<CaseId>,
 }
 
 impl Errands {
@@ -50,9 +51,9 @@ impl Errands {
             Verb::Evict { package } => self.evict(id, package, &by).await,
             Verb::RuleRestore { rule } => self.restore(&rule, &by).await,
             Verb::ConfigSet { toml } => return self.try_out(id, &toml).await,
-            Verb::Fetch { package } => self.fetch(package).await,
             Verb::Speak { clip_sha256 } => self.speak(clip_sha256, by).await,
             Verb::Stop {} => self.silence(by).await,
+            Verb::Fetch { package } => self.fetch(package).await,
             Verb::Say { .. } | Verb::Capture { .. } | Verb::Recheck { .. } => {
                 Err(ended(Fate::Unsupported, "this box cannot do that yet"))
             }
@@ -88,37 +89,6 @@ impl Errands {
         }
     }
 
-    async fn speak(&self, clip_sha256: String, by: String) -> Result<Value, Ended> {
-        let (answer, told) = oneshot::channel();
-        let what = Words::Clip(clip_sha256);
-        let told = self
-            .order(Request::Speak { what, by, answer }, told)
-            .await?;
-        let (outcome, why) = match (&told.hushed, &told.failure) {
-            (Some(why), _) => (Fate::Refused, why.clone()),
-            (None, Some(why)) => (Fate::Failed, why.clone()),
-            (None, None) => return Ok(json!(told)),
-        };
-        Err(Ended {
-            outcome,
-            why: Some(why),
-            result: Some(json!(told)),
-        })
-    }
-
-    async fn silence(&self, by: String) -> Result<Value, Ended> {
-        let (answer, told) = oneshot::channel();
-        let told = self.order(Request::Stop { by, answer }, told).await?;
-        Ok(json!(told))
-    }
-
-    /// Gives the mouth an order and waits for what became of it.
-    async fn order<T>(&self, order: Request, told: oneshot::Receiver<T>) -> Result<T, Ended> {
-        let stopping = || ended(Fate::Failed, "the box is being stopped");
-        self.mouth.send(order).await.map_err(|_gone| stopping())?;
-        told.await.map_err(|_gone| stopping())
-    }
-
     async fn evict(&self, id: Uuid, package: CaseId, by: &str) -> Result<Value, Ended> {
         let (store, by) = (self.store(), by.to_owned());
         let evicted = blocking(move || store.evict(clock::now(), package, (id, &by))).await;
@@ -129,6 +99,31 @@ impl Errands {
             error => ended(Fate::Failed, error.to_string()),
         })?;
         Ok(json!({ "bytes": bytes }))
+    }
+
+    /// Has a clip said; what the governor does not allow is refused with its reason.
+    async fn speak(&self, clip_sha256: String, by: String) -> Result<Value, Ended> {
+        let (answer, told) = oneshot::channel();
+        let what = Words::Clip(clip_sha256);
+        self.ask(Request::Speak { what, by, answer }).await?;
+        let told = told.await.map_err(|_gone| mouth_ended())?;
+        match (&told.hushed, &told.failure) {
+            (Some(why), _) => Err(ended(Fate::Refused, why)),
+            (None, Some(why)) => Err(ended(Fate::Failed, why)),
+            (None, None) => Ok(json!(told)),
+        }
+    }
+
+    async fn silence(&self, by: String) -> Result<Value, Ended> {
+        let (answer, told) = oneshot::channel();
+        self.ask(Request::Stop { by, answer }).await?;
+        let told = told.await.map_err(|_gone| mouth_ended())?;
+        Ok(json!(told))
+    }
+
+    async fn ask(&self, request: Request) -> Result<(), Ended> {
+        let asked = self.mouth.send(request).await;
+        asked.map_err(|_gone| mouth_ended())
     }
 
     async fn restore(&self, rule: &str, by: &str) -> Result<Value, Ended> {
@@ -208,4 +203,8 @@ impl Errands {
             .find(|name| !playing.contains(name));
         missing.map(|name| format!("camera {name} did not play"))
     }
+}
+
+fn mouth_ended() -> Ended {
+    ended(Fate::Failed, "the box is stopping")
 }

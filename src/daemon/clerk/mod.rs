@@ -63,13 +63,14 @@ pub(super) struct Clerk {
     answers: mpsc::Sender<Answer>,
 }
 
-/// The clerk, and the upload's end of the way to it. `mouth` takes orders to speak; `again` is told
-/// when the daemon shall start again, with another configuration.
+/// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
+/// again, with another configuration; `mouth` is the way to the loudspeaker.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
-    (mouth, again): (mpsc::Sender<Request>, CancellationToken),
+    again: CancellationToken,
+    mouth: mpsc::Sender<Request>,
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
