@@ -38,6 +38,10 @@ Every command has a number and an end: it is done once, however often it arrives
 it comes too late. The reply is signed by the box; nothing else is believed.
 Exit code: 0 done, 1 the box replied that it was not done, 2 no reply.";
 
+/// How long a reply is waited for, seconds: ordinarily, and until a configuration was tried.
+const REPLY_SECS: u64 = 30;
+const TRIAL_SECS: u64 = 300;
+
 /// Have a box do something, or tell it a reviewer's verdict, and show its signed reply
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -51,9 +55,10 @@ pub(super) struct Args {
     /// Folder with the keys and certificates
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
-    /// How long to wait for the reply; a configuration takes until its trial has ended
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    wait: u64,
+    /// How long to wait for the reply; unless given 30, and 300 for a configuration, whose reply
+    /// comes when its trial has ended
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
     /// Number of the command, above every one before; the time, unless given
     #[arg(long, value_name = "N")]
     seq: Option<u64>,
@@ -161,7 +166,11 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
                 (Subject::Command, command.sign(&identity, now)?)
             }
         };
-        let within = Duration::from_secs(args.wait);
+        let wait = match &args.what {
+            What::ConfigSet { .. } => TRIAL_SECS,
+            _ => REPLY_SECS,
+        };
+        let within = Duration::from_secs(args.wait.unwrap_or(wait));
         let asked = client.ask(subject, &signed, within).await;
         client.close().await;
         asked.map_err(hinted)

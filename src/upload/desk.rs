@@ -8,6 +8,7 @@ use super::hearing::Sent;
 use super::session::Session;
 use crate::link::message::{PresenceState, Subject, Topic};
 use crate::link::{Acked, LinkError};
+use crate::types::CaseId;
 
 /// What came down for the box itself.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Desk {
     pub answers: mpsc::Receiver<Answer>,
     /// What a command must quote while the clock is not synchronised; part of the state message.
     pub nonce: watch::Receiver<String>,
+    /// Packages that shall be sent with everything the link's profile holds back.
+    pub wanted: mpsc::Receiver<CaseId>,
 }
 
 /// What the desk has for the connection.
@@ -44,6 +47,8 @@ pub(super) enum News {
     Answer(Answer),
     /// Another nonce to tell.
     Nonce,
+    /// A package to send with its video.
+    Wanted(CaseId),
 }
 
 /// The next news of the desk; never, without one. Cancel safe.
@@ -54,6 +59,7 @@ pub(super) async fn news(desk: &mut Option<Desk>) -> News {
     tokio::select! {
         Some(answer) = desk.answers.recv() => News::Answer(answer),
         Ok(()) = desk.nonce.changed() => News::Nonce,
+        Some(id) = desk.wanted.recv() => News::Wanted(id),
         else => std::future::pending().await,
     }
 }
@@ -73,6 +79,10 @@ impl Session<'_> {
     pub(super) async fn tell_desk_news(&mut self, news: News) -> Result<(), LinkError> {
         let Answer { bytes, taken } = match news {
             News::Nonce => return self.present(PresenceState::Ready).await,
+            News::Wanted(id) => {
+                self.ask_for(id, None);
+                return Ok(());
+            }
             News::Answer(answer) => answer,
         };
         let topic = Topic::new(&self.up.device, Subject::Result).to_string();

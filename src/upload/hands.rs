@@ -17,7 +17,7 @@ use super::session::{LOOK, Session, blocking};
 use super::state::InHand;
 use crate::clock;
 use crate::config::Profile;
-use crate::link::message::Want;
+use crate::link::message::is_name;
 use crate::store::{Outgoing, State, Store, StoreError, Wish};
 use crate::types::CaseId;
 
@@ -252,16 +252,16 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Somebody asks for the video of a package.
-    pub(super) fn ask_for(&mut self, id: CaseId, want: &Want) {
+    /// Somebody asks for the video of a package: the receiver `sink`, or a command.
+    pub(super) fn ask_for(&mut self, id: CaseId, sink: Option<&str>) {
         if self.carry.asked.contains(&id) || self.carry.asked.len() >= ASKED_MAX {
             return;
         }
         self.carry.asked.push_back(id);
         if let Some(hand) = self.hand(id) {
             hand.asked = true;
-        } else if crate::link::message::is_name(&want.sink) {
-            self.remember(id, want.sink.clone());
+        } else if let Some(sink) = sink.filter(|sink| is_name(sink)) {
+            self.remember(id, sink.to_owned());
         }
         self.look = true;
     }

@@ -108,7 +108,7 @@ impl Session<'_> {
             return;
         };
         if want.video {
-            self.ask_for(id, want);
+            self.ask_for(id, Some(&want.sink));
         }
         let now = Instant::now();
         if self

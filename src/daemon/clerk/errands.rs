@@ -13,7 +13,7 @@ use crate::command::{Settings, SettingsError, Verb};
 use crate::config::Loaded;
 use crate::ingest::Phase;
 use crate::journal::kind;
-use crate::store::{Ended, Store, StoreError};
+use crate::store::{Ended, State, Store, StoreError};
 use crate::types::{CaseId, Violation};
 use crate::witness::Fate;
 
@@ -30,6 +30,8 @@ pub(super) struct Errands {
     pub(super) again: CancellationToken,
     /// The way to the loudspeaker.
     pub(super) mouth: Sender<Request>,
+    /// Takes packages to be sent with everything the link's profile holds back.
+    pub(super) wanted: Sender<CaseId>,
 }
 
 impl Errands {
@@ -51,8 +53,9 @@ impl Errands {
             Verb::ConfigSet { toml } => return self.try_out(id, &toml).await,
             Verb::Speak { clip_sha256 } => self.speak(clip_sha256, by).await,
             Verb::Stop {} => self.silence(by).await,
-            Verb::Fetch { .. } | Verb::Say { .. } | Verb::Capture { .. } | Verb::Recheck { .. } => {
-                Err(unsupported())
+            Verb::Fetch { package } => self.fetch(package).await,
+            Verb::Say { .. } | Verb::Capture { .. } | Verb::Recheck { .. } => {
+                Err(ended(Fate::Unsupported, "this box cannot do that yet"))
             }
         };
         Some(match done {
@@ -63,6 +66,27 @@ impl Errands {
             },
             Err(ended) => ended,
         })
+    }
+
+    /// Has a package sent with its video, once the link may carry it.
+    async fn fetch(&self, package: CaseId) -> Result<Value, Ended> {
+        let store = self.store();
+        let state = blocking(move || store.state(package)).await;
+        let state = state.map_err(|error| ended(Fate::Failed, error.to_string()))?;
+        let refused = |why: &str| Err(ended(Fate::Refused, why));
+        match state {
+            None => refused("nothing is kept under this id"),
+            Some(State::Receipted | State::Pruned) => refused("a receiver has all of it already"),
+            Some(State::Refused) => refused("a receiver has refused it"),
+            Some(State::Damaged) => refused("it is damaged, or was evicted"),
+            Some(state) => match self.wanted.try_send(package) {
+                Ok(()) => Ok(json!({ "state": state })),
+                Err(_full) => {
+                    let why = "too many packages are asked for just now";
+                    Err(ended(Fate::Failed, why))
+                }
+            },
+        }
     }
 
     async fn evict(&self, id: Uuid, package: CaseId, by: &str) -> Result<Value, Ended> {
@@ -183,8 +207,4 @@ impl Errands {
 
 fn mouth_ended() -> Ended {
     ended(Fate::Failed, "the box is stopping")
-}
-
-fn unsupported() -> Ended {
-    ended(Fate::Unsupported, "this box cannot do that yet")
 }

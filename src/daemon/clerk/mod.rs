@@ -75,6 +75,7 @@ pub(super) fn hire(
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
     let (answers, answers_to) = mpsc::channel(MESSAGES);
+    let (wanted_to, wanted) = mpsc::channel(MESSAGES);
     let (nonces, nonce) = Nonces::new();
     let settings = Settings::new(&chosen.loaded.path, &config.store.dir);
     let trial = match &chosen.origin {
@@ -96,6 +97,7 @@ pub(super) fn hire(
             settings: settings.clone(),
             again: again.clone(),
             mouth,
+            wanted: wanted_to,
         }),
         watch: Watch {
             trial,
@@ -112,6 +114,7 @@ pub(super) fn hire(
         inbound: inbound_to,
         answers: answers_to,
         nonce,
+        wanted,
     };
     (clerk, desk)
 }

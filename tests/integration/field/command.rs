@@ -1,7 +1,7 @@
 //! Commands and verdicts from the platform's side, through a real broker, to the real program.
 
 use lingmou::clock;
-use lingmou::command::Client;
+use lingmou::command::{Client, Origin, Settings, SettingsError};
 use lingmou::link::message::{Subject, Topic};
 use lingmou::link::{Acked, Endpoint, Pipe};
 use lingmou::perceive::Card;
@@ -268,6 +268,63 @@ async fn each_verb_is_done_or_refused_by_role() {
     assert_eq!(field.journal("command.refused").len(), 3, "by role");
     let evicted = &field.journal("package.evicted")[0]["body"];
     assert!(evicted["by"].as_str().unwrap().contains("CN=admin-1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_speaks_and_falls_silent_by_command() {
+    let field = Field::start(NO_CAMERA, &|profile| {
+        profile["warn"]["speed_max_kmh"] = value(0.0);
+    })
+    .await;
+    field.stop_receiver.cancel();
+    let package = seal(&field, &store(&field)).to_string();
+    let _daemon = field.daemon();
+    connected(&field).await;
+    let clip = fs::read(root().join("config/clips/test.wav")).unwrap();
+    let clip = witness::sha256_hex(&clip);
+    let (no_clip, nothing) = ("0".repeat(64), Uuid::from_u128(1).to_string());
+    let table: [(usize, &[&str], &str, &str); 8] = [
+        (OPERATE, &["speak", &clip], "done", ""),
+        (OPERATE, &["speak", &no_clip], "failed", "no such clip"),
+        (VIEW, &["fetch", &package], "done", ""),
+        (VIEW, &["fetch", &nothing], "refused", "nothing is kept"),
+        (OPERATE, &["capture", "street"], "unsupported", "yet"),
+        (ADMIN, &["say", "请收摊"], "unsupported", "yet"),
+        (OPERATE, &["stop"], "done", ""),
+        (OPERATE, &["speak", &clip], "refused", "stopped"),
+    ];
+    for (rank, words, outcome, why) in table {
+        let (told, reason) = answer(&field, rank, words).await;
+        assert_eq!(told, outcome, "{words:?}: {reason}");
+        assert!(reason.contains(why), "{words:?}: {reason}");
+    }
+    let played = field.journal("warning.played");
+    assert_eq!(played.len(), 1);
+    assert_eq!(played[0]["body"]["clip_sha256"], *clip);
+    let begun = field.journal("warning.begun").remove(0);
+    let by = begun["body"]["by"].to_string();
+    assert!(by.contains("CN=operator-1"), "{by}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_metered_link_holds_back_is_fetched_by_command() {
+    let field = Field::start(NO_CAMERA, &|profile| {
+        profile["upload"]["profile"] = value("metered");
+    })
+    .await;
+    let id = seal(&field, &store(&field)).to_string();
+    let _daemon = field.daemon();
+    until(&field, "its video held", async || {
+        field.status().await["upload"]["link"]["held"] == 1
+    })
+    .await;
+    assert!(field.receipted().is_empty());
+    let (outcome, why) = answer(&field, VIEW, &["fetch", &id]).await;
+    assert_eq!(outcome, "done", "{why}");
+    until(&field, "its receipt", async || field.receipted().len() == 1).await;
+    let (outcome, why) = answer(&field, VIEW, &["fetch", &id]).await;
+    assert_eq!(outcome, "refused");
+    assert!(why.contains("has all of it already"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -660,4 +717,58 @@ async fn a_forged_verdict_is_told_and_not_answered(field: &Field, package: &Path
             .unwrap()
             .contains("not trusted")
     );
+}
+
+/// No daemon here: only what is kept beside its store.
+#[test]
+fn what_was_sent_stands_in_only_while_it_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+    let file = dir.path().join("lingmou.toml");
+    let text = profile(dir.path(), &pki.device).to_string();
+    fs::write(&file, &text).unwrap();
+    let choose = || Settings::choose(&file).unwrap();
+    let now = choose().loaded;
+    let kept = &now.config.store.dir;
+    fs::create_dir_all(kept).unwrap();
+    let settings = Settings::new(&file, kept);
+    let command = Uuid::from_u128(7);
+    let next = format!("{text}\n# next\n");
+    let try_out = |text: &str| settings.try_out(text, &now, command, Vec::new());
+
+    let mistakes = try_out("[device]\nid = \"pole 7\"\n");
+    assert!(matches!(mistakes, Err(SettingsError::Mistakes(_))));
+    let other = try_out(&text.replace(DEVICE, "LM-OTHER-1"));
+    assert!(matches!(other, Err(SettingsError::Fixed("[device] id"))));
+    try_out(&next).unwrap();
+    let second = try_out(&next);
+    assert!(matches!(second, Err(SettingsError::OnTrial)));
+    let trial = choose();
+    assert!(matches!(trial.origin, Origin::Trial(_)));
+    assert_eq!(trial.loaded.sha256, witness::sha256_hex(next.as_bytes()));
+    assert!(settings.is_on_trial(command));
+    assert_eq!(choose().origin, Origin::File, "a start ends it");
+    let ended = settings.ended();
+    assert_eq!((ended.len(), ended[0].command), (1, command));
+    assert!(ended[0].why.is_some());
+    settings.told().unwrap();
+    assert_eq!(settings.ended(), []);
+
+    try_out(&next).unwrap();
+    choose();
+    settings.keep().unwrap();
+    assert_eq!(settings.ended()[0].why, None, "kept");
+    assert_eq!(choose().origin, Origin::Command(command));
+    let state = kept.join("config/state.json");
+    let before = fs::read(&state).unwrap();
+    let copy = kept.join(format!("config/{}.toml", trial.loaded.sha256));
+    fs::write(&copy, &text).unwrap();
+    assert_eq!(choose().origin, Origin::File, "its copy rotted");
+    let why = settings.ended().pop().unwrap().why.unwrap();
+    assert!(why.contains("was changed"), "{why}");
+    fs::write(&copy, &next).unwrap();
+    fs::write(&state, &before).unwrap();
+    assert_eq!(choose().origin, Origin::Command(command));
+    fs::write(&state, "{").unwrap();
+    assert_eq!(choose().origin, Origin::File, "its state rotted");
 }
