@@ -9,10 +9,13 @@
 mod cli;
 mod crash;
 mod develop;
+mod failing_disk;
 #[cfg(feature = "demo")]
 mod field;
 mod hands;
 mod journal;
+#[cfg(feature = "demo")]
+mod kill_loop;
 mod perceive;
 mod store_cli;
 mod systemd;
