@@ -105,12 +105,13 @@ impl Inner {
         Ok(Some(bytes))
     }
 
-    /// Unlinks what an error or a crash left of pruned packages.
+    /// Unlinks what an error or a crash left of pruned and evicted packages.
     pub(super) fn finish_pruning(&mut self) -> Result<(), StoreError> {
         let names: Vec<String> = {
             let mut query = self.conn.prepare_cached(
                 "SELECT DISTINCT id FROM package JOIN blob ON package_id = id \
-                 WHERE state = 'pruned' AND lane > 1",
+                 WHERE lane > 1 AND (state = 'pruned' \
+                 OR id IN (SELECT package_id FROM evicted))",
             )?;
             let rows = query.query_map([], |row| row.get(0))?;
             rows.collect::<Result<_, _>>()?
@@ -123,7 +124,7 @@ impl Inner {
         Ok(())
     }
 
-    fn unlink(&mut self, id: CaseId, files: &[PackageFile]) -> Result<(), StoreError> {
+    pub(super) fn unlink(&mut self, id: CaseId, files: &[PackageFile]) -> Result<(), StoreError> {
         let dir = self.package_dir(id);
         let mut folders = BTreeSet::new();
         for file in files {

@@ -12,6 +12,8 @@ mod develop;
 mod failing_disk;
 #[cfg(feature = "demo")]
 mod field;
+#[cfg(feature = "demo")]
+mod fleet;
 mod hands;
 mod journal;
 #[cfg(feature = "demo")]

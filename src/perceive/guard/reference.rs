@@ -278,18 +278,18 @@ fn lay(a: &[[f32; 2]], b: &[[f32; 2]], height: usize) -> Fit {
         let known = fits.iter().find(|((dx, dy), _)| (*dx, *dy) == (x, y));
         known.map_or_else(|| fit(a, b, height, (x, y)), |(_, fit)| *fit)
     };
-    let Some(&((x, y), top)) = fits.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else {
+    let Some(&((x, y), top)) = fits.iter().max_by(|one, two| one.1.total_cmp(&two.1)) else {
         return Fit::Lost { stands_out: 0.0 };
     };
     let rest = fits
         .iter()
         .filter(|((dx, dy), _)| (dx - x).abs() > PEAK || (dy - y).abs() > PEAK);
-    let (mut n, mut sum, mut squares) = (0.0_f32, 0.0_f32, 0.0_f32);
+    let (mut count, mut sum, mut squares) = (0.0_f32, 0.0_f32, 0.0_f32);
     for (_, fit) in rest {
-        (n, sum, squares) = (n + 1.0, sum + fit, squares + fit * fit);
+        (count, sum, squares) = (count + 1.0, sum + fit, squares + fit * fit);
     }
-    let mean = sum / n;
-    let deviation = (squares / n - mean * mean).max(0.0).sqrt();
+    let mean = sum / count;
+    let deviation = (squares / count - mean * mean).max(0.0).sqrt();
     let stands_out = if deviation > f32::EPSILON {
         (top - mean) / deviation
     } else {
