@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use lingmou::config;
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::journal;
@@ -111,6 +112,7 @@ fn uplink(dir: &Path, port: u16, store: &Store) -> Uplink {
         identity: Arc::new(Identity::load(&keys, "evidence").unwrap()),
         keys,
         device: DEVICE.to_owned(),
+        time_zone: TimeZone::UTC,
         store: store.clone(),
         state: Arc::new(UploadState::new()),
     }
@@ -263,10 +265,8 @@ fn audit(dir: &Path, promised: &BTreeSet<String>) -> usize {
     let lost: Vec<_> = promised.difference(&all).collect();
     assert!(lost.is_empty(), "sealed and lost: {lost:?}");
     assert_eq!(all, names(&there), "each of the box's at the receiver");
-    assert_eq!(
-        names(&dir.join("received/incoming").join(DEVICE)),
-        BTreeSet::new()
-    );
+    let incoming = dir.join("received/incoming").join(RECEIVER).join(DEVICE);
+    assert_eq!(names(&incoming), BTreeSet::new(), "nothing left over");
     for path in all.iter().flat_map(|id| [here.join(id), there.join(id)]) {
         let verdict = verify_path(&path, &roots).unwrap();
         assert!(verdict.valid(), "{}: {verdict:?}", path.display());
