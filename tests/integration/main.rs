@@ -10,12 +10,15 @@ mod cli;
 mod crash;
 mod develop;
 mod explain;
+mod failing_disk;
 #[cfg(feature = "demo")]
 mod field;
 #[cfg(feature = "demo")]
 mod fleet;
 mod hands;
 mod journal;
+#[cfg(feature = "demo")]
+mod kill_loop;
 mod perceive;
 mod store_cli;
 mod systemd;
