@@ -153,7 +153,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let developer = Developer::new(&config.evidence)?;
     let mut past = Past::read(&store)?;
     let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
-    let judge = past.judge(config, detector.card().roles(), &store)?;
+    let judge = past.judge(loaded, detector.card().roles(), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts::gather(
         loaded,

@@ -320,7 +320,9 @@ mod tests {
             let clip = speech(seed * 31, 4.0);
             let mut loud = noise(&mut Dice(seed), 5.0, 1.0);
             let scale = (power(&clip) * 0.01 / power(&loud)).sqrt();
-            loud.iter_mut().for_each(|s| *s *= scale);
+            for s in &mut loud {
+                *s *= scale;
+            }
             let taken = room(&clip, 1_600, 0.1, &loud);
             let found = find(&sound(&clip), &sound(&taken), DELAY_MAX);
             assert!(found.is_some_and(|f| f.alike < 0.9), "{seed}: {found:?}");

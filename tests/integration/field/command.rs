@@ -110,6 +110,8 @@ fn statement(id: CaseId, context: &SealContext) -> Statement {
             first_seen: utc.clone(),
             confirmed: utc,
             dwell_s: None,
+            prior: None,
+            law: None,
         },
         warning: Vec::new(),
         clock: Clock::at(at),
@@ -189,6 +191,7 @@ fn sign(field: &Field, rank: usize, command: &Asking) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one step for each verb")]
 async fn each_verb_is_done_or_refused_by_role() {
     let field = Field::start(NO_CAMERA, &|_| ()).await;
     field.stop_receiver.cancel();
