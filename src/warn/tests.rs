@@ -1,5 +1,7 @@
 //! A warning is heard out, or the report says why not.
 
+mod peers;
+
 use std::path::PathBuf;
 
 use super::clip::tests::wav;

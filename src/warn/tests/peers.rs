@@ -58,7 +58,10 @@ async fn a_program_that_plays_the_clip_has_played_it() {
 #[tokio::test]
 async fn a_program_that_does_not_play_it_is_a_failure_with_its_own_words() {
     for (text, why) in [
-        ("cat > /dev/null; echo no sound card >&2; exit 3", "no sound card"),
+        (
+            "cat > /dev/null; echo no sound card >&2; exit 3",
+            "no sound card",
+        ),
         ("exit 0", "so nobody heard it"),
         ("cat > /dev/null; kill -9 $$", "signal: 9"),
         // Never reads, never ends.
@@ -75,8 +78,14 @@ async fn a_program_that_does_not_play_it_is_a_failure_with_its_own_words() {
     room.config.speaker.command = vec!["/nonexistent/player".to_owned()];
     let report = say(&mut room.speaker()).await;
     let why = report.failure.expect("it is not there");
-    assert!(why.contains("/nonexistent/player cannot be started"), "{why}");
-    assert_eq!((report.played, report.heard), (Duration::ZERO, Heard::NotPlayed));
+    assert!(
+        why.contains("/nonexistent/player cannot be started"),
+        "{why}"
+    );
+    assert_eq!(
+        (report.played, report.heard),
+        (Duration::ZERO, Heard::NotPlayed)
+    );
 }
 
 #[tokio::test]
@@ -111,7 +120,9 @@ async fn heard(taken: &str) -> Said {
     let clips = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
     let mut room = Room::with_program(100, "touch begun; cat > /dev/null; sleep 7.2");
     room.config.street_vending = clips.join("test.wav");
-    let length = Clip::read(&room.config.street_vending).expect("it").duration();
+    let length = Clip::read(&room.config.street_vending)
+        .expect("it")
+        .duration();
     assert!(length < Duration::from_millis(7_500), "{length:?}");
     let source = clips.join(taken);
     // The microphone's rate, by ffmpeg.
@@ -148,7 +159,10 @@ async fn a_microphone_hears_the_clip_with_level_and_delay() {
 async fn what_the_microphone_does_not_hear_was_not_said() {
     let said = heard("out_of_store.wav").await;
     assert_eq!(said.heard, Heard::PlayedNotHeard);
-    assert_eq!(said.failure.as_deref(), Some("the microphone did not hear it"));
+    assert_eq!(
+        said.failure.as_deref(),
+        Some("the microphone did not hear it")
+    );
 }
 
 #[tokio::test]
@@ -190,11 +204,15 @@ fn horn(answers: Answers) -> (String, JoinHandle<Sent>) {
             let (stream, _) = listener.accept().expect("a caller");
             let mut stream = BufReader::new(stream);
             while let Some(sent) = request(&mut stream) {
-                let asked = answers == Answers::ToWhoLogsIn && !sent.head.contains("\nAuthorization: Digest");
+                let asked = answers == Answers::ToWhoLogsIn
+                    && !sent.head.contains("\nAuthorization: Digest");
                 if asked {
                     let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest \
                         realm=\"horn\", qop=\"auth\", nonce=\"abc\"\r\nContent-Length: 0\r\n\r\n";
-                    stream.get_mut().write_all(challenge.as_bytes()).expect("sent");
+                    stream
+                        .get_mut()
+                        .write_all(challenge.as_bytes())
+                        .expect("sent");
                     continue;
                 }
                 let line = match answers {
@@ -261,10 +279,18 @@ async fn a_horn_on_the_network_takes_the_sound_in_its_own_time() {
     let (said, sent) = horned(Answers::Well, |_| ()).await;
     assert_eq!(said.failure, None);
     assert_eq!(said.played, Duration::from_millis(500));
-    assert!(sent.head.starts_with("POST /play HTTP/1.1\r\n"), "{}", sent.head);
+    assert!(
+        sent.head.starts_with("POST /play HTTP/1.1\r\n"),
+        "{}",
+        sent.head
+    );
     assert!(sent.head.contains("\r\nContent-Type: audio/basic\r\n"));
     // Half a second of G.711: 8,000 bytes a second.
-    assert!((3_900..=4_100).contains(&sent.body.len()), "{}", sent.body.len());
+    assert!(
+        (3_900..=4_100).contains(&sent.body.len()),
+        "{}",
+        sent.body.len()
+    );
 
     let wav = |speaker: &mut config::Speaker| {
         speaker.format = SoundFormat::Wav;
@@ -283,7 +309,11 @@ async fn a_horn_that_wants_a_login_gets_one_and_no_password_in_clear() {
     assert_eq!(said.failure, None);
     assert!(sent.head.contains("username=\"box\""), "{}", sent.head);
     assert!(!sent.head.contains("word"), "{}", sent.head);
-    assert!((3_900..=4_100).contains(&sent.body.len()), "{}", sent.body.len());
+    assert!(
+        (3_900..=4_100).contains(&sent.body.len()),
+        "{}",
+        sent.body.len()
+    );
 }
 
 #[tokio::test]
@@ -300,6 +330,9 @@ async fn a_horn_that_refuses_or_stays_silent_has_not_played() {
     room.config.speaker.kind = SpeakerKind::Http;
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
     room.config.speaker.url = format!("http://{}/", nobody.expect("a port"));
-    let why = say(&mut room.speaker()).await.failure.expect("nobody there");
+    let why = say(&mut room.speaker())
+        .await
+        .failure
+        .expect("nobody there");
     assert!(why.contains("curl: exit status: 7"), "{why}");
 }
