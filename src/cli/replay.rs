@@ -9,7 +9,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, Outlook, Tracker};
+use crate::perceive::{Card, Detector, Outlook, Tracker, known_roles};
 use crate::types::{Order, Scene, Stamp, WarnReport};
 
 use super::{Answer, log, out};
@@ -60,7 +60,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let mut tracker = Tracker::new(detector.card().score_threshold());
     let mut outlook = Outlook::new(&config, &config.camera[camera], None);
-    let mut judge = Judge::new(&config, detector.card().roles(), "replay")?;
+    let known = known_roles(&config, detector.card());
+    let mut judge = Judge::new(&config, known, "replay")?;
     let mut recording = Recording::open(&args.clip, EPOCH, config.camera[camera].detect_rate)?;
     let mut playing: Vec<WarnReport> = Vec::new();
     let mut sealed = false;
@@ -73,7 +74,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             judge.hear(report);
         }
         let watched = outlook.look(frame.at, &frame.image);
-        let detections = detector.detect(&frame.image)?;
+        let mut detections = detector.detect(&frame.image)?;
+        detections.extend(outlook.new_things(frame.at, &detections));
         let tracks = tracker.update(frame.at, &detections);
         let scene = Scene {
             camera,

@@ -50,7 +50,7 @@ use crate::config::{Config, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
-use crate::perceive::{Card, Detector};
+use crate::perceive::{Card, Detector, known_roles};
 use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
@@ -144,7 +144,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let speaker = Speaker::open(&config.warn)?;
     let developer = Developer::new(&config.evidence)?;
     let past = Past::read(&store)?;
-    let judge = past.judge(config, detector.card().roles(), &store)?;
+    let judge = past.judge(config, known_roles(config, detector.card()), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
     if !developer.has_cjk() {
