@@ -1,6 +1,6 @@
 # Two commands matter, `make demo` and `make test`; `make` alone lists all.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test pki bench lint fuzz clean-setup
+.PHONY: help setup demo test kill-loop powercut pki bench lint fuzz clean-setup
 
 # Where `make pki` writes.
 DIR := .setup/pki
@@ -8,6 +8,9 @@ DIR := .setup/pki
 FEATURES := c2pa,pkcs11
 # Seconds of fuzzing for each target.
 FUZZ_SECS ?= 60
+# Kills in each loop of `make kill-loop`, and moments at which `make powercut` cuts.
+KILLS ?= 100
+POINTS ?= 60
 
 # nextest runs each test in a process of its own; plain `cargo test` passes as well.
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -24,6 +27,14 @@ demo: setup ## Show the whole way on loopback: camera, case, warning, evidence, 
 test: ## Run all tests
 	@.ci/setup.sh --tests
 	cargo $(TEST) --locked --features $(FEATURES)
+
+kill-loop: setup ## Kill daemon, broker, receiver and store KILLS=100 times each way, at random moments
+	LINGMOU_TEST_KILLS=$(KILLS) cargo test --locked --features $(FEATURES) --test integration -- \
+		--nocapture --test-threads=1 kill_9 kills_lose_nothing
+
+powercut: setup ## Cut a virtual machine's power at POINTS=60 moments: nothing sealed is lost (root, x86-64)
+	@tests/powercut/prepare.sh
+	cargo test --locked --features $(FEATURES) --test powercut -- --points $(POINTS)
 
 pki: ## Make a whole test PKI for hand tests with openssl: make pki DIR=folder
 	cargo run --locked --example pki -- $(DIR)

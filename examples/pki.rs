@@ -17,12 +17,15 @@ fn main() -> anyhow::Result<()> {
     let pki = TestPki::create(&dir, DEVICE)?;
     let sm2 = pki.add_sm2(DEVICE)?;
     let [first, second] = &pki.reviewers;
+    let [viewer, operator, admin] = &pki.operators;
     for (what, folder) in [
         ("root", &pki.ca),
         ("device, keys.dir of a box", &pki.device),
         ("receiver, --keys of lingmou receive", &pki.receiver),
         ("broker", &pki.broker),
-        ("operator", &pki.operator),
+        ("who may look, --keys of lingmou command", viewer),
+        ("who may operate", operator),
+        ("who may administer", admin),
         ("first reviewer", first),
         ("second reviewer", second),
         ("TSA: openssl ts -reply -config …/tsa.cnf", &pki.tsa),

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use lingmou::clock;
 use lingmou::witness::{
-    Checkpoint, Form, Receipt, StampQuery, Usage, check_attached, check_detached, check_stamp,
+    Checkpoint, Command, Form, Notice, Receipt, Reply, StampQuery, Usage, check_attached, check_detached, check_stamp,
 };
 
 use common::{Kit, seed};
@@ -48,4 +48,7 @@ fuzz_target!(init: seeds(), |data: &[u8]| {
     }
     assert!(Receipt::open(data, &KIT.roots).is_err(), "nobody signed a receipt");
     assert!(Checkpoint::open(data, &KIT.roots).is_err(), "nobody signed a checkpoint");
+    assert!(Command::open(data, &KIT.roots).is_err(), "nobody signed a command");
+    assert!(Notice::open(data, &KIT.roots).is_err(), "nobody signed a verdict");
+    assert!(Reply::open(data, &KIT.roots, "LM-FUZZ-1").is_err(), "nobody signed a reply");
 });

@@ -245,6 +245,7 @@ async fn broker(config: &Config) -> Result<String, String> {
         keys: config.keys.dir.clone(),
         client_id: format!("{}-check", config.device.id),
         keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
+        interface: config.upload.interface.clone(),
     };
     let pipe = Pipe::connect(&endpoint, None)
         .await

@@ -1,5 +1,7 @@
 //! `lingmou journal`: reads, checks and cuts out of a device's journal. Changes nothing in it.
 
+mod spoke;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,7 @@ Examples:
   lingmou journal verify --roots /etc/lingmou/keys/roots.crt
   lingmou journal show --kind rule.hit --from 2026-08-01
   lingmou journal show --case 0198f0a2-0000-7000-8000-000000000001
+  lingmou journal spoke --from 2026-08-01T06:00 --to 2026-08-01T07:00
   lingmou journal prove CASE.asice --roots roots.crt --out proof
 
 --store is the folder that holds journal/ and checkpoints/: the daemon's, running or not, or a
@@ -35,6 +38,7 @@ pub(super) struct Args {
 enum Command {
     Verify(VerifyArgs),
     Show(ShowArgs),
+    Spoke(spoke::Args),
     Prove(ProveArgs),
 }
 
@@ -104,6 +108,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     match &args.command {
         Command::Verify(args) => verify(args),
         Command::Show(args) => show(args),
+        Command::Spoke(args) => spoke::run(args),
         Command::Prove(args) => prove(args),
     }
 }

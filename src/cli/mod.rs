@@ -8,7 +8,9 @@
 //!
 //! **Not here.** Everything that is done: it lives in the stages and in `daemon`.
 
+mod archive;
 mod check;
+mod command;
 #[cfg(feature = "demo")]
 mod demo;
 mod enroll;
@@ -20,7 +22,10 @@ mod receive;
 mod replay;
 mod review;
 mod run;
+#[cfg(feature = "demo")]
+mod simulate;
 mod status;
+mod stop_speaking;
 mod store;
 mod verify;
 
@@ -64,19 +69,28 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "one of the subcommands is called command"
+)]
 enum Command {
     Run(run::Args),
     Check(check::Args),
     Status(status::Args),
+    StopSpeaking(stop_speaking::Args),
     Store(store::Args),
     Replay(replay::Args),
     Verify(verify::Args),
     Review(review::Args),
     Journal(journal::Args),
     Receive(receive::Args),
+    Archive(archive::Args),
+    Command(command::Args),
 
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    #[cfg(feature = "demo")]
+    Simulate(simulate::Args),
     Enroll(enroll::Args),
     Generate(generate::Args),
 }
@@ -88,15 +102,20 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, cli.verbose),
         Command::Check(args) => check::run(args, cli.verbose),
         Command::Status(args) => status::run(args),
+        Command::StopSpeaking(args) => stop_speaking::run(args),
         Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
         Command::Verify(args) => verify::run(args),
         Command::Review(args) => review::run(args),
         Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
+        Command::Archive(args) => archive::run(args),
+        Command::Command(args) => command::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, cli.verbose),
+        #[cfg(feature = "demo")]
+        Command::Simulate(args) => simulate::run(args, cli.verbose),
         Command::Enroll(args) => enroll::run(args),
         Command::Generate(args) => generate::run(args),
     };

@@ -1,5 +1,6 @@
 //! `lingmou receive`: the other end.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -13,11 +14,14 @@ const EXAMPLES: &str = "\
 Examples:
   lingmou receive --name rx1 --host broker.bureau.lan --keys /etc/lingmou/receiver --dir /srv/evidence
 
+  lingmou receive … --copy-to /media/second --metrics 127.0.0.1:9464
   lingmou receive … --tsa-command 'openssl ts -reply -queryfile /dev/stdin -config /etc/lingmou/tsa.cnf'
 
 Verifies each package, writes it to DIR/packages/DEVICE/ID and signs a receipt; only that receipt
 ends the device's duty to keep. Boxes then ask for an RFC 3161 time-stamp over the receipt; with
---tsa-command it is fetched for them. docs/BROKER.md says how to set up the broker.";
+--tsa-command it is fetched for them. Any number of receivers may work behind one broker, each with
+a name and keys of its own; on one machine they may share DIR. `lingmou archive` answers what is
+kept. docs/RECEIVER.md says how to run a pilot, docs/BROKER.md how to set up the broker.";
 
 /// Receive packages from a broker, verify and keep them, and sign receipts
 #[derive(Debug, clap::Args)]
@@ -35,9 +39,17 @@ pub(super) struct Args {
     /// Folder with receiver.key, receiver.crt, transport.key, transport.crt, roots.crt
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
-    /// Where packages are written
+    /// Where packages are written; receivers of the group may share it
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+    /// Make a second copy on the medium mounted here (`lingmou archive prepare-copies`). A receipt
+    /// says two copies when the second was read back. While the medium is away receipts say one,
+    /// and the copies are made when it is back
+    #[arg(long, value_name = "DIR")]
+    copy_to: Option<PathBuf>,
+    /// Serve figures for Prometheus on this loopback address and port, at /metrics
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Command that answers time-stamp queries: RFC 3161 query on its standard input, answer on its
     /// standard output, DER both; split at spaces, no shell. Without it boxes get no time-stamps
     #[arg(long, value_name = "COMMAND")]
@@ -55,6 +67,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         port: args.port,
         keys: args.keys.clone(),
         dir: args.dir.clone(),
+        copy_to: args.copy_to.clone(),
+        metrics: args.metrics,
         tsa_command: args
             .tsa_command
             .iter()
@@ -104,9 +118,14 @@ fn word(event: &Event) -> (String, Value) {
             id,
             seq,
             path,
+            copies,
         } => (
-            format!("{device}: stored {id} (seq {seq}) in {}", path.display()),
-            json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path }),
+            format!(
+                "{device}: stored {id} (seq {seq}, {copies} copies) in {}",
+                path.display()
+            ),
+            json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path,
+                "copies": copies }),
         ),
         Event::Refused { device, id, why } => (
             format!("{device}: refused {id}: {why}"),

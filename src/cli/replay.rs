@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
 use crate::perceive::{Card, Detector, Outlook, Tracker, known_roles};
-use crate::types::{Order, Scene, Stamp, WarnReport};
+use crate::types::{Heard, Order, Scene, Stamp, WarnReport};
 
 use super::{Answer, log, out};
 
@@ -103,6 +103,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
                     clip_sha256: String::new(),
                     failure: None,
                     journal_n: None,
+                    hushed: None,
+                    heard: Heard::default(),
                 });
             }
         }

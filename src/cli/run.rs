@@ -1,8 +1,13 @@
 //! `lingmou run`: the daemon.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
-use crate::{config, daemon};
+use anyhow::Context as _;
+
+use crate::command::{Origin, Settings};
+use crate::daemon::{self, End};
 
 use super::{Answer, log, runtime};
 
@@ -30,10 +35,30 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     log::start(verbose);
-    let loaded = config::Config::read(&args.config)?;
-    runtime()?.block_on(async {
+    let chosen = Settings::choose(&args.config)?;
+    let ended = runtime()?.block_on(async {
         let stop = daemon::stop_on_signals()?;
-        daemon::run(&loaded, stop).await
-    })?;
-    Ok(Answer::Yes)
+        daemon::run(&chosen, stop).await
+    });
+    match (ended, &chosen.origin) {
+        (Ok(End::Stopped), _) => Ok(Answer::Yes),
+        (Ok(End::Again), _) => again(),
+        (Err(error), Origin::Trial(_)) => {
+            let why = format!("the box could not start with it: {error:#}");
+            tracing::error!(why, "the configuration on trial is given up");
+            let store = &chosen.loaded.config.store.dir;
+            Settings::new(&args.config, store).roll_back(&why)?;
+            again()
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Starts this program again in this process's place, so that nothing of the run before is left.
+/// Comes back only when that is not possible.
+fn again() -> anyhow::Result<Answer> {
+    let error = Command::new("/proc/self/exe")
+        .args(std::env::args_os().skip(1))
+        .exec();
+    Err(error).context("the program cannot be started again")
 }

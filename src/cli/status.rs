@@ -56,8 +56,13 @@ fn page(status: &Value) -> (String, bool) {
     page.eye(&status["eye"]);
     let telemetry = &status["telemetry"];
     page.say("position", &position(telemetry));
+    page.voice(&status["voice"]);
     page.store(status);
     page.upload(status);
+    page.objections(&status["objections"]["rules"]);
+    if status["configuration"]["trial"].is_object() {
+        page.say("configuration", "on trial");
+    }
     let well = page.troubles.is_empty();
     for trouble in &page.troubles {
         page.text.push_str("! ");
@@ -102,6 +107,22 @@ impl Page {
         if let Some(why) = why.as_str() {
             self.troubles.push(format!("{where_}: {why}"));
         }
+    }
+
+    /// What the loudspeaker said and did not say since the start.
+    fn voice(&mut self, voice: &Value) {
+        let mut words = format!(
+            "said {}  not to be said {}  failed {}",
+            text(&voice["said"]),
+            text(&voice["hushed"]),
+            text(&voice["failed"]),
+        );
+        if let Some(by) = voice["stopped_by"].as_str() {
+            let left = text(&voice["silent_secs"]);
+            words = format!("{words}  stopped by {by}, silent for {left} s");
+        }
+        self.say("voice", &words);
+        self.trouble("loudspeaker", &voice["trouble"]);
     }
 
     fn clock(&mut self, clock: &Value) {
@@ -184,6 +205,13 @@ impl Page {
         self.mirror(&status["mirror"]);
     }
 
+    /// What the link may carry, once there was one.
+    fn link(&mut self, link: &Value) {
+        if !link.is_null() {
+            self.say("link", &link_words(link));
+        }
+    }
+
     /// The second copy, where one is configured.
     fn mirror(&mut self, mirror: &Value) {
         if mirror.is_null() {
@@ -213,12 +241,49 @@ impl Page {
             text(&upload["refused"]),
         );
         self.say("upload", &words);
+        self.link(&upload["link"]);
         self.stamps(&status["store"]["stamps"], &upload["stamp_cause"]);
         self.trouble("journal", &upload["foreign_head"]);
         if !connected && enabled {
             self.trouble("upload", &upload["cause"]);
         }
     }
+
+    /// What reviewers say of the rules, as far as they said anything.
+    fn objections(&mut self, rules: &Value) {
+        for (rule, told) in rules.as_object().into_iter().flatten() {
+            let (rejected, judged) = (text(&told["rejected"]), text(&told["judged"]));
+            let leads_only = told["leads_only"] == Value::Bool(true);
+            if judged == "0" && !leads_only {
+                continue;
+            }
+            let words = format!("{rule}: {rejected} of {judged} packages rejected");
+            self.say("reviewers", &words);
+            if leads_only {
+                self.troubles.push(format!(
+                    "{rule}: reviewers object ({rejected} of {judged} rejected), so it makes leads \
+                     only; look at its zone and settings, then lingmou command … rule-restore"
+                ));
+            }
+        }
+    }
+}
+
+fn link_words(link: &Value) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    let why = match link["why"].as_str() {
+        Some("quiet_hours") => " (quiet hours)",
+        Some("budget_spent") => " (the day's budget is used up)",
+        _ => "",
+    };
+    let mib = |key: &str| link[key].as_f64().map(|bytes| bytes / MIB);
+    let today = mib("today_bytes").zip(mib("budget_bytes"));
+    let today = today.map(|(used, budget)| format!("  {used:.1} of {budget:.0} MiB today"));
+    let held = link["held"].as_u64().filter(|&held| held > 0);
+    let held = held.map(|held| format!("  {held} packages wait for a wider link"));
+    let profile = text(&link["profile"]);
+    let (today, held) = (today.unwrap_or_default(), held.unwrap_or_default());
+    format!("{profile}{why}{today}{held}")
 }
 
 fn position(telemetry: &Value) -> String {

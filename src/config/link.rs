@@ -1,8 +1,12 @@
 //! The broker, seen from the box and from the receiver.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use super::warn::minute_of_day;
 
 /// `[upload]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +24,65 @@ pub struct Upload {
     pub retry_max_secs: u64,
     /// Largest piece of a file sent in one message, KiB.
     pub chunk_kib: u32,
+    /// What may be sent over this link.
+    pub profile: Profile,
+    /// With `metered`: MiB the link may carry in a day, both ways, TLS included; 0 without end.
+    pub daily_budget_mib: u32,
+    /// Hours of the day, `"22:00-06:00"`, in which the link is `quiet`.
+    pub quiet_hours: Vec<String>,
+    /// Packages sealed a while ago go no faster than this, KiB a second; 0 without limit.
+    pub drain_kib_s: u32,
+    /// After connecting such packages wait up to this long, each box another while, seconds.
+    pub drain_delay_secs: u64,
+    /// The network interface to use; empty: the system's choice.
+    pub interface: String,
+}
+
+/// What may be sent over a link. State, journal, answers to commands and heads of packages
+/// always may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Nothing more.
+    Quiet,
+    /// Pictures too; video when somebody asks for it.
+    Metered,
+    /// Everything.
+    #[default]
+    Full,
+}
+
+/// A span of each day, in local time: minutes since midnight, `to` not included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    from: u16,
+    to: u16,
+}
+
+impl Span {
+    /// Whether `minute` of the day, 0 to 1439, lies within; a span may go over midnight.
+    pub fn contain(self, minute: u16) -> bool {
+        if self.from < self.to {
+            (self.from..self.to).contains(&minute)
+        } else {
+            minute >= self.from || minute < self.to
+        }
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not a span of hours");
+        let (from, to) = text.split_once('-').ok_or_else(wrong)?;
+        let minute = |text: &str| minute_of_day(text.trim()).map(|m| m % (24 * 60));
+        let (from, to) = minute(from).zip(minute(to)).ok_or_else(wrong)?;
+        if from == to {
+            return Err(format!("\"{text}\" begins where it ends"));
+        }
+        Ok(Self { from, to })
+    }
 }
 
 impl Default for Upload {
@@ -31,12 +94,18 @@ impl Default for Upload {
             keep_alive_secs: 30,
             retry_max_secs: 300,
             chunk_kib: 128,
+            profile: Profile::Full,
+            daily_budget_mib: 0,
+            quiet_hours: Vec::new(),
+            drain_kib_s: 512,
+            drain_delay_secs: 30,
+            interface: String::new(),
         }
     }
 }
 
 /// What `lingmou receive` is told on its command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receive {
     /// Name of this receiver, `[A-Za-z0-9-]`, unique in its group.
     pub name: String,
@@ -46,9 +115,51 @@ pub struct Receive {
     pub port: u16,
     /// Folder with `receiver.key`, `receiver.crt`, `transport.key`, `transport.crt`, `roots.crt`.
     pub keys: PathBuf,
-    /// Where packages are written.
+    /// Where packages are written; receivers of one group may share it.
     pub dir: PathBuf,
+    /// Prepared folder on another medium for a second copy; `None`: one copy is kept.
+    pub copy_to: Option<PathBuf>,
+    /// Loopback address that serves figures to a monitoring system; `None`: none does.
+    pub metrics: Option<SocketAddr>,
     /// Program and arguments of the time-stamping authority: an RFC 3161 query on its standard
     /// input, the answer on its standard output. Empty: there is none.
     pub tsa_command: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_of_the_day() {
+        let check = |text: &str, within: &[u16], without: &[u16]| {
+            let hours: Span = text.parse().unwrap();
+            for &minute in within {
+                assert!(hours.contain(minute), "{minute} in {text}");
+            }
+            for &minute in without {
+                assert!(!hours.contain(minute), "{minute} not in {text}");
+            }
+        };
+        check("07:30-09:00", &[450, 539], &[449, 540, 0, 1439]);
+        check("22:00-06:00", &[1320, 1439, 0, 359], &[1319, 360, 720]);
+        check("18:00-24:00", &[1080, 1439], &[1079, 0]);
+        check("00:00-00:01", &[0], &[1, 1439]);
+        for wrong in [
+            "",
+            "22:00",
+            "22-6",
+            "22:00-25:00",
+            "22:60-23:00",
+            "6:00-7:00",
+            "24:01-01:00",
+            "08:00-08:00",
+            "00:00-24:00",
+            "-1:00-02:00",
+            "+1:00-02:00",
+            "22:00-06:00-07:00",
+        ] {
+            assert!(wrong.parse::<Span>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The box itself: who it is, where it stands, what it speaks with, what it keeps.
+//! The box itself: who it is, where it stands, what it keeps.
 
 use std::path::PathBuf;
 
@@ -41,59 +41,6 @@ pub struct Site {
     pub approval: String,
     /// Last day on which the review holds, `YYYY-MM-DD`; empty when it has no end.
     pub approval_until: String,
-}
-
-/// `[warn]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Warn {
-    /// The loudspeaker.
-    pub speaker: Speaker,
-    /// Clip played for street vending.
-    pub street_vending: PathBuf,
-    /// Clip played for out-of-store business.
-    pub out_of_store: PathBuf,
-    /// Volume, 0.0 silent, 1.0 as recorded.
-    pub volume: f64,
-    /// A clip is cut off this many seconds after its own length.
-    pub margin_secs: f64,
-}
-
-impl Default for Warn {
-    fn default() -> Self {
-        Self {
-            speaker: Speaker::default(),
-            street_vending: "clips/street_vending.wav".into(),
-            out_of_store: "clips/out_of_store.wav".into(),
-            volume: 0.8,
-            margin_secs: 3.0,
-        }
-    }
-}
-
-/// `[warn.speaker]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Speaker {
-    /// What kind of loudspeaker.
-    pub kind: SpeakerKind,
-    /// `kind = "file"`: the WAV file each played clip is written to.
-    pub path: PathBuf,
-    /// `kind = "local"`: the PulseAudio/PipeWire/ALSA device; empty for the system's default.
-    pub device: String,
-}
-
-/// The kinds of loudspeaker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SpeakerKind {
-    /// No loudspeaker: nothing is played, so no warn-first case becomes evidence.
-    #[default]
-    None,
-    /// The box's own sound output (GStreamer `autoaudiosink`).
-    Local,
-    /// A WAV file, for tests and demonstrations.
-    File,
 }
 
 /// `[telemetry]`

@@ -13,6 +13,7 @@
 
 mod camera;
 mod check;
+mod commands;
 mod judge;
 mod keys;
 mod limits;
@@ -23,24 +24,26 @@ mod parse;
 mod source;
 #[cfg(test)]
 mod tests;
+mod warn;
 mod watch;
 mod wording;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use camera::{
     Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport, Zone, ZoneKind,
 };
+pub use commands::Commands;
 pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
-pub use link::{Receive, Upload};
+pub use link::{Profile, Receive, Span, Upload};
 pub use machine::{
-    Device, Evidence, MavlinkLink, PruneNeeds, Site, Speaker, SpeakerKind, Store, Telemetry,
-    TelemetrySource, Warn,
+    Device, Evidence, MavlinkLink, PruneNeeds, Site, Store, Telemetry, TelemetrySource,
 };
 pub use mistake::{Mistake, Mistakes};
+pub use warn::{Budget, Day, Hours, Speaker, SpeakerKind, Warn, minute_of_day};
 pub use watch::{Background, Guard};
 pub use wording::{PLACEHOLDERS, Wording};
 
@@ -78,6 +81,8 @@ pub struct Config {
     pub store: Store,
     /// `[upload]`: the broker.
     pub upload: Upload,
+    /// `[commands]`: what others may have this box do.
+    pub commands: Commands,
 }
 
 /// A file that was read without mistakes.
@@ -85,6 +90,8 @@ pub struct Config {
 pub struct Loaded {
     /// The values; every path in it is absolute or empty.
     pub config: Config,
+    /// The file.
+    pub path: PathBuf,
     /// SHA-256 of the file's bytes, lower-case hex.
     pub sha256: String,
     /// The words of the captions.
@@ -135,6 +142,7 @@ impl Config {
         if finder.list.is_empty() {
             let sha256 = sha256_hex(text.as_bytes());
             Ok(Loaded {
+                path: path.to_owned(),
                 config,
                 sha256,
                 wording,
@@ -229,6 +237,10 @@ fn example(key: &str) -> Option<String> {
             polygon: vec![],
             ..Zone::default()
         }],
+        warn: Warn {
+            hours: vec![Hours::default()],
+            ..Warn::default()
+        },
         ..Config::default()
     };
     let whole = toml::Value::try_from(whole).ok()?;

@@ -1,7 +1,6 @@
 //! What is shipped holds every key; what is wrong is told all at once.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use sha2::Digest as _;
 
@@ -64,6 +63,10 @@ fn the_shipped_file_holds_every_key_with_its_default() {
     let all = Config {
         camera: vec![Camera::default()],
         zone: vec![Zone::default()],
+        warn: Warn {
+            hours: vec![Hours::default()],
+            ..Warn::default()
+        },
         ..Config::default()
     };
     let [mut wanted, mut written] = [BTreeSet::new(), BTreeSet::new()];

@@ -22,6 +22,7 @@ use crate::witness::{
     Site, Software, Statement, ViolationFacts, Warning, assess,
 };
 
+use super::clerk::Objections;
 use super::clock_watch::ClockState;
 use super::notes::Notes;
 
@@ -36,6 +37,7 @@ pub(super) struct Facts {
     pub(super) identity: Arc<Identity>,
     pub(super) telemetry: Arc<crate::telemetry::TelemetryState>,
     pub(super) clock_state: Arc<ClockState>,
+    pub(super) objections: Arc<Objections>,
 }
 
 /// What a picture shows.
@@ -212,6 +214,10 @@ impl Facts {
             moved_permille: notes.moved_permille(),
             stillness: notes.stillness,
             today: self.local(established(record)).date(),
+            objected: self
+                .objections
+                .against(record.violation)
+                .map(|tally| (tally.rejected, tally.judged)),
         };
         statement.grade = Some(assess(&statement, &seen, &self.config.evidence));
         statement
@@ -297,6 +303,7 @@ fn warning(report: &WarnReport) -> Warning {
         played_ms: u64::try_from(report.played.as_millis()).unwrap_or(u64::MAX),
         acknowledged_by_amp: None,
         failure: report.failure.clone(),
+        heard: Some(report.heard),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::command::Origin;
 use crate::config::Config;
 use crate::ingest::Camera;
 use crate::status::Progress;
@@ -17,7 +18,9 @@ use crate::types::Stamp;
 use crate::upload::UploadState;
 
 use super::caretaker::StoreState;
+use super::clerk::Objections;
 use super::counters::{EyeCounters, KeeperState};
+use super::mouth::VoiceState;
 use super::views::Views;
 
 /// A stage that has not turned for this long is stuck; systemd is told no more.
@@ -25,6 +28,9 @@ const STUCK_AFTER: Duration = Duration::from_secs(20);
 
 /// How often the start says how far it is.
 const TELL_EVERY_NS: u64 = 1_000_000_000;
+
+/// Ending and starting again takes no longer, microseconds: as long as systemd gives a start.
+const AGAIN_USEC: u32 = 150_000_000;
 
 /// The slowest disk reads the largest package within this, microseconds.
 const PER_PACKAGE_USEC: u32 = 60_000_000;
@@ -88,9 +94,24 @@ pub(super) fn recovering() -> impl Fn(usize, usize) {
 
 /// Tells systemd that everything is opened and at work.
 pub(super) fn tell_ready() {
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        // The run before may have asked for more time.
+        let usec = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
+        tell_systemd(&[sd_notify::NotifyState::WatchdogUsec(usec)]);
+    }
     tell_systemd(&[
         sd_notify::NotifyState::Ready,
         sd_notify::NotifyState::Status("running"),
+    ]);
+}
+
+/// Tells systemd that the program starts again in its own place: until it is ready nobody feeds the
+/// watchdog, and a model may take its time.
+pub(super) fn tell_again() {
+    tell_systemd(&[
+        sd_notify::NotifyState::WatchdogUsec(AGAIN_USEC),
+        sd_notify::NotifyState::Watchdog,
+        sd_notify::NotifyState::Status("starting again with another configuration"),
     ]);
 }
 
@@ -112,6 +133,10 @@ pub(super) struct Gauges {
     pub(super) store: Store,
     pub(super) telemetry: Arc<TelemetryState>,
     pub(super) upload: Arc<UploadState>,
+    pub(super) objections: Arc<Objections>,
+    /// Where the configuration comes from.
+    pub(super) origin: Origin,
+    pub(super) voice: Arc<Mutex<VoiceState>>,
 }
 
 impl Gauges {
@@ -147,9 +172,12 @@ impl Gauges {
             "disk": *self.care.lock().unwrap_or_else(PoisonError::into_inner),
             "mirror": mirror.ok().flatten(),
             "journal": self.store.head(),
+            "voice": self.voice.lock().unwrap_or_else(PoisonError::into_inner).snapshot(now),
             "telemetry": self.telemetry.snapshot(),
             "upload": self.upload.snapshot(),
             "upload_enabled": self.config.upload.enabled,
+            "objections": self.objections.snapshot(&self.store),
+            "configuration": self.origin,
         })
     }
 }

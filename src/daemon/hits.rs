@@ -144,7 +144,10 @@ impl Told {
         } else if line.outcome.ends() {
             self.open.remove(&line.case);
         }
-        if matches!(line.outcome, HitOutcome::Discarded | HitOutcome::GaveWay) {
+        if matches!(
+            line.outcome,
+            HitOutcome::Discarded | HitOutcome::GaveWay | HitOutcome::Hushed
+        ) {
             if self.discarded.len() == DISCARDED_MAX {
                 self.discarded.pop_front();
             }

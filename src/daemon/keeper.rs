@@ -149,10 +149,16 @@ impl Keeper {
             self.note(saved, "the book could not be saved");
         }
         for order in warnings {
-            if let Order::Warn { case, violation } = order {
+            if let Order::Warn {
+                case,
+                violation,
+                zone,
+            } = order
+            {
                 self.mouth.give(Shout {
                     case: *case,
                     violation: *violation,
+                    zone: zone.clone(),
                     at: work.frame.at,
                 });
             }

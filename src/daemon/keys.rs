@@ -32,6 +32,7 @@ pub fn transport_days(config: &Config) -> anyhow::Result<i64> {
         keys: keys.clone(),
         client_id: config.device.id.clone(),
         keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
+        interface: config.upload.interface.clone(),
     };
     let now = clock::now().utc_ns.div_euclid(1_000_000_000);
     Ok(link::check_keys(&endpoint, now)?)

@@ -16,12 +16,15 @@
 //! **Not here.** What a stage does; every decision about evidence.
 
 mod caretaker;
+mod clerk;
 mod clock_watch;
 mod counters;
 mod credentials;
 mod darkroom;
 mod dossier;
+mod ending;
 mod eye;
+mod facts;
 mod gauges;
 mod hits;
 mod keeper;
@@ -38,14 +41,15 @@ mod visitors;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::Context;
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
+use crate::command::Chosen;
 use crate::config::{Config, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
@@ -54,17 +58,18 @@ use crate::perceive::{Card, Detector, known_roles};
 use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
-use crate::upload::{self, Uplink, UploadState};
-use crate::warn::Speaker;
+use crate::upload::{self, Desk, Uplink, UploadState};
+use crate::warn::{Governor, Speaker};
 use crate::witness::{Identity, Roots};
 
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
+use ending::Running;
 use eye::{Eye, Sight};
-use gauges::{Gauges, recovering, tell_ready, tell_systemd, watchdog};
+use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
-use mouth::Mouthpiece;
+use mouth::{Mouth, Mouthpiece};
 use past::Past;
 use record::Recorder;
 use refusals::Refusals;
@@ -81,36 +86,38 @@ const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
 /// the eye, always finds room.
 const REPORTS: usize = judge::OPEN_CASES_MAX;
-/// What is still under way this long after a stop is left to the next start.
-const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// What persons order of the mouth; it hears them also while it speaks.
+const REQUESTS: usize = 8;
 
-/// A running daemon.
-struct Running {
-    cameras: Arc<Vec<Camera>>,
-    slots: Arc<Slots>,
-    eye: JoinHandle<()>,
-    keeper: JoinHandle<()>,
-    tasks: TaskTracker,
-    store: Store,
-    identity: Arc<Identity>,
-    stop: CancellationToken,
-    /// Upload goes on until the keeper has ended.
-    stop_upload: CancellationToken,
+/// How the daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop.
+    Stopped,
+    /// It shall be started again: another configuration is in force.
+    Again,
 }
 
-/// Runs the daemon until `stop`, then ends it in order.
+/// Runs the daemon until `stop`, or until another configuration is in force, then ends it in order.
 ///
 /// The error says why it could not start; everything that goes wrong later is a state.
-pub async fn run(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<()> {
-    let running = start(loaded, stop.clone())?;
-    tracing::info!(device = %loaded.config.device.id, "running");
+pub async fn run(chosen: &Chosen, stop: CancellationToken) -> anyhow::Result<End> {
+    let again = CancellationToken::new();
+    let running = start(chosen, stop.child_token(), &again)?;
+    tracing::info!(device = %chosen.loaded.config.device.id, "running");
     tell_ready();
-    stop.cancelled().await;
-    tell_systemd(&[sd_notify::NotifyState::Stopping]);
-    tracing::info!("stopping");
-    finish(running).await;
+    let end = tokio::select! {
+        () = stop.cancelled() => End::Stopped,
+        () = again.cancelled() => End::Again,
+    };
+    match end {
+        End::Stopped => tell_systemd(&[sd_notify::NotifyState::Stopping]),
+        End::Again => tell_again(),
+    }
+    tracing::info!(?end, "stopping");
+    running.finish().await;
     tracing::info!("stopped");
-    Ok(())
+    Ok(end)
 }
 
 /// Everything that is opened before the first thread starts; each needs the ones before.
@@ -118,6 +125,7 @@ struct Opened {
     store: Store,
     detector: Detector,
     speaker: Speaker,
+    governor: Governor,
     developer: Developer,
     judge: Judge,
     facts: Facts,
@@ -143,10 +151,16 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let speaker = Speaker::open(&config.warn)?;
     let developer = Developer::new(&config.evidence)?;
-    let past = Past::read(&store)?;
+    let mut past = Past::read(&store)?;
+    let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
     let judge = past.judge(config, known_roles(config, detector.card()), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
-    let mut facts = facts(loaded, &detector, identity, Arc::clone(&telemetry))?;
+    let mut facts = facts::gather(
+        loaded,
+        &detector,
+        (identity, &store),
+        Arc::clone(&telemetry),
+    )?;
     if !developer.has_cjk() {
         facts.wording = Wording::ascii().clone();
         tracing::warn!(
@@ -158,6 +172,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         store,
         detector,
         speaker,
+        governor,
         developer,
         judge,
         facts,
@@ -167,9 +182,13 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
 }
 
 /// Opens everything and starts threads and tasks.
-fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
-    let config = &loaded.config;
-    let opened = open(loaded)?;
+fn start(
+    chosen: &Chosen,
+    stop: CancellationToken,
+    again: &CancellationToken,
+) -> anyhow::Result<Running> {
+    let config = &chosen.loaded.config;
+    let opened = open(&chosen.loaded)?;
     let mut progress = Progress::default();
     let slots = Arc::new(Slots::new(config.camera.len()));
     let cameras = Arc::new(cameras(config, &slots)?);
@@ -184,14 +203,20 @@ fn start(loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<Running> {
         store: opened.store.clone(),
         telemetry: Arc::clone(&opened.telemetry),
         upload: Arc::new(UploadState::new()),
+        objections: Arc::clone(&opened.facts.objections),
+        origin: chosen.origin.clone(),
+        voice: Arc::default(),
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let (eye, keeper) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
+    let gauges = Arc::new(gauges);
+    let (clerk, desk) = clerk::hire(&gauges, chosen, Arc::clone(&identity), again.clone());
+    tasks.spawn(clerk.run(stop_upload.clone()));
     join_the_world(
         &tasks,
-        gauges,
+        (gauges, desk),
         (progress, Arc::clone(&identity)),
         &stop_upload,
     );
@@ -221,6 +246,7 @@ fn start_work(
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);
+    let (requests, requests_in) = mpsc::channel(REQUESTS);
     let card = opened.detector.card();
     let cameras = config.camera.iter().enumerate();
     let sights = cameras
@@ -261,6 +287,17 @@ fn start_work(
         thread("eye", move || eye.run())?,
         thread("keeper", move || keeper.run())?,
     );
+    let mouth = Mouth {
+        speaker: opened.speaker,
+        governor: opened.governor,
+        reports,
+        requests: requests_in,
+        store: opened.store,
+        poses: Arc::clone(&poses),
+        source: config.telemetry.source,
+        state: Arc::clone(&gauges.voice),
+        stop: stop.clone(),
+    };
     let listen = telemetry::run(
         config.telemetry.clone(),
         poses,
@@ -269,20 +306,15 @@ fn start_work(
     );
     tasks.spawn(listen);
     tasks.spawn(record::run(opened.recorder, stop.clone()));
-    tasks.spawn(mouth::run(
-        shouts_in,
-        reports,
-        opened.speaker,
-        opened.store,
-        stop.clone(),
-    ));
+    tasks.spawn(mouth.run(shouts_in));
+    tasks.spawn(signals::stop_speaking(requests, stop.clone())?);
     Ok(threads)
 }
 
 /// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
 fn join_the_world(
     tasks: &TaskTracker,
-    gauges: Gauges,
+    (gauges, desk): (Arc<Gauges>, Desk),
     (progress, identity): (Progress, Arc<Identity>),
     stop: &CancellationToken,
 ) {
@@ -291,10 +323,11 @@ fn join_the_world(
         config: config.upload.clone(),
         keys: config.keys.dir.clone(),
         device: config.device.id.clone(),
+        time_zone: TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC),
         store: gauges.store.clone(),
         identity,
         state: Arc::clone(&gauges.upload),
-        desk: None,
+        desk: Some(desk),
     };
     tasks.spawn(upload::run(uplink, stop.clone()));
     let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));
@@ -315,60 +348,6 @@ fn join_the_world(
         }
     });
     tasks.close();
-}
-
-/// Ends in order: no new frames, no new orders, everything kept, the piece in hand sent.
-async fn finish(running: Running) {
-    let Running {
-        store,
-        identity,
-        cameras,
-        slots,
-        eye,
-        keeper,
-        tasks,
-        stop,
-        stop_upload,
-    } = running;
-    stop.cancel();
-    slots.close();
-    let ended = tokio::task::spawn_blocking(move || {
-        let ended = eye.join().is_ok() & keeper.join().is_ok();
-        drop(cameras);
-        ended
-    });
-    if !matches!(tokio::time::timeout(STOP_WITHIN, ended).await, Ok(Ok(true))) {
-        tracing::warn!("eye or keeper did not end in time; the next start goes on from the disk");
-    }
-    record::end(&store, &identity);
-    stop_upload.cancel();
-    if tokio::time::timeout(STOP_WITHIN, tasks.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some tasks did not end in time");
-    }
-}
-
-fn facts(
-    loaded: &Loaded,
-    detector: &Detector,
-    identity: Arc<Identity>,
-    telemetry: Arc<TelemetryState>,
-) -> anyhow::Result<Facts> {
-    let zone = &loaded.config.device.time_zone;
-    Ok(Facts {
-        config: loaded.config.clone(),
-        config_sha256: loaded.sha256.clone(),
-        binary_sha256: dossier::program_sha256().ok(),
-        model: dossier::model(detector.card()),
-        wording: loaded.wording.clone(),
-        time_zone: jiff::tz::TimeZone::get(zone)
-            .with_context(|| format!("device.time_zone: {zone:?} is not known here"))?,
-        identity,
-        telemetry,
-        clock_state: Arc::default(),
-    })
 }
 
 fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {

@@ -1,31 +1,42 @@
-//! The mouth: plays warnings one after the other and reports what became of each, of those too
-//! that it could not take.
+//! The mouth: says warnings and what persons order, one after the other, and reports what became
+//! of each, of those too that it could not take.
+//!
+//! ```text
+//! keeper ─Shout─▶        ┌ hushed ──▶ journal, report
+//!                 ruling ┤
+//! command ─Request─▶     └ journal (charged) ──▶ loudspeaker ──▶ journal, report
+//! ```
+//! **Invariants.** Nothing sounds that the governor did not allow and that the journal was not told
+//! before, as long as the journal can be written; when it cannot, the charge is kept in memory and
+//! the warning is made all the same: teaching does not need evidence. One thing is said at a time.
+//! A stop is obeyed at any moment, also while something sounds.
 
+mod words;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::config::TelemetrySource;
 use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
-use crate::types::{CaseId, Stamp, Violation, WarnReport};
-use crate::warn::Speaker;
+use crate::telemetry::Poses;
+use crate::types::{Stamp, WarnReport};
+use crate::warn::{Ask, By, Clip, Governor, Said, Speaker, Travel};
+
+use words::{Told, Want};
+
+pub(super) use words::{Answer, Request, Shout, Stopped, VoiceState, Words};
 
 /// A warning that waited longer than this behind others is not played: whoever it was meant for
 /// may have gone.
 const STALE_AFTER: Duration = Duration::from_secs(30);
-
-/// A warning to be played.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shout {
-    pub(super) case: CaseId,
-    pub(super) violation: Violation,
-    /// Capture time of the frame that led to it.
-    pub(super) at: Stamp,
-}
 
 /// Where the keeper hands warnings over; it never waits here.
 pub(super) struct Mouthpiece {
@@ -47,10 +58,10 @@ impl Mouthpiece {
             Err(TrySendError::Full(shout)) => {
                 let why = "the loudspeaker's queue is full";
                 tracing::error!(%case, why, "a warning is not played");
-                let mut report = unplayed(&shout, why);
-                let (kind, body) = line(&report);
-                report.journal_n = noted(self.store.note(clock::now(), kind, body));
-                if self.reports.try_send(report).is_err() {
+                let told = Told::unplayed(why);
+                let (kind, body) = told.line(&shout.want());
+                let n = noted(self.store.note(clock::now(), kind, body));
+                if self.reports.try_send(told.report(case, n)).is_err() {
                     tracing::error!(%case, "nobody hears that a warning was not played");
                 }
             }
@@ -58,120 +69,207 @@ impl Mouthpiece {
     }
 }
 
-/// The report of a warning that was not even begun.
-fn unplayed(shout: &Shout, why: &str) -> WarnReport {
-    WarnReport {
-        case: shout.case,
-        at: clock::now(),
-        played: Duration::ZERO,
-        clip_sha256: String::new(),
-        failure: Some(why.to_owned()),
-        journal_n: None,
-    }
+/// Everything the mouth works with.
+pub(super) struct Mouth {
+    pub(super) speaker: Speaker,
+    pub(super) governor: Governor,
+    pub(super) reports: Sender<WarnReport>,
+    pub(super) requests: Receiver<Request>,
+    pub(super) store: Store,
+    pub(super) poses: Arc<Poses>,
+    /// Where the position comes from: whether the box may move.
+    pub(super) source: TelemetrySource,
+    pub(super) state: Arc<Mutex<VoiceState>>,
+    pub(super) stop: CancellationToken,
 }
 
-/// Plays until `stop` or until the keeper has ended.
-pub(super) async fn run(
-    mut shouts: Receiver<Shout>,
-    reports: Sender<WarnReport>,
-    mut speaker: Speaker,
-    store: Store,
-    stop: CancellationToken,
-) {
-    loop {
-        let shout = tokio::select! {
-            () = stop.cancelled() => return,
-            shout = shouts.recv() => shout,
-        };
-        let Some(shout) = shout else { return };
-        let mut report = play(&mut speaker, shout, &stop).await;
-        report.journal_n = journal(&store, &report).await;
-        if reports.send(report).await.is_err() {
-            return;
+impl Mouth {
+    /// Speaks until `stop` or until the keeper has ended.
+    pub(super) async fn run(mut self, mut shouts: Receiver<Shout>) {
+        loop {
+            let request = tokio::select! {
+                () = self.stop.cancelled() => return,
+                Some(request) = self.requests.recv() => request,
+                shout = shouts.recv() => {
+                    let Some(shout) = shout else { return };
+                    if !self.shout(shout).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            match request {
+                Request::Speak { what, by, answer } => self.speak(&what, by, answer).await,
+                Request::Stop { by, answer } => self.silence(by, false, answer).await,
+            }
         }
     }
-}
 
-async fn play(speaker: &mut Speaker, shout: Shout, stop: &CancellationToken) -> WarnReport {
-    if clock::now().since(shout.at) > STALE_AFTER {
-        return WarnReport {
-            clip_sha256: speaker.clip_sha256(shout.violation),
-            ..unplayed(&shout, "it waited too long behind other warnings")
+    /// A warning; false when nobody hears what became of it any more.
+    async fn shout(&mut self, shout: Shout) -> bool {
+        let want = shout.want();
+        let told = if clock::now().since(shout.at) > STALE_AFTER {
+            let mut told = Told::unplayed("it waited too long behind other warnings");
+            told.clip_sha256 = sha256(&self.speaker.clip(shout.violation));
+            told
+        } else {
+            let clip = self.speaker.clip(shout.violation);
+            self.say(&want, clip).await
         };
+        let n = self.tell(&want, &told).await;
+        self.reports.send(told.report(shout.case, n)).await.is_ok()
     }
-    speaker.say(shout.violation, shout.case, stop).await
+
+    async fn speak(&mut self, what: &Words, by: String, answer: oneshot::Sender<Answer>) {
+        let want = Want {
+            case: None,
+            zone: String::new(),
+            by: By::Person(by),
+        };
+        let clip = match what {
+            Words::Clip(sha256) => self
+                .speaker
+                .clip_of(sha256)
+                .ok_or_else(|| "this box has no such clip".to_owned()),
+        };
+        let told = self.say(&want, clip).await;
+        let n = self.tell(&want, &told).await;
+        // Who asked may have gone meanwhile; the journal has it.
+        drop(answer.send(told.answer(n)));
+    }
+
+    /// Says it, if the governor allows.
+    async fn say(&mut self, want: &Want, clip: Result<Arc<Clip>, String>) -> Told {
+        let at = clock::now();
+        let ask = Ask {
+            at,
+            zone: &want.zone,
+            case: want.case,
+            by: &want.by,
+            travel: self.travel(at),
+        };
+        let mut told = Told::unplayed("");
+        told.clip_sha256 = sha256(&clip);
+        let volume = match self.governor.rule(&ask) {
+            Ok(volume) => volume,
+            Err(hush) => {
+                tracing::info!(zone = %want.zone, why = %hush, "nothing is said");
+                told.hush(hush.to_string());
+                return told;
+            }
+        };
+        match clip {
+            Ok(clip) => {
+                let charge = self.governor.charge(&ask, clip.sha256());
+                self.note(kind::WARNING_BEGUN, charge).await;
+                told.said = self.sound(clip, volume).await;
+            }
+            Err(why) => told.said.failure = Some(why),
+        }
+        told
+    }
+
+    /// Plays it, and hears requests meanwhile: a stop ends it, another order to speak has to wait
+    /// for another time.
+    async fn sound(&mut self, clip: Arc<Clip>, volume: f64) -> Said {
+        self.state().speaking = true;
+        let halt = self.stop.child_token();
+        let mut stops: Vec<(String, oneshot::Sender<Stopped>)> = Vec::new();
+        let said = {
+            let saying = self.speaker.say(clip, volume, &halt);
+            tokio::pin!(saying);
+            loop {
+                tokio::select! {
+                    said = &mut saying => break said,
+                    Some(request) = self.requests.recv() => match request {
+                        Request::Stop { by, answer } => {
+                            halt.cancel();
+                            stops.push((by, answer));
+                        }
+                        Request::Speak { answer, .. } => {
+                            let busy = Told::unplayed("something else is being said");
+                            drop(answer.send(busy.answer(None)));
+                        }
+                    },
+                }
+            }
+        };
+        self.state().speaking = false;
+        for (by, answer) in stops {
+            self.silence(by, true, answer).await;
+        }
+        said
+    }
+
+    /// A person's stop: from now on nothing is said.
+    async fn silence(&mut self, by: String, sounded: bool, answer: oneshot::Sender<Stopped>) {
+        tracing::warn!(by, sounded, "the loudspeaker was stopped");
+        let now = clock::now();
+        let mut body = self.governor.stop(now, &By::Person(by));
+        body["sounded"] = sounded.into();
+        let journal_n = self.note(kind::WARNING_STOPPED, body).await;
+        {
+            let mut state = self.state();
+            state.stops += 1;
+            state.stopped = self.governor.stopped(now).map(|(by, left)| {
+                let left = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+                (by, now.boot_ns.saturating_add(left))
+            });
+        }
+        let _gone: Result<(), Stopped> = answer.send(Stopped { sounded, journal_n });
+    }
+
+    /// Journals what became of it; the number of the line.
+    async fn tell(&self, want: &Want, told: &Told) -> Option<u64> {
+        {
+            let mut state = self.state();
+            match (&told.hushed, &told.said.failure) {
+                (Some(_), _) => state.hushed += 1,
+                (None, None) => {
+                    state.said += 1;
+                    state.trouble = None;
+                }
+                (None, Some(why)) => {
+                    state.failed += 1;
+                    state.trouble = Some(why.clone());
+                }
+            }
+        }
+        let (kind, body) = told.line(want);
+        self.note(kind, body).await
+    }
+
+    /// Number of the journal line; `None` when the journal cannot take it.
+    async fn note(&self, kind: &'static str, body: Value) -> Option<u64> {
+        let store = self.store.clone();
+        let line = tokio::task::spawn_blocking(move || store.note(clock::now(), kind, body));
+        line.await.ok().and_then(noted)
+    }
+
+    fn travel(&self, at: Stamp) -> Travel {
+        match self.source {
+            TelemetrySource::None | TelemetrySource::Fixed => Travel::Fixed,
+            TelemetrySource::Gpsd | TelemetrySource::Mavlink => {
+                Travel::of_vehicle(self.poses.at(at).as_ref())
+            }
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, VoiceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The journal line that records a warning.
-fn line(report: &WarnReport) -> (&'static str, Value) {
-    let kind = if report.failure.is_none() {
-        kind::WARNING_PLAYED
-    } else {
-        kind::WARNING_FAILED
-    };
-    let body = json!({
-        "case": report.case,
-        "at": clock::rfc3339_ms(report.at.utc_ns),
-        "clip_sha256": report.clip_sha256,
-        "played_ms": u64::try_from(report.played.as_millis()).unwrap_or(u64::MAX),
-        "failure": report.failure,
-    });
-    (kind, body)
-}
-
-/// Number of the journal line that records the warning; `None` when the journal cannot take it.
-async fn journal(store: &Store, report: &WarnReport) -> Option<u64> {
-    let (kind, body) = line(report);
-    let store = store.clone();
-    let noted_line = tokio::task::spawn_blocking(move || store.note(clock::now(), kind, body));
-    noted_line.await.ok().and_then(noted)
+fn sha256(clip: &Result<Arc<Clip>, String>) -> String {
+    clip.as_ref()
+        .map_or_else(|_none| String::new(), |clip| clip.sha256().to_owned())
 }
 
 fn noted(line: Result<Head, StoreError>) -> Option<u64> {
-    line.inspect_err(|error| tracing::error!(%error, "a warning could not be journalled"))
+    line.inspect_err(|error| tracing::error!(%error, "the journal does not take what was said"))
         .ok()
         .map(|head| head.n)
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::sync::mpsc;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::config;
-
-    #[test]
-    fn a_warning_without_room_is_reported_as_not_played_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let config = config::Store {
-            dir: dir.path().join("store"),
-            ..config::Store::default()
-        };
-        let (store, _) = Store::open(&config, "LM-TEST-1").unwrap();
-        let (shouts, mut shouts_in) = mpsc::channel(1);
-        let (reports, mut reports_in) = mpsc::channel(1);
-        let mouthpiece = Mouthpiece {
-            shouts,
-            reports,
-            store,
-        };
-        let shout = |n| Shout {
-            case: CaseId(Uuid::from_u128(n)),
-            violation: Violation::StreetVending,
-            at: clock::now(),
-        };
-        mouthpiece.give(shout(1));
-        mouthpiece.give(shout(2));
-        let report = reports_in.try_recv().unwrap();
-        assert_eq!(report.case, shout(2).case);
-        assert_eq!(report.played, Duration::ZERO);
-        assert!(report.failure.unwrap().contains("full"));
-        assert!(report.journal_n.is_some());
-        assert_eq!(shouts_in.try_recv().unwrap().case, shout(1).case);
-        // While stopping nobody is told, and nothing breaks.
-        drop(shouts_in);
-        mouthpiece.give(shout(3));
-        assert!(reports_in.try_recv().is_err());
-    }
-}
+mod tests;

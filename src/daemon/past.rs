@@ -11,6 +11,7 @@ use crate::journal::{Entry, kind};
 use crate::judge::Judge;
 use crate::store::{Store, StoreError};
 use crate::types::{CaseId, RoleSet};
+use crate::warn::Ledger;
 
 use super::clock_watch::{ClockLine, ClockWatch};
 use super::hits::Told;
@@ -34,6 +35,8 @@ pub(super) struct Past {
     pub(super) last_run: LastRun,
     /// What became of hits.
     pub(super) hits: Told,
+    /// What was said and stopped.
+    voice: Ledger,
     /// The clock of this boot.
     pub(super) clock: ClockWatch,
     /// SHA-256 of the certificates last said to be installed, by name.
@@ -46,6 +49,7 @@ impl Past {
         let mut past = Self {
             last_run: LastRun::default(),
             hits: Told::default(),
+            voice: Ledger::new(clock::boot_id(), clock::now()),
             clock: ClockWatch::new(clock::boot_id()),
             certificates: BTreeMap::new(),
         };
@@ -74,6 +78,12 @@ impl Past {
         Ok(judge)
     }
 
+    /// What was said and stopped, for the governor; afterwards nothing is left here.
+    pub(super) fn take_voice(&mut self) -> Ledger {
+        let empty = Ledger::new(clock::boot_id(), clock::now());
+        std::mem::replace(&mut self.voice, empty)
+    }
+
     fn take(&mut self, entry: Entry) {
         let Entry {
             head, kind, body, ..
@@ -82,6 +92,8 @@ impl Past {
             kind::BOOT => self.last_run = LastRun::NotClosed,
             kind::SHUTDOWN => self.last_run = LastRun::Closed,
             kind::RULE_HIT => self.hits.take(body),
+            kind::WARNING_BEGUN => self.voice.recall_said(&body),
+            kind::WARNING_STOPPED => self.voice.recall_stopped(&body),
             kind::CLOCK => {
                 // Lines of older programs say less and are passed over.
                 if let Ok(line) = ClockLine::deserialize(&body) {

@@ -1,8 +1,12 @@
-//! SIGTERM and SIGINT: the first stops in order, the second at once.
+//! SIGTERM and SIGINT: the first stops in order, the second at once. SIGUSR1 stops the loudspeaker.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+
+use super::mouth::Request;
 
 /// Exit code of a process that was told twice.
 const TOLD_TWICE: i32 = 130;
@@ -23,6 +27,30 @@ pub fn stop_on_signals() -> anyhow::Result<CancellationToken> {
         exit_now();
     });
     Ok(stop)
+}
+
+/// Stops the loudspeaker at each SIGUSR1, until `stop`. Who may send it is the system's rule for
+/// signals: the daemon's own user, and root.
+pub(super) fn stop_speaking(
+    requests: Sender<Request>,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut told = signal(SignalKind::user_defined1()).context("cannot listen to signals")?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = told.recv() => {}
+            }
+            let (answer, done) = oneshot::channel();
+            let by = "a signal on the box".to_owned();
+            if requests.send(Request::Stop { by, answer }).await.is_err() {
+                return;
+            }
+            // The mouth says and journals what it did.
+            drop(done.await);
+        }
+    })
 }
 
 async fn either(term: &mut Signal, int: &mut Signal) {

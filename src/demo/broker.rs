@@ -79,7 +79,16 @@ pub fn mosquitto_config(port: u16, keys: &BrokerKeys, acl: &Path) -> String {
     )
 }
 
-/// The access list: devices by pattern, each receiver by name.
+/// Who may command boxes, and who may tell them verdicts, by the names of the test authority.
+const PEOPLE: [(&str, &str); 5] = [
+    ("viewer-1", "cmd"),
+    ("operator-1", "cmd"),
+    ("admin-1", "cmd"),
+    ("reviewer-1", "verdict"),
+    ("reviewer-2", "verdict"),
+];
+
+/// The access list: devices by pattern, each receiver and each person by name.
 pub fn mosquitto_acl(receivers: &[&str]) -> String {
     let mut text = String::from(
         "pattern write ev1/%u/state\n\
@@ -103,6 +112,16 @@ pub fn mosquitto_acl(receivers: &[&str]) -> String {
              topic read ev1/+/ts\n\
              topic read ev1/+/r\n\
              topic write ev1/+/d/#\n"
+        )
+        .expect("invariant: writing to a String cannot fail");
+    }
+    for (name, may) in PEOPLE {
+        write!(
+            text,
+            "\nuser {name}\n\
+             topic read ev1/+/state\n\
+             topic read ev1/+/r\n\
+             topic write ev1/+/d/{may}\n"
         )
         .expect("invariant: writing to a String cannot fail");
     }
@@ -240,6 +259,41 @@ pub(super) fn put(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The lines of a configuration file that say something.
+    fn lines(text: &str) -> Vec<&str> {
+        let lines = text.lines().map(str::trim);
+        lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect()
+    }
+
+    /// What is shipped for mosquitto is what the tests run with.
+    #[test]
+    fn the_shipped_files_are_what_is_tested() {
+        let shipped = include_str!("../../config/mosquitto/acl");
+        let tested = mosquitto_acl(&["receiver-1", "receiver-2"]);
+        assert_eq!(lines(shipped), lines(&tested));
+        let keys = BrokerKeys {
+            roots: "/etc/lingmou-broker/roots.crt".into(),
+            certificate: "/etc/lingmou-broker/broker.crt".into(),
+            key: "/etc/lingmou-broker/broker.key".into(),
+        };
+        let tested = mosquitto_config(8883, &keys, Path::new("/etc/lingmou-broker/acl"));
+        // One host, no service user, no journal: of the test bench.
+        let bench = ["listener", "user", "log_dest", "log_type"];
+        let common = |text| {
+            let key = |line: &&str| line.split(' ').next().unwrap_or_default().to_owned();
+            let lines: Vec<&str> = lines(text);
+            let kept = lines
+                .into_iter()
+                .filter(|l| !bench.contains(&key(l).as_str()));
+            kept.map(ToOwned::to_owned).collect::<Vec<_>>()
+        };
+        let shipped = include_str!("../../config/mosquitto/lingmou.conf");
+        assert_eq!(common(shipped), common(&tested));
+        assert!(lines(shipped).contains(&"listener 8883"));
+    }
 
     /// The page shown to administrators holds exactly what the tests run with.
     #[test]

@@ -10,6 +10,7 @@
 //! module out.
 
 pub mod broker;
+pub mod fleet;
 mod footage;
 mod profile;
 pub mod rtsp;

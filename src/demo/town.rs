@@ -90,7 +90,7 @@ impl Town {
         say(&format!("daemon starts with {}", config.display()));
         let daemon = tokio::spawn({
             let (loaded, stop) = (loaded.clone(), stop.clone());
-            async move { daemon::run(&loaded, stop).await }
+            async move { daemon::run(&loaded.into(), stop).await.map(|_end| ()) }
         });
         let teller = tokio::spawn(tell(loaded.config.store.run_dir.clone(), say));
         Ok(Self {
@@ -157,6 +157,7 @@ fn receive_config(dir: &Path, pki: &TestPki, port: u16) -> anyhow::Result<Receiv
         keys: pki.receiver.clone(),
         dir: dir.join("receiver"),
         tsa_command: tsa::command(&dir.join("tsa"), pki)?,
+        ..Receive::default()
     })
 }
 

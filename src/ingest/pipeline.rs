@@ -216,9 +216,22 @@ impl Joint {
         self.join(pad, codec, vec![element(codec.depayloader())?])
     }
 
+    /// A pipeline gets clock and base time with the change to playing, which comes after the
+    /// elements behind `parsebin` have begun to work: on a busy box a short file rushed through
+    /// before that, without a time. So it has its clock from the start, and its time begins with
+    /// the first stream.
     fn file(self, pipeline: &gst::Pipeline, path: &Path) -> Result<(), Fault> {
         let found = self.found.clone();
+        let clock = gst::SystemClock::obtain();
+        pipeline.use_clock(Some(&clock));
+        pipeline
+            .set_clock(Some(&clock))
+            .map_err(|error| Fault::Pipeline(error.to_string()))?;
+        pipeline.set_start_time(gst::ClockTime::NONE);
         open_file(pipeline, path, &found, move |pad, codec| {
+            if let Some(pipeline) = self.pipeline.upgrade() {
+                pipeline.set_base_time(clock.time());
+            }
             self.join(pad, codec, vec![element("clocksync")?])
         })
     }

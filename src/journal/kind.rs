@@ -19,6 +19,12 @@ pub const CERT_INSTALLED: &str = "cert.installed";
 pub const WARNING_PLAYED: &str = "warning.played";
 /// A warning was not played, or not to its end.
 pub const WARNING_FAILED: &str = "warning.failed";
+/// Something is going to be said: charged before its first sound.
+pub const WARNING_BEGUN: &str = "warning.begun";
+/// A warning was not to be said at this time and place.
+pub const WARNING_HUSHED: &str = "warning.hushed";
+/// A person stopped the loudspeaker.
+pub const WARNING_STOPPED: &str = "warning.stopped";
 /// What became of a hit of a rule.
 pub const RULE_HIT: &str = "rule.hit";
 /// An open case was thrown away by order.
@@ -57,6 +63,8 @@ pub const RECEIPT_IGNORED: &str = "receipt.ignored";
 pub const CHECKPOINT: &str = "checkpoint";
 /// A receiver signed for a head that this journal never had.
 pub const HEAD_FOREIGN: &str = "head.foreign";
+/// Another profile of the uplink than before is in force.
+pub const LINK_PROFILE: &str = "link.profile";
 /// A camera's view is bad: nothing is judged by it.
 pub const VIEW_BAD: &str = "view.bad";
 /// A camera's view is good again.
@@ -73,9 +81,29 @@ pub const BOOK_LOST: &str = "book.lost";
 pub const JOURNAL_REPAIRED: &str = "journal.repaired";
 /// The database knows lines that the journal no longer has.
 pub const JOURNAL_LOST: &str = "journal.lost";
+/// A permitted person's command was accepted.
+pub const COMMAND_RECEIVED: &str = "command.received";
+/// What claims to be a command was not carried out; strangers' counted.
+pub const COMMAND_REFUSED: &str = "command.refused";
+/// What became of an accepted command.
+pub const COMMAND_DONE: &str = "command.done";
+/// Pictures and video nobody has signed for were removed by an administrator.
+pub const PACKAGE_EVICTED: &str = "package.evicted";
+/// A reviewer's verdict came back.
+pub const VERDICT_RECEIVED: &str = "verdict.received";
+/// What claims to be a verdict is not believed; counted.
+pub const VERDICT_REFUSED: &str = "verdict.refused";
+/// A rule makes leads only from now on, or evidence again.
+pub const RULE_LEADS_ONLY: &str = "rule.leads_only";
+/// A configuration sent by an administrator is tried.
+pub const CONFIG_TRIAL: &str = "config.trial";
+/// The configuration that was tried is kept.
+pub const CONFIG_KEPT: &str = "config.kept";
+/// The configuration before is in force again.
+pub const CONFIG_ROLLED_BACK: &str = "config.rolled_back";
 
 /// Every kind.
-pub const ALL: [&str; 36] = [
+pub const ALL: &[&str] = &[
     BOOT,
     SHUTDOWN,
     CLOCK,
@@ -85,6 +113,9 @@ pub const ALL: [&str; 36] = [
     CERT_INSTALLED,
     WARNING_PLAYED,
     WARNING_FAILED,
+    WARNING_BEGUN,
+    WARNING_HUSHED,
+    WARNING_STOPPED,
     RULE_HIT,
     CASE_DISCARDED,
     CASE_DROPPED,
@@ -104,6 +135,7 @@ pub const ALL: [&str; 36] = [
     RECEIPT_IGNORED,
     CHECKPOINT,
     HEAD_FOREIGN,
+    LINK_PROFILE,
     VIEW_BAD,
     VIEW_GOOD,
     VIEW_REFERENCE,
@@ -112,4 +144,14 @@ pub const ALL: [&str; 36] = [
     BOOK_LOST,
     JOURNAL_REPAIRED,
     JOURNAL_LOST,
+    COMMAND_RECEIVED,
+    COMMAND_REFUSED,
+    COMMAND_DONE,
+    PACKAGE_EVICTED,
+    VERDICT_RECEIVED,
+    VERDICT_REFUSED,
+    RULE_LEADS_ONLY,
+    CONFIG_TRIAL,
+    CONFIG_KEPT,
+    CONFIG_ROLLED_BACK,
 ];

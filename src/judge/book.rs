@@ -6,7 +6,7 @@
 //!      Snap(Found) │  ▲                Snap(Warned)                  │
 //!      Warn        │  │ again                                       └──gone──▶ corrected
 //!                  ▼  │                                          Snap(Again), Clip, Seal
-//!               Unheard ──third time──▶ discarded
+//!               Unheard ──third time──▶ discarded     not to be said now ──▶ hushed
 //! record at once:
 //!   suspicion ─▶ Recording ──after the clip's end──▶ recorded
 //!      Snap(Before, Moved, Peak)  Snap(After), Clip, Seal
@@ -29,7 +29,8 @@ use crate::types::{
 };
 
 use super::case::{
-    Case, Closed, Pages, Phase, begins, discard, present, seal, snap, suppressed, warn_again,
+    Case, Closed, Pages, Phase, begins, discard, end_hushed, present, seal, snap, suppressed, warn,
+    warn_again,
 };
 use super::resumed::Resumed;
 use super::rules::Suspicion;
@@ -114,8 +115,9 @@ impl Book {
             return;
         }
         case.tries += 1;
-        case.phase = match &report.failure {
+        case.phase = match report.hushed.as_ref().or(report.failure.as_ref()) {
             None => Phase::Heard,
+            Some(why) if report.hushed.is_some() => Phase::Hushed { why: why.clone() },
             Some(why) if case.tries < WARN_TRIES_MAX => Phase::Unheard {
                 since: report.at,
                 why: why.clone(),
@@ -164,6 +166,7 @@ impl Book {
                 silent && discard(case, now, why.to_owned(), orders)
             }
             Phase::Broken { why } => discard(case, now, why, orders),
+            Phase::Hushed { why } => end_hushed(case, now, why, orders),
             Phase::Unheard { since, why } => {
                 here && now.since(since) >= WARN_AGAIN_AFTER
                     && warn_again(case, &why, scene, orders)
@@ -322,10 +325,7 @@ impl Book {
         });
         if case.violation.warns_first() {
             orders.push(snap(&case, ShotKind::Found, scene.at, Some(case.area)));
-            orders.push(Order::Warn {
-                case: case.id,
-                violation: case.violation,
-            });
+            orders.push(warn(&case));
         } else {
             let before = suspicion.before.map(|shot| (ShotKind::Before, shot));
             let moved = suspicion.moved.map(|shot| (ShotKind::Moved, shot));

@@ -31,6 +31,8 @@ pub(super) enum Phase {
     Looking { since: Stamp, looks: u32, seen: u32 },
     /// Recorded at once; waits for the end of its clip.
     Recording,
+    /// The warning was not to be said; ended at the next scene.
+    Hushed { why: String },
     /// Cannot be brought to an end; discarded at the next scene.
     Broken { why: String },
 }
@@ -139,6 +141,16 @@ pub(super) fn discard(case: &Case, at: Stamp, why: String, orders: &mut Vec<Orde
     true
 }
 
+/// Ends a case whose warning was not to be said; always true.
+pub(super) fn end_hushed(case: &Case, at: Stamp, why: String, orders: &mut Vec<Order>) -> bool {
+    orders.push(Order::Discard {
+        case: case.id,
+        why,
+        hit: Box::new(case.hit(HitOutcome::Hushed, at)),
+    });
+    true
+}
+
 /// The subject, when it is seen at its place in this very scene.
 pub(super) fn present(case: &Case, scene: &Scene) -> Option<Area> {
     scene
@@ -179,6 +191,14 @@ pub(super) fn seal(case: &Case, outcome: Outcome, looked_again: Option<Stamp>) -
     }
 }
 
+pub(super) fn warn(case: &Case) -> Order {
+    Order::Warn {
+        case: case.id,
+        violation: case.violation,
+        zone: case.zone.clone(),
+    }
+}
+
 /// Warns again what is still there; nobody shouts after one who has gone.
 pub(super) fn warn_again(
     case: &mut Case,
@@ -191,9 +211,6 @@ pub(super) fn warn_again(
         return discard(case, scene.at, why, orders);
     }
     case.phase = Phase::Warning { since: scene.at };
-    orders.push(Order::Warn {
-        case: case.id,
-        violation: case.violation,
-    });
+    orders.push(warn(case));
     false
 }

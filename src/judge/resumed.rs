@@ -73,7 +73,11 @@ impl Pages {
                     *since = translated(*since, now);
                 }
                 Phase::Looking { since, looks, seen } => (*since, *looks, *seen) = (now, 0, 0),
-                Phase::Warning { .. } | Phase::Heard | Phase::Recording | Phase::Broken { .. } => {}
+                Phase::Warning { .. }
+                | Phase::Heard
+                | Phase::Recording
+                | Phase::Hushed { .. }
+                | Phase::Broken { .. } => {}
             }
             // The camera's ring did not outlive the boot.
             case.clip_cut = true;

@@ -21,7 +21,9 @@ pub(super) fn spoilt(case: &Case, scene: &Scene, grace: Duration) -> Option<Stri
         Phase::Heard | Phase::Looking { .. } => true,
         Phase::Grace { since } => waited(*since) >= grace,
         Phase::Unheard { since, .. } => waited(*since) >= WARN_AGAIN_AFTER,
-        Phase::Warning { .. } | Phase::Recording | Phase::Broken { .. } => false,
+        Phase::Warning { .. } | Phase::Recording | Phase::Hushed { .. } | Phase::Broken { .. } => {
+            false
+        }
     };
     let bad = due && !scene.view.is_good();
     bad.then(|| {

@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use super::Judge;
 use crate::config::{self, Config, Zone, ZoneKind};
 use crate::types::{
-    Area, CaseId, Detection, HitOutcome, Motion, Order, Outcome, Point, Role, RoleSet, Scene,
-    ShotKind, Stamp, Track, View, Violation, WarnReport,
+    Area, CaseId, Detection, Heard, HitOutcome, Motion, Order, Outcome, Point, Role, RoleSet,
+    Scene, ShotKind, Stamp, Track, View, Violation, WarnReport,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -156,7 +156,44 @@ fn report(case: CaseId, t: f64, works: bool) -> WarnReport {
         clip_sha256: "00".repeat(32),
         failure: (!works).then(|| "no sound card".to_owned()),
         journal_n: None,
+        hushed: None,
+        heard: Heard::default(),
     }
+}
+
+#[test]
+fn what_was_not_to_be_said_ends_the_case_without_evidence() {
+    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut orders = Vec::new();
+    let mut t = 0.0;
+    while t < 60.0 {
+        for order in judge.step(&scene(t, &[STALL])) {
+            if let Order::Warn { case, zone, .. } = &order {
+                assert_eq!(zone, "kerb");
+                judge.hear(WarnReport {
+                    hushed: Some("quiet hours".to_owned()),
+                    ..report(*case, t, false)
+                });
+            }
+            orders.push(order);
+        }
+        t += 0.2;
+    }
+    let told: Vec<String> = orders.iter().map(word).collect();
+    assert_eq!(
+        told[..4],
+        ["hit Opened", "snap found", "warn", "discard quiet hours"]
+    );
+    assert!(
+        told[4..].iter().all(|word| word == "hit CoolingDown"),
+        "it rests, and nobody is shouted at: {told:?}"
+    );
+    let end = orders.iter().find_map(|order| match order {
+        Order::Discard { hit, .. } => Some(hit.outcome),
+        _ => None,
+    });
+    assert_eq!(end, Some(HitOutcome::Hushed));
+    assert!(HitOutcome::Hushed.ends());
 }
 
 fn word(order: &Order) -> String {

@@ -35,6 +35,14 @@ pub enum LinkError {
         /// What the network said.
         why: String,
     },
+    /// The network interface cannot be used.
+    #[error("network interface {name}: {why}; is it there and up? check upload.interface")]
+    Interface {
+        /// As configured.
+        name: String,
+        /// The system's words.
+        why: String,
+    },
     /// One of our files is missing or unfit.
     #[error("{file}: {why}")]
     Key {

@@ -15,6 +15,10 @@ use super::LinkError;
 /// Nothing heard for this long while something waits to be acknowledged: the connection is dead,
 /// whatever TCP says.
 pub(super) const STALL: Duration = Duration::from_secs(30);
+/// Nothing acknowledged for this long while something waits for it: a broker that still answers
+/// pings has stopped working all the same. A window of the smallest pieces passes within it at
+/// 8 kbit/s.
+pub(super) const NO_PROGRESS: Duration = Duration::from_secs(90);
 
 /// What the broker did with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +97,8 @@ struct Inner {
     subscribed: HashMap<u16, Waiter>,
     /// Since when nothing was heard while something waits.
     quiet_since: Instant,
+    /// Since when nothing was acknowledged while something waits.
+    waits_since: Instant,
     ended: Option<LinkError>,
 }
 
@@ -117,6 +123,7 @@ impl Flight {
                 published: HashMap::new(),
                 subscribed: HashMap::new(),
                 quiet_since: Instant::now(),
+                waits_since: Instant::now(),
                 ended: None,
             }),
         }
@@ -168,6 +175,7 @@ impl Flight {
         }
         if !inner.waiting() {
             inner.quiet_since = Instant::now();
+            inner.waits_since = inner.quiet_since;
         }
         let (answer, ack) = oneshot::channel();
         inner.queued.push_back(Waiter {
@@ -194,15 +202,30 @@ impl Flight {
         }
     }
 
+    /// The broker takes fewer at once than we meant to send.
+    pub(super) fn narrow(&self, window: usize) {
+        let surplus = self.window.available_permits().saturating_sub(window);
+        self.window.forget_permits(surplus);
+    }
+
     /// Something came from the broker.
     pub(super) fn heard(&self) {
         self.lock().quiet_since = Instant::now();
     }
 
+    /// Whoever waited for what came now; the others wait anew.
+    fn answered(&self, whom: impl FnOnce(&mut Inner) -> Option<Waiter>) -> Option<Waiter> {
+        let mut inner = self.lock();
+        let waiter = whom(&mut inner);
+        if waiter.is_some() {
+            inner.waits_since = Instant::now();
+        }
+        waiter
+    }
+
     /// PUBACK (MQTT 5 section 3.4.2.1).
     pub(super) fn acknowledged(&self, id: u16, reason: PubAckReason) {
-        let waiter = self.lock().published.remove(&id);
-        if let Some(waiter) = waiter {
+        if let Some(waiter) = self.answered(|inner| inner.published.remove(&id)) {
             let answer = match reason {
                 PubAckReason::Success => Ok(Acked::Taken),
                 PubAckReason::NoMatchingSubscribers => Ok(Acked::NobodyListens),
@@ -222,8 +245,7 @@ impl Flight {
 
     /// SUBACK (MQTT 5 section 3.9.3); one filter per subscription, so one code.
     pub(super) fn consented(&self, id: u16, codes: &[SubscribeReasonCode]) {
-        let waiter = self.lock().subscribed.remove(&id);
-        if let Some(waiter) = waiter {
+        if let Some(waiter) = self.answered(|inner| inner.subscribed.remove(&id)) {
             let answer = match codes.first() {
                 Some(SubscribeReasonCode::Success(_)) => Ok(Acked::Taken),
                 Some(SubscribeReasonCode::NotAuthorized) => Err(LinkError::NotAuthorised {
@@ -238,20 +260,22 @@ impl Flight {
         }
     }
 
-    /// Resolves when something has waited for [`STALL`] and nothing was heard meanwhile.
+    /// Resolves when something waits, and for [`STALL`] nothing was heard or for [`NO_PROGRESS`]
+    /// nothing acknowledged.
     pub(super) async fn stalled(&self) {
         loop {
-            let since = {
+            let until = {
                 let inner = self.lock();
                 if inner.waiting() {
-                    inner.quiet_since
+                    (inner.quiet_since + STALL).min(inner.waits_since + NO_PROGRESS)
                 } else {
-                    Instant::now()
+                    Instant::now() + STALL
                 }
             };
-            sleep_until(since + STALL).await;
+            sleep_until(until).await;
             let inner = self.lock();
-            if inner.waiting() && inner.quiet_since.elapsed() >= STALL {
+            let silent = inner.quiet_since.elapsed() >= STALL;
+            if inner.waiting() && (silent || inner.waits_since.elapsed() >= NO_PROGRESS) {
                 return;
             }
         }
@@ -356,5 +380,36 @@ mod tests {
         flight.heard();
         flight.stalled().await;
         assert_eq!(begun.elapsed().as_secs(), (STALL + STALL / 2).as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_answers_pings_and_acknowledges_nothing_is_stalled() {
+        let flight = Flight::new(4);
+        let _ack = sent(&flight, 1).await;
+        let begun = Instant::now();
+        let pings = async {
+            loop {
+                tokio::time::sleep(STALL / 3).await;
+                flight.heard();
+            }
+        };
+        tokio::select! {
+            () = flight.stalled() => {}
+            () = pings => {}
+        }
+        assert_eq!(begun.elapsed().as_secs(), NO_PROGRESS.as_secs());
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_takes_less_narrows_the_window() {
+        let flight = Flight::new(4);
+        flight.narrow(20);
+        flight.narrow(1);
+        let first = sent(&flight, 1).await;
+        let second = tokio::time::timeout(Duration::ZERO, flight.place()).await;
+        assert!(second.is_err(), "one place");
+        flight.acknowledged(1, PubAckReason::Success);
+        assert_eq!(first.await, Ok(Acked::Taken));
+        assert!(flight.place().await.is_ok());
     }
 }

@@ -211,7 +211,21 @@ pub struct Want {
     /// Largest piece it wants, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_chunk: Option<u64>,
+    /// Somebody asks for the video: it is sent over a metered link too. May come at any time, for
+    /// a package the device no longer has in hand too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub video: bool,
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// The user property of a head whose package was sealed a while before: its age in seconds when
+/// it was sent. A platform shows it as history, not as news. Not signed: what counts as the time
+/// of the evidence is in the statement.
+pub const LATE: &str = "late";
 
 /// `f/{sink}`: everything asked for was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -353,8 +367,17 @@ mod tests {
             sink: "rx1".to_owned(),
             missing: vec![Range("ab".to_owned(), 5, 9)],
             max_chunk: None,
+            video: false,
         };
-        let text = serde_json::to_string(&want).expect("plain data");
-        assert_eq!(text, r#"{"id":"i","sink":"rx1","missing":[["ab",5,9]]}"#);
+        let text = |want: &Want| serde_json::to_string(want).expect("plain data");
+        let plain = r#"{"id":"i","sink":"rx1","missing":[["ab",5,9]]}"#;
+        assert_eq!(text(&want), plain);
+        assert_eq!(serde_json::from_str::<Want>(plain).ok(), Some(want.clone()));
+        let asked = Want {
+            video: true,
+            ..want
+        };
+        let expected = r#"{"id":"i","sink":"rx1","missing":[["ab",5,9]],"video":true}"#;
+        assert_eq!(text(&asked), expected);
     }
 }

@@ -7,13 +7,16 @@
 //! nothing of a dead connection is ever sent on the next.
 //!
 //! **Invariants.** Clean start always: nothing is kept in the broker or in `rumqttc` between two
-//! connections. At most [`WINDOW`] publishes wait for their acknowledgement. Nothing larger than
+//! connections. At most [`WINDOW`] publishes wait for their acknowledgement, fewer when the broker
+//! says so. Nothing larger than
 //! the broker takes is ever handed to `rumqttc`. Acknowledged means the broker has it, never that
 //! anybody stored it. Keys and certificates are read anew for each connection.
 //!
 //! **Not here.** No queue, no retry, no meaning of messages beyond their topics and shapes
 //! ([`message`]); no certificates are made here.
 
+mod bucket;
+mod driver;
 mod error;
 mod flight;
 pub mod message;
@@ -26,25 +29,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::Outgoing;
 use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, Packet, Publish};
-use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
-use tokio::sync::{mpsc, oneshot};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, Publish, PublishProperties};
+use rumqttc::v5::{AsyncClient, MqttOptions};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use bucket::Bucket;
 pub use error::LinkError;
 pub use flight::{Ack, Acked, Acks};
-pub use pause::Pause;
+pub use pause::{Pause, spread};
 pub use pump::Carried;
 pub use tls::{certificate_days_left, check_keys};
 
+use driver::Driver;
 use error::Ending;
 use flight::Flight;
-use pump::PumpEnd;
 
 /// Publishes that may wait for their acknowledgement at once.
 pub const WINDOW: usize = 4;
@@ -63,11 +66,12 @@ const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
 const GREETING: Duration = Duration::from_secs(10);
 /// Time for an orderly DISCONNECT to be carried out.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Time given to the carrying task to say why the connection ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Bytes of a PUBLISH packet besides topic and payload, at most: fixed header 5, topic length 2,
 /// packet id 2, property length 1; rounded up.
 const PUBLISH_OVERHEAD: usize = 16;
+/// What a user property adds to its name and value: identifier 1, two lengths of 2, and a longer
+/// property length 3.
+const PROPERTY_OVERHEAD: usize = 8;
 
 /// Whom to connect to, and as whom.
 #[derive(Clone, Debug)]
@@ -82,6 +86,8 @@ pub struct Endpoint {
     pub client_id: String,
     /// How often an idle connection is tried; at least 5 s.
     pub keep_alive: Duration,
+    /// The network interface to go over; empty: the system's choice.
+    pub interface: String,
 }
 
 /// What the broker publishes, retained, when this connection breaks.
@@ -107,6 +113,13 @@ impl Incoming {
     pub fn payload(&self) -> &[u8] {
         &self.0.payload
     }
+
+    /// The value of a user property, the first of that name.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        let properties = &self.0.properties.as_ref()?.user_properties;
+        let found = properties.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// One connection to the broker; dropping it cuts the connection (and the will is published).
@@ -114,8 +127,8 @@ pub struct Pipe {
     client: AsyncClient,
     flight: Arc<Flight>,
     incoming: mpsc::Receiver<Incoming>,
-    carried: Arc<Carried>,
     packet_max: usize,
+    window: usize,
     driver: JoinHandle<()>,
     _cut: DropGuard,
 }
@@ -126,8 +139,20 @@ impl Pipe {
     /// # Errors
     /// Each cause a technician would treat differently is its own [`LinkError`].
     pub async fn connect(endpoint: &Endpoint, will: Option<Will>) -> Result<Self, LinkError> {
-        let carried = Arc::new(Carried::default());
-        let outside = tls::connect(endpoint, Arc::clone(&carried)).await?;
+        Self::connect_counting(endpoint, will, Arc::default()).await
+    }
+
+    /// [`Pipe::connect`] that adds what it carries, also when no connection comes of it, to
+    /// `carried`.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn connect_counting(
+        endpoint: &Endpoint,
+        will: Option<Will>,
+        carried: Arc<Carried>,
+    ) -> Result<Self, LinkError> {
+        let outside = tls::connect(endpoint, carried).await?;
         let inside = socket::Private::bind()?;
         let (client, events) = AsyncClient::new(options(endpoint, &inside, will), REQUESTS);
         let flight = Arc::new(Flight::new(WINDOW));
@@ -145,15 +170,19 @@ impl Pipe {
         let driver = tokio::spawn(driver.run(pump, stop.clone()));
         let cut = stop.drop_guard();
         match timeout(GREETING, greeting).await {
-            Ok(Ok(connack)) => Ok(Self {
-                client,
-                flight,
-                incoming,
-                carried,
-                packet_max: packet_max(&connack),
-                driver,
-                _cut: cut,
-            }),
+            Ok(Ok(connack)) => {
+                let window = window(&connack);
+                flight.narrow(window);
+                Ok(Self {
+                    client,
+                    flight,
+                    incoming,
+                    packet_max: packet_max(&connack),
+                    window,
+                    driver,
+                    _cut: cut,
+                })
+            }
             Ok(Err(_gone)) => Err(flight.ended()),
             Err(_elapsed) => Err(LinkError::NoAnswer {
                 peer: endpoint.peer(),
@@ -165,6 +194,12 @@ impl Pipe {
     pub fn payload_max(&self, topic: &str) -> usize {
         self.packet_max
             .saturating_sub(topic.len() + PUBLISH_OVERHEAD)
+    }
+
+    /// Publishes that may wait for their acknowledgement at once: [`WINDOW`], or fewer when the
+    /// broker says so.
+    pub fn window(&self) -> usize {
+        self.window
     }
 
     /// Hands one message (`QoS` 1) to the connection; waits only for a place in the window.
@@ -180,19 +215,44 @@ impl Pipe {
         payload: Vec<u8>,
         retain: bool,
     ) -> Result<Ack, LinkError> {
-        let max = self.payload_max(topic);
-        if payload.len() > max {
-            return Err(LinkError::TooLarge {
-                bytes: payload.len(),
-                max,
-            });
-        }
-        let place = self.flight.place().await?;
+        let place = self.place(topic, payload.len()).await?;
         self.flight.publishing(topic, place, || {
             self.client
                 .try_publish(topic, QoS::AtLeastOnce, retain, payload)
                 .is_ok()
         })
+    }
+
+    /// [`Pipe::publish`] with a user property (MQTT 5 section 3.3.2.3.7), not retained.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish_with(
+        &self,
+        topic: &str,
+        payload: Vec<u8>,
+        (name, value): (&str, String),
+    ) -> Result<Ack, LinkError> {
+        let extra = PROPERTY_OVERHEAD + name.len() + value.len();
+        let place = self.place(topic, payload.len() + extra).await?;
+        let properties = PublishProperties {
+            user_properties: vec![(name.to_owned(), value)],
+            ..PublishProperties::default()
+        };
+        self.flight.publishing(topic, place, || {
+            self.client
+                .try_publish_with_properties(topic, QoS::AtLeastOnce, false, payload, properties)
+                .is_ok()
+        })
+    }
+
+    /// A place in the window for so many bytes, which the broker must take.
+    async fn place(&self, topic: &str, bytes: usize) -> Result<OwnedSemaphorePermit, LinkError> {
+        let max = self.payload_max(topic);
+        if bytes > max {
+            return Err(LinkError::TooLarge { bytes, max });
+        }
+        self.flight.place().await
     }
 
     /// Subscribes (`QoS` 1) and waits for the broker's consent.
@@ -228,11 +288,6 @@ impl Pipe {
         } else {
             Err(self.flight.ended())
         }
-    }
-
-    /// What the connection has carried so far, TLS included.
-    pub fn carried(&self) -> &Carried {
-        &self.carried
     }
 
     /// Disconnects in order: the broker does not publish the will.
@@ -280,78 +335,8 @@ fn packet_max(connack: &ConnAck) -> usize {
         .map_or(PROTOCOL_MAX, |n| n.min(PROTOCOL_MAX))
 }
 
-/// The one task that polls `rumqttc`.
-struct Driver {
-    events: EventLoop,
-    flight: Arc<Flight>,
-    messages: mpsc::Sender<Incoming>,
-    greeted: Option<oneshot::Sender<ConnAck>>,
-    ending: Ending,
-}
-
-impl Driver {
-    async fn run(mut self, pump: JoinHandle<PumpEnd>, stop: CancellationToken) {
-        let flight = Arc::clone(&self.flight);
-        // Both other branches end the connection, so it does not matter that a poll is dropped
-        // half-way.
-        let why = tokio::select! {
-            biased;
-            () = stop.cancelled() => LinkError::Closed,
-            () = flight.stalled() => self.ending.stalled(),
-            why = self.poll() => why,
-        };
-        let greeted = self.greeted.is_none();
-        drop(self.events);
-        let pump_end = timeout(LAST_WORDS, pump).await.ok().and_then(Result::ok);
-        self.flight
-            .end(&self.ending.explain(why, pump_end, greeted));
-    }
-
-    /// Polls until the first error: `rumqttc` would connect again on the next.
-    async fn poll(&mut self) -> LinkError {
-        loop {
-            match self.events.poll().await {
-                Ok(event) => {
-                    if let Err(why) = self.take(event).await {
-                        return why;
-                    }
-                }
-                Err(error) => return self.ending.of_client(&error),
-            }
-        }
-    }
-
-    async fn take(&mut self, event: Event) -> Result<(), LinkError> {
-        match event {
-            Event::Outgoing(Outgoing::Publish(id)) => self.flight.published(id),
-            Event::Outgoing(Outgoing::Subscribe(id)) => self.flight.subscribed(id),
-            Event::Outgoing(_) => {}
-            Event::Incoming(packet) => {
-                self.flight.heard();
-                self.receive(packet).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn receive(&mut self, packet: Packet) -> Result<(), LinkError> {
-        match packet {
-            Packet::ConnAck(connack) => {
-                if let Some(greeted) = self.greeted.take() {
-                    // Nobody waits any more: `connect` gave up, and its guard stops us.
-                    drop(greeted.send(connack));
-                }
-            }
-            Packet::PubAck(ack) => self.flight.acknowledged(ack.pkid, ack.reason),
-            Packet::SubAck(ack) => self.flight.consented(ack.pkid, &ack.return_codes),
-            Packet::Publish(publish) => {
-                // There is room for all we allow ahead, but mosquitto 2.0.11 was seen to send
-                // more than that to a slow receiver: then the broker waits, and we with it.
-                let taken = self.messages.send(Incoming(publish)).await;
-                taken.map_err(|_pipe_dropped| LinkError::Closed)?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
+/// The broker's Receive Maximum, or our own bound.
+fn window(connack: &ConnAck) -> usize {
+    let theirs = connack.properties.as_ref().and_then(|p| p.receive_max);
+    theirs.map_or(WINDOW, |n| usize::from(n).clamp(1, WINDOW))
 }

@@ -36,6 +36,11 @@ impl Pause {
     }
 }
 
+/// A random part of `longest`, evenly spread: a fleet that returns at once must not begin as one.
+pub fn spread(longest: Duration) -> Duration {
+    longest.mul_f64(fraction())
+}
+
 /// A random number in `0.0..1.0`.
 fn fraction() -> f64 {
     let mut bytes = [0_u8; 4];

@@ -19,7 +19,7 @@ const BUFFER: usize = 64 * 1024;
 /// After one direction ended: time for the other to say why (a TLS alert may still be read).
 const OTHER_SIDE: Duration = Duration::from_millis(500);
 
-/// Bytes a connection carried on the wire, TLS overhead included.
+/// Bytes carried on the wire, TLS overhead included; what TCP and IP add is not counted.
 #[derive(Debug, Default)]
 pub struct Carried {
     sent: AtomicU64,

@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -97,7 +97,14 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream, LinkError> {
     };
     let mut last = not_resolved("it has no address".to_owned());
     for address in addresses {
-        match timeout(CONNECT, TcpStream::connect(address)).await {
+        let socket = match socket(endpoint, address) {
+            Ok(socket) => socket,
+            Err(error) => {
+                last = error;
+                continue;
+            }
+        };
+        match timeout(CONNECT, socket.connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = LinkError::of_tcp(&endpoint.peer(), &error),
             Err(_elapsed) => {
@@ -109,6 +116,25 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream, LinkError> {
         }
     }
     Err(last)
+}
+
+/// A socket for `address`, bound to the interface that is configured.
+fn socket(endpoint: &Endpoint, address: SocketAddr) -> Result<TcpSocket, LinkError> {
+    let made = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = made.map_err(|error| LinkError::of_tcp(&endpoint.peer(), &error))?;
+    let name = &endpoint.interface;
+    if !name.is_empty() {
+        // Permitted to everybody on a socket that is not bound yet (Linux 5.7).
+        let bound = socket.bind_device(Some(name.as_bytes()));
+        bound.map_err(|error| LinkError::Interface {
+            name: name.clone(),
+            why: error.to_string(),
+        })?;
+    }
+    Ok(socket)
 }
 
 /// A stalled link must be noticed by the kernel, and small packets must not wait.

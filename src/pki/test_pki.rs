@@ -15,6 +15,12 @@ use super::{PkiError, check_device_id, evidence_purposes, generate, subject};
 
 /// Organisation of every certificate.
 pub(super) const ORGANISATION: &str = "Lingmou Test Bureau";
+/// organizationalUnit and name of those who may command boxes.
+const OPERATORS: [(&str, &str); 3] = [
+    ("view", "viewer-1"),
+    ("operate", "operator-1"),
+    ("admin", "admin-1"),
+];
 /// How long certificates are valid unless asked otherwise: 12 years, as for evidence keys.
 const VALID_SECS: u64 = 12 * 365 * 24 * 3600;
 /// Certificates begin to be valid this long before now, for clocks that differ.
@@ -54,9 +60,10 @@ pub struct TestPki {
     pub receiver: PathBuf,
     /// `server.*` for `127.0.0.1`, `::1` and `localhost`.
     pub broker: PathBuf,
-    /// `operator.*` (signs commands).
-    pub operator: PathBuf,
-    /// `reviewer.*` (signs reviews), first and second level.
+    /// `operator.*` (signs commands), `transport.*` (MQTT client), of those who may look, operate
+    /// and administer.
+    pub operators: [PathBuf; 3],
+    /// `reviewer.*` (signs reviews), `transport.*`, first and second level.
     pub reviewers: [PathBuf; 2],
     /// `tsa.*` (RFC 3161 time-stamps), and `tsa.cnf` for `openssl ts -reply -config`.
     pub tsa: PathBuf,
@@ -90,7 +97,7 @@ impl TestPki {
             device: dir.join("device"),
             receiver: dir.join("receiver"),
             broker: dir.join("broker"),
-            operator: dir.join("operator"),
+            operators: OPERATORS.map(|(_, name)| dir.join(name)),
             reviewers: ["reviewer-1", "reviewer-2"].map(|name| dir.join(name)),
             tsa: dir.join("tsa"),
             dir: dir.to_owned(),
@@ -98,9 +105,14 @@ impl TestPki {
         pki.make_device(&pki.device, device_id)?;
         pki.make_receiver()?;
         pki.make_broker()?;
-        pki.make_person(&pki.operator, "operator", "operator-1")?;
+        for ((unit, name), dir) in OPERATORS.iter().zip(&pki.operators) {
+            pki.make_person(dir, ("operator", unit), name)?;
+            pki.issue_transport(dir, name)?;
+        }
         for (level, dir) in pki.reviewers.iter().enumerate() {
-            pki.make_person(dir, "reviewer", &format!("reviewer-{}", level + 1))?;
+            let name = format!("reviewer-{}", level + 1);
+            pki.make_person(dir, ("reviewer", "reviewer"), &name)?;
+            pki.issue_transport(dir, &name)?;
         }
         pki.make_tsa()?;
         Ok(pki)
@@ -116,6 +128,16 @@ impl TestPki {
         check_device_id(device_id)?;
         let dir = self.dir.join(device_id);
         self.make_device(&dir, device_id)?;
+        Ok(dir)
+    }
+
+    /// Makes one more receiver, which connects and signs as `name`; its files lie in a folder of
+    /// that name.
+    pub fn add_receiver(&self, name: &str) -> Result<PathBuf, PkiError> {
+        check_device_id(name)?;
+        let dir = self.dir.join(name);
+        self.make_person(&dir, ("receiver", "receiver"), name)?;
+        self.issue_transport(&dir, name)?;
         Ok(dir)
     }
 
@@ -153,7 +175,8 @@ impl TestPki {
     }
 
     fn make_receiver(&self) -> Result<(), PkiError> {
-        self.make_person(&self.receiver, "receiver", "evidence-receiver-1")?;
+        let role = ("receiver", "receiver");
+        self.make_person(&self.receiver, role, "evidence-receiver-1")?;
         self.issue_transport(&self.receiver, "receiver-1")
     }
 
@@ -170,10 +193,16 @@ impl TestPki {
         self.issue(&self.broker, "server", params)
     }
 
-    /// Somebody whose signature counts by `role`.
-    fn make_person(&self, dir: &Path, role: &str, name: &str) -> Result<(), PkiError> {
-        let name = subject(ORGANISATION, None, Some(role), name)?;
-        self.issue(dir, role, signing(name))
+    /// Somebody whose signature counts by the organizationalUnit `unit`; the files are called
+    /// `file`.
+    fn make_person(
+        &self,
+        dir: &Path,
+        (file, unit): (&str, &str),
+        name: &str,
+    ) -> Result<(), PkiError> {
+        let name = subject(ORGANISATION, None, Some(unit), name)?;
+        self.issue(dir, file, signing(name))
     }
 
     fn make_tsa(&self) -> Result<(), PkiError> {

@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::head::{Head, HeadError, check};
+use super::copies::Copies;
+use super::figures::{Count, Figures};
+use super::head::{Head, HeadError};
+use super::index::{Index, News};
 use super::journal::Heads;
 use super::transfer::{Look, Transfer};
-use super::{Event, ReceiveError, receipt};
-use crate::link::message::{Finished, Subject, Topic, Want};
+use super::{Event, ReceiveError, layout};
+use crate::clock;
+use crate::link::message::{Finished, Presence, Subject, Topic, Want};
 use crate::store::disk;
 use crate::types::{CaseId, Stamp};
-use crate::witness::{Identity, Limits, RECEIPT, Roots, SIGNATURE, sha256_hex};
+use crate::witness::{Identity, Limits, Roots};
 
 /// Unfinished packages kept of one device; the one longest untouched goes first. The device
 /// still has it.
@@ -34,22 +39,31 @@ pub(super) struct Said {
     pub(super) events: Vec<Event>,
 }
 
-/// An unfinished package and when it was last touched, in messages.
+/// An unfinished package.
 pub(super) struct Open {
     pub(super) transfer: Transfer,
+    /// When this run took it up, nanoseconds since boot.
+    pub(super) since: u64,
+    /// When it was last touched, nanoseconds since boot.
     pub(super) touched: u64,
 }
 
 /// The receiver's folder, keys and unfinished packages.
 pub(super) struct Desk {
+    /// The folder; other receivers may work in it.
     pub(super) dir: PathBuf,
     pub(super) name: String,
     pub(super) identity: Identity,
     pub(super) roots: Roots,
     pub(super) heads: Heads,
     pub(super) open: BTreeMap<(String, CaseId), Open>,
-    /// Counts messages.
-    pub(super) heard: u64,
+    /// The second copies, where there are to be some.
+    pub(super) copies: Option<Copies>,
+    /// `None` while it is not to be had: then packages go without a row, and get one later.
+    pub(super) index: Option<Index>,
+    /// What the index is still to be told of devices.
+    pub(super) news: BTreeMap<String, News>,
+    pub(super) figures: Arc<Figures>,
     /// Held, never used.
     pub(super) _lock: File,
 }
@@ -62,18 +76,40 @@ impl Desk {
         payload: &[u8],
         at: Stamp,
     ) -> Result<Said, ReceiveError> {
-        self.heard += 1;
         let device = topic.device.as_str();
         match &topic.subject {
             Subject::Head => self.head(device, payload, at),
             Subject::Journal => self.checkpoint(device, payload),
+            Subject::State => Ok(self.presence(topic, payload, at)),
             Subject::Chunk {
                 sink,
                 sha256,
                 offset,
-            } if *sink == self.name => self.piece(device, (sha256, *offset), payload),
+            } if *sink == self.name => self.piece(device, (sha256, *offset, payload), at),
             Subject::Finished { sink } if *sink == self.name => self.finished(device, payload, at),
             _ => Ok(ignored(topic, "not for this receiver")),
+        }
+    }
+
+    /// What the index is to be told of `device`.
+    pub(super) fn news(&mut self, device: &str) -> &mut News {
+        self.news.entry(device.to_owned()).or_default()
+    }
+
+    fn presence(&mut self, topic: &Topic, payload: &[u8], at: Stamp) -> Said {
+        let presence: Presence = match serde_json::from_slice(payload) {
+            Ok(presence) => presence,
+            Err(error) => return ignored(topic, &error.to_string()),
+        };
+        let news = self.news(&topic.device);
+        news.seen = clock::rfc3339_ms(at.utc_ns);
+        news.state = serde_json::to_value(presence.state)
+            .ok()
+            .and_then(|state| state.as_str().map(ToOwned::to_owned));
+        let device = topic.device.clone();
+        Said {
+            answer: None,
+            events: vec![Event::Presence { device, presence }],
         }
     }
 
@@ -88,6 +124,9 @@ impl Desk {
             }
         };
         let id = head.statement.id;
+        let news = self.news(device);
+        news.seen = clock::rfc3339_ms(at.utc_ns);
+        news.seq = news.seq.max(head.statement.seq);
         let doubt = self.doubt(device, &head);
         if let Some(said) = self.stored_before(device, &head, at)? {
             return Ok(said);
@@ -99,11 +138,15 @@ impl Desk {
                 return self.refuse(device, &head, why, at);
             }
             self.make_room(device, &head)?;
-            disk::create_dir(&self.dir.join("incoming").join(device))?;
-            let dir = self.dir.join("incoming").join(device).join(id.to_string());
-            let transfer = Transfer::begin(&dir, head, zip)?;
-            let touched = self.heard;
-            self.open.insert(key.clone(), Open { transfer, touched });
+            let incoming = layout::incoming(&self.dir).join(&self.name).join(device);
+            disk::create_dir(&incoming)?;
+            let transfer = Transfer::begin(&incoming.join(id.to_string()), head, zip)?;
+            let open = Open {
+                transfer,
+                since: at.boot_ns,
+                touched: at.boot_ns,
+            };
+            self.open.insert(key.clone(), open);
         }
         let mut said = self.look(&key, at)?;
         said.events.extend(doubt);
@@ -121,41 +164,10 @@ impl Desk {
         Ok(said)
     }
 
-    /// A package stored already gets the receipt it got; another one under its id is refused.
-    fn stored_before(
-        &self,
-        device: &str,
-        head: &Head,
-        at: Stamp,
-    ) -> Result<Option<Said>, ReceiveError> {
-        let place = self.place(device, head.statement.id);
-        if !place.exists() {
-            return Ok(None);
-        }
-        let signature = disk::read(&place.join(SIGNATURE))?;
-        if sha256_hex(&signature) != head.sig_sha256 {
-            let why = "another package with this id is already stored".to_owned();
-            return self.refuse(device, head, why, at).map(Some);
-        }
-        self.receipt_again(device, head.statement.id).map(Some)
-    }
-
-    /// The receipt of a package in its place. The last try may have failed at the very end.
-    fn receipt_again(&self, device: &str, id: CaseId) -> Result<Said, ReceiveError> {
-        let place = self.place(device, id);
-        let receipt = disk::read(&place.join(RECEIPT))?;
-        if let Some(folder) = place.parent() {
-            disk::sync_dir(folder)?;
-        }
-        Ok(Said {
-            answer: Some(receipt::to(device, receipt)),
-            events: Vec::new(),
-        })
-    }
-
     /// Keeps within the bounds before one more package is taken.
     fn make_room(&mut self, device: &str, head: &Head) -> Result<(), ReceiveError> {
         let of_device = |key: &(String, CaseId)| key.0 == device;
+        self.drop_overtaken(of_device)?;
         while self.open.keys().filter(|key| of_device(key)).count() >= OPEN_PER_DEVICE {
             self.drop_oldest(of_device)?;
         }
@@ -172,6 +184,19 @@ impl Desk {
         Ok(())
     }
 
+    /// Forgets what another receiver has stored in the folder meanwhile.
+    fn drop_overtaken(
+        &mut self,
+        which: impl Fn(&(String, CaseId)) -> bool,
+    ) -> Result<(), ReceiveError> {
+        let stored = |key: &&(String, CaseId)| which(key) && self.place(&key.0, key.1).exists();
+        let overtaken: Vec<_> = self.open.keys().filter(stored).cloned().collect();
+        for key in overtaken {
+            self.forget(&key)?;
+        }
+        Ok(())
+    }
+
     fn drop_oldest(
         &mut self,
         which: impl Fn(&(String, CaseId)) -> bool,
@@ -182,27 +207,49 @@ impl Desk {
             .filter(|(key, _)| which(key))
             .min_by_key(|(_, open)| open.touched)
             .map(|(key, _)| key.clone());
-        if let Some(open) = oldest.and_then(|key| self.open.remove(&key)) {
-            disk::remove_dir_all(open.transfer.dir())?;
+        oldest.map_or(Ok(()), |key| self.forget(&key))
+    }
+
+    /// Forgets unfinished packages that nobody touched since `oldest`, nanoseconds since boot:
+    /// another receiver took them, or their device is gone. Whoever still has one begins anew.
+    pub(super) fn drop_stale(&mut self, oldest: u64) -> Result<(), ReceiveError> {
+        let stale = |(_, open): &(&(String, CaseId), &Open)| open.touched < oldest;
+        let stale: Vec<_> = self
+            .open
+            .iter()
+            .filter(stale)
+            .map(|(k, _)| k.clone())
+            .collect();
+        for key in stale {
+            self.forget(&key)?;
         }
         Ok(())
+    }
+
+    /// Forgets an unfinished package, if it is one.
+    pub(super) fn forget(&mut self, key: &(String, CaseId)) -> Result<(), ReceiveError> {
+        match self.open.remove(key) {
+            Some(open) => Ok(disk::remove_dir_all(open.transfer.dir())?),
+            None => Ok(()),
+        }
     }
 
     fn piece(
         &mut self,
         device: &str,
-        (sha256, offset): (&str, u64),
-        bytes: &[u8],
+        (sha256, offset, bytes): (&str, u64, &[u8]),
+        at: Stamp,
     ) -> Result<Said, ReceiveError> {
+        self.figures.add(Count::Pieces, 1);
+        self.figures.add(Count::PieceBytes, bytes.len() as u64);
         let mut known = false;
-        let heard = self.heard;
         let first = (device.to_owned(), CaseId(uuid::Uuid::nil()));
         for (key, open) in self.open.range_mut(first..) {
             if key.0 != device {
                 break;
             }
             if open.transfer.take(sha256, offset, bytes)? {
-                open.touched = heard;
+                open.touched = at.boot_ns;
                 known = true;
             }
         }
@@ -247,7 +294,7 @@ impl Desk {
         let Some(open) = self.open.get_mut(key) else {
             return Ok(Said::default());
         };
-        open.touched = self.heard;
+        open.touched = at.boot_ns;
         match open.transfer.look()? {
             Look::Missing(missing) => {
                 let want = Want {
@@ -255,6 +302,7 @@ impl Desk {
                     sink: self.name.clone(),
                     missing,
                     max_chunk: Some(CHUNK_MAX),
+                    video: false,
                 };
                 let payload = serde_json::to_vec(&want)
                     .map_err(|error| ReceiveError::Bug(format!("want: {error}")))?;
@@ -272,78 +320,9 @@ impl Desk {
         }
     }
 
-    /// The whole package: verified once more as any verifier would, then put in its place.
-    fn store(&mut self, key: &(String, CaseId), at: Stamp) -> Result<Said, ReceiveError> {
-        let Some(open) = self.open.get(key) else {
-            return Ok(Said::default());
-        };
-        let (device, id) = (key.0.as_str(), key.1);
-        let package = open.transfer.assemble()?;
-        if let Err(why) = check(&package, &self.roots)? {
-            return self.give_up(key, why, at);
-        }
-        let head = open.transfer.head();
-        let receipt = receipt::sign(&self.identity, head, None, (self.heads.newest(head), at))?;
-        disk::write_under(&package, RECEIPT, &receipt)?;
-        disk::create_dir(&self.dir.join("packages").join(device))?;
-        let place = self.place(device, id);
-        disk::publish(&package, &place)?;
-        let seq = head.statement.seq;
-        let dir = open.transfer.dir().to_owned();
-        self.open.remove(key);
-        // Only leftovers now; a new start would remove them too.
-        disk::remove_dir_all(&dir)?;
-        Ok(Said {
-            answer: Some(receipt::to(device, receipt)),
-            events: vec![Event::Stored {
-                device: device.to_owned(),
-                id,
-                seq,
-                path: place,
-            }],
-        })
-    }
-
-    /// Refuses an unfinished package and forgets it.
-    fn give_up(
-        &mut self,
-        key: &(String, CaseId),
-        why: String,
-        at: Stamp,
-    ) -> Result<Said, ReceiveError> {
-        let Some(open) = self.open.remove(key) else {
-            return Ok(Said::default());
-        };
-        disk::remove_dir_all(open.transfer.dir())?;
-        self.refuse(&key.0, open.transfer.head(), why, at)
-    }
-
-    fn refuse(
-        &self,
-        device: &str,
-        head: &Head,
-        why: String,
-        at: Stamp,
-    ) -> Result<Said, ReceiveError> {
-        let receipt = receipt::sign(
-            &self.identity,
-            head,
-            Some(&why),
-            (self.heads.newest(head), at),
-        )?;
-        Ok(Said {
-            answer: Some(receipt::to(device, receipt)),
-            events: vec![Event::Refused {
-                device: device.to_owned(),
-                id: head.statement.id,
-                why,
-            }],
-        })
-    }
-
     /// Where a stored package lies.
     pub(super) fn place(&self, device: &str, id: CaseId) -> PathBuf {
-        self.dir.join("packages").join(device).join(id.to_string())
+        layout::place(&self.dir, device, id)
     }
 }
 

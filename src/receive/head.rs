@@ -10,6 +10,7 @@ use crate::witness::{Container, Limits, Roots, Statement, Status, Verdict, verif
 const WHY_MAX: usize = 500;
 
 /// A head whose statement and signature can be named; verified unless it comes in a refusal.
+#[derive(Clone)]
 pub(super) struct Head {
     /// What it states.
     pub(super) statement: Statement,

@@ -2,19 +2,15 @@
 //! every receipt.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::desk::{Desk, Said, ignored};
 use super::head::Head;
+use super::layout::{self, SIGNED};
 use super::{Event, ReceiveError};
 use crate::link::message::{Subject, Topic, is_name};
 use crate::store::disk;
 use crate::witness::{Checkpoint, JournalCopy, Roots};
-
-/// Folder with the newest checkpoint of each device.
-const FOLDER: &str = "heads";
-/// End of their names.
-const END: &str = ".p7m";
 
 /// The devices' journals, as far as they were signed for.
 #[derive(Debug)]
@@ -23,28 +19,63 @@ pub(super) struct Heads {
     known: BTreeMap<String, JournalCopy>,
     /// Heads that were not taken since the start.
     refused: u64,
+    /// Where this receiver keeps them.
+    folder: PathBuf,
 }
 
 impl Heads {
-    /// Reads what an earlier run kept.
-    pub(super) fn open(dir: &Path, roots: &Roots) -> Result<Self, ReceiveError> {
-        let folder = dir.join(FOLDER);
-        disk::create_dir(&folder)?;
-        let mut known = BTreeMap::new();
-        for name in disk::list(&folder)? {
-            let Some(device) = name.strip_suffix(END).filter(|device| is_name(device)) else {
-                continue;
-            };
-            let p7m = disk::read(&folder.join(&name))?;
-            match Checkpoint::open(&p7m, roots) {
-                Ok((checkpoint, _)) if checkpoint.device == device => {
-                    known.insert(device.to_owned(), copy(checkpoint));
-                }
-                Ok(_) => tracing::error!(name, "a kept checkpoint is another device's"),
-                Err(error) => tracing::error!(name, %error, "a kept checkpoint does not hold"),
+    /// Reads what an earlier run of receiver `name` kept, and what others in the folder keep: each
+    /// hears every checkpoint, but one that was down goes by what the others heard.
+    pub(super) fn open(dir: &Path, name: &str, roots: &Roots) -> Result<Self, ReceiveError> {
+        let all = layout::heads(dir);
+        let folder = all.join(name);
+        for folder in [&all, &folder] {
+            disk::create_dir(folder)?;
+        }
+        let mut heads = Self {
+            known: BTreeMap::new(),
+            refused: 0,
+            folder,
+        };
+        for receiver in layout::named(&all)? {
+            let folder = all.join(receiver);
+            for file in disk::list(&folder)? {
+                heads.read(&folder.join(&file), &file, roots)?;
             }
         }
-        Ok(Self { known, refused: 0 })
+        Ok(heads)
+    }
+
+    fn read(&mut self, path: &Path, file: &str, roots: &Roots) -> Result<(), ReceiveError> {
+        let device = file.strip_suffix(SIGNED).filter(|device| is_name(device));
+        let Some(device) = device else {
+            return Ok(());
+        };
+        let head = match Checkpoint::open(&disk::read(path)?, roots) {
+            Ok((checkpoint, _)) if checkpoint.device == device => copy(checkpoint),
+            Ok(_) => {
+                tracing::error!(file, "a kept checkpoint is another device's");
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::error!(file, %error, "a kept checkpoint does not hold");
+                return Ok(());
+            }
+        };
+        match self.known.get(device) {
+            Some(known) if known.n == head.n && known.hash != head.hash => {
+                let n = head.n;
+                tracing::error!(device, n, "two receivers keep different lines of a journal");
+            }
+            Some(known) if known.n >= head.n => {}
+            _ => drop(self.known.insert(device.to_owned(), head)),
+        }
+        Ok(())
+    }
+
+    /// Every device with the newest line that it signed for.
+    pub(super) fn known(&self) -> impl Iterator<Item = (&String, &JournalCopy)> {
+        self.known.iter()
     }
 
     /// The newest line of the device's journal that its signatures prove to us: its checkpoint,
@@ -126,10 +157,11 @@ impl Desk {
         if self.heads.known.get(device) == Some(&head) {
             return Ok(Said::default());
         }
-        let folder = self.dir.join(FOLDER);
+        let folder = &self.heads.folder;
         let draft = folder.join(format!("{device}.draft"));
-        disk::replace(&draft, &folder.join(format!("{device}{END}")), p7m)?;
+        disk::replace(&draft, &folder.join(format!("{device}{SIGNED}")), p7m)?;
         let n = head.n;
+        self.news(device).journal = Some((n, head.hash.clone()));
         self.heads.known.insert(device.to_owned(), head);
         Ok(Said {
             answer: None,

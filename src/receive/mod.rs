@@ -6,41 +6,62 @@
 //! `packages/<device>/<id>/` in one step, with the receipt inside, before the receipt is sent.
 //! Queries for time-stamps are relayed to the bureau's authority beside all that ([`stamping`]).
 //! Of each device's journal the newest signed head is kept ([`journal`]) and told in receipts.
+//! [`copies`] makes the second copy, [`index`] answers questions through [`archive`], and [`figures`]
+//! are served by [`metrics`]. Any number of receivers may work on one broker, each in a folder of
+//! its own or several in one ([`layout`]).
 //!
-//! **Invariants.** A foreign or wrong head writes nothing. No receipt says *stored* before the
-//! package is durable in its place. Repeating any message changes nothing and gives the same
-//! answer. What a device can make us keep unfinished is bounded, and only verified names and
-//! numbers become paths. Killed at any moment, a new start takes up what was durable.
+//! **Invariants.** A foreign or wrong head writes nothing but its refusal. No receipt says *stored*
+//! before the package is durable in its place, nor two copies before the second was read back.
+//! Repeating any message changes nothing and gives the same answer, whichever receiver of the
+//! folder hears it: a package is there once. What a device can make us keep unfinished is bounded,
+//! and only verified names and numbers become paths. Killed at any moment, a new start takes up
+//! what was durable. The index may be deleted.
 //!
-//! **Not here.** No index, no second copy, no review of cases; nothing is ever deleted that was
-//! receipted.
+//! **Not here.** No review of cases; nothing is ever deleted that was receipted. Receivers do not
+//! talk to each other.
 
+pub mod archive;
+mod copies;
 mod desk;
+mod figures;
 mod head;
+mod index;
 mod journal;
+mod keep;
+mod layout;
+mod metrics;
 mod opening;
 mod ranges;
 mod receipt;
+mod rows;
 mod stamping;
 mod transfer;
+mod upkeep;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock;
 use crate::config;
 use crate::link::message::{Presence, Subject, Topic, is_name};
-use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe, WINDOW};
+use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe};
 use crate::store::disk::DiskError;
 use crate::types::CaseId;
 use crate::witness::KeyError;
 
+pub use copies::prepare_copies;
+
 use desk::{Desk, Said};
+use figures::{Count, Figures};
+use index::IndexError;
 use stamping::Stamper;
 
 /// First and longest pause between two tries to connect.
@@ -63,9 +84,31 @@ pub enum ReceiveError {
     /// A key or certificate is missing or unfit.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Another receiver works in the folder.
-    #[error("{} is in use by another receiver; give each its own folder", .0.display())]
-    Locked(PathBuf),
+    /// Another receiver of this name works in the folder.
+    #[error("a receiver {name:?} is at work in {} already; give each its own name", dir.display())]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// The figures cannot be served there.
+    #[error("cannot serve figures on {addr}: {why}")]
+    Metrics {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        why: String,
+    },
+    /// The folder for second copies is no other medium.
+    #[error(
+        "{} is on the same disk as the first copies: a second copy there would be lost with \
+         the first; mount the other medium first", .0.display()
+    )]
+    SameDisk(PathBuf),
+    /// The index cannot be read or written. It is no evidence: it may be deleted and is made again.
+    #[error("the index: {0}; it may be deleted, and is made again from the packages")]
+    Index(String),
     /// The disk does not do what it must. The device keeps its package and tries again.
     #[error("{0}; check the receiver's disk")]
     Disk(String),
@@ -85,6 +128,15 @@ pub enum ReceiveError {
 impl From<DiskError> for ReceiveError {
     fn from(error: DiskError) -> Self {
         Self::Disk(error.to_string())
+    }
+}
+
+impl From<IndexError> for ReceiveError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Sql(error) => Self::Index(error.to_string()),
+            IndexError::Folder(error) => error,
+        }
     }
 }
 
@@ -129,6 +181,8 @@ pub enum Event {
         seq: u64,
         /// Where it lies.
         path: PathBuf,
+        /// Copies its receipt says.
+        copies: u32,
     },
     /// A package will not be taken; the device was told so, signed.
     Refused {
@@ -193,9 +247,24 @@ pub async fn run(
     if !is_name(&config.name) {
         return Err(ReceiveError::Name(config.name));
     }
-    let Some(desk) = open_desk(&config, &stop).await? else {
+    let figures = Arc::new(Figures::new(&config.dir, config.copy_to.as_deref()));
+    if let Some(addr) = config.metrics {
+        let listener = listen(addr).await?;
+        tokio::spawn(metrics::serve(listener, Arc::clone(&figures), stop.clone()));
+    }
+    let Some(desk) = open_desk(&config, &figures, &stop).await? else {
         return Ok(());
     };
+    let on_event = {
+        let figures = Arc::clone(&figures);
+        Arc::new(move |event: Event| {
+            figures.note(&event);
+            on_event(event);
+        })
+    };
+    let desk = Arc::new(Mutex::new(desk));
+    let upkeep = upkeep::keep(Arc::clone(&desk), Arc::clone(&on_event), stop.clone());
+    let upkeep = tokio::spawn(upkeep);
     let mut receiver = Receiver {
         endpoint: Endpoint {
             host: config.host,
@@ -203,12 +272,15 @@ pub async fn run(
             keys: config.keys,
             client_id: config.name.clone(),
             keep_alive: KEEP_ALIVE,
+            interface: String::new(),
         },
         name: config.name,
-        desk: Arc::new(Mutex::new(desk)),
+        desk,
         stamper: Stamper::start(config.tsa_command),
         on_event,
+        figures,
         pause: Pause::new(RETRY.0, RETRY.1),
+        _upkeep: AbortOnDropHandle::new(upkeep),
     };
     while !stop.is_cancelled() {
         if let Err(why) = receiver.session(&stop).await {
@@ -221,20 +293,33 @@ pub async fn run(
             }
         }
     }
+    receiver.end().await;
     Ok(())
+}
+
+/// On loopback only: the figures have no login.
+async fn listen(addr: SocketAddr) -> Result<TcpListener, ReceiveError> {
+    let trouble = |why: String| ReceiveError::Metrics { addr, why };
+    if !addr.ip().is_loopback() {
+        let why = "only loopback addresses (127.0.0.1, ::1): there is no login";
+        return Err(trouble(why.to_owned()));
+    }
+    let bound = TcpListener::bind(addr).await;
+    bound.map_err(|error| trouble(error.to_string()))
 }
 
 /// Opens the folder, waiting a little for a predecessor; `None` when stopped meanwhile.
 async fn open_desk(
     config: &config::Receive,
+    figures: &Arc<Figures>,
     stop: &CancellationToken,
 ) -> Result<Option<Desk>, ReceiveError> {
     let mut waited = Duration::ZERO;
     loop {
-        let config = config.clone();
-        let opened = blocking(move || Desk::open(&config)).await?;
+        let (config, figures) = (config.clone(), Arc::clone(figures));
+        let opened = blocking(move || Desk::open(&config, figures)).await?;
         match opened {
-            Err(ReceiveError::Locked(_)) if waited < LOCK_WAIT => {}
+            Err(ReceiveError::Locked { .. }) if waited < LOCK_WAIT => {}
             other => return other.map(Some),
         }
         tokio::select! {
@@ -257,11 +342,26 @@ struct Receiver<F> {
     name: String,
     desk: Arc<Mutex<Desk>>,
     stamper: Stamper,
-    on_event: F,
+    on_event: Arc<F>,
+    figures: Arc<Figures>,
     pause: Pause,
+    _upkeep: AbortOnDropHandle<()>,
 }
 
 impl<F: Fn(Event)> Receiver<F> {
+    /// The last words to the index.
+    async fn end(&self) {
+        let desk = Arc::clone(&self.desk);
+        let told = blocking(move || {
+            desk.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .tell_news();
+        });
+        if let Err(error) = told.await {
+            self.trouble(&error);
+        }
+    }
+
     /// One connection, from connect to end; `Ok` only when stopped.
     async fn session(&mut self, stop: &CancellationToken) -> Result<(), LinkError> {
         let mut pipe = tokio::select! {
@@ -279,7 +379,7 @@ impl<F: Fn(Event)> Receiver<F> {
         let mut acks = Acks::default();
         let mut answers = VecDeque::new();
         loop {
-            while acks.len() < WINDOW
+            while acks.len() < pipe.window()
                 && let Some((topic, payload)) = answers.pop_front()
             {
                 self.answer(&pipe, &mut acks, (topic, payload)).await?;
@@ -326,20 +426,29 @@ impl<F: Fn(Event)> Receiver<F> {
     /// Whether the broker took an answer of ours. A device that is away asks again.
     fn answered(&self, ack: Result<crate::link::Acked, LinkError>) -> Result<(), LinkError> {
         match ack {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.figures.add(Count::Answers, 1);
+                Ok(())
+            }
             Err(
                 why @ (LinkError::NotAuthorised { .. }
                 | LinkError::Rejected { .. }
                 | LinkError::TooLarge { .. }),
             ) => {
-                self.trouble(why.to_string());
+                self.figures.add(Count::LinkErrors, 1);
+                self.tell_trouble(why.to_string());
                 Ok(())
             }
             Err(why) => Err(why),
         }
     }
 
-    fn trouble(&self, why: String) {
+    fn trouble(&self, error: &ReceiveError) {
+        self.figures.failed(error);
+        self.tell_trouble(error.to_string());
+    }
+
+    fn tell_trouble(&self, why: String) {
         tracing::warn!(error = why, "receiver trouble");
         (self.on_event)(Event::Trouble { why });
     }
@@ -353,10 +462,6 @@ impl<F: Fn(Event)> Receiver<F> {
             });
             return None;
         };
-        if topic.subject == Subject::State {
-            self.presence(topic.device, message);
-            return None;
-        }
         if topic.subject == Subject::StampQuery {
             let (answer, event) = self.stamper.hear(&topic.device, message.payload())?;
             (self.on_event)(event);
@@ -379,20 +484,9 @@ impl<F: Fn(Event)> Receiver<F> {
                 answer
             }
             Err(error) => {
-                self.trouble(error.to_string());
+                self.trouble(&error);
                 None
             }
         }
-    }
-
-    fn presence(&self, device: String, message: &Incoming) {
-        let event = match serde_json::from_slice(message.payload()) {
-            Ok(presence) => Event::Presence { device, presence },
-            Err(error) => Event::Ignored {
-                topic: message.topic().to_owned(),
-                why: error.to_string(),
-            },
-        };
-        (self.on_event)(event);
     }
 }

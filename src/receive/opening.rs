@@ -3,37 +3,54 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 
-use super::ReceiveError;
+use super::copies::Copies;
 use super::desk::{Desk, Open};
+use super::figures::Figures;
 use super::head::Head;
 use super::journal::Heads;
 use super::transfer::Transfer;
-use crate::config;
-use crate::link::message::is_name;
+use super::{ReceiveError, layout};
 use crate::store::disk;
 use crate::witness::{Identity, Roots};
+use crate::{clock, config};
 
 impl Desk {
-    /// Loads the keys, takes the folder, takes up what lies in `incoming/`.
-    pub(super) fn open(config: &config::Receive) -> Result<Self, ReceiveError> {
+    /// Loads the keys, takes the name in the folder, takes up what this receiver left in
+    /// `incoming/`. The index comes later: nothing waits for it.
+    pub(super) fn open(
+        config: &config::Receive,
+        figures: Arc<Figures>,
+    ) -> Result<Self, ReceiveError> {
         let identity = Identity::load(&config.keys, "receiver")?;
         let roots = Roots::load(&config.keys.join("roots.crt"))?;
-        std::fs::create_dir_all(&config.dir)
-            .map_err(|error| ReceiveError::Disk(format!("{}: {error}", config.dir.display())))?;
-        let lock = lock(&config.dir)?;
-        for folder in ["incoming", "packages"] {
-            disk::create_dir(&config.dir.join(folder))?;
+        let dir = &config.dir;
+        std::fs::create_dir_all(dir)
+            .map_err(|error| ReceiveError::Disk(format!("{}: {error}", dir.display())))?;
+        let incoming = layout::incoming(dir);
+        for folder in [
+            incoming.clone(),
+            incoming.join(&config.name),
+            layout::packages(dir),
+            layout::refused(dir),
+        ] {
+            disk::create_dir(&folder)?;
         }
-        let heads = Heads::open(&config.dir, &roots)?;
+        let lock = lock(dir, &config.name)?;
+        let heads = Heads::open(dir, &config.name, &roots)?;
+        let copies = config.copy_to.as_ref();
         let mut desk = Self {
-            dir: config.dir.clone(),
+            dir: dir.clone(),
             name: config.name.clone(),
             identity,
             roots,
             heads,
             open: BTreeMap::new(),
-            heard: 0,
+            copies: copies.map(|copies| Copies::new(copies, &config.name)),
+            index: None,
+            news: BTreeMap::new(),
+            figures,
             _lock: lock,
         };
         desk.resume()?;
@@ -42,19 +59,21 @@ impl Desk {
 
     /// Takes up unfinished packages; what cannot be is removed, the device still has it.
     fn resume(&mut self) -> Result<(), ReceiveError> {
-        let incoming = self.dir.join("incoming");
-        for device in disk::list(&incoming)? {
+        let incoming = layout::incoming(&self.dir).join(&self.name);
+        let now = clock::boot_ns();
+        for device in layout::named(&incoming)? {
             let of_device = incoming.join(&device);
-            if !is_name(&device) || !of_device.is_dir() {
-                continue;
-            }
             for name in disk::list(&of_device)? {
                 let dir = of_device.join(&name);
                 match self.resume_one(&device, &dir) {
                     Ok(Some(transfer)) => {
                         let key = (device.clone(), transfer.head().statement.id);
-                        let touched = self.heard;
-                        self.open.insert(key, Open { transfer, touched });
+                        let open = Open {
+                            transfer,
+                            since: now,
+                            touched: now,
+                        };
+                        self.open.insert(key, open);
                     }
                     Ok(None) => disk::remove_dir_all(&dir)?,
                     Err(error) => {
@@ -81,15 +100,18 @@ impl Desk {
     }
 }
 
-/// Keeps a second receiver out of the folder; the lock ends with the file.
-fn lock(dir: &Path) -> Result<File, ReceiveError> {
-    let path = dir.join("lock");
+/// Keeps a second receiver of the same name out of the folder; the lock ends with the file.
+fn lock(dir: &Path, name: &str) -> Result<File, ReceiveError> {
+    let path = layout::lock(dir, name);
     let trouble =
         |error: std::io::Error| ReceiveError::Disk(format!("{}: {error}", path.display()));
     let file = File::create(&path).map_err(trouble)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ReceiveError::Locked(dir.to_owned())),
+        Err(TryLockError::WouldBlock) => Err(ReceiveError::Locked {
+            dir: dir.to_owned(),
+            name: name.to_owned(),
+        }),
         Err(TryLockError::Error(error)) => Err(trouble(error)),
     }
 }

@@ -7,22 +7,33 @@ use crate::link::message::{Subject, Topic};
 use crate::types::Stamp;
 use crate::witness::{Identity, JournalCopy, Receipt, ReceiptVerdict};
 
-/// Copies this receiver keeps of what it stores.
-const COPIES: u32 = 1;
+/// What a receipt says of a package.
+#[derive(Clone, Copy)]
+pub(super) enum Word<'a> {
+    /// It is stored, in so many copies that were read back.
+    Stored {
+        /// The copies.
+        copies: u32,
+    },
+    /// It is not taken.
+    Refused {
+        /// Why.
+        why: &'a str,
+    },
+}
 
-/// Signs that the package was stored, or that it was refused for a reason, and that we have the
-/// device's journal up to `journal`.
+/// Signs `word` about the package, and that we have the device's journal up to `journal`.
 pub(super) fn sign(
     identity: &Identity,
     head: &Head,
-    refused: Option<&str>,
+    word: Word<'_>,
     (journal, at): (Option<JournalCopy>, Stamp),
 ) -> Result<Vec<u8>, ReceiveError> {
     let statement = &head.statement;
     let (v, kind) = Receipt::HEAD;
-    let (verdict, copies) = match refused {
-        None => (ReceiptVerdict::Stored, COPIES),
-        Some(_) => (ReceiptVerdict::Refused, 0),
+    let (verdict, copies, why) = match word {
+        Word::Stored { copies } => (ReceiptVerdict::Stored, copies, None),
+        Word::Refused { why } => (ReceiptVerdict::Refused, 0, Some(why.to_owned())),
     };
     let receipt = Receipt {
         v,
@@ -32,7 +43,7 @@ pub(super) fn sign(
         seq: statement.seq,
         sig_sha256: head.sig_sha256.clone(),
         verdict,
-        why: refused.map(ToOwned::to_owned),
+        why,
         copies,
         head: journal,
         at: clock::rfc3339_ms(at.utc_ns),

@@ -17,6 +17,7 @@ use super::head::{Head, parts};
 use super::ranges::Ranges;
 use crate::link::message::Range;
 use crate::store::disk;
+use crate::witness::FileEntry;
 
 /// Bytes taken before the pieces are made durable and `ranges.json` is written again.
 const SYNC_BYTES: u64 = 4 * 1024 * 1024;
@@ -194,12 +195,16 @@ impl Transfer {
         Ok(Look::Missing(missing))
     }
 
-    /// The next ranges to ask for, in the order of the statement, within the bounds of a message.
+    /// The next ranges to ask for, within the bounds of a message: in the order of the statement,
+    /// but video last, so that a device whose link is narrow knows what comes before it.
     pub(super) fn missing(&self) -> Vec<Range> {
         let mut asked = Vec::new();
         let mut left = ASK_BYTES;
         let mut seen = std::collections::BTreeSet::new();
-        for file in &self.head.statement.files {
+        let is_video = |file: &&FileEntry| file.media_type.starts_with("video/");
+        let files = &self.head.statement.files;
+        let video = files.iter().filter(is_video);
+        for file in files.iter().filter(|file| !is_video(file)).chain(video) {
             let Some(blob) = self.blobs.get(&file.sha256) else {
                 continue;
             };

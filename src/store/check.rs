@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::lines::{self, Said};
 use super::package::{self, PackageFile};
-use super::{InUse, Listed, State, Store, StoreError, View, disk};
+use super::{InUse, Listed, State, Store, StoreError, View, disk, evict};
 use crate::journal;
 use crate::types::CaseId;
 use crate::witness::{self, Manifest};
@@ -149,7 +149,15 @@ impl View {
         let dir = self.package_dir(listed.id);
         let line = told.sealed.get(&listed.id);
         if listed.state == State::Damaged {
-            let looked = package::examine(&dir, listed.id, line, false);
+            let evicted = evict::is_evicted(&self.conn, listed.id)?;
+            let looked = package::examine(&dir, listed.id, line, evicted);
+            if evicted
+                && looked
+                    .as_ref()
+                    .is_some_and(|package| package.fault.is_none())
+            {
+                return Ok(Ok(()));
+            }
             let why = match looked.map(|package| package.fault) {
                 Some(None) => "whole again; `lingmou store repair` queues it".to_owned(),
                 Some(Some(why)) => why,

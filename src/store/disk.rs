@@ -128,13 +128,13 @@ pub(super) fn digest(path: &Path) -> io::Result<(u64, String)> {
 
 /// Size and SHA-256 of a file as the medium has it: what the kernel still holds of it in memory
 /// is dropped first. The file must have been synced.
-pub(super) fn digest_from_medium(path: &Path) -> io::Result<(u64, String)> {
+pub fn digest_from_medium(path: &Path) -> io::Result<(u64, String)> {
     rustix::fs::fadvise(File::open(path)?, 0, None, Advice::DontNeed)?;
     digest(path)
 }
 
 /// Whether the file that is open and the one at `path` are the same.
-pub(super) fn is_same_file(file: &File, path: &Path) -> bool {
+pub fn is_same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
 
     let ids = |meta: std::fs::Metadata| (meta.dev(), meta.ino());

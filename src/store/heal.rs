@@ -99,6 +99,10 @@ impl Inner {
         }
         self.transact(|tx| {
             tx.execute("DELETE FROM blob WHERE package_id = ?1", [id.to_string()])?;
+            tx.execute(
+                "DELETE FROM evicted WHERE package_id = ?1",
+                [id.to_string()],
+            )?;
             package::insert_files(tx, id, &package.files)?;
             tx.execute(
                 "UPDATE package SET sig_sha256 = ?2, bytes = ?3, last_error = NULL, \

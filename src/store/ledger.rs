@@ -7,7 +7,9 @@ use rusqlite::{OptionalExtension, Transaction};
 use serde_json::json;
 
 use super::lines::{self, Said};
-use super::{Indexed, Inner, State, StoreError, additions, disk, outbox, package};
+use super::{
+    Indexed, Inner, State, StoreError, additions, commands, disk, evict, outbox, package, verdicts,
+};
 use crate::clock;
 use crate::journal::Entry;
 use crate::types::CaseId;
@@ -32,6 +34,17 @@ pub(super) struct Ledger {
     copied: HashSet<CaseId>,
     /// Time-stamps, in order.
     stamped: Vec<(lines::Stamped, i64)>,
+    /// Packages whose pictures and video an administrator had removed.
+    evicted: Vec<lines::Evicted>,
+    /// Commands, verdicts and what became of rules, in order, with the number of the line.
+    outside: Vec<(Said, u64)>,
+}
+
+impl Ledger {
+    /// Whether pictures and video of the package were removed by an administrator.
+    pub(super) fn is_evicted(&self, id: CaseId) -> bool {
+        self.evicted.iter().any(|line| line.id == id)
+    }
 }
 
 impl Inner {
@@ -86,6 +99,17 @@ impl Inner {
                 }
                 Some(Said::Copied(id)) if fresh || !known.contains(&id) => {
                     ledger.copied.insert(id);
+                }
+                Some(Said::Evicted(line)) if fresh || !known.contains(&line.id) => {
+                    ledger.evicted.push(line);
+                }
+                Some(
+                    said @ (Said::Commanded(..)
+                    | Said::CommandEnd(_)
+                    | Said::Judged(_)
+                    | Said::LeadsOnly(_)),
+                ) if fresh => {
+                    ledger.outside.push((said, entry.head.n));
                 }
                 Some(Said::Stamped(line)) if fresh || !known.contains(&line.id) => {
                     ledger.stamped.push((line, at_ms));
@@ -154,11 +178,39 @@ pub(super) fn replay_answers(
             package::step(tx, *id, State::Pruned)?;
         }
     }
+    for line in &ledger.evicted {
+        evict::write_evicted(tx, line)?;
+    }
+    replay_outside(tx, ledger)?;
     let mut copied = tx.prepare(
         "UPDATE package SET mirror = 0 WHERE id = ?1 AND mirror IS NULL AND state <> 'damaged'",
     )?;
     for id in &ledger.copied {
         copied.execute([id.to_string()])?;
+    }
+    Ok(())
+}
+
+/// Takes in commands, verdicts and what became of rules. The replies themselves are not in the
+/// journal; what became of a command is.
+fn replay_outside(tx: &Transaction<'_>, ledger: &Ledger) -> Result<(), StoreError> {
+    for (said, n) in &ledger.outside {
+        match said {
+            Said::Commanded(line, None) => commands::write_received(tx, line, *n, None)?,
+            Said::Commanded(line, Some(refusal)) => {
+                commands::write_row(tx, line, *n, None)?;
+                let end = lines::CommandEnd {
+                    id: line.id,
+                    outcome: refusal.outcome,
+                    why: Some(refusal.why.clone()),
+                };
+                commands::write_end(tx, &end, None)?;
+            }
+            Said::CommandEnd(end) => commands::write_end(tx, end, None)?,
+            Said::Judged(line) => verdicts::write_verdict(tx, line, *n)?,
+            Said::LeadsOnly(line) => verdicts::write_leads_only(tx, line, *n)?,
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -6,17 +6,20 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::journal::Entry;
 use crate::types::CaseId;
-use crate::witness::JournalCopy;
+use crate::witness::{Fate, JournalCopy, Rank};
 
 pub(super) use crate::journal::kind::{
-    CASE_DISCARDED as DISCARDED, CASE_DROPPED as DROPPED, JOURNAL_LOST as LINES_LOST,
+    CASE_DISCARDED as DISCARDED, CASE_DROPPED as DROPPED, COMMAND_DONE,
+    COMMAND_RECEIVED as COMMANDED, COMMAND_REFUSED, JOURNAL_LOST as LINES_LOST,
     MIRROR_COPIED as COPIED, MIRROR_MISSING, PACKAGE_ADOPTED as ADOPTED,
-    PACKAGE_DAMAGED as DAMAGED, PACKAGE_PRUNED as PRUNED, PACKAGE_RECEIPTED as RECEIPTED,
-    PACKAGE_REFUSED as REFUSED, PACKAGE_RESTORED as RESTORED, PACKAGE_SEALED as SEALED,
-    PACKAGE_SENT as SENT, STAMP, STORE_REBUILT as REBUILT,
+    PACKAGE_DAMAGED as DAMAGED, PACKAGE_EVICTED as EVICTED, PACKAGE_PRUNED as PRUNED,
+    PACKAGE_RECEIPTED as RECEIPTED, PACKAGE_REFUSED as REFUSED, PACKAGE_RESTORED as RESTORED,
+    PACKAGE_SEALED as SEALED, PACKAGE_SENT as SENT, RULE_LEADS_ONLY as LEADS_ONLY, STAMP,
+    STORE_REBUILT as REBUILT, VERDICT_RECEIVED as JUDGED,
 };
 
 /// Body of [`SEALED`] and [`ADOPTED`].
@@ -109,7 +112,104 @@ pub(super) struct Copied {
     pub(super) medium: uuid::Uuid,
 }
 
-/// A line that says something about a package.
+/// Body of [`EVICTED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Evicted {
+    /// The package.
+    pub(super) id: CaseId,
+    /// The files that were removed.
+    pub(super) files: Vec<String>,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    /// The command.
+    pub(super) command: Uuid,
+    /// Subject of the administrator's certificate.
+    pub(super) by: String,
+}
+
+/// Body of [`COMMANDED`] and, with a reason, of [`COMMAND_REFUSED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commanded {
+    /// The command.
+    pub id: Uuid,
+    /// SHA-256 of the signed command.
+    pub sha256: String,
+    /// Subject of the signer's certificate.
+    pub signer: String,
+    /// SHA-256 of the signer's certificate.
+    pub certificate_sha256: String,
+    /// What the certificate permits.
+    pub role: Rank,
+    /// The signer's number.
+    pub seq: u64,
+    /// What to do.
+    pub verb: String,
+    /// With what; of something large its hash.
+    pub args: Value,
+}
+
+/// Body of [`COMMAND_DONE`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CommandEnd {
+    /// The command.
+    pub(super) id: Uuid,
+    /// What became of it.
+    pub(super) outcome: Fate,
+    /// Why, unless it was simply done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) why: Option<String>,
+}
+
+/// What [`COMMAND_REFUSED`] says beside the command.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Refusal {
+    /// Refused, or not supported.
+    pub(super) outcome: Fate,
+    /// Why.
+    pub(super) why: String,
+}
+
+/// Body of [`JUDGED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Judged {
+    /// The package.
+    pub(super) id: CaseId,
+    /// SHA-256 of the device's signature.
+    pub(super) sig_sha256: String,
+    /// `accepted` or `rejected`.
+    pub(super) verdict: String,
+    /// The reviewer's words.
+    pub(super) reason: String,
+    /// Subject of the reviewer's certificate.
+    pub(super) reviewer: String,
+    /// The reviewer's time, UTC milliseconds.
+    pub(super) at_ms: i64,
+    /// `violation.kind` of the statement.
+    pub(super) rule: String,
+    /// SHA-256 of the model; empty when not stated.
+    pub(super) model: String,
+    /// Announced number of the place; empty when there is none.
+    pub(super) place: String,
+}
+
+/// Body of [`LEADS_ONLY`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeadsOnly {
+    /// `violation.kind`.
+    pub rule: String,
+    /// Whether it makes leads only from now on.
+    pub leads_only: bool,
+    /// Packages judged, of those that were looked at.
+    pub judged: u64,
+    /// Packages rejected among them.
+    pub rejected: u64,
+    /// Subject of the administrator who decided it; `null` when the count did.
+    pub by: Option<String>,
+    /// Whether verdicts before this line count no more.
+    pub counted_anew: bool,
+}
+
+/// A line that says something about a package, a command or a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     /// It was sealed or adopted.
@@ -124,9 +224,19 @@ pub(super) enum Said {
     Copied(CaseId),
     /// It was time-stamped.
     Stamped(Stamped),
+    /// Its pictures and video were removed by an administrator.
+    Evicted(Evicted),
+    /// A command came; the reason when it was refused.
+    Commanded(Commanded, Option<Refusal>),
+    /// A command ended.
+    CommandEnd(CommandEnd),
+    /// A verdict came.
+    Judged(Judged),
+    /// A rule makes leads only, or evidence again.
+    LeadsOnly(LeadsOnly),
 }
 
-/// What a line says about a package; `None` for lines about anything else, and for lines of
+/// What a line says of these; `None` for lines about anything else, and for lines of
 /// ours that rot made unreadable.
 pub(super) fn read(entry: &Entry) -> Option<Said> {
     fn body<T: DeserializeOwned>(body: &Value) -> Option<T> {
@@ -139,6 +249,15 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         PRUNED => body(&entry.body).map(|line: Pruned| Said::Pruned(line.id)),
         COPIED => body(&entry.body).map(|line: Copied| Said::Copied(line.id)),
         STAMP => body(&entry.body).map(Said::Stamped),
+        EVICTED => body(&entry.body).map(Said::Evicted),
+        COMMANDED => body(&entry.body).map(|line| Said::Commanded(line, None)),
+        COMMAND_REFUSED => {
+            let refusal: Refusal = body(&entry.body)?;
+            body(&entry.body).map(|line| Said::Commanded(line, Some(refusal)))
+        }
+        COMMAND_DONE => body(&entry.body).map(Said::CommandEnd),
+        JUDGED => body(&entry.body).map(Said::Judged),
+        LEADS_ONLY => body(&entry.body).map(Said::LeadsOnly),
         _ => None,
     }
 }

@@ -13,6 +13,9 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("stamps.sql")),
     M::up(include_str!("mirror.sql")),
+    M::up(include_str!("uplink.sql")),
+    M::up(include_str!("commands.sql")),
+    M::up(include_str!("received.sql")),
 ];
 
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

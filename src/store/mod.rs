@@ -31,9 +31,12 @@ mod ballast;
 mod care;
 mod check;
 mod checkpoints;
+mod clocks;
+mod commands;
 pub mod disk;
 mod draft;
 mod error;
+mod evict;
 mod export;
 mod heal;
 mod ledger;
@@ -43,12 +46,14 @@ mod mirror;
 mod outbox;
 mod package;
 mod prune;
+mod queue;
 mod quota;
 mod reading;
 mod recover;
 mod room;
 mod seal;
 mod state;
+mod verdicts;
 mod view;
 
 #[cfg(test)]
@@ -69,19 +74,23 @@ use crate::types::{CaseId, Stamp};
 pub use additions::StampDue;
 pub use care::Care;
 pub use check::Finding;
+pub use commands::{Ended, Known, ReplyDue, UnderWay};
 pub use draft::Draft;
 pub use error::StoreError;
 pub use export::{Export, Exported};
 pub use heal::Healed;
+pub use lines::{Commanded, LeadsOnly};
 pub use mirror::{MirrorError, MirrorState, MirrorStep, Mirroring, mirror_init};
-pub use outbox::{Counts, Outgoing, ReceiptFacts, StampCount, StateCount};
+pub use outbox::{Counts, ReceiptFacts, StampCount, StateCount};
 pub use package::PackageFile;
 pub use prune::Pruned;
+pub use queue::{Outgoing, Wish};
 pub use quota::{Level, Room};
 pub use recover::{Database, Recovery};
 pub use seal::SealContext;
 pub use state::State;
-pub use view::{InUse, Listed, View};
+pub use verdicts::{Objections, Taken, Tally, VerdictFacts};
+pub use view::{InUse, Listed, View, in_use};
 
 /// Bytes in the unit of `keep_free_mib`.
 const MIB: u64 = 1024 * 1024;
@@ -116,6 +125,8 @@ struct Inner {
     journal: Journal,
     /// A package that is in `packages/` but not yet in journal and database.
     pending: Option<seal::Pending>,
+    /// The receiver's clock, when a receipt has told it.
+    heard: Option<clocks::Heard>,
     /// The newest checkpoint.
     checkpoint: checkpoints::Newest,
     /// Journal lines for the index, written with the next transaction.
@@ -239,11 +250,13 @@ impl Inner {
             conn,
             journal,
             pending: None,
+            heard: None,
             checkpoint: checkpoints::newest(dir)?,
             unindexed: Vec::new(),
             lock,
         };
         let recovery = recover::run(&mut inner, device_id, database, tell)?;
+        inner.heard = clocks::Heard::before(&inner.conn)?;
         Ok((inner, recovery))
     }
 

@@ -1,45 +1,23 @@
 //! Sealed packages on their way to the receiver.
 //!
 //! The broker's acknowledgements move a package from `queued` to `sending` to `sent` and back;
-//! only the receiver's signed answer takes it out of the queue.
+//! only the receiver's signed answer takes it out of the queue. Which one is next: `queue.rs`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::json;
 
 use super::lines;
-use super::package::{self, PackageFile};
-use super::{Inner, State, Store, StoreError, additions, disk, set_meta};
+use super::package;
+use super::{Inner, State, Store, StoreError, additions, clocks, disk, set_meta};
 use crate::clock;
 use crate::types::{CaseId, Stamp};
 use crate::witness::{self, After, JournalCopy, sha256_hex};
 
 /// Key of the newest receipt in `meta`, an [`After`] as JSON.
 pub(super) const LAST_RECEIPT: &str = "last_receipt";
-
-/// A package that is due, with all that sending it needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// The package.
-    pub id: CaseId,
-    /// Its number on this device.
-    pub seq: u64,
-    /// Where its files are.
-    pub dir: PathBuf,
-    /// Every file, those of the head included, by lane and name.
-    pub files: Vec<PackageFile>,
-    /// SHA-256 of its signature, lower-case hex: what a receipt must name.
-    pub sig_sha256: String,
-    /// Name and content of the head: `mimetype`, `evidence.json`, `META-INF/*`.
-    pub head: Vec<(String, Vec<u8>)>,
-    /// How often it was tried before.
-    pub attempts: u32,
-    /// The journal line that says it is sealed.
-    pub journal_n: Option<u64>,
-}
 
 /// What the caller has read in a receipt that it has checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +65,9 @@ pub struct Counts {
     pub last_receipt_ms: Option<i64>,
     /// Time-stamps over receipted packages.
     pub stamps: StampCount,
+    /// Packages without a receipt whose pictures and video an administrator had removed; in no
+    /// other count.
+    pub evicted: u64,
     /// Open cases with files.
     pub open_cases: u64,
     /// Bytes free on the disk.
@@ -94,29 +75,6 @@ pub struct Counts {
 }
 
 impl Store {
-    /// The gravest, then oldest, queued package whose time has come, with its files compared
-    /// with their hashes just now. Packages found damaged on the way are marked and passed over.
-    pub fn next_due(&self, now: Stamp) -> Result<Option<Outgoing>, StoreError> {
-        loop {
-            let due = self.inner().settled()?.due(now)?;
-            let Some(mut due) = due else {
-                return Ok(None);
-            };
-            // Without the lock: reading megabytes must not hold up a seal.
-            match package::compare(&due.dir, &due.files).and_then(|()| read_head(&due)) {
-                Ok(head) => {
-                    due.head = head;
-                    return Ok(Some(due));
-                }
-                Err(why) => {
-                    let mut inner = self.inner();
-                    inner.present()?;
-                    inner.damaged(due.id, &why)?;
-                }
-            }
-        }
-    }
-
     /// Moves a package one step along `queued`, `sending`, `sent`, or back to `queued`; back
     /// from `refused` and `damaged` too, when a person has looked. Answers of the receiver have
     /// their own functions.
@@ -191,6 +149,7 @@ impl Store {
         let at = clock::now();
         inner.say(at, lines::RECEIPTED, lines::body(&line))?;
         inner.transact(|tx| write_receipt(tx, &line, receipt, at.utc_ms()))?;
+        inner.heard = clocks::Heard::new(&line.server_time, at.boot_ns).or(inner.heard);
         inner.add_or_later(id);
         Ok(())
     }
@@ -229,17 +188,8 @@ impl Store {
     }
 }
 
-fn boot_ns(at: Stamp) -> i64 {
+pub(super) fn boot_ns(at: Stamp) -> i64 {
     package::sql_int(at.boot_ns)
-}
-
-fn read_head(due: &Outgoing) -> Result<Vec<(String, Vec<u8>)>, String> {
-    let head = due.files.iter().filter(|file| file.lane == 1);
-    head.map(|file| {
-        let bytes = disk::read(&due.dir.join(&file.name)).map_err(|e| e.to_string())?;
-        Ok((file.name.clone(), bytes))
-    })
-    .collect()
 }
 
 /// Turns a package `receipted`.
@@ -251,8 +201,15 @@ pub(super) fn write_receipt(
 ) -> Result<(), StoreError> {
     let id = line.id.to_string();
     tx.execute(
-        "UPDATE package SET receipt = ?2, receipted_ms = ?3, copies = ?4 WHERE id = ?1",
-        params![id, receipt, at_ms, line.copies],
+        "UPDATE package SET receipt = ?2, receipted_ms = ?3, copies = ?4, received_ms = ?5 \
+         WHERE id = ?1",
+        params![
+            id,
+            receipt,
+            at_ms,
+            line.copies,
+            clocks::utc_ms(&line.server_time)
+        ],
     )?;
     package::step(tx, line.id, State::Receipted)?;
     additions::begin(tx, line.id, line.head.as_ref())?;
@@ -279,36 +236,6 @@ pub(super) fn write_refusal(
 }
 
 impl Inner {
-    fn due(&self, now: Stamp) -> Result<Option<Outgoing>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT id, seq, sig_sha256, attempts, journal_n FROM package \
-             WHERE state = 'queued' AND next_try_ns <= ?1 ORDER BY severity DESC, seq LIMIT 1",
-        )?;
-        let row = query
-            .query_row([boot_ns(now)], |row| {
-                let id: String = row.get(0)?;
-                let seq: i64 = row.get(1)?;
-                let line: Option<i64> = row.get(4)?;
-                Ok((id, seq.unsigned_abs(), row.get(2)?, row.get(3)?, line))
-            })
-            .optional()?;
-        let Some((name, seq, sig_sha256, attempts, line)) = row else {
-            return Ok(None);
-        };
-        let id = super::case_id(&name)
-            .ok_or_else(|| StoreError::Corrupt(format!("{name} is not the id of a package")))?;
-        Ok(Some(Outgoing {
-            id,
-            seq,
-            dir: self.package_dir(id),
-            files: package::files(&self.conn, id)?,
-            sig_sha256,
-            head: Vec::new(),
-            attempts,
-            journal_n: line.map(i64::unsigned_abs),
-        }))
-    }
-
     /// The state of a package an answer is about, when it is about the signature kept here.
     fn answered(&self, id: CaseId, sig_sha256: &str) -> Result<State, StoreError> {
         let mut query = self
@@ -352,7 +279,8 @@ pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, Store
     let mut query = conn.prepare_cached(
         "SELECT state, count(*), sum(CASE state WHEN 'pruned' THEN \
          (SELECT coalesce(sum(size), 0) FROM blob WHERE package_id = id) ELSE bytes END), \
-         min(sealed_ms), max(receipted_ms) FROM package GROUP BY state",
+         min(sealed_ms), max(receipted_ms) FROM package \
+         WHERE id NOT IN (SELECT package_id FROM evicted) GROUP BY state",
     )?;
     let (kept, due) = additions::counts(conn)?;
     let mut counts = Counts {
@@ -363,6 +291,7 @@ pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, Store
             .and_then(|text| serde_json::from_str(&text).ok()),
         last_receipt_ms: None,
         stamps: StampCount { kept, due },
+        evicted: super::evict::count(conn)?,
         open_cases: super::draft::cases(conn)?.len() as u64,
         free_bytes,
     };

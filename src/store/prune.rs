@@ -38,7 +38,8 @@ impl Store {
             let mut inner = self.inner();
             inner.settled()?.finish_pruning()?;
             let rules = (inner.config.prune_needs, inner.config.keep_days);
-            quota::choose(inner.room()?, &inner.candidates()?, rules, now.utc_ms())
+            let by_both = inner.by_both_clocks(now);
+            quota::choose(inner.room()?, &inner.candidates()?, rules, by_both)
         };
         for id in chosen.into_iter().take(BATCH) {
             let removed = self.inner().prune(id, now)?;
@@ -56,7 +57,7 @@ impl Inner {
     fn candidates(&self) -> Result<Vec<Candidate>, StoreError> {
         let mut query = self.conn.prepare_cached(
             "SELECT id, sealed_ms, receipted_ms, copies, mirror IS NOT NULL, \
-             (SELECT coalesce(sum(size), 0) FROM blob WHERE package_id = id AND lane > 1) \
+             coalesce(received_ms, receipted_ms), (SELECT coalesce(sum(size), 0) FROM blob WHERE package_id = id AND lane > 1) \
              FROM package WHERE state = 'receipted' ORDER BY seq",
         )?;
         let rows = query.query_map([], |row| {
@@ -70,7 +71,8 @@ impl Inner {
                 receipted_ms: row.get(2)?,
                 copies: row.get(3)?,
                 mirrored: row.get(4)?,
-                bytes: row.get::<_, i64>(5)?.unsigned_abs(),
+                received_ms: row.get(5)?,
+                bytes: row.get::<_, i64>(6)?.unsigned_abs(),
             }))
         })?;
         Ok(rows
@@ -103,12 +105,13 @@ impl Inner {
         Ok(Some(bytes))
     }
 
-    /// Unlinks what an error or a crash left of pruned packages.
+    /// Unlinks what an error or a crash left of pruned and evicted packages.
     pub(super) fn finish_pruning(&mut self) -> Result<(), StoreError> {
         let names: Vec<String> = {
             let mut query = self.conn.prepare_cached(
                 "SELECT DISTINCT id FROM package JOIN blob ON package_id = id \
-                 WHERE state = 'pruned' AND lane > 1",
+                 WHERE lane > 1 AND (state = 'pruned' \
+                 OR id IN (SELECT package_id FROM evicted))",
             )?;
             let rows = query.query_map([], |row| row.get(0))?;
             rows.collect::<Result<_, _>>()?
@@ -121,7 +124,7 @@ impl Inner {
         Ok(())
     }
 
-    fn unlink(&mut self, id: CaseId, files: &[PackageFile]) -> Result<(), StoreError> {
+    pub(super) fn unlink(&mut self, id: CaseId, files: &[PackageFile]) -> Result<(), StoreError> {
         let dir = self.package_dir(id);
         let mut folders = BTreeSet::new();
         for file in files {

@@ -8,6 +8,10 @@
 //!  ≥ 95 %  the same                                           none; warnings go on
 //! ```
 //! What the receiver has not signed for is never chosen, whatever the fill.
+//!
+//! A package is as old as *both* clocks say: this box's, and the receiver's, which its receipts
+//! tell and the boot clock carries on. Either may be set wrong; nothing goes before its time unless
+//! both are, by as much and in the same direction.
 
 use serde::Serialize;
 
@@ -87,6 +91,9 @@ pub(super) struct Candidate {
     pub(super) sealed_ms: i64,
     /// When its receipt was kept; `None` without one, and then it stays.
     pub(super) receipted_ms: Option<i64>,
+    /// When the receiver signed it, by the receiver's clock; the same as `receipted_ms` where the
+    /// receipt's time was not kept.
+    pub(super) received_ms: Option<i64>,
     /// Copies the receipt speaks of; `None` when it does not say.
     pub(super) copies: Option<u32>,
     /// Whether the second medium has it, read back.
@@ -95,10 +102,23 @@ pub(super) struct Candidate {
     pub(super) bytes: u64,
 }
 
+/// The present moment by both clocks, UTC milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Now {
+    /// By this box's.
+    pub(super) here_ms: i64,
+    /// By the receiver's; `None` before the first receipt.
+    pub(super) receiver_ms: Option<i64>,
+}
+
 impl Candidate {
-    /// Since when both were true: it was sealed, and the receiver had it.
-    fn since_ms(&self) -> Option<i64> {
-        self.receipted_ms.map(|ms| ms.max(self.sealed_ms))
+    /// For how long both were true: it was sealed, and the receiver had it. The least that a
+    /// clock says.
+    fn age_ms(&self, now: Now) -> Option<i64> {
+        let since = self.receipted_ms?.max(self.sealed_ms);
+        let here = now.here_ms.saturating_sub(since);
+        let there = now.receiver_ms?.saturating_sub(self.received_ms?);
+        Some(here.min(there))
     }
 
     fn may_go(&self, needs: PruneNeeds) -> bool {
@@ -113,18 +133,18 @@ impl Candidate {
 
 /// Chooses the packages whose pictures and video go now, oldest first.
 ///
-/// A clock that was set back makes packages look young, and then they stay.
+/// A clock that was set back makes packages look young, and then they stay. One that was set
+/// forward is not believed alone.
 pub(super) fn choose(
     room: Room,
     candidates: &[Candidate],
     (needs, keep_days): (PruneNeeds, u64),
-    now_ms: i64,
+    now: Now,
 ) -> Vec<CaseId> {
-    let age_ms = |c: &Candidate| c.since_ms().map(|ms| now_ms.saturating_sub(ms));
     let mut old: Vec<(i64, &Candidate)> = candidates
         .iter()
         .filter(|c| c.may_go(needs))
-        .filter_map(|c| age_ms(c).map(|age| (age, c)))
+        .filter_map(|c| c.age_ms(now).map(|age| (age, c)))
         .filter(|(age, _)| *age >= YOUNG_MS)
         .collect();
     old.sort_by_key(|(age, c)| (std::cmp::Reverse(*age), c.id));
@@ -157,12 +177,21 @@ mod tests {
         Room { used, quota: 100 }
     }
 
+    /// By both clocks.
+    fn at(ms: i64) -> Now {
+        Now {
+            here_ms: ms,
+            receiver_ms: Some(ms),
+        }
+    }
+
     /// Number, age in hours, and the rest as it must be to go.
     fn candidate(n: u128, hours: i64) -> Candidate {
         Candidate {
             id: CaseId(Uuid::from_u128(n)),
             sealed_ms: -hours * 3_600_000,
             receipted_ms: Some(-hours * 3_600_000),
+            received_ms: Some(-hours * 3_600_000),
             copies: Some(2),
             mirrored: true,
             bytes: 10,
@@ -238,31 +267,72 @@ mod tests {
             ("received just now", 99, fresh_receipt, NEEDS[1], &[2, 3]),
         ];
         for (name, used, candidates, needs, expected) in table {
-            let chosen = choose(room(used), &candidates, (needs, 30), 0);
+            let chosen = choose(room(used), &candidates, (needs, 30), at(0));
             let expected: Vec<_> = expected
                 .iter()
                 .map(|n| CaseId(Uuid::from_u128(*n)))
                 .collect();
             assert_eq!(chosen, expected, "{name}");
         }
-        let back = choose(room(99), &four, (NEEDS[0], 1), -400 * DAY_MS);
-        assert_eq!(back, [], "the clock was set back");
+        let year = 365 * DAY_MS;
+        let jumps = [
+            ("both set back", Some(-year), -year),
+            ("ours set back", Some(0), -year),
+            ("the receiver's set back", Some(-year), 0),
+            ("nothing was ever received", None, year),
+        ];
+        for (name, receiver_ms, here_ms) in jumps {
+            let now = Now {
+                here_ms,
+                receiver_ms,
+            };
+            let chosen = choose(room(99), &four, (NEEDS[0], 1), now);
+            assert_eq!(chosen, [], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_a_year_ahead_makes_nothing_old() {
+        let year = 365 * DAY_MS;
+        let young = [candidate(1, 20), candidate(2, 23)];
+        let old = [candidate(3, 48), candidate(4, 40 * 24)];
+        let all = [young, old].concat();
+        let ids = |of: &[Candidate]| of.iter().rev().map(|c| c.id).collect::<Vec<_>>();
+        for (here_ms, receiver_ms) in [(0, 0), (year, 0), (0, year)] {
+            let now = Now {
+                here_ms,
+                receiver_ms: Some(receiver_ms),
+            };
+            let chosen = choose(room(99), &all, (NEEDS[0], 30), now);
+            assert_eq!(chosen, ids(&old), "{now:?}");
+            let chosen = choose(room(10), &all, (NEEDS[0], 30), now);
+            assert_eq!(chosen, ids(&old[1..]), "{now:?}");
+        }
+        // Sealed and received while our clock was a year behind, and then it was put right.
+        let behind = Candidate {
+            sealed_ms: -year,
+            receipted_ms: Some(-year),
+            received_ms: Some(-1),
+            ..candidate(5, 0)
+        };
+        assert_eq!(choose(room(99), &[behind], (NEEDS[0], 30), at(0)), []);
     }
 
     fn any_candidate() -> impl Strategy<Value = Candidate> {
         (
             any::<u128>(),
             -400 * DAY_MS..DAY_MS,
-            prop::option::weighted(0.7, -400 * DAY_MS..DAY_MS),
+            prop::option::weighted(0.7, (-400 * DAY_MS..DAY_MS, -400 * DAY_MS..DAY_MS)),
             prop::option::of(0u32..4),
             any::<bool>(),
             0u64..2000,
         )
             .prop_map(
-                |(n, sealed_ms, receipted_ms, copies, mirrored, bytes)| Candidate {
+                |(n, sealed_ms, receipt, copies, mirrored, bytes)| Candidate {
                     id: CaseId(Uuid::from_u128(n)),
                     sealed_ms,
-                    receipted_ms,
+                    receipted_ms: receipt.map(|(here, _)| here),
+                    received_ms: receipt.map(|(_, there)| there),
                     copies,
                     mirrored,
                     bytes,
@@ -280,13 +350,13 @@ mod tests {
         ) {
             let room = Room { used, quota: 10_000 };
             let needs = NEEDS[usize::from(!strict)];
-            let chosen = choose(room, &candidates, (needs, keep_days), 0);
+            let chosen = choose(room, &candidates, (needs, keep_days), at(0));
             let mut left = used;
             let mut last_age = i64::MAX;
             for id in &chosen {
                 let c = candidates.iter().find(|c| c.id == *id).expect("one of ours");
                 let since = c.receipted_ms.expect("never without a receipt").max(c.sealed_ms);
-                let age = -since;
+                let age = (-since).min(-c.received_ms.expect("with its time"));
                 prop_assert!(age >= DAY_MS, "never the last day");
                 prop_assert!(age <= last_age, "oldest first");
                 if strict {
@@ -300,8 +370,7 @@ mod tests {
             }
             // Never less than needed either: whoever stays had no reason to go.
             for c in candidates.iter().filter(|c| !chosen.contains(&c.id)) {
-                let Some(receipted) = c.receipted_ms else { continue };
-                let age = -receipted.max(c.sealed_ms);
+                let Some(age) = c.age_ms(at(0)) else { continue };
                 let may = !strict || (c.mirrored && c.copies >= Some(2));
                 let wanted = age > i64::try_from(keep_days).unwrap() * DAY_MS
                     || left * 100 / 10_000 >= FILLING;

@@ -206,7 +206,7 @@ impl Inner {
             tell(done, all);
             let said = ledger.sealed.get(&id);
             let line = said.map(|(line, ..)| line);
-            let pruned = ledger.pruned.contains(&id);
+            let pruned = ledger.pruned.contains(&id) || ledger.is_evicted(id);
             match package::examine(&self.package_dir(id), id, line, pruned) {
                 Some(package) if package.line.seq > 0 && numbers.insert(package.line.seq) => {
                     if package.fault.is_some() {

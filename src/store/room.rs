@@ -12,9 +12,10 @@ use crate::types::CaseId;
 /// Bytes of everything the store keeps, as far as its rows know: files of packages, those
 /// removed excepted, and drafts.
 const KEPT: &str = "SELECT \
-     (SELECT coalesce(sum(bytes), 0) FROM package WHERE state <> 'pruned') \
+     (SELECT coalesce(sum(bytes), 0) FROM package WHERE state <> 'pruned' \
+        AND id NOT IN (SELECT package_id FROM evicted)) \
      + (SELECT coalesce(sum(size), 0) FROM package JOIN blob ON package_id = id \
-        WHERE state = 'pruned') \
+        WHERE state = 'pruned' OR id IN (SELECT package_id FROM evicted)) \
      + (SELECT coalesce(sum(size), 0) FROM draft)";
 
 /// Measures the store of `config`: its rows through `conn`, the rest on the disk. `owed`: bytes

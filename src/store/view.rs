@@ -97,15 +97,7 @@ impl View {
 
     /// Whether a process has the store.
     pub fn in_use(&self) -> InUse {
-        let Ok(mut lock) = File::open(self.config.dir.join("lock")) else {
-            return InUse::No;
-        };
-        if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
-            return InUse::No;
-        }
-        let mut text = String::new();
-        let read = lock.read_to_string(&mut text).ok();
-        InUse::By(read.and_then(|_| text.trim().parse().ok()))
+        in_use(&self.config.dir)
     }
 
     /// What the store holds.
@@ -185,6 +177,19 @@ impl View {
     pub fn package_dir(&self, id: CaseId) -> PathBuf {
         super::package_dir(&self.config.dir, id)
     }
+}
+
+/// Whether a process has the store in `dir`; none has one that is not there.
+pub fn in_use(dir: &Path) -> InUse {
+    let Ok(mut lock) = File::open(dir.join("lock")) else {
+        return InUse::No;
+    };
+    if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
+        return InUse::No;
+    }
+    let mut text = String::new();
+    let read = lock.read_to_string(&mut text).ok();
+    InUse::By(read.and_then(|_| text.trim().parse().ok()))
 }
 
 fn connect(path: &Path, options: &str) -> Result<Connection, StoreError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Area, Colours, Hit, Stamp, TimeSource};
+use super::{Area, Colours, Heard, Hit, Stamp, TimeSource};
 
 /// How the planes of an [`Image`] are laid out. Both are 8 bit, 4:2:0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,9 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// Every violation.
+    pub const ALL: [Self; 3] = [Self::StreetVending, Self::Spillage, Self::OutOfStore];
+
     /// The name used in files and messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -252,6 +255,8 @@ pub enum Order {
         case: CaseId,
         /// Selects the clip.
         violation: Violation,
+        /// Name of the zone: the place that is spoken to.
+        zone: String,
     },
     /// Seal what was kept.
     Seal {
@@ -316,4 +321,10 @@ pub struct WarnReport {
     pub failure: Option<String>,
     /// Number of the journal line that records it, once there is one.
     pub journal_n: Option<u64>,
+    /// Why it was not to be said at this time and place; `None` when it was to be said.
+    #[serde(default)]
+    pub hushed: Option<String>,
+    /// What a microphone says of it.
+    #[serde(default)]
+    pub heard: Heard,
 }

@@ -18,6 +18,8 @@ pub enum HitOutcome {
     GaveWay,
     /// The case was thrown away.
     Discarded,
+    /// The case ends without evidence: the warning was not to be said at this time and place.
+    Hushed,
     /// The case was decided, and could not be sealed.
     Failed,
     /// The case was sealed: warned, looked again, gone.

@@ -10,6 +10,7 @@
 
 mod case;
 mod colour;
+mod heard;
 mod hit;
 mod picture;
 mod place;
@@ -22,6 +23,7 @@ pub use case::{
     WarnReport,
 };
 pub use colour::{Colours, Matrix, Range};
+pub use heard::Heard;
 pub use hit::{Hit, HitOutcome};
 pub use picture::{PictureOf, Quality, Stillness};
 pub use place::{Attitude, FixKind, Placed, Pose, PoseSource};

@@ -4,40 +4,51 @@
 //! Announce ─head─▶ Announced ─want─▶ Sending ─last piece─▶ Ask ─f─▶ Asked ─want─▶ Sending …
 //!     ▲ without a known receiver                            ▲ with one from the last connection
 //! ```
-//! A receipt takes the package out of hand from any place; no answer in time ends the try.
+//! Pictures go before video. What is wanted in a lane that is closed stays: when everything else
+//! is with the receiver, the package is held. A receipt takes it out of hand from any place; no
+//! answer in time ends the try.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::lanes::Lane;
+use super::rate::PIECE_MIN;
 use crate::link::message::{Range, Want, is_name};
 
 /// The receiver answers a head, and a finished package after hashing it, well within this.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// Ranges of one `want` that are looked at; a receiver asks again for more.
 const RANGES_MAX: usize = 4096;
-/// Smallest piece: below it the overhead of messages wins.
-pub(super) const PIECE_MIN: u64 = 16 * 1024;
-/// A piece should take about this long, so that on a slow link nothing waits long behind it.
-const PIECE_TIME: Duration = Duration::from_secs(1);
 
-/// What to do next.
+/// What there is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A message of this lane: [`Delivery::go`] gives it.
+    Ready(Lane),
+    /// Nothing before this moment, unless a message comes; `None`: only a message helps.
+    Wait(Option<Instant>),
+    /// Nobody answered: this try is over.
+    GiveUp,
+    /// The receiver asks nothing more up to this lane, and the others are closed.
+    Held(Lane),
+}
+
+/// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Publish the head.
+    /// The head.
     Head,
-    /// Publish a piece of a file.
+    /// A piece of a file.
     Piece(Piece),
     /// Tell the receiver that all was sent, and ask what it misses.
     Finish {
         /// The receiver.
         sink: String,
+        /// Whether really all that it wanted was sent.
+        all: bool,
     },
-    /// Nothing before this moment, unless a message comes; `None`: only a message helps.
-    Wait(Option<Instant>),
-    /// Nobody answered: this try is over.
-    GiveUp,
 }
 
 /// A piece of a file.
@@ -53,6 +64,34 @@ pub(super) struct Piece {
     pub(super) to: u64,
 }
 
+/// What a receiver wants and has not been sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Order {
+    sink: String,
+    pictures: VecDeque<Range>,
+    video: VecDeque<Range>,
+    piece_max: u64,
+    /// Whether any of it was sent.
+    begun: bool,
+}
+
+impl Order {
+    /// The lane of its next message when `open` is the last open one: a piece, or, when all that
+    /// may be sent was, the question. `None`: what is left is closed.
+    fn lane(&self, open: Lane) -> Option<Lane> {
+        let left = match (self.pictures.is_empty(), self.video.is_empty()) {
+            (false, _) => Lane::Picture,
+            (true, false) => Lane::Video,
+            (true, true) => Lane::Head,
+        };
+        if left <= open {
+            Some(left)
+        } else {
+            self.begun.then_some(Lane::Head)
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
     Announce,
@@ -60,11 +99,7 @@ enum Stage {
     Announced {
         until: Option<Instant>,
     },
-    Sending {
-        sink: String,
-        ranges: VecDeque<Range>,
-        piece_max: u64,
-    },
+    Sending(Order),
     Ask {
         sink: String,
     },
@@ -78,15 +113,19 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Delivery {
     id: String,
-    /// Sizes of its files, by hash; those of the head are not among them.
-    files: BTreeMap<String, u64>,
+    /// Size and lane of its files, by hash; those of the head are not among them.
+    files: BTreeMap<String, (u64, Lane)>,
     stage: Stage,
 }
 
 impl Delivery {
     /// Begins with the head, or, when a receiver had begun to take it on a connection now lost,
     /// by asking that one what it misses.
-    pub(super) fn new(id: &str, files: BTreeMap<String, u64>, sink: Option<String>) -> Self {
+    pub(super) fn new(
+        id: &str,
+        files: BTreeMap<String, (u64, Lane)>,
+        sink: Option<String>,
+    ) -> Self {
         let stage = match sink {
             Some(sink) => Stage::Ask { sink },
             None => Stage::Announce,
@@ -102,45 +141,63 @@ impl Delivery {
     pub(super) fn sink(&self) -> Option<&str> {
         match &self.stage {
             Stage::Announce | Stage::Announced { .. } => None,
-            Stage::Sending { sink, .. } | Stage::Ask { sink } | Stage::Asked { sink, .. } => {
-                Some(sink)
+            Stage::Sending(Order { sink, .. })
+            | Stage::Ask { sink }
+            | Stage::Asked { sink, .. } => Some(sink),
+        }
+    }
+
+    /// What there is to do, when `open` is the last open lane.
+    pub(super) fn turn(&self, now: Instant, open: Lane) -> Turn {
+        match &self.stage {
+            Stage::Announce | Stage::Ask { .. } => Turn::Ready(Lane::Head),
+            Stage::Announced { until } | Stage::Asked { until, .. } => match *until {
+                Some(until) if until <= now => Turn::GiveUp,
+                until => Turn::Wait(until),
+            },
+            Stage::Sending(order) => match order.lane(open) {
+                Some(lane) => Turn::Ready(lane),
+                None if order.pictures.is_empty() => Turn::Held(Lane::Picture),
+                None => Turn::Held(Lane::Head),
+            },
+        }
+    }
+
+    /// The message that [`Turn::Ready`] promised, taken as sent; `None` without that promise.
+    /// `piece` is the size of a piece, bytes.
+    pub(super) fn go(&mut self, open: Lane, piece: u64) -> Option<Step> {
+        match &mut self.stage {
+            Stage::Announce => {
+                self.stage = Stage::Announced { until: None };
+                Some(Step::Head)
+            }
+            Stage::Ask { sink } => {
+                let sink = std::mem::take(sink);
+                Some(self.ask(sink, false))
+            }
+            Stage::Announced { .. } | Stage::Asked { .. } => None,
+            Stage::Sending(order) => {
+                let ranges = match order.lane(open)? {
+                    Lane::Picture => &mut order.pictures,
+                    Lane::Video => &mut order.video,
+                    Lane::Head => {
+                        let sink = std::mem::take(&mut order.sink);
+                        let all = order.pictures.is_empty() && order.video.is_empty();
+                        return Some(self.ask(sink, all));
+                    }
+                };
+                order.begun = true;
+                cut(&order.sink, ranges, piece.min(order.piece_max)).map(Step::Piece)
             }
         }
     }
 
-    /// What to do now; what it says is taken as done. `piece` is the size of a piece, bytes.
-    pub(super) fn next(&mut self, now: Instant, piece: u64) -> Step {
-        match &mut self.stage {
-            Stage::Announce => {
-                self.stage = Stage::Announced { until: None };
-                Step::Head
-            }
-            Stage::Ask { sink } => {
-                let sink = std::mem::take(sink);
-                self.stage = Stage::Asked {
-                    sink: sink.clone(),
-                    until: None,
-                };
-                Step::Finish { sink }
-            }
-            Stage::Announced { until } | Stage::Asked { until, .. } => match *until {
-                Some(until) if until <= now => Step::GiveUp,
-                until => Step::Wait(until),
-            },
-            Stage::Sending {
-                sink,
-                ranges,
-                piece_max,
-            } => {
-                if let Some(piece) = cut(sink, ranges, piece.min(*piece_max)) {
-                    return Step::Piece(piece);
-                }
-                self.stage = Stage::Ask {
-                    sink: std::mem::take(sink),
-                };
-                self.next(now, piece)
-            }
-        }
+    fn ask(&mut self, sink: String, all: bool) -> Step {
+        self.stage = Stage::Asked {
+            sink: sink.clone(),
+            until: None,
+        };
+        Step::Finish { sink, all }
     }
 
     /// The broker has the head or the question: from now on an answer is waited for.
@@ -159,6 +216,16 @@ impl Delivery {
         }
     }
 
+    /// The broker did not take a message: the head goes again, or the receiver is asked.
+    pub(super) fn again(&mut self) {
+        self.stage = match self.sink() {
+            Some(sink) => Stage::Ask {
+                sink: sink.to_owned(),
+            },
+            None => Stage::Announce,
+        };
+    }
+
     /// A receiver wants something; false when that is not for now or not ours to give.
     pub(super) fn want(&mut self, want: &Want, now: Instant) -> bool {
         let waiting = matches!(self.stage, Stage::Announced { .. } | Stage::Asked { .. });
@@ -173,25 +240,26 @@ impl Delivery {
             };
             return true;
         }
-        let ours = |range: &&Range| {
-            let size = self.files.get(&range.0);
-            size.is_some_and(|&size| range.1 < range.2 && range.2 <= size)
-        };
-        let ranges: VecDeque<Range> = want
-            .missing
-            .iter()
-            .take(RANGES_MAX)
-            .filter(ours)
-            .cloned()
-            .collect();
-        if ranges.is_empty() {
+        let (mut pictures, mut video) = (VecDeque::new(), VecDeque::new());
+        for range in want.missing.iter().take(RANGES_MAX) {
+            match self.files.get(&range.0) {
+                Some(&(size, lane)) if range.1 < range.2 && range.2 <= size => match lane {
+                    Lane::Video => video.push_back(range.clone()),
+                    Lane::Head | Lane::Picture => pictures.push_back(range.clone()),
+                },
+                _ => {}
+            }
+        }
+        if pictures.is_empty() && video.is_empty() {
             return false;
         }
-        self.stage = Stage::Sending {
+        self.stage = Stage::Sending(Order {
             sink: want.sink.clone(),
-            ranges,
+            pictures,
+            video,
             piece_max: want.max_chunk.unwrap_or(u64::MAX).max(PIECE_MIN),
-        };
+            begun: false,
+        });
         true
     }
 }
@@ -213,46 +281,6 @@ fn cut(sink: &str, ranges: &mut VecDeque<Range>, size: u64) -> Option<Piece> {
     Some(piece)
 }
 
-/// How fast the link takes pieces, and so how large they should be.
-#[derive(Debug, Default)]
-pub(super) struct Rate {
-    bytes_per_sec: Option<f64>,
-    last: Option<Instant>,
-}
-
-impl Rate {
-    /// A piece of `bytes`, handed over at `sent`, was acknowledged at `now`. The window overlaps:
-    /// what counts is the time since the piece before it, if that was still under way.
-    pub(super) fn acknowledged(&mut self, bytes: u64, sent: Instant, now: Instant) {
-        /// Weight of the newest measurement.
-        const NEWEST: f64 = 0.3;
-        let since = self.last.map_or(sent, |last| last.max(sent));
-        self.last = Some(now);
-        let secs = now.duration_since(since).as_secs_f64().max(1e-4);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a piece is far below 2^52 bytes"
-        )]
-        let measured = bytes as f64 / secs;
-        let before = self.bytes_per_sec.unwrap_or(measured);
-        self.bytes_per_sec = Some(before + NEWEST * (measured - before));
-    }
-
-    /// Size of the next piece: about a second's worth, from [`PIECE_MIN`] to `max`.
-    pub(super) fn piece(&self, max: u64) -> u64 {
-        let Some(rate) = self.bytes_per_sec else {
-            return PIECE_MIN.min(max);
-        };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a float to integer cast saturates, and the rate is positive"
-        )]
-        let worth = (rate * PIECE_TIME.as_secs_f64()) as u64;
-        worth.max(PIECE_MIN).min(max)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,7 +292,12 @@ mod tests {
     }
 
     fn delivery(sink: Option<&str>) -> Delivery {
-        let files = [(sha(1), 250), (sha(2), 10)].into_iter().collect();
+        let files = [
+            (sha(1), (250, Lane::Picture)),
+            (sha(2), (10, Lane::Picture)),
+            (sha(3), (150, Lane::Video)),
+        ];
+        let files = files.into_iter().collect();
         Delivery::new("id", files, sink.map(ToOwned::to_owned))
     }
 
@@ -277,25 +310,38 @@ mod tests {
                 .map(|&(n, from, to)| Range(sha(n), from, to))
                 .collect(),
             max_chunk: None,
+            video: false,
         }
     }
 
-    /// Every step until it waits.
+    /// Every step until it waits, with everything open.
     fn run(delivery: &mut Delivery, now: Instant) -> Vec<String> {
+        run_open(delivery, now, Lane::Video)
+    }
+
+    fn run_open(delivery: &mut Delivery, now: Instant, open: Lane) -> Vec<String> {
         let mut steps = Vec::new();
         loop {
-            match delivery.next(now, PIECE) {
+            let lane = match delivery.turn(now, open) {
+                Turn::Ready(lane) => lane,
+                Turn::Wait(_) => return steps,
+                Turn::GiveUp => {
+                    steps.push("give up".to_owned());
+                    return steps;
+                }
+                Turn::Held(lane) => {
+                    steps.push(format!("held {lane:?}"));
+                    return steps;
+                }
+            };
+            match delivery.go(open, PIECE).unwrap() {
                 Step::Head => steps.push("head".to_owned()),
                 Step::Piece(p) => {
+                    assert!(lane > Lane::Head && lane <= open);
                     let file = p.sha256.get(..2).unwrap_or_default();
                     steps.push(format!("{file} {}..{} {}", p.from, p.to, p.sink));
                 }
-                Step::Finish { sink } => steps.push(format!("f {sink}")),
-                Step::GiveUp => steps.push("give up".to_owned()),
-                Step::Wait(_) => return steps,
-            }
-            if steps.last().is_some_and(|s| s == "give up") {
-                return steps;
+                Step::Finish { sink, .. } => steps.push(format!("f {sink}")),
             }
         }
     }
@@ -333,14 +379,15 @@ mod tests {
         let mut d = delivery(None);
         assert_eq!(run(&mut d, now), ["head"]);
         let late = now + ANSWER * 100;
+        let turn = |d: &Delivery, now| d.turn(now, Lane::Video);
         assert_eq!(
-            d.next(late, PIECE),
-            Step::Wait(None),
+            turn(&d, late),
+            Turn::Wait(None),
             "a slow link is not silence"
         );
         d.taken(late);
-        assert_eq!(d.next(late, PIECE), Step::Wait(Some(late + ANSWER)));
-        assert_eq!(d.next(late + ANSWER, PIECE), Step::GiveUp);
+        assert_eq!(turn(&d, late), Turn::Wait(Some(late + ANSWER)));
+        assert_eq!(turn(&d, late + ANSWER), Turn::GiveUp);
     }
 
     #[tokio::test(start_paused = true)]
@@ -386,7 +433,7 @@ mod tests {
         let mut d = delivery(None);
         run(&mut d, now);
         assert!(d.want(&want(&[(1, 0, 250)]), now));
-        assert!(matches!(d.next(now, PIECE), Step::Piece(_)));
+        assert!(matches!(d.go(Lane::Video, PIECE), Some(Step::Piece(_))));
         assert!(
             !d.want(&want(&[(1, 0, 250)]), now),
             "an answer to a repeated head"
@@ -398,26 +445,54 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pieces_grow_and_shrink_with_the_link() {
-        let mut rate = Rate::default();
-        let mut now = Instant::now();
-        assert_eq!(rate.piece(200_000), PIECE_MIN);
-        for _ in 0..20 {
-            let sent = now;
-            now += Duration::from_millis(100);
-            rate.acknowledged(10_000, sent, now);
-        }
-        let piece = rate.piece(200_000);
-        assert!(
-            (99_000..=101_000).contains(&piece),
-            "100 kB/s gives {piece}"
+    async fn pictures_go_before_video_whatever_the_receiver_names_first() {
+        let now = Instant::now();
+        let mut d = delivery(None);
+        run(&mut d, now);
+        assert!(d.want(&want(&[(3, 0, 150), (2, 0, 10)]), now));
+        assert_eq!(
+            run(&mut d, now),
+            ["02 0..10 rx1", "03 0..100 rx1", "03 100..150 rx1", "f rx1"]
         );
-        for _ in 0..40 {
-            let sent = now;
-            now += Duration::from_secs(2);
-            rate.acknowledged(16_000, sent, now);
-        }
-        assert_eq!(rate.piece(200_000), PIECE_MIN, "64 kbit/s");
-        assert_eq!(rate.piece(1000), 1000, "the broker's limit wins");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_closed_is_held_once_the_receiver_has_the_rest() {
+        let now = Instant::now();
+        let all: &[(u8, u64, u64)] = &[(2, 0, 10), (3, 0, 150)];
+        let mut d = delivery(None);
+        assert_eq!(run_open(&mut d, now, Lane::Head), ["head"]);
+        assert!(d.want(&want(all), now));
+        assert_eq!(run_open(&mut d, now, Lane::Head), ["held Head"]);
+        // A wider link: the pictures go, and the receiver says that it has them.
+        let sent = run_open(&mut d, now, Lane::Picture);
+        assert_eq!(sent, ["02 0..10 rx1", "f rx1"]);
+        assert!(d.want(&want(&[(3, 0, 150)]), now));
+        assert_eq!(run_open(&mut d, now, Lane::Picture), ["held Picture"]);
+        // The link narrows in the middle of the pictures: what was sent is asked about.
+        let mut d = delivery(Some("rx1"));
+        run(&mut d, now);
+        assert!(d.want(&want(&[(1, 0, 250)]), now));
+        assert!(matches!(d.go(Lane::Picture, PIECE), Some(Step::Piece(_))));
+        assert_eq!(run_open(&mut d, now, Lane::Head), ["f rx1"]);
+        assert!(d.want(&want(&[(1, 100, 250)]), now));
+        assert_eq!(run_open(&mut d, now, Lane::Head), ["held Head"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_broker_did_not_take_goes_again() {
+        let now = Instant::now();
+        let mut d = delivery(None);
+        assert_eq!(run(&mut d, now), ["head"]);
+        d.again();
+        assert_eq!(run(&mut d, now), ["head"]);
+        assert!(d.want(&want(&[(1, 0, 250)]), now));
+        assert!(matches!(d.go(Lane::Video, PIECE), Some(Step::Piece(_))));
+        d.again();
+        assert_eq!(
+            run(&mut d, now),
+            ["f rx1"],
+            "the receiver knows what it has"
+        );
     }
 }

@@ -43,45 +43,44 @@ impl Session<'_> {
         self.up
             .state
             .change(|s| s.last_ack_ms = Some(clock::now().utc_ms()));
-        let sent = match sent {
-            Sent::StampQuery => return self.stamp_taken(acked).await,
-            Sent::Answer(taken) => {
+        let now = Instant::now();
+        match (sent, acked) {
+            (Sent::State, _) => {}
+            (Sent::StampQuery, _) => self.stamp_taken(acked).await,
+            (Sent::Answer(taken), _) => {
                 if taken.send(acked).is_err() {
                     tracing::debug!("nobody waits for an answer's way any more");
                 }
-                return;
             }
-            sent => sent,
-        };
-        if matches!(sent, Sent::Checkpoint) {
-            self.told.answered(acked);
-        }
-        let now = Instant::now();
-        let in_hand = self
-            .hand
-            .as_mut()
-            .filter(|hand| sent.is_of(hand.package.id));
-        let Some(hand) = in_hand else {
-            return;
-        };
-        match (acked, &sent) {
-            (Acked::Taken, Sent::Piece(_, bytes, at)) => {
-                self.carry.rate.acknowledged(*bytes, *at, now);
-                let sink = hand.delivery.sink().map(ToOwned::to_owned);
-                self.up.state.change(|s| {
-                    if let Some(in_hand) = &mut s.in_hand {
-                        in_hand.acknowledged += bytes;
-                        in_hand.sink = sink;
-                    }
-                });
+            (Sent::Checkpoint, _) => self.told.answered(acked),
+            (Sent::Piece(id, bytes, at), Acked::Taken) => {
+                self.carry.rate.acknowledged(bytes, at, now);
+                self.carry.busy.reset();
+                let Some(hand) = self.hand(id) else { return };
+                hand.acknowledged += bytes;
+                let shown = hand.shown();
+                self.up.state.change(|s| s.in_hand = Some(shown));
             }
-            (Acked::Taken, _) => hand.delivery.taken(now),
-            (Acked::NobodyListens, Sent::Head(_)) => {
-                self.put_back("no receiver is listening").await;
+            (Sent::Head(id) | Sent::Finished(id), Acked::Taken) => {
+                if let Some(hand) = self.hand(id) {
+                    hand.delivery.taken(now);
+                }
+            }
+            (Sent::Head(id), Acked::NobodyListens) => {
+                self.put_back(id, "no receiver is listening").await;
             }
             // That receiver has gone; another may take the head.
-            (Acked::NobodyListens, _) => hand.delivery.restart(),
-            (Acked::Busy, _) => self.put_back("the broker takes no more at present").await,
+            (Sent::Finished(id) | Sent::Piece(id, ..), Acked::NobodyListens) => {
+                if let Some(hand) = self.hand(id) {
+                    hand.delivery.restart();
+                }
+            }
+            (Sent::Head(id) | Sent::Finished(id) | Sent::Piece(id, ..), Acked::Busy) => {
+                if let Some(hand) = self.hand(id) {
+                    hand.delivery.again();
+                }
+                self.slow_down();
+            }
         }
     }
 
@@ -91,11 +90,8 @@ impl Session<'_> {
         };
         match topic.subject {
             Subject::Want => {
-                let want = serde_json::from_slice::<Want>(message.payload());
-                if let (Ok(want), Some(hand)) = (want, &mut self.hand)
-                    && hand.delivery.want(&want, Instant::now())
-                {
-                    self.answered();
+                if let Ok(want) = serde_json::from_slice::<Want>(message.payload()) {
+                    self.wanted(&want);
                 }
             }
             Subject::Receipt => self.receipt(message.payload()).await,
@@ -106,9 +102,28 @@ impl Session<'_> {
         }
     }
 
+    /// A receiver says what it lacks of a package, or asks for its video.
+    fn wanted(&mut self, want: &Want) {
+        let Ok(id) = uuid::Uuid::parse_str(&want.id).map(CaseId) else {
+            return;
+        };
+        if want.video {
+            self.ask_for(id, want);
+        }
+        let now = Instant::now();
+        if self
+            .hand(id)
+            .is_some_and(|hand| hand.delivery.want(want, now))
+        {
+            self.answered();
+        }
+    }
+
     /// A receiver has answered: no pause is due.
     fn answered(&mut self) {
         self.carry.unanswered.reset();
+        self.rest_until = None;
+        self.look = true;
         self.up.state.change(|s| s.cause = None);
     }
 
@@ -122,14 +137,14 @@ impl Session<'_> {
             // It would stand in every later statement.
             return self.ignore("receipt: its time is not one".to_owned()).await;
         };
-        let Some(hand) = &self.hand else {
+        let Some(hand) = self.hand(receipt.id) else {
+            if receipt.device != self.up.device {
+                return self.ignore("receipt: for another device".to_owned()).await;
+            }
+            // Late, for one that was put back: its head will bring the receipt again.
             return;
         };
         let package = &hand.package;
-        if receipt.id != package.id && receipt.device == self.up.device {
-            // Late, for one that was put back: its head will bring the receipt again.
-            return;
-        }
         let (id, seq, sig_sha256) = (package.id, package.seq, package.sig_sha256.clone());
         if let Err(error) = receipt.check_names(id, &self.up.device, seq, &sig_sha256) {
             return self.ignore(error.to_string()).await;
@@ -156,15 +171,15 @@ impl Session<'_> {
         });
         if let Err(error) = kept.await {
             tracing::warn!(%error, %id, "upload cannot keep a receipt");
-            self.put_back(&error.to_string()).await;
+            self.put_back(id, &error.to_string()).await;
             return;
         }
         tracing::info!(%id, seq, stored, "package answered");
-        self.hand = None;
+        self.let_go(id);
+        self.carry.asked.retain(|asked| *asked != id);
         self.carry.stamping.due();
         self.answered();
         self.up.state.change(|s| {
-            s.in_hand = None;
             if stored {
                 s.receipted += 1;
                 s.last_receipt_ms = Some(clock::now().utc_ms());
@@ -190,15 +205,6 @@ impl Session<'_> {
         });
         if let Err(error) = noted.await {
             self.complain(&error);
-        }
-    }
-}
-
-impl Sent {
-    fn is_of(&self, package: CaseId) -> bool {
-        match self {
-            Self::State | Self::Checkpoint | Self::StampQuery | Self::Answer(_) => false,
-            Self::Head(id) | Self::Finished(id) | Self::Piece(id, ..) => *id == package,
         }
     }
 }

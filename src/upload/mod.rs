@@ -1,10 +1,13 @@
 //! Sends what the store keeps, and forgets nothing before the receiver has signed for it.
 //!
-//! One package is in hand at a time. Its head goes out signed; the receiver that takes it says
-//! which bytes it misses; pieces follow in a small window; then the receiver is asked again,
-//! until its signed receipt comes ([`delivery`] is that dialogue as a pure machine, [`session`]
-//! drives it over one [`crate::link::Pipe`]). What was sent is never written down here: after
-//! any break the receiver knows. Before a head goes a checkpoint of the journal that signs the
+//! Of each package in hand the head goes out signed; the receiver that takes it says which bytes
+//! it misses; pieces follow in a small window; then the receiver is asked again, until its signed
+//! receipt comes ([`delivery`] is that dialogue as a pure machine, [`session`] drives it over one
+//! [`crate::link::Pipe`]). A few packages are in hand at once ([`hands`]), and [`lanes`] says whose
+//! message is next, so that a fresh head never waits behind old video. [`profile`] says what the
+//! link may carry now, by configuration, hour and [`account`]; what may not go is held. [`drain`]
+//! slows what waited through an outage. What was sent is never written down here: after any break
+//! the receiver knows. Before a head goes a checkpoint of the journal that signs the
 //! package's line ([`journal`]); what the receiver says it has of the journal is held against it.
 //!
 //! Once a package is receipted its time-stamp is asked for over the same connection
@@ -16,23 +19,30 @@
 //!
 //! Commands and verdicts come down, and signed answers go up, over the same connection: [`Desk`].
 //!
-//! **Not here.** No quota, no link profiles, no reading of commands; which package goes first is
-//! the store's order.
+//! **Not here.** No quota, no reading of commands.
 
+mod account;
 mod delivery;
 mod desk;
+mod drain;
+mod hands;
 mod hearing;
 mod journal;
+mod lanes;
 mod presence;
+mod profile;
+mod rate;
 mod sending;
 mod session;
 mod stamping;
 mod state;
+mod weighing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +53,8 @@ use crate::store::Store;
 use crate::witness::Identity;
 
 pub use desk::{Answer, Desk, Inbound};
-pub use state::{InHand, UploadSnapshot, UploadState};
+pub use profile::Why;
+pub use state::{InHand, LinkState, UploadSnapshot, UploadState};
 
 use session::{Carry, Session};
 
@@ -59,6 +70,8 @@ pub struct Uplink {
     pub keys: PathBuf,
     /// The device id: common name of `transport.crt`, and in every package.
     pub device: String,
+    /// Where the box is: its midnight ends the day of the budget.
+    pub time_zone: TimeZone,
     /// Where the packages are.
     pub store: Store,
     /// The evidence key, for the journal's checkpoints.
@@ -83,6 +96,7 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
         keys: uplink.keys.clone(),
         client_id: uplink.device.clone(),
         keep_alive: Duration::from_secs(uplink.config.keep_alive_secs),
+        interface: uplink.config.interface.clone(),
     };
     let longest = Duration::from_secs(uplink.config.retry_max_secs);
     let mut pause = Pause::new(RETRY_FIRST, longest);
@@ -124,7 +138,6 @@ fn say(uplink: &Uplink, why: &LinkError) {
         news = s.connected || s.cause.as_ref() != Some(&cause);
         s.connected = false;
         s.needs_a_person = why.needs_a_person();
-        s.in_hand = None;
         s.cause = Some(cause);
     });
     if news {

@@ -3,60 +3,74 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::delivery::Piece;
+use super::hands::LATE;
 use super::hearing::Sent;
 use super::session::{Session, blocking, bytes};
+use crate::clock;
 use crate::link::LinkError;
-use crate::link::message::{Finished, Subject, Topic};
+use crate::link::message::{self, Finished, Subject, Topic};
 use crate::store::State;
+use crate::types::CaseId;
 use crate::witness::Container;
 
 impl Session<'_> {
-    pub(super) async fn send_head(&mut self) -> Result<(), LinkError> {
-        let Some(hand) = &self.hand else {
-            return Ok(());
+    /// The head; the bytes sent.
+    pub(super) async fn send_head(&mut self, id: CaseId) -> Result<u64, LinkError> {
+        let Some(hand) = self.hand(id) else {
+            return Ok(0);
         };
+        let sealed_ms = hand.package.sealed_ms;
         let mut container = Container::new();
         for (name, bytes) in &hand.package.head {
             if let Err(error) = container.insert(name, bytes.clone()) {
-                self.put_back(&error.to_string()).await;
-                return Ok(());
+                self.put_back(id, &error.to_string()).await;
+                return Ok(0);
             }
         }
-        let id = hand.package.id;
+        let zip = container.to_zip();
+        let bytes = zip.len() as u64;
         let topic = Topic::new(&self.up.device, Subject::Head).to_string();
-        match self.pipe.publish(&topic, container.to_zip(), false).await {
+        let published = match age_secs(sealed_ms) {
+            Some(age) => {
+                let late = (message::LATE, age.to_string());
+                self.pipe.publish_with(&topic, zip, late).await
+            }
+            None => self.pipe.publish(&topic, zip, false).await,
+        };
+        match published {
             Ok(ack) => self.acks.push(Sent::Head(id), ack),
             // This one package does not fit; the others may.
-            Err(error @ LinkError::TooLarge { .. }) => self.put_back(&error.to_string()).await,
+            Err(error @ LinkError::TooLarge { .. }) => {
+                self.put_back(id, &error.to_string()).await;
+                return Ok(0);
+            }
             Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(bytes)
     }
 
-    pub(super) async fn send_piece(&mut self, piece: &Piece) -> Result<(), LinkError> {
-        let Some(hand) = &self.hand else {
-            return Ok(());
-        };
-        let id = hand.package.id;
-        let Some(path) = hand.paths.get(&piece.sha256).cloned() else {
-            return Ok(());
+    /// A piece of a file; the bytes sent.
+    pub(super) async fn send_piece(&mut self, id: CaseId, piece: &Piece) -> Result<u64, LinkError> {
+        let path = self
+            .hand(id)
+            .and_then(|hand| hand.paths.get(&piece.sha256).cloned());
+        let Some(path) = path else {
+            return Ok(0);
         };
         let (from, to) = (piece.from, piece.to);
         let read = tokio::task::spawn_blocking(move || read_range(&path, from, to)).await;
+        let read = read.unwrap_or_else(|error| Err(error.to_string()));
         let payload = match read {
-            Ok(Ok(payload)) => payload,
-            Ok(Err(why)) => {
+            Ok(payload) => payload,
+            Err(why) => {
                 // The store compares all hashes before it hands the package out again.
-                self.put_back(&why).await;
-                return Ok(());
-            }
-            Err(error) => {
-                self.put_back(&error.to_string()).await;
-                return Ok(());
+                self.put_back(id, &why).await;
+                return Ok(0);
             }
         };
         let chunk = Subject::Chunk {
@@ -68,21 +82,26 @@ impl Session<'_> {
         let ack = self.pipe.publish(&topic, payload, false).await?;
         self.acks
             .push(Sent::Piece(id, to - from, Instant::now()), ack);
-        Ok(())
+        Ok(to - from)
     }
 
-    pub(super) async fn send_finished(&mut self, sink: &str) -> Result<(), LinkError> {
-        let Some(hand) = &mut self.hand else {
-            return Ok(());
+    /// The question what is missing; the bytes sent.
+    pub(super) async fn send_finished(
+        &mut self,
+        id: CaseId,
+        (sink, all): (&str, bool),
+    ) -> Result<u64, LinkError> {
+        let Some(hand) = self.hand(id) else {
+            return Ok(0);
         };
-        let id = hand.package.id;
-        let first = !std::mem::replace(&mut hand.sent, true);
+        let first = all && !std::mem::replace(&mut hand.sent, true);
         let subject = Subject::Finished {
             sink: sink.to_owned(),
         };
         let topic = Topic::new(&self.up.device, subject).to_string();
-        let finished = Finished { id: id.to_string() };
-        let ack = self.pipe.publish(&topic, bytes(&finished), false).await?;
+        let finished = bytes(&Finished { id: id.to_string() });
+        let len = finished.len() as u64;
+        let ack = self.pipe.publish(&topic, finished, false).await?;
         self.acks.push(Sent::Finished(id), ack);
         if first {
             let noted = blocking(&self.up.store, move |store| store.step(id, State::Sent));
@@ -90,8 +109,15 @@ impl Session<'_> {
                 self.complain(&error);
             }
         }
-        Ok(())
+        Ok(len)
     }
+}
+
+/// How many seconds ago a package was sealed, when that is a while; by this box's clock.
+fn age_secs(sealed_ms: i64) -> Option<u64> {
+    let age = clock::now().utc_ms().saturating_sub(sealed_ms);
+    let age = Duration::from_millis(u64::try_from(age).ok()?);
+    (age > LATE).then_some(age.as_secs())
 }
 
 fn read_range(path: &Path, from: u64, to: u64) -> Result<Vec<u8>, String> {

@@ -1,32 +1,38 @@
 //! One connection's worth of uploading.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Uplink;
-use super::delivery::{ANSWER, Delivery, Rate, Step};
+use super::account::Account;
+use super::delivery::{ANSWER, Step, Turn};
 use super::desk::{Desk, news};
+use super::drain::Drain;
+use super::hands::Hand;
 use super::hearing::Sent;
 use super::journal::Told;
+use super::lanes::{Claim, Lane, Turns};
+use super::profile::Plan;
+use super::rate::Rate;
 use super::stamping::{Asked, Stamping};
-use super::state::InHand;
 use crate::clock;
+use crate::config::Profile;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
-use crate::link::{Acks, Endpoint, LinkError, Pause, Pipe, WINDOW, Will};
-use crate::store::{Outgoing, State, Store, StoreError};
+use crate::link::{Acks, Carried, Endpoint, LinkError, Pause, Pipe, Will};
+use crate::store::{Store, StoreError};
 use crate::types::CaseId;
 use crate::witness::{JournalCopy, Roots};
 
 /// First and longest pause after a try that nobody answered.
 const UNANSWERED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
-/// The lane of the files that make up the head.
-const HEAD_LANE: u8 = 1;
+/// First and longest pause after the broker said that it takes no more at present.
+const BUSY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// With nothing due and no news from the store, this is how often it is asked.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 /// What outlives a connection.
 #[derive(Debug)]
@@ -35,10 +41,14 @@ pub(super) struct Carry {
     pub(super) connected: bool,
     /// Counts connections (`bd` of the state message).
     pub(super) births: u64,
-    /// The package that was in hand when a connection broke, and who was taking it.
-    begun: Option<(CaseId, String)>,
+    /// Packages that were set aside, and who was taking them.
+    pub(super) begun: BTreeMap<CaseId, String>,
+    /// Packages whose video was asked for.
+    pub(super) asked: VecDeque<CaseId>,
     /// Pauses after unanswered tries.
     pub(super) unanswered: Pause,
+    /// Pauses while the broker takes no more.
+    pub(super) busy: Pause,
     /// How fast the link is.
     pub(super) rate: Rate,
     /// When a receipt not believed was last journalled, and how many came since.
@@ -46,7 +56,11 @@ pub(super) struct Carry {
     /// The foreign head that was journalled last.
     pub(super) foreign_head: Option<JournalCopy>,
     /// Packages the store could not yet be told to queue again.
-    owed: Vec<CaseId>,
+    pub(super) owed: Vec<CaseId>,
+    /// Bytes carried by all connections, and how many of them are in the account.
+    pub(super) carried: (Arc<Carried>, u64),
+    /// What the link has carried today; read when it is first needed.
+    pub(super) account: Option<Account>,
     /// When time-stamps are asked for.
     pub(super) stamping: Stamping,
     /// Where commands and verdicts go.
@@ -59,28 +73,20 @@ impl Carry {
         Self {
             connected: false,
             births: 0,
-            begun: None,
+            begun: BTreeMap::new(),
+            asked: VecDeque::new(),
             unanswered: Pause::new(UNANSWERED.0, UNANSWERED.1),
+            busy: Pause::new(BUSY.0, BUSY.1),
             rate: Rate::default(),
             ignored: (None, 0),
             foreign_head: None,
             owed: Vec::new(),
+            carried: (Arc::default(), 0),
+            account: None,
             stamping: Stamping::default(),
             desk,
         }
     }
-}
-
-/// The package in hand.
-pub(super) struct Hand {
-    /// What the store gave out.
-    pub(super) package: Outgoing,
-    /// Where each file is, by hash.
-    pub(super) paths: BTreeMap<String, PathBuf>,
-    /// The dialogue about it.
-    pub(super) delivery: Delivery,
-    /// Whether all that was asked for has gone out once.
-    pub(super) sent: bool,
 }
 
 /// One connection.
@@ -89,16 +95,29 @@ pub(super) struct Session<'a> {
     pub(super) carry: &'a mut Carry,
     pub(super) pipe: Pipe,
     pub(super) roots: Roots,
-    pub(super) hand: Option<Hand>,
+    /// The packages in hand.
+    pub(super) hands: Vec<Hand>,
+    /// Which of them sends next.
+    turns: Turns,
     pub(super) acks: Acks<Sent>,
     /// The time-stamp asked for on this connection.
     pub(super) asked: Option<Asked>,
     /// What this connection has told of the journal.
     pub(super) told: Told,
-    /// Nothing is begun before this moment.
-    rest_until: Option<Instant>,
-    /// Bytes of earlier connections, sent and received.
-    before: (u64, u64),
+    /// What may be sent when.
+    pub(super) plan: Plan,
+    /// The profile in force.
+    pub(super) profile: Profile,
+    /// How fast what is late may go.
+    drain: Drain,
+    /// Whether the store may have a package that is due.
+    pub(super) look: bool,
+    /// When it was looked for one.
+    pub(super) looked: Instant,
+    /// Only what is fresh is begun before this moment.
+    pub(super) rest_until: Option<Instant>,
+    /// Nothing of a package is sent before this moment: the broker is busy.
+    slow_until: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
@@ -121,19 +140,18 @@ impl<'a> Session<'a> {
             topic: Topic::new(&up.device, Subject::State).to_string(),
             payload: bytes(&lost),
         };
+        let carried = Arc::clone(&carry.carried.0);
         let pipe = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            pipe = Pipe::connect(endpoint, Some(will)) => pipe?,
+            pipe = Pipe::connect_counting(endpoint, Some(will), carried) => pipe?,
         };
         pipe.subscribe(&Topic::all_down(&up.device)).await?;
         carry.connected = true;
-        let mut before = (0, 0);
         up.state.change(|s| {
             s.connected = true;
             s.cause = None;
             s.needs_a_person = false;
             s.connections += 1;
-            before = (s.sent_bytes, s.received_bytes);
         });
         tracing::info!(peer = endpoint.peer(), "upload connected");
         let mut session = Self {
@@ -141,16 +159,22 @@ impl<'a> Session<'a> {
             carry,
             pipe,
             roots,
-            hand: None,
+            hands: Vec::new(),
+            turns: Turns::default(),
             acks: Acks::default(),
             asked: None,
             told: Told::default(),
+            plan: Plan::new(&up.config),
+            profile: up.config.profile,
+            drain: Drain::new(&up.config, Instant::now()),
+            look: true,
+            looked: Instant::now(),
             rest_until: None,
-            before,
+            slow_until: None,
         };
         let ended = session.serve(stop).await;
-        session.keep_begun().await;
-        session.count();
+        session.set_all_aside().await;
+        session.weigh(true).await;
         if ended.is_ok() {
             session.pipe.close().await;
         }
@@ -161,14 +185,16 @@ impl<'a> Session<'a> {
         self.present(PresenceState::Ready).await?;
         self.open_journal().await?;
         while !stop.is_cancelled() {
-            self.pick().await;
-            self.tell_news().await?;
-            let look_again = self.advance().await?;
+            self.weigh(false).await;
+            self.take_in().await;
+            if self.has_room() {
+                self.tell_news().await?;
+            }
             self.ask_stamp().await?;
+            let look_again = self.advance().await?;
             let look_again = self
                 .stamp_look()
                 .map_or(look_again, |at| at.min(look_again));
-            self.count();
             self.up.state.turns(clock::now(), ANSWER.max(LOOK));
             tokio::select! {
                 biased;
@@ -179,102 +205,110 @@ impl<'a> Session<'a> {
                     self.pipe.done(&message)?;
                 }
                 (sent, answer) = self.acks.next() => self.acknowledged(sent, answer?).await,
-                news = news(&mut self.carry.desk), if self.acks.len() < WINDOW => {
+                news = news(&mut self.carry.desk), if self.acks.len() < self.pipe.window() => {
                     self.tell_desk_news(news).await?;
                 }
-                () = self.up.store.changed(), if self.hand.is_none() => {}
+                () = self.up.store.changed() => self.look = true,
                 () = sleep_until(look_again) => {}
             }
         }
         self.leave().await
     }
 
-    /// Takes the next package in hand, when there is none and one is due.
-    async fn pick(&mut self) {
-        let resting = self.rest_until.is_some_and(|until| until > Instant::now());
-        if self.hand.is_some() || resting {
-            return;
-        }
-        let owed = self.carry.owed.clone();
-        let due = blocking(&self.up.store, move |store| {
-            for id in owed {
-                match store.step(id, State::Queued) {
-                    // Answered after all.
-                    Ok(()) | Err(StoreError::Step { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            let due = store.next_due(clock::now())?;
-            if let Some(package) = &due {
-                store.step(package.id, State::Sending)?;
-            }
-            Ok(due)
-        });
-        match due.await {
-            Ok(package) => {
-                self.carry.owed.clear();
-                self.hand = package.map(|package| self.take(package));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "upload cannot read the store");
-                self.rest(&error.to_string(), LOOK);
-            }
-        }
-    }
-
-    fn take(&mut self, package: Outgoing) -> Hand {
-        let blobs = package.files.iter().filter(|file| file.lane != HEAD_LANE);
-        let sizes = blobs.clone().map(|file| (file.sha256.clone(), file.size));
-        let paths = blobs.map(|file| (file.sha256.clone(), package.dir.join(&file.name)));
-        let id = package.id.to_string();
-        let sink = match self.carry.begun.take() {
-            Some((begun, sink)) if begun == package.id => Some(sink),
-            _ => None,
-        };
-        let delivery = Delivery::new(&id, sizes.collect(), sink);
-        let in_hand = InHand {
-            id,
-            seq: package.seq,
-            bytes: package.files.iter().map(|file| file.size).sum(),
-            acknowledged: 0,
-            sink: None,
-        };
-        self.up.state.change(|s| s.in_hand = Some(in_hand));
-        Hand {
-            paths: paths.collect(),
-            package,
-            delivery,
-            sent: false,
-        }
+    /// Whether the broker is owed fewer acknowledgements than it allows.
+    pub(super) fn has_room(&self) -> bool {
+        self.acks.len() < self.pipe.window()
     }
 
     /// Sends what is next, if there is room; gives the moment to look again without any event.
     async fn advance(&mut self) -> Result<Instant, LinkError> {
         let now = Instant::now();
         let later = now + LOOK;
-        let piece = self.carry.rate.piece(self.piece_max());
-        let Some(hand) = &mut self.hand else {
-            return Ok(self
-                .rest_until
-                .map_or(later, |until| until.clamp(now, later)));
-        };
-        if self.acks.len() >= WINDOW {
+        if let Some(until) = self.slow_until.filter(|until| *until > now) {
+            return Ok(until.min(later));
+        }
+        let (claims, mut look_again) = self.claims(now, later).await;
+        if !self.has_room() {
             return Ok(later);
         }
-        match hand.delivery.next(now, piece) {
-            Step::Wait(until) => Ok(until.unwrap_or(later)),
-            Step::GiveUp => {
-                self.put_back("the receiver does not answer").await;
-                Ok(now)
-            }
-            Step::Head => {
-                let line = hand.package.journal_n;
-                self.cover(line).await?;
-                self.send_head().await.map(|()| now)
-            }
-            Step::Piece(piece) => self.send_piece(&piece).await.map(|()| now),
-            Step::Finish { sink } => self.send_finished(&sink).await.map(|()| now),
+        if let Some(until) = self.rest_until.filter(|until| *until > now) {
+            look_again = look_again.min(until);
         }
+        let asking: Vec<Claim> = claims.iter().map(|(_, claim)| *claim).collect();
+        let Some(turn) = self.turns.next(&asking) else {
+            return Ok(look_again);
+        };
+        let Some(&(id, _)) = claims.get(turn) else {
+            return Ok(look_again);
+        };
+        self.send(id).await.map(|()| now)
+    }
+
+    /// The packages that have something to send now, and when to look again. Those nobody answers
+    /// about are put back, those whose lanes are closed held.
+    async fn claims(&mut self, now: Instant, later: Instant) -> (Vec<(CaseId, Claim)>, Instant) {
+        let mut look_again = later;
+        let (mut claims, mut over) = (Vec::new(), Vec::new());
+        // Video leaves a place for what is more urgent.
+        let window = self.pipe.window();
+        let room_for_video = window == 1 || self.acks.len() + 1 < window;
+        for hand in &self.hands {
+            let id = hand.package.id;
+            match hand.delivery.turn(now, self.open(hand.asked)) {
+                Turn::Ready(Lane::Video) if !room_for_video => {}
+                Turn::Ready(lane) => {
+                    let at = self.drain.ready_at(now);
+                    if hand.late && !hand.asked && at > now {
+                        look_again = look_again.min(at);
+                        continue;
+                    }
+                    let claim = Claim {
+                        lane,
+                        severity: hand.package.severity,
+                        seq: hand.package.seq,
+                    };
+                    claims.push((id, claim));
+                }
+                Turn::Wait(until) => look_again = until.map_or(look_again, |at| at.min(look_again)),
+                Turn::GiveUp => over.push((id, None)),
+                Turn::Held(lane) => over.push((id, Some(lane))),
+            }
+        }
+        for (id, held) in over {
+            match held {
+                Some(lane) => self.hold(id, lane).await,
+                None => self.put_back(id, "the receiver does not answer").await,
+            }
+            look_again = now;
+        }
+        (claims, look_again)
+    }
+
+    /// Sends the next message of a package.
+    async fn send(&mut self, id: CaseId) -> Result<(), LinkError> {
+        let piece = self.carry.rate.piece(self.piece_max());
+        let profile = self.profile;
+        let Some(hand) = self.hand(id) else {
+            return Ok(());
+        };
+        let open = super::profile::open(profile, hand.asked);
+        let drained = hand.late && !hand.asked;
+        let line = hand.package.journal_n;
+        let Some(step) = hand.delivery.go(open, piece) else {
+            return Ok(());
+        };
+        let bytes = match step {
+            Step::Head => {
+                self.cover(line).await?;
+                self.send_head(id).await?
+            }
+            Step::Piece(piece) => self.send_piece(id, &piece).await?,
+            Step::Finish { sink, all } => self.send_finished(id, (&sink, all)).await?,
+        };
+        if drained {
+            self.drain.take(bytes, Instant::now());
+        }
+        Ok(())
     }
 
     /// Bytes a piece may have, by configuration and broker, whatever its topic.
@@ -289,24 +323,23 @@ impl<'a> Session<'a> {
         (u64::from(self.up.config.chunk_kib.max(1)) * 1024).min(broker)
     }
 
-    /// Ends the try with the package in hand; it and the next wait a growing while.
-    pub(super) async fn put_back(&mut self, why: &str) {
-        let Some(hand) = self.hand.take() else {
-            return;
-        };
-        let pause = self.carry.unanswered.step();
-        let ns = i64::try_from(pause.as_nanos()).unwrap_or(i64::MAX);
-        let (id, reason) = (hand.package.id, why.to_owned());
-        let deferred = blocking(&self.up.store, move |store| {
-            store.defer(id, clock::now().shifted_ns(ns), &reason)
-        });
-        self.owe(id, deferred.await);
-        self.up.state.change(|s| s.in_hand = None);
-        self.rest(why, pause);
+    /// Whether only what is fresh may be begun.
+    pub(super) fn rests(&self) -> bool {
+        self.rest_until.is_some_and(|until| until > Instant::now())
     }
 
     pub(super) fn rest(&mut self, why: &str, pause: Duration) {
         self.rest_until = Some(Instant::now() + pause);
+        self.waits(why);
+    }
+
+    /// The broker takes no more at present: nothing of a package is sent for a growing while.
+    pub(super) fn slow_down(&mut self) {
+        self.slow_until = Some(Instant::now() + self.carry.busy.step());
+        self.waits("the broker takes no more at present");
+    }
+
+    fn waits(&self, why: &str) {
         let mut news = false;
         self.up.state.change(|s| {
             news = s.cause.as_deref() != Some(why);
@@ -320,34 +353,6 @@ impl<'a> Session<'a> {
     pub(super) fn complain(&self, error: &StoreError) {
         tracing::warn!(%error, "upload cannot write to the store");
         self.up.state.change(|s| s.cause = Some(error.to_string()));
-    }
-
-    /// A package the store could not put back into the queue must not be forgotten there.
-    fn owe(&mut self, id: CaseId, done: Result<(), StoreError>) {
-        if let Err(error) = done {
-            self.carry.owed.push(id);
-            self.complain(&error);
-        }
-    }
-
-    /// The connection is over: the package goes back into the queue, its receiver is remembered.
-    async fn keep_begun(&mut self) {
-        let Some(hand) = self.hand.take() else {
-            return;
-        };
-        let id = hand.package.id;
-        self.carry.begun = hand.delivery.sink().map(|sink| (id, sink.to_owned()));
-        let queued = blocking(&self.up.store, move |store| store.step(id, State::Queued));
-        self.owe(id, queued.await);
-    }
-
-    fn count(&self) {
-        let carried = self.pipe.carried();
-        let (sent, received) = self.before;
-        self.up.state.change(|s| {
-            s.sent_bytes = sent + carried.sent();
-            s.received_bytes = received + carried.received();
-        });
     }
 }
 

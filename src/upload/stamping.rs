@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::hearing::Sent;
 use super::session::{Session, blocking};
 use crate::link::message::{Subject, Topic};
-use crate::link::{Acked, LinkError, Pause, WINDOW};
+use crate::link::{Acked, LinkError, Pause};
 use crate::store::{StampDue, Store, StoreError};
 use crate::witness::{StampError, StampQuery};
 
@@ -68,7 +68,7 @@ impl Session<'_> {
             .rest_until
             .is_some_and(|until| until > now);
         let idle = self.asked.is_none() && self.carry.stamping.look && !resting;
-        if !idle || self.acks.len() >= WINDOW {
+        if !idle || !self.has_room() {
             return Ok(());
         }
         let due = match blocking(&self.up.store, Store::next_stamp).await {
@@ -100,7 +100,7 @@ impl Session<'_> {
         match &self.asked {
             Some(asked) => asked.until,
             // An acknowledgement comes first.
-            None if self.acks.len() >= WINDOW => None,
+            None if !self.has_room() => None,
             None if self.carry.stamping.look => self.carry.stamping.rest_until,
             None => None,
         }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::profile::Why;
+use crate::config::Profile;
 use crate::types::Stamp;
 
 /// How the upload stands at one moment.
@@ -38,11 +40,30 @@ pub struct UploadSnapshot {
     pub sent_bytes: u64,
     /// Bytes received since the start, TLS included.
     pub received_bytes: u64,
-    /// The package on its way.
+    /// What the link may carry, once it was connected.
+    pub link: Option<LinkState>,
+    /// Packages on their way.
+    pub hands: usize,
+    /// The one of them of which something went last.
     pub in_hand: Option<InHand>,
 }
 
-/// The package on its way.
+/// What the link may carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkState {
+    /// The profile in force.
+    pub profile: Profile,
+    /// Why it is this one.
+    pub why: Why,
+    /// Bytes carried today, both ways, TLS included; counted where there is a budget.
+    pub today_bytes: Option<u64>,
+    /// Bytes it may carry in a day; `None` without end.
+    pub budget_bytes: Option<u64>,
+    /// Queued packages that wait for a wider profile.
+    pub held: u64,
+}
+
+/// A package on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InHand {
     /// Its id.

@@ -1,5 +1,6 @@
-//! Says a warning aloud, and whether it was played to its end.
+//! Says a warning aloud, and whether it was played to its end; and whether it may be said at all.
 //!
+//! [`Governor`] rules on every announcement before it is made (`governor.rs`).
 //! [`Speaker::open`] reads the clips once; [`Speaker::say`] plays one of them ([`play`], on a
 //! thread of its own, so that a wedged sound driver blocks nobody) and measures what the sink
 //! really played.
@@ -10,10 +11,11 @@
 //! length plus the margin, and within a second of a stop, whatever the driver does.
 //!
 //! **Not here.** Nobody listens back yet: an amplifier switched off or a cut cable is not
-//! noticed. No volume by time of day, no speech synthesis.
+//! noticed. No speech synthesis.
 
 mod card;
 mod clip;
+mod governor;
 mod play;
 
 use std::path::Path;
@@ -25,14 +27,17 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use clip::Clip;
+pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
 
 use self::play::{Output, Played};
 use crate::clock;
 use crate::config::{self, SpeakerKind};
-use crate::types::{CaseId, Violation, WarnReport};
+use crate::types::{Heard, Stamp, Violation};
 
 /// After a stop or a time-out the sink has this long to fall silent; then it is left behind.
 const LETTING_GO: Duration = Duration::from_millis(600);
+/// What is said where there is no loudspeaker.
+const NO_SPEAKER: &str = "no loudspeaker is configured";
 /// A sink that is opened to be looked at has this long.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -79,25 +84,39 @@ pub enum WarnError {
 
 /// The loudspeaker, with its clips.
 #[derive(Debug)]
-pub enum Speaker {
-    /// There is none: every warning is reported as not played.
-    None,
-    /// The box's sound output.
-    Local(Player),
-    /// A WAV file, written in the clip's own time.
-    File(Player),
-}
-
-/// A loudspeaker that plays.
-#[derive(Debug)]
-pub struct Player {
-    output: Output,
-    volume: f64,
+pub struct Speaker {
+    /// `None`: there is none, and every warning is reported as not played.
+    output: Option<Output>,
     margin: Duration,
-    street_vending: Arc<Clip>,
-    out_of_store: Arc<Clip>,
+    street_vending: Option<Arc<Clip>>,
+    out_of_store: Option<Arc<Clip>>,
     /// The player left behind by a time-out, until it lets go of the sink.
     stuck: Option<oneshot::Receiver<Played>>,
+}
+
+/// What was said, and whether it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// When playing began, or was refused.
+    pub at: Stamp,
+    /// How long the sink really played.
+    pub played: Duration,
+    /// `None` when it was played to its end; otherwise why not.
+    pub failure: Option<String>,
+    /// What a microphone says of it.
+    pub heard: Heard,
+}
+
+impl Said {
+    /// Nothing was said, for `why`.
+    pub fn nothing(at: Stamp, why: impl Into<String>) -> Self {
+        Self {
+            at,
+            played: Duration::ZERO,
+            failure: Some(why.into()),
+            heard: Heard::NotPlayed,
+        }
+    }
 }
 
 impl Speaker {
@@ -108,26 +127,26 @@ impl Speaker {
     /// A clip that cannot be played, or a part that is not installed.
     pub fn open(config: &config::Warn) -> Result<Self, WarnError> {
         let output = match config.speaker.kind {
-            SpeakerKind::None => return Ok(Self::None),
-            SpeakerKind::Local => Output::Local(config.speaker.device.clone()),
+            SpeakerKind::None => None,
+            SpeakerKind::Local => Some(Output::Local(config.speaker.device.clone())),
             SpeakerKind::File if config.speaker.path.as_os_str().is_empty() => {
                 return Err(WarnError::NoPath);
             }
-            SpeakerKind::File => Output::File(config.speaker.path.clone()),
+            SpeakerKind::File => Some(Output::File(config.speaker.path.clone())),
         };
-        play::check_installed(&output)?;
-        let player = Player {
-            volume: config.volume.clamp(0.0, 1.0),
-            margin: Duration::try_from_secs_f64(config.margin_secs).unwrap_or_default(),
-            street_vending: Arc::new(Clip::read(&config.street_vending)?),
-            out_of_store: Arc::new(Clip::read(&config.out_of_store)?),
-            stuck: None,
+        let mut speaker = Self {
             output,
+            margin: Duration::try_from_secs_f64(config.margin_secs).unwrap_or_default(),
+            street_vending: None,
+            out_of_store: None,
+            stuck: None,
         };
-        Ok(match config.speaker.kind {
-            SpeakerKind::File => Self::File(player),
-            SpeakerKind::Local | SpeakerKind::None => Self::Local(player),
-        })
+        if let Some(output) = &speaker.output {
+            play::check_installed(output)?;
+            speaker.street_vending = Some(Arc::new(Clip::read(&config.street_vending)?));
+            speaker.out_of_store = Some(Arc::new(Clip::read(&config.out_of_store)?));
+        }
+        Ok(speaker)
     }
 
     /// Opens the sound output without playing, for `lingmou check`: what it really is.
@@ -135,18 +154,10 @@ impl Speaker {
     /// # Errors
     /// [`WarnError::Silent`]: there is none, or it is a stand-in that nobody hears.
     pub async fn probe(&mut self) -> Result<String, WarnError> {
-        let player = match self {
-            Self::None => return Err(WarnError::Silent("no loudspeaker is configured".to_owned())),
-            Self::File(player) => {
-                let Output::File(path) = &player.output else {
-                    return Err(WarnError::NoPath);
-                };
-                return probe_folder(path);
-            }
-            Self::Local(player) => player,
-        };
-        let Output::Local(device) = player.output.clone() else {
-            return Err(WarnError::NoPath);
+        let device = match &self.output {
+            None => return Err(WarnError::Silent(NO_SPEAKER.to_owned())),
+            Some(Output::File(path)) => return probe_folder(path),
+            Some(Output::Local(device)) => device.clone(),
         };
         let (done, answer) = oneshot::channel();
         spawn(move || drop(done.send(card::probe(&device))))
@@ -159,66 +170,57 @@ impl Speaker {
         }
     }
 
-    /// SHA-256 of the clip for `violation`, lower-case hex; empty when there is none.
-    pub fn clip_sha256(&self, violation: Violation) -> String {
-        match self {
-            Self::None => String::new(),
-            Self::Local(player) | Self::File(player) => player
-                .clip(violation)
-                .map_or_else(String::new, |clip| clip.sha256().to_owned()),
-        }
+    /// The clip for `violation`; why there is none, otherwise.
+    pub fn clip(&self, violation: Violation) -> Result<Arc<Clip>, String> {
+        let clip = match violation {
+            Violation::StreetVending => &self.street_vending,
+            Violation::OutOfStore => &self.out_of_store,
+            Violation::Spillage => &None,
+        };
+        let none = || match self.output {
+            None => NO_SPEAKER.to_owned(),
+            Some(_) => format!("there is no clip for {}", violation.name()),
+        };
+        clip.clone().ok_or_else(none)
     }
 
-    /// Plays the clip for `violation` and reports what the sink played.
+    /// The clip whose file has this SHA-256, lower-case hex.
+    pub fn clip_of(&self, sha256: &str) -> Option<Arc<Clip>> {
+        let clips = [&self.street_vending, &self.out_of_store];
+        let mut clips = clips.into_iter().flatten();
+        clips.find(|clip| clip.sha256() == sha256).cloned()
+    }
+
+    /// Plays `clip` at `volume` (0.0–1.0) and tells what the sink played.
     ///
     /// Returns when the clip has ended, or cannot go on, or is the margin over its time, or
     /// within a second of `stop`.
-    pub async fn say(
-        &mut self,
-        violation: Violation,
-        case: CaseId,
-        stop: &CancellationToken,
-    ) -> WarnReport {
-        let mut report = WarnReport {
-            case,
-            at: clock::now(),
-            played: Duration::ZERO,
-            clip_sha256: self.clip_sha256(violation),
-            failure: None,
-            journal_n: None,
+    pub async fn say(&mut self, clip: Arc<Clip>, volume: f64, stop: &CancellationToken) -> Said {
+        let ordered = clock::now();
+        let Some(output) = self.output.clone() else {
+            return Said::nothing(ordered, NO_SPEAKER);
         };
-        let player = match self {
-            Self::None => {
-                report.failure = Some("no loudspeaker is configured".to_owned());
-                return report;
-            }
-            Self::Local(player) | Self::File(player) => player,
-        };
-        let Some(clip) = player.clip(violation) else {
-            report.failure = Some(format!("there is no clip for {}", violation.name()));
-            return report;
-        };
-        let played = player.play(clip, stop).await;
+        let played = self.play(clip, (output, volume), stop).await;
         // The sink tells its position in whole buffers, which may reach back before the order.
-        report.at = (played.began)
-            .filter(|began| began.boot_ns > report.at.boot_ns)
-            .unwrap_or(report.at);
-        report.played = played.sounded;
-        report.failure = played.failure;
-        report
-    }
-}
-
-impl Player {
-    fn clip(&self, violation: Violation) -> Option<Arc<Clip>> {
-        match violation {
-            Violation::StreetVending => Some(Arc::clone(&self.street_vending)),
-            Violation::OutOfStore => Some(Arc::clone(&self.out_of_store)),
-            Violation::Spillage => None,
+        let began = (played.began).filter(|began| began.boot_ns > ordered.boot_ns);
+        Said {
+            at: began.unwrap_or(ordered),
+            heard: if played.sounded > Duration::ZERO {
+                Heard::NoMicrophone
+            } else {
+                Heard::NotPlayed
+            },
+            played: played.sounded,
+            failure: played.failure,
         }
     }
 
-    async fn play(&mut self, clip: Arc<Clip>, stop: &CancellationToken) -> Played {
+    async fn play(
+        &mut self,
+        clip: Arc<Clip>,
+        (output, volume): (Output, f64),
+        stop: &CancellationToken,
+    ) -> Played {
         if let Some(left) = &mut self.stuck
             && left.try_recv() == Err(oneshot::error::TryRecvError::Empty)
         {
@@ -228,7 +230,7 @@ impl Player {
         let limit = clip.duration() + self.margin;
         let halt = Arc::new(AtomicBool::new(false));
         let (done, mut answer) = oneshot::channel();
-        let (output, volume, heard) = (self.output.clone(), self.volume, Arc::clone(&halt));
+        let heard = Arc::clone(&halt);
         let started = spawn(move || {
             // Nobody waits any more when this player was left behind; then its report is old.
             drop(done.send(play::play(&clip, &output, volume, &heard)));

@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use gstreamer as gst;
-use gstreamer::prelude::*;
-use uuid::Uuid;
-
 use super::clip::tests::wav;
 use super::*;
+use gstreamer as gst;
+use gstreamer::prelude::*;
 
 const RATE: u32 = 16_000;
 
@@ -38,8 +36,8 @@ impl Room {
             },
             street_vending: clip.clone(),
             out_of_store: clip,
-            volume: 1.0,
             margin_secs: 3.0,
+            ..config::Warn::default()
         };
         Self {
             folder,
@@ -62,11 +60,13 @@ impl Room {
     }
 }
 
-async fn say(speaker: &mut Speaker) -> WarnReport {
-    let stop = CancellationToken::new();
-    speaker
-        .say(Violation::StreetVending, CaseId(Uuid::nil()), &stop)
-        .await
+async fn say(speaker: &mut Speaker) -> Said {
+    say_at(speaker, 1.0).await
+}
+
+async fn say_at(speaker: &mut Speaker, volume: f64) -> Said {
+    let clip = speaker.clip(Violation::StreetVending).expect("a clip");
+    speaker.say(clip, volume, &CancellationToken::new()).await
 }
 
 #[tokio::test]
@@ -79,15 +79,20 @@ async fn the_file_holds_the_clip_and_took_its_time() {
     assert!(clock::now().since(before) >= Duration::from_millis(600));
     assert!(report.at.boot_ns >= before.boot_ns);
     assert_eq!(room.played(), room.samples);
+    assert_eq!(report.heard, Heard::NoMicrophone);
     let clip = Clip::read(&room.config.street_vending).expect("the clip");
-    assert_eq!(report.clip_sha256, clip.sha256());
+    let speaker = room.speaker();
+    assert_eq!(
+        speaker.clip_of(clip.sha256()),
+        speaker.clip(Violation::StreetVending).ok()
+    );
+    assert_eq!(speaker.clip_of("00"), None);
 }
 
 #[tokio::test]
 async fn the_volume_is_applied() {
-    let mut room = Room::new(200);
-    room.config.volume = 0.5;
-    assert_eq!(say(&mut room.speaker()).await.failure, None);
+    let room = Room::new(200);
+    assert_eq!(say_at(&mut room.speaker(), 0.5).await.failure, None);
     let played = room.played();
     assert_eq!(played.len(), room.samples.len());
     for (got, was) in played.iter().zip(&room.samples) {
@@ -119,9 +124,8 @@ async fn a_stop_is_obeyed_within_a_second() {
         stopper.cancel();
         clock::now()
     });
-    let report = speaker
-        .say(Violation::OutOfStore, CaseId(Uuid::nil()), &stop)
-        .await;
+    let clip = speaker.clip(Violation::OutOfStore).expect("a clip");
+    let report = speaker.say(clip, 1.0, &stop).await;
     let stopped = stopping.await.expect("stopped");
     assert!(clock::now().since(stopped) < Duration::from_secs(1));
     assert_eq!(report.failure.as_deref(), Some("stopped before the end"));
@@ -224,26 +228,19 @@ async fn a_box_without_sound_never_swears_that_it_warned() {
 #[tokio::test]
 async fn without_a_loudspeaker_or_a_clip_nothing_is_played() {
     let mut none = Speaker::open(&config::Warn::default()).expect("no speaker is fine");
-    let report = say(&mut none).await;
-    assert_eq!(
-        report.failure.as_deref(),
-        Some("no loudspeaker is configured")
-    );
+    let why = none.clip(Violation::StreetVending).expect_err("no clips");
+    assert_eq!(why, "no loudspeaker is configured");
+    let room = Room::new(200);
+    let clip = room.speaker().clip(Violation::StreetVending);
+    let said = none
+        .say(clip.expect("a clip"), 1.0, &CancellationToken::new())
+        .await;
+    assert_eq!(said.failure.as_deref(), Some(why.as_str()));
+    assert_eq!(said.heard, Heard::NotPlayed);
     assert!(none.probe().await.is_err());
 
-    let room = Room::new(200);
-    let report = room
-        .speaker()
-        .say(
-            Violation::Spillage,
-            CaseId(Uuid::nil()),
-            &CancellationToken::new(),
-        )
-        .await;
-    assert_eq!(
-        report.failure.as_deref(),
-        Some("there is no clip for spillage")
-    );
+    let why = room.speaker().clip(Violation::Spillage).expect_err("none");
+    assert_eq!(why, "there is no clip for spillage");
 }
 
 #[test]

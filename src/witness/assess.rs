@@ -10,7 +10,7 @@ use super::facts::{Clock, Site, Warning};
 use super::grade::{Condition, Grading, grade};
 use super::statement::{FileEntry, Statement};
 use crate::config::Evidence;
-use crate::types::{PictureOf, Quality, Stillness, Violation};
+use crate::types::{Heard, PictureOf, Quality, Stillness, Violation};
 
 /// Largest clock error of evidence, milliseconds (GA/T 832-2014 section 3.2: 1.0 s).
 const CLOCK_ERROR_MAX_MS: u64 = 1000;
@@ -28,12 +28,15 @@ pub struct Seen {
     pub stillness: Option<Stillness>,
     /// The day on which the outcome was established, in the device's time zone.
     pub today: Date,
+    /// Packages of this rule that reviewers rejected, of so many judged, when that makes leads of
+    /// all of them.
+    pub objected: Option<(u64, u64)>,
 }
 
 /// Holds a statement (its own grade left aside) against the conditions.
 pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading {
     let wide: Vec<&FileEntry> = originals(statement).collect();
-    let conditions = vec![
+    let mut conditions = vec![
         clock(&statement.clock),
         site(statement.site.as_ref()),
         approval(statement.site.as_ref(), seen.today),
@@ -54,6 +57,7 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
         clip(statement),
         complete(statement),
     ];
+    conditions.extend(seen.objected.map(objections));
     Grading {
         grade: grade(&conditions),
         conditions,
@@ -273,11 +277,28 @@ fn warning(kind: Violation, warnings: &[Warning]) -> Condition {
     let Some(last) = warnings.last() else {
         return condition("warning", None, limit, Some(false));
     };
-    let (value, heard) = match &last.failure {
-        None => (format!("played {} ms", last.played_ms), last.played_ms > 0),
-        Some(why) => (format!("played {} ms: {why}", last.played_ms), false),
+    let played = format!("played {} ms", last.played_ms);
+    if let Some(why) = &last.failure {
+        return condition(
+            "warning",
+            Some(format!("{played}: {why}")),
+            limit,
+            Some(false),
+        );
+    }
+    let (value, heard) = match last.heard {
+        Some(Heard::PlayedHeard { level_db, .. }) => {
+            (format!("{played}, heard {level_db} dB"), true)
+        }
+        Some(Heard::PlayedNotHeard | Heard::NotPlayed) => (format!("{played}, not heard"), false),
+        Some(Heard::NoMicrophone) | None => (played, true),
     };
-    condition("warning", Some(value), limit, Some(heard))
+    condition(
+        "warning",
+        Some(value),
+        limit,
+        Some(heard && last.played_ms > 0),
+    )
 }
 
 /// Where the box was, as near and as fresh as the limits ask; an error nobody told is unknown.
@@ -348,6 +369,12 @@ fn complete(statement: &Statement) -> Condition {
     )
 }
 
+/// Only stated when it is not met: the rule is one that reviewers object to.
+fn objections((rejected, judged): (u64, u64)) -> Condition {
+    let value = format!("rejected {rejected}, judged {judged}");
+    condition("objections", Some(value), "not objected to", Some(false))
+}
+
 /// Thousandths as a percentage with one decimal.
 fn tenths(permille: u32) -> String {
     format!("{}.{}", permille / 10, permille % 10)
@@ -404,6 +431,7 @@ mod tests {
             played_ms: 6200,
             acknowledged_by_amp: None,
             failure: None,
+            heard: None,
         }];
         statement.position = Some(Position {
             lat_e7: 1,
@@ -434,6 +462,7 @@ mod tests {
                 similarity_permille: 930,
             }),
             today: TODAY,
+            objected: None,
         };
         (statement, seen, Evidence::default())
     }
@@ -491,7 +520,7 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "one row for each way to fail")]
     fn each_condition_alone_makes_a_lead() {
         let (no, unknown) = (Some(false), None);
-        let table: [(&str, Option<bool>, Edit); 33] = [
+        let table: [(&str, Option<bool>, Edit); 34] = [
             ("clock", unknown, |s, _| s.clock.max_error_us = None),
             ("clock", no, |s, _| s.clock.max_error_us = Some(1_000_001)),
             ("clock", no, |s, _| {
@@ -536,6 +565,9 @@ mod tests {
             ("warning", no, |s, _| s.warning[0].played_ms = 0),
             ("warning", no, |s, _| {
                 s.warning[0].failure = Some("no sound card".to_owned());
+            }),
+            ("warning", no, |s, _| {
+                s.warning[0].heard = Some(Heard::PlayedNotHeard);
             }),
             ("position", unknown, |s, _| s.position = None),
             ("position", unknown, |s, _| {

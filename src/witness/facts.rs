@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::wording::name_of;
-use crate::types::{FixKind, Outcome, Placed, Stamp, TimeSource, Violation};
+use crate::types::{FixKind, Heard, Outcome, Placed, Stamp, TimeSource, Violation};
 
 /// `device`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub struct Warning {
     pub acknowledged_by_amp: Option<bool>,
     /// Why it was not played to the end; `null` when it was.
     pub failure: Option<String>,
+    /// What a microphone says of it; `null` in packages older than the field.
+    #[serde(default)]
+    pub heard: Option<Heard>,
 }
 
 /// `clock`

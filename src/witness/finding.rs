@@ -250,7 +250,7 @@ impl From<&PurposeFault> for Finding {
             PurposeFault::NotSignatures => Self::PurposeNotSignatures,
             PurposeFault::NoDevice => Self::PurposeNoDevice,
             PurposeFault::Role(role) => Self::PurposeRole {
-                role: (*role).to_owned(),
+                role: role.join("/"),
             },
             PurposeFault::Unreadable(extension) => Self::PurposeUnreadable {
                 extension: (*extension).to_owned(),

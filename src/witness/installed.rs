@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use const_oid::db::rfc4519::CN;
 use der::Decode as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -10,7 +11,7 @@ use x509_cert::Certificate;
 
 use super::identity::{FILE_MAX, KeyError, read_bounded};
 use super::sha256_hex;
-use super::signer::seconds;
+use super::signer::{only, seconds};
 
 /// A certificate in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,6 +20,8 @@ pub struct Installed {
     pub certificate_sha256: String,
     /// The whole subject, RFC 4514.
     pub subject: String,
+    /// Subject commonName; `None` when absent or given twice.
+    pub common_name: Option<String>,
     /// End of its validity, RFC 3339 UTC.
     pub not_after: String,
 }
@@ -45,6 +48,7 @@ impl Installed {
         Ok(Self {
             certificate_sha256: sha256_hex(der),
             subject: tbs.subject.to_string(),
+            common_name: only(&tbs.subject, CN),
             not_after: crate::clock::rfc3339_ms(not_after.saturating_mul(1_000_000_000)),
         })
     }

@@ -4,7 +4,8 @@
 //! and a CAdES baseline signature (ETSI EN 319 122-1) over the manifest. [`seal`] makes the three
 //! signed parts, [`Container`] holds the files, [`verify`] judges a container against [`Roots`]
 //! and says so as a [`Verdict`]. Receipts of the receiver are CMS too ([`Receipt`]), and so is the device's
-//! signature under its journal ([`Checkpoint`]).
+//! signature under its journal ([`Checkpoint`]), a person's command with the device's reply ([`Command`],
+//! [`Reply`]) and a reviewer's verdict on its way back ([`Notice`]).
 //! `docs/EVIDENCE.md` describes the format for outsiders.
 //!
 //! **Invariants.** Bytes are signed, never structures: what was written once is never serialised
@@ -24,6 +25,7 @@ pub mod c2pa;
 mod chain;
 mod checkpoint;
 mod cms;
+mod command;
 mod container;
 mod credential;
 mod facts;
@@ -36,6 +38,7 @@ mod layout;
 mod lines;
 mod manifest;
 mod name;
+mod notice;
 mod opened;
 mod page;
 mod quality;
@@ -60,6 +63,7 @@ pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub(crate) use cms::der_time;
 pub use cms::{Form, SignatureError};
+pub use command::{CONTENT_MAX, Command, CommandError, Commander, Fate, Rank, Reply};
 pub use container::{Container, ContainerError, Limits};
 pub use credential::{Credential, CredentialState, FileCredential, credentials, tell_credentials};
 pub use facts::{
@@ -75,6 +79,7 @@ pub use key::{SignError, check_private};
 pub use lines::{CHAIN_MAX, JournalLine, JournalLines, LinesError};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, SealKind, SigReference};
 pub use name::{NameError, check_name};
+pub use notice::{Notice, NoticeError, Ruling};
 pub use opened::{check_attached, check_detached};
 pub use page::PAGE_COLUMNS;
 pub use quality::{Part, Quality, QualityId};

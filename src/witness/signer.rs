@@ -25,18 +25,18 @@ pub enum Usage {
     Receiver,
     /// An officer vouches for the review of a package: documentSigning, OU = `reviewer`.
     Reviewer,
-    /// A person commands a box: documentSigning, OU = `operator`.
+    /// A person commands a box: documentSigning, OU = `view`, `operate` or `admin`.
     Operator,
 }
 
 impl Usage {
-    /// The organizationalUnit that gives the right; a device's certificate needs none.
-    fn role(self) -> Option<&'static str> {
+    /// The organizationalUnits that give the right; a device's certificate needs none.
+    fn roles(self) -> &'static [&'static str] {
         match self {
-            Self::Evidence => None,
-            Self::Receiver => Some("receiver"),
-            Self::Reviewer => Some("reviewer"),
-            Self::Operator => Some("operator"),
+            Self::Evidence => &[],
+            Self::Receiver => &["receiver"],
+            Self::Reviewer => &["reviewer"],
+            Self::Operator => &["view", "operate", "admin"],
         }
     }
 }
@@ -137,8 +137,8 @@ pub enum PurposeFault {
     #[error("the subject has no (single) serialNumber, so it names no device")]
     NoDevice,
     /// Of another role, or of none.
-    #[error("the subject's organizationalUnit is not `{0}`")]
-    Role(&'static str),
+    #[error("the subject's organizationalUnit is not `{}`", .0.join("`, `"))]
+    Role(&'static [&'static str]),
     /// An extension cannot be read.
     #[error("{0} is unreadable")]
     Unreadable(&'static str),
@@ -158,11 +158,11 @@ pub(super) fn check_purpose(certificate: &Certificate, usage: Usage) -> Result<(
         Ok(Some(_)) => return Err(PurposeFault::NotSignatures),
         Err(_) => return Err(PurposeFault::Unreadable("keyUsage")),
     }
-    match usage.role() {
-        None if only(&tbs.subject, SERIAL_NUMBER).is_none() => Err(PurposeFault::NoDevice),
-        Some(role) if only(&tbs.subject, OU).as_deref() != Some(role) => {
-            Err(PurposeFault::Role(role))
-        }
+    let unit = only(&tbs.subject, OU).unwrap_or_default();
+    match usage.roles() {
+        [] if only(&tbs.subject, SERIAL_NUMBER).is_none() => Err(PurposeFault::NoDevice),
+        [] => Ok(()),
+        roles if !roles.contains(&unit.as_str()) => Err(PurposeFault::Role(roles)),
         _ => Ok(()),
     }
 }

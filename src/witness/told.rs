@@ -9,6 +9,7 @@ use super::review::{Review, Reviewed};
 use super::statement::Statement;
 use super::verdict::{Status, Verdict};
 use super::wording::{Wording, name_of, word};
+use crate::types::Heard;
 
 /// A fact: the key of its label, and its text.
 pub(super) type Fact = (&'static str, String);
@@ -219,12 +220,29 @@ impl<'a> Told<'a> {
             let fields = [time, seconds, ("why", why.clone())];
             return self.words.line("warning_failed", &fields);
         }
-        let heard = match warning.acknowledged_by_amp {
-            Some(true) => "heard_by_amp",
-            Some(false) => "heard_not",
-            None => "heard_unknown",
+        let fixed = |name: &str| word(&self.words.fact, name).to_owned();
+        let heard = match (warning.heard, warning.acknowledged_by_amp) {
+            (
+                Some(Heard::PlayedHeard {
+                    level_db,
+                    delay_ms,
+                    correlation_permille,
+                }),
+                _,
+            ) => {
+                let fields = [
+                    ("level", level_db.to_string()),
+                    ("delay", delay_ms.to_string()),
+                    ("likeness", (correlation_permille / 10).to_string()),
+                ];
+                self.words.line("heard_by_microphone", &fields)
+            }
+            (Some(Heard::PlayedNotHeard), _) => fixed("heard_not_by_microphone"),
+            (_, Some(true)) => fixed("heard_by_amp"),
+            (_, Some(false)) => fixed("heard_not"),
+            (_, None) => fixed("heard_unknown"),
         };
-        let heard = ("heard", word(&self.words.fact, heard).to_owned());
+        let heard = ("heard", heard);
         self.words.line("warning_played", &[time, seconds, heard])
     }
 

@@ -88,8 +88,8 @@ fn help_of_every_command() {
     assert_eq!(
         names,
         [
-            "check", "demo", "enroll", "generate", "journal", "receive", "replay", "review", "run",
-            "status", "store", "verify",
+            "archive", "check", "command", "demo", "enroll", "generate", "journal", "receive",
+            "replay", "review", "run", "simulate", "status", "store", "verify",
         ]
     );
     for name in names {
@@ -258,10 +258,13 @@ fn status() -> Value {
         "store": { "pending": { "packages": 1, "bytes": 812_345 }, "free_bytes": 52_000_000_000_u64,
             "oldest_pending_ms": 1_785_549_700_000_i64, "stamps": { "kept": 5, "due": 2 } },
         "store_trouble": null,
+        "voice": { "speaking": false, "stopped_by": null, "silent_secs": null, "stops": 0,
+            "said": 4, "hushed": 2, "failed": 0, "trouble": null },
         "telemetry": { "source": "fixed", "fix": "surveyed", "connected": true,
             "last_message_age_ms": 250 },
         "upload": { "connected": true, "receipted": 7, "refused": 0, "cause": null,
-            "stamp_cause": null },
+            "stamp_cause": null, "link": { "profile": "metered", "why": "configured",
+            "today_bytes": 12_900_000, "budget_bytes": 52_428_800, "held": 3 } },
     })
 }
 
@@ -285,8 +288,13 @@ fn the_status_of_a_daemon() {
     ill["cameras"]["east"]["view"] =
         json!({ "view": "moved", "since": "2026-08-01T01:00:00.000Z" });
     ill["keeper"]["trouble"] = json!("the evidence disk is full");
+    ill["voice"]["stopped_by"] = json!("officer-7");
+    ill["voice"]["silent_secs"] = json!(3_540);
+    ill["voice"]["trouble"] = json!("the sound output hangs");
     ill["upload"] = json!({ "connected": false, "receipted": 7, "refused": 0,
         "cause": "nobody listens at broker:8883",
+        "link": { "profile": "quiet", "why": "budget_spent", "today_bytes": 52_533_658,
+            "budget_bytes": 52_428_800, "held": 0 },
         "stamp_cause": "no receiver takes time-stamp queries" });
     let daemon = answering(dir.path(), ill.to_string());
     insta::assert_snapshot!("status-ill", page(&args, dir.path()));

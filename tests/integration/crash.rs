@@ -14,18 +14,12 @@ use lingmou::clock;
 use lingmou::config;
 use lingmou::journal;
 use lingmou::pki::TestPki;
-use lingmou::store::{
-    Database, Draft, Healed, Level, MirrorStep, ReceiptFacts, SealContext, State, Store,
-    StoreError, mirror_init,
-};
-use lingmou::types::{CaseId, Outcome, Stamp, Violation};
-use lingmou::witness::{
-    Camera, Clock, Device, Identity, Receipt, ReceiptVerdict, Roots, Sealed, Software, Statement,
-    ViolationFacts, seal, verify_path,
-};
+use lingmou::store::{Database, Healed, Level, MirrorStep, State, Store, StoreError, mirror_init};
+use lingmou::types::CaseId;
+use lingmou::witness::{Roots, verify_path};
 use uuid::Uuid;
 
-const DEVICE: &str = "LM-CRASH-1";
+use crate::hands::{DEVICE, Dice, Hands, in_a_year};
 
 /// Tells a copy of this program that it is the child, and where its folder is.
 const CHILD: &str = "LINGMOU_TEST_CRASH_CHILD";
@@ -33,8 +27,14 @@ const CHILD: &str = "LINGMOU_TEST_CRASH_CHILD";
 /// Tells it to look after its store as well.
 const CARE_CHILD: &str = "LINGMOU_TEST_CRASH_CARE_CHILD";
 
-/// Kills in the loop.
-const KILLS: u32 = 30;
+/// Kills in a loop, where [`KILLS`] says nothing else.
+const KILLS_ORDINARY: u32 = 30;
+
+/// Says how many kills each loop has: `make kill-loop KILLS=100`.
+const KILLS: &str = "LINGMOU_TEST_KILLS";
+
+/// Brings back the moments of an earlier run by the seed it printed.
+const SEED: &str = "LINGMOU_TEST_SEED";
 
 /// A child that says nothing for this long has hung.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
@@ -57,161 +57,31 @@ fn care_config(dir: &Path) -> config::Store {
     }
 }
 
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var_os(variable)?;
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    Some(number.unwrap_or_else(|| panic!("{variable} must be a number")))
+}
+
+/// How often a loop kills; `ordinary` unless the environment says more or less.
+pub(super) fn kills(ordinary: u32) -> u32 {
+    number(KILLS).map_or(ordinary, |kills| u32::try_from(kills).unwrap())
+}
+
+/// Dice with a different seed every run, which they print, or with the one that is asked for.
+pub(super) fn seeded() -> Dice {
+    let seed = number(SEED).unwrap_or_else(|| clock::now().utc_ns.unsigned_abs());
+    println!("moments of the kills: {SEED}={seed}");
+    Dice(seed)
+}
+
 pub(super) fn keys(dir: &Path) -> PathBuf {
     dir.join("keys")
 }
 
-fn drafts(bytes: usize) -> Vec<Draft> {
-    [
-        ("frames/01-found.jpg", "image/jpeg"),
-        ("frames/02-warned.jpg", "image/jpeg"),
-        ("frames/03-again.jpg", "image/jpeg"),
-        ("clip.mp4", "video/mp4"),
-    ]
-    .into_iter()
-    .map(|(name, media_type)| Draft {
-        name: name.to_owned(),
-        media_type: media_type.to_owned(),
-        at: Some(clock::now()),
-        pts_ns: None,
-        bytes: name.bytes().cycle().take(bytes).collect(),
-    })
-    .collect()
-}
-
-fn statement(id: CaseId, context: SealContext, at: Stamp) -> Statement {
-    let (v, kind) = Statement::HEAD;
-    let now = clock::rfc3339_ms(at.utc_ns);
-    Statement {
-        v,
-        kind: kind.to_owned(),
-        id,
-        device: Device {
-            id: DEVICE.to_owned(),
-            model: None,
-            tz: "Asia/Shanghai".to_owned(),
-            boot_id: None,
-        },
-        seq: context.seq,
-        journal: context.journal,
-        after: context.last_receipt,
-        site: None,
-        violation: ViolationFacts {
-            kind: Violation::StreetVending,
-            rule: "warn-then-recheck".to_owned(),
-            outcome: Outcome::Persisted,
-            zone: None,
-            first_seen: now.clone(),
-            confirmed: now.clone(),
-            dwell_s: None,
-        },
-        warning: Vec::new(),
-        clock: Clock {
-            utc: now,
-            boottime_ns: at.boot_ns,
-            source: None,
-            synced: false,
-            max_error_us: None,
-            gnss_minus_system_us: None,
-            last_step: None,
-            capture_source: None,
-        },
-        position: None,
-        heading: None,
-        altitude: None,
-        mavlink: None,
-        camera: Camera {
-            id: "cam0".to_owned(),
-            rtsp: None,
-            onvif_serial: None,
-            codec: None,
-            clip: None,
-        },
-        software: Software {
-            name: "lingmou".to_owned(),
-            version: "0".to_owned(),
-            binary_sha256: None,
-            config_sha256: None,
-            model: None,
-        },
-        omitted: Vec::new(),
-        grade: None,
-        files: context.files,
-    }
-}
-
-/// What the daemon's keeper and the receiver do, one after the other.
-pub(super) struct Hands {
-    pub(super) store: Store,
-    evidence: Identity,
-    receiver: Identity,
-}
-
-impl Hands {
-    pub(super) fn new(dir: &Path) -> Self {
-        Self::with(dir, &store_config(dir))
-    }
-
-    fn with(dir: &Path, config: &config::Store) -> Self {
-        let (store, _) = Store::open(config, DEVICE).unwrap();
-        Self {
-            store,
-            evidence: Identity::load(&keys(dir).join("device"), "evidence").unwrap(),
-            receiver: Identity::load(&keys(dir).join("receiver"), "receiver").unwrap(),
-        }
-    }
-
-    pub(super) fn keep(&self, id: CaseId, bytes: usize) -> Result<(), StoreError> {
-        let drafts = drafts(bytes);
-        let (pictures, clip) = drafts.split_at(3);
-        self.store.keep(id, pictures, Some(&format!("open {id}")))?;
-        self.store.keep(id, clip, Some(&format!("clipped {id}")))
-    }
-
-    pub(super) fn seal(&self, id: CaseId) -> Result<(), StoreError> {
-        let at = clock::now();
-        let make = |context| -> Result<Sealed, _> {
-            seal(&statement(id, context, at), &self.evidence, at)
-        };
-        self.store.seal(id, make, Some("none open"))
-    }
-
-    pub(super) fn receipt(&self) -> Option<CaseId> {
-        let due = self.store.next_due(clock::now()).unwrap()?;
-        self.store.step(due.id, State::Sending).unwrap();
-        self.store.step(due.id, State::Sent).unwrap();
-        let at = clock::now();
-        let (v, kind) = Receipt::HEAD;
-        let receipt = Receipt {
-            v,
-            kind: kind.to_owned(),
-            id: due.id,
-            device: DEVICE.to_owned(),
-            seq: due.seq,
-            sig_sha256: due.sig_sha256.clone(),
-            verdict: ReceiptVerdict::Stored,
-            why: None,
-            copies: 2,
-            head: None,
-            at: clock::rfc3339_ms(at.utc_ns),
-            receiver: self.receiver.common_name(),
-        };
-        let p7m = receipt.sign(&self.receiver, at).unwrap();
-        let facts = ReceiptFacts {
-            sig_sha256: receipt.sig_sha256,
-            server_time: receipt.at,
-            copies: receipt.copies,
-            head: receipt.head,
-        };
-        self.store.receipted(due.id, &p7m, &facts).unwrap();
-        Some(due.id)
-    }
-}
-
-/// So long after now that every receipted package is old.
-fn in_a_year() -> Stamp {
-    const YEAR_NS: i64 = 366 * 24 * 3600 * 1_000_000_000;
-    clock::now().shifted_ns(YEAR_NS)
+/// The store at `dir`, in use.
+pub(super) fn hands_on(dir: &Path) -> Hands {
+    Hands::open(&keys(dir), &store_config(dir)).unwrap()
 }
 
 /// Not a test by itself: a child that seals, receipts, mirrors and prunes, until it is killed.
@@ -221,7 +91,7 @@ fn care_child_entry() {
         return;
     };
     let dir = Path::new(&dir);
-    let hands = Hands::with(dir, &care_config(dir));
+    let hands = Hands::open(&keys(dir), &care_config(dir)).unwrap();
     let mut out = std::io::stdout();
     let mut say = |what: &str, id: CaseId| {
         writeln!(out, "{what} {id}").unwrap();
@@ -247,7 +117,7 @@ fn child_entry() {
     let Some(dir) = std::env::var_os(CHILD) else {
         return;
     };
-    let hands = Hands::new(Path::new(&dir));
+    let hands = hands_on(Path::new(&dir));
     let mut out = std::io::stdout();
     let mut say = |what: &str, id: CaseId| {
         writeln!(out, "{what} {id}").unwrap();
@@ -327,15 +197,12 @@ pub(super) fn with_keys() -> tempfile::TempDir {
 fn nothing_sealed_is_lost_to_kill_9() {
     let dir = with_keys();
     let roots = Roots::load(&keys(dir.path()).join("ca/root.crt")).unwrap();
-    // A different moment every run; the moments themselves are printed.
-    let mut random = clock::now().utc_ns.unsigned_abs() | 1;
+    let mut dice = seeded();
     let mut promised = BTreeMap::new();
     let (mut adopted, mut leftovers, mut delays) = (0, 0, Vec::new());
-    for kill in 0..KILLS {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let after = Duration::from_micros(random % 200_000);
+    let kills = kills(KILLS_ORDINARY);
+    for kill in 0..kills {
+        let after = Duration::from_micros(dice.below(200_000));
         delays.push(after.as_micros());
         for (what, id) in run_and_kill(spawn(dir.path()), kill % 3 != 0, after) {
             promised.insert(id, what);
@@ -375,7 +242,7 @@ fn nothing_sealed_is_lost_to_kill_9() {
     }
     assert!(count >= promised.len());
     println!(
-        "{KILLS} kills, {} packages promised, {count} there and VALID, {adopted} adopted, \
+        "{kills} kills, {} packages promised, {count} there and VALID, {adopted} adopted, \
          {leftovers} leftovers removed, 0 lost; delays in µs: {delays:?}",
         promised.len()
     );
@@ -429,7 +296,7 @@ fn a_full_disk_loses_nothing_that_is_sealed() {
         println!("skipped: mounting a small disk needs root");
         return;
     };
-    let hands = Hands::new(dir.path());
+    let hands = hands_on(dir.path());
     let foreign = dir.path().join("store/foreign");
     let mut file = std::fs::File::create(&foreign).unwrap();
     file.write_all(&vec![0; 1 << 20]).unwrap();
@@ -548,14 +415,12 @@ fn nothing_is_lost_to_kill_9_while_mirroring_and_pruning() {
     drop(Store::open(&config, DEVICE).unwrap());
     mirror_init(&medium.place, &config.dir, DEVICE).unwrap();
     let roots = Roots::load(&keys(dir.path()).join("ca/root.crt")).unwrap();
-    let mut random = clock::now().utc_ns.unsigned_abs() | 1;
+    let mut dice = seeded();
     let mut promised = BTreeMap::new();
     let mut delays = Vec::new();
-    for kill in 0..KILLS / 2 {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let after = Duration::from_micros(random % 200_000);
+    let kills = kills(KILLS_ORDINARY / 2);
+    for kill in 0..kills {
+        let after = Duration::from_micros(dice.below(200_000));
         delays.push(after.as_micros());
         let child = spawn_as("crash::care_child_entry", CARE_CHILD, dir.path());
         promised.extend(
@@ -592,8 +457,7 @@ fn nothing_is_lost_to_kill_9_while_mirroring_and_pruning() {
     }
     journal::verify(&medium.place.join("journal")).unwrap();
     println!(
-        "{} kills, {} packages promised, {pruned} pruned, every copy VALID; delays in µs: {delays:?}",
-        KILLS / 2,
+        "{kills} kills, {} packages promised, {pruned} pruned, every copy VALID; delays in µs: {delays:?}",
         promised.len(),
     );
 }
@@ -605,7 +469,7 @@ fn a_medium_that_is_pulled_and_returned_is_caught_up() {
         println!("skipped: a second medium needs /dev/shm and the right to mount");
         return;
     };
-    let hands = Hands::with(dir.path(), &care_config(dir.path()));
+    let hands = Hands::open(&keys(dir.path()), &care_config(dir.path())).unwrap();
     let seal = || {
         let id = CaseId(Uuid::now_v7());
         hands
@@ -653,7 +517,7 @@ fn on_a_disk_that_is_really_full_the_ballast_takes_the_last_words() {
         ballast_mib: 64,
         ..store_config(dir.path())
     };
-    let hands = Hands::with(dir.path(), &config);
+    let hands = Hands::open(&keys(dir.path()), &config).unwrap();
     assert_eq!(
         hands.store.care(clock::now(), false).unwrap().ballast_owed,
         0

@@ -11,6 +11,9 @@ mod crash;
 mod develop;
 #[cfg(feature = "demo")]
 mod field;
+#[cfg(feature = "demo")]
+mod fleet;
+mod hands;
 mod journal;
 mod perceive;
 mod store_cli;

@@ -7,7 +7,8 @@ use lingmou::types::CaseId;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::crash::{Hands, keys, store_config, with_keys};
+use crate::crash::{hands_on, keys, store_config, with_keys};
+use crate::hands::Hands;
 
 /// Standard output, standard error and exit code of `lingmou store WHAT… --dir …`.
 fn store(dir: &Path, what: &[&str]) -> (String, String, i32) {
@@ -49,7 +50,7 @@ fn pending_and_status_beside_the_daemon_and_without_it() {
         err.contains("error: ") && err.contains("there is no store at"),
         "{err}"
     );
-    let hands = Hands::new(dir.path());
+    let hands = hands_on(dir.path());
     let (out, _, code) = store(dir.path(), &["pending"]);
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("none yet"), "{out}");
@@ -103,7 +104,7 @@ fn pending_and_status_beside_the_daemon_and_without_it() {
 #[test]
 fn check_names_what_is_wrong_and_repair_what_it_did() {
     let dir = with_keys();
-    let hands = Hands::new(dir.path());
+    let hands = hands_on(dir.path());
     let (good, bad) = (sealed(&hands), sealed(&hands));
     let clip = hands.store.package_dir(bad).join("clip.mp4");
     let database = store_config(dir.path()).dir.join("q.db");
@@ -129,7 +130,7 @@ fn check_names_what_is_wrong_and_repair_what_it_did() {
     let (_, err, code) = store(dir.path(), &["repair"]);
     assert_eq!(code, 2, "whose store it is was in the database");
     assert!(err.contains("--config"), "{err}");
-    drop(Hands::new(dir.path()));
+    drop(hands_on(dir.path()));
     let (out, _, code) = store(dir.path(), &["repair"]);
     assert_eq!(code, 1, "{out}");
     assert!(out.contains(&format!("{bad} cannot be mended")), "{out}");
@@ -150,7 +151,7 @@ fn check_names_what_is_wrong_and_repair_what_it_did() {
 #[test]
 fn what_is_exported_verifies_and_a_second_call_writes_nothing() {
     let dir = with_keys();
-    let hands = Hands::new(dir.path());
+    let hands = hands_on(dir.path());
     let ids = [sealed(&hands), sealed(&hands), sealed(&hands)];
     let into = dir.path().join("usb/evidence");
     let export = |more: &[&str]| {

@@ -7,7 +7,14 @@
     reason = "a test's helpers fail by panicking, and its files need not be durable"
 )]
 
+mod hand;
 mod heads;
+mod lanes;
+mod profiles;
+mod receivers;
+mod relay;
+mod script;
+mod traps;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,21 +23,22 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use lingmou::clock;
-use lingmou::config;
+use lingmou::config::{self, Profile};
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::demo::tsa;
 use lingmou::journal;
-use lingmou::link::message::{Presence, PresenceState, Range, Subject, Topic, Want};
+use lingmou::link::message::{LATE, Presence, PresenceState, Range, Subject, Topic, Want};
 use lingmou::link::{Acked, Endpoint, LinkError, Pipe};
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::receive::{self, Event, ReceiveError};
 use lingmou::store::{Draft, SealContext, State, Store};
 use lingmou::types::{CaseId, Outcome, Stamp, Violation};
-use lingmou::upload::{self, Uplink, UploadSnapshot, UploadState};
+use lingmou::upload::{self, Uplink, UploadSnapshot, UploadState, Why};
 use lingmou::witness::{
-    self, Camera, Clock, Container, Device, Identity, Receipt, ReceiptVerdict, Roots, Software,
-    Statement, ViolationFacts,
+    self, Camera, Clock, Container, Device, Identity, Limits, Receipt, ReceiptVerdict, Roots,
+    Software, Statement, ViolationFacts,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -158,7 +166,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
         let keys = BrokerKeys::of(&pki);
-        let broker = Broker::start(&dir.path().join("broker"), &keys, &[RECEIVER])
+        let broker = Broker::start(&dir.path().join("broker"), &keys, &[RECEIVER, "receiver-2"])
             .await
             .unwrap();
         let (store, _) = Store::open(&Self::store_config(dir.path()), DEVICE).unwrap();
@@ -226,17 +234,27 @@ impl Bench {
         self.seal_as(&self.pki.device, clip)
     }
 
+    /// `[upload]` for a test: quick to try again.
+    fn upload_config(&self) -> config::Upload {
+        config::Upload {
+            port: self.broker.port(),
+            keep_alive_secs: 5,
+            retry_max_secs: 1,
+            ..config::Upload::default()
+        }
+    }
+
     fn uplink(&self, keys: &Path) -> Running {
+        self.uplink_by(keys, self.upload_config())
+    }
+
+    fn uplink_by(&self, keys: &Path, config: config::Upload) -> Running {
         let uplink = Uplink {
             desk: None,
-            config: config::Upload {
-                port: self.broker.port(),
-                keep_alive_secs: 5,
-                retry_max_secs: 1,
-                ..config::Upload::default()
-            },
+            config,
             keys: keys.to_owned(),
             device: DEVICE.to_owned(),
+            time_zone: TimeZone::UTC,
             store: self.store.clone(),
             identity: Arc::new(Identity::load(&self.pki.device, "evidence").unwrap()),
             state: Arc::clone(&self.state),
@@ -252,6 +270,10 @@ impl Bench {
         self.uplink(&self.pki.device)
     }
 
+    fn upload_by(&self, config: config::Upload) -> Running {
+        self.uplink_by(&self.pki.device, config)
+    }
+
     fn receive_config(&self) -> config::Receive {
         config::Receive {
             name: RECEIVER.to_owned(),
@@ -260,6 +282,7 @@ impl Bench {
             keys: self.pki.receiver.clone(),
             dir: self.dir.path().join("received"),
             tsa_command: self.tsa.clone(),
+            ..config::Receive::default()
         }
     }
 
@@ -281,6 +304,7 @@ impl Bench {
             keys: keys.to_owned(),
             client_id: name.to_owned(),
             keep_alive: Duration::from_secs(5),
+            interface: String::new(),
         }
     }
 
@@ -338,7 +362,7 @@ impl Bench {
         expected.sort();
         assert_eq!(there, expected, "each package once at the receiver");
         assert_eq!(
-            names(&received.join("incoming").join(DEVICE)),
+            names(&received.join("incoming").join(RECEIVER).join(DEVICE)),
             Vec::<String>::new(),
             "nothing left over"
         );
@@ -1001,7 +1025,7 @@ async fn repeated_and_foreign_messages_change_nothing_at_the_receiver() {
         [id.to_string()]
     );
     assert_eq!(
-        names(&received.join("incoming").join(DEVICE)),
+        names(&received.join("incoming").join(RECEIVER).join(DEVICE)),
         Vec::<String>::new()
     );
 }
@@ -1102,13 +1126,13 @@ async fn pieces_out_of_order_twice_and_wrong_still_make_the_package() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_receivers_do_not_share_a_folder() {
+async fn two_receivers_do_not_share_a_name() {
     let bench = Bench::new().await;
     let receiver = bench.receiver();
     let connected = |e: &Event| matches!(e, Event::Connected { .. });
     until("the receiver", || bench.events(connected) == 1).await;
     let second = receive::run(bench.receive_config(), |_| {}, CancellationToken::new()).await;
-    assert!(matches!(second, Err(ReceiveError::Locked(_))));
+    assert!(matches!(second, Err(ReceiveError::Locked { .. })));
     receiver.stop().await;
 }
 
@@ -1208,6 +1232,7 @@ async fn after_a_power_cut_the_receiver_claims_only_what_was_durable() {
         .path()
         .join("received")
         .join("incoming")
+        .join(RECEIVER)
         .join(DEVICE);
     let part = incoming
         .join(id.to_string())
@@ -1257,6 +1282,7 @@ async fn what_a_device_leaves_unfinished_is_bounded_and_never_lost() {
         .path()
         .join("received")
         .join("incoming")
+        .join(RECEIVER)
         .join(DEVICE);
     let mut kept = names(&incoming);
     kept.sort();

@@ -2,11 +2,11 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Checker, host_and_port};
+use super::{Checker, host_and_port, warn};
 use crate::config::mistake::meant;
 use crate::config::{
-    Config, Evidence, Keys, MavlinkLink, SpeakerKind, Store, Suite, Telemetry, TelemetrySource,
-    Upload, secret_file,
+    Commands, Config, Evidence, Keys, MavlinkLink, Store, Suite, Telemetry, TelemetrySource,
+    secret_file,
 };
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -23,12 +23,12 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     site(config, checker);
     keys(config, checker);
     judge(config, checker);
-    warn(config, checker);
+    warn::check(config, checker);
     telemetry(&config.telemetry, checker);
     evidence(&config.evidence, checker);
     c2pa(config.evidence.c2pa, cfg!(feature = "c2pa"), checker);
     store(&config.store, checker);
-    upload(&config.upload, checker);
+    commands(&config.commands, checker);
 }
 
 fn site(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -152,30 +152,6 @@ fn judge(config: &Config, checker: &mut Checker<'_, '_>) {
         ("judge.spillage.settle_secs", spillage.settle_secs),
     ] {
         checker.range(key, value);
-    }
-}
-
-fn warn(config: &Config, checker: &mut Checker<'_, '_>) {
-    let warn = &config.warn;
-    checker.range("warn.volume", warn.volume);
-    checker.range("warn.margin_secs", warn.margin_secs);
-    if warn.speaker.kind == SpeakerKind::File && warn.speaker.path.as_os_str().is_empty() {
-        checker.say(
-            "warn.speaker.path",
-            "missing",
-            "the file that takes the sound, because kind = \"file\"",
-            "for example path = \"spoken.wav\"",
-        );
-    }
-    if warn.speaker.kind == SpeakerKind::None {
-        return;
-    }
-    // Both are read at start, whichever rule is switched off.
-    for (key, path) in [
-        ("warn.street_vending", &warn.street_vending),
-        ("warn.out_of_store", &warn.out_of_store),
-    ] {
-        checker.file(key, path, "name the recorded warning, a WAV file");
     }
 }
 
@@ -350,18 +326,33 @@ fn store(store: &Store, checker: &mut Checker<'_, '_>) {
     }
 }
 
-fn upload(upload: &Upload, checker: &mut Checker<'_, '_>) {
-    if upload.enabled {
-        checker.host("upload.host", &upload.host);
-        checker.range("upload.port", f64::from(upload.port));
+fn commands(commands: &Commands, checker: &mut Checker<'_, '_>) {
+    checker.range("commands.trial_secs", real(commands.trial_secs));
+    checker.range("commands.objections_max", commands.objections_max);
+    checker.range("commands.objections_back", commands.objections_back);
+    let (least, window) = (commands.objections_least, commands.objections_window);
+    checker.range("commands.objections_least", real(least));
+    checker.range("commands.objections_window", real(window));
+    if commands.objections_back >= commands.objections_max {
+        checker.say(
+            "commands.objections_back",
+            "not below objections_max",
+            "a smaller share than objections_max, or a rule would flutter",
+            "for example objections_back = 0.1",
+        );
     }
-    checker.range("upload.keep_alive_secs", real(upload.keep_alive_secs));
-    checker.range("upload.retry_max_secs", real(upload.retry_max_secs));
-    checker.range("upload.chunk_kib", real(u64::from(upload.chunk_kib)));
+    if window < least {
+        checker.say(
+            "commands.objections_window",
+            "smaller than objections_least",
+            "at least objections_least, or nothing would ever change",
+            format!("for example objections_window = {least}"),
+        );
+    }
 }
 
 /// A whole number for comparison; what 32 bits do not hold is out of every range.
-fn real(n: u64) -> f64 {
+pub(super) fn real(n: u64) -> f64 {
     f64::from(u32::try_from(n).unwrap_or(u32::MAX))
 }
 

@@ -1,8 +1,10 @@
 //! What the values mean: ranges, names, references, files that must be there.
 
 mod camera;
+mod link;
 mod machine;
 mod polygon;
+mod warn;
 
 use std::path::Path;
 
@@ -15,6 +17,7 @@ use super::source::Source;
 pub(super) fn check(config: &Config, source: &Source, finder: &mut Finder<'_>) {
     let mut checker = Checker { source, finder };
     machine::check(config, &mut checker);
+    link::check(&config.upload, &mut checker);
     camera::check(config, &mut checker);
 }
 

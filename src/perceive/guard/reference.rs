@@ -278,7 +278,7 @@ fn lay(known: &[[f32; 2]], now: &[[f32; 2]], height: usize) -> Fit {
         let tried = fits.iter().find(|((dx, dy), _)| (*dx, *dy) == (x, y));
         tried.map_or_else(|| fit(known, now, height, (x, y)), |(_, fit)| *fit)
     };
-    let Some(&((x, y), top)) = fits.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else {
+    let Some(&((x, y), top)) = fits.iter().max_by(|one, two| one.1.total_cmp(&two.1)) else {
         return Fit::Lost { stands_out: 0.0 };
     };
     let rest = fits

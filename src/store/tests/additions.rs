@@ -281,10 +281,13 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
             .conn
             .execute_batch(
                 "DROP TRIGGER package_receipt_added; DROP TRIGGER package_stamp_added;
+                 DROP INDEX package_newest; ALTER TABLE package DROP COLUMN told;
                  ALTER TABLE package DROP COLUMN copies;
                  ALTER TABLE package DROP COLUMN additions;
                  ALTER TABLE package DROP COLUMN mirror;
-                 DROP TABLE stamp; PRAGMA user_version = 1",
+                 ALTER TABLE package DROP COLUMN received_ms;
+                 DROP TABLE command; DROP TABLE signer; DROP TABLE verdict; DROP TABLE rule;
+                 DROP TABLE evicted; DROP TABLE stamp; PRAGMA user_version = 1",
             )
             .unwrap();
     }

@@ -13,7 +13,7 @@ const MODES: [Mode; 3] = [
 
 /// Lets `run` fail at its first step, then its second, … until it gets through. After each
 /// failure `look` sees the store as it is, retried, and reopened. Returns the steps there were.
-fn each_step(
+pub(super) fn each_step(
     set_up: impl Fn(&Store),
     run: impl Fn(&Store) -> Result<(), StoreError>,
     done: impl Fn(&Store) -> bool,

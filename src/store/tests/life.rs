@@ -145,7 +145,7 @@ fn an_answer_about_another_signature_moves_nothing() {
 }
 
 #[test]
-fn the_gravest_then_oldest_whose_time_has_come_is_due() {
+fn the_gravest_then_newest_whose_time_has_come_is_due() {
     let dir = folder();
     let store = open(dir.path());
     for n in 1..=3 {
@@ -166,12 +166,12 @@ fn the_gravest_then_oldest_whose_time_has_come_is_due() {
     let next = |now| store.next_due(now).unwrap().map(|due| due.id);
     assert_eq!(next(NOW), Some(case(4)));
     store.step(case(4), State::Sending).unwrap();
-    assert_eq!(next(NOW), Some(case(1)));
+    assert_eq!(next(NOW), Some(case(3)));
     let later = NOW.shifted_ns(5);
-    store.step(case(1), State::Sending).unwrap();
-    store.defer(case(1), later, "nobody answers").unwrap();
+    store.step(case(3), State::Sending).unwrap();
+    store.defer(case(3), later, "nobody answers").unwrap();
     assert_eq!(next(NOW), Some(case(2)));
-    assert_eq!(next(later), Some(case(1)));
+    assert_eq!(next(later), Some(case(3)));
     assert_eq!(store.next_due(later).unwrap().unwrap().attempts, 1);
     let sig = sig(&store, case(2));
     store
@@ -181,7 +181,7 @@ fn the_gravest_then_oldest_whose_time_has_come_is_due() {
         .refused(case(2), b"signed no", &sig, "unknown device")
         .unwrap();
     assert_eq!(said(dir.path(), "package.refused").len(), 1);
-    assert_eq!(next(NOW), Some(case(3)));
+    assert_eq!(next(NOW), Some(case(1)));
 
     drop(store);
     let (store, recovery) = reopen(dir.path());
@@ -191,9 +191,55 @@ fn the_gravest_then_oldest_whose_time_has_come_is_due() {
     store.step(case(4), State::Sending).unwrap();
     assert_eq!(
         store.next_due(now).unwrap().unwrap().id,
-        case(1),
+        case(3),
         "a retry time does not outlive the run"
     );
+}
+
+#[test]
+fn a_package_that_is_held_waits_for_a_wider_link() {
+    let dir = folder();
+    let store = open(dir.path());
+    for n in 1..=3 {
+        keep_and_seal(&store, case(n));
+    }
+    let wish = |open| Wish {
+        open,
+        ..Wish::default()
+    };
+    let next = |wish: Wish| store.next_of(NOW, &wish).unwrap().map(|due| due.id);
+    for (n, told) in [(3, 1), (2, 2)] {
+        store.step(case(n), State::Sending).unwrap();
+        store.hold(case(n), told).unwrap();
+    }
+    assert_eq!(next(wish(1)), Some(case(1)), "only heads");
+    assert_eq!(next(wish(2)), Some(case(3)), "pictures too");
+    assert_eq!(next(wish(3)), Some(case(3)), "everything, newest first");
+    let held = |open| store.held(open).unwrap();
+    assert_eq!([held(1), held(2), held(3)], [2, 1, 0]);
+    assert_eq!(next(OLDEST), Some(case(1)));
+    let first = store.next_of(NOW, &OLDEST).unwrap().unwrap();
+    let before = Wish {
+        before: Some((first.severity, 2)),
+        ..Wish::default()
+    };
+    assert_eq!(
+        next(before),
+        Some(case(3)),
+        "only what goes before the second"
+    );
+    let young = Wish {
+        sealed_from_ms: first.sealed_ms + 1_000_000_000,
+        ..Wish::default()
+    };
+    assert_eq!(next(young), None);
+    assert_eq!(store.queued(case(2)).unwrap().unwrap().id, case(2));
+    store.step(case(2), State::Sending).unwrap();
+    assert_eq!(store.queued(case(2)).unwrap(), None, "it is in hand");
+
+    drop(store);
+    let (store, _) = reopen(dir.path());
+    assert_eq!(store.held(1).unwrap(), 2, "a restart repeats nothing");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod faults;
 mod life;
 mod mirror;
 mod model;
+mod outside;
 mod prune;
 mod ruin;
 mod view;
@@ -30,6 +31,14 @@ pub(super) const NOW: Stamp = Stamp {
     utc_ns: 1_785_549_784_567_000_000,
     boot_ns: 1_000_000,
     error_ns: 0,
+};
+
+/// The oldest package, whatever its severity.
+pub(super) const OLDEST: Wish = Wish {
+    open: 3,
+    sealed_from_ms: i64::MIN,
+    before: None,
+    oldest: true,
 };
 
 /// A folder in memory where there is one: these tests sync thousands of times, and a process
@@ -222,7 +231,7 @@ pub(super) fn audit(store: &Store) -> BTreeMap<CaseId, State> {
         let id = case_id(&name).unwrap();
         let files = package::files(&inner.conn, id).unwrap();
         // At least one draft beside the four sealed parts, unless it was pruned.
-        let pruned = state == State::Pruned;
+        let pruned = state == State::Pruned || evict::is_evicted(&inner.conn, id).unwrap();
         assert_eq!(files.len() == 4, pruned, "{files:?}");
         package::compare(&package_dir(dir, id), &files).unwrap();
         let left = disk::list(&package_dir(dir, id)).unwrap();

@@ -59,6 +59,50 @@ fn what_is_receipted_and_old_goes_and_its_proof_stays() {
 }
 
 #[test]
+fn a_clock_set_a_year_ahead_prunes_nothing_and_time_that_passed_does() {
+    const YEAR_NS: i64 = 366 * 24 * 3600 * 1_000_000_000;
+    let dir = folder();
+    let mut store = open_with(&by_receipt(dir.path()));
+    keep_and_seal(&store, case(1));
+    receipt(&store, case(1)).unwrap();
+    let jumped = || {
+        let now = clock::now();
+        let utc_ns = now.utc_ns + YEAR_NS;
+        Stamp { utc_ns, ..now }
+    };
+    assert_eq!(store.prune(jumped()).unwrap(), Pruned::default());
+    drop(store);
+    // Neither a restart nor a lost database makes the receiver's clock forget.
+    for lost in [false, true] {
+        if lost {
+            fs::remove_file(dir.path().join("q.db")).unwrap();
+        }
+        store = open_with(&by_receipt(dir.path()));
+        assert_eq!(store.prune(jumped()).unwrap(), Pruned::default());
+        drop(store);
+    }
+    store = open_with(&by_receipt(dir.path()));
+    // The other way round: time passed on the boot clock, and ours was set back meanwhile.
+    let back = Stamp {
+        utc_ns: NOW.utc_ns,
+        ..later()
+    };
+    assert_eq!(store.prune(back).unwrap(), Pruned::default());
+    // The receiver says that a year has passed, and so does our clock.
+    keep_and_seal(&store, case(2));
+    let facts = ReceiptFacts {
+        server_time: "2027-08-02T03:00:00Z".to_owned(),
+        ..facts(&sig(&store, case(2)))
+    };
+    store.receipted(case(2), b"a year later", &facts).unwrap();
+    assert_eq!(store.prune(clock::now()).unwrap(), Pruned::default());
+    assert_eq!(store.prune(jumped()).unwrap().packages, 1);
+    let states = audit(&store);
+    assert_eq!(states[&case(1)], State::Pruned);
+    assert_eq!(states[&case(2)], State::Receipted);
+}
+
+#[test]
 fn mirror_and_copies_are_asked_for_unless_told_otherwise() {
     let dir = folder();
     let medium = medium();

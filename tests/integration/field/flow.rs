@@ -24,7 +24,7 @@ async fn a_case_goes_the_whole_way() {
     let stop = CancellationToken::new();
     let running = tokio::spawn({
         let stop = stop.clone();
-        async move { daemon::run(&loaded, stop).await }
+        async move { daemon::run(&loaded.into(), stop).await }
     });
     let stamped = |package: &PathBuf| package.join(witness::TIMESTAMP).is_file();
     until(

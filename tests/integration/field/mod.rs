@@ -6,6 +6,7 @@
     reason = "a test's files need not be durable"
 )]
 
+mod command;
 mod flow;
 mod golden;
 mod killed;
@@ -145,6 +146,7 @@ impl Field {
             keys: self.receiver_keys.clone(),
             dir: self.dir.path().join("received"),
             tsa_command: tsa::command(&self.dir.path().join("tsa"), &self.pki).unwrap(),
+            ..config::Receive::default()
         };
         let events = Arc::clone(&self.events);
         let on_event = move |event| events.lock().unwrap().push(event);

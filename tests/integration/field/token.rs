@@ -273,6 +273,7 @@ async fn a_token_that_is_pulled_out_loses_no_case() {
     let live = camera();
     let field = Field::start(&live.url(STREAM), &|profile| {
         profile["judge"]["street_vending"]["grace_secs"] = value(4.0);
+        profile["evidence"]["c2pa"] = value(cfg!(feature = "c2pa"));
         token.configure(profile);
     })
     .await;
@@ -304,6 +305,8 @@ async fn a_token_that_is_pulled_out_loses_no_case() {
     daemon.signal(Signal::TERM);
     daemon.ended(DEADLINE).await.expect("it stops");
     field.audit(&package);
+    #[cfg(feature = "c2pa")]
+    assert_credited(&package, &field.pki);
     assert!(!field.log().contains(PIN), "{}", field.log());
     let part = |name: &str| package.join(name).to_string_lossy().into_owned();
     let verified = Command::new("openssl")
@@ -318,4 +321,30 @@ async fn a_token_that_is_pulled_out_loses_no_case() {
         .output()
         .unwrap();
     assert!(verified.status.success(), "{verified:?}");
+}
+
+/// The picture taken while the token was in carries a manifest that it signed; whatever was made
+/// without it says so.
+#[cfg(feature = "c2pa")]
+fn assert_credited(package: &Path, pki: &TestPki) {
+    use lingmou::witness::{CredentialState, c2pa::examine};
+    let roots = lingmou::witness::Roots::load(&pki.root()).unwrap();
+    let read = |name: &str| fs::read(package.join(name)).unwrap();
+    let found = examine(&read("frames/01-found.jpg"), "image/jpeg", &roots);
+    assert_eq!(found.state, CredentialState::Trusted, "{found:?}");
+    let statement: serde_json::Value = serde_json::from_slice(&read("evidence.json")).unwrap();
+    let omitted = statement["omitted"].as_array().unwrap();
+    for file in statement["files"].as_array().unwrap() {
+        let name = file["name"].as_str().unwrap();
+        if file["type"] != "image/jpeg" {
+            continue;
+        }
+        let credential = examine(&read(name), "image/jpeg", &roots);
+        let told = |o: &serde_json::Value| o["what"] == format!("C2PA in {name}");
+        match credential.state {
+            CredentialState::Trusted => {}
+            CredentialState::Absent => assert!(omitted.iter().any(told), "{name}: {omitted:?}"),
+            state => panic!("{name}: {state:?}"),
+        }
+    }
 }

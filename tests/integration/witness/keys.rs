@@ -159,8 +159,8 @@ fn certificates_of_another_kind_say_what_is_wrong() {
     });
 
     let operator = Identity::load_from(
-        &kit.pki.operator.join("operator.key"),
-        &kit.pki.operator.join("operator.crt"),
+        &kit.pki.operators[1].join("operator.key"),
+        &kit.pki.operators[1].join("operator.crt"),
         Usage::Receiver,
     );
     assert!(

@@ -3,6 +3,7 @@
 mod both;
 #[cfg(feature = "c2pa")]
 mod c2pa;
+mod command;
 mod container;
 mod fuzz;
 mod keys;
@@ -253,6 +254,7 @@ fn statement(device: &str) -> Statement {
             played_ms: 4200,
             acknowledged_by_amp: None,
             failure: None,
+            heard: None,
         }],
         clock: Clock::at(AT),
         position: None,

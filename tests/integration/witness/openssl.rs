@@ -260,21 +260,30 @@ fn the_chain_is_judged_at_the_time_of_signing() {
 #[test]
 fn a_role_cannot_be_played_by_another() {
     let kit = Kit::new();
+    let (operator, reviewer) = (&["view", "operate", "admin"][..], &["reviewer"][..]);
+    let [viewer, operating, admin] = &kit.pki.operators;
     let roles = [
-        (Usage::Evidence, &kit.pki.device, "evidence"),
-        (Usage::Receiver, &kit.pki.receiver, "receiver"),
-        (Usage::Operator, &kit.pki.operator, "operator"),
-        (Usage::Reviewer, &kit.pki.reviewers[0], "reviewer"),
-        (Usage::Reviewer, &kit.pki.reviewers[1], "reviewer"),
+        (Usage::Evidence, &kit.pki.device, "evidence", &[][..]),
+        (
+            Usage::Receiver,
+            &kit.pki.receiver,
+            "receiver",
+            &["receiver"][..],
+        ),
+        (Usage::Operator, viewer, "operator", operator),
+        (Usage::Operator, operating, "operator", operator),
+        (Usage::Operator, admin, "operator", operator),
+        (Usage::Reviewer, &kit.pki.reviewers[0], "reviewer", reviewer),
+        (Usage::Reviewer, &kit.pki.reviewers[1], "reviewer", reviewer),
     ];
-    for (own, dir, name) in roles {
+    for (own, dir, name, _) in roles {
         let identity = Identity::load(dir, name).unwrap();
         let p7m = identity.sign(b"{}", Form::Attached, AT).unwrap();
-        for (asked, _, role) in roles {
+        for (asked, _, role, units) in roles {
             let expected = match asked {
                 _ if asked == own => None,
                 Usage::Evidence => Some(SignatureError::Purpose(PurposeFault::NoDevice)),
-                _ => Some(SignatureError::Purpose(PurposeFault::Role(role))),
+                _ => Some(SignatureError::Purpose(PurposeFault::Role(units))),
             };
             let fault = check_attached(&p7m, &kit.roots, asked).err();
             assert_eq!(fault, expected, "{name} as {role}");

@@ -95,7 +95,7 @@ fn an_sm2_signature_is_bound_to_its_content_key_and_role() {
     let other = check(&p7s, b"Content", Usage::Evidence);
     assert_eq!(other, Err(SignatureError::Content));
     let receiver = check(&p7s, b"content", Usage::Receiver);
-    let role = SignatureError::Purpose(PurposeFault::Role("receiver"));
+    let role = SignatureError::Purpose(PurposeFault::Role(&["receiver"]));
     assert_eq!(receiver, Err(role));
     for place in 0..p7s.len() {
         let mut changed = p7s.clone();

@@ -1,0 +1,170 @@
+//! The other end: sends a signed message to a box and waits for its signed reply.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::link::message::{Presence, PresenceState, Subject, Topic};
+use crate::link::{Acked, Endpoint, LinkError, Pipe};
+use crate::witness::{Reply, Roots};
+
+/// A message that nobody took is sent again after this.
+const AGAIN: Duration = Duration::from_secs(3);
+/// The broker gives out the box's last state at once.
+const STATE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The connection to the broker.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The box was never listening.
+    #[error("{device} is not connected to the broker{last}")]
+    Away {
+        /// The box.
+        device: String,
+        /// What the broker last heard of it.
+        last: String,
+    },
+    /// It was listening, and did not reply in time.
+    #[error("{device} has not replied within {secs} s; it may still do what it was told")]
+    Silent {
+        /// The box.
+        device: String,
+        /// How long was waited.
+        secs: u64,
+    },
+}
+
+/// A reply that was believed.
+#[derive(Debug)]
+pub struct Asked {
+    /// What it says.
+    pub reply: Reply,
+    /// Its signed bytes.
+    pub signed: Vec<u8>,
+}
+
+/// A connection for commanding one box.
+pub struct Client {
+    pipe: Pipe,
+    roots: Roots,
+    device: String,
+    state: Option<Presence>,
+}
+
+impl Client {
+    /// Connects to the broker and hears what the box last said of itself. `roots` must vouch for
+    /// the box's replies.
+    pub async fn connect(
+        endpoint: &Endpoint,
+        roots: Roots,
+        device: &str,
+    ) -> Result<Self, AskError> {
+        let pipe = Pipe::connect(endpoint, None).await?;
+        let mut client = Self {
+            pipe,
+            roots,
+            device: device.to_owned(),
+            state: None,
+        };
+        let topic = |subject| Topic::new(device, subject).to_string();
+        client.pipe.subscribe(&topic(Subject::Result)).await?;
+        client.pipe.subscribe(&topic(Subject::State)).await?;
+        let until = Instant::now() + STATE_WITHIN;
+        while client.state.is_none() {
+            match timeout_at(until, client.hear(None)).await {
+                Ok(heard) => drop(heard?),
+                Err(_elapsed) => break,
+            }
+        }
+        Ok(client)
+    }
+
+    /// What the box last said of itself; `None` when the broker knows nothing of it.
+    pub fn state(&self) -> Option<&Presence> {
+        self.state.as_ref()
+    }
+
+    /// Publishes `signed` about `subject`, again while nobody takes it, and waits for the reply.
+    ///
+    /// A reply that is not signed by the box, or answers something else, is passed over.
+    pub async fn ask(
+        &mut self,
+        subject: Subject,
+        signed: &[u8],
+        within: Duration,
+    ) -> Result<Asked, AskError> {
+        let topic = Topic::new(&self.device, subject).to_string();
+        let until = Instant::now() + within;
+        let mut taken = false;
+        while Instant::now() < until {
+            let ack = self.pipe.publish(&topic, signed.to_vec(), false).await?;
+            taken |= ack.await? == Acked::Taken;
+            // What is under way at the box is not sent again: the reply comes by itself.
+            let look = if taken {
+                until
+            } else {
+                until.min(Instant::now() + AGAIN)
+            };
+            loop {
+                match timeout_at(look, self.hear(Some(signed))).await {
+                    Ok(Ok(Some(asked))) => return Ok(asked),
+                    Ok(Ok(None)) => {}
+                    Ok(Err(error)) => return Err(error.into()),
+                    Err(_elapsed) => break,
+                }
+            }
+        }
+        let device = self.device.clone();
+        if taken {
+            let secs = within.as_secs();
+            return Err(AskError::Silent { device, secs });
+        }
+        let last = match self.state.as_ref().map(|state| state.state) {
+            None => "; the broker has never heard of it",
+            Some(PresenceState::Lost) => "; its connection broke",
+            Some(PresenceState::Stopping) => "; it was stopped in order",
+            Some(PresenceState::Ready) => "; its last word was that it is ready",
+        };
+        Err(AskError::Away {
+            device,
+            last: last.to_owned(),
+        })
+    }
+
+    /// Ends the connection in order.
+    pub async fn close(self) {
+        self.pipe.close().await;
+    }
+
+    /// Takes one message: the box's state, or the reply to `asked`.
+    async fn hear(&mut self, asked: Option<&[u8]>) -> Result<Option<Asked>, LinkError> {
+        let message = self.pipe.recv().await?;
+        self.pipe.done(&message)?;
+        let Ok(topic) = message.topic().parse::<Topic>() else {
+            return Ok(None);
+        };
+        match topic.subject {
+            Subject::State => {
+                self.state = serde_json::from_slice(message.payload()).ok();
+                Ok(None)
+            }
+            Subject::Result => {
+                let signed = message.payload().to_vec();
+                match Reply::open(&signed, &self.roots, &self.device) {
+                    Ok(reply) if asked.is_some_and(|asked| reply.answers(asked)) => {
+                        Ok(Some(Asked { reply, signed }))
+                    }
+                    Ok(_) => Ok(None),
+                    Err(error) => {
+                        tracing::warn!(%error, "a reply is not believed");
+                        Ok(None)
+                    }
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What can be asked of a box, and who may ask for it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::types::CaseId;
+use crate::witness::{Rank, sha256_hex};
+
+/// Longest text to be spoken, characters.
+const TEXT_MAX: usize = 200;
+
+/// What can be asked of a box; `verb` and `args` of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", content = "args", deny_unknown_fields)]
+pub enum Verb {
+    /// Say how the box is.
+    #[serde(rename = "report")]
+    Report {},
+    /// Send a package now, with what the link's profile holds back.
+    #[serde(rename = "fetch")]
+    Fetch {
+        /// The package.
+        package: CaseId,
+    },
+    /// Take a picture now.
+    #[serde(rename = "capture")]
+    Capture {
+        /// The camera.
+        camera: String,
+    },
+    /// Look again at once.
+    #[serde(rename = "recheck")]
+    Recheck {
+        /// The open case.
+        case: CaseId,
+    },
+    /// Play a recorded clip that the box has.
+    #[serde(rename = "speak")]
+    Speak {
+        /// SHA-256 of the clip.
+        clip_sha256: String,
+    },
+    /// Say a text.
+    #[serde(rename = "say")]
+    Say {
+        /// The text.
+        text: String,
+    },
+    /// Stop speaking.
+    #[serde(rename = "stop")]
+    Stop {},
+    /// Try a configuration, and keep it when the box gets on with it.
+    #[serde(rename = "config.set")]
+    ConfigSet {
+        /// The file.
+        toml: String,
+    },
+    /// Remove pictures and video of a package that no receiver has signed for.
+    #[serde(rename = "evict")]
+    Evict {
+        /// The package.
+        package: CaseId,
+    },
+    /// Let a rule make evidence again that reviewers objected to.
+    #[serde(rename = "rule.restore")]
+    RuleRestore {
+        /// `violation.kind`.
+        rule: String,
+    },
+}
+
+/// Why `verb` and `args` are not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misunderstood {
+    /// The verb is of another version, or none.
+    #[error("this box does not know the verb {0:?}")]
+    Verb(String),
+    /// The arguments do not fit the verb.
+    #[error("the arguments do not fit {verb}: {why}")]
+    Args {
+        /// The verb.
+        verb: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Every verb.
+const VERBS: [&str; 10] = [
+    "report",
+    "fetch",
+    "capture",
+    "recheck",
+    "speak",
+    "say",
+    "stop",
+    "config.set",
+    "evict",
+    "rule.restore",
+];
+
+impl Verb {
+    /// Reads `verb` and `args` of a command.
+    pub fn read(verb: &str, args: &Value) -> Result<Self, Misunderstood> {
+        if !VERBS.contains(&verb) {
+            return Err(Misunderstood::Verb(verb.to_owned()));
+        }
+        let wrong = |why: String| Misunderstood::Args {
+            verb: verb.to_owned(),
+            why,
+        };
+        let whole = json!({ "verb": verb, "args": args });
+        let read: Self = serde_json::from_value(whole).map_err(|e| wrong(e.to_string()))?;
+        let fault = match &read {
+            Self::Speak { clip_sha256 } => (!crate::link::message::is_sha256(clip_sha256))
+                .then(|| "clip_sha256 is not 64 lower-case hex digits".to_owned()),
+            Self::Say { text } => {
+                let plain = text.chars().all(|c| !c.is_control());
+                let fits = plain && (1..=TEXT_MAX).contains(&text.trim().chars().count());
+                (!fits).then(|| format!("text must be 1 to {TEXT_MAX} characters on one line"))
+            }
+            _ => None,
+        };
+        fault.map_or(Ok(read), |why| Err(wrong(why)))
+    }
+
+    /// `verb` and `args` for a command.
+    pub fn parts(&self) -> (String, Value) {
+        let mut whole = serde_json::to_value(self).expect("invariant: a verb is plain data");
+        let verb = whole["verb"].as_str().unwrap_or_default().to_owned();
+        (verb, whole["args"].take())
+    }
+
+    /// The least rank that may ask for it.
+    pub fn needs(&self) -> Rank {
+        match self {
+            Self::Report {} | Self::Fetch { .. } => Rank::View,
+            Self::Capture { .. } | Self::Recheck { .. } | Self::Speak { .. } | Self::Stop {} => {
+                Rank::Operate
+            }
+            Self::Say { .. }
+            | Self::ConfigSet { .. }
+            | Self::Evict { .. }
+            | Self::RuleRestore { .. } => Rank::Admin,
+        }
+    }
+
+    /// Whether doing it once more after a crash harms nobody: nothing is heard, nothing is
+    /// changed that was not changed already.
+    pub fn may_be_repeated(&self) -> bool {
+        match self {
+            Self::Report {}
+            | Self::Fetch { .. }
+            | Self::Stop {}
+            | Self::Evict { .. }
+            | Self::RuleRestore { .. } => true,
+            Self::Capture { .. }
+            | Self::Recheck { .. }
+            | Self::Speak { .. }
+            | Self::Say { .. }
+            | Self::ConfigSet { .. } => false,
+        }
+    }
+}
+
+/// `args` as the journal has them: a file by its hash, everything else as it is.
+pub(super) fn told(args: &Value) -> Value {
+    /// Longest arguments in a journal line, bytes.
+    const TOLD_MAX: usize = 4096;
+    let text = args.to_string();
+    if text.len() <= TOLD_MAX {
+        return args.clone();
+    }
+    match args["toml"].as_str() {
+        Some(toml) => json!({ "toml_sha256": sha256_hex(toml.as_bytes()) }),
+        None => json!({ "args_sha256": sha256_hex(text.as_bytes()) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_is_read_back_and_has_its_rank() {
+        let package = "0198f0a2-0000-7000-8000-000000000001";
+        let sha256 = "ab".repeat(32);
+        let table = [
+            ("report", json!({}), Rank::View, true),
+            ("fetch", json!({ "package": package }), Rank::View, true),
+            (
+                "capture",
+                json!({ "camera": "street" }),
+                Rank::Operate,
+                false,
+            ),
+            ("recheck", json!({ "case": package }), Rank::Operate, false),
+            (
+                "speak",
+                json!({ "clip_sha256": sha256 }),
+                Rank::Operate,
+                false,
+            ),
+            ("stop", json!({}), Rank::Operate, true),
+            ("say", json!({ "text": "请收摊" }), Rank::Admin, false),
+            ("config.set", json!({ "toml": "x" }), Rank::Admin, false),
+            ("evict", json!({ "package": package }), Rank::Admin, true),
+            (
+                "rule.restore",
+                json!({ "rule": "spillage" }),
+                Rank::Admin,
+                true,
+            ),
+        ];
+        assert_eq!(table.len(), VERBS.len());
+        for (name, args, rank, repeated) in table {
+            let verb = Verb::read(name, &args).unwrap();
+            assert_eq!(verb.parts(), (name.to_owned(), args));
+            assert_eq!((verb.needs(), verb.may_be_repeated()), (rank, repeated));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said() {
+        let check = |verb: &str, args: Value, words: &str| {
+            let error = Verb::read(verb, &args).unwrap_err().to_string();
+            assert!(error.contains(words), "{verb}: {error}");
+        };
+        check("reboot", json!({}), "does not know the verb");
+        check("report", json!({ "all": true }), "unknown field");
+        check("report", json!([]), "do not fit report");
+        check("fetch", json!({}), "missing field");
+        check("evict", json!({ "package": "all" }), "do not fit evict");
+        check("speak", json!({ "clip_sha256": "AB" }), "64 lower-case");
+        check("say", json!({ "text": " " }), "1 to 200");
+        check("say", json!({ "text": "a\nb" }), "one line");
+        check("say", json!({ "text": "x".repeat(201) }), "1 to 200");
+    }
+
+    #[test]
+    fn the_journal_has_a_file_by_its_hash() {
+        let short = json!({ "toml": "a = 1" });
+        assert_eq!(told(&short), short);
+        let long = "x".repeat(5000);
+        let sha256 = sha256_hex(long.as_bytes());
+        let told = told(&json!({ "toml": long }));
+        assert_eq!(told, json!({ "toml_sha256": sha256 }));
+    }
+}

@@ -1,0 +1,35 @@
+//! What others may have the box do, and when reviewers' objections count.
+
+use serde::{Deserialize, Serialize};
+
+/// `[commands]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Commands {
+    /// Whether signed commands are carried out; verdicts count in any case.
+    pub enabled: bool,
+    /// A configuration that was sent is given up when cameras and upload are not back within
+    /// this time, seconds.
+    pub trial_secs: u64,
+    /// A rule makes leads only when more than this share of its packages was rejected.
+    pub objections_max: f64,
+    /// It makes evidence again when no more than this share was.
+    pub objections_back: f64,
+    /// With fewer packages judged nothing changes.
+    pub objections_least: u64,
+    /// How many of the packages judged last are counted.
+    pub objections_window: u64,
+}
+
+impl Default for Commands {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            trial_secs: 180,
+            objections_max: 0.3,
+            objections_back: 0.1,
+            objections_least: 20,
+            objections_window: 100,
+        }
+    }
+}

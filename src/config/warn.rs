@@ -1,0 +1,218 @@
+//! What the box speaks with, how loud, how often and when not.
+
+use std::path::PathBuf;
+
+use jiff::civil::{Date, Weekday};
+use serde::{Deserialize, Serialize};
+
+/// `[warn]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Warn {
+    /// The loudspeaker.
+    pub speaker: Speaker,
+    /// Clip played for street vending.
+    pub street_vending: PathBuf,
+    /// Clip played for out-of-store business.
+    pub out_of_store: PathBuf,
+    /// Volume, 0.0 silent, 1.0 as recorded.
+    pub volume: f64,
+    /// A clip is cut off this many seconds after its own length.
+    pub margin_secs: f64,
+    /// Local time of day, `HH:MM`, from which nothing is said by itself.
+    pub quiet_from: String,
+    /// Local time of day until which nothing is said by itself; the same as `quiet_from` means
+    /// that there are no quiet hours.
+    pub quiet_to: String,
+    /// Above this speed of the vehicle nothing is said, km/h; 0: speed does not matter.
+    pub speed_max_kmh: f64,
+    /// After a person stopped it, the loudspeaker is silent for this long, seconds.
+    pub stop_secs: f64,
+    /// How often it may speak.
+    pub budget: Budget,
+    /// `[[warn.hours]]`: further hours that are quieter, or quiet.
+    pub hours: Vec<Hours>,
+}
+
+impl Default for Warn {
+    fn default() -> Self {
+        Self {
+            speaker: Speaker::default(),
+            street_vending: "clips/street_vending.wav".into(),
+            out_of_store: "clips/out_of_store.wav".into(),
+            volume: 0.8,
+            margin_secs: 3.0,
+            quiet_from: "22:00".to_owned(),
+            quiet_to: "07:00".to_owned(),
+            speed_max_kmh: 20.0,
+            stop_secs: 3600.0,
+            budget: Budget::default(),
+            hours: Vec::new(),
+        }
+    }
+}
+
+/// `[warn.budget]`: the most announcements that may begin in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budget {
+    /// For one case, in all.
+    pub per_case: u32,
+    /// In one zone, in any hour.
+    pub per_place_hour: u32,
+    /// In one zone, in any 24 hours.
+    pub per_place_day: u32,
+    /// In any hour, whatever for.
+    pub per_hour: u32,
+    /// In any 24 hours, whatever for.
+    pub per_day: u32,
+    /// Within quiet hours, in any 24 hours: what persons order.
+    pub per_night: u32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            per_case: 3,
+            per_place_hour: 4,
+            per_place_day: 12,
+            per_hour: 12,
+            per_day: 60,
+            per_night: 3,
+        }
+    }
+}
+
+/// `[[warn.hours]]`: hours with a lower volume, or with none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hours {
+    /// The zones they hold for; empty: for all.
+    pub zones: Vec<String>,
+    /// The days they begin on, `mon` … `sun` or `YYYY-MM-DD`; empty: every day.
+    pub days: Vec<String>,
+    /// Local time of day, `HH:MM`.
+    pub from: String,
+    /// Local time of day, `HH:MM` up to `24:00`; earlier than `from` means the next day.
+    pub to: String,
+    /// Volume at most; 0: nothing is said by itself.
+    pub volume: f64,
+}
+
+impl Default for Hours {
+    fn default() -> Self {
+        Self {
+            zones: Vec::new(),
+            days: Vec::new(),
+            from: "00:00".to_owned(),
+            to: "24:00".to_owned(),
+            volume: 0.0,
+        }
+    }
+}
+
+/// A day as `[[warn.hours]] days` writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Day {
+    /// Every week on this day.
+    Weekly(Weekday),
+    /// Once.
+    Date(Date),
+}
+
+impl Day {
+    /// The day `text` names: `mon` … `sun`, or `YYYY-MM-DD`.
+    pub fn parse(text: &str) -> Option<Self> {
+        const NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+        let place = (1_i8..).zip(NAMES).find(|(_, name)| *name == text);
+        match place {
+            Some((number, _)) => Weekday::from_monday_one_offset(number)
+                .ok()
+                .map(Self::Weekly),
+            None => text.parse().ok().map(Self::Date),
+        }
+    }
+
+    /// Whether `date` is such a day.
+    pub fn is(self, date: Date) -> bool {
+        match self {
+            Self::Weekly(day) => date.weekday() == day,
+            Self::Date(day) => date == day,
+        }
+    }
+}
+
+/// Minutes since midnight of a time of day as `HH:MM`, `24:00` included.
+pub fn minute_of_day(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let number = |digits: &str| {
+        let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| digits.parse::<u16>().ok()).flatten()
+    };
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    let whole = hours * 60 + minutes;
+    (minutes < 60 && whole <= 24 * 60).then_some(whole)
+}
+
+/// `[warn.speaker]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Speaker {
+    /// What kind of loudspeaker.
+    pub kind: SpeakerKind,
+    /// `kind = "file"`: the WAV file each played clip is written to.
+    pub path: PathBuf,
+    /// `kind = "local"`: the PulseAudio/PipeWire/ALSA device; empty for the system's default.
+    pub device: String,
+}
+
+/// The kinds of loudspeaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpeakerKind {
+    /// No loudspeaker: nothing is played, so no warn-first case becomes evidence.
+    #[default]
+    None,
+    /// The box's own sound output (GStreamer `autoaudiosink`).
+    Local,
+    /// A WAV file, for tests and demonstrations.
+    File,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_day() {
+        for (text, minute) in [
+            ("00:00", Some(0)),
+            ("07:05", Some(425)),
+            ("24:00", Some(1440)),
+            ("24:01", None),
+            ("7:05", None),
+            ("07:60", None),
+            ("+7:05", None),
+            ("", None),
+            ("0705", None),
+        ] {
+            assert_eq!(minute_of_day(text), minute, "{text}");
+        }
+    }
+
+    #[test]
+    fn days() {
+        let date = |text: &str| text.parse::<Date>().expect("a date");
+        for (text, is, is_not) in [
+            ("mon", "2026-11-23", "2026-11-24"),
+            ("sun", "2026-11-29", "2026-11-28"),
+            ("2027-06-07", "2027-06-07", "2027-06-08"),
+        ] {
+            let day = Day::parse(text).expect(text);
+            assert!(day.is(date(is)) && !day.is(date(is_not)), "{text}");
+        }
+        for wrong in ["", "Mon", "monday", "2027-02-30", "7"] {
+            assert_eq!(Day::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What commands ask for, done.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::command::{Settings, SettingsError, Verb};
+use crate::config::Loaded;
+use crate::ingest::Phase;
+use crate::journal::kind;
+use crate::store::{Ended, Store, StoreError};
+use crate::types::{CaseId, Violation};
+use crate::witness::Fate;
+
+use super::super::gauges::Gauges;
+use super::{Errand, blocking, ended};
+
+/// What errands are done with.
+pub(super) struct Errands {
+    pub(super) gauges: Arc<Gauges>,
+    pub(super) loaded: Loaded,
+    pub(super) settings: Settings,
+    /// Told when the daemon shall start again.
+    pub(super) again: CancellationToken,
+}
+
+impl Errands {
+    pub(super) fn store(&self) -> Store {
+        self.gauges.store.clone()
+    }
+
+    pub(super) fn is_on_trial(&self, command: Uuid) -> bool {
+        self.settings.is_on_trial(command)
+    }
+
+    /// Does it; `None` when what becomes of it shows only later.
+    pub(super) async fn carry(&self, errand: Errand) -> Option<Ended> {
+        let Errand { id, verb, by } = errand;
+        let done = match verb {
+            Verb::Report {} => Ok(self.gauges.snapshot()),
+            Verb::Evict { package } => self.evict(id, package, &by).await,
+            Verb::RuleRestore { rule } => self.restore(&rule, &by).await,
+            Verb::ConfigSet { toml } => return self.try_out(id, &toml).await,
+            Verb::Fetch { .. }
+            | Verb::Speak { .. }
+            | Verb::Say { .. }
+            | Verb::Stop {}
+            | Verb::Capture { .. }
+            | Verb::Recheck { .. } => Err(unsupported()),
+        };
+        Some(match done {
+            Ok(result) => Ended {
+                outcome: Fate::Done,
+                why: None,
+                result: Some(result),
+            },
+            Err(ended) => ended,
+        })
+    }
+
+    async fn evict(&self, id: Uuid, package: CaseId, by: &str) -> Result<Value, Ended> {
+        let (store, by) = (self.store(), by.to_owned());
+        let evicted = blocking(move || store.evict(clock::now(), package, (id, &by))).await;
+        let bytes = evicted.map_err(|error| match error {
+            StoreError::Unknown(_) | StoreError::Step { .. } => {
+                ended(Fate::Refused, error.to_string())
+            }
+            error => ended(Fate::Failed, error.to_string()),
+        })?;
+        Ok(json!({ "bytes": bytes }))
+    }
+
+    async fn restore(&self, rule: &str, by: &str) -> Result<Value, Ended> {
+        let known = Violation::ALL
+            .into_iter()
+            .find(|known| known.name() == rule);
+        let Some(known) = known else {
+            return Err(ended(Fate::Refused, format!("there is no rule {rule:?}")));
+        };
+        let (store, objections) = (self.store(), Arc::clone(&self.gauges.objections));
+        let by = by.to_owned();
+        let restored =
+            blocking(move || objections.restore(&store, clock::now(), (known, &by))).await;
+        let tally = restored.map_err(|error| ended(Fate::Failed, error.to_string()))?;
+        Ok(json!({ "judged": tally.judged, "rejected": tally.rejected }))
+    }
+
+    /// Puts a configuration on trial and has the daemon start again; refused when it has mistakes.
+    async fn try_out(&self, id: Uuid, toml: &str) -> Option<Ended> {
+        let (settings, loaded, toml) =
+            (self.settings.clone(), self.loaded.clone(), toml.to_owned());
+        let (cameras, store) = (self.playing(), self.store());
+        let begun = blocking(move || {
+            let trial = match settings.try_out(&toml, &loaded, id, cameras) {
+                Ok(trial) => trial,
+                Err(error) => return Ok(Err(error)),
+            };
+            let body = json!({
+                "sha256": trial.sha256, "command": id, "limit_secs": trial.limit_secs,
+            });
+            store.note(clock::now(), kind::CONFIG_TRIAL, body)?;
+            Ok(Ok(()))
+        });
+        match begun.await {
+            Ok(Ok(())) => {
+                tracing::warn!("starting again with a configuration on trial");
+                self.again.cancel();
+                None
+            }
+            Ok(Err(error)) => {
+                let fate = match error {
+                    SettingsError::Mistakes(_) | SettingsError::Fixed(_) => Fate::Refused,
+                    _ => Fate::Failed,
+                };
+                Some(ended(fate, error.to_string()))
+            }
+            Err(error) => Some(ended(Fate::Failed, error.to_string())),
+        }
+    }
+
+    /// Names of the cameras that play.
+    fn playing(&self) -> Vec<String> {
+        let cameras = self
+            .loaded
+            .config
+            .camera
+            .iter()
+            .zip(self.gauges.cameras.iter());
+        cameras
+            .filter(|(_, camera)| camera.state().phase == Phase::Playing)
+            .map(|(config, _)| config.name.clone())
+            .collect()
+    }
+
+    /// What is not back of upload and `cameras`, in words; a camera that is no longer configured
+    /// is not waited for.
+    pub(super) fn missing(&self, cameras: &[String]) -> Option<String> {
+        if !self.gauges.upload.snapshot().connected {
+            return Some("the upload was not connected".to_owned());
+        }
+        let playing = self.playing();
+        let configured =
+            |name: &&String| self.loaded.config.camera.iter().any(|c| c.name == **name);
+        let missing = cameras
+            .iter()
+            .filter(configured)
+            .find(|name| !playing.contains(name));
+        missing.map(|name| format!("camera {name} did not play"))
+    }
+}
+
+fn unsupported() -> Ended {
+    ended(Fate::Unsupported, "this box cannot do that yet")
+}

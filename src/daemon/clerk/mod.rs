@@ -1,0 +1,314 @@
+//! The clerk: takes commands and verdicts as they come down, has them done, and sees to it that
+//! each command is answered once.
+//!
+//! ```text
+//! upload ─Inbound─▶ examine ─▶ row ─▶ errand (a task) ─▶ outcome ─▶ reply signed ─Answer─▶ upload
+//! ```
+//! Everything between two arrows may be cut short: what is durable goes on at the next start, what
+//! is not comes again from whoever waits for a reply. Errands are tasks, so that a long one does not
+//! hold up a word to stop.
+
+mod errands;
+mod nonces;
+mod objections;
+mod office;
+mod trial;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::command::{Chosen, Origin, Settings};
+use crate::journal::kind;
+use crate::link::Acked;
+use crate::store::{Ended, StoreError};
+use crate::upload::{Answer, Desk, Inbound};
+use crate::witness::{Fate, Identity};
+
+use super::gauges::Gauges;
+use errands::Errands;
+use nonces::Nonces;
+use office::{Errand, Office, Step};
+use trial::Watch;
+
+pub(super) use objections::Objections;
+
+/// Messages between upload and clerk, each way.
+const MESSAGES: usize = 16;
+/// Errands under way at once; beyond it a command is answered that the box is busy.
+const ERRANDS_MAX: usize = 8;
+/// Replies on their way to the upload at once.
+const OFFERS_MAX: usize = 16;
+/// How often is looked for replies that are due, and after the trial.
+const LOOK: Duration = Duration::from_secs(1);
+/// Journal lines about strangers' messages: one in this time, with a count.
+const STRANGERS_LINES: Duration = Duration::from_mins(1);
+
+/// Everything the clerk works with.
+pub(super) struct Clerk {
+    office: Office,
+    errands: Arc<Errands>,
+    watch: Watch,
+    nonces: Nonces,
+    inbound: mpsc::Receiver<Inbound>,
+    answers: mpsc::Sender<Answer>,
+}
+
+/// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
+/// again, with another configuration.
+pub(super) fn hire(
+    gauges: &Arc<Gauges>,
+    chosen: &Chosen,
+    identity: Arc<Identity>,
+    again: CancellationToken,
+) -> (Clerk, Desk) {
+    let config = &chosen.loaded.config;
+    let (inbound_to, inbound) = mpsc::channel(MESSAGES);
+    let (answers, answers_to) = mpsc::channel(MESSAGES);
+    let (nonces, nonce) = Nonces::new();
+    let settings = Settings::new(&chosen.loaded.path, &config.store.dir);
+    let trial = match &chosen.origin {
+        Origin::Trial(trial) => Some(trial.clone()),
+        Origin::File | Origin::Command(_) => None,
+    };
+    let clerk = Clerk {
+        office: Office {
+            device: config.device.id.clone(),
+            roots: config.keys.dir.join("roots.crt"),
+            enabled: config.commands.enabled,
+            store: gauges.store.clone(),
+            identity,
+            objections: Arc::clone(&gauges.objections),
+        },
+        errands: Arc::new(Errands {
+            gauges: Arc::clone(gauges),
+            loaded: chosen.loaded.clone(),
+            settings: settings.clone(),
+            again: again.clone(),
+        }),
+        watch: Watch {
+            trial,
+            settings,
+            again,
+            began_ns: clock::boot_ns(),
+            well_since_ns: None,
+        },
+        nonces,
+        inbound,
+        answers,
+    };
+    let desk = Desk {
+        inbound: inbound_to,
+        answers: answers_to,
+        nonce,
+    };
+    (clerk, desk)
+}
+
+/// A reply on its way: the command's id, where the reply is kept, and what became of it.
+type Offered = (Option<Uuid>, Option<Acked>);
+
+/// What goes on meanwhile.
+#[derive(Default)]
+struct Going {
+    errands: JoinSet<(Uuid, Option<Ended>)>,
+    offers: JoinSet<Offered>,
+    /// Replies among `offers`.
+    offered: HashSet<Uuid>,
+    /// Replies nobody listened to: given again when the command comes again, or at the next start.
+    unheard: HashSet<Uuid>,
+    /// When a stranger's message was last journalled, and how many came since, by kind.
+    strangers: [(Option<Instant>, u64); 2],
+}
+
+impl Clerk {
+    /// Works until `stop`. Errands under way then are told as interrupted at the next start.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut going = Going::default();
+        self.settle(&mut going).await;
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                inbound = self.inbound.recv() => match inbound {
+                    Some(inbound) => self.take(inbound, &mut going).await,
+                    // The upload has ended, and with it the way here.
+                    None => return,
+                },
+                Some(done) = going.errands.join_next() => {
+                    if let Ok((id, Some(ended))) = done {
+                        self.end(id, ended).await;
+                    }
+                }
+                Some(offered) = going.offers.join_next() => {
+                    if let Ok(offered) = offered {
+                        self.offered(offered, &mut going).await;
+                    }
+                }
+                _ = look.tick() => {
+                    self.nonces.turn(clock::now(), clock::trust().synced);
+                    self.watch.look(&self.errands).await;
+                }
+            }
+            self.offer_due(&mut going).await;
+        }
+    }
+
+    /// What the last run left: commands cut short are done again where that harms nobody, and
+    /// told as interrupted where it might.
+    async fn settle(&mut self, going: &mut Going) {
+        self.watch.tell(&self.errands).await;
+        let (office, errands) = (self.office.clone(), Arc::clone(&self.errands));
+        let left = blocking(move || office.left_over(&errands)).await;
+        match left {
+            Ok(left) => left
+                .into_iter()
+                .for_each(|errand| carry(&self.errands, errand, going)),
+            Err(error) => tracing::error!(%error, "commands of the last run are not settled"),
+        }
+    }
+
+    async fn take(&mut self, inbound: Inbound, going: &mut Going) {
+        let office = self.office.clone();
+        let nonces = self.nonces.present();
+        let step = match inbound {
+            Inbound::Command(p7m) => blocking(move || office.command(&p7m, &nonces)).await,
+            Inbound::Verdict(p7m) => blocking(move || office.verdict(&p7m)).await,
+        };
+        match step {
+            Ok(Step::Nothing) => {}
+            Ok(Step::Again(id)) => {
+                going.unheard.remove(&id);
+                let office = self.office.clone();
+                let due = blocking(move || office.reply(id)).await;
+                match due {
+                    Ok(Some(bytes)) => self.offer((Some(id), bytes), going),
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(%error, "a reply cannot be given again"),
+                }
+            }
+            Ok(Step::Carry(errand)) if going.errands.len() >= ERRANDS_MAX => {
+                let ended = ended(Fate::Failed, "too much is being done for others just now");
+                self.end(errand.id, ended).await;
+            }
+            Ok(Step::Carry(errand)) => carry(&self.errands, errand, going),
+            Ok(Step::Tell(bytes)) => self.offer((None, bytes), going),
+            Ok(Step::Stranger(kind, why)) => self.stranger(kind, &why, going).await,
+            // It is not answered, so it comes again.
+            Err(error) => tracing::error!(%error, "a command or verdict cannot be written down"),
+        }
+    }
+
+    /// Writes down how an errand ended; what the store cannot take is told as interrupted later.
+    async fn end(&self, id: Uuid, ended: Ended) {
+        let store = self.office.store.clone();
+        let outcome = ended.outcome.name();
+        tracing::info!(%id, outcome, why = ended.why, "command ended");
+        let done = blocking(move || store.command_done(clock::now(), id, &ended)).await;
+        if let Err(error) = done {
+            tracing::error!(%error, %id, "what became of a command cannot be written down");
+        }
+    }
+
+    /// Signs and offers what is due.
+    async fn offer_due(&self, going: &mut Going) {
+        let room = OFFERS_MAX.saturating_sub(going.offers.len());
+        if room == 0 {
+            return;
+        }
+        let skip: HashSet<Uuid> = going.offered.union(&going.unheard).copied().collect();
+        let office = self.office.clone();
+        let due = blocking(move || office.due(&skip, room)).await;
+        match due {
+            Ok(due) => due
+                .into_iter()
+                .for_each(|(id, bytes)| self.offer((Some(id), bytes), going)),
+            Err(error) => tracing::warn!(%error, "replies wait"),
+        }
+    }
+
+    fn offer(&self, (id, bytes): (Option<Uuid>, Vec<u8>), going: &mut Going) {
+        if id.is_some_and(|id| !going.offered.insert(id)) {
+            return;
+        }
+        let answers = self.answers.clone();
+        going.offers.spawn(async move {
+            let (taken, told) = oneshot::channel();
+            match answers.send(Answer { bytes, taken }).await {
+                // The connection broke: it is offered on the next.
+                Ok(()) => (id, told.await.ok()),
+                Err(_upload_ended) => (id, Some(Acked::NobodyListens)),
+            }
+        });
+    }
+
+    async fn offered(&self, (id, acked): Offered, going: &mut Going) {
+        let Some(id) = id else { return };
+        going.offered.remove(&id);
+        match acked {
+            Some(Acked::Taken) => {
+                let store = self.office.store.clone();
+                if let Err(error) = blocking(move || store.reply_taken(id)).await {
+                    tracing::warn!(%error, "a reply may be sent twice");
+                }
+            }
+            Some(Acked::NobodyListens | Acked::Busy) => {
+                going.unheard.insert(id);
+            }
+            None => {}
+        }
+    }
+
+    /// A message nobody is answered for: counted, and now and then a line in the journal.
+    async fn stranger(&self, kind: &'static str, why: &str, going: &mut Going) {
+        let place = usize::from(kind == kind::VERDICT_REFUSED);
+        let (last, count) = &mut going.strangers[place];
+        *count += 1;
+        if last.is_some_and(|last| last.elapsed() < STRANGERS_LINES) {
+            return;
+        }
+        *last = Some(Instant::now());
+        tracing::warn!(kind, why, "not believed");
+        let body = json!({ "why": why, "count": std::mem::take(count) });
+        let store = self.office.store.clone();
+        let noted = blocking(move || store.note(clock::now(), kind, body)).await;
+        if let Err(error) = noted {
+            tracing::error!(%error, "a stranger's message cannot be journalled");
+        }
+    }
+}
+
+fn carry(errands: &Arc<Errands>, errand: Errand, going: &mut Going) {
+    let errands = Arc::clone(errands);
+    going.errands.spawn(async move {
+        let id = errand.id;
+        (id, errands.carry(errand).await)
+    });
+}
+
+/// An end without a result.
+fn ended(outcome: Fate, why: impl Into<String>) -> Ended {
+    Ended {
+        outcome,
+        why: Some(why.into()),
+        result: None,
+    }
+}
+
+/// Runs what blocks on the disk where it may.
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(call)
+        .await
+        .unwrap_or_else(|error| Err(StoreError::Invariant(error.to_string())))
+}

@@ -1,0 +1,226 @@
+//! Examines what comes down, and signs what goes up. Everything here may wait for the disk.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::clock;
+use crate::command::{Decision, Standing, Verb, decide, line};
+use crate::journal::kind;
+use crate::store::{ReplyDue, Store, StoreError, Taken, UnderWay};
+use crate::witness::{Command, Fate, Identity, Notice, Reply, Roots, sha256_hex};
+
+use super::objections::{Objections, facts};
+use super::{ERRANDS_MAX, Errands, ended};
+
+/// What every examination needs.
+#[derive(Clone)]
+pub(super) struct Office {
+    /// This box.
+    pub(super) device: String,
+    /// The roots that vouch for people.
+    pub(super) roots: PathBuf,
+    /// Whether commands are carried out at all.
+    pub(super) enabled: bool,
+    pub(super) store: Store,
+    pub(super) identity: Arc<Identity>,
+    pub(super) objections: Arc<Objections>,
+}
+
+/// What is to be done after a message was examined.
+pub(super) enum Step {
+    /// Nothing, or it is in the rows already.
+    Nothing,
+    /// A reply that was given before is given again.
+    Again(Uuid),
+    /// The errand.
+    Carry(Errand),
+    /// A reply that is kept nowhere: to a verdict, which may come again.
+    Tell(Vec<u8>),
+    /// It is nothing to answer.
+    Stranger(&'static str, String),
+}
+
+/// A command on its way to be done.
+pub(super) struct Errand {
+    pub(super) id: Uuid,
+    pub(super) verb: Verb,
+    /// Subject of the signer's certificate.
+    pub(super) by: String,
+}
+
+impl Office {
+    fn roots(&self) -> Result<Roots, String> {
+        Roots::load(&self.roots).map_err(|error| error.to_string())
+    }
+
+    /// Examines what claims to be a command.
+    pub(super) fn command(&self, p7m: &[u8], nonces: &[String; 2]) -> Result<Step, StoreError> {
+        let opened = self
+            .roots()
+            .and_then(|roots| Command::open(p7m, &roots).map_err(|error| error.to_string()));
+        let (command, commander) = match opened {
+            Ok(opened) => opened,
+            Err(why) => return Ok(Step::Stranger(kind::COMMAND_REFUSED, why)),
+        };
+        let sha256 = sha256_hex(p7m);
+        let (known, seq) = self.store.command(command.id, &commander.signer.subject)?;
+        let now = clock::now();
+        let standing = Standing {
+            device: &self.device,
+            now_ms: now.utc_ms(),
+            synced: clock::trust().synced,
+            nonces: [&nonces[0], &nonces[1]],
+            known: known.as_ref(),
+            seq,
+        };
+        let decision = match decide(&command, &commander, &sha256, &standing) {
+            Decision::Carry(_) if !self.enabled => {
+                let why = "[commands] enabled is false on this box".to_owned();
+                Decision::Refuse(Fate::Refused, why)
+            }
+            decision => decision,
+        };
+        let line = line(&command, &commander, &sha256);
+        match decision {
+            Decision::Ignore(why) => Ok(Step::Stranger(kind::COMMAND_REFUSED, why)),
+            Decision::Repeat => Ok(Step::Again(command.id)),
+            Decision::Refuse(fate, why) => {
+                tracing::warn!(
+                    signer = line.signer,
+                    verb = line.verb,
+                    why,
+                    "command refused"
+                );
+                self.store.command_refused(now, &line, (fate, &why))?;
+                Ok(Step::Nothing)
+            }
+            Decision::Carry(verb) => {
+                tracing::info!(signer = line.signer, verb = line.verb, "command");
+                self.store.command_received(now, &line, p7m)?;
+                Ok(Step::Carry(Errand {
+                    id: command.id,
+                    verb,
+                    by: line.signer,
+                }))
+            }
+        }
+    }
+
+    /// Examines what claims to be a verdict.
+    pub(super) fn verdict(&self, p7m: &[u8]) -> Result<Step, StoreError> {
+        let stranger = |why: String| Ok(Step::Stranger(kind::VERDICT_REFUSED, why));
+        let opened = self
+            .roots()
+            .and_then(|roots| Notice::open(p7m, &roots).map_err(|error| error.to_string()));
+        let (notice, signer) = match opened {
+            Ok(opened) => opened,
+            Err(why) => return stranger(why),
+        };
+        if notice.device != self.device {
+            return stranger(format!("verdict: it is for device {:?}", notice.device));
+        }
+        let now = clock::now();
+        let facts = facts(&notice, signer);
+        let (fate, why) = match self.store.verdict(now, &facts) {
+            Ok(Taken::New { rule, model }) => {
+                self.objections.heard(&self.store, now, (&rule, &model))?;
+                (Fate::Done, None)
+            }
+            Ok(Taken::Known) => (Fate::Done, Some("it was known".to_owned())),
+            Err(error @ (StoreError::Unknown(_) | StoreError::OtherSignature(_))) => {
+                (Fate::Refused, Some(error.to_string()))
+            }
+            Err(error) => return Err(error),
+        };
+        let mut reply = Reply::new(&self.device, (&sha256_hex(p7m), notice.id.0), fate, now);
+        reply.why = why;
+        Ok(match reply.sign(&self.identity, now) {
+            Ok(bytes) => Step::Tell(bytes),
+            Err(error) => {
+                tracing::warn!(%error, "a verdict is kept and cannot be answered");
+                Step::Nothing
+            }
+        })
+    }
+
+    /// The signed reply to `id`; `None` while it is under way.
+    pub(super) fn reply(&self, id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.store.reply(id)? {
+            Some(due) => self.signed(due),
+            None => Ok(None),
+        }
+    }
+
+    /// Signed replies that nobody has taken yet, at most `max`.
+    pub(super) fn due(
+        &self,
+        skip: &HashSet<Uuid>,
+        max: usize,
+    ) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
+        let due = self.store.replies_due()?;
+        let due = due.into_iter().filter(|due| !skip.contains(&due.id));
+        due.take(max)
+            .filter_map(|due| {
+                let id = due.id;
+                self.signed(due).map(|bytes| Some((id, bytes?))).transpose()
+            })
+            .collect()
+    }
+
+    /// The reply as it was signed before, or signed and kept now; `None` while the key is away.
+    fn signed(&self, due: ReplyDue) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(bytes) = due.reply {
+            return Ok(Some(bytes));
+        }
+        let now = clock::now();
+        let mut reply = Reply::new(&self.device, (&due.sha256, due.id), due.outcome, now);
+        (reply.why, reply.result) = (due.why, due.result);
+        let signed = reply.sign(&self.identity, now).or_else(|error| {
+            // What is too large is told without its result; what cannot be signed now, later.
+            reply.result = None;
+            reply.why = Some(error.to_string());
+            reply.sign(&self.identity, now)
+        });
+        match signed {
+            Ok(bytes) => {
+                self.store.keep_reply(due.id, &bytes)?;
+                Ok(Some(bytes))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a reply cannot be signed");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The errands of commands that were cut short; what may not be repeated is ended here.
+    pub(super) fn left_over(&self, errands: &Errands) -> Result<Vec<Errand>, StoreError> {
+        let roots = self.roots();
+        let mut again = Vec::new();
+        for UnderWay { id, signed } in self.store.commands_open()? {
+            if errands.is_on_trial(id) {
+                continue;
+            }
+            let opened = signed.zip(roots.as_ref().ok());
+            let opened = opened.and_then(|(p7m, roots)| Command::open(&p7m, roots).ok());
+            let errand = opened.and_then(|(command, commander)| {
+                let verb = Verb::read(&command.verb, &command.args).ok()?;
+                let by = commander.signer.subject;
+                verb.may_be_repeated().then_some(Errand { id, verb, by })
+            });
+            match errand {
+                Some(errand) if again.len() < ERRANDS_MAX => again.push(errand),
+                _ => {
+                    let why =
+                        "the box was started again meanwhile; whether it was done is not known";
+                    let interrupted = ended(Fate::Interrupted, why);
+                    self.store.command_done(clock::now(), id, &interrupted)?;
+                }
+            }
+        }
+        Ok(again)
+    }
+}

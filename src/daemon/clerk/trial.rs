@@ -1,0 +1,107 @@
+//! A configuration on trial: kept when everything is back, given up when it is not in time.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::command::{Outcome, Settings, SettingsError, Trial};
+use crate::journal::kind;
+use crate::store::{Ended, Store, StoreError};
+use crate::witness::Fate;
+
+use super::{Errands, blocking, ended};
+
+/// Everything must have been back for this long.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// Watches over the trial, when there is one.
+pub(super) struct Watch {
+    pub(super) trial: Option<Trial>,
+    pub(super) settings: Settings,
+    /// Told when the daemon shall start again, with the configuration before.
+    pub(super) again: CancellationToken,
+    /// Boot clock, nanoseconds: when the trial began, and since when everything is back.
+    pub(super) began_ns: u64,
+    pub(super) well_since_ns: Option<u64>,
+}
+
+impl Watch {
+    /// Looks whether everything is back, or the time is over.
+    pub(super) async fn look(&mut self, errands: &Errands) {
+        let Some(trial) = &self.trial else { return };
+        let now_ns = clock::boot_ns();
+        let missing = errands.missing(&trial.cameras);
+        let result = match missing {
+            None => {
+                let since = *self.well_since_ns.get_or_insert(now_ns);
+                if Duration::from_nanos(now_ns.saturating_sub(since)) < STEADY {
+                    return;
+                }
+                self.trial = None;
+                tracing::info!("the configuration that was tried is kept");
+                self.settings.keep()
+            }
+            Some(missing) => {
+                self.well_since_ns = None;
+                let tried = Duration::from_nanos(now_ns.saturating_sub(self.began_ns));
+                if tried < Duration::from_secs(trial.limit_secs) {
+                    return;
+                }
+                let why = format!("{missing} within {} s", trial.limit_secs);
+                self.trial = None;
+                tracing::error!(why, "the configuration that was tried is given up");
+                let rolled_back = self.settings.roll_back(&why);
+                self.again.cancel();
+                rolled_back
+            }
+        };
+        if let Err(error) = result {
+            // The next start finds the trial begun, and ends it.
+            tracing::error!(%error, "how the trial ended cannot be written down");
+        }
+        self.tell(errands).await;
+    }
+
+    /// Says in journal and replies what became of configurations.
+    pub(super) async fn tell(&self, errands: &Errands) {
+        let (settings, store) = (self.settings.clone(), errands.store());
+        let told = blocking(move || {
+            let ended = settings.ended();
+            if ended.is_empty() {
+                return Ok(Ok(()));
+            }
+            ended.iter().try_for_each(|outcome| say(&store, outcome))?;
+            Ok(settings.told())
+        });
+        let told: Result<Result<(), SettingsError>, StoreError> = told.await;
+        match told {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a trial will be told twice"),
+            Err(error) => tracing::error!(%error, "a trial cannot be told"),
+        }
+    }
+}
+
+fn say(store: &Store, outcome: &Outcome) -> Result<(), StoreError> {
+    let now = clock::now();
+    let mut body = json!({ "sha256": outcome.sha256, "command": outcome.command });
+    let (kind, end) = match &outcome.why {
+        None => {
+            let end = Ended {
+                outcome: Fate::Done,
+                why: None,
+                result: Some(json!({ "sha256": outcome.sha256 })),
+            };
+            (kind::CONFIG_KEPT, end)
+        }
+        Some(why) => {
+            body["why"] = json!(why);
+            let why = format!("the configuration before is in force again: {why}");
+            (kind::CONFIG_ROLLED_BACK, ended(Fate::Failed, why))
+        }
+    };
+    store.note(now, kind, body)?;
+    store.command_done(now, outcome.command, &end)
+}

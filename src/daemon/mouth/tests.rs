@@ -1,0 +1,305 @@
+//! The mouth: what is said, what is not, and what is told of both.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::*;
+use crate::config::{self, Budget, SpeakerKind};
+use crate::types::{CaseId, Heard, Violation};
+use crate::warn::Ledger;
+
+const RATE: u32 = 16_000;
+
+/// A mouth with a file for a loudspeaker, and everything round it.
+struct Room {
+    dir: tempfile::TempDir,
+    store: Store,
+    shouts: mpsc::Sender<Shout>,
+    requests: mpsc::Sender<Request>,
+    reports: mpsc::Receiver<WarnReport>,
+    state: Arc<Mutex<VoiceState>>,
+    stop: CancellationToken,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Room {
+    /// Clips of `clip_ms`; no quiet hours, because the tests run at any hour.
+    fn new(clip_ms: u32, budget: Budget) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let clip = clip(dir.path(), clip_ms);
+        let warn = config::Warn {
+            speaker: config::Speaker {
+                kind: SpeakerKind::File,
+                path: dir.path().join("spoken.wav"),
+                ..config::Speaker::default()
+            },
+            street_vending: clip.clone(),
+            out_of_store: clip,
+            quiet_from: "00:00".to_owned(),
+            quiet_to: "00:00".to_owned(),
+            budget,
+            ..config::Warn::default()
+        };
+        let ledger = Ledger::new(clock::boot_id(), clock::now());
+        let (shouts, shouts_in) = mpsc::channel(8);
+        let (requests, requests_in) = mpsc::channel(8);
+        let (reports_out, reports) = mpsc::channel(8);
+        let (state, stop) = (Arc::default(), CancellationToken::new());
+        let mouth = Mouth {
+            speaker: Speaker::open(&warn).unwrap(),
+            governor: Governor::new(&warn, "Asia/Shanghai", ledger).unwrap(),
+            reports: reports_out,
+            requests: requests_in,
+            store: store.clone(),
+            poses: Arc::default(),
+            source: TelemetrySource::None,
+            state: Arc::clone(&state),
+            stop: stop.clone(),
+        };
+        Self {
+            dir,
+            store,
+            shouts,
+            requests,
+            reports,
+            state,
+            stop,
+            running: tokio::spawn(mouth.run(shouts_in)),
+        }
+    }
+
+    async fn warn(&mut self, case: u128) -> WarnReport {
+        self.shouts.send(shout(case)).await.unwrap();
+        self.reports.recv().await.unwrap()
+    }
+
+    async fn speak(&self, sha256: &str) -> Answer {
+        let (answer, heard) = oneshot::channel();
+        let what = Words::Clip(sha256.to_owned());
+        let by = "officer-7".to_owned();
+        let speak = Request::Speak { what, by, answer };
+        self.requests.send(speak).await.unwrap();
+        heard.await.unwrap()
+    }
+
+    async fn silence(&self) -> Stopped {
+        let (answer, heard) = oneshot::channel();
+        let by = "officer-7".to_owned();
+        self.requests
+            .send(Request::Stop { by, answer })
+            .await
+            .unwrap();
+        heard.await.unwrap()
+    }
+
+    /// Kind and body of every line about the voice.
+    fn lines(&self) -> Vec<(String, Value)> {
+        let mut lines = Vec::new();
+        self.store
+            .walk_journal(&mut |entry| {
+                if entry.kind.starts_with("warning.") {
+                    lines.push((entry.kind, entry.body));
+                }
+            })
+            .unwrap();
+        lines
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        self.lines().into_iter().map(|(kind, _)| kind).collect()
+    }
+
+    fn spoken(&self) -> PathBuf {
+        self.dir.path().join("spoken.wav")
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+    }
+}
+
+fn store(dir: &std::path::Path) -> Store {
+    let config = config::Store {
+        dir: dir.join("store"),
+        ..config::Store::default()
+    };
+    Store::open(&config, "LM-TEST-1").unwrap().0
+}
+
+/// A clip of noise-like samples, 16 kHz.
+fn clip(dir: &std::path::Path, ms: u32) -> PathBuf {
+    let samples = ms * RATE / 1_000;
+    let mut bytes = b"RIFF".to_vec();
+    bytes.extend((36 + samples * 2).to_le_bytes());
+    bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    bytes.extend(RATE.to_le_bytes());
+    bytes.extend((RATE * 2).to_le_bytes());
+    bytes.extend(b"\x02\0\x10\0data");
+    bytes.extend((samples * 2).to_le_bytes());
+    bytes.extend((0..samples * 2).map(|n| u8::try_from(n * 37 % 251).unwrap()));
+    let path = dir.join("clip.wav");
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(&bytes).unwrap();
+    path
+}
+
+fn shout(case: u128) -> Shout {
+    Shout {
+        case: CaseId(Uuid::from_u128(case)),
+        violation: Violation::StreetVending,
+        zone: "kerb".to_owned(),
+        at: clock::now(),
+    }
+}
+
+#[tokio::test]
+async fn a_warning_is_charged_before_its_first_sound() {
+    let mut room = Room::new(200, Budget::default());
+    let report = room.warn(1).await;
+    assert_eq!((report.failure, report.hushed), (None, None));
+    assert_eq!(report.heard, Heard::NoMicrophone);
+    let lines = room.lines();
+    let [(begun, charge), (played, told)] = &lines[..] else {
+        panic!("{lines:?}");
+    };
+    assert_eq!(
+        (begun.as_str(), played.as_str()),
+        (kind::WARNING_BEGUN, kind::WARNING_PLAYED)
+    );
+    for line in [charge, told] {
+        assert_eq!(line["zone"], "kerb");
+        assert_eq!(line["by"], "rule");
+        assert_eq!(line["case"], json!(CaseId(Uuid::from_u128(1))));
+        assert_eq!(line["clip_sha256"], report.clip_sha256.as_str());
+    }
+    assert_eq!(told["heard"]["heard"], "no_microphone");
+    room.end().await;
+}
+
+#[tokio::test]
+async fn over_its_budget_nothing_sounds_and_the_journal_says_why() {
+    let budget = Budget {
+        per_place_hour: 1,
+        ..Budget::default()
+    };
+    let mut room = Room::new(200, budget);
+    assert_eq!(room.warn(1).await.hushed, None);
+    std::fs::remove_file(room.spoken()).unwrap();
+    let report = room.warn(2).await;
+    let why = "said 1 times at this place in an hour already";
+    assert_eq!(report.hushed.as_deref(), Some(why));
+    assert!(report.failure.is_some() && report.played.is_zero());
+    assert_eq!(report.heard, Heard::NotPlayed);
+    assert!(!room.spoken().exists(), "the loudspeaker was not touched");
+    let (kind, body) = room.lines().pop().unwrap();
+    assert_eq!(kind, kind::WARNING_HUSHED);
+    assert_eq!(body["why"], why);
+    assert_eq!(room.state.lock().unwrap().hushed, 1);
+    room.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_sound_within_a_second_and_silences_the_rest() {
+    let mut room = Room::new(20_000, Budget::default());
+    room.shouts.send(shout(1)).await.unwrap();
+    // The file grows once the sink plays.
+    while std::fs::metadata(room.spoken()).map_or(0, |m| m.len()) < 10_000 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(room.state.lock().unwrap().speaking);
+    let busy = room.speak("").await;
+    assert_eq!(
+        busy.failure.as_deref(),
+        Some("something else is being said")
+    );
+    let asked = clock::now();
+    let stopped = room.silence().await;
+    assert!(stopped.sounded && stopped.journal_n.is_some());
+    let took = clock::now().since(asked);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let report = room.reports.recv().await.unwrap();
+    assert_eq!(report.failure.as_deref(), Some("stopped before the end"));
+    assert!(report.played > Duration::ZERO);
+
+    let hushed = room.warn(2).await.hushed;
+    assert_eq!(hushed.as_deref(), Some("stopped by officer-7"));
+    let sha256 = report.clip_sha256;
+    let ordered = room.speak(&sha256).await;
+    assert_eq!(ordered.hushed.as_deref(), Some("stopped by officer-7"));
+    let idle = room.silence().await;
+    assert!(!idle.sounded);
+    let shown = room.state.lock().unwrap().snapshot(clock::now());
+    assert_eq!(shown["stopped_by"], "officer-7");
+    assert!(shown["silent_secs"].as_u64() > Some(3_500), "{shown}");
+    assert_eq!(
+        room.kinds(),
+        [
+            kind::WARNING_BEGUN,
+            kind::WARNING_STOPPED,
+            kind::WARNING_FAILED,
+            kind::WARNING_HUSHED,
+            kind::WARNING_HUSHED,
+            kind::WARNING_STOPPED,
+        ]
+    );
+    room.end().await;
+}
+
+#[tokio::test]
+async fn a_person_has_a_clip_said_by_its_hash() {
+    let room = Room::new(200, Budget::default());
+    let none = room.speak("00").await;
+    assert_eq!(none.failure.as_deref(), Some("this box has no such clip"));
+    let sha256 = Clip::read(&room.dir.path().join("clip.wav")).unwrap();
+    let said = room.speak(sha256.sha256()).await;
+    assert_eq!((said.failure, said.hushed), (None, None));
+    assert_eq!(said.played_ms, 200);
+    let (_, body) = room.lines().pop().unwrap();
+    assert_eq!(body["by"]["person"], "officer-7");
+    assert_eq!(body["case"], Value::Null);
+    room.end().await;
+}
+
+#[tokio::test]
+async fn without_a_journal_warnings_go_on_and_still_count() {
+    let budget = Budget {
+        per_hour: 1,
+        ..Budget::default()
+    };
+    let mut room = Room::new(200, budget);
+    std::fs::remove_dir_all(room.dir.path().join("store")).unwrap();
+    let report = room.warn(1).await;
+    assert_eq!((report.failure, report.hushed), (None, None));
+    assert!(room.warn(2).await.hushed.is_some());
+    room.end().await;
+}
+
+#[test]
+fn a_warning_without_room_is_reported_as_not_played_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shouts, mut shouts_in) = mpsc::channel(1);
+    let (reports, mut reports_in) = mpsc::channel(1);
+    let mouthpiece = Mouthpiece {
+        shouts,
+        reports,
+        store: store(dir.path()),
+    };
+    mouthpiece.give(shout(1));
+    mouthpiece.give(shout(2));
+    let report = reports_in.try_recv().unwrap();
+    assert_eq!(report.case, shout(2).case);
+    assert_eq!(report.played, Duration::ZERO);
+    assert!(report.failure.unwrap().contains("full"));
+    assert!(report.journal_n.is_some());
+    assert_eq!(shouts_in.try_recv().unwrap().case, shout(1).case);
+    // While stopping nobody is told, and nothing breaks.
+    drop(shouts_in);
+    mouthpiece.give(shout(3));
+    assert!(reports_in.try_recv().is_err());
+}

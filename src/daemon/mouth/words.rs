@@ -1,0 +1,208 @@
+//! What the mouth is asked, and what it answers.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::clock;
+use crate::journal::kind;
+use crate::types::{CaseId, Heard, Stamp, Violation, WarnReport};
+use crate::warn::{By, Said};
+
+/// A warning to be played.
+#[derive(Clone, Debug)]
+pub(in crate::daemon) struct Shout {
+    pub(in crate::daemon) case: CaseId,
+    pub(in crate::daemon) violation: Violation,
+    /// Name of the zone.
+    pub(in crate::daemon) zone: String,
+    /// Capture time of the frame that led to it.
+    pub(in crate::daemon) at: Stamp,
+}
+
+/// What a person orders.
+#[derive(Debug)]
+pub(in crate::daemon) enum Request {
+    /// Say something.
+    #[cfg_attr(not(test), expect(dead_code, reason = "signed commands will order it"))]
+    Speak {
+        /// What.
+        what: Words,
+        /// Who orders it, as it was proved.
+        by: String,
+        /// Hears what became of it.
+        answer: oneshot::Sender<Answer>,
+    },
+    /// Fall silent now, and stay so for the configured time.
+    Stop {
+        /// Who orders it.
+        by: String,
+        /// Hears that it was done.
+        answer: oneshot::Sender<Stopped>,
+    },
+}
+
+/// What is to be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::daemon) enum Words {
+    /// One of the clips this box has, by the SHA-256 of its file.
+    #[cfg_attr(not(test), expect(dead_code, reason = "signed commands will order it"))]
+    Clip(String),
+}
+
+/// What became of an order to speak.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::daemon) struct Answer {
+    /// SHA-256 of the clip's file; empty when there is none.
+    pub(in crate::daemon) clip_sha256: String,
+    /// How long it sounded, milliseconds.
+    pub(in crate::daemon) played_ms: u64,
+    /// Why it was not to be said.
+    pub(in crate::daemon) hushed: Option<String>,
+    /// Why it was not said to its end.
+    pub(in crate::daemon) failure: Option<String>,
+    /// What a microphone says of it.
+    pub(in crate::daemon) heard: Heard,
+    /// The journal line that records it.
+    pub(in crate::daemon) journal_n: Option<u64>,
+}
+
+/// What a stop did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::daemon) struct Stopped {
+    /// Whether something sounded.
+    pub(in crate::daemon) sounded: bool,
+    /// The journal line that records it.
+    pub(in crate::daemon) journal_n: Option<u64>,
+}
+
+/// What the status shows.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(in crate::daemon) struct VoiceState {
+    /// Whether something sounds at this moment.
+    pub(in crate::daemon) speaking: bool,
+    /// Who stopped the loudspeaker, and until when that holds on the boot clock, nanoseconds.
+    #[serde(skip)]
+    pub(in crate::daemon) stopped: Option<(String, u64)>,
+    /// Stops so far, in this run.
+    pub(in crate::daemon) stops: u64,
+    /// Said in this run.
+    pub(in crate::daemon) said: u64,
+    /// Not to be said at that time and place, in this run.
+    pub(in crate::daemon) hushed: u64,
+    /// Could not be said, in this run.
+    pub(in crate::daemon) failed: u64,
+    /// Why the last one could not be said; `None` when it could.
+    pub(in crate::daemon) trouble: Option<String>,
+}
+
+impl VoiceState {
+    /// As the status shows it at `now`.
+    pub(in crate::daemon) fn snapshot(&self, now: Stamp) -> Value {
+        let mut shown = json!(self);
+        let stopped = self
+            .stopped
+            .as_ref()
+            .filter(|(_, until)| *until > now.boot_ns);
+        shown["stopped_by"] = json!(stopped.map(|(by, _)| by));
+        let left = stopped.map(|(_, until)| (until - now.boot_ns).div_ceil(1_000_000_000));
+        shown["silent_secs"] = json!(left);
+        shown
+    }
+}
+
+/// What is wanted, whoever wants it.
+pub(super) struct Want {
+    pub(super) case: Option<CaseId>,
+    pub(super) zone: String,
+    pub(super) by: By,
+}
+
+impl Shout {
+    pub(super) fn want(&self) -> Want {
+        Want {
+            case: Some(self.case),
+            zone: self.zone.clone(),
+            by: By::Rule,
+        }
+    }
+}
+
+/// What became of it.
+pub(super) struct Told {
+    pub(super) said: Said,
+    pub(super) clip_sha256: String,
+    pub(super) hushed: Option<String>,
+}
+
+impl Told {
+    /// It was not even begun.
+    pub(super) fn unplayed(why: &str) -> Self {
+        Self {
+            said: Said::nothing(clock::now(), why),
+            clip_sha256: String::new(),
+            hushed: None,
+        }
+    }
+
+    /// It was not to be said, for `why`.
+    pub(super) fn hush(&mut self, why: String) {
+        self.said.failure = Some(format!("not to be said: {why}"));
+        self.hushed = Some(why);
+    }
+
+    /// The journal line that records it.
+    pub(super) fn line(&self, want: &Want) -> (&'static str, Value) {
+        let said = &self.said;
+        let kind = match (&self.hushed, &said.failure) {
+            (Some(_), _) => kind::WARNING_HUSHED,
+            (None, None) => kind::WARNING_PLAYED,
+            (None, Some(_)) => kind::WARNING_FAILED,
+        };
+        let mut body = json!({
+            "case": want.case,
+            "zone": want.zone,
+            "by": want.by,
+            "at": clock::rfc3339_ms(said.at.utc_ns),
+            "clip_sha256": self.clip_sha256,
+        });
+        if let Some(why) = &self.hushed {
+            body["why"] = why.as_str().into();
+        } else {
+            body["played_ms"] = millis(said.played).into();
+            body["failure"] = json!(said.failure);
+            body["heard"] = json!(said.heard);
+        }
+        (kind, body)
+    }
+
+    pub(super) fn report(self, case: CaseId, journal_n: Option<u64>) -> WarnReport {
+        WarnReport {
+            case,
+            at: self.said.at,
+            played: self.said.played,
+            clip_sha256: self.clip_sha256,
+            failure: self.said.failure,
+            journal_n,
+            hushed: self.hushed,
+            heard: self.said.heard,
+        }
+    }
+
+    pub(super) fn answer(self, journal_n: Option<u64>) -> Answer {
+        Answer {
+            clip_sha256: self.clip_sha256,
+            played_ms: millis(self.said.played),
+            hushed: self.hushed,
+            failure: self.said.failure,
+            heard: self.said.heard,
+            journal_n,
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

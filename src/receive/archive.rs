@@ -1,0 +1,463 @@
+//! What the receivers keep, asked from outside: packages, devices, refusals, and the numbers
+//! that are missing.
+//!
+//! A question goes to one folder or to several at once: receivers that do not share a folder may
+//! both have the same package (its receipt was lost on the way), and together they have it once.
+//! One package is told from another by device, id and signature.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::ReceiveError;
+use super::index::Index;
+use crate::types::{CaseId, Stamp};
+use crate::witness::{Grade, Receipt, Statement};
+
+/// A stored package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// The device.
+    pub device: String,
+    /// The package.
+    pub id: CaseId,
+    /// Its number on the device.
+    pub seq: u64,
+    /// SHA-256 of its signature, lower-case hex.
+    pub sig_sha256: String,
+    /// Its violation.
+    pub kind: String,
+    /// How the case ended.
+    pub outcome: String,
+    /// `evidence` or `lead`; `null` for packages older than grades.
+    pub grade: Option<String>,
+    /// When the outcome was established, RFC 3339 UTC.
+    pub at: String,
+    /// The announced number of the place, or else its name.
+    pub site: Option<String>,
+    /// The zone in which it was seen.
+    pub zone: Option<String>,
+    /// Latitude (WGS-84), degrees × 10⁷.
+    pub lat_e7: Option<i32>,
+    /// Longitude (WGS-84), degrees × 10⁷.
+    pub lon_e7: Option<i32>,
+    /// Bytes of the files its statement lists.
+    pub bytes: u64,
+    /// Who signed its receipt.
+    pub receiver: Option<String>,
+    /// When, RFC 3339 UTC.
+    pub stored: Option<String>,
+    /// Copies that were read back, over all folders asked.
+    pub copies: u32,
+    /// When it was noticed that it is not in its folder any more, RFC 3339 UTC.
+    pub gone: Option<String>,
+}
+
+impl Kept {
+    /// What the index has of a package; `copied`: its second copy was read back.
+    pub(super) fn of(
+        statement: &Statement,
+        sig_sha256: String,
+        receipt: &Receipt,
+        copied: bool,
+    ) -> Self {
+        let site = statement.site.as_ref();
+        let position = statement.position.as_ref();
+        let files = statement.files.iter();
+        let grade = statement.grade.as_ref().map(|grading| match grading.grade {
+            Grade::Evidence => "evidence",
+            Grade::Lead => "lead",
+        });
+        Self {
+            device: statement.device.id.clone(),
+            id: statement.id,
+            seq: statement.seq,
+            sig_sha256,
+            kind: statement.violation.kind.name().to_owned(),
+            outcome: statement.violation.outcome.name().to_owned(),
+            grade: grade.map(ToOwned::to_owned),
+            at: statement.violation.confirmed.clone(),
+            site: site.and_then(|site| site.public_id.clone().or(site.name.clone())),
+            zone: statement.violation.zone.clone(),
+            lat_e7: position.map(|position| position.lat_e7),
+            lon_e7: position.map(|position| position.lon_e7),
+            bytes: files.fold(0, |sum: u64, file| sum.saturating_add(file.size)),
+            receiver: Some(receipt.receiver.clone()),
+            stored: Some(receipt.at.clone()),
+            copies: 1 + u32::from(copied),
+            gone: None,
+        }
+    }
+}
+
+/// A package that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The device.
+    pub device: String,
+    /// The package, as its head claims.
+    pub id: CaseId,
+    /// Its number, as its head claims.
+    pub seq: u64,
+    /// SHA-256 of its signature, lower-case hex.
+    pub sig_sha256: String,
+    /// Why.
+    pub why: String,
+    /// When, RFC 3339 UTC.
+    pub at: String,
+    /// Who refused.
+    pub receiver: String,
+}
+
+impl Refusal {
+    pub(super) fn of(receipt: &Receipt) -> Self {
+        Self {
+            device: receipt.device.clone(),
+            id: receipt.id,
+            seq: receipt.seq,
+            sig_sha256: receipt.sig_sha256.clone(),
+            why: receipt.why.clone().unwrap_or_default(),
+            at: receipt.at.clone(),
+            receiver: receipt.receiver.clone(),
+        }
+    }
+}
+
+/// A device as the receivers know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// The device.
+    pub device: String,
+    /// When it was last heard, RFC 3339 UTC; `null`: not since the index was made.
+    pub seen: Option<String>,
+    /// What it said of itself last: `ready`, `lost`, `stopping`.
+    pub state: Option<String>,
+    /// The largest number it announced.
+    pub seq_max: u64,
+    /// The newest line of its journal that it signed for.
+    pub journal_n: Option<u64>,
+}
+
+/// A device with what is kept of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeviceSum {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub seen: Seen,
+    /// Packages that are there.
+    pub packages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Numbers up to the largest that no package here has.
+    pub missing: u64,
+    /// Packages refused.
+    pub refused: u64,
+}
+
+/// Why numbers of a device have no package, or a number has two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "what")]
+pub enum Gap {
+    /// No package with these numbers ever came.
+    NeverCame,
+    /// It was stored and is not there any more.
+    Gone {
+        /// The package.
+        id: CaseId,
+        /// SHA-256 of its signature.
+        sig_sha256: String,
+        /// When that was noticed, RFC 3339 UTC.
+        since: String,
+    },
+    /// It was refused.
+    Refused {
+        /// The package.
+        id: CaseId,
+        /// Why.
+        why: String,
+    },
+    /// Different packages have the same number: the device's store was put back, or somebody else
+    /// has its key.
+    Doubled {
+        /// The packages.
+        ids: Vec<CaseId>,
+    },
+}
+
+/// A number of a device, or several in a row, that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// The device.
+    pub device: String,
+    /// The first number.
+    pub from: u64,
+    /// The last number.
+    pub to: u64,
+    /// What is known about it.
+    #[serde(flatten)]
+    pub gap: Gap,
+}
+
+/// The archive of one group of receivers.
+#[derive(Debug)]
+pub struct Archive {
+    indexes: Vec<Index>,
+}
+
+impl Archive {
+    /// Opens the index of each folder and brings it level with what is really there. Receivers
+    /// may be at work.
+    ///
+    /// # Errors
+    /// A folder is not one of a receiver's, or cannot be written.
+    pub fn open(dirs: &[PathBuf], at: Stamp) -> Result<Self, ReceiveError> {
+        let mut indexes = Vec::with_capacity(dirs.len());
+        for dir in dirs {
+            if !super::layout::packages(dir).is_dir() {
+                let dir = dir.display();
+                let why = format!("{dir} is not a receiver's folder: it has no packages/");
+                return Err(ReceiveError::Disk(why));
+            }
+            let mut index = Index::open(dir)?;
+            index.level(dir, None, at)?;
+            indexes.push(index);
+        }
+        Ok(Self { indexes })
+    }
+
+    /// Every device that was heard or of which something is kept, sorted.
+    ///
+    /// # Errors
+    /// An index cannot be read.
+    pub fn devices(&self) -> Result<Vec<String>, ReceiveError> {
+        let mut names = BTreeSet::new();
+        for index in &self.indexes {
+            names.extend(index.devices()?);
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    /// The packages of a device, by number; also those that are gone.
+    ///
+    /// # Errors
+    /// An index cannot be read.
+    pub fn packages(&self, device: &str) -> Result<Vec<Kept>, ReceiveError> {
+        let mut merged: BTreeMap<(u64, CaseId, String), Kept> = BTreeMap::new();
+        for index in &self.indexes {
+            for package in index.packages(device)? {
+                let key = (package.seq, package.id, package.sig_sha256.clone());
+                match merged.get_mut(&key) {
+                    None => drop(merged.insert(key, package)),
+                    Some(known) => join(known, package),
+                }
+            }
+        }
+        Ok(merged.into_values().collect())
+    }
+
+    /// The refused packages of a device, without those that were taken later.
+    ///
+    /// # Errors
+    /// An index cannot be read.
+    pub fn refusals(&self, device: &str) -> Result<Vec<Refusal>, ReceiveError> {
+        let mut merged = BTreeMap::new();
+        for index in &self.indexes {
+            for refusal in index.refusals(device)? {
+                merged.insert((refusal.id, refusal.sig_sha256.clone()), refusal);
+            }
+        }
+        for kept in self.packages(device)? {
+            merged.remove(&(kept.id, kept.sig_sha256));
+        }
+        Ok(merged.into_values().collect())
+    }
+
+    /// What is known of a device and kept of it.
+    ///
+    /// # Errors
+    /// An index cannot be read.
+    pub fn device(&self, device: &str) -> Result<DeviceSum, ReceiveError> {
+        let mut sum = DeviceSum {
+            seen: self.seen(device)?,
+            refused: self.refusals(device)?.len() as u64,
+            ..DeviceSum::default()
+        };
+        for kept in self.packages(device)?.iter().filter(|k| k.gone.is_none()) {
+            sum.packages += 1;
+            sum.bytes = sum.bytes.saturating_add(kept.bytes);
+        }
+        for missing in self.missing(device)? {
+            if !matches!(missing.gap, Gap::Doubled { .. }) {
+                sum.missing += 1 + missing.to - missing.from;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn seen(&self, device: &str) -> Result<Seen, ReceiveError> {
+        let mut sum = Seen {
+            device: device.to_owned(),
+            ..Seen::default()
+        };
+        for index in &self.indexes {
+            let Some(seen) = index.device(device)? else {
+                continue;
+            };
+            // The one that heard it last knows its state.
+            if seen.seen >= sum.seen {
+                sum.state = seen.state.or(sum.state.take());
+                sum.seen = seen.seen;
+            }
+            sum.seq_max = sum.seq_max.max(seen.seq_max);
+            sum.journal_n = sum.journal_n.max(seen.journal_n);
+        }
+        Ok(sum)
+    }
+
+    /// The numbers of a device from 1 to the largest that no package here has, with what is known
+    /// about them, and the numbers that several have.
+    ///
+    /// # Errors
+    /// An index cannot be read.
+    pub fn missing(&self, device: &str) -> Result<Vec<Missing>, ReceiveError> {
+        let mut numbers = Numbers {
+            max: self.seen(device)?.seq_max,
+            ..Numbers::default()
+        };
+        for refusal in self.refusals(device)? {
+            let (id, why) = (refusal.id, refusal.why);
+            numbers.known.insert(refusal.seq, Gap::Refused { id, why });
+        }
+        for kept in self.packages(device)? {
+            let (id, sig_sha256) = (kept.id, kept.sig_sha256);
+            if let Some(since) = kept.gone {
+                let gone = Gap::Gone {
+                    id,
+                    sig_sha256,
+                    since,
+                };
+                numbers.known.insert(kept.seq, gone);
+            } else {
+                let there = numbers.there.entry(kept.seq).or_default();
+                there.insert((id, sig_sha256));
+            }
+        }
+        Ok(numbers.missing(device))
+    }
+}
+
+/// The same package in another folder.
+fn join(known: &mut Kept, other: Kept) {
+    match (&known.gone, &other.gone) {
+        (Some(_), None) => *known = other,
+        (None, None) => known.copies += other.copies,
+        (_, Some(_)) => {}
+    }
+}
+
+/// The numbers of one device.
+#[derive(Default)]
+struct Numbers {
+    max: u64,
+    /// The packages under each number, by id and signature.
+    there: BTreeMap<u64, BTreeSet<(CaseId, String)>>,
+    /// What is known of some that are not there.
+    known: BTreeMap<u64, Gap>,
+}
+
+impl Numbers {
+    fn missing(&self, device: &str) -> Vec<Missing> {
+        let mut found = Vec::new();
+        let mut say = |from, to, gap| {
+            found.push(Missing {
+                device: device.to_owned(),
+                from,
+                to,
+                gap,
+            });
+        };
+        let mut next = 1;
+        let told = self.there.keys().chain(self.known.keys());
+        let told: BTreeSet<u64> = told.copied().filter(|seq| *seq > 0).collect();
+        let told = told.range(..=self.max);
+        for &seq in told {
+            if next < seq {
+                say(next, seq - 1, Gap::NeverCame);
+            }
+            match (self.there.get(&seq), self.known.get(&seq)) {
+                (Some(ids), _) if ids.len() > 1 => {
+                    let ids = ids.iter().map(|(id, _)| *id).collect();
+                    say(seq, seq, Gap::Doubled { ids });
+                }
+                (None, Some(gap)) => say(seq, seq, gap.clone()),
+                _ => {}
+            }
+            next = seq + 1;
+        }
+        if next <= self.max {
+            say(next, self.max, Gap::NeverCame);
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u128) -> CaseId {
+        CaseId(uuid::Uuid::from_u128(n))
+    }
+
+    fn there(ids: &[u128]) -> BTreeSet<(CaseId, String)> {
+        ids.iter().map(|n| (id(*n), n.to_string())).collect()
+    }
+
+    #[test]
+    fn every_number_without_a_package_is_told_once() {
+        let refused = Gap::Refused {
+            id: id(5),
+            why: "chain".to_owned(),
+        };
+        let numbers = Numbers {
+            max: 1 << 53,
+            there: BTreeMap::from([
+                (2, there(&[2])),
+                (3, there(&[3, 33])),
+                (5, there(&[50])),
+                (8, there(&[8])),
+            ]),
+            // Of 5 another package is there: that it was refused once is no gap. The last is a
+            // claim beyond anything that was verified.
+            known: BTreeMap::from([
+                (5, refused.clone()),
+                (6, refused.clone()),
+                (u64::MAX, refused),
+            ]),
+        };
+        let told: Vec<_> = numbers
+            .missing("LM-1")
+            .into_iter()
+            .map(|m| {
+                (
+                    m.from,
+                    m.to,
+                    serde_json::to_value(m.gap).unwrap()["what"].clone(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (1, 1, "never_came".into()),
+                (3, 3, "doubled".into()),
+                (4, 4, "never_came".into()),
+                (6, 6, "refused".into()),
+                (7, 7, "never_came".into()),
+                (9, 1 << 53, "never_came".into()),
+            ]
+        );
+        assert_eq!(Numbers::default().missing("LM-2"), []);
+    }
+}

@@ -1,0 +1,374 @@
+//! The index: one SQLite file in the receivers' folder that answers questions about all packages.
+//!
+//! It is never the truth. What it says is read from the folders, at every start and at every
+//! question ([`Index::level`]), so that it may be deleted, and so that a package somebody took
+//! away shows. What only it knows is small: when a device was last heard, the largest number it
+//! announced, and which packages were there once.
+//!
+//! A rollback journal, not a write-ahead log: receivers of several machines may share the folder
+//! over a network, where the shared memory of a log does not reach.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+
+use super::archive::{Kept, Refusal, Seen};
+use super::rows::{KEPT, case_id, kept, number, put, ruin, unsigned, whole};
+use super::{ReceiveError, layout};
+use crate::clock;
+use crate::store::disk;
+use crate::types::{CaseId, Stamp};
+use crate::witness::{RECEIPT, Receipt, SIGNATURE, STATEMENT, Statement, sha256_hex};
+
+/// Its name in the folder.
+const FILE: &str = "index.db";
+/// Where one that cannot be read is put.
+const BROKEN: &str = "index.broken";
+/// `user_version` of [`SCHEMA`]; an index of another version is made again.
+const VERSION: i64 = 1;
+const SCHEMA: &str = include_str!("index.sql");
+/// How long another receiver or a question may hold us up.
+const BUSY: Duration = Duration::from_secs(10);
+/// Rows written in one transaction: nobody waits long for the next.
+const ROWS: usize = 200;
+/// The index is not to be had; receiving goes on without it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IndexError {
+    /// SQLite says so.
+    #[error("{0}")]
+    Sql(#[from] rusqlite::Error),
+    /// The folders cannot be read.
+    #[error(transparent)]
+    Folder(#[from] ReceiveError),
+}
+
+/// The open index.
+#[derive(Debug)]
+pub(super) struct Index {
+    conn: Connection,
+    path: PathBuf,
+    /// The file that is open, to notice when it is not the one in the folder any more.
+    file: File,
+}
+
+/// News of a device that the index is to keep.
+#[derive(Clone, Debug, Default)]
+pub(super) struct News {
+    /// When it was last heard, RFC 3339; empty when it was not.
+    pub(super) seen: String,
+    /// What it said of itself last.
+    pub(super) state: Option<String>,
+    /// The largest number of a verified head.
+    pub(super) seq: u64,
+    /// The newest signed line of its journal.
+    pub(super) journal: Option<(u64, String)>,
+}
+
+impl Index {
+    /// Opens the index in `dir`; one that cannot be read is set aside and made anew, empty.
+    pub(super) fn open(dir: &Path) -> Result<Self, IndexError> {
+        let path = dir.join(FILE);
+        match Self::open_as_it_is(&path) {
+            Err(IndexError::Sql(error)) if is_ruin(&error) => {
+                tracing::warn!(%error, "the index is set aside and made again");
+                disk::rename(&path, &dir.join(BROKEN)).map_err(ReceiveError::from)?;
+                Self::open_as_it_is(&path)
+            }
+            other => other,
+        }
+    }
+
+    fn open_as_it_is(path: &Path) -> Result<Self, IndexError> {
+        let mut conn = Connection::open(path)?;
+        conn.busy_timeout(BUSY)?;
+        conn.pragma_update(None, "trusted_schema", false)?;
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let verdict: String = tx.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" || !matches!(version, 0 | VERSION) {
+            return Err(ruin(&format!("version {version}, {verdict}")).into());
+        }
+        if version == 0 {
+            tx.execute_batch(SCHEMA)?;
+        }
+        tx.commit()?;
+        let file = File::open(path).map_err(|error| {
+            IndexError::Folder(ReceiveError::Disk(format!("{}: {error}", path.display())))
+        })?;
+        Ok(Self {
+            conn,
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Whether the file in the folder is still the one that is open.
+    pub(super) fn is_there(&self) -> bool {
+        disk::is_same_file(&self.file, &self.path)
+    }
+
+    /// Brings the index level with the folders in `dir`. `copies` is the folder of second copies.
+    pub(super) fn level(
+        &mut self,
+        dir: &Path,
+        copies: Option<&Path>,
+        at: Stamp,
+    ) -> Result<(), IndexError> {
+        let mut devices = BTreeSet::from_iter(layout::named(&layout::packages(dir))?);
+        devices.extend(self.devices_of("package")?);
+        for device in &devices {
+            self.level_device(dir, device, (copies, at))?;
+        }
+        let mut devices = BTreeSet::from_iter(layout::named(&layout::refused(dir))?);
+        devices.extend(self.devices_of("refused")?);
+        for device in &devices {
+            self.level_refused(dir, device)?;
+        }
+        Ok(())
+    }
+
+    fn devices_of(&self, table: &str) -> Result<Vec<String>, IndexError> {
+        let sql = format!("SELECT DISTINCT device FROM {table}");
+        self.all(&sql, [], |row| row.get(0))
+    }
+
+    fn level_device(
+        &mut self,
+        dir: &Path,
+        device: &str,
+        (copies, at): (Option<&Path>, Stamp),
+    ) -> Result<(), IndexError> {
+        // The rows first: what has a row now was in its folder before, and is still to be found
+        // there unless somebody took it away.
+        let rows = self.rows(device)?;
+        let there = BTreeSet::from_iter(layout::ids(&layout::packages(dir).join(device))?);
+        let lacking: Vec<CaseId> = there
+            .iter()
+            .filter(|id| rows.get(id).is_none_or(|gone| *gone))
+            .copied()
+            .collect();
+        for some in lacking.chunks(ROWS) {
+            let read = some.iter().filter_map(|id| read(dir, device, *id, copies));
+            let read: Vec<Kept> = read.collect();
+            let tx = self.conn.transaction()?;
+            for package in &read {
+                put(&tx, package)?;
+            }
+            tx.commit()?;
+        }
+        let gone = rows
+            .iter()
+            .filter(|(id, gone)| !**gone && !there.contains(id));
+        let noticed = clock::rfc3339_ms(at.utc_ns);
+        for (id, _) in gone {
+            tracing::warn!(device, %id, "a stored package is not there any more");
+            let sql = "UPDATE package SET gone = ?3 WHERE device = ?1 AND id = ?2";
+            self.conn
+                .execute(sql, params![device, id.to_string(), noticed])?;
+        }
+        Ok(())
+    }
+
+    /// The packages of a device that have a row, and whether it says that they are gone.
+    fn rows(&self, device: &str) -> Result<BTreeMap<CaseId, bool>, IndexError> {
+        let sql = "SELECT id, gone IS NOT NULL FROM package WHERE device = ?1";
+        let rows = self.all(sql, [device], |row| Ok((case_id(row, 0)?, row.get(1)?)))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    fn level_refused(&mut self, dir: &Path, device: &str) -> Result<(), IndexError> {
+        let sql = "SELECT id FROM refused WHERE device = ?1";
+        let rows = BTreeSet::from_iter(self.all(sql, [device], |row| case_id(row, 0))?);
+        let folder = layout::refused(dir).join(device);
+        let there = BTreeSet::from_iter(layout::refusals(&folder)?);
+        for id in there.difference(&rows) {
+            let path = folder.join(format!("{id}{}", layout::SIGNED));
+            let read = disk::read(&path).map_err(ReceiveError::from)?;
+            match Receipt::read(&read) {
+                Ok(receipt) => self.refused(&Refusal::of(&receipt))?,
+                Err(error) => tracing::warn!(device, %id, %error, "a kept refusal is unreadable"),
+            }
+        }
+        for id in rows.difference(&there) {
+            self.accepted(device, *id)?;
+        }
+        Ok(())
+    }
+
+    /// A package is stored.
+    pub(super) fn stored(&self, package: &Kept) -> Result<(), IndexError> {
+        put(&self.conn, package)?;
+        Ok(())
+    }
+
+    /// A package was refused.
+    pub(super) fn refused(&self, refusal: &Refusal) -> Result<(), IndexError> {
+        let Refusal {
+            device,
+            id,
+            seq,
+            sig_sha256,
+            why,
+            at,
+            receiver,
+        } = refusal;
+        let sql = "INSERT OR REPLACE INTO refused VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let seq = whole(*seq);
+        let row = params![device, id.to_string(), seq, sig_sha256, why, at, receiver];
+        self.conn.execute(sql, row)?;
+        // What a refused head claims raises no number.
+        let sql = "INSERT OR IGNORE INTO device(id) VALUES(?1)";
+        self.conn.execute(sql, [device])?;
+        Ok(())
+    }
+
+    /// A package that was refused once is not refused any more.
+    pub(super) fn accepted(&self, device: &str, id: CaseId) -> Result<(), IndexError> {
+        let sql = "DELETE FROM refused WHERE device = ?1 AND id = ?2";
+        self.conn.execute(sql, params![device, id.to_string()])?;
+        Ok(())
+    }
+
+    /// Devices were heard.
+    pub(super) fn heard(&mut self, news: &BTreeMap<String, News>) -> Result<(), IndexError> {
+        let tx = self.conn.transaction()?;
+        for (device, news) in news {
+            let seen = Some(&news.seen).filter(|seen| !seen.is_empty());
+            let (n, sha256) = news.journal.clone().unzip();
+            let sql = "INSERT INTO device VALUES(?1, ?2, ?3, ?4, ?5, ?6) \
+                ON CONFLICT(id) DO UPDATE SET seen = max(coalesce(seen, ''), ?2), \
+                state = coalesce(?3, state), seq_max = max(seq_max, ?4), \
+                journal_n = coalesce(?5, journal_n), \
+                journal_sha256 = coalesce(?6, journal_sha256)";
+            let seen = seen.map_or("", String::as_str);
+            let row = params![
+                device,
+                seen,
+                news.state,
+                whole(news.seq),
+                n.map(whole),
+                sha256
+            ];
+            tx.execute(sql, row)?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// A package that has no second copy yet, after `last` in the order of the index.
+    pub(super) fn uncopied(
+        &self,
+        last: Option<&(String, CaseId)>,
+    ) -> Result<Option<(String, CaseId)>, IndexError> {
+        let (device, id) = last.map_or(("", String::new()), |(d, id)| (d, id.to_string()));
+        let sql = "SELECT device, id FROM package WHERE copied = 0 AND gone IS NULL \
+            AND (device, id) > (?1, ?2) ORDER BY device, id LIMIT 1";
+        let one = |row: &Row<'_>| Ok((row.get(0)?, case_id(row, 1)?));
+        Ok(self
+            .conn
+            .query_row(sql, params![device, id], one)
+            .optional()?)
+    }
+
+    /// The second copy of a package was read back.
+    pub(super) fn copied(&self, device: &str, id: CaseId) -> Result<(), IndexError> {
+        let sql = "UPDATE package SET copied = 1 WHERE device = ?1 AND id = ?2";
+        self.conn.execute(sql, params![device, id.to_string()])?;
+        Ok(())
+    }
+
+    /// How many devices are known, packages are there, and of these have no second copy.
+    pub(super) fn counts(&self) -> Result<[u64; 3], IndexError> {
+        let count = |sql: &str| self.conn.query_row(sql, [], |row| number(row, 0));
+        // Counted by way of small indexes: a large archive is counted often.
+        let gone = count("SELECT count(*) FROM package WHERE gone IS NOT NULL")?;
+        Ok([
+            count("SELECT count(*) FROM device")?,
+            count("SELECT count(*) FROM package")?.saturating_sub(gone),
+            count("SELECT count(*) FROM package WHERE copied = 0 AND gone IS NULL")?,
+        ])
+    }
+
+    /// The packages of a device, by number.
+    pub(super) fn packages(&self, device: &str) -> Result<Vec<Kept>, IndexError> {
+        let sql = format!("SELECT {KEPT} FROM package WHERE device = ?1 ORDER BY seq, id");
+        self.all(&sql, [device], kept)
+    }
+
+    /// The refusals of a device.
+    pub(super) fn refusals(&self, device: &str) -> Result<Vec<Refusal>, IndexError> {
+        let sql = "SELECT device, id, seq, sig_sha256, why, at, receiver FROM refused \
+            WHERE device = ?1 ORDER BY seq, id";
+        self.all(sql, [device], |row| {
+            Ok(Refusal {
+                device: row.get(0)?,
+                id: case_id(row, 1)?,
+                seq: number(row, 2)?,
+                sig_sha256: row.get(3)?,
+                why: row.get(4)?,
+                at: row.get(5)?,
+                receiver: row.get(6)?,
+            })
+        })
+    }
+
+    /// Every device that was heard or of which something is kept.
+    pub(super) fn devices(&self) -> Result<Vec<String>, IndexError> {
+        self.all("SELECT id FROM device", [], |row| row.get(0))
+    }
+
+    /// What is known of a device.
+    pub(super) fn device(&self, device: &str) -> Result<Option<Seen>, IndexError> {
+        let sql = "SELECT id, seen, state, seq_max, journal_n FROM device WHERE id = ?1";
+        let seen = self.conn.query_row(sql, [device], |row| {
+            let seen: Option<String> = row.get(1)?;
+            Ok(Seen {
+                device: row.get(0)?,
+                seen: seen.filter(|seen| !seen.is_empty()),
+                state: row.get(2)?,
+                seq_max: number(row, 3)?,
+                journal_n: row.get::<_, Option<i64>>(4)?.map(unsigned),
+            })
+        });
+        Ok(seen.optional()?)
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        args: impl rusqlite::Params,
+        of: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, IndexError> {
+        let mut query = self.conn.prepare(sql)?;
+        let rows = query.query_map(args, of)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// Reads a whole package for its row; one that cannot be read has none, and shows as missing.
+fn read(dir: &Path, device: &str, id: CaseId, copies: Option<&Path>) -> Option<Kept> {
+    let place = layout::place(dir, device, id);
+    let file = |name| disk::read(&place.join(name)).map_err(|error| error.to_string());
+    let read = || -> Result<Kept, String> {
+        let statement = Statement::parse(&file(STATEMENT)?).map_err(|e| e.to_string())?;
+        let sig_sha256 = sha256_hex(&file(SIGNATURE)?);
+        let receipt = Receipt::read(&file(RECEIPT)?).map_err(|e| e.to_string())?;
+        let copy = copies.map(|copies| layout::place(copies, device, id));
+        let copied = copy.is_some_and(|copy| copy.join(RECEIPT).is_file());
+        Ok(Kept::of(&statement, sig_sha256, &receipt, copied))
+    };
+    read()
+        .map_err(|error| tracing::warn!(device, %id, error, "a stored package is unreadable"))
+        .ok()
+}
+
+fn is_ruin(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseCorrupt | NotADatabase)
+    )
+}

@@ -1,0 +1,220 @@
+//! Keeping: a whole package gets its place, its second copy, its receipt and its row.
+//!
+//! ```text
+//! verify ─▶ second copy, read back ─▶ receipt ─▶ the package in its place, in one step ─▶ row ─▶ answer
+//!            └─ the medium is away: the receipt says one copy, and the copy is made later
+//! ```
+//! Receivers that share the folder may have the same package whole at the same moment: the one
+//! that comes second finds the place taken, and sends on the receipt that lies there.
+
+use std::path::{Path, PathBuf};
+
+use super::archive::{Kept, Refusal};
+use super::desk::{Desk, Said};
+use super::figures::Count;
+use super::head::{Head, check};
+use super::index::{Index, IndexError};
+use super::{Event, ReceiveError, layout, receipt};
+use crate::store::disk;
+use crate::types::{CaseId, Stamp};
+use crate::witness::{RECEIPT, Receipt, SIGNATURE, sha256_hex};
+
+/// Refusals kept of one device: what it claims in refused heads must not fill the disk.
+const REFUSALS_PER_DEVICE: usize = 256;
+
+impl Desk {
+    /// A package stored already gets the receipt it got; another one under its id is refused.
+    pub(super) fn stored_before(
+        &mut self,
+        device: &str,
+        head: &Head,
+        at: Stamp,
+    ) -> Result<Option<Said>, ReceiveError> {
+        let id = head.statement.id;
+        let place = self.place(device, id);
+        if !place.exists() {
+            return Ok(None);
+        }
+        let signature = disk::read(&place.join(SIGNATURE))?;
+        if sha256_hex(&signature) != head.sig_sha256 {
+            let why = "another package with this id is already stored".to_owned();
+            return self.refuse(device, head, why, at).map(Some);
+        }
+        self.receipt_again(device, id).map(Some)
+    }
+
+    /// The receipt of a package in its place, whoever of the receivers signed it. The last try
+    /// may have failed at the very end.
+    pub(super) fn receipt_again(&mut self, device: &str, id: CaseId) -> Result<Said, ReceiveError> {
+        let place = self.place(device, id);
+        let receipt = disk::read(&place.join(RECEIPT))?;
+        if let Some(folder) = place.parent() {
+            disk::sync_dir(folder)?;
+        }
+        self.forget(&(device.to_owned(), id))?;
+        self.figures.add(Count::Repeated, 1);
+        Ok(Said {
+            answer: Some(receipt::to(device, receipt)),
+            events: Vec::new(),
+        })
+    }
+
+    /// The whole package: verified once more as any verifier would, then put in its place.
+    pub(super) fn store(
+        &mut self,
+        key: &(String, CaseId),
+        at: Stamp,
+    ) -> Result<Said, ReceiveError> {
+        let Some(open) = self.open.get(key) else {
+            return Ok(Said::default());
+        };
+        let (device, id) = (key.0.as_str(), key.1);
+        let package = open.transfer.assemble()?;
+        if let Err(why) = check(&package, &self.roots)? {
+            return self.give_up(key, why, at);
+        }
+        let head = open.transfer.head().clone();
+        let (signed, copied, trouble) = self.copy_and_sign(&package, &head, at)?;
+        disk::write_under(&package, RECEIPT, &signed)?;
+        disk::create_dir(&layout::packages(&self.dir).join(device))?;
+        let place = self.place(device, id);
+        if let Err(error) = disk::publish(&package, &place) {
+            // Another receiver was quicker; or it is there and only a sync failed after it.
+            let before = self.stored_before(device, &head, at)?;
+            return before.ok_or_else(|| error.into());
+        }
+        let receipt = Receipt::read(&signed).map_err(|e| ReceiveError::Bug(e.to_string()))?;
+        let row = Kept::of(&head.statement, head.sig_sha256, &receipt, copied);
+        self.accepted(&row)?;
+        // Only leftovers now; a new start would remove them too.
+        self.forget(key)?;
+        let stored = Event::Stored {
+            device: device.to_owned(),
+            id,
+            seq: row.seq,
+            path: place,
+            copies: row.copies,
+        };
+        Ok(Said {
+            answer: Some(receipt::to(device, signed)),
+            events: trouble.into_iter().chain([stored]).collect(),
+        })
+    }
+
+    /// Makes the second copy, where there is to be one, and the receipt that says how many copies
+    /// there are; whether the second was read back, and what to tell when it could not be made.
+    fn copy_and_sign(
+        &mut self,
+        package: &Path,
+        head: &Head,
+        at: Stamp,
+    ) -> Result<(Vec<u8>, bool, Option<Event>), ReceiveError> {
+        let journal = self.heads.newest(head);
+        let sign = |copies| {
+            let verdict = receipt::Word::Stored { copies };
+            receipt::sign(&self.identity, head, verdict, (journal.clone(), at))
+        };
+        let Some(copies) = &mut self.copies else {
+            return Ok((sign(1)?, false, None));
+        };
+        let both = sign(2)?;
+        match copies.take(package, &head.statement, Some(&both)) {
+            Ok(()) => Ok((both, true, None)),
+            Err(why) => {
+                self.figures.add(Count::CopyErrors, 1);
+                Ok((sign(1)?, false, copies.complain(&why)))
+            }
+        }
+    }
+
+    /// A package is in its place: it has a row, and no refusal.
+    fn accepted(&mut self, row: &Kept) -> Result<(), ReceiveError> {
+        self.indexed(|index| index.stored(row));
+        let refusal = self.refusal(&row.device, row.id);
+        if refusal.exists() {
+            disk::remove_file(&refusal)?;
+            self.indexed(|index| index.accepted(&row.device, row.id));
+        }
+        Ok(())
+    }
+
+    /// Refuses an unfinished package and forgets it.
+    pub(super) fn give_up(
+        &mut self,
+        key: &(String, CaseId),
+        why: String,
+        at: Stamp,
+    ) -> Result<Said, ReceiveError> {
+        let Some(open) = self.open.get(key) else {
+            return Ok(Said::default());
+        };
+        let head = open.transfer.head().clone();
+        self.forget(key)?;
+        self.refuse(&key.0, &head, why, at)
+    }
+
+    /// Refuses a package, signed; the refusal is kept.
+    pub(super) fn refuse(
+        &mut self,
+        device: &str,
+        head: &Head,
+        why: String,
+        at: Stamp,
+    ) -> Result<Said, ReceiveError> {
+        let journal = self.heads.newest(head);
+        let word = receipt::Word::Refused { why: &why };
+        let refusal = receipt::sign(&self.identity, head, word, (journal, at))?;
+        let id = head.statement.id;
+        self.keep_refusal(device, id, &refusal)?;
+        Ok(Said {
+            answer: Some(receipt::to(device, refusal)),
+            events: vec![Event::Refused {
+                device: device.to_owned(),
+                id,
+                why,
+            }],
+        })
+    }
+
+    fn keep_refusal(&mut self, device: &str, id: CaseId, p7m: &[u8]) -> Result<(), ReceiveError> {
+        let place = self.refusal(device, id);
+        let folder = layout::refused(&self.dir).join(device);
+        disk::create_dir(&folder)?;
+        if !place.exists() && layout::refusals(&folder)?.len() >= REFUSALS_PER_DEVICE {
+            tracing::warn!(
+                device,
+                "too many refusals of this device: this one is not kept"
+            );
+            return Ok(());
+        }
+        let draft = folder.join(format!("{}.draft", self.name));
+        disk::replace(&draft, &place, p7m)?;
+        let receipt = Receipt::read(p7m).map_err(|e| ReceiveError::Bug(e.to_string()))?;
+        self.indexed(|index| index.refused(&Refusal::of(&receipt)));
+        Ok(())
+    }
+
+    /// Where the refusal of a package lies.
+    fn refusal(&self, device: &str, id: CaseId) -> PathBuf {
+        let folder = layout::refused(&self.dir).join(device);
+        folder.join(format!("{id}{}", layout::SIGNED))
+    }
+
+    /// Writes to the index. When that fails the index is let go and made level again later:
+    /// receiving goes on.
+    pub(super) fn indexed<T>(
+        &mut self,
+        write: impl FnOnce(&mut Index) -> Result<T, IndexError>,
+    ) -> Option<T> {
+        let written = self.index.as_mut().map(write)?;
+        match written {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::warn!(%error, "the index cannot be written");
+                self.figures.add(Count::IndexErrors, 1);
+                self.index = None;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Where things lie in a receiver's folder, which any number of receivers may share.
+//!
+//! ```text
+//! packages/DEVICE/ID/       whole packages, each there in one step
+//! refused/DEVICE/ID.p7m     signed refusals
+//! heads/NAME/DEVICE.p7m     the newest checkpoint of a device's journal that receiver NAME took
+//! incoming/NAME/DEVICE/ID/  what receiver NAME is taking
+//! incoming/NAME.lock        held while receiver NAME runs
+//! index.db                  made again from all of this when it is gone
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::link::message::is_name;
+use crate::store::disk;
+use crate::types::CaseId;
+use crate::witness::SIGNATURE;
+
+use super::ReceiveError;
+
+/// End of the names of signed things.
+pub(super) const SIGNED: &str = ".p7m";
+
+/// The folder of whole packages, of the first and of the second copy.
+pub(super) fn packages(dir: &Path) -> PathBuf {
+    dir.join("packages")
+}
+
+/// Where a whole package lies.
+pub(super) fn place(dir: &Path, device: &str, id: CaseId) -> PathBuf {
+    packages(dir).join(device).join(id.to_string())
+}
+
+/// The folder of refusals.
+pub(super) fn refused(dir: &Path) -> PathBuf {
+    dir.join("refused")
+}
+
+/// The folder with a folder of journal heads for each receiver.
+pub(super) fn heads(dir: &Path) -> PathBuf {
+    dir.join("heads")
+}
+
+/// The folder with a folder of unfinished packages for each receiver.
+pub(super) fn incoming(dir: &Path) -> PathBuf {
+    dir.join("incoming")
+}
+
+/// The file that keeps a second receiver of the same name out.
+pub(super) fn lock(dir: &Path, name: &str) -> PathBuf {
+    incoming(dir).join(format!("{name}.lock"))
+}
+
+/// The names of `folder` that are folders and could be of a device or receiver; none when there
+/// is no `folder`.
+pub(super) fn named(folder: &Path) -> Result<Vec<String>, ReceiveError> {
+    let mut names = list(folder)?;
+    names.retain(|name| is_name(name) && folder.join(name).is_dir());
+    Ok(names)
+}
+
+/// The packages in the folder of a device that are there with their signature.
+pub(super) fn ids(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
+    let names = list(folder)?;
+    let ids = names.iter().filter_map(|name| id(name));
+    Ok(ids
+        .filter(|id| folder.join(id.to_string()).join(SIGNATURE).is_file())
+        .collect())
+}
+
+/// The refusals in the folder of a device.
+pub(super) fn refusals(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
+    let names = list(folder)?;
+    let stems = names.iter().filter_map(|name| name.strip_suffix(SIGNED));
+    Ok(stems.filter_map(id).collect())
+}
+
+/// The id a name spells, in the one way we write it.
+fn id(name: &str) -> Option<CaseId> {
+    let id = CaseId(uuid::Uuid::parse_str(name).ok()?);
+    (id.to_string() == name).then_some(id)
+}
+
+fn list(folder: &Path) -> Result<Vec<String>, ReceiveError> {
+    if folder.is_dir() {
+        Ok(disk::list(folder)?)
+    } else {
+        Ok(Vec::new())
+    }
+}

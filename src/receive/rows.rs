@@ -1,0 +1,95 @@
+//! Rows of the index, written and read.
+
+use rusqlite::{Connection, Row, ToSql, params};
+
+use super::archive::Kept;
+use crate::types::CaseId;
+
+/// Columns of `package` in the order of [`kept`].
+pub(super) const KEPT: &str = "device, id, seq, sig_sha256, kind, outcome, grade, at, site, zone, lat_e7, \
+    lon_e7, bytes, receiver, stored, copied, gone";
+
+/// Writes the row of a package, over the one that is there.
+pub(super) fn put(conn: &Connection, package: &Kept) -> rusqlite::Result<()> {
+    let marks = "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17";
+    let sql = format!("INSERT OR REPLACE INTO package({KEPT}) VALUES({marks})");
+    let (p, id) = (package, package.id.to_string());
+    let (seq, bytes) = (whole(p.seq), whole(p.bytes));
+    let copied = p.copies > 1;
+    let row: [&dyn ToSql; 17] = [
+        &p.device,
+        &id,
+        &seq,
+        &p.sig_sha256,
+        &p.kind,
+        &p.outcome,
+        &p.grade,
+        &p.at,
+        &p.site,
+        &p.zone,
+        &p.lat_e7,
+        &p.lon_e7,
+        &bytes,
+        &p.receiver,
+        &p.stored,
+        &copied,
+        &p.gone,
+    ];
+    conn.execute(&sql, row)?;
+    let sql = "INSERT INTO device(id, seq_max) VALUES(?1, ?2) \
+        ON CONFLICT(id) DO UPDATE SET seq_max = max(seq_max, ?2)";
+    conn.execute(sql, params![p.device, seq])?;
+    Ok(())
+}
+
+/// Reads the row of a package, columns as in [`KEPT`].
+pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    let copied: bool = row.get(15)?;
+    Ok(Kept {
+        device: row.get(0)?,
+        id: case_id(row, 1)?,
+        seq: number(row, 2)?,
+        sig_sha256: row.get(3)?,
+        kind: row.get(4)?,
+        outcome: row.get(5)?,
+        grade: row.get(6)?,
+        at: row.get(7)?,
+        site: row.get(8)?,
+        zone: row.get(9)?,
+        lat_e7: row.get(10)?,
+        lon_e7: row.get(11)?,
+        bytes: number(row, 12)?,
+        receiver: row.get(13)?,
+        stored: row.get(14)?,
+        copies: 1 + u32::from(copied),
+        gone: row.get(16)?,
+    })
+}
+
+/// Reads a package's id.
+pub(super) fn case_id(row: &Row<'_>, column: usize) -> rusqlite::Result<CaseId> {
+    let text: String = row.get(column)?;
+    let id = uuid::Uuid::parse_str(&text);
+    id.map(CaseId).map_err(|_no_id| ruin("an id is not one"))
+}
+
+/// Reads a whole number that cannot be below zero.
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column).map(unsigned)
+}
+
+/// The number that [`whole`] wrote.
+pub(super) fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+/// SQLite's whole numbers end at 2^63; the statement's at 2^53.
+pub(super) fn whole(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The file cannot be trusted.
+pub(super) fn ruin(why: &str) -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(code, Some(why.to_owned()))
+}

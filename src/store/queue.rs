@@ -1,0 +1,217 @@
+//! Which of the queued packages is next, and what waits for a wider link.
+
+use std::path::PathBuf;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::outbox::boot_ns;
+use super::package::{self, PackageFile};
+use super::{Inner, State, Store, StoreError, disk, set_meta};
+use crate::types::{CaseId, Stamp};
+
+/// Key of what the upload notes about its link in `meta`.
+const LINK_ACCOUNT: &str = "link";
+
+/// A package that is due, with all that sending it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The package.
+    pub id: CaseId,
+    /// Its number on this device.
+    pub seq: u64,
+    /// Where its files are.
+    pub dir: PathBuf,
+    /// Every file, those of the head included, by lane and name.
+    pub files: Vec<PackageFile>,
+    /// SHA-256 of its signature, lower-case hex: what a receipt must name.
+    pub sig_sha256: String,
+    /// Name and content of the head: `mimetype`, `evidence.json`, `META-INF/*`.
+    pub head: Vec<(String, Vec<u8>)>,
+    /// How often it was tried before.
+    pub attempts: u32,
+    /// The journal line that says it is sealed.
+    pub journal_n: Option<u64>,
+    /// How grave it is, 0–9.
+    pub severity: u8,
+    /// When it was sealed, UTC milliseconds.
+    pub sealed_ms: i64,
+}
+
+/// Which of the queued packages is meant; all of them, by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The last lane that may be sent now, 1 to 3: packages of which a receiver has asked nothing
+    /// more up to this lane are passed over.
+    pub open: u8,
+    /// Sealed at this moment or later, UTC milliseconds.
+    pub sealed_from_ms: i64,
+    /// Only such as go before one of this severity and number.
+    pub before: Option<(u8, u64)>,
+    /// The oldest of them, whatever its severity, instead of the gravest, then newest.
+    pub oldest: bool,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self {
+            open: 3,
+            sealed_from_ms: i64::MIN,
+            before: None,
+            oldest: false,
+        }
+    }
+}
+
+impl Store {
+    /// The gravest, then newest, queued package whose time has come, with its files compared
+    /// with their hashes just now. Packages found damaged on the way are marked and passed over.
+    pub fn next_due(&self, now: Stamp) -> Result<Option<Outgoing>, StoreError> {
+        self.next_of(now, &Wish::default())
+    }
+
+    /// [`Store::next_due`] among those that are meant.
+    pub fn next_of(&self, now: Stamp, wish: &Wish) -> Result<Option<Outgoing>, StoreError> {
+        self.checked(|inner| inner.due(now, wish))
+    }
+
+    /// The package `id` when it is queued, whatever its time, checked as by [`Store::next_due`].
+    pub fn queued(&self, id: CaseId) -> Result<Option<Outgoing>, StoreError> {
+        self.checked(|inner| inner.due_as(id))
+    }
+
+    /// What `find` finds, with its files compared with their hashes.
+    fn checked(
+        &self,
+        find: impl Fn(&Inner) -> Result<Option<Outgoing>, StoreError>,
+    ) -> Result<Option<Outgoing>, StoreError> {
+        loop {
+            let due = find(self.inner().settled()?)?;
+            let Some(mut due) = due else {
+                return Ok(None);
+            };
+            // Without the lock: reading megabytes must not hold up a seal.
+            match package::compare(&due.dir, &due.files).and_then(|()| read_head(&due)) {
+                Ok(head) => {
+                    due.head = head;
+                    return Ok(Some(due));
+                }
+                Err(why) => {
+                    let mut inner = self.inner();
+                    inner.present()?;
+                    inner.damaged(due.id, &why)?;
+                }
+            }
+        }
+    }
+
+    /// Puts a package back into the queue: a receiver has asked nothing more of it up to the lane
+    /// `told`, 1 or 2, and the others are closed for now.
+    pub fn hold(&self, id: CaseId, told: u8) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        inner.settled()?.transact(|tx| {
+            package::step(tx, id, State::Queued)?;
+            tx.execute(
+                "UPDATE package SET told = ?2 WHERE id = ?1",
+                params![id.to_string(), told],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// How many queued packages wait for lanes beyond `open`.
+    pub fn held(&self, open: u8) -> Result<u64, StoreError> {
+        let inner = self.inner();
+        let mut query = inner
+            .conn
+            .prepare_cached("SELECT count(*) FROM package WHERE state = 'queued' AND told >= ?1")?;
+        let count: i64 = query.query_row([open], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// What the upload noted about its link; `None` before the first time.
+    pub fn link_account(&self) -> Result<Option<String>, StoreError> {
+        self.inner().meta(LINK_ACCOUNT)
+    }
+
+    /// Keeps what the upload notes about its link, durable on return.
+    pub fn save_link_account(&self, account: &str) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        inner
+            .settled()?
+            .transact(|tx| set_meta(tx, LINK_ACCOUNT, account))
+    }
+}
+
+impl Inner {
+    fn due(&self, now: Stamp, wish: &Wish) -> Result<Option<Outgoing>, StoreError> {
+        let order = if wish.oldest {
+            "seq"
+        } else {
+            "severity DESC, seq DESC"
+        };
+        let (severity, seq) = wish.before.unwrap_or((0, 0));
+        self.row(
+            &format!(
+                "state = 'queued' AND next_try_ns <= ?1 AND told < ?2 AND sealed_ms >= ?3 \
+                 AND (severity, seq) > (?4, ?5) ORDER BY {order} LIMIT 1"
+            ),
+            params![
+                boot_ns(now),
+                wish.open,
+                wish.sealed_from_ms,
+                severity,
+                package::sql_int(seq)
+            ],
+        )
+    }
+
+    fn due_as(&self, id: CaseId) -> Result<Option<Outgoing>, StoreError> {
+        let id = id.to_string();
+        self.row("state = 'queued' AND id = ?1", params![id])
+    }
+
+    /// The first package that meets `condition`; its head is not read.
+    fn row(
+        &self,
+        condition: &str,
+        values: &[&dyn rusqlite::ToSql],
+    ) -> Result<Option<Outgoing>, StoreError> {
+        let mut query = self.conn.prepare_cached(&format!(
+            "SELECT id, seq, sig_sha256, attempts, journal_n, severity, sealed_ms FROM package \
+             WHERE {condition}"
+        ))?;
+        let row = query.query_row(values, |row| {
+            let name: String = row.get(0)?;
+            let due = Outgoing {
+                id: CaseId(uuid::Uuid::nil()),
+                seq: row.get::<_, i64>(1)?.unsigned_abs(),
+                dir: PathBuf::new(),
+                files: Vec::new(),
+                sig_sha256: row.get(2)?,
+                head: Vec::new(),
+                attempts: row.get(3)?,
+                journal_n: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
+                severity: row.get(5)?,
+                sealed_ms: row.get(6)?,
+            };
+            Ok((name, due))
+        });
+        let Some((name, mut due)) = row.optional()? else {
+            return Ok(None);
+        };
+        due.id = super::case_id(&name)
+            .ok_or_else(|| StoreError::Corrupt(format!("{name} is not the id of a package")))?;
+        due.dir = self.package_dir(due.id);
+        due.files = package::files(&self.conn, due.id)?;
+        Ok(Some(due))
+    }
+}
+
+fn read_head(due: &Outgoing) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let head = due.files.iter().filter(|file| file.lane == 1);
+    head.map(|file| {
+        let bytes = disk::read(&due.dir.join(&file.name)).map_err(|e| e.to_string())?;
+        Ok((file.name.clone(), bytes))
+    })
+    .collect()
+}

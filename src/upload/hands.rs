@@ -1,0 +1,346 @@
+//! The packages in hand: which are taken up, set aside, put back, held.
+//!
+//! At most [`HANDS`]: as many as a receiver keeps unfinished of one device. Packages sealed a
+//! while ago ([`LATE`]) never fill all of them, and one place is always the oldest package's; a
+//! fresh package that finds no place takes that of the last in rank whose video is under way.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::delivery::{Delivery, Turn};
+use super::lanes::Lane;
+use super::profile;
+use super::session::{LOOK, Session, blocking};
+use super::state::InHand;
+use crate::clock;
+use crate::config::Profile;
+use crate::link::message::Want;
+use crate::store::{Outgoing, State, Store, StoreError, Wish};
+use crate::types::CaseId;
+
+/// Packages in hand at once.
+const HANDS: usize = 8;
+/// Of these, such as were sealed a while ago.
+const HANDS_LATE: usize = 6;
+/// Sealed longer ago than this, a package is no longer news: it goes at the drain's rate, and its
+/// head says so.
+pub(super) const LATE: Duration = Duration::from_mins(5);
+/// Receivers remembered for packages that were set aside.
+const BEGUN_MAX: usize = 64;
+/// Packages whose video was asked for and that are not here yet; what comes beyond is asked again.
+const ASKED_MAX: usize = 256;
+
+/// A package in hand.
+pub(super) struct Hand {
+    /// What the store gave out.
+    pub(super) package: Outgoing,
+    /// Where each file is, by hash.
+    pub(super) paths: BTreeMap<String, PathBuf>,
+    /// The dialogue about it.
+    pub(super) delivery: Delivery,
+    /// Whether all that was asked for has gone out once.
+    pub(super) sent: bool,
+    /// Bytes of pieces the broker has taken.
+    pub(super) acknowledged: u64,
+    /// Whether it was sealed a while ago.
+    pub(super) late: bool,
+    /// Whether somebody asked for its video.
+    pub(super) asked: bool,
+    /// Whether it has the place of the oldest.
+    oldest: bool,
+}
+
+impl Hand {
+    /// What goes first among packages.
+    fn rank(&self) -> (bool, u8, u64) {
+        (!self.late, self.package.severity, self.package.seq)
+    }
+
+    /// As the status shows it.
+    pub(super) fn shown(&self) -> InHand {
+        InHand {
+            id: self.package.id.to_string(),
+            seq: self.package.seq,
+            bytes: self.package.files.iter().map(|file| file.size).sum(),
+            acknowledged: self.acknowledged,
+            sink: self.delivery.sink().map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// Milliseconds since 1970 from which on a package is news.
+fn fresh_from_ms() -> i64 {
+    let late = i64::try_from(LATE.as_millis()).unwrap_or(i64::MAX);
+    clock::now().utc_ms().saturating_sub(late)
+}
+
+impl Session<'_> {
+    /// The last open lane for a package.
+    pub(super) fn open(&self, asked: bool) -> Lane {
+        profile::open(self.profile, asked)
+    }
+
+    /// The package `id`, if it is in hand.
+    pub(super) fn hand(&mut self, id: CaseId) -> Option<&mut Hand> {
+        self.hands.iter_mut().find(|hand| hand.package.id == id)
+    }
+
+    /// Takes packages in hand while there are such as are due, and places.
+    pub(super) async fn take_in(&mut self) {
+        let now = Instant::now();
+        if self.rest_until.is_some_and(|until| until <= now) {
+            self.rest_until = None;
+            self.look = true;
+        }
+        self.look |= now.duration_since(self.looked) >= LOOK;
+        while self.look {
+            self.looked = now;
+            match self.take_one().await {
+                Ok(taken) => self.look = taken,
+                Err(error) => {
+                    tracing::warn!(%error, "upload cannot read the store");
+                    self.rest(&error.to_string(), LOOK);
+                    self.look = false;
+                }
+            }
+        }
+    }
+
+    /// Whether one more was taken in hand.
+    async fn take_one(&mut self) -> Result<bool, StoreError> {
+        self.requeue_owed().await?;
+        if let Some(taken) = self.take_asked().await? {
+            return Ok(taken);
+        }
+        let open = self.open(false).number();
+        let fresh = Wish {
+            open,
+            sealed_from_ms: fresh_from_ms(),
+            ..Wish::default()
+        };
+        if self.hands.len() < HANDS {
+            if self.take(fresh).await? {
+                return Ok(true);
+            }
+        } else if self.take_in_place_of_last(fresh).await? {
+            return Ok(true);
+        }
+        let late = self.hands.iter().filter(|hand| hand.late).count();
+        if self.hands.len() >= HANDS || late >= HANDS_LATE || self.rests() {
+            // A place that is free again, or the end of the rest, is a reason to look again.
+            return Ok(false);
+        }
+        let oldest = !self.hands.iter().any(|hand| hand.oldest);
+        let any = Wish {
+            open,
+            oldest,
+            ..Wish::default()
+        };
+        let taken = self.take(any).await?;
+        if !taken {
+            self.count_held().await;
+        }
+        Ok(taken)
+    }
+
+    /// A fresh package takes the place of the last in rank that sends video, if it goes before it.
+    async fn take_in_place_of_last(&mut self, fresh: Wish) -> Result<bool, StoreError> {
+        let now = Instant::now();
+        let on_video = |hand: &&Hand| {
+            let turn = hand.delivery.turn(now, Lane::Video);
+            !hand.oldest && !hand.asked && turn == Turn::Ready(Lane::Video)
+        };
+        let last = self.hands.iter().filter(on_video).min_by_key(|h| h.rank());
+        let Some(last) = last else { return Ok(false) };
+        let id = last.package.id;
+        let before = (!last.late).then_some((last.package.severity, last.package.seq));
+        let taken = self.take(Wish { before, ..fresh }).await?;
+        if taken {
+            self.set_aside(id).await;
+        }
+        Ok(taken)
+    }
+
+    /// Takes the first package that is meant; false when there is none.
+    async fn take(&mut self, wish: Wish) -> Result<bool, StoreError> {
+        let due = blocking(&self.up.store, move |store| {
+            begin(store, store.next_of(clock::now(), &wish)?)
+        });
+        let Some(package) = due.await? else {
+            return Ok(false);
+        };
+        self.hold_out(package, wish.oldest, false);
+        Ok(true)
+    }
+
+    /// The next package whose video was asked for; `None` when none is.
+    async fn take_asked(&mut self) -> Result<Option<bool>, StoreError> {
+        if self.profile == Profile::Quiet || self.hands.len() >= HANDS {
+            return Ok(None);
+        }
+        let in_hand = |id: &CaseId| self.hands.iter().any(|hand| hand.package.id == *id);
+        let next = self.carry.asked.iter().find(|id| !in_hand(id)).copied();
+        let Some(id) = next else { return Ok(None) };
+        let due = blocking(&self.up.store, move |store| begin(store, store.queued(id)?)).await?;
+        match due {
+            Some(package) => self.hold_out(package, false, true),
+            // Answered long ago, or never ours.
+            None => self.carry.asked.retain(|other| *other != id),
+        }
+        Ok(Some(true))
+    }
+
+    /// A package comes in hand.
+    fn hold_out(&mut self, package: Outgoing, oldest: bool, asked: bool) {
+        let blobs = package.files.iter();
+        let blobs = blobs.filter(|file| Lane::of(file.lane) != Lane::Head);
+        let (mut files, mut paths) = (BTreeMap::new(), BTreeMap::new());
+        for file in blobs {
+            let lane = Lane::of(file.lane);
+            // Two files of the same content are one blob, in the more urgent lane.
+            let (_, known) = files
+                .entry(file.sha256.clone())
+                .or_insert((file.size, lane));
+            *known = lane.min(*known);
+            paths.insert(file.sha256.clone(), package.dir.join(&file.name));
+        }
+        let sink = self.carry.begun.remove(&package.id);
+        let hand = Hand {
+            delivery: Delivery::new(&package.id.to_string(), files, sink),
+            late: package.sealed_ms < fresh_from_ms(),
+            package,
+            paths,
+            sent: false,
+            acknowledged: 0,
+            asked,
+            oldest,
+        };
+        self.up.state.change(|s| {
+            s.in_hand = Some(hand.shown());
+            s.hands = self.hands.len() + 1;
+        });
+        self.hands.push(hand);
+    }
+
+    /// Packages that the store could not be told about.
+    async fn requeue_owed(&mut self) -> Result<(), StoreError> {
+        if self.carry.owed.is_empty() {
+            return Ok(());
+        }
+        let owed = self.carry.owed.clone();
+        blocking(&self.up.store, move |store| {
+            for id in owed {
+                match store.step(id, State::Queued) {
+                    // Answered after all.
+                    Ok(()) | Err(StoreError::Step { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        self.carry.owed.clear();
+        Ok(())
+    }
+
+    /// Somebody asks for the video of a package.
+    pub(super) fn ask_for(&mut self, id: CaseId, want: &Want) {
+        if self.carry.asked.contains(&id) || self.carry.asked.len() >= ASKED_MAX {
+            return;
+        }
+        self.carry.asked.push_back(id);
+        if let Some(hand) = self.hand(id) {
+            hand.asked = true;
+        } else if crate::link::message::is_name(&want.sink) {
+            self.remember(id, want.sink.clone());
+        }
+        self.look = true;
+    }
+
+    /// Takes a package out of hand.
+    pub(super) fn let_go(&mut self, id: CaseId) -> Option<Hand> {
+        let index = self.hands.iter().position(|h| h.package.id == id)?;
+        let hand = self.hands.remove(index);
+        self.look = true;
+        let shown = self.hands.last().map(Hand::shown);
+        self.up.state.change(|s| {
+            s.in_hand = shown;
+            s.hands = self.hands.len();
+        });
+        Some(hand)
+    }
+
+    /// Ends the try with a package; it and whatever is not fresh wait a growing while.
+    pub(super) async fn put_back(&mut self, id: CaseId, why: &str) {
+        if self.let_go(id).is_none() {
+            return;
+        }
+        let left = self.rest_until.map(|until| until - Instant::now());
+        let pause = match left {
+            Some(left) if !left.is_zero() => left,
+            _ => self.carry.unanswered.step(),
+        };
+        let ns = i64::try_from(pause.as_nanos()).unwrap_or(i64::MAX);
+        let reason = why.to_owned();
+        let deferred = blocking(&self.up.store, move |store| {
+            store.defer(id, clock::now().shifted_ns(ns), &reason)
+        });
+        self.owe(id, deferred.await);
+        self.rest(why, pause);
+    }
+
+    /// A package waits for lanes beyond `told`.
+    pub(super) async fn hold(&mut self, id: CaseId, told: Lane) {
+        let Some(hand) = self.let_go(id) else { return };
+        if let Some(sink) = hand.delivery.sink() {
+            self.remember(id, sink.to_owned());
+        }
+        let told = told.number();
+        let held = blocking(&self.up.store, move |store| store.hold(id, told));
+        self.owe(id, held.await);
+    }
+
+    /// A package makes room for one that goes before it; its receiver is remembered.
+    async fn set_aside(&mut self, id: CaseId) {
+        let Some(hand) = self.let_go(id) else { return };
+        if let Some(sink) = hand.delivery.sink() {
+            self.remember(id, sink.to_owned());
+        }
+        let queued = blocking(&self.up.store, move |store| store.step(id, State::Queued));
+        self.owe(id, queued.await);
+    }
+
+    /// The connection is over: all packages go back into the queue.
+    pub(super) async fn set_all_aside(&mut self) {
+        while let Some(hand) = self.hands.last() {
+            self.set_aside(hand.package.id).await;
+        }
+    }
+
+    /// A package the store could not put back into the queue must not be forgotten there.
+    fn owe(&mut self, id: CaseId, done: Result<(), StoreError>) {
+        if let Err(error) = done {
+            self.carry.owed.push(id);
+            self.complain(&error);
+        }
+    }
+
+    fn remember(&mut self, id: CaseId, sink: String) {
+        let begun = &mut self.carry.begun;
+        while begun.len() >= BEGUN_MAX {
+            begun.pop_first();
+        }
+        begun.insert(id, sink);
+    }
+}
+
+/// A package that was found is in hand from now on.
+fn begin(store: &Store, found: Option<Outgoing>) -> Result<Option<Outgoing>, StoreError> {
+    if let Some(package) = &found {
+        store.step(package.id, State::Sending)?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,447 @@
+//! What may be said when: tables, and budgets over random histories with restarts.
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR_NS: u64 = 60 * MINUTE;
+/// An error bound as NTP gives it.
+const GOOD: u64 = 20_000_000;
+
+/// A moment by its local time in Shanghai (UTC+8, no daylight saving).
+fn at(local: &str, error_ns: u64) -> Stamp {
+    let utc: jiff::Timestamp = format!("{local}+08:00").parse().expect("a moment");
+    let utc_ns = i64::try_from(utc.as_nanosecond()).expect("this century");
+    Stamp {
+        utc_ns,
+        boot_ns: u64::try_from(utc_ns - 1_700_000_000_000_000_000).expect("later"),
+        error_ns,
+    }
+}
+
+fn ledger() -> Ledger {
+    Ledger::new("boot-1", at("2026-11-01T00:00:00", GOOD))
+}
+
+fn governor(config: &config::Warn) -> Governor {
+    Governor::new(config, "Asia/Shanghai", ledger()).expect("the zone is known")
+}
+
+fn ask(at: Stamp, by: &By) -> Ask<'_> {
+    Ask {
+        at,
+        zone: "kerb",
+        case: None,
+        by,
+        travel: Travel::Fixed,
+    }
+}
+
+fn officer() -> By {
+    By::Person("officer-7".to_owned())
+}
+
+#[test]
+fn by_itself_it_is_silent_at_night_and_a_person_is_not() {
+    let governor = governor(&config::Warn::default());
+    for (local, error, by_rule) in [
+        ("2026-11-25T21:59:59", 0, Ok(0.8)),
+        ("2026-11-25T22:00:00", 0, Err(Hush::Quiet)),
+        ("2026-11-26T06:59:59", 0, Err(Hush::Quiet)),
+        ("2026-11-26T07:00:00", 0, Ok(0.8)),
+        // A clock that may be five minutes off is quiet five minutes longer.
+        ("2026-11-26T07:04:00", 5 * MINUTE, Err(Hush::Quiet)),
+        ("2026-11-25T21:56:00", 5 * MINUTE, Err(Hush::Quiet)),
+        ("2026-11-26T07:06:00", 5 * MINUTE, Ok(0.8)),
+        ("2026-11-26T12:00:00", HOUR_NS, Err(Hush::HourUnknown)),
+        (
+            "2026-11-26T12:00:00",
+            Stamp::ERROR_UNKNOWN,
+            Err(Hush::HourUnknown),
+        ),
+    ] {
+        let now = at(local, error);
+        assert_eq!(governor.rule(&ask(now, &By::Rule)), by_rule, "{local}");
+        assert_eq!(governor.rule(&ask(now, &officer())), Ok(0.8), "{local}");
+    }
+}
+
+#[test]
+fn without_quiet_hours_the_hour_does_not_matter() {
+    let governor = governor(&config::Warn {
+        quiet_to: "22:00".to_owned(),
+        ..config::Warn::default()
+    });
+    let unknown = at("2026-11-26T03:00:00", Stamp::ERROR_UNKNOWN);
+    assert_eq!(governor.rule(&ask(unknown, &By::Rule)), Ok(0.8));
+}
+
+#[test]
+fn hours_lower_the_volume_by_zone_and_day() {
+    let hours = |zones: &[&str], days: &[&str], span: [&str; 2], volume| config::Hours {
+        zones: zones.iter().map(ToString::to_string).collect(),
+        days: days.iter().map(ToString::to_string).collect(),
+        from: span[0].to_owned(),
+        to: span[1].to_owned(),
+        volume,
+    };
+    let governor = governor(&config::Warn {
+        hours: vec![
+            hours(&["kerb"], &[], ["12:00", "14:00"], 0.3),
+            hours(&[], &["sun"], ["00:00", "24:00"], 0.5),
+            hours(&[], &["2027-06-07"], ["08:00", "17:30"], 0.0),
+            hours(&["gate"], &["fri"], ["20:00", "09:00"], 0.0),
+        ],
+        ..config::Warn::default()
+    });
+    for (zone, local, by_rule, by_person) in [
+        ("kerb", "2026-11-25T11:59:00", Ok(0.8), 0.8),
+        ("kerb", "2026-11-25T12:00:00", Ok(0.3), 0.3),
+        ("gate", "2026-11-25T12:00:00", Ok(0.8), 0.8),
+        ("gate", "2026-11-29T12:00:00", Ok(0.5), 0.5),
+        ("kerb", "2026-11-29T12:00:00", Ok(0.3), 0.3),
+        ("kerb", "2027-06-07T09:00:00", Err(Hush::Quiet), 0.8),
+        ("kerb", "2027-06-08T09:00:00", Ok(0.8), 0.8),
+        // From Friday evening to Saturday morning, and not the night before.
+        ("gate", "2026-11-27T21:00:00", Err(Hush::Quiet), 0.8),
+        ("gate", "2026-11-28T08:00:00", Err(Hush::Quiet), 0.8),
+        ("gate", "2026-11-27T08:00:00", Ok(0.8), 0.8),
+    ] {
+        let (now, officer) = (at(local, GOOD), officer());
+        let of = |by| Ask {
+            zone,
+            ..ask(now, by)
+        };
+        assert_eq!(governor.rule(&of(&By::Rule)), by_rule, "{zone} {local}");
+        assert_eq!(
+            governor.rule(&of(&officer)),
+            Ok(by_person),
+            "{zone} {local}"
+        );
+    }
+    let unknown = at("2026-11-25T12:00:00", Stamp::ERROR_UNKNOWN);
+    let lowest = governor.rule(&ask(unknown, &officer()));
+    assert_eq!(
+        lowest,
+        Ok(0.3),
+        "the hour is not known, so the lowest sound"
+    );
+}
+
+#[test]
+fn nothing_is_said_from_a_driving_vehicle() {
+    let governor = governor(&config::Warn::default());
+    let noon = at("2026-11-26T12:00:00", GOOD);
+    for (travel, by_rule, by_person) in [
+        (Travel::Fixed, Ok(0.8), Ok(0.8)),
+        (Travel::Speed(5.5), Ok(0.8), Ok(0.8)),
+        (
+            Travel::Speed(8.4),
+            Err(Hush::Drives(30)),
+            Err(Hush::Drives(30)),
+        ),
+        (Travel::Unknown, Err(Hush::SpeedUnknown), Ok(0.8)),
+        (
+            Travel::Speed(f32::NAN),
+            Err(Hush::Drives(0)),
+            Err(Hush::Drives(0)),
+        ),
+    ] {
+        let officer = officer();
+        let of = |by| Ask {
+            travel,
+            ..ask(noon, by)
+        };
+        assert_eq!(governor.rule(&of(&By::Rule)), by_rule, "{travel:?}");
+        assert_eq!(governor.rule(&of(&officer)), by_person, "{travel:?}");
+    }
+    let flying = super::Governor::new(
+        &config::Warn {
+            speed_max_kmh: 0.0,
+            ..config::Warn::default()
+        },
+        "Asia/Shanghai",
+        ledger(),
+    );
+    let fast = Ask {
+        travel: Travel::Speed(30.0),
+        ..ask(noon, &By::Rule)
+    };
+    assert_eq!(flying.expect("known").rule(&fast), Ok(0.8));
+}
+
+#[test]
+fn each_budget_counts_what_it_is_for() {
+    let case = |n| Some(CaseId(Uuid::from_u128(n)));
+    let mut governor = governor(&config::Warn {
+        budget: Budget {
+            per_case: 1,
+            per_place_hour: 2,
+            per_place_day: 3,
+            per_hour: 3,
+            per_day: 5,
+            per_night: 1,
+        },
+        ..config::Warn::default()
+    });
+    let officer = officer();
+    let none = |what| Some(format!("said {what} already"));
+    for (local, zone, by, case, why) in [
+        ("08:00", "kerb", &By::Rule, case(1), None),
+        (
+            "08:30",
+            "kerb",
+            &By::Rule,
+            case(1),
+            none("1 times for this case"),
+        ),
+        ("08:30", "kerb", &By::Rule, case(2), None),
+        (
+            "08:50",
+            "kerb",
+            &By::Rule,
+            case(3),
+            none("2 times at this place in an hour"),
+        ),
+        ("08:50", "gate", &By::Rule, case(3), None),
+        ("08:55", "gate", &officer, None, none("3 times in an hour")),
+        // The first is an hour old.
+        ("09:00", "kerb", &officer, None, None),
+        (
+            "10:00",
+            "kerb",
+            &By::Rule,
+            case(4),
+            none("3 times at this place in a day"),
+        ),
+        ("22:30", "", &officer, None, None),
+        ("23:45", "", &officer, None, none("5 times in a day")),
+    ] {
+        let now = at(&format!("2026-11-26T{local}:00"), GOOD);
+        let ask = Ask {
+            at: now,
+            zone,
+            case,
+            by,
+            travel: Travel::Fixed,
+        };
+        let ruled = governor.rule(&ask);
+        assert_eq!(
+            ruled.as_ref().err().map(ToString::to_string),
+            why,
+            "{local}"
+        );
+        if ruled.is_ok() {
+            governor.charge(&ask, "");
+        }
+    }
+    let night = at("2026-11-27T22:00:00", GOOD);
+    assert!(
+        governor
+            .rule(&ask(night, &officer))
+            .is_err_and(|why| { why.to_string().contains("in a night") })
+    );
+}
+
+#[test]
+fn after_a_stop_nothing_is_said_until_its_time_is_over() {
+    let mut before = governor(&config::Warn::default());
+    let noon = at("2026-11-26T12:00:00", GOOD);
+    let line = before.stop(noon, &officer());
+    let mut ledger = Ledger::new("boot-2", noon.shifted_ns(60_000_000_000));
+    ledger.recall_stopped(&line);
+    let after = Governor::new(&config::Warn::default(), "Asia/Shanghai", ledger).expect("known");
+    for governor in [&before, &after] {
+        for (minutes, spoken) in [(2, false), (59, false), (61, true)] {
+            let now = noon.shifted_ns(minutes * 60_000_000_000);
+            for by in [By::Rule, By::Person("another".to_owned())] {
+                let ruled = governor.rule(&ask(now, &by));
+                assert_eq!(ruled.is_ok(), spoken, "{minutes} {by}");
+                assert_eq!(
+                    ruled.err(),
+                    (!spoken).then(|| Hush::Stopped("officer-7".to_owned()))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_line_is_passed_over() {
+    let mut ledger = ledger();
+    for body in [
+        serde_json::json!({}),
+        serde_json::json!([1]),
+        serde_json::json!({ "by": "rule", "utc_us": 1, "boottime_us": 2 }),
+        serde_json::json!({ "by": 5, "utc_us": "x" }),
+    ] {
+        ledger.recall_said(&body);
+        ledger.recall_stopped(&body);
+    }
+    assert_eq!(
+        ledger.within(at("2026-11-26T12:00:00", GOOD), DAY).count(),
+        0
+    );
+}
+
+/// One step of a history.
+#[derive(Clone, Debug)]
+enum Step {
+    Ask {
+        zone: u8,
+        case: u8,
+        person: bool,
+        speed: f32,
+    },
+    Stop,
+    /// Another process; the same boot or another, whose clock is vouched for or wrong by this.
+    Restart {
+        boot: bool,
+        wrong_by: Option<i64>,
+    },
+}
+
+fn step() -> impl Strategy<Value = (u64, Step)> {
+    let ask =
+        (0_u8..3, 0_u8..4, any::<bool>(), 0.0_f32..9.0).prop_map(|(zone, case, person, speed)| {
+            Step::Ask {
+                zone,
+                case,
+                person,
+                speed,
+            }
+        });
+    let wrong_by = prop_oneof![Just(None), (-DAY_NS..DAY_NS).prop_map(Some)];
+    let restart =
+        (any::<bool>(), wrong_by).prop_map(|(boot, wrong_by)| Step::Restart { boot, wrong_by });
+    (
+        0_u64..40,
+        prop_oneof![12 => ask, 1 => Just(Step::Stop), 3 => restart],
+    )
+}
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Something said: when, in which zone, for which case, whether at night.
+type Said = (u64, u8, Option<u8>, bool);
+
+/// The world round the governor: true time, the boot, and the journal's lines.
+struct World {
+    true_ns: u64,
+    boot: u64,
+    booted_ns: u64,
+    wrong_by: Option<i64>,
+    lines: Vec<(bool, Value)>,
+}
+
+impl World {
+    fn now(&self) -> Stamp {
+        let utc = i64::try_from(self.true_ns).expect("small") + 1_790_000_000_000_000_000;
+        Stamp {
+            utc_ns: utc + self.wrong_by.unwrap_or(0),
+            boot_ns: self.true_ns - self.booted_ns,
+            error_ns: self.wrong_by.map_or(GOOD, |_| Stamp::ERROR_UNKNOWN),
+        }
+    }
+
+    fn governor(&self, config: &config::Warn) -> Governor {
+        let mut ledger = Ledger::new(&self.boot.to_string(), self.now());
+        for (said, line) in &self.lines {
+            if *said {
+                ledger.recall_said(line);
+            } else {
+                ledger.recall_stopped(line);
+            }
+        }
+        Governor::new(config, "Asia/Shanghai", ledger).expect("known")
+    }
+}
+
+/// The most of `moments` within any `window`.
+fn most(moments: &[u64], window: u64) -> usize {
+    let from = |start: u64| {
+        moments
+            .iter()
+            .filter(|&&m| m >= start && m < start + window)
+            .count()
+    };
+    moments.iter().map(|&start| from(start)).max().unwrap_or(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Whatever happens, restarts and wrong clocks among it: no budget is ever passed, by itself
+    /// nothing is said in quiet hours, nothing at all after a stop.
+    #[test]
+    fn no_history_passes_a_budget(steps in proptest::collection::vec(step(), 1..120)) {
+        let config = config::Warn {
+            budget: Budget {
+                per_case: 2, per_place_hour: 3, per_place_day: 6,
+                per_hour: 5, per_day: 12, per_night: 2,
+            },
+            ..config::Warn::default()
+        };
+        let mut world = World {
+            true_ns: 40 * HOUR_NS, boot: 0, booted_ns: 0, wrong_by: None, lines: Vec::new(),
+        };
+        let mut governor = world.governor(&config);
+        let mut said: Vec<Said> = Vec::new();
+        let mut stopped: Option<u64> = None;
+        for (minutes, step) in steps {
+            world.true_ns += minutes * MINUTE + 1;
+            let now = world.now();
+            match step {
+                Step::Ask { zone, case, person, speed } => {
+                    let by = if person { officer() } else { By::Rule };
+                    let zone_name = format!("zone{zone}");
+                    let ask = Ask {
+                        at: now,
+                        zone: &zone_name,
+                        case: (!person).then(|| CaseId(Uuid::from_u128(case.into()))),
+                        by: &by,
+                        travel: Travel::Speed(speed),
+                    };
+                    if governor.rule(&ask).is_err() {
+                        continue;
+                    }
+                    world.lines.push((true, governor.charge(&ask, "")));
+                    prop_assert!(stopped.is_none_or(|at| world.true_ns >= at + HOUR_NS));
+                    prop_assert!(f64::from(speed) <= 20.0 / 3.6);
+                    let true_utc = now.utc_ns - world.wrong_by.unwrap_or(0);
+                    let local = jiff::Timestamp::from_nanosecond(true_utc.into()).expect("near")
+                        .to_zoned(jiff::tz::TimeZone::get("Asia/Shanghai").expect("known"));
+                    let night = !(7..22).contains(&local.hour());
+                    prop_assert!(person || !night, "by itself at {}", local);
+                    said.push((world.true_ns, zone, (!person).then_some(case), night));
+                }
+                Step::Stop => {
+                    world.lines.push((false, governor.stop(now, &officer())));
+                    stopped = Some(world.true_ns);
+                }
+                Step::Restart { boot, wrong_by } => {
+                    if boot {
+                        world.boot += 1;
+                        world.booted_ns = world.true_ns;
+                        world.wrong_by = wrong_by;
+                    }
+                    governor = world.governor(&config);
+                }
+            }
+        }
+        let of = |keep: &dyn Fn(&Said) -> bool| -> Vec<u64> {
+            said.iter().filter(|s| keep(s)).map(|s| s.0).collect()
+        };
+        prop_assert!(most(&of(&|_| true), HOUR_NS) <= 5);
+        prop_assert!(most(&of(&|_| true), 24 * HOUR_NS) <= 12);
+        prop_assert!(most(&of(&|s| s.3), 24 * HOUR_NS) <= 2);
+        for n in 0..4 {
+            prop_assert!(most(&of(&|s| s.1 == n), HOUR_NS) <= 3);
+            prop_assert!(most(&of(&|s| s.1 == n), 24 * HOUR_NS) <= 6);
+            prop_assert!(of(&|s| s.2 == Some(n)).len() <= 2);
+        }
+    }
+}

@@ -1,0 +1,656 @@
+//! Commands and verdicts from the platform's side, through a real broker, to the real program.
+
+use lingmou::clock;
+use lingmou::command::Client;
+use lingmou::link::message::{Subject, Topic};
+use lingmou::link::{Acked, Endpoint, Pipe};
+use lingmou::perceive::Card;
+use lingmou::store::{Draft, SealContext, Store};
+use lingmou::types::{CaseId, Outcome, Violation};
+use lingmou::witness::{
+    Camera, Clock, Command as Asking, Device, Fate, Identity, Model, Software, Statement,
+    ViolationFacts,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::*;
+
+/// A camera that is not there: commands need none.
+const NO_CAMERA: &str = "rtsp://127.0.0.1:9/none";
+/// Longer than any reply takes on a machine that is busy with other things.
+const WAIT: &str = "120";
+
+/// Those who command, by rank.
+const VIEW: usize = 0;
+const OPERATE: usize = 1;
+const ADMIN: usize = 2;
+
+/// Exit code and reply of `lingmou command`, run with the keys in `keys`.
+async fn told(field: &Field, keys: &Path, words: &[&str]) -> (Option<i32>, Value) {
+    let broker = format!("127.0.0.1:{}", field.broker.port());
+    let out = tokio::process::Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        .args(["command", "--device", DEVICE, "--json", "--wait", WAIT])
+        .args(["--broker", &broker, "--keys"])
+        .arg(keys)
+        .args(words)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    let reply = serde_json::from_slice(&out.stdout);
+    let reply = reply.unwrap_or_else(|_| panic!("no reply: {said}\n{}", field.log()));
+    (out.status.code(), reply)
+}
+
+/// What `rank` is answered: outcome and reason.
+async fn answer(field: &Field, rank: usize, words: &[&str]) -> (String, String) {
+    let (code, reply) = told(field, &field.pki.operators[rank], words).await;
+    let text = |key: &str| reply[key].as_str().unwrap_or_default().to_owned();
+    assert_eq!(code == Some(0), text("outcome") == "done", "{reply:#}");
+    (text("outcome"), text("why"))
+}
+
+async fn connected(field: &Field) {
+    until(field, "the upload connected", async || {
+        field.status().await["upload"]["connected"] == true
+    })
+    .await;
+}
+
+/// Seals a package of street vending in the store, which nobody has yet.
+fn seal(field: &Field, store: &Store) -> CaseId {
+    let id = CaseId(Uuid::now_v7());
+    let at = clock::now();
+    let draft = |name: &str, media_type: &str| Draft {
+        name: name.to_owned(),
+        media_type: media_type.to_owned(),
+        at: Some(at),
+        pts_ns: None,
+        bytes: name.as_bytes().repeat(5000),
+    };
+    let drafts = [
+        draft("frames/01-found.jpg", "image/jpeg"),
+        draft("clip.mp4", "video/mp4"),
+    ];
+    store.keep(id, &drafts, None).unwrap();
+    let identity = Identity::load(&field.pki.device, "evidence").unwrap();
+    let make = |context: SealContext| {
+        let statement = statement(id, &context);
+        witness::seal(&statement, &identity, clock::now())
+    };
+    store.seal(id, make, None).unwrap();
+    id
+}
+
+fn statement(id: CaseId, context: &SealContext) -> Statement {
+    let card = Card::read(&root().join("models/efficientdet-lite0.toml")).unwrap();
+    let (v, kind) = Statement::HEAD;
+    let at = clock::now();
+    let utc = clock::rfc3339_ms(at.utc_ns);
+    Statement {
+        v,
+        kind: kind.to_owned(),
+        id,
+        device: Device {
+            id: DEVICE.to_owned(),
+            model: None,
+            tz: "Asia/Shanghai".to_owned(),
+            boot_id: None,
+        },
+        seq: context.seq,
+        journal: context.journal.clone(),
+        after: context.last_receipt.clone(),
+        site: None,
+        violation: ViolationFacts {
+            kind: Violation::StreetVending,
+            rule: "warn-then-recheck".to_owned(),
+            outcome: Outcome::Persisted,
+            zone: None,
+            first_seen: utc.clone(),
+            confirmed: utc,
+            dwell_s: None,
+        },
+        warning: Vec::new(),
+        clock: Clock::at(at),
+        position: None,
+        heading: None,
+        altitude: None,
+        mavlink: None,
+        camera: Camera {
+            id: "street".to_owned(),
+            rtsp: None,
+            onvif_serial: None,
+            codec: None,
+            clip: None,
+        },
+        software: Software {
+            name: "lingmou".to_owned(),
+            version: "test".to_owned(),
+            binary_sha256: None,
+            config_sha256: None,
+            model: Some(Model {
+                name: card.name().to_owned(),
+                sha256: card.sha256().to_owned(),
+                threshold: 0.5,
+            }),
+        },
+        omitted: Vec::new(),
+        grade: None,
+        files: context.files.clone(),
+    }
+}
+
+/// The store of the device, while its daemon does not run.
+fn store(field: &Field) -> Store {
+    let config = config::Config::read(&field.config()).unwrap().config;
+    Store::open(&config.store, DEVICE).unwrap().0
+}
+
+fn endpoint(field: &Field, keys: &Path, name: &str) -> Endpoint {
+    Endpoint {
+        host: "127.0.0.1".to_owned(),
+        port: field.broker.port(),
+        keys: keys.to_owned(),
+        client_id: name.to_owned(),
+        keep_alive: Duration::from_secs(30),
+        interface: String::new(),
+    }
+}
+
+async fn client(field: &Field, rank: usize, name: &str) -> Client {
+    let keys = &field.pki.operators[rank];
+    let roots = Roots::load(&keys.join("roots.crt")).unwrap();
+    Client::connect(&endpoint(field, keys, name), roots, DEVICE)
+        .await
+        .unwrap()
+}
+
+/// A command with number `seq` that is good for four minutes.
+fn asking(seq: u64, verb: &str, args: Value, nonce: Option<String>) -> Asking {
+    let (v, kind) = Asking::HEAD;
+    let good_ns = 240 * 1_000_000_000;
+    Asking {
+        v,
+        kind: kind.to_owned(),
+        id: Uuid::now_v7(),
+        device: DEVICE.to_owned(),
+        seq,
+        verb: verb.to_owned(),
+        args,
+        not_after: clock::rfc3339_ms(clock::now().utc_ns + good_ns),
+        nonce,
+    }
+}
+
+fn sign(field: &Field, rank: usize, command: &Asking) -> Vec<u8> {
+    let identity = Identity::load(&field.pki.operators[rank], "operator").unwrap();
+    command.sign(&identity, clock::now()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_verb_is_done_or_refused_by_role() {
+    let field = Field::start(NO_CAMERA, &|_| ()).await;
+    field.stop_receiver.cancel();
+    let package = seal(&field, &store(&field)).to_string();
+    let _daemon = field.daemon();
+    connected(&field).await;
+    let (code, reply) = told(&field, &field.pki.operators[VIEW], &["report"]).await;
+    assert_eq!((code, &reply["outcome"]), (Some(0), &json!("done")));
+    assert_eq!(reply["result"]["device"], DEVICE);
+    assert_eq!(reply["result"]["store"]["pending"]["packages"], 1);
+
+    let nothing = Uuid::from_u128(1).to_string();
+    let broken = field.dir.path().join("broken.toml");
+    fs::write(&broken, "[device]\nid = \"pole 7\"\n").unwrap();
+    let other = field.dir.path().join("other.toml");
+    let text = fs::read_to_string(field.config()).unwrap();
+    fs::write(&other, text.replace(DEVICE, "LM-OTHER-1")).unwrap();
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let (broken, other) = (path(&broken), path(&other));
+    let table: [(usize, &[&str], &str, &str); 9] = [
+        (
+            VIEW,
+            &["stop"],
+            "refused",
+            "needs a certificate for operate",
+        ),
+        (
+            OPERATE,
+            &["evict", &package],
+            "refused",
+            "needs a certificate for admin",
+        ),
+        (
+            OPERATE,
+            &["rule-restore", "spillage"],
+            "refused",
+            "for admin",
+        ),
+        (ADMIN, &["evict", &nothing], "refused", "nothing is kept"),
+        (ADMIN, &["rule-restore", "parking"], "refused", "no rule"),
+        (ADMIN, &["config-set", &broken], "refused", "not a name"),
+        (
+            ADMIN,
+            &["config-set", &other],
+            "refused",
+            "[device] id cannot be changed",
+        ),
+        (ADMIN, &["evict", &package], "done", ""),
+        (ADMIN, &["rule-restore", "spillage"], "done", ""),
+    ];
+    for (rank, words, outcome, why) in table {
+        let (told, reason) = answer(&field, rank, words).await;
+        assert_eq!(told, outcome, "{words:?}: {reason}");
+        assert!(reason.contains(why), "{words:?}: {reason}");
+    }
+    let left = fs::read_dir(field.package(&json!(package)))
+        .unwrap()
+        .count();
+    assert_eq!(left, 3, "mimetype, evidence.json, META-INF");
+    let status = field.status().await;
+    assert_eq!(status["store"]["evicted"], 1, "{:#}", status["store"]);
+
+    let received = field.journal("command.received");
+    let signers = received
+        .iter()
+        .map(|line| line["body"]["signer"].as_str().unwrap());
+    assert!(signers.clone().any(|name| name.contains("CN=viewer-1")));
+    assert!(signers.clone().any(|name| name.contains("CN=admin-1")));
+    assert_eq!(received.len(), field.journal("command.done").len());
+    assert_eq!(field.journal("command.refused").len(), 3, "by role");
+    let evicted = &field.journal("package.evicted")[0]["body"];
+    assert!(evicted["by"].as_str().unwrap().contains("CN=admin-1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_done_once_however_often_it_comes() {
+    let field = Field::start(NO_CAMERA, &|_| ()).await;
+    let _daemon = field.daemon();
+    connected(&field).await;
+    let mut client = client(&field, ADMIN, "admin-1").await;
+    let nonce = client.state().and_then(|state| state.nonce.clone());
+    assert!(nonce.is_some(), "the state tells a nonce");
+    let ask = async |client: &mut Client, signed: &[u8]| {
+        client
+            .ask(Subject::Command, signed, DEADLINE)
+            .await
+            .unwrap()
+    };
+    let restore = asking(
+        100,
+        "rule.restore",
+        json!({ "rule": "spillage" }),
+        nonce.clone(),
+    );
+    let signed = sign(&field, ADMIN, &restore);
+    let first = ask(&mut client, &signed).await;
+    assert_eq!(first.reply.outcome, Fate::Done);
+    for _ in 0..3 {
+        let again = ask(&mut client, &signed).await;
+        assert!(
+            again.signed == first.signed,
+            "the same reply, byte for byte"
+        );
+    }
+    assert_eq!(field.journal("command.done").len(), 1);
+    assert_eq!(field.journal("rule.leads_only").len(), 1);
+
+    // A number that was used, and a command that is too late or quotes an old state.
+    let used = sign(
+        &field,
+        ADMIN,
+        &asking(100, "report", json!({}), nonce.clone()),
+    );
+    let used = ask(&mut client, &used).await.reply;
+    assert_eq!(used.outcome, Fate::Refused);
+    assert!(used.why.unwrap().contains("was used already"));
+    let mut late = asking(
+        101,
+        "report",
+        json!({}),
+        Some("of another state".to_owned()),
+    );
+    late.not_after = "2026-01-01T00:00:00Z".to_owned();
+    let late = ask(&mut client, &sign(&field, ADMIN, &late)).await.reply;
+    assert_eq!(late.outcome, Fate::Refused);
+    let why = late.why.unwrap();
+    let expected = if clock::trust().synced {
+        "it was good until"
+    } else {
+        "does not quote the nonce"
+    };
+    assert!(why.contains(expected), "{why}");
+    strangers_are_told_and_not_answered(&field, &mut client, nonce).await;
+}
+
+/// What no permitted person signed, or is for another box, is counted in a line, and harms nothing.
+async fn strangers_are_told_and_not_answered(
+    field: &Field,
+    client: &mut Client,
+    nonce: Option<String>,
+) {
+    let mut elsewhere = asking(102, "report", json!({}), nonce.clone());
+    "LM-OTHER-1".clone_into(&mut elsewhere.device);
+    let elsewhere = sign(field, ADMIN, &elsewhere);
+    let topic = Topic::new(DEVICE, Subject::Command).to_string();
+    let keys = &field.pki.operators[OPERATE];
+    let pipe = Pipe::connect(&endpoint(field, keys, "operator-1"), None)
+        .await
+        .unwrap();
+    for bytes in [b"nonsense".to_vec(), elsewhere] {
+        let acked = pipe.publish(&topic, bytes, false).await.unwrap().await;
+        assert_eq!(acked.unwrap(), Acked::Taken);
+    }
+    let strangers = || {
+        let lines = field.journal("command.refused");
+        lines.iter().any(|line| line["body"]["count"] == 1)
+    };
+    until(field, "a line about strangers", async || strangers()).await;
+    let next = sign(field, ADMIN, &asking(103, "report", json!({}), nonce));
+    assert_eq!(
+        client
+            .ask(Subject::Command, &next, DEADLINE)
+            .await
+            .unwrap()
+            .reply
+            .outcome,
+        Fate::Done
+    );
+    assert_eq!(field.journal("command.received").len(), 2);
+    pipe.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_outlives_a_kill_between_doing_and_answering() {
+    let field = Field::start(NO_CAMERA, &|_| ()).await;
+    let daemon = field.daemon();
+    connected(&field).await;
+    // Whoever asks does not listen, so that the reply reaches nobody.
+    let nonce = {
+        let client = client(&field, ADMIN, "admin-1").await;
+        let nonce = client.state().and_then(|state| state.nonce.clone());
+        client.close().await;
+        nonce
+    };
+    let restore = asking(7, "rule.restore", json!({ "rule": "spillage" }), nonce);
+    let signed = sign(&field, ADMIN, &restore);
+    let keys = &field.pki.operators[ADMIN];
+    let pipe = Pipe::connect(&endpoint(&field, keys, "admin-1"), None)
+        .await
+        .unwrap();
+    let topic = Topic::new(DEVICE, Subject::Command).to_string();
+    let acked = pipe
+        .publish(&topic, signed.clone(), false)
+        .await
+        .unwrap()
+        .await;
+    assert_eq!(acked.unwrap(), Acked::Taken);
+    pipe.close().await;
+    until(&field, "the command done", async || {
+        field.journal("command.done").len() == 1
+    })
+    .await;
+    daemon.kill();
+    // Not even its database is left.
+    fs::remove_file(field.dir.path().join("device/q.db")).unwrap();
+
+    let _daemon = field.daemon();
+    connected(&field).await;
+    let mut client = client(&field, ADMIN, "admin-1").await;
+    let asked = client
+        .ask(Subject::Command, &signed, DEADLINE)
+        .await
+        .unwrap();
+    assert_eq!(asked.reply.outcome, Fate::Done);
+    assert_eq!(asked.reply.id, restore.id);
+    for kind in ["command.received", "command.done", "rule.leads_only"] {
+        assert_eq!(field.journal(kind).len(), 1, "{kind}");
+    }
+}
+
+/// The configuration in force, written anew with `change`.
+fn changed(field: &Field, change: impl FnOnce(&mut DocumentMut)) -> PathBuf {
+    let text = fs::read_to_string(field.config()).unwrap();
+    let mut document: DocumentMut = text.parse().unwrap();
+    change(&mut document);
+    let path = field.dir.path().join("next.toml");
+    fs::write(&path, document.to_string()).unwrap();
+    path
+}
+
+fn origin(status: &Value, kind: &str) -> bool {
+    status["configuration"] == kind || status["configuration"][kind] != Value::Null
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_works_is_kept_until_somebody_edits_the_file() {
+    let field = Field::start(NO_CAMERA, &|_| ()).await;
+    let mut daemon = field.daemon();
+    connected(&field).await;
+    assert!(origin(&field.status().await, "file"));
+    let next = changed(&field, |document| {
+        document["evidence"]["jpeg_quality"] = value(71);
+    });
+    let sha256 = witness::sha256_hex(&fs::read(&next).unwrap());
+    let next = next.to_string_lossy().into_owned();
+    let (outcome, why) = answer(&field, ADMIN, &["config-set", &next]).await;
+    assert_eq!(outcome, "done", "{why}");
+    for kind in ["config.trial", "config.kept"] {
+        assert_eq!(field.journal(kind)[0]["body"]["sha256"], *sha256, "{kind}");
+    }
+    assert!(
+        daemon.ended(Duration::ZERO).await.is_none(),
+        "the same process"
+    );
+    daemon.kill();
+
+    let daemon = field.daemon();
+    connected(&field).await;
+    let status = field.status().await;
+    assert!(origin(&status, "command"), "{:#}", status["configuration"]);
+    let loaded = field.journal("config.loaded");
+    assert_eq!(loaded.last().unwrap()["body"]["sha256"], *sha256);
+    daemon.kill();
+
+    let mut text = fs::read_to_string(field.config()).unwrap();
+    text.push_str("# a technician was here\n");
+    fs::write(field.config(), text).unwrap();
+    let _daemon = field.daemon();
+    connected(&field).await;
+    let status = field.status().await;
+    assert!(origin(&status, "file"), "{:#}", status["configuration"]);
+    until(&field, "the line that says so", async || {
+        field.journal("config.rolled_back").len() == 1
+    })
+    .await;
+    let why = &field.journal("config.rolled_back")[0]["body"]["why"];
+    assert_eq!(why, "the file on the box was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_without_a_way_back_rolls_back_by_itself() {
+    let field = Field::start(NO_CAMERA, &|profile| {
+        profile["commands"]["trial_secs"] = value(10);
+    })
+    .await;
+    let mut daemon = field.daemon();
+    connected(&field).await;
+    let port = i64::from(free_tcp_port());
+    let cut_off = changed(&field, |document| {
+        document["upload"]["port"] = value(port);
+    });
+    let cut_off = cut_off.to_string_lossy().into_owned();
+    let (outcome, why) = answer(&field, ADMIN, &["config-set", &cut_off]).await;
+    assert_eq!(outcome, "failed", "{why}");
+    assert!(
+        why.contains("the upload was not connected within 10 s"),
+        "{why}"
+    );
+    assert_eq!(field.journal("config.rolled_back").len(), 1);
+    assert!(origin(&field.status().await, "file"));
+    assert!(
+        daemon.ended(Duration::ZERO).await.is_none(),
+        "the same process"
+    );
+    let (outcome, _) = answer(&field, VIEW, &["report"]).await;
+    assert_eq!(outcome, "done", "it can be commanded again");
+
+    // One that cannot even be started with.
+    let broken = field.dir.path().join("broken.wav");
+    fs::write(&broken, "no sound").unwrap();
+    let broken = broken.to_string_lossy().into_owned();
+    let mute = changed(&field, |document| {
+        document["warn"]["street_vending"] = value(broken);
+    });
+    let mute = mute.to_string_lossy().into_owned();
+    let (outcome, why) = answer(&field, ADMIN, &["config-set", &mute]).await;
+    assert_eq!(outcome, "failed", "{why}");
+    assert!(why.contains("could not start with it"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_cut_short_by_a_kill_is_over() {
+    let field = Field::start(NO_CAMERA, &|profile| {
+        profile["commands"]["trial_secs"] = value(600);
+    })
+    .await;
+    let daemon = field.daemon();
+    connected(&field).await;
+    let port = i64::from(free_tcp_port());
+    let cut_off = changed(&field, |document| {
+        document["upload"]["port"] = value(port);
+    });
+    let toml = fs::read_to_string(cut_off).unwrap();
+    let mut client = client(&field, ADMIN, "admin-1").await;
+    let nonce = client.state().and_then(|state| state.nonce.clone());
+    let set = asking(7, "config.set", json!({ "toml": toml }), nonce);
+    let signed = sign(&field, ADMIN, &set);
+    let topic = Topic::new(DEVICE, Subject::Command).to_string();
+    let keys = &field.pki.operators[OPERATE];
+    let pipe = Pipe::connect(&endpoint(&field, keys, "operator-1"), None)
+        .await
+        .unwrap();
+    let acked = pipe
+        .publish(&topic, signed.clone(), false)
+        .await
+        .unwrap()
+        .await;
+    assert_eq!(acked.unwrap(), Acked::Taken);
+    pipe.close().await;
+    until(&field, "the trial", async || {
+        origin(&field.status().await, "trial")
+    })
+    .await;
+    daemon.kill();
+
+    let _daemon = field.daemon();
+    connected(&field).await;
+    assert!(origin(&field.status().await, "file"));
+    let asked = client
+        .ask(Subject::Command, &signed, DEADLINE)
+        .await
+        .unwrap();
+    assert_eq!(asked.reply.outcome, Fate::Failed);
+    let why = asked.reply.why.unwrap();
+    assert!(why.contains("started again during the trial"), "{why}");
+    assert_eq!(field.journal("config.rolled_back").len(), 1);
+    client.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_reviewers_object_to_makes_leads_only() {
+    let field = Field::start(NO_CAMERA, &|profile| {
+        profile["commands"]["objections_least"] = value(2);
+        profile["commands"]["objections_window"] = value(2);
+    })
+    .await;
+    let packages = {
+        let store = store(&field);
+        [(); 3].map(|()| field.package(&json!(seal(&field, &store))))
+    };
+    let _daemon = field.daemon();
+    connected(&field).await;
+    let verdict = async |reviewer: usize, package: usize, verdict: &str| {
+        let package = packages[package].to_string_lossy().into_owned();
+        let words = [
+            "verdict",
+            &package,
+            "--verdict",
+            verdict,
+            "--reason",
+            "摊位在店内",
+        ];
+        told(&field, &field.pki.reviewers[reviewer], &words).await
+    };
+    let rule = async || field.status().await["objections"]["rules"]["street_vending"].clone();
+    let (code, reply) = verdict(0, 0, "reject").await;
+    assert_eq!((code, &reply["outcome"]), (Some(0), &json!("done")));
+    assert_eq!(rule().await["leads_only"], false, "one says little");
+    verdict(0, 1, "reject").await;
+    let told_rule = rule().await;
+    let expected = json!({ "leads_only": true, "judged": 2, "rejected": 2 });
+    assert_eq!(told_rule, expected);
+    let line = &field.journal("rule.leads_only")[0]["body"];
+    assert_eq!(
+        (&line["leads_only"], &line["by"]),
+        (&json!(true), &Value::Null)
+    );
+    let received = &field.journal("verdict.received")[0]["body"];
+    assert_eq!(received["rule"], "street_vending");
+    assert!(
+        received["reviewer"]
+            .as_str()
+            .unwrap()
+            .contains("CN=reviewer-1")
+    );
+
+    a_forged_verdict_is_told_and_not_answered(&field, &packages[2]).await;
+
+    // Verdicts that accept bring it back: of the newest two none is rejected.
+    verdict(0, 2, "accept").await;
+    assert_eq!(rule().await["leads_only"], true, "one of two");
+    verdict(1, 1, "accept").await;
+    assert_eq!(
+        rule().await,
+        json!({ "leads_only": false, "judged": 2, "rejected": 0 })
+    );
+    assert_eq!(field.journal("rule.leads_only").len(), 2);
+}
+
+/// A stranger's verdict, in a known reviewer's name.
+async fn a_forged_verdict_is_told_and_not_answered(field: &Field, package: &Path) {
+    let other = TestPki::create(&field.dir.path().join("other"), DEVICE).unwrap();
+    let forged = field.dir.path().join("forged");
+    fs::create_dir(&forged).unwrap();
+    for (from, name) in [
+        (&other.reviewers[0], "reviewer.key"),
+        (&other.reviewers[0], "reviewer.crt"),
+        (&field.pki.reviewers[0], "transport.key"),
+        (&field.pki.reviewers[0], "transport.crt"),
+        (&field.pki.reviewers[0], "roots.crt"),
+    ] {
+        fs::copy(from.join(name), forged.join(name)).unwrap();
+    }
+    let broker = format!("127.0.0.1:{}", field.broker.port());
+    let forger = tokio::process::Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        .args([
+            "command", "--device", DEVICE, "--wait", "2", "--broker", &broker,
+        ])
+        .arg("--keys")
+        .arg(&forged)
+        .arg("verdict")
+        .arg(package)
+        .args(["--verdict", "accept", "--reason", "x"])
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(forger.status.code(), Some(2), "nobody answers a stranger");
+    let refused = field.journal("verdict.refused");
+    assert!(
+        refused[0]["body"]["why"]
+            .as_str()
+            .unwrap()
+            .contains("not trusted")
+    );
+}

@@ -1,0 +1,103 @@
+//! What goes first over a narrow link, and how much is in hand.
+
+use super::hand::{HandReceiver, Heard, ranges};
+use super::relay::Relay;
+use super::*;
+
+/// 1 Mbit/s in bytes a second.
+const MEGABIT: u32 = 125_000;
+/// What may go before a fresh head: a window of one-second pieces less the place that video
+/// leaves free, the state and checkpoint before it, TLS, and what the relay has read ahead.
+const AHEAD_MAX: u64 = 4 * MEGABIT as u64;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_head_overtakes_an_older_packages_video_within_a_window() {
+    let bench = Bench::new().await;
+    let relay = Relay::start(bench.broker.port()).await;
+    let receiver = bench.receiver();
+    let upload = bench.upload_by(config::Upload {
+        port: relay.port(),
+        ..bench.upload_config()
+    });
+    let old = bench.seal(12 * MIB);
+    // Past its pictures, with the pieces grown to the link.
+    bench.mid_transfer(2 * MIB).await;
+    relay.limit(MEGABIT);
+    bench
+        .mid_transfer(2 * MIB + 12 * MEGABIT as usize / 4)
+        .await;
+    let announced = |id: CaseId| {
+        bench.events(|event| matches!(event, Event::Announced { id: it, .. } if *it == id)) > 0
+    };
+    for _ in 0..2 {
+        let before = relay.up();
+        let fresh = bench.seal(1000);
+        until("the fresh head", || announced(fresh)).await;
+        let ahead = relay.up() - before;
+        assert!(ahead <= AHEAD_MAX, "{ahead} bytes went before a fresh head");
+        bench.receipted(&[fresh]).await;
+        let state = bench.store.state(old).unwrap();
+        assert_ne!(state, Some(State::Receipted), "its pictures overtook too");
+    }
+    relay.limit(0);
+    bench.receipted(&[old]).await;
+    upload.stop().await;
+    receiver.stop().await;
+    assert_eq!(bench.store.counts().unwrap().pending.packages, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_eight_are_in_hand_and_the_newest_come_first() {
+    let bench = Bench::new().await;
+    let ids: Vec<CaseId> = (0..12).map(|_| bench.seal(1000)).collect();
+    let mut receiver = HandReceiver::new(&bench).await;
+    let upload = bench.upload();
+    let mut heads = Vec::new();
+    for _ in 0..8 {
+        heads.push(receiver.head().await.0);
+    }
+    let newest: Vec<CaseId> = ids.iter().rev().copied().take(8).collect();
+    assert_eq!(heads, newest);
+    assert_eq!(bench.snapshot().hands, 8);
+    // Silence ends the tries; nothing is lost.
+    until("the cause", || {
+        bench.cause() == "the receiver does not answer"
+    })
+    .await;
+    upload.stop().await;
+    assert_eq!(bench.store.counts().unwrap().pending.packages, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_all_hands_at_video_a_fresh_package_still_finds_one() {
+    let bench = Bench::new().await;
+    let relay = Relay::start(bench.broker.port()).await;
+    let ids: Vec<CaseId> = (0..8).map(|_| bench.seal(MIB)).collect();
+    let mut receiver = HandReceiver::new(&bench).await;
+    let upload = bench.upload_by(config::Upload {
+        port: relay.port(),
+        ..bench.upload_config()
+    });
+    for _ in &ids {
+        receiver.head().await;
+    }
+    relay.limit(MEGABIT);
+    for &id in &ids {
+        let (_, video) = ranges(&bench, id);
+        receiver.want(id, video, false).await;
+    }
+    assert!(matches!(receiver.hear().await, Heard::Piece(_)));
+    let fresh = bench.seal(1000);
+    loop {
+        match receiver.hear().await {
+            Heard::Head(id, late) => {
+                assert_eq!((id, late), (fresh, None));
+                break;
+            }
+            Heard::Piece(_) => {}
+            Heard::Finished(id) => panic!("{id} was finished before the fresh head came"),
+        }
+    }
+    assert_eq!(bench.snapshot().hands, 8);
+    upload.stop().await;
+}

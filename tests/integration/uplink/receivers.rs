@@ -1,0 +1,530 @@
+//! Several receivers behind one broker: in one folder, in folders of their own, killed in turn;
+//! the second copy, the index, and the figures.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Stdio};
+
+use lingmou::receive::archive::{Archive, Gap};
+use lingmou::witness::Checkpoint;
+
+use super::*;
+
+const SECOND: &str = "receiver-2";
+/// Says that a folder is a medium for second copies.
+const MARK: &str = "{\"v\":1,\"type\":\"lingmou.copies\"}\n";
+
+impl Bench {
+    /// Its second receiver's configuration; it works in `folder`.
+    fn second(&self, folder: &str) -> config::Receive {
+        let keys = self.dir.path().join("pki").join(SECOND);
+        if !keys.exists() {
+            self.pki.add_receiver(SECOND).unwrap();
+        }
+        config::Receive {
+            name: SECOND.to_owned(),
+            keys,
+            dir: self.dir.path().join(folder),
+            ..self.receive_config()
+        }
+    }
+
+    /// Starts a receiver and waits until it is connected.
+    async fn start(&self, config: config::Receive) -> Running {
+        let connected = |e: &Event| matches!(e, Event::Connected { .. });
+        let before = self.events(connected);
+        let stop = CancellationToken::new();
+        let events = Arc::clone(&self.events);
+        let on_event = move |event| events.lock().unwrap().push(event);
+        let run = receive::run(config, on_event, stop.clone());
+        let task = tokio::spawn(async { run.await.unwrap() });
+        until("the receiver", || self.events(connected) > before).await;
+        Running { task, stop }
+    }
+
+    fn archive(&self, folders: &[&str]) -> Archive {
+        let dirs: Vec<PathBuf> = folders.iter().map(|f| self.dir.path().join(f)).collect();
+        Archive::open(&dirs, clock::now()).unwrap()
+    }
+
+    fn received(&self, id: CaseId) -> PathBuf {
+        let packages = self.dir.path().join("received").join("packages");
+        packages.join(DEVICE).join(id.to_string())
+    }
+}
+
+impl ByHand {
+    /// The next answer that is not read yet.
+    async fn answer(&mut self) -> (String, Vec<u8>) {
+        let message = self.pipe.recv().await.unwrap();
+        self.pipe.done(&message).unwrap();
+        (message.topic().to_owned(), message.payload().to_vec())
+    }
+
+    /// Announces until `sink` takes the package; what it wants.
+    async fn taken_by(&mut self, bench: &Bench, sink: &str) -> Want {
+        loop {
+            self.announce(bench).await;
+            let (topic, payload) = self.answer().await;
+            assert_eq!(topic, "ev1/LM-TEST-1/d/want");
+            let want: Want = serde_json::from_slice(&payload).unwrap();
+            if want.sink == sink {
+                return want;
+            }
+        }
+    }
+
+    /// Sends what is wanted, to whom it wants it.
+    async fn give(&self, want: &Want) {
+        for Range(sha256, from, to) in &want.missing {
+            let at = usize::try_from(*from).unwrap()..usize::try_from(*to).unwrap();
+            let subject = Subject::Chunk {
+                sink: want.sink.clone(),
+                sha256: sha256.clone(),
+                offset: *from,
+            };
+            self.say(subject, self.contents[sha256][at].to_vec()).await;
+        }
+    }
+
+    async fn finish(&mut self, sink: &str) -> (String, Vec<u8>) {
+        let body = format!(r#"{{"id":"{}"}}"#, self.id).into_bytes();
+        let sink = sink.to_owned();
+        self.say(Subject::Finished { sink }, body).await;
+        self.answer().await
+    }
+}
+
+/// Its receipt lost, a device repeats the head, and the other receiver hears it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_repeated_to_the_other_receiver_brings_the_receipt_again() {
+    let bench = Bench::new().await;
+    let first = bench.start(bench.receive_config()).await;
+    let upload = bench.upload();
+    let id = bench.seal(100_000);
+    bench.receipted(&[id]).await;
+    upload.stop().await;
+    first.stop().await;
+    let second = bench.start(bench.second("received")).await;
+    let mut device = ByHand::new(&bench, id).await;
+    device.announce(&bench).await;
+    let (topic, again) = device.answer().await;
+    assert_eq!(topic, "ev1/LM-TEST-1/d/receipt");
+    assert_eq!(
+        again,
+        fs::read(bench.received(id).join(witness::RECEIPT)).unwrap()
+    );
+    second.stop().await;
+    bench.audit(&[id]);
+}
+
+/// Both have every byte of the same package; one is quicker.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_that_two_receivers_hold_whole_is_stored_once() {
+    let bench = Bench::new().await;
+    let id = bench.seal(1000);
+    let first = bench.start(bench.receive_config()).await;
+    let second = bench.start(bench.second("received")).await;
+    let mut device = ByHand::new(&bench, id).await;
+    let wants = [
+        device.taken_by(&bench, RECEIVER).await,
+        device.taken_by(&bench, SECOND).await,
+    ];
+    for want in &wants {
+        device.give(want).await;
+    }
+    let one = device.finish(RECEIVER).await;
+    let other = device.finish(SECOND).await;
+    assert_eq!(one.0, "ev1/LM-TEST-1/d/receipt");
+    assert_eq!(one, other, "one receipt, whoever is asked");
+    assert_eq!(bench.stored(), 1);
+    for name in [RECEIVER, SECOND] {
+        let incoming = bench.dir.path().join("received/incoming").join(name);
+        assert_eq!(names(&incoming.join(DEVICE)), [""; 0], "{name}");
+    }
+    device.pipe.close().await;
+    first.stop().await;
+    second.stop().await;
+    let packages = bench.archive(&["received"]).packages(DEVICE).unwrap();
+    assert_eq!(packages.len(), 1);
+    let upload = bench.upload();
+    let receiver = bench.receiver();
+    bench.receipted(&[id]).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&[id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receivers_with_folders_of_their_own_count_a_package_once() {
+    let bench = Bench::new().await;
+    let first = bench.start(bench.receive_config()).await;
+    let upload = bench.upload();
+    let ids = [bench.seal(1000), bench.seal(1000)];
+    bench.receipted(&ids).await;
+    upload.stop().await;
+    first.stop().await;
+    // The first one's receipt did not reach the device: it begins again with the other.
+    let second = bench.start(bench.second("elsewhere")).await;
+    let mut device = ByHand::new(&bench, ids[0]).await;
+    let want = device.taken_by(&bench, SECOND).await;
+    device.give(&want).await;
+    let (topic, receipt) = device.finish(SECOND).await;
+    assert_eq!(topic, "ev1/LM-TEST-1/d/receipt");
+    let roots = Roots::load(&bench.pki.root()).unwrap();
+    let receipt = Receipt::open(&receipt, &roots).unwrap().0;
+    assert_eq!(
+        (receipt.verdict, receipt.copies),
+        (ReceiptVerdict::Stored, 1)
+    );
+    second.stop().await;
+
+    let both = bench.archive(&["received", "elsewhere"]);
+    let packages = both.packages(DEVICE).unwrap();
+    let copies: Vec<_> = packages.iter().map(|p| (p.seq, p.copies)).collect();
+    assert_eq!(
+        copies,
+        [(1, 2), (2, 1)],
+        "together they have it once, twice over"
+    );
+    assert_eq!(both.missing(DEVICE).unwrap(), []);
+    let alone = bench.archive(&["elsewhere"]);
+    assert_eq!(alone.packages(DEVICE).unwrap().len(), 1);
+}
+
+/// `lingmou archive …` on the bench's folder: exit code and JSON lines.
+fn asked(bench: &Bench, question: &str) -> (i32, Vec<serde_json::Value>) {
+    let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        .args(["archive", question, "--json", "--dir"])
+        .arg(bench.dir.path().join("received"))
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(out.stdout).unwrap();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let code = out.status.code().unwrap();
+    assert!(code < 2, "{}", String::from_utf8_lossy(&out.stderr));
+    (code, lines.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn which_numbers_are_missing_is_answered_with_and_without_the_index() {
+    let bench = Bench::new().await;
+    let other = TestPki::create(&bench.dir.path().join("other"), DEVICE).unwrap();
+    let mut ids: Vec<CaseId> = (0..3).map(|_| bench.seal(1000)).collect();
+    let refused = bench.seal_as(&other.device, 1000);
+    ids.push(bench.seal(1000));
+    let receiver = bench.start(bench.receive_config()).await;
+    let upload = bench.upload();
+    bench.receipted(&ids).await;
+    until("the refusal", || {
+        bench.store.state(refused).unwrap() == Some(State::Refused)
+    })
+    .await;
+    upload.stop().await;
+    receiver.stop().await;
+
+    let gaps = || {
+        let missing = bench.archive(&["received"]).missing(DEVICE).unwrap();
+        let gap = |gap: &Gap| match gap {
+            Gap::NeverCame => "never came".to_owned(),
+            Gap::Gone { id, .. } => format!("gone {id}"),
+            Gap::Refused { id, .. } => format!("refused {id}"),
+            Gap::Doubled { .. } => "doubled".to_owned(),
+        };
+        let told = missing.iter().map(|m| (m.from, m.to, gap(&m.gap)));
+        told.collect::<Vec<_>>()
+    };
+    let was_refused = (4, 4, format!("refused {refused}"));
+    assert_eq!(gaps(), std::slice::from_ref(&was_refused));
+    let (code, devices) = asked(&bench, "devices");
+    let device = &devices[0];
+    let told = ["device", "packages", "seq_max", "missing", "refused"].map(|key| &device[key]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        told,
+        [&DEVICE.into(), &4.into(), &5.into(), &1.into(), &1.into()].map(|v: &serde_json::Value| v)
+    );
+    assert!(
+        device["seen"].is_string() && device["journal_n"].is_u64(),
+        "{device}"
+    );
+
+    // Somebody takes two packages away.
+    fs::remove_dir_all(bench.received(ids[1])).unwrap();
+    fs::remove_file(bench.received(ids[2]).join(witness::SIGNATURE)).unwrap();
+    let gone = |n: usize| (n as u64 + 1, n as u64 + 1, format!("gone {}", ids[n]));
+    assert_eq!(gaps(), [gone(1), gone(2), was_refused.clone()]);
+    let (code, missing) = asked(&bench, "missing");
+    assert_eq!((code, missing.len()), (1, 3));
+    assert_eq!(
+        (&missing[0]["what"], &missing[0]["from"]),
+        (&"gone".into(), &2.into())
+    );
+
+    // Without the index nobody knows what they were; that they lack still shows.
+    let index = bench.dir.path().join("received/index.db");
+    let never = (2, 3, "never came".to_owned());
+    fs::remove_file(&index).unwrap();
+    assert_eq!(gaps(), [never.clone(), was_refused.clone()]);
+    // Nor does one help that is not one, or is of another version.
+    fs::write(&index, noise(1, 9000)).unwrap();
+    assert_eq!(gaps(), [never.clone(), was_refused.clone()]);
+    let (_, packages) = asked(&bench, "packages");
+    let kept: Vec<_> = packages
+        .iter()
+        .map(|p| p["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(kept, [1, 5]);
+    assert_eq!(packages[0]["kind"], "street_vending");
+    assert_eq!(asked(&bench, "refused").1[0]["id"], refused.to_string());
+    // Put back, it counts again.
+    let files = files(&bench.store.package_dir(ids[2]));
+    fs::write(
+        bench.received(ids[2]).join(witness::SIGNATURE),
+        &files[Path::new(witness::SIGNATURE)],
+    )
+    .unwrap();
+    assert_eq!(gaps(), [(2, 2, never.2), was_refused]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_taken_away_while_receiving_comes_back() {
+    let bench = Bench::new().await;
+    let receiver = bench.start(bench.receive_config()).await;
+    let upload = bench.upload();
+    let ids = [bench.seal(1000), bench.seal(1000)];
+    bench.receipted(&ids[..1]).await;
+    let index = bench.dir.path().join("received/index.db");
+    until("the index", || index.exists()).await;
+    fs::remove_file(&index).unwrap();
+    bench.receipted(&ids).await;
+    upload.stop().await;
+    receiver.stop().await;
+    let archive = bench.archive(&["received"]);
+    assert_eq!(archive.packages(DEVICE).unwrap().len(), 2);
+    assert_eq!(archive.missing(DEVICE).unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
+    let bench = Bench::new().await;
+    let medium = bench.dir.path().join("medium");
+    let config = config::Receive {
+        copy_to: Some(medium.clone()),
+        ..bench.receive_config()
+    };
+    let roots = Roots::load(&bench.pki.root()).unwrap();
+    let copies = |id: CaseId| {
+        let receipt = fs::read(bench.store.package_dir(id).join(witness::RECEIPT)).unwrap();
+        Receipt::open(&receipt, &roots).unwrap().0.copies
+    };
+    let receiver = bench.start(config.clone()).await;
+    let upload = bench.upload();
+    let without = [bench.seal(100_000), bench.seal(1000)];
+    bench.receipted(&without).await;
+    assert_eq!(without.map(copies), [1, 1], "the medium is not there");
+    let told = |e: &Event| matches!(e, Event::Trouble { why } if why.contains("no second copy"));
+    assert_eq!(bench.events(told), 1, "told once, not for each package");
+    assert!(
+        !medium.exists(),
+        "and nothing is written where it should be"
+    );
+
+    fs::create_dir(&medium).unwrap();
+    fs::write(medium.join("lingmou-copies.json"), MARK).unwrap();
+    let with = bench.seal(100_000);
+    bench.receipted(&[with]).await;
+    assert_eq!(copies(with), 2);
+    let of_device = medium.join("packages").join(DEVICE);
+    until("the copies that were owed", || names(&of_device).len() == 3).await;
+    for id in [without[0], without[1], with] {
+        let (one, two) = (bench.received(id), of_device.join(id.to_string()));
+        assert!(files(&one) == files(&two), "{id}");
+        let verdict = witness::verify_path(&two, &roots).unwrap();
+        assert!(verdict.valid(), "{verdict:?}");
+    }
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&[without[0], without[1], with]);
+
+    // A copy that rotted is not counted: the package comes once more and the copy is made anew.
+    let rotten = of_device.join(with.to_string()).join("clip.mp4");
+    fs::write(&rotten, noise(9, 100_000)).unwrap();
+    fs::remove_dir_all(bench.received(with)).unwrap();
+    let receiver = bench.start(config).await;
+    let mut device = ByHand::new(&bench, with).await;
+    let want = device.taken_by(&bench, RECEIVER).await;
+    device.give(&want).await;
+    let (_, receipt) = device.finish(RECEIVER).await;
+    assert_eq!(Receipt::open(&receipt, &roots).unwrap().0.copies, 2);
+    assert_eq!(
+        fs::read(&rotten).unwrap(),
+        fs::read(bench.received(with).join("clip.mp4")).unwrap()
+    );
+    receiver.stop().await;
+}
+
+/// One request, as an HTTP client makes it.
+fn request(addr: std::net::SocketAddr, line: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(addr).unwrap();
+    write!(stream, "{line} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_served_on_loopback_only() {
+    let bench = Bench::new().await;
+    let outside = config::Receive {
+        metrics: Some("0.0.0.0:0".parse().unwrap()),
+        ..bench.receive_config()
+    };
+    let refused = receive::run(outside, |_| {}, CancellationToken::new()).await;
+    assert!(matches!(refused, Err(ReceiveError::Metrics { .. })));
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = free.local_addr().unwrap();
+    drop(free);
+    let config = config::Receive {
+        metrics: Some(addr),
+        ..bench.receive_config()
+    };
+    let receiver = bench.start(config).await;
+    let upload = bench.upload();
+    let id = bench.seal(100_000);
+    bench.receipted(&[id]).await;
+    let has = |line: &str| {
+        let page = request(addr, "GET /metrics");
+        page.lines().any(|l| l == line)
+    };
+    for line in [
+        r#"lingmou_receive_packages_total{result="stored"} 1"#,
+        "lingmou_receive_connected 1",
+        "lingmou_receive_packages 1",
+        "lingmou_receive_devices 1",
+    ] {
+        // The gauges follow within seconds.
+        until(line, || has(line)).await;
+    }
+    let page = request(addr, "GET /metrics");
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(
+        page.contains("lingmou_receive_piece_bytes_total 260001"),
+        "{page}"
+    );
+    assert!(request(addr, "GET /").starts_with("HTTP/1.1 404 "));
+    assert!(request(addr, "POST /metrics").starts_with("HTTP/1.1 405 "));
+    upload.stop().await;
+    receiver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_knows_the_journal_heads_that_the_others_took() {
+    let bench = Bench::new().await;
+    let first = bench.start(bench.receive_config()).await;
+    let own = Identity::load(&bench.pki.device, "evidence").unwrap();
+    let device = Pipe::connect(&bench.endpoint(&bench.pki.device, DEVICE), None)
+        .await
+        .unwrap();
+    let send = async |n: u64| {
+        let p7m = Checkpoint::sign(&own, (n, &"a".repeat(64)), "boot", clock::now()).unwrap();
+        let topic = Topic::new(DEVICE, Subject::Journal).to_string();
+        let ack = device.publish(&topic, p7m, false).await.unwrap();
+        assert_eq!(ack.await, Ok(Acked::Taken));
+    };
+    send(50).await;
+    let taken = |e: &Event| matches!(e, Event::Checkpoint { n: 50, .. });
+    until("the checkpoint", || bench.events(taken) == 1).await;
+    first.stop().await;
+    let second = bench.start(bench.second("received")).await;
+    send(49).await;
+    let refused = |e: &Event| matches!(e, Event::HeadRefused { .. });
+    until("the refusal", || bench.events(refused) == 1).await;
+    device.close().await;
+    second.stop().await;
+}
+
+/// A receiver as a process of its own, so that it can be killed as the kernel kills.
+struct Process(Child);
+
+impl Process {
+    fn start(config: &config::Receive) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+            .args(["receive", "--host", &config.host, "--name", &config.name])
+            .args(["--port", &config.port.to_string()])
+            .args([
+                Path::new("--keys"),
+                &config.keys,
+                Path::new("--dir"),
+                &config.dir,
+            ])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already dead is dead enough.
+        drop(self.0.kill());
+        self.0.wait().unwrap();
+    }
+}
+
+/// Two receivers in one folder, one of them killed with SIGKILL at any moment, again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_receivers_killed_in_turn_lose_nothing_and_double_nothing() {
+    let bench = Bench::new().await;
+    let configs = [bench.receive_config(), bench.second("received")];
+    let mut receivers = configs.each_ref().map(Process::start);
+    let upload = bench.upload();
+    let mut ids = Vec::new();
+    let mut dice = noise(clock::boot_ns(), 64).into_iter();
+    for round in 0..12_usize {
+        ids.push(bench.seal(3 * MIB));
+        let bytes = usize::from(dice.next().unwrap()) * 13_000;
+        let newest = ids[round];
+        until("the moment", || {
+            let done = bench.store.state(newest).unwrap() == Some(State::Receipted);
+            let hand = bench.snapshot().in_hand;
+            done || hand.is_some_and(|hand| hand.acknowledged >= bytes as u64)
+        })
+        .await;
+        let turn = round % 2;
+        receivers[turn] = {
+            receivers[turn].0.kill().unwrap();
+            Process::start(&configs[turn])
+        };
+    }
+    bench.receipted(&ids).await;
+    upload.stop().await;
+    drop(receivers);
+    let archive = bench.archive(&["received"]);
+    assert_eq!(archive.missing(DEVICE).unwrap(), []);
+    let kept: Vec<CaseId> = archive
+        .packages(DEVICE)
+        .unwrap()
+        .iter()
+        .map(|p| p.id)
+        .collect();
+    assert_eq!(kept, ids, "each once");
+    let roots = Roots::load(&bench.pki.root()).unwrap();
+    for id in ids {
+        let (ours, theirs) = (bench.store.package_dir(id), bench.received(id));
+        let mut ours = files(&ours);
+        for later in [witness::CHAIN, witness::STAMPED, witness::TIMESTAMP] {
+            ours.remove(Path::new(later));
+        }
+        assert!(
+            ours == files(&theirs),
+            "{id}: the same files, receipt included"
+        );
+        let verdict = witness::verify_path(&theirs, &roots).unwrap();
+        assert!(verdict.valid(), "{verdict:?}");
+    }
+}

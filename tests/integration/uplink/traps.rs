@@ -1,0 +1,192 @@
+//! What brokers and MQTT libraries do to a sender: each trap of the design, by a real broker where
+//! it can be brought to do it, else by one that follows a script.
+
+use super::hand::ranges;
+use super::relay::{Loss, Relay};
+use super::script::Script;
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_forbidden_stops_and_alarms_until_it_is_permitted() {
+    let bench = Bench::new().await;
+    let acl = bench.dir.path().join("broker").join("acl");
+    let right = fs::read_to_string(&acl).unwrap();
+    let wrong = right.replace("pattern write ev1/%u/n\n", "");
+    assert_ne!(wrong, right);
+    let reload = |text: &str| {
+        fs::write(&acl, text).unwrap();
+        signal(bench.broker.pid(), Signal::HUP);
+    };
+    reload(&wrong);
+    let id = bench.seal(1000);
+    let receiver = bench.receiver();
+    let upload = bench.upload();
+    until("the alarm", || {
+        let snapshot = bench.snapshot();
+        snapshot.needs_a_person && bench.cause().contains("does not permit ev1/LM-TEST-1/n")
+    })
+    .await;
+    assert_eq!(bench.store.state(id).unwrap(), Some(State::Queued));
+    reload(&right);
+    bench.receipted(&[id]).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&[id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_receiver_heads_are_tried_and_pictures_held() {
+    let bench = Bench::new().await;
+    let upload = bench.upload();
+    let first = bench.seal(1000);
+    until("the cause", || bench.cause() == "no receiver is listening").await;
+    let before = bench.snapshot().sent_bytes;
+    // Fresh, so it does not wait for the pause to end.
+    let second = bench.seal(1000);
+    until("the second head", || {
+        bench.snapshot().sent_bytes > before + 2000 && bench.snapshot().hands == 0
+    })
+    .await;
+    assert!(bench.snapshot().sent_bytes < 60_000, "no picture");
+    let receiver = bench.receiver();
+    bench.receipted(&[first, second]).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&[first, second]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_takes_one_at_a_time_is_given_one_at_a_time() {
+    let mut bench = Bench::new().await;
+    let config = bench.dir.path().join("broker").join("mosquitto.conf");
+    let text = fs::read_to_string(&config).unwrap();
+    let narrow = text.replace("max_inflight_messages 20", "max_inflight_messages 1");
+    fs::write(&config, narrow).unwrap();
+    bench.broker.kill().unwrap();
+    bench.broker.restart().await.unwrap();
+    let endpoint = bench.endpoint(&bench.pki.device, DEVICE);
+    let device = Pipe::connect(&endpoint, None).await.unwrap();
+    assert_eq!(device.window(), 1);
+    device.close().await;
+    let (upload, receiver) = (bench.upload(), bench.receiver());
+    let ids = [bench.seal(300_000), bench.seal(300_000)];
+    bench.receipted(&ids).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&ids);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_takes_no_more_at_present_is_not_pressed() {
+    let bench = Bench::new().await;
+    let id = bench.seal(1000);
+    let (pictures, video) = ranges(&bench, id);
+    let mut broker = Script::start(&bench).await;
+    let want = |missing: Vec<Range>| {
+        let want = Want {
+            id: id.to_string(),
+            sink: RECEIVER.to_owned(),
+            missing,
+            max_chunk: None,
+            video: false,
+        };
+        serde_json::to_vec(&want).unwrap()
+    };
+    let down = Topic::new(DEVICE, Subject::Want).to_string();
+    let all = [pictures.clone(), video].concat();
+    broker.publish_after("n", &down, want(pictures));
+    broker.publish_after("f/", &down, want(all.clone()));
+    broker.publish_after("f/", &down, want(all));
+    // What is under way when the first is not taken is at most a window.
+    broker.refuse_next(4);
+    let upload = bench.upload_by(config::Upload {
+        port: broker.port(),
+        ..bench.upload_config()
+    });
+    assert!(!broker.next("c/").await);
+    until("the cause", || {
+        bench.cause() == "the broker takes no more at present"
+    })
+    .await;
+    assert_eq!(bench.snapshot().hands, 1, "it stays in hand");
+    assert!(bench.snapshot().connected, "and the connection stands");
+    // Not piece after piece: it asks what has arrived, and goes on from there.
+    assert!(broker.next("f/").await);
+    while !broker.next("c/").await {}
+    upload.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_swallows_everything_is_left_by_the_kernels_time_out() {
+    let bench = Bench::new().await;
+    let relay = Relay::start(bench.broker.port()).await;
+    let receiver = bench.receiver();
+    let upload = bench.upload_by(config::Upload {
+        port: relay.port(),
+        // A ping that is not answered would tell sooner.
+        keep_alive_secs: 60,
+        ..bench.upload_config()
+    });
+    let id = bench.seal(48 * MIB);
+    bench.mid_transfer(4 * MIB).await;
+    relay.lose(Loss::All);
+    until("the end noticed", || !bench.snapshot().connected).await;
+    let cause = bench.cause();
+    assert!(cause.contains("timed out"), "not the watchdog: {cause}");
+    relay.lose(Loss::None);
+    bench.receipted(&[id]).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&[id]);
+}
+
+/// 64 kbit/s and three segments in ten lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_narrow_and_losing_link_a_package_comes_whole() {
+    let bench = Bench::new().await;
+    let relay = Relay::start(bench.broker.port()).await;
+    let receiver = bench.receiver();
+    let upload = bench.upload_by(config::Upload {
+        port: relay.port(),
+        ..bench.upload_config()
+    });
+    until("the connection", || bench.snapshot().connected).await;
+    relay.limit(8_000);
+    relay.lose(Loss::Third);
+    let id = bench.seal(1000);
+    for _ in 0..5 {
+        // Ten minutes at most: connections may break on the way.
+        let deadline = Instant::now() + DEADLINE;
+        while Instant::now() < deadline && bench.store.state(id).unwrap() != Some(State::Receipted)
+        {
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    bench.receipted(&[id]).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&[id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_that_is_not_there_is_named() {
+    let bench = Bench::new().await;
+    let upload = bench.upload_by(config::Upload {
+        interface: "lm-none0".to_owned(),
+        ..bench.upload_config()
+    });
+    until("the cause", || {
+        bench.cause().contains("network interface lm-none0")
+    })
+    .await;
+    upload.stop().await;
+    let receiver = bench.receiver();
+    let upload = bench.upload_by(config::Upload {
+        interface: "lo".to_owned(),
+        ..bench.upload_config()
+    });
+    let id = bench.seal(1000);
+    bench.receipted(&[id]).await;
+    upload.stop().await;
+    receiver.stop().await;
+}

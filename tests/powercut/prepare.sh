@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Gets what the power-cut test needs: QEMU and busybox as Debian packages, and Debian's cloud
+# kernel, which is unpacked into .setup/powercut/ and not installed. Does nothing twice.
+set -euo pipefail
+export LC_ALL=C
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+place=$root/.setup/powercut
+
+fail() {
+    echo "powercut: cannot run here: $1" >&2
+    exit 1
+}
+
+[[ $(uname -sm) == "Linux x86_64" ]] || fail "the machine it starts is x86-64, this is $(uname -sm)"
+[[ $EUID -eq 0 ]] || fail "disks are mounted through loop devices, which needs root: sudo make powercut"
+[[ -e /dev/loop-control ]] || fail "there are no loop devices (a container without them?)"
+command -v apt-get >/dev/null || fail "this is not Debian: apt-get is missing"
+
+missing=()
+for package in qemu-system-x86 busybox-static e2fsprogs gcc; do
+    dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' ||
+        missing+=("$package")
+done
+if [[ ${#missing[@]} -gt 0 ]]; then
+    echo "powercut: installing ${missing[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends \
+        "${missing[@]}"
+fi
+
+if ! compgen -G "$place/kernel/boot/vmlinuz-*" >/dev/null; then
+    # The package of this name only depends on the one with the version in its name.
+    kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9]\)/\1/p')
+    [[ -n $kernel ]] || fail "no package linux-image-cloud-amd64 (run: apt-get update)"
+    echo "powercut: fetching $kernel"
+    rm -rf "$place"
+    mkdir -p "$place/deb"
+    (cd "$place/deb" && apt-get download -qq "$kernel" 2>&1 | grep -v unsandboxed || true)
+    compgen -G "$place/deb/*.deb" >/dev/null || fail "$kernel cannot be fetched"
+    dpkg-deb --extract "$place"/deb/*.deb "$place/unpacked"
+    rm -rf "$place/deb"
+    mv "$place/unpacked" "$place/kernel"
+fi
