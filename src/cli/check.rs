@@ -13,7 +13,7 @@ use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Phase, Slots};
 use crate::judge::Judge;
 use crate::link::{Endpoint, Pipe};
-use crate::perceive::{Card, Detector};
+use crate::perceive::{Card, Detector, known_roles};
 use crate::status;
 use crate::warn::Speaker;
 use crate::witness::Roots;
@@ -139,7 +139,8 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let detector =
         Card::read(&config.model.card).and_then(|card| Detector::open(&config.model, card));
     if let Ok(d) = &detector {
-        let judge = Judge::new(config, &loaded.calendar, d.card().roles(), clock::boot_id());
+        let known = known_roles(config, d.card());
+        let judge = Judge::new(config, &loaded.calendar, known, clock::boot_id());
         findings.push(finding(
             "rules",
             judge.map(|_| "the model sees what they judge".to_owned()),

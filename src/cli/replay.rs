@@ -9,7 +9,7 @@ use crate::clock;
 use crate::config::{Config, Loaded};
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, Outlook, Tracker};
+use crate::perceive::{Card, Detector, Outlook, Tracker, known_roles};
 use crate::types::{Heard, HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
 
 use super::reasons::Reasons;
@@ -144,7 +144,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let mut tracker = Tracker::new(detector.card().score_threshold());
     let mut outlook = Outlook::new(config, &config.camera[camera], None);
-    let known = detector.card().roles();
+    let known = known_roles(config, detector.card());
     let mut as_is = Court::new(&loaded, known, args.explain)?;
     let mut would_be = if args.what_if.is_empty() {
         None
@@ -155,7 +155,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let mut recording = Recording::open(&args.clip, EPOCH, config.camera[camera].detect_rate)?;
     while let Some(frame) = recording.next()? {
         let watched = outlook.look(frame.at, &frame.image);
-        let detections = detector.detect(&frame.image)?;
+        let mut detections = detector.detect(&frame.image)?;
+        detections.extend(outlook.new_things(frame.at, &detections));
         let tracks = tracker.update(frame.at, &detections);
         let scene = Scene {
             camera,

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::config::Camera;
 use crate::ingest::Slots;
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, MotionGate, Outlook, Tracker};
+use crate::perceive::{Card, Detector, MotionGate, Outlook, Tracker, UNNAMED};
 use crate::status::Beat;
 use crate::telemetry::Poses;
 use crate::types::{Detection, Frame, Order, Scene, Stamp, Track, WarnReport};
@@ -116,6 +116,7 @@ impl Eye {
             return true;
         };
         let sight = &mut self.sights[frame.camera];
+        let detections = with_new_things(&mut sight.outlook, frame.at, detections);
         let tracks = sight.tracker.update(frame.at, &detections);
         remember(
             sight,
@@ -206,6 +207,17 @@ impl Eye {
     }
 }
 
+/// The detections, and the things of no known class that stand among them.
+fn with_new_things(
+    outlook: &mut Outlook,
+    at: Stamp,
+    mut detections: Vec<Detection>,
+) -> Vec<Detection> {
+    let new = outlook.new_things(at, &detections);
+    detections.extend(new);
+    detections
+}
+
 fn remember(sight: &mut Sight, look: Look) {
     if sight.looks.len() == LOOKS_MAX {
         sight.looks.pop_front();
@@ -221,7 +233,11 @@ fn remember(sight: &mut Sight, look: Look) {
 fn look(frame: &Frame, detections: &[Detection], tracks: &[Track], card: &Card) -> Look {
     let e4 = |v: f32| (v * 10_000.0).round() as i32;
     let seen = |d: &Detection| Seen {
-        label: card.label(d.label).to_owned(),
+        label: match d.label {
+            UNNAMED => "unnamed",
+            label => card.label(label),
+        }
+        .to_owned(),
         score_e4: e4(d.score).max(0) as u32,
         box_e4: [d.area.x0, d.area.y0, d.area.x1, d.area.y1].map(e4),
         track: tracks

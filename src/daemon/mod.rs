@@ -54,7 +54,7 @@ use crate::config::{Config, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
-use crate::perceive::{Card, Detector};
+use crate::perceive::{Card, Detector, known_roles};
 use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
@@ -153,7 +153,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let developer = Developer::new(&config.evidence)?;
     let mut past = Past::read(&store)?;
     let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
-    let judge = past.judge(loaded, detector.card().roles(), &store)?;
+    let judge = past.judge(loaded, known_roles(config, detector.card()), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts::gather(
         loaded,

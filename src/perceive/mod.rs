@@ -14,6 +14,7 @@
 //!
 //! **Not here.** No rule, no time but what the caller hands in, no thread besides the runtime's.
 
+mod background;
 mod card;
 mod decode;
 mod detector;
@@ -29,6 +30,7 @@ mod providers;
 mod runtime;
 mod track;
 
+pub use background::{UNNAMED, known_roles};
 pub use card::{Align, Card, Colour, Format, Input, Label};
 pub use decode::{DETECTIONS_MAX, Decoder, Raw};
 pub use detector::Detector;

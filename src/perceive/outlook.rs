@@ -1,9 +1,11 @@
 //! What one camera's picture tells without a model, frame by frame, for the daemon and for a
-//! replay alike: what the view is worth.
+//! replay alike: what the view is worth, and
+//! what stands there new.
 
 use crate::config::{Camera, Config};
-use crate::types::{Image, Stamp};
+use crate::types::{Detection, Image, Stamp, View};
 
+use super::background::Background;
 use super::guard::{Guard, Reference, Watched};
 use super::luma::Luma;
 
@@ -12,6 +14,8 @@ use super::luma::Luma;
 pub struct Outlook {
     luma: Luma,
     guard: Option<Guard>,
+    background: Option<Background>,
+    view: View,
 }
 
 impl Outlook {
@@ -19,8 +23,13 @@ impl Outlook {
     pub fn new(config: &Config, camera: &Camera, reference: Option<Reference>) -> Self {
         let fixed = config.is_fixed(camera);
         let guard = || Guard::new(&config.guard, camera, fixed, reference);
+        let watches = config.background.enabled && fixed;
         Self {
             luma: Luma::new(),
+            background: watches
+                .then(|| Background::new(config, &camera.name))
+                .flatten(),
+            view: View::Good,
             guard: config.guard.enabled.then(guard),
         }
     }
@@ -29,7 +38,24 @@ impl Outlook {
     pub fn look(&mut self, at: Stamp, image: &Image) -> Watched {
         self.luma.draw(image);
         let guard = self.guard.as_mut();
-        guard.map_or_else(Watched::default, |g| g.look(at, image, &self.luma))
+        let watched = guard.map_or_else(Watched::default, |g| g.look(at, image, &self.luma));
+        self.view = watched.view;
+        watched
+    }
+
+    /// The things of no known class in the frame last looked at, in which the detector found
+    /// `detections`. A bad view has none, and no background.
+    pub fn new_things(&mut self, at: Stamp, detections: &[Detection]) -> Vec<Detection> {
+        match &mut self.background {
+            Some(background) if self.view.is_good() && self.luma.height() > 0 => {
+                background.look(at, &self.luma, detections)
+            }
+            Some(background) => {
+                background.forget();
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
     }
 
     /// The reference of a fixed camera, once there is one.

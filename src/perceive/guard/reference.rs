@@ -269,14 +269,14 @@ fn slopes(luma: impl Iterator<Item = f32>) -> Vec<[f32; 2]> {
     slopes
 }
 
-/// Lays `b` on `a` at every shift.
-fn lay(a: &[[f32; 2]], b: &[[f32; 2]], height: usize) -> Fit {
+/// Lays `now` on `known` at every shift.
+fn lay(known: &[[f32; 2]], now: &[[f32; 2]], height: usize) -> Fit {
     let side = 2 * REACH + 1;
     let shifts = (0..side * side).map(|i| (i % side - REACH, i / side - REACH));
-    let fits: Vec<((i32, i32), f32)> = shifts.map(|s| (s, fit(a, b, height, s))).collect();
+    let fits: Vec<((i32, i32), f32)> = shifts.map(|s| (s, fit(known, now, height, s))).collect();
     let at = |x: i32, y: i32| {
-        let known = fits.iter().find(|((dx, dy), _)| (*dx, *dy) == (x, y));
-        known.map_or_else(|| fit(a, b, height, (x, y)), |(_, fit)| *fit)
+        let tried = fits.iter().find(|((dx, dy), _)| (*dx, *dy) == (x, y));
+        tried.map_or_else(|| fit(known, now, height, (x, y)), |(_, fit)| *fit)
     };
     let Some(&((x, y), top)) = fits.iter().max_by(|one, two| one.1.total_cmp(&two.1)) else {
         return Fit::Lost { stands_out: 0.0 };

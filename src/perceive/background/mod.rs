@@ -1,0 +1,364 @@
+//! New things of no known class, found before the street's own background.
+//!
+//! ```text
+//! cell ──differs from the background, at rest, not under a known thing──▶ stands ──still_secs──▶
+//!      blob of such cells, more than an outline, its foot in a zone ──▶ detection
+//! ```
+//! What is compared is slopes of the luma's logarithm: light that doubles changes none of them, a
+//! thing has edges of its own. Two memories: a *fast* one of seconds, in which whoever passes, rain and
+//! the light of lamps that sweep by are averaged away, and a *slow* one, the background, which
+//! follows only where nothing new stands. Where a person or vehicle that the detector knows stands
+//! or stood a moment ago, nothing new begins. How much a cell moves by itself (a tree's leaves) is
+//! remembered and allowed for.
+//!
+//! A place that a thing has *left* differs from the background too: there the background had the
+//! stronger slopes. It is taken over at once. So is everything when a third of the picture changes.
+//!
+//! **Invariants.** The same frames and detections give the same things. Nothing of a frame's size is
+//! allocated in the steady state. What is not seen is not said: a thing behind a passer-by is not
+//! among the detections meanwhile.
+//!
+//! **Not here.** Whether it is a stall or a load spilled (`judge`).
+
+mod blobs;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::config::{Config, ZoneKind};
+use crate::types::{Area, Detection, Point, Role, RoleSet, Stamp};
+
+use super::card::Card;
+use super::luma::{Luma, WIDTH};
+use blobs::{Blob, Blobs};
+
+/// The label of a thing that no model named: no card has so many.
+pub const UNNAMED: u16 = u16::MAX;
+
+/// What the fast memory keeps, seconds.
+const FAST_SECS: f32 = 1.5;
+/// What the background follows within, seconds.
+const SLOW_SECS: f32 = 30.0;
+/// A cell's background is known when it was free for this long, seconds.
+const LEARN_SECS: f32 = 20.0;
+/// Nothing new begins where a known thing was within this time, seconds.
+const KNOWN_SECS: f32 = 10.0;
+/// Room round a known thing for its shadow, share of its size.
+const KNOWN_MARGIN: f32 = 0.15;
+/// A slope has changed when it differs by this: 64 times the logarithm, so about an edge of 17 %.
+const CHANGE: f32 = 10.0;
+/// What has changed once stays so down to this share of the difference.
+const STAYS: f32 = 0.6;
+/// Allowed for what moves by itself: so many times its mean deviation.
+const SWAY: f32 = 3.0;
+/// So much change from one frame to the mean of seconds is movement.
+const MOVING: f32 = 14.0;
+/// More new cells than this share: the light or the view changed, not the street.
+const CHANGED_MAX: f32 = 0.35;
+/// A place was left when its background's slopes are so many times those of now.
+const LEFT: f32 = 1.3;
+/// A longer pause than this between two frames counts as this long, seconds.
+const PAUSE_MAX: f32 = 1.0;
+
+/// A slope along rows and along columns.
+type Slope = [f32; 2];
+
+/// What is remembered of one cell.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    /// The luma's logarithm, over the last seconds.
+    fast: f32,
+    /// The background's slope.
+    slow: Slope,
+    /// How much it differs from that by itself.
+    sway: f32,
+    /// For how long its background was learned, seconds.
+    learned: f32,
+    /// How long ago it ceases to belong to something known, seconds.
+    known: f32,
+    /// How long something new has stood there, seconds.
+    stood: f32,
+    /// Whether a known thing is there now.
+    hidden: bool,
+}
+
+/// The background of one fixed camera.
+#[derive(Debug)]
+pub(super) struct Background {
+    zones: Vec<(Vec<Point>, Role)>,
+    still: f32,
+    absorb: f32,
+    logarithm: [f32; 256],
+    height: usize,
+    now: Vec<f32>,
+    cells: Vec<Cell>,
+    blobs: Blobs,
+    looked: Option<Stamp>,
+}
+
+/// The roles that can be seen: by the model, and before the background of fixed cameras.
+pub fn known_roles(config: &Config, card: &Card) -> RoleSet {
+    let fixed = config.camera.iter().any(|camera| config.is_fixed(camera));
+    let background = config.background.enabled && fixed;
+    let new = [Role::Object, Role::Debris]
+        .into_iter()
+        .filter(|_| background);
+    card.roles().iter().chain(new).collect()
+}
+
+impl Background {
+    /// A background of the camera `name`, which has seen nothing; `None` where nobody asks for it: it
+    /// has no zone.
+    pub(super) fn new(config: &Config, name: &str) -> Option<Self> {
+        let role = |kind| match kind {
+            ZoneKind::NoVending | ZoneKind::ShopFront => Role::Object,
+            ZoneKind::Road => Role::Debris,
+        };
+        let zones = config.zone.iter().filter(|z| z.camera == name);
+        let zones: Vec<_> = zones.map(|z| (z.polygon.clone(), role(z.kind))).collect();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "seconds of a configuration"
+        )]
+        let [still, absorb] =
+            [config.background.still_secs, config.background.absorb_secs].map(|secs| secs as f32);
+        let mut logarithm = [0.0; 256];
+        for (value, log) in (0_u8..=255).zip(&mut logarithm) {
+            *log = 64.0 * (f32::from(value) / 16.0).ln_1p();
+        }
+        (!zones.is_empty()).then_some(Self {
+            zones,
+            still,
+            absorb,
+            logarithm,
+            height: 0,
+            now: Vec::new(),
+            cells: Vec::new(),
+            blobs: Blobs::default(),
+            looked: None,
+        })
+    }
+
+    /// Forgets everything: another view, another background.
+    pub(super) fn forget(&mut self) {
+        self.height = 0;
+    }
+
+    /// Takes in the frame of moment `at` with what the detector found in it; gives the new things.
+    pub(super) fn look(
+        &mut self,
+        at: Stamp,
+        luma: &Luma,
+        detections: &[Detection],
+    ) -> Vec<Detection> {
+        let since = self.looked.map_or(Duration::ZERO, |then| at.since(then));
+        self.looked = Some(at);
+        let secs = since.as_secs_f32().min(PAUSE_MAX);
+        self.take(luma, secs);
+        self.hide(detections, secs);
+        let changed = self.follow(secs);
+        if changed > CHANGED_MAX {
+            // Learned anew from here.
+            for cell in &mut self.cells {
+                (cell.learned, cell.stood) = (0.0, 0.0);
+            }
+            return Vec::new();
+        }
+        self.things()
+    }
+
+    /// Takes the luma into the fast memory.
+    fn take(&mut self, luma: &Luma, secs: f32) {
+        let logarithm = &self.logarithm;
+        self.now.clear();
+        let logs = luma.cells().iter().map(|c| logarithm[usize::from(*c)]);
+        self.now.extend(logs);
+        if self.height != luma.height() {
+            self.height = luma.height();
+            self.cells.clear();
+            self.cells.extend(self.now.iter().map(|now| Cell {
+                fast: *now,
+                ..Cell::default()
+            }));
+            return;
+        }
+        let weight = (secs / FAST_SECS).min(1.0);
+        for (cell, now) in self.cells.iter_mut().zip(&self.now) {
+            cell.fast += (now - cell.fast) * weight;
+        }
+    }
+
+    /// Marks what belongs to known things.
+    fn hide(&mut self, detections: &[Detection], secs: f32) {
+        let moves: RoleSet = [Role::Person, Role::Vehicle, Role::Truck, Role::Tricycle]
+            .into_iter()
+            .collect();
+        for cell in &mut self.cells {
+            cell.known = (cell.known - secs).max(0.0);
+            cell.hidden = false;
+        }
+        for detection in detections.iter().filter(|d| d.roles.meets(moves)) {
+            let area = detection.area.grown(KNOWN_MARGIN);
+            let (left, right) = (cell_at(area.x0, WIDTH), cell_at(area.x1, WIDTH));
+            let (top, bottom) = (cell_at(area.y0, self.height), cell_at(area.y1, self.height));
+            for row in self.cells.chunks_mut(WIDTH).take(bottom + 1).skip(top) {
+                for cell in row.iter_mut().take(right + 1).skip(left) {
+                    (cell.known, cell.hidden) = (KNOWN_SECS, true);
+                }
+            }
+        }
+    }
+
+    /// Lets each cell's memory follow; gives the share of cells that are new.
+    fn follow(&mut self, secs: f32) -> f32 {
+        let mut new_cells = 0_u16;
+        for y in 1..self.height.saturating_sub(1) {
+            for i in y * WIDTH + 1..(y + 1) * WIDTH - 1 {
+                let fast = self.fast_slope(i);
+                let now = [
+                    self.now[i + 1] - self.now[i - 1],
+                    self.now[i + WIDTH] - self.now[i - WIDTH],
+                ];
+                let cell = &mut self.cells[i];
+                if cell.hidden {
+                    continue;
+                }
+                if cell.learned < LEARN_SECS {
+                    cell.learn(fast, secs);
+                    continue;
+                }
+                let stands = if cell.stood > 0.0 { STAYS } else { 1.0 };
+                let limit = CHANGE.max(SWAY * cell.sway) * stands;
+                if differ(fast, cell.slow) > limit {
+                    new_cells += 1;
+                    let begins = cell.known > 0.0 && cell.stood < self.still;
+                    if begins {
+                        cell.stood = 0.0;
+                    } else if differ(now, fast) < MOVING {
+                        cell.stood = (cell.stood + secs).min(self.absorb);
+                    }
+                } else {
+                    cell.stood = 0.0;
+                    let weight = (secs / SLOW_SECS).min(1.0);
+                    let deviation = differ(now, cell.slow);
+                    cell.sway += (deviation - cell.sway) * weight;
+                    for (slow, fast) in cell.slow.iter_mut().zip(fast) {
+                        *slow += (fast - *slow) * weight;
+                    }
+                }
+            }
+        }
+        f32::from(new_cells) / f32::from(u16::try_from(self.cells.len()).unwrap_or(u16::MAX).max(1))
+    }
+
+    fn fast_slope(&self, i: usize) -> Slope {
+        let fast = |i: usize| self.cells[i].fast;
+        [fast(i + 1) - fast(i - 1), fast(i + WIDTH) - fast(i - WIDTH)]
+    }
+
+    /// The things that stand, in the zones; what was left or has stood too long is taken over.
+    fn things(&mut self) -> Vec<Detection> {
+        let mut blobs = std::mem::take(&mut self.blobs);
+        let (cells, still) = (&self.cells, self.still);
+        blobs.find(self.height, |i| !cells[i].hidden && cells[i].stood >= still);
+        let mut things = Vec::new();
+        for blob in blobs.found() {
+            let cells = blobs.cells(blob);
+            let (mut now, mut before, mut stood) = (0.0, 0.0, 0.0_f32);
+            for &i in cells {
+                let [x, y] = self.fast_slope(i);
+                now += x.hypot(y);
+                before += self.cells[i].slow[0].hypot(self.cells[i].slow[1]);
+                stood = stood.max(self.cells[i].stood);
+            }
+            if before > LEFT * now || stood >= self.absorb {
+                for &i in cells {
+                    self.cells[i].slow = self.fast_slope(i);
+                    self.cells[i].stood = 0.0;
+                }
+            } else if let Some(role) = self.role(blob) {
+                things.push(Detection {
+                    label: UNNAMED,
+                    roles: [role].into_iter().collect(),
+                    score: 0.5 + 0.5 * ((stood - self.still) / self.still).clamp(0.0, 1.0),
+                    area: blob.area(self.height),
+                });
+            }
+        }
+        self.blobs = blobs;
+        things
+    }
+
+    /// What a blob is to the zone it stands in; `None` when it stands in none or is no thing.
+    fn role(&self, blob: &Blob) -> Option<Role> {
+        let foot = blob.area(self.height).foot();
+        let (_, role) = self.zones.iter().find(|(zone, role)| {
+            let thing = match role {
+                Role::Debris => blob.is_lump(),
+                _ => blob.is_thing(),
+            };
+            thing && inside(zone, foot)
+        })?;
+        Some(*role)
+    }
+}
+
+impl Cell {
+    /// Learns its background: a mean while nothing known is there.
+    fn learn(&mut self, fast: Slope, secs: f32) {
+        self.learned += secs;
+        self.stood = 0.0;
+        if self.known > 0.0 {
+            self.learned = 0.0;
+            return;
+        }
+        let weight = if self.learned > 0.0 {
+            (2.0 * secs / self.learned).min(1.0)
+        } else {
+            1.0
+        };
+        self.sway += (differ(fast, self.slow) - self.sway) * weight;
+        for (slow, fast) in self.slow.iter_mut().zip(fast) {
+            *slow += (fast - *slow) * weight;
+        }
+    }
+}
+
+fn differ(a: Slope, b: Slope) -> f32 {
+    (a[0] - b[0]).hypot(a[1] - b[1])
+}
+
+/// The cell a relative coordinate lies in.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of at most 320 cells; casts saturate"
+)]
+fn cell_at(share: f32, cells: usize) -> usize {
+    ((share * cells as f32) as usize).min(cells.saturating_sub(1))
+}
+
+/// Even-odd rule: a ray from `p` to the right crosses the outline an odd number of times.
+fn inside(polygon: &[Point], p: Point) -> bool {
+    let ends = polygon.iter().cycle().skip(polygon.len().saturating_sub(1));
+    let crossed = ends.zip(polygon).filter(|(a, b)| {
+        (a.y > p.y) != (b.y > p.y) && p.x < a.x + (p.y - a.y) * (b.x - a.x) / (b.y - a.y)
+    });
+    crossed.count() % 2 == 1
+}
+
+impl Blob {
+    /// Where it is in the picture.
+    fn area(&self, height: usize) -> Area {
+        #[expect(clippy::cast_precision_loss, reason = "at most 320 cells")]
+        let share = |cell: usize, cells: usize| cell as f32 / cells.max(1) as f32;
+        Area {
+            x0: share(self.x0, WIDTH),
+            y0: share(self.y0, height),
+            x1: share(self.x1 + 1, WIDTH),
+            y1: share(self.y1 + 1, height),
+        }
+    }
+}

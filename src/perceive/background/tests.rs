@@ -1,0 +1,345 @@
+//! The background on films: what stands there new, and everything that does not.
+
+use std::sync::Arc;
+
+use super::super::film::{Street, at_ms, hash, picture};
+use super::*;
+use crate::config::{Camera, Zone};
+
+const WIDE: usize = 320;
+const HIGH: usize = 180;
+/// One frame a second.
+const STEP_MS: u64 = 1000;
+/// The film's first frames, in which the background is learned.
+const WARM_UP: usize = 30;
+
+/// A pixel of what is in front of the street at (x, y) in a frame; `None` where the street is seen.
+type Front = fn(usize, usize, usize) -> Option<f32>;
+
+/// A film: light by frame, what is in front, and what the detector knows.
+#[derive(Clone, Copy)]
+struct Film {
+    light: fn(usize, usize, usize) -> (f32, f32),
+    front: Front,
+    known: fn(usize) -> Vec<(Role, [f32; 4])>,
+}
+
+const STILL: Film = Film {
+    light: |_, _, _| (1.0, 0.0),
+    front: |_, _, _| None,
+    known: |_| Vec::new(),
+};
+
+/// A cart of 50 by 40 pixels at (x, y): light and dark boards.
+fn cart(x: usize, y: usize, at: (usize, usize)) -> Option<f32> {
+    let inside = (at.0..at.0 + 50).contains(&x) && (at.1..at.1 + 40).contains(&y);
+    let light = (x / 7).is_multiple_of(2);
+    inside.then_some(if light { 190.0 } else { 40.0 })
+}
+
+fn config(kind: ZoneKind) -> Config {
+    let mut config = Config::default();
+    config.camera.push(Camera {
+        name: "cam".to_owned(),
+        ..Camera::default()
+    });
+    let corners = [(0.0, 0.3), (1.0, 0.3), (1.0, 1.0), (0.0, 1.0)];
+    config.zone.push(Zone::default());
+    let zone = &mut config.zone[0];
+    (zone.camera, zone.kind) = ("cam".to_owned(), kind);
+    zone.polygon = corners.map(|(x, y)| Point { x, y }).to_vec();
+    config
+}
+
+/// Shows `frames` frames; gives the things of each.
+fn show(film: Film, kind: ZoneKind, frames: usize) -> Vec<Vec<Detection>> {
+    let street = Arc::new(Street::new());
+    let mut background = Background::new(&config(kind), "cam").expect("it has a zone");
+    let mut luma = Luma::new();
+    let mut shown = Vec::new();
+    for frame in 0..frames {
+        let image = picture(WIDE, HIGH, |x, y| {
+            let albedo = (film.front)(x, y, frame).unwrap_or_else(|| street.albedo(x + 90, y + 60));
+            street.lit(albedo, (film.light)(x, y, frame), 4.0, (x, y, frame))
+        });
+        luma.draw(&image);
+        let known: Vec<Detection> = (film.known)(frame)
+            .into_iter()
+            .map(|(role, [x0, y0, x1, y1])| Detection {
+                label: 0,
+                roles: [role].into_iter().collect(),
+                score: 0.4,
+                area: Area { x0, y0, x1, y1 },
+            })
+            .collect();
+        shown.push(background.look(at_ms(frame as u64 * STEP_MS), &luma, &known));
+    }
+    shown
+}
+
+/// The seconds after the warm-up in which there were things.
+fn seconds(shown: &[Vec<Detection>]) -> Vec<usize> {
+    let frames = shown
+        .iter()
+        .enumerate()
+        .filter(|(_, things)| !things.is_empty());
+    frames.map(|(n, _)| n.saturating_sub(WARM_UP)).collect()
+}
+
+#[test]
+fn a_cart_that_is_put_down_is_found_and_its_leaving_is_seen() {
+    // It comes at 0 s after the warm-up and goes at 60 s.
+    let film = Film {
+        front: |x, y, frame| {
+            let there = (WARM_UP..WARM_UP + 60).contains(&frame);
+            cart(x, y, (140, 100)).filter(|_| there)
+        },
+        ..STILL
+    };
+    let shown = show(film, ZoneKind::NoVending, WARM_UP + 80);
+    let told = seconds(&shown);
+    let (first, last) = (told[0], told[told.len() - 1]);
+    assert!((6..=12).contains(&first), "{first}");
+    assert!((60..=65).contains(&last), "{last}");
+    assert_eq!(told.len(), last - first + 1, "throughout");
+    let place = Area {
+        x0: 140.0 / 320.0,
+        y0: 100.0 / 180.0,
+        x1: 190.0 / 320.0,
+        y1: 140.0 / 180.0,
+    };
+    for things in shown.iter().skip(WARM_UP + 20).take(30) {
+        let [thing] = things[..] else {
+            panic!("{things:?}")
+        };
+        assert!(thing.roles.has(Role::Object) && thing.label == UNNAMED);
+        assert!(thing.area.iou(place) > 0.6, "{thing:?}");
+        assert!(thing.score > 0.99, "sure by now");
+    }
+}
+
+#[test]
+fn what_lies_on_the_road_is_debris_and_may_be_small() {
+    let film = Film {
+        front: |x, y, frame| {
+            let lump = (100..109).contains(&x) && (120..128).contains(&y);
+            (lump && frame >= WARM_UP).then_some(if x % 4 < 2 { 220.0 } else { 30.0 })
+        },
+        ..STILL
+    };
+    let shown = show(film, ZoneKind::Road, WARM_UP + 20);
+    let last = &shown[WARM_UP + 19];
+    assert_eq!(last.len(), 1);
+    assert!(last[0].roles.has(Role::Debris));
+    assert!(
+        show(film, ZoneKind::NoVending, WARM_UP + 20)[WARM_UP + 19].is_empty(),
+        "no stall"
+    );
+}
+
+fn near(x: usize, at: usize, reach: usize) -> bool {
+    x.abs_diff(at) < reach
+}
+
+/// Nothing is said in any of the films.
+fn innocent(films: &[(&str, Film)]) {
+    for (name, film) in films {
+        // On a road the least is enough to be told.
+        let shown = show(*film, ZoneKind::Road, WARM_UP + 80);
+        assert_eq!(seconds(&shown), [0; 0], "{name}");
+    }
+}
+
+#[test]
+fn light_that_changes_is_nothing_new() {
+    innocent(&[
+        (
+            "the sun goes down",
+            Film {
+                light: |_, _, frame| (0.993_f32.powi(i32::try_from(frame).unwrap_or(0)), 0.0),
+                ..STILL
+            },
+        ),
+        (
+            "clouds",
+            Film {
+                light: |_, _, frame| {
+                    if (frame / 8).is_multiple_of(2) {
+                        (1.0, 0.0)
+                    } else {
+                        (0.55, 0.0)
+                    }
+                },
+                ..STILL
+            },
+        ),
+        (
+            "the shadow of a house wanders",
+            Film {
+                light: |x, y, frame| {
+                    if x + y / 4 > 60 + frame {
+                        (1.0, 0.0)
+                    } else {
+                        (0.5, 0.0)
+                    }
+                },
+                ..STILL
+            },
+        ),
+        (
+            "lorries and their shadows",
+            Film {
+                light: |x, _, frame| {
+                    if near(x, frame * 37 % 700, 60) {
+                        (0.5, 0.0)
+                    } else {
+                        (1.0, 0.0)
+                    }
+                },
+                front: |x, y, frame| {
+                    let lorry = near(x, frame * 37 % 700, 40) && (60..130).contains(&y);
+                    lorry.then_some(if y < 100 { 180.0 } else { 30.0 })
+                },
+                ..STILL
+            },
+        ),
+        (
+            "headlights",
+            Film {
+                light: |x, y, frame| {
+                    if near(x, frame * 23 % 500, 30) && near(y, 120, 25) {
+                        (1.0, 120.0)
+                    } else {
+                        (0.3, 0.0)
+                    }
+                },
+                ..STILL
+            },
+        ),
+    ]);
+}
+
+#[test]
+fn weather_and_whoever_is_known_are_nothing_new() {
+    innocent(&[
+        (
+            "rain",
+            Film {
+                front: |x, y, frame| {
+                    (hash(x / 2, (y + frame * 31) / 12, frame) > 246).then_some(200.0)
+                },
+                ..STILL
+            },
+        ),
+        (
+            "a tree in the wind",
+            Film {
+                front: |x, y, frame| {
+                    let tree = (200..260).contains(&x) && (70..140).contains(&y);
+                    let leaf = hash((x + [0, 3, 7, 4][frame % 4]) / 6, y / 6, 3);
+                    tree.then_some(60.0 + f32::from(leaf) * 0.4)
+                },
+                ..STILL
+            },
+        ),
+        (
+            "a person who waits and a car that is parked, both known",
+            Film {
+                front: |x, y, frame| {
+                    let person = (60..76).contains(&x) && (90..150).contains(&y);
+                    let car = (180..260).contains(&x) && (90..140).contains(&y);
+                    ((person || car) && frame > WARM_UP).then_some(if (y / 9).is_multiple_of(2) {
+                        200.0
+                    } else {
+                        30.0
+                    })
+                },
+                known: |frame| {
+                    // The detector sees the person in one look of six.
+                    let mut seen = vec![(Role::Vehicle, [0.56, 0.5, 0.82, 0.79])];
+                    if frame.is_multiple_of(6) {
+                        seen.push((Role::Person, [0.18, 0.49, 0.24, 0.84]));
+                    }
+                    seen
+                },
+                ..STILL
+            },
+        ),
+        ("nothing at all", STILL),
+        (
+            "a cart outside every zone",
+            Film {
+                front: |x, y, frame| cart(x, y, (100, 5)).filter(|_| frame > WARM_UP),
+                ..STILL
+            },
+        ),
+    ]);
+}
+
+#[test]
+fn what_was_there_from_the_start_is_background_and_leaves_no_ghost() {
+    let film = Film {
+        front: |x, y, frame| cart(x, y, (140, 100)).filter(|_| frame < WARM_UP + 5),
+        ..STILL
+    };
+    assert_eq!(
+        seconds(&show(film, ZoneKind::NoVending, WARM_UP + 40)),
+        [0; 0]
+    );
+    // Nor does a car that the detector knew from the first frame on and that drives away.
+    let film = Film {
+        known: |frame| {
+            let there = frame < WARM_UP + 5;
+            let car = (Role::Vehicle, [0.43, 0.54, 0.6, 0.79]);
+            vec![car].into_iter().filter(|_| there).collect()
+        },
+        ..film
+    };
+    assert_eq!(
+        seconds(&show(film, ZoneKind::NoVending, WARM_UP + 40)),
+        [0; 0]
+    );
+}
+
+#[test]
+fn a_thing_behind_a_passer_by_is_not_said_to_be_seen() {
+    let film = Film {
+        front: |x, y, frame| cart(x, y, (140, 100)).filter(|_| frame >= WARM_UP),
+        known: |frame| {
+            let before = (WARM_UP + 20..WARM_UP + 25).contains(&frame);
+            let person = (Role::Person, [0.4, 0.4, 0.65, 0.9]);
+            vec![person].into_iter().filter(|_| before).collect()
+        },
+        ..STILL
+    };
+    let shown = show(film, ZoneKind::NoVending, WARM_UP + 32);
+    let seen: Vec<bool> = shown[WARM_UP + 16..]
+        .iter()
+        .map(|t| !t.is_empty())
+        .collect();
+    assert!(seen[..4].iter().all(|s| *s), "before");
+    assert!(!seen[4..9].iter().any(|s| *s), "hidden");
+    assert!(seen[9..].iter().all(|s| *s), "and there again at once");
+}
+
+#[test]
+fn what_has_stood_for_long_belongs_to_the_street() {
+    let street = Street::new();
+    let mut config = config(ZoneKind::NoVending);
+    config.background.absorb_secs = 60.0;
+    let mut background = Background::new(&config, "cam").expect("it has a zone");
+    let mut luma = Luma::new();
+    let mut told = Vec::new();
+    for frame in 0..WARM_UP + 90 {
+        let image = picture(WIDE, HIGH, |x, y| {
+            let front = cart(x, y, (140, 100)).filter(|_| frame >= WARM_UP);
+            let albedo = front.unwrap_or_else(|| street.albedo(x + 90, y + 60));
+            street.lit(albedo, (1.0, 0.0), 4.0, (x, y, frame))
+        });
+        luma.draw(&image);
+        told.push(background.look(at_ms(frame as u64 * STEP_MS), &luma, &[]));
+    }
+    let told = seconds(&told);
+    let last = told.last().copied().unwrap_or_default();
+    assert!((58..=66).contains(&last), "{last}");
+}
