@@ -37,7 +37,9 @@ impl Reasons {
             if let Order::Hit { case, hit } = order {
                 let same = |e: &&mut Episode| {
                     let f = &e.best;
-                    (f.violation, &f.zone, f.since) == (hit.violation, &hit.zone, hit.since)
+                    let same = (f.violation, &f.zone, f.since);
+                    // Of two that came at one moment, the one that hit.
+                    f.is_hit() && same == (hit.violation, &hit.zone, hit.since)
                 };
                 if let Some(episode) = self.episodes.iter_mut().find(same) {
                     episode.became = episode.became.or(Some((*case, hit.outcome)));

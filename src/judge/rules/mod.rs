@@ -27,6 +27,9 @@ use super::finding::{Finding, at_least, gate, lasts};
 use super::standing::{SEEN_SHARE_MIN, Spot};
 use super::zone::Zone;
 
+/// An object of which this share lies in the box of something known is that thing.
+const EXPLAINED_SHARE: f32 = 0.5;
+
 /// A scene, and what holds at its moment.
 pub(super) struct Moment<'a> {
     pub(super) scene: &'a Scene,
@@ -116,6 +119,18 @@ fn demand(known: RoleSet, any_of: RoleSet, rule: &'static str) -> Result<(), Jud
         rule,
         wanted: any_of.iter().collect(),
     })
+}
+
+/// Whether what looks like a new thing of no known class is a person or a vehicle.
+fn is_explained(spot: &Spot, scene: &Scene) -> bool {
+    let known: RoleSet = [Role::Person, Role::Vehicle, Role::Truck]
+        .into_iter()
+        .collect();
+    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
+    spot.roles == only(Role::Object)
+        && seen
+            .filter(|t| t.detection.roles.meets(known))
+            .any(|t| spot.area.share_in(t.detection.area) >= EXPLAINED_SHARE)
 }
 
 /// One role as a set.

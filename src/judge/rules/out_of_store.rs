@@ -8,6 +8,7 @@
 //! The zone is the ground on which the shop's things could stand; the threshold line says where
 //! the shop ends: beyond it, on its forbidden side, by more than the margin. What once was beyond
 //! may tremble back by the zone's inertia. Without a line the zone itself begins at the threshold.
+//! A thing of no known class that a person or a vehicle explains is not counted as long as it is.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::super::finding::{Finding, gate, percent};
 use super::super::standing::{Spot, Standing};
 use super::super::zone::{Threshold, Zone};
 use super::super::{JudgeError, secs};
-use super::{Moment, Rule, demand, standing};
+use super::{Moment, Rule, demand, is_explained, standing};
 
 /// The rule.
 pub(super) struct OutOfStore {
@@ -55,7 +56,8 @@ impl Rule for OutOfStore {
             things.look(now.scene, zone.roles, |area, stood| zone.holds(area, stood));
             for spot in things.seen_at_mut(now.scene.at) {
                 let line = zone.threshold.map(|t| beyond(&t, spot));
-                if line.as_ref().is_some_and(|gate| !gate.pass) {
+                let inside = line.as_ref().is_some_and(|gate| !gate.pass);
+                if inside || is_explained(spot, now.scene) {
                     spot.counted = now.scene.at;
                 }
                 let (permit, mut gates) = standing(now, zone, spot, self.dwell);

@@ -23,7 +23,7 @@ use super::super::standing::{Spot, Standing};
 use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
 use super::attendance::Attendance;
-use super::{Moment, Rule, demand, only, standing};
+use super::{Moment, Rule, demand, is_explained, only, standing};
 
 /// Roles of things that stand everywhere.
 const PARTS: [Role; 4] = [Role::Umbrella, Role::Tricycle, Role::Goods, Role::Object];
@@ -37,8 +37,6 @@ const OBJECT_SIDE_MIN: f32 = 0.7;
 /// Width over height of a picture, to compare a width with a height. On a 4:3 camera things count
 /// as a third wider than they are.
 const ASPECT: f32 = 16.0 / 9.0;
-/// An object of which this share lies in the box of something known is that thing.
-const EXPLAINED_SHARE: f32 = 0.5;
 
 /// The rule.
 pub(super) struct Vending {
@@ -157,16 +155,6 @@ fn beside<'a>(spot: &Spot, all: &'a [Spot]) -> impl Iterator<Item = &'a Spot> {
 
 fn meet(a: Area, b: Area) -> bool {
     a.grown(BESIDE).share_in(b.grown(BESIDE)) > 0.0
-}
-
-/// Whether what looks like a new thing is a person or a vehicle.
-fn is_explained(spot: &Spot, scene: &Scene) -> bool {
-    let known: RoleSet = [Role::Person, Role::Vehicle, Role::Truck]
-        .into_iter()
-        .collect();
-    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
-    seen.filter(|t| t.detection.roles.meets(known))
-        .any(|t| spot.area.share_in(t.detection.area) >= EXPLAINED_SHARE)
 }
 
 /// `tricycle beside goods`

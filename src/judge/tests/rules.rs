@@ -57,6 +57,7 @@ fn street() -> Config {
     }
     config.zone[1].threshold = [(0.5, 0.6), (1.0, 0.6)].map(|(x, y)| Point { x, y }).into();
     config.judge.street_vending.roles.push(Object);
+    config.judge.out_of_store.roles.push(Object);
     // One case a place is enough to see it.
     config.judge.street_vending.cool_down_secs = 3600.0;
     config
@@ -172,7 +173,10 @@ fn nobody_near_a_stall_is_one() {
 
 #[test]
 fn goods_beyond_the_threshold_open_a_case() {
-    let plays: [(&str, Play); 3] = [
+    let plays: [(&str, Play); 4] = [
+        ("a heap of no known class", |_| {
+            vec![(1, Object, [0.7, 0.55, 0.8, 0.7])]
+        }),
         ("crates", |_| vec![(1, Goods, [0.7, 0.55, 0.8, 0.7])]),
         ("a table, people before it", |t| {
             let mut seen = passers_by(t);
@@ -196,7 +200,11 @@ fn goods_beyond_the_threshold_open_a_case() {
 
 #[test]
 fn what_a_shop_may_do_opens_none() {
-    let plays: [(&str, Play); 10] = [
+    let plays: [(&str, Play); 11] = [
+        ("a parked bicycle, which is a new thing too", |_| {
+            let bicycle = [0.7, 0.55, 0.8, 0.7];
+            vec![(1, Vehicle, bicycle), (2, Object, bicycle)]
+        }),
         ("goods inside the line", |_| {
             vec![(1, Goods, [0.7, 0.45, 0.8, 0.58])]
         }),
