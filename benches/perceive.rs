@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lingmou::config;
-use lingmou::perceive::{Card, Decoder, Detector, Fit, Letterbox, MotionGate, Raw, Tracker};
-use lingmou::types::{Area, Colours, Detection, Image, PixelFormat, Plane, Role, Stamp};
+use lingmou::perceive::{
+    Card, Decoder, Detector, Fit, Letterbox, MotionGate, Outlook, Raw, Tracker,
+};
+use lingmou::types::{Area, Colours, Detection, Image, PixelFormat, Plane, Point, Role, Stamp};
 use rustix::time::{ClockId, clock_gettime};
 
 const WIDTH: usize = 1920;
@@ -56,6 +58,8 @@ fn main() {
     let motion = best(ROUNDS, || {
         black_box(gate.moved(&planar));
     });
+    let [guard, background] = outlook_cost(config::Mount::Fixed, &planar);
+    let [drift, _] = outlook_cost(config::Mount::Moving, &planar);
     let decode = decode_cost(&card);
     let track = track_cost();
 
@@ -78,6 +82,9 @@ fn main() {
         ("decode, 50 boxes", decode.unwrap_or(f64::NAN)),
         ("track, 50 boxes", track),
         ("motion gate", motion),
+        ("view of a fixed camera", guard),
+        ("view and motion of a moving one", drift),
+        ("background", background),
         ("inference and its decoding", inference),
     ];
     for (step, ms) in rows.into_iter().filter(|(_, ms)| !ms.is_nan()) {
@@ -149,6 +156,40 @@ fn image(format: PixelFormat, data: Vec<u8>) -> Image {
         planes,
         data: Arc::new(data),
     }
+}
+
+/// A look at the view and what comes with it, and the search for new things.
+fn outlook_cost(mount: config::Mount, image: &Image) -> [f64; 2] {
+    let mut config = config::Config::default();
+    config.camera.push(config::Camera {
+        name: "cam".to_owned(),
+        mount,
+        ..config::Camera::default()
+    });
+    config.zone.push(config::Zone::default());
+    let zone = &mut config.zone[0];
+    zone.camera = "cam".to_owned();
+    zone.polygon = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
+        .map(|(x, y)| Point { x, y })
+        .to_vec();
+    let mut outlook = Outlook::new(&config, &config.camera[0], None);
+    let mut boot_ns = 0;
+    let mut at = || {
+        boot_ns += 500_000_000;
+        Stamp {
+            utc_ns: 0,
+            boot_ns,
+            error_ns: 0,
+        }
+    };
+    let view = best(ROUNDS, || {
+        black_box(outlook.look(at(), image));
+        black_box(outlook.take_motion());
+    });
+    let things = best(ROUNDS, || {
+        black_box(outlook.new_things(at(), &[]));
+    });
+    [view, things]
 }
 
 /// Decoding of outputs as the default model gives them: faint everywhere, fifty things in it.

@@ -157,6 +157,10 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         let watched = outlook.look(frame.at, &frame.image);
         let mut detections = detector.detect(&frame.image)?;
         detections.extend(outlook.new_things(frame.at, &detections));
+        let motion = outlook.take_motion();
+        if let Some(motion) = &motion {
+            tracker.carry(motion);
+        }
         let tracks = tracker.update(frame.at, &detections);
         let scene = Scene {
             camera,
@@ -164,7 +168,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             tracks,
             place: None,
             view: watched.view,
-            motion: None,
+            motion,
         };
         let at = clock::rfc3339_ms(frame.at.utc_ns);
         if let Some(why) = &watched.changed

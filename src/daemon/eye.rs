@@ -117,6 +117,10 @@ impl Eye {
         };
         let sight = &mut self.sights[frame.camera];
         let detections = with_new_things(&mut sight.outlook, frame.at, detections);
+        let motion = sight.outlook.take_motion();
+        if let Some(motion) = &motion {
+            sight.tracker.carry(motion);
+        }
         let tracks = sight.tracker.update(frame.at, &detections);
         remember(
             sight,
@@ -129,7 +133,7 @@ impl Eye {
             tracks,
             place,
             view: watched.view,
-            motion: None,
+            motion,
         };
         let orders = self.judge.step(&scene);
         self.counters

@@ -18,6 +18,7 @@ mod background;
 mod card;
 mod decode;
 mod detector;
+mod drift;
 mod error;
 #[cfg(test)]
 mod film;

@@ -1,11 +1,12 @@
 //! What one camera's picture tells without a model, frame by frame, for the daemon and for a
-//! replay alike: what the view is worth, and
-//! what stands there new.
+//! replay alike: what the view is worth, how
+//! the picture of a moving camera moved, and what stands there new.
 
 use crate::config::{Camera, Config};
-use crate::types::{Detection, Image, Stamp, View};
+use crate::types::{Detection, Image, Motion, Stamp, View};
 
 use super::background::Background;
+use super::drift::Drift;
 use super::guard::{Guard, Reference, Watched};
 use super::luma::Luma;
 
@@ -15,6 +16,9 @@ pub struct Outlook {
     luma: Luma,
     guard: Option<Guard>,
     background: Option<Background>,
+    drift: Option<Drift>,
+    /// The movement since it was last asked for.
+    motion: Option<Motion>,
     view: View,
 }
 
@@ -29,6 +33,8 @@ impl Outlook {
             background: watches
                 .then(|| Background::new(config, &camera.name))
                 .flatten(),
+            drift: (!fixed).then(Drift::default),
+            motion: None,
             view: View::Good,
             guard: config.guard.enabled.then(guard),
         }
@@ -40,7 +46,15 @@ impl Outlook {
         let guard = self.guard.as_mut();
         let watched = guard.map_or_else(Watched::default, |g| g.look(at, image, &self.luma));
         self.view = watched.view;
+        if let Some(moved) = self.drift.as_mut().and_then(|d| d.look(&self.luma)) {
+            self.motion = Some(self.motion.map_or(moved, |before| before.then(&moved)));
+        }
         watched
+    }
+
+    /// How the picture moved since this was last asked.
+    pub fn take_motion(&mut self) -> Option<Motion> {
+        self.motion.take()
     }
 
     /// The things of no known class in the frame last looked at, in which the detector found

@@ -14,16 +14,18 @@
 //! is hidden keeps its id for [`HOLD_STANDING`], and only a box at the same place and of the same
 //! size wakes it, not somebody who walks by in front of it.
 //!
+//! On a vehicle or drone the whole picture moves: tracks are carried along first
+//! ([`Tracker::carry`]), so that what stands on the street stands still.
+//!
 //! **Invariants.** The same detections at the same times give the same tracks. An id is given
 //! once. At most [`TRACKS_MAX`] tracks live; a detection has at most one track and a track at
 //! most one detection per update.
 //!
-//! **Not here.** No appearance features, no motion of the camera itself: boxes of a moving
-//! vehicle's camera are compared as they are.
+//! **Not here.** No appearance features; how the picture moved is told by the caller.
 
 use std::time::Duration;
 
-use crate::types::{Area, Detection, Stamp, Track};
+use crate::types::{Area, Detection, Motion, Stamp, Track};
 
 /// Tracks alive at most, tentative ones included.
 pub const TRACKS_MAX: usize = 256;
@@ -78,6 +80,15 @@ impl Tracker {
             threshold: score_threshold,
             next_id: 1,
             followed: Vec::new(),
+        }
+    }
+
+    /// Lets every track move with the picture, before the frame's detections are taken in.
+    pub fn carry(&mut self, motion: &Motion) {
+        for followed in &mut self.followed {
+            let seen = &mut followed.track.detection.area;
+            *seen = motion.of_area(*seen);
+            followed.rest.0 = motion.of_area(followed.rest.0);
         }
     }
 

@@ -112,11 +112,14 @@ impl Background {
     /// has no zone.
     pub(super) fn new(config: &Config, name: &str) -> Option<Self> {
         let role = |kind| match kind {
-            ZoneKind::NoVending | ZoneKind::ShopFront => Role::Object,
-            ZoneKind::Road => Role::Debris,
+            ZoneKind::NoVending | ZoneKind::ShopFront => Some(Role::Object),
+            ZoneKind::Road => Some(Role::Debris),
+            ZoneKind::Private => None,
         };
         let zones = config.zone.iter().filter(|z| z.camera == name);
-        let zones: Vec<_> = zones.map(|z| (z.polygon.clone(), role(z.kind))).collect();
+        let zones: Vec<_> = zones
+            .filter_map(|z| Some((z.polygon.clone(), role(z.kind)?)))
+            .collect();
         #[expect(
             clippy::cast_possible_truncation,
             reason = "seconds of a configuration"
@@ -298,7 +301,7 @@ impl Background {
                 Role::Debris => blob.is_lump(),
                 _ => blob.is_thing(),
             };
-            thing && inside(zone, foot)
+            thing && foot.is_in(zone)
         })?;
         Some(*role)
     }
@@ -338,15 +341,6 @@ fn differ(a: Slope, b: Slope) -> f32 {
 )]
 fn cell_at(share: f32, cells: usize) -> usize {
     ((share * cells as f32) as usize).min(cells.saturating_sub(1))
-}
-
-/// Even-odd rule: a ray from `p` to the right crosses the outline an odd number of times.
-fn inside(polygon: &[Point], p: Point) -> bool {
-    let ends = polygon.iter().cycle().skip(polygon.len().saturating_sub(1));
-    let crossed = ends.zip(polygon).filter(|(a, b)| {
-        (a.y > p.y) != (b.y > p.y) && p.x < a.x + (p.y - a.y) * (b.x - a.x) / (b.y - a.y)
-    });
-    crossed.count() % 2 == 1
 }
 
 impl Blob {

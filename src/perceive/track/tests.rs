@@ -104,6 +104,41 @@ fn two_who_pass_each_other_keep_their_ids() {
 }
 
 #[test]
+fn on_a_moving_camera_what_stands_keeps_its_id() {
+    // The picture moves by a tenth of its width a frame, this way and that: more than the thing is
+    // wide, and no speed foretells it.
+    let offset = |n: u64| if n.is_multiple_of(3) { 0.1 } else { 0.0 };
+    let reported = |carried: bool| {
+        let mut tracker = Tracker::new(THRESHOLD);
+        let mut tracks = Vec::new();
+        for n in 0..40 {
+            if carried && n > 0 {
+                tracker.carry(&Motion {
+                    x: [1.0, 0.0, offset(n) - offset(n - 1)],
+                    ..Motion::NONE
+                });
+            }
+            // Hidden for two frames in the middle.
+            let hidden = (20..22).contains(&n);
+            let seen = thing(Role::Stall, 0.4 + offset(n), 0.4, STRONG);
+            tracks = tracker.update(
+                at(n),
+                if hidden {
+                    &[]
+                } else {
+                    std::slice::from_ref(&seen)
+                },
+            );
+        }
+        tracks
+    };
+    let followed = reported(true);
+    assert_eq!(ids(&followed), [1]);
+    assert_eq!(followed[0].last_seen, at(39));
+    assert!(ids(&reported(false)) != [1], "without it, it is lost");
+}
+
+#[test]
 fn weak_boxes_continue_a_track_and_never_start_one() {
     let mut tracker = Tracker::new(THRESHOLD);
     let weak = film(&mut tracker, 0..10, |_| vec![person(0.5, WEAK)]);
