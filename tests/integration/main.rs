@@ -9,6 +9,7 @@
 mod cli;
 mod crash;
 mod develop;
+mod explain;
 #[cfg(feature = "demo")]
 mod field;
 #[cfg(feature = "demo")]
