@@ -195,8 +195,8 @@ impl Fit {
 
     /// The least squares of the pairs.
     fn to(pairs: &[Pair]) -> Self {
-        let n = cells(pairs.len().max(1));
-        let mean = |of: fn(&Pair) -> f32| pairs.iter().map(of).sum::<f32>() / n;
+        let count = cells(pairs.len().max(1));
+        let mean = |of: fn(&Pair) -> f32| pairs.iter().map(of).sum::<f32>() / count;
         let from = [mean(|p| p.from[0]), mean(|p| p.from[1])];
         let to = [mean(|p| p.to[0]), mean(|p| p.to[1])];
         let (mut along, mut across, mut spread) = (0.0, 0.0, 0.0);
