@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
-use super::archive::{Kept, Refusal, Seen};
+use super::kept::{Kept, Refusal, Seen};
 use super::rows::{KEPT, case_id, kept, number, put, ruin, unsigned, whole};
 use super::{ReceiveError, layout};
 use crate::clock;

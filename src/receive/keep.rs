@@ -9,11 +9,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::archive::{Kept, Refusal};
 use super::desk::{Desk, Said};
 use super::figures::Count;
 use super::head::{Head, check};
 use super::index::{Index, IndexError};
+use super::kept::{Kept, Refusal};
 use super::{Event, ReceiveError, layout, receipt};
 use crate::store::disk;
 use crate::types::{CaseId, Stamp};

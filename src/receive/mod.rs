@@ -23,11 +23,14 @@
 pub mod archive;
 mod copies;
 mod desk;
+mod error;
+mod event;
 mod figures;
 mod head;
 mod index;
 mod journal;
 mod keep;
+mod kept;
 mod layout;
 mod metrics;
 mod opening;
@@ -40,7 +43,6 @@ mod upkeep;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,17 +53,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock;
 use crate::config;
-use crate::link::message::{Presence, Subject, Topic, is_name};
+use crate::link::message::{Subject, Topic, is_name};
 use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe};
-use crate::store::disk::DiskError;
-use crate::types::CaseId;
-use crate::witness::KeyError;
 
 pub use copies::prepare_copies;
+pub use error::ReceiveError;
+pub use event::Event;
 
 use desk::{Desk, Said};
 use figures::{Count, Figures};
-use index::IndexError;
 use stamping::Stamper;
 
 /// First and longest pause between two tries to connect.
@@ -74,166 +74,6 @@ const ANSWERS_MAX: usize = 1024;
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How often that is tried.
 const LOCK_TRY: Duration = Duration::from_millis(50);
-
-/// Why the receiver cannot work, or could not deal with one message.
-#[derive(Debug, thiserror::Error)]
-pub enum ReceiveError {
-    /// The name cannot stand in a topic.
-    #[error("receiver name {0:?}: only A-Z a-z 0-9 and - are allowed, 1 to 64 of them")]
-    Name(String),
-    /// A key or certificate is missing or unfit.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// Another receiver of this name works in the folder.
-    #[error("a receiver {name:?} is at work in {} already; give each its own name", dir.display())]
-    Locked {
-        /// The folder.
-        dir: PathBuf,
-        /// The name.
-        name: String,
-    },
-    /// The figures cannot be served there.
-    #[error("cannot serve figures on {addr}: {why}")]
-    Metrics {
-        /// The address.
-        addr: SocketAddr,
-        /// Why.
-        why: String,
-    },
-    /// The folder for second copies is no other medium.
-    #[error(
-        "{} is on the same disk as the first copies: a second copy there would be lost with \
-         the first; mount the other medium first", .0.display()
-    )]
-    SameDisk(PathBuf),
-    /// The index cannot be read or written. It is no evidence: it may be deleted and is made again.
-    #[error("the index: {0}; it may be deleted, and is made again from the packages")]
-    Index(String),
-    /// The disk does not do what it must. The device keeps its package and tries again.
-    #[error("{0}; check the receiver's disk")]
-    Disk(String),
-    /// Less room than the package needs. The device keeps its package and tries again.
-    #[error("a package of {need} bytes does not fit into the {free} bytes free; make room")]
-    Full {
-        /// Bytes the package needs.
-        need: u64,
-        /// Bytes free.
-        free: u64,
-    },
-    /// Our own mistake.
-    #[error("bug: {0}")]
-    Bug(String),
-}
-
-impl From<DiskError> for ReceiveError {
-    fn from(error: DiskError) -> Self {
-        Self::Disk(error.to_string())
-    }
-}
-
-impl From<IndexError> for ReceiveError {
-    fn from(error: IndexError) -> Self {
-        match error {
-            IndexError::Sql(error) => Self::Index(error.to_string()),
-            IndexError::Folder(error) => error,
-        }
-    }
-}
-
-/// What happened, for whoever watches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Connected and subscribed.
-    Connected {
-        /// The broker.
-        peer: String,
-    },
-    /// The connection could not be made or ended; it is tried again.
-    Disconnected {
-        /// Why.
-        why: LinkError,
-    },
-    /// A device said how it is.
-    Presence {
-        /// The device.
-        device: String,
-        /// Its words.
-        presence: Presence,
-    },
-    /// A verified head came: the case is known from now on.
-    Announced {
-        /// The device.
-        device: String,
-        /// The package.
-        id: CaseId,
-        /// Its number on the device.
-        seq: u64,
-        /// Bytes of all its files.
-        bytes: u64,
-    },
-    /// A package is stored and its receipt signed.
-    Stored {
-        /// The device.
-        device: String,
-        /// The package.
-        id: CaseId,
-        /// Its number on the device.
-        seq: u64,
-        /// Where it lies.
-        path: PathBuf,
-        /// Copies its receipt says.
-        copies: u32,
-    },
-    /// A package will not be taken; the device was told so, signed.
-    Refused {
-        /// The device.
-        device: String,
-        /// The package.
-        id: CaseId,
-        /// Why.
-        why: String,
-    },
-    /// The authority answered a device's query for a time-stamp; the device judges the answer.
-    Stamped {
-        /// The device.
-        device: String,
-    },
-    /// A query for a time-stamp could not be answered; the device was told why.
-    Unstamped {
-        /// The device.
-        device: String,
-        /// Why.
-        why: String,
-    },
-    /// A newer head of a device's journal is kept.
-    Checkpoint {
-        /// The device.
-        device: String,
-        /// Number of the line it signs.
-        n: u64,
-    },
-    /// A device's journal is not the one it was: somebody rewrote it, or uses its key elsewhere.
-    HeadRefused {
-        /// The device.
-        device: String,
-        /// What does not fit.
-        why: String,
-        /// How many heads were refused since the start, of all devices.
-        refused: u64,
-    },
-    /// A message that means nothing here.
-    Ignored {
-        /// Its topic.
-        topic: String,
-        /// Why.
-        why: String,
-    },
-    /// Something of ours failed; the device will try again.
-    Trouble {
-        /// What.
-        why: String,
-    },
-}
 
 /// Receives until `stop`. Each [`Event`] is told to `on_event`, from a task: it must not block.
 ///

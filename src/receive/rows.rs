@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, ToSql, params};
 
-use super::archive::Kept;
+use super::kept::Kept;
 use crate::types::CaseId;
 
 /// Columns of `package` in the order of [`kept`].

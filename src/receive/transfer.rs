@@ -4,7 +4,7 @@
 //! file, `ranges.json` with the byte ranges that were durable when it was written, and for a
 //! moment `package/`, the whole put together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -200,7 +200,7 @@ impl Transfer {
     pub(super) fn missing(&self) -> Vec<Range> {
         let mut asked = Vec::new();
         let mut left = ASK_BYTES;
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let is_video = |file: &&FileEntry| file.media_type.starts_with("video/");
         let files = &self.head.statement.files;
         let video = files.iter().filter(is_video);
@@ -234,39 +234,32 @@ impl Transfer {
         disk::remove_dir_all(&package)?;
         disk::create_dir(&package)?;
         let head = parts(&disk::read(&self.dir.join("head.zip"))?)?;
-        for (name, bytes) in head.files() {
-            disk::write_under(&package, name, bytes)?;
+        disk::write_all_under(&package, &head.files().collect::<Vec<_>>())?;
+        let files = self.head.statement.files.iter();
+        let places: Vec<PathBuf> = files.map(|file| package.join(&file.name)).collect();
+        // Each once, outermost first: what receiving costs is its syncs.
+        let folders: BTreeSet<&Path> = places.iter().flat_map(|p| folders(&package, p)).collect();
+        for folder in &folders {
+            disk::create_dir(folder)?;
         }
-        for file in &self.head.statement.files {
-            let place = package.join(&file.name);
-            for folder in folders(&package, &place) {
-                disk::create_dir(folder)?;
-            }
+        for (file, place) in self.head.statement.files.iter().zip(&places) {
             let from = part(&self.dir, &file.sha256);
-            if std::fs::hard_link(&from, &place).is_err() {
+            if std::fs::hard_link(&from, place).is_err() {
                 // A file system without hard links.
-                std::fs::copy(&from, &place).map_err(|error| trouble(&place, &error))?;
-                sync_file(&place)?;
+                std::fs::copy(&from, place).map_err(|error| trouble(place, &error))?;
+                sync_file(place)?;
             }
         }
-        for file in &self.head.statement.files {
-            for folder in folders(&package, &package.join(&file.name)) {
-                disk::sync_dir(folder)?;
-            }
-        }
+        folders.into_iter().try_for_each(disk::sync_dir)?;
         Ok(package)
     }
 }
 
-/// The folders between `root` and the file at `path`, outermost first.
-fn folders<'a>(root: &Path, path: &'a Path) -> Vec<&'a Path> {
-    let mut inner: Vec<&Path> = path
-        .ancestors()
+/// The folders between `root` and the file at `path`.
+fn folders<'a>(root: &'a Path, path: &'a Path) -> impl Iterator<Item = &'a Path> {
+    path.ancestors()
         .skip(1)
-        .take_while(|folder| *folder != root)
-        .collect();
-    inner.reverse();
-    inner
+        .take_while(move |folder| *folder != root)
 }
 
 fn part(dir: &Path, sha256: &str) -> PathBuf {

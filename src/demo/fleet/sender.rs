@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::made::Made;
 use crate::clock;
 use crate::link::message::{Finished, Range, Subject, Topic, Want};
-use crate::link::{Acked, Acks, Carried, Endpoint, LinkError, Pause, Pipe, WINDOW};
+use crate::link::{Acked, Acks, Carried, Endpoint, LinkError, Pause, Pipe};
 use crate::witness::{Receipt, ReceiptVerdict, Roots};
 
 /// A receiver answers within this; the same as the real box's patience.
@@ -215,7 +215,7 @@ impl Line<'_> {
         subject: Subject,
         payload: Vec<u8>,
     ) -> Result<(), LinkError> {
-        while self.acks.len() >= WINDOW {
+        while self.acks.len() >= self.pipe.window() {
             self.acks.next().await.1?;
         }
         let topic = Topic::new(&package.device, subject).to_string();

@@ -1,0 +1,73 @@
+//! What can go wrong at a receiver, one variant per thing a caller does about it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::index::IndexError;
+use crate::store::disk::DiskError;
+use crate::witness::KeyError;
+
+/// Why the receiver cannot work, or could not deal with one message.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// The name cannot stand in a topic.
+    #[error("receiver name {0:?}: only A-Z a-z 0-9 and - are allowed, 1 to 64 of them")]
+    Name(String),
+    /// A key or certificate is missing or unfit.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Another receiver of this name works in the folder.
+    #[error("a receiver {name:?} is at work in {} already; give each its own name", dir.display())]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// The figures cannot be served there.
+    #[error("cannot serve figures on {addr}: {why}")]
+    Metrics {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        why: String,
+    },
+    /// The folder for second copies is no other medium.
+    #[error(
+        "{} is on the same disk as the first copies: a second copy there would be lost with \
+         the first; mount the other medium first", .0.display()
+    )]
+    SameDisk(PathBuf),
+    /// The index cannot be read or written. It is no evidence: it may be deleted and is made again.
+    #[error("the index: {0}; it may be deleted, and is made again from the packages")]
+    Index(String),
+    /// The disk does not do what it must. The device keeps its package and tries again.
+    #[error("{0}; check the receiver's disk")]
+    Disk(String),
+    /// Less room than the package needs. The device keeps its package and tries again.
+    #[error("a package of {need} bytes does not fit into the {free} bytes free; make room")]
+    Full {
+        /// Bytes the package needs.
+        need: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// Our own mistake.
+    #[error("bug: {0}")]
+    Bug(String),
+}
+
+impl From<DiskError> for ReceiveError {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error.to_string())
+    }
+}
+
+impl From<IndexError> for ReceiveError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Sql(error) => Self::Index(error.to_string()),
+            IndexError::Folder(error) => error,
+        }
+    }
+}

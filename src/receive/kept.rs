@@ -1,0 +1,130 @@
+//! What the index has of each package, refusal and device.
+
+use serde::Serialize;
+
+use crate::types::CaseId;
+use crate::witness::{Grade, Receipt, Statement};
+
+/// A stored package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// The device.
+    pub device: String,
+    /// The package.
+    pub id: CaseId,
+    /// Its number on the device.
+    pub seq: u64,
+    /// SHA-256 of its signature, lower-case hex.
+    pub sig_sha256: String,
+    /// Its violation.
+    pub kind: String,
+    /// How the case ended.
+    pub outcome: String,
+    /// `evidence` or `lead`; `null` for packages older than grades.
+    pub grade: Option<String>,
+    /// When the outcome was established, RFC 3339 UTC.
+    pub at: String,
+    /// The announced number of the place, or else its name.
+    pub site: Option<String>,
+    /// The zone in which it was seen.
+    pub zone: Option<String>,
+    /// Latitude (WGS-84), degrees × 10⁷.
+    pub lat_e7: Option<i32>,
+    /// Longitude (WGS-84), degrees × 10⁷.
+    pub lon_e7: Option<i32>,
+    /// Bytes of the files its statement lists.
+    pub bytes: u64,
+    /// Who signed its receipt.
+    pub receiver: Option<String>,
+    /// When, RFC 3339 UTC.
+    pub stored: Option<String>,
+    /// Copies that were read back, over all folders asked.
+    pub copies: u32,
+    /// When it was noticed that it is not in its folder any more, RFC 3339 UTC.
+    pub gone: Option<String>,
+}
+
+impl Kept {
+    /// What the index has of a package; `copied`: its second copy was read back.
+    pub(super) fn of(
+        statement: &Statement,
+        sig_sha256: String,
+        receipt: &Receipt,
+        copied: bool,
+    ) -> Self {
+        let site = statement.site.as_ref();
+        let position = statement.position.as_ref();
+        let files = statement.files.iter();
+        let grade = statement.grade.as_ref().map(|grading| match grading.grade {
+            Grade::Evidence => "evidence",
+            Grade::Lead => "lead",
+        });
+        Self {
+            device: statement.device.id.clone(),
+            id: statement.id,
+            seq: statement.seq,
+            sig_sha256,
+            kind: statement.violation.kind.name().to_owned(),
+            outcome: statement.violation.outcome.name().to_owned(),
+            grade: grade.map(ToOwned::to_owned),
+            at: statement.violation.confirmed.clone(),
+            site: site.and_then(|site| site.public_id.clone().or(site.name.clone())),
+            zone: statement.violation.zone.clone(),
+            lat_e7: position.map(|position| position.lat_e7),
+            lon_e7: position.map(|position| position.lon_e7),
+            bytes: files.fold(0, |sum: u64, file| sum.saturating_add(file.size)),
+            receiver: Some(receipt.receiver.clone()),
+            stored: Some(receipt.at.clone()),
+            copies: 1 + u32::from(copied),
+            gone: None,
+        }
+    }
+}
+
+/// A package that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The device.
+    pub device: String,
+    /// The package, as its head claims.
+    pub id: CaseId,
+    /// Its number, as its head claims.
+    pub seq: u64,
+    /// SHA-256 of its signature, lower-case hex.
+    pub sig_sha256: String,
+    /// Why.
+    pub why: String,
+    /// When, RFC 3339 UTC.
+    pub at: String,
+    /// Who refused.
+    pub receiver: String,
+}
+
+impl Refusal {
+    pub(super) fn of(receipt: &Receipt) -> Self {
+        Self {
+            device: receipt.device.clone(),
+            id: receipt.id,
+            seq: receipt.seq,
+            sig_sha256: receipt.sig_sha256.clone(),
+            why: receipt.why.clone().unwrap_or_default(),
+            at: receipt.at.clone(),
+            receiver: receipt.receiver.clone(),
+        }
+    }
+}
+
+/// A device as the receivers know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// The device.
+    pub device: String,
+    /// When it was last heard, RFC 3339 UTC; `null`: not since the index was made.
+    pub seen: Option<String>,
+    /// What it said of itself last: `ready`, `lost`, `stopping`.
+    pub state: Option<String>,
+    /// The largest number it announced.
+    pub seq_max: u64,
+    /// The newest line of its journal that it signed for.
+    pub journal_n: Option<u64>,
+}
