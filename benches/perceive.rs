@@ -168,7 +168,7 @@ fn outlook_cost(mount: config::Mount, image: &Image) -> [f64; 2] {
     });
     config.zone.push(config::Zone::default());
     let zone = &mut config.zone[0];
-    zone.camera = "cam".to_owned();
+    "cam".clone_into(&mut zone.camera);
     zone.polygon = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
         .map(|(x, y)| Point { x, y })
         .to_vec();
