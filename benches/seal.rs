@@ -324,6 +324,8 @@ fn statement(id: CaseId, context: SealContext) -> Statement {
             first_seen: now.clone(),
             confirmed: now,
             dwell_s: None,
+            prior: None,
+            law: None,
         },
         warning: Vec::new(),
         clock: Clock::at(at),

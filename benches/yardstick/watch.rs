@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use jiff::tz::TimeZone;
 use lingmou::clock;
-use lingmou::config::{self, Config, DetectOn, Zone, ZoneKind};
+use lingmou::config::{self, Calendar, Config, DetectOn, Zone, ZoneKind};
 use lingmou::develop::{Developer, Exif};
 use lingmou::ingest::{self, Camera, Credentials, Slots};
 use lingmou::judge::Judge;
@@ -56,7 +56,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ingest::init()?;
     let config = configuration(args);
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
-    let judge = Judge::new(&config, detector.card().roles(), clock::boot_id())?;
+    let judge = Judge::new(
+        &config,
+        &Calendar::plain(TimeZone::UTC),
+        detector.card().roles(),
+        clock::boot_id(),
+    )?;
     let slots = Arc::new(Slots::new(config.camera.len()));
     let cameras = config
         .camera
@@ -166,6 +171,7 @@ fn configuration(args: &Args) -> Config {
             camera: format!("camera-{index}"),
             kind: ZoneKind::NoVending,
             polygon: KERB.map(|(x, y)| Point { x, y }).into(),
+            ..Zone::default()
         });
     }
     config

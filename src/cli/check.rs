@@ -139,7 +139,7 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let detector =
         Card::read(&config.model.card).and_then(|card| Detector::open(&config.model, card));
     if let Ok(d) = &detector {
-        let judge = Judge::new(config, d.card().roles(), clock::boot_id());
+        let judge = Judge::new(config, &loaded.calendar, d.card().roles(), clock::boot_id());
         findings.push(finding(
             "rules",
             judge.map(|_| "the model sees what they judge".to_owned()),
@@ -151,7 +151,9 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     ));
     findings.push(finding(
         "clips",
-        Speaker::open(&config.warn).map(|_| "readable".to_owned()),
+        Speaker::open(&config.warn)
+            .map_err(|error| error.to_string())
+            .and_then(|speaker| speaker.describe_clips()),
     ));
     findings.push(finding("captions", captions(config)));
     for camera in &config.camera {

@@ -121,7 +121,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
         .map_err(|_no_day| "not a moment like 2026-08-01T10:00:00+08:00 or 2026-08-01".to_owned())
 }
 
-fn there(store: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn there(store: &Path) -> anyhow::Result<PathBuf> {
     let journal = store.join(SEGMENTS);
     if journal.is_dir() {
         return Ok(journal);
@@ -262,7 +262,7 @@ impl ShowArgs {
 }
 
 /// Whether the body names the case or package.
-fn names(body: &Value, case: &str) -> bool {
+pub(super) fn names(body: &Value, case: &str) -> bool {
     let listed = body["packages"].as_array();
     body["id"] == case
         || body["case"] == case
@@ -285,7 +285,7 @@ fn line(entry: &Entry) -> String {
 }
 
 /// Text from elsewhere on a terminal: what could steer it is written out.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {

@@ -14,10 +14,12 @@ mod command;
 #[cfg(feature = "demo")]
 mod demo;
 mod enroll;
+mod explain;
 mod generate;
 mod journal;
 mod log;
 mod out;
+mod reasons;
 mod receive;
 mod replay;
 mod review;
@@ -28,6 +30,7 @@ mod status;
 mod stop_speaking;
 mod store;
 mod verify;
+mod what_if;
 
 use std::process::ExitCode;
 
@@ -80,6 +83,7 @@ enum Command {
     StopSpeaking(stop_speaking::Args),
     Store(store::Args),
     Replay(replay::Args),
+    Explain(explain::Args),
     Verify(verify::Args),
     Review(review::Args),
     Journal(journal::Args),
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::StopSpeaking(args) => stop_speaking::run(args),
         Command::Store(args) => store::run(args),
         Command::Replay(args) => replay::run(args, cli.verbose),
+        Command::Explain(args) => explain::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Review(args) => review::run(args),
         Command::Journal(args) => journal::run(args),

@@ -3,27 +3,36 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
 use crate::perceive::{Card, Detector, Outlook, Tracker};
-use crate::types::{Heard, Order, Scene, Stamp, WarnReport};
+use crate::types::{Heard, HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
 
-use super::{Answer, log, out};
+use super::reasons::Reasons;
+use super::{Answer, log, out, what_if};
 
 const EXAMPLES: &str = "\
 Examples:
   lingmou replay street.mp4 --config lingmou.toml
   lingmou replay street.mp4 --config lingmou.toml --camera kerb --tracks
+  lingmou replay street.mp4 --config lingmou.toml --explain
+  lingmou replay street.mp4 --config lingmou.toml --what-if judge.street_vending.dwell_secs=30
 
 Prints every order of judgement as a JSON line, and each change of what the camera's view is
 worth. Each warning counts as heard out after three seconds. The recording is read as fast as the
 machine can; times are those of the recording, counted from 2026-01-01T00:00:00Z, so that the same
 recording gives the same lines.
-Exit code: 0 something would have been sealed, 1 nothing.";
+
+--explain adds a line for each thing a rule looked at, hits and near misses: every condition with
+its value, its limit and whether it was met, at the moment that came nearest to a hit.
+--what-if judges the same detections a second time with that key changed, and prints only what
+became of the hits as it is and as it would be. It may be given more than once.
+
+Exit code: 0 something would have been sealed (with --what-if: something would change), 1 nothing.";
 
 /// When replays begin.
 const EPOCH: Stamp = Stamp {
@@ -50,28 +59,101 @@ pub(super) struct Args {
     /// Print the tracks of every frame as well
     #[arg(long)]
     tracks: bool,
+    /// Say of each thing why it was a hit, or what it lacked
+    #[arg(long)]
+    explain: bool,
+    /// Say what another value of a key of [judge] or a [[zone]] would have changed
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with_all = ["explain", "tracks"])]
+    what_if: Vec<String>,
+}
+
+/// One judgement of the recording.
+struct Court {
+    judge: Judge,
+    /// Warnings that are being played.
+    playing: Vec<WarnReport>,
+    reasons: Option<Reasons>,
+    /// What became of its hits.
+    hits: Vec<Value>,
+    sealed: bool,
+}
+
+impl Court {
+    fn new(loaded: &Loaded, known: RoleSet, explain: bool) -> anyhow::Result<Self> {
+        Ok(Self {
+            judge: Judge::new(&loaded.config, &loaded.calendar, known, "replay")?,
+            playing: Vec::new(),
+            reasons: explain.then(Reasons::default),
+            hits: Vec::new(),
+            sealed: false,
+        })
+    }
+
+    /// Takes in one scene; gives the lines to print of it.
+    fn step(&mut self, scene: &Scene) -> Vec<Value> {
+        let over = |r: &mut WarnReport| scene.at.since(r.at) >= r.played;
+        let over: Vec<_> = self.playing.extract_if(.., over).collect();
+        for report in over {
+            self.judge.hear(report);
+        }
+        let orders = self.judge.step(scene);
+        let at = clock::rfc3339_ms(scene.at.utc_ns);
+        let mut lines = Vec::new();
+        for order in &orders {
+            lines.push(json!({ "at": at, "do": order }));
+            self.sealed |= matches!(order, Order::Seal { .. });
+            self.hits.extend(told(order));
+            if let Order::Warn { case, .. } = order {
+                self.playing.push(WarnReport {
+                    case: *case,
+                    at: scene.at,
+                    played: WARNING,
+                    clip_sha256: String::new(),
+                    failure: None,
+                    journal_n: None,
+                    hushed: None,
+                    heard: Heard::default(),
+                });
+            }
+        }
+        if let Some(reasons) = &mut self.reasons {
+            lines.extend(reasons.take(scene.at, self.judge.findings(), &orders));
+        }
+        lines
+    }
+}
+
+/// What became of a hit, without the id of its case: that differs where the case does not.
+fn told(order: &Order) -> Option<Value> {
+    let hit = order.hit()?;
+    let time = |at: Stamp| clock::rfc3339_ms(at.utc_ns);
+    (hit.outcome != HitOutcome::Belongs).then(|| {
+        json!({
+            "violation": hit.violation, "zone": hit.zone, "since": time(hit.since),
+            "outcome": hit.outcome, "at": time(hit.at),
+        })
+    })
 }
 
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     log::start(verbose);
     ingest::init()?;
-    let config = Config::read_elsewhere(&args.config)?.config;
-    let camera = camera(&config, args.camera.as_deref())?;
+    let loaded = Config::read_elsewhere(&args.config)?;
+    let config = &loaded.config;
+    let camera = camera(config, args.camera.as_deref())?;
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let mut tracker = Tracker::new(detector.card().score_threshold());
-    let mut outlook = Outlook::new(&config, &config.camera[camera], None);
-    let mut judge = Judge::new(&config, detector.card().roles(), "replay")?;
+    let mut outlook = Outlook::new(config, &config.camera[camera], None);
+    let known = detector.card().roles();
+    let mut as_is = Court::new(&loaded, known, args.explain)?;
+    let mut would_be = if args.what_if.is_empty() {
+        None
+    } else {
+        let other = what_if::changed(&args.config, &args.what_if)?;
+        Some(Court::new(&other, known, false)?)
+    };
     let mut recording = Recording::open(&args.clip, EPOCH, config.camera[camera].detect_rate)?;
-    let mut playing: Vec<WarnReport> = Vec::new();
-    let mut sealed = false;
     while let Some(frame) = recording.next()? {
-        let (over, still): (Vec<_>, Vec<_>) = playing
-            .into_iter()
-            .partition(|r: &WarnReport| frame.at.since(r.at) >= r.played);
-        playing = still;
-        for report in over {
-            judge.hear(report);
-        }
         let watched = outlook.look(frame.at, &frame.image);
         let detections = detector.detect(&frame.image)?;
         let tracks = tracker.update(frame.at, &detections);
@@ -84,32 +166,44 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             motion: None,
         };
         let at = clock::rfc3339_ms(frame.at.utc_ns);
-        if let Some(why) = &watched.changed {
-            out::data(&json!({ "at": at, "view": watched.view, "why": why }).to_string());
+        if let Some(why) = &watched.changed
+            && would_be.is_none()
+        {
+            print(json!({ "at": at, "view": watched.view, "why": why }));
         }
         if args.tracks {
-            out::data(&json!({ "at": at, "tracks": scene.tracks }).to_string());
+            print(json!({ "at": at, "tracks": scene.tracks }));
         }
-        for order in judge.step(&scene) {
-            out::data(&json!({ "at": at, "do": order }).to_string());
-            sealed |= matches!(order, Order::Seal { .. });
-            if let Order::Warn { case, .. } = order {
-                playing.push(WarnReport {
-                    case,
-                    at: frame.at,
-                    played: WARNING,
-                    clip_sha256: String::new(),
-                    failure: None,
-                    journal_n: None,
-                    hushed: None,
-                    heard: Heard::default(),
-                });
-            }
+        let lines = as_is.step(&scene);
+        match &mut would_be {
+            None => lines.into_iter().for_each(print),
+            // Its orders are not the question.
+            Some(other) => drop(other.step(&scene)),
         }
     }
-    Ok(if sealed { Answer::Yes } else { Answer::No })
+    let reasons = as_is.reasons.take().unwrap_or_default();
+    reasons.end().into_iter().for_each(print);
+    let yes = match would_be {
+        None => as_is.sealed,
+        Some(other) => {
+            let changes = as_is.hits != other.hits;
+            print(json!({
+                "what_if": args.what_if, "changes": changes,
+                "as_is": as_is.hits, "would_be": other.hits,
+            }));
+            changes
+        }
+    };
+    Ok(if yes { Answer::Yes } else { Answer::No })
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "what is printed is done with"
+)]
+fn print(line: Value) {
+    out::data(&line.to_string());
+}
 fn camera(config: &Config, name: Option<&str>) -> anyhow::Result<usize> {
     let Some(name) = name else {
         let none = || out::Hint::error("the configuration has no camera", "add a [[camera]]");

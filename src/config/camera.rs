@@ -1,10 +1,8 @@
-//! Cameras, zones and the detector.
+//! Cameras and the detector.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-
-use crate::types::Point;
 
 /// `[[camera]]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,31 +162,4 @@ pub enum ExecutionProvider {
     Rknpu,
     /// Huawei Ascend.
     Cann,
-}
-
-/// `[[zone]]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Zone {
-    /// Short name, unique.
-    pub name: String,
-    /// The camera it is drawn on.
-    pub camera: String,
-    /// What is judged in it.
-    pub kind: ZoneKind,
-    /// Corners, relative coordinates, at least three, not crossing.
-    pub polygon: Vec<Point>,
-}
-
-/// What is judged in a zone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ZoneKind {
-    /// No vending here.
-    #[default]
-    NoVending,
-    /// The ground before a shop's threshold.
-    ShopFront,
-    /// The carriageway.
-    Road,
 }

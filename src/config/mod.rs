@@ -11,9 +11,11 @@
 //!
 //! **Not here.** No network, no camera, no model is opened; `lingmou check` does that in `cli`.
 
+mod calendar;
 mod camera;
 mod check;
 mod commands;
+mod hours;
 mod judge;
 mod keys;
 mod limits;
@@ -27,26 +29,32 @@ mod tests;
 mod warn;
 mod watch;
 mod wording;
+mod zone;
 
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-pub use camera::{
-    Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport, Zone, ZoneKind,
-};
+pub use calendar::Calendar;
+pub use camera::{Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport};
 pub use commands::Commands;
-pub use judge::{Judge, OutOfStore, Spillage, StreetVending};
+pub use hours::Times;
+pub use judge::{FirstTime, Judge, Law, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
 pub use link::{Profile, Receive, Span, Upload};
 pub use machine::{
     Device, Evidence, MavlinkLink, PruneNeeds, Site, Store, Telemetry, TelemetrySource,
 };
 pub use mistake::{Mistake, Mistakes};
-pub use warn::{Budget, Day, Hours, Speaker, SpeakerKind, Warn, minute_of_day};
+pub use warn::{
+    Budget, Day, Hours, Microphone, SoundFormat, Speaker, SpeakerKind, Warn, minute_of_day,
+};
 pub use watch::{Background, Guard};
 pub use wording::{PLACEHOLDERS, Wording};
+pub use zone::{Side, Zone, ZoneKind};
 
+use calendar::CalendarFile;
 use mistake::Finder;
 
 /// The whole file.
@@ -96,6 +104,8 @@ pub struct Loaded {
     pub sha256: String,
     /// The words of the captions.
     pub wording: Wording,
+    /// Local time, holidays and permits.
+    pub calendar: Calendar,
 }
 
 impl Config {
@@ -117,7 +127,12 @@ impl Config {
             path: path.to_owned(),
             list: vec![unreadable(path, &error)],
         })?;
-        Self::judge_text(path, &text, |mistake| !mistake.absent)
+        Self::parse_elsewhere(path, &text)
+    }
+
+    /// Reads `text` as if it were the file at `path`, on a machine that is not the box.
+    pub fn parse_elsewhere(path: &Path, text: &str) -> Result<Loaded, Mistakes> {
+        Self::judge_text(path, text, |mistake| !mistake.absent)
     }
 
     /// Reads `text` as if it were the file at `path`.
@@ -138,6 +153,7 @@ impl Config {
         check::check(&config, &source, &mut finder);
         finder.list.sort_by_key(|m| m.line);
         let wording = config.wording(&mut finder.list);
+        let calendar = config.calendar(&mut finder.list);
         finder.list.retain(counts);
         if finder.list.is_empty() {
             let sha256 = sha256_hex(text.as_bytes());
@@ -146,6 +162,7 @@ impl Config {
                 config,
                 sha256,
                 wording,
+                calendar,
             })
         } else {
             Err(Mistakes {
@@ -167,9 +184,12 @@ impl Config {
             &mut self.keys.token.pin_file,
             &mut self.model.card,
             &mut self.model.runtime,
+            &mut self.judge.calendar,
             &mut self.warn.street_vending,
             &mut self.warn.out_of_store,
             &mut self.warn.speaker.path,
+            &mut self.warn.speaker.password_file,
+            &mut self.warn.speaker.tls_roots,
             &mut self.evidence.font,
             &mut self.evidence.wording,
             &mut self.store.dir,
@@ -185,18 +205,7 @@ impl Config {
     /// The words `evidence.wording` names; its mistakes go to `list`.
     fn wording(&self, list: &mut Vec<Mistake>) -> Wording {
         let path = &self.evidence.wording;
-        // A missing file is named with the other missing files.
-        let Some(text) =
-            Some(path)
-                .filter(|p| p.is_file())
-                .and_then(|p| match std::fs::read_to_string(p) {
-                    Ok(text) => Some(text),
-                    Err(error) => {
-                        list.push(unreadable(p, &error));
-                        None
-                    }
-                })
-        else {
+        let Some(text) = beside(path, list) else {
             return Wording::chinese().clone();
         };
         let mut finder = Finder::new(path);
@@ -206,6 +215,39 @@ impl Config {
         }
         list.append(&mut finder.list);
         words.unwrap_or_else(|| Wording::chinese().clone())
+    }
+
+    /// The calendar `judge.calendar` names; its mistakes go to `list`.
+    fn calendar(&self, list: &mut Vec<Mistake>) -> Calendar {
+        // What is no time zone was noted by the check.
+        let time_zone = TimeZone::get(&self.device.time_zone).unwrap_or(TimeZone::UTC);
+        let path = &self.judge.calendar;
+        let Some(text) = beside(path, list) else {
+            return Calendar::plain(time_zone);
+        };
+        let sha256 = sha256_hex(text.as_bytes());
+        let mut finder = Finder::new(path);
+        let (file, source) = parse::read::<CalendarFile>(text, &mut finder, |_| None);
+        let file = file.unwrap_or_default();
+        check::calendar(&file, self, &source, &mut finder);
+        finder.list.sort_by_key(|m| m.line);
+        list.append(&mut finder.list);
+        Calendar::new(&file, time_zone, Some(sha256))
+    }
+}
+
+/// The text of another file the configuration names. A missing one is named with the other
+/// missing files.
+fn beside(path: &Path, list: &mut Vec<Mistake>) -> Option<String> {
+    if !path.is_file() {
+        return None;
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            list.push(unreadable(path, &error));
+            None
+        }
     }
 }
 
@@ -254,6 +296,8 @@ fn example(key: &str) -> Option<String> {
             toml::Value::Array(mut list) => list.pop()?.as_table_mut()?.remove(step),
             _ => None,
         })?;
-    let empty = value.as_array().is_some_and(Vec::is_empty) || value.is_table();
+    // A list of nothing shows nothing, and one of whole tables too much.
+    let list = |list: &Vec<toml::Value>| list.iter().all(toml::Value::is_table);
+    let empty = value.as_array().is_some_and(list) || value.is_table();
     (!empty).then(|| value.to_string())
 }

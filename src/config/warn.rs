@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Warn {
     /// The loudspeaker.
     pub speaker: Speaker,
+    /// The microphone that listens whether it was heard.
+    pub microphone: Microphone,
     /// Clip played for street vending.
     pub street_vending: PathBuf,
     /// Clip played for out-of-store business.
@@ -38,6 +40,7 @@ impl Default for Warn {
     fn default() -> Self {
         Self {
             speaker: Speaker::default(),
+            microphone: Microphone::default(),
             street_vending: "clips/street_vending.wav".into(),
             out_of_store: "clips/out_of_store.wav".into(),
             volume: 0.8,
@@ -155,7 +158,7 @@ pub fn minute_of_day(text: &str) -> Option<u16> {
 }
 
 /// `[warn.speaker]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Speaker {
     /// What kind of loudspeaker.
@@ -164,6 +167,41 @@ pub struct Speaker {
     pub path: PathBuf,
     /// `kind = "local"`: the PulseAudio/PipeWire/ALSA device; empty for the system's default.
     pub device: String,
+    /// `kind = "command"`: program and arguments; it reads a WAV file from its input, and ends
+    /// well when it has played it.
+    pub command: Vec<String>,
+    /// `kind = "http"`: where the sound is sent, without user and password.
+    pub url: String,
+    /// `kind = "http"`: `POST` or `PUT`.
+    pub method: String,
+    /// `kind = "http"`: what the device calls the sound.
+    pub content_type: String,
+    /// `kind = "http"`: what the sound is made into.
+    pub format: SoundFormat,
+    /// `kind = "http"`: user name for digest authentication; empty: none is asked for.
+    pub user: String,
+    /// `kind = "http"`: file that holds the password and nothing else (mode 0600).
+    pub password_file: PathBuf,
+    /// `https://`: certificates (PEM) trusted for this device. Empty: the system's roots.
+    pub tls_roots: PathBuf,
+}
+
+impl Default for Speaker {
+    fn default() -> Self {
+        Self {
+            kind: SpeakerKind::None,
+            path: PathBuf::new(),
+            device: String::new(),
+            command: Vec::new(),
+            url: String::new(),
+            method: "POST".to_owned(),
+            content_type: "audio/basic".to_owned(),
+            format: SoundFormat::Mulaw,
+            user: String::new(),
+            password_file: PathBuf::new(),
+            tls_roots: PathBuf::new(),
+        }
+    }
 }
 
 /// The kinds of loudspeaker.
@@ -177,6 +215,30 @@ pub enum SpeakerKind {
     Local,
     /// A WAV file, for tests and demonstrations.
     File,
+    /// A program that plays.
+    Command,
+    /// A loudspeaker or camera that takes the sound by HTTP and plays it as it comes.
+    Http,
+}
+
+/// What a sound is sent as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SoundFormat {
+    /// G.711 mu-law, 8 kHz, one channel, without a header.
+    #[default]
+    Mulaw,
+    /// A WAV file as the clip is.
+    Wav,
+}
+
+/// `[warn.microphone]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Microphone {
+    /// Program and arguments that write what they hear: 16-bit little-endian samples, one channel,
+    /// 16 kHz, no header. Empty: nobody listens.
+    pub command: Vec<String>,
 }
 
 #[cfg(test)]

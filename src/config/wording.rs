@@ -59,6 +59,7 @@ struct ViolationWords {
 struct MomentWords {
     before: String,
     moved: String,
+    plate: String,
     found: String,
     warned: String,
     again: String,
@@ -121,6 +122,7 @@ impl Wording {
         match kind {
             ShotKind::Before => &self.moment.before,
             ShotKind::Moved => &self.moment.moved,
+            ShotKind::Plate => &self.moment.plate,
             ShotKind::Found => &self.moment.found,
             ShotKind::Warned => &self.moment.warned,
             ShotKind::Again => &self.moment.again,

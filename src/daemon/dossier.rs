@@ -8,7 +8,7 @@ use jiff::{Timestamp, Zoned};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock;
-use crate::config::{Camera, CameraKind, Config, Wording};
+use crate::config::{self, Camera, CameraKind, Config, Wording};
 use crate::develop::{Exif, Mark};
 use crate::ingest::CameraState;
 use crate::perceive::Card;
@@ -18,8 +18,8 @@ use crate::types::{
     TimeSource, Violation, WarnReport,
 };
 use crate::witness::{
-    Altitude, Clock, Device, FileEntry, Heading, Identity, Mavlink, Model, Omitted, Position, Seen,
-    Site, Software, Statement, ViolationFacts, Warning, assess,
+    Altitude, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Omitted, Position,
+    Seen, Site, Software, Statement, ViolationFacts, Warning, assess,
 };
 
 use super::clerk::Objections;
@@ -140,6 +140,7 @@ impl Facts {
         let accuracy = pose
             .and_then(|p| p.h_acc_mm)
             .map(|mm| format!("{:.1} m", f64::from(mm) / 1000.0));
+        let site = self.place(view.zone);
         let clock_error = clock_error(view.frame.at);
         let clock_unknown = if clock_error.is_none() {
             self.wording.clock_unknown()
@@ -152,8 +153,8 @@ impl Facts {
             ("clock_unknown", clock_unknown),
             ("bureau", &config.device.bureau),
             ("device", &config.device.id),
-            ("place", &config.site.name),
-            ("place_id", &config.site.public_id),
+            ("place", &site.name),
+            ("place_id", &site.public_id),
             ("camera", &config.camera[view.frame.camera].name),
             ("zone", view.zone),
             ("position", &position.unwrap_or_default()),
@@ -184,8 +185,8 @@ impl Facts {
             seq: context.seq,
             journal: context.journal,
             after: context.last_receipt,
-            site: self.site(),
-            violation: violation(record),
+            site: self.site(&record.zone),
+            violation: violation(record, self.config.judge.law(record.violation)),
             warning: record.warning.iter().map(warning).collect(),
             clock: self.clock(record, sealing.time_source),
             position: placed.and_then(Position::of),
@@ -236,16 +237,32 @@ impl Facts {
             .to_zoned(self.time_zone.clone())
     }
 
-    fn site(&self) -> Option<Site> {
-        let site = &self.config.site;
+    /// The announced place of a zone, or of the whole box where the zone has none of its own.
+    fn site(&self, zone: &str) -> Option<Site> {
+        let config = self.place(zone);
         let site = Site {
-            public_id: known(&site.public_id),
-            name: known(&site.name),
-            approval: known(&site.approval),
-            approval_until: known(&site.approval_until),
+            public_id: known(&config.public_id),
+            name: known(&config.name),
+            approval: known(&config.approval),
+            approval_until: known(&config.approval_until),
         };
         let announced = site.public_id.is_some() || site.name.is_some() || site.approval.is_some();
         announced.then_some(site)
+    }
+
+    /// What is configured of a zone's place: by the zone, or for the box.
+    fn place(&self, zone: &str) -> config::Site {
+        let own = self.config.zone.iter().find(|z| z.name == zone);
+        let own = own.filter(|z| !z.public_id.is_empty());
+        own.map_or_else(
+            || self.config.site.clone(),
+            |z| config::Site {
+                public_id: z.public_id.clone(),
+                name: z.place.clone(),
+                approval: z.approval.clone(),
+                approval_until: z.approval_until.clone(),
+            },
+        )
     }
 
     /// The autopilot, with its mode as long as it speaks.
@@ -276,7 +293,7 @@ fn established(record: &CaseRecord) -> Stamp {
     record.looked_again.unwrap_or(record.confirmed)
 }
 
-fn violation(record: &CaseRecord) -> ViolationFacts {
+fn violation(record: &CaseRecord, law: &config::Law) -> ViolationFacts {
     let confirmed = established(record);
     let rule = if record.violation.warns_first() {
         "warn-then-recheck"
@@ -292,6 +309,12 @@ fn violation(record: &CaseRecord) -> ViolationFacts {
         confirmed: clock::rfc3339_ms(confirmed.utc_ns),
         dwell_s: (confirmed.boot_ns >= record.first_seen.boot_ns)
             .then(|| confirmed.since(record.first_seen).as_secs()),
+        prior: record.prior,
+        law: (*law != config::Law::default()).then(|| Law {
+            basis: known(&law.basis),
+            discretion: known(&law.discretion),
+            announcement: known(&law.announcement),
+        }),
     }
 }
 

@@ -73,7 +73,7 @@ impl Hits {
     }
 
     fn body(&self, case: CaseId, hit: &Hit, why: Option<&str>) -> Value {
-        json!({
+        let mut body = json!({
             "outcome": hit.outcome,
             "case": case,
             "violation": hit.violation,
@@ -82,7 +82,14 @@ impl Hits {
             "since": clock::rfc3339_ms(hit.since.utc_ns),
             "at": clock::rfc3339_ms(hit.at.utc_ns),
             "why": why,
-        })
+        });
+        if let Some(permit) = &hit.permit {
+            body["permit"] = json!(permit);
+        }
+        if !hit.gates.is_empty() {
+            body["gates"] = json!(hit.gates);
+        }
+        body
     }
 }
 
@@ -144,10 +151,7 @@ impl Told {
         } else if line.outcome.ends() {
             self.open.remove(&line.case);
         }
-        if matches!(
-            line.outcome,
-            HitOutcome::Discarded | HitOutcome::GaveWay | HitOutcome::Hushed
-        ) {
+        if line.outcome.keeps_nothing() {
             if self.discarded.len() == DISCARDED_MAX {
                 self.discarded.pop_front();
             }
@@ -178,6 +182,9 @@ impl Told {
                 continue;
             }
             let (outcome, why) = end_of(store, case)?;
+            if let Some(body) = body.as_object_mut() {
+                body.remove("gates");
+            }
             body["outcome"] = outcome;
             body["why"] = why.into();
             body["at"] = clock::rfc3339_ms(clock::now().utc_ns).into();
@@ -236,6 +243,8 @@ mod tests {
             zone: "kerb".to_owned(),
             since: AT,
             at: AT,
+            permit: None,
+            gates: Vec::new(),
         }
     }
 

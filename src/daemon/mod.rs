@@ -69,7 +69,7 @@ use eye::{Eye, Sight};
 use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
-use mouth::{Mouth, Mouthpiece};
+use mouth::{Mouth, Mouthpiece, Request};
 use past::Past;
 use record::Recorder;
 use refusals::Refusals;
@@ -153,7 +153,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let developer = Developer::new(&config.evidence)?;
     let mut past = Past::read(&store)?;
     let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
-    let judge = past.judge(config, detector.card().roles(), &store)?;
+    let judge = past.judge(loaded, detector.card().roles(), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts::gather(
         loaded,
@@ -209,10 +209,11 @@ fn start(
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
-    let (eye, keeper) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
+    let (eye, keeper, mouth) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
     let gauges = Arc::new(gauges);
-    let (clerk, desk) = clerk::hire(&gauges, chosen, Arc::clone(&identity), again.clone());
+    let signer = Arc::clone(&identity);
+    let (clerk, desk) = clerk::hire(&gauges, chosen, signer, again.clone(), mouth);
     tasks.spawn(clerk.run(stop_upload.clone()));
     join_the_world(
         &tasks,
@@ -233,14 +234,15 @@ fn start(
     })
 }
 
-/// Eye, keeper, mouth and telemetry, with the channels between them.
+/// Eye, keeper, mouth and telemetry, with the channels between them; the way to the mouth for what
+/// persons order.
 fn start_work(
     opened: Opened,
     gauges: &Gauges,
     (slots, tasks): (&Arc<Slots>, &TaskTracker),
     progress: &mut Progress,
     stop: &CancellationToken,
-) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>)> {
+) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>, mpsc::Sender<Request>)> {
     let config = &gauges.config;
     let poses = Arc::new(Poses::new());
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
@@ -283,10 +285,8 @@ fn start_work(
         state: Arc::clone(&gauges.keeper),
         beat: progress.watch("keeper"),
     };
-    let threads = (
-        thread("eye", move || eye.run())?,
-        thread("keeper", move || keeper.run())?,
-    );
+    let eye = thread("eye", move || eye.run())?;
+    let keeper = thread("keeper", move || keeper.run())?;
     let mouth = Mouth {
         speaker: opened.speaker,
         governor: opened.governor,
@@ -307,8 +307,8 @@ fn start_work(
     tasks.spawn(listen);
     tasks.spawn(record::run(opened.recorder, stop.clone()));
     tasks.spawn(mouth.run(shouts_in));
-    tasks.spawn(signals::stop_speaking(requests, stop.clone())?);
-    Ok(threads)
+    tasks.spawn(signals::stop_speaking(requests.clone(), stop.clone())?);
+    Ok((eye, keeper, requests))
 }
 
 /// Upload, care of the store, status and watchdog: they go on until the keeper has ended.

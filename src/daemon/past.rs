@@ -6,7 +6,7 @@ use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::Loaded;
 use crate::journal::{Entry, kind};
 use crate::judge::Judge;
 use crate::store::{Store, StoreError};
@@ -61,11 +61,11 @@ impl Past {
     /// behind: its cases cannot be finished, and nothing else may stop for that.
     pub(super) fn judge(
         &self,
-        config: &Config,
+        loaded: &Loaded,
         known: RoleSet,
         store: &Store,
     ) -> anyhow::Result<Judge> {
-        let mut judge = Judge::new(config, known, clock::boot_id())?;
+        let mut judge = Judge::new(&loaded.config, &loaded.calendar, known, clock::boot_id())?;
         if let Some(saved) = store.book()? {
             let sealed = |case: CaseId| matches!(store.state(case), Ok(Some(_)));
             let ended = |case: CaseId| sealed(case) || self.hits.discarded(case);

@@ -89,7 +89,8 @@ fn say_boot(
         "last_run": last_run,
     });
     store.note(now, kind::BOOT, boot)?;
-    let config = json!({ "sha256": loaded.sha256 });
+    let calendar = &loaded.calendar.sha256;
+    let config = json!({ "sha256": loaded.sha256, "calendar_sha256": calendar });
     store.note(now, kind::CONFIG_LOADED, config)?;
     let model = json!({ "name": facts.model.name, "sha256": facts.model.sha256 });
     store.note(now, kind::MODEL_LOADED, model)?;

@@ -4,12 +4,13 @@
 //! warn first:
 //!   suspicion ─▶ Warning ──heard out──▶ Heard ─▶ Grace ──over──▶ Looking ──still there──▶ persisted
 //!      Snap(Found) │  ▲                Snap(Warned)                  │
-//!      Warn        │  │ again                                       └──gone──▶ corrected
+//!      Warn        │  │ again      └──first time──▶ reminded        └──gone──▶ corrected
 //!                  ▼  │                                          Snap(Again), Clip, Seal
 //!               Unheard ──third time──▶ discarded     not to be said now ──▶ hushed
+//!   at each of these steps: allowed by now, or the box has left the place ──▶ discarded
 //! record at once:
 //!   suspicion ─▶ Recording ──after the clip's end──▶ recorded
-//!      Snap(Before, Moved, Peak)  Snap(After), Clip, Seal
+//!      Snap(Before, Moved, Plate, Peak)  Snap(After), Clip, Seal
 //! ```
 //!
 //! **Invariants.** One subject (violation, zone, place), one case: a second suspicion at the place
@@ -20,23 +21,20 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-use uuid::Builder;
-
 use crate::config::Config;
 use crate::types::{
-    Area, CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
+    CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
 use super::case::{
-    Case, Closed, Pages, Phase, begins, discard, end_hushed, present, seal, snap, suppressed, warn,
-    warn_again,
+    Case, Pages, Phase, discard, end_hushed, present, remind, seal, snap, warn_again,
 };
+use super::finding::Finding;
+use super::history::History;
 use super::resumed::Resumed;
-use super::rules::Suspicion;
-use super::sight::spoilt;
-use super::standing::SAME_PLACE_IOU;
-use super::{OPEN_CASES_MAX, secs};
+use super::secs;
+use super::sight::{is_due, spoilt};
+use super::whereabouts::{Place, Whereabouts, compare};
 
 /// A loudspeaker that says nothing for this long will not.
 const REPORT_WITHIN: Duration = Duration::from_mins(10);
@@ -54,8 +52,6 @@ const LOOK_FOR: Duration = Duration::from_secs(10);
 const LOOK_LATE_MAX: Duration = Duration::from_mins(30);
 /// Access units arrive a little after their capture time.
 const CLIP_MARGIN: Duration = Duration::from_millis(500);
-/// Closed cases remembered for their cool-down.
-const CLOSED_MAX: usize = 256;
 /// Layout of the saved book.
 const VERSION: u32 = 1;
 
@@ -64,11 +60,14 @@ pub(super) struct Book {
     pub(super) pages: Pages,
     /// Pages of an earlier run that has not seen a scene yet.
     pub(super) resumed: Option<Resumed>,
-    device: String,
+    /// Cases of an earlier run whose end was carried out just before that run died.
+    pub(super) over: Vec<CaseId>,
+    pub(super) history: History,
+    pub(super) device: String,
     /// Grace times of street vending and out-of-store business.
     grace: [Duration; 2],
     /// Cool-downs of street vending, out-of-store business and spillage.
-    cool_down: [Duration; 3],
+    pub(super) cool_down: [Duration; 3],
     clip_before: Duration,
     clip_after: Duration,
 }
@@ -84,8 +83,12 @@ impl Book {
                 opened: 0,
                 open: Vec::new(),
                 closed: Vec::new(),
+                permitted: Vec::new(),
+                past: Vec::new(),
             },
             resumed: None,
+            over: Vec::new(),
+            history: History::new(config),
             device: config.device.id.clone(),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
             cool_down: [
@@ -129,36 +132,71 @@ impl Book {
         case.warning = Some(report);
     }
 
-    pub(super) fn step(&mut self, scene: &Scene, suspicions: Vec<Suspicion>) -> Vec<Order> {
+    /// Takes in one scene with what the rules found in it; `allowed` says why a case's subject may
+    /// stand there by now.
+    pub(super) fn step(
+        &mut self,
+        scene: &Scene,
+        findings: &[Finding],
+        allowed: impl Fn(&Case) -> Option<String>,
+    ) -> Vec<Order> {
         if let Some(resumed) = self.resumed.take() {
             self.pages.go_on(resumed, scene.at);
+            // Nobody knows when they ended; their places rest from now on.
+            let over = std::mem::take(&mut self.over);
+            let closed = self.pages.closed.iter_mut();
+            for place in closed.filter(|c| over.contains(&c.case)) {
+                place.at = scene.at;
+            }
         }
         self.pages.carry(scene);
         self.cool(scene.at);
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
-            if self.advance(&mut case, scene, &mut orders) {
+            let over = self.spoils(&case, scene, &allowed, &mut orders);
+            if over || self.advance(&mut case, scene, &mut orders) {
+                let outcome = orders.last().and_then(Order::hit).map(|h| h.outcome);
+                if outcome.is_some_and(HitOutcome::was_warned) {
+                    self.history.remember(&mut self.pages, &case, scene.at);
+                }
                 self.close(&case, scene.at);
             } else {
                 self.pages.open.push(case);
             }
         }
-        for suspicion in suspicions {
-            self.suspect(scene, suspicion, &mut orders);
+        for hit in findings.iter().filter(|f| f.is_hit()) {
+            self.take(scene, hit, &mut orders);
         }
         orders
+    }
+
+    /// Ends a case whose next step is due and can prove nothing any more; true when it has ended.
+    fn spoils(
+        &self,
+        case: &Case,
+        scene: &Scene,
+        allowed: impl Fn(&Case) -> Option<String>,
+        orders: &mut Vec<Order>,
+    ) -> bool {
+        if case.camera != scene.camera || !is_due(case, scene.at, self.grace(case.violation)) {
+            return false;
+        }
+        let left = compare(case.place, Whereabouts::of(scene)) == Place::Left;
+        let left = left.then(|| "left the place".to_owned());
+        let why = left.or_else(|| spoilt(scene)).or_else(|| allowed(case));
+        why.is_some_and(|why| discard(case, scene.at, why, orders))
     }
 
     /// Brings one case forward by one scene; true when it has ended.
     fn advance(&self, case: &mut Case, scene: &Scene, orders: &mut Vec<Order>) -> bool {
         let now = scene.at;
         let here = case.camera == scene.camera;
-        if here && let Some(why) = spoilt(case, scene, self.grace(case.violation)) {
-            return discard(case, now, why, orders);
-        }
         if here && !case.clip_cut && now.since(case.confirmed) >= self.clip_after + CLIP_MARGIN {
             orders.push(self.clip(case, now));
         }
+        // A car that does not know where it is may be somewhere else: nothing is seen of the case.
+        let placed = compare(case.place, Whereabouts::of(scene)) != Place::Unknown;
+        let here = here && (placed || !case.violation.warns_first());
         match case.phase.clone() {
             Phase::Warning { since } => {
                 let silent = now.since(since) >= REPORT_WITHIN;
@@ -172,6 +210,9 @@ impl Book {
                     && warn_again(case, &why, scene, orders)
             }
             Phase::Heard => {
+                if self.history.reminds(case) {
+                    return remind(case, now, orders);
+                }
                 if here {
                     orders.push(snap(case, ShotKind::Warned, now, present(case, scene)));
                     case.phase = Phase::Grace { since: now };
@@ -248,137 +289,6 @@ impl Book {
             from: case.confirmed.shifted_ns(-nanos(self.clip_before)),
             to: case.confirmed.shifted_ns(nanos(end)),
         }
-    }
-
-    /// Takes in one suspicion: belongs to an open case, is cooling down, or opens a case. Whatever
-    /// becomes of it is told once per episode.
-    fn suspect(&mut self, scene: &Scene, suspicion: Suspicion, orders: &mut Vec<Order>) {
-        let same = |violation: Violation, camera: usize, zone: &str, area: Area| {
-            violation == suspicion.violation
-                && camera == scene.camera
-                && zone == suspicion.zone
-                && area.iou(suspicion.area) >= SAME_PLACE_IOU
-        };
-        let open = &mut self.pages.open;
-        let known = open
-            .iter_mut()
-            .find(|c| same(c.violation, c.camera, &c.zone, c.area));
-        if let Some(case) = known {
-            if begins(Some(case.said), scene.at) {
-                orders.push(suppressed(case.id, HitOutcome::Belongs, scene, &suspicion));
-            }
-            case.said = scene.at;
-            return;
-        }
-        let closed = &mut self.pages.closed;
-        let cooling = closed
-            .iter_mut()
-            .find(|c| same(c.violation, c.camera, &c.zone, c.area));
-        if let Some(place) = cooling {
-            if begins(place.said, scene.at) {
-                orders.push(suppressed(
-                    place.case,
-                    HitOutcome::CoolingDown,
-                    scene,
-                    &suspicion,
-                ));
-            }
-            place.said = Some(scene.at);
-            return;
-        }
-        if self.pages.open.len() == OPEN_CASES_MAX {
-            let oldest = self.pages.open.remove(0);
-            orders.push(Order::Discard {
-                case: oldest.id,
-                why: format!("{OPEN_CASES_MAX} cases are open; the oldest gave way"),
-                hit: Box::new(oldest.hit(HitOutcome::GaveWay, scene.at)),
-            });
-            self.close(&oldest, scene.at);
-        }
-        self.open(scene, suspicion, orders);
-    }
-
-    fn open(&mut self, scene: &Scene, suspicion: Suspicion, orders: &mut Vec<Order>) {
-        self.pages.opened += 1;
-        let case = Case {
-            id: self.new_id(scene),
-            violation: suspicion.violation,
-            camera: scene.camera,
-            zone: suspicion.zone,
-            roles: suspicion.roles,
-            area: suspicion.area,
-            first_seen: suspicion.since,
-            confirmed: scene.at,
-            phase: if suspicion.violation.warns_first() {
-                Phase::Warning { since: scene.at }
-            } else {
-                Phase::Recording
-            },
-            tries: 0,
-            clip_cut: false,
-            warning: None,
-            said: scene.at,
-        };
-        orders.push(Order::Hit {
-            case: case.id,
-            hit: Box::new(case.hit(HitOutcome::Opened, scene.at)),
-        });
-        if case.violation.warns_first() {
-            orders.push(snap(&case, ShotKind::Found, scene.at, Some(case.area)));
-            orders.push(warn(&case));
-        } else {
-            let before = suspicion.before.map(|shot| (ShotKind::Before, shot));
-            let moved = suspicion.moved.map(|shot| (ShotKind::Moved, shot));
-            let mut shots: Vec<_> = before.into_iter().chain(moved).collect();
-            shots.sort_by_key(|(_, (at, _))| at.boot_ns);
-            for (kind, (at, area)) in shots {
-                orders.push(snap(&case, kind, at, Some(area)));
-            }
-            orders.push(snap(&case, ShotKind::Peak, scene.at, Some(case.area)));
-        }
-        self.pages.open.push(case);
-    }
-
-    /// A `UUIDv7` (RFC 9562 section 5.7) whose random bits are a hash of device, camera, moment
-    /// and count: unique, and the same again when the same recording is replayed.
-    fn new_id(&self, scene: &Scene) -> CaseId {
-        let mut hash = Sha256::new();
-        hash.update(self.device.as_bytes());
-        hash.update(scene.camera.to_be_bytes());
-        hash.update(scene.at.utc_ns.to_be_bytes());
-        hash.update(scene.at.boot_ns.to_be_bytes());
-        hash.update(self.pages.opened.to_be_bytes());
-        let mut random = [0; 10];
-        random.copy_from_slice(&hash.finalize()[..10]);
-        let millis = u64::try_from(scene.at.utc_ms()).unwrap_or(0);
-        CaseId(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
-    }
-
-    pub(super) fn close(&mut self, case: &Case, at: Stamp) {
-        if self.pages.closed.len() == CLOSED_MAX {
-            self.pages.closed.remove(0);
-        }
-        self.pages.closed.push(Closed {
-            violation: case.violation,
-            camera: case.camera,
-            zone: case.zone.clone(),
-            area: case.area,
-            at,
-            case: case.id,
-            said: None,
-        });
-    }
-
-    fn cool(&mut self, now: Stamp) {
-        let [vending, shopfront, spillage] = self.cool_down;
-        self.pages.closed.retain(|c| {
-            let cool_down = match c.violation {
-                Violation::StreetVending => vending,
-                Violation::OutOfStore => shopfront,
-                Violation::Spillage => spillage,
-            };
-            now.since(c.at) < cool_down
-        });
     }
 
     /// The grace time of a warn-first violation; nothing else has one.

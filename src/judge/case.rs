@@ -9,11 +9,15 @@ use crate::types::{
     Violation, WarnReport,
 };
 
-use super::rules::Suspicion;
+use super::history::Past;
 use super::standing::SAME_PLACE_IOU;
+use super::whereabouts::Whereabouts;
 
 /// A suspicion not said for this long and then said again is another episode.
 const EPISODE_GAP: Duration = Duration::from_mins(1);
+
+/// What is more than twice as large or half as small is another thing.
+const SIZE_RATIO_MAX: f32 = 2.0;
 
 /// Where a case stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +58,12 @@ pub(super) struct Case {
     pub(super) warning: Option<WarnReport>,
     /// When a rule last said the suspicion.
     pub(super) said: Stamp,
+    /// Where the box was when it began.
+    #[serde(default)]
+    pub(super) place: Option<Whereabouts>,
+    /// Earlier cases remembered at the place.
+    #[serde(default)]
+    pub(super) prior: Option<u32>,
 }
 
 impl Case {
@@ -66,7 +76,17 @@ impl Case {
             zone: self.zone.clone(),
             since: self.first_seen,
             at,
+            permit: None,
+            gates: Vec::new(),
         }
+    }
+
+    /// Whether a thing at `area` is as large as the subject, and at its place.
+    pub(super) fn is_at(&self, area: Area) -> bool {
+        let size = |a: Area| a.width() * a.height();
+        let ratio = size(area) / size(self.area);
+        (1.0 / SIZE_RATIO_MAX..=SIZE_RATIO_MAX).contains(&ratio)
+            && area.iou(self.area) >= SAME_PLACE_IOU
     }
 }
 
@@ -81,6 +101,20 @@ pub(super) struct Closed {
     pub(super) case: CaseId,
     /// When a rule last said a suspicion that came to nothing here; `None` before the first.
     pub(super) said: Option<Stamp>,
+    /// Where the box was.
+    #[serde(default)]
+    pub(super) place: Option<Whereabouts>,
+}
+
+/// A thing that a permit covers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Permitted {
+    pub(super) violation: Violation,
+    pub(super) camera: usize,
+    pub(super) zone: String,
+    pub(super) area: Area,
+    /// When a rule last said it.
+    pub(super) said: Stamp,
 }
 
 /// What is saved.
@@ -92,6 +126,10 @@ pub(super) struct Pages {
     pub(super) opened: u64,
     pub(super) open: Vec<Case>,
     pub(super) closed: Vec<Closed>,
+    #[serde(default)]
+    pub(super) permitted: Vec<Permitted>,
+    #[serde(default)]
+    pub(super) past: Vec<Past>,
 }
 
 impl Pages {
@@ -100,7 +138,10 @@ impl Pages {
         let Some(motion) = &scene.motion else { return };
         let open = self.open.iter_mut().map(|c| (c.camera, &mut c.area));
         let closed = self.closed.iter_mut().map(|c| (c.camera, &mut c.area));
-        for (_, area) in open.chain(closed).filter(|(c, _)| *c == scene.camera) {
+        let permitted = self.permitted.iter_mut().map(|p| (p.camera, &mut p.area));
+        let past = self.past.iter_mut().map(Past::place_mut);
+        let all = open.chain(closed).chain(permitted).chain(past);
+        for (_, area) in all.filter(|(c, _)| *c == scene.camera) {
             *area = motion.of_area(*area);
         }
     }
@@ -111,32 +152,22 @@ pub(super) fn begins(said: Option<Stamp>, now: Stamp) -> bool {
     said.is_none_or(|said| now.since(said) >= EPISODE_GAP)
 }
 
-/// A suspicion that opens no case.
-pub(super) fn suppressed(
-    case: CaseId,
-    outcome: HitOutcome,
-    scene: &Scene,
-    suspicion: &Suspicion,
-) -> Order {
-    Order::Hit {
-        case,
-        hit: Box::new(Hit {
-            outcome,
-            violation: suspicion.violation,
-            camera: scene.camera,
-            zone: suspicion.zone.clone(),
-            since: suspicion.since,
-            at: scene.at,
-        }),
-    }
-}
-
 /// Ends a case at `at` without a record; always true: it has ended.
 pub(super) fn discard(case: &Case, at: Stamp, why: String, orders: &mut Vec<Order>) -> bool {
     orders.push(Order::Discard {
         case: case.id,
         why,
         hit: Box::new(case.hit(HitOutcome::Discarded, at)),
+    });
+    true
+}
+
+/// Ends a first time with the warning that was heard; always true: it has ended.
+pub(super) fn remind(case: &Case, at: Stamp, orders: &mut Vec<Order>) -> bool {
+    orders.push(Order::Discard {
+        case: case.id,
+        why: "reminded: the first time that is remembered at this place".to_owned(),
+        hit: Box::new(case.hit(HitOutcome::Reminded, at)),
     });
     true
 }
@@ -158,7 +189,7 @@ pub(super) fn present(case: &Case, scene: &Scene) -> Option<Area> {
         .iter()
         .filter(|t| t.last_seen == scene.at && t.detection.roles.meets(case.roles))
         .map(|t| t.detection.area)
-        .filter(|a| a.iou(case.area) >= SAME_PLACE_IOU)
+        .filter(|a| case.is_at(*a))
         .max_by(|a, b| a.iou(case.area).total_cmp(&b.iou(case.area)))
 }
 
@@ -184,6 +215,7 @@ pub(super) fn seal(case: &Case, outcome: Outcome, looked_again: Option<Stamp>) -
         warning: case.warning.clone(),
         looked_again,
         outcome,
+        prior: case.prior,
     };
     Order::Seal {
         case: case.id,

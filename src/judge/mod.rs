@@ -1,7 +1,9 @@
 //! Decides without touching the world: scenes and loudspeaker reports in, orders out.
 //!
-//! Two halves. A *rule* looks at scenes and says whether something is going on (`rules`). The
-//! *book* decides what is done about it (`book`): warn first and look again, or record at once.
+//! Two halves. A *rule* looks at scenes and says whether something is going on (`rules`): it holds
+//! each thing against its conditions, and what meets them all is a hit. The *book* decides what is
+//! done about a hit (`book`): warn first and look again, or record at once; nothing where a permit
+//! covers it. What a rule found can be asked for, hits and near misses ([`Judge::findings`]).
 //!
 //! **Invariants.** Judgement reads no clock and does no I/O: the same scenes and reports give the
 //! same orders, bit for bit. A case ends once, and nothing follows its end. A warn-first case is
@@ -11,23 +13,31 @@
 
 mod book;
 mod case;
+mod finding;
+mod history;
+mod opening;
 mod resumed;
 mod rules;
 mod sight;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod whereabouts;
 mod zone;
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::config::Config;
+use crate::config::{Calendar, Config, Times};
 use crate::types::{CaseId, Order, Role, RoleSet, Scene, WarnReport};
 
+pub use finding::Finding;
+
 use book::Book;
-use rules::Rule;
+use case::Case;
+use rules::{Moment, Rule};
+use zone::Masks;
 
 /// Cases open at one time; the oldest undecided one gives way.
 pub const OPEN_CASES_MAX: usize = 64;
@@ -58,17 +68,36 @@ pub enum JudgeError {
 /// The whole of judgement.
 pub struct Judge {
     rules: Vec<Box<dyn Rule>>,
+    masks: Masks,
+    calendar: Calendar,
+    /// When each zone is judged.
+    hours: Vec<(String, Times)>,
     book: Book,
+    findings: Vec<Finding>,
 }
 
 impl Judge {
     /// Judgement with an empty book.
     ///
-    /// `known` are the roles the model can see, `boot_id` names this boot of the machine.
-    pub fn new(config: &Config, known: RoleSet, boot_id: &str) -> Result<Self, JudgeError> {
+    /// `known` are the roles that can be seen, `boot_id` names this boot of the machine. `calendar`
+    /// says what time it is on the street at a moment, and what is permitted then.
+    pub fn new(
+        config: &Config,
+        calendar: &Calendar,
+        known: RoleSet,
+        boot_id: &str,
+    ) -> Result<Self, JudgeError> {
         Ok(Self {
             rules: rules::all(config, known)?,
+            masks: Masks::of(config),
+            calendar: calendar.clone(),
+            hours: config
+                .zone
+                .iter()
+                .map(|z| (z.name.clone(), z.times()))
+                .collect(),
             book: Book::new(config, boot_id),
+            findings: Vec::new(),
         })
     }
 
@@ -89,10 +118,19 @@ impl Judge {
 
     /// Takes in one scene and says what should be done.
     pub fn step(&mut self, scene: &Scene) -> Vec<Order> {
+        let masked = self.masks.applied(scene);
+        let scene = masked.as_ref().unwrap_or(scene);
+        let now = Moment::new(scene, &self.calendar);
         // A rule that is not asked forgets what it saw: after a bad view each dwell begins anew.
         let rules = self.rules.iter_mut().filter(|_| scene.view.is_good());
-        let suspicions = rules.flat_map(|r| r.look(scene)).collect::<Vec<_>>();
-        self.book.step(scene, suspicions)
+        self.findings = rules.flat_map(|r| r.look(&now)).collect();
+        let allowed = |case: &Case| now.allows(&self.hours, case);
+        self.book.step(scene, &self.findings, allowed)
+    }
+
+    /// What the rules found in the last scene, hits and near misses.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Takes in what became of a warning. What follows is ordered with the next scene.

@@ -42,7 +42,7 @@ impl Book {
             }
         }
         self.pages = pages;
-        let over: Vec<Case> = over;
+        self.over = over.iter().map(|c: &Case| c.id).collect();
         for case in &over {
             self.close(case, case.confirmed);
         }
@@ -60,7 +60,9 @@ impl Pages {
         for case in &mut self.open {
             case.said = now;
         }
-        for said in self.closed.iter_mut().filter_map(|c| c.said.as_mut()) {
+        let closed = self.closed.iter_mut().filter_map(|c| c.said.as_mut());
+        let permitted = self.permitted.iter_mut().map(|p| &mut p.said);
+        for said in closed.chain(permitted) {
             *said = now;
         }
     }

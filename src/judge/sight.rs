@@ -8,26 +8,28 @@
 
 use std::time::Duration;
 
-use crate::types::Scene;
+use crate::types::{Scene, Stamp};
 
 use super::book::WARN_AGAIN_AFTER;
 use super::case::{Case, Phase};
 
-/// Why the view of `scene`, which is of the case's own camera, ends the case; `None` while it does
-/// not.
-pub(super) fn spoilt(case: &Case, scene: &Scene, grace: Duration) -> Option<String> {
-    let waited = |since| scene.at.since(since);
-    let due = match &case.phase {
+/// Whether the next step of a warn-first case is to be taken at `now`.
+pub(super) fn is_due(case: &Case, now: Stamp, grace: Duration) -> bool {
+    let waited = |since| now.since(since);
+    match &case.phase {
         Phase::Heard | Phase::Looking { .. } => true,
         Phase::Grace { since } => waited(*since) >= grace,
         Phase::Unheard { since, .. } => waited(*since) >= WARN_AGAIN_AFTER,
         Phase::Warning { .. } | Phase::Recording | Phase::Hushed { .. } | Phase::Broken { .. } => {
             false
         }
-    };
-    let bad = due && !scene.view.is_good();
-    bad.then(|| {
-        let view = scene.view.name();
-        format!("the camera's view was bad ({view}) when the next look was due")
-    })
+    }
+}
+
+/// Why the view of `scene` ends a case of its camera whose next step is due; `None` when it does
+/// not.
+pub(super) fn spoilt(scene: &Scene) -> Option<String> {
+    let view = scene.view.name();
+    let told = || format!("the camera's view was bad ({view}) when the next look was due");
+    (!scene.view.is_good()).then(told)
 }

@@ -3,7 +3,7 @@
 //! A tracker loses and renames a stall when a bus passes before it; the stall does not start
 //! standing anew because of that. So dwell is counted for a *spot*: the area where a thing of the
 //! wanted roles was first seen. Whoever walks leaves his first area within a second and never
-//! collects dwell.
+//! collects dwell. Two things of different roles at one place, seen at one moment, are two spots.
 
 use std::time::Duration;
 
@@ -12,36 +12,61 @@ use crate::types::{Area, RoleSet, Scene, Stamp};
 /// A thing and a spot are the same when their boxes overlap at least this much.
 pub(super) const SAME_PLACE_IOU: f32 = 0.3;
 /// A spot not seen for this long is given up.
-const GAP_MAX: Duration = Duration::from_secs(3);
+pub(super) const GAP_MAX: Duration = Duration::from_secs(3);
 /// Share of the looks in which the thing must have been seen.
-const SEEN_SHARE_MIN: f32 = 0.5;
+pub(super) const SEEN_SHARE_MIN: f64 = 0.5;
 /// Spots followed per zone; a fuller scene is a crowd, not a market to be judged.
 const SPOTS_MAX: usize = 64;
 
 /// A place where something stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spot {
+    /// Tells it from the others of its zone.
+    pub(super) id: u64,
     /// Where it was first seen.
     anchor: Area,
     /// Where it was last seen.
     pub(super) area: Area,
-    /// Since when.
+    /// What it was taken for, all looks together.
+    pub(super) roles: RoleSet,
+    /// Since when it is there.
     pub(super) since: Stamp,
+    /// Since when its standing counts against it: not while it was allowed.
+    pub(super) counted: Stamp,
     /// Last time it was seen.
     last_seen: Stamp,
     looks: u32,
     seen: u32,
+    /// Looks in which it was what its rule asks for.
+    pub(super) fitting: u32,
+    /// Looks in which somebody attended to it.
+    pub(super) attended: u32,
 }
 
 impl Spot {
-    /// Whether it has stood there for `dwell` and was really seen most of that time.
-    pub(super) fn has_stood(&self, dwell: Duration) -> bool {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a share of at most a few thousand looks"
-        )]
-        let share = self.seen as f32 / self.looks.max(1) as f32;
-        self.last_seen.since(self.since) >= dwell && share >= SEEN_SHARE_MIN
+    /// How long it has stood.
+    pub(super) fn stood(&self) -> Duration {
+        self.last_seen.since(self.since)
+    }
+
+    /// How long its standing counts against it.
+    pub(super) fn counts(&self) -> Duration {
+        self.last_seen.since(self.counted)
+    }
+
+    /// Share of the looks in which it was really seen.
+    pub(super) fn seen_share(&self) -> f64 {
+        f64::from(self.seen) / f64::from(self.looks.max(1))
+    }
+
+    /// Share of the looks in which it was seen that `count` is.
+    pub(super) fn share(&self, count: u32) -> f64 {
+        f64::from(count) / f64::from(self.seen.max(1))
+    }
+
+    /// Whether a thing at `area` stands at its place.
+    pub(super) fn is_at(&self, area: Area) -> bool {
+        self.anchor.iou(area) >= SAME_PLACE_IOU
     }
 }
 
@@ -49,13 +74,20 @@ impl Spot {
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     spots: Vec<Spot>,
+    begun: u64,
 }
 
 impl Standing {
-    /// Takes in one scene: `wanted` says which areas belong to the zone.
-    pub(super) fn look(&mut self, scene: &Scene, roles: RoleSet, wanted: impl Fn(Area) -> bool) {
-        self.spots
-            .retain(|s| scene.at.since(s.last_seen) <= GAP_MAX);
+    /// Takes in one scene: `wanted` says which areas belong to the zone, given whether something
+    /// stands there already. Gives the spots that were given up.
+    pub(super) fn look(
+        &mut self,
+        scene: &Scene,
+        roles: RoleSet,
+        wanted: impl Fn(Area, bool) -> bool,
+    ) -> Vec<Spot> {
+        let gone = |s: &mut Spot| scene.at.since(s.last_seen) > GAP_MAX;
+        let gone: Vec<Spot> = self.spots.extract_if(.., gone).collect();
         for spot in &mut self.spots {
             spot.looks += 1;
             // On a vehicle the street moves through the picture; its places go with it.
@@ -66,44 +98,75 @@ impl Standing {
         }
         for track in &scene.tracks {
             let d = &track.detection;
-            if track.last_seen != scene.at || !d.roles.meets(roles) || !wanted(d.area) {
+            if track.last_seen != scene.at || !d.roles.meets(roles) {
                 continue;
             }
-            match self.nearest(d.area) {
+            let roles = d.roles.common(roles);
+            let known = self.place_of(d.area, roles, scene.at);
+            if !wanted(d.area, known.is_some()) {
+                continue;
+            }
+            match known.and_then(|i| self.spots.get_mut(i)) {
                 Some(spot) if spot.last_seen == scene.at => {}
                 Some(spot) => {
                     spot.area = d.area;
+                    spot.roles = spot.roles.with(roles);
                     spot.last_seen = scene.at;
                     spot.seen += 1;
                 }
-                None => self.begin(scene.at, d.area),
+                None => self.begin(scene.at, d.area, roles),
             }
         }
+        gone
     }
 
-    fn begin(&mut self, at: Stamp, area: Area) {
+    fn begin(&mut self, at: Stamp, area: Area, roles: RoleSet) {
         if self.spots.len() < SPOTS_MAX {
+            self.begun += 1;
             self.spots.push(Spot {
+                id: self.begun,
                 anchor: area,
                 area,
+                roles,
                 since: at,
+                counted: at,
                 last_seen: at,
                 looks: 1,
                 seen: 1,
+                fitting: 0,
+                attended: 0,
             });
         }
     }
 
-    /// The spot the area belongs to.
-    fn nearest(&mut self, area: Area) -> Option<&mut Spot> {
-        self.spots
-            .iter_mut()
-            .filter(|s| s.anchor.iou(area) >= SAME_PLACE_IOU)
-            .max_by(|a, b| a.anchor.iou(area).total_cmp(&b.anchor.iou(area)))
+    /// The spot a thing belongs to. One that is not taken at this moment may also be of another
+    /// role: a detector changes its mind about one thing more often than it sees two in one.
+    fn place_of(&self, area: Area, roles: RoleSet, at: Stamp) -> Option<usize> {
+        let here = self.spots.iter().enumerate();
+        let here = here.filter(|(_, s)| s.is_at(area));
+        let (same, other): (Vec<_>, Vec<_>) = here.partition(|(_, s)| s.roles.meets(roles));
+        let other = other.into_iter().filter(|(_, s)| s.last_seen != at);
+        let nearest = |list: Vec<(usize, &Spot)>| {
+            let by_overlap = |a: &(usize, &Spot), b: &(usize, &Spot)| {
+                a.1.anchor.iou(area).total_cmp(&b.1.anchor.iou(area))
+            };
+            list.into_iter().max_by(by_overlap).map(|(i, _)| i)
+        };
+        nearest(same).or_else(|| nearest(other.collect()))
+    }
+
+    /// The spots that have not been given up.
+    pub(super) fn alive(&self) -> &[Spot] {
+        &self.spots
     }
 
     /// The spots seen in the scene of moment `at`.
     pub(super) fn seen_at(&self, at: Stamp) -> impl Iterator<Item = &Spot> {
         self.spots.iter().filter(move |s| s.last_seen == at)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn seen_at_mut(&mut self, at: Stamp) -> impl Iterator<Item = &mut Spot> {
+        self.spots.iter_mut().filter(move |s| s.last_seen == at)
     }
 }

@@ -1,7 +1,7 @@
-//! Zones: polygons a thing's foot stands in or not.
+//! Zones: polygons a thing's foot stands in or not, and lines it stands beyond or not.
 
-use crate::config;
-use crate::types::{Area, Point};
+use crate::config::{self, Config, Side, Times, ZoneKind};
+use crate::types::{Area, Point, Role, RoleSet, Scene};
 
 /// A zone of one camera, ready to be asked.
 #[derive(Clone, Debug)]
@@ -10,51 +10,120 @@ pub(super) struct Zone {
     pub(super) name: String,
     /// Index of its camera.
     pub(super) camera: usize,
+    /// When it is judged.
+    pub(super) times: Times,
+    /// What its rule looks for in it.
+    pub(super) roles: RoleSet,
+    /// The shop's threshold, when one is drawn.
+    pub(super) threshold: Option<Threshold>,
     polygon: Vec<Point>,
+    inertia: f32,
+}
+
+/// A shop's threshold line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Threshold {
+    line: (Point, Point),
+    side: Side,
+    /// So far beyond it nothing is said yet.
+    pub(super) margin: f32,
+    /// How much less is enough for what was beyond it before.
+    pub(super) inertia: f32,
 }
 
 impl Zone {
-    /// The zones of one kind. A zone whose camera is unknown is left out: the configuration's
-    /// own check names it.
-    pub(super) fn of_kind(config: &config::Config, kind: config::ZoneKind) -> Vec<Self> {
-        config
-            .zone
-            .iter()
-            .filter(|z| z.kind == kind)
+    /// The zones of one kind, with the rule's `roles` where they have none of their own. A zone
+    /// whose camera is unknown is left out: the configuration's own check names it.
+    pub(super) fn of_kind(config: &Config, kind: ZoneKind, roles: &[Role]) -> Vec<Self> {
+        let zones = config.zone.iter().filter(|z| z.kind == kind);
+        zones
             .filter_map(|z| {
                 let camera = config.camera.iter().position(|c| c.name == z.camera)?;
+                let roles = if z.roles.is_empty() { roles } else { &z.roles };
                 Some(Self {
                     name: z.name.clone(),
                     camera,
+                    times: z.times(),
+                    roles: roles.iter().copied().collect(),
+                    threshold: Threshold::of(z),
                     polygon: z.polygon.clone(),
+                    inertia: share(z.inertia),
                 })
             })
             .collect()
     }
 
-    /// Whether the thing stands in the zone: the middle of its lower edge lies inside.
-    pub(super) fn holds(&self, area: Area) -> bool {
-        contains(&self.polygon, area.foot())
+    /// Whether the thing stands in the zone: the middle of its lower edge lies inside. What
+    /// `stood` there before is out only when it is out by more than the zone's inertia.
+    pub(super) fn holds(&self, area: Area, stood: bool) -> bool {
+        let foot = area.foot();
+        foot.is_in(&self.polygon) || stood && self.distance(foot) <= self.inertia
+    }
+
+    fn distance(&self, point: Point) -> f32 {
+        let next = self.polygon.iter().cycle().skip(1);
+        let sides = self.polygon.iter().zip(next);
+        let far = |(a, b): (&Point, &Point)| point.distance_to(*a, *b);
+        sides.map(far).fold(f32::INFINITY, f32::min)
     }
 }
 
-/// Even-odd rule: a ray from `p` to the right crosses the outline an odd number of times.
-fn contains(polygon: &[Point], p: Point) -> bool {
-    let Some(last) = polygon.last() else {
-        return false;
-    };
-    let mut inside = false;
-    let mut a = *last;
-    for &b in polygon {
-        if (a.y > p.y) != (b.y > p.y) {
-            let x = a.x + (p.y - a.y) * (b.x - a.x) / (b.y - a.y);
-            if p.x < x {
-                inside = !inside;
-            }
-        }
-        a = b;
+impl Threshold {
+    fn of(zone: &config::Zone) -> Option<Self> {
+        let [a, b] = zone.threshold.as_slice() else {
+            return None;
+        };
+        Some(Self {
+            line: (*a, *b),
+            side: zone.forbidden_side,
+            margin: share(zone.margin),
+            inertia: share(zone.inertia),
+        })
     }
-    inside
+
+    /// How far a thing's foot is beyond the line on its forbidden side, share of the picture;
+    /// negative on the shop's side.
+    pub(super) fn beyond(&self, area: Area) -> f32 {
+        let ((a, b), p) = (self.line, area.foot());
+        let (dx, dy) = (b.x - a.x, b.y - a.y);
+        // With y pointing down, what is on the right hand gives a positive product.
+        let right = (dx * (p.y - a.y) - dy * (p.x - a.x)) / dx.hypot(dy);
+        match self.side {
+            Side::Right => right,
+            Side::Left => -right,
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a share the configuration keeps within 0 to 1"
+)]
+fn share(value: f64) -> f32 {
+    value as f32
+}
+
+/// The privacy masks: nothing in them is judged.
+#[derive(Debug)]
+pub(super) struct Masks(Vec<(usize, Vec<Point>)>);
+
+impl Masks {
+    pub(super) fn of(config: &Config) -> Self {
+        let masks = Zone::of_kind(config, ZoneKind::Private, &[]);
+        Self(masks.into_iter().map(|z| (z.camera, z.polygon)).collect())
+    }
+
+    /// The scene without what has its foot or its middle in a mask; `None` when it has no masks.
+    pub(super) fn applied(&self, scene: &Scene) -> Option<Scene> {
+        let here = || self.0.iter().filter(|(camera, _)| *camera == scene.camera);
+        here().next()?;
+        let mut scene = scene.clone();
+        scene.tracks.retain(|track| {
+            let area = track.detection.area;
+            !here().any(|(_, mask)| area.foot().is_in(mask) || area.centre().is_in(mask))
+        });
+        Some(scene)
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +132,16 @@ mod tests {
 
     fn polygon(points: &[(f32, f32)]) -> Vec<Point> {
         points.iter().map(|&(x, y)| Point { x, y }).collect()
+    }
+
+    /// A thing whose foot is at `x`, `y`.
+    fn thing(x: f32, y: f32) -> Area {
+        Area {
+            x0: x - 0.05,
+            y0: y - 0.3,
+            x1: x + 0.05,
+            y1: y,
+        }
     }
 
     #[test]
@@ -79,38 +158,79 @@ mod tests {
             (&notch, 0.1, 0.8, true),
             (&Vec::new(), 0.5, 0.5, false),
         ] {
-            assert_eq!(
-                contains(shape, Point { x, y }),
-                inside,
-                "{x} {y} in {shape:?}"
-            );
+            let found = Point { x, y }.is_in(shape);
+            assert_eq!(found, inside, "{x} {y} in {shape:?}");
+        }
+    }
+
+    fn zone() -> Zone {
+        let mut config = Config::default();
+        config.camera.push(config::Camera::default());
+        config.zone.push(config::Zone {
+            kind: ZoneKind::ShopFront,
+            polygon: polygon(&[(0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)]),
+            inertia: 0.02,
+            threshold: polygon(&[(0.2, 0.6), (0.8, 0.6)]),
+            ..config::Zone::default()
+        });
+        Zone::of_kind(&config, ZoneKind::ShopFront, &[]).remove(0)
+    }
+
+    #[test]
+    fn it_is_the_foot_that_counts_and_it_may_tremble() {
+        let zone = zone();
+        for (y, new, known) in [
+            (0.60, true, true),
+            (0.49, false, true),
+            (0.47, false, false),
+            (0.40, false, false),
+        ] {
+            let area = thing(0.5, y);
+            let found = (zone.holds(area, false), zone.holds(area, true));
+            assert_eq!(found, (new, known), "foot at {y}");
         }
     }
 
     #[test]
-    fn it_is_the_foot_that_counts() {
-        let zone = Zone {
-            name: "z".to_owned(),
-            camera: 0,
-            polygon: polygon(&[(0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)]),
+    fn a_thing_is_beyond_the_threshold_or_in_the_shop() {
+        let right = zone().threshold.expect("drawn");
+        let left = Threshold {
+            side: Side::Left,
+            ..right
         };
-        assert!(
-            zone.holds(Area {
-                x0: 0.4,
-                y0: 0.1,
-                x1: 0.6,
-                y1: 0.6
-            }),
-            "feet below the line"
-        );
-        assert!(
-            !zone.holds(Area {
-                x0: 0.4,
-                y0: 0.1,
-                x1: 0.6,
-                y1: 0.4
-            }),
-            "feet above the line"
-        );
+        let steep = Threshold {
+            line: (Point { x: 0.5, y: 0.0 }, Point { x: 0.5, y: 1.0 }),
+            ..right
+        };
+        for (threshold, x, y, wanted) in [
+            (right, 0.5, 0.7, 0.1),
+            (right, 0.5, 0.5, -0.1),
+            (left, 0.5, 0.5, 0.1),
+            // Walking down the picture, the right hand is at its left.
+            (steep, 0.3, 0.5, 0.2),
+            (steep, 0.6, 0.5, -0.1),
+        ] {
+            let found = threshold.beyond(thing(x, y));
+            assert!((found - wanted).abs() < 1e-5, "{x} {y}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_mask_hides_what_is_in_it() {
+        let mut config = Config::default();
+        config.camera.push(config::Camera::default());
+        config.zone.push(config::Zone {
+            kind: ZoneKind::Private,
+            polygon: polygon(&[(0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5)]),
+            ..config::Zone::default()
+        });
+        let masks = Masks::of(&config);
+        let hidden = |x: f32, y: f32| {
+            let scene = super::super::tests::scene(0.0, &[(1, Role::Stall, x, y)]);
+            masks.applied(&scene).is_some_and(|s| s.tracks.is_empty())
+        };
+        assert!(hidden(0.2, 0.4), "foot inside");
+        assert!(hidden(0.2, 0.55), "middle inside");
+        assert!(!hidden(0.2, 0.9) && !hidden(0.7, 0.4));
     }
 }

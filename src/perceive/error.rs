@@ -177,9 +177,5 @@ fn role_names() -> String {
 
 /// How a card writes `role`.
 pub(super) fn role_name(role: Role) -> String {
-    // One source for the names: the derive on `Role`.
-    match serde_json::to_value(role) {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => format!("{role:?}"),
-    }
+    role.name().to_owned()
 }

@@ -131,6 +131,8 @@ pub enum ShotKind {
     Before,
     /// The same vehicle at another place: it moves.
     Moved,
+    /// The vehicle where it was largest in the picture, with its plate or where that is.
+    Plate,
     /// When the rule first fired.
     Found,
     /// When the warning had been played.
@@ -149,6 +151,7 @@ impl ShotKind {
         match self {
             Self::Before => "before",
             Self::Moved => "moved",
+            Self::Plate => "plate",
             Self::Found => "found",
             Self::Warned => "warned",
             Self::Again => "again",
@@ -200,6 +203,9 @@ pub struct CaseRecord {
     pub looked_again: Option<Stamp>,
     /// How it ended.
     pub outcome: Outcome,
+    /// Earlier cases of the same violation at the same place that are remembered; `None` when
+    /// none is kept in mind.
+    pub prior: Option<u32>,
 }
 
 impl CaseRecord {
@@ -212,6 +218,8 @@ impl CaseRecord {
             zone: self.zone.clone(),
             since: self.first_seen,
             at: self.looked_again.unwrap_or(self.confirmed),
+            permit: None,
+            gates: Vec::new(),
         }
     }
 }

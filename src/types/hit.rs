@@ -14,6 +14,10 @@ pub enum HitOutcome {
     Belongs,
     /// Nothing is done: the place rests after the end of a case.
     CoolingDown,
+    /// Nothing is done: a permit covers it. No case is opened; its id names this episode.
+    Permitted,
+    /// The case ends with the warning that was heard: the first time at this place.
+    Reminded,
     /// The case gave way, because too many were open.
     GaveWay,
     /// The case was thrown away.
@@ -33,7 +37,23 @@ pub enum HitOutcome {
 impl HitOutcome {
     /// Whether it ends the case; every case that was opened is ended once.
     pub fn ends(self) -> bool {
-        !matches!(self, Self::Opened | Self::Belongs | Self::CoolingDown)
+        !matches!(
+            self,
+            Self::Opened | Self::Belongs | Self::CoolingDown | Self::Permitted
+        )
+    }
+
+    /// Whether the case ended with a warning that was heard.
+    pub fn was_warned(self) -> bool {
+        matches!(self, Self::Corrected | Self::Persisted | Self::Reminded)
+    }
+
+    /// Whether what was kept for the case is thrown away.
+    pub fn keeps_nothing(self) -> bool {
+        matches!(
+            self,
+            Self::Discarded | Self::GaveWay | Self::Reminded | Self::Hushed
+        )
     }
 }
 
@@ -62,4 +82,23 @@ pub struct Hit {
     pub since: Stamp,
     /// When it was decided what becomes of it.
     pub at: Stamp,
+    /// The permit that covers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<String>,
+    /// What the rule held against what it saw, when the hit is told for the first time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+}
+
+/// One condition of a rule, held against what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Which one; `docs/RULES.md` lists them.
+    pub gate: String,
+    /// What was seen.
+    pub value: String,
+    /// What is demanded.
+    pub limit: String,
+    /// Whether it is met.
+    pub pass: bool,
 }

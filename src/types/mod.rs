@@ -24,7 +24,7 @@ pub use case::{
 };
 pub use colour::{Colours, Matrix, Range};
 pub use heard::Heard;
-pub use hit::{Hit, HitOutcome};
+pub use hit::{Gate, Hit, HitOutcome};
 pub use picture::{PictureOf, Quality, Stillness};
 pub use place::{Attitude, FixKind, Placed, Pose, PoseSource};
 pub use scene::{Area, Detection, Point, Role, RoleSet, Scene, Track};

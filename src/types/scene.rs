@@ -13,6 +13,40 @@ pub struct Point {
     pub y: f32,
 }
 
+impl Point {
+    /// Whether it lies inside the polygon, by the even-odd rule: a ray to the right crosses the
+    /// outline an odd number of times.
+    pub fn is_in(self, polygon: &[Self]) -> bool {
+        let Some(last) = polygon.last() else {
+            return false;
+        };
+        let mut inside = false;
+        let mut a = *last;
+        for &b in polygon {
+            if (a.y > self.y) != (b.y > self.y) {
+                let x = a.x + (self.y - a.y) * (b.x - a.x) / (b.y - a.y);
+                if self.x < x {
+                    inside = !inside;
+                }
+            }
+            a = b;
+        }
+        inside
+    }
+
+    /// Distance to the segment from `a` to `b`, relative coordinates on both axes.
+    pub fn distance_to(self, a: Self, b: Self) -> f32 {
+        let (dx, dy) = (b.x - a.x, b.y - a.y);
+        let length2 = dx * dx + dy * dy;
+        let along = if length2 > 0.0 {
+            (((self.x - a.x) * dx + (self.y - a.y) * dy) / length2).clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        (self.x - a.x - along * dx).hypot(self.y - a.y - along * dy)
+    }
+}
+
 /// An upright box in the picture, relative coordinates, `x0 <= x1` and `y0 <= y1`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Area {
@@ -63,6 +97,25 @@ impl Area {
         let inter = w * h;
         let union = self.width() * self.height() + other.width() * other.height() - inter;
         if union > 0.0 { inter / union } else { 0.0 }
+    }
+
+    /// The share of this box that lies in `other`, 0.0..=1.0.
+    pub fn share_in(self, other: Self) -> f32 {
+        let w = (self.x1.min(other.x1) - self.x0.max(other.x0)).max(0.0);
+        let h = (self.y1.min(other.y1) - self.y0.max(other.y0)).max(0.0);
+        let whole = self.width() * self.height();
+        if whole > 0.0 { w * h / whole } else { 0.0 }
+    }
+
+    /// The smallest box round both.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        Self {
+            x0: self.x0.min(other.x0),
+            y0: self.y0.min(other.y0),
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+        }
     }
 
     /// The box cut to the picture.
@@ -136,6 +189,25 @@ impl Role {
     ];
 }
 
+impl Role {
+    /// The name used in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Stall => "stall",
+            Self::Goods => "goods",
+            Self::Furniture => "furniture",
+            Self::Umbrella => "umbrella",
+            Self::Tricycle => "tricycle",
+            Self::Truck => "truck",
+            Self::Vehicle => "vehicle",
+            Self::Debris => "debris",
+            Self::Plate => "plate",
+            Self::Object => "object",
+        }
+    }
+}
+
 /// A set of roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<Role>", into = "Vec<Role>")]
@@ -153,6 +225,23 @@ impl RoleSet {
     /// Whether the two sets share a role.
     pub fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// The roles that are in either set.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The roles that are in both sets.
+    #[must_use]
+    pub fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// How many roles are in the set.
+    pub fn len(self) -> u32 {
+        self.0.count_ones()
     }
 
     /// Whether no role is in the set.

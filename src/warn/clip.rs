@@ -16,6 +16,11 @@ use super::WarnError;
 pub(super) const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Sample rates a loudspeaker is fed with, Hz.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=96_000;
+/// Loudness of a clip, decibels against full scale (see `Sound::loudness`).
+const LOUDNESS_MIN: f64 = -30.0;
+const LOUDNESS_MAX: f64 = -8.0;
+/// Samples of a thousand that may be at full scale.
+const CUT_MAX: f64 = 2.0;
 /// `WAVE_FORMAT_PCM`.
 const PCM: u16 = 1;
 /// Bytes of one 16-bit sample.
@@ -50,6 +55,73 @@ impl Sound {
         let nanos = u128::from(frames) * 1_000_000_000 / u128::from(self.rate);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
+
+    /// The same, quieter: `volume` 0.0–1.0.
+    pub(super) fn at(&self, volume: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "no louder than it was")]
+        let quieter = |sample: i16| (f64::from(sample) * volume.clamp(0.0, 1.0)).round() as i16;
+        Self {
+            samples: self
+                .values()
+                .flat_map(|sample| quieter(sample).to_le_bytes())
+                .collect(),
+            ..*self
+        }
+    }
+
+    /// As a WAV file.
+    pub(super) fn wav(&self) -> Vec<u8> {
+        let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+        let frame = self.frame_bytes();
+        let mut bytes = b"RIFF".to_vec();
+        bytes.extend(size(36 + self.samples.len()));
+        bytes.extend(b"WAVEfmt ");
+        bytes.extend(16_u32.to_le_bytes());
+        bytes.extend(PCM.to_le_bytes());
+        bytes.extend(self.channels.to_le_bytes());
+        bytes.extend(self.rate.to_le_bytes());
+        bytes.extend((self.rate * frame).to_le_bytes());
+        bytes.extend((self.channels * 2).to_le_bytes());
+        bytes.extend(16_u16.to_le_bytes());
+        bytes.extend(b"data");
+        bytes.extend(size(self.samples.len()));
+        bytes.extend(&self.samples);
+        bytes
+    }
+
+    /// Every sample, channels in turn.
+    fn values(&self) -> impl Iterator<Item = i16> {
+        let pairs = self.samples.chunks_exact(2);
+        pairs.map(|b| i16::from_le_bytes([b[0], b[1]]))
+    }
+
+    /// How loud it is where it is loud, decibels against full scale: the mean square of its
+    /// samples without pauses (frames of 50 ms more than 20 dB below the loudest). And how many
+    /// of a thousand samples are cut off at full scale.
+    fn loudness(&self) -> (f64, f64) {
+        const PAUSE: f64 = 0.01;
+        let values: Vec<f64> = self.values().map(f64::from).collect();
+        let frame = usize::try_from(self.rate / 20 * u32::from(self.channels)).unwrap_or(1);
+        let mean = |frame: &[f64]| frame.iter().map(|v| v * v).sum::<f64>() / count(frame.len());
+        let powers: Vec<f64> = values.chunks(frame.max(1)).map(mean).collect();
+        let loudest = powers.iter().copied().fold(0.0, f64::max);
+        let loud: Vec<f64> = powers
+            .into_iter()
+            .filter(|p| *p > loudest * PAUSE)
+            .collect();
+        let power = loud.iter().sum::<f64>() / count(loud.len());
+        let cut = values.iter().filter(|v| v.abs() >= 32_767.0).count();
+        let full = f64::from(i16::MAX).powi(2);
+        (
+            10.0 * (power / full).log10(),
+            1_000.0 * count(cut) / count(values.len()),
+        )
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a clip is 16 MiB at most")]
+fn count(n: usize) -> f64 {
+    n.max(1) as f64
 }
 
 impl std::fmt::Debug for Clip {
@@ -109,6 +181,28 @@ impl Clip {
     /// How long it is.
     pub fn duration(&self) -> Duration {
         self.duration
+    }
+
+    /// How long and how loud it is; what is wrong with its loudness, otherwise. An announcement
+    /// that is much quieter than others, or clipped, is not understood in the street.
+    pub fn describe(&self) -> Result<String, String> {
+        let name = self.path.display();
+        let (loudness, cut) = self.sound.loudness();
+        let fix = "make it anew: ffmpeg -i IN -af loudnorm=I=-18:TP=-2 -ac 1 -c:a pcm_s16le OUT";
+        if !(LOUDNESS_MIN..=LOUDNESS_MAX).contains(&loudness) {
+            return Err(format!(
+                "{name}: {loudness:.0} dB, not {LOUDNESS_MIN} to {LOUDNESS_MAX} dB; {fix}"
+            ));
+        }
+        if cut > CUT_MAX {
+            return Err(format!(
+                "{name}: {cut:.0} ‰ of it is cut off at full scale; {fix}"
+            ));
+        }
+        Ok(format!(
+            "{:.1} s at {loudness:.0} dB",
+            self.duration.as_secs_f64()
+        ))
     }
 
     pub(super) fn sound(&self) -> &Sound {
@@ -198,22 +292,12 @@ pub(super) mod tests {
 
     /// A WAV file of these samples.
     pub(in crate::warn) fn wav(rate: u32, channels: u16, samples: &[i16]) -> Vec<u8> {
-        let data: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
-        let size = |n: usize| u32::try_from(n).expect("small").to_le_bytes();
-        let mut bytes = b"RIFF".to_vec();
-        bytes.extend(size(36 + data.len()));
-        bytes.extend(b"WAVEfmt ");
-        bytes.extend(16_u32.to_le_bytes());
-        bytes.extend(PCM.to_le_bytes());
-        bytes.extend(channels.to_le_bytes());
-        bytes.extend(rate.to_le_bytes());
-        bytes.extend((rate * u32::from(channels) * 2).to_le_bytes());
-        bytes.extend((channels * 2).to_le_bytes());
-        bytes.extend(16_u16.to_le_bytes());
-        bytes.extend(b"data");
-        bytes.extend(size(data.len()));
-        bytes.extend(data);
-        bytes
+        let sound = Sound {
+            rate,
+            channels,
+            samples: samples.iter().flat_map(|s| s.to_le_bytes()).collect(),
+        };
+        sound.wav()
     }
 
     /// What reading these bytes as a clip says.
@@ -280,6 +364,47 @@ pub(super) mod tests {
         assert!(missing.to_string().contains("/nonexistent/clip.wav"));
         let folder = Clip::read(Path::new("/")).expect_err("a folder");
         assert!(folder.to_string().contains("not a file"), "{folder}");
+    }
+
+    #[test]
+    fn loudness_is_judged_without_its_pauses() {
+        let tone = |amplitude: f64, share: u32| {
+            let samples = (0..16_000_u32).map(|n| {
+                let loud = n % 4_000 < 40 * share;
+                let wave = (f64::from(n) * 0.3).sin() * amplitude * f64::from(u8::from(loud));
+                #[expect(clippy::cast_possible_truncation, reason = "clips as a recorder does")]
+                let sample = wave as i16;
+                sample
+            });
+            read(&wav(16_000, 1, &samples.collect::<Vec<_>>())).expect("a clip")
+        };
+        // A sine of half the full scale has 9 dB less than full scale, pauses or not.
+        for share in [100, 20] {
+            let said = tone(16_384.0, share).describe().expect("well");
+            assert_eq!(said, "1.0 s at -9 dB");
+        }
+        for (amplitude, why) in [(300.0, "-44 dB, not -30 to -8 dB"), (60_000.0, "-1 dB")] {
+            let said = tone(amplitude, 100).describe().expect_err(why);
+            assert!(said.contains(why) && said.contains("ffmpeg"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_shipped_clips_are_as_loud_as_they_should_be() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
+        for name in ["street_vending.wav", "out_of_store.wav", "test.wav"] {
+            let clip = Clip::read(&folder.join(name)).expect("a shipped clip");
+            clip.describe().expect(name);
+        }
+    }
+
+    #[test]
+    fn a_clip_written_again_is_the_same() {
+        let bytes = wav(22_050, 2, &[5, -5, 32_767, -32_768]);
+        let sound = parse(&bytes).expect("a clip");
+        assert!(parse(&sound.wav()) == Ok(sound.clone()));
+        let half: Vec<i16> = sound.at(0.5).values().collect();
+        assert_eq!(half, [3, -3, 16_384, -16_384]);
     }
 
     proptest! {

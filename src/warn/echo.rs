@@ -56,7 +56,12 @@ pub(super) fn find(clip: &Sound, recording: &Sound, delay_max: Duration) -> Opti
     let latest = latest.min(taken.frames().checked_sub(wanted.frames())?);
     let whole = 0..wanted.frames();
     let (delay, alike) = (0..=latest)
-        .map(|delay| (delay, alikeness(&wanted, &taken, &bands, (whole.clone(), delay))))
+        .map(|delay| {
+            (
+                delay,
+                alikeness(&wanted, &taken, &bands, (whole.clone(), delay)),
+            )
+        })
         .max_by(|a, b| a.1.total_cmp(&b.1))?;
     let part = wanted.frames() / PARTS;
     let parts: [f64; PARTS] = std::array::from_fn(|n| {
@@ -226,8 +231,13 @@ mod tests {
     }
 
     fn sound(samples: &[f64]) -> Sound {
-        #[expect(clippy::cast_possible_truncation, reason = "saturates as a sound card does")]
-        let samples = samples.iter().flat_map(|s| ((s * 32_767.0) as i16).to_le_bytes());
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "saturates as a sound card does"
+        )]
+        let samples = samples
+            .iter()
+            .flat_map(|s| ((s * 32_767.0) as i16).to_le_bytes());
         Sound {
             rate: RATE,
             channels: 1,
@@ -259,7 +269,11 @@ mod tests {
                 loudness * ((std::f64::consts::TAU * pitch * at).sin() + breath)
             });
             samples.extend(voiced);
-            samples.extend(noise(&mut Dice(seed + 1), 0.06 + 0.04 * dice.uniform(), 0.001));
+            samples.extend(noise(
+                &mut Dice(seed + 1),
+                0.06 + 0.04 * dice.uniform(),
+                0.001,
+            ));
         }
         samples
     }
@@ -287,10 +301,16 @@ mod tests {
             let taken = room(&clip, delay, loudness, &quiet);
             let found = find(&sound(&clip), &sound(&taken), DELAY_MAX).expect("it is there");
             let wanted = Duration::from_millis(delay as u64 * 1_000 / u64::from(RATE));
-            assert!(found.delay.abs_diff(wanted) <= Duration::from_millis(20), "{found:?}");
+            assert!(
+                found.delay.abs_diff(wanted) <= Duration::from_millis(20),
+                "{found:?}"
+            );
             assert!(found.alike > 0.6, "{found:?}");
             let level = 10.0 * (power(&clip) * loudness * loudness).log10();
-            assert!((found.level_db - level).abs() < 6.0, "{found:?} is not {level}");
+            assert!(
+                (found.level_db - level).abs() < 6.0,
+                "{found:?} is not {level}"
+            );
         }
     }
 
@@ -300,7 +320,9 @@ mod tests {
             let clip = speech(seed * 31, 4.0);
             let mut loud = noise(&mut Dice(seed), 5.0, 1.0);
             let scale = (power(&clip) * 0.01 / power(&loud)).sqrt();
-            loud.iter_mut().for_each(|s| *s *= scale);
+            for s in &mut loud {
+                *s *= scale;
+            }
             let taken = room(&clip, 1_600, 0.1, &loud);
             let found = find(&sound(&clip), &sound(&taken), DELAY_MAX);
             assert!(found.is_some_and(|f| f.alike < 0.9), "{seed}: {found:?}");
@@ -327,19 +349,29 @@ mod tests {
         for (what, taken) in [
             ("silence", vec![0.0; 40_000]),
             ("a quiet street", quiet.clone()),
-            ("a tone", (0..40_000).map(|n| (count(n) * 0.5).sin() * 0.3).collect()),
+            (
+                "a tone",
+                (0..40_000).map(|n| (count(n) * 0.5).sin() * 0.3).collect(),
+            ),
             ("another clip", other),
             ("its first half alone", cut(0.5)),
             ("all but its last quarter", cut(0.75)),
             ("another that begins alike", other_end),
-            ("too short a recording", room(&clip, 0, 0.5, &quiet[..20_000])),
+            (
+                "too short a recording",
+                room(&clip, 0, 0.5, &quiet[..20_000]),
+            ),
             ("too late", room(&clip, 7_600, 0.5, &quiet)),
         ] {
             let found = find(&sound(&clip), &sound(&taken), DELAY_MAX);
             assert_eq!(found, None, "{what}");
         }
         let blip = speech(7, 0.3);
-        assert_eq!(find(&sound(&blip), &sound(&blip), DELAY_MAX), None, "too short a clip");
+        assert_eq!(
+            find(&sound(&blip), &sound(&blip), DELAY_MAX),
+            None,
+            "too short a clip"
+        );
     }
 
     #[test]
@@ -365,7 +397,11 @@ mod tests {
             taken.samples.extend(vec![0; second * 12]);
             for asked in names {
                 let found = find(read(asked).sound(), &taken, DELAY_MAX);
-                assert_eq!(found.is_some(), said == asked, "{said} for {asked}: {found:?}");
+                assert_eq!(
+                    found.is_some(),
+                    said == asked,
+                    "{said} for {asked}: {found:?}"
+                );
             }
         }
     }

@@ -10,13 +10,20 @@
 //! the bytes hashed: a clip is kept in memory from the start. `say` answers within the clip's
 //! length plus the margin, and within a second of a stop, whatever the driver does.
 //!
-//! **Not here.** Nobody listens back yet: an amplifier switched off or a cut cable is not
-//! noticed. No speech synthesis.
+//! Where there is a microphone ([`listen`]), the clip is looked for in what it took up ([`echo`]): an
+//! amplifier switched off or a cut cable is noticed.
+//!
+//! **Not here.** No speech synthesis.
 
 mod card;
 mod clip;
+mod convert;
+mod echo;
 mod governor;
+mod http;
+mod listen;
 mod play;
+mod program;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +36,10 @@ use tokio_util::sync::CancellationToken;
 pub use clip::Clip;
 pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
 
+use self::http::Http;
+use self::listen::Ear;
 use self::play::{Output, Played};
+use self::program::Input;
 use crate::clock;
 use crate::config::{self, SpeakerKind};
 use crate::types::{Heard, Stamp, Violation};
@@ -38,6 +48,10 @@ use crate::types::{Heard, Stamp, Violation};
 const LETTING_GO: Duration = Duration::from_millis(600);
 /// What is said where there is no loudspeaker.
 const NO_SPEAKER: &str = "no loudspeaker is configured";
+/// What is said of a clip that a person stopped.
+const STOPPED: &str = "stopped before the end";
+/// What is said of a clip that was played and is not in what the microphone took up.
+const NOT_HEARD: &str = "the microphone did not hear it";
 /// A sink that is opened to be looked at has this long.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -74,6 +88,12 @@ pub enum WarnError {
         /// The package it is in.
         package: &'static str,
     },
+    /// A program is not installed.
+    #[error("there is no program {program}; install the Debian package {program}")]
+    Program {
+        /// The program.
+        program: &'static str,
+    },
     /// `kind = "file"` without a path.
     #[error("[warn.speaker] kind = \"file\" needs `path`, the WAV file to write")]
     NoPath,
@@ -87,6 +107,8 @@ pub enum WarnError {
 pub struct Speaker {
     /// `None`: there is none, and every warning is reported as not played.
     output: Option<Output>,
+    /// The program that listens; empty: nobody does.
+    microphone: Vec<String>,
     margin: Duration,
     street_vending: Option<Arc<Clip>>,
     out_of_store: Option<Arc<Clip>>,
@@ -133,9 +155,12 @@ impl Speaker {
                 return Err(WarnError::NoPath);
             }
             SpeakerKind::File => Some(Output::File(config.speaker.path.clone())),
+            SpeakerKind::Command => Some(Output::Program(config.speaker.command.clone())),
+            SpeakerKind::Http => Some(Output::Http(Http::new(&config.speaker))),
         };
         let mut speaker = Self {
             output,
+            microphone: config.microphone.command.clone(),
             margin: Duration::try_from_secs_f64(config.margin_secs).unwrap_or_default(),
             street_vending: None,
             out_of_store: None,
@@ -143,6 +168,9 @@ impl Speaker {
         };
         if let Some(output) = &speaker.output {
             play::check_installed(output)?;
+            if let Output::Http(_) = output {
+                http::check_installed()?;
+            }
             speaker.street_vending = Some(Arc::new(Clip::read(&config.street_vending)?));
             speaker.out_of_store = Some(Arc::new(Clip::read(&config.out_of_store)?));
         }
@@ -158,6 +186,9 @@ impl Speaker {
             None => return Err(WarnError::Silent(NO_SPEAKER.to_owned())),
             Some(Output::File(path)) => return probe_folder(path),
             Some(Output::Local(device)) => device.clone(),
+            // Whether they are there is seen only when they play: nothing is played to find out.
+            Some(Output::Program(command)) => return Ok(format!("program {}", command.join(" "))),
+            Some(Output::Http(http)) => return Ok(format!("{http}, not tried")),
         };
         let (done, answer) = oneshot::channel();
         spawn(move || drop(done.send(card::probe(&device))))
@@ -168,6 +199,21 @@ impl Speaker {
                 "the sound output hangs when it is opened".to_owned(),
             )),
         }
+    }
+
+    /// How long and how loud the clips are, for `lingmou check`.
+    ///
+    /// # Errors
+    /// One that is much too quiet or cut off at full scale, with how to mend it.
+    pub fn describe_clips(&self) -> Result<String, String> {
+        let clips = [&self.street_vending, &self.out_of_store];
+        let words: Result<Vec<_>, _> = clips.into_iter().flatten().map(|c| c.describe()).collect();
+        let words = words?.join(", ");
+        Ok(if words.is_empty() {
+            "none".to_owned()
+        } else {
+            words
+        })
     }
 
     /// The clip for `violation`; why there is none, otherwise.
@@ -191,31 +237,80 @@ impl Speaker {
         clips.find(|clip| clip.sha256() == sha256).cloned()
     }
 
-    /// Plays `clip` at `volume` (0.0–1.0) and tells what the sink played.
+    /// Plays `clip` at `volume` (0.0–1.0) and tells what the sink played, and what a microphone
+    /// says of it. A clip that the microphone did not hear has a failure.
     ///
     /// Returns when the clip has ended, or cannot go on, or is the margin over its time, or
-    /// within a second of `stop`.
+    /// within a second of `stop`; with a microphone some seconds after the end.
     pub async fn say(&mut self, clip: Arc<Clip>, volume: f64, stop: &CancellationToken) -> Said {
-        let ordered = clock::now();
         let Some(output) = self.output.clone() else {
-            return Said::nothing(ordered, NO_SPEAKER);
+            return Said::nothing(clock::now(), NO_SPEAKER);
         };
-        let played = self.play(clip, (output, volume), stop).await;
+        let mut ear = tokio::select! {
+            ear = self.ear() => ear,
+            () = stop.cancelled() => return Said::nothing(clock::now(), STOPPED),
+        };
+        if let Some(ear) = &mut ear {
+            ear.order();
+        }
+        let ordered = clock::now();
+        let playing = self.play(Arc::clone(&clip), (output, volume), stop);
+        let played = match &mut ear {
+            None => playing.await,
+            Some(ear) => tokio::select! {
+                played = playing => played,
+                never = ear.listen() => match never {},
+            },
+        };
+        let heard = match ear {
+            _ if played.sounded.is_zero() => Heard::NotPlayed,
+            Some(ear) if played.failure.is_none() => ear.judge(clip).await,
+            Some(_) | None => Heard::NoMicrophone,
+        };
+        let unheard = (heard == Heard::PlayedNotHeard).then(|| NOT_HEARD.to_owned());
         // The sink tells its position in whole buffers, which may reach back before the order.
         let began = (played.began).filter(|began| began.boot_ns > ordered.boot_ns);
         Said {
             at: began.unwrap_or(ordered),
-            heard: if played.sounded > Duration::ZERO {
-                Heard::NoMicrophone
-            } else {
-                Heard::NotPlayed
-            },
+            heard,
             played: played.sounded,
-            failure: played.failure,
+            failure: played.failure.or(unheard),
         }
     }
 
+    /// The microphone, when there is one that works.
+    async fn ear(&self) -> Option<Ear> {
+        if self.microphone.is_empty() {
+            return None;
+        }
+        let ear = Ear::open(&self.microphone).await;
+        ear.inspect_err(|why| tracing::warn!(why, "nobody listens whether the warning is heard"))
+            .ok()
+    }
+
     async fn play(
+        &mut self,
+        clip: Arc<Clip>,
+        (output, volume): (Output, f64),
+        stop: &CancellationToken,
+    ) -> Played {
+        let limit = clip.duration() + self.margin;
+        match output {
+            Output::Program(command) => {
+                let input = Input {
+                    bytes: clip.sound().at(volume).wav(),
+                    pace: None,
+                    length: clip.duration(),
+                };
+                program::play(&command, input, limit, stop).await
+            }
+            Output::Http(http) => http.play(&clip, volume, (limit, stop)).await,
+            Output::Local(_) | Output::File(_) => self.stream(clip, (output, volume), stop).await,
+        }
+    }
+
+    /// Plays through GStreamer, on a thread that may hang.
+    async fn stream(
         &mut self,
         clip: Arc<Clip>,
         (output, volume): (Output, f64),
@@ -240,7 +335,7 @@ impl Speaker {
         }
         let why = tokio::select! {
             played = &mut answer => return played.unwrap_or_else(|_| Played::refused("the player died")),
-            () = stop.cancelled() => "stopped before the end".to_owned(),
+            () = stop.cancelled() => STOPPED.to_owned(),
             () = tokio::time::sleep(limit) => format!(
                 "the sound output hangs: not at the end {:.1} s after the clip's own length",
                 self.margin.as_secs_f64()

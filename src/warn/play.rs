@@ -12,6 +12,7 @@ use gstreamer_app as gst_app;
 use super::WarnError;
 use super::card;
 use super::clip::{Clip, Sound};
+use super::http::Http;
 use crate::clock;
 use crate::types::Stamp;
 
@@ -31,6 +32,10 @@ pub(super) enum Output {
     Local(String),
     /// A WAV file.
     File(PathBuf),
+    /// A program that plays what it reads.
+    Program(Vec<String>),
+    /// A loudspeaker with a network address.
+    Http(Http),
 }
 
 /// What came of it.
@@ -68,6 +73,8 @@ pub(super) fn check_installed(output: &Output) -> Result<(), WarnError> {
     match output {
         Output::Local(_) => needed.push(("autoaudiosink", GOOD)),
         Output::File(_) => needed.push(("wavenc", GOOD)),
+        Output::Http(_) => needed.push(("mulawenc", GOOD)),
+        Output::Program(_) => {}
     }
     needed
         .into_iter()
@@ -127,6 +134,9 @@ impl Playing {
                 let sink = card::open(device)?;
                 sound_card = Some(sink.clone());
                 chain.push(sink);
+            }
+            Output::Program(_) | Output::Http(_) => {
+                return Err("not played through GStreamer".to_owned());
             }
         }
         let pipeline = gst::Pipeline::new();
@@ -208,7 +218,7 @@ impl Playing {
 }
 
 /// Why what was played is not the whole clip in its own time; `None` when it is.
-fn shortfall(length: Duration, played: Duration, took: Duration) -> Option<String> {
+pub(super) fn shortfall(length: Duration, played: Duration, took: Duration) -> Option<String> {
     if played + SLACK < length {
         return Some(format!(
             "the sink ended after {:.2} s of {:.2} s",
@@ -243,7 +253,7 @@ pub(super) fn make(element: &str) -> Result<gst::Element, String> {
 }
 
 /// A source of exactly the clip's samples.
-fn source(sound: &Sound) -> Result<gst_app::AppSrc, String> {
+pub(super) fn source(sound: &Sound) -> Result<gst_app::AppSrc, String> {
     let count = |n: u32| i32::try_from(n).map_err(|e| e.to_string());
     let caps = gst::Caps::builder("audio/x-raw")
         .field("format", "S16LE")
@@ -259,7 +269,7 @@ fn source(sound: &Sound) -> Result<gst_app::AppSrc, String> {
 }
 
 /// Hands the whole clip over, in timed pieces; the source holds at most a clip.
-fn feed(source: &gst_app::AppSrc, sound: &Sound) -> Result<(), String> {
+pub(super) fn feed(source: &gst_app::AppSrc, sound: &Sound) -> Result<(), String> {
     let time = |bytes| {
         let ns = u64::try_from(sound.time_of(bytes).as_nanos()).unwrap_or(u64::MAX);
         gst::ClockTime::from_nseconds(ns)

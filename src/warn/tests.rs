@@ -32,7 +32,7 @@ impl Room {
             speaker: config::Speaker {
                 kind: SpeakerKind::File,
                 path: folder.path().join("played.wav"),
-                device: String::new(),
+                ..config::Speaker::default()
             },
             street_vending: clip.clone(),
             out_of_store: clip,

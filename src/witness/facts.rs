@@ -68,6 +68,24 @@ pub struct ViolationFacts {
     pub confirmed: String,
     /// Seconds from first seen to confirmed, by the boot clock.
     pub dwell_s: Option<u64>,
+    /// Earlier cases of this violation at this place that the device remembered; `null` when it
+    /// keeps none in mind, and in packages older than the field.
+    #[serde(default)]
+    pub prior: Option<u32>,
+    /// The law the rule stands on; `null` when none is stated, and in packages older than the field.
+    #[serde(default)]
+    pub law: Option<Law>,
+}
+
+/// `violation.law`: as the bureau configured it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Law {
+    /// The provision that is broken, and the one that allows this way of recording it.
+    pub basis: Option<String>,
+    /// The announced band of discretion.
+    pub discretion: Option<String>,
+    /// The announcement of place, patrol area and rule.
+    pub announcement: Option<String>,
 }
 
 /// One of `warning`

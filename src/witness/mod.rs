@@ -67,7 +67,7 @@ pub use command::{CONTENT_MAX, Command, CommandError, Commander, Fate, Rank, Rep
 pub use container::{Container, ContainerError, Limits};
 pub use credential::{Credential, CredentialState, FileCredential, credentials, tell_credentials};
 pub use facts::{
-    After, Altitude, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Mavlink, Model,
+    After, Altitude, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Law, Mavlink, Model,
     Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;

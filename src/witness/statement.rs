@@ -339,6 +339,8 @@ pub(super) mod tests {
                 first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
                 confirmed: "2026-08-01T02:03:04.567Z".to_owned(),
                 dwell_s: None,
+                prior: None,
+                law: None,
             },
             warning: Vec::new(),
             clock: Clock::at(Stamp {

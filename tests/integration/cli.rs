@@ -88,8 +88,23 @@ fn help_of_every_command() {
     assert_eq!(
         names,
         [
-            "archive", "check", "command", "demo", "enroll", "generate", "journal", "receive",
-            "replay", "review", "run", "simulate", "status", "store", "verify",
+            "archive",
+            "check",
+            "command",
+            "demo",
+            "enroll",
+            "explain",
+            "generate",
+            "journal",
+            "receive",
+            "replay",
+            "review",
+            "run",
+            "simulate",
+            "status",
+            "stop-speaking",
+            "store",
+            "verify",
         ]
     );
     for name in names {
@@ -346,6 +361,8 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
             first_seen: utc.clone(),
             confirmed: utc.clone(),
             dwell_s: Some(0),
+            prior: None,
+            law: None,
         },
         warning: Vec::new(),
         clock: Clock::at(at),

@@ -78,6 +78,8 @@ fn statement(id: CaseId, context: SealContext, at: Stamp) -> Statement {
             first_seen: now.clone(),
             confirmed: now.clone(),
             dwell_s: None,
+            prior: None,
+            law: None,
         },
         warning: Vec::new(),
         clock: Clock {

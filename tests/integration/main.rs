@@ -9,6 +9,7 @@
 mod cli;
 mod crash;
 mod develop;
+mod explain;
 mod failing_disk;
 #[cfg(feature = "demo")]
 mod field;

@@ -104,6 +104,8 @@ fn statement(id: CaseId, at: Stamp, context: &SealContext) -> Statement {
             first_seen: utc.clone(),
             confirmed: utc,
             dwell_s: None,
+            prior: None,
+            law: None,
         },
         warning: Vec::new(),
         clock: Clock::at(at),

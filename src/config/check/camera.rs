@@ -1,10 +1,6 @@
-//! Checks of cameras, model and zones.
+//! Checks of cameras and model.
 
-use std::collections::BTreeSet;
-
-use super::polygon::fault;
 use super::{Checker, host_and_port, is_host};
-use crate::config::mistake::meant;
 use crate::config::{Camera, CameraKind, Config, RtspTransport};
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -22,7 +18,6 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     let names: Vec<&str> = config.camera.iter().map(|c| c.name.as_str()).collect();
     checker.unique(&names, |i| format!("camera[{i}].name"));
     model(config, checker);
-    zones(config, checker);
     watch(config, checker);
 }
 
@@ -159,39 +154,6 @@ fn model(config: &Config, checker: &mut Checker<'_, '_>) {
     }
     let threads = u16::try_from(model.threads).unwrap_or(u16::MAX);
     checker.range("model.threads", f64::from(threads));
-}
-
-fn zones(config: &Config, checker: &mut Checker<'_, '_>) {
-    let cameras = || config.camera.iter().map(|c| c.name.as_str());
-    for (i, zone) in config.zone.iter().enumerate() {
-        let key = |name: &str| format!("zone[{i}].{name}");
-        checker.name(&key("name"), &zone.name);
-        // Without any camera, that is the mistake.
-        if cameras().next().is_some() && !cameras().any(|name| name == zone.camera) {
-            let known: BTreeSet<&str> = cameras().collect();
-            let known: Vec<&str> = known.into_iter().collect();
-            let fix = meant(&zone.camera, cameras()).map_or_else(
-                || "name the camera the zone is drawn on".to_owned(),
-                |name| format!("did you mean \"{name}\"?"),
-            );
-            checker.say(
-                &key("camera"),
-                format!("there is no camera \"{}\"", zone.camera),
-                format!("a camera of this file ({})", known.join(", ")),
-                fix,
-            );
-        }
-        if let Some([what, fix]) = fault(&zone.polygon) {
-            checker.say(
-                &key("polygon"),
-                what,
-                "three or more corners [x, y], 0 to 1 from the top left, in order round the zone",
-                fix,
-            );
-        }
-    }
-    let names: Vec<&str> = config.zone.iter().map(|z| z.name.as_str()).collect();
-    checker.unique(&names, |i| format!("zone[{i}].name"));
 }
 
 #[cfg(test)]

@@ -20,27 +20,14 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
             "for example \"Asia/Shanghai\"",
         );
     }
-    site(config, checker);
+    checker.day("site.approval_until", &config.site.approval_until);
     keys(config, checker);
-    judge(config, checker);
     warn::check(config, checker);
     telemetry(&config.telemetry, checker);
     evidence(&config.evidence, checker);
     c2pa(config.evidence.c2pa, cfg!(feature = "c2pa"), checker);
     store(&config.store, checker);
     commands(&config.commands, checker);
-}
-
-fn site(config: &Config, checker: &mut Checker<'_, '_>) {
-    let until = &config.site.approval_until;
-    if !until.is_empty() && until.parse::<jiff::civil::Date>().is_err() {
-        checker.say(
-            "site.approval_until",
-            format!("\"{until}\" is not a day"),
-            "a day as YYYY-MM-DD, or empty",
-            "for example \"2027-12-31\"",
-        );
-    }
 }
 
 /// The certificates. Whoever loads the private keys says more about them.
@@ -110,49 +97,6 @@ fn token(keys: &Keys, checker: &mut Checker<'_, '_>) {
     }
     let fix = "write the PIN into a file of mode 0600 and name it";
     checker.file("keys.token.pin_file", &secret_file(&token.pin_file), fix);
-}
-
-fn judge(config: &Config, checker: &mut Checker<'_, '_>) {
-    let judge = &config.judge;
-    let (vending, shop) = (&judge.street_vending, &judge.out_of_store);
-    for (rule, enabled, roles, [dwell, grace, cool_down]) in [
-        (
-            "street_vending",
-            vending.enabled,
-            &vending.roles,
-            [
-                vending.dwell_secs,
-                vending.grace_secs,
-                vending.cool_down_secs,
-            ],
-        ),
-        (
-            "out_of_store",
-            shop.enabled,
-            &shop.roles,
-            [shop.dwell_secs, shop.grace_secs, shop.cool_down_secs],
-        ),
-    ] {
-        let key = |name: &str| format!("judge.{rule}.{name}");
-        if enabled && roles.is_empty() {
-            checker.say(
-                &key("roles"),
-                "empty: the rule would never see anything",
-                "at least one role",
-                "name roles, or set enabled = false",
-            );
-        }
-        checker.range(&key("dwell_secs"), dwell);
-        checker.range(&key("grace_secs"), grace);
-        checker.range(&key("cool_down_secs"), cool_down);
-    }
-    let spillage = &judge.spillage;
-    for (key, value) in [
-        ("judge.spillage.within_secs", spillage.within_secs),
-        ("judge.spillage.settle_secs", spillage.settle_secs),
-    ] {
-        checker.range(key, value);
-    }
 }
 
 fn telemetry(telemetry: &Telemetry, checker: &mut Checker<'_, '_>) {

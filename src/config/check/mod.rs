@@ -1,14 +1,18 @@
 //! What the values mean: ranges, names, references, files that must be there.
 
+mod calendar;
 mod camera;
+mod judge;
 mod link;
 mod machine;
 mod polygon;
 mod warn;
+mod zone;
 
 use std::path::Path;
 
 use super::Config;
+use super::calendar::CalendarFile;
 use super::limits::limit_of;
 use super::mistake::Finder;
 use super::source::Source;
@@ -17,8 +21,20 @@ use super::source::Source;
 pub(super) fn check(config: &Config, source: &Source, finder: &mut Finder<'_>) {
     let mut checker = Checker { source, finder };
     machine::check(config, &mut checker);
+    judge::check(config, &mut checker);
     link::check(&config.upload, &mut checker);
     camera::check(config, &mut checker);
+    zone::check(config, &mut checker);
+}
+
+/// Notes every mistake of meaning in the calendar that belongs to `config`.
+pub(super) fn calendar(
+    file: &CalendarFile,
+    config: &Config,
+    source: &Source,
+    finder: &mut Finder<'_>,
+) {
+    calendar::check(file, config, &mut Checker { source, finder });
 }
 
 /// Where the checks put what they find.

@@ -42,6 +42,19 @@ pub(super) fn fault(corners: &[Point]) -> Option<[String; 2]> {
     })
 }
 
+/// Whether two polygons have ground in common.
+pub(super) fn overlap(a: &[Point], b: &[Point]) -> bool {
+    let sides = |p: &[Point]| {
+        let next = p.iter().copied().cycle().skip(1);
+        p.iter().copied().zip(next).collect::<Vec<_>>()
+    };
+    let (a_sides, b_sides) = (sides(a), sides(b));
+    let crossed = a_sides
+        .iter()
+        .any(|&x| b_sides.iter().any(|&y| cross(x, y)));
+    crossed || a.iter().any(|p| p.is_in(b)) || b.iter().any(|p| p.is_in(a))
+}
+
 /// Gauss's area formula.
 fn area(corners: &[Point]) -> f32 {
     let next = corners.iter().cycle().skip(1);
@@ -72,6 +85,24 @@ fn cross((a, b): (Point, Point), (c, d): (Point, Point)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn polygons_overlap_or_not() {
+        let square = |x: f32, y: f32, side: f32| {
+            let (x1, y1) = (x + side, y + side);
+            [(x, y), (x1, y), (x1, y1), (x, y1)].map(|(x, y)| Point { x, y })
+        };
+        let one = square(0.2, 0.2, 0.3);
+        for (other, wanted) in [
+            (square(0.4, 0.4, 0.3), true),
+            (square(0.3, 0.3, 0.1), true),
+            (square(0.1, 0.1, 0.8), true),
+            (square(0.6, 0.2, 0.3), false),
+        ] {
+            assert_eq!(overlap(&one, &other), wanted, "{other:?}");
+            assert_eq!(overlap(&other, &one), wanted, "{other:?}");
+        }
+    }
 
     #[test]
     fn polygons() {

@@ -1,8 +1,10 @@
 //! Checks of `[warn]`: loudspeaker, clips, how often and when it may speak.
 
+use std::path::Path;
+
 use super::Checker;
 use crate::config::mistake::meant;
-use crate::config::{Config, Day, Hours, SpeakerKind, minute_of_day};
+use crate::config::{Config, Day, Hours, Speaker, SpeakerKind, minute_of_day, secret_file};
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     let warn = &config.warn;
@@ -30,14 +32,8 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     for (i, entry) in warn.hours.iter().enumerate() {
         hours(config, &format!("warn.hours[{i}]"), entry, checker);
     }
-    if warn.speaker.kind == SpeakerKind::File && warn.speaker.path.as_os_str().is_empty() {
-        checker.say(
-            "warn.speaker.path",
-            "missing",
-            "the file that takes the sound, because kind = \"file\"",
-            "for example path = \"spoken.wav\"",
-        );
-    }
+    speaker(&warn.speaker, checker);
+    program(checker, "warn.microphone.command", &warn.microphone.command);
     if warn.speaker.kind == SpeakerKind::None {
         return;
     }
@@ -47,6 +43,100 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
         ("warn.out_of_store", &warn.out_of_store),
     ] {
         checker.file(key, path, "name the recorded warning, a WAV file");
+    }
+}
+
+fn speaker(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+    match speaker.kind {
+        SpeakerKind::None | SpeakerKind::Local => {}
+        SpeakerKind::File => {
+            if speaker.path.as_os_str().is_empty() {
+                checker.say(
+                    "warn.speaker.path",
+                    "missing",
+                    "the file that takes the sound, because kind = \"file\"",
+                    "for example path = \"spoken.wav\"",
+                );
+            }
+        }
+        SpeakerKind::Command if speaker.command.is_empty() => checker.say(
+            "warn.speaker.command",
+            "missing",
+            "the program that plays, because kind = \"command\"",
+            "for example command = [\"/usr/bin/aplay\", \"-q\", \"-\"]",
+        ),
+        SpeakerKind::Command => program(checker, "warn.speaker.command", &speaker.command),
+        SpeakerKind::Http => http(speaker, checker),
+    }
+}
+
+fn http(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+    let rest = ["http://", "https://"]
+        .into_iter()
+        .find_map(|scheme| speaker.url.strip_prefix(scheme));
+    let host = rest.map(|rest| rest.split('/').next().unwrap_or_default());
+    // Said without repeating it: it may hold a password.
+    let wrong = match host {
+        None => Some("not an address of the web"),
+        Some("") => Some("without a host"),
+        Some(host) if host.contains('@') => Some("with a user in it"),
+        Some(_)
+            if speaker
+                .url
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_control()) =>
+        {
+            Some("with a blank in it")
+        }
+        Some(_) => None,
+    };
+    if let Some(what) = wrong {
+        checker.say(
+            "warn.speaker.url",
+            what,
+            "http://HOST/PATH or https://HOST/PATH, because kind = \"http\"",
+            "for example \"http://192.168.1.70/axis-cgi/audio/transmit.cgi\"; user and \
+             password_file are keys of their own",
+        );
+    }
+    if !["POST", "PUT"].contains(&speaker.method.as_str()) {
+        checker.say(
+            "warn.speaker.method",
+            format!("\"{}\" is not known here", speaker.method),
+            "POST or PUT",
+            "method = \"POST\"",
+        );
+    }
+    for (key, path) in [
+        ("warn.speaker.password_file", &speaker.password_file),
+        ("warn.speaker.tls_roots", &speaker.tls_roots),
+    ] {
+        if !path.as_os_str().is_empty() {
+            checker.file(
+                key,
+                &secret_file(path),
+                "name a file that is there, or leave it empty",
+            );
+        }
+    }
+}
+
+/// A program that is there, by its whole path: what a service finds by name is not what a shell
+/// finds.
+fn program(checker: &mut Checker<'_, '_>, key: &str, command: &[String]) {
+    let Some(program) = command.first() else {
+        return;
+    };
+    let path = Path::new(program);
+    if path.is_absolute() {
+        checker.file(key, path, "install it, or correct its path");
+    } else {
+        checker.say(
+            key,
+            format!("\"{program}\" is not a whole path"),
+            "a program by its whole path, then its arguments",
+            format!("for example \"/usr/bin/{program}\""),
+        );
     }
 }
 

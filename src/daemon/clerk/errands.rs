@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -16,6 +18,7 @@ use crate::types::{CaseId, Violation};
 use crate::witness::Fate;
 
 use super::super::gauges::Gauges;
+use super::super::mouth::{Request, Words};
 use super::{Errand, blocking, ended};
 
 /// What errands are done with.
@@ -25,6 +28,8 @@ pub(super) struct Errands {
     pub(super) settings: Settings,
     /// Told when the daemon shall start again.
     pub(super) again: CancellationToken,
+    /// The way to the loudspeaker.
+    pub(super) mouth: Sender<Request>,
 }
 
 impl Errands {
@@ -44,12 +49,11 @@ impl Errands {
             Verb::Evict { package } => self.evict(id, package, &by).await,
             Verb::RuleRestore { rule } => self.restore(&rule, &by).await,
             Verb::ConfigSet { toml } => return self.try_out(id, &toml).await,
-            Verb::Fetch { .. }
-            | Verb::Speak { .. }
-            | Verb::Say { .. }
-            | Verb::Stop {}
-            | Verb::Capture { .. }
-            | Verb::Recheck { .. } => Err(unsupported()),
+            Verb::Speak { clip_sha256 } => self.speak(clip_sha256, by).await,
+            Verb::Stop {} => self.silence(by).await,
+            Verb::Fetch { .. } | Verb::Say { .. } | Verb::Capture { .. } | Verb::Recheck { .. } => {
+                Err(unsupported())
+            }
         };
         Some(match done {
             Ok(result) => Ended {
@@ -71,6 +75,31 @@ impl Errands {
             error => ended(Fate::Failed, error.to_string()),
         })?;
         Ok(json!({ "bytes": bytes }))
+    }
+
+    /// Has a clip said; what the governor does not allow is refused with its reason.
+    async fn speak(&self, clip_sha256: String, by: String) -> Result<Value, Ended> {
+        let (answer, told) = oneshot::channel();
+        let what = Words::Clip(clip_sha256);
+        self.ask(Request::Speak { what, by, answer }).await?;
+        let told = told.await.map_err(|_gone| mouth_ended())?;
+        match (&told.hushed, &told.failure) {
+            (Some(why), _) => Err(ended(Fate::Refused, why)),
+            (None, Some(why)) => Err(ended(Fate::Failed, why)),
+            (None, None) => Ok(json!(told)),
+        }
+    }
+
+    async fn silence(&self, by: String) -> Result<Value, Ended> {
+        let (answer, told) = oneshot::channel();
+        self.ask(Request::Stop { by, answer }).await?;
+        let told = told.await.map_err(|_gone| mouth_ended())?;
+        Ok(json!(told))
+    }
+
+    async fn ask(&self, request: Request) -> Result<(), Ended> {
+        let asked = self.mouth.send(request).await;
+        asked.map_err(|_gone| mouth_ended())
     }
 
     async fn restore(&self, rule: &str, by: &str) -> Result<Value, Ended> {
@@ -150,6 +179,10 @@ impl Errands {
             .find(|name| !playing.contains(name));
         missing.map(|name| format!("camera {name} did not play"))
     }
+}
+
+fn mouth_ended() -> Ended {
+    ended(Fate::Failed, "the box is stopping")
 }
 
 fn unsupported() -> Ended {

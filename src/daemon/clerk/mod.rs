@@ -34,6 +34,7 @@ use crate::upload::{Answer, Desk, Inbound};
 use crate::witness::{Fate, Identity};
 
 use super::gauges::Gauges;
+use super::mouth::Request;
 use errands::Errands;
 use nonces::Nonces;
 use office::{Errand, Office, Step};
@@ -63,12 +64,13 @@ pub(super) struct Clerk {
 }
 
 /// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
-/// again, with another configuration.
+/// again, with another configuration; `mouth` is the way to the loudspeaker.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
     again: CancellationToken,
+    mouth: mpsc::Sender<Request>,
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
@@ -93,6 +95,7 @@ pub(super) fn hire(
             loaded: chosen.loaded.clone(),
             settings: settings.clone(),
             again: again.clone(),
+            mouth,
         }),
         watch: Watch {
             trial,

@@ -150,6 +150,8 @@ fn statement(
             first_seen: utc.clone(),
             confirmed: utc,
             dwell_s: None,
+            prior: None,
+            law: None,
         },
         warning: Vec::new(),
         clock: Clock::at(at),

@@ -1,52 +1,104 @@
 //! The rules: is a violation going on?
 //!
-//! A rule looks at scenes and names suspicions; what is done about them is the book's business.
+//! A rule looks at scenes and tells findings: each thing that could be a violation, held against
+//! every condition. What is done about those that meet them all is the book's business.
 //!
-//! **Invariants.** A rule is deterministic: the same scenes give the same suspicions. It keeps
-//! bounded memory. It names a suspicion in every scene in which it holds, not only in the first.
+//! **Invariants.** A rule is deterministic: the same scenes give the same findings. It keeps
+//! bounded memory. It tells a finding in every scene in which its thing is seen.
 //!
 //! **Not here.** Warning, waiting, looking again, cool-downs (`judge::book`).
 
-mod lingering;
+mod attendance;
+mod out_of_store;
+mod passage;
 mod spillage;
+mod vending;
 
-use crate::config::Config;
-use crate::types::{Area, Role, RoleSet, Scene, Stamp, Violation};
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+
+use crate::config::{Calendar, Config, Times};
+use crate::types::{Gate, Role, RoleSet, Scene};
 
 use super::JudgeError;
+use super::case::Case;
+use super::finding::{Finding, at_least, gate, lasts};
+use super::standing::{SEEN_SHARE_MIN, Spot};
+use super::zone::Zone;
 
-/// One rule's word that something is going on in this scene.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Suspicion {
-    pub(super) violation: Violation,
-    /// Name of the zone.
-    pub(super) zone: String,
-    /// The subject in this scene.
-    pub(super) area: Area,
-    /// The roles by which the subject is known again.
-    pub(super) roles: RoleSet,
-    /// Since when it goes on.
-    pub(super) since: Stamp,
-    /// The moment that led to it, when it is not this one (the truck before its debris), with
-    /// the area to show.
-    pub(super) before: Option<(Stamp, Area)>,
-    /// Another moment at which that was somewhere else, as far away as it was seen.
-    pub(super) moved: Option<(Stamp, Area)>,
+/// A scene, and what holds at its moment.
+pub(super) struct Moment<'a> {
+    pub(super) scene: &'a Scene,
+    calendar: &'a Calendar,
+    /// Local time; `None` when nobody vouches for the clock.
+    local: Option<DateTime>,
+}
+
+impl<'a> Moment<'a> {
+    pub(super) fn new(scene: &'a Scene, calendar: &'a Calendar) -> Self {
+        Self {
+            scene,
+            calendar,
+            local: calendar.local(scene.at),
+        }
+    }
+
+    /// Whether a zone of these times is judged now. When the time is not known, only one that
+    /// always is.
+    fn judges(&self, times: &Times) -> bool {
+        let now = || self.local.is_some_and(|at| self.calendar.hold(times, at));
+        times.is_always() || now()
+    }
+
+    /// Why the subject of an open case may stand there by now; `hours` are those of each zone.
+    pub(super) fn allows(&self, hours: &[(String, Times)], case: &Case) -> Option<String> {
+        let times = hours.iter().find(|(zone, _)| *zone == case.zone);
+        if times.is_some_and(|(_, times)| !self.judges(times)) {
+            return Some("the zone is not judged at this hour".to_owned());
+        }
+        let permit = self
+            .calendar
+            .permit(&case.zone, case.roles, case.area, self.local);
+        permit.map(|permit| format!("permitted by now ({permit})"))
+    }
+
+    /// Whether the zone is judged now, as a condition.
+    fn hours(&self, zone: &Zone) -> Gate {
+        let told = self.local.map_or_else(
+            || "local time not known".to_owned(),
+            |at| at.strftime("%a %H:%M").to_string(),
+        );
+        let limit = if zone.times.is_always() {
+            "always"
+        } else {
+            "days and hours of the zone"
+        };
+        gate("hours", told, limit, self.judges(&zone.times))
+    }
+
+    /// The permit that covers the spot.
+    fn permit(&self, zone: &Zone, spot: &Spot) -> Option<String> {
+        let permit = self
+            .calendar
+            .permit(&zone.name, spot.roles, spot.area, self.local);
+        permit.map(str::to_owned)
+    }
 }
 
 /// Says whether a violation is going on.
 pub(super) trait Rule: Send {
-    /// Takes in one scene and names what is going on in it.
-    fn look(&mut self, scene: &Scene) -> Vec<Suspicion>;
+    /// Takes in one scene and tells what it found in it.
+    fn look(&mut self, now: &Moment<'_>) -> Vec<Finding>;
 }
 
-/// The rules that are enabled and have a zone. `known` are the roles the model can see.
+/// The rules that are enabled and have a zone. `known` are the roles that can be seen.
 pub(super) fn all(config: &Config, known: RoleSet) -> Result<Vec<Box<dyn Rule>>, JudgeError> {
     let mut rules: Vec<Box<dyn Rule>> = Vec::new();
-    if let Some(rule) = lingering::Lingering::vending(config, known)? {
+    if let Some(rule) = vending::Vending::new(config, known)? {
         rules.push(Box::new(rule));
     }
-    if let Some(rule) = lingering::Lingering::shopfront(config, known)? {
+    if let Some(rule) = out_of_store::OutOfStore::new(config, known)? {
         rules.push(Box::new(rule));
     }
     if let Some(rule) = spillage::Spillage::new(config, known)? {
@@ -56,13 +108,44 @@ pub(super) fn all(config: &Config, known: RoleSet) -> Result<Vec<Box<dyn Rule>>,
 }
 
 /// Refuses a rule that could never see its subject.
-fn demand(known: RoleSet, any_of: &[Role], rule: &'static str) -> Result<RoleSet, JudgeError> {
-    let wanted: RoleSet = any_of.iter().copied().collect();
-    if known.meets(wanted) {
-        return Ok(wanted);
+fn demand(known: RoleSet, any_of: RoleSet, rule: &'static str) -> Result<(), JudgeError> {
+    if known.meets(any_of) {
+        return Ok(());
     }
     Err(JudgeError::NoRole {
         rule,
-        wanted: any_of.to_vec(),
+        wanted: any_of.iter().collect(),
     })
+}
+
+/// One role as a set.
+fn only(role: Role) -> RoleSet {
+    [role].into_iter().collect()
+}
+
+/// The conditions of what must stand, in a zone that is judged. What a permit covers is held
+/// against the dwell it would have had without; the time under a permit, or outside the zone's
+/// hours, does not count against what stands there longer.
+fn standing(
+    now: &Moment<'_>,
+    zone: &Zone,
+    spot: &mut Spot,
+    dwell: Duration,
+) -> (Option<String>, Vec<Gate>) {
+    let hours = now.hours(zone);
+    let permit = now.permit(zone, spot);
+    let stood = if permit.is_some() {
+        spot.stood()
+    } else {
+        spot.counts()
+    };
+    let gates = vec![
+        hours,
+        lasts("dwell", stood, dwell),
+        at_least("seen", spot.seen_share(), SEEN_SHARE_MIN),
+    ];
+    if permit.is_some() || !now.judges(&zone.times) {
+        spot.counted = now.scene.at;
+    }
+    (permit, gates)
 }

@@ -1,87 +1,76 @@
 //! Spillage: a truck drives through the road zone, then new debris lies where it drove.
 //!
 //! ```text
-//! truck in zone ──▶ passage (path, first and last moment)
-//! new thing of role debris in zone ──▶ spot ──lies for settle_secs──▶ settled
-//! settled ∧ appeared during the passage or within_secs after it ∧ on the truck's path
-//!     ──▶ suspicion, with the truck's moment as what was before
+//! truck in zone ──▶ passage (path, first and last moment, plate)
+//! thing of role debris in zone ──▶ spot ──lies for settle_secs──▶ settled
+//! settled ∧ new ∧ under one truck that moved, then free of it, within within_secs ──▶ hit,
+//!     with the truck over it, at another place, and its plate
 //! ```
-//! Debris that lay there before the truck came is nobody's; so is debris beside its path.
+//! Blame is laid soon after the debris was seen, or never: later its trucks are forgotten one by
+//! one, and the last that is remembered would be to blame for all.
+//! *New* is what was not there when the zone began to be watched, nor lay there before: a truck in
+//! a jam hides old debris, and gives it back. Debris beside a truck's path is nobody's, and so is
+//! debris over which two trucks drove.
 
 use std::time::Duration;
 
 use crate::config::{Config, ZoneKind};
-use crate::types::{Area, Role, RoleSet, Scene, Stamp, Violation};
+use crate::types::{Area, Gate, Role, RoleSet, Scene, ShotKind, Stamp, Violation};
 
-use super::super::standing::{Spot, Standing};
+use super::super::finding::{Finding, at_least, gate, lasts};
+use super::super::standing::{GAP_MAX, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing};
 use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
-use super::{Rule, Suspicion, demand};
+use super::passage::{Passage, follow};
+use super::{Moment, Rule, demand, only};
 
-/// Passages remembered per zone.
-const PASSAGES_MAX: usize = 16;
-/// Moments of a passage remembered; a truck in a jam overwrites the oldest.
-const PATH_MAX: usize = 256;
-
-/// A truck's way through the zone.
-struct Passage {
-    track: u64,
-    first: Stamp,
-    last: Stamp,
-    path: Vec<(Stamp, Area)>,
-}
-
-impl Passage {
-    /// The moment at which the truck stood over `debris`, when it ever did.
-    fn over(&self, debris: Area) -> Option<(Stamp, Area)> {
-        let foot = debris.foot();
-        let covers = |a: &Area| {
-            let lane = Area {
-                y1: a.y1 + a.height() * 0.25,
-                ..*a
-            };
-            (lane.x0..=lane.x1).contains(&foot.x) && (lane.y0..=lane.y1).contains(&foot.y)
-        };
-        self.path.iter().rev().find(|(_, a)| covers(a)).copied()
-    }
-
-    /// The moment at which the truck was farthest in the picture from where it was at `moment`;
-    /// `None` when it was seen but once.
-    fn farthest_from(&self, moment: (Stamp, Area)) -> Option<(Stamp, Area)> {
-        let from = moment.1.centre();
-        let away = |area: Area| (area.centre().x - from.x).hypot(area.centre().y - from.y);
-        self.path
-            .iter()
-            .filter(|(at, _)| *at != moment.0)
-            .max_by(|a, b| away(a.1).total_cmp(&away(b.1)))
-            .copied()
-    }
-}
+/// A truck that moved less than this share of the picture stands, and does not spill on its way.
+const MOVED_MIN: f64 = 0.05;
+/// Old debris is remembered for this long after it was last seen …
+const LAIN_FOR: Duration = Duration::from_mins(30);
+/// … and this much of it.
+const LAIN_MAX: usize = 64;
 
 /// The rule.
 pub(super) struct Spillage {
-    zones: Vec<(Zone, Standing, Vec<Passage>)>,
-    truck: RoleSet,
-    debris: RoleSet,
+    roads: Vec<Road>,
     within: Duration,
     settle: Duration,
+}
+
+/// One road zone.
+struct Road {
+    zone: Zone,
+    lying: Standing,
+    passages: Vec<Passage>,
+    /// Where debris lay, and when it was last seen there.
+    lain: Vec<(Area, Stamp)>,
+    /// When the zone began to be watched, and was last.
+    watched: Option<(Stamp, Stamp)>,
 }
 
 impl Spillage {
     /// The rule, when it is enabled and has a zone.
     pub(super) fn new(config: &Config, known: RoleSet) -> Result<Option<Self>, JudgeError> {
         let rule = &config.judge.spillage;
-        let zones = Zone::of_kind(config, ZoneKind::Road);
+        let zones = Zone::of_kind(config, ZoneKind::Road, &[Role::Debris]);
         if !rule.enabled || zones.is_empty() {
             return Ok(None);
         }
+        let name = Violation::Spillage.name();
+        demand(known, only(Role::Truck), name)?;
+        for zone in &zones {
+            demand(known, zone.roles, name)?;
+        }
+        let road = |zone| Road {
+            zone,
+            lying: Standing::default(),
+            passages: Vec::new(),
+            lain: Vec::new(),
+            watched: None,
+        };
         Ok(Some(Self {
-            zones: zones
-                .into_iter()
-                .map(|z| (z, Standing::default(), Vec::new()))
-                .collect(),
-            truck: demand(known, &[Role::Truck], Violation::Spillage.name())?,
-            debris: demand(known, &[Role::Debris], Violation::Spillage.name())?,
+            roads: zones.into_iter().map(road).collect(),
             within: secs(rule.within_secs),
             settle: secs(rule.settle_secs),
         }))
@@ -89,72 +78,134 @@ impl Spillage {
 }
 
 impl Rule for Spillage {
-    fn look(&mut self, scene: &Scene) -> Vec<Suspicion> {
-        let mut found = Vec::new();
-        let (truck, debris, within, settle) = (self.truck, self.debris, self.within, self.settle);
-        for (zone, lying, passages) in self.zones.iter_mut().filter(|z| z.0.camera == scene.camera)
-        {
-            follow(passages, scene, truck, zone);
-            let keep = within + settle + settle;
-            passages.retain(|p| scene.at.since(p.last) <= keep);
-            lying.look(scene, debris, |area| zone.holds(area));
-            for spot in lying.seen_at(scene.at).filter(|s| s.has_stood(settle)) {
-                let Some((passage, before)) = passages
-                    .iter()
-                    .find_map(|p| Some((p, blame(p, spot, within)?)))
-                else {
-                    continue;
-                };
-                found.push(Suspicion {
-                    violation: Violation::Spillage,
-                    zone: zone.name.clone(),
-                    area: spot.area,
-                    roles: debris,
-                    since: spot.since,
-                    before: Some(before),
-                    moved: passage.farthest_from(before),
-                });
-            }
-        }
-        found
+    fn look(&mut self, now: &Moment<'_>) -> Vec<Finding> {
+        let (within, settle) = (self.within, self.settle);
+        let here = self.roads.iter_mut();
+        let here = here.filter(|r| r.zone.camera == now.scene.camera);
+        here.flat_map(|road| {
+            road.watch(now.scene, within, settle);
+            let hours = now.hours(&road.zone);
+            let seen = road.lying.seen_at(now.scene.at);
+            seen.map(|spot| road.finding(spot, &hours, (within, settle)))
+                .collect::<Vec<_>>()
+        })
+        .collect()
     }
 }
 
-fn follow(passages: &mut Vec<Passage>, scene: &Scene, truck: RoleSet, zone: &Zone) {
-    for track in &scene.tracks {
-        let area = track.detection.area;
-        if track.last_seen != scene.at || !track.detection.roles.meets(truck) || !zone.holds(area) {
-            continue;
-        }
-        if let Some(p) = passages.iter_mut().find(|p| p.track == track.id) {
-            p.last = scene.at;
-            if p.path.len() == PATH_MAX {
-                p.path.remove(0);
+impl Road {
+    fn watch(&mut self, scene: &Scene, within: Duration, settle: Duration) {
+        let at = scene.at;
+        // After a gap in the camera's pictures all that lies there is as good as old.
+        let since = self.watched.filter(|(_, last)| at.since(*last) <= GAP_MAX);
+        self.watched = Some((since.map_or(at, |(since, _)| since), at));
+        let keep = within + laid_within(settle);
+        follow(&mut self.passages, scene, &self.zone, keep);
+        let zone = &self.zone;
+        let gone = self
+            .lying
+            .look(scene, zone.roles, |area, stood| zone.holds(area, stood));
+        self.lain.retain(|(_, last)| at.since(*last) <= LAIN_FOR);
+        if let Some(motion) = &scene.motion {
+            for (area, _) in &mut self.lain {
+                *area = motion.of_area(*area);
             }
-            p.path.push((scene.at, area));
+        }
+        for spot in gone.into_iter().filter(|s| s.stood() >= settle) {
+            if self.lain.len() == LAIN_MAX {
+                self.lain.remove(0);
+            }
+            self.lain.push((spot.area, at));
+        }
+    }
+
+    fn finding(
+        &self,
+        spot: &Spot,
+        hours: &Gate,
+        (within, settle): (Duration, Duration),
+    ) -> Finding {
+        let mut gates = vec![
+            hours.clone(),
+            lasts("settled", spot.stood(), settle),
+            prompt(spot, settle),
+            at_least("seen", spot.seen_share(), SEEN_SHARE_MIN),
+            self.is_new(spot),
+        ];
+        let over = |p: &Passage| {
+            let moment = p.over(spot.area, spot.since)?;
+            let soon = spot.since.since(moment.0) <= within;
+            soon.then_some(moment)
+        };
+        let trucks = self.passages.iter().filter_map(|p| Some((p, over(p)?)));
+        let trucks: Vec<(&Passage, (Stamp, Area))> = trucks.collect();
+        let names: Vec<String> = trucks.iter().map(|(p, _)| p.name()).collect();
+        let told = if names.is_empty() {
+            "none".to_owned()
         } else {
-            if passages.len() == PASSAGES_MAX {
-                passages.remove(0);
-            }
-            let path = vec![(scene.at, area)];
-            passages.push(Passage {
-                track: track.id,
-                first: scene.at,
-                last: scene.at,
-                path,
-            });
+            names.join(", ")
+        };
+        let limit = format!(
+            "one over the place, at most {} s before",
+            within.as_secs_f64()
+        );
+        gates.push(gate("truck", told, limit, trucks.len() == 1));
+        let mut shots = Vec::new();
+        if let [(truck, moment)] = trucks.as_slice() {
+            gates.push(at_least("moved", truck.moved().into(), MOVED_MIN));
+            shots = shots_of(truck, *moment);
         }
+        Finding {
+            violation: Violation::Spillage,
+            zone: self.zone.name.clone(),
+            thing: spot.id,
+            area: spot.area,
+            around: spot.area,
+            roles: spot.roles,
+            since: spot.since,
+            permit: None,
+            gates,
+            shots,
+        }
+    }
+
+    /// Whether the debris was not there before.
+    fn is_new(&self, spot: &Spot) -> Gate {
+        let watched = self
+            .watched
+            .is_some_and(|(since, _)| spot.since.boot_ns > since.boot_ns);
+        let lay = self
+            .lain
+            .iter()
+            .any(|(area, _)| area.iou(spot.area) >= SAME_PLACE_IOU);
+        let told = match (watched, lay) {
+            (false, _) => "there when the zone began to be watched",
+            (true, true) => "lay there before",
+            (true, false) => "new",
+        };
+        gate("new", told, "not there before", watched && !lay)
     }
 }
 
-/// Whether the passage explains the debris; gives the truck's moment.
-fn blame(passage: &Passage, debris: &Spot, within: Duration) -> Option<(Stamp, Area)> {
-    let appeared = debris.since;
-    let after_it_came = appeared.boot_ns >= passage.first.boot_ns;
-    let soon_enough = appeared.since(passage.last) <= within;
-    if after_it_came && soon_enough {
-        passage.over(debris.area)
-    } else {
-        None
-    }
+/// So long after debris was first seen blame can be laid: time for it to settle, and to be seen
+/// again after a gap.
+fn laid_within(settle: Duration) -> Duration {
+    settle + settle + GAP_MAX
+}
+
+fn prompt(spot: &Spot, settle: Duration) -> Gate {
+    let (lies, limit) = (spot.stood(), laid_within(settle));
+    let told = format!("{:.1} s", lies.as_secs_f64());
+    let limit_told = format!("<= {} s since it was seen", limit.as_secs_f64());
+    gate("prompt", told, limit_told, lies <= limit)
+}
+
+/// The truck over the place, at another place, and its plate.
+fn shots_of(truck: &Passage, moment: (Stamp, Area)) -> Vec<(ShotKind, Stamp, Area)> {
+    let shot = |kind| move |(at, area): (Stamp, Area)| (kind, at, area);
+    let mut shots = vec![shot(ShotKind::Before)(moment)];
+    shots.extend(truck.farthest_from(moment).map(shot(ShotKind::Moved)));
+    shots.extend(truck.plate().map(shot(ShotKind::Plate)));
+    shots.sort_by_key(|(_, at, _)| at.boot_ns);
+    shots
 }

@@ -110,6 +110,8 @@ fn statement(id: CaseId, context: &SealContext) -> Statement {
             first_seen: utc.clone(),
             confirmed: utc,
             dwell_s: None,
+            prior: None,
+            law: None,
         },
         warning: Vec::new(),
         clock: Clock::at(at),
@@ -189,6 +191,7 @@ fn sign(field: &Field, rank: usize, command: &Asking) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one step for each verb")]
 async fn each_verb_is_done_or_refused_by_role() {
     let field = Field::start(NO_CAMERA, &|_| ()).await;
     field.stop_receiver.cancel();
@@ -208,7 +211,8 @@ async fn each_verb_is_done_or_refused_by_role() {
     fs::write(&other, text.replace(DEVICE, "LM-OTHER-1")).unwrap();
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (broken, other) = (path(&broken), path(&other));
-    let table: [(usize, &[&str], &str, &str); 9] = [
+    let silence = "00".repeat(32);
+    let table: [(usize, &[&str], &str, &str); 12] = [
         (
             VIEW,
             &["stop"],
@@ -238,6 +242,9 @@ async fn each_verb_is_done_or_refused_by_role() {
         ),
         (ADMIN, &["evict", &package], "done", ""),
         (ADMIN, &["rule-restore", "spillage"], "done", ""),
+        (OPERATE, &["speak", &silence], "failed", "no such clip"),
+        (OPERATE, &["stop"], "done", ""),
+        (OPERATE, &["speak", &silence], "refused", "stopped by"),
     ];
     for (rank, words, outcome, why) in table {
         let (told, reason) = answer(&field, rank, words).await;

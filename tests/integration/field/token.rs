@@ -340,7 +340,7 @@ fn assert_credited(package: &Path, pki: &TestPki) {
             continue;
         }
         let credential = examine(&read(name), "image/jpeg", &roots);
-        let told = |o: &serde_json::Value| o["what"] == format!("C2PA in {name}");
+        let told = |o: &serde_json::Value| o["what"] == format!("C2PA manifest ({name})");
         match credential.state {
             CredentialState::Trusted => {}
             CredentialState::Absent => assert!(omitted.iter().any(told), "{name}: {omitted:?}"),

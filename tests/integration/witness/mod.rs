@@ -246,6 +246,8 @@ fn statement(device: &str) -> Statement {
             first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
             confirmed: "2026-08-01T02:03:03.567Z".to_owned(),
             dwell_s: Some(124),
+            prior: None,
+            law: None,
         },
         warning: vec![Warning {
             journal_n: Some(2),

@@ -2,17 +2,24 @@
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     reason = "small made-up numbers"
 )]
 
+mod day;
+mod places;
+mod rules;
+mod shouts;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-use super::Judge;
-use crate::config::{self, Config, Zone, ZoneKind};
+use super::{Judge, JudgeError};
+use crate::config::{self, Calendar, Config, Loaded, Zone, ZoneKind};
 use crate::types::{
     Area, CaseId, Detection, Heard, HitOutcome, Motion, Order, Outcome, Point, Role, RoleSet,
     Scene, ShotKind, Stamp, Track, View, Violation, WarnReport,
@@ -49,6 +56,7 @@ fn config() -> Config {
             camera: "cam0".to_owned(),
             kind,
             polygon: polygon.iter().map(|&(x, y)| Point { x, y }).collect(),
+            ..Zone::default()
         });
     }
     let judge = &mut config.judge;
@@ -61,6 +69,11 @@ fn config() -> Config {
     config
 }
 
+/// Judgement on a street in UTC without permits.
+fn judging(config: &Config, known: RoleSet, boot: &str) -> Result<Judge, JudgeError> {
+    Judge::new(config, &Calendar::plain(TimeZone::UTC), known, boot)
+}
+
 fn all_roles() -> RoleSet {
     Role::ALL.into_iter().collect()
 }
@@ -68,7 +81,7 @@ fn all_roles() -> RoleSet {
 /// A thing in the picture: track id, role, left edge, bottom edge.
 type Thing = (u64, Role, f32, f32);
 
-fn scene(secs: f64, things: &[Thing]) -> Scene {
+pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
     let now = at(secs);
     let track = |&(id, role, x0, y1): &Thing| Track {
         id,
@@ -107,7 +120,7 @@ struct Street {
 impl Street {
     fn new() -> Self {
         Self {
-            judge: Judge::new(&config(), all_roles(), "boot-a").unwrap(),
+            judge: judging(&config(), all_roles(), "boot-a").unwrap(),
             orders: Vec::new(),
             speaker_works: true,
         }
@@ -163,7 +176,7 @@ fn report(case: CaseId, t: f64, works: bool) -> WarnReport {
 
 #[test]
 fn what_was_not_to_be_said_ends_the_case_without_evidence() {
-    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     let mut orders = Vec::new();
     let mut t = 0.0;
     while t < 60.0 {
@@ -385,6 +398,7 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
         [
             "snap moved",
             "snap before",
+            "snap plate",
             "snap peak",
             "clip",
             "snap after",
@@ -400,7 +414,7 @@ fn spilled_debris_behind_a_truck_is_recorded_at_once() {
         })
         .collect();
     assert!(
-        snaps.is_sorted_by(|a, b| a.0 < b.0),
+        snaps.is_sorted_by_key(|snap| snap.0),
         "in the order of their times"
     );
     let moved = (snaps[0].1 - snaps[1].1).abs();
@@ -455,7 +469,7 @@ fn a_restart_in_the_grace_time_finishes_the_case() {
         let mut street = Street::new();
         street.run(0.0, 20.0, |_| vec![STALL]);
         let saved = street.judge.book();
-        street.judge = Judge::new(&config(), all_roles(), boot).unwrap();
+        street.judge = judging(&config(), all_roles(), boot).unwrap();
         street.judge.resume(&saved, |_| false).unwrap();
         street.run(21.0, 60.0, |_| vec![STALL]);
         let told = street.told();
@@ -476,7 +490,7 @@ fn a_reboot_with_an_untrusted_clock_starts_the_grace_time_anew() {
         .judge
         .book()
         .replace("\"error_ns\":1000", "\"error_ns\":18446744073709551615");
-    street.judge = Judge::new(&config(), all_roles(), "boot-b").unwrap();
+    street.judge = judging(&config(), all_roles(), "boot-b").unwrap();
     street.judge.resume(&saved, |_| false).unwrap();
     street.run(39.0, 60.0, |_| vec![STALL]);
     assert!(
@@ -490,7 +504,7 @@ fn a_reboot_with_an_untrusted_clock_starts_the_grace_time_anew() {
 
 #[test]
 fn a_restart_while_the_warning_plays_shouts_at_nobody_again() {
-    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     let mut t = 0.0;
     while !judge
         .step(&scene(t, &[STALL]))
@@ -535,7 +549,7 @@ fn a_case_that_was_sealed_as_the_daemon_died_is_not_sealed_again() {
 
 #[test]
 fn a_damaged_book_is_an_error_not_a_panic() {
-    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     for bad in ["", "{", "null", "{\"v\":1}", "[]"] {
         assert!(judge.resume(bad, |_| false).is_err(), "{bad}");
     }
@@ -545,7 +559,7 @@ fn a_damaged_book_is_an_error_not_a_panic() {
 #[test]
 fn a_rule_that_cannot_see_its_subject_refuses_to_start() {
     let persons = [Role::Person].into_iter().collect();
-    let Err(error) = Judge::new(&config(), persons, "b") else {
+    let Err(error) = judging(&config(), persons, "b") else {
         panic!("must refuse")
     };
     assert!(error.to_string().contains("street_vending"), "{error}");
@@ -581,7 +595,7 @@ fn every_hit_is_told_once_with_what_became_of_it() {
     street.judge = {
         let mut config = config();
         config.judge.street_vending.grace_secs = 200.0;
-        Judge::new(&config, all_roles(), "boot-a").unwrap()
+        judging(&config, all_roles(), "boot-a").unwrap()
     };
     street.run(0.0, 20.0, |_| vec![STALL]);
     street.run(20.0, 100.0, |_| vec![]);
@@ -601,7 +615,7 @@ fn a_restart_begins_no_episode() {
         street.run(0.0, 60.0, |_| vec![STALL]);
         let before = street.hits();
         let saved = street.judge.book();
-        street.judge = Judge::new(&config(), all_roles(), boot).unwrap();
+        street.judge = judging(&config(), all_roles(), boot).unwrap();
         street.judge.resume(&saved, |_| false).unwrap();
         street.run(75.0, 100.0, |_| vec![STALL]);
         assert_eq!(street.hits(), before, "{boot}");
@@ -622,7 +636,7 @@ fn the_oldest_case_gives_way_and_says_so() {
     };
     let mut config = config();
     config.judge.street_vending.grace_secs = 900.0;
-    street.judge = Judge::new(&config, all_roles(), "boot-a").unwrap();
+    street.judge = judging(&config, all_roles(), "boot-a").unwrap();
     street.run(0.0, 54.9, row);
     let gave_way = |h: &&(HitOutcome, usize)| h.0 == HitOutcome::GaveWay;
     let hits = street.hits();
@@ -660,7 +674,7 @@ proptest! {
     #[test]
     fn a_case_ends_once_and_is_never_sealed_unheard(events in events()) {
         let roles = [Role::Stall, Role::Furniture, Role::Truck, Role::Debris];
-        let mut judge = Judge::new(&config(), all_roles(), "boot-0").unwrap();
+        let mut judge = judging(&config(), all_roles(), "boot-0").unwrap();
         let (mut t, mut boots) = (0.0, 0);
         let mut heard: HashMap<CaseId, bool> = HashMap::new();
         let mut ended: HashMap<CaseId, bool> = HashMap::new();
@@ -726,7 +740,7 @@ proptest! {
                 Event::Restart { same_boot } => {
                     boots += i32::from(!same_boot);
                     let saved = judge.book();
-                    judge = Judge::new(&config(), all_roles(), &format!("boot-{boots}")).unwrap();
+                    judge = judging(&config(), all_roles(), &format!("boot-{boots}")).unwrap();
                     judge.resume(&saved, |_| false).unwrap();
                     waiting.clear();
                 }
@@ -737,7 +751,7 @@ proptest! {
 
 /// What is ordered when the view is `bad` between `from` and `to` and a stall stands from the start.
 fn told_with_a_bad_view(bad: View, from: f64, to: f64, speaker_works: bool) -> Vec<String> {
-    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     let mut told = Vec::new();
     for step in 0..400 {
         let t = f64::from(step) * 0.2;
@@ -824,7 +838,7 @@ fn a_place_moves_with_the_picture_of_a_moving_camera() {
         ..Motion::NONE
     };
     let told = |motion: Option<Motion>| {
-        let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+        let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
         let mut told = Vec::new();
         for n in 0..250_u16 {
             let t = f64::from(n) * 0.2;
@@ -850,7 +864,7 @@ fn a_place_moves_with_the_picture_of_a_moving_camera() {
 
 #[test]
 fn a_dwell_begins_anew_after_a_bad_view() {
-    let mut judge = Judge::new(&config(), all_roles(), "boot-a").unwrap();
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     let mut warned = None;
     for step in 0..200 {
         let t = f64::from(step) * 0.2;

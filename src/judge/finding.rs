@@ -1,0 +1,70 @@
+//! What a rule says about one thing in one scene: a hit when every gate is passed, a near miss
+//! when one is not.
+
+use std::time::Duration;
+
+use crate::types::{Area, Gate, RoleSet, ShotKind, Stamp, Violation};
+
+/// One thing a rule looked at, with every condition it was held against.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// What is suspected.
+    pub violation: Violation,
+    /// Name of the zone.
+    pub zone: String,
+    /// Tells the subject from the others of its rule in the zone.
+    pub thing: u64,
+    /// The subject in this scene.
+    pub area: Area,
+    /// The subject with what belongs to it.
+    pub around: Area,
+    /// What the subject was taken for; by this it is known again.
+    pub roles: RoleSet,
+    /// Since when it goes on.
+    pub since: Stamp,
+    /// The permit that covers it.
+    pub permit: Option<String>,
+    /// Every condition of the rule.
+    pub gates: Vec<Gate>,
+    /// Earlier moments that belong to it, with the area to show.
+    pub(super) shots: Vec<(ShotKind, Stamp, Area)>,
+}
+
+impl Finding {
+    /// Whether every condition is met.
+    pub fn is_hit(&self) -> bool {
+        self.gates.iter().all(|g| g.pass)
+    }
+}
+
+pub(super) fn gate(
+    name: &str,
+    value: impl Into<String>,
+    limit: impl Into<String>,
+    pass: bool,
+) -> Gate {
+    Gate {
+        gate: name.to_owned(),
+        value: value.into(),
+        limit: limit.into(),
+        pass,
+    }
+}
+
+/// A time of at least `limit`.
+pub(super) fn lasts(name: &str, value: Duration, limit: Duration) -> Gate {
+    let told = format!("{:.1} s", value.as_secs_f64());
+    let limit_told = format!(">= {} s", limit.as_secs_f64());
+    gate(name, told, limit_told, value >= limit)
+}
+
+/// A share of at least `limit`.
+pub(super) fn at_least(name: &str, value: f64, limit: f64) -> Gate {
+    let limit_told = format!(">= {}", percent(limit));
+    gate(name, percent(value), limit_told, value >= limit)
+}
+
+/// A share in words.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}

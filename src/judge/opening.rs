@@ -1,0 +1,225 @@
+//! How a hit comes to a case: it is permitted, belongs to one that is open, meets a place that
+//! rests, or opens one.
+//!
+//! One subject, one case, however often a tracker loses it, a camera drops out or the box starts
+//! again: a subject is known by violation, zone and place, never by a track. A part of a stall
+//! whose other part opened the case belongs to it.
+
+use sha2::{Digest, Sha256};
+use uuid::Builder;
+
+use super::OPEN_CASES_MAX;
+use super::book::Book;
+use super::case::{Case, Closed, Permitted, Phase, begins, snap, warn};
+use super::finding::Finding;
+use super::standing::SAME_PLACE_IOU;
+use super::whereabouts::{Place, Whereabouts, compare};
+use crate::types::{Area, CaseId, Hit, HitOutcome, Order, Scene, ShotKind, Stamp, Violation};
+
+/// Closed cases remembered for their cool-down.
+const CLOSED_MAX: usize = 256;
+/// Permitted things remembered, so that each is told once.
+const PERMITTED_MAX: usize = 256;
+
+impl Book {
+    /// Takes in one hit. Whatever becomes of it is told once per episode.
+    pub(super) fn take(&mut self, scene: &Scene, hit: &Finding, orders: &mut Vec<Order>) {
+        let at = scene.at;
+        let here = Whereabouts::of(scene);
+        let same = |violation: Violation, camera: usize, zone: &str, area: Area| {
+            violation == hit.violation
+                && camera == scene.camera
+                && zone == hit.zone
+                && (area.iou(hit.area) >= SAME_PLACE_IOU || is_part(area, hit))
+        };
+        let open = &mut self.pages.open;
+        let known = open
+            .iter_mut()
+            .find(|c| same(c.violation, c.camera, &c.zone, c.area));
+        if let Some(case) = known {
+            if begins(Some(case.said), at) {
+                let told = told(hit, HitOutcome::Belongs, scene);
+                orders.push(hit_order(case.id, told));
+            }
+            case.said = at;
+            return;
+        }
+        if let Some(permit) = &hit.permit {
+            return self.permit(scene, hit, permit, orders);
+        }
+        let closed = &mut self.pages.closed;
+        let cooling = closed.iter_mut().find(|c| {
+            same(c.violation, c.camera, &c.zone, c.area) && compare(c.place, here) != Place::Left
+        });
+        if let Some(place) = cooling {
+            if begins(place.said, at) {
+                let told = told(hit, HitOutcome::CoolingDown, scene);
+                orders.push(hit_order(place.case, told));
+            }
+            place.said = Some(at);
+            return;
+        }
+        if self.pages.open.len() == OPEN_CASES_MAX {
+            let oldest = self.pages.open.remove(0);
+            orders.push(Order::Discard {
+                case: oldest.id,
+                why: format!("{OPEN_CASES_MAX} cases are open; the oldest gave way"),
+                hit: Box::new(oldest.hit(HitOutcome::GaveWay, at)),
+            });
+            self.close(&oldest, at);
+        }
+        self.open(scene, hit, orders);
+    }
+
+    /// Tells a permitted hit, once per episode.
+    fn permit(&mut self, scene: &Scene, hit: &Finding, permit: &str, orders: &mut Vec<Order>) {
+        let same = |p: &&mut Permitted| {
+            p.violation == hit.violation
+                && p.camera == scene.camera
+                && p.zone == hit.zone
+                && p.area.iou(hit.area) >= SAME_PLACE_IOU
+        };
+        let known = self.pages.permitted.iter_mut().find(same);
+        let new = known
+            .as_ref()
+            .is_none_or(|p| begins(Some(p.said), scene.at));
+        if let Some(known) = known {
+            (known.said, known.area) = (scene.at, hit.area);
+        } else {
+            if self.pages.permitted.len() == PERMITTED_MAX {
+                self.pages.permitted.remove(0);
+            }
+            self.pages.permitted.push(Permitted {
+                violation: hit.violation,
+                camera: scene.camera,
+                zone: hit.zone.clone(),
+                area: hit.area,
+                said: scene.at,
+            });
+        }
+        if new {
+            self.pages.opened += 1;
+            let told = Hit {
+                permit: Some(permit.to_owned()),
+                gates: hit.gates.clone(),
+                ..told(hit, HitOutcome::Permitted, scene)
+            };
+            orders.push(hit_order(self.new_id(scene), told));
+        }
+    }
+
+    fn open(&mut self, scene: &Scene, hit: &Finding, orders: &mut Vec<Order>) {
+        self.pages.opened += 1;
+        let mut case = Case {
+            id: self.new_id(scene),
+            violation: hit.violation,
+            camera: scene.camera,
+            zone: hit.zone.clone(),
+            roles: hit.roles,
+            area: hit.area,
+            first_seen: hit.since,
+            confirmed: scene.at,
+            phase: if hit.violation.warns_first() {
+                Phase::Warning { since: scene.at }
+            } else {
+                Phase::Recording
+            },
+            tries: 0,
+            clip_cut: false,
+            warning: None,
+            said: scene.at,
+            place: Whereabouts::of(scene),
+            prior: None,
+        };
+        case.prior = self.history.prior(&self.pages, &case);
+        let told = Hit {
+            gates: hit.gates.clone(),
+            ..case.hit(HitOutcome::Opened, scene.at)
+        };
+        orders.push(hit_order(case.id, told));
+        for (kind, at, area) in &hit.shots {
+            orders.push(snap(&case, *kind, *at, Some(*area)));
+        }
+        if case.violation.warns_first() {
+            orders.push(snap(&case, ShotKind::Found, scene.at, Some(case.area)));
+            orders.push(warn(&case));
+        } else {
+            orders.push(snap(&case, ShotKind::Peak, scene.at, Some(case.area)));
+        }
+        self.pages.open.push(case);
+    }
+
+    /// A `UUIDv7` (RFC 9562 section 5.7) whose random bits are a hash of device, camera, moment
+    /// and count: unique, and the same again when the same recording is replayed.
+    fn new_id(&self, scene: &Scene) -> CaseId {
+        let mut hash = Sha256::new();
+        hash.update(self.device.as_bytes());
+        hash.update(scene.camera.to_be_bytes());
+        hash.update(scene.at.utc_ns.to_be_bytes());
+        hash.update(scene.at.boot_ns.to_be_bytes());
+        hash.update(self.pages.opened.to_be_bytes());
+        let mut random = [0; 10];
+        random.copy_from_slice(&hash.finalize()[..10]);
+        let millis = u64::try_from(scene.at.utc_ms()).unwrap_or(0);
+        CaseId(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    pub(super) fn close(&mut self, case: &Case, at: Stamp) {
+        if self.pages.closed.len() == CLOSED_MAX {
+            self.pages.closed.remove(0);
+        }
+        self.pages.closed.push(Closed {
+            violation: case.violation,
+            camera: case.camera,
+            zone: case.zone.clone(),
+            area: case.area,
+            at,
+            case: case.id,
+            said: None,
+            place: case.place,
+        });
+    }
+
+    /// Forgets the places that have rested long enough, and what was permitted long ago.
+    pub(super) fn cool(&mut self, now: Stamp) {
+        let [vending, shopfront, spillage] = self.cool_down;
+        self.pages.closed.retain(|c| {
+            let cool_down = match c.violation {
+                Violation::StreetVending => vending,
+                Violation::OutOfStore => shopfront,
+                Violation::Spillage => spillage,
+            };
+            now.since(c.at) < cool_down
+        });
+        self.pages.permitted.retain(|p| !begins(Some(p.said), now));
+    }
+}
+
+/// Whether what stood at `area` is a part of the stall that was hit.
+fn is_part(area: Area, hit: &Finding) -> bool {
+    let (middle, around) = (area.centre(), hit.around);
+    around != hit.area
+        && (around.x0..=around.x1).contains(&middle.x)
+        && (around.y0..=around.y1).contains(&middle.y)
+}
+
+fn hit_order(case: CaseId, hit: Hit) -> Order {
+    Order::Hit {
+        case,
+        hit: Box::new(hit),
+    }
+}
+
+/// What became of a hit at `scene`.
+fn told(hit: &Finding, outcome: HitOutcome, scene: &Scene) -> Hit {
+    Hit {
+        outcome,
+        violation: hit.violation,
+        camera: scene.camera,
+        zone: hit.zone.clone(),
+        since: hit.since,
+        at: scene.at,
+        permit: None,
+        gates: Vec::new(),
+    }
+}

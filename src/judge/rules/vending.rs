@@ -1,0 +1,201 @@
+//! Street vending: what is like a stall stands still where no stall may be.
+//!
+//! ```text
+//! nothing ──seen in zone──▶ standing ──dwell over, like a stall, attended to──▶ hit
+//!    ▲                         │  ▲            (in every scene in which it is seen)
+//!    └── not seen for 3 s ─────┘  └─ counted anew while permitted or out of hours
+//! ```
+//! *Like a stall* is a thing of a role that is one by itself (`stall`, and whatever else the
+//! configuration names). An umbrella, a tricycle or goods stand everywhere: they are like a stall
+//! only where two kinds of them stand together, and while somebody attends to them most of the
+//! time. The same holds for a thing of no known class (`object`), which may also stand alone when
+//! it is as large as a cart or a spread of wares, and when no person or vehicle explains it. So a
+//! courier's parked tricycle, a family under an umbrella, people waiting for a bus with their
+//! luggage, and a dog are no stalls. A stall with all its parts is one finding.
+
+use std::time::Duration;
+
+use crate::config::{Config, ZoneKind};
+use crate::types::{Area, Role, RoleSet, Scene, Violation};
+
+use super::super::finding::{Finding, at_least, gate, percent};
+use super::super::standing::{Spot, Standing};
+use super::super::zone::Zone;
+use super::super::{JudgeError, secs};
+use super::attendance::Attendance;
+use super::{Moment, Rule, demand, only, standing};
+
+/// Roles of things that stand everywhere.
+const PARTS: [Role; 4] = [Role::Umbrella, Role::Tricycle, Role::Goods, Role::Object];
+/// A thing must be like a stall in this share of the looks.
+const LIKE_MIN: f64 = 0.5;
+/// Parts whose boxes, grown by this share of their size, meet belong to one stall.
+const BESIDE: f32 = 0.25;
+/// A cart or a spread of wares measures 1.2 m or more, seven tenths of a standing person; a dog, a
+/// pram or a suitcase does not.
+const OBJECT_SIDE_MIN: f32 = 0.7;
+/// Width over height of a picture, to compare a width with a height. On a 4:3 camera things count
+/// as a third wider than they are.
+const ASPECT: f32 = 16.0 / 9.0;
+/// An object of which this share lies in the box of something known is that thing.
+const EXPLAINED_SHARE: f32 = 0.5;
+
+/// The rule.
+pub(super) struct Vending {
+    zones: Vec<(Zone, Standing, Attendance)>,
+    dwell: Duration,
+    attended_min: f64,
+}
+
+impl Vending {
+    /// The rule, when it is enabled and has a zone.
+    pub(super) fn new(config: &Config, known: RoleSet) -> Result<Option<Self>, JudgeError> {
+        let rule = &config.judge.street_vending;
+        let zones = Zone::of_kind(config, ZoneKind::NoVending, &rule.roles);
+        if !rule.enabled || zones.is_empty() {
+            return Ok(None);
+        }
+        let name = Violation::StreetVending.name();
+        for zone in &zones {
+            demand(known, zone.roles, name)?;
+            let stalls = zone.roles.iter().filter(|r| !PARTS.contains(r));
+            if rule.attended_min > 0.0 && !known.meets(stalls.collect()) {
+                // Parts alone are judged by who attends to them.
+                demand(known, only(Role::Person), name)?;
+            }
+        }
+        let state = |zone| (zone, Standing::default(), Attendance::default());
+        Ok(Some(Self {
+            zones: zones.into_iter().map(state).collect(),
+            dwell: secs(rule.dwell_secs),
+            attended_min: rule.attended_min,
+        }))
+    }
+
+    /// What is to be said of one thing among all that were seen lately.
+    fn finding(&self, now: &Moment<'_>, zone: &Zone, spot: &mut Spot, all: &[Spot]) -> Finding {
+        let (permit, mut gates) = standing(now, zone, spot, self.dwell);
+        let like = spot.share(spot.fitting);
+        let told = format!("{} in {} of looks", told(spot, all), percent(like));
+        let limit = format!("like a stall in >= {}", percent(LIKE_MIN));
+        // A part whose other part has gone is a part again.
+        let alone = is_part(spot) && !spot.roles.has(Role::Object);
+        let still = !alone || beside(spot, all).next().is_some();
+        gates.push(gate("stall", told, limit, like >= LIKE_MIN && still));
+        if is_part(spot) {
+            let attended = spot.share(spot.attended);
+            gates.push(at_least("attended", attended, self.attended_min));
+        }
+        // The next stall is another one.
+        let parts = beside(spot, all).filter(|s| is_part(s)).map(|s| s.area);
+        Finding {
+            violation: Violation::StreetVending,
+            zone: zone.name.clone(),
+            thing: spot.id,
+            area: spot.area,
+            around: parts.fold(spot.area, Area::joined),
+            roles: spot.roles,
+            since: spot.since,
+            permit,
+            gates,
+            shots: Vec::new(),
+        }
+    }
+}
+
+impl Rule for Vending {
+    fn look(&mut self, now: &Moment<'_>) -> Vec<Finding> {
+        let at = now.scene.at;
+        let mut found = Vec::new();
+        let mut zones = std::mem::take(&mut self.zones);
+        let here = zones.iter_mut().filter(|z| z.0.camera == now.scene.camera);
+        for (zone, things, attendance) in here {
+            things.look(now.scene, zone.roles, |area, stood| zone.holds(area, stood));
+            let all: Vec<Spot> = things.seen_at(at).copied().collect();
+            let alive = things.alive().to_vec();
+            attendance.look(now.scene, &all);
+            let mut findings: Vec<(Spot, Finding)> = Vec::new();
+            for spot in things.seen_at_mut(at) {
+                let tallest = attendance.tallest(spot, at);
+                spot.attended += u32::from(tallest.is_some());
+                spot.fitting += u32::from(fits(spot, &all, now.scene, tallest));
+                let finding = self.finding(now, zone, spot, &alive);
+                findings.push((*spot, finding));
+            }
+            found.extend(one_each(findings));
+        }
+        self.zones = zones;
+        found
+    }
+}
+
+/// Whether the thing is no stall by itself.
+fn is_part(spot: &Spot) -> bool {
+    spot.roles.iter().all(|r| PARTS.contains(&r))
+}
+
+/// Whether the thing is like a stall at this moment; `tallest` is the tallest who attends to it.
+fn fits(spot: &Spot, all: &[Spot], scene: &Scene, tallest: Option<f32>) -> bool {
+    if !is_part(spot) {
+        return true;
+    }
+    let kinds = beside(spot, all).fold(spot.roles, |kinds, s| kinds.with(s.roles));
+    let together = kinds.len() >= 2 && beside(spot, all).next().is_some();
+    if !spot.roles.has(Role::Object) {
+        return together;
+    }
+    let side = spot.area.height().max(spot.area.width() * ASPECT);
+    let large = tallest.is_none_or(|height| side >= height * OBJECT_SIDE_MIN);
+    !is_explained(spot, scene) && (together || large)
+}
+
+/// The other things that stand beside this one.
+fn beside<'a>(spot: &Spot, all: &'a [Spot]) -> impl Iterator<Item = &'a Spot> {
+    let (id, area) = (spot.id, spot.area);
+    all.iter().filter(move |s| s.id != id && meet(s.area, area))
+}
+
+fn meet(a: Area, b: Area) -> bool {
+    a.grown(BESIDE).share_in(b.grown(BESIDE)) > 0.0
+}
+
+/// Whether what looks like a new thing is a person or a vehicle.
+fn is_explained(spot: &Spot, scene: &Scene) -> bool {
+    let known: RoleSet = [Role::Person, Role::Vehicle, Role::Truck]
+        .into_iter()
+        .collect();
+    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
+    seen.filter(|t| t.detection.roles.meets(known))
+        .any(|t| spot.area.share_in(t.detection.area) >= EXPLAINED_SHARE)
+}
+
+/// `tricycle beside goods`
+fn told(spot: &Spot, all: &[Spot]) -> String {
+    let names = |roles: RoleSet| roles.iter().map(Role::name).collect::<Vec<_>>().join("/");
+    let others: Vec<String> = beside(spot, all).map(|s| names(s.roles)).collect();
+    let own = names(spot.roles);
+    if others.is_empty() {
+        format!("{own} alone")
+    } else {
+        format!("{own} beside {}", others.join(", "))
+    }
+}
+
+/// The findings with each stall told once: of the parts that stand together, of those that hit,
+/// the one that stood there first; a part beside a stall belongs to it.
+fn one_each(mut findings: Vec<(Spot, Finding)>) -> Vec<Finding> {
+    findings.sort_by_key(|(spot, _)| (is_part(spot), spot.since.boot_ns, spot.id));
+    let mut taken: Vec<Area> = Vec::new();
+    let mut found = Vec::new();
+    for (spot, finding) in findings {
+        if finding.is_hit() {
+            let part = is_part(&spot) && taken.iter().any(|area| meet(*area, spot.area));
+            taken.push(spot.area);
+            if part {
+                continue;
+            }
+        }
+        found.push(finding);
+    }
+    found
+}

@@ -1,0 +1,361 @@
+//! Permits and hours, histories, and boxes that drive: what makes of one scene now a case, now
+//! none. The configurations are read from text, as a technician and a bureau write them.
+
+use crate::types::{FixKind, Placed, Pose, PoseSource};
+
+use super::*;
+
+/// At 0 seconds it is Friday the 29th of May 2026, 07:13:20 in Qingdao.
+const STREET: &str = r#"
+[device]
+time_zone = "Asia/Shanghai"
+[[camera]]
+name = "cam0"
+url = "rtsp://h/"
+[model]
+card = "card.toml"
+[judge]
+calendar = "calendar.toml"
+[judge.street_vending]
+dwell_secs = 10.0
+grace_secs = 30.0
+cool_down_secs = 100.0
+[[zone]]
+name = "kerb"
+camera = "cam0"
+polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]
+"#;
+
+/// Configuration and calendar as they are read from the box's files.
+pub(super) fn read(street: &str, calendar: &str) -> Loaded {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("lingmou.toml", street), ("calendar.toml", calendar)] {
+        let mut file = std::fs::File::create(folder.path().join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+    Config::read_elsewhere(&folder.path().join("lingmou.toml")).unwrap()
+}
+
+/// A street with a stall on it, under these files.
+fn under(street: &str, calendar: &str) -> Street {
+    let loaded = read(street, calendar);
+    let mut street = Street::new();
+    street.judge = Judge::new(&loaded.config, &loaded.calendar, all_roles(), "boot-a").unwrap();
+    street
+}
+
+fn outcomes(street: &Street) -> Vec<HitOutcome> {
+    street
+        .hits()
+        .into_iter()
+        .map(|(outcome, _)| outcome)
+        .collect()
+}
+
+#[test]
+fn what_is_permitted_is_told_and_nothing_else_is_done() {
+    use HitOutcome::{CoolingDown, Opened, Permitted, Persisted};
+    let whole = [Opened, Persisted, CoolingDown].as_slice();
+    for (name, permit, wanted) in [
+        ("no permit", "", whole),
+        (
+            "a licensed stall",
+            "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\n",
+            &[Permitted][..],
+        ),
+        (
+            "in its hours",
+            "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nhours = [\"06:00-08:00\"]\ndays = [\"fri\"]\n",
+            &[Permitted],
+        ),
+        (
+            "at night only",
+            "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nhours = [\"18:00-02:00\"]\n",
+            whole,
+        ),
+        (
+            "on holidays only",
+            "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\ndays = [\"holiday\"]\n",
+            whole,
+        ),
+        (
+            "on holidays, of which this is one",
+            "holidays = [\"2026-05-29\"]\n[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\ndays = [\"holiday\"]\n",
+            &[Permitted],
+        ),
+        (
+            "until yesterday",
+            "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nuntil = \"2026-05-28\"\n",
+            whole,
+        ),
+        (
+            "for other things",
+            "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nroles = [\"furniture\"]\n",
+            whole,
+        ),
+        (
+            "at another place of the zone",
+            "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nplace = [[0.6, 0.5], [1.0, 0.5], [1.0, 1.0], [0.6, 1.0]]\n",
+            whole,
+        ),
+    ] {
+        let mut street = under(STREET, permit);
+        street.run(0.0, 50.0, |_| vec![STALL]);
+        assert_eq!(outcomes(&street), wanted, "{name}");
+        let warned = street.told().iter().any(|w| w == "warn");
+        assert_eq!(warned, wanted == whole, "{name}");
+        let permits = street.orders.iter().filter_map(|(_, o)| o.hit()?.permit);
+        let named = if wanted == whole {
+            vec![]
+        } else {
+            vec!["P1".to_owned()]
+        };
+        assert_eq!(permits.collect::<Vec<_>>(), named, "{name}");
+    }
+}
+
+#[test]
+fn when_a_permit_ends_the_vendor_has_the_dwell_to_leave() {
+    // 07:13:20 and 100 s.
+    let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nhours = [\"06:00-07:15\"]\n";
+    let mut street = under(STREET, permit);
+    street.run(0.0, 109.0, |_| vec![STALL]);
+    assert_eq!(outcomes(&street), [HitOutcome::Permitted]);
+    street.run(109.0, 112.0, |_| vec![STALL]);
+    assert_eq!(outcomes(&street)[1..], [HitOutcome::Opened]);
+}
+
+#[test]
+fn when_a_permit_begins_in_the_grace_time_nobody_has_persisted() {
+    // 07:14 is at 40 s: warned at 10 s, looked again at 40 s.
+    let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nhours = [\"07:14-08:00\"]\n";
+    let mut street = under(STREET, permit);
+    street.run(0.0, 60.0, |_| vec![STALL]);
+    let told = street.told();
+    assert_eq!(told.last().unwrap(), "discard permitted by now (P1)");
+}
+
+#[test]
+fn a_zone_is_judged_in_its_hours_and_only_when_the_time_is_known() {
+    let hours =
+        |hours: &str| STREET.replace("[[zone]]", &format!("[[zone]]\nhours = [\"{hours}\"]"));
+    for (name, street, known, opens) in [
+        ("always", STREET.to_owned(), true, true),
+        ("always, time unknown", STREET.to_owned(), false, true),
+        ("in hours", hours("07:00-09:00"), true, true),
+        ("out of hours", hours("09:00-22:00"), true, false),
+        ("time unknown", hours("07:00-09:00"), false, false),
+    ] {
+        let mut judge = under(&street, "").judge;
+        let mut opened = false;
+        for step in 0..100 {
+            let mut scene = scene(f64::from(step) * 0.2, &[STALL]);
+            if !known {
+                scene.at.error_ns = Stamp::ERROR_UNKNOWN;
+                scene.tracks[0].last_seen = scene.at;
+            }
+            opened |= !judge.step(&scene).is_empty();
+        }
+        assert_eq!(opened, opens, "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_time_is_taken_for_a_permitted_one() {
+    let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nhours = [\"18:00-19:00\"]\n";
+    let mut judge = under(STREET, permit).judge;
+    for step in 0..100 {
+        let mut scene = scene(f64::from(step) * 0.2, &[STALL]);
+        scene.at.error_ns = Stamp::ERROR_UNKNOWN;
+        scene.tracks[0].last_seen = scene.at;
+        let orders = judge.step(&scene);
+        let hits = orders.iter().filter_map(Order::hit).map(|h| h.outcome);
+        assert!(
+            hits.into_iter().all(|o| o == HitOutcome::Permitted),
+            "{orders:?}"
+        );
+        assert!(!orders.iter().any(|o| matches!(o, Order::Warn { .. })));
+    }
+}
+
+#[test]
+fn the_first_time_is_reminded_and_the_second_recorded() {
+    use HitOutcome::{Opened, Persisted, Reminded};
+    let remind = STREET.replace(
+        "dwell_secs",
+        "first_time = \"remind\"\nhistory_days = 1\ndwell_secs",
+    );
+    for boot in ["boot-a", "boot-b"] {
+        let mut street = under(&remind, "");
+        street.run(0.0, 60.0, |_| vec![STALL]);
+        assert_eq!(outcomes(&street)[..2], [Opened, Reminded]);
+        assert!(!street.told().iter().any(|w| w.starts_with("seal")));
+        let saved = street.judge.book();
+        street.orders.clear();
+        let loaded = read(&remind, "");
+        street.judge = Judge::new(&loaded.config, &loaded.calendar, all_roles(), boot).unwrap();
+        street.judge.resume(&saved, |_| false).unwrap();
+        street.run(300.0, 360.0, |_| vec![STALL]);
+        assert_eq!(outcomes(&street)[..2], [Opened, Persisted], "{boot}");
+        let prior = street.orders.iter().find_map(|(_, o)| match o {
+            Order::Seal { record, .. } => Some(record.prior),
+            _ => None,
+        });
+        assert_eq!(prior, Some(Some(1)));
+        // Two days later nothing is remembered.
+        street.orders.clear();
+        street.run(172_800.0, 172_860.0, |_| vec![STALL]);
+        assert_eq!(outcomes(&street)[..2], [Opened, Reminded], "{boot}");
+    }
+}
+
+/// The scene as seen from `east_m` metres beside the place where the car first stood.
+fn seen_from(t: f64, things: &[Thing], east_m: Option<f64>) -> Scene {
+    let mut scene = scene(t, things);
+    scene.place = east_m.map(|east_m| Placed {
+        pose: Pose {
+            at: scene.at,
+            lat_e7: 0,
+            lon_e7: (east_m / 111_195.0 * 1e7) as i32,
+            alt_mm: None,
+            h_acc_mm: Some(2_000),
+            hdop_e2: None,
+            fix: FixKind::Full,
+            sats: None,
+            heading_deg: None,
+            speed_mps: None,
+            attitude: None,
+            camera: None,
+            source: PoseSource::Gpsd,
+            sysid: None,
+        },
+        age_ms: 100,
+        interpolated: true,
+    });
+    scene
+}
+
+#[test]
+fn a_car_that_left_proves_nothing_and_one_that_is_lost_waits() {
+    type Way = fn(f64) -> Option<f64>;
+    let ways: [(&str, Way, &str); 5] = [
+        ("it stands", |_| Some(0.0), "seal persisted"),
+        (
+            "its receiver trembles",
+            |t| Some((t * 7.0).sin() * 4.0),
+            "seal persisted",
+        ),
+        (
+            "it drives on in the grace time, to another stall",
+            |t| Some(if t < 20.0 { 0.0 } else { 300.0 }),
+            "discard left the place",
+        ),
+        (
+            "no position for a while, and then the same",
+            |t| Some(0.0).filter(|_| !(15.0..45.0).contains(&t)),
+            "seal persisted",
+        ),
+        (
+            "no position for a while, and then another",
+            |t| {
+                if t < 15.0 {
+                    Some(0.0)
+                } else {
+                    Some(90.0).filter(|_| t > 45.0)
+                }
+            },
+            "discard left the place",
+        ),
+    ];
+    for (name, way, wanted) in ways {
+        let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+        let mut end = None;
+        let mut warnings = 0;
+        for step in 0..300 {
+            let t = f64::from(step) * 0.2;
+            for order in judge.step(&seen_from(t, &[STALL], way(t))) {
+                if let Order::Warn { case, .. } = &order {
+                    warnings += 1;
+                    judge.hear(report(*case, t, true));
+                }
+                if order.hit().is_some_and(|h| h.outcome.ends()) {
+                    end = end.or_else(|| Some(word(&order)));
+                }
+            }
+        }
+        assert_eq!(end.as_deref(), Some(wanted), "{name}");
+        // At another place of the street another stall may be warned.
+        assert_eq!(
+            warnings,
+            if wanted.starts_with("seal") { 1 } else { 2 },
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_car_that_was_switched_off_in_the_grace_time_goes_on_or_has_left() {
+    for (east_m, wanted) in [(0.0, "seal persisted"), (500.0, "discard left the place")] {
+        let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+        for step in 0..100 {
+            let t = f64::from(step) * 0.2;
+            for order in judge.step(&seen_from(t, &[STALL], Some(0.0))) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+            }
+        }
+        let saved = judge.book();
+        let mut judge = judging(&config(), all_roles(), "boot-b").unwrap();
+        judge.resume(&saved, |_| false).unwrap();
+        let mut ends = Vec::new();
+        for step in 0..150 {
+            let t = 60.0 + f64::from(step) * 0.2;
+            // Satellites are found after ten seconds.
+            let place = Some(east_m).filter(|_| step > 50);
+            let orders = judge.step(&seen_from(t, &[STALL], place));
+            let over = orders
+                .iter()
+                .filter(|o| o.hit().is_some_and(|h| h.outcome.ends()));
+            ends.extend(over.map(word));
+        }
+        assert_eq!(ends, [wanted], "{east_m}");
+    }
+}
+
+#[test]
+fn another_thing_at_the_place_is_not_the_one_that_was_warned() {
+    let others: [(&str, Thing); 2] = [
+        ("of another role", (5, Role::Umbrella, 0.4, 0.8)),
+        ("at another place", (5, Role::Stall, 0.46, 0.8)),
+    ];
+    for (name, other) in others {
+        let mut street = Street::new();
+        street.run(0.0, 20.0, |_| vec![STALL]);
+        street.run(20.0, 70.0, |_| vec![other]);
+        let told = street.told();
+        let end = told.iter().find(|word| word.starts_with("seal"));
+        assert_eq!(end.unwrap(), "seal corrected", "{name}");
+    }
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+    let mut end = None;
+    for step in 0..350 {
+        let t = f64::from(step) * 0.2;
+        let mut scene = scene(t, &[STALL]);
+        if t > 20.0 {
+            // Its box is two thirds as wide and as high: less than half its size.
+            let area = &mut scene.tracks[0].detection.area;
+            (area.x1, area.y0) = (0.4 + 0.067, 0.8 - 0.133);
+        }
+        for order in judge.step(&scene) {
+            if let Order::Warn { case, .. } = &order {
+                judge.hear(report(*case, t, true));
+            }
+            if order.hit().is_some_and(|h| h.outcome.ends()) {
+                end = end.or_else(|| Some(word(&order)));
+            }
+        }
+    }
+    assert_eq!(end.as_deref(), Some("seal corrected"), "much smaller");
+}

@@ -1,0 +1,382 @@
+//! Scene tables of the three rules: the offence, and its nearest innocent neighbours.
+
+use crate::types::Role::{
+    Debris, Furniture, Goods, Object, Person, Plate, Stall, Tricycle, Truck, Umbrella, Vehicle,
+};
+
+use super::*;
+
+/// What is seen: track, role, left, top, right, bottom.
+type Seen = (u64, Role, [f32; 4]);
+/// What is seen when.
+type Play = fn(f64) -> Vec<Seen>;
+
+fn sight(t: f64, seen: &[Seen]) -> Scene {
+    let mut scene = scene(t, &[]);
+    for &(id, role, [x0, y0, x1, y1]) in seen {
+        let mut track = super::scene(t, &[(id, role, x0, y1)]).tracks.remove(0);
+        track.detection.area = Area { x0, y0, x1, y1 };
+        scene.tracks.push(track);
+    }
+    scene
+}
+
+/// What is ordered when `play` is seen for three minutes, five times a second.
+fn ordered(config: &Config, play: Play) -> Vec<Order> {
+    let mut judge = judging(config, all_roles(), "boot-a").unwrap();
+    let mut orders = Vec::new();
+    for step in 0..900 {
+        let t = f64::from(step) * 0.2;
+        for order in judge.step(&sight(t, &play(t))) {
+            if let Order::Warn { case, .. } = &order {
+                judge.hear(report(*case, t, true));
+            }
+            orders.push(order);
+        }
+    }
+    orders
+}
+
+/// Violations of the cases that were opened.
+fn opened(orders: &[Order]) -> Vec<Violation> {
+    let hits = orders.iter().filter_map(Order::hit);
+    let opened = hits.filter(|h| h.outcome == HitOutcome::Opened);
+    opened.map(|h| h.violation).collect()
+}
+
+/// A road in front, a kerb and a shop behind it side by side.
+fn street() -> Config {
+    let mut config = config();
+    let shapes = [
+        [(0.0, 0.5), (0.5, 0.5), (0.5, 0.75), (0.0, 0.75)],
+        [(0.5, 0.5), (1.0, 0.5), (1.0, 0.75), (0.5, 0.75)],
+        [(0.0, 0.76), (1.0, 0.76), (1.0, 1.0), (0.0, 1.0)],
+    ];
+    for (zone, shape) in config.zone.iter_mut().zip(shapes) {
+        zone.polygon = shape.map(|(x, y)| Point { x, y }).to_vec();
+    }
+    config.zone[1].threshold = [(0.5, 0.6), (1.0, 0.6)].map(|(x, y)| Point { x, y }).into();
+    config.judge.street_vending.roles.push(Object);
+    // One case a place is enough to see it.
+    config.judge.street_vending.cool_down_secs = 3600.0;
+    config
+}
+
+/// A person of usual size whose foot is at `x`, `y`.
+fn person(id: u64, x: f32, y: f32) -> Seen {
+    (id, Person, [x - 0.025, y - 0.3, x + 0.025, y])
+}
+
+/// People who walk through, one after the other, each within reach of a place for two seconds.
+fn passers_by(t: f64) -> Vec<Seen> {
+    let one = |n: u64| {
+        let phase = (t + n as f64 * 2.5) % 10.0;
+        let number = ((t + n as f64 * 2.5) / 10.0) as u64;
+        person(100 + n * 1000 + number, (phase * 0.1) as f32, 0.7)
+    };
+    (0..4).map(one).collect()
+}
+
+const TRICYCLE: Seen = (1, Tricycle, [0.20, 0.50, 0.32, 0.70]);
+const GOODS: Seen = (2, Goods, [0.30, 0.62, 0.38, 0.70]);
+const UMBRELLA: Seen = (3, Umbrella, [0.18, 0.30, 0.36, 0.52]);
+const CART: Seen = (4, Object, [0.20, 0.52, 0.36, 0.70]);
+
+fn vendor() -> Seen {
+    person(9, 0.26, 0.69)
+}
+
+#[test]
+fn what_is_like_a_stall_opens_one_case() {
+    let plays: [(&str, Play); 6] = [
+        ("a stall", |_| vec![(1, Stall, TRICYCLE.2)]),
+        ("a stall with its umbrella and goods", |_| {
+            vec![(1, Stall, TRICYCLE.2), GOODS, UMBRELLA, vendor()]
+        }),
+        ("a tricycle with goods, sold from", |_| {
+            vec![TRICYCLE, GOODS, vendor()]
+        }),
+        ("wares under an umbrella, sold from", |_| {
+            vec![UMBRELLA, (2, Goods, [0.2, 0.5, 0.36, 0.7]), vendor()]
+        }),
+        ("a cart of no known class, sold from", |_| {
+            vec![CART, vendor()]
+        }),
+        (
+            "a tricycle whose parts come and go, its vendor renamed",
+            |t| {
+                let mut seen = vec![person(9 + (t / 20.0) as u64, 0.26, 0.69)];
+                let look = (t * 5.0).round() as u64;
+                seen.extend(Some(TRICYCLE).filter(|_| !look.is_multiple_of(4)));
+                seen.extend(Some(GOODS).filter(|_| !look.is_multiple_of(3)));
+                seen
+            },
+        ),
+    ];
+    for (name, play) in plays {
+        let orders = ordered(&street(), play);
+        assert_eq!(opened(&orders), [Violation::StreetVending], "{name}");
+    }
+}
+
+#[test]
+fn nobody_near_a_stall_is_one() {
+    let plays: [(&str, Play); 13] = [
+        ("an empty street", |_| vec![]),
+        ("passers-by", passers_by),
+        ("a queue that waits for its bus, with a suitcase", |_| {
+            let queue = (0..6).map(|n| person(10 + n, 0.1 + n as f32 * 0.05, 0.7));
+            queue
+                .chain([(1, Object, [0.20, 0.64, 0.24, 0.70])])
+                .collect()
+        }),
+        ("a parked bicycle whose owner talks beside it", |_| {
+            let bicycle = [0.20, 0.55, 0.32, 0.70];
+            vec![(1, Vehicle, bicycle), (2, Object, bicycle), vendor()]
+        }),
+        ("a dog lying beside its owner", |_| {
+            vec![(1, Object, [0.24, 0.62, 0.32, 0.70]), vendor()]
+        }),
+        ("a pram beside a parent", |_| {
+            vec![(1, Object, [0.24, 0.55, 0.31, 0.70]), vendor()]
+        }),
+        ("a courier's tricycle, parked and left", |_| {
+            vec![TRICYCLE, GOODS]
+        }),
+        ("a courier beside his tricycle", |_| {
+            vec![TRICYCLE, vendor()]
+        }),
+        ("a family under an umbrella", |_| {
+            vec![UMBRELLA, person(9, 0.24, 0.69), person(10, 0.3, 0.69)]
+        }),
+        ("a barrier that everybody passes", |t| {
+            let mut seen = passers_by(t);
+            seen.push(CART);
+            seen
+        }),
+        ("a person who waits where a new thing is seen", |_| {
+            vec![(1, Object, [0.235, 0.39, 0.285, 0.69]), vendor()]
+        }),
+        ("a stall beyond the zone", |_| {
+            vec![(1, Stall, [0.2, 0.2, 0.32, 0.45])]
+        }),
+        ("a cart pushed through", |t| {
+            let x = (t * 0.01) as f32 % 0.9;
+            vec![(1, Stall, [x, 0.5, x + 0.05, 0.7]), person(2, x, 0.7)]
+        }),
+    ];
+    for (name, play) in plays {
+        assert_eq!(opened(&ordered(&street(), play)), [], "{name}");
+    }
+}
+
+#[test]
+fn goods_beyond_the_threshold_open_a_case() {
+    let plays: [(&str, Play); 3] = [
+        ("crates", |_| vec![(1, Goods, [0.7, 0.55, 0.8, 0.7])]),
+        ("a table, people before it", |t| {
+            let mut seen = passers_by(t);
+            seen.push((1, Furniture, [0.7, 0.55, 0.8, 0.68]));
+            seen
+        }),
+        ("crates that tremble on the margin", |t| {
+            let up = if ((t * 5.0).round() as u64).is_multiple_of(2) {
+                0.0
+            } else {
+                0.008
+            };
+            vec![(1, Goods, [0.7, 0.5, 0.8, 0.622 - up])]
+        }),
+    ];
+    for (name, play) in plays {
+        let orders = ordered(&street(), play);
+        assert_eq!(opened(&orders), [Violation::OutOfStore], "{name}");
+    }
+}
+
+#[test]
+fn what_a_shop_may_do_opens_none() {
+    let plays: [(&str, Play); 10] = [
+        ("goods inside the line", |_| {
+            vec![(1, Goods, [0.7, 0.45, 0.8, 0.58])]
+        }),
+        ("goods on the line", |_| {
+            vec![(1, Goods, [0.7, 0.5, 0.8, 0.61])]
+        }),
+        ("goods across the street", |_| {
+            vec![(1, Goods, [0.7, 0.7, 0.8, 0.9])]
+        }),
+        ("goods before the neighbour, who has no zone", |_| {
+            vec![(1, Furniture, [0.1, 0.3, 0.2, 0.45])]
+        }),
+        ("a customer's bag, put down and taken", |t| {
+            let there = t % 60.0 < 15.0;
+            let bag = (1, Goods, [0.7, 0.6, 0.75, 0.7]);
+            Some(bag).filter(|_| there).into_iter().collect()
+        }),
+        ("crates carried in", |t| {
+            let y = 0.7 - (t * 0.02 % 0.2) as f32;
+            vec![(1, Goods, [0.7, y - 0.1, 0.8, y])]
+        }),
+        ("a delivery, unloaded within the dwell", |t| {
+            let crates = (1, Goods, [0.7, 0.55, 0.8, 0.7]);
+            Some(crates).filter(|_| t < 18.0).into_iter().collect()
+        }),
+        ("people talking at the door", |_| {
+            vec![person(1, 0.7, 0.7), person(2, 0.75, 0.7)]
+        }),
+        ("a parked car", |_| vec![(1, Vehicle, [0.6, 0.5, 0.8, 0.7])]),
+        ("a flicker", |t| {
+            let look = (t * 5.0).round() as u64;
+            let crates = (1, Goods, [0.7, 0.55, 0.8, 0.7]);
+            Some(crates)
+                .filter(|_| look.is_multiple_of(3))
+                .into_iter()
+                .collect()
+        }),
+    ];
+    for (name, play) in plays {
+        assert_eq!(opened(&ordered(&street(), play)), [], "{name}");
+    }
+}
+
+#[test]
+fn goods_put_out_late_are_judged_from_then_on() {
+    let orders = ordered(&street(), |t| {
+        let out = if t < 100.0 { 0.6 } else { 0.64 };
+        vec![(1, Goods, [0.7, 0.5, 0.8, out])]
+    });
+    let opened = orders.iter().find_map(Order::hit).expect("a hit");
+    let after = opened.at.since(at(0.0)).as_secs_f64();
+    assert!((119.7..121.0).contains(&after), "{after}");
+}
+
+/// A lorry that drives from left to right at a tenth of the picture a second, from `start`.
+fn lorry(id: u64, t: f64, start: f64) -> Option<Seen> {
+    let x = ((t - start) * 0.1) as f32;
+    let there = (0.0..0.85).contains(&x);
+    there.then_some((id, Truck, [x, 0.5, x + 0.15, 0.85]))
+}
+
+const SPILT: Seen = (8, Debris, [0.40, 0.82, 0.46, 0.87]);
+
+fn with(seen: impl IntoIterator<Item = Seen>, more: Option<Seen>) -> Vec<Seen> {
+    seen.into_iter().chain(more).collect()
+}
+
+#[test]
+fn what_a_truck_loses_is_recorded_with_its_plate() {
+    let orders = ordered(&street(), |t| {
+        let plate = |(_, _, [x, ..]): Seen| (7, Plate, [x + 0.05, 0.78, x + 0.09, 0.80]);
+        let truck = lorry(6, t, 20.0);
+        let spilt = Some(SPILT).filter(|_| t >= 26.0);
+        with(truck, truck.map(plate))
+            .into_iter()
+            .chain(spilt)
+            .collect()
+    });
+    assert_eq!(opened(&orders), [Violation::Spillage]);
+    let snaps = orders.iter().filter_map(|o| match o {
+        Order::Snap {
+            kind, at, place, ..
+        } => Some((*kind, at.boot_ns, *place)),
+        _ => None,
+    });
+    let snaps: Vec<_> = snaps.collect();
+    assert!(snaps.is_sorted_by_key(|s| s.1), "{snaps:?}");
+    let plate = snaps.iter().find(|s| s.0 == ShotKind::Plate).expect("one");
+    assert!((plate.2.width() - 0.12).abs() < 1e-4, "{:?}", plate.2);
+    assert!(plate.2.height() < 0.1, "the plate, not the truck");
+}
+
+#[test]
+fn without_a_plate_the_lower_half_of_the_truck_is_shown() {
+    let orders = ordered(&street(), |t| {
+        with(lorry(6, t, 20.0), Some(SPILT).filter(|_| t >= 26.0))
+    });
+    let place = orders.iter().find_map(|o| match o {
+        Order::Snap { kind, place, .. } if *kind == ShotKind::Plate => Some(*place),
+        _ => None,
+    });
+    let place = place.expect("one");
+    assert!((place.y0 - 0.675).abs() < 1e-4 && (place.y1 - 0.85).abs() < 1e-4);
+}
+
+#[test]
+fn debris_that_no_truck_lost_is_nobodys() {
+    let plays: [(&str, Play); 12] = [
+        ("an empty road", |_| vec![]),
+        ("trucks and nothing lost", |t| {
+            with(lorry((t / 10.0) as u64, t % 10.0, 0.0), None)
+        }),
+        ("debris without a truck", |t| {
+            with(None, Some(SPILT).filter(|_| t > 5.0))
+        }),
+        ("it lay there before the truck came", |t| {
+            with([SPILT], lorry(6, t, 20.0))
+        }),
+        ("beside the truck's way", |t| {
+            let spilt = (8, Debris, [0.40, 0.94, 0.46, 0.99]);
+            with(lorry(6, t, 20.0), Some(spilt).filter(|_| t >= 26.0))
+        }),
+        ("long after the truck", |t| {
+            with(lorry(6, t, 20.0), Some(SPILT).filter(|_| t >= 45.0))
+        }),
+        ("behind a car", |t| {
+            let car = lorry(6, t, 20.0).map(|(id, _, area)| (id, Vehicle, area));
+            with(car, Some(SPILT).filter(|_| t >= 26.0))
+        }),
+        ("under a truck that stands and is unloaded", |t| {
+            let truck = (6, Truck, [0.35, 0.5, 0.5, 0.85]);
+            with([truck], Some(SPILT).filter(|_| t >= 26.0))
+        }),
+        ("a leaf that blows away", |t| {
+            with(
+                lorry(6, t, 20.0),
+                Some(SPILT).filter(|_| (26.0..27.0).contains(&t)),
+            )
+        }),
+        ("old debris that a truck in a jam hid for a while", |t| {
+            let hidden = (20.0..60.0).contains(&t);
+            let x = if t < 50.0 {
+                0.35
+            } else {
+                0.35 + (t as f32 - 50.0) * 0.05
+            };
+            let truck = (6, Truck, [x, 0.5, x + 0.15, 0.85]);
+            with(
+                Some(truck).filter(|_| t >= 18.0 && x < 0.85),
+                Some(SPILT).filter(|_| t >= 5.0 && !hidden),
+            )
+        }),
+        ("two trucks drove there; nobody knows whose it is", |t| {
+            with(lorry(6, t, 20.0), lorry(7, t, 22.0))
+                .into_iter()
+                .chain(Some(SPILT).filter(|_| t >= 28.0))
+                .collect()
+        }),
+        ("the camera was away when it fell", |t| {
+            with(lorry(6, t, -2.0), Some(SPILT))
+        }),
+    ];
+    for (name, play) in plays {
+        assert_eq!(opened(&ordered(&street(), play)), [], "{name}");
+    }
+}
+
+#[test]
+fn a_rule_that_lacks_what_it_judges_by_refuses_to_start() {
+    let parts = [Umbrella, Goods, Truck, Debris].into_iter().collect();
+    let error = judging(&street(), parts, "b")
+        .map(|_| ())
+        .expect_err("nobody attends");
+    assert!(error.to_string().contains("[Person]"), "{error}");
+    let mut config = street();
+    config.judge.street_vending.attended_min = 0.0;
+    judging(&config, parts, "b").expect("attendance is not asked for");
+    config.zone[1].roles = vec![Furniture];
+    let error = judging(&config, parts, "b")
+        .map(|_| ())
+        .expect_err("no furniture");
+    assert!(error.to_string().contains("out_of_store"), "{error}");
+}

@@ -1,0 +1,112 @@
+//! Over any history of looks, reports, kills and reboots: who was warned is not warned again while
+//! his place rests, and nobody is warned a second time for one case but when the first was not
+//! played.
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Turn {
+    Look {
+        there: bool,
+        secs: f64,
+    },
+    Heard(bool),
+    /// Killed; `late`: before the last step's book was saved, so that its orders come again.
+    Killed {
+        late: bool,
+        reboot: bool,
+    },
+}
+
+fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    let look = (proptest::bool::weighted(0.9), 0.2_f64..2.9);
+    let look = look.prop_map(|(there, secs)| Turn::Look { there, secs });
+    let killed = any::<(bool, bool)>();
+    let turn = prop_oneof![
+        20 => look,
+        4 => proptest::bool::weighted(0.8).prop_map(Turn::Heard),
+        1 => killed.prop_map(|(late, reboot)| Turn::Killed { late, reboot }),
+    ];
+    proptest::collection::vec(turn, 100..500)
+}
+
+/// What is known of the warnings of a history.
+#[derive(Default)]
+struct Shouts {
+    /// Cases that were ordered to be warned and have no report yet.
+    waiting: Vec<CaseId>,
+    /// Cases whose last warning was not played.
+    unheard: HashSet<CaseId>,
+    warned: HashSet<CaseId>,
+    ended: HashMap<CaseId, f64>,
+}
+
+impl Shouts {
+    fn take(&mut self, t: f64, order: &Order, cool_down: f64) -> Result<(), TestCaseError> {
+        let case = order.case();
+        if let Order::Warn { .. } = order {
+            let again = !self.warned.insert(case);
+            prop_assert!(!again || self.unheard.remove(&case), "twice for {case}");
+            for (other, end) in &self.ended {
+                prop_assert!(
+                    t - end >= cool_down - 0.001,
+                    "{other} ended at {end}, now {t}"
+                );
+            }
+            self.waiting.push(case);
+        }
+        if order.hit().is_some_and(|h| h.outcome.ends()) {
+            self.ended.entry(case).or_insert(t);
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn nobody_is_warned_again_while_his_place_rests(turns in turns()) {
+        let config = config();
+        let cool_down = config.judge.street_vending.cool_down_secs;
+        let mut judge = judging(&config, all_roles(), "boot-0").unwrap();
+        let mut shouts = Shouts::default();
+        let (mut t, mut boots) = (0.0, 0);
+        let mut saved = judge.book();
+        let mut before = saved.clone();
+        let mut warns = false;
+        for turn in turns {
+            match turn {
+                Turn::Look { there, secs } => {
+                    t += secs;
+                    let things: Vec<Thing> = Some(STALL).filter(|_| there).into_iter().collect();
+                    let orders = judge.step(&scene(t, &things));
+                    for order in &orders {
+                        shouts.take(t, order, cool_down)?;
+                    }
+                    if !orders.is_empty() {
+                        before = std::mem::replace(&mut saved, judge.book());
+                        // A warning is played only when the book that knows of it is saved.
+                        warns = orders.iter().any(|o| matches!(o, Order::Warn { .. }));
+                    }
+                }
+                Turn::Heard(played) => {
+                    for case in shouts.waiting.drain(..) {
+                        judge.hear(report(case, t, played));
+                        if !played {
+                            shouts.unheard.insert(case);
+                        }
+                    }
+                }
+                Turn::Killed { late, reboot } => {
+                    boots += i32::from(reboot);
+                    let book = if late && !warns { &before } else { &saved };
+                    judge = judging(&config, all_roles(), &format!("boot-{boots}")).unwrap();
+                    judge.resume(book, |case| shouts.ended.contains_key(&case)).unwrap();
+                    saved = book.clone();
+                    before = saved.clone();
+                    shouts.waiting.clear();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A sound in the form a network loudspeaker wants.
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use super::clip::Sound;
+use super::play::{feed, make, said, source};
+
+/// Bytes a second of G.711 mu-law (ITU-T G.711): 8 kHz, one byte a sample.
+pub(super) const MULAW_RATE: usize = 8_000;
+/// Converting takes a fraction of the clip's length; a part that hangs is given up.
+const STEP: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
+/// `sound` as G.711 mu-law, 8 kHz, one channel, without a header.
+pub(super) fn mulaw(sound: &Sound) -> Result<Vec<u8>, String> {
+    let source = source(sound)?;
+    let caps = gst::Caps::builder("audio/x-raw")
+        .field("rate", 8_000)
+        .field("channels", 1)
+        .build();
+    let filter = make("capsfilter")?;
+    filter.set_property("caps", &caps);
+    let sink = gst_app::AppSink::builder().sync(false).build();
+    let pipeline = gst::Pipeline::new();
+    let chain: [gst::Element; 6] = [
+        source.clone().upcast(),
+        make("audioconvert")?,
+        make("audioresample")?,
+        filter,
+        make("mulawenc")?,
+        sink.clone().upcast(),
+    ];
+    pipeline
+        .add_many(&chain)
+        .and_then(|()| gst::Element::link_many(&chain))
+        .map_err(|e| e.to_string())?;
+    feed(&source, sound)?;
+    let bytes = pulled(&pipeline, &sink);
+    super::card::let_go(pipeline.upcast_ref());
+    bytes
+}
+
+fn pulled(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Result<Vec<u8>, String> {
+    pipeline
+        .set_state(gst::State::Playing)
+        .map_err(|e| e.to_string())?;
+    let mut bytes = Vec::new();
+    while let Some(sample) = sink.try_pull_sample(STEP) {
+        let buffer = sample.buffer().ok_or("a sample without sound")?;
+        let map = buffer.map_readable().map_err(|e| e.to_string())?;
+        bytes.extend_from_slice(&map);
+    }
+    if sink.is_eos() && !bytes.is_empty() {
+        return Ok(bytes);
+    }
+    let error = pipeline
+        .bus()
+        .and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+    match error.as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Error(error)) => Err(said(error)),
+        _ => Err("the sound could not be converted".to_owned()),
+    }
+}
+
+/// `bytes` over `secs` seconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a clip is 16 MiB at most"
+)]
+pub(super) fn per_second(bytes: usize, secs: f64) -> usize {
+    (bytes as f64 / secs).ceil() as usize
+}

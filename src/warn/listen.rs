@@ -1,0 +1,114 @@
+//! A microphone while something is said: a program that writes what it hears.
+//!
+//! The program writes 16-bit little-endian samples, one channel, 16 kHz, without a header, for as
+//! long as it runs (`arecord`, or `ffmpeg` on a camera's audio).
+
+use std::convert::Infallible;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+
+use super::Clip;
+use super::clip::Sound;
+use super::echo;
+use super::program::Running;
+use crate::types::Heard;
+
+/// Samples a second.
+const RATE: u32 = 16_000;
+/// A microphone that gives nothing for this long is none.
+const BEGINS_WITHIN: Duration = Duration::from_secs(4);
+/// The clip arrives no later than this: the delays of loudspeaker, network and microphone.
+const DELAY_MAX: Duration = Duration::from_secs(3);
+/// More is not kept: the longest clip and its delay.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Taken from the program at once.
+const PIECE: usize = 4_096;
+
+/// A microphone that listens; it ends when dropped.
+pub(super) struct Ear {
+    running: Running,
+    output: ChildStdout,
+    taken: Vec<u8>,
+    /// Where in `taken` playing was ordered.
+    ordered: usize,
+}
+
+impl Ear {
+    /// Starts the program and waits for its first sound.
+    pub(super) async fn open(command: &[String]) -> Result<Self, String> {
+        let mut running = Running::start(command, [Stdio::null(), Stdio::piped()])?;
+        // What it says is nobody's; a full pipe would make it wait.
+        drop(running.child.stderr.take());
+        let output = running.child.stdout.take().ok_or("it has no output")?;
+        let mut ear = Self {
+            running,
+            output,
+            taken: Vec::new(),
+            ordered: 0,
+        };
+        match tokio::time::timeout(BEGINS_WITHIN, ear.take()).await {
+            Ok(true) => Ok(ear),
+            Ok(false) => Err("the microphone's program ended".to_owned()),
+            Err(_elapsed) => Err("the microphone gives nothing".to_owned()),
+        }
+    }
+
+    /// From here on the clip is looked for.
+    pub(super) fn order(&mut self) {
+        self.ordered = self.taken.len();
+    }
+
+    /// Listens for as long as it is polled.
+    pub(super) async fn listen(&mut self) -> Infallible {
+        while self.take().await {}
+        // The program has ended: nothing more comes.
+        std::future::pending().await
+    }
+
+    /// Listens for the last of it, and says whether `clip` was heard.
+    pub(super) async fn judge(mut self, clip: Arc<Clip>) -> Heard {
+        drop(tokio::time::timeout(DELAY_MAX, self.listen()).await);
+        let samples = self
+            .taken
+            .split_off(self.ordered.next_multiple_of(2).min(self.taken.len()));
+        drop(self.running);
+        let recording = Sound {
+            rate: RATE,
+            channels: 1,
+            samples,
+        };
+        let found = move || echo::find(clip.sound(), &recording, DELAY_MAX);
+        let found = tokio::task::spawn_blocking(found).await.ok().flatten();
+        found.map_or(Heard::PlayedNotHeard, heard)
+    }
+
+    /// Takes what is there; false when the program has ended.
+    async fn take(&mut self) -> bool {
+        let mut piece = [0; PIECE];
+        match self.output.read(&mut piece).await {
+            Ok(0) | Err(_) => false,
+            Ok(n) => {
+                let room = BYTES_MAX.saturating_sub(self.taken.len());
+                self.taken.extend(piece.iter().take(n.min(room)));
+                true
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "decibels and thousandths"
+)]
+fn heard(found: echo::Found) -> Heard {
+    Heard::PlayedHeard {
+        level_db: found.level_db.round() as i32,
+        delay_ms: u32::try_from(found.delay.as_millis()).unwrap_or(u32::MAX),
+        correlation_permille: (found.alike * 1_000.0).round() as u32,
+    }
+}

@@ -1,0 +1,305 @@
+//! Loudspeakers and microphones that are programs or on the network: ones that accept, refuse,
+//! stay silent, and are slow.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+
+use super::*;
+use crate::config::SoundFormat;
+
+/// A script as a command.
+fn script(text: &str) -> Vec<String> {
+    ["/bin/sh", "-c", text].map(ToOwned::to_owned).to_vec()
+}
+
+impl Room {
+    /// The room with this script for a loudspeaker; it starts in the room's folder.
+    fn with_program(clip_ms: u32, text: &str) -> Self {
+        let mut room = Self::new(clip_ms);
+        room.config.speaker.kind = SpeakerKind::Command;
+        let folder = room.folder.path().display().to_string();
+        room.config.speaker.command = script(&format!("cd {folder}; {text}"));
+        room
+    }
+
+    /// A microphone that takes up `before` seconds of nothing, `sound`, and then nothing more.
+    fn with_microphone(&mut self, sound: &std::path::Path) {
+        let wav = Clip::read(sound).expect("a sound");
+        let mut taken = vec![0; 9_600];
+        taken.extend(wav.sound().samples.iter());
+        taken.extend(vec![0; 320_000]);
+        let raw = self.folder.path().join("taken.raw");
+        std::io::Write::write_all(&mut std::fs::File::create(&raw).expect("a file"), &taken)
+            .expect("room");
+        // The first sound at once; the rest when the loudspeaker has begun, as in a real room.
+        let (raw, begun) = (raw.display(), self.folder.path().join("begun"));
+        let begun = begun.display();
+        self.config.microphone.command = script(&format!(
+            "head -c 2 /dev/zero; until [ -e {begun} ]; do sleep 0.02; done; cat {raw}; sleep 60"
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_plays_the_clip_has_played_it() {
+    let room = Room::with_program(500, "cat > played.wav; sleep 0.5");
+    let report = say_at(&mut room.speaker(), 0.5).await;
+    assert_eq!(report.failure, None);
+    assert_eq!(report.played, Duration::from_millis(500));
+    assert_eq!(report.heard, Heard::NoMicrophone);
+    let played = room.played();
+    assert_eq!(played.len(), room.samples.len());
+    for (got, was) in played.iter().zip(&room.samples) {
+        assert!((got - was / 2).abs() <= 1, "{got} is not half of {was}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_play_it_is_a_failure_with_its_own_words() {
+    for (text, why) in [
+        ("cat > /dev/null; echo no sound card >&2; exit 3", "no sound card"),
+        ("exit 0", "so nobody heard it"),
+        ("cat > /dev/null; kill -9 $$", "signal: 9"),
+        // Never reads, never ends.
+        ("sleep 60", "after the clip's own length"),
+    ] {
+        let mut room = Room::with_program(300, text);
+        room.config.margin_secs = 0.7;
+        let report = say(&mut room.speaker()).await;
+        let said = report.failure.expect(text);
+        assert!(said.contains(why), "{text}: {said}");
+        assert!(report.played <= Duration::from_millis(300));
+    }
+    let mut room = Room::with_program(300, "");
+    room.config.speaker.command = vec!["/nonexistent/player".to_owned()];
+    let report = say(&mut room.speaker()).await;
+    let why = report.failure.expect("it is not there");
+    assert!(why.contains("/nonexistent/player cannot be started"), "{why}");
+    assert_eq!((report.played, report.heard), (Duration::ZERO, Heard::NotPlayed));
+}
+
+#[tokio::test]
+async fn a_stop_ends_a_program_and_what_it_started() {
+    let room = Room::with_program(30_000, "sleep 61 & echo $! > child; cat > /dev/null; wait");
+    let child = room.folder.path().join("child");
+    let mut speaker = room.speaker();
+    let clip = speaker.clip(Violation::StreetVending).expect("a clip");
+    let stop = CancellationToken::new();
+    let stopper = stop.clone();
+    let pid_file = child.clone();
+    let stopping = tokio::spawn(async move {
+        let written = || std::fs::read_to_string(&pid_file).is_ok_and(|pid| pid.ends_with('\n'));
+        while !written() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stopper.cancel();
+    });
+    let report = speaker.say(clip, 1.0, &stop).await;
+    stopping.await.expect("stopped");
+    assert_eq!(report.failure.as_deref(), Some("stopped before the end"));
+    let pid = std::fs::read_to_string(&child).expect("its child");
+    let state = format!("/proc/{}/stat", pid.trim());
+    // Ended, or waiting to be collected.
+    while std::fs::read_to_string(&state).is_ok_and(|stat| !stat.contains(") Z ")) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The shipped warning, played by a program, with a microphone in the room.
+async fn heard(taken: &str) -> Said {
+    let clips = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
+    let mut room = Room::with_program(100, "touch begun; cat > /dev/null; sleep 7.2");
+    room.config.street_vending = clips.join("test.wav");
+    let length = Clip::read(&room.config.street_vending).expect("it").duration();
+    assert!(length < Duration::from_millis(7_500), "{length:?}");
+    let source = clips.join(taken);
+    // The microphone's rate, by ffmpeg.
+    let taken = room.folder.path().join("taken.wav");
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&source)
+        .args(["-af", "volume=-20dB", "-ar", "16000", "-ac", "1"])
+        .arg(&taken)
+        .status();
+    assert!(made.expect("ffmpeg").success());
+    room.with_microphone(&taken);
+    say(&mut room.speaker()).await
+}
+
+#[tokio::test]
+async fn a_microphone_hears_the_clip_with_level_and_delay() {
+    let said = heard("test.wav").await;
+    assert_eq!(said.failure, None);
+    let Heard::PlayedHeard {
+        level_db,
+        delay_ms,
+        correlation_permille,
+    } = said.heard
+    else {
+        panic!("{said:?}");
+    };
+    assert!((-60..=-25).contains(&level_db), "{level_db} dB");
+    assert!((280..=320).contains(&delay_ms), "{delay_ms} ms");
+    assert!(correlation_permille > 800, "{correlation_permille}");
+}
+
+#[tokio::test]
+async fn what_the_microphone_does_not_hear_was_not_said() {
+    let said = heard("out_of_store.wav").await;
+    assert_eq!(said.heard, Heard::PlayedNotHeard);
+    assert_eq!(said.failure.as_deref(), Some("the microphone did not hear it"));
+}
+
+#[tokio::test]
+async fn a_microphone_that_does_not_work_is_none() {
+    let mut room = Room::with_program(300, "cat > /dev/null; sleep 0.3");
+    for command in [script("exit 1"), vec!["/nonexistent/microphone".to_owned()]] {
+        room.config.microphone.command = command;
+        let said = say(&mut room.speaker()).await;
+        assert_eq!((said.failure, said.heard), (None, Heard::NoMicrophone));
+    }
+}
+
+/// What an HTTP loudspeaker was sent.
+#[derive(Debug, Default)]
+struct Sent {
+    head: String,
+    body: Vec<u8>,
+}
+
+/// How it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
+    /// Takes the sound and says so.
+    Well,
+    /// The same, behind digest authentication.
+    ToWhoLogsIn,
+    /// No, after everything was sent.
+    Busy,
+    /// Never.
+    Not,
+}
+
+/// An HTTP loudspeaker that serves until it has taken one sound, or refused it.
+fn horn(answers: Answers) -> (String, JoinHandle<Sent>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/play", listener.local_addr().expect("bound"));
+    let serving = std::thread::spawn(move || {
+        loop {
+            let (stream, _) = listener.accept().expect("a caller");
+            let mut stream = BufReader::new(stream);
+            while let Some(sent) = request(&mut stream) {
+                let asked = answers == Answers::ToWhoLogsIn && !sent.head.contains("\nAuthorization: Digest");
+                if asked {
+                    let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest \
+                        realm=\"horn\", qop=\"auth\", nonce=\"abc\"\r\nContent-Length: 0\r\n\r\n";
+                    stream.get_mut().write_all(challenge.as_bytes()).expect("sent");
+                    continue;
+                }
+                let line = match answers {
+                    Answers::Well | Answers::ToWhoLogsIn => "200 OK",
+                    Answers::Busy => "503 Service Unavailable",
+                    Answers::Not => {
+                        // Until the caller gives up.
+                        let _ended: std::io::Result<usize> = stream.read(&mut [0]);
+                        return sent;
+                    }
+                };
+                let answer = format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n");
+                stream.get_mut().write_all(answer.as_bytes()).expect("sent");
+                return sent;
+            }
+        }
+    });
+    (url, serving)
+}
+
+/// The next request with its body; `None` when the caller hung up.
+fn request(stream: &mut BufReader<TcpStream>) -> Option<Sent> {
+    let mut sent = Sent::default();
+    while !sent.head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut sent.head).ok()? == 0 {
+            return None;
+        }
+    }
+    let length = sent
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "))
+        .map_or(0, |length| length.trim().parse().expect("a number"));
+    sent.body = vec![0; length];
+    stream.read_exact(&mut sent.body).ok()?;
+    Some(sent)
+}
+
+/// Says half a second by HTTP to a horn that answers so.
+async fn horned(answers: Answers, edit: impl FnOnce(&mut config::Speaker)) -> (Said, Sent) {
+    let mut room = Room::new(500);
+    let (url, serving) = horn(answers);
+    room.config.margin_secs = 2.0;
+    let secret = room.folder.path().join("horn.password");
+    std::io::Write::write_all(
+        &mut std::fs::File::create(&secret).expect("a file"),
+        b"pa\"ss\\word\n",
+    )
+    .expect("room");
+    let speaker = &mut room.config.speaker;
+    speaker.kind = SpeakerKind::Http;
+    speaker.url = url;
+    speaker.password_file = secret;
+    edit(speaker);
+    let before = clock::now();
+    let said = say(&mut room.speaker()).await;
+    assert!(clock::now().since(before) < Duration::from_secs(60));
+    let sent = tokio::task::spawn_blocking(move || serving.join().expect("served"));
+    (said, sent.await.expect("joined"))
+}
+
+#[tokio::test]
+async fn a_horn_on_the_network_takes_the_sound_in_its_own_time() {
+    let (said, sent) = horned(Answers::Well, |_| ()).await;
+    assert_eq!(said.failure, None);
+    assert_eq!(said.played, Duration::from_millis(500));
+    assert!(sent.head.starts_with("POST /play HTTP/1.1\r\n"), "{}", sent.head);
+    assert!(sent.head.contains("\r\nContent-Type: audio/basic\r\n"));
+    // Half a second of G.711: 8,000 bytes a second.
+    assert!((3_900..=4_100).contains(&sent.body.len()), "{}", sent.body.len());
+
+    let wav = |speaker: &mut config::Speaker| {
+        speaker.format = SoundFormat::Wav;
+        speaker.method = "PUT".to_owned();
+        speaker.content_type = "audio/wav".to_owned();
+    };
+    let (said, sent) = horned(Answers::Well, wav).await;
+    assert_eq!(said.failure, None);
+    assert!(sent.head.starts_with("PUT /play "), "{}", sent.head);
+    assert_eq!(sent.body.len(), 44 + 16_000);
+}
+
+#[tokio::test]
+async fn a_horn_that_wants_a_login_gets_one_and_no_password_in_clear() {
+    let (said, sent) = horned(Answers::ToWhoLogsIn, |s| s.user = "box".to_owned()).await;
+    assert_eq!(said.failure, None);
+    assert!(sent.head.contains("username=\"box\""), "{}", sent.head);
+    assert!(!sent.head.contains("word"), "{}", sent.head);
+    assert!((3_900..=4_100).contains(&sent.body.len()), "{}", sent.body.len());
+}
+
+#[tokio::test]
+async fn a_horn_that_refuses_or_stays_silent_has_not_played() {
+    for (answers, why) in [
+        (Answers::Busy, "503"),
+        (Answers::Not, "after the clip's own length"),
+    ] {
+        let (said, _) = horned(answers, |_| ()).await;
+        let told = said.failure.expect("not played");
+        assert!(told.contains(why), "{answers:?}: {told}");
+    }
+    let mut room = Room::new(300);
+    room.config.speaker.kind = SpeakerKind::Http;
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+    room.config.speaker.url = format!("http://{}/", nobody.expect("a port"));
+    let why = say(&mut room.speaker()).await.failure.expect("nobody there");
+    assert!(why.contains("curl: exit status: 7"), "{why}");
+}
