@@ -12,7 +12,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench prints its table, and ends where it cannot measure"
+    reason = "a bench prints its table, and fails where it cannot measure"
 )]
 
 #[path = "../tests/integration/hands.rs"]

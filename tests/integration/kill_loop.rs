@@ -138,13 +138,13 @@ impl Drop for Process {
 }
 
 /// The box, and every word that any of its lives has said.
-struct Box {
+struct Device {
     process: Process,
     stdin: Option<ChildStdin>,
     words: Arc<Mutex<Vec<String>>>,
 }
 
-impl Box {
+impl Device {
     fn start(dir: &Path, port: u16, words: &Arc<Mutex<Vec<String>>>) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "kill_loop::box_entry", "--nocapture"])
@@ -217,7 +217,7 @@ async fn random_kills_lose_nothing_double_nothing_and_half_sign_nothing() {
     let port = broker.port();
     let mut receiver_process = receiver(dir, port);
     let words = Arc::default();
-    let mut device = Box::start(dir, port, &words);
+    let mut device = Device::start(dir, port, &words);
     let mut dice = seeded();
     let kills = kills(18);
     let mut killed = BTreeMap::new();
@@ -230,7 +230,7 @@ async fn random_kills_lose_nothing_double_nothing_and_half_sign_nothing() {
         match victim {
             "box" => {
                 device.process.kill();
-                device = Box::start(dir, port, &words);
+                device = Device::start(dir, port, &words);
             }
             "broker" => {
                 broker.kill().unwrap();
