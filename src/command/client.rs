@@ -10,6 +10,9 @@ use crate::witness::{Reply, Roots};
 
 /// A message that nobody took is sent again after this.
 const AGAIN: Duration = Duration::from_secs(3);
+/// And one that the box took and has not replied to: it may have been restarted before it could write
+/// it down. What is sent again is done once.
+const AGAIN_TAKEN: Duration = Duration::from_secs(10);
 /// The broker gives out the box's last state at once.
 const STATE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -87,7 +90,7 @@ impl Client {
         self.state.as_ref()
     }
 
-    /// Publishes `signed` about `subject`, again while nobody takes it, and waits for the reply.
+    /// Publishes `signed` about `subject`, again until there is a reply, and waits for it.
     ///
     /// A reply that is not signed by the box, or answers something else, is passed over.
     pub async fn ask(
@@ -102,12 +105,8 @@ impl Client {
         while Instant::now() < until {
             let ack = self.pipe.publish(&topic, signed.to_vec(), false).await?;
             taken |= ack.await? == Acked::Taken;
-            // What is under way at the box is not sent again: the reply comes by itself.
-            let look = if taken {
-                until
-            } else {
-                until.min(Instant::now() + AGAIN)
-            };
+            let pause = if taken { AGAIN_TAKEN } else { AGAIN };
+            let look = until.min(Instant::now() + pause);
             loop {
                 match timeout_at(look, self.hear(Some(signed))).await {
                     Ok(Ok(Some(asked))) => return Ok(asked),

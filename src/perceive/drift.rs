@@ -33,12 +33,17 @@ const AGREED_SHARE: f32 = 0.5;
 /// Blocks agree with a fit that is this near, cells.
 const AGREES: f32 = 1.0;
 /// Less movement than this is none, cells.
-const LEAST: f32 = 0.1;
+const LEAST: f32 = 0.3;
+/// While there is none, the frame it is counted from stays, so that slow movement adds up: for so
+/// many frames at most.
+const KEPT_MAX: u32 = 25;
 
 /// What is remembered of the frame before.
 #[derive(Debug, Default)]
 pub(super) struct Drift {
     height: usize,
+    /// Frames since the one it is counted from.
+    kept: u32,
     before: Vec<u8>,
     small_before: Vec<u8>,
     small: Vec<u8>,
@@ -67,15 +72,19 @@ impl Drift {
         shrink(luma.cells(), luma.height(), &mut self.small);
         let comparable = self.height == luma.height() && self.height > 0;
         let fit = comparable.then(|| self.fit(luma.cells())).flatten();
+        let corners = [[0.0, 0.0], [cells(WIDTH), cells(luma.height())]];
+        let far = |fit: &Fit| corners.iter().any(|c| distance(fit.of(*c), *c) >= LEAST);
+        let moved = fit.filter(far);
+        if fit.is_some() && moved.is_none() && self.kept < KEPT_MAX {
+            self.kept += 1;
+            return None;
+        }
+        self.kept = 0;
         self.height = luma.height();
         self.before.clear();
         self.before.extend_from_slice(luma.cells());
         std::mem::swap(&mut self.small, &mut self.small_before);
-        let fit = fit?;
-        let corners = [[0.0, 0.0], [cells(WIDTH), cells(self.height)]];
-        let moved = corners.iter().map(|c| distance(fit.of(*c), *c));
-        let most = moved.fold(0.0, f32::max);
-        (most >= LEAST).then(|| fit.motion(self.height))
+        moved.map(|fit| fit.motion(self.height))
     }
 
     fn fit(&mut self, now: &[u8]) -> Option<Fit> {

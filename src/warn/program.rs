@@ -125,6 +125,8 @@ async fn feed_and_wait(
     if let Some(mut stdin) = stdin {
         let piece = input.pace.map_or(input.bytes.len(), |pace| pace / PIECES);
         let mut tick = tokio::time::interval(Duration::from_secs(1) / 10);
+        // The first tick comes at once; with it the last piece would go before the sound is over.
+        tick.tick().await;
         for bytes in input.bytes.chunks(piece.max(1)) {
             if input.pace.is_some() {
                 tick.tick().await;

@@ -129,6 +129,8 @@ struct Going {
     offers: JoinSet<Offered>,
     /// Replies among `offers`.
     offered: HashSet<Uuid>,
+    /// Those of them that were asked for again meanwhile.
+    again: HashSet<Uuid>,
     /// Replies nobody listened to: given again when the command comes again, or at the next start.
     unheard: HashSet<Uuid>,
     /// When a stranger's message was last journalled, and how many came since, by kind.
@@ -192,16 +194,7 @@ impl Clerk {
         };
         match step {
             Ok(Step::Nothing) => {}
-            Ok(Step::Again(id)) => {
-                going.unheard.remove(&id);
-                let office = self.office.clone();
-                let due = blocking(move || office.reply(id)).await;
-                match due {
-                    Ok(Some(bytes)) => self.offer((Some(id), bytes), going),
-                    Ok(None) => {}
-                    Err(error) => tracing::error!(%error, "a reply cannot be given again"),
-                }
-            }
+            Ok(Step::Again(id)) => self.again(id, going).await,
             Ok(Step::Carry(errand)) if going.errands.len() >= ERRANDS_MAX => {
                 let ended = ended(Fate::Failed, "too much is being done for others just now");
                 self.end(errand.id, ended).await;
@@ -211,6 +204,21 @@ impl Clerk {
             Ok(Step::Stranger(kind, why)) => self.stranger(kind, &why, going).await,
             // It is not answered, so it comes again.
             Err(error) => tracing::error!(%error, "a command or verdict cannot be written down"),
+        }
+    }
+
+    /// Gives a reply again; one on its way just now, which may be gone already, once more after it.
+    async fn again(&self, id: Uuid, going: &mut Going) {
+        if going.offered.contains(&id) {
+            going.again.insert(id);
+            return;
+        }
+        going.unheard.remove(&id);
+        let office = self.office.clone();
+        match blocking(move || office.reply(id)).await {
+            Ok(Some(bytes)) => self.offer((Some(id), bytes), going),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "a reply cannot be given again"),
         }
     }
 
@@ -271,6 +279,9 @@ impl Clerk {
                 going.unheard.insert(id);
             }
             None => {}
+        }
+        if going.again.remove(&id) {
+            self.again(id, going).await;
         }
     }
 

@@ -236,9 +236,10 @@ impl Background {
                 if differ(fast, cell.slow) > limit {
                     new_cells += 1;
                     let begins = cell.known > 0.0 && cell.stood < self.still;
-                    if begins {
+                    let quiet = differ(now, fast) < MOVING;
+                    if begins || !(quiet || cell.stood >= self.still) {
                         cell.stood = 0.0;
-                    } else if differ(now, fast) < MOVING {
+                    } else if quiet {
                         cell.stood = (cell.stood + secs).min(self.absorb);
                     }
                 } else {

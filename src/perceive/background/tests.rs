@@ -99,7 +99,7 @@ fn a_cart_that_is_put_down_is_found_and_its_leaving_is_seen() {
     let shown = show(film, ZoneKind::NoVending, WARM_UP + 80);
     let told = seconds(&shown);
     let (first, last) = (told[0], told[told.len() - 1]);
-    assert!((6..=12).contains(&first), "{first}");
+    assert!((5..=12).contains(&first), "{first}");
     assert!((60..=65).contains(&last), "{last}");
     assert_eq!(told.len(), last - first + 1, "throughout");
     let place = Area {
