@@ -1,9 +1,7 @@
-//! Times of day and the days on which they hold: of zones and of permits.
+//! Times of day and the days on which they hold: of zones, permits, loudspeaker and link.
 
 use jiff::civil::{Date, DateTime, Weekday};
 use serde::{Deserialize, Serialize};
-
-use super::warn::minute_of_day;
 
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
@@ -52,18 +50,38 @@ impl Day {
 /// A stretch of a day, in minutes since midnight; one that ends no later than it begins runs
 /// past midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub struct Span {
     from: u16,
     to: u16,
 }
 
 impl Span {
     /// Reads `HH:MM-HH:MM`, 00:00 to 24:00; `None` when it is not that, or is no time at all.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (from, to) = text.split_once('-')?;
-        let minute = |text: &str| minute_of_day(text.trim());
-        let (from, to) = (minute(from)?, minute(to)?);
+        Self::between(from.trim(), to.trim())
+    }
+
+    /// From one time of day, `HH:MM`, to another; `None` when one is none, or both are the same.
+    pub fn between(from: &str, to: &str) -> Option<Self> {
+        let (from, to) = (minute_of_day(from)?, minute_of_day(to)?);
         (from != to && from < DAY).then_some(Self { from, to })
+    }
+
+    /// Whether `minute` of the day, 0 to 1439, lies within.
+    pub fn contains(self, minute: u16) -> bool {
+        self.parts().iter().any(|part| part.contains(&minute))
+    }
+
+    /// The day on which the span began that holds `minute` of `date`; `None` when none does.
+    pub fn began(self, date: Date, minute: u16) -> Option<Date> {
+        let [first, next] = self.parts();
+        if first.contains(&minute) {
+            return Some(date);
+        }
+        next.contains(&minute)
+            .then(|| date.yesterday().ok())
+            .flatten()
     }
 
     /// The minutes it takes of the day it begins on, and those it takes of the next.
@@ -74,6 +92,18 @@ impl Span {
             [self.from..DAY, 0..self.to]
         }
     }
+}
+
+/// Minutes since midnight of a time of day as `HH:MM`, `24:00` included.
+pub fn minute_of_day(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let number = |digits: &str| {
+        let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| digits.parse::<u16>().ok()).flatten()
+    };
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    let whole = hours * 60 + minutes;
+    (minutes < 60 && whole <= 24 * 60).then_some(whole)
 }
 
 /// Days and the hours of them.
@@ -116,11 +146,9 @@ impl Times {
         }
         #[expect(clippy::cast_sign_loss, reason = "hours and minutes of a clock")]
         let now = at.hour() as u16 * 60 + at.minute() as u16;
-        self.spans.iter().any(|span| {
-            let [first, next] = span.parts();
-            first.contains(&now) && fits(today)
-                || next.contains(&now) && today.yesterday().is_ok_and(fits)
-        })
+        self.spans
+            .iter()
+            .any(|span| span.began(today, now).is_some_and(fits))
     }
 }
 
@@ -131,11 +159,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn times_of_day() {
+        for (text, minute) in [
+            ("00:00", Some(0)),
+            ("07:05", Some(425)),
+            ("24:00", Some(1440)),
+            ("24:01", None),
+            ("7:05", None),
+            ("07:60", None),
+            ("+7:05", None),
+            ("", None),
+            ("0705", None),
+        ] {
+            assert_eq!(minute_of_day(text), minute, "{text}");
+        }
+    }
+
+    #[test]
     fn hours_are_read_or_refused() {
         for (text, wanted) in [
             ("07:00-22:00", Some((420, 1320))),
             ("18:00 - 02:00", Some((1080, 120))),
             ("00:00-24:00", Some((0, 1440))),
+            ("22:00-06:00-07:00", None),
+            ("+1:00-02:00", None),
             ("24:00-06:00", None),
             ("07:00-07:00", None),
             ("7:00-22:00", None),
@@ -147,6 +194,21 @@ mod tests {
         ] {
             let read = Span::parse(text).map(|s| (s.from, s.to));
             assert_eq!(read, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_contains_its_minutes() {
+        for (text, within, without) in [
+            ("07:30-09:00", &[450, 539][..], &[449, 540, 0, 1439][..]),
+            ("22:00-06:00", &[1320, 1439, 0, 359], &[1319, 360, 720]),
+            ("18:00-24:00", &[1080, 1439], &[1079, 0]),
+            ("00:00-00:01", &[0], &[1, 1439]),
+            ("00:00-24:00", &[0, 1439], &[]),
+        ] {
+            let span = Span::parse(text).expect("a span");
+            assert!(within.iter().all(|&m| span.contains(m)), "{text}");
+            assert!(!without.iter().any(|&m| span.contains(m)), "{text}");
         }
     }
 

@@ -2,11 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-use super::warn::minute_of_day;
 
 /// `[upload]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,39 +49,6 @@ pub enum Profile {
     Full,
 }
 
-/// A span of each day, in local time: minutes since midnight, `to` not included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    from: u16,
-    to: u16,
-}
-
-impl Span {
-    /// Whether `minute` of the day, 0 to 1439, lies within; a span may go over midnight.
-    pub fn contain(self, minute: u16) -> bool {
-        if self.from < self.to {
-            (self.from..self.to).contains(&minute)
-        } else {
-            minute >= self.from || minute < self.to
-        }
-    }
-}
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is not a span of hours");
-        let (from, to) = text.split_once('-').ok_or_else(wrong)?;
-        let minute = |text: &str| minute_of_day(text.trim()).map(|m| m % (24 * 60));
-        let (from, to) = minute(from).zip(minute(to)).ok_or_else(wrong)?;
-        if from == to {
-            return Err(format!("\"{text}\" begins where it ends"));
-        }
-        Ok(Self { from, to })
-    }
-}
-
 impl Default for Upload {
     fn default() -> Self {
         Self {
@@ -124,42 +88,4 @@ pub struct Receive {
     /// Program and arguments of the time-stamping authority: an RFC 3161 query on its standard
     /// input, the answer on its standard output. Empty: there is none.
     pub tsa_command: Vec<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hours_of_the_day() {
-        let check = |text: &str, within: &[u16], without: &[u16]| {
-            let hours: Span = text.parse().unwrap();
-            for &minute in within {
-                assert!(hours.contain(minute), "{minute} in {text}");
-            }
-            for &minute in without {
-                assert!(!hours.contain(minute), "{minute} not in {text}");
-            }
-        };
-        check("07:30-09:00", &[450, 539], &[449, 540, 0, 1439]);
-        check("22:00-06:00", &[1320, 1439, 0, 359], &[1319, 360, 720]);
-        check("18:00-24:00", &[1080, 1439], &[1079, 0]);
-        check("00:00-00:01", &[0], &[1, 1439]);
-        for wrong in [
-            "",
-            "22:00",
-            "22-6",
-            "22:00-25:00",
-            "22:60-23:00",
-            "6:00-7:00",
-            "24:01-01:00",
-            "08:00-08:00",
-            "00:00-24:00",
-            "-1:00-02:00",
-            "+1:00-02:00",
-            "22:00-06:00-07:00",
-        ] {
-            assert!(wrong.parse::<Span>().is_err(), "{wrong}");
-        }
-    }
 }

@@ -39,17 +39,15 @@ use serde::{Deserialize, Serialize};
 pub use calendar::Calendar;
 pub use camera::{Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport};
 pub use commands::Commands;
-pub use hours::Times;
+pub use hours::{Span, Times, minute_of_day};
 pub use judge::{FirstTime, Judge, Law, OutOfStore, Spillage, StreetVending};
 pub use keys::{Keys, Suite, Token, secret_file};
-pub use link::{Profile, Receive, Span, Upload};
+pub use link::{Profile, Receive, Upload};
 pub use machine::{
     Device, Evidence, MavlinkLink, PruneNeeds, Site, Store, Telemetry, TelemetrySource,
 };
 pub use mistake::{Mistake, Mistakes};
-pub use warn::{
-    Budget, Day, Hours, Microphone, SoundFormat, Speaker, SpeakerKind, Warn, minute_of_day,
-};
+pub use warn::{Budget, Day, Hours, Microphone, SoundFormat, Speaker, SpeakerKind, Warn};
 pub use watch::{Background, Guard};
 pub use wording::{PLACEHOLDERS, Wording};
 pub use zone::{Side, Zone, ZoneKind};

@@ -145,18 +145,6 @@ impl Day {
     }
 }
 
-/// Minutes since midnight of a time of day as `HH:MM`, `24:00` included.
-pub fn minute_of_day(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.split_once(':')?;
-    let number = |digits: &str| {
-        let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| digits.parse::<u16>().ok()).flatten()
-    };
-    let (hours, minutes) = (number(hours)?, number(minutes)?);
-    let whole = hours * 60 + minutes;
-    (minutes < 60 && whole <= 24 * 60).then_some(whole)
-}
-
 /// `[warn.speaker]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -244,23 +232,6 @@ pub struct Microphone {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_of_day() {
-        for (text, minute) in [
-            ("00:00", Some(0)),
-            ("07:05", Some(425)),
-            ("24:00", Some(1440)),
-            ("24:01", None),
-            ("7:05", None),
-            ("07:60", None),
-            ("+7:05", None),
-            ("", None),
-            ("0705", None),
-        ] {
-            assert_eq!(minute_of_day(text), minute, "{text}");
-        }
-    }
 
     #[test]
     fn days() {

@@ -47,7 +47,8 @@ pub struct Background {
 impl Default for Background {
     fn default() -> Self {
         Self {
-            enabled: true,
+            // Shown on rendered films only so far: whoever switches it on looks at what it finds.
+            enabled: false,
             still_secs: 6.0,
             absorb_secs: 3600.0,
         }

@@ -1,6 +1,6 @@
 //! What one camera's picture tells without a model, frame by frame, for the daemon and for a
-//! replay alike: what the view is worth, how
-//! the picture of a moving camera moved, and what stands there new.
+//! replay alike: what the view is worth, how the picture of a moving camera moved, and what stands
+//! there new.
 
 use crate::config::{Camera, Config};
 use crate::types::{Detection, Image, Motion, Stamp, View};

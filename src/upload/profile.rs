@@ -39,7 +39,7 @@ impl Plan {
             quiet: config
                 .quiet_hours
                 .iter()
-                .filter_map(|hours| hours.parse().ok())
+                .filter_map(|hours| Span::parse(hours))
                 .collect(),
             budget: metered.then(|| u64::from(config.daily_budget_mib) * MIB),
         }
@@ -54,7 +54,7 @@ impl Plan {
     pub(super) fn standing(&self, minute: u16, used: u64) -> (Profile, Why) {
         if self.profile == Profile::Quiet {
             (Profile::Quiet, Why::Configured)
-        } else if self.quiet.iter().any(|hours| hours.contain(minute)) {
+        } else if self.quiet.iter().any(|hours| hours.contains(minute)) {
             (Profile::Quiet, Why::QuietHours)
         } else if self.budget.is_some_and(|budget| used >= budget) {
             (Profile::Quiet, Why::BudgetSpent)

@@ -20,10 +20,10 @@ pub(super) fn check(upload: &Upload, checker: &mut Checker<'_, '_>) {
     }
     checker.range("upload.drain_delay_secs", real(upload.drain_delay_secs));
     for hours in &upload.quiet_hours {
-        if let Err(what) = hours.parse::<Span>() {
+        if Span::parse(hours).is_none() {
             checker.say(
                 "upload.quiet_hours",
-                what,
+                format!("\"{hours}\" is not a span of hours"),
                 "HH:MM-HH:MM, in the time zone of device.time_zone",
                 "for example quiet_hours = [\"22:00-06:00\"]",
             );

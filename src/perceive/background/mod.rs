@@ -236,7 +236,8 @@ impl Background {
                 if differ(fast, cell.slow) > limit {
                     new_cells += 1;
                     let begins = cell.known > 0.0 && cell.stood < self.still;
-                    let quiet = differ(now, fast) < MOVING;
+                    // New is what is seen now, too: behind a drop of rain memory is new, the street is not.
+                    let quiet = differ(now, fast) < MOVING && differ(now, cell.slow) > limit;
                     if begins || !(quiet || cell.stood >= self.still) {
                         cell.stood = 0.0;
                     } else if quiet {

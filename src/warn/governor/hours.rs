@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::{self, Day, minute_of_day};
+use crate::config::{self, Day, Span};
 use crate::types::Stamp;
 
 /// A clock this far off does not tell the hour.
@@ -33,37 +33,9 @@ struct Entry {
     volume: f64,
 }
 
-/// Part of a day, minutes since midnight; past midnight when it ends before it begins.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    from: u16,
-    to: u16,
-}
-
-impl Span {
-    /// What the configuration writes; `None` when it is not a time of day or has no length.
-    fn read(from: &str, to: &str) -> Option<Self> {
-        let (from, to) = (minute_of_day(from)?, minute_of_day(to)?);
-        (from != to).then_some(Self { from, to })
-    }
-
-    /// The day on which the span that holds `minute` of `date` began.
-    fn holds(self, date: Date, minute: u16) -> Option<Date> {
-        if self.from < self.to {
-            return (self.from..self.to).contains(&minute).then_some(date);
-        }
-        if minute >= self.from {
-            Some(date)
-        } else {
-            let began = (minute < self.to).then(|| date.yesterday().ok());
-            began.flatten()
-        }
-    }
-}
-
 impl Entry {
     fn holds(&self, date: Date, minute: u16) -> bool {
-        let began = self.span.holds(date, minute);
+        let began = self.span.began(date, minute);
         began.is_some_and(|day| self.days.is_empty() || self.days.iter().any(|d| d.is(day)))
     }
 
@@ -78,14 +50,14 @@ impl Hours {
             Some(Entry {
                 zones: h.zones.clone(),
                 days: h.days.iter().filter_map(|day| Day::parse(day)).collect(),
-                span: Span::read(&h.from, &h.to)?,
+                span: Span::between(&h.from, &h.to)?,
                 volume: h.volume.clamp(0.0, 1.0),
             })
         };
         Ok(Self {
             zone: TimeZone::get(zone).map_err(|_unknown| UnknownZone(zone.to_owned()))?,
             volume: config.volume.clamp(0.0, 1.0),
-            quiet: Span::read(&config.quiet_from, &config.quiet_to),
+            quiet: Span::between(&config.quiet_from, &config.quiet_to),
             more: config.hours.iter().filter_map(entry).collect(),
         })
     }
@@ -130,9 +102,8 @@ impl Hours {
         moments.iter().any(|&m| self.is_quiet(m))
     }
 
-    fn is_quiet(&self, (date, minute): (Date, u16)) -> bool {
-        self.quiet
-            .is_some_and(|span| span.holds(date, minute).is_some())
+    fn is_quiet(&self, (_, minute): (Date, u16)) -> bool {
+        self.quiet.is_some_and(|span| span.contains(minute))
     }
 
     /// Day and minute, local time, at both ends of what the clock may be off; `None` when it does
