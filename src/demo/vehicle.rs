@@ -25,8 +25,9 @@ use crate::types::Stamp;
 const PERIOD_NS: u64 = 100_000_000;
 /// A heartbeat every so many reports: once a second.
 const HEARTBEAT_EVERY: u64 = 10;
-/// Radius of the circle, metres.
-const RADIUS_M: f64 = 15.0;
+/// Radius of the circle, metres: a hover that is not quite still. Judgement takes a vehicle that went
+/// farther for one that has left the place.
+const RADIUS_M: f64 = 4.0;
 /// One round takes so many seconds.
 const ROUND_S: f64 = 120.0;
 /// Height above the ground, and of the ground above the sea, millimetres.
@@ -48,7 +49,7 @@ pub struct Vehicle {
 }
 
 impl Vehicle {
-    /// Circles `centre` (latitude, longitude, degrees WGS-84) at 15 m and 30 m above ground,
+    /// Circles `centre` (latitude, longitude, degrees WGS-84) at 4 m and 30 m above ground,
     /// nose forward, camera on the centre, and tells `target` of it by UDP.
     ///
     /// # Errors

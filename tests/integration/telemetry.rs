@@ -397,7 +397,7 @@ async fn the_demo_vehicle_circles_its_point() {
     let east_m =
         (f64::from(pose.lon_e7) / 1e7 - 120.382) * 111_195.0 * 36.066_f64.to_radians().cos();
     assert!(
-        (north_m.hypot(east_m) - 15.0).abs() < 0.2,
+        (north_m.hypot(east_m) - 4.0).abs() < 0.2,
         "{north_m} {east_m}"
     );
     assert_eq!((pose.alt_mm, pose.h_acc_mm), (Some(40_000), Some(1_200)));
