@@ -261,10 +261,10 @@ impl Account {
         let line = |event: &Event| format!("{}  {}", local(event.at), event.words());
         let mut page: Vec<String> = self.events.iter().map(line).collect();
         let (from, to) = (local(self.from), local(self.to));
-        let (answer, did) = if self.sounded() {
-            ("YES", "sounded, or may have")
-        } else {
-            ("NO", "did not sound")
+        let (answer, did) = match (self.sounded(), self.covered()) {
+            (true, _) => ("YES", "sounded, or may have"),
+            (false, true) => ("NO", "did not sound"),
+            (false, false) => ("NOT KNOWN", "did not sound as far as it is known"),
         };
         page.push(format!(
             "{answer}: from {from} to {to} the loudspeaker {did}"
@@ -419,6 +419,7 @@ mod tests {
     fn what_is_not_known_is_said() {
         let (page, _) = page(&[("06:30", kind::CLOCK, json!({ "synced": false }))]);
         assert!(page.contains("tells only of 2026-11-26 06:30:00 to 2026-11-26 06:30:00"));
+        assert!(page.contains("NOT KNOWN: from "), "{page}");
         assert!(page.contains("the clock was not synchronised"));
     }
 
