@@ -53,7 +53,8 @@ fn drafts(bytes: usize) -> Vec<Draft> {
     .collect()
 }
 
-fn statement(id: CaseId, context: SealContext, at: Stamp) -> Statement {
+/// A statement that says no more than it must.
+pub(crate) fn blank(device: &str, id: CaseId, at: Stamp, context: &SealContext) -> Statement {
     let (v, kind) = Statement::HEAD;
     let now = clock::rfc3339_ms(at.utc_ns);
     Statement {
@@ -61,14 +62,14 @@ fn statement(id: CaseId, context: SealContext, at: Stamp) -> Statement {
         kind: kind.to_owned(),
         id,
         device: Device {
-            id: DEVICE.to_owned(),
+            id: device.to_owned(),
             model: None,
             tz: "Asia/Shanghai".to_owned(),
             boot_id: None,
         },
         seq: context.seq,
-        journal: context.journal,
-        after: context.last_receipt,
+        journal: context.journal.clone(),
+        after: context.last_receipt.clone(),
         site: None,
         violation: ViolationFacts {
             kind: Violation::StreetVending,
@@ -76,22 +77,13 @@ fn statement(id: CaseId, context: SealContext, at: Stamp) -> Statement {
             outcome: Outcome::Persisted,
             zone: None,
             first_seen: now.clone(),
-            confirmed: now.clone(),
+            confirmed: now,
             dwell_s: None,
             prior: None,
             law: None,
         },
         warning: Vec::new(),
-        clock: Clock {
-            utc: now,
-            boottime_ns: at.boot_ns,
-            source: None,
-            synced: false,
-            max_error_us: None,
-            gnss_minus_system_us: None,
-            last_step: None,
-            capture_source: None,
-        },
+        clock: Clock::at(at),
         position: None,
         heading: None,
         altitude: None,
@@ -112,7 +104,7 @@ fn statement(id: CaseId, context: SealContext, at: Stamp) -> Statement {
         },
         omitted: Vec::new(),
         grade: None,
-        files: context.files,
+        files: context.files.clone(),
     }
 }
 
@@ -149,7 +141,7 @@ impl Hands {
     pub(crate) fn seal(&self, id: CaseId) -> Result<(), StoreError> {
         let at = clock::now();
         let make = |context| -> Result<Sealed, _> {
-            seal(&statement(id, context, at), &self.evidence, at)
+            seal(&blank(DEVICE, id, at, &context), &self.evidence, at)
         };
         self.store.seal(id, make, Some("none open"))
     }

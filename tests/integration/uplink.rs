@@ -34,18 +34,17 @@ use lingmou::link::{Acked, Endpoint, LinkError, Pipe};
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::receive::{self, Event, ReceiveError};
 use lingmou::store::{Draft, SealContext, State, Store};
-use lingmou::types::{CaseId, Outcome, Stamp, Violation};
+use lingmou::types::CaseId;
 use lingmou::upload::{self, Uplink, UploadSnapshot, UploadState, Why};
-use lingmou::witness::{
-    self, Camera, Clock, Container, Device, Identity, Limits, Receipt, ReceiptVerdict, Roots,
-    Software, Statement, ViolationFacts,
-};
+use lingmou::witness::{self, Container, Identity, Limits, Receipt, ReceiptVerdict, Roots};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::hands::blank;
 
 const DEVICE: &str = "LM-TEST-1";
 const RECEIVER: &str = "receiver-1";
@@ -77,60 +76,6 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
         .collect();
     bytes.truncate(len);
     bytes
-}
-
-fn statement(id: CaseId, at: Stamp, context: &SealContext) -> Statement {
-    let (v, kind) = Statement::HEAD;
-    let utc = clock::rfc3339_ms(at.utc_ns);
-    Statement {
-        v,
-        kind: kind.to_owned(),
-        id,
-        device: Device {
-            id: DEVICE.to_owned(),
-            model: None,
-            tz: "Asia/Shanghai".to_owned(),
-            boot_id: None,
-        },
-        seq: context.seq,
-        journal: context.journal.clone(),
-        after: context.last_receipt.clone(),
-        site: None,
-        violation: ViolationFacts {
-            kind: Violation::StreetVending,
-            rule: "warn-then-recheck".to_owned(),
-            outcome: Outcome::Persisted,
-            zone: None,
-            first_seen: utc.clone(),
-            confirmed: utc,
-            dwell_s: None,
-            prior: None,
-            law: None,
-        },
-        warning: Vec::new(),
-        clock: Clock::at(at),
-        position: None,
-        heading: None,
-        altitude: None,
-        mavlink: None,
-        camera: Camera {
-            id: "cam0".to_owned(),
-            rtsp: None,
-            onvif_serial: None,
-            codec: None,
-            clip: None,
-        },
-        software: Software {
-            name: "lingmou".to_owned(),
-            version: "test".to_owned(),
-            binary_sha256: None,
-            config_sha256: None,
-            model: None,
-        },
-        omitted: Vec::new(),
-        grade: None,
-        files: context.files.clone(),
-    }
 }
 
 /// A device with its store, a broker and the place of a receiver.
@@ -226,7 +171,7 @@ impl Bench {
         self.store.keep(id, &drafts, None).unwrap();
         let identity = Identity::load(keys, "evidence").unwrap();
         let make = |context: SealContext| {
-            witness::seal(&statement(id, at, &context), &identity, clock::now())
+            witness::seal(&blank(DEVICE, id, at, &context), &identity, clock::now())
         };
         self.store.seal(id, make, None).unwrap();
         id

@@ -6,15 +6,13 @@ use lingmou::link::message::{Subject, Topic};
 use lingmou::link::{Acked, Endpoint, Pipe};
 use lingmou::perceive::Card;
 use lingmou::store::{Draft, SealContext, Store};
-use lingmou::types::{CaseId, Outcome, Violation};
-use lingmou::witness::{
-    Camera, Clock, Command as Asking, Device, Fate, Identity, Model, Software, Statement,
-    ViolationFacts,
-};
+use lingmou::types::CaseId;
+use lingmou::witness::{Command as Asking, Fate, Identity, Model, Statement};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+use crate::hands::blank;
 
 /// A camera that is not there: commands need none.
 const NO_CAMERA: &str = "rtsp://127.0.0.1:9/none";
@@ -83,64 +81,16 @@ fn seal(field: &Field, store: &Store) -> CaseId {
     id
 }
 
+/// The least statement, by the shipped model: verdicts are counted per model.
 fn statement(id: CaseId, context: &SealContext) -> Statement {
     let card = Card::read(&root().join("models/efficientdet-lite0.toml")).unwrap();
-    let (v, kind) = Statement::HEAD;
-    let at = clock::now();
-    let utc = clock::rfc3339_ms(at.utc_ns);
-    Statement {
-        v,
-        kind: kind.to_owned(),
-        id,
-        device: Device {
-            id: DEVICE.to_owned(),
-            model: None,
-            tz: "Asia/Shanghai".to_owned(),
-            boot_id: None,
-        },
-        seq: context.seq,
-        journal: context.journal.clone(),
-        after: context.last_receipt.clone(),
-        site: None,
-        violation: ViolationFacts {
-            kind: Violation::StreetVending,
-            rule: "warn-then-recheck".to_owned(),
-            outcome: Outcome::Persisted,
-            zone: None,
-            first_seen: utc.clone(),
-            confirmed: utc,
-            dwell_s: None,
-            prior: None,
-            law: None,
-        },
-        warning: Vec::new(),
-        clock: Clock::at(at),
-        position: None,
-        heading: None,
-        altitude: None,
-        mavlink: None,
-        camera: Camera {
-            id: "street".to_owned(),
-            rtsp: None,
-            onvif_serial: None,
-            codec: None,
-            clip: None,
-        },
-        software: Software {
-            name: "lingmou".to_owned(),
-            version: "test".to_owned(),
-            binary_sha256: None,
-            config_sha256: None,
-            model: Some(Model {
-                name: card.name().to_owned(),
-                sha256: card.sha256().to_owned(),
-                threshold: 0.5,
-            }),
-        },
-        omitted: Vec::new(),
-        grade: None,
-        files: context.files.clone(),
-    }
+    let mut statement = blank(DEVICE, id, clock::now(), context);
+    statement.software.model = Some(Model {
+        name: card.name().to_owned(),
+        sha256: card.sha256().to_owned(),
+        threshold: 0.5,
+    });
+    statement
 }
 
 /// The store of the device, while its daemon does not run.
