@@ -253,7 +253,7 @@ fn claim(package: CaseId, name: &str) -> c2pa::Claim<'_> {
         name,
         media_type: "image/jpeg",
         package,
-        kind: Violation::StreetVending,
+        kind: Some(Violation::StreetVending),
         at: clock::now(),
         placed: None,
         origin: c2pa::Origin::Camera,
@@ -316,7 +316,7 @@ fn statement(id: CaseId, context: SealContext) -> Statement {
         journal: context.journal,
         after: context.last_receipt,
         site: None,
-        violation: ViolationFacts {
+        violation: Some(ViolationFacts {
             kind: Violation::StreetVending,
             rule: "warn-then-recheck".to_owned(),
             outcome: Outcome::Persisted,
@@ -326,7 +326,8 @@ fn statement(id: CaseId, context: SealContext) -> Statement {
             dwell_s: None,
             prior: None,
             law: None,
-        },
+        }),
+        asked: None,
         warning: Vec::new(),
         clock: Clock::at(at),
         position: None,

@@ -291,7 +291,7 @@ fn statement(id: CaseId, context: SealContext) -> Statement {
         journal: context.journal,
         after: context.last_receipt,
         site: None,
-        violation: ViolationFacts {
+        violation: Some(ViolationFacts {
             kind: Violation::StreetVending,
             rule: "warn-then-recheck".to_owned(),
             outcome: Outcome::Persisted,
@@ -301,7 +301,8 @@ fn statement(id: CaseId, context: SealContext) -> Statement {
             dwell_s: None,
             prior: None,
             law: None,
-        },
+        }),
+        asked: None,
         warning: Vec::new(),
         clock: Clock::at(at),
         position: None,

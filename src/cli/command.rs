@@ -25,6 +25,8 @@ const EXAMPLES: &str = "\
 Examples:
   lingmou command --device LM-0007 --broker broker.bureau.lan:8883 --keys keys report
   lingmou command --device LM-0007 --keys keys fetch 0198f0a2-…      send this package's video too
+  lingmou command --device LM-0007 --keys keys capture gate          what camera gate shows now
+  lingmou command --device LM-0007 --keys keys recheck gate          what is seen of its open cases
   lingmou command --device LM-0007 --keys keys stop                  silence the loudspeaker
   lingmou command --device LM-0007 --keys keys config-set new.toml   tried, kept or rolled back
   lingmou command --device LM-0007 --keys keys evict 0198f0a2-…      give up its pictures and video
@@ -79,16 +81,15 @@ enum What {
         #[arg(value_name = "ID")]
         package: Uuid,
     },
-    /// Take a picture now
+    /// Make a package of what a camera shows now: a lead that names you, of no violation
     Capture {
         /// The camera's name
         camera: String,
     },
-    /// Look again at an open case at once
+    /// Look again at once at the open cases of a camera and say what is seen; no case's course changes
     Recheck {
-        /// The case
-        #[arg(value_name = "ID")]
-        case: Uuid,
+        /// The camera's name
+        camera: String,
     },
     /// Play one of the clips the box has
     Speak {
@@ -216,8 +217,8 @@ fn verb(what: &What) -> anyhow::Result<Verb> {
         What::Capture { camera } => Verb::Capture {
             camera: camera.clone(),
         },
-        What::Recheck { case } => Verb::Recheck {
-            case: CaseId(*case),
+        What::Recheck { camera } => Verb::Recheck {
+            camera: camera.clone(),
         },
         What::Speak { clip_sha256 } => Verb::Speak {
             clip_sha256: clip_sha256.clone(),

@@ -22,17 +22,18 @@ pub enum Verb {
         /// The package.
         package: CaseId,
     },
-    /// Take a picture now.
+    /// Make a package of what a camera shows now: a lead, of no violation.
     #[serde(rename = "capture")]
     Capture {
         /// The camera.
         camera: String,
     },
-    /// Look again at once.
+    /// Look again at once at the open cases of a camera, and say what is seen; their course stays
+    /// what it is.
     #[serde(rename = "recheck")]
     Recheck {
-        /// The open case.
-        case: CaseId,
+        /// The camera.
+        camera: String,
     },
     /// Play a recorded clip that the box has.
     #[serde(rename = "speak")]
@@ -146,19 +147,17 @@ impl Verb {
     }
 
     /// Whether doing it once more after a crash harms nobody: nothing is heard, nothing is
-    /// changed that was not changed already.
+    /// changed that was not changed already. A capture finds its package, or makes it.
     pub fn may_be_repeated(&self) -> bool {
         match self {
             Self::Report {}
             | Self::Fetch { .. }
+            | Self::Capture { .. }
+            | Self::Recheck { .. }
             | Self::Stop {}
             | Self::Evict { .. }
             | Self::RuleRestore { .. } => true,
-            Self::Capture { .. }
-            | Self::Recheck { .. }
-            | Self::Speak { .. }
-            | Self::Say { .. }
-            | Self::ConfigSet { .. } => false,
+            Self::Speak { .. } | Self::Say { .. } | Self::ConfigSet { .. } => false,
         }
     }
 }
@@ -192,9 +191,14 @@ mod tests {
                 "capture",
                 json!({ "camera": "street" }),
                 Rank::Operate,
-                false,
+                true,
             ),
-            ("recheck", json!({ "case": package }), Rank::Operate, false),
+            (
+                "recheck",
+                json!({ "camera": "street" }),
+                Rank::Operate,
+                true,
+            ),
             (
                 "speak",
                 json!({ "clip_sha256": sha256 }),

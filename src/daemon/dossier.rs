@@ -18,8 +18,8 @@ use crate::types::{
     TimeSource, Violation, WarnReport,
 };
 use crate::witness::{
-    Altitude, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Omitted, Position,
-    Seen, Site, Software, Statement, ViolationFacts, Warning, assess,
+    Altitude, Asked, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Omitted,
+    Position, Seen, Site, Software, Statement, ViolationFacts, Warning, assess,
 };
 
 use super::clerk::Objections;
@@ -45,7 +45,8 @@ pub(super) struct View<'a> {
     pub(super) frame: &'a Frame,
     pub(super) placed: Option<Placed>,
     pub(super) case: CaseId,
-    pub(super) violation: Violation,
+    /// What the case is about; `None` when a person asked for the picture.
+    pub(super) violation: Option<Violation>,
     pub(super) kind: ShotKind,
     /// The subject in the frame; `None` when it is no longer there.
     pub(super) subject: Option<Area>,
@@ -55,13 +56,60 @@ pub(super) struct View<'a> {
     pub(super) boxes: &'a [(Area, RoleSet)],
 }
 
-/// What is known of a case at its end.
+/// What is known of a package when it is sealed.
 pub(super) struct Sealing<'a> {
     pub(super) case: CaseId,
-    pub(super) record: &'a CaseRecord,
+    pub(super) about: About<'a>,
     pub(super) placed: Option<Placed>,
     pub(super) camera: &'a CameraState,
     pub(super) time_source: TimeSource,
+}
+
+/// What a package is about.
+#[derive(Clone, Copy)]
+pub(super) enum About<'a> {
+    /// A case at its end.
+    Case(&'a CaseRecord),
+    /// What a person asked for.
+    Asked {
+        asked: &'a Asked,
+        /// Index of the camera in the configuration.
+        camera: usize,
+        /// When the picture was taken.
+        at: Stamp,
+    },
+}
+
+impl About<'_> {
+    fn camera(self) -> usize {
+        match self {
+            Self::Case(record) => record.camera,
+            Self::Asked { camera, .. } => camera,
+        }
+    }
+
+    /// Name of the zone; what is asked for is of none.
+    fn zone(&self) -> &str {
+        match self {
+            Self::Case(record) => &record.zone,
+            Self::Asked { .. } => "",
+        }
+    }
+
+    fn violation(self) -> Option<Violation> {
+        match self {
+            Self::Case(record) => Some(record.violation),
+            Self::Asked { .. } => None,
+        }
+    }
+
+    /// When the outcome was established, or the picture taken.
+    fn at(self) -> Stamp {
+        match self {
+            Self::Case(record) => established(record),
+            Self::Asked { at, .. } => at,
+        }
+    }
 }
 
 /// SHA-256 of this program, read piece by piece: one buffer of its size, once freed, would have
@@ -107,7 +155,8 @@ impl Facts {
     pub(super) fn mark(&self, view: &View<'_>, check: &str) -> Mark {
         let subject = view
             .subject
-            .map(|area| (area, self.wording.violation(view.violation).to_owned()));
+            .zip(view.violation)
+            .map(|(area, violation)| (area, self.wording.violation(violation).to_owned()));
         let others = view
             .boxes
             .iter()
@@ -159,22 +208,32 @@ impl Facts {
             ("zone", view.zone),
             ("position", &position.unwrap_or_default()),
             ("accuracy", &accuracy.unwrap_or_default()),
-            ("violation", self.wording.violation(view.violation)),
+            (
+                "violation",
+                view.violation.map_or("", |v| self.wording.violation(v)),
+            ),
             ("moment", self.wording.moment(view.kind)),
             ("case", &view.case.to_string()),
             ("check", check),
         ])
     }
 
-    /// `evidence.json` of a case.
+    /// `evidence.json` of a package.
     pub(super) fn statement(&self, context: SealContext, sealing: &Sealing<'_>) -> Statement {
-        let record = sealing.record;
+        let about = sealing.about;
+        let (v, kind, record, asked) = match about {
+            About::Case(record) => (Statement::HEAD.0, Statement::HEAD.1, Some(record), None),
+            About::Asked { asked, .. } => {
+                let (v, kind) = Statement::CAPTURE;
+                (v, kind, None, Some(asked.clone()))
+            }
+        };
         let device = &self.config.device;
         let placed = sealing.placed.as_ref();
         let notes = Notes::read(context.note.as_deref());
         let mut statement = Statement {
-            v: Statement::HEAD.0,
-            kind: Statement::HEAD.1.to_owned(),
+            v,
+            kind: kind.to_owned(),
             id: sealing.case,
             device: Device {
                 id: device.id.clone(),
@@ -185,10 +244,15 @@ impl Facts {
             seq: context.seq,
             journal: context.journal,
             after: context.last_receipt,
-            site: self.site(&record.zone),
-            violation: violation(record, self.config.judge.law(record.violation)),
-            warning: record.warning.iter().map(warning).collect(),
-            clock: self.clock(record, sealing.time_source),
+            site: self.site(about.zone()),
+            violation: record.map(|r| violation(r, self.config.judge.law(r.violation))),
+            asked,
+            warning: record
+                .and_then(|r| r.warning.as_ref())
+                .map(warning)
+                .into_iter()
+                .collect(),
+            clock: self.clock(about.at(), sealing.time_source),
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),
             altitude: placed.and_then(Altitude::of),
@@ -196,7 +260,7 @@ impl Facts {
                 .and_then(|p| p.pose.sysid)
                 .map(|sysid| self.mavlink(sysid)),
             camera: camera(
-                &self.config.camera[record.camera],
+                &self.config.camera[about.camera()],
                 sealing.camera,
                 &context.files,
             ),
@@ -207,17 +271,17 @@ impl Facts {
                 config_sha256: Some(self.config_sha256.clone()),
                 model: Some(self.model.clone()),
             },
-            omitted: missing(record.violation, &notes, &context.files),
+            omitted: missing(about.violation(), &notes, &context.files),
             grade: None,
             files: described(context.files, &notes),
         };
         let seen = Seen {
             moved_permille: notes.moved_permille(),
             stillness: notes.stillness,
-            today: self.local(established(record)).date(),
-            objected: self
-                .objections
-                .against(record.violation)
+            today: self.local(about.at()).date(),
+            objected: about
+                .violation()
+                .and_then(|violation| self.objections.against(violation))
                 .map(|tally| (tally.rejected, tally.judged)),
         };
         statement.grade = Some(assess(&statement, &seen, &self.config.evidence));
@@ -274,8 +338,7 @@ impl Facts {
         Mavlink { sysid, mode }
     }
 
-    fn clock(&self, record: &CaseRecord, source: TimeSource) -> Clock {
-        let at = established(record);
+    fn clock(&self, at: Stamp, source: TimeSource) -> Clock {
         let known = at.error_ns != Stamp::ERROR_UNKNOWN;
         let disciplined_by = clock::trust().source.filter(|_| known);
         Clock {
@@ -343,12 +406,12 @@ fn camera(config: &Camera, state: &CameraState, files: &[FileEntry]) -> crate::w
 
 /// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
 /// came between.
-fn missing(violation: Violation, notes: &Notes, files: &[FileEntry]) -> Vec<Omitted> {
+fn missing(violation: Option<Violation>, notes: &Notes, files: &[FileEntry]) -> Vec<Omitted> {
     let mut list = notes.omitted.clone();
-    let pictures: &[ShotKind] = if violation.warns_first() {
-        &[ShotKind::Found, ShotKind::Warned, ShotKind::Again]
-    } else {
-        &[ShotKind::Before, ShotKind::Peak, ShotKind::After]
+    let pictures: &[ShotKind] = match violation.map(Violation::warns_first) {
+        Some(true) => &[ShotKind::Found, ShotKind::Warned, ShotKind::Again],
+        Some(false) => &[ShotKind::Before, ShotKind::Peak, ShotKind::After],
+        None => &[ShotKind::Asked],
     };
     let pictures = pictures.iter().map(|kind| format!("-{}.jpg", kind.name()));
     let others = ["clip.mp4", "detections.jsonl"].map(str::to_owned);

@@ -15,6 +15,8 @@
 //!
 //! **Not here.** What a stage does; every decision about evidence.
 
+mod asks;
+mod capture;
 mod caretaker;
 mod clerk;
 mod clock_watch;
@@ -62,6 +64,7 @@ use crate::upload::{self, Desk, Uplink, UploadState};
 use crate::warn::{Governor, Speaker};
 use crate::witness::{Identity, Roots};
 
+use asks::Ask;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use ending::Running;
@@ -86,6 +89,8 @@ const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
 /// the eye, always finds room.
 const REPORTS: usize = judge::OPEN_CASES_MAX;
+/// What persons ask of the eye: as many as the clerk has errands under way.
+const ASKS: usize = 8;
 /// What persons order of the mouth; it hears them also while it speaks.
 const REQUESTS: usize = 8;
 
@@ -209,11 +214,11 @@ fn start(
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
-    let (eye, keeper, mouth) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
+    let (eye, keeper, ways) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
     let gauges = Arc::new(gauges);
     let signer = Arc::clone(&identity);
-    let (clerk, desk) = clerk::hire(&gauges, chosen, signer, again.clone(), mouth);
+    let (clerk, desk) = clerk::hire(&gauges, chosen, signer, again.clone(), ways);
     tasks.spawn(clerk.run(stop_upload.clone()));
     join_the_world(
         &tasks,
@@ -234,21 +239,37 @@ fn start(
     })
 }
 
-/// Eye, keeper, mouth and telemetry, with the channels between them; the way to the mouth for what
-/// persons order.
+/// The ways in for what persons order.
+struct Ways {
+    /// To the loudspeaker.
+    mouth: mpsc::Sender<Request>,
+    /// To the eye.
+    eye: mpsc::Sender<Ask>,
+}
+
+impl Ways {
+    /// The ways, and their ends.
+    fn open() -> (Self, mpsc::Receiver<Request>, mpsc::Receiver<Ask>) {
+        let (mouth, requests) = mpsc::channel(REQUESTS);
+        let (eye, asks) = mpsc::channel(ASKS);
+        (Self { mouth, eye }, requests, asks)
+    }
+}
+
+/// Eye, keeper, mouth and telemetry, with the channels between them; and the ways in.
 fn start_work(
     opened: Opened,
     gauges: &Gauges,
     (slots, tasks): (&Arc<Slots>, &TaskTracker),
     progress: &mut Progress,
     stop: &CancellationToken,
-) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>, mpsc::Sender<Request>)> {
+) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>, Ways)> {
     let config = &gauges.config;
     let poses = Arc::new(Poses::new());
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);
-    let (requests, requests_in) = mpsc::channel(REQUESTS);
+    let (ways, requests_in, asks_in) = Ways::open();
     let card = opened.detector.card();
     let cameras = config.camera.iter().enumerate();
     let sights = cameras
@@ -262,6 +283,8 @@ fn start_work(
         sights,
         judge: opened.judge,
         reports: reports_in,
+        asks: asks_in,
+        asked: Vec::new(),
         keeper: orders,
         counters: Arc::clone(&gauges.eye),
         views: Arc::clone(&gauges.views),
@@ -307,8 +330,8 @@ fn start_work(
     tasks.spawn(listen);
     tasks.spawn(record::run(opened.recorder, stop.clone()));
     tasks.spawn(mouth.run(shouts_in));
-    tasks.spawn(signals::stop_speaking(requests.clone(), stop.clone())?);
-    Ok((eye, keeper, requests))
+    tasks.spawn(signals::stop_speaking(ways.mouth.clone(), stop.clone())?);
+    Ok((eye, keeper, ways))
 }
 
 /// Upload, care of the store, status and watchdog: they go on until the keeper has ended.

@@ -36,32 +36,64 @@ pub struct Seen {
 /// Holds a statement (its own grade left aside) against the conditions.
 pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading {
     let wide: Vec<&FileEntry> = originals(statement).collect();
+    let conditions = match &statement.violation {
+        Some(violation) => of_a_finding(statement, (violation.kind, &wide), seen, limits),
+        None => of_a_capture(statement, &wide, seen, limits),
+    };
+    Grading {
+        grade: grade(&conditions),
+        conditions,
+    }
+}
+
+/// What a capture can be held against: of no violation, so nothing about a warning, a subject or a
+/// second look; and one condition that it never meets.
+fn of_a_capture(
+    statement: &Statement,
+    wide: &[&FileEntry],
+    seen: &Seen,
+    limits: &Evidence,
+) -> Vec<Condition> {
+    let asked = Some("a person's command".to_owned());
+    vec![
+        clock(&statement.clock),
+        site(statement.site.as_ref()),
+        approval(statement.site.as_ref(), seen.today),
+        measured("focus", wide, at_least(limits.focus_min), |q| q.focus),
+        exposure(wide, limits),
+        position(statement, limits),
+        clip(statement),
+        complete(statement),
+        condition("asked", asked, "a rule's finding", Some(false)),
+    ]
+}
+
+fn of_a_finding(
+    statement: &Statement,
+    (kind, wide): (Violation, &[&FileEntry]),
+    seen: &Seen,
+    limits: &Evidence,
+) -> Vec<Condition> {
     let mut conditions = vec![
         clock(&statement.clock),
         site(statement.site.as_ref()),
         approval(statement.site.as_ref(), seen.today),
-        pictures(&wide),
-        spacing(statement.violation.kind, &wide, seen, limits),
+        pictures(wide),
+        spacing(kind, wide, seen, limits),
         close_up(statement),
-        measured("focus", &wide, at_least(limits.focus_min), |q| q.focus),
-        exposure(&wide, limits),
-        measured(
-            "subject_size",
-            &wide,
-            at_least(limits.subject_min_px),
-            |q| q.subject_px,
-        ),
-        warning(statement.violation.kind, &statement.warning),
+        measured("focus", wide, at_least(limits.focus_min), |q| q.focus),
+        exposure(wide, limits),
+        measured("subject_size", wide, at_least(limits.subject_min_px), |q| {
+            q.subject_px
+        }),
+        warning(kind, &statement.warning),
         position(statement, limits),
         camera_still(seen.stillness, limits),
         clip(statement),
         complete(statement),
     ];
     conditions.extend(seen.objected.map(objections));
-    Grading {
-        grade: grade(&conditions),
-        conditions,
-    }
+    conditions
 }
 
 fn condition(
@@ -416,7 +448,7 @@ mod tests {
     /// A warned case in which everything is as it should be.
     fn sound() -> (Statement, Seen, Evidence) {
         let mut statement = crate::witness::statement::tests::sparse();
-        statement.violation.kind = Violation::StreetVending;
+        statement.violation.as_mut().unwrap().kind = Violation::StreetVending;
         statement.clock.max_error_us = Some(18_000);
         statement.site = Some(Site {
             public_id: Some("LC-FXC-0113".to_owned()),
@@ -601,10 +633,10 @@ mod tests {
             }),
             ("spacing", unknown, |s, _| {
                 // Nothing is known of how far a truck went that was seen but once.
-                s.violation.kind = Violation::Spillage;
+                s.violation.as_mut().unwrap().kind = Violation::Spillage;
             }),
             ("spacing", no, |s, seen| {
-                s.violation.kind = Violation::Spillage;
+                s.violation.as_mut().unwrap().kind = Violation::Spillage;
                 seen.moved_permille = Some(49);
             }),
         ];
@@ -631,7 +663,7 @@ mod tests {
             },
             |s, _| s.warning.clear(),
             |s, seen| {
-                s.violation.kind = Violation::Spillage;
+                s.violation.as_mut().unwrap().kind = Violation::Spillage;
                 seen.moved_permille = Some(80);
             },
         ];
@@ -676,7 +708,7 @@ mod tests {
     #[test]
     fn what_is_recorded_at_once_needs_no_warning_and_must_have_moved() {
         let told = against(|s, seen| {
-            s.violation.kind = Violation::Spillage;
+            s.violation.as_mut().unwrap().kind = Violation::Spillage;
             s.warning.clear();
             seen.moved_permille = Some(50);
         });
@@ -729,5 +761,22 @@ mod tests {
         statement.grade = Some(fine);
         let bytes = statement.to_bytes().expect("a statement");
         assert_eq!(Statement::parse(&bytes).expect("it reads back"), statement);
+    }
+
+    #[test]
+    fn a_capture_is_a_lead_however_good_it_is() {
+        let (good, seen, limits) = sound();
+        let capture = Statement {
+            position: good.position.clone(),
+            site: good.site.clone(),
+            clock: good.clock.clone(),
+            files: good.files.clone(),
+            ..crate::witness::statement::tests::capture()
+        };
+        let graded = assess(&capture, &seen, &limits);
+        assert_eq!(graded.grade, Grade::Lead);
+        let against: Vec<&str> = graded.against().map(|c| c.id.as_str()).collect();
+        assert_eq!(against, ["asked"], "everything else is as it should be");
+        assert!(graded.follows());
     }
 }

@@ -1,6 +1,7 @@
 //! What commands ask for, done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
@@ -15,11 +16,17 @@ use crate::ingest::Phase;
 use crate::journal::kind;
 use crate::store::{Ended, State, Store, StoreError};
 use crate::types::{CaseId, Violation};
-use crate::witness::Fate;
+use crate::witness::{Asked, Fate};
 
+use super::super::Ways;
+use super::super::asks::{Ask, What};
+use super::super::capture::package_id;
 use super::super::gauges::Gauges;
 use super::super::mouth::{Request, Words};
 use super::{Errand, blocking, ended};
+
+/// A camera that plays gives a frame within this; one that was just started connects.
+const FRAME_WITHIN: Duration = Duration::from_secs(10);
 
 /// What errands are done with.
 pub(super) struct Errands {
@@ -28,8 +35,8 @@ pub(super) struct Errands {
     pub(super) settings: Settings,
     /// Told when the daemon shall start again.
     pub(super) again: CancellationToken,
-    /// The way to the loudspeaker.
-    pub(super) mouth: Sender<Request>,
+    /// The ways to loudspeaker and eye.
+    pub(super) ways: Ways,
     /// Takes packages to be sent with everything the link's profile holds back.
     pub(super) wanted: Sender<CaseId>,
 }
@@ -45,7 +52,12 @@ impl Errands {
 
     /// Does it; `None` when what becomes of it shows only later.
     pub(super) async fn carry(&self, errand: Errand) -> Option<Ended> {
-        let Errand { id, verb, by } = errand;
+        let Errand {
+            id,
+            verb,
+            by,
+            sha256,
+        } = errand;
         let done = match verb {
             Verb::Report {} => Ok(self.gauges.snapshot()),
             Verb::Evict { package } => self.evict(id, package, &by).await,
@@ -54,9 +66,17 @@ impl Errands {
             Verb::Speak { clip_sha256 } => self.speak(clip_sha256, by).await,
             Verb::Stop {} => self.silence(by).await,
             Verb::Fetch { package } => self.fetch(package).await,
-            Verb::Say { .. } | Verb::Capture { .. } | Verb::Recheck { .. } => {
-                Err(ended(Fate::Unsupported, "this box cannot do that yet"))
+            Verb::Capture { camera } => {
+                let asked = Asked {
+                    by,
+                    command: id,
+                    command_sha256: sha256,
+                    at: clock::rfc3339_ms(clock::now().utc_ns),
+                };
+                self.capture(&camera, asked).await
             }
+            Verb::Recheck { camera } => self.look(&camera, What::Recheck).await,
+            Verb::Say { .. } => Err(ended(Fate::Unsupported, "this box cannot do that yet")),
         };
         Some(match done {
             Ok(result) => Ended {
@@ -65,6 +85,46 @@ impl Errands {
                 result: Some(result),
             },
             Err(ended) => ended,
+        })
+    }
+
+    /// Has a package made of what the camera shows now.
+    async fn capture(&self, camera: &str, asked: Asked) -> Result<Value, Ended> {
+        let config = &self.loaded.config;
+        let before = Duration::try_from_secs_f64(config.evidence.clip_before_secs);
+        let what = What::Capture {
+            id: package_id(&config.device.id, asked.command),
+            asked,
+            before: before.unwrap_or_default(),
+        };
+        self.look(camera, what).await
+    }
+
+    /// Asks something of the camera's next frame.
+    async fn look(&self, name: &str, what: What) -> Result<Value, Ended> {
+        let cameras = &self.loaded.config.camera;
+        let Some(camera) = cameras.iter().position(|c| c.name == name) else {
+            return Err(ended(Fate::Refused, format!("there is no camera {name:?}")));
+        };
+        let (answer, told) = oneshot::channel();
+        let within_ns = u64::try_from(FRAME_WITHIN.as_nanos()).unwrap_or(u64::MAX);
+        let ask = Ask {
+            camera,
+            until_ns: clock::boot_ns().saturating_add(within_ns),
+            what,
+            answer,
+        };
+        // Whether the eye has ended or dropped it, nobody answers.
+        drop(self.ways.eye.send(ask).await);
+        told.await.unwrap_or_else(|_nobody| {
+            let state = self.gauges.cameras[camera].state();
+            let phase = json!(state.phase);
+            let (phase, within) = (phase.as_str().unwrap_or_default(), FRAME_WITHIN.as_secs());
+            let cause = state
+                .cause
+                .map_or_else(String::new, |why| format!(": {why}"));
+            let why = format!("camera {name} gave no frame within {within} s ({phase}{cause})");
+            Err(ended(Fate::Refused, why))
         })
     }
 
@@ -122,7 +182,7 @@ impl Errands {
     }
 
     async fn ask(&self, request: Request) -> Result<(), Ended> {
-        let asked = self.mouth.send(request).await;
+        let asked = self.ways.mouth.send(request).await;
         asked.map_err(|_gone| mouth_ended())
     }
 

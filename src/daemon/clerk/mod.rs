@@ -33,8 +33,8 @@ use crate::store::{Ended, StoreError};
 use crate::upload::{Answer, Desk, Inbound};
 use crate::witness::{Fate, Identity};
 
+use super::Ways;
 use super::gauges::Gauges;
-use super::mouth::Request;
 use errands::Errands;
 use nonces::Nonces;
 use office::{Errand, Office, Step};
@@ -64,13 +64,13 @@ pub(super) struct Clerk {
 }
 
 /// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
-/// again, with another configuration; `mouth` is the way to the loudspeaker.
+/// again, with another configuration; `ways` lead to loudspeaker and eye.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
     again: CancellationToken,
-    mouth: mpsc::Sender<Request>,
+    ways: Ways,
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
@@ -96,7 +96,7 @@ pub(super) fn hire(
             loaded: chosen.loaded.clone(),
             settings: settings.clone(),
             again: again.clone(),
-            mouth,
+            ways,
             wanted: wanted_to,
         }),
         watch: Watch {
