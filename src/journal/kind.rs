@@ -89,6 +89,8 @@ pub const COMMAND_REFUSED: &str = "command.refused";
 pub const COMMAND_DONE: &str = "command.done";
 /// Pictures and video nobody has signed for were removed by an administrator.
 pub const PACKAGE_EVICTED: &str = "package.evicted";
+/// A person asked for a package with its video.
+pub const PACKAGE_WANTED: &str = "package.wanted";
 /// A reviewer's verdict came back.
 pub const VERDICT_RECEIVED: &str = "verdict.received";
 /// What claims to be a verdict is not believed; counted.
@@ -148,6 +150,7 @@ pub const ALL: &[&str] = &[
     COMMAND_REFUSED,
     COMMAND_DONE,
     PACKAGE_EVICTED,
+    PACKAGE_WANTED,
     VERDICT_RECEIVED,
     VERDICT_REFUSED,
     RULE_LEADS_ONLY,

@@ -65,7 +65,7 @@ impl Errands {
             Verb::ConfigSet { toml } => return self.try_out(id, &toml).await,
             Verb::Speak { clip_sha256 } => self.speak(clip_sha256, by).await,
             Verb::Stop {} => self.silence(by).await,
-            Verb::Fetch { package } => self.fetch(package).await,
+            Verb::Fetch { package } => self.fetch(id, package, &by).await,
             Verb::Capture { camera } => {
                 let asked = Asked {
                     by,
@@ -129,7 +129,7 @@ impl Errands {
     }
 
     /// Has a package sent with its video, once the link may carry it.
-    async fn fetch(&self, package: CaseId) -> Result<Value, Ended> {
+    async fn fetch(&self, id: Uuid, package: CaseId, by: &str) -> Result<Value, Ended> {
         let store = self.store();
         let state = blocking(move || store.state(package)).await;
         let state = state.map_err(|error| ended(Fate::Failed, error.to_string()))?;
@@ -139,13 +139,19 @@ impl Errands {
             Some(State::Receipted | State::Pruned) => refused("a receiver has all of it already"),
             Some(State::Refused) => refused("a receiver has refused it"),
             Some(State::Damaged) => refused("it is damaged, or was evicted"),
-            Some(state) => match self.wanted.try_send(package) {
-                Ok(()) => Ok(json!({ "state": state })),
-                Err(_full) => {
+            Some(state) => {
+                let Ok(room) = self.wanted.try_reserve() else {
                     let why = "too many packages are asked for just now";
-                    Err(ended(Fate::Failed, why))
-                }
-            },
+                    return Err(ended(Fate::Failed, why));
+                };
+                // In the store first: a restart forgets the other.
+                let (store, by) = (self.store(), by.to_owned());
+                let want = move || store.want(clock::now(), package, (id, &by));
+                let wanted = blocking(want).await;
+                wanted.map_err(|error| ended(Fate::Failed, error.to_string()))?;
+                room.send(package);
+                Ok(json!({ "state": state }))
+            }
         }
     }
 

@@ -373,3 +373,28 @@ fn what_a_person_asked_for_is_counted_and_known_again_without_the_database() {
         store = lose_the_database(dir.path(), store);
     }
 }
+
+#[test]
+fn what_is_asked_for_is_known_after_a_restart_and_a_lost_database() {
+    let dir = folder();
+    let mut store = open(dir.path());
+    for n in [1, 2] {
+        keep_and_seal(&store, case(n));
+    }
+    assert_eq!(store.wanted().unwrap(), []);
+    let by = (Uuid::from_u128(7), ADMIN);
+    for id in [case(2), case(1), case(2)] {
+        store.want(NOW, id, by).unwrap();
+    }
+    let unknown = store.want(NOW, case(9), by);
+    assert!(matches!(unknown, Err(StoreError::Unknown(_))));
+    assert_eq!(store.wanted().unwrap(), [case(1), case(2)], "oldest first");
+    drop(store);
+    store = open(dir.path());
+    assert_eq!(store.wanted().unwrap(), [case(1), case(2)]);
+    store = lose_the_database(dir.path(), store);
+    assert_eq!(store.wanted().unwrap(), [case(1), case(2)]);
+    receipt(&store, case(1)).unwrap();
+    assert_eq!(store.wanted().unwrap(), [case(2)], "a receiver has it");
+    assert_eq!(said(dir.path(), lines::WANTED).len(), 2);
+}

@@ -362,18 +362,25 @@ fn the_capture_is_a_lead_that_names_who_asked(field: &Field, package: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_metered_link_holds_back_is_fetched_by_command() {
     let field = Field::start(NO_CAMERA, &|profile| {
-        profile["upload"]["profile"] = value("metered");
+        profile["upload"]["profile"] = value("quiet");
     })
     .await;
     let id = seal(&field, &store(&field)).to_string();
-    let _daemon = field.daemon();
-    until(&field, "its video held", async || {
+    let daemon = field.daemon();
+    until(&field, "its pictures and video held", async || {
         field.status().await["upload"]["link"]["held"] == 1
     })
     .await;
-    assert!(field.receipted().is_empty());
     let (outcome, why) = answer(&field, VIEW, &["fetch", &id]).await;
     assert_eq!(outcome, "done", "{why}");
+    assert!(field.receipted().is_empty(), "a quiet link lets it wait");
+    daemon.kill();
+    // By itself this link would hold the video.
+    let wider = changed(&field, |document| {
+        document["upload"]["profile"] = value("metered");
+    });
+    fs::copy(wider, field.config()).unwrap();
+    let _daemon = field.daemon();
     until(&field, "its receipt", async || field.receipted().len() == 1).await;
     let (outcome, why) = answer(&field, VIEW, &["fetch", &id]).await;
     assert_eq!(outcome, "refused");
