@@ -34,7 +34,8 @@ Examples:
 
 KEYS holds transport.key and transport.crt (the connection), roots.crt, and operator.key and
 operator.crt, whose organizationalUnit says what they may: view (report, fetch), operate (also
-capture, recheck, speak, stop) or admin (everything). A verdict is signed with reviewer.key.
+capture, recheck, acknowledge, speak, stop) or admin (everything). A verdict is signed with
+reviewer.key.
 
 Every command has a number and an end: it is done once, however often it arrives, and refused when
 it comes too late. The reply is signed by the box; nothing else is believed.
@@ -90,6 +91,12 @@ enum What {
     Recheck {
         /// The camera's name
         camera: String,
+    },
+    /// Take note of an alarm: it stays, marked with your name, until it is over
+    Acknowledge {
+        /// Its name: what stands before the colon in `lingmou status`
+        #[arg(value_name = "NAME")]
+        alarm: String,
     },
     /// Play one of the clips the box has
     Speak {
@@ -219,6 +226,9 @@ fn verb(what: &What) -> anyhow::Result<Verb> {
         },
         What::Recheck { camera } => Verb::Recheck {
             camera: camera.clone(),
+        },
+        What::Acknowledge { alarm } => Verb::AlarmAcknowledge {
+            alarm: alarm.clone(),
         },
         What::Speak { clip_sha256 } => Verb::Speak {
             clip_sha256: clip_sha256.clone(),

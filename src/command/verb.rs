@@ -35,6 +35,12 @@ pub enum Verb {
         /// The camera.
         camera: String,
     },
+    /// Take note of an alarm: it stays, marked.
+    #[serde(rename = "alarm.acknowledge")]
+    AlarmAcknowledge {
+        /// Its name in the status.
+        alarm: String,
+    },
     /// Play a recorded clip that the box has.
     #[serde(rename = "speak")]
     Speak {
@@ -87,11 +93,12 @@ pub enum Misunderstood {
 }
 
 /// Every verb.
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 11] = [
     "report",
     "fetch",
     "capture",
     "recheck",
+    "alarm.acknowledge",
     "speak",
     "say",
     "stop",
@@ -136,9 +143,11 @@ impl Verb {
     pub fn needs(&self) -> Rank {
         match self {
             Self::Report {} | Self::Fetch { .. } => Rank::View,
-            Self::Capture { .. } | Self::Recheck { .. } | Self::Speak { .. } | Self::Stop {} => {
-                Rank::Operate
-            }
+            Self::Capture { .. }
+            | Self::Recheck { .. }
+            | Self::AlarmAcknowledge { .. }
+            | Self::Speak { .. }
+            | Self::Stop {} => Rank::Operate,
             Self::Say { .. }
             | Self::ConfigSet { .. }
             | Self::Evict { .. }
@@ -154,6 +163,7 @@ impl Verb {
             | Self::Fetch { .. }
             | Self::Capture { .. }
             | Self::Recheck { .. }
+            | Self::AlarmAcknowledge { .. }
             | Self::Stop {}
             | Self::Evict { .. }
             | Self::RuleRestore { .. } => true,
@@ -196,6 +206,12 @@ mod tests {
             (
                 "recheck",
                 json!({ "camera": "street" }),
+                Rank::Operate,
+                true,
+            ),
+            (
+                "alarm.acknowledge",
+                json!({ "alarm": "camera street" }),
                 Rank::Operate,
                 true,
             ),

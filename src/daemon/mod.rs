@@ -15,6 +15,7 @@
 //!
 //! **Not here.** What a stage does; every decision about evidence.
 
+mod alarms;
 mod asks;
 mod capture;
 mod caretaker;
@@ -64,6 +65,7 @@ use crate::upload::{self, Desk, Uplink, UploadState};
 use crate::warn::{Governor, Speaker};
 use crate::witness::{Identity, Roots};
 
+use alarms::Acknowledged;
 use asks::Ask;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
@@ -211,6 +213,7 @@ fn start(
         objections: Arc::clone(&opened.facts.objections),
         origin: chosen.origin.clone(),
         voice: Arc::default(),
+        acknowledged: Acknowledged::default(),
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));

@@ -14,11 +14,13 @@ use crate::command::{Settings, SettingsError, Verb};
 use crate::config::Loaded;
 use crate::ingest::Phase;
 use crate::journal::kind;
+use crate::status::alarms;
 use crate::store::{Ended, State, Store, StoreError};
 use crate::types::{CaseId, Violation};
 use crate::witness::{Asked, Fate};
 
 use super::super::Ways;
+use super::super::alarms::Noted;
 use super::super::asks::{Ask, What};
 use super::super::capture::package_id;
 use super::super::gauges::Gauges;
@@ -75,6 +77,7 @@ impl Errands {
                 };
                 self.capture(&camera, asked).await
             }
+            Verb::AlarmAcknowledge { alarm } => self.acknowledge(id, &alarm, by).await,
             Verb::Recheck { camera } => self.look(&camera, What::Recheck).await,
             Verb::Say { .. } => Err(ended(Fate::Unsupported, "this box cannot do that yet")),
         };
@@ -86,6 +89,44 @@ impl Errands {
             },
             Err(ended) => ended,
         })
+    }
+
+    /// Marks the alarms of this name: somebody has taken note of them.
+    async fn acknowledge(&self, id: Uuid, name: &str, by: String) -> Result<Value, Ended> {
+        let now = alarms(&self.gauges.snapshot());
+        let named = now.iter().filter(|alarm| alarm.name == name);
+        let texts: Vec<String> = named.map(|alarm| alarm.text.clone()).collect();
+        if texts.is_empty() {
+            let names: Vec<&str> = now.iter().map(|alarm| alarm.name.as_str()).collect();
+            let why = match names.as_slice() {
+                [] => format!("there is no alarm {name:?}, and no other"),
+                names => format!("there is no alarm {name:?}; there is {}", names.join(", ")),
+            };
+            return Err(ended(Fate::Refused, why));
+        }
+        let at = clock::now();
+        let body = json!({ "alarm": name, "texts": texts, "command": id, "by": by });
+        let store = self.store();
+        let said = blocking(move || store.note(at, kind::ALARM_ACKNOWLEDGED, body)).await;
+        said.map_err(|error| ended(Fate::Failed, error.to_string()))?;
+        let noted = Noted {
+            by,
+            at: clock::rfc3339_ms(at.utc_ns),
+        };
+        for alarm in now.into_iter().filter(|alarm| alarm.name == name) {
+            self.gauges.acknowledged.mark(alarm, noted.clone());
+        }
+        Ok(json!({ "texts": texts }))
+    }
+
+    /// Looks whether alarms that are marked are over, as long as there are any.
+    pub(super) async fn look_at_alarms(&self) {
+        if self.gauges.acknowledged.any() {
+            let gauges = Arc::clone(&self.gauges);
+            // The status tells the marks which alarms there are.
+            let looked = tokio::task::spawn_blocking(move || gauges.snapshot()).await;
+            drop(looked);
+        }
     }
 
     /// Has a package made of what the camera shows now.

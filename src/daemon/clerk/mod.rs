@@ -165,6 +165,7 @@ impl Clerk {
                 _ = look.tick() => {
                     self.nonces.turn(clock::now(), clock::trust().synced);
                     self.watch.look(&self.errands).await;
+                    self.errands.look_at_alarms().await;
                 }
             }
             self.offer_due(&mut going).await;

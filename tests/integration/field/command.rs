@@ -19,6 +19,8 @@ const NO_CAMERA: &str = "rtsp://127.0.0.1:9/none";
 /// Longer than any reply takes on a machine that is busy with other things.
 const WAIT: &str = "120";
 
+/// The alarm it raises.
+const CAMERA: &str = "camera street";
 /// Those who command, by rank.
 const VIEW: usize = 0;
 const OPERATE: usize = 1;
@@ -162,7 +164,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (broken, other) = (path(&broken), path(&other));
     let silence = "00".repeat(32);
-    let table: [(usize, &[&str], &str, &str); 12] = [
+    let table: [(usize, &[&str], &str, &str); 15] = [
         (
             VIEW,
             &["stop"],
@@ -192,6 +194,9 @@ async fn each_verb_is_done_or_refused_by_role() {
         ),
         (ADMIN, &["evict", &package], "done", ""),
         (ADMIN, &["rule-restore", "spillage"], "done", ""),
+        (VIEW, &["acknowledge", CAMERA], "refused", "for operate"),
+        (OPERATE, &["acknowledge", "camera yard"], "refused", CAMERA),
+        (OPERATE, &["acknowledge", CAMERA], "done", ""),
         (OPERATE, &["speak", &silence], "failed", "no such clip"),
         (OPERATE, &["stop"], "done", ""),
         (OPERATE, &["speak", &silence], "refused", "stopped by"),
@@ -208,6 +213,11 @@ async fn each_verb_is_done_or_refused_by_role() {
     let status = field.status().await;
     assert_eq!(status["store"]["evicted"], 1, "{:#}", status["store"]);
 
+    let mut alarms = status["alarms"].as_array().unwrap().iter();
+    let alarm = alarms.find(|alarm| alarm["name"] == CAMERA).unwrap();
+    let by = &alarm["acknowledged"]["by"];
+    assert!(by.as_str().unwrap().contains("CN=operator-1"), "{by}");
+    assert_eq!(field.journal("alarm.acknowledged").len(), 1);
     let received = field.journal("command.received");
     let signers = received
         .iter()
@@ -215,7 +225,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     assert!(signers.clone().any(|name| name.contains("CN=viewer-1")));
     assert!(signers.clone().any(|name| name.contains("CN=admin-1")));
     assert_eq!(received.len(), field.journal("command.done").len());
-    assert_eq!(field.journal("command.refused").len(), 3, "by role");
+    assert_eq!(field.journal("command.refused").len(), 4, "by role");
     let evicted = &field.journal("package.evicted")[0]["body"];
     assert!(evicted["by"].as_str().unwrap().contains("CN=admin-1"));
 }
@@ -268,6 +278,10 @@ async fn a_capture_names_who_asked_and_a_recheck_leaves_a_case_its_grace() {
     .await;
     let _daemon = field.daemon();
     connected(&field).await;
+    until(&field, "a frame looked at", async || {
+        field.status().await["eye"]["detected"].as_u64() > Some(0)
+    })
+    .await;
     let keys = &field.pki.operators[OPERATE];
     let (_, reply) = told(&field, keys, &["capture", "street"]).await;
     assert_eq!(reply["outcome"], "done", "{reply:#}");
