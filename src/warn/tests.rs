@@ -1,5 +1,6 @@
 //! A warning is heard out, or the report says why not.
 
+mod camera;
 mod peers;
 
 use std::path::PathBuf;
