@@ -289,6 +289,18 @@ fn a_loudspeaker_on_the_network_needs_a_sound_address() {
             "rtsp://u:geheim@h/",
             Some("user and password in the URL"),
         ),
+        ("hikvision", "http://192.0.2.1/", None),
+        ("hikvision", "https://cam:8443", None),
+        (
+            "hikvision",
+            "http://192.0.2.1/ISAPI",
+            Some("with a path in it"),
+        ),
+        (
+            "hikvision",
+            "rtsp://192.0.2.1/",
+            Some("not an address of the web"),
+        ),
         ("http", "http://192.0.2.1/play", None),
         (
             "http",

@@ -158,7 +158,7 @@ pub struct Speaker {
     /// `kind = "command"`: program and arguments; it reads a WAV file from its input, and ends
     /// well when it has played it.
     pub command: Vec<String>,
-    /// `kind = "http"` or `"onvif"`: where the sound is sent, without user and
+    /// `kind = "http"`, `"onvif"` or `"hikvision"`: where the sound is sent, without user and
     /// password.
     pub url: String,
     /// `kind = "http"`: `POST` or `PUT`.
@@ -210,6 +210,8 @@ pub enum SpeakerKind {
     Http,
     /// A camera's own loudspeaker, by ONVIF audio backchannel.
     Onvif,
+    /// A camera or horn by ISAPI two-way audio (Hikvision).
+    Hikvision,
 }
 
 /// What a sound is sent as.

@@ -69,16 +69,18 @@ fn speaker(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
         SpeakerKind::Command => program(checker, "warn.speaker.command", &speaker.command),
         SpeakerKind::Http => http(speaker, checker),
         SpeakerKind::Onvif => onvif(speaker, checker),
+        SpeakerKind::Hikvision => hikvision(speaker, checker),
     }
 }
 
 /// What is wrong with an address of the web, said without repeating it: it may hold a password.
-fn web(url: &str) -> Result<(), &'static str> {
+/// The path behind its host, otherwise.
+fn web(url: &str) -> Result<&str, &'static str> {
     let rest = ["http://", "https://"]
         .into_iter()
         .find_map(|scheme| url.strip_prefix(scheme));
     let rest = rest.ok_or("not an address of the web")?;
-    let host = rest.split('/').next().unwrap_or_default();
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     if host.is_empty() {
         return Err("without a host");
     }
@@ -88,7 +90,7 @@ fn web(url: &str) -> Result<(), &'static str> {
     if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("with a blank in it");
     }
-    Ok(())
+    Ok(path)
 }
 
 fn http(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
@@ -107,6 +109,23 @@ fn http(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
             format!("\"{}\" is not known here", speaker.method),
             "POST or PUT",
             "method = \"POST\"",
+        );
+    }
+    login(speaker, checker);
+}
+
+fn hikvision(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+    let what = match web(&speaker.url) {
+        Ok("") => None,
+        Ok(_) => Some("with a path in it"),
+        Err(what) => Some(what),
+    };
+    if let Some(what) = what {
+        checker.say(
+            "warn.speaker.url",
+            what,
+            "http://HOST or https://HOST, because kind = \"hikvision\"",
+            "for example \"http://192.168.1.64\"; user and password_file are keys of their own",
         );
     }
     login(speaker, checker);
