@@ -3,14 +3,14 @@
 //! [`Governor`] rules on every announcement before it is made (`governor.rs`).
 //! [`Speaker::open`] reads the clips once; [`Speaker::say`] plays one of them ([`play`], on a
 //! thread of its own, so that a wedged sound driver blocks nobody) and measures what the sink
-//! really played. On the network ([`http`], [`isapi`], [`onvif`]) that is what went out at its own pace and
-//! what the device says to it.
+//! really played. On the network ([`http`], [`isapi`], [`onvif`]) that is what went out at its own
+//! pace and what the device says to it.
 //!
 //! **Invariants.** One warning at a time. A report without a failure means that a real audio
 //! sink, not a stand-in, took the whole clip in no less than its own time. The bytes played are
 //! the bytes hashed: a clip is kept in memory from the start. `say` answers within the clip's
-//! length plus the margin (a camera's loudspeaker is opened before that, within six seconds), and
-//! within a second of a stop, whatever the driver does.
+//! length plus the margin (a loudspeaker that is opened first has six seconds more), and within
+//! a second of a stop, whatever the driver does.
 //!
 //! Where there is a microphone ([`listen`]), the clip is looked for in what it took up ([`echo`]): an
 //! amplifier switched off or a cut cable is noticed.
