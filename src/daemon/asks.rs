@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
 use crate::judge::Recheck;
@@ -23,9 +23,32 @@ use crate::witness::Asked;
 use super::capture::Capture;
 use super::eye::{Eye, lines};
 use super::keeper::{Message, Work};
+use super::mouth::Request;
+
+/// What persons ask of the eye: as many as the clerk has errands under way.
+const ASKS: usize = 8;
+/// What persons order of the mouth; it hears them also while it speaks.
+const REQUESTS: usize = 8;
 
 /// Tells what became of it.
 pub(super) type Answer = oneshot::Sender<Result<Value, Ended>>;
+
+/// The ways in for what persons order.
+pub(super) struct Ways {
+    /// To the loudspeaker.
+    pub(super) mouth: mpsc::Sender<Request>,
+    /// To the eye.
+    pub(super) eye: mpsc::Sender<Ask>,
+}
+
+impl Ways {
+    /// The ways, and their ends.
+    pub(super) fn open() -> (Self, mpsc::Receiver<Request>, mpsc::Receiver<Ask>) {
+        let (mouth, requests) = mpsc::channel(REQUESTS);
+        let (eye, asks) = mpsc::channel(ASKS);
+        (Self { mouth, eye }, requests, asks)
+    }
+}
 
 /// What a person asks of one camera's next frame.
 pub(super) struct Ask {

@@ -14,12 +14,12 @@ use uuid::{Builder, Uuid};
 
 use crate::clock;
 use crate::store::{Ended, StoreError};
-use crate::types::{Area, CaseId, ShotKind, Stamp, View};
+use crate::types::{Area, CaseId, CaseRecord, ShotKind, Stamp, View, Violation};
 use crate::witness::{ABOUT_CAPTURE, Asked, Fate, FileEntry};
 
 use super::asks::Answer;
 use super::darkroom::Shot;
-use super::dossier::{About, Sealing};
+use super::dossier::{Sealing, established};
 use super::keeper::{Keeper, Work};
 use super::notes::Notes;
 
@@ -44,6 +44,53 @@ pub(super) struct Capture {
     /// The frame with what was seen in it; no orders, and no book.
     pub(super) work: Work,
     pub(super) answer: Answer,
+}
+
+/// What a package is about.
+#[derive(Clone, Copy)]
+pub(super) enum About<'a> {
+    /// A case at its end.
+    Case(&'a CaseRecord),
+    /// What a person asked for.
+    Asked {
+        asked: &'a Asked,
+        /// Index of the camera in the configuration.
+        camera: usize,
+        /// When the picture was taken.
+        at: Stamp,
+    },
+}
+
+impl About<'_> {
+    pub(super) fn camera(self) -> usize {
+        match self {
+            Self::Case(record) => record.camera,
+            Self::Asked { camera, .. } => camera,
+        }
+    }
+
+    /// Name of the zone; what is asked for is of none.
+    pub(super) fn zone(&self) -> &str {
+        match self {
+            Self::Case(record) => &record.zone,
+            Self::Asked { .. } => "",
+        }
+    }
+
+    pub(super) fn violation(self) -> Option<Violation> {
+        match self {
+            Self::Case(record) => Some(record.violation),
+            Self::Asked { .. } => None,
+        }
+    }
+
+    /// When the outcome was established, or the picture taken.
+    pub(super) fn at(self) -> Stamp {
+        match self {
+            Self::Case(record) => established(record),
+            Self::Asked { at, .. } => at,
+        }
+    }
 }
 
 /// The id of the package that `command` has `device` make: a `UUIDv7` of the command's time whose

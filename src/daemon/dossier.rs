@@ -14,14 +14,15 @@ use crate::ingest::CameraState;
 use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
-    Area, CaseId, CaseRecord, FixKind, Frame, PictureOf, Placed, RoleSet, ShotKind, Stamp,
-    TimeSource, Violation, WarnReport,
+    Area, CaseId, CaseRecord, FixKind, Frame, Placed, RoleSet, ShotKind, Stamp, TimeSource,
+    Violation, WarnReport,
 };
 use crate::witness::{
-    Altitude, Asked, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Omitted,
-    Position, Seen, Site, Software, Statement, ViolationFacts, Warning, assess,
+    Altitude, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Position, Seen,
+    Site, Software, Statement, ViolationFacts, Warning, assess,
 };
 
+use super::capture::About;
 use super::clerk::Objections;
 use super::clock_watch::ClockState;
 use super::notes::Notes;
@@ -63,53 +64,6 @@ pub(super) struct Sealing<'a> {
     pub(super) placed: Option<Placed>,
     pub(super) camera: &'a CameraState,
     pub(super) time_source: TimeSource,
-}
-
-/// What a package is about.
-#[derive(Clone, Copy)]
-pub(super) enum About<'a> {
-    /// A case at its end.
-    Case(&'a CaseRecord),
-    /// What a person asked for.
-    Asked {
-        asked: &'a Asked,
-        /// Index of the camera in the configuration.
-        camera: usize,
-        /// When the picture was taken.
-        at: Stamp,
-    },
-}
-
-impl About<'_> {
-    fn camera(self) -> usize {
-        match self {
-            Self::Case(record) => record.camera,
-            Self::Asked { camera, .. } => camera,
-        }
-    }
-
-    /// Name of the zone; what is asked for is of none.
-    fn zone(&self) -> &str {
-        match self {
-            Self::Case(record) => &record.zone,
-            Self::Asked { .. } => "",
-        }
-    }
-
-    fn violation(self) -> Option<Violation> {
-        match self {
-            Self::Case(record) => Some(record.violation),
-            Self::Asked { .. } => None,
-        }
-    }
-
-    /// When the outcome was established, or the picture taken.
-    fn at(self) -> Stamp {
-        match self {
-            Self::Case(record) => established(record),
-            Self::Asked { at, .. } => at,
-        }
-    }
 }
 
 /// SHA-256 of this program, read piece by piece: one buffer of its size, once freed, would have
@@ -271,9 +225,9 @@ impl Facts {
                 config_sha256: Some(self.config_sha256.clone()),
                 model: Some(self.model.clone()),
             },
-            omitted: missing(about.violation(), &notes, &context.files),
+            omitted: notes.missing(about.violation(), &context.files),
             grade: None,
-            files: described(context.files, &notes),
+            files: notes.described(context.files),
         };
         let seen = Seen {
             moved_permille: notes.moved_permille(),
@@ -352,7 +306,7 @@ impl Facts {
 }
 
 /// When the outcome was established.
-fn established(record: &CaseRecord) -> Stamp {
+pub(super) fn established(record: &CaseRecord) -> Stamp {
     record.looked_again.unwrap_or(record.confirmed)
 }
 
@@ -402,48 +356,6 @@ fn camera(config: &Camera, state: &CameraState, files: &[FileEntry]) -> crate::w
         codec: state.main.codec.map(|codec| codec.name().to_owned()),
         clip: clip.then(|| "remux".to_owned()),
     }
-}
-
-/// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
-/// came between.
-fn missing(violation: Option<Violation>, notes: &Notes, files: &[FileEntry]) -> Vec<Omitted> {
-    let mut list = notes.omitted.clone();
-    let pictures: &[ShotKind] = match violation.map(Violation::warns_first) {
-        Some(true) => &[ShotKind::Found, ShotKind::Warned, ShotKind::Again],
-        Some(false) => &[ShotKind::Before, ShotKind::Peak, ShotKind::After],
-        None => &[ShotKind::Asked],
-    };
-    let pictures = pictures.iter().map(|kind| format!("-{}.jpg", kind.name()));
-    let others = ["clip.mp4", "detections.jsonl"].map(str::to_owned);
-    for ending in pictures.chain(others) {
-        let there = files.iter().any(|f| f.name.ends_with(&ending));
-        if !there && !list.iter().any(|o| o.what.ends_with(&ending)) {
-            let what = if ending.starts_with('-') {
-                format!("frames/*{ending}")
-            } else {
-                ending
-            };
-            let why = "the daemon was restarted, or the disk could not take it".to_owned();
-            list.push(Omitted { what, why });
-        }
-    }
-    list
-}
-
-/// The files with what their pictures show and how good they are.
-fn described(mut files: Vec<FileEntry>, notes: &Notes) -> Vec<FileEntry> {
-    for file in files.iter_mut().filter(|f| f.media_type == "image/jpeg") {
-        let of = if file.name.ends_with("-marked.jpg") {
-            PictureOf::Marked
-        } else if file.name.ends_with("-close.jpg") {
-            PictureOf::Close
-        } else {
-            PictureOf::Original
-        };
-        file.of = Some(of);
-        file.quality = notes.quality(&file.name);
-    }
-    files
 }
 
 fn known(text: &str) -> Option<String> {

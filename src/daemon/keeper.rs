@@ -25,10 +25,10 @@ use crate::types::{
 };
 use crate::witness::{self, Omitted, SealError};
 
-use super::capture::Capture;
+use super::capture::{About, Capture};
 use super::counters::KeeperState;
 use super::credentials::{Credits, Made};
-use super::dossier::{About, Facts, Sealing};
+use super::dossier::{Facts, Sealing};
 use super::hits::Hits;
 use super::mouth::{Mouthpiece, Shout};
 use super::notes::Notes;

@@ -66,7 +66,7 @@ use crate::warn::{Governor, Speaker};
 use crate::witness::{Identity, Roots};
 
 use alarms::Acknowledged;
-use asks::Ask;
+use asks::Ways;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use ending::Running;
@@ -74,7 +74,7 @@ use eye::{Eye, Sight};
 use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
-use mouth::{Mouth, Mouthpiece, Request};
+use mouth::{Mouth, Mouthpiece};
 use past::Past;
 use record::Recorder;
 use refusals::Refusals;
@@ -91,11 +91,6 @@ const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
 /// the eye, always finds room.
 const REPORTS: usize = judge::OPEN_CASES_MAX;
-/// What persons ask of the eye: as many as the clerk has errands under way.
-const ASKS: usize = 8;
-/// What persons order of the mouth; it hears them also while it speaks.
-const REQUESTS: usize = 8;
-
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -240,23 +235,6 @@ fn start(
         stop,
         stop_upload,
     })
-}
-
-/// The ways in for what persons order.
-struct Ways {
-    /// To the loudspeaker.
-    mouth: mpsc::Sender<Request>,
-    /// To the eye.
-    eye: mpsc::Sender<Ask>,
-}
-
-impl Ways {
-    /// The ways, and their ends.
-    fn open() -> (Self, mpsc::Receiver<Request>, mpsc::Receiver<Ask>) {
-        let (mouth, requests) = mpsc::channel(REQUESTS);
-        let (eye, asks) = mpsc::channel(ASKS);
-        (Self { mouth, eye }, requests, asks)
-    }
 }
 
 /// Eye, keeper, mouth and telemetry, with the channels between them; and the ways in.

@@ -33,67 +33,37 @@ pub struct Seen {
     pub objected: Option<(u64, u64)>,
 }
 
-/// Holds a statement (its own grade left aside) against the conditions.
+/// Holds a statement (its own grade left aside) against the conditions. What a person asked for is
+/// of no violation: nothing is demanded of a warning, a subject or a second look, and one condition
+/// is never met.
 pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading {
     let wide: Vec<&FileEntry> = originals(statement).collect();
-    let conditions = match &statement.violation {
-        Some(violation) => of_a_finding(statement, (violation.kind, &wide), seen, limits),
-        None => of_a_capture(statement, &wide, seen, limits),
-    };
+    let kind = statement.violation.as_ref().map(|v| v.kind);
+    let subject_size = at_least(limits.subject_min_px);
+    let focus = at_least(limits.focus_min);
+    let all = [
+        Some(clock(&statement.clock)),
+        Some(site(statement.site.as_ref())),
+        Some(approval(statement.site.as_ref(), seen.today)),
+        kind.map(|_| pictures(&wide)),
+        kind.map(|kind| spacing(kind, &wide, seen, limits)),
+        kind.map(|_| close_up(statement)),
+        Some(measured("focus", &wide, focus, |q| q.focus)),
+        Some(exposure(&wide, limits)),
+        kind.map(|_| measured("subject_size", &wide, subject_size, |q| q.subject_px)),
+        kind.map(|kind| warning(kind, &statement.warning)),
+        Some(position(statement, limits)),
+        kind.map(|_| camera_still(seen.stillness, limits)),
+        Some(clip(statement)),
+        Some(complete(statement)),
+        seen.objected.map(objections),
+        statement.asked.as_ref().map(|_| asked()),
+    ];
+    let conditions: Vec<Condition> = all.into_iter().flatten().collect();
     Grading {
         grade: grade(&conditions),
         conditions,
     }
-}
-
-/// What a capture can be held against: of no violation, so nothing about a warning, a subject or a
-/// second look; and one condition that it never meets.
-fn of_a_capture(
-    statement: &Statement,
-    wide: &[&FileEntry],
-    seen: &Seen,
-    limits: &Evidence,
-) -> Vec<Condition> {
-    let asked = Some("a person's command".to_owned());
-    vec![
-        clock(&statement.clock),
-        site(statement.site.as_ref()),
-        approval(statement.site.as_ref(), seen.today),
-        measured("focus", wide, at_least(limits.focus_min), |q| q.focus),
-        exposure(wide, limits),
-        position(statement, limits),
-        clip(statement),
-        complete(statement),
-        condition("asked", asked, "a rule's finding", Some(false)),
-    ]
-}
-
-fn of_a_finding(
-    statement: &Statement,
-    (kind, wide): (Violation, &[&FileEntry]),
-    seen: &Seen,
-    limits: &Evidence,
-) -> Vec<Condition> {
-    let mut conditions = vec![
-        clock(&statement.clock),
-        site(statement.site.as_ref()),
-        approval(statement.site.as_ref(), seen.today),
-        pictures(wide),
-        spacing(kind, wide, seen, limits),
-        close_up(statement),
-        measured("focus", wide, at_least(limits.focus_min), |q| q.focus),
-        exposure(wide, limits),
-        measured("subject_size", wide, at_least(limits.subject_min_px), |q| {
-            q.subject_px
-        }),
-        warning(kind, &statement.warning),
-        position(statement, limits),
-        camera_still(seen.stillness, limits),
-        clip(statement),
-        complete(statement),
-    ];
-    conditions.extend(seen.objected.map(objections));
-    conditions
 }
 
 fn condition(
@@ -405,6 +375,12 @@ fn complete(statement: &Statement) -> Condition {
 fn objections((rejected, judged): (u64, u64)) -> Condition {
     let value = format!("rejected {rejected}, judged {judged}");
     condition("objections", Some(value), "not objected to", Some(false))
+}
+
+/// Only stated when it is not met: no rule found it.
+fn asked() -> Condition {
+    let value = Some("a person's command".to_owned());
+    condition("asked", value, "a rule's finding", Some(false))
 }
 
 /// Thousandths as a percentage with one decimal.

@@ -19,9 +19,8 @@ use crate::store::{Ended, State, Store, StoreError};
 use crate::types::{CaseId, Violation};
 use crate::witness::{Asked, Fate};
 
-use super::super::Ways;
 use super::super::alarms::Noted;
-use super::super::asks::{Ask, What};
+use super::super::asks::{Ask, Ways, What};
 use super::super::capture::package_id;
 use super::super::gauges::Gauges;
 use super::super::mouth::{Request, Words};

@@ -33,7 +33,7 @@ use crate::store::{Ended, StoreError};
 use crate::upload::{Answer, Desk, Inbound};
 use crate::witness::{Fate, Identity};
 
-use super::Ways;
+use super::asks::Ways;
 use super::gauges::Gauges;
 use errands::Errands;
 use nonces::Nonces;
