@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
 
 use lingmou::receive::archive::{Archive, Gap};
-use lingmou::witness::Checkpoint;
+use lingmou::witness::{CheckId, Checkpoint};
 
 use super::*;
 
@@ -332,21 +332,57 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
     );
 
     fs::create_dir(&medium).unwrap();
-    fs::write(medium.join("lingmou-copies.json"), MARK).unwrap();
+    let marker = medium.join("lingmou-copies.json");
+    fs::write(&marker, MARK).unwrap();
     let with = bench.seal(100_000);
     bench.receipted(&[with]).await;
     assert_eq!(copies(with), 2);
     let of_device = medium.join("packages").join(DEVICE);
     until("the copies that were owed", || names(&of_device).len() == 3).await;
+    // The box is told by a later receipt, beside its first.
+    let later = |id: CaseId| {
+        let path = bench.store.package_dir(id).join(witness::LATER_RECEIPT);
+        let read = fs::read(path).ok()?;
+        Some(Receipt::open(&read, &roots).unwrap().0.copies)
+    };
+    let told = || without.map(later) == [Some(2); 2];
+    until("the receipts that say so", told).await;
+    assert_eq!(without.map(copies), [1, 1], "the first stays");
+    assert_eq!(later(with), None);
     for id in [without[0], without[1], with] {
         let (one, two) = (bench.received(id), of_device.join(id.to_string()));
         assert!(files(&one) == files(&two), "{id}");
         let verdict = witness::verify_path(&two, &roots).unwrap();
         assert!(verdict.valid(), "{verdict:?}");
+        let verdict = witness::verify_path(&bench.store.package_dir(id), &roots).unwrap();
+        assert!(verdict.valid(), "{verdict:?}");
     }
+
+    // A box that is away when the copy is made hears of it when it is back.
+    fs::remove_file(&marker).unwrap();
+    let missed = bench.seal(1000);
+    bench.receipted(&[missed]).await;
+    assert_eq!(copies(missed), 1);
+    upload.stop().await;
+    fs::write(&marker, MARK).unwrap();
+    let of_missed = bench.received(missed).join(witness::LATER_RECEIPT);
+    until("the copy", || of_missed.is_file()).await;
+    let upload = bench.upload();
+    until("the receipt that says so", || later(missed) == Some(2)).await;
     upload.stop().await;
     receiver.stop().await;
-    bench.audit(&[without[0], without[1], with]);
+    bench.audit(&[without[0], without[1], with, missed]);
+
+    // What is wrong with a later receipt is wrong with the package.
+    let spoilt = of_device.join(missed.to_string());
+    fs::copy(
+        bench.received(with).join(witness::RECEIPT),
+        spoilt.join(witness::LATER_RECEIPT),
+    )
+    .unwrap();
+    let verdict = witness::verify_path(&spoilt, &roots).unwrap();
+    let failed: Vec<_> = verdict.failed().collect();
+    assert_eq!(failed, [CheckId::Receipt], "another package's");
 
     // A copy that rotted is not counted: the package comes once more and the copy is made anew.
     let rotten = of_device.join(with.to_string()).join("clip.mp4");
