@@ -337,7 +337,7 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
     let with = bench.seal(100_000);
     bench.receipted(&[with]).await;
     assert_eq!(copies(with), 2);
-    let of_device = medium.join("packages").join(DEVICE);
+    let of_device = copies_of(&bench);
     until("the copies that were owed", || names(&of_device).len() == 3).await;
     // The box is told by a later receipt, beside its first.
     let later = |id: CaseId| {
@@ -373,30 +373,41 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
     receiver.stop().await;
     bench.audit(&[without[0], without[1], with, missed]);
 
-    // What is wrong with a later receipt is wrong with the package.
-    let spoilt = of_device.join(missed.to_string());
-    fs::copy(
-        bench.received(with).join(witness::RECEIPT),
-        spoilt.join(witness::LATER_RECEIPT),
-    )
-    .unwrap();
+    a_foreign_later_receipt_is_found(&bench, with, missed);
+    a_rotten_copy_is_made_anew(&bench, config, with).await;
+}
+
+/// Where the second copies of these tests lie.
+fn copies_of(bench: &Bench) -> PathBuf {
+    bench.dir.path().join("medium/packages").join(DEVICE)
+}
+
+/// What is wrong with a later receipt is wrong with the package.
+fn a_foreign_later_receipt_is_found(bench: &Bench, other: CaseId, id: CaseId) {
+    let spoilt = copies_of(bench).join(id.to_string());
+    let foreign = bench.received(other).join(witness::RECEIPT);
+    fs::copy(foreign, spoilt.join(witness::LATER_RECEIPT)).unwrap();
+    let roots = Roots::load(&bench.pki.root()).unwrap();
     let verdict = witness::verify_path(&spoilt, &roots).unwrap();
     let failed: Vec<_> = verdict.failed().collect();
-    assert_eq!(failed, [CheckId::Receipt], "another package's");
+    assert_eq!(failed, [CheckId::Receipt]);
+}
 
-    // A copy that rotted is not counted: the package comes once more and the copy is made anew.
-    let rotten = of_device.join(with.to_string()).join("clip.mp4");
+/// A copy that rotted is not counted: the package comes once more and the copy is made anew.
+async fn a_rotten_copy_is_made_anew(bench: &Bench, config: config::Receive, id: CaseId) {
+    let rotten = copies_of(bench).join(id.to_string()).join("clip.mp4");
     fs::write(&rotten, noise(9, 100_000)).unwrap();
-    fs::remove_dir_all(bench.received(with)).unwrap();
+    fs::remove_dir_all(bench.received(id)).unwrap();
     let receiver = bench.start(config).await;
-    let mut device = ByHand::new(&bench, with).await;
-    let want = device.taken_by(&bench, RECEIVER).await;
+    let mut device = ByHand::new(bench, id).await;
+    let want = device.taken_by(bench, RECEIVER).await;
     device.give(&want).await;
     let (_, receipt) = device.finish(RECEIVER).await;
+    let roots = Roots::load(&bench.pki.root()).unwrap();
     assert_eq!(Receipt::open(&receipt, &roots).unwrap().0.copies, 2);
     assert_eq!(
         fs::read(&rotten).unwrap(),
-        fs::read(bench.received(with).join("clip.mp4")).unwrap()
+        fs::read(bench.received(id).join("clip.mp4")).unwrap()
     );
     receiver.stop().await;
 }
