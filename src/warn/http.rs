@@ -9,13 +9,11 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio_util::sync::CancellationToken;
 
-use super::WarnError;
 use super::clip::Clip;
 use super::convert;
 use super::play::Played;
@@ -23,7 +21,7 @@ use super::program::{self, Input};
 use crate::config::{self, SoundFormat, secret_file};
 
 /// The program that makes the request.
-const CURL: &str = "curl";
+pub(super) const CURL: &str = "curl";
 /// Time to reach the device.
 const CONNECT_SECS: u32 = 3;
 
@@ -42,18 +40,6 @@ pub(super) struct Http {
 impl std::fmt::Display for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.method, self.url)
-    }
-}
-
-/// Looks whether curl is installed.
-pub(super) fn check_installed() -> Result<(), WarnError> {
-    let there = std::process::Command::new(CURL)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
-    match there {
-        Ok(_) => Ok(()),
-        Err(_not_there) => Err(WarnError::Program { program: CURL }),
     }
 }
 
