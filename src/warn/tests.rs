@@ -1,5 +1,7 @@
 //! A warning is heard out, or the report says why not.
 
+mod camera;
+mod isapi;
 mod peers;
 
 use std::path::PathBuf;
@@ -51,6 +53,14 @@ impl Room {
             samples,
             config,
         }
+    }
+
+    /// With the shipped identity and, for street vending, this shipped clip.
+    fn with_shipped(&mut self, clip: &str) {
+        let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
+        self.config.identity = clips.join("identity.wav");
+        self.config.street_vending = clips.join(clip);
+        self.config.out_of_store = clips.join("out_of_store.wav");
     }
 
     fn speaker(&self) -> Speaker {

@@ -119,9 +119,7 @@ async fn a_stop_ends_a_program_and_what_it_started() {
 async fn heard(taken: &str) -> Said {
     let clips = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
     let mut room = Room::with_program(100, "touch begun; cat > /dev/null; sleep 7.2");
-    room.config.identity = clips.join("identity.wav");
-    room.config.street_vending = clips.join("test.wav");
-    room.config.out_of_store = clips.join("out_of_store.wav");
+    room.with_shipped("test.wav");
     let clip = room.speaker().clip(Violation::StreetVending);
     let length = clip.expect("it").duration();
     assert!(length < Duration::from_millis(7_500), "{length:?}");
@@ -197,6 +195,8 @@ enum Answers {
     Busy,
     /// Never.
     Not,
+    /// It hangs up in the middle of the sound.
+    HangsUp,
 }
 
 /// An HTTP loudspeaker that serves until it has taken one sound, or refused it.
@@ -207,6 +207,10 @@ fn horn(answers: Answers) -> (String, JoinHandle<Sent>) {
         loop {
             let (stream, _) = listener.accept().expect("a caller");
             let mut stream = BufReader::new(stream);
+            if answers == Answers::HangsUp {
+                stream.read_exact(&mut [0; 1_500]).expect("some sound");
+                return Sent::default();
+            }
             while let Some(sent) = request(&mut stream) {
                 let asked = answers == Answers::ToWhoLogsIn
                     && !sent.head.contains("\nAuthorization: Digest");
@@ -222,7 +226,7 @@ fn horn(answers: Answers) -> (String, JoinHandle<Sent>) {
                 let line = match answers {
                     Answers::Well | Answers::ToWhoLogsIn => "200 OK",
                     Answers::Busy => "503 Service Unavailable",
-                    Answers::Not => {
+                    Answers::Not | Answers::HangsUp => {
                         // Until the caller gives up.
                         let _ended: std::io::Result<usize> = stream.read(&mut [0]);
                         return sent;
@@ -325,6 +329,7 @@ async fn a_horn_that_refuses_or_stays_silent_has_not_played() {
     for (answers, why) in [
         (Answers::Busy, "503"),
         (Answers::Not, "after the clip's own length"),
+        (Answers::HangsUp, "curl: exit status: "),
     ] {
         let (said, _) = horned(answers, |_| ()).await;
         let told = said.failure.expect("not played");
