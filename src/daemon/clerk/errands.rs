@@ -17,6 +17,7 @@ use crate::journal::kind;
 use crate::status::alarms;
 use crate::store::{Ended, State, Store, StoreError};
 use crate::types::{CaseId, Violation};
+use crate::warn::Voice;
 use crate::witness::{Asked, Fate};
 
 use super::super::alarms::Noted;
@@ -38,6 +39,8 @@ pub(super) struct Errands {
     pub(super) again: CancellationToken,
     /// The ways to loudspeaker and eye.
     pub(super) ways: Ways,
+    /// What speaks texts; why nothing does.
+    pub(super) voice: Result<Voice, String>,
     /// Takes packages to be sent with everything the link's profile holds back.
     pub(super) wanted: Sender<CaseId>,
 }
@@ -64,7 +67,8 @@ impl Errands {
             Verb::Evict { package } => self.evict(id, package, &by).await,
             Verb::RuleRestore { rule } => self.restore(&rule, &by).await,
             Verb::ConfigSet { toml } => return self.try_out(id, &toml).await,
-            Verb::Speak { clip_sha256 } => self.speak(clip_sha256, by).await,
+            Verb::Speak { clip_sha256 } => self.speak(Words::Clip(clip_sha256), by).await,
+            Verb::Say { text } => self.say(&text, by).await,
             Verb::Stop {} => self.silence(by).await,
             Verb::Fetch { package } => self.fetch(id, package, &by).await,
             Verb::Capture { camera } => {
@@ -78,7 +82,6 @@ impl Errands {
             }
             Verb::AlarmAcknowledge { alarm } => self.acknowledge(id, &alarm, by).await,
             Verb::Recheck { camera } => self.look(&camera, What::Recheck).await,
-            Verb::Say { .. } => Err(ended(Fate::Unsupported, "this box cannot do that yet")),
         };
         Some(match done {
             Ok(result) => Ended {
@@ -207,10 +210,19 @@ impl Errands {
         Ok(json!({ "bytes": bytes }))
     }
 
-    /// Has a clip said; what the governor does not allow is refused with its reason.
-    async fn speak(&self, clip_sha256: String, by: String) -> Result<Value, Ended> {
+    /// Has a text said, after the identity.
+    async fn say(&self, text: &str, by: String) -> Result<Value, Ended> {
+        let voice = self.voice.as_ref();
+        let voice = voice.map_err(|why| ended(Fate::Unsupported, why))?;
+        // Before the mouth is asked, so that it hears a stop meanwhile.
+        let clip = voice.speak(text).await;
+        let clip = clip.map_err(|why| ended(Fate::Failed, why))?;
+        self.speak(Words::Text(clip), by).await
+    }
+
+    /// Has something said; what the governor does not allow is refused with its reason.
+    async fn speak(&self, what: Words, by: String) -> Result<Value, Ended> {
         let (answer, told) = oneshot::channel();
-        let what = Words::Clip(clip_sha256);
         self.ask(Request::Speak { what, by, answer }).await?;
         let told = told.await.map_err(|_gone| mouth_ended())?;
         match (&told.hushed, &told.failure) {
