@@ -43,7 +43,7 @@ statement() { # UTF-8; states the digests of the listed files, and the grade tha
 names() { # the JSON $1 names this package, its signature, and the signer of $2, who has role $3
     [ "$(field id "$1") $(field sig_sha256 "$1") $3 $(field "$3" "$1")" = \
         "$(field id evidence.json) $sig $(subject "$2" organizationalUnitName) $(subject "$2" commonName)" ]; }
-receipt() { signed $M/receipt001.p7m receipt && names "$t/receipt" receipt receiver &&
+receipt() { signed "$1" receipt && names "$t/receipt" receipt receiver && # $1 is a receiver's, for this package
     [ "$(field seq "$t/receipt") $(field device "$t/receipt")" = "$(field seq evidence.json) $(stated device id)" ]; }
 chain() { # the device's journal from this package's line to the head that the receipt names
     grep -E '"kind":"package.(sealed|adopted)"' $M/chain.jsonl | grep -qF "\"sig_sha256\":\"$sig\"" || return 1
@@ -67,7 +67,8 @@ check "statement agrees with the list and with itself" statement
 check "statement is by the device that signed" [ "$(stated device id)" = "$(subject device serialNumber)" ]
 sig=$(sha256sum < $M/signature001.p7s | cut -c -64)
 { printf '%s\n' mimetype $M/signature001.p7s; cut -d ' ' -f 1 "$t/list"; } > "$t/covered"
-[ ! -f $M/receipt001.p7m ] || check "receipt is a receiver's, for this package" receipt
+[ ! -f $M/receipt002.p7m ] || check "later receipt is a receiver's, for this package" receipt $M/receipt002.p7m
+[ ! -f $M/receipt001.p7m ] || check "receipt is a receiver's, for this package" receipt $M/receipt001.p7m
 [ ! -f $M/chain.jsonl ] || ! grep -q '"head":{' "$t/receipt" || check "journal unbroken from package to receipt" chain
 for m in $(grep -x "$M/ASiCManifest...\.xml" "$t/names" | grep -v 001 | sort); do
     n=${m%.xml} n=${n#"$M/ASiCManifest"} by=$(sed -n 's/.*<asic:SigReference URI="\([^"]*\)".*/\1/p' "$m")
