@@ -50,6 +50,7 @@ fn page(status: &Value) -> (String, bool) {
     );
     page.line("up", &[&status["up_secs"]], "s");
     page.clock(&status["clock"]);
+    page.certificates(&status["certificates"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         page.camera(name, camera);
     }
@@ -135,6 +136,17 @@ impl Page {
             self.say("clock", &format!("synchronised, error below {error} us"));
         } else {
             self.say("clock", "NOT synchronised");
+        }
+    }
+
+    /// Until when the certificates hold.
+    fn certificates(&mut self, certificates: &Value) {
+        let mut ends = Vec::new();
+        for (name, term) in certificates.as_object().into_iter().flatten() {
+            ends.push(format!("{name} until {}", text(&term["not_after"])));
+        }
+        if !ends.is_empty() {
+            self.say("certificates", &ends.join("  "));
         }
     }
 

@@ -38,6 +38,7 @@ mod past;
 mod record;
 mod refusals;
 mod signals;
+mod terms;
 mod views;
 mod visitors;
 
@@ -209,6 +210,7 @@ fn start(
         origin: chosen.origin.clone(),
         voice: Arc::default(),
         acknowledged: Acknowledged::default(),
+        terms: Arc::clone(&opened.recorder.terms),
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));

@@ -2,6 +2,10 @@
 
 use serde_json::Value;
 
+/// A certificate that ends in fewer days is an alarm: a third of the 90 days that those for the
+/// connection commonly have.
+const RENEW_DAYS: i64 = 30;
+
 /// Something that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Alarm {
@@ -17,6 +21,7 @@ pub fn alarms(status: &Value) -> Vec<Alarm> {
     if status["clock"]["synced"] != Value::Bool(true) {
         alarms.raise("clock", "not synchronised; packages say so");
     }
+    alarms.certificates(&status["certificates"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         alarms.camera(name, camera);
     }
@@ -41,6 +46,24 @@ impl Alarms {
     fn told(&mut self, name: &str, why: &Value) {
         if let Some(why) = why.as_str() {
             self.raise(name, why);
+        }
+    }
+
+    /// One that ends soon is an alarm while there is time for a new one.
+    fn certificates(&mut self, certificates: &Value) {
+        for (name, term) in certificates.as_object().into_iter().flatten() {
+            let why = match (term["expired"] == Value::Bool(true), name.as_str()) {
+                (true, "evidence") => {
+                    "has ended; packages are made and signed as before, but no verifier takes them"
+                        .to_owned()
+                }
+                (true, _) => "has ended; packages wait on the disk".to_owned(),
+                (false, _) => match term["days_left"].as_i64() {
+                    Some(days) if days < RENEW_DAYS => format!("ends in {days} days; renew it"),
+                    _ => continue,
+                },
+            };
+            self.raise(&format!("{name} certificate"), why);
         }
     }
 
