@@ -122,6 +122,11 @@ impl Page {
             words = format!("{words}  stopped by {by}, silent for {left} s");
         }
         self.say("voice", &words);
+        if voice["hour_unknown"] == Value::Bool(true) {
+            let why =
+                "nobody is warned: there are quiet hours, and the clock does not tell the hour";
+            self.troubles.push(format!("loudspeaker: {why}"));
+        }
         self.trouble("loudspeaker", &voice["trouble"]);
     }
 
