@@ -124,6 +124,8 @@ fn two_permitted_stalls_are_two_episodes() {
     street.run(100.0, 130.0, |_| vec![STALL]);
     let wanted = [1, 2, 3].map(|n| (HitOutcome::Permitted, n));
     assert_eq!(street.hits(), wanted);
+    let mut hits = street.orders.iter().filter_map(|(_, o)| o.hit());
+    assert!(hits.all(|h| h.gates.len() == 4), "with what was seen");
 }
 
 #[test]

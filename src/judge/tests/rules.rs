@@ -121,6 +121,15 @@ fn what_is_like_a_stall_opens_one_case() {
 }
 
 #[test]
+fn a_stall_before_a_larger_one_is_another() {
+    let orders = ordered(&street(), |_| {
+        let small = (1, Stall, [0.2, 0.6, 0.26, 0.72]);
+        vec![small, (2, Stall, [0.12, 0.4, 0.4, 0.74])]
+    });
+    assert_eq!(opened(&orders).len(), 2);
+}
+
+#[test]
 fn nobody_near_a_stall_is_one() {
     let plays: [(&str, Play); 13] = [
         ("an empty street", |_| vec![]),
@@ -508,7 +517,18 @@ fn debris_that_no_truck_lost_is_nobodys() {
 
 #[test]
 fn debris_of_which_nobody_knows_who_lost_it_is_nobodys() {
-    let plays: [(&str, Play); 3] = [
+    let plays: [(&str, Play); 4] = [
+        (
+            "a truck appears where another was lost three seconds ago",
+            |t| {
+                let first = lorry(6, t, 20.0).filter(|_| t < 23.4);
+                let second = lorry(7, t, 23.1).filter(|_| t > 26.4);
+                with(
+                    first.into_iter().chain(second),
+                    Some(SPILT).filter(|_| t >= 30.0),
+                )
+            },
+        ),
         ("two trucks drove there one after the other", |t| {
             let first = lorry(6, t, 17.0);
             let second = lorry(7, t, 25.6);
