@@ -189,8 +189,13 @@ pub(crate) fn scenes() -> impl Iterator<Item = (f64, Scene)> {
     })
 }
 
-/// What the judge ordered in the day, with the seconds since six, and each place of a hit once.
-fn live() -> (Vec<(f64, Order)>, HashSet<(Violation, String)>) {
+/// Orders with the seconds since six.
+type Orders = Vec<(f64, Order)>;
+/// Each place of a hit, once.
+type Hits = HashSet<(Violation, String)>;
+
+/// What the judge ordered in the day, and what the rules said.
+fn live() -> (Orders, Hits) {
     let Loaded {
         config, calendar, ..
     } = street();

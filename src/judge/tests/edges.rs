@@ -23,8 +23,8 @@ fn one_glimpse_is_no_persistence() {
 
 #[test]
 fn the_second_look_wants_half_of_its_looks_and_waits_for_a_bus_to_pass() {
-    let look = |t: f64| (t * 5.0).round() as u64;
     type Seen = fn(u64) -> bool;
+    let look = |t: f64| (t * 5.0).round() as u64;
     let plays: [(&str, Seen, &str); 3] = [
         (
             "hidden for the first second",

@@ -239,11 +239,11 @@ fn the_first_time_is_reminded_and_the_second_recorded() {
 
 #[test]
 fn a_history_is_of_one_place_and_of_ages_that_can_be_told() {
+    type Later = fn(f64) -> Scene;
     let remind = STREET.replace(
         "dwell_secs",
         "first_time = \"remind\"\nhistory_days = 1\ndwell_secs",
     );
-    type Later = fn(f64) -> Scene;
     let plays: [(&str, Later, HitOutcome); 5] = [
         (
             "at the same place",
