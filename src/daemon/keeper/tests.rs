@@ -116,6 +116,7 @@ impl Town {
             at: shout.at,
             played: Duration::from_secs(5),
             clip_sha256: "00".repeat(32),
+            identity_sha256: None,
             failure: None,
             journal_n: None,
             hushed: None,
