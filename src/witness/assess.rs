@@ -6,8 +6,9 @@
 
 use jiff::civil::Date;
 
-use super::facts::{Clock, Law, Site, Warning};
+use super::facts::{Clock, Warning};
 use super::grade::{Condition, Grading, grade};
+use super::installation::{approval, basis, site};
 use super::statement::{FileEntry, Statement};
 use crate::config::Evidence;
 use crate::types::{Heard, PictureOf, Quality, Stillness, Violation};
@@ -69,12 +70,7 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
     }
 }
 
-/// What article 41 asks before anything is recorded; the configuration alone tells it.
-pub fn installation(place: Option<&Site>, law: Option<&Law>, today: Date) -> [Condition; 3] {
-    [site(place), approval(place, today), basis(law)]
-}
-
-fn condition(
+pub(super) fn condition(
     id: &str,
     value: Option<String>,
     limit: impl Into<String>,
@@ -121,37 +117,6 @@ fn clock(clock: &Clock) -> Condition {
         error_ms.map(|ms| ms <= CLOCK_ERROR_MAX_MS)
     };
     condition("clock", value, limit, pass)
-}
-
-fn site(site: Option<&Site>) -> Condition {
-    let id = site.and_then(|s| s.public_id.as_deref());
-    let name = site.and_then(|s| s.name.as_deref());
-    let words: Vec<&str> = id.into_iter().chain(name).collect();
-    let value = (!words.is_empty()).then(|| words.join(" "));
-    let pass = id.is_some() && name.is_some();
-    condition("site", value, "announced number and name", Some(pass))
-}
-
-fn approval(site: Option<&Site>, today: Date) -> Condition {
-    let limit = format!("stated, not expired on {today}");
-    let Some(approval) = site.and_then(|s| s.approval.as_deref()) else {
-        return condition("approval", None, limit, Some(false));
-    };
-    let until = site.and_then(|s| s.approval_until.as_deref());
-    let Some(until) = until else {
-        return condition("approval", Some(approval.to_owned()), limit, Some(true));
-    };
-    // What is not a date is no approval that holds today.
-    let holds = until.parse::<Date>().is_ok_and(|last| today <= last);
-    let value = format!("{approval}, until {until}");
-    condition("approval", Some(value), limit, Some(holds))
-}
-
-/// "As laws and administrative regulations provide": without one that allows it, no evidence.
-fn basis(law: Option<&Law>) -> Condition {
-    let basis = law.and_then(|law| law.basis.clone());
-    let stated = Some(basis.is_some());
-    condition("basis", basis, "stated by the bureau", stated)
 }
 
 fn pictures(wide: &[&FileEntry]) -> Condition {
@@ -413,7 +378,7 @@ mod tests {
     use super::*;
     use crate::types::{FixKind, PoseSource};
     use crate::witness::wording::Wording;
-    use crate::witness::{CONDITIONS, Grade, Language, Omitted, Position};
+    use crate::witness::{CONDITIONS, Grade, Language, Law, Omitted, Position, Site};
 
     const TODAY: Date = jiff::civil::date(2026, 8, 1);
 

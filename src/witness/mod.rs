@@ -32,6 +32,7 @@ mod facts;
 mod finding;
 mod grade;
 mod identity;
+mod installation;
 mod installed;
 mod key;
 mod layout;
@@ -58,7 +59,7 @@ mod verdict;
 mod verify;
 mod wording;
 
-pub use assess::{Seen, assess, installation};
+pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub(crate) use cms::der_time;
@@ -73,6 +74,7 @@ pub use facts::{
 pub use finding::Finding;
 pub use grade::{CONDITIONS, Condition, Grade, Grading, grade};
 pub use identity::{Identity, KeyError};
+pub use installation::installation;
 pub use installed::Installed;
 pub(crate) use key::{Key, enrol_token, load_key};
 pub use key::{SignError, check_private};
