@@ -55,7 +55,9 @@ impl Keeper {
             zone,
             boxes: &boxes,
         };
-        match self.develop(&view, &stem) {
+        let made = self.develop(&view, &stem);
+        self.developer.rest();
+        match made {
             Ok((drafts, missing)) => {
                 self.omit_all(*case, &missing)?;
                 let busy = boxes
