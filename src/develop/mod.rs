@@ -75,7 +75,7 @@ pub struct Developer {
 }
 
 impl Developer {
-    /// Loads the caption font and sets the quality.
+    /// Finds the caption font and sets the quality.
     pub fn new(config: &config::Evidence) -> Result<Self, DevelopError> {
         Ok(Self {
             encoder: Encoder::new(config.jpeg_quality)?,
@@ -115,6 +115,7 @@ impl Developer {
         mark: &Mark,
     ) -> Result<Vec<u8>, DevelopError> {
         let size = (image.width, image.height);
+        self.fonts.fetch()?;
         self.sheet
             .expose(image, marked::sheet_width(image.width, mark))?;
         let band = marked::band(&self.fonts, mark, self.sheet.width, image.height);
@@ -129,6 +130,7 @@ impl Developer {
     pub fn rest(&mut self) {
         self.sheet = Sheet::default();
         self.mask = Mask::default();
+        self.fonts.release();
     }
 
     /// The top-left part of the sheet as JPEG with Exif.
