@@ -274,6 +274,56 @@ fn a_password_is_never_repeated() {
 }
 
 #[test]
+fn a_loudspeaker_on_the_network_needs_a_sound_address() {
+    for (kind, url, wanted) in [
+        ("onvif", "rtsp://192.0.2.1:8554/live", None),
+        ("onvif", "", Some("missing")),
+        ("onvif", "http://192.0.2.1/", Some("not an RTSP URL")),
+        (
+            "onvif",
+            "rtsps://192.0.2.1/",
+            Some("rtsps:// is not spoken here"),
+        ),
+        (
+            "onvif",
+            "rtsp://u:geheim@h/",
+            Some("user and password in the URL"),
+        ),
+        ("hikvision", "http://192.0.2.1/", None),
+        ("hikvision", "https://cam:8443", None),
+        (
+            "hikvision",
+            "http://192.0.2.1/ISAPI",
+            Some("with a path in it"),
+        ),
+        (
+            "hikvision",
+            "rtsp://192.0.2.1/",
+            Some("not an address of the web"),
+        ),
+        ("http", "http://192.0.2.1/play", None),
+        (
+            "http",
+            "rtsp://192.0.2.1/",
+            Some("not an address of the web"),
+        ),
+        ("http", "http://u:geheim@h/", Some("with a user in it")),
+    ] {
+        let page = page(&format!(
+            "[warn.speaker]\nkind = \"{kind}\"\nurl = \"{url}\"\n"
+        ));
+        let said = page
+            .lines()
+            .find_map(|line| line.split_once("warn.speaker.url: "));
+        match wanted {
+            Some(words) => assert!(said.is_some_and(|(_, s)| s.contains(words)), "{page}"),
+            None => assert_eq!(said, None, "{page}"),
+        }
+        assert!(!page.contains("geheim"), "{page}");
+    }
+}
+
+#[test]
 fn paths_start_at_the_folder_of_the_file() {
     let mut config = Config::default();
     config.evidence.font = "/usr/share/fonts/x.ttf".into();

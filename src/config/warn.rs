@@ -158,7 +158,8 @@ pub struct Speaker {
     /// `kind = "command"`: program and arguments; it reads a WAV file from its input, and ends
     /// well when it has played it.
     pub command: Vec<String>,
-    /// `kind = "http"`: where the sound is sent, without user and password.
+    /// `kind = "http"`, `"onvif"` or `"hikvision"`: where the sound is sent, without user and
+    /// password.
     pub url: String,
     /// `kind = "http"`: `POST` or `PUT`.
     pub method: String,
@@ -166,9 +167,9 @@ pub struct Speaker {
     pub content_type: String,
     /// `kind = "http"`: what the sound is made into.
     pub format: SoundFormat,
-    /// `kind = "http"`: user name for digest authentication; empty: none is asked for.
+    /// The same kinds: user name for digest authentication; empty: none is asked for.
     pub user: String,
-    /// `kind = "http"`: file that holds the password and nothing else (mode 0600).
+    /// The same kinds: file that holds the password and nothing else (mode 0600).
     pub password_file: PathBuf,
     /// `https://`: certificates (PEM) trusted for this device. Empty: the system's roots.
     pub tls_roots: PathBuf,
@@ -207,6 +208,10 @@ pub enum SpeakerKind {
     Command,
     /// A loudspeaker or camera that takes the sound by HTTP and plays it as it comes.
     Http,
+    /// A camera's own loudspeaker, by ONVIF audio backchannel.
+    Onvif,
+    /// A camera or horn by ISAPI two-way audio (Hikvision).
+    Hikvision,
 }
 
 /// What a sound is sent as.

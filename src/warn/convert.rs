@@ -7,13 +7,47 @@ use gstreamer_app as gst_app;
 use super::clip::Sound;
 use super::play::{feed, make, said, source};
 
-/// Bytes a second of G.711 mu-law (ITU-T G.711): 8 kHz, one byte a sample.
-pub(super) const MULAW_RATE: usize = 8_000;
+/// Bytes a second of G.711 (ITU-T G.711): 8 kHz, one byte a sample.
+pub(super) const G711_RATE: usize = 8_000;
 /// Converting takes a fraction of the clip's length; a part that hangs is given up.
 const STEP: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
-/// `sound` as G.711 mu-law, 8 kHz, one channel, without a header.
-pub(super) fn mulaw(sound: &Sound) -> Result<Vec<u8>, String> {
+/// The two laws by which G.711 squeezes a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Law {
+    /// Mu-law (PCMU).
+    Mu,
+    /// A-law (PCMA).
+    A,
+}
+
+impl Law {
+    /// As one says it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mu => "G.711 mu-law",
+            Self::A => "G.711 A-law",
+        }
+    }
+
+    /// GStreamer's element for it.
+    pub(super) fn encoder(self) -> &'static str {
+        match self {
+            Self::Mu => "mulawenc",
+            Self::A => "alawenc",
+        }
+    }
+}
+
+/// The same as [`g711`], on a thread that may wait.
+pub(super) async fn g711_aside(sound: Sound, law: Law) -> Result<Vec<u8>, String> {
+    let converting = tokio::task::spawn_blocking(move || g711(&sound, law));
+    let converted = converting.await;
+    converted.unwrap_or_else(|_panic| Err("the sound could not be converted".to_owned()))
+}
+
+/// `sound` as G.711, 8 kHz, one channel, without a header.
+fn g711(sound: &Sound, law: Law) -> Result<Vec<u8>, String> {
     let source = source(sound)?;
     let caps = gst::Caps::builder("audio/x-raw")
         .field("rate", 8_000)
@@ -28,7 +62,7 @@ pub(super) fn mulaw(sound: &Sound) -> Result<Vec<u8>, String> {
         make("audioconvert")?,
         make("audioresample")?,
         filter,
-        make("mulawenc")?,
+        make(law.encoder())?,
         sink.clone().upcast(),
     ];
     pipeline

@@ -3,12 +3,14 @@
 //! [`Governor`] rules on every announcement before it is made (`governor.rs`).
 //! [`Speaker::open`] reads the clips once; [`Speaker::say`] plays one of them ([`play`], on a
 //! thread of its own, so that a wedged sound driver blocks nobody) and measures what the sink
-//! really played.
+//! really played. On the network ([`http`], [`isapi`], [`onvif`]) that is what went out at its own
+//! pace and what the device says to it.
 //!
 //! **Invariants.** One warning at a time. A report without a failure means that a real audio
 //! sink, not a stand-in, took the whole clip in no less than its own time. The bytes played are
 //! the bytes hashed: a clip is kept in memory from the start. `say` answers within the clip's
-//! length plus the margin, and within a second of a stop, whatever the driver does.
+//! length plus the margin (a loudspeaker that is opened first has six seconds more), and within
+//! a second of a stop, whatever the driver does.
 //!
 //! Where there is a microphone ([`listen`]), the clip is looked for in what it took up ([`echo`]): an
 //! amplifier switched off or a cut cable is noticed.
@@ -18,10 +20,13 @@
 mod card;
 mod clip;
 mod convert;
+mod curl;
 mod echo;
 mod governor;
 mod http;
+mod isapi;
 mod listen;
+mod onvif;
 mod play;
 mod program;
 
@@ -37,7 +42,9 @@ pub use clip::Clip;
 pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
 
 use self::http::Http;
+use self::isapi::Isapi;
 use self::listen::Ear;
+use self::onvif::Onvif;
 use self::play::{Output, Played};
 use self::program::Input;
 use crate::clock;
@@ -157,6 +164,8 @@ impl Speaker {
             SpeakerKind::File => Some(Output::File(config.speaker.path.clone())),
             SpeakerKind::Command => Some(Output::Program(config.speaker.command.clone())),
             SpeakerKind::Http => Some(Output::Http(Http::new(&config.speaker))),
+            SpeakerKind::Hikvision => Some(Output::Isapi(Isapi::new(&config.speaker))),
+            SpeakerKind::Onvif => Some(Output::Onvif(Onvif::new(&config.speaker))),
         };
         let mut speaker = Self {
             output,
@@ -168,8 +177,8 @@ impl Speaker {
         };
         if let Some(output) = &speaker.output {
             play::check_installed(output)?;
-            if let Output::Http(_) = output {
-                http::check_installed()?;
+            if let Output::Http(_) | Output::Isapi(_) = output {
+                curl::check_installed()?;
             }
             speaker.street_vending = Some(Arc::new(Clip::read(&config.street_vending)?));
             speaker.out_of_store = Some(Arc::new(Clip::read(&config.out_of_store)?));
@@ -189,6 +198,8 @@ impl Speaker {
             // Whether they are there is seen only when they play: nothing is played to find out.
             Some(Output::Program(command)) => return Ok(format!("program {}", command.join(" "))),
             Some(Output::Http(http)) => return Ok(format!("{http}, not tried")),
+            Some(Output::Isapi(isapi)) => return isapi.probe().await.map_err(WarnError::Silent),
+            Some(Output::Onvif(onvif)) => return onvif.probe().await.map_err(WarnError::Silent),
         };
         let (done, answer) = oneshot::channel();
         spawn(move || drop(done.send(card::probe(&device))))
@@ -305,6 +316,8 @@ impl Speaker {
                 program::play(&command, input, limit, stop).await
             }
             Output::Http(http) => http.play(&clip, volume, (limit, stop)).await,
+            Output::Isapi(isapi) => isapi.play(&clip, volume, (limit, stop)).await,
+            Output::Onvif(onvif) => onvif.play(&clip, volume, (limit, stop)).await,
             Output::Local(_) | Output::File(_) => self.stream(clip, (output, volume), stop).await,
         }
     }

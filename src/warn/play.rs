@@ -12,7 +12,10 @@ use gstreamer_app as gst_app;
 use super::WarnError;
 use super::card;
 use super::clip::{Clip, Sound};
+use super::convert::Law;
 use super::http::Http;
+use super::isapi::Isapi;
+use super::onvif::Onvif;
 use crate::clock;
 use crate::types::Stamp;
 
@@ -36,6 +39,10 @@ pub(super) enum Output {
     Program(Vec<String>),
     /// A loudspeaker with a network address.
     Http(Http),
+    /// A loudspeaker that speaks ISAPI.
+    Isapi(Isapi),
+    /// A camera's loudspeaker.
+    Onvif(Onvif),
 }
 
 /// What came of it.
@@ -73,7 +80,10 @@ pub(super) fn check_installed(output: &Output) -> Result<(), WarnError> {
     match output {
         Output::Local(_) => needed.push(("autoaudiosink", GOOD)),
         Output::File(_) => needed.push(("wavenc", GOOD)),
-        Output::Http(_) => needed.push(("mulawenc", GOOD)),
+        Output::Http(_) => needed.push((Law::Mu.encoder(), GOOD)),
+        Output::Isapi(_) | Output::Onvif(_) => {
+            needed.extend([Law::Mu, Law::A].map(|law| (law.encoder(), GOOD)));
+        }
         Output::Program(_) => {}
     }
     needed
@@ -135,7 +145,7 @@ impl Playing {
                 sound_card = Some(sink.clone());
                 chain.push(sink);
             }
-            Output::Program(_) | Output::Http(_) => {
+            Output::Program(_) | Output::Http(_) | Output::Isapi(_) | Output::Onvif(_) => {
                 return Err("not played through GStreamer".to_owned());
             }
         }

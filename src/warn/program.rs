@@ -18,6 +18,8 @@ use crate::clock;
 const WORDS_MAX: u64 = 2_048;
 /// Of these the last that are told.
 const TOLD_MAX: usize = 200;
+/// What a program answers that is kept.
+const OUTPUT_MAX: u64 = 64 * 1024;
 /// After its input ended or it was told to end, a program has this long for its last words.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Paced input is handed over in so many pieces a second.
@@ -114,6 +116,23 @@ pub(super) async fn play(
         // How much of it sounded before it failed only the far end knows: no more than this.
         sounded: took.min(length),
         failure,
+    }
+}
+
+/// What a program says on its output, when it ends well.
+pub(super) async fn told(command: &[String]) -> Result<String, String> {
+    let mut running = Running::start(command, [Stdio::null(), Stdio::piped()])?;
+    let words = running.child.stderr.take().ok_or("it has no output")?;
+    let output = running.child.stdout.take().ok_or("it has no output")?;
+    let mut text = String::new();
+    let mut output = output.take(OUTPUT_MAX);
+    let (read, words) = tokio::join!(output.read_to_string(&mut text), last(words));
+    drop(output);
+    let status = running.child.wait().await.map_err(|e| e.to_string())?;
+    match read {
+        _ if !status.success() => Err(failed(command, status, &words)),
+        Ok(_) => Ok(text),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A warning is heard out, or the report says why not.
 
+mod camera;
+mod isapi;
 mod peers;
 
 use std::path::PathBuf;

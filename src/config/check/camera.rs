@@ -120,7 +120,8 @@ fn url(key: &str, url: &str, checker: &mut Checker<'_, '_>) {
     checker.say(key, what, "rtsp://HOST/PATH or rtsps://HOST:PORT/PATH", fix);
 }
 
-fn url_fault(url: &str) -> Option<&'static str> {
+/// What is wrong with an RTSP URL.
+pub(super) fn url_fault(url: &str) -> Option<&'static str> {
     if url.is_empty() {
         return Some("missing");
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Checker;
+use super::camera::url_fault;
 use crate::config::mistake::meant;
 use crate::config::{Config, Day, Hours, Speaker, SpeakerKind, minute_of_day, secret_file};
 
@@ -67,30 +68,33 @@ fn speaker(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
         ),
         SpeakerKind::Command => program(checker, "warn.speaker.command", &speaker.command),
         SpeakerKind::Http => http(speaker, checker),
+        SpeakerKind::Onvif => onvif(speaker, checker),
+        SpeakerKind::Hikvision => hikvision(speaker, checker),
     }
 }
 
-fn http(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+/// What is wrong with an address of the web, said without repeating it: it may hold a password.
+/// The path behind its host, otherwise.
+fn web(url: &str) -> Result<&str, &'static str> {
     let rest = ["http://", "https://"]
         .into_iter()
-        .find_map(|scheme| speaker.url.strip_prefix(scheme));
-    let host = rest.map(|rest| rest.split('/').next().unwrap_or_default());
-    // Said without repeating it: it may hold a password.
-    let wrong = match host {
-        None => Some("not an address of the web"),
-        Some("") => Some("without a host"),
-        Some(host) if host.contains('@') => Some("with a user in it"),
-        Some(_)
-            if speaker
-                .url
-                .chars()
-                .any(|c| c.is_whitespace() || c.is_control()) =>
-        {
-            Some("with a blank in it")
-        }
-        Some(_) => None,
-    };
-    if let Some(what) = wrong {
+        .find_map(|scheme| url.strip_prefix(scheme));
+    let rest = rest.ok_or("not an address of the web")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if host.is_empty() {
+        return Err("without a host");
+    }
+    if host.contains('@') {
+        return Err("with a user in it");
+    }
+    if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("with a blank in it");
+    }
+    Ok(path)
+}
+
+fn http(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+    if let Err(what) = web(&speaker.url) {
         checker.say(
             "warn.speaker.url",
             what,
@@ -107,16 +111,49 @@ fn http(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
             "method = \"POST\"",
         );
     }
+    login(speaker, checker);
+}
+
+fn hikvision(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+    let what = match web(&speaker.url) {
+        Ok("") => None,
+        Ok(_) => Some("with a path in it"),
+        Err(what) => Some(what),
+    };
+    if let Some(what) = what {
+        checker.say(
+            "warn.speaker.url",
+            what,
+            "http://HOST or https://HOST, because kind = \"hikvision\"",
+            "for example \"http://192.168.1.64\"; user and password_file are keys of their own",
+        );
+    }
+    login(speaker, checker);
+}
+
+fn onvif(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+    let secure = speaker.url.starts_with("rtsps://");
+    let what = url_fault(&speaker.url).or(secure.then_some("rtsps:// is not spoken here"));
+    if let Some(what) = what {
+        checker.say(
+            "warn.speaker.url",
+            what,
+            "rtsp://HOST/PATH, because kind = \"onvif\"",
+            "the url of the camera's [[camera]] table; user and password_file are keys of their own",
+        );
+    }
+    login(speaker, checker);
+}
+
+/// Files that need not be named, but if they are, must be there.
+fn login(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
     for (key, path) in [
         ("warn.speaker.password_file", &speaker.password_file),
         ("warn.speaker.tls_roots", &speaker.tls_roots),
     ] {
         if !path.as_os_str().is_empty() {
-            checker.file(
-                key,
-                &secret_file(path),
-                "name a file that is there, or leave it empty",
-            );
+            let fix = "name a file that is there, or leave it empty";
+            checker.file(key, &secret_file(path), fix);
         }
     }
 }

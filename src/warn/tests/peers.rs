@@ -193,6 +193,8 @@ enum Answers {
     Busy,
     /// Never.
     Not,
+    /// It hangs up in the middle of the sound.
+    HangsUp,
 }
 
 /// An HTTP loudspeaker that serves until it has taken one sound, or refused it.
@@ -203,6 +205,10 @@ fn horn(answers: Answers) -> (String, JoinHandle<Sent>) {
         loop {
             let (stream, _) = listener.accept().expect("a caller");
             let mut stream = BufReader::new(stream);
+            if answers == Answers::HangsUp {
+                stream.read_exact(&mut [0; 1_500]).expect("some sound");
+                return Sent::default();
+            }
             while let Some(sent) = request(&mut stream) {
                 let asked = answers == Answers::ToWhoLogsIn
                     && !sent.head.contains("\nAuthorization: Digest");
@@ -218,7 +224,7 @@ fn horn(answers: Answers) -> (String, JoinHandle<Sent>) {
                 let line = match answers {
                     Answers::Well | Answers::ToWhoLogsIn => "200 OK",
                     Answers::Busy => "503 Service Unavailable",
-                    Answers::Not => {
+                    Answers::Not | Answers::HangsUp => {
                         // Until the caller gives up.
                         let _ended: std::io::Result<usize> = stream.read(&mut [0]);
                         return sent;
@@ -321,6 +327,7 @@ async fn a_horn_that_refuses_or_stays_silent_has_not_played() {
     for (answers, why) in [
         (Answers::Busy, "503"),
         (Answers::Not, "after the clip's own length"),
+        (Answers::HangsUp, "curl: exit status: "),
     ] {
         let (said, _) = horned(answers, |_| ()).await;
         let told = said.failure.expect("not played");
