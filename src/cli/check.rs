@@ -15,7 +15,7 @@ use crate::judge::Judge;
 use crate::link::{Endpoint, Pipe};
 use crate::perceive::{Card, Detector, known_roles};
 use crate::status;
-use crate::warn::Speaker;
+use crate::warn::{self, Speaker};
 use crate::witness::Roots;
 
 use super::{Answer, log, out, runtime};
@@ -150,12 +150,7 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
         "model",
         detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers())),
     ));
-    findings.push(finding(
-        "clips",
-        Speaker::open(&config.warn)
-            .map_err(|error| error.to_string())
-            .and_then(|speaker| speaker.describe_clips()),
-    ));
+    clips(loaded, findings);
     findings.push(finding("captions", captions(config)));
     for camera in &config.camera {
         let word = Credentials::read(camera)
@@ -163,6 +158,30 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
             .map(|()| "password readable or not needed".to_owned());
         findings.push(finding(&format!("camera {}", camera.name), word));
     }
+}
+
+/// The clips, and what speaks texts; a fault with the place in the file that names the clip.
+fn clips(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let config = &loaded.config.warn;
+    let words = match warn::look_at_clips(config) {
+        Ok(words) => words,
+        Err(faults) => {
+            let told =
+                |(key, why)| Err::<String, _>(format!("{}: {key}: {why}", loaded.place(key)));
+            findings.extend(
+                faults
+                    .into_iter()
+                    .map(|fault| finding("clips", told(fault))),
+            );
+            return;
+        }
+    };
+    findings.push(finding("clips", Ok::<_, String>(words)));
+    let voice = Speaker::open(config).map(|speaker| match speaker.voice() {
+        Ok(_) => "espeak-ng".to_owned(),
+        Err(why) => format!("none: {why}"),
+    });
+    findings.push(finding("spoken texts", voice));
 }
 
 fn identity(config: &Config) -> anyhow::Result<String> {

@@ -26,6 +26,7 @@ Examples:
   lingmou command --device LM-0007 --broker broker.bureau.lan:8883 --keys keys report
   lingmou command --device LM-0007 --keys keys fetch 0198f0a2-…      send this package's video too
   lingmou command --device LM-0007 --keys keys stop                  silence the loudspeaker
+  lingmou command --device LM-0007 --keys keys say '前方施工，请您绕行'   in Mandarin or English
   lingmou command --device LM-0007 --keys keys config-set new.toml   tried, kept or rolled back
   lingmou command --device LM-0007 --keys keys evict 0198f0a2-…      give up its pictures and video
   lingmou command --device LM-0007 --keys keys verdict packages/ID --verdict reject --reason '…'
@@ -95,9 +96,10 @@ enum What {
         /// SHA-256 of the clip
         clip_sha256: String,
     },
-    /// Say a text of your own
+    /// Say a text of your own, after the bureau's identity
     Say {
-        /// The text
+        /// The text, 1 to 200 characters; in Mandarin when a Chinese character is in it, else in
+        /// English
         text: String,
     },
     /// Stop speaking

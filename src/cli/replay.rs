@@ -109,6 +109,7 @@ impl Court {
                     at: scene.at,
                     played: WARNING,
                     clip_sha256: String::new(),
+                    identity_sha256: None,
                     failure: None,
                     journal_n: None,
                     hushed: None,

@@ -54,6 +54,7 @@ pub use zone::{Side, Zone, ZoneKind};
 
 use calendar::CalendarFile;
 use mistake::Finder;
+use source::Source;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -104,6 +105,17 @@ pub struct Loaded {
     pub wording: Wording,
     /// Local time, holidays and permits.
     pub calendar: Calendar,
+}
+
+impl Loaded {
+    /// The file and the line on which `key`, or the table it belongs in, stands: `FILE:LINE`.
+    pub fn place(&self, key: &str) -> String {
+        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
+        match Source::new(text).line_of(key) {
+            0 => self.path.display().to_string(),
+            line => format!("{}:{line}", self.path.display()),
+        }
+    }
 }
 
 impl Config {
@@ -183,6 +195,7 @@ impl Config {
             &mut self.model.card,
             &mut self.model.runtime,
             &mut self.judge.calendar,
+            &mut self.warn.identity,
             &mut self.warn.street_vending,
             &mut self.warn.out_of_store,
             &mut self.warn.speaker.path,

@@ -13,6 +13,8 @@ pub struct Warn {
     pub speaker: Speaker,
     /// The microphone that listens whether it was heard.
     pub microphone: Microphone,
+    /// Clip that says who speaks; played before each of the others, in the same sound.
+    pub identity: PathBuf,
     /// Clip played for street vending.
     pub street_vending: PathBuf,
     /// Clip played for out-of-store business.
@@ -41,6 +43,7 @@ impl Default for Warn {
         Self {
             speaker: Speaker::default(),
             microphone: Microphone::default(),
+            identity: "clips/identity.wav".into(),
             street_vending: "clips/street_vending.wav".into(),
             out_of_store: "clips/out_of_store.wav".into(),
             volume: 0.8,

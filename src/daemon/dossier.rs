@@ -323,6 +323,7 @@ fn warning(report: &WarnReport) -> Warning {
         journal_n: report.journal_n,
         at: clock::rfc3339_ms(report.at.utc_ns),
         clip_sha256: report.clip_sha256.clone(),
+        identity_sha256: report.identity_sha256.clone(),
         played_ms: u64::try_from(report.played.as_millis()).unwrap_or(u64::MAX),
         acknowledged_by_amp: None,
         failure: report.failure.clone(),

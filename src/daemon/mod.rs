@@ -209,11 +209,13 @@ fn start(
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
+    let voice = opened.speaker.voice();
     let (eye, keeper, mouth) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
     let gauges = Arc::new(gauges);
     let signer = Arc::clone(&identity);
-    let (clerk, desk) = clerk::hire(&gauges, chosen, signer, again.clone(), mouth);
+    let voice = (mouth, voice);
+    let (clerk, desk) = clerk::hire(&gauges, chosen, signer, again.clone(), voice);
     tasks.spawn(clerk.run(stop_upload.clone()));
     join_the_world(
         &tasks,

@@ -99,8 +99,10 @@ impl Mouth {
                 }
             };
             match request {
-                Request::Speak { what, by, answer } => self.speak(&what, by, answer).await,
-                Request::Stop { by, answer } => self.silence(by, false, answer).await,
+                Request::Speak { what, by, answer } => self.speak(what, by, answer).await,
+                Request::Stop { by, answer } => {
+                    self.silence((by, clock::now()), false, answer).await;
+                }
             }
         }
     }
@@ -110,7 +112,7 @@ impl Mouth {
         let want = shout.want();
         let told = if clock::now().since(shout.at) > STALE_AFTER {
             let mut told = Told::unplayed("it waited too long behind other warnings");
-            told.clip_sha256 = sha256(&self.speaker.clip(shout.violation));
+            told.clip = self.speaker.clip(shout.violation).ok();
             told
         } else {
             let clip = self.speaker.clip(shout.violation);
@@ -120,7 +122,7 @@ impl Mouth {
         self.reports.send(told.report(shout.case, n)).await.is_ok()
     }
 
-    async fn speak(&mut self, what: &Words, by: String, answer: oneshot::Sender<Answer>) {
+    async fn speak(&mut self, what: Words, by: String, answer: oneshot::Sender<Answer>) {
         let want = Want {
             case: None,
             zone: String::new(),
@@ -129,8 +131,9 @@ impl Mouth {
         let clip = match what {
             Words::Clip(sha256) => self
                 .speaker
-                .clip_of(sha256)
+                .clip_of(&sha256)
                 .ok_or_else(|| "this box has no such clip".to_owned()),
+            Words::Text(clip) => Ok(clip),
         };
         let told = self.say(&want, clip).await;
         let n = self.tell(&want, &told).await;
@@ -149,7 +152,7 @@ impl Mouth {
             travel: self.travel(at),
         };
         let mut told = Told::unplayed("");
-        told.clip_sha256 = sha256(&clip);
+        told.clip = clip.as_ref().ok().map(Arc::clone);
         let volume = match self.governor.rule(&ask) {
             Ok(volume) => volume,
             Err(hush) => {
@@ -160,7 +163,8 @@ impl Mouth {
         };
         match clip {
             Ok(clip) => {
-                let charge = self.governor.charge(&ask, clip.sha256());
+                let mut charge = self.governor.charge(&ask, clip.sha256());
+                words::name(&mut charge, &clip);
                 self.note(kind::WARNING_BEGUN, charge).await;
                 told.said = self.sound(clip, volume).await;
             }
@@ -174,7 +178,7 @@ impl Mouth {
     async fn sound(&mut self, clip: Arc<Clip>, volume: f64) -> Said {
         self.state().speaking = true;
         let halt = self.stop.child_token();
-        let mut stops: Vec<(String, oneshot::Sender<Stopped>)> = Vec::new();
+        let mut stops: Vec<((String, Stamp), oneshot::Sender<Stopped>)> = Vec::new();
         let said = {
             let saying = self.speaker.say(clip, volume, &halt);
             tokio::pin!(saying);
@@ -184,7 +188,7 @@ impl Mouth {
                     Some(request) = self.requests.recv() => match request {
                         Request::Stop { by, answer } => {
                             halt.cancel();
-                            stops.push((by, answer));
+                            stops.push(((by, clock::now()), answer));
                         }
                         Request::Speak { answer, .. } => {
                             let busy = Told::unplayed("something else is being said");
@@ -195,25 +199,29 @@ impl Mouth {
             }
         };
         self.state().speaking = false;
-        for (by, answer) in stops {
-            self.silence(by, true, answer).await;
+        for (order, answer) in stops {
+            self.silence(order, true, answer).await;
         }
         said
     }
 
-    /// A person's stop: from now on nothing is said.
-    async fn silence(&mut self, by: String, sounded: bool, answer: oneshot::Sender<Stopped>) {
+    /// A person's stop, ordered at that moment: from then on nothing is said.
+    async fn silence(
+        &mut self,
+        (by, at): (String, Stamp),
+        sounded: bool,
+        answer: oneshot::Sender<Stopped>,
+    ) {
         tracing::warn!(by, sounded, "the loudspeaker was stopped");
-        let now = clock::now();
-        let mut body = self.governor.stop(now, &By::Person(by));
+        let mut body = self.governor.stop(at, &By::Person(by));
         body["sounded"] = sounded.into();
         let journal_n = self.note(kind::WARNING_STOPPED, body).await;
         {
             let mut state = self.state();
             state.stops += 1;
-            state.stopped = self.governor.stopped(now).map(|(by, left)| {
+            state.stopped = self.governor.stopped(at).map(|(by, left)| {
                 let left = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
-                (by, now.boot_ns.saturating_add(left))
+                (by, at.boot_ns.saturating_add(left))
             });
         }
         let _gone: Result<(), Stopped> = answer.send(Stopped { sounded, journal_n });
@@ -258,11 +266,6 @@ impl Mouth {
     fn state(&self) -> std::sync::MutexGuard<'_, VoiceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn sha256(clip: &Result<Arc<Clip>, String>) -> String {
-    clip.as_ref()
-        .map_or_else(|_none| String::new(), |clip| clip.sha256().to_owned())
 }
 
 fn noted(line: Result<Head, StoreError>) -> Option<u64> {

@@ -7,6 +7,7 @@ use toml_edit::{DocumentMut, value};
 
 /// The shipped profile and what it names.
 const PROFILE: &str = include_str!("../../config/profiles/demo.toml");
+const IDENTITY: &[u8] = include_bytes!("../../config/clips/identity.wav");
 const CLIP: &[u8] = include_bytes!("../../config/clips/test.wav");
 const CARD: &str = include_str!("../../models/efficientdet-lite0.toml");
 const MODEL: &[u8] = include_bytes!("../../models/efficientdet-lite0.onnx");
@@ -27,6 +28,7 @@ pub(super) fn write(dir: &Path, addresses: &Addresses<'_>) -> anyhow::Result<std
     profile["camera"][0]["url"] = value(addresses.camera);
     profile["keys"]["dir"] = text(addresses.keys);
     profile["model"]["card"] = value("models/efficientdet-lite0.toml");
+    profile["warn"]["identity"] = value("clips/identity.wav");
     profile["warn"]["street_vending"] = value("clips/test.wav");
     profile["warn"]["out_of_store"] = value("clips/test.wav");
     profile["telemetry"]["mavlink"]["address"] =
@@ -39,6 +41,7 @@ pub(super) fn write(dir: &Path, addresses: &Addresses<'_>) -> anyhow::Result<std
     }
     put(&dir.join("models/efficientdet-lite0.toml"), CARD.as_bytes())?;
     put(&dir.join("models/efficientdet-lite0.onnx"), MODEL)?;
+    put(&dir.join("clips/identity.wav"), IDENTITY)?;
     put(&dir.join("clips/test.wav"), CLIP)?;
     let path = dir.join("lingmou.toml");
     put(&path, profile.to_string().as_bytes())?;

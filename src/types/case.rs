@@ -325,6 +325,9 @@ pub struct WarnReport {
     pub played: Duration,
     /// SHA-256 of the clip's bytes, lower-case hex.
     pub clip_sha256: String,
+    /// SHA-256 of the identity's that is before it in the same sound; `None` when there is none.
+    #[serde(default)]
+    pub identity_sha256: Option<String>,
     /// `None` when the clip was played to its end; otherwise why not.
     pub failure: Option<String>,
     /// Number of the journal line that records it, once there is one.

@@ -1,4 +1,5 @@
-//! A spoken warning: a WAV file read once and kept.
+//! A spoken warning: a WAV file read once and kept, or a text that was spoken for once; before it
+//! the bureau's identity, in the same sound.
 //!
 //! RIFF/WAVE with one `fmt ` and one `data` chunk, 16-bit PCM, one or two channels (Microsoft
 //! "Multimedia Programming Interface and Data Specifications 1.0", Waveform Audio File Format).
@@ -31,6 +32,8 @@ const SAMPLE_BYTES: u32 = 2;
 pub struct Clip {
     path: PathBuf,
     sha256: String,
+    identity_sha256: Option<String>,
+    text: Option<String>,
     duration: Duration,
     sound: Sound,
 }
@@ -58,12 +61,24 @@ impl Sound {
 
     /// The same, quieter: `volume` 0.0–1.0.
     pub(super) fn at(&self, volume: f64) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "no louder than it was")]
-        let quieter = |sample: i16| (f64::from(sample) * volume.clamp(0.0, 1.0)).round() as i16;
+        self.scaled(volume.clamp(0.0, 1.0))
+    }
+
+    /// As loud as `other`, or as loud as it gets without being cut off; `None` for silence.
+    pub(super) fn as_loud_as(&self, other: &Self) -> Option<Self> {
+        let peak = self.values().map(i16::unsigned_abs).max().unwrap_or(0);
+        let (have, want) = (self.loudness().0, other.loudness().0);
+        let room = f64::from(i16::MAX) / f64::from(peak);
+        (peak > 0).then(|| self.scaled(10_f64.powf((want - have) / 20.0).min(room)))
+    }
+
+    fn scaled(&self, gain: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+        let scaled = |sample: i16| (f64::from(sample) * gain).round() as i16;
         Self {
             samples: self
                 .values()
-                .flat_map(|sample| quieter(sample).to_le_bytes())
+                .flat_map(|sample| scaled(sample).to_le_bytes())
                 .collect(),
             ..*self
         }
@@ -98,7 +113,7 @@ impl Sound {
     /// How loud it is where it is loud, decibels against full scale: the mean square of its
     /// samples without pauses (frames of 50 ms more than 20 dB below the loudest). And how many
     /// of a thousand samples are cut off at full scale.
-    fn loudness(&self) -> (f64, f64) {
+    pub(super) fn loudness(&self) -> (f64, f64) {
         const PAUSE: f64 = 0.01;
         let values: Vec<f64> = self.values().map(f64::from).collect();
         let frame = usize::try_from(self.rate / 20 * u32::from(self.channels)).unwrap_or(1);
@@ -126,7 +141,11 @@ fn count(n: usize) -> f64 {
 
 impl std::fmt::Debug for Clip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Clip({} {:?})", self.path.display(), self.duration)
+        let what = self
+            .text
+            .as_deref()
+            .map_or(self.path.display().to_string(), ToOwned::to_owned);
+        write!(f, "Clip({what} {:?})", self.duration)
     }
 }
 
@@ -158,27 +177,78 @@ impl Clip {
         let sound = parse(&bytes).map_err(format)?;
         Ok(Self {
             path: path.to_owned(),
-            sha256: Sha256::digest(&bytes)
-                .iter()
-                .flat_map(|byte| [byte >> 4, byte & 0xF])
-                .filter_map(|digit| char::from_digit(digit.into(), 16))
-                .collect(),
+            sha256: sha256_hex(&bytes),
+            identity_sha256: None,
+            text: None,
             duration: sound.time_of(sound.samples.len()),
             sound,
         })
     }
 
-    /// Where it was read from.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// A text that was spoken.
+    pub(super) fn spoken(text: &str, sound: Sound) -> Self {
+        Self {
+            path: PathBuf::new(),
+            sha256: sha256_hex(&sound.wav()),
+            identity_sha256: None,
+            text: Some(text.to_owned()),
+            duration: sound.time_of(sound.samples.len()),
+            sound,
+        }
     }
 
-    /// SHA-256 of the file's bytes, lower-case hex.
+    /// Whether the two can be one sound.
+    ///
+    /// # Errors
+    /// They have not the same rate and channels; how to mend it.
+    pub(super) fn check_alike(&self, identity: &Self) -> Result<(), WarnError> {
+        let (rate, channels) = (self.sound.rate, self.sound.channels);
+        let wanted = (identity.sound.rate, identity.sound.channels);
+        if (rate, channels) == wanted {
+            return Ok(());
+        }
+        Err(WarnError::Unlike {
+            path: self.path.display().to_string(),
+            have: (rate, channels),
+            identity: identity.path.display().to_string(),
+            wanted,
+        })
+    }
+
+    /// The same with `identity` before it, in one sound; they are alike.
+    pub(super) fn after(&self, identity: &Self) -> Self {
+        let samples = [&identity.sound.samples[..], &self.sound.samples].concat();
+        let sound = Sound {
+            samples,
+            ..self.sound
+        };
+        Self {
+            identity_sha256: Some(identity.sha256.clone()),
+            duration: sound.time_of(sound.samples.len()),
+            sound,
+            path: self.path.clone(),
+            sha256: self.sha256.clone(),
+            text: self.text.clone(),
+        }
+    }
+
+    /// SHA-256, lower-case hex, of the file's bytes, or of the WAV file a spoken text would be;
+    /// without the identity.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// How long it is.
+    /// SHA-256 of the file with the identity that is played before it, lower-case hex.
+    pub fn identity_sha256(&self) -> Option<&str> {
+        self.identity_sha256.as_deref()
+    }
+
+    /// The text, where one was spoken.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// How long it is, with the identity.
     pub fn duration(&self) -> Duration {
         self.duration
     }
@@ -210,8 +280,16 @@ impl Clip {
     }
 }
 
+fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0xF])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
 /// The sound in a WAV file; what is wrong otherwise.
-fn parse(bytes: &[u8]) -> Result<Sound, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Sound, String> {
     let riff = bytes.get(..4) == Some(b"RIFF") && bytes.get(8..12) == Some(b"WAVE");
     if !riff {
         return Err("not a WAV file".to_owned());
@@ -392,10 +470,55 @@ pub(super) mod tests {
     #[test]
     fn the_shipped_clips_are_as_loud_as_they_should_be() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
+        let read = |name| Clip::read(&folder.join(name)).expect("a shipped clip");
+        let identity = read("identity.wav");
+        identity.describe().expect("the identity");
         for name in ["street_vending.wav", "out_of_store.wav", "test.wav"] {
-            let clip = Clip::read(&folder.join(name)).expect("a shipped clip");
+            let clip = read(name);
             clip.describe().expect(name);
+            clip.check_alike(&identity).expect(name);
         }
+    }
+
+    #[test]
+    fn the_identity_comes_first_in_the_same_sound() {
+        let clip = |rate, channels, samples: &[i16]| read(&wav(rate, channels, samples));
+        let identity = clip(16_000, 1, &[1, 2]).expect("a clip");
+        let warning = clip(16_000, 1, &[3, 4, 5]).expect("a clip");
+        warning.check_alike(&identity).expect("alike");
+        let said = warning.after(&identity);
+        assert_eq!(said.sound.values().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(said.sha256(), warning.sha256());
+        assert_eq!(said.identity_sha256(), Some(identity.sha256()));
+        assert_eq!(said.duration(), Duration::from_nanos(312_500));
+        for (rate, channels) in [(22_050, 1), (16_000, 2)] {
+            let other = clip(rate, channels, &[1, 2]).expect("a clip");
+            let error = other
+                .check_alike(&identity)
+                .expect_err("unlike")
+                .to_string();
+            assert!(error.contains("-ar 16000 -ac 1"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_made_as_loud_as_the_identity_and_never_cut_off() {
+        let tone = |amplitude: f64| {
+            let samples = (0..16_000_u32).map(|n| (f64::from(n) * 0.3).sin() * amplitude);
+            #[expect(clippy::cast_possible_truncation, reason = "within a sample's range")]
+            let samples: Vec<i16> = samples.map(|sample| sample as i16).collect();
+            parse(&wav(16_000, 1, &samples)).expect("a sound")
+        };
+        for (have, want) in [(3_000.0, 12_000.0), (12_000.0, 3_000.0)] {
+            let made = tone(have).as_loud_as(&tone(want)).expect("a sound");
+            assert!((made.loudness().0 - tone(want).loudness().0).abs() < 0.1);
+        }
+        // One loud moment leaves no room for the rest.
+        let mut peaked = tone(3_000.0);
+        peaked.samples[..2].copy_from_slice(&i16::MAX.to_le_bytes());
+        let made = peaked.as_loud_as(&tone(12_000.0)).expect("a sound");
+        assert!(made == peaked);
+        assert!(tone(0.0).as_loud_as(&tone(3_000.0)).is_none(), "silence");
     }
 
     #[test]

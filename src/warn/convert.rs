@@ -1,4 +1,4 @@
-//! A sound in the form a network loudspeaker wants.
+//! A sound in the form a network loudspeaker wants, or another sound has.
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -48,13 +48,35 @@ pub(super) async fn g711_aside(sound: Sound, law: Law) -> Result<Vec<u8>, String
 
 /// `sound` as G.711, 8 kHz, one channel, without a header.
 fn g711(sound: &Sound, law: Law) -> Result<Vec<u8>, String> {
-    let source = source(sound)?;
     let caps = gst::Caps::builder("audio/x-raw")
         .field("rate", 8_000)
         .field("channels", 1)
         .build();
+    converted(sound, &caps, make(law.encoder())?)
+}
+
+/// `sound` at the rate and with the channels of `other`.
+pub(super) fn alike(sound: &Sound, other: &Sound) -> Result<Sound, String> {
+    let caps = gst::Caps::builder("audio/x-raw")
+        .field("format", "S16LE")
+        .field("layout", "interleaved")
+        .field(
+            "rate",
+            i32::try_from(other.rate).map_err(|e| e.to_string())?,
+        )
+        .field("channels", i32::from(other.channels))
+        .build();
+    Ok(Sound {
+        samples: converted(sound, &caps, make("identity")?)?,
+        ..*other
+    })
+}
+
+/// The bytes of `sound` made into `caps` and put through `last`.
+fn converted(sound: &Sound, caps: &gst::Caps, last: gst::Element) -> Result<Vec<u8>, String> {
+    let source = source(sound)?;
     let filter = make("capsfilter")?;
-    filter.set_property("caps", &caps);
+    filter.set_property("caps", caps);
     let sink = gst_app::AppSink::builder().sync(false).build();
     let pipeline = gst::Pipeline::new();
     let chain: [gst::Element; 6] = [
@@ -62,7 +84,7 @@ fn g711(sound: &Sound, law: Law) -> Result<Vec<u8>, String> {
         make("audioconvert")?,
         make("audioresample")?,
         filter,
-        make(law.encoder())?,
+        last,
         sink.clone().upcast(),
     ];
     pipeline
@@ -75,6 +97,7 @@ fn g711(sound: &Sound, law: Law) -> Result<Vec<u8>, String> {
     bytes
 }
 
+/// Everything that comes out of `sink`.
 fn pulled(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Result<Vec<u8>, String> {
     pipeline
         .set_state(gst::State::Playing)

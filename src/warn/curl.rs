@@ -8,15 +8,13 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::WarnError;
 use crate::config::{self, secret_file};
 
 /// The program that makes the request.
-const CURL: &str = "curl";
+pub(super) const CURL: &str = "curl";
 /// Time to reach the device.
 const CONNECT_SECS: u32 = 3;
 
@@ -26,18 +24,6 @@ pub(super) struct Login {
     user: String,
     password_file: PathBuf,
     tls_roots: PathBuf,
-}
-
-/// Looks whether curl is installed.
-pub(super) fn check_installed() -> Result<(), WarnError> {
-    let there = std::process::Command::new(CURL)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
-    match there {
-        Ok(_) => Ok(()),
-        Err(_not_there) => Err(WarnError::Program { program: CURL }),
-    }
 }
 
 impl Login {

@@ -15,37 +15,43 @@
 //! Where there is a microphone ([`listen`]), the clip is looked for in what it took up ([`echo`]): an
 //! amplifier switched off or a cut cable is noticed.
 //!
-//! **Not here.** No speech synthesis.
+//! Every clip begins with the bureau's identity, in the same sound. A text is spoken by espeak-ng
+//! ([`Voice`]); what comes of it is a clip like any other.
 
 mod card;
 mod clip;
 mod convert;
 mod curl;
 mod echo;
+mod error;
 mod governor;
 mod http;
 mod isapi;
 mod listen;
+mod look;
 mod onvif;
 mod play;
 mod program;
+mod speech;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use clip::Clip;
+pub use error::WarnError;
 pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
+pub use look::look_at_clips;
+pub use speech::Voice;
 
 use self::http::Http;
 use self::isapi::Isapi;
 use self::listen::Ear;
 use self::onvif::Onvif;
-use self::play::{Output, Played};
+use self::play::{Output, Played, Watch};
 use self::program::Input;
 use crate::clock;
 use crate::config::{self, SpeakerKind};
@@ -62,53 +68,6 @@ const NOT_HEARD: &str = "the microphone did not hear it";
 /// A sink that is opened to be looked at has this long.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a loudspeaker cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum WarnError {
-    /// The clip's file cannot be read.
-    #[error("clip {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The clip's file is no clip we can play.
-    #[error(
-        "clip {path}: {what}; make it one with `ffmpeg -i IN -ac 1 -c:a pcm_s16le {path}` \
-         (at most {} MiB)", clip::BYTES_MAX / (1024 * 1024)
-    )]
-    Format {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// GStreamer itself does not start.
-    #[error("GStreamer does not start: {0}")]
-    Gstreamer(#[from] gstreamer::glib::Error),
-    /// A part of GStreamer is not installed.
-    #[error("GStreamer has no `{element}`; install the Debian package {package}")]
-    Element {
-        /// The missing element.
-        element: &'static str,
-        /// The package it is in.
-        package: &'static str,
-    },
-    /// A program is not installed.
-    #[error("there is no program {program}; install the Debian package {program}")]
-    Program {
-        /// The program.
-        program: &'static str,
-    },
-    /// `kind = "file"` without a path.
-    #[error("[warn.speaker] kind = \"file\" needs `path`, the WAV file to write")]
-    NoPath,
-    /// There is no real sound output, or it cannot be opened.
-    #[error("{0}")]
-    Silent(String),
-}
-
 /// The loudspeaker, with its clips.
 #[derive(Debug)]
 pub struct Speaker {
@@ -117,6 +76,8 @@ pub struct Speaker {
     /// The program that listens; empty: nobody does.
     microphone: Vec<String>,
     margin: Duration,
+    /// What comes before everything that is said.
+    identity: Option<Arc<Clip>>,
     street_vending: Option<Arc<Clip>>,
     out_of_store: Option<Arc<Clip>>,
     /// The player left behind by a time-out, until it lets go of the sink.
@@ -171,6 +132,7 @@ impl Speaker {
             output,
             microphone: config.microphone.command.clone(),
             margin: Duration::try_from_secs_f64(config.margin_secs).unwrap_or_default(),
+            identity: None,
             street_vending: None,
             out_of_store: None,
             stuck: None,
@@ -178,12 +140,25 @@ impl Speaker {
         if let Some(output) = &speaker.output {
             play::check_installed(output)?;
             if let Output::Http(_) | Output::Isapi(_) = output {
-                curl::check_installed()?;
+                program::check_installed(curl::CURL)?;
             }
-            speaker.street_vending = Some(Arc::new(Clip::read(&config.street_vending)?));
-            speaker.out_of_store = Some(Arc::new(Clip::read(&config.out_of_store)?));
+            let identity = Clip::read(&config.identity)?;
+            let introduced = |path: &Path| {
+                let clip = Clip::read(path)?;
+                clip.check_alike(&identity)?;
+                Ok::<_, WarnError>(Some(Arc::new(clip.after(&identity))))
+            };
+            speaker.street_vending = introduced(&config.street_vending)?;
+            speaker.out_of_store = introduced(&config.out_of_store)?;
+            speaker.identity = Some(Arc::new(identity));
         }
         Ok(speaker)
+    }
+
+    /// What speaks texts for this loudspeaker; why nothing does, otherwise.
+    pub fn voice(&self) -> Result<Voice, String> {
+        let identity = self.identity.clone().ok_or(NO_SPEAKER)?;
+        Voice::find(identity).map_err(|error| error.to_string())
     }
 
     /// Opens the sound output without playing, for `lingmou check`: what it really is.
@@ -212,21 +187,6 @@ impl Speaker {
         }
     }
 
-    /// How long and how loud the clips are, for `lingmou check`.
-    ///
-    /// # Errors
-    /// One that is much too quiet or cut off at full scale, with how to mend it.
-    pub fn describe_clips(&self) -> Result<String, String> {
-        let clips = [&self.street_vending, &self.out_of_store];
-        let words: Result<Vec<_>, _> = clips.into_iter().flatten().map(|c| c.describe()).collect();
-        let words = words?.join(", ");
-        Ok(if words.is_empty() {
-            "none".to_owned()
-        } else {
-            words
-        })
-    }
-
     /// The clip for `violation`; why there is none, otherwise.
     pub fn clip(&self, violation: Violation) -> Result<Arc<Clip>, String> {
         let clip = match violation {
@@ -241,7 +201,7 @@ impl Speaker {
         clip.clone().ok_or_else(none)
     }
 
-    /// The clip whose file has this SHA-256, lower-case hex.
+    /// The clip whose file, without the identity, has this SHA-256, lower-case hex.
     pub fn clip_of(&self, sha256: &str) -> Option<Arc<Clip>> {
         let clips = [&self.street_vending, &self.out_of_store];
         let mut clips = clips.into_iter().flatten();
@@ -336,12 +296,12 @@ impl Speaker {
         }
         self.stuck = None;
         let limit = clip.duration() + self.margin;
-        let halt = Arc::new(AtomicBool::new(false));
+        let watch = Arc::new(Watch::default());
         let (done, mut answer) = oneshot::channel();
-        let heard = Arc::clone(&halt);
+        let watched = Arc::clone(&watch);
         let started = spawn(move || {
             // Nobody waits any more when this player was left behind; then its report is old.
-            drop(done.send(play::play(&clip, &output, volume, &heard)));
+            drop(done.send(play::play(&clip, &output, volume, &watched)));
         });
         if let Err(e) = started {
             return Played::refused(&format!("no thread for the loudspeaker: {e}"));
@@ -354,13 +314,13 @@ impl Speaker {
                 self.margin.as_secs_f64()
             ),
         };
-        halt.store(true, Ordering::Release);
+        watch.halt();
         let mut played = match tokio::time::timeout(LETTING_GO, &mut answer).await {
             Ok(Ok(played)) => played,
             Ok(Err(_)) => Played::refused("the player died"),
             Err(_elapsed) => {
                 self.stuck = Some(answer);
-                Played::refused("")
+                watch.left_behind()
             }
         };
         played.failure = Some(why);

@@ -66,6 +66,29 @@ impl Played {
     }
 }
 
+/// What player and caller tell each other while it plays.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    halt: AtomicBool,
+    sounded_ns: AtomicU64,
+}
+
+impl Watch {
+    /// Tells the player to end.
+    pub(super) fn halt(&self) {
+        self.halt.store(true, Ordering::Release);
+    }
+
+    /// What is known of a player that does not end: what it had played when it was last seen.
+    pub(super) fn left_behind(&self) -> Played {
+        Played {
+            began: None,
+            sounded: Duration::from_nanos(self.sounded_ns.load(Ordering::Acquire)),
+            failure: None,
+        }
+    }
+}
+
 /// Looks whether every element is installed.
 pub(super) fn check_installed(output: &Output) -> Result<(), WarnError> {
     const BASE: &str = "gstreamer1.0-plugins-base";
@@ -94,10 +117,10 @@ pub(super) fn check_installed(output: &Output) -> Result<(), WarnError> {
         })
 }
 
-/// Plays `clip` to its end, or until `halt`. Blocks; a sound driver may block it for ever.
-pub(super) fn play(clip: &Clip, output: &Output, volume: f64, halt: &AtomicBool) -> Played {
+/// Plays `clip` to its end, or until it is told to end. Blocks; a sound driver may block it for ever.
+pub(super) fn play(clip: &Clip, output: &Output, volume: f64, watch: &Watch) -> Played {
     match Playing::new(clip, output, volume) {
-        Ok(playing) => playing.run(clip.duration(), halt),
+        Ok(playing) => playing.run(clip.duration(), watch),
         Err(why) => Played::refused(&why),
     }
 }
@@ -167,7 +190,7 @@ impl Playing {
     }
 
     /// Plays; `length` is the clip's.
-    fn run(self, length: Duration, halt: &AtomicBool) -> Played {
+    fn run(self, length: Duration, watch: &Watch) -> Played {
         let mut began: Option<Stamp> = None;
         let mut played = Duration::ZERO;
         let failure = if self.pipeline.set_state(gst::State::Playing).is_err() {
@@ -176,6 +199,8 @@ impl Playing {
             loop {
                 let message = self.bus.timed_pop(LOOK);
                 played = played.max(self.position()).min(length);
+                let ns = u64::try_from(played.as_nanos()).unwrap_or(u64::MAX);
+                watch.sounded_ns.store(ns, Ordering::Release);
                 if began.is_none() && played > Duration::ZERO {
                     began = Some(clock::now().shifted_ns(-nanos(played)));
                     // Only now does a sound server tell which of its devices it plays to.
@@ -189,7 +214,7 @@ impl Playing {
                         break shortfall(length, played, took);
                     }
                     Some(gst::MessageView::Error(error)) => break Some(said(error)),
-                    _ if halt.load(Ordering::Acquire) => break Some("halted".to_owned()),
+                    _ if watch.halt.load(Ordering::Acquire) => break Some("halted".to_owned()),
                     _ => {}
                 }
             }

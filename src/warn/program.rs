@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
+use super::WarnError;
 use super::play::{Played, shortfall};
 use crate::clock;
 
@@ -24,6 +25,18 @@ const OUTPUT_MAX: u64 = 64 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Paced input is handed over in so many pieces a second.
 const PIECES: usize = 10;
+
+/// Looks whether `program` is installed.
+pub(super) fn check_installed(program: &'static str) -> Result<(), WarnError> {
+    let there = std::process::Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    match there {
+        Ok(_) => Ok(()),
+        Err(_not_there) => Err(WarnError::Program { program }),
+    }
+}
 
 /// A program that runs; it and all it started end when this is dropped.
 pub(super) struct Running {

@@ -13,9 +13,11 @@ use gstreamer::prelude::*;
 
 const RATE: u32 = 16_000;
 
-/// A folder with a clip of this many milliseconds, and the configuration to play it.
+/// A folder with an identity and a clip, together of this many milliseconds, and the configuration
+/// to play them.
 struct Room {
     folder: tempfile::TempDir,
+    /// Of both.
     samples: Vec<i16>,
     config: config::Warn,
 }
@@ -26,18 +28,21 @@ impl Room {
         let samples: Vec<i16> = (0..clip_ms * RATE / 1_000)
             .map(|n| i16::try_from(n * 37 % 20_000).expect("small") - 10_000)
             .collect();
-        let clip = folder.path().join("clip.wav");
-        std::io::Write::write_all(
-            &mut std::fs::File::create(&clip).expect("a file"),
-            &wav(RATE, 1, &samples),
-        )
-        .expect("room");
+        let (first, rest) = samples.split_at(samples.len() / 4);
+        let put = |name: &str, samples: &[i16]| {
+            let path = folder.path().join(name);
+            let mut file = std::fs::File::create(&path).expect("a file");
+            std::io::Write::write_all(&mut file, &wav(RATE, 1, samples)).expect("room");
+            path
+        };
+        let (identity, clip) = (put("identity.wav", first), put("clip.wav", rest));
         let config = config::Warn {
             speaker: config::Speaker {
                 kind: SpeakerKind::File,
                 path: folder.path().join("played.wav"),
                 ..config::Speaker::default()
             },
+            identity,
             street_vending: clip.clone(),
             out_of_store: clip,
             margin_secs: 3.0,
@@ -48,6 +53,14 @@ impl Room {
             samples,
             config,
         }
+    }
+
+    /// With the shipped identity and, for street vending, this shipped clip.
+    fn with_shipped(&mut self, clip: &str) {
+        let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
+        self.config.identity = clips.join("identity.wav");
+        self.config.street_vending = clips.join(clip);
+        self.config.out_of_store = clips.join("out_of_store.wav");
     }
 
     fn speaker(&self) -> Speaker {
@@ -91,6 +104,9 @@ async fn the_file_holds_the_clip_and_took_its_time() {
         speaker.clip(Violation::StreetVending).ok()
     );
     assert_eq!(speaker.clip_of("00"), None);
+    let identity = Clip::read(&room.config.identity).expect("the identity");
+    let said = speaker.clip_of(clip.sha256()).expect("the clip");
+    assert_eq!(said.identity_sha256(), Some(identity.sha256()));
 }
 
 #[tokio::test]
@@ -253,6 +269,13 @@ fn what_cannot_be_opened_is_said_at_the_start() {
     room.config.out_of_store = room.folder.path().join("missing.wav");
     let error = Speaker::open(&room.config).expect_err("a missing clip");
     assert!(error.to_string().contains("missing.wav"), "{error}");
+    room.config.out_of_store = room.config.street_vending.clone();
+    room.config.identity = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips/identity.wav");
+    let error = Speaker::open(&room.config).expect_err("another rate");
+    assert!(error.to_string().contains("-ar 22050"), "{error}");
+    let faults = look_at_clips(&room.config).expect_err("two clips are unlike it");
+    let keys: Vec<&str> = faults.iter().map(|(key, _)| *key).collect();
+    assert_eq!(keys, ["warn.street_vending", "warn.out_of_store"]);
     room.config.speaker.path = PathBuf::new();
     let error = Speaker::open(&room.config).expect_err("no path");
     assert!(matches!(error, WarnError::NoPath));

@@ -428,6 +428,7 @@ mod tests {
             journal_n: Some(2),
             at: "2026-08-01T02:00:05.000Z".to_owned(),
             clip_sha256: "aa".repeat(32),
+            identity_sha256: None,
             played_ms: 6200,
             acknowledged_by_amp: None,
             failure: None,

@@ -97,6 +97,10 @@ pub struct Warning {
     pub at: String,
     /// SHA-256 of the sound file, lower-case hex.
     pub clip_sha256: String,
+    /// SHA-256 of the sound file that says who speaks, played before it in the same sound; `null`
+    /// in packages older than the field, and when nothing was played.
+    #[serde(default)]
+    pub identity_sha256: Option<String>,
     /// How long the sound output really played, milliseconds.
     pub played_ms: u64,
     /// Whether the amplifier reported that it played; `null` when it cannot.

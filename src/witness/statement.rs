@@ -198,6 +198,7 @@ impl Statement {
         }
         for warning in &self.warning {
             sha256("warning.clip_sha256", Some(&warning.clip_sha256))?;
+            sha256("warning.identity_sha256", warning.identity_sha256.as_ref())?;
             whole("warning.played_ms", Some(warning.played_ms))?;
         }
         for time in self.times() {

@@ -224,6 +224,7 @@ fn the_shipped_profiles_pass_the_check() {
         for file in [
             "models/efficientdet-lite0.toml",
             "models/efficientdet-lite0.onnx",
+            "config/clips/identity.wav",
             "config/clips/street_vending.wav",
             "config/clips/out_of_store.wav",
         ] {

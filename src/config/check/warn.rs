@@ -38,8 +38,9 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     if warn.speaker.kind == SpeakerKind::None {
         return;
     }
-    // Both are read at start, whichever rule is switched off.
+    // All are read at start, whichever rule is switched off.
     for (key, path) in [
+        ("warn.identity", &warn.identity),
         ("warn.street_vending", &warn.street_vending),
         ("warn.out_of_store", &warn.out_of_store),
     ] {

@@ -15,6 +15,7 @@ use crate::ingest::Phase;
 use crate::journal::kind;
 use crate::store::{Ended, State, Store, StoreError};
 use crate::types::{CaseId, Violation};
+use crate::warn::Voice;
 use crate::witness::Fate;
 
 use super::super::gauges::Gauges;
@@ -30,6 +31,8 @@ pub(super) struct Errands {
     pub(super) again: CancellationToken,
     /// The way to the loudspeaker.
     pub(super) mouth: Sender<Request>,
+    /// What speaks texts; why nothing does.
+    pub(super) voice: Result<Voice, String>,
     /// Takes packages to be sent with everything the link's profile holds back.
     pub(super) wanted: Sender<CaseId>,
 }
@@ -51,10 +54,11 @@ impl Errands {
             Verb::Evict { package } => self.evict(id, package, &by).await,
             Verb::RuleRestore { rule } => self.restore(&rule, &by).await,
             Verb::ConfigSet { toml } => return self.try_out(id, &toml).await,
-            Verb::Speak { clip_sha256 } => self.speak(clip_sha256, by).await,
+            Verb::Speak { clip_sha256 } => self.speak(Words::Clip(clip_sha256), by).await,
+            Verb::Say { text } => self.say(&text, by).await,
             Verb::Stop {} => self.silence(by).await,
             Verb::Fetch { package } => self.fetch(package).await,
-            Verb::Say { .. } | Verb::Capture { .. } | Verb::Recheck { .. } => {
+            Verb::Capture { .. } | Verb::Recheck { .. } => {
                 Err(ended(Fate::Unsupported, "this box cannot do that yet"))
             }
         };
@@ -101,10 +105,19 @@ impl Errands {
         Ok(json!({ "bytes": bytes }))
     }
 
-    /// Has a clip said; what the governor does not allow is refused with its reason.
-    async fn speak(&self, clip_sha256: String, by: String) -> Result<Value, Ended> {
+    /// Has a text said, after the identity.
+    async fn say(&self, text: &str, by: String) -> Result<Value, Ended> {
+        let voice = self.voice.as_ref();
+        let voice = voice.map_err(|why| ended(Fate::Unsupported, why))?;
+        // Before the mouth is asked, so that it hears a stop meanwhile.
+        let clip = voice.speak(text).await;
+        let clip = clip.map_err(|why| ended(Fate::Failed, why))?;
+        self.speak(Words::Text(clip), by).await
+    }
+
+    /// Has something said; what the governor does not allow is refused with its reason.
+    async fn speak(&self, what: Words, by: String) -> Result<Value, Ended> {
         let (answer, told) = oneshot::channel();
-        let what = Words::Clip(clip_sha256);
         self.ask(Request::Speak { what, by, answer }).await?;
         let told = told.await.map_err(|_gone| mouth_ended())?;
         match (&told.hushed, &told.failure) {

@@ -31,6 +31,7 @@ use crate::journal::kind;
 use crate::link::Acked;
 use crate::store::{Ended, StoreError};
 use crate::upload::{Answer, Desk, Inbound};
+use crate::warn::Voice;
 use crate::witness::{Fate, Identity};
 
 use super::gauges::Gauges;
@@ -64,13 +65,14 @@ pub(super) struct Clerk {
 }
 
 /// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
-/// again, with another configuration; `mouth` is the way to the loudspeaker.
+/// again, with another configuration; `mouth` is the way to the loudspeaker, `voice` what speaks
+/// texts for it.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
     again: CancellationToken,
-    mouth: mpsc::Sender<Request>,
+    (mouth, voice): (mpsc::Sender<Request>, Result<Voice, String>),
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
@@ -97,6 +99,7 @@ pub(super) fn hire(
             settings: settings.clone(),
             again: again.clone(),
             mouth,
+            voice,
             wanted: wanted_to,
         }),
         watch: Watch {

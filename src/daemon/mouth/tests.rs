@@ -10,14 +10,16 @@ use uuid::Uuid;
 use super::*;
 use crate::config::{self, Budget, SpeakerKind};
 use crate::types::{CaseId, Heard, Violation};
-use crate::warn::Ledger;
+use crate::warn::{Ledger, Voice};
 
 const RATE: u32 = 16_000;
+const IDENTITY_MS: u32 = 50;
 
 /// A mouth with a file for a loudspeaker, and everything round it.
 struct Room {
     dir: tempfile::TempDir,
     store: Store,
+    voice: Voice,
     shouts: mpsc::Sender<Shout>,
     requests: mpsc::Sender<Request>,
     reports: mpsc::Receiver<WarnReport>,
@@ -27,17 +29,18 @@ struct Room {
 }
 
 impl Room {
-    /// Clips of `clip_ms`; no quiet hours, because the tests run at any hour.
+    /// Identity and clip together of `clip_ms`; no quiet hours, because the tests run at any hour.
     fn new(clip_ms: u32, budget: Budget) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
-        let clip = clip(dir.path(), clip_ms);
+        let clip = clip(dir.path(), ("clip", clip_ms - IDENTITY_MS));
         let warn = config::Warn {
             speaker: config::Speaker {
                 kind: SpeakerKind::File,
                 path: dir.path().join("spoken.wav"),
                 ..config::Speaker::default()
             },
+            identity: self::clip(dir.path(), ("identity", IDENTITY_MS)),
             street_vending: clip.clone(),
             out_of_store: clip,
             quiet_from: "00:00".to_owned(),
@@ -50,8 +53,10 @@ impl Room {
         let (requests, requests_in) = mpsc::channel(8);
         let (reports_out, reports) = mpsc::channel(8);
         let (state, stop) = (Arc::default(), CancellationToken::new());
+        let speaker = Speaker::open(&warn).unwrap();
+        let voice = speaker.voice().unwrap();
         let mouth = Mouth {
-            speaker: Speaker::open(&warn).unwrap(),
+            speaker,
             governor: Governor::new(&warn, "Asia/Shanghai", ledger).unwrap(),
             reports: reports_out,
             requests: requests_in,
@@ -64,6 +69,7 @@ impl Room {
         Self {
             dir,
             store,
+            voice,
             shouts,
             requests,
             reports,
@@ -79,8 +85,11 @@ impl Room {
     }
 
     async fn speak(&self, sha256: &str) -> Answer {
+        self.say(Words::Clip(sha256.to_owned())).await
+    }
+
+    async fn say(&self, what: Words) -> Answer {
         let (answer, heard) = oneshot::channel();
-        let what = Words::Clip(sha256.to_owned());
         let by = "officer-7".to_owned();
         let speak = Request::Speak { what, by, answer };
         self.requests.send(speak).await.unwrap();
@@ -133,7 +142,7 @@ fn store(dir: &std::path::Path) -> Store {
 }
 
 /// A clip of noise-like samples, 16 kHz.
-fn clip(dir: &std::path::Path, ms: u32) -> PathBuf {
+fn clip(dir: &std::path::Path, (name, ms): (&str, u32)) -> PathBuf {
     let samples = ms * RATE / 1_000;
     let mut bytes = b"RIFF".to_vec();
     bytes.extend((36 + samples * 2).to_le_bytes());
@@ -143,7 +152,7 @@ fn clip(dir: &std::path::Path, ms: u32) -> PathBuf {
     bytes.extend(b"\x02\0\x10\0data");
     bytes.extend((samples * 2).to_le_bytes());
     bytes.extend((0..samples * 2).map(|n| u8::try_from(n * 37 % 251).unwrap()));
-    let path = dir.join("clip.wav");
+    let path = dir.join(format!("{name}.wav"));
     let mut file = std::fs::File::create(&path).unwrap();
     file.write_all(&bytes).unwrap();
     path
@@ -177,6 +186,11 @@ async fn a_warning_is_charged_before_its_first_sound() {
         assert_eq!(line["by"], "rule");
         assert_eq!(line["case"], json!(CaseId(Uuid::from_u128(1))));
         assert_eq!(line["clip_sha256"], report.clip_sha256.as_str());
+    }
+    let identity = Clip::read(&room.dir.path().join("identity.wav")).unwrap();
+    assert_eq!(report.identity_sha256.as_deref(), Some(identity.sha256()));
+    for line in [charge, told] {
+        assert_eq!(line["identity_sha256"], identity.sha256());
     }
     assert_eq!(told["heard"]["heard"], "no_microphone");
     room.end().await;
@@ -263,6 +277,27 @@ async fn a_person_has_a_clip_said_by_its_hash() {
     let (_, body) = room.lines().pop().unwrap();
     assert_eq!(body["by"]["person"], "officer-7");
     assert_eq!(body["case"], Value::Null);
+    room.end().await;
+}
+
+#[tokio::test]
+async fn a_text_is_journalled_with_its_words() {
+    let room = Room::new(200, Budget::default());
+    let clip = room.voice.speak("请收摊").await.unwrap();
+    let said = room.say(Words::Text(Arc::clone(&clip))).await;
+    assert_eq!((said.failure, said.hushed), (None, None));
+    assert_eq!(said.text.as_deref(), Some("请收摊"));
+    assert_eq!(said.clip_sha256, clip.sha256());
+    let played = u128::from(said.played_ms);
+    assert!(
+        played.abs_diff(clip.duration().as_millis()) <= 1,
+        "{played}"
+    );
+    for (_, body) in room.lines() {
+        assert_eq!(body["text"], "请收摊");
+        assert_eq!(body["by"]["person"], "officer-7");
+        assert_eq!(body["identity_sha256"], json!(said.identity_sha256));
+    }
     room.end().await;
 }
 

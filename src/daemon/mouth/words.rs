@@ -1,5 +1,6 @@
 //! What the mouth is asked, and what it answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::journal::kind;
 use crate::types::{CaseId, Heard, Stamp, Violation, WarnReport};
-use crate::warn::{By, Said};
+use crate::warn::{By, Clip, Said};
 
 /// A warning to be played.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub(in crate::daemon) enum Request {
 pub(in crate::daemon) enum Words {
     /// One of the clips this box has, by the SHA-256 of its file.
     Clip(String),
+    /// A text that was spoken.
+    Text(Arc<Clip>),
 }
 
 /// What became of an order to speak.
@@ -55,6 +58,11 @@ pub(in crate::daemon) enum Words {
 pub(in crate::daemon) struct Answer {
     /// SHA-256 of the clip's file; empty when there is none.
     pub(in crate::daemon) clip_sha256: String,
+    /// SHA-256 of the identity's file, which came first.
+    pub(in crate::daemon) identity_sha256: Option<String>,
+    /// The text, where one was spoken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::daemon) text: Option<String>,
     /// How long it sounded, milliseconds.
     pub(in crate::daemon) played_ms: u64,
     /// Why it was not to be said.
@@ -131,7 +139,8 @@ impl Shout {
 /// What became of it.
 pub(super) struct Told {
     pub(super) said: Said,
-    pub(super) clip_sha256: String,
+    /// What was to be said, where it is there.
+    pub(super) clip: Option<Arc<Clip>>,
     pub(super) hushed: Option<String>,
 }
 
@@ -140,7 +149,7 @@ impl Told {
     pub(super) fn unplayed(why: &str) -> Self {
         Self {
             said: Said::nothing(clock::now(), why),
-            clip_sha256: String::new(),
+            clip: None,
             hushed: None,
         }
     }
@@ -164,8 +173,11 @@ impl Told {
             "zone": want.zone,
             "by": want.by,
             "at": clock::rfc3339_ms(said.at.utc_ns),
-            "clip_sha256": self.clip_sha256,
+            "clip_sha256": self.clip_sha256(),
         });
+        if let Some(clip) = &self.clip {
+            name(&mut body, clip);
+        }
         if let Some(why) = &self.hushed {
             body["why"] = why.as_str().into();
         } else {
@@ -176,12 +188,23 @@ impl Told {
         (kind, body)
     }
 
+    fn clip_sha256(&self) -> String {
+        let clip = self.clip.as_ref();
+        clip.map_or_else(String::new, |clip| clip.sha256().to_owned())
+    }
+
+    fn identity_sha256(&self) -> Option<String> {
+        let clip = self.clip.as_ref()?;
+        clip.identity_sha256().map(ToOwned::to_owned)
+    }
+
     pub(super) fn report(self, case: CaseId, journal_n: Option<u64>) -> WarnReport {
         WarnReport {
             case,
             at: self.said.at,
             played: self.said.played,
-            clip_sha256: self.clip_sha256,
+            clip_sha256: self.clip_sha256(),
+            identity_sha256: self.identity_sha256(),
             failure: self.said.failure,
             journal_n,
             hushed: self.hushed,
@@ -191,13 +214,26 @@ impl Told {
 
     pub(super) fn answer(self, journal_n: Option<u64>) -> Answer {
         Answer {
-            clip_sha256: self.clip_sha256,
+            clip_sha256: self.clip_sha256(),
+            identity_sha256: self.identity_sha256(),
+            text: self
+                .clip
+                .and_then(|clip| clip.text().map(ToOwned::to_owned)),
             played_ms: millis(self.said.played),
             hushed: self.hushed,
             failure: self.said.failure,
             heard: self.said.heard,
             journal_n,
         }
+    }
+}
+
+/// What else a journal line says of a clip: the identity that comes first, and the text of one
+/// that was spoken.
+pub(super) fn name(body: &mut Value, clip: &Clip) {
+    body["identity_sha256"] = json!(clip.identity_sha256());
+    if let Some(text) = clip.text() {
+        body["text"] = text.into();
     }
 }
 

@@ -167,6 +167,7 @@ fn report(case: CaseId, t: f64, works: bool) -> WarnReport {
         at: at(t),
         played: Duration::from_secs(5),
         clip_sha256: "00".repeat(32),
+        identity_sha256: None,
         failure: (!works).then(|| "no sound card".to_owned()),
         journal_n: None,
         hushed: None,

@@ -147,8 +147,7 @@ mod real {
     /// Says the shipped test clip at a camera and looks for it in what arrived there.
     async fn arrives(cameras: &Cameras, folder: &std::path::Path, path: &str) {
         let mut room = Room::with_camera(100, cameras.url(path), LOGIN);
-        let clips = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
-        room.config.street_vending = clips.join("test.wav");
+        room.with_shipped("test.wav");
         let mut speaker = room.speaker();
         let before = clock::now();
         let said = say(&mut speaker).await;

@@ -119,18 +119,20 @@ async fn a_stop_ends_a_program_and_what_it_started() {
 async fn heard(taken: &str) -> Said {
     let clips = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
     let mut room = Room::with_program(100, "touch begun; cat > /dev/null; sleep 7.2");
-    room.config.street_vending = clips.join("test.wav");
-    let length = Clip::read(&room.config.street_vending)
-        .expect("it")
-        .duration();
+    room.with_shipped("test.wav");
+    let clip = room.speaker().clip(Violation::StreetVending);
+    let length = clip.expect("it").duration();
     assert!(length < Duration::from_millis(7_500), "{length:?}");
+    // What was really said, at the microphone's rate, by ffmpeg.
     let source = clips.join(taken);
-    // The microphone's rate, by ffmpeg.
     let taken = room.folder.path().join("taken.wav");
     let made = std::process::Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
+        .arg(&room.config.identity)
+        .arg("-i")
         .arg(&source)
-        .args(["-af", "volume=-20dB", "-ar", "16000", "-ac", "1"])
+        .args(["-filter_complex", "concat=n=2:v=0:a=1,volume=-20dB"])
+        .args(["-ar", "16000", "-ac", "1"])
         .arg(&taken)
         .status();
     assert!(made.expect("ffmpeg").success());

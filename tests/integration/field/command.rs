@@ -146,7 +146,9 @@ async fn each_verb_is_done_or_refused_by_role() {
     let field = Field::start(NO_CAMERA, &|_| ()).await;
     field.stop_receiver.cancel();
     let package = seal(&field, &store(&field)).to_string();
-    let _daemon = field.daemon();
+    // A box on which espeak-ng, or any other program, is not installed.
+    let nothing_installed = field.dir.path().join("bin");
+    let _daemon = field.daemon_with(&[("PATH", nothing_installed)]);
     connected(&field).await;
     let (code, reply) = told(&field, &field.pki.operators[VIEW], &["report"]).await;
     assert_eq!((code, &reply["outcome"]), (Some(0), &json!("done")));
@@ -162,7 +164,14 @@ async fn each_verb_is_done_or_refused_by_role() {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (broken, other) = (path(&broken), path(&other));
     let silence = "00".repeat(32);
-    let table: [(usize, &[&str], &str, &str); 12] = [
+    let table: [(usize, &[&str], &str, &str); 14] = [
+        (
+            ADMIN,
+            &["say", "请收摊"],
+            "unsupported",
+            "install the Debian package espeak-ng",
+        ),
+        (OPERATE, &["say", "请收摊"], "refused", "for admin"),
         (
             VIEW,
             &["stop"],
@@ -215,7 +224,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     assert!(signers.clone().any(|name| name.contains("CN=viewer-1")));
     assert!(signers.clone().any(|name| name.contains("CN=admin-1")));
     assert_eq!(received.len(), field.journal("command.done").len());
-    assert_eq!(field.journal("command.refused").len(), 3, "by role");
+    assert_eq!(field.journal("command.refused").len(), 4, "by role");
     let evicted = &field.journal("package.evicted")[0]["body"];
     assert!(evicted["by"].as_str().unwrap().contains("CN=admin-1"));
 }
@@ -230,16 +239,34 @@ async fn a_box_speaks_and_falls_silent_by_command() {
     let package = seal(&field, &store(&field)).to_string();
     let _daemon = field.daemon();
     connected(&field).await;
-    let clip = fs::read(root().join("config/clips/test.wav")).unwrap();
-    let clip = witness::sha256_hex(&clip);
+    let hash = |name: &str| {
+        let clip = fs::read(root().join("config/clips").join(name));
+        witness::sha256_hex(&clip.unwrap())
+    };
+    let (clip, identity) = (hash("test.wav"), hash("identity.wav"));
     let (no_clip, nothing) = ("0".repeat(64), Uuid::from_u128(1).to_string());
-    let table: [(usize, &[&str], &str, &str); 8] = [
+    let table: [(usize, &[&str], &str, &str); 6] = [
         (OPERATE, &["speak", &clip], "done", ""),
         (OPERATE, &["speak", &no_clip], "failed", "no such clip"),
         (VIEW, &["fetch", &package], "done", ""),
         (VIEW, &["fetch", &nothing], "refused", "nothing is kept"),
         (OPERATE, &["capture", "street"], "unsupported", "yet"),
-        (ADMIN, &["say", "请收摊"], "unsupported", "yet"),
+        (ADMIN, &["say", TEXT], "done", ""),
+    ];
+    for (rank, words, outcome, why) in table {
+        let (told, reason) = answer(&field, rank, words).await;
+        assert_eq!(told, outcome, "{words:?}: {reason}");
+        assert!(reason.contains(why), "{words:?}: {reason}");
+    }
+    let played = field.journal("warning.played");
+    assert_eq!(played.len(), 2);
+    assert_eq!(played[0]["body"]["clip_sha256"], *clip);
+    assert_eq!(played[0]["body"]["identity_sha256"], *identity);
+    let by = field.journal("warning.begun").remove(0)["body"]["by"].to_string();
+    assert!(by.contains("CN=operator-1"), "{by}");
+    said_the_text(&field, &played[1]["body"]);
+    a_clip_breaks_off_when_the_box_is_told(&field, &clip).await;
+    let table: [(usize, &[&str], &str, &str); 2] = [
         (OPERATE, &["stop"], "done", ""),
         (OPERATE, &["speak", &clip], "refused", "stopped"),
     ];
@@ -248,12 +275,87 @@ async fn a_box_speaks_and_falls_silent_by_command() {
         assert_eq!(told, outcome, "{words:?}: {reason}");
         assert!(reason.contains(why), "{words:?}: {reason}");
     }
-    let played = field.journal("warning.played");
-    assert_eq!(played.len(), 1);
-    assert_eq!(played[0]["body"]["clip_sha256"], *clip);
-    let begun = field.journal("warning.begun").remove(0);
-    let by = begun["body"]["by"].to_string();
-    assert!(by.contains("CN=operator-1"), "{by}");
+}
+
+/// What an administrator has said.
+const TEXT: &str = "前方施工，请您绕行";
+
+/// The journal names who had which text said, and the sink has taken a sound of plausible length
+/// that is not silent after the identity.
+fn said_the_text(field: &Field, played: &Value) {
+    assert_eq!(played["text"], TEXT);
+    assert!(played["by"].to_string().contains("CN=admin-1"));
+    let received = field.journal("command.received");
+    let say = received.iter().find(|line| line["body"]["verb"] == "say");
+    assert_eq!(say.unwrap()["body"]["args"]["text"], TEXT);
+    let samples = spoken(field);
+    let identity = fs::read(root().join("config/clips/identity.wav")).unwrap();
+    let text = samples.get((identity.len() - HEADER) / 2..).unwrap();
+    let length = millis(text);
+    assert!((1_000..8_000).contains(&length), "{length} ms");
+    let (told, taken) = (played["played_ms"].as_i64().unwrap(), millis(&samples));
+    assert!(
+        told.abs_diff(taken) < 200,
+        "{told} ms told, {taken} ms taken"
+    );
+    let loudest = text.iter().map(|sample| sample.unsigned_abs()).max();
+    assert!(loudest > Some(4_000), "{loudest:?}");
+}
+
+/// Of a WAV file without other chunks.
+const HEADER: usize = 44;
+/// How long it is at the rate of the shipped clips.
+fn millis(samples: &[i16]) -> i64 {
+    i64::try_from(samples.len() * 1_000 / 22_050).unwrap()
+}
+
+/// What the sink has taken of what is being said, or was said last.
+fn spoken(field: &Field) -> Vec<i16> {
+    let wav = fs::read(field.dir.path().join("spoken.wav")).unwrap_or_default();
+    let bytes = wav.get(HEADER..).unwrap_or_default().chunks_exact(2);
+    bytes.map(|b| i16::from_le_bytes([b[0], b[1]])).collect()
+}
+
+/// `lingmou stop-speaking` in the middle of a clip: by the sink's own count it is over within a
+/// second of the order, the journal tells it, and who had ordered the clip is answered.
+async fn a_clip_breaks_off_when_the_box_is_told(field: &Field, clip: &str) {
+    fs::remove_file(field.dir.path().join("spoken.wav")).unwrap();
+    let silenced = async {
+        until(field, "a clip that sounds", async || {
+            spoken(field).len() > 4_000
+        })
+        .await;
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_lingmou"))
+            .args(["stop-speaking", "--run-dir"])
+            .arg(field.run_dir())
+            .output()
+            .await
+            .unwrap()
+    };
+    let words = ["speak", clip];
+    let speaking = answer(field, OPERATE, &words);
+    let (silenced, (outcome, why)) = tokio::join!(silenced, speaking);
+    let words = String::from_utf8_lossy(&silenced.stdout);
+    assert!(
+        silenced.status.success() && words.starts_with("silent for"),
+        "{words}"
+    );
+    assert_eq!((&*outcome, &*why), ("failed", "stopped before the end"));
+
+    let failed = field.journal("warning.failed").remove(0)["body"].clone();
+    let stopped = field.journal("warning.stopped").remove(0)["body"].clone();
+    assert_eq!(stopped["sounded"], true);
+    assert!(stopped["by"].to_string().contains("signal"), "{stopped}");
+    let began: jiff::Timestamp = failed["at"].as_str().unwrap().parse().unwrap();
+    let ordered_ms = stopped["utc_us"].as_i64().unwrap() / 1_000;
+    let played_ms = failed["played_ms"].as_i64().unwrap();
+    assert!((1..6_000).contains(&played_ms), "{played_ms} ms told");
+    let taken_ms = millis(&spoken(field));
+    let after_ms = began.as_millisecond() + taken_ms - ordered_ms;
+    assert!(
+        after_ms <= 1_000,
+        "it sounded {after_ms} ms after the order"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -332,6 +332,8 @@ fn warned_once_and_wholly(statement: &Statement) {
     assert!(warning.played_ms >= 6_800, "{} ms", warning.played_ms);
     let clip = fs::read(root().join("config/clips/test.wav")).unwrap();
     assert_eq!(warning.clip_sha256, sha256_hex(&clip));
+    let identity = fs::read(root().join("config/clips/identity.wav")).unwrap();
+    assert_eq!(warning.identity_sha256, Some(sha256_hex(&identity)));
 }
 
 /// What exiftool reads in the last picture is what the statement says.

@@ -284,6 +284,7 @@ fn profile(dir: &Path, keys: &Path) -> DocumentMut {
     let text = |path: PathBuf| value(path.to_string_lossy().into_owned());
     let clip = text(root().join("config/clips/test.wav"));
     profile["model"]["card"] = text(root().join("models/efficientdet-lite0.toml"));
+    profile["warn"]["identity"] = text(root().join("config/clips/identity.wav"));
     profile["warn"]["street_vending"] = clip.clone();
     profile["warn"]["out_of_store"] = clip;
     profile["keys"]["dir"] = text(keys.to_owned());

@@ -253,6 +253,7 @@ fn statement(device: &str) -> Statement {
             journal_n: Some(2),
             at: "2026-08-01T02:01:00.000Z".to_owned(),
             clip_sha256: "aa".repeat(32),
+            identity_sha256: Some("bb".repeat(32)),
             played_ms: 4200,
             acknowledged_by_amp: None,
             failure: None,
