@@ -39,7 +39,7 @@ powercut: setup ## Cut a virtual machine's power at POINTS=60 moments: nothing s
 pki: ## Make a whole test PKI for hand tests with openssl: make pki DIR=folder
 	cargo run --locked --example pki -- $(DIR)
 
-bench: setup ## Measure the steps, then whole streams against the live limit (docs/PERFORMANCE.md)
+bench: setup ## Measure backlog, steps, uplink, then whole streams: some 20 minutes (docs/PERFORMANCE.md)
 	@benches/yardstick/prepare.sh
 	cargo bench --locked
 

@@ -1,13 +1,14 @@
 //! What the store writes for each byte it keeps, and what box and receiver hold in memory while
 //! ten thousand packages wait and are sent.
 //!
-//! Written bytes are the kernel's own count for this process (`write_bytes` in `/proc/self/io`):
-//! data, journal and database, without what the file system writes for itself; `make powercut`
-//! counts that as well. Memory is `VmRSS` of processes of their own: the store with the upload, as
-//! the daemon has them, and `lingmou receive`.
+//! Written bytes are counted twice. `write_bytes` in `/proc/self/io` is the kernel's count for this
+//! process: data, journal and database. The block device's own counter has what the file system
+//! writes for itself as well, and whatever else runs on that disk meanwhile.
 //!
-//! `--packages N` takes another number. The packages are sealed one by one with real keys, which
-//! takes minutes.
+//! Memory is `VmRSS` of processes of their own: the store with the upload, as the daemon has them,
+//! and `lingmou receive`. For that the folders are in memory where there is a `/dev/shm` with room:
+//! ten thousand packages are sealed one by one with real keys, and what a process holds does not
+//! depend on the disk. `--packages N` takes another number.
 
 #![expect(
     clippy::unwrap_used,
@@ -31,9 +32,11 @@ use lingmou::clock;
 use lingmou::config;
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::pki::TestPki;
+use lingmou::store::disk;
 use lingmou::types::CaseId;
 use lingmou::upload::{self, Uplink, UploadState};
 use lingmou::witness::Identity;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -43,9 +46,15 @@ const RECEIVER: &str = "receiver-1";
 /// Packages that wait, unless told otherwise.
 const BACKLOG: u64 = 10_000;
 /// Bytes of each of a waiting package's four files: their number is what is asked about.
-const SMALL: usize = 2_000;
-/// How long the backlog is watched while it is sent.
-const WATCHED_SECS: u64 = 60;
+const SMALL: usize = 500;
+/// Room that so many need in memory, bytes: of each package some twenty blocks, at both ends.
+const ROOM: u64 = 2 * 1024 * 1024 * 1024;
+/// How long the backlog is watched while it is sent, at most.
+const WATCHED: Duration = Duration::from_secs(100);
+/// What a process needs to come to rest after its start.
+const REST: Duration = Duration::from_secs(2);
+/// Bytes of a sector, as the kernel counts them.
+const SECTOR: u64 = 512;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -101,20 +110,22 @@ async fn be_a_box(dir: &Path, port: u16) {
 
 async fn run(packages: u64) {
     // Not /tmp, which may be memory: the build folder is on the disk.
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    println!("\n## A backlog: bytes written, memory held");
+    written_table(disk.path());
+    let dir = roomy();
     let dir = dir.path();
     let pki = TestPki::create(&dir.join("keys"), DEVICE).unwrap();
-    println!("\n### Written for each byte of a package\n\n| files of | × |\n|---|---|");
-    for bytes in [SMALL, 50_000, 2_000_000] {
-        println!("| 4 × {bytes} bytes | {:.2} |", written(dir, bytes));
-    }
-    println!("\n### Memory, MiB\n\n| | box | receiver | open s |\n|---|---|---|---|");
+    println!(
+        "\n### Memory with a backlog, MiB\n\n| | box | receiver | open s |\n|---|---|---|---|"
+    );
     let keys = BrokerKeys::of(&pki);
     let broker = Broker::start(&dir.join("broker"), &keys, &[RECEIVER])
         .await
         .unwrap();
+    let levels = [packages / 10, packages / 2, packages];
     let mut sealed = 0;
-    for level in [100, packages / 10, packages] {
+    for level in levels {
         let hands = Hands::open(&dir.join("keys"), &store_config(dir)).unwrap();
         while sealed < level {
             keep_and_seal(&hands, SMALL);
@@ -122,17 +133,27 @@ async fn run(packages: u64) {
         }
         drop(hands);
         let (child, open_ms) = start_box(dir, broker.port());
-        let seconds = open_ms / 1000;
-        println!(
-            "| {level} wait, no receiver | {:.1} | | {seconds} |",
-            resident(&child.0)
-        );
+        tokio::time::sleep(REST).await;
+        let (mib, seconds) = (resident(&child.0), open_ms / 1000);
+        println!("| {level} wait, no receiver | {mib:.1} | | {seconds} |");
     }
-    drain(dir, broker.port()).await;
+    drain(dir, broker.port(), levels).await;
 }
 
-/// Sends for a while and prints the most that either side held.
-async fn drain(dir: &Path, port: u16) {
+/// A folder in memory where there is room for it.
+fn roomy() -> tempfile::TempDir {
+    let shm = Path::new("/dev/shm");
+    let free = disk::free_bytes(shm).unwrap_or_default();
+    let place = if free > ROOM {
+        shm
+    } else {
+        Path::new(env!("CARGO_TARGET_TMPDIR"))
+    };
+    tempfile::tempdir_in(place).unwrap()
+}
+
+/// Sends the backlog and prints what either side holds as it does.
+async fn drain(dir: &Path, port: u16, levels: [u64; 3]) {
     let receiver = Running(
         Command::new(env!("CARGO_BIN_EXE_lingmou"))
             .args(["receive", "--name", RECEIVER, "--host", "127.0.0.1"])
@@ -146,18 +167,24 @@ async fn drain(dir: &Path, port: u16) {
             .unwrap(),
     );
     let (sender, _) = start_box(dir, port);
-    let mut most = [0.0_f64; 2];
-    for _ in 0..WATCHED_SECS {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        for (most, process) in most.iter_mut().zip([&sender, &receiver]) {
-            *most = most.max(resident(&process.0));
+    let there = dir.join("received/packages").join(DEVICE);
+    let mut levels = levels.into_iter().peekable();
+    let (begun, mut stored) = (Instant::now(), 0);
+    while levels.peek().is_some() && begun.elapsed() < WATCHED {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stored = fs::read_dir(&there).map_or(0, Iterator::count) as u64;
+        if levels.next_if(|level| stored >= *level).is_some() {
+            let held = [&sender, &receiver].map(|process| resident(&process.0));
+            println!(
+                "| {stored} are stored | {:.1} | {:.1} | |",
+                held[0], held[1]
+            );
         }
     }
-    let there = dir.join("received/packages").join(DEVICE);
-    let stored = fs::read_dir(there).map_or(0, Iterator::count);
+    let (seconds, held) = (begun.elapsed().as_secs(), resident(&receiver.0));
     println!(
-        "| most while {stored} were sent in {WATCHED_SECS} s | {:.1} | {:.1} | |",
-        most[0], most[1]
+        "| in the end: {stored} stored within {seconds} s | {:.1} | {held:.1} | |",
+        resident(&sender.0)
     );
 }
 
@@ -194,18 +221,53 @@ fn keep_and_seal(hands: &Hands, bytes: usize) {
     hands.seal(id).unwrap();
 }
 
-/// Bytes written to the disk for each byte of some packages.
+fn written_table(dir: &Path) {
+    TestPki::create(&dir.join("keys"), DEVICE).unwrap();
+    println!("\n### Written for each byte of a package\n");
+    println!(
+        "| files of | × by this process | × by the block device, all that runs on it |\n|---|---|---|"
+    );
+    for bytes in [2_000, 50_000, 2_000_000] {
+        let [own, device] = written(dir, bytes);
+        println!("| 4 × {bytes} bytes | {own:.2} | {device:.2} |");
+    }
+}
+
+/// Bytes written for each byte of some packages: by this process, and by the block device; the
+/// latter is not a number where the file system has none of its own.
 #[expect(clippy::cast_precision_loss, reason = "a ratio of a benchmark")]
-fn written(dir: &Path, bytes: usize) -> f64 {
+fn written(dir: &Path, bytes: usize) -> [f64; 2] {
     const TIMES: usize = 20;
     let place = dir.join(format!("written-{bytes}"));
     let hands = Hands::open(&dir.join("keys"), &store_config(&place)).unwrap();
-    let count = || field("/proc/self/io", "write_bytes:");
+    let count = || {
+        [
+            Some(field("/proc/self/io", "write_bytes:")),
+            device_bytes(dir),
+        ]
+    };
     let before = count();
     for _ in 0..TIMES {
         keep_and_seal(&hands, bytes);
     }
-    (count() - before) as f64 / (TIMES * 4 * bytes) as f64
+    let [own, device] = count().map(|after| after.map(|bytes| bytes as f64));
+    let [own_before, device_before] = before.map(|before| before.map(|bytes| bytes as f64));
+    let kept = (TIMES * 4 * bytes) as f64;
+    let ratio = |after: Option<f64>, before: Option<f64>| match (after, before) {
+        (Some(after), Some(before)) => (after - before) / kept,
+        _ => f64::NAN,
+    };
+    [ratio(own, own_before), ratio(device, device_before)]
+}
+
+/// Bytes written so far to the block device that `path` is on.
+fn device_bytes(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let device = fs::metadata(path).unwrap().dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let stat = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+    let sectors: u64 = stat.split_whitespace().nth(6)?.parse().ok()?;
+    Some(sectors * SECTOR)
 }
 
 /// Memory that a process holds, MiB.

@@ -166,6 +166,7 @@ fn turbo_alone(jpeg: &[u8]) -> f64 {
 }
 
 fn main() {
+    println!("\n## Pictures");
     let bytes = frame();
     let image = i420(bytes.clone(), WIDTH, HEIGHT);
     let interleaved = nv12(&bytes);

@@ -26,6 +26,7 @@ const HEIGHT: usize = 1080;
 const ROUNDS: usize = 400;
 
 fn main() {
+    println!("\n## Seeing");
     // Cargo passes `--bench`; a path is ours.
     let named = std::env::args().skip(1).find(|a| !a.starts_with('-'));
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/efficientdet-lite0.toml");

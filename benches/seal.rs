@@ -11,6 +11,13 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 mod common;
+#[path = "../tests/integration/hands.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests use more of it, and fail by panicking"
+)]
+mod hands;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,16 +26,17 @@ use lingmou::clock;
 use lingmou::config;
 use lingmou::develop::{Developer, Exif};
 use lingmou::pki::TestPki;
-use lingmou::store::{Draft, SealContext, Store, disk};
-use lingmou::types::{CaseId, Colours, Image, Outcome, PixelFormat, Plane, Violation};
+use lingmou::store::{Draft, Store, disk};
+#[cfg(feature = "c2pa")]
+use lingmou::types::Violation;
+use lingmou::types::{CaseId, Colours, Image, PixelFormat, Plane};
 #[cfg(feature = "c2pa")]
 use lingmou::witness::c2pa;
-use lingmou::witness::{
-    Camera, Clock, Device, Form, Identity, Software, Statement, ViolationFacts, seal, sha256_hex,
-};
+use lingmou::witness::{Form, Identity, seal, sha256_hex};
 use uuid::Uuid;
 
 use common::{cpu_ms, least, table};
+use hands::blank;
 
 const DEVICE: &str = "LM-BENCH-1";
 const PICTURES: usize = 5;
@@ -39,6 +47,7 @@ const CLIP_BYTES: usize = 5_000_000;
 const RUNS: u32 = 12;
 
 fn main() -> anyhow::Result<()> {
+    println!("\n## Sealing");
     // Not /tmp, which may be memory: the build folder is on the disk.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let pki = TestPki::create(&dir.path().join("pki"), DEVICE)?;
@@ -170,7 +179,7 @@ fn keep_and_seal(store: &Store, identity: &Identity, files: &[Draft]) -> anyhow:
     let at = clock::now();
     store.seal(
         case,
-        |context| seal(&statement(case, context), identity, at),
+        |context| seal(&blank(DEVICE, case, at, &context), identity, at),
         None,
     )?;
     Ok(())
@@ -196,7 +205,7 @@ fn from_order_to_seal(
         store.keep(case, &[file], Some(book))?;
     }
     let at = clock::now();
-    let make = |context| seal(&statement(case, context), identity, at);
+    let make = |context| seal(&blank(DEVICE, case, at, &context), identity, at);
     store.seal(case, make, Some(book))?;
     Ok(())
 }
@@ -295,60 +304,5 @@ fn exif(case: CaseId) -> Exif {
         model: DEVICE.to_owned(),
         software: "lingmou".to_owned(),
         image_unique_id: case.0,
-    }
-}
-
-fn statement(id: CaseId, context: SealContext) -> Statement {
-    let (v, kind) = Statement::HEAD;
-    let at = clock::now();
-    let now = clock::rfc3339_ms(at.utc_ns);
-    Statement {
-        v,
-        kind: kind.to_owned(),
-        id,
-        device: Device {
-            id: DEVICE.to_owned(),
-            model: None,
-            tz: "Asia/Shanghai".to_owned(),
-            boot_id: None,
-        },
-        seq: context.seq,
-        journal: context.journal,
-        after: context.last_receipt,
-        site: None,
-        violation: ViolationFacts {
-            kind: Violation::StreetVending,
-            rule: "warn-then-recheck".to_owned(),
-            outcome: Outcome::Persisted,
-            zone: None,
-            first_seen: now.clone(),
-            confirmed: now,
-            dwell_s: None,
-            prior: None,
-            law: None,
-        },
-        warning: Vec::new(),
-        clock: Clock::at(at),
-        position: None,
-        heading: None,
-        altitude: None,
-        mavlink: None,
-        camera: Camera {
-            id: "bench".to_owned(),
-            rtsp: None,
-            onvif_serial: None,
-            codec: None,
-            clip: None,
-        },
-        software: Software {
-            name: "lingmou".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            binary_sha256: None,
-            config_sha256: None,
-            model: None,
-        },
-        omitted: Vec::new(),
-        grade: None,
-        files: context.files,
     }
 }

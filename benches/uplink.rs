@@ -1,9 +1,12 @@
 //! The upload: how long a fresh case waits for its announcement while video drains over a narrow
-//! link, and how fast a package goes on loopback against a plain TLS copy of the same bytes.
+//! link; how fast a package goes on loopback against a plain TLS copy of the same bytes and against
+//! mosquitto's own programs; and how many packages one and two receivers take from a fleet.
 //!
 //! A real mosquitto, the reference receiver, a relay at 1 Mbit/s. `notice` is the time from the
 //! end of sealing to the receiver's word that it knows the case; `ahead` the bytes that went to
-//! the broker meanwhile, which no load on this machine changes.
+//! the broker meanwhile, which no load on this machine changes. The same broker and certificates
+//! carry the same bytes from `mosquitto_pub` to `mosquitto_sub`, which writes them to a file and
+//! neither checks, nor syncs, nor answers.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 #![expect(
@@ -11,6 +14,9 @@
     reason = "the relay is the tests' own, which fail by panicking"
 )]
 
+#[path = "../tests/integration/hands.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod hands;
 #[path = "../tests/integration/uplink/relay.rs"]
 #[expect(dead_code, reason = "the tests lose segments too, this bench does not")]
 mod relay;
@@ -20,18 +26,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hands::blank;
 use jiff::tz::TimeZone;
 use lingmou::clock;
 use lingmou::config;
 use lingmou::demo::broker::{Broker, BrokerKeys};
+use lingmou::demo::fleet::{self, FleetPlan};
 use lingmou::pki::TestPki;
 use lingmou::receive::{self, Event};
-use lingmou::store::{Draft, SealContext, Store};
-use lingmou::types::{CaseId, Outcome, Violation};
+use lingmou::store::{Draft, Store, disk};
+use lingmou::types::CaseId;
 use lingmou::upload::{self, Uplink, UploadState};
-use lingmou::witness::{
-    Camera, Clock, Device, Identity, Software, Statement, ViolationFacts, seal,
-};
+use lingmou::witness::{Identity, seal};
 use relay::Relay;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -57,10 +63,17 @@ const LARGE: usize = 48_000_000;
 /// Nothing here takes longer.
 const DEADLINE: Duration = Duration::from_mins(3);
 
+/// Bytes of a message of `mosquitto_pub`'s: as many as a piece of ours has.
+const LINE: usize = 128 * 1024;
+/// Boxes, and packages of each, that the receivers take.
+const FLEET: (u32, u32) = (100, 6);
+
 fn main() -> anyhow::Result<()> {
+    println!("\n## Upload and receivers");
     tokio::runtime::Runtime::new()?.block_on(async {
         notices().await?;
-        goodput().await
+        goodput().await?;
+        receivers().await
     })
 }
 
@@ -148,7 +161,10 @@ impl Scene {
         ];
         self.store.keep(id, &drafts, None)?;
         let identity = Identity::load(&self.pki.device, "evidence")?;
-        let make = |context| seal(&statement(id, context), &identity, clock::now());
+        let make = |context| {
+            let at = clock::now();
+            seal(&blank(DEVICE, id, at, &context), &identity, at)
+        };
         self.store.seal(id, make, None)?;
         Ok(id)
     }
@@ -202,7 +218,7 @@ async fn notices() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The way of one large package, and a plain copy.
+/// The way of one large package, and the same bytes by others.
 async fn goodput() -> anyhow::Result<()> {
     let mut scene = Scene::new().await?;
     scene.upload(scene.broker.port())?;
@@ -210,19 +226,107 @@ async fn goodput() -> anyhow::Result<()> {
     let first = scene.seal(1000)?;
     let is = |id: CaseId| move |e: &Event| matches!(e, Event::Stored { id: it, .. } if *it == id);
     scene.event(is(first)).await?;
-    let begun = Instant::now();
     let large = scene.seal(LARGE)?;
+    let begun = Instant::now();
     scene.event(is(large)).await?;
-    let whole = begun.elapsed().as_secs_f64();
+    let ours = begun.elapsed().as_secs_f64();
     scene.stop.cancel();
     let copy = copy(&scene.pki, scene.dir.path()).await?;
-    println!("\n### one package of {LARGE} bytes on loopback\n");
-    println!("| | s | × TLS copy |\n|---|---|---|");
-    println!("| TLS copy, nothing else | {copy:.2} | 1.00 |");
-    println!(
-        "| sealed, sent, stored, receipted | {whole:.2} | {:.1} |",
-        whole / copy
+    let theirs = mosquitto(&scene).await?;
+    println!("\n### {LARGE} bytes over TLS on loopback\n");
+    println!("| | s | MB/s | × TLS copy | × mosquitto_pub |\n|---|---|---|---|---|");
+    for (what, secs) in [
+        ("TLS copy to a synced file, nothing else", copy),
+        ("mosquitto_pub, broker, mosquitto_sub to a file", theirs),
+        ("a package sent, checked, stored, receipted", ours),
+    ] {
+        let (rate, copies, pubs) = (megabytes(LARGE) / secs, secs / copy, secs / theirs);
+        println!("| {what} | {secs:.2} | {rate:.0} | {copies:.1} | {pubs:.1} |");
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure of a benchmark")]
+fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// Seconds for as many bytes from `mosquitto_pub` to `mosquitto_sub`, with the keys of the box and
+/// the receiver, whose place it takes.
+async fn mosquitto(scene: &Scene) -> anyhow::Result<f64> {
+    let (lines, taken) = (scene.dir.path().join("lines"), scene.dir.path().join("sub"));
+    let line = [vec![b'x'; LINE - 1], vec![b'\n']].concat();
+    disk::write_new(&lines, &line.repeat(LARGE / LINE))?;
+    let client = |program: &str, keys: &Path, topic: &str| {
+        let mut command = std::process::Command::new(program);
+        command
+            .args(["-V", "mqttv5", "-q", "1", "-h", "127.0.0.1", "-p"])
+            .arg(scene.broker.port().to_string())
+            .args(["-t", topic, "--cafile"])
+            .arg(keys.join("roots.crt"))
+            .arg("--cert")
+            .arg(keys.join("transport.crt"))
+            .arg("--key")
+            .arg(keys.join("transport.key"));
+        command
+    };
+    let topic = format!("ev1/{DEVICE}/c/{RECEIVER}");
+    let mut sub = client("mosquitto_sub", &scene.pki.receiver, &format!("{topic}/#"))
+        // Debugging tells when it is subscribed.
+        .args(["-d", "-C", &(LARGE / LINE).to_string()])
+        .stdout(std::fs::File::create(&taken)?)
+        .spawn()
+        .context("mosquitto_sub (Debian: mosquitto-clients)")?;
+    let begun = Instant::now();
+    while !String::from_utf8_lossy(&std::fs::read(&taken)?).contains("Subscribed") {
+        anyhow::ensure!(begun.elapsed() < DEADLINE, "mosquitto_sub never subscribed");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let begun = Instant::now();
+    let mut publisher = client("mosquitto_pub", &scene.pki.device, &format!("{topic}/x/0"))
+        .arg("-l")
+        .stdin(std::fs::File::open(&lines)?)
+        .spawn()?;
+    let (published, subscribed) = tokio::task::spawn_blocking(move || {
+        let published = publisher.wait();
+        (published, sub.wait())
+    })
+    .await?;
+    anyhow::ensure!(
+        published?.success() && subscribed?.success(),
+        "mosquitto's programs"
     );
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+/// Packages that one receiver and two take from a fleet of light boxes.
+async fn receivers() -> anyhow::Result<()> {
+    let (devices, packages) = FLEET;
+    println!("\n### {devices} light boxes with {packages} packages of two pictures each\n");
+    println!("| receivers | packages/s | receipt after ms: half, 99 % | processor of each, s |");
+    println!("|---|---|---|---|");
+    for receivers in [1, 2] {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let plan = FleetPlan {
+            devices,
+            packages,
+            receivers,
+            kill_receiver: false,
+            limit: DEADLINE,
+            dir: dir.path().join("fleet"),
+            program: env!("CARGO_BIN_EXE_lingmou").into(),
+        };
+        let report = fleet::run(plan, |_| {}).await?;
+        anyhow::ensure!(report.good(), "packages were lost: {report:?}");
+        let [half, most, _] = report.receipt_ms;
+        let of_receivers = report
+            .costs
+            .iter()
+            .filter(|c| c.who.starts_with("receiver"));
+        let cpu = of_receivers.map(|c| c.cpu_s).fold(0.0, f64::max);
+        let rate = report.packages_per_s;
+        println!("| {receivers} | {rate:.1} | {half}, {most} | {cpu:.1} |");
+    }
     Ok(())
 }
 
@@ -271,59 +375,4 @@ async fn copy(pki: &TestPki, dir: &Path) -> anyhow::Result<f64> {
     let secs = begun.elapsed().as_secs_f64();
     taker.await??;
     Ok(secs)
-}
-
-fn statement(id: CaseId, context: SealContext) -> Statement {
-    let (v, kind) = Statement::HEAD;
-    let at = clock::now();
-    let now = clock::rfc3339_ms(at.utc_ns);
-    Statement {
-        v,
-        kind: kind.to_owned(),
-        id,
-        device: Device {
-            id: DEVICE.to_owned(),
-            model: None,
-            tz: "Asia/Shanghai".to_owned(),
-            boot_id: None,
-        },
-        seq: context.seq,
-        journal: context.journal,
-        after: context.last_receipt,
-        site: None,
-        violation: ViolationFacts {
-            kind: Violation::StreetVending,
-            rule: "warn-then-recheck".to_owned(),
-            outcome: Outcome::Persisted,
-            zone: None,
-            first_seen: now.clone(),
-            confirmed: now,
-            dwell_s: None,
-            prior: None,
-            law: None,
-        },
-        warning: Vec::new(),
-        clock: Clock::at(at),
-        position: None,
-        heading: None,
-        altitude: None,
-        mavlink: None,
-        camera: Camera {
-            id: "bench".to_owned(),
-            rtsp: None,
-            onvif_serial: None,
-            codec: None,
-            clip: None,
-        },
-        software: Software {
-            name: "lingmou".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            binary_sha256: None,
-            config_sha256: None,
-            model: None,
-        },
-        omitted: Vec::new(),
-        grade: None,
-        files: context.files,
-    }
 }

@@ -54,8 +54,8 @@ names() { # the JSON $1 names this package's signature, and the signer of $2, wh
     same "$1" id && [ "$(field sig_sha256 < "$1")" = "$sig" ] && [ "$(subject "$2" organizationalUnitName)" = "$3" ] &&
         [ "$(field "$3" < "$1")" = "$(subject "$2" commonName)" ]
 }
-receipt() {
-    signed $M/receipt001.p7m receipt && names "$t/receipt" receipt receiver && same "$t/receipt" seq &&
+receipt() { # $1 is a receiver's receipt for this package
+    signed "$1" receipt && names "$t/receipt" receipt receiver && same "$t/receipt" seq &&
         [ "$(field device < "$t/receipt")" = "$(stated device id)" ]
 }
 chain() { # the device's journal from this package's line to the head that the receipt names
@@ -88,7 +88,8 @@ check "no file outside the signature" [ -z "$(grep -vxFf "$t/covered" "$t/names"
 check "statement agrees with the list and with itself" statement
 check "statement is by the device that signed" [ "$(stated device id)" = "$(subject device serialNumber)" ]
 sig=$(sha256sum < $M/signature001.p7s | cut -c -64)
-[ ! -f $M/receipt001.p7m ] || check "receipt is a receiver's, for this package" receipt
+[ ! -f $M/receipt002.p7m ] || check "later receipt is a receiver's, for this package" receipt $M/receipt002.p7m
+[ ! -f $M/receipt001.p7m ] || check "receipt is a receiver's, for this package" receipt $M/receipt001.p7m
 [ ! -f $M/chain.jsonl ] || ! grep -q '"head":{' "$t/receipt" || check "journal unbroken from this package to the receipt's head" chain
 for m in $(grep '^META-INF/ASiCManifest...\.xml' "$t/names" | grep -v 001 | sort); do
     n=${m%.xml} n=${n#"$M/ASiCManifest"} by=$(sed -n 's/.*<asic:SigReference URI="\([^"]*\)".*/\1/p' "$m")

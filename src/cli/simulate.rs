@@ -17,13 +17,13 @@ Examples:
   lingmou simulate --devices 500 --packages 5 --json
 
 Makes keys and sealed packages for so many boxes, starts a broker (mosquitto with TLS and client
-certificates) and two receivers that share a folder, and sends everything by the real protocol.
+certificates) and receivers that share a folder, and sends everything by the real protocol.
 In the end each package must lie once in the folder and verify. The figures are of this machine
 with everything on it: boxes, broker and receivers share its processors and its disk.
 docs/RECEIVER.md says what they mean for a larger fleet.
 Exit code: 0 nothing was lost and nothing is there twice, 1 something, 2 it could not be run.";
 
-/// Send packages of many boxes through a broker to two receivers, on this machine, and count
+/// Send packages of many boxes through a broker to receivers, on this machine, and count
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -35,7 +35,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 3,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     packages: u32,
-    /// Kill one of the receivers when about half of the packages have their receipts
+    /// How many receivers share the folder
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u32).range(1..=8))]
+    receivers: u32,
+    /// Kill the last of the receivers when about half of the packages have their receipts
     #[arg(long)]
     kill_receiver: bool,
     /// Give up after so many seconds
@@ -58,6 +62,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let plan = FleetPlan {
         devices: args.devices,
         packages: args.packages,
+        receivers: args.receivers,
         kill_receiver: args.kill_receiver,
         limit: Duration::from_secs(args.limit_secs),
         dir: dir.clone(),

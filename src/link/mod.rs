@@ -57,9 +57,11 @@ const INCOMING: u16 = 32;
 const INCOMING_BYTES_MAX: u32 = 1024 * 1024;
 /// Packet ids `rumqttc` cycles through; far above [`WINDOW`], so that it never blocks itself.
 const PACKET_IDS: u16 = 64;
-/// Requests that can lie between us and `rumqttc`: a window of publishes, every
-/// acknowledgement of ours, and the subscriptions. More cannot be asked at once.
-const REQUESTS: usize = WINDOW + INCOMING as usize + 16;
+/// Requests that can lie between us and `rumqttc`: a window of publishes, the subscriptions, and
+/// acknowledgements. Of these there may be twice what we allow the broker, with some to spare:
+/// mosquitto 2.0.11 sends more than that, so that as many wait to be taken as are being dealt with,
+/// and all of them may be acknowledged before `rumqttc` takes one.
+const REQUESTS: usize = WINDOW + 4 * INCOMING as usize;
 /// `rumqttc` panics below five seconds.
 const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
 /// Time for CONNECT to be answered once TLS stands.

@@ -5,6 +5,7 @@
 //! an empty mount point is no medium. Receivers may share one.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::layout;
 use super::{Event, ReceiveError};
@@ -23,7 +24,7 @@ pub(super) struct Copies {
     /// Name of this receiver: others stage their copies beside ours.
     name: String,
     /// What was complained about last: the same is not told again and again.
-    told: Option<String>,
+    told: Mutex<Option<String>>,
 }
 
 impl Copies {
@@ -32,7 +33,7 @@ impl Copies {
         Self {
             dir: dir.to_owned(),
             name: name.to_owned(),
-            told: None,
+            told: Mutex::default(),
         }
     }
 
@@ -58,7 +59,7 @@ impl Copies {
     /// Makes the copy of the package in the folder `package`, with `receipt` instead of the one
     /// that may lie there, and reads it back.
     pub(super) fn take(
-        &mut self,
+        &self,
         package: &Path,
         statement: &Statement,
         receipt: Option<&[u8]>,
@@ -81,7 +82,7 @@ impl Copies {
         if !holds(&place, &files) {
             return Err(format!("{} does not read back as written", place.display()));
         }
-        self.told = None;
+        *self.told() = None;
         Ok(())
     }
 
@@ -92,18 +93,19 @@ impl Copies {
         files: &[Wanted],
     ) -> Result<(), DiskError> {
         let staging = layout::incoming(&self.dir).join(&self.name);
-        let draft = staging.join(id.to_string());
+        // An id is one device's only as long as all devices are honest.
+        let draft = staging.join(format!("{device}-{id}"));
         for folder in [layout::incoming(&self.dir), staging] {
             disk::create_dir(&folder)?;
         }
         disk::remove_dir_all(&draft)?;
         disk::create_dir(&draft)?;
-        for file in files {
+        let head = files.iter();
+        let head = head.filter_map(|file| Some((&*file.name, file.bytes.as_deref()?)));
+        disk::write_all_under(&draft, &head.collect::<Vec<_>>())?;
+        for file in files.iter().filter(|file| file.bytes.is_none()) {
             // A package is held to 256 MiB, a file in memory to less.
-            let bytes = match &file.bytes {
-                Some(bytes) => bytes.clone(),
-                None => disk::read(&package.join(&file.name))?,
-            };
+            let bytes = disk::read(&package.join(&file.name))?;
             disk::write_under(&draft, &file.name, &bytes)?;
         }
         for folder in [
@@ -116,14 +118,19 @@ impl Copies {
     }
 
     /// What to tell about a copy that could not be made: nothing when it was told before.
-    pub(super) fn complain(&mut self, why: &str) -> Option<Event> {
-        if self.told.as_deref() == Some(why) {
+    pub(super) fn complain(&self, why: &str) -> Option<Event> {
+        let mut told = self.told();
+        if told.as_deref() == Some(why) {
             return None;
         }
         tracing::warn!(why, "no second copy");
-        self.told = Some(why.to_owned());
+        *told = Some(why.to_owned());
         let why = format!("no second copy, receipts say one: {why}");
         Some(Event::Trouble { why })
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<String>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

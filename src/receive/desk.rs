@@ -1,28 +1,27 @@
 //! Where each message is answered: heads, pieces, and "what is still missing?".
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::copies::Copies;
-use super::figures::{Count, Figures};
+use super::desks::DESKS;
+use super::figures::Count;
 use super::head::{Head, HeadError};
-use super::index::{Index, News};
+use super::index::News;
 use super::journal::Heads;
+use super::office::Office;
 use super::transfer::{Look, Transfer};
 use super::{Event, ReceiveError, layout};
 use crate::clock;
-use crate::link::message::{Finished, Presence, Subject, Topic, Want};
+use crate::link::message::{Finished, Presence, PresenceState, Subject, Topic, Want};
 use crate::store::disk;
 use crate::types::{CaseId, Stamp};
-use crate::witness::{Identity, Limits, Roots};
+use crate::witness::Limits;
 
 /// Unfinished packages kept of one device; the one longest untouched goes first. The device
 /// still has it.
 const OPEN_PER_DEVICE: usize = 64;
-/// Unfinished packages kept in all.
-const OPEN_MAX: usize = 4096;
+/// Unfinished packages kept at one desk; 4,096 in all.
+const OPEN_MAX: usize = 4096 / DESKS;
 /// Largest package taken, bytes of all its files; its head must fit the verifier's limit too.
 const PACKAGE_BYTES_MAX: u64 = Limits::PACKAGE.bytes_max - Limits::HEAD.bytes_max;
 /// Bytes left free on the disk.
@@ -48,24 +47,13 @@ pub(super) struct Open {
     pub(super) touched: u64,
 }
 
-/// The receiver's folder, keys and unfinished packages.
+/// The unfinished packages and the journal heads of some of the devices.
 pub(super) struct Desk {
-    /// The folder; other receivers may work in it.
-    pub(super) dir: PathBuf,
-    pub(super) name: String,
-    pub(super) identity: Identity,
-    pub(super) roots: Roots,
+    pub(super) office: Arc<Office>,
     pub(super) heads: Heads,
     pub(super) open: BTreeMap<(String, CaseId), Open>,
-    /// The second copies, where there are to be some.
-    pub(super) copies: Option<Copies>,
-    /// `None` while it is not to be had: then packages go without a row, and get one later.
-    pub(super) index: Option<Index>,
     /// What the index is still to be told of devices.
     pub(super) news: BTreeMap<String, News>,
-    pub(super) figures: Arc<Figures>,
-    /// Held, never used.
-    pub(super) _lock: File,
 }
 
 impl Desk {
@@ -85,8 +73,10 @@ impl Desk {
                 sink,
                 sha256,
                 offset,
-            } if *sink == self.name => self.piece(device, (sha256, *offset, payload), at),
-            Subject::Finished { sink } if *sink == self.name => self.finished(device, payload, at),
+            } if *sink == self.office.name => self.piece(device, (sha256, *offset, payload), at),
+            Subject::Finished { sink } if *sink == self.office.name => {
+                self.finished(device, payload, at)
+            }
             _ => Ok(ignored(topic, "not for this receiver")),
         }
     }
@@ -101,6 +91,9 @@ impl Desk {
             Ok(presence) => presence,
             Err(error) => return ignored(topic, &error.to_string()),
         };
+        if presence.state == PresenceState::Ready {
+            self.office.tell_again(&topic.device);
+        }
         let news = self.news(&topic.device);
         news.seen = clock::rfc3339_ms(at.utc_ns);
         news.state = serde_json::to_value(presence.state)
@@ -114,7 +107,7 @@ impl Desk {
     }
 
     fn head(&mut self, device: &str, zip: &[u8], at: Stamp) -> Result<Said, ReceiveError> {
-        let head = match Head::open(zip, device, &self.roots) {
+        let head = match Head::open(zip, device, &self.office.roots) {
             Ok(head) => head,
             Err(HeadError::Unreadable(why)) => {
                 return Ok(ignored(&Topic::new(device, Subject::Head), &why));
@@ -138,8 +131,8 @@ impl Desk {
                 return self.refuse(device, &head, why, at);
             }
             self.make_room(device, &head)?;
-            let incoming = layout::incoming(&self.dir).join(&self.name).join(device);
-            disk::create_dir(&incoming)?;
+            let incoming = layout::incoming(&self.office.dir);
+            let incoming = incoming.join(&self.office.name).join(device);
             let transfer = Transfer::begin(&incoming.join(id.to_string()), head, zip)?;
             let open = Open {
                 transfer,
@@ -176,8 +169,8 @@ impl Desk {
         }
         let files = head.statement.files.iter();
         let need = files.fold(KEEP_FREE, |sum, file| sum.saturating_add(file.size));
-        let free =
-            disk::free_bytes(&self.dir).map_err(|error| ReceiveError::Disk(error.to_string()))?;
+        let free = disk::free_bytes(&self.office.dir)
+            .map_err(|error| ReceiveError::Disk(error.to_string()))?;
         if free < need {
             return Err(ReceiveError::Full { need, free });
         }
@@ -189,7 +182,8 @@ impl Desk {
         &mut self,
         which: impl Fn(&(String, CaseId)) -> bool,
     ) -> Result<(), ReceiveError> {
-        let stored = |key: &&(String, CaseId)| which(key) && self.place(&key.0, key.1).exists();
+        let stored =
+            |key: &&(String, CaseId)| which(key) && self.office.place(&key.0, key.1).exists();
         let overtaken: Vec<_> = self.open.keys().filter(stored).cloned().collect();
         for key in overtaken {
             self.forget(&key)?;
@@ -240,8 +234,10 @@ impl Desk {
         (sha256, offset, bytes): (&str, u64, &[u8]),
         at: Stamp,
     ) -> Result<Said, ReceiveError> {
-        self.figures.add(Count::Pieces, 1);
-        self.figures.add(Count::PieceBytes, bytes.len() as u64);
+        self.office.figures.add(Count::Pieces, 1);
+        self.office
+            .figures
+            .add(Count::PieceBytes, bytes.len() as u64);
         let mut known = false;
         let first = (device.to_owned(), CaseId(uuid::Uuid::nil()));
         for (key, open) in self.open.range_mut(first..) {
@@ -257,7 +253,7 @@ impl Desk {
             return Ok(Said::default());
         }
         let subject = Subject::Chunk {
-            sink: self.name.clone(),
+            sink: self.office.name.clone(),
             sha256: sha256.to_owned(),
             offset,
         };
@@ -269,7 +265,7 @@ impl Desk {
 
     fn finished(&mut self, device: &str, payload: &[u8], at: Stamp) -> Result<Said, ReceiveError> {
         let topic = || {
-            let sink = self.name.clone();
+            let sink = self.office.name.clone();
             Topic::new(device, Subject::Finished { sink })
         };
         let asked = serde_json::from_slice::<Finished>(payload)
@@ -278,7 +274,7 @@ impl Desk {
         let Some(id) = asked.map(CaseId) else {
             return Ok(ignored(&topic(), "its payload names no package"));
         };
-        if self.place(device, id).exists() {
+        if self.office.place(device, id).exists() {
             return self.receipt_again(device, id);
         }
         let key = (device.to_owned(), id);
@@ -299,7 +295,7 @@ impl Desk {
             Look::Missing(missing) => {
                 let want = Want {
                     id: key.1.to_string(),
-                    sink: self.name.clone(),
+                    sink: self.office.name.clone(),
                     missing,
                     max_chunk: Some(CHUNK_MAX),
                     video: false,
@@ -318,11 +314,6 @@ impl Desk {
             }
             Look::Whole => self.store(key, at),
         }
-    }
-
-    /// Where a stored package lies.
-    pub(super) fn place(&self, device: &str, id: CaseId) -> PathBuf {
-        layout::place(&self.dir, device, id)
     }
 }
 

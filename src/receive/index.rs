@@ -16,7 +16,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use super::kept::{Kept, Refusal, Seen};
-use super::rows::{KEPT, case_id, kept, number, put, ruin, unsigned, whole};
+use super::later::says_copies;
+use super::rows::{KEPT, case_id, kept, number, put, put_refused, ruin, unsigned, whole};
 use super::{ReceiveError, layout};
 use crate::clock;
 use crate::store::disk;
@@ -33,7 +34,21 @@ const SCHEMA: &str = include_str!("index.sql");
 /// How long another receiver or a question may hold us up.
 const BUSY: Duration = Duration::from_secs(10);
 /// Rows written in one transaction: nobody waits long for the next.
-const ROWS: usize = 200;
+pub(super) const ROWS: usize = 200;
+
+/// Something the index is told of a package.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// It is stored.
+    Stored(Kept),
+    /// It was refused.
+    Refused(Refusal),
+    /// It was refused once and is not any more.
+    Accepted(String, CaseId),
+    /// Its second copy was read back.
+    Copied(String, CaseId),
+}
+
 /// The index is not to be had; receiving goes on without it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IndexError {
@@ -184,56 +199,49 @@ impl Index {
         let rows = BTreeSet::from_iter(self.all(sql, [device], |row| case_id(row, 0))?);
         let folder = layout::refused(dir).join(device);
         let there = BTreeSet::from_iter(layout::refusals(&folder)?);
+        let mut entries = Vec::new();
         for id in there.difference(&rows) {
             let path = folder.join(format!("{id}{}", layout::SIGNED));
             let read = disk::read(&path).map_err(ReceiveError::from)?;
             match Receipt::read(&read) {
-                Ok(receipt) => self.refused(&Refusal::of(&receipt))?,
+                Ok(receipt) => entries.push(Entry::Refused(Refusal::of(&receipt))),
                 Err(error) => tracing::warn!(device, %id, %error, "a kept refusal is unreadable"),
             }
         }
-        for id in rows.difference(&there) {
-            self.accepted(device, *id)?;
+        let accepted = rows.difference(&there);
+        entries.extend(accepted.map(|id| Entry::Accepted(device.to_owned(), *id)));
+        if entries.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.enter(&entries)
     }
 
-    /// A package is stored.
-    pub(super) fn stored(&self, package: &Kept) -> Result<(), IndexError> {
-        put(&self.conn, package)?;
-        Ok(())
-    }
-
-    /// A package was refused.
-    pub(super) fn refused(&self, refusal: &Refusal) -> Result<(), IndexError> {
-        let Refusal {
-            device,
-            id,
-            seq,
-            sig_sha256,
-            why,
-            at,
-            receiver,
-        } = refusal;
-        let sql = "INSERT OR REPLACE INTO refused VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let seq = whole(*seq);
-        let row = params![device, id.to_string(), seq, sig_sha256, why, at, receiver];
-        self.conn.execute(sql, row)?;
-        // What a refused head claims raises no number.
-        let sql = "INSERT OR IGNORE INTO device(id) VALUES(?1)";
-        self.conn.execute(sql, [device])?;
-        Ok(())
-    }
-
-    /// A package that was refused once is not refused any more.
-    pub(super) fn accepted(&self, device: &str, id: CaseId) -> Result<(), IndexError> {
-        let sql = "DELETE FROM refused WHERE device = ?1 AND id = ?2";
-        self.conn.execute(sql, params![device, id.to_string()])?;
+    /// Writes what it is told, in one transaction.
+    pub(super) fn enter(&mut self, entries: &[Entry]) -> Result<(), IndexError> {
+        let tx = self.conn.transaction()?;
+        for entry in entries {
+            match entry {
+                Entry::Stored(package) => put(&tx, package)?,
+                Entry::Refused(refusal) => put_refused(&tx, refusal)?,
+                Entry::Accepted(device, id) => {
+                    let sql = "DELETE FROM refused WHERE device = ?1 AND id = ?2";
+                    tx.execute(sql, params![device, id.to_string()])?;
+                }
+                Entry::Copied(device, id) => {
+                    let sql = "UPDATE package SET copied = 1 WHERE device = ?1 AND id = ?2";
+                    tx.execute(sql, params![device, id.to_string()])?;
+                }
+            }
+        }
+        tx.commit()?;
         Ok(())
     }
 
     /// Devices were heard.
     pub(super) fn heard(&mut self, news: &BTreeMap<String, News>) -> Result<(), IndexError> {
+        if news.is_empty() {
+            return Ok(());
+        }
         let tx = self.conn.transaction()?;
         for (device, news) in news {
             let seen = Some(&news.seen).filter(|seen| !seen.is_empty());
@@ -271,13 +279,6 @@ impl Index {
             .conn
             .query_row(sql, params![device, id], one)
             .optional()?)
-    }
-
-    /// The second copy of a package was read back.
-    pub(super) fn copied(&self, device: &str, id: CaseId) -> Result<(), IndexError> {
-        let sql = "UPDATE package SET copied = 1 WHERE device = ?1 AND id = ?2";
-        self.conn.execute(sql, params![device, id.to_string()])?;
-        Ok(())
     }
 
     /// How many devices are known, packages are there, and of these have no second copy.
@@ -357,7 +358,8 @@ fn read(dir: &Path, device: &str, id: CaseId, copies: Option<&Path>) -> Option<K
         let sig_sha256 = sha256_hex(&file(SIGNATURE)?);
         let receipt = Receipt::read(&file(RECEIPT)?).map_err(|e| e.to_string())?;
         let copy = copies.map(|copies| layout::place(copies, device, id));
-        let copied = copy.is_some_and(|copy| copy.join(RECEIPT).is_file());
+        let copied =
+            says_copies(&place, &receipt) && copy.is_some_and(|copy| copy.join(RECEIPT).is_file());
         Ok(Kept::of(&statement, sig_sha256, &receipt, copied))
     };
     read()

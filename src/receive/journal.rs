@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::desk::{Desk, Said, ignored};
 use super::head::Head;
@@ -17,8 +19,8 @@ use crate::witness::{Checkpoint, JournalCopy, Roots};
 pub(super) struct Heads {
     /// The newest line of each device.
     known: BTreeMap<String, JournalCopy>,
-    /// Heads that were not taken since the start.
-    refused: u64,
+    /// Heads that were not taken since the start, at all desks.
+    refused: Arc<AtomicU64>,
     /// Where this receiver keeps them.
     folder: PathBuf,
 }
@@ -34,7 +36,7 @@ impl Heads {
         }
         let mut heads = Self {
             known: BTreeMap::new(),
-            refused: 0,
+            refused: Arc::default(),
             folder,
         };
         for receiver in layout::named(&all)? {
@@ -44,6 +46,22 @@ impl Heads {
             }
         }
         Ok(heads)
+    }
+
+    /// Divides them among so many desks, by the one that answers for each device.
+    pub(super) fn split(self, desks: usize, desk_of: impl Fn(&str) -> usize) -> Vec<Self> {
+        let empty = |_| Self {
+            known: BTreeMap::new(),
+            refused: Arc::clone(&self.refused),
+            folder: self.folder.clone(),
+        };
+        let mut parts: Vec<Self> = (0..desks).map(empty).collect();
+        for (device, head) in self.known {
+            if let Some(part) = parts.get_mut(desk_of(&device)) {
+                part.known.insert(device, head);
+            }
+        }
+        parts
     }
 
     fn read(&mut self, path: &Path, file: &str, roots: &Roots) -> Result<(), ReceiveError> {
@@ -103,18 +121,13 @@ impl Heads {
         }
     }
 
-    fn refuse(&mut self, device: &str, why: String) -> Event {
-        self.refused += 1;
-        tracing::error!(
-            device,
-            why,
-            refused = self.refused,
-            "a journal head was refused"
-        );
+    fn refuse(&self, device: &str, why: String) -> Event {
+        let refused = self.refused.fetch_add(1, Relaxed) + 1;
+        tracing::error!(device, why, refused, "a journal head was refused");
         Event::HeadRefused {
             device: device.to_owned(),
             why,
-            refused: self.refused,
+            refused,
         }
     }
 }
@@ -139,7 +152,7 @@ impl Desk {
     /// A checkpoint of `device`: kept when it is newer than what we have.
     pub(super) fn checkpoint(&mut self, device: &str, p7m: &[u8]) -> Result<Said, ReceiveError> {
         let topic = || Topic::new(device, Subject::Journal);
-        let checkpoint = match Checkpoint::open(p7m, &self.roots) {
+        let checkpoint = match Checkpoint::open(p7m, &self.office.roots) {
             Ok((checkpoint, _)) if checkpoint.device == device => checkpoint,
             Ok((other, _)) => {
                 let why = format!("the checkpoint is of device {:?}", other.device);
@@ -174,7 +187,7 @@ impl Desk {
 
     /// Whether a package names another line than the one we have under that number. The package
     /// is taken all the same: that it exists is evidence, of this too.
-    pub(super) fn doubt(&mut self, device: &str, head: &Head) -> Option<Event> {
+    pub(super) fn doubt(&self, device: &str, head: &Head) -> Option<Event> {
         let named = named(head)?;
         let known = self.heads.known.get(device)?;
         if named.n != known.n || named.hash == known.hash {

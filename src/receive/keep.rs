@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use super::desk::{Desk, Said};
 use super::figures::Count;
 use super::head::{Head, check};
-use super::index::{Index, IndexError};
+use super::index::Entry;
 use super::kept::{Kept, Refusal};
+use super::later::newest_receipt;
 use super::{Event, ReceiveError, layout, receipt};
 use crate::store::disk;
 use crate::types::{CaseId, Stamp};
-use crate::witness::{RECEIPT, Receipt, SIGNATURE, sha256_hex};
+use crate::witness::{Receipt, SIGNATURE, sha256_hex};
 
 /// Refusals kept of one device: what it claims in refused heads must not fill the disk.
 const REFUSALS_PER_DEVICE: usize = 256;
@@ -31,7 +32,7 @@ impl Desk {
         at: Stamp,
     ) -> Result<Option<Said>, ReceiveError> {
         let id = head.statement.id;
-        let place = self.place(device, id);
+        let place = self.office.place(device, id);
         if !place.exists() {
             return Ok(None);
         }
@@ -46,13 +47,13 @@ impl Desk {
     /// The receipt of a package in its place, whoever of the receivers signed it. The last try
     /// may have failed at the very end.
     pub(super) fn receipt_again(&mut self, device: &str, id: CaseId) -> Result<Said, ReceiveError> {
-        let place = self.place(device, id);
-        let receipt = disk::read(&place.join(RECEIPT))?;
+        let place = self.office.place(device, id);
+        let receipt = newest_receipt(&place)?;
         if let Some(folder) = place.parent() {
             disk::sync_dir(folder)?;
         }
         self.forget(&(device.to_owned(), id))?;
-        self.figures.add(Count::Repeated, 1);
+        self.office.figures.add(Count::Repeated, 1);
         Ok(Said {
             answer: Some(receipt::to(device, receipt)),
             events: Vec::new(),
@@ -70,14 +71,14 @@ impl Desk {
         };
         let (device, id) = (key.0.as_str(), key.1);
         let package = open.transfer.assemble()?;
-        if let Err(why) = check(&package, &self.roots)? {
+        if let Err(why) = check(&package, &self.office.roots)? {
             return self.give_up(key, why, at);
         }
         let head = open.transfer.head().clone();
         let (signed, copied, trouble) = self.copy_and_sign(&package, &head, at)?;
-        disk::write_under(&package, RECEIPT, &signed)?;
-        disk::create_dir(&layout::packages(&self.dir).join(device))?;
-        let place = self.place(device, id);
+        open.transfer.settle(&signed)?;
+        disk::create_dir(&layout::packages(&self.office.dir).join(device))?;
+        let place = self.office.place(device, id);
         if let Err(error) = disk::publish(&package, &place) {
             // Another receiver was quicker; or it is there and only a sync failed after it.
             let before = self.stored_before(device, &head, at)?;
@@ -85,9 +86,6 @@ impl Desk {
         }
         let receipt = Receipt::read(&signed).map_err(|e| ReceiveError::Bug(e.to_string()))?;
         let row = Kept::of(&head.statement, head.sig_sha256, &receipt, copied);
-        self.accepted(&row)?;
-        // Only leftovers now; a new start would remove them too.
-        self.forget(key)?;
         let stored = Event::Stored {
             device: device.to_owned(),
             id,
@@ -95,6 +93,9 @@ impl Desk {
             path: place,
             copies: row.copies,
         };
+        self.accepted(row)?;
+        // Only leftovers now; a new start would remove them too.
+        self.forget(key)?;
         Ok(Said {
             answer: Some(receipt::to(device, signed)),
             events: trouble.into_iter().chain([stored]).collect(),
@@ -104,7 +105,7 @@ impl Desk {
     /// Makes the second copy, where there is to be one, and the receipt that says how many copies
     /// there are; whether the second was read back, and what to tell when it could not be made.
     fn copy_and_sign(
-        &mut self,
+        &self,
         package: &Path,
         head: &Head,
         at: Stamp,
@@ -112,28 +113,29 @@ impl Desk {
         let journal = self.heads.newest(head);
         let sign = |copies| {
             let verdict = receipt::Word::Stored { copies };
-            receipt::sign(&self.identity, head, verdict, (journal.clone(), at))
+            receipt::sign(&self.office.identity, head, verdict, (journal.clone(), at))
         };
-        let Some(copies) = &mut self.copies else {
+        let Some(copies) = &self.office.copies else {
             return Ok((sign(1)?, false, None));
         };
         let both = sign(2)?;
         match copies.take(package, &head.statement, Some(&both)) {
             Ok(()) => Ok((both, true, None)),
             Err(why) => {
-                self.figures.add(Count::CopyErrors, 1);
+                self.office.figures.add(Count::CopyErrors, 1);
                 Ok((sign(1)?, false, copies.complain(&why)))
             }
         }
     }
 
     /// A package is in its place: it has a row, and no refusal.
-    fn accepted(&mut self, row: &Kept) -> Result<(), ReceiveError> {
-        self.indexed(|index| index.stored(row));
-        let refusal = self.refusal(&row.device, row.id);
+    fn accepted(&self, row: Kept) -> Result<(), ReceiveError> {
+        let (device, id) = (row.device.clone(), row.id);
+        let refusal = self.refusal(&device, id);
+        self.office.enter(Entry::Stored(row));
         if refusal.exists() {
             disk::remove_file(&refusal)?;
-            self.indexed(|index| index.accepted(&row.device, row.id));
+            self.office.enter(Entry::Accepted(device, id));
         }
         Ok(())
     }
@@ -155,7 +157,7 @@ impl Desk {
 
     /// Refuses a package, signed; the refusal is kept.
     pub(super) fn refuse(
-        &mut self,
+        &self,
         device: &str,
         head: &Head,
         why: String,
@@ -163,7 +165,7 @@ impl Desk {
     ) -> Result<Said, ReceiveError> {
         let journal = self.heads.newest(head);
         let word = receipt::Word::Refused { why: &why };
-        let refusal = receipt::sign(&self.identity, head, word, (journal, at))?;
+        let refusal = receipt::sign(&self.office.identity, head, word, (journal, at))?;
         let id = head.statement.id;
         self.keep_refusal(device, id, &refusal)?;
         Ok(Said {
@@ -176,9 +178,9 @@ impl Desk {
         })
     }
 
-    fn keep_refusal(&mut self, device: &str, id: CaseId, p7m: &[u8]) -> Result<(), ReceiveError> {
+    fn keep_refusal(&self, device: &str, id: CaseId, p7m: &[u8]) -> Result<(), ReceiveError> {
         let place = self.refusal(device, id);
-        let folder = layout::refused(&self.dir).join(device);
+        let folder = layout::refused(&self.office.dir).join(device);
         disk::create_dir(&folder)?;
         if !place.exists() && layout::refusals(&folder)?.len() >= REFUSALS_PER_DEVICE {
             tracing::warn!(
@@ -187,34 +189,16 @@ impl Desk {
             );
             return Ok(());
         }
-        let draft = folder.join(format!("{}.draft", self.name));
+        let draft = folder.join(format!("{}.draft", self.office.name));
         disk::replace(&draft, &place, p7m)?;
         let receipt = Receipt::read(p7m).map_err(|e| ReceiveError::Bug(e.to_string()))?;
-        self.indexed(|index| index.refused(&Refusal::of(&receipt)));
+        self.office.enter(Entry::Refused(Refusal::of(&receipt)));
         Ok(())
     }
 
     /// Where the refusal of a package lies.
     fn refusal(&self, device: &str, id: CaseId) -> PathBuf {
-        let folder = layout::refused(&self.dir).join(device);
+        let folder = layout::refused(&self.office.dir).join(device);
         folder.join(format!("{id}{}", layout::SIGNED))
-    }
-
-    /// Writes to the index. When that fails the index is let go and made level again later:
-    /// receiving goes on.
-    pub(super) fn indexed<T>(
-        &mut self,
-        write: impl FnOnce(&mut Index) -> Result<T, IndexError>,
-    ) -> Option<T> {
-        let written = self.index.as_mut().map(write)?;
-        match written {
-            Ok(value) => Some(value),
-            Err(error) => {
-                tracing::warn!(%error, "the index cannot be written");
-                self.figures.add(Count::IndexErrors, 1);
-                self.index = None;
-                None
-            }
-        }
     }
 }

@@ -1,14 +1,15 @@
 //! The other end: takes packages from many boxes, checks them, keeps them, and signs for them.
 //!
-//! One connection to the broker ([`crate::link`]) brings messages to the [`desk`], which answers
-//! them one by one on a blocking thread: a head is verified before anything is written, its
-//! files' missing ranges are asked for, and a package that is whole and valid appears under
-//! `packages/<device>/<id>/` in one step, with the receipt inside, before the receipt is sent.
+//! One connection to the broker ([`crate::link`]) brings messages to the [`desks`]. Each of these
+//! answers for some of the devices, one message after the other ([`desk`]), beside the others: a
+//! head is verified before anything is written, its files' missing ranges are asked for, and a
+//! package that is whole and valid appears under `packages/<device>/<id>/` in one step, with the
+//! receipt inside, before the receipt is sent.
 //! Queries for time-stamps are relayed to the bureau's authority beside all that ([`stamping`]).
 //! Of each device's journal the newest signed head is kept ([`journal`]) and told in receipts.
-//! [`copies`] makes the second copy, [`index`] answers questions through [`archive`], and [`figures`]
-//! are served by [`metrics`]. Any number of receivers may work on one broker, each in a folder of
-//! its own or several in one ([`layout`]).
+//! [`copies`] makes the second copy, [`later`] the receipt that says so when that was late, [`index`]
+//! answers questions through [`archive`], and [`figures`] are served by [`metrics`]. Any number of
+//! receivers may work on one broker, each in a folder of its own or several in one ([`layout`]).
 //!
 //! **Invariants.** A foreign or wrong head writes nothing but its refusal. No receipt says *stored*
 //! before the package is durable in its place, nor two copies before the second was read back.
@@ -23,6 +24,7 @@
 pub mod archive;
 mod copies;
 mod desk;
+mod desks;
 mod error;
 mod event;
 mod figures;
@@ -31,8 +33,10 @@ mod index;
 mod journal;
 mod keep;
 mod kept;
+mod later;
 mod layout;
 mod metrics;
+mod office;
 mod opening;
 mod ranges;
 mod receipt;
@@ -43,15 +47,15 @@ mod upkeep;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::clock;
 use crate::config;
 use crate::link::message::{Subject, Topic, is_name};
 use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe};
@@ -61,7 +65,9 @@ pub use error::ReceiveError;
 pub use event::Event;
 
 use desk::{Desk, Said};
+use desks::{Desks, Owed};
 use figures::{Count, Figures};
+use office::Office;
 use stamping::Stamper;
 
 /// First and longest pause between two tries to connect.
@@ -92,7 +98,7 @@ pub async fn run(
         let listener = listen(addr).await?;
         tokio::spawn(metrics::serve(listener, Arc::clone(&figures), stop.clone()));
     }
-    let Some(desk) = open_desk(&config, &figures, &stop).await? else {
+    let Some((office, desks)) = open_desks(&config, &figures, &stop).await? else {
         return Ok(());
     };
     let on_event = {
@@ -102,8 +108,9 @@ pub async fn run(
             on_event(event);
         })
     };
-    let desk = Arc::new(Mutex::new(desk));
-    let upkeep = upkeep::keep(Arc::clone(&desk), Arc::clone(&on_event), stop.clone());
+    let later = office.later.told();
+    let desks = Desks::start(office, desks);
+    let upkeep = upkeep::keep(desks.all(), Arc::clone(&on_event), stop.clone());
     let upkeep = tokio::spawn(upkeep);
     let mut receiver = Receiver {
         endpoint: Endpoint {
@@ -115,7 +122,9 @@ pub async fn run(
             interface: String::new(),
         },
         name: config.name,
-        desk,
+        desks,
+        owed: Owed::default(),
+        later,
         stamper: Stamper::start(config.tsa_command),
         on_event,
         figures,
@@ -149,15 +158,15 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, ReceiveError> {
 }
 
 /// Opens the folder, waiting a little for a predecessor; `None` when stopped meanwhile.
-async fn open_desk(
+async fn open_desks(
     config: &config::Receive,
     figures: &Arc<Figures>,
     stop: &CancellationToken,
-) -> Result<Option<Desk>, ReceiveError> {
+) -> Result<Option<(Arc<Office>, Vec<Desk>)>, ReceiveError> {
     let mut waited = Duration::ZERO;
     loop {
         let (config, figures) = (config.clone(), Arc::clone(figures));
-        let opened = blocking(move || Desk::open(&config, figures)).await?;
+        let opened = blocking(move || Desk::open_all(&config, figures)).await?;
         match opened {
             Err(ReceiveError::Locked { .. }) if waited < LOCK_WAIT => {}
             other => return other.map(Some),
@@ -177,10 +186,29 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| ReceiveError::Bug(error.to_string()))
 }
 
+async fn next(later: &mut Option<mpsc::Receiver<Answer>>) -> Option<Answer> {
+    later.as_mut()?.recv().await
+}
+
+/// What became of a message.
+enum Dealt {
+    /// It is at its desk.
+    AtItsDesk,
+    /// It was dealt with, and perhaps this is to be answered.
+    Here(Option<Answer>),
+}
+
+/// Topic and payload of an answer.
+type Answer = (String, Vec<u8>);
+
 struct Receiver<F> {
     endpoint: Endpoint,
     name: String,
-    desk: Arc<Mutex<Desk>>,
+    desks: Desks,
+    /// Messages of this connection that are at the desks, or behind such.
+    owed: Owed<Arc<Incoming>>,
+    /// Later receipts to be sent.
+    later: Option<mpsc::Receiver<Answer>>,
     stamper: Stamper,
     on_event: Arc<F>,
     figures: Arc<Figures>,
@@ -189,15 +217,14 @@ struct Receiver<F> {
 }
 
 impl<F: Fn(Event)> Receiver<F> {
-    /// The last words to the index.
-    async fn end(&self) {
-        let desk = Arc::clone(&self.desk);
-        let told = blocking(move || {
-            desk.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .tell_news();
-        });
-        if let Err(error) = told.await {
+    /// The desks finish what they have, and the index has its last words.
+    async fn end(&mut self) {
+        while !self.desks.rest() {
+            let (_, said) = self.desks.next().await;
+            drop(self.heard(said));
+        }
+        let (office, desks) = self.desks.all();
+        if let Err(error) = blocking(move || upkeep::tell_news(&office, &desks)).await {
             self.trouble(&error);
         }
     }
@@ -216,6 +243,7 @@ impl<F: Fn(Event)> Receiver<F> {
         (self.on_event)(Event::Connected {
             peer: self.endpoint.peer(),
         });
+        self.owed.clear();
         let mut acks = Acks::default();
         let mut answers = VecDeque::new();
         loop {
@@ -235,15 +263,25 @@ impl<F: Fn(Event)> Receiver<F> {
                     (self.on_event)(event);
                     answers.extend(answer);
                 }
-                message = pipe.recv() => {
-                    let message = message?;
-                    // Never waits for the window: acknowledgements come the same way as this.
-                    answers.extend(self.deal(&message).await);
-                    if answers.len() > ANSWERS_MAX {
-                        answers.pop_front();
-                    }
-                    pipe.done(&message)?;
+                (n, said) = self.desks.next() => {
+                    answers.extend(self.heard(said));
+                    self.dealt_with(&pipe, n)?;
                 }
+                Some(receipt) = next(&mut self.later), if answers.is_empty() => {
+                    answers.push_back(receipt);
+                }
+                // Never waits for the window: acknowledgements come the same way as this.
+                message = pipe.recv(), if self.desks.has_room() => {
+                    let message = Arc::new(message?);
+                    let n = self.owed.push(Arc::clone(&message));
+                    if let Dealt::Here(answer) = self.deal(n, message) {
+                        answers.extend(answer);
+                        self.dealt_with(&pipe, n)?;
+                    }
+                }
+            }
+            while answers.len() > ANSWERS_MAX {
+                answers.pop_front();
             }
         }
     }
@@ -293,34 +331,37 @@ impl<F: Fn(Event)> Receiver<F> {
         (self.on_event)(Event::Trouble { why });
     }
 
-    /// Deals with one message; what is to be answered.
-    async fn deal(&self, message: &Incoming) -> Option<(String, Vec<u8>)> {
+    /// Acknowledges what may be, now that the message of this number was dealt with.
+    fn dealt_with(&mut self, pipe: &Pipe, n: u64) -> Result<(), LinkError> {
+        let ready = self.owed.dealt_with(n);
+        ready.iter().try_for_each(|message| pipe.done(message))
+    }
+
+    /// Brings a message to its desk, or deals with one that is none for a desk.
+    fn deal(&mut self, n: u64, message: Arc<Incoming>) -> Dealt {
         let Ok(topic) = message.topic().parse::<Topic>() else {
             (self.on_event)(Event::Ignored {
                 topic: message.topic().to_owned(),
                 why: "not a topic of the upload protocol".to_owned(),
             });
-            return None;
+            return Dealt::Here(None);
         };
-        if topic.subject == Subject::StampQuery {
-            let (answer, event) = self.stamper.hear(&topic.device, message.payload())?;
-            (self.on_event)(event);
-            return answer;
+        if topic.subject != Subject::StampQuery {
+            self.desks.put(n, topic, message);
+            return Dealt::AtItsDesk;
         }
-        let desk = Arc::clone(&self.desk);
-        let payload = message.payload().to_vec();
-        let said = blocking(move || {
-            desk.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .hear(&topic, &payload, clock::now())
-        })
-        .await
-        .and_then(|said| said);
+        let heard = self.stamper.hear(&topic.device, message.payload());
+        Dealt::Here(heard.and_then(|(answer, event)| {
+            (self.on_event)(event);
+            answer
+        }))
+    }
+
+    /// Tells what a desk said; what is to be answered.
+    fn heard(&self, said: Result<Said, ReceiveError>) -> Option<Answer> {
         match said {
             Ok(Said { answer, events }) => {
-                for event in events {
-                    (self.on_event)(event);
-                }
+                events.into_iter().for_each(&*self.on_event);
                 answer
             }
             Err(error) => {

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::copies::Copies;
 use super::desk::{Desk, Open};
+use super::desks::{DESKS, desk_of};
 use super::figures::Figures;
 use super::head::Head;
 use super::journal::Heads;
-use super::transfer::Transfer;
+use super::later::Later;
+use super::office::Office;
+use super::transfer::{HEAD, Transfer};
 use super::{ReceiveError, layout};
 use crate::store::disk;
 use crate::witness::{Identity, Roots};
@@ -19,10 +22,10 @@ use crate::{clock, config};
 impl Desk {
     /// Loads the keys, takes the name in the folder, takes up what this receiver left in
     /// `incoming/`. The index comes later: nothing waits for it.
-    pub(super) fn open(
+    pub(super) fn open_all(
         config: &config::Receive,
         figures: Arc<Figures>,
-    ) -> Result<Self, ReceiveError> {
+    ) -> Result<(Arc<Office>, Vec<Self>), ReceiveError> {
         let identity = Identity::load(&config.keys, "receiver")?;
         let roots = Roots::load(&config.keys.join("roots.crt"))?;
         let dir = &config.dir;
@@ -40,46 +43,53 @@ impl Desk {
         let lock = lock(dir, &config.name)?;
         let heads = Heads::open(dir, &config.name, &roots)?;
         let copies = config.copy_to.as_ref();
-        let mut desk = Self {
+        let office = Arc::new(Office {
             dir: dir.clone(),
             name: config.name.clone(),
             identity,
             roots,
+            copies: copies.map(|copies| Copies::new(copies, &config.name)),
+            figures,
+            ledger: Mutex::default(),
+            later: Later::new(),
+            _lock: lock,
+        });
+        let desks = heads.split(DESKS, desk_of).into_iter().map(|heads| Self {
+            office: Arc::clone(&office),
             heads,
             open: BTreeMap::new(),
-            copies: copies.map(|copies| Copies::new(copies, &config.name)),
-            index: None,
             news: BTreeMap::new(),
-            figures,
-            _lock: lock,
-        };
-        desk.resume()?;
-        Ok(desk)
+        });
+        let mut desks: Vec<Self> = desks.collect();
+        for device in layout::named(&incoming.join(&office.name))? {
+            if let Some(desk) = desks.get_mut(desk_of(&device)) {
+                desk.resume(&device)?;
+            }
+        }
+        Ok((office, desks))
     }
 
-    /// Takes up unfinished packages; what cannot be is removed, the device still has it.
-    fn resume(&mut self) -> Result<(), ReceiveError> {
-        let incoming = layout::incoming(&self.dir).join(&self.name);
-        let now = clock::boot_ns();
-        for device in layout::named(&incoming)? {
-            let of_device = incoming.join(&device);
-            for name in disk::list(&of_device)? {
-                let dir = of_device.join(&name);
-                match self.resume_one(&device, &dir) {
-                    Ok(Some(transfer)) => {
-                        let key = (device.clone(), transfer.head().statement.id);
-                        let open = Open {
-                            transfer,
-                            since: now,
-                            touched: now,
-                        };
-                        self.open.insert(key, open);
-                    }
-                    Ok(None) => disk::remove_dir_all(&dir)?,
-                    Err(error) => {
-                        tracing::warn!(%error, dir = %dir.display(), "unfinished package dropped");
-                        disk::remove_dir_all(&dir)?;
-                    }
+    /// Takes up unfinished packages of a device; what cannot be is removed, the device still has
+    /// it.
+    fn resume(&mut self, device: &str) -> Result<(), ReceiveError> {
+        let incoming = layout::incoming(&self.office.dir).join(&self.office.name);
+        let (now, of_device) = (clock::boot_ns(), incoming.join(device));
+        for name in disk::list(&of_device)? {
+            let dir = of_device.join(&name);
+            match self.resume_one(device, &dir) {
+                Ok(Some(transfer)) => {
+                    let key = (device.to_owned(), transfer.head().statement.id);
+                    let open = Open {
+                        transfer,
+                        since: now,
+                        touched: now,
+                    };
+                    self.open.insert(key, open);
+                }
+                Ok(None) => disk::remove_dir_all(&dir)?,
+                Err(error) => {
+                    tracing::warn!(%error, dir = %dir.display(), "unfinished package dropped");
+                    disk::remove_dir_all(&dir)?;
                 }
             }
         }
@@ -88,12 +98,14 @@ impl Desk {
 
     /// `None` when it was finished already or its head does not hold any more.
     fn resume_one(&self, device: &str, dir: &Path) -> Result<Option<Transfer>, ReceiveError> {
-        let zip = disk::read(&dir.join("head.zip"))?;
-        let Ok(head) = Head::open(&zip, device, &self.roots) else {
+        let zip = disk::read(&dir.join(HEAD))?;
+        let Ok(head) = Head::open(&zip, device, &self.office.roots) else {
             return Ok(None);
         };
         let id = head.statement.id;
-        if dir.file_name() != Some(id.to_string().as_ref()) || self.place(device, id).exists() {
+        if dir.file_name() != Some(id.to_string().as_ref())
+            || self.office.place(device, id).exists()
+        {
             return Ok(None);
         }
         Transfer::resume(dir, head).map(Some)

@@ -54,6 +54,24 @@ pub(super) fn sign(
         .map_err(|error| ReceiveError::Bug(error.to_string()))
 }
 
+/// Signs that the package of `first` is kept in so many copies by now. The journal is as `first`
+/// says: its lines prove that package.
+pub(super) fn sign_again(
+    identity: &Identity,
+    first: &Receipt,
+    (copies, at): (u32, Stamp),
+) -> Result<Vec<u8>, ReceiveError> {
+    let receipt = Receipt {
+        copies,
+        at: clock::rfc3339_ms(at.utc_ns),
+        receiver: identity.common_name(),
+        ..first.clone()
+    };
+    receipt
+        .sign(identity, at)
+        .map_err(|error| ReceiveError::Bug(error.to_string()))
+}
+
 /// Topic and payload that bring a receipt to its device.
 pub(super) fn to(device: &str, receipt: Vec<u8>) -> (String, Vec<u8>) {
     (Topic::new(device, Subject::Receipt).to_string(), receipt)

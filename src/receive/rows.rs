@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, ToSql, params};
 
-use super::kept::Kept;
+use super::kept::{Kept, Refusal};
 use crate::types::CaseId;
 
 /// Columns of `package` in the order of [`kept`].
@@ -39,6 +39,27 @@ pub(super) fn put(conn: &Connection, package: &Kept) -> rusqlite::Result<()> {
     let sql = "INSERT INTO device(id, seq_max) VALUES(?1, ?2) \
         ON CONFLICT(id) DO UPDATE SET seq_max = max(seq_max, ?2)";
     conn.execute(sql, params![p.device, seq])?;
+    Ok(())
+}
+
+/// Writes the row of a refusal, over the one that is there.
+pub(super) fn put_refused(conn: &Connection, refusal: &Refusal) -> rusqlite::Result<()> {
+    let Refusal {
+        device,
+        id,
+        seq,
+        sig_sha256,
+        why,
+        at,
+        receiver,
+    } = refusal;
+    let sql = "INSERT OR REPLACE INTO refused VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let seq = whole(*seq);
+    let row = params![device, id.to_string(), seq, sig_sha256, why, at, receiver];
+    conn.execute(sql, row)?;
+    // What a refused head claims raises no number.
+    let sql = "INSERT OR IGNORE INTO device(id) VALUES(?1)";
+    conn.execute(sql, [device])?;
     Ok(())
 }
 

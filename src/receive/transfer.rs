@@ -17,8 +17,10 @@ use super::head::{Head, parts};
 use super::ranges::Ranges;
 use crate::link::message::Range;
 use crate::store::disk;
-use crate::witness::FileEntry;
+use crate::witness::{FileEntry, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT};
 
+/// The head as it came.
+pub(super) const HEAD: &str = "head.zip";
 /// Bytes taken before the pieces are made durable and `ranges.json` is written again.
 const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes asked for at once: bounds what piles up in the broker for this device.
@@ -56,15 +58,18 @@ pub(super) struct Transfer {
     head: Head,
     blobs: BTreeMap<String, Blob>,
     unsynced: u64,
+    /// Whether the head and the way to it are durable.
+    rooted: bool,
 }
 
 impl Transfer {
-    /// Begins one: nothing is asked for before the head is durable.
+    /// Begins one. It becomes durable with its first pieces that do: what a power cut takes before
+    /// that is announced again, and a package that is whole by then is worth no more syncs than its
+    /// own.
     pub(super) fn begin(dir: &Path, head: Head, zip: &[u8]) -> Result<Self, ReceiveError> {
         disk::remove_dir_all(dir)?;
-        disk::create_dir(dir)?;
-        disk::write_new(&dir.join("head.zip"), zip)?;
-        disk::sync_dir(dir)?;
+        std::fs::create_dir_all(dir).map_err(|error| trouble(dir, &error))?;
+        write_at(&dir.join(HEAD), 0, zip)?;
         Ok(Self::of(dir, head))
     }
 
@@ -105,6 +110,7 @@ impl Transfer {
             head,
             blobs,
             unsynced: 0,
+            rooted: false,
         }
     }
 
@@ -149,13 +155,26 @@ impl Transfer {
         Ok(true)
     }
 
-    /// Makes the pieces durable, then says so in `ranges.json`; never the other way round.
-    fn sync(&mut self) -> Result<(), ReceiveError> {
+    /// Makes the pieces durable.
+    fn sync_parts(&mut self) -> Result<(), ReceiveError> {
         for (sha256, blob) in &mut self.blobs {
             if blob.fresh {
                 sync_file(&part(&self.dir, sha256))?;
                 blob.fresh = false;
             }
+        }
+        Ok(())
+    }
+
+    /// Makes head and pieces durable, then says so in `ranges.json`; never the other way round.
+    fn sync(&mut self) -> Result<(), ReceiveError> {
+        self.sync_parts()?;
+        if !self.rooted {
+            sync_file(&self.dir.join(HEAD))?;
+            // The folders of the device and of this receiver.
+            let mut above = self.dir.ancestors().skip(1).take(2);
+            above.try_for_each(disk::sync_dir)?;
+            self.rooted = true;
         }
         let said: BTreeMap<&String, &Ranges> =
             self.blobs.iter().map(|(s, b)| (s, &b.have)).collect();
@@ -189,7 +208,7 @@ impl Transfer {
             missing = self.missing();
         }
         if missing.is_empty() {
-            self.sync()?;
+            self.sync_parts()?;
             return Ok(Look::Whole);
         }
         Ok(Look::Missing(missing))
@@ -228,38 +247,57 @@ impl Transfer {
         self.blobs.values().map(|b| b.size).sum()
     }
 
-    /// Puts the package together in `package/`; only after [`Look::Whole`].
+    /// Puts the package together in `package/`; only after [`Look::Whole`]. Not durable before
+    /// [`Self::settle`].
     pub(super) fn assemble(&self) -> Result<PathBuf, ReceiveError> {
-        let package = self.dir.join("package");
+        let package = self.package();
         disk::remove_dir_all(&package)?;
-        disk::create_dir(&package)?;
-        let head = parts(&disk::read(&self.dir.join("head.zip"))?)?;
-        disk::write_all_under(&package, &head.files().collect::<Vec<_>>())?;
-        let files = self.head.statement.files.iter();
-        let places: Vec<PathBuf> = files.map(|file| package.join(&file.name)).collect();
-        // Each once, outermost first: what receiving costs is its syncs.
-        let folders: BTreeSet<&Path> = places.iter().flat_map(|p| folders(&package, p)).collect();
-        for folder in &folders {
-            disk::create_dir(folder)?;
+        for folder in self.folders() {
+            std::fs::create_dir_all(&folder).map_err(|error| trouble(&folder, &error))?;
         }
-        for (file, place) in self.head.statement.files.iter().zip(&places) {
-            let from = part(&self.dir, &file.sha256);
-            if std::fs::hard_link(&from, place).is_err() {
+        let head = parts(&disk::read(&self.dir.join(HEAD))?)?;
+        for (name, bytes) in head.files() {
+            write_at(&package.join(name), 0, bytes)?;
+        }
+        for file in &self.head.statement.files {
+            let (from, place) = (part(&self.dir, &file.sha256), package.join(&file.name));
+            if std::fs::hard_link(&from, &place).is_err() {
                 // A file system without hard links.
-                std::fs::copy(&from, place).map_err(|error| trouble(place, &error))?;
-                sync_file(place)?;
+                std::fs::copy(&from, &place).map_err(|error| trouble(&place, &error))?;
+                sync_file(&place)?;
             }
         }
-        folders.into_iter().try_for_each(disk::sync_dir)?;
         Ok(package)
     }
-}
 
-/// The folders between `root` and the file at `path`.
-fn folders<'a>(root: &'a Path, path: &'a Path) -> impl Iterator<Item = &'a Path> {
-    path.ancestors()
-        .skip(1)
-        .take_while(move |folder| *folder != root)
+    /// Puts the receipt into the assembled package and makes all of it durable, each file and
+    /// folder once: what receiving costs is its syncs. Publishing syncs the package's own folder.
+    pub(super) fn settle(&self, receipt: &[u8]) -> Result<(), ReceiveError> {
+        let package = self.package();
+        disk::write_new(&package.join(RECEIPT), receipt)?;
+        for name in [MIMETYPE, STATEMENT, MANIFEST, SIGNATURE] {
+            sync_file(&package.join(name))?;
+        }
+        for folder in self.folders().iter().filter(|folder| **folder != package) {
+            disk::sync_dir(folder)?;
+        }
+        Ok(())
+    }
+
+    fn package(&self) -> PathBuf {
+        self.dir.join("package")
+    }
+
+    /// The package's folders, outermost first.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let package = self.package();
+        let named = self.head.statement.files.iter().map(|file| &*file.name);
+        let ways = named.chain([RECEIPT]).flat_map(|name| {
+            let inside = Path::new(name).ancestors().skip(1);
+            inside.map(|folder| package.join(folder))
+        });
+        ways.collect()
+    }
 }
 
 fn part(dir: &Path, sha256: &str) -> PathBuf {

@@ -157,16 +157,24 @@ pub(super) fn replay_answers(
     }
     for (line, at_ms) in &ledger.receipted {
         let state = package::state(tx, line.id)?;
-        if state.is_none_or(|state| matches!(state, State::Receipted | State::Pruned)) {
-            continue;
-        }
-        let path = packages.join(line.id.to_string()).join(witness::RECEIPT);
-        match disk::read(&path) {
-            Ok(receipt) if sha256_hex(&receipt) == line.receipt_sha256 => {
-                outbox::write_receipt(tx, line, &receipt, *at_ms)?;
+        let kept = |name| {
+            let read = disk::read(&packages.join(line.id.to_string()).join(name));
+            read.ok().filter(|it| sha256_hex(it) == line.receipt_sha256)
+        };
+        match state {
+            None | Some(State::Pruned) => {}
+            // Its first receipt again, or a later one.
+            Some(State::Receipted) => {
+                if kept(witness::LATER_RECEIPT).is_some() {
+                    outbox::write_more_copies(tx, line)?;
+                }
             }
             // Without it the package stays in the queue, and the receiver answers again.
-            _ => {}
+            Some(_) => {
+                if let Some(receipt) = kept(witness::RECEIPT) {
+                    outbox::write_receipt(tx, line, &receipt, *at_ms)?;
+                }
+            }
         }
     }
     ledger

@@ -44,7 +44,7 @@ pub(super) struct Sealed {
 pub(super) struct Receipted {
     /// The package.
     pub(super) id: CaseId,
-    /// SHA-256 of `META-INF/receipt001.p7m`.
+    /// SHA-256 of `META-INF/receipt001.p7m`, or of a later one.
     pub(super) receipt_sha256: String,
     /// The receiver's time, as it signed it.
     pub(super) server_time: String,

@@ -114,7 +114,8 @@ impl Store {
     /// Keeps the receiver's signed receipt: our duty to keep the package ends here.
     ///
     /// The caller has checked `receipt` (signature, role, device, verdict) and read `facts` in
-    /// it. A second receipt for the same package changes nothing. The journal lines and the
+    /// it. A second receipt for the same package changes nothing, unless it says more copies
+    /// ([`Store::receipted_later`]). The journal lines and the
     /// manifest that a time-stamp will be over are written too; when the disk refuses that, the
     /// receipt is kept all the same, and they are written with the next try for a stamp.
     /// [`StoreError::OtherSignature`] when it is about another signature.
@@ -126,6 +127,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut inner = self.inner();
         let from = inner.settled()?.answered(id, &facts.sig_sha256)?;
+        if from == State::Receipted {
+            inner.more_copies(id, receipt, facts)?;
+        }
         if matches!(from, State::Receipted | State::Pruned) {
             inner.add_or_later(id);
             return Ok(());
@@ -139,19 +143,32 @@ impl Store {
             disk::create_dir(folder)?;
         }
         disk::replace(&draft, &place, receipt)?;
-        let line = lines::Receipted {
-            id,
-            receipt_sha256: sha256_hex(receipt),
-            server_time: facts.server_time.clone(),
-            copies: Some(facts.copies),
-            head: facts.head.clone(),
-        };
+        let line = line_of(id, receipt, facts);
         let at = clock::now();
         inner.say(at, lines::RECEIPTED, lines::body(&line))?;
         inner.transact(|tx| write_receipt(tx, &line, receipt, at.utc_ms()))?;
         inner.heard = clocks::Heard::new(&line.server_time, at.boot_ns).or(inner.heard);
         inner.add_or_later(id);
         Ok(())
+    }
+
+    /// Keeps a later receipt of package `id` with number `seq` beside its first, when it says more
+    /// copies than those before; whether it does. More copies may permit pruning; the first
+    /// receipt stays, for the time-stamp is bound to it. Checked by the caller like the first.
+    pub fn receipted_later(
+        &self,
+        (id, seq): (CaseId, u64),
+        receipt: &[u8],
+        facts: &ReceiptFacts,
+    ) -> Result<bool, StoreError> {
+        let mut inner = self.inner();
+        let from = inner.settled()?.answered(id, &facts.sig_sha256)?;
+        let sql = "SELECT seq FROM package WHERE id = ?1";
+        let number: i64 = inner.conn.query_row(sql, [id.to_string()], |r| r.get(0))?;
+        if from != State::Receipted || number.unsigned_abs() != seq {
+            return Ok(false);
+        }
+        inner.more_copies(id, receipt, facts)
     }
 
     /// Keeps the receiver's signed refusal: the package stays here until a person decides.
@@ -192,6 +209,26 @@ pub(super) fn boot_ns(at: Stamp) -> i64 {
     package::sql_int(at.boot_ns)
 }
 
+fn line_of(id: CaseId, receipt: &[u8], facts: &ReceiptFacts) -> lines::Receipted {
+    lines::Receipted {
+        id,
+        receipt_sha256: sha256_hex(receipt),
+        server_time: facts.server_time.clone(),
+        copies: Some(facts.copies),
+        head: facts.head.clone(),
+    }
+}
+
+/// Takes in that a receipted package's later receipt says more copies.
+pub(super) fn write_more_copies(
+    tx: &rusqlite::Connection,
+    line: &lines::Receipted,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE package SET copies = ?2 WHERE id = ?1";
+    tx.execute(sql, params![line.id.to_string(), line.copies])?;
+    set_last_receipt(tx, line)
+}
+
 /// Turns a package `receipted`.
 pub(super) fn write_receipt(
     tx: &rusqlite::Connection,
@@ -213,6 +250,10 @@ pub(super) fn write_receipt(
     )?;
     package::step(tx, line.id, State::Receipted)?;
     additions::begin(tx, line.id, line.head.as_ref())?;
+    set_last_receipt(tx, line)
+}
+
+fn set_last_receipt(tx: &rusqlite::Connection, line: &lines::Receipted) -> Result<(), StoreError> {
     let after = After {
         receipt_sha256: line.receipt_sha256.clone(),
         server_time: line.server_time.clone(),
@@ -249,6 +290,32 @@ impl Inner {
             return Err(StoreError::OtherSignature(id));
         }
         Ok(state)
+    }
+
+    /// Keeps a later receipt when it says more copies than the row does; whether it does.
+    ///
+    /// File, line, row: what a crash leaves of that is taken in at the start, or changes nothing.
+    fn more_copies(
+        &mut self,
+        id: CaseId,
+        receipt: &[u8],
+        facts: &ReceiptFacts,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT copies FROM package WHERE id = ?1";
+        let known: Option<u32> = self.conn.query_row(sql, [id.to_string()], |r| r.get(0))?;
+        let place = self.package_dir(id).join(witness::LATER_RECEIPT);
+        let there = place.parent().is_some_and(disk::is_folder);
+        if !there || known.is_some_and(|known| known >= facts.copies) {
+            return Ok(false);
+        }
+        let draft = self.dir.join("staging").join(format!("{id}.receipt"));
+        disk::replace(&draft, &place, receipt)?;
+        let line = line_of(id, receipt, facts);
+        let at = clock::now();
+        self.say(at, lines::RECEIPTED, lines::body(&line))?;
+        self.transact(|tx| write_more_copies(tx, &line))?;
+        self.heard = clocks::Heard::new(&line.server_time, at.boot_ns).or(self.heard);
+        Ok(true)
     }
 
     /// Marks a package damaged, unless an answer of the receiver came first.

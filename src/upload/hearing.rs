@@ -12,7 +12,7 @@ use crate::clock;
 use crate::journal::kind;
 use crate::link::message::{Subject, Topic, Want};
 use crate::link::{Acked, Incoming};
-use crate::store::ReceiptFacts;
+use crate::store::{ReceiptFacts, StoreError};
 use crate::types::CaseId;
 use crate::witness::{Receipt, ReceiptVerdict};
 
@@ -141,8 +141,7 @@ impl Session<'_> {
             if receipt.device != self.up.device {
                 return self.ignore("receipt: for another device".to_owned()).await;
             }
-            // Late, for one that was put back: its head will bring the receipt again.
-            return;
+            return self.later_receipt(receipt, server_time, p7m).await;
         };
         let package = &hand.package;
         let (id, seq, sig_sha256) = (package.id, package.seq, package.sig_sha256.clone());
@@ -155,15 +154,7 @@ impl Session<'_> {
         let p7m = p7m.to_vec();
         let stored = receipt.verdict == ReceiptVerdict::Stored;
         let kept = blocking(&self.up.store, move |store| match receipt.verdict {
-            ReceiptVerdict::Stored => {
-                let facts = ReceiptFacts {
-                    sig_sha256,
-                    server_time: format!("{server_time:.3}"),
-                    copies: receipt.copies,
-                    head: receipt.head,
-                };
-                store.receipted(id, &p7m, &facts)
-            }
+            ReceiptVerdict::Stored => store.receipted(id, &p7m, &facts(receipt, server_time)),
             ReceiptVerdict::Refused => {
                 let why = receipt.why.unwrap_or_else(|| "no reason given".to_owned());
                 store.refused(id, &p7m, &sig_sha256, &why)
@@ -189,6 +180,27 @@ impl Session<'_> {
         });
     }
 
+    /// A receipt of ours about a package that is not in hand: one that has its receipt may get a
+    /// later one, which says more copies. Of one that was put back nothing is kept: its head will
+    /// bring the receipt again.
+    async fn later_receipt(&mut self, receipt: Receipt, at: jiff::Timestamp, p7m: &[u8]) {
+        if receipt.verdict != ReceiptVerdict::Stored {
+            return;
+        }
+        let (p7m, id, copies) = (p7m.to_vec(), receipt.id, receipt.copies);
+        let kept = blocking(&self.up.store, move |store| {
+            store.receipted_later((id, receipt.seq), &p7m, &facts(receipt, at))
+        });
+        match kept.await {
+            Ok(true) => tracing::info!(%id, copies, "a later receipt says more copies"),
+            Ok(false) => {}
+            Err(error @ (StoreError::Unknown(_) | StoreError::OtherSignature(_))) => {
+                self.ignore(error.to_string()).await;
+            }
+            Err(error) => self.complain(&error),
+        }
+    }
+
     /// A receipt that is not believed: counted, and now and then a line in the journal.
     async fn ignore(&mut self, why: String) {
         self.up.state.change(|s| s.receipts_ignored += 1);
@@ -206,5 +218,15 @@ impl Session<'_> {
         if let Err(error) = noted.await {
             self.complain(&error);
         }
+    }
+}
+
+/// What the store is told of a receipt; `at`: its time, read.
+fn facts(receipt: Receipt, at: jiff::Timestamp) -> ReceiptFacts {
+    ReceiptFacts {
+        sig_sha256: receipt.sig_sha256,
+        server_time: format!("{at:.3}"),
+        copies: receipt.copies,
+        head: receipt.head,
     }
 }

@@ -3,11 +3,12 @@
 
 use super::finding::Finding;
 use super::lines::{self, JournalLine};
-use super::receipt::ReceiptVerdict;
+use super::receipt::{Receipt, ReceiptVerdict};
+use super::statement::Statement;
 use super::timestamp::TimeStamp;
 use super::verdict::{Check, CheckId, Correction, Status};
 use super::verify::Examination;
-use super::{SIGNATURE, sha256_hex};
+use super::{LATER_RECEIPT, SIGNATURE, sha256_hex};
 
 /// Kind of the journal line that says how far the clock was off, and for which packages.
 const CORRECTED: &str = "clock.corrected";
@@ -23,13 +24,19 @@ impl Examination<'_> {
         else {
             return Check::not_reached(CheckId::Receipt);
         };
-        let named = receipt.check_names(
-            statement.id,
-            &statement.device.id,
-            statement.seq,
-            &sha256_hex(signature),
-        );
-        if let Err(error) = named {
+        let named = |receipt: &Receipt| {
+            let sig_sha256 = sha256_hex(signature);
+            let Statement {
+                id, seq, device, ..
+            } = statement;
+            receipt.check_names(*id, &device.id, *seq, &sig_sha256)
+        };
+        if let Err(error) = named(receipt) {
+            return Check::fail(CheckId::Receipt, vec![error.finding()]);
+        }
+        let later = self.container.get(LATER_RECEIPT);
+        let later = later.map(|p7m| Receipt::open(p7m, self.roots));
+        if let Some(Err(error)) = later.map(|it| it.and_then(|(later, _)| named(&later))) {
             return Check::fail(CheckId::Receipt, vec![error.finding()]);
         }
         match receipt.verdict {

@@ -107,6 +107,8 @@ pub const MANIFEST: &str = "META-INF/ASiCManifest001.xml";
 pub const SIGNATURE: &str = "META-INF/signature001.p7s";
 /// Name of the receiver's receipt.
 pub const RECEIPT: &str = "META-INF/receipt001.p7m";
+/// Name of a later receipt, which says more copies than the first.
+pub const LATER_RECEIPT: &str = "META-INF/receipt002.p7m";
 /// Name of the journal lines from the package to the head its receipt names.
 pub const CHAIN: &str = "META-INF/chain.jsonl";
 /// Name of the manifest of what the time-stamp covers.

@@ -17,7 +17,7 @@ use super::signer::{Signer, Usage};
 use super::statement::Statement;
 use super::verdict::{Bounds, Check, CheckId, Status, Verdict};
 use super::wording::name_of;
-use super::{CHAIN, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
+use super::{CHAIN, LATER_RECEIPT, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, sha256_hex};
 
 /// Judges a whole package.
 pub fn verify(container: &Container, roots: &Roots) -> Verdict {
@@ -57,7 +57,7 @@ enum Scope {
 /// A package with its parts opened, each once.
 pub(super) struct Examination<'a> {
     pub(super) container: &'a Container,
-    roots: &'a Roots,
+    pub(super) roots: &'a Roots,
     scope: Scope,
     manifest: Result<Manifest, Finding>,
     pub(super) signature: Result<Opened, Finding>,
@@ -234,7 +234,9 @@ impl<'a> Examination<'a> {
         let mut additions = Vec::new();
         let chained = self.check_journal().status == Status::Pass;
         for (name, _) in self.container.files() {
-            let known = [MIMETYPE, MANIFEST, SIGNATURE, RECEIPT].contains(&name);
+            // What is wrong with a receipt is said by its own check.
+            let known = [MIMETYPE, MANIFEST, SIGNATURE, RECEIPT].contains(&name)
+                || (name == LATER_RECEIPT && self.receipt.is_some());
             let proved = self.additions.covers(name) || (chained && name == CHAIN);
             if known || proved || manifest.entry(name).is_some() {
                 continue;

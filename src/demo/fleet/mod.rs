@@ -1,5 +1,5 @@
 //! A fleet on one machine: many light boxes with real keys and real sealed packages, one broker,
-//! two receivers that share a folder, the real protocol between them.
+//! receivers that share a folder, the real protocol between them.
 //!
 //! A light box has no camera and no store: it holds its packages in memory and forgets none before
 //! the receiver's signed receipt was checked. Receivers are processes of their own, so that one can
@@ -34,8 +34,6 @@ use receiver::Receiver;
 use sender::Sender;
 use usage::{Usage, load_average};
 
-/// Names of the receivers.
-const RECEIVERS: [&str; 2] = ["receiver-1", "receiver-2"];
 /// Boxes that may be connecting at once: a broker's queue of new connections is short.
 const CONNECTING: usize = 32;
 /// Files that may be open: two sockets and more for each box.
@@ -50,7 +48,9 @@ pub struct FleetPlan {
     pub devices: u32,
     /// Packages of each.
     pub packages: u32,
-    /// Whether one of the receivers is killed when half of the receipts have come.
+    /// Receivers in one folder.
+    pub receivers: u32,
+    /// Whether the last of the receivers is killed when half of the receipts have come.
     pub kill_receiver: bool,
     /// Everything must be receipted within this time.
     pub limit: Duration,
@@ -126,6 +126,9 @@ pub async fn run(
             plan.dir.display()
         );
     }
+    if plan.kill_receiver && plan.receivers < 2 {
+        bail!("the only receiver would be killed; give two");
+    }
     say(&format!(
         "{} boxes seal {} packages each, in {}",
         plan.devices,
@@ -133,10 +136,14 @@ pub async fn run(
         plan.dir.display()
     ));
     let (pki, senders) = seal_all(&plan).await?;
-    let broker = Broker::start(&plan.dir.join("broker"), &BrokerKeys::of(&pki), &RECEIVERS).await?;
+    let names: Vec<String> = (1..=plan.receivers)
+        .map(|n| format!("receiver-{n}"))
+        .collect();
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let broker = Broker::start(&plan.dir.join("broker"), &BrokerKeys::of(&pki), &known).await?;
     let archive = plan.dir.join("received");
     let mut receivers = Vec::new();
-    for name in RECEIVERS {
+    for name in known {
         let keys = pki.add_receiver(name)?;
         receivers
             .push(Receiver::start(&plan.program, name, (&keys, &archive), broker.port()).await?);
@@ -192,14 +199,14 @@ impl Run {
                         sums.add(sent.context("a box panicked")??);
                         continue;
                     }
-                    half = receipted.wait_for(|n| n * 2 >= total), if killed.is_none() => half.is_ok(),
+                    half = receipted.wait_for(|n| n * 2 >= total),
+                        if plan.kill_receiver && killed.is_none() => half.is_ok(),
                 };
-                let victim = &mut self.receivers[1];
-                if half && plan.kill_receiver {
+                if let Some(victim) = self.receivers.last_mut().filter(|_| half) {
                     victim.kill()?;
                     say(&format!("{} is killed", victim.name));
+                    killed = Some(victim.name.clone());
                 }
-                killed = Some(victim.name.clone());
             }
             anyhow::Ok(())
         };
@@ -223,7 +230,7 @@ impl Run {
             receipted,
             lost,
             doubled,
-            killed: killed.filter(|_| plan.kill_receiver),
+            killed,
             seconds,
             packages_per_s: ratio(receipted, seconds),
             payload_mib: mib(made.iter().map(Made::payload).sum()),

@@ -139,6 +139,27 @@ fn receipting_fails_at_any_step_without_harm() {
 }
 
 #[test]
+fn a_later_receipt_fails_at_any_step_without_harm() {
+    let steps = each_step(
+        |store| {
+            keep_and_seal(store, case(1));
+            receipt_of(store, case(1), 1);
+        },
+        |store| {
+            let facts = facts(&sig(store, case(1)));
+            let seq = (case(1), 2);
+            store.receipted_later(seq, b"two copies", &facts).map(drop)
+        },
+        |store| {
+            let first = store.package_dir(case(1)).join(witness::RECEIPT);
+            assert_eq!(fs::read(first).unwrap(), b"signed receipt");
+            copies(store, case(1)) == Some(2)
+        },
+    );
+    assert!(steps >= 6, "{steps}");
+}
+
+#[test]
 fn discarding_fails_at_any_step_without_harm() {
     each_step(
         |store| store.keep(case(1), &drafts(), Some("open")).unwrap(),

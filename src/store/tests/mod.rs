@@ -88,6 +88,17 @@ pub(super) fn receipt_of(store: &Store, id: CaseId, copies: u32) {
     store.receipted(id, b"signed receipt", &facts).unwrap();
 }
 
+/// The copies that a package's receipts speak of.
+pub(super) fn copies(store: &Store, id: CaseId) -> Option<u32> {
+    let sql = "SELECT copies FROM package WHERE id = ?1";
+    let row = |row: &rusqlite::Row<'_>| row.get(0);
+    store
+        .inner()
+        .conn
+        .query_row(sql, [id.to_string()], row)
+        .unwrap()
+}
+
 pub(super) fn reopen(dir: &Path) -> (Store, Recovery) {
     Store::open(&config(dir), DEVICE).unwrap()
 }

@@ -119,6 +119,41 @@ fn mirror_and_copies_are_asked_for_unless_told_otherwise() {
     assert_eq!(states[&case(1)], State::Pruned);
     assert_eq!(states[&case(2)], State::Receipted, "one copy is not enough");
     assert_eq!(states[&case(3)], State::Queued);
+
+    // Another receiver, or the same after a late copy, says two.
+    let later = |n| facts(&sig(&store, case(n)));
+    let take =
+        |n, seq, facts: &ReceiptFacts| store.receipted_later((case(n), seq), b"two copies", facts);
+    assert!(!take(1, 1, &later(1)).unwrap(), "pruned already");
+    assert!(!take(3, 3, &later(3)).unwrap(), "it has no first receipt");
+    assert!(!take(2, 1, &later(2)).unwrap(), "the number is another's");
+    let foreign = take(2, 2, &later(1));
+    assert!(
+        matches!(foreign, Err(StoreError::OtherSignature(_))),
+        "{foreign:?}"
+    );
+    assert!(take(2, 2, &later(2)).unwrap());
+    assert!(
+        !take(2, 2, &later(2)).unwrap(),
+        "the same again changes nothing"
+    );
+    let package = store.package_dir(case(2));
+    assert_eq!(
+        fs::read(package.join(witness::RECEIPT)).unwrap(),
+        b"signed receipt"
+    );
+    assert_eq!(
+        fs::read(package.join(witness::LATER_RECEIPT)).unwrap(),
+        b"two copies"
+    );
+    assert_eq!(said(dir.path(), "package.receipted").len(), 3);
+    drop(store);
+    // From the journal and the files alone.
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    let store = open_with(&mirrored(dir.path(), medium.path()));
+    assert_eq!(copies(&store, case(2)), Some(2));
+    assert_eq!(store.prune(super::later()).unwrap().packages, 1);
+    assert_eq!(audit(&store)[&case(2)], State::Pruned);
 }
 
 #[test]

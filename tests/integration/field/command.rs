@@ -5,9 +5,9 @@ use lingmou::command::{Client, Origin, Settings, SettingsError};
 use lingmou::link::message::{Subject, Topic};
 use lingmou::link::{Acked, Endpoint, Pipe};
 use lingmou::perceive::Card;
-use lingmou::store::{Draft, SealContext, Store};
+use lingmou::store::{Draft, LeadsOnly, SealContext, Store, VerdictFacts};
 use lingmou::types::CaseId;
-use lingmou::witness::{Command as Asking, Fate, Identity, Model, Statement};
+use lingmou::witness::{Command as Asking, Fate, Identity, Model, Statement, sha256_hex};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -97,6 +97,33 @@ fn statement(id: CaseId, context: &SealContext) -> Statement {
 fn store(field: &Field) -> Store {
     let config = config::Config::read(&field.config()).unwrap().config;
     Store::open(&config.store, DEVICE).unwrap().0
+}
+
+/// Two packages of the daemon's rule and model, both rejected: the rule makes leads only.
+pub(super) fn reviewers_reject_what_was_sealed(field: &Field) {
+    let store = store(field);
+    for n in 1..=2 {
+        let id = seal(field, &store);
+        let signature = field.package(&json!(id)).join(witness::SIGNATURE);
+        let rejection = VerdictFacts {
+            id,
+            sig_sha256: sha256_hex(&fs::read(signature).unwrap()),
+            reviewer: format!("CN=reviewer-{n}"),
+            rejected: true,
+            reason: "摊位在店内".to_owned(),
+            at_ms: clock::now().utc_ms(),
+        };
+        store.verdict(clock::now(), &rejection).unwrap();
+    }
+    let line = LeadsOnly {
+        rule: "street_vending".to_owned(),
+        leads_only: true,
+        judged: 2,
+        rejected: 2,
+        by: None,
+        counted_anew: false,
+    };
+    store.set_leads_only(clock::now(), &line).unwrap();
 }
 
 fn endpoint(field: &Field, keys: &Path, name: &str) -> Endpoint {

@@ -1,5 +1,7 @@
 //! kill −9 of the real program in the middle of a case.
 
+use serde_json::json;
+
 use super::*;
 
 /// The person at the kerb is found within five seconds of footage; this is three times that.
@@ -12,6 +14,7 @@ async fn a_case_in_its_grace_time_outlives_a_kill() {
         profile["judge"]["street_vending"]["grace_secs"] = value(6.0);
     })
     .await;
+    command::reviewers_reject_what_was_sealed(&field);
     let daemon = field.daemon();
     until(&field, "a case in its grace time", async || {
         field.open_case("grace").is_some()
@@ -48,6 +51,16 @@ async fn a_case_in_its_grace_time_outlives_a_kill() {
     let statement = fs::read_to_string(package.join("evidence.json")).unwrap();
     let statement: Value = serde_json::from_str(&statement).unwrap();
     assert_eq!(statement["warning"].as_array().unwrap().len(), 1);
+    // Reviewers had objected to the rule: a lead, by that alone or by more, over the kill.
+    let grading = &statement["grade"];
+    assert_eq!(grading["grade"], "lead", "{grading}");
+    let conditions = grading["conditions"].as_array().unwrap();
+    let objections = conditions.iter().find(|c| c["id"] == "objections");
+    let objections = objections.expect("it is stated why");
+    assert_eq!(
+        (&objections["value"], &objections["pass"]),
+        (&json!("rejected 2, judged 2"), &json!(false))
+    );
     let names: Vec<&str> = statement["files"]
         .as_array()
         .unwrap()

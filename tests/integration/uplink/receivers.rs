@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
 
 use lingmou::receive::archive::{Archive, Gap};
-use lingmou::witness::Checkpoint;
+use lingmou::witness::{CheckId, Checkpoint};
 
 use super::*;
 
@@ -332,35 +332,82 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
     );
 
     fs::create_dir(&medium).unwrap();
-    fs::write(medium.join("lingmou-copies.json"), MARK).unwrap();
+    let marker = medium.join("lingmou-copies.json");
+    fs::write(&marker, MARK).unwrap();
     let with = bench.seal(100_000);
     bench.receipted(&[with]).await;
     assert_eq!(copies(with), 2);
-    let of_device = medium.join("packages").join(DEVICE);
+    let of_device = copies_of(&bench);
     until("the copies that were owed", || names(&of_device).len() == 3).await;
+    // The box is told by a later receipt, beside its first.
+    let later = |id: CaseId| {
+        let path = bench.store.package_dir(id).join(witness::LATER_RECEIPT);
+        let read = fs::read(path).ok()?;
+        Some(Receipt::open(&read, &roots).unwrap().0.copies)
+    };
+    let told = || without.map(later) == [Some(2); 2];
+    until("the receipts that say so", told).await;
+    assert_eq!(without.map(copies), [1, 1], "the first stays");
+    assert_eq!(later(with), None);
     for id in [without[0], without[1], with] {
         let (one, two) = (bench.received(id), of_device.join(id.to_string()));
         assert!(files(&one) == files(&two), "{id}");
         let verdict = witness::verify_path(&two, &roots).unwrap();
         assert!(verdict.valid(), "{verdict:?}");
+        let verdict = witness::verify_path(&bench.store.package_dir(id), &roots).unwrap();
+        assert!(verdict.valid(), "{verdict:?}");
     }
+
+    // A box that is away when the copy is made hears of it when it is back.
+    fs::remove_file(&marker).unwrap();
+    let missed = bench.seal(1000);
+    bench.receipted(&[missed]).await;
+    assert_eq!(copies(missed), 1);
+    upload.stop().await;
+    fs::write(&marker, MARK).unwrap();
+    let of_missed = bench.received(missed).join(witness::LATER_RECEIPT);
+    until("the copy", || of_missed.is_file()).await;
+    let upload = bench.upload();
+    until("the receipt that says so", || later(missed) == Some(2)).await;
     upload.stop().await;
     receiver.stop().await;
-    bench.audit(&[without[0], without[1], with]);
+    bench.audit(&[without[0], without[1], with, missed]);
 
-    // A copy that rotted is not counted: the package comes once more and the copy is made anew.
-    let rotten = of_device.join(with.to_string()).join("clip.mp4");
+    a_foreign_later_receipt_is_found(&bench, with, missed);
+    a_rotten_copy_is_made_anew(&bench, config, with).await;
+}
+
+/// Where the second copies of these tests lie.
+fn copies_of(bench: &Bench) -> PathBuf {
+    bench.dir.path().join("medium/packages").join(DEVICE)
+}
+
+/// What is wrong with a later receipt is wrong with the package.
+fn a_foreign_later_receipt_is_found(bench: &Bench, other: CaseId, id: CaseId) {
+    let spoilt = copies_of(bench).join(id.to_string());
+    let foreign = bench.received(other).join(witness::RECEIPT);
+    fs::copy(foreign, spoilt.join(witness::LATER_RECEIPT)).unwrap();
+    let roots = Roots::load(&bench.pki.root()).unwrap();
+    let verdict = witness::verify_path(&spoilt, &roots).unwrap();
+    let failed: Vec<_> = verdict.failed().collect();
+    assert_eq!(failed, [CheckId::Receipt]);
+}
+
+/// A copy that rotted is not counted: the package comes once more and the copy is made anew.
+async fn a_rotten_copy_is_made_anew(bench: &Bench, config: config::Receive, id: CaseId) {
+    let rotten = copies_of(bench).join(id.to_string()).join("clip.mp4");
     fs::write(&rotten, noise(9, 100_000)).unwrap();
-    fs::remove_dir_all(bench.received(with)).unwrap();
+    fs::remove_dir_all(bench.received(id)).unwrap();
     let receiver = bench.start(config).await;
-    let mut device = ByHand::new(&bench, with).await;
-    let want = device.taken_by(&bench, RECEIVER).await;
+    let mut device = ByHand::new(bench, id).await;
+    let want = device.taken_by(bench, RECEIVER).await;
     device.give(&want).await;
     let (_, receipt) = device.finish(RECEIVER).await;
+    let roots = Roots::load(&bench.pki.root()).unwrap();
     assert_eq!(Receipt::open(&receipt, &roots).unwrap().0.copies, 2);
     assert_eq!(
         fs::read(&rotten).unwrap(),
-        fs::read(bench.received(with).join("clip.mp4")).unwrap()
+        fs::read(bench.received(id).join("clip.mp4")).unwrap()
     );
     receiver.stop().await;
 }

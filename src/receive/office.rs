@@ -1,0 +1,129 @@
+//! What the desks of a receiver share: folder, keys, second medium, the ledger of index rows, and
+//! the later receipts that are on their way.
+//!
+//! Rows are written some hundred at a time or every two seconds, in one transaction: the index is
+//! made level with the folders at every start and every question, so nothing waits for a row, and
+//! one that a kill takes is made again.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::copies::Copies;
+use super::figures::{Count, Figures};
+use super::index::{Entry, Index, IndexError, ROWS};
+use super::later::Later;
+use super::{ReceiveError, layout};
+use crate::types::{CaseId, Stamp};
+use crate::witness::{Identity, Roots};
+
+/// The receiver's folder and keys, and what keeps account of it all.
+pub(super) struct Office {
+    /// The folder; other receivers may work in it.
+    pub(super) dir: PathBuf,
+    pub(super) name: String,
+    pub(super) identity: Identity,
+    pub(super) roots: Roots,
+    /// The second copies, where there are to be some.
+    pub(super) copies: Option<Copies>,
+    pub(super) figures: Arc<Figures>,
+    pub(super) ledger: Mutex<Ledger>,
+    pub(super) later: Later,
+    /// Held, never used.
+    pub(super) _lock: File,
+}
+
+/// The index, and what it is still to be told.
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// `None` while it is not to be had: then packages go without a row, and get one later.
+    index: Option<Index>,
+    entries: Vec<Entry>,
+}
+
+impl Office {
+    /// Where a stored package lies.
+    pub(super) fn place(&self, device: &str, id: CaseId) -> PathBuf {
+        layout::place(&self.dir, device, id)
+    }
+
+    /// The folder of second copies.
+    pub(super) fn copies_dir(&self) -> Option<&Path> {
+        self.copies.as_ref().map(Copies::dir)
+    }
+
+    /// Something the index is to be told, soon.
+    pub(super) fn enter(&self, entry: Entry) {
+        let mut ledger = self.ledger();
+        if ledger.index.is_none() {
+            // Whoever opens it reads the folders, where this is to be seen.
+            return;
+        }
+        ledger.entries.push(entry);
+        if ledger.entries.len() >= ROWS {
+            self.write(&mut ledger);
+        }
+    }
+
+    /// Tells the index what it was not told yet, then asks it or tells it more. When that fails
+    /// the index is let go and made level again later: receiving goes on.
+    pub(super) fn indexed<T>(
+        &self,
+        ask: impl FnOnce(&mut Index) -> Result<T, IndexError>,
+    ) -> Option<T> {
+        let mut ledger = self.ledger();
+        self.write(&mut ledger);
+        let asked = ledger.index.as_mut().map(ask)?;
+        self.noted(&mut ledger, asked)
+    }
+
+    fn write(&self, ledger: &mut Ledger) {
+        let entries = std::mem::take(&mut ledger.entries);
+        if let Some(index) = &mut ledger.index
+            && !entries.is_empty()
+        {
+            let written = index.enter(&entries);
+            self.noted(ledger, written);
+        }
+    }
+
+    fn noted<T>(&self, ledger: &mut Ledger, done: Result<T, IndexError>) -> Option<T> {
+        match done {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::warn!(%error, "the index cannot be written");
+                self.figures.add(Count::IndexErrors, 1);
+                ledger.index = None;
+                None
+            }
+        }
+    }
+
+    /// Sees that there is an index, in its place; whether it is another one than before.
+    pub(super) fn see_to_index(&self, at: Stamp) -> Result<bool, ReceiveError> {
+        {
+            let mut ledger = self.ledger();
+            match ledger.index.as_ref().map(Index::is_there) {
+                Some(true) => return Ok(false),
+                Some(false) => {
+                    tracing::warn!("the index was taken away and is made again");
+                    ledger.index = None;
+                    ledger.entries.clear();
+                }
+                None => {}
+            }
+        }
+        let mut index = Index::open(&self.dir)?;
+        // Reading a large archive anew takes minutes: not while desks wait to enter something.
+        // What came meanwhile is found by the second look, which has little to read.
+        index.level(&self.dir, self.copies_dir(), at)?;
+        let mut ledger = self.ledger();
+        index.level(&self.dir, self.copies_dir(), at)?;
+        ledger.index = Some(index);
+        Ok(true)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
