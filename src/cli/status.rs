@@ -17,6 +17,10 @@ Examples:
 
 Exit code: 0 all well, 1 something needs attention, 2 no daemon answers.";
 
+/// A certificate that ends in fewer days is a trouble: a third of the 90 days that those for the
+/// connection commonly have.
+const RENEW_DAYS: i64 = 30;
+
 /// Show what the running daemon does and lacks
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -50,6 +54,7 @@ fn page(status: &Value) -> (String, bool) {
     );
     page.line("up", &[&status["up_secs"]], "s");
     page.clock(&status["clock"]);
+    page.certificates(&status["certificates"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         page.camera(name, camera);
     }
@@ -133,6 +138,30 @@ impl Page {
             self.say("clock", "NOT synchronised");
             self.troubles
                 .push("clock: not synchronised; packages say so".to_owned());
+        }
+    }
+
+    /// Until when the certificates hold. One that ends soon is a trouble while there is time for
+    /// a new one.
+    fn certificates(&mut self, certificates: &Value) {
+        let mut ends = Vec::new();
+        for (name, term) in certificates.as_object().into_iter().flatten() {
+            ends.push(format!("{name} until {}", text(&term["not_after"])));
+            let why = match (term["expired"] == Value::Bool(true), name.as_str()) {
+                (true, "evidence") => {
+                    "has ended; packages are made and signed as before, but no verifier takes them"
+                        .to_owned()
+                }
+                (true, _) => "has ended; packages wait on the disk".to_owned(),
+                (false, _) => match term["days_left"].as_i64() {
+                    Some(days) if days < RENEW_DAYS => format!("ends in {days} days; renew it"),
+                    _ => continue,
+                },
+            };
+            self.troubles.push(format!("{name} certificate: {why}"));
+        }
+        if !ends.is_empty() {
+            self.say("certificates", &ends.join("  "));
         }
     }
 

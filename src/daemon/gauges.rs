@@ -21,6 +21,7 @@ use super::caretaker::StoreState;
 use super::clerk::Objections;
 use super::counters::{EyeCounters, KeeperState};
 use super::mouth::VoiceState;
+use super::terms::Terms;
 use super::views::Views;
 
 /// A stage that has not turned for this long is stuck; systemd is told no more.
@@ -137,6 +138,8 @@ pub(super) struct Gauges {
     /// Where the configuration comes from.
     pub(super) origin: Origin,
     pub(super) voice: Arc<Mutex<VoiceState>>,
+    /// How long the certificates hold.
+    pub(super) terms: Arc<Terms>,
 }
 
 impl Gauges {
@@ -164,6 +167,7 @@ impl Gauges {
             "at": clock::rfc3339_ms(now.utc_ns),
             "up_secs": now.since(self.since).as_secs(),
             "clock": clock::trust(),
+            "certificates": self.terms.snapshot(now),
             "cameras": cameras,
             "eye": self.eye.snapshot(),
             "keeper": *self.keeper.lock().unwrap_or_else(PoisonError::into_inner),

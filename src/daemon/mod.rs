@@ -35,6 +35,7 @@ mod past;
 mod record;
 mod refusals;
 mod signals;
+mod terms;
 mod views;
 mod visitors;
 
@@ -206,6 +207,7 @@ fn start(
         objections: Arc::clone(&opened.facts.objections),
         origin: chosen.origin.clone(),
         voice: Arc::default(),
+        terms: Arc::clone(&opened.recorder.terms),
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));

@@ -22,6 +22,7 @@ use crate::witness::{Identity, Installed};
 use super::clock_watch::{ClockState, ClockWatch};
 use super::dossier::Facts;
 use super::past::{LastRun, Past};
+use super::terms::Terms;
 
 /// How often the clock is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,6 +41,8 @@ pub(super) struct Recorder {
     clock: Arc<ClockState>,
     /// SHA-256 of the certificates last said to be installed, by name.
     certificates: BTreeMap<String, String>,
+    /// How long they hold.
+    pub(super) terms: Arc<Terms>,
     /// Boot clock, nanoseconds.
     look_at_certificates: u64,
     /// Boot clock, nanoseconds.
@@ -65,6 +68,7 @@ pub(super) fn begin(
         watch: past.clock,
         clock: Arc::clone(&facts.clock_state),
         certificates: past.certificates,
+        terms: Arc::default(),
         look_at_certificates: 0,
         checkpoint: 0,
         trouble: None,
@@ -173,7 +177,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Says which certificates are in place, when they are others than before.
+    /// Says which certificates are in place, when they are others than before, and when one ends.
     fn tell_certificates(&mut self) -> Result<(), StoreError> {
         let transport = self.keys.join("transport.crt");
         let found = [
@@ -188,6 +192,7 @@ impl Recorder {
             let Some(certificate) = certificate else {
                 continue;
             };
+            self.terms.take(name, &certificate, clock::now());
             let sha256 = certificate.certificate_sha256.clone();
             if self.certificates.get(name) == Some(&sha256) {
                 continue;
@@ -218,7 +223,7 @@ mod tests {
     use crate::clock::Trust;
     use crate::config;
     use crate::journal;
-    use crate::pki::TestPki;
+    use crate::pki::{TestPki, TestPkiPlan};
 
     const DEVICE: &str = "LM-TEST-1";
 
@@ -245,6 +250,7 @@ mod tests {
                 watch: past.clock,
                 clock: Arc::default(),
                 certificates: past.certificates,
+                terms: Arc::default(),
                 look_at_certificates: 0,
                 checkpoint: 0,
                 trouble: None,
@@ -309,6 +315,29 @@ mod tests {
         assert!(subject.contains("CN=LM-TEST-1"), "{subject}");
         assert_eq!(line["certificate_sha256"].as_str().unwrap().len(), 64);
         assert!(line["not_after"].as_str().unwrap().ends_with('Z'));
+    }
+
+    /// A box whose evidence certificate ends while it runs goes on: the journal is signed as before,
+    /// and the status says what is wrong.
+    #[test]
+    fn after_the_certificate_s_end_the_journal_is_still_signed_and_the_status_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = u64::try_from(clock::now().utc_ns / 1_000_000_000).unwrap();
+        let plan = TestPkiPlan {
+            not_before: now - 7200,
+            not_after: now - 3600,
+        };
+        let pki = TestPki::create_planned(&dir.path().join("pki"), DEVICE, plan).unwrap();
+        let store = open(&dir.path().join("store"));
+        let kit = Kit { dir, pki, store };
+        let mut recorder = kit.recorder();
+        recorder.look().unwrap();
+        let signed = kit.lines(kind::CHECKPOINT);
+        assert_eq!(signed.len(), 1);
+        let told = recorder.terms.snapshot(clock::now());
+        for name in ["evidence", "transport"] {
+            assert_eq!(told[name]["expired"], true, "{told}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A reviewer's verdict over a sealed package (二级审核): made, and read again.
 //!
 //! A review is three more files in `META-INF`: `reviewNNN.json` says who decided what,
-//! `ASiCManifestNNN.xml` covers it together with the device's signature and every earlier
-//! review's, `signatureNNN.p7s` is the reviewer's signature over that. Nothing that was there is
-//! touched, so the device's signature stays what it was.
+//! `ASiCManifestNNN.xml` covers it together with the device's signature, every earlier review's and
+//! the time-stamp when it has come, `signatureNNN.p7s` is the reviewer's signature over that. Nothing
+//! that was there is touched, so the device's signature stays what it was.
 
 use std::collections::BTreeSet;
 
@@ -22,19 +22,22 @@ use super::opened::check_detached;
 use super::signer::{Signer, Usage};
 use super::statement::Statement;
 use super::verdict::{Check, CheckId};
-use super::{SIGNATURE, sha256_hex};
+use super::{SIGNATURE, STAMPED, TIMESTAMP, sha256_hex};
 use crate::types::{CaseId, Stamp};
 
 /// Value of `type`.
 const KIND: &str = "lingmou.review";
 /// Value of `v`.
 const VERSION: u32 = 1;
+/// Media type of a signature in a manifest.
+const SIGNATURE_TYPE: &str = "application/pkcs7-signature";
 /// Largest review read: a reason is a few sentences.
 const BYTES_MAX: usize = 64 << 10;
 /// Longest reason, characters.
 pub const REASON_MAX: usize = 2000;
-/// Largest number an additional manifest may have.
-const NUMBER_MAX: u16 = 999;
+/// Numbers a review may have; 2 is kept for the time-stamp's manifest, which the device may write
+/// later.
+const NUMBERS: std::ops::RangeInclusive<u16> = 3..=999;
 
 /// What a reviewer decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +81,7 @@ pub enum ReviewError {
     #[error("the reason must have 1 to {REASON_MAX} characters")]
     Reason,
     /// Every number is taken.
-    #[error("the package has {NUMBER_MAX} manifests already")]
+    #[error("the package has {} manifests already", NUMBERS.end())]
     Full,
     /// The manifest cannot be written.
     #[error(transparent)]
@@ -150,8 +153,9 @@ pub fn review(
         return Err(ReviewError::Reason);
     }
     let taken = container.files().filter_map(|(name, _)| number_of(name));
-    let number = taken.max().unwrap_or(1).max(1) + 1;
-    if number > NUMBER_MAX {
+    let next = taken.max().map_or(0, |n| n + 1);
+    let number = next.max(*NUMBERS.start());
+    if !NUMBERS.contains(&number) {
         return Err(ReviewError::Full);
     }
     let [document_name, signature_name, manifest_name] = names(number);
@@ -168,15 +172,18 @@ pub fn review(
     let mut document =
         serde_json::to_vec_pretty(&document).expect("invariant: a review is strings and numbers");
     document.push(b'\n');
-    let mut entries = vec![entry(SIGNATURE, signature)];
+    let mut entries = vec![entry(SIGNATURE, SIGNATURE_TYPE, signature)];
     for name in reviewers_signatures(container, number) {
         let bytes = container.get(&name).unwrap_or_default();
-        entries.push(entry(&name, bytes));
+        entries.push(entry(&name, SIGNATURE_TYPE, bytes));
     }
-    entries.push(ManifestEntry {
-        media_type: "application/json".to_owned(),
-        ..entry(&document_name, &document)
-    });
+    // A stamp proves itself but nobody misses it: from here on it cannot be taken out unseen.
+    if let (Some(stamped), Some(token)) = (container.get(STAMPED), container.get(TIMESTAMP)) {
+        entries.push(entry(STAMPED, "text/xml", stamped));
+        let media_type = SigReference::time_stamp(1).media_type;
+        entries.push(entry(TIMESTAMP, &media_type, token));
+    }
+    entries.push(entry(&document_name, "application/json", &document));
     let manifest = Manifest {
         signature: SigReference::signature(number),
         entries,
@@ -190,10 +197,10 @@ pub fn review(
     ])
 }
 
-fn entry(name: &str, bytes: &[u8]) -> ManifestEntry {
+fn entry(name: &str, media_type: &str, bytes: &[u8]) -> ManifestEntry {
     ManifestEntry {
         name: name.to_owned(),
-        media_type: "application/pkcs7-signature".to_owned(),
+        media_type: media_type.to_owned(),
         sha256: Sha256::digest(bytes).into(),
     }
 }

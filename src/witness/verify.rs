@@ -238,14 +238,18 @@ impl<'a> Examination<'a> {
             let known = [MIMETYPE, MANIFEST, SIGNATURE, RECEIPT].contains(&name)
                 || (name == LATER_RECEIPT && self.receipt.is_some());
             let proved = self.additions.covers(name) || (chained && name == CHAIN);
-            if known || proved || manifest.entry(name).is_some() {
+            if known || manifest.entry(name).is_some() {
                 continue;
             }
-            let name = name.to_owned();
-            if is_addition(&name) {
-                additions.push(Finding::AdditionUnchecked { name });
-            } else {
-                unsigned.push(Finding::FileUnsigned { name });
+            // Whatever a stamp or a review lists besides: pictures are the device's alone.
+            if !is_addition(name) {
+                unsigned.push(Finding::FileUnsigned {
+                    name: name.to_owned(),
+                });
+            } else if !proved {
+                additions.push(Finding::AdditionUnchecked {
+                    name: name.to_owned(),
+                });
             }
         }
         if !unsigned.is_empty() {

@@ -263,6 +263,10 @@ fn status() -> Value {
         "v": 1, "program": "lingmou VERSION", "device": "LC-POLE-0007", "pid": 4711,
         "at": "2026-08-01T02:03:04.567Z", "up_secs": 3600,
         "clock": { "synced": true, "max_error_us": 1500 },
+        "certificates": {
+            "evidence": { "not_after": "2038-08-01T00:00:00.000Z", "days_left": 4382, "expired": false },
+            "transport": { "not_after": "2026-10-01T00:00:00.000Z", "days_left": 60, "expired": false },
+        },
         "cameras": { "east": {
             "phase": "playing", "cause": null, "dropped": 3,
             "main": { "codec": "h264", "width": 1920, "height": 1080, "units_in": 90_000,
@@ -299,6 +303,10 @@ fn the_status_of_a_daemon() {
 
     let mut ill = status();
     ill["clock"] = json!({ "synced": false, "max_error_us": null });
+    ill["certificates"] = json!({
+        "evidence": { "not_after": "2026-08-01T00:00:00.000Z", "days_left": -1, "expired": true },
+        "transport": { "not_after": "2026-08-14T00:00:00.000Z", "days_left": 12, "expired": false },
+    });
     ill["cameras"]["east"]["phase"] = json!("failed");
     ill["cameras"]["east"]["cause"] = json!("wrong user or password");
     ill["cameras"]["east"]["view"] =

@@ -1,16 +1,17 @@
 //! One thing changed at a time in a package that has everything: refused for the right reason by
 //! `lingmou verify` and by `docs/verify.sh` alike. The untouched one is valid by both.
 
-use lingmou::pki::TestPki;
+use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
-    CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, Language, MANIFEST,
-    MIMETYPE, Manifest, RECEIPT, ReviewVerdict, SIGNATURE, STATEMENT, Sealed, Status, seal, verify,
+    CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, Language, LatestBy,
+    MANIFEST, MIMETYPE, Manifest, RECEIPT, ReviewVerdict, Roots, SIGNATURE, STATEMENT, Sealed,
+    SigReference, Status, seal, verify,
 };
 use tempfile::TempDir;
 
 use super::{
-    AT, DEVICE, Kit, MANIFEST_2, STAMP, add_review, assemble, case, files, journal_lines,
-    openssl_sign, put, receipt, statement, verify_sh,
+    AT, AT_SECS, DAY_SECS, DEVICE, Kit, MANIFEST_2, STAMP, add_review, assemble, case, covered,
+    files, journal_lines, openssl_sign, put, put_all, receipt, statement, verify_sh,
 };
 
 const MANIFEST_4: &str = "META-INF/ASiCManifest004.xml";
@@ -30,9 +31,9 @@ fn line(check: CheckId) -> &'static str {
         CheckId::Receipt => "FAIL  receipt",
         CheckId::Journal => "FAIL  journal",
         CheckId::Stamp => {
-            "FAIL  META-INF/ASiCManifest002.xml|FAIL    time-stamp|FAIL  no review or"
+            "FAIL  META-INF/ASiCManifest002.xml|FAIL    time-stamp|FAIL  no file outside"
         }
-        CheckId::Review => "FAIL  META-INF/ASiCManifest00|FAIL    review|FAIL  no review or",
+        CheckId::Review => "FAIL  META-INF/ASiCManifest00|FAIL    review|FAIL  no file outside",
         CheckId::Time => "informs only",
     }
 }
@@ -80,6 +81,8 @@ fn guard(name: &str, gone: bool) -> CheckId {
         MANIFEST if gone => CheckId::Manifest,
         MANIFEST | SIGNATURE => CheckId::Signature,
         RECEIPT | CHAIN if gone => CheckId::Stamp,
+        // Who reviewed has signed that it was there.
+        STAMP if gone => CheckId::Review,
         RECEIPT => CheckId::Receipt,
         CHAIN => CheckId::Journal,
         MANIFEST_2 | STAMP => CheckId::Stamp,
@@ -93,11 +96,6 @@ fn each_file(change: fn(&[u8]) -> Option<Vec<u8>>) {
     let full = kit.full();
     for (name, content) in full.files() {
         let changed = change(content);
-        // A stamp that was taken out is one that has not come yet.
-        if changed.is_none() && name == STAMP {
-            accepted(name, &kit, &with(&full, name, None));
-            continue;
-        }
         let package = with(&full, name, changed.as_deref());
         refused(name, &kit, &package, guard(name, changed.is_none()));
     }
@@ -145,6 +143,29 @@ fn the_untouched_package_and_each_stage_before_it() {
     }
 }
 
+/// Before a review nobody has signed that there was a stamp. Without its token it is one that has
+/// not come yet, and the package claims no more than without.
+#[test]
+fn a_stamp_taken_out_before_any_review_only_leaves_the_time_less_bounded() {
+    let kit = Kit::new();
+    let mut stamped = kit.package.clone();
+    for (name, bytes) in kit.full().files() {
+        if [RECEIPT, CHAIN, MANIFEST_2, STAMP].contains(&name) {
+            stamped = with(&stamped, name, Some(bytes));
+        }
+    }
+    accepted("stamped", &kit, &stamped);
+    assert!(verify(&stamped, &kit.roots).stamp.is_some());
+    let without = with(&stamped, STAMP, None);
+    accepted("without", &kit, &without);
+    let verdict = verify(&without, &kit.roots);
+    assert_eq!(verdict.stamp, None);
+    let check = verdict.check(CheckId::Stamp).unwrap();
+    assert_eq!(check.status, Status::Unknown);
+    let by = verdict.bounds.latest.map(|latest| latest.by);
+    assert_eq!(by, Some(LatestBy::Receipt));
+}
+
 #[test]
 fn any_entry_of_any_manifest() {
     let kit = Kit::new();
@@ -183,6 +204,20 @@ fn files_added_or_swapped_within_the_package() {
         added.insert(name, vec![1]).unwrap();
         refused(name, &kit, &added, CheckId::Review);
     }
+    // Nor does it help to have the foreign file listed, stamped or reviewed.
+    let mut listed = kit.package.clone();
+    listed.insert("frames/04-extra.jpg", vec![1]).unwrap();
+    let manifest = Manifest {
+        signature: SigReference::time_stamp(1),
+        entries: [SIGNATURE, "frames/04-extra.jpg"]
+            .map(|name| covered(&listed, name))
+            .to_vec(),
+    };
+    let manifest = manifest.to_xml().unwrap();
+    let mut stamped = with(&listed, MANIFEST_2, Some(&manifest));
+    refused("listed, stamp awaited", &kit, &stamped, CheckId::Nothing);
+    stamped.insert(STAMP, kit.stamp(&manifest)).unwrap();
+    refused("listed and stamped", &kit, &stamped, CheckId::Nothing);
     let found = full.get("frames/01-found.jpg").unwrap();
     let swapped = with(&full, "frames/02-warned.jpg", Some(found));
     refused("picture for picture", &kit, &swapped, CheckId::Files);
@@ -299,6 +334,31 @@ fn somebody_else_s_signature() {
     let by_device = receipt(&kit.sealed).sign(&kit.evidence, AT).unwrap();
     let package = kit.with(RECEIPT, Some(&by_device));
     refused("the device's own receipt", &kit, &package, CheckId::Receipt);
+}
+
+/// A box whose certificate ends while it runs seals as before; nobody takes it.
+#[test]
+fn what_was_sealed_after_the_certificate_s_end() {
+    let dir = TempDir::new().unwrap();
+    // openssl does not count the last second itself.
+    for (not_after, valid) in [(AT_SECS + 1, true), (AT_SECS - 1, false)] {
+        let plan = TestPkiPlan {
+            not_before: AT_SECS - 9_000 * DAY_SECS,
+            not_after,
+        };
+        let folder = dir.path().join(valid.to_string());
+        let pki = TestPki::create_planned(&folder, DEVICE, plan).unwrap();
+        let identity = Identity::load(&pki.device, "evidence").unwrap();
+        let package = assemble(&seal(&statement(DEVICE), &identity, AT).unwrap());
+        let verdict = verify(&package, &Roots::load(&pki.root()).unwrap());
+        let failed: Vec<_> = verdict.failed().collect();
+        let expected: &[CheckId] = if valid { &[] } else { &[CheckId::Chain] };
+        assert_eq!(failed, expected, "{}", verdict.page(Language::English));
+        put_all(&folder.join("case"), &package);
+        let (code, said) = verify_sh(&folder.join("case"), &pki.root());
+        assert_eq!(code, Some(i32::from(!valid)), "{said}");
+        assert_eq!(said.contains(line(CheckId::Chain)), !valid, "{said}");
+    }
 }
 
 #[test]

@@ -102,14 +102,14 @@ fn openssl_verifies_a_review() {
     let text = succeed(
         &dir,
         &format!(
-            "openssl cms -verify -binary -cades -inform DER -in META-INF/signature002.p7s \
-             -content META-INF/ASiCManifest002.xml -CAfile {} -purpose any -out signed.xml",
+            "openssl cms -verify -binary -cades -inform DER -in META-INF/signature003.p7s \
+             -content META-INF/ASiCManifest003.xml -CAfile {} -purpose any -out signed.xml",
             root.display()
         ),
     );
     assert!(text.contains("erification successful"), "{text}");
     let manifest = std::fs::read_to_string(dir.join("signed.xml")).unwrap();
-    for part in [SIGNATURE, "META-INF/review002.json"] {
+    for part in [SIGNATURE, "META-INF/review003.json"] {
         assert!(manifest.contains(part), "{part}: {manifest}");
     }
 }
