@@ -262,7 +262,7 @@ fn claim(package: CaseId, name: &str) -> c2pa::Claim<'_> {
         name,
         media_type: "image/jpeg",
         package,
-        kind: Violation::StreetVending,
+        kind: Some(Violation::StreetVending),
         at: clock::now(),
         placed: None,
         origin: c2pa::Origin::Camera,

@@ -25,6 +25,8 @@ const EXAMPLES: &str = "\
 Examples:
   lingmou command --device LM-0007 --broker broker.bureau.lan:8883 --keys keys report
   lingmou command --device LM-0007 --keys keys fetch 0198f0a2-…      send this package's video too
+  lingmou command --device LM-0007 --keys keys capture gate          what camera gate shows now
+  lingmou command --device LM-0007 --keys keys recheck gate          what is seen of its open cases
   lingmou command --device LM-0007 --keys keys stop                  silence the loudspeaker
   lingmou command --device LM-0007 --keys keys say '前方施工，请您绕行'   in Mandarin or English
   lingmou command --device LM-0007 --keys keys config-set new.toml   tried, kept or rolled back
@@ -33,7 +35,8 @@ Examples:
 
 KEYS holds transport.key and transport.crt (the connection), roots.crt, and operator.key and
 operator.crt, whose organizationalUnit says what they may: view (report, fetch), operate (also
-capture, recheck, speak, stop) or admin (everything). A verdict is signed with reviewer.key.
+capture, recheck, acknowledge, speak, stop) or admin (everything). A verdict is signed with
+reviewer.key.
 
 Every command has a number and an end: it is done once, however often it arrives, and refused when
 it comes too late. The reply is signed by the box; nothing else is believed.
@@ -80,16 +83,21 @@ enum What {
         #[arg(value_name = "ID")]
         package: Uuid,
     },
-    /// Take a picture now
+    /// Make a package of what a camera shows now: a lead that names you, of no violation
     Capture {
         /// The camera's name
         camera: String,
     },
-    /// Look again at an open case at once
+    /// Look again at once at the open cases of a camera and say what is seen; no case's course changes
     Recheck {
-        /// The case
-        #[arg(value_name = "ID")]
-        case: Uuid,
+        /// The camera's name
+        camera: String,
+    },
+    /// Take note of an alarm: it stays, marked with your name, until it is over
+    Acknowledge {
+        /// Its name: what stands before the colon in `lingmou status`
+        #[arg(value_name = "NAME")]
+        alarm: String,
     },
     /// Play one of the clips the box has
     Speak {
@@ -218,8 +226,11 @@ fn verb(what: &What) -> anyhow::Result<Verb> {
         What::Capture { camera } => Verb::Capture {
             camera: camera.clone(),
         },
-        What::Recheck { case } => Verb::Recheck {
-            case: CaseId(*case),
+        What::Recheck { camera } => Verb::Recheck {
+            camera: camera.clone(),
+        },
+        What::Acknowledge { alarm } => Verb::AlarmAcknowledge {
+            alarm: alarm.clone(),
         },
         What::Speak { clip_sha256 } => Verb::Speak {
             clip_sha256: clip_sha256.clone(),

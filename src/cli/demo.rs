@@ -72,11 +72,10 @@ fn story(shown: &Shown) -> String {
     let mut line = |words: String| {
         writeln!(text, "  {words}").expect("invariant: a String takes everything");
     };
-    line(format!(
-        "{}  first seen: {}",
-        s.violation.first_seen,
-        s.violation.kind.name()
-    ));
+    if let Some(violation) = &s.violation {
+        let (at, kind) = (&violation.first_seen, violation.kind.name());
+        line(format!("{at}  first seen: {kind}"));
+    }
     for w in &s.warning {
         let heard = w
             .failure
@@ -84,11 +83,10 @@ fn story(shown: &Shown) -> String {
             .map_or("played to its end".to_owned(), Clone::clone);
         line(format!("{}  warned: {heard}, {} ms", w.at, w.played_ms));
     }
-    line(format!(
-        "{}  looked again: {}",
-        s.violation.confirmed,
-        s.violation.outcome.name()
-    ));
+    if let Some(violation) = &s.violation {
+        let (at, outcome) = (&violation.confirmed, violation.outcome.name());
+        line(format!("{at}  looked again: {outcome}"));
+    }
     if let Some(p) = &s.position {
         let (lat, lon) = (f64::from(p.lat_e7) / 1e7, f64::from(p.lon_e7) / 1e7);
         line(format!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::status;
+use crate::status::{self, Alarm};
 
 use super::{Answer, out, runtime};
 
@@ -16,10 +16,6 @@ Examples:
   watch -n 5 lingmou status
 
 Exit code: 0 all well, 1 something needs attention, 2 no daemon answers.";
-
-/// A certificate that ends in fewer days is a trouble: a third of the 90 days that those for the
-/// connection commonly have.
-const RENEW_DAYS: i64 = 30;
 
 /// Show what the running daemon does and lacks
 #[derive(Debug, clap::Args)]
@@ -68,20 +64,17 @@ fn page(status: &Value) -> (String, bool) {
     if status["configuration"]["trial"].is_object() {
         page.say("configuration", "on trial");
     }
-    let well = page.troubles.is_empty();
-    for trouble in &page.troubles {
-        page.text.push_str("! ");
-        page.text.push_str(trouble);
-        page.text.push('\n');
+    let alarms = status::alarms(status);
+    for alarm in &alarms {
+        page.alarm(alarm, &status["alarms"]);
     }
-    (page.text, well)
+    (page.text, alarms.is_empty())
 }
 
-/// The screen as it is written, and what needs attention.
+/// The screen as it is written.
 #[derive(Default)]
 struct Page {
     text: String,
-    troubles: Vec<String>,
 }
 
 impl Page {
@@ -108,10 +101,18 @@ impl Page {
         self.say("time-stamps", &words);
     }
 
-    fn trouble(&mut self, where_: &str, why: &Value) {
-        if let Some(why) = why.as_str() {
-            self.troubles.push(format!("{where_}: {why}"));
-        }
+    /// What needs attention, and who took note of it as the daemon tells in `told`.
+    fn alarm(&mut self, alarm: &Alarm, told: &Value) {
+        let same = |t: &&Value| t["name"] == *alarm.name && t["text"] == *alarm.text;
+        let noted = told.as_array().and_then(|all| all.iter().find(same));
+        let noted = noted.map(|told| &told["acknowledged"]);
+        let noted = noted.filter(|noted| noted.is_object()).map(|noted| {
+            let (by, at) = (text(&noted["by"]), text(&noted["at"]));
+            format!(" (acknowledged by {by}, {at})")
+        });
+        let (Alarm { name, text }, noted) = (alarm, noted.unwrap_or_default());
+        writeln!(self.text, "! {name}: {text}{noted}")
+            .expect("invariant: a String takes everything");
     }
 
     /// What the loudspeaker said and did not say since the start.
@@ -127,7 +128,6 @@ impl Page {
             words = format!("{words}  stopped by {by}, silent for {left} s");
         }
         self.say("voice", &words);
-        self.trouble("loudspeaker", &voice["trouble"]);
     }
 
     fn clock(&mut self, clock: &Value) {
@@ -136,29 +136,14 @@ impl Page {
             self.say("clock", &format!("synchronised, error below {error} us"));
         } else {
             self.say("clock", "NOT synchronised");
-            self.troubles
-                .push("clock: not synchronised; packages say so".to_owned());
         }
     }
 
-    /// Until when the certificates hold. One that ends soon is a trouble while there is time for
-    /// a new one.
+    /// Until when the certificates hold.
     fn certificates(&mut self, certificates: &Value) {
         let mut ends = Vec::new();
         for (name, term) in certificates.as_object().into_iter().flatten() {
             ends.push(format!("{name} until {}", text(&term["not_after"])));
-            let why = match (term["expired"] == Value::Bool(true), name.as_str()) {
-                (true, "evidence") => {
-                    "has ended; packages are made and signed as before, but no verifier takes them"
-                        .to_owned()
-                }
-                (true, _) => "has ended; packages wait on the disk".to_owned(),
-                (false, _) => match term["days_left"].as_i64() {
-                    Some(days) if days < RENEW_DAYS => format!("ends in {days} days; renew it"),
-                    _ => continue,
-                },
-            };
-            self.troubles.push(format!("{name} certificate: {why}"));
         }
         if !ends.is_empty() {
             self.say("certificates", &ends.join("  "));
@@ -183,14 +168,6 @@ impl Page {
             text(&main["reconnects"]),
         );
         self.say(&format!("camera {name}"), &words);
-        self.trouble(&format!("camera {name}"), &camera["cause"]);
-        let view = &camera["view"];
-        if let Some(bad) = view["view"].as_str().filter(|v| *v != "good") {
-            self.troubles.push(format!(
-                "camera {name}: its view is {bad} since {}: nothing is judged by it; lingmou journal show --kind view.bad",
-                text(&view["since"])
-            ));
-        }
     }
 
     fn eye(&mut self, eye: &Value) {
@@ -213,24 +190,6 @@ impl Page {
             text(&status["store"]["free_bytes"]),
         );
         self.say("store", &words);
-        self.trouble("store", &status["keeper"]["trouble"]);
-        self.trouble("store", &status["store_trouble"]);
-        let disk = &status["disk"];
-        if disk["trouble"] != status["keeper"]["trouble"] {
-            self.trouble("store", &disk["trouble"]);
-        }
-        let what = match disk["care"]["level"].as_str() {
-            Some("tight") => "nearly full: new packages come without video",
-            Some("shut") => "full: no new packages are made, warnings go on",
-            _ => "",
-        };
-        if !what.is_empty() {
-            self.troubles.push(format!("store: {what}"));
-        }
-        if status["store"]["states"]["damaged"].is_object() {
-            self.troubles
-                .push("store: damaged packages; lingmou store check".to_owned());
-        }
         self.mirror(&status["mirror"]);
     }
 
@@ -252,12 +211,10 @@ impl Page {
             text(&mirror["mirroring"]["due"]),
         );
         self.say("second copy", &words);
-        self.trouble("second copy", &mirror["trouble"]);
     }
 
     fn upload(&mut self, status: &Value) {
         let upload = &status["upload"];
-        let enabled = status["upload_enabled"] != Value::Bool(false);
         let connected = upload["connected"] == Value::Bool(true);
         let words = format!(
             "{}  {} receipted  {} refused",
@@ -272,10 +229,6 @@ impl Page {
         self.say("upload", &words);
         self.link(&upload["link"]);
         self.stamps(&status["store"]["stamps"], &upload["stamp_cause"]);
-        self.trouble("journal", &upload["foreign_head"]);
-        if !connected && enabled {
-            self.trouble("upload", &upload["cause"]);
-        }
     }
 
     /// What reviewers say of the rules, as far as they said anything.
@@ -288,12 +241,6 @@ impl Page {
             }
             let words = format!("{rule}: {rejected} of {judged} packages rejected");
             self.say("reviewers", &words);
-            if leads_only {
-                self.troubles.push(format!(
-                    "{rule}: reviewers object ({rejected} of {judged} rejected), so it makes leads \
-                     only; look at its zone and settings, then lingmou command … rule-restore"
-                ));
-            }
         }
     }
 }

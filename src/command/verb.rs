@@ -22,17 +22,24 @@ pub enum Verb {
         /// The package.
         package: CaseId,
     },
-    /// Take a picture now.
+    /// Make a package of what a camera shows now: a lead, of no violation.
     #[serde(rename = "capture")]
     Capture {
         /// The camera.
         camera: String,
     },
-    /// Look again at once.
+    /// Look again at once at the open cases of a camera, and say what is seen; their course stays
+    /// what it is.
     #[serde(rename = "recheck")]
     Recheck {
-        /// The open case.
-        case: CaseId,
+        /// The camera.
+        camera: String,
+    },
+    /// Take note of an alarm: it stays, marked.
+    #[serde(rename = "alarm.acknowledge")]
+    AlarmAcknowledge {
+        /// Its name in the status.
+        alarm: String,
     },
     /// Play a recorded clip that the box has.
     #[serde(rename = "speak")]
@@ -86,11 +93,12 @@ pub enum Misunderstood {
 }
 
 /// Every verb.
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 11] = [
     "report",
     "fetch",
     "capture",
     "recheck",
+    "alarm.acknowledge",
     "speak",
     "say",
     "stop",
@@ -135,9 +143,11 @@ impl Verb {
     pub fn needs(&self) -> Rank {
         match self {
             Self::Report {} | Self::Fetch { .. } => Rank::View,
-            Self::Capture { .. } | Self::Recheck { .. } | Self::Speak { .. } | Self::Stop {} => {
-                Rank::Operate
-            }
+            Self::Capture { .. }
+            | Self::Recheck { .. }
+            | Self::AlarmAcknowledge { .. }
+            | Self::Speak { .. }
+            | Self::Stop {} => Rank::Operate,
             Self::Say { .. }
             | Self::ConfigSet { .. }
             | Self::Evict { .. }
@@ -146,19 +156,18 @@ impl Verb {
     }
 
     /// Whether doing it once more after a crash harms nobody: nothing is heard, nothing is
-    /// changed that was not changed already.
+    /// changed that was not changed already. A capture finds its package, or makes it.
     pub fn may_be_repeated(&self) -> bool {
         match self {
             Self::Report {}
             | Self::Fetch { .. }
+            | Self::Capture { .. }
+            | Self::Recheck { .. }
+            | Self::AlarmAcknowledge { .. }
             | Self::Stop {}
             | Self::Evict { .. }
             | Self::RuleRestore { .. } => true,
-            Self::Capture { .. }
-            | Self::Recheck { .. }
-            | Self::Speak { .. }
-            | Self::Say { .. }
-            | Self::ConfigSet { .. } => false,
+            Self::Speak { .. } | Self::Say { .. } | Self::ConfigSet { .. } => false,
         }
     }
 }
@@ -192,9 +201,20 @@ mod tests {
                 "capture",
                 json!({ "camera": "street" }),
                 Rank::Operate,
-                false,
+                true,
             ),
-            ("recheck", json!({ "case": package }), Rank::Operate, false),
+            (
+                "recheck",
+                json!({ "camera": "street" }),
+                Rank::Operate,
+                true,
+            ),
+            (
+                "alarm.acknowledge",
+                json!({ "alarm": "camera street" }),
+                Rank::Operate,
+                true,
+            ),
             (
                 "speak",
                 json!({ "clip_sha256": sha256 }),

@@ -11,6 +11,8 @@ pub struct Commands {
     /// A configuration that was sent is given up when cameras and upload are not back within
     /// this time, seconds.
     pub trial_secs: u64,
+    /// Packages that persons may ask for in any 24 hours; 0: none.
+    pub captures_per_day: u64,
     /// A rule makes leads only when more than this share of its packages was rejected.
     pub objections_max: f64,
     /// It makes evidence again when no more than this share was.
@@ -26,6 +28,7 @@ impl Default for Commands {
         Self {
             enabled: true,
             trial_secs: 180,
+            captures_per_day: 50,
             objections_max: 0.3,
             objections_back: 0.1,
             objections_least: 20,

@@ -138,6 +138,7 @@ const LIMITS: &[Limit] = &[
     ),
     limit("upload.drain_delay_secs", 0.0, 3600.0, SECONDS),
     limit("commands.trial_secs", 10.0, 3600.0, SECONDS),
+    limit("commands.captures_per_day", 0.0, 1000.0, ", 0 for none"),
     limit("commands.objections_max", 0.01, 1.0, ""),
     limit("commands.objections_back", 0.0, 1.0, ""),
     limit("commands.objections_least", 1.0, 10_000.0, " packages"),

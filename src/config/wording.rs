@@ -65,6 +65,9 @@ struct MomentWords {
     again: String,
     peak: String,
     after: String,
+    /// Added later: a file of the technician's own may not have it, and then it is left out.
+    #[serde(default)]
+    asked: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -128,6 +131,7 @@ impl Wording {
             ShotKind::Again => &self.moment.again,
             ShotKind::Peak => &self.moment.peak,
             ShotKind::After => &self.moment.after,
+            ShotKind::Asked => &self.moment.asked,
         }
     }
 

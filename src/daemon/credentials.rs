@@ -28,7 +28,7 @@ pub(super) enum Made<'a> {
 )]
 pub(super) struct Credits<'a> {
     facts: &'a Facts,
-    case: (CaseId, Violation),
+    case: (CaseId, Option<Violation>),
     placed: Option<&'a Placed>,
     /// Manifests that could not be made.
     pub(super) missing: Vec<Omitted>,
@@ -38,7 +38,7 @@ impl<'a> Credits<'a> {
     /// For files of `case` that show what was seen from `placed`.
     pub(super) fn new(
         facts: &'a Facts,
-        case: (CaseId, Violation),
+        case: (CaseId, Option<Violation>),
         placed: Option<&'a Placed>,
     ) -> Self {
         Self {

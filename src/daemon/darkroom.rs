@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::develop::{self, DevelopError, SAME_PLACE, alike};
 use crate::ingest::IngestError;
 use crate::store::{Draft, StoreError};
-use crate::types::{Area, CaseId, Frame, Order, RoleSet, ShotKind, Stamp};
+use crate::types::{Area, CaseId, Frame, Order, RoleSet, ShotKind, Stamp, Violation};
 use crate::witness::{self, FileEntry, Omitted, check_code};
 
 use super::credentials::{Credits, Made};
@@ -16,8 +16,24 @@ use super::notes::{Notes, Shown};
 /// Frames looked at before one is taken: one each fifth of a second of the usual window.
 const CHOICE_MAX: usize = 7;
 
+/// A picture to be made.
+pub(super) struct Shot<'a> {
+    pub(super) case: CaseId,
+    /// What the case is about; `None` for a picture that a person asked for.
+    pub(super) violation: Option<Violation>,
+    pub(super) kind: ShotKind,
+    /// Capture time of the frame.
+    pub(super) at: Stamp,
+    /// The subject in that frame; `None` when there is none.
+    pub(super) subject: Option<Area>,
+    /// Where to look.
+    pub(super) place: Area,
+    /// Name of the zone; empty for none.
+    pub(super) zone: &'a str,
+}
+
 impl Keeper {
-    /// Makes the files of one picture and keeps them with what was measured.
+    /// Makes the picture that was ordered.
     pub(super) fn snap(
         &mut self,
         order: &Order,
@@ -36,11 +52,32 @@ impl Keeper {
         else {
             return Ok(());
         };
-        let stem = format!("frames/{:02}-{}", self.pictures(*case)? + 1, kind.name());
-        let frame = match self.frame(work, *at, *place) {
+        let shot = Shot {
+            case: *case,
+            violation: Some(*violation),
+            kind: *kind,
+            at: *at,
+            subject: *subject,
+            place: *place,
+            zone,
+        };
+        self.shoot(&shot, work, book)
+    }
+
+    /// Makes the files of one picture and keeps them with what was measured.
+    pub(super) fn shoot(
+        &mut self,
+        shot: &Shot<'_>,
+        work: &Work,
+        book: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let Shot { case, place, .. } = *shot;
+        let kind = shot.kind;
+        let stem = format!("frames/{:02}-{}", self.pictures(case)? + 1, kind.name());
+        let frame = match self.frame(work, shot.at, place) {
             Ok(frame) => frame,
             Err(error) => {
-                self.omit(*case, &format!("{stem}.jpg"), &error.to_string())?;
+                self.omit(case, &format!("{stem}.jpg"), &error.to_string())?;
                 return self.save(book);
             }
         };
@@ -48,31 +85,27 @@ impl Keeper {
         let view = View {
             frame: &frame,
             placed: work.placed,
-            case: *case,
-            violation: *violation,
-            kind: *kind,
-            subject: *subject,
-            zone,
+            case,
+            violation: shot.violation,
+            kind,
+            subject: shot.subject,
+            zone: shot.zone,
             boxes: &boxes,
         };
         let made = self.develop(&view, &stem);
         self.developer.rest();
         match made {
             Ok((drafts, missing)) => {
-                self.omit_all(*case, &missing)?;
-                let busy = boxes
-                    .iter()
-                    .map(|(area, _)| *area)
-                    .chain([*place])
-                    .collect();
-                let shown = Shown::of(&frame.image, *place, busy);
-                self.remember(*case, &format!("{stem}.jpg"), *kind, &shown)?;
-                self.store.keep(*case, &drafts, book)?;
+                self.omit_all(case, &missing)?;
+                let busy = boxes.iter().map(|(area, _)| *area).chain([place]).collect();
+                let shown = Shown::of(&frame.image, place, busy);
+                self.remember(case, &format!("{stem}.jpg"), kind, &shown)?;
+                self.store.keep(case, &drafts, book)?;
                 self.state().pictures += 1;
                 Ok(())
             }
             Err(error) => {
-                self.omit(*case, &format!("{stem}.jpg"), &error.to_string())?;
+                self.omit(case, &format!("{stem}.jpg"), &error.to_string())?;
                 self.save(book)
             }
         }

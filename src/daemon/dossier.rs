@@ -14,14 +14,15 @@ use crate::ingest::CameraState;
 use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
-    Area, CaseId, CaseRecord, FixKind, Frame, PictureOf, Placed, RoleSet, ShotKind, Stamp,
-    TimeSource, Violation, WarnReport,
+    Area, CaseId, CaseRecord, FixKind, Frame, Placed, RoleSet, ShotKind, Stamp, TimeSource,
+    Violation, WarnReport,
 };
 use crate::witness::{
-    Altitude, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Omitted, Position,
-    Seen, Site, Software, Statement, ViolationFacts, Warning, assess,
+    Altitude, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Position, Seen,
+    Site, Software, Statement, ViolationFacts, Warning, assess,
 };
 
+use super::capture::About;
 use super::clerk::Objections;
 use super::clock_watch::ClockState;
 use super::notes::Notes;
@@ -45,7 +46,8 @@ pub(super) struct View<'a> {
     pub(super) frame: &'a Frame,
     pub(super) placed: Option<Placed>,
     pub(super) case: CaseId,
-    pub(super) violation: Violation,
+    /// What the case is about; `None` when a person asked for the picture.
+    pub(super) violation: Option<Violation>,
     pub(super) kind: ShotKind,
     /// The subject in the frame; `None` when it is no longer there.
     pub(super) subject: Option<Area>,
@@ -55,10 +57,10 @@ pub(super) struct View<'a> {
     pub(super) boxes: &'a [(Area, RoleSet)],
 }
 
-/// What is known of a case at its end.
+/// What is known of a package when it is sealed.
 pub(super) struct Sealing<'a> {
     pub(super) case: CaseId,
-    pub(super) record: &'a CaseRecord,
+    pub(super) about: About<'a>,
     pub(super) placed: Option<Placed>,
     pub(super) camera: &'a CameraState,
     pub(super) time_source: TimeSource,
@@ -107,7 +109,8 @@ impl Facts {
     pub(super) fn mark(&self, view: &View<'_>, check: &str) -> Mark {
         let subject = view
             .subject
-            .map(|area| (area, self.wording.violation(view.violation).to_owned()));
+            .zip(view.violation)
+            .map(|(area, violation)| (area, self.wording.violation(violation).to_owned()));
         let others = view
             .boxes
             .iter()
@@ -159,22 +162,32 @@ impl Facts {
             ("zone", view.zone),
             ("position", &position.unwrap_or_default()),
             ("accuracy", &accuracy.unwrap_or_default()),
-            ("violation", self.wording.violation(view.violation)),
+            (
+                "violation",
+                view.violation.map_or("", |v| self.wording.violation(v)),
+            ),
             ("moment", self.wording.moment(view.kind)),
             ("case", &view.case.to_string()),
             ("check", check),
         ])
     }
 
-    /// `evidence.json` of a case.
+    /// `evidence.json` of a package.
     pub(super) fn statement(&self, context: SealContext, sealing: &Sealing<'_>) -> Statement {
-        let record = sealing.record;
+        let about = sealing.about;
+        let (v, kind, record, asked) = match about {
+            About::Case(record) => (Statement::HEAD.0, Statement::HEAD.1, Some(record), None),
+            About::Asked { asked, .. } => {
+                let (v, kind) = Statement::CAPTURE;
+                (v, kind, None, Some(asked.clone()))
+            }
+        };
         let device = &self.config.device;
         let placed = sealing.placed.as_ref();
         let notes = Notes::read(context.note.as_deref());
         let mut statement = Statement {
-            v: Statement::HEAD.0,
-            kind: Statement::HEAD.1.to_owned(),
+            v,
+            kind: kind.to_owned(),
             id: sealing.case,
             device: Device {
                 id: device.id.clone(),
@@ -185,10 +198,15 @@ impl Facts {
             seq: context.seq,
             journal: context.journal,
             after: context.last_receipt,
-            site: self.site(&record.zone),
-            violation: violation(record, self.config.judge.law(record.violation)),
-            warning: record.warning.iter().map(warning).collect(),
-            clock: self.clock(record, sealing.time_source),
+            site: self.site(about.zone()),
+            violation: record.map(|r| violation(r, self.config.judge.law(r.violation))),
+            asked,
+            warning: record
+                .and_then(|r| r.warning.as_ref())
+                .map(warning)
+                .into_iter()
+                .collect(),
+            clock: self.clock(about.at(), sealing.time_source),
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),
             altitude: placed.and_then(Altitude::of),
@@ -196,7 +214,7 @@ impl Facts {
                 .and_then(|p| p.pose.sysid)
                 .map(|sysid| self.mavlink(sysid)),
             camera: camera(
-                &self.config.camera[record.camera],
+                &self.config.camera[about.camera()],
                 sealing.camera,
                 &context.files,
             ),
@@ -207,17 +225,17 @@ impl Facts {
                 config_sha256: Some(self.config_sha256.clone()),
                 model: Some(self.model.clone()),
             },
-            omitted: missing(record.violation, &notes, &context.files),
+            omitted: notes.missing(about.violation(), &context.files),
             grade: None,
-            files: described(context.files, &notes),
+            files: notes.described(context.files),
         };
         let seen = Seen {
             moved_permille: notes.moved_permille(),
             stillness: notes.stillness,
-            today: self.local(established(record)).date(),
-            objected: self
-                .objections
-                .against(record.violation)
+            today: self.local(about.at()).date(),
+            objected: about
+                .violation()
+                .and_then(|violation| self.objections.against(violation))
                 .map(|tally| (tally.rejected, tally.judged)),
         };
         statement.grade = Some(assess(&statement, &seen, &self.config.evidence));
@@ -274,8 +292,7 @@ impl Facts {
         Mavlink { sysid, mode }
     }
 
-    fn clock(&self, record: &CaseRecord, source: TimeSource) -> Clock {
-        let at = established(record);
+    fn clock(&self, at: Stamp, source: TimeSource) -> Clock {
         let known = at.error_ns != Stamp::ERROR_UNKNOWN;
         let disciplined_by = clock::trust().source.filter(|_| known);
         Clock {
@@ -289,7 +306,7 @@ impl Facts {
 }
 
 /// When the outcome was established.
-fn established(record: &CaseRecord) -> Stamp {
+pub(super) fn established(record: &CaseRecord) -> Stamp {
     record.looked_again.unwrap_or(record.confirmed)
 }
 
@@ -340,48 +357,6 @@ fn camera(config: &Camera, state: &CameraState, files: &[FileEntry]) -> crate::w
         codec: state.main.codec.map(|codec| codec.name().to_owned()),
         clip: clip.then(|| "remux".to_owned()),
     }
-}
-
-/// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
-/// came between.
-fn missing(violation: Violation, notes: &Notes, files: &[FileEntry]) -> Vec<Omitted> {
-    let mut list = notes.omitted.clone();
-    let pictures: &[ShotKind] = if violation.warns_first() {
-        &[ShotKind::Found, ShotKind::Warned, ShotKind::Again]
-    } else {
-        &[ShotKind::Before, ShotKind::Peak, ShotKind::After]
-    };
-    let pictures = pictures.iter().map(|kind| format!("-{}.jpg", kind.name()));
-    let others = ["clip.mp4", "detections.jsonl"].map(str::to_owned);
-    for ending in pictures.chain(others) {
-        let there = files.iter().any(|f| f.name.ends_with(&ending));
-        if !there && !list.iter().any(|o| o.what.ends_with(&ending)) {
-            let what = if ending.starts_with('-') {
-                format!("frames/*{ending}")
-            } else {
-                ending
-            };
-            let why = "the daemon was restarted, or the disk could not take it".to_owned();
-            list.push(Omitted { what, why });
-        }
-    }
-    list
-}
-
-/// The files with what their pictures show and how good they are.
-fn described(mut files: Vec<FileEntry>, notes: &Notes) -> Vec<FileEntry> {
-    for file in files.iter_mut().filter(|f| f.media_type == "image/jpeg") {
-        let of = if file.name.ends_with("-marked.jpg") {
-            PictureOf::Marked
-        } else if file.name.ends_with("-close.jpg") {
-            PictureOf::Close
-        } else {
-            PictureOf::Original
-        };
-        file.of = Some(of);
-        file.quality = notes.quality(&file.name);
-    }
-    files
 }
 
 fn known(text: &str) -> Option<String> {

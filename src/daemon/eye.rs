@@ -18,6 +18,7 @@ use crate::status::Beat;
 use crate::telemetry::Poses;
 use crate::types::{Detection, Frame, Order, Scene, Stamp, Track, WarnReport};
 
+use super::asks::Ask;
 use super::counters::EyeCounters;
 use super::keeper::{Message, Work};
 use super::views::{ViewWatch, Views};
@@ -30,7 +31,7 @@ const LOOKS_MAX: usize = 2048;
 
 /// One line of `detections.jsonl`.
 #[derive(Clone, Debug, Serialize)]
-struct Look {
+pub(super) struct Look {
     #[serde(skip)]
     stamp: Stamp,
     at: String,
@@ -53,7 +54,7 @@ pub(super) struct Sight {
     gate: Option<MotionGate>,
     /// The last detections, which still hold while the gate says that nothing moved.
     last: Vec<Detection>,
-    looks: VecDeque<Look>,
+    pub(super) looks: VecDeque<Look>,
     outlook: Outlook,
     view: ViewWatch,
 }
@@ -80,6 +81,9 @@ pub(super) struct Eye {
     pub(super) sights: Vec<Sight>,
     pub(super) judge: Judge,
     pub(super) reports: Receiver<WarnReport>,
+    pub(super) asks: Receiver<Ask>,
+    /// Asks that wait for a frame of their camera.
+    pub(super) asked: Vec<Ask>,
     pub(super) keeper: SyncSender<Message>,
     pub(super) counters: Arc<EyeCounters>,
     pub(super) views: Arc<Views>,
@@ -95,6 +99,7 @@ impl Eye {
             while let Ok(report) = self.reports.try_recv() {
                 self.judge.hear(report);
             }
+            self.hear_asks();
             if let Some(frame) = self.slots.take(FRAME_WAIT)
                 && !self.look(frame)
             {
@@ -138,6 +143,9 @@ impl Eye {
         let orders = self.judge.step(&scene);
         self.counters
             .looked(frame.at, clock::boot_ns(), self.judge.open_cases());
+        if !self.answer_asks(&frame, &scene) {
+            return false;
+        }
         if orders.is_empty() {
             return true;
         }
@@ -172,7 +180,7 @@ impl Eye {
         }
     }
 
-    fn work(&self, frame: Frame, scene: &Scene, orders: Vec<Order>) -> Work {
+    pub(super) fn work(&self, frame: Frame, scene: &Scene, orders: Vec<Order>) -> Work {
         let looks = &self.sights[frame.camera].looks;
         let cuts = orders.iter().filter_map(|o| match o {
             Order::Clip { from, to, .. } => Some((*from, *to)),
@@ -199,7 +207,7 @@ impl Eye {
     }
 
     /// Hands over and waits when the keeper is behind; false when it is gone.
-    fn tell(&self, message: Message) -> bool {
+    pub(super) fn tell(&self, message: Message) -> bool {
         match self.keeper.try_send(message) {
             Ok(()) => true,
             Err(TrySendError::Full(message)) => {
@@ -258,7 +266,7 @@ fn look(frame: &Frame, detections: &[Detection], tracks: &[Track], card: &Card) 
 }
 
 /// The lines of `detections.jsonl` between two moments.
-fn lines(looks: &VecDeque<Look>, from: Stamp, to: Stamp) -> String {
+pub(super) fn lines(looks: &VecDeque<Look>, from: Stamp, to: Stamp) -> String {
     let within = |l: &&Look| (from.boot_ns..=to.boot_ns).contains(&l.stamp.boot_ns);
     let mut text = String::new();
     for look in looks.iter().filter(within) {

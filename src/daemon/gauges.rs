@@ -11,12 +11,13 @@ use crate::clock;
 use crate::command::Origin;
 use crate::config::Config;
 use crate::ingest::Camera;
-use crate::status::Progress;
+use crate::status::{Progress, alarms};
 use crate::store::Store;
 use crate::telemetry::TelemetryState;
 use crate::types::Stamp;
 use crate::upload::UploadState;
 
+use super::alarms::Acknowledged;
 use super::caretaker::StoreState;
 use super::clerk::Objections;
 use super::counters::{EyeCounters, KeeperState};
@@ -138,6 +139,8 @@ pub(super) struct Gauges {
     /// Where the configuration comes from.
     pub(super) origin: Origin,
     pub(super) voice: Arc<Mutex<VoiceState>>,
+    /// Alarms that somebody took note of.
+    pub(super) acknowledged: Acknowledged,
     /// How long the certificates hold.
     pub(super) terms: Arc<Terms>,
 }
@@ -159,7 +162,7 @@ impl Gauges {
             })
             .collect();
         let (counts, mirror) = (self.store.counts(), self.store.mirror_state());
-        json!({
+        let mut status = json!({
             "v": 1,
             "program": concat!("lingmou ", env!("CARGO_PKG_VERSION")),
             "device": self.config.device.id,
@@ -182,6 +185,8 @@ impl Gauges {
             "upload_enabled": self.config.upload.enabled,
             "objections": self.objections.snapshot(&self.store),
             "configuration": self.origin,
-        })
+        });
+        status["alarms"] = self.acknowledged.level(alarms(&status));
+        status
     }
 }

@@ -202,7 +202,9 @@ fn end_of(store: &Store, case: CaseId) -> Result<(Value, &'static str), StoreErr
     }
     let statement = std::fs::read(store.package_dir(case).join(STATEMENT)).ok();
     let statement = statement.and_then(|bytes| Statement::parse(&bytes).ok());
-    let outcome = statement.map(|s| HitOutcome::from(s.violation.outcome));
+    let outcome = statement
+        .and_then(|s| s.violation)
+        .map(|violation| HitOutcome::from(violation.outcome));
     Ok((json!(outcome), "found sealed after a restart"))
 }
 

@@ -25,6 +25,7 @@ use crate::types::{
 };
 use crate::witness::{self, Omitted, SealError};
 
+use super::capture::{About, Capture};
 use super::counters::KeeperState;
 use super::credentials::{Credits, Made};
 use super::dossier::{Facts, Sealing};
@@ -61,6 +62,8 @@ pub(super) enum Message {
     Work(Box<Work>),
     /// The book as the eye leaves it.
     Book(String),
+    /// A package that a person asked for.
+    Capture(Box<Capture>),
     /// A view that changed, for the journal.
     View {
         /// The line's kind.
@@ -114,6 +117,7 @@ impl Keeper {
                     let saved = self.save(Some(book.as_str()).filter(|_| waiting.is_empty()));
                     self.note(saved, "the book could not be saved");
                 }
+                Ok(Message::Capture(capture)) => self.capture(*capture),
                 Ok(Message::View { kind, body }) => self.tell_view(kind, body),
                 Ok(Message::Reference {
                     camera,
@@ -179,7 +183,7 @@ impl Keeper {
                 violation,
                 from,
                 to,
-            } => self.cut((*case, *violation), (*from, *to), work, book),
+            } => self.cut((*case, Some(*violation)), (*from, *to), work, book),
             Order::Seal { case, record } => {
                 let end = Waiting {
                     case: *case,
@@ -203,9 +207,10 @@ impl Keeper {
         }
     }
 
-    fn cut(
+    /// Cuts the clip and keeps it with what the detector saw meanwhile.
+    pub(super) fn cut(
         &mut self,
-        (case, violation): (CaseId, Violation),
+        (case, violation): (CaseId, Option<Violation>),
         (from, to): (Stamp, Stamp),
         work: &Work,
         book: Option<&str>,
@@ -298,20 +303,29 @@ impl Keeper {
         let state = self.cameras[end.record.camera].state();
         let sealing = Sealing {
             case: end.case,
-            record: &end.record,
+            about: About::Case(&end.record),
             placed: end.placed,
             camera: &state,
             time_source: end.frame_source,
         };
-        let at = clock::now();
-        let make = |context| {
-            let statement = self.facts.statement(context, &sealing);
-            witness::seal(&statement, &self.facts.identity, at)
-        };
-        self.store.seal(end.case, make, book)?;
-        self.state().sealed += 1;
+        self.seal_as(&sealing, book)?;
         let outcome = end.record.outcome.name();
         tracing::info!(case = %end.case, outcome, "package sealed");
+        Ok(())
+    }
+
+    pub(super) fn seal_as(
+        &self,
+        sealing: &Sealing<'_>,
+        book: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let at = clock::now();
+        let make = |context| {
+            let statement = self.facts.statement(context, sealing);
+            witness::seal(&statement, &self.facts.identity, at)
+        };
+        self.store.seal(sealing.case, make, book)?;
+        self.state().sealed += 1;
         Ok(())
     }
 

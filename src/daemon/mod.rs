@@ -15,6 +15,9 @@
 //!
 //! **Not here.** What a stage does; every decision about evidence.
 
+mod alarms;
+mod asks;
+mod capture;
 mod caretaker;
 mod clerk;
 mod clock_watch;
@@ -63,6 +66,8 @@ use crate::upload::{self, Desk, Uplink, UploadState};
 use crate::warn::{Governor, Speaker};
 use crate::witness::{Identity, Roots};
 
+use alarms::Acknowledged;
+use asks::Ways;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use ending::Running;
@@ -70,7 +75,7 @@ use eye::{Eye, Sight};
 use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
 use keeper::Keeper;
-use mouth::{Mouth, Mouthpiece, Request};
+use mouth::{Mouth, Mouthpiece};
 use past::Past;
 use record::Recorder;
 use refusals::Refusals;
@@ -87,9 +92,6 @@ const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
 /// the eye, always finds room.
 const REPORTS: usize = judge::OPEN_CASES_MAX;
-/// What persons order of the mouth; it hears them also while it speaks.
-const REQUESTS: usize = 8;
-
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -207,17 +209,17 @@ fn start(
         objections: Arc::clone(&opened.facts.objections),
         origin: chosen.origin.clone(),
         voice: Arc::default(),
+        acknowledged: Acknowledged::default(),
         terms: Arc::clone(&opened.recorder.terms),
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let voice = opened.speaker.voice();
-    let (eye, keeper, mouth) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
+    let (eye, keeper, ways) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
     let gauges = Arc::new(gauges);
     let signer = Arc::clone(&identity);
-    let voice = (mouth, voice);
-    let (clerk, desk) = clerk::hire(&gauges, chosen, signer, again.clone(), voice);
+    let (clerk, desk) = clerk::hire(&gauges, chosen, signer, again.clone(), (ways, voice));
     tasks.spawn(clerk.run(stop_upload.clone()));
     join_the_world(
         &tasks,
@@ -238,21 +240,20 @@ fn start(
     })
 }
 
-/// Eye, keeper, mouth and telemetry, with the channels between them; the way to the mouth for what
-/// persons order.
+/// Eye, keeper, mouth and telemetry, with the channels between them; and the ways in.
 fn start_work(
     opened: Opened,
     gauges: &Gauges,
     (slots, tasks): (&Arc<Slots>, &TaskTracker),
     progress: &mut Progress,
     stop: &CancellationToken,
-) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>, mpsc::Sender<Request>)> {
+) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>, Ways)> {
     let config = &gauges.config;
     let poses = Arc::new(Poses::new());
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);
-    let (requests, requests_in) = mpsc::channel(REQUESTS);
+    let (ways, requests_in, asks_in) = Ways::open();
     let card = opened.detector.card();
     let cameras = config.camera.iter().enumerate();
     let sights = cameras
@@ -266,6 +267,8 @@ fn start_work(
         sights,
         judge: opened.judge,
         reports: reports_in,
+        asks: asks_in,
+        asked: Vec::new(),
         keeper: orders,
         counters: Arc::clone(&gauges.eye),
         views: Arc::clone(&gauges.views),
@@ -311,8 +314,8 @@ fn start_work(
     tasks.spawn(listen);
     tasks.spawn(record::run(opened.recorder, stop.clone()));
     tasks.spawn(mouth.run(shouts_in));
-    tasks.spawn(signals::stop_speaking(requests.clone(), stop.clone())?);
-    Ok((eye, keeper, requests))
+    tasks.spawn(signals::stop_speaking(ways.mouth.clone(), stop.clone())?);
+    Ok((eye, keeper, ways))
 }
 
 /// Upload, care of the store, status and watchdog: they go on until the keeper has ended.

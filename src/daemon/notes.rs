@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::develop::{Glance, stillness};
-use crate::types::{Area, Image, Quality, ShotKind, Stillness};
-use crate::witness::Omitted;
+use crate::types::{Area, Image, PictureOf, Quality, ShotKind, Stillness, Violation};
+use crate::witness::{FileEntry, Omitted};
 
 /// The notes of one case.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -61,8 +61,54 @@ impl Notes {
     }
 
     /// What was measured on the original `name`.
-    pub(super) fn quality(&self, name: &str) -> Option<Quality> {
+    fn quality(&self, name: &str) -> Option<Quality> {
         self.pictures.iter().find(|p| p.name == name)?.quality
+    }
+
+    /// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
+    /// came between.
+    pub(super) fn missing(
+        &self,
+        violation: Option<Violation>,
+        files: &[FileEntry],
+    ) -> Vec<Omitted> {
+        let mut list = self.omitted.clone();
+        let pictures: &[ShotKind] = match violation.map(Violation::warns_first) {
+            Some(true) => &[ShotKind::Found, ShotKind::Warned, ShotKind::Again],
+            Some(false) => &[ShotKind::Before, ShotKind::Peak, ShotKind::After],
+            None => &[ShotKind::Asked],
+        };
+        let pictures = pictures.iter().map(|kind| format!("-{}.jpg", kind.name()));
+        let others = ["clip.mp4", "detections.jsonl"].map(str::to_owned);
+        for ending in pictures.chain(others) {
+            let there = files.iter().any(|f| f.name.ends_with(&ending));
+            if !there && !list.iter().any(|o| o.what.ends_with(&ending)) {
+                let what = if ending.starts_with('-') {
+                    format!("frames/*{ending}")
+                } else {
+                    ending
+                };
+                let why = "the daemon was restarted, or the disk could not take it".to_owned();
+                list.push(Omitted { what, why });
+            }
+        }
+        list
+    }
+
+    /// The files with what their pictures show and how good they are.
+    pub(super) fn described(&self, mut files: Vec<FileEntry>) -> Vec<FileEntry> {
+        for file in files.iter_mut().filter(|f| f.media_type == "image/jpeg") {
+            let of = if file.name.ends_with("-marked.jpg") {
+                PictureOf::Marked
+            } else if file.name.ends_with("-close.jpg") {
+                PictureOf::Close
+            } else {
+                PictureOf::Original
+            };
+            file.of = Some(of);
+            file.quality = self.quality(&file.name);
+        }
+        files
     }
 
     /// How far what moves moved between its two pictures, thousandths of the width.

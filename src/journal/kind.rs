@@ -87,8 +87,12 @@ pub const COMMAND_RECEIVED: &str = "command.received";
 pub const COMMAND_REFUSED: &str = "command.refused";
 /// What became of an accepted command.
 pub const COMMAND_DONE: &str = "command.done";
+/// Somebody took note of an alarm.
+pub const ALARM_ACKNOWLEDGED: &str = "alarm.acknowledged";
 /// Pictures and video nobody has signed for were removed by an administrator.
 pub const PACKAGE_EVICTED: &str = "package.evicted";
+/// A person asked for a package with its video.
+pub const PACKAGE_WANTED: &str = "package.wanted";
 /// A reviewer's verdict came back.
 pub const VERDICT_RECEIVED: &str = "verdict.received";
 /// What claims to be a verdict is not believed; counted.
@@ -147,7 +151,9 @@ pub const ALL: &[&str] = &[
     COMMAND_RECEIVED,
     COMMAND_REFUSED,
     COMMAND_DONE,
+    ALARM_ACKNOWLEDGED,
     PACKAGE_EVICTED,
+    PACKAGE_WANTED,
     VERDICT_RECEIVED,
     VERDICT_REFUSED,
     RULE_LEADS_ONLY,

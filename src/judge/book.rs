@@ -292,7 +292,7 @@ impl Book {
     }
 
     /// The grace time of a warn-first violation; nothing else has one.
-    fn grace(&self, violation: Violation) -> Duration {
+    pub(super) fn grace(&self, violation: Violation) -> Duration {
         match violation {
             Violation::StreetVending => self.grace[0],
             Violation::OutOfStore => self.grace[1],

@@ -41,6 +41,22 @@ pub(super) enum Phase {
     Broken { why: String },
 }
 
+impl Phase {
+    /// The name it has in the book.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Warning { .. } => "warning",
+            Self::Unheard { .. } => "unheard",
+            Self::Heard => "heard",
+            Self::Grace { .. } => "grace",
+            Self::Looking { .. } => "looking",
+            Self::Recording => "recording",
+            Self::Hushed { .. } => "hushed",
+            Self::Broken { .. } => "broken",
+        }
+    }
+}
+
 /// One open case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Case {

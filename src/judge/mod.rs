@@ -16,6 +16,7 @@ mod case;
 mod finding;
 mod history;
 mod opening;
+mod recheck;
 mod resumed;
 mod rules;
 mod sight;
@@ -33,6 +34,7 @@ use crate::config::{Calendar, Config, Times};
 use crate::types::{CaseId, Order, Role, RoleSet, Scene, WarnReport};
 
 pub use finding::Finding;
+pub use recheck::Recheck;
 
 use book::Book;
 use case::Case;
@@ -131,6 +133,13 @@ impl Judge {
     /// What the rules found in the last scene, hits and near misses.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    /// What the scene that was taken in last shows of the open cases of its camera. Changes nothing.
+    pub fn recheck(&self, scene: &Scene) -> Vec<Recheck> {
+        let masked = self.masks.applied(scene);
+        let scene = masked.as_ref().unwrap_or(scene);
+        self.book.recheck(scene, &self.findings)
     }
 
     /// Takes in what became of a warning. What follows is ordered with the next scene.

@@ -5,6 +5,9 @@ use serde::Serialize;
 use crate::types::CaseId;
 use crate::witness::{Grade, Receipt, Statement};
 
+/// `outcome` of a package that a person asked for.
+const ASKED: &str = "asked";
+
 /// A stored package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kept {
@@ -16,13 +19,13 @@ pub struct Kept {
     pub seq: u64,
     /// SHA-256 of its signature, lower-case hex.
     pub sig_sha256: String,
-    /// Its violation.
+    /// Its violation; `capture` when a person asked for it.
     pub kind: String,
-    /// How the case ended.
+    /// How the case ended; `asked` when there was none.
     pub outcome: String,
     /// `evidence` or `lead`; `null` for packages older than grades.
     pub grade: Option<String>,
-    /// When the outcome was established, RFC 3339 UTC.
+    /// When the outcome was established, or the picture taken that was asked for, RFC 3339 UTC.
     pub at: String,
     /// The announced number of the place, or else its name.
     pub site: Option<String>,
@@ -53,6 +56,7 @@ impl Kept {
         copied: bool,
     ) -> Self {
         let site = statement.site.as_ref();
+        let violation = statement.violation.as_ref();
         let position = statement.position.as_ref();
         let files = statement.files.iter();
         let grade = statement.grade.as_ref().map(|grading| match grading.grade {
@@ -64,12 +68,12 @@ impl Kept {
             id: statement.id,
             seq: statement.seq,
             sig_sha256,
-            kind: statement.violation.kind.name().to_owned(),
-            outcome: statement.violation.outcome.name().to_owned(),
+            kind: statement.about().to_owned(),
+            outcome: violation.map_or(ASKED, |v| v.outcome.name()).to_owned(),
             grade: grade.map(ToOwned::to_owned),
-            at: statement.violation.confirmed.clone(),
+            at: statement.at().to_owned(),
             site: site.and_then(|site| site.public_id.clone().or(site.name.clone())),
-            zone: statement.violation.zone.clone(),
+            zone: violation.and_then(|v| v.zone.clone()),
             lat_e7: position.map(|position| position.lat_e7),
             lon_e7: position.map(|position| position.lon_e7),
             bytes: files.fold(0, |sum: u64, file| sum.saturating_add(file.size)),

@@ -9,6 +9,7 @@
 //!
 //! **Not here.** No network port, no history, no page; the printing is `cli`'s.
 
+mod alarms;
 mod progress;
 
 use std::fs::Permissions;
@@ -21,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+pub use alarms::{Alarm, alarms};
 pub use progress::{Beat, Progress};
 
 /// Name of the socket in `store.run_dir`.

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::lines::{self, Said};
 use super::{
-    Indexed, Inner, State, StoreError, additions, commands, disk, evict, outbox, package, verdicts,
+    Indexed, Inner, State, StoreError, additions, commands, disk, evict, outbox, package, queue,
+    verdicts,
 };
 use crate::clock;
 use crate::journal::Entry;
@@ -36,6 +37,8 @@ pub(super) struct Ledger {
     stamped: Vec<(lines::Stamped, i64)>,
     /// Packages whose pictures and video an administrator had removed.
     evicted: Vec<lines::Evicted>,
+    /// Packages that persons asked for.
+    wanted: HashSet<CaseId>,
     /// Commands, verdicts and what became of rules, in order, with the number of the line.
     outside: Vec<(Said, u64)>,
 }
@@ -102,6 +105,9 @@ impl Inner {
                 }
                 Some(Said::Evicted(line)) if fresh || !known.contains(&line.id) => {
                     ledger.evicted.push(line);
+                }
+                Some(Said::Wanted(id)) if fresh || !known.contains(&id) => {
+                    ledger.wanted.insert(id);
                 }
                 Some(
                     said @ (Said::Commanded(..)
@@ -189,6 +195,7 @@ pub(super) fn replay_answers(
     for line in &ledger.evicted {
         evict::write_evicted(tx, line)?;
     }
+    (ledger.wanted.iter()).try_for_each(|id| queue::write_wanted(tx, *id))?;
     replay_outside(tx, ledger)?;
     let mut copied = tx.prepare(
         "UPDATE package SET mirror = 0 WHERE id = ?1 AND mirror IS NULL AND state <> 'damaged'",

@@ -18,8 +18,8 @@ pub(super) use crate::journal::kind::{
     MIRROR_COPIED as COPIED, MIRROR_MISSING, PACKAGE_ADOPTED as ADOPTED,
     PACKAGE_DAMAGED as DAMAGED, PACKAGE_EVICTED as EVICTED, PACKAGE_PRUNED as PRUNED,
     PACKAGE_RECEIPTED as RECEIPTED, PACKAGE_REFUSED as REFUSED, PACKAGE_RESTORED as RESTORED,
-    PACKAGE_SEALED as SEALED, PACKAGE_SENT as SENT, RULE_LEADS_ONLY as LEADS_ONLY, STAMP,
-    STORE_REBUILT as REBUILT, VERDICT_RECEIVED as JUDGED,
+    PACKAGE_SEALED as SEALED, PACKAGE_SENT as SENT, PACKAGE_WANTED as WANTED,
+    RULE_LEADS_ONLY as LEADS_ONLY, STAMP, STORE_REBUILT as REBUILT, VERDICT_RECEIVED as JUDGED,
 };
 
 /// Body of [`SEALED`] and [`ADOPTED`].
@@ -127,6 +127,17 @@ pub(super) struct Evicted {
     pub(super) by: String,
 }
 
+/// Body of [`WANTED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    /// The package.
+    pub(super) id: CaseId,
+    /// The command.
+    pub(super) command: Uuid,
+    /// Subject of the certificate that signed it.
+    pub(super) by: String,
+}
+
 /// Body of [`COMMANDED`] and, with a reason, of [`COMMAND_REFUSED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commanded {
@@ -226,6 +237,8 @@ pub(super) enum Said {
     Stamped(Stamped),
     /// Its pictures and video were removed by an administrator.
     Evicted(Evicted),
+    /// A person asked for it with its video.
+    Wanted(CaseId),
     /// A command came; the reason when it was refused.
     Commanded(Commanded, Option<Refusal>),
     /// A command ended.
@@ -250,6 +263,7 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         COPIED => body(&entry.body).map(|line: Copied| Said::Copied(line.id)),
         STAMP => body(&entry.body).map(Said::Stamped),
         EVICTED => body(&entry.body).map(Said::Evicted),
+        WANTED => body(&entry.body).map(|line: Wanted| Said::Wanted(line.id)),
         COMMANDED => body(&entry.body).map(|line| Said::Commanded(line, None)),
         COMMAND_REFUSED => {
             let refusal: Refusal = body(&entry.body)?;

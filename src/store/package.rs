@@ -61,7 +61,8 @@ pub(super) struct Statement {
     pub(super) id: CaseId,
     pub(super) seq: i64,
     pub(super) journal: StatementJournal,
-    violation: StatementViolation,
+    violation: Option<StatementViolation>,
+    asked: Option<StatementAsked>,
 }
 
 /// The line the statement names as its own, and the one before.
@@ -77,15 +78,28 @@ struct StatementViolation {
     first_seen: Option<String>,
 }
 
+#[derive(Debug, Deserialize)]
+struct StatementAsked {
+    at: Option<String>,
+}
+
 impl Statement {
     /// Reads the bytes of `evidence.json`.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(bytes).map_err(|e| format!("evidence.json cannot be read: {e}"))
     }
 
-    /// When it happened, UTC milliseconds; 0 when the statement does not say.
+    /// What it is about: its violation, or that a person asked for it.
+    fn about(&self) -> String {
+        let violation = self.violation.as_ref();
+        violation.map_or_else(|| witness::ABOUT_CAPTURE.to_owned(), |v| v.kind.clone())
+    }
+
+    /// When it happened, or was asked for, UTC milliseconds; 0 when the statement does not say.
     fn occurred_ms(&self) -> i64 {
-        let text = self.violation.first_seen.as_deref().unwrap_or_default();
+        let seen = self.violation.as_ref().map(|v| &v.first_seen);
+        let text = seen.or(self.asked.as_ref().map(|asked| &asked.at));
+        let text = text.and_then(Option::as_deref).unwrap_or_default();
         text.parse().map_or(0, jiff::Timestamp::as_millisecond)
     }
 }
@@ -248,7 +262,7 @@ pub(super) fn examine(
         (None, Ok(statement)) => lines::Sealed {
             id,
             seq: statement.seq,
-            kind: statement.violation.kind.clone(),
+            kind: statement.about(),
             occurred_ms: statement.occurred_ms(),
             manifest_sha256: manifest
                 .as_deref()
@@ -364,7 +378,7 @@ pub(super) fn describe(
         line: lines::Sealed {
             id: statement.id,
             seq: statement.seq,
-            kind: statement.violation.kind.clone(),
+            kind: statement.about(),
             occurred_ms: statement.occurred_ms(),
             manifest_sha256: sha256_hex(&sealed.manifest),
             sig_sha256: sha256_hex(&sealed.signature),

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
 
 use super::outbox::boot_ns;
 use super::package::{self, PackageFile};
-use super::{Inner, State, Store, StoreError, disk, set_meta};
+use super::{Inner, State, Store, StoreError, disk, lines, set_meta};
 use crate::types::{CaseId, Stamp};
 
 /// Key of what the upload notes about its link in `meta`.
@@ -128,6 +129,35 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
+    /// Writes down that `by` asked by `command` for a package with everything the link's profile
+    /// holds back; durable on return. Asking again changes nothing. [`StoreError::Unknown`] when it is
+    /// not kept here.
+    pub fn want(
+        &self,
+        at: Stamp,
+        id: CaseId,
+        (command, by): (Uuid, &str),
+    ) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        inner.settled()?;
+        package::state(&inner.conn, id)?.ok_or(StoreError::Unknown(id))?;
+        if inner.wanted()?.contains(&id) {
+            return Ok(());
+        }
+        let line = lines::Wanted {
+            id,
+            command,
+            by: by.to_owned(),
+        };
+        inner.say(at, lines::WANTED, lines::body(&line))?;
+        inner.transact(|tx| write_wanted(tx, id))
+    }
+
+    /// The packages that were asked for and that no receiver has answered, oldest first.
+    pub fn wanted(&self) -> Result<Vec<CaseId>, StoreError> {
+        self.inner().wanted()
+    }
+
     /// What the upload noted about its link; `None` before the first time.
     pub fn link_account(&self) -> Result<Option<String>, StoreError> {
         self.inner().meta(LINK_ACCOUNT)
@@ -143,6 +173,15 @@ impl Store {
 }
 
 impl Inner {
+    fn wanted(&self) -> Result<Vec<CaseId>, StoreError> {
+        let sql = "SELECT id FROM package WHERE wanted = 1 \
+             AND state IN ('sealed', 'queued', 'sending', 'sent') ORDER BY seq";
+        let mut query = self.conn.prepare_cached(sql)?;
+        let names = query.query_map([], |row| row.get::<_, String>(0))?;
+        let names: Vec<String> = names.collect::<Result<_, _>>()?;
+        Ok(names.iter().filter_map(|n| super::case_id(n)).collect())
+    }
+
     fn due(&self, now: Stamp, wish: &Wish) -> Result<Option<Outgoing>, StoreError> {
         let order = if wish.oldest {
             "seq"
@@ -205,6 +244,13 @@ impl Inner {
         due.files = package::files(&self.conn, due.id)?;
         Ok(Some(due))
     }
+}
+
+/// Marks a package as asked for.
+pub(super) fn write_wanted(tx: &Connection, id: CaseId) -> Result<(), StoreError> {
+    let sql = "UPDATE package SET wanted = 1 WHERE id = ?1";
+    tx.execute(sql, [id.to_string()])?;
+    Ok(())
 }
 
 fn read_head(due: &Outgoing) -> Result<Vec<(String, Vec<u8>)>, String> {

@@ -178,7 +178,10 @@ impl Inner {
             reason: facts.reason.clone(),
             reviewer: facts.reviewer.clone(),
             at_ms: facts.at_ms,
-            rule: text(&statement["violation"]["kind"]),
+            rule: match &statement["violation"] {
+                Value::Null if statement["asked"].is_object() => witness::ABOUT_CAPTURE.to_owned(),
+                violation => text(&violation["kind"]),
+            },
             model: text(&statement["software"]["model"]["sha256"]),
             place: text(&statement["site"]["public_id"]),
         })

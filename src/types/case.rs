@@ -143,6 +143,8 @@ pub enum ShotKind {
     Peak,
     /// Shortly after the offence.
     After,
+    /// When a person asked for it; of no offence.
+    Asked,
 }
 
 impl ShotKind {
@@ -157,6 +159,7 @@ impl ShotKind {
             Self::Again => "again",
             Self::Peak => "peak",
             Self::After => "after",
+            Self::Asked => "asked",
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) const LATE: Duration = Duration::from_mins(5);
 /// Receivers remembered for packages that were set aside.
 const BEGUN_MAX: usize = 64;
 /// Packages whose video was asked for and that are not here yet; what comes beyond is asked again.
-const ASKED_MAX: usize = 256;
+pub(super) const ASKED_MAX: usize = 256;
 
 /// A package in hand.
 pub(super) struct Hand {

@@ -56,7 +56,8 @@ pub use desk::{Answer, Desk, Inbound};
 pub use profile::Why;
 pub use state::{InHand, LinkState, UploadSnapshot, UploadState};
 
-use session::{Carry, Session};
+use hands::ASKED_MAX;
+use session::{Carry, Session, blocking};
 
 /// First pause before another try to connect.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -101,6 +102,11 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     let longest = Duration::from_secs(uplink.config.retry_max_secs);
     let mut pause = Pause::new(RETRY_FIRST, longest);
     let mut carry = Carry::new(uplink.desk.take());
+    // What was asked for before the last stop or crash.
+    match blocking(&uplink.store, Store::wanted).await {
+        Ok(wanted) => carry.asked.extend(wanted.into_iter().take(ASKED_MAX)),
+        Err(error) => tracing::warn!(%error, "what was asked for is not read"),
+    }
     while !stop.is_cancelled() {
         uplink.state.turns(clock::now(), Duration::ZERO);
         let ended = Session::run(&uplink, &endpoint, &mut carry, &stop).await;

@@ -33,31 +33,33 @@ pub struct Seen {
     pub objected: Option<(u64, u64)>,
 }
 
-/// Holds a statement (its own grade left aside) against the conditions.
+/// Holds a statement (its own grade left aside) against the conditions. What a person asked for is
+/// of no violation: nothing is demanded of a warning, a subject or a second look, and one condition
+/// is never met.
 pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading {
     let wide: Vec<&FileEntry> = originals(statement).collect();
-    let mut conditions = vec![
-        clock(&statement.clock),
-        site(statement.site.as_ref()),
-        approval(statement.site.as_ref(), seen.today),
-        pictures(&wide),
-        spacing(statement.violation.kind, &wide, seen, limits),
-        close_up(statement),
-        measured("focus", &wide, at_least(limits.focus_min), |q| q.focus),
-        exposure(&wide, limits),
-        measured(
-            "subject_size",
-            &wide,
-            at_least(limits.subject_min_px),
-            |q| q.subject_px,
-        ),
-        warning(statement.violation.kind, &statement.warning),
-        position(statement, limits),
-        camera_still(seen.stillness, limits),
-        clip(statement),
-        complete(statement),
+    let kind = statement.violation.as_ref().map(|v| v.kind);
+    let subject_size = at_least(limits.subject_min_px);
+    let focus = at_least(limits.focus_min);
+    let all = [
+        Some(clock(&statement.clock)),
+        Some(site(statement.site.as_ref())),
+        Some(approval(statement.site.as_ref(), seen.today)),
+        kind.map(|_| pictures(&wide)),
+        kind.map(|kind| spacing(kind, &wide, seen, limits)),
+        kind.map(|_| close_up(statement)),
+        Some(measured("focus", &wide, focus, |q| q.focus)),
+        Some(exposure(&wide, limits)),
+        kind.map(|_| measured("subject_size", &wide, subject_size, |q| q.subject_px)),
+        kind.map(|kind| warning(kind, &statement.warning)),
+        Some(position(statement, limits)),
+        kind.map(|_| camera_still(seen.stillness, limits)),
+        Some(clip(statement)),
+        Some(complete(statement)),
+        seen.objected.map(objections),
+        statement.asked.as_ref().map(|_| asked()),
     ];
-    conditions.extend(seen.objected.map(objections));
+    let conditions: Vec<Condition> = all.into_iter().flatten().collect();
     Grading {
         grade: grade(&conditions),
         conditions,
@@ -375,6 +377,12 @@ fn objections((rejected, judged): (u64, u64)) -> Condition {
     condition("objections", Some(value), "not objected to", Some(false))
 }
 
+/// Only stated when it is not met: no rule found it.
+fn asked() -> Condition {
+    let value = Some("a person's command".to_owned());
+    condition("asked", value, "a rule's finding", Some(false))
+}
+
 /// Thousandths as a percentage with one decimal.
 fn tenths(permille: u32) -> String {
     format!("{}.{}", permille / 10, permille % 10)
@@ -416,7 +424,7 @@ mod tests {
     /// A warned case in which everything is as it should be.
     fn sound() -> (Statement, Seen, Evidence) {
         let mut statement = crate::witness::statement::tests::sparse();
-        statement.violation.kind = Violation::StreetVending;
+        statement.violation.as_mut().unwrap().kind = Violation::StreetVending;
         statement.clock.max_error_us = Some(18_000);
         statement.site = Some(Site {
             public_id: Some("LC-FXC-0113".to_owned()),
@@ -602,10 +610,10 @@ mod tests {
             }),
             ("spacing", unknown, |s, _| {
                 // Nothing is known of how far a truck went that was seen but once.
-                s.violation.kind = Violation::Spillage;
+                s.violation.as_mut().unwrap().kind = Violation::Spillage;
             }),
             ("spacing", no, |s, seen| {
-                s.violation.kind = Violation::Spillage;
+                s.violation.as_mut().unwrap().kind = Violation::Spillage;
                 seen.moved_permille = Some(49);
             }),
         ];
@@ -632,7 +640,7 @@ mod tests {
             },
             |s, _| s.warning.clear(),
             |s, seen| {
-                s.violation.kind = Violation::Spillage;
+                s.violation.as_mut().unwrap().kind = Violation::Spillage;
                 seen.moved_permille = Some(80);
             },
         ];
@@ -677,7 +685,7 @@ mod tests {
     #[test]
     fn what_is_recorded_at_once_needs_no_warning_and_must_have_moved() {
         let told = against(|s, seen| {
-            s.violation.kind = Violation::Spillage;
+            s.violation.as_mut().unwrap().kind = Violation::Spillage;
             s.warning.clear();
             seen.moved_permille = Some(50);
         });
@@ -730,5 +738,22 @@ mod tests {
         statement.grade = Some(fine);
         let bytes = statement.to_bytes().expect("a statement");
         assert_eq!(Statement::parse(&bytes).expect("it reads back"), statement);
+    }
+
+    #[test]
+    fn a_capture_is_a_lead_however_good_it_is() {
+        let (good, seen, limits) = sound();
+        let capture = Statement {
+            position: good.position.clone(),
+            site: good.site.clone(),
+            clock: good.clock.clone(),
+            files: good.files.clone(),
+            ..crate::witness::statement::tests::capture()
+        };
+        let graded = assess(&capture, &seen, &limits);
+        assert_eq!(graded.grade, Grade::Lead);
+        let against: Vec<&str> = graded.against().map(|c| c.id.as_str()).collect();
+        assert_eq!(against, ["asked"], "everything else is as it should be");
+        assert!(graded.follows());
     }
 }

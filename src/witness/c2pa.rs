@@ -56,8 +56,8 @@ pub struct Claim<'a> {
     pub media_type: &'a str,
     /// The package it belongs to.
     pub package: CaseId,
-    /// What the package is about.
-    pub kind: Violation,
+    /// The violation the package is about; `None` when a person asked for it.
+    pub kind: Option<Violation>,
     /// When the first frame in it was captured.
     pub at: Stamp,
     /// Where the box was then; `None` when unknown or, for a clip, not one place.

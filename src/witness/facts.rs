@@ -1,6 +1,7 @@
 //! The parts of a statement, and how they are told from the stages' words.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::wording::name_of;
 use crate::types::{FixKind, Heard, Outcome, Placed, Stamp, TimeSource, Violation};
@@ -75,6 +76,19 @@ pub struct ViolationFacts {
     /// The law the rule stands on; `null` when none is stated, and in packages older than the field.
     #[serde(default)]
     pub law: Option<Law>,
+}
+
+/// `asked`: the person who had a package made that no rule made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Subject of the certificate that signed the command.
+    pub by: String,
+    /// The command's id.
+    pub command: Uuid,
+    /// SHA-256 of the signed command's bytes, lower-case hex.
+    pub command_sha256: String,
+    /// When the device accepted it, RFC 3339 UTC.
+    pub at: String,
 }
 
 /// `violation.law`: as the bureau configured it.

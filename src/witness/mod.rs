@@ -67,8 +67,8 @@ pub use command::{CONTENT_MAX, Command, CommandError, Commander, Fate, Rank, Rep
 pub use container::{Container, ContainerError, Limits};
 pub use credential::{Credential, CredentialState, FileCredential, credentials, tell_credentials};
 pub use facts::{
-    After, Altitude, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Law, Mavlink, Model,
-    Omitted, Position, Site, Software, ViolationFacts, Warning,
+    After, Altitude, Asked, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Law, Mavlink,
+    Model, Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;
 pub use grade::{CONDITIONS, Condition, Grade, Grading, grade};
@@ -87,7 +87,7 @@ pub use receipt::{JournalCopy, Receipt, ReceiptError, ReceiptVerdict};
 pub use review::{Opinion, REASON_MAX, Review, ReviewError, ReviewVerdict, Reviewed, review};
 pub use seal::{SealError, Sealed, seal};
 pub use signer::{PurposeFault, Signer, Usage};
-pub use statement::{FileEntry, Statement, StatementError};
+pub use statement::{ABOUT_CAPTURE, FileEntry, Statement, StatementError};
 pub use timestamp::{StampError, StampQuery, TimeStamp, check_stamp, reject_query};
 pub use verdict::{Bounds, Check, CheckId, Correction, Latest, LatestBy, Status, Verdict};
 pub use verify::{verify, verify_head, verify_path, verify_zip};

@@ -8,18 +8,22 @@
 use serde::{Deserialize, Serialize};
 
 use super::facts::{
-    After, Altitude, Camera, Clock, Device, Heading, JournalPoint, Mavlink, Omitted, Position,
-    Site, Software, ViolationFacts, Warning,
+    After, Altitude, Asked, Camera, Clock, Device, Heading, JournalPoint, Mavlink, Omitted,
+    Position, Site, Software, ViolationFacts, Warning,
 };
-use super::grade::Grading;
+use super::grade::{Grade, Grading};
 use super::name::{NameError, check_name};
 use super::{MANIFEST, SIGNATURE, STATEMENT};
 use crate::types::{CaseId, PictureOf, Quality};
 
 /// Value of `v`.
 const VERSION: u32 = 1;
-/// Value of `type`.
+/// Value of `type` of what a rule found.
 const KIND: &str = "lingmou.evidence";
+/// Value of `type` of what a person asked for.
+const CAPTURE: &str = "lingmou.capture";
+/// What an index says a package is about that a person asked for.
+pub const ABOUT_CAPTURE: &str = "capture";
 /// Largest whole number that every JSON reader keeps exactly (RFC 7493 section 2.2).
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// Largest statement read.
@@ -57,7 +61,7 @@ pub enum StatementError {
 pub struct Statement {
     /// Format version, 1.
     pub v: u32,
-    /// `lingmou.evidence`.
+    /// `lingmou.evidence`, or `lingmou.capture` for what a person asked for.
     #[serde(rename = "type")]
     pub kind: String,
     /// The case and package.
@@ -72,13 +76,16 @@ pub struct Statement {
     pub after: Option<After>,
     /// The announced place.
     pub site: Option<Site>,
-    /// What was seen and how it ended.
-    pub violation: ViolationFacts,
+    /// What was seen and how it ended; `null` in a capture, which claims no violation.
+    pub violation: Option<ViolationFacts>,
+    /// Who asked for it; only in a capture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Every warning that was tried, in order.
     pub warning: Vec<Warning>,
-    /// The clock at `confirmed`.
+    /// The clock at `confirmed`, or when the capture was taken.
     pub clock: Clock,
-    /// Where the box was at `confirmed`.
+    /// Where the box was then.
     pub position: Option<Position>,
     /// Where it looked or moved to.
     pub heading: Option<Heading>,
@@ -128,8 +135,10 @@ pub struct FileEntry {
 }
 
 impl Statement {
-    /// `v` and `type` of what this program writes.
+    /// `v` and `type` of what a rule found.
     pub const HEAD: (u32, &str) = (VERSION, KIND);
+    /// `v` and `type` of what a person asked for.
+    pub const CAPTURE: (u32, &str) = (VERSION, CAPTURE);
 
     /// Reads and checks a statement.
     pub fn parse(bytes: &[u8]) -> Result<Self, StatementError> {
@@ -144,7 +153,7 @@ impl Statement {
         }
         // The version first: a later one may not fit the struct at all.
         let head: Head = serde_json::from_slice(bytes)?;
-        if head.v != VERSION || head.kind != KIND {
+        if ![Self::HEAD, Self::CAPTURE].contains(&(head.v, &head.kind)) {
             return Err(StatementError::Version {
                 kind: head.kind,
                 v: head.v,
@@ -165,16 +174,21 @@ impl Statement {
 
     /// Checks what the types cannot say.
     fn check(&self) -> Result<(), StatementError> {
-        if (self.v, self.kind.as_str()) != Self::HEAD {
-            return Err(StatementError::Version {
-                kind: self.kind.clone(),
-                v: self.v,
-            });
+        match (self.v, self.kind.as_str()) {
+            Self::HEAD => self.check_found()?,
+            Self::CAPTURE => self.check_asked()?,
+            (v, kind) => {
+                let kind = kind.to_owned();
+                return Err(StatementError::Version { kind, v });
+            }
         }
         for (field, value) in [
             ("seq", Some(self.seq)),
             ("journal.n", Some(self.journal.n)),
-            ("violation.dwell_s", self.violation.dwell_s),
+            (
+                "violation.dwell_s",
+                self.violation.as_ref().and_then(|v| v.dwell_s),
+            ),
             ("clock.boottime_ns", Some(self.clock.boottime_ns)),
             ("clock.max_error_us", self.clock.max_error_us),
         ] {
@@ -207,13 +221,52 @@ impl Statement {
         check_files(&self.files)
     }
 
+    /// What a rule found names a violation, and nobody who asked for it.
+    fn check_found(&self) -> Result<(), StatementError> {
+        match (&self.violation, &self.asked) {
+            (Some(_), None) => Ok(()),
+            (None, _) => Err(fact("violation", "missing")),
+            (_, Some(_)) => Err(fact("asked", "nobody asks for what a rule finds")),
+        }
+    }
+
+    /// What a person asked for names that person, claims nothing, and is never evidence.
+    fn check_asked(&self) -> Result<(), StatementError> {
+        let Some(asked) = &self.asked else {
+            return Err(fact("asked", "missing"));
+        };
+        if self.violation.is_some() || !self.warning.is_empty() {
+            return Err(fact("violation", "a capture claims none"));
+        }
+        let evidence = |grading: &Grading| grading.grade == Grade::Evidence;
+        if self.grade.as_ref().is_some_and(evidence) {
+            return Err(fact("grade", "a capture is never evidence"));
+        }
+        sha256("asked.command_sha256", Some(&asked.command_sha256))
+    }
+
+    /// What it is about, as indexes name it: its violation, or [`ABOUT_CAPTURE`].
+    pub fn about(&self) -> &'static str {
+        let violation = self.violation.as_ref();
+        violation.map_or(ABOUT_CAPTURE, |v| v.kind.name())
+    }
+
+    /// The moment it is about, RFC 3339 UTC: when the outcome was established, or the capture taken.
+    pub fn at(&self) -> &str {
+        let violation = self.violation.as_ref();
+        violation.map_or(&self.clock.utc, |v| &v.confirmed)
+    }
+
     /// Every field that holds a moment.
     fn times(&self) -> Vec<(&'static str, &str)> {
-        let mut times = vec![
-            ("violation.first_seen", self.violation.first_seen.as_str()),
-            ("violation.confirmed", self.violation.confirmed.as_str()),
-            ("clock.utc", self.clock.utc.as_str()),
-        ];
+        let mut times = vec![("clock.utc", self.clock.utc.as_str())];
+        times.extend(self.violation.iter().flat_map(|v| {
+            [
+                ("violation.first_seen", v.first_seen.as_str()),
+                ("violation.confirmed", v.confirmed.as_str()),
+            ]
+        }));
+        times.extend(self.asked.iter().map(|a| ("asked.at", a.at.as_str())));
         times.extend(
             self.after
                 .iter()
@@ -332,7 +385,7 @@ pub(super) mod tests {
             },
             after: None,
             site: None,
-            violation: ViolationFacts {
+            violation: Some(ViolationFacts {
                 kind: Violation::Spillage,
                 rule: "record-at-once".to_owned(),
                 outcome: Outcome::Recorded,
@@ -342,7 +395,8 @@ pub(super) mod tests {
                 dwell_s: None,
                 prior: None,
                 law: None,
-            },
+            }),
+            asked: None,
             warning: Vec::new(),
             clock: Clock::at(Stamp {
                 utc_ns: 1_785_549_784_567_000_000,
@@ -474,7 +528,9 @@ pub(super) mod tests {
             ("clock.last_step", |s| {
                 s.clock.last_step = Some("2026".to_owned());
             }),
-            ("violation.first_seen", |s| s.violation.first_seen.clear()),
+            ("violation.first_seen", |s| {
+                s.violation.as_mut().unwrap().first_seen.clear();
+            }),
             ("software.config_sha256", |s| {
                 s.software.config_sha256 = Some("c0".to_owned());
             }),
@@ -497,6 +553,68 @@ pub(super) mod tests {
             let json = serde_json::to_vec(&statement).expect("it serialises");
             let error = Statement::parse(&json).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+        }
+    }
+
+    /// What a person asked for, as the box states it.
+    pub(in crate::witness) fn capture() -> Statement {
+        Statement {
+            kind: CAPTURE.to_owned(),
+            violation: None,
+            asked: Some(Asked {
+                by: "CN=operator-1,OU=operate".to_owned(),
+                command: uuid::Uuid::from_u128(7),
+                command_sha256: "cd".repeat(32),
+                at: "2026-08-01T02:03:03.000Z".to_owned(),
+            }),
+            ..sparse()
+        }
+    }
+
+    #[test]
+    fn a_capture_names_a_person_and_claims_nothing() {
+        let bytes = capture().to_bytes().expect("a capture is a statement");
+        let json: serde_json::Value = serde_json::from_slice(&bytes).expect("it is JSON");
+        assert_eq!(json["type"], "lingmou.capture");
+        assert!(json["violation"].is_null() && json.get("violation").is_some());
+        assert_eq!(Statement::parse(&bytes).expect("it reads back"), capture());
+        assert_eq!(
+            (capture().about(), sparse().about()),
+            ("capture", "spillage")
+        );
+        assert_eq!(capture().at(), capture().clock.utc);
+
+        let table: [(&str, fn(&mut Statement)); 9] = [
+            ("asked: missing", |s| s.asked = None),
+            ("claims none", |s| s.violation = sparse().violation),
+            ("violation: missing", |s| s.kind = KIND.to_owned()),
+            ("nobody asks", |s| {
+                (s.kind, s.violation) = (KIND.to_owned(), sparse().violation);
+            }),
+            ("never evidence", |s| {
+                s.grade = Some(Grading {
+                    grade: Grade::Evidence,
+                    conditions: Vec::new(),
+                });
+            }),
+            ("asked.at", |s| s.asked.as_mut().unwrap().at.clear()),
+            ("asked.command_sha256", |s| {
+                s.asked.as_mut().unwrap().command_sha256.clear();
+            }),
+            ("version 2", |s| s.v = 2),
+            ("lingmou.other", |s| "lingmou.other".clone_into(&mut s.kind)),
+        ];
+        for (expected, edit) in table {
+            let mut statement = capture();
+            edit(&mut statement);
+            let json = serde_json::to_vec(&statement).expect("it serialises");
+            for error in [
+                statement.to_bytes().expect_err(expected),
+                Statement::parse(&json).expect_err(expected),
+            ] {
+                let error = error.to_string();
+                assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+            }
         }
     }
 

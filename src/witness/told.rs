@@ -135,7 +135,9 @@ impl<'a> Told<'a> {
     }
 
     fn what(&self, statement: &Statement) -> String {
-        let facts = &statement.violation;
+        let Some(facts) = &statement.violation else {
+            return word(&self.words.fact, "what_asked").to_owned();
+        };
         let violation = word(&self.words.violation, facts.kind.name());
         let outcome = word(&self.words.outcome, facts.outcome.name());
         let fields = [
@@ -145,9 +147,11 @@ impl<'a> Told<'a> {
         self.words.line("what_line", &fields)
     }
 
-    /// Why it fired: rule, zone, how long.
+    /// Why it fired: rule, zone, how long; or who asked.
     fn why(&self, statement: &Statement) -> String {
-        let facts = &statement.violation;
+        let Some(facts) = &statement.violation else {
+            return self.asked(statement);
+        };
         let seconds = facts.dwell_s.map(|s| format!("{s} s"));
         let zone = facts.zone.clone();
         let fields = [
@@ -159,6 +163,19 @@ impl<'a> Told<'a> {
             ("dwell", seconds.unwrap_or_else(|| self.unknown())),
         ];
         self.words.line("why_line", &fields)
+    }
+
+    fn asked(&self, statement: &Statement) -> String {
+        let Some(asked) = &statement.asked else {
+            return self.unknown();
+        };
+        let fields = [
+            ("by", asked.by.clone()),
+            ("command", asked.command.to_string()),
+            ("camera", statement.camera.id.clone()),
+            ("time", self.moment(&asked.at)),
+        ];
+        self.words.line("why_asked", &fields)
     }
 
     fn detector(&self, statement: &Statement) -> String {

@@ -362,7 +362,7 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
         },
         after: None,
         site: None,
-        violation: ViolationFacts {
+        violation: Some(ViolationFacts {
             kind: Violation::Spillage,
             rule: "record-at-once".to_owned(),
             outcome: Outcome::Recorded,
@@ -372,7 +372,8 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
             dwell_s: Some(0),
             prior: None,
             law: None,
-        },
+        }),
+        asked: None,
         warning: Vec::new(),
         clock: Clock::at(at),
         position: None,

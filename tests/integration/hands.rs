@@ -71,7 +71,7 @@ pub(crate) fn blank(device: &str, id: CaseId, at: Stamp, context: &SealContext) 
         journal: context.journal.clone(),
         after: context.last_receipt.clone(),
         site: None,
-        violation: ViolationFacts {
+        violation: Some(ViolationFacts {
             kind: Violation::StreetVending,
             rule: "warn-then-recheck".to_owned(),
             outcome: Outcome::Persisted,
@@ -81,7 +81,8 @@ pub(crate) fn blank(device: &str, id: CaseId, at: Stamp, context: &SealContext) 
             dwell_s: None,
             prior: None,
             law: None,
-        },
+        }),
+        asked: None,
         warning: Vec::new(),
         clock: Clock::at(at),
         position: None,

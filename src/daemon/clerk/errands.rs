@@ -1,6 +1,7 @@
 //! What commands ask for, done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
@@ -13,14 +14,21 @@ use crate::command::{Settings, SettingsError, Verb};
 use crate::config::Loaded;
 use crate::ingest::Phase;
 use crate::journal::kind;
+use crate::status::alarms;
 use crate::store::{Ended, State, Store, StoreError};
 use crate::types::{CaseId, Violation};
 use crate::warn::Voice;
-use crate::witness::Fate;
+use crate::witness::{Asked, Fate};
 
+use super::super::alarms::Noted;
+use super::super::asks::{Ask, Ways, What};
+use super::super::capture::package_id;
 use super::super::gauges::Gauges;
 use super::super::mouth::{Request, Words};
 use super::{Errand, blocking, ended};
+
+/// A camera that plays gives a frame within this; one that was just started connects.
+const FRAME_WITHIN: Duration = Duration::from_secs(10);
 
 /// What errands are done with.
 pub(super) struct Errands {
@@ -29,8 +37,8 @@ pub(super) struct Errands {
     pub(super) settings: Settings,
     /// Told when the daemon shall start again.
     pub(super) again: CancellationToken,
-    /// The way to the loudspeaker.
-    pub(super) mouth: Sender<Request>,
+    /// The ways to loudspeaker and eye.
+    pub(super) ways: Ways,
     /// What speaks texts; why nothing does.
     pub(super) voice: Result<Voice, String>,
     /// Takes packages to be sent with everything the link's profile holds back.
@@ -48,7 +56,12 @@ impl Errands {
 
     /// Does it; `None` when what becomes of it shows only later.
     pub(super) async fn carry(&self, errand: Errand) -> Option<Ended> {
-        let Errand { id, verb, by } = errand;
+        let Errand {
+            id,
+            verb,
+            by,
+            sha256,
+        } = errand;
         let done = match verb {
             Verb::Report {} => Ok(self.gauges.snapshot()),
             Verb::Evict { package } => self.evict(id, package, &by).await,
@@ -57,10 +70,18 @@ impl Errands {
             Verb::Speak { clip_sha256 } => self.speak(Words::Clip(clip_sha256), by).await,
             Verb::Say { text } => self.say(&text, by).await,
             Verb::Stop {} => self.silence(by).await,
-            Verb::Fetch { package } => self.fetch(package).await,
-            Verb::Capture { .. } | Verb::Recheck { .. } => {
-                Err(ended(Fate::Unsupported, "this box cannot do that yet"))
+            Verb::Fetch { package } => self.fetch(id, package, &by).await,
+            Verb::Capture { camera } => {
+                let asked = Asked {
+                    by,
+                    command: id,
+                    command_sha256: sha256,
+                    at: clock::rfc3339_ms(clock::now().utc_ns),
+                };
+                self.capture(&camera, asked).await
             }
+            Verb::AlarmAcknowledge { alarm } => self.acknowledge(id, &alarm, by).await,
+            Verb::Recheck { camera } => self.look(&camera, What::Recheck).await,
         };
         Some(match done {
             Ok(result) => Ended {
@@ -72,8 +93,86 @@ impl Errands {
         })
     }
 
+    /// Marks the alarms of this name: somebody has taken note of them.
+    async fn acknowledge(&self, id: Uuid, name: &str, by: String) -> Result<Value, Ended> {
+        let now = alarms(&self.gauges.snapshot());
+        let named = now.iter().filter(|alarm| alarm.name == name);
+        let texts: Vec<String> = named.map(|alarm| alarm.text.clone()).collect();
+        if texts.is_empty() {
+            let names: Vec<&str> = now.iter().map(|alarm| alarm.name.as_str()).collect();
+            let why = match names.as_slice() {
+                [] => format!("there is no alarm {name:?}, and no other"),
+                names => format!("there is no alarm {name:?}; there is {}", names.join(", ")),
+            };
+            return Err(ended(Fate::Refused, why));
+        }
+        let at = clock::now();
+        let body = json!({ "alarm": name, "texts": texts, "command": id, "by": by });
+        let store = self.store();
+        let said = blocking(move || store.note(at, kind::ALARM_ACKNOWLEDGED, body)).await;
+        said.map_err(|error| ended(Fate::Failed, error.to_string()))?;
+        let noted = Noted {
+            by,
+            at: clock::rfc3339_ms(at.utc_ns),
+        };
+        for alarm in now.into_iter().filter(|alarm| alarm.name == name) {
+            self.gauges.acknowledged.mark(alarm, noted.clone());
+        }
+        Ok(json!({ "texts": texts }))
+    }
+
+    /// Looks whether alarms that are marked are over, as long as there are any.
+    pub(super) async fn look_at_alarms(&self) {
+        if self.gauges.acknowledged.any() {
+            let gauges = Arc::clone(&self.gauges);
+            // The status tells the marks which alarms there are.
+            let looked = tokio::task::spawn_blocking(move || gauges.snapshot()).await;
+            drop(looked);
+        }
+    }
+
+    /// Has a package made of what the camera shows now.
+    async fn capture(&self, camera: &str, asked: Asked) -> Result<Value, Ended> {
+        let config = &self.loaded.config;
+        let before = Duration::try_from_secs_f64(config.evidence.clip_before_secs);
+        let what = What::Capture {
+            id: package_id(&config.device.id, asked.command),
+            asked,
+            before: before.unwrap_or_default(),
+        };
+        self.look(camera, what).await
+    }
+
+    /// Asks something of the camera's next frame.
+    async fn look(&self, name: &str, what: What) -> Result<Value, Ended> {
+        let cameras = &self.loaded.config.camera;
+        let Some(camera) = cameras.iter().position(|c| c.name == name) else {
+            return Err(ended(Fate::Refused, format!("there is no camera {name:?}")));
+        };
+        let (answer, told) = oneshot::channel();
+        let within_ns = u64::try_from(FRAME_WITHIN.as_nanos()).unwrap_or(u64::MAX);
+        let ask = Ask {
+            camera,
+            until_ns: clock::boot_ns().saturating_add(within_ns),
+            what,
+            answer,
+        };
+        // Whether the eye has ended or dropped it, nobody answers.
+        drop(self.ways.eye.send(ask).await);
+        told.await.unwrap_or_else(|_nobody| {
+            let state = self.gauges.cameras[camera].state();
+            let phase = json!(state.phase);
+            let (phase, within) = (phase.as_str().unwrap_or_default(), FRAME_WITHIN.as_secs());
+            let cause = state
+                .cause
+                .map_or_else(String::new, |why| format!(": {why}"));
+            let why = format!("camera {name} gave no frame within {within} s ({phase}{cause})");
+            Err(ended(Fate::Refused, why))
+        })
+    }
+
     /// Has a package sent with its video, once the link may carry it.
-    async fn fetch(&self, package: CaseId) -> Result<Value, Ended> {
+    async fn fetch(&self, id: Uuid, package: CaseId, by: &str) -> Result<Value, Ended> {
         let store = self.store();
         let state = blocking(move || store.state(package)).await;
         let state = state.map_err(|error| ended(Fate::Failed, error.to_string()))?;
@@ -83,13 +182,19 @@ impl Errands {
             Some(State::Receipted | State::Pruned) => refused("a receiver has all of it already"),
             Some(State::Refused) => refused("a receiver has refused it"),
             Some(State::Damaged) => refused("it is damaged, or was evicted"),
-            Some(state) => match self.wanted.try_send(package) {
-                Ok(()) => Ok(json!({ "state": state })),
-                Err(_full) => {
+            Some(state) => {
+                let Ok(room) = self.wanted.try_reserve() else {
                     let why = "too many packages are asked for just now";
-                    Err(ended(Fate::Failed, why))
-                }
-            },
+                    return Err(ended(Fate::Failed, why));
+                };
+                // In the store first: a restart forgets the other.
+                let (store, by) = (self.store(), by.to_owned());
+                let want = move || store.want(clock::now(), package, (id, &by));
+                let wanted = blocking(want).await;
+                wanted.map_err(|error| ended(Fate::Failed, error.to_string()))?;
+                room.send(package);
+                Ok(json!({ "state": state }))
+            }
         }
     }
 
@@ -135,7 +240,7 @@ impl Errands {
     }
 
     async fn ask(&self, request: Request) -> Result<(), Ended> {
-        let asked = self.mouth.send(request).await;
+        let asked = self.ways.mouth.send(request).await;
         asked.map_err(|_gone| mouth_ended())
     }
 

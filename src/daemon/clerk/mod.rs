@@ -34,8 +34,8 @@ use crate::upload::{Answer, Desk, Inbound};
 use crate::warn::Voice;
 use crate::witness::{Fate, Identity};
 
+use super::asks::Ways;
 use super::gauges::Gauges;
-use super::mouth::Request;
 use errands::Errands;
 use nonces::Nonces;
 use office::{Errand, Office, Step};
@@ -65,14 +65,14 @@ pub(super) struct Clerk {
 }
 
 /// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
-/// again, with another configuration; `mouth` is the way to the loudspeaker, `voice` what speaks
-/// texts for it.
+/// again, with another configuration; `ways` lead to loudspeaker and eye, `voice` speaks texts for
+/// the former.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
     again: CancellationToken,
-    (mouth, voice): (mpsc::Sender<Request>, Result<Voice, String>),
+    (ways, voice): (Ways, Result<Voice, String>),
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
@@ -98,7 +98,7 @@ pub(super) fn hire(
             loaded: chosen.loaded.clone(),
             settings: settings.clone(),
             again: again.clone(),
-            mouth,
+            ways,
             voice,
             wanted: wanted_to,
         }),
@@ -168,6 +168,7 @@ impl Clerk {
                 _ = look.tick() => {
                     self.nonces.turn(clock::now(), clock::trust().synced);
                     self.watch.look(&self.errands).await;
+                    self.errands.look_at_alarms().await;
                 }
             }
             self.offer_due(&mut going).await;

@@ -59,7 +59,8 @@ impl Objections {
         now: Stamp,
         (rule, model): (&str, &str),
     ) -> Result<(), StoreError> {
-        if model != self.model {
+        let judged = Violation::ALL.iter().any(|known| known.name() == rule);
+        if model != self.model || !judged {
             return Ok(());
         }
         let tally = store.tally(rule, model, self.window)?;

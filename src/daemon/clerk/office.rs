@@ -49,6 +49,8 @@ pub(super) struct Errand {
     pub(super) verb: Verb,
     /// Subject of the signer's certificate.
     pub(super) by: String,
+    /// SHA-256 of the signed command.
+    pub(super) sha256: String,
 }
 
 impl Office {
@@ -104,6 +106,7 @@ impl Office {
                     id: command.id,
                     verb,
                     by: line.signer,
+                    sha256,
                 }))
             }
         }
@@ -205,11 +208,15 @@ impl Office {
                 continue;
             }
             let opened = signed.zip(roots.as_ref().ok());
-            let opened = opened.and_then(|(p7m, roots)| Command::open(&p7m, roots).ok());
-            let errand = opened.and_then(|(command, commander)| {
+            let errand = opened.and_then(|(p7m, roots)| {
+                let (command, commander) = Command::open(&p7m, roots).ok()?;
                 let verb = Verb::read(&command.verb, &command.args).ok()?;
-                let by = commander.signer.subject;
-                verb.may_be_repeated().then_some(Errand { id, verb, by })
+                verb.may_be_repeated().then(|| Errand {
+                    id,
+                    verb,
+                    by: commander.signer.subject,
+                    sha256: sha256_hex(&p7m),
+                })
             });
             match errand {
                 Some(errand) if again.len() < ERRANDS_MAX => again.push(errand),

@@ -142,7 +142,7 @@ fn statement(
         },
         after: None,
         site: None,
-        violation: ViolationFacts {
+        violation: Some(ViolationFacts {
             kind: Violation::StreetVending,
             rule: "simulated".to_owned(),
             outcome: Outcome::Persisted,
@@ -152,7 +152,8 @@ fn statement(
             dwell_s: None,
             prior: None,
             law: None,
-        },
+        }),
+        asked: None,
         warning: Vec::new(),
         clock: Clock::at(at),
         position: None,

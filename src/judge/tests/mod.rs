@@ -9,6 +9,7 @@
 
 mod day;
 mod places;
+mod recheck;
 mod rules;
 mod shouts;
 

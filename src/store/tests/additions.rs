@@ -286,6 +286,7 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
                  ALTER TABLE package DROP COLUMN additions;
                  ALTER TABLE package DROP COLUMN mirror;
                  ALTER TABLE package DROP COLUMN received_ms;
+                 ALTER TABLE package DROP COLUMN wanted;
                  DROP TABLE command; DROP TABLE signer; DROP TABLE verdict; DROP TABLE rule;
                  DROP TABLE evicted; DROP TABLE stamp; PRAGMA user_version = 1",
             )

@@ -141,7 +141,12 @@ pub(super) fn make(id: CaseId, context: &SealContext) -> Sealed {
         "after": context.last_receipt, "files": context.files,
         "violation": {"kind": "street_vending", "first_seen": "2026-08-01T02:01:00.100Z"},
     });
-    let statement = serde_json::to_vec(&statement).unwrap();
+    made_of(&statement, context)
+}
+
+/// The same with another statement.
+pub(super) fn made_of(statement: &Value, context: &SealContext) -> Sealed {
+    let statement = serde_json::to_vec(statement).unwrap();
     let mut entries = vec![ManifestEntry {
         name: witness::STATEMENT.to_owned(),
         media_type: "application/json".to_owned(),

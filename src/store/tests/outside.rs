@@ -339,3 +339,62 @@ fn a_rule_falls_and_is_restored_over_a_lost_database() {
     assert!(!store.leads_only().unwrap()["street_vending"]);
     assert_eq!(tally(&store, 50), (0, 0));
 }
+
+#[test]
+fn what_a_person_asked_for_is_counted_and_known_again_without_the_database() {
+    let dir = folder();
+    let mut store = open(dir.path());
+    keep_and_seal(&store, case(1));
+    store.keep(case(2), &drafts(), None).unwrap();
+    let asked = |context: SealContext| {
+        let statement = make(case(2), &context).statement;
+        let mut statement: Value = serde_json::from_slice(&statement).unwrap();
+        statement["violation"] = Value::Null;
+        statement["asked"] = json!({ "at": "2026-08-01T02:03:03Z" });
+        Ok(made_of(&statement, &context))
+    };
+    store.seal(case(2), asked, None).unwrap();
+    for _ in 0..2 {
+        let since = |kind: &str, ms| store.sealed_since(kind, ms).unwrap();
+        assert_eq!((since("capture", 0), since("street_vending", 0)), (1, 1));
+        assert_eq!(since("capture", i64::MAX), 0);
+        let line = &said(dir.path(), lines::SEALED)[1];
+        assert_eq!(line["kind"], "capture");
+        assert_eq!(line["occurred_ms"], 1_785_549_783_000_i64);
+        // A reviewer's word on it is kept and is about no rule.
+        let facts = VerdictFacts {
+            sig_sha256: sig(&store, case(2)),
+            ..verdict(2, "r", true, 5)
+        };
+        match store.verdict(NOW, &facts).unwrap() {
+            Taken::New { rule, .. } => assert_eq!(rule, "capture"),
+            Taken::Known => {}
+        }
+        store = lose_the_database(dir.path(), store);
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_known_after_a_restart_and_a_lost_database() {
+    let dir = folder();
+    let mut store = open(dir.path());
+    for n in [1, 2] {
+        keep_and_seal(&store, case(n));
+    }
+    assert_eq!(store.wanted().unwrap(), []);
+    let by = (Uuid::from_u128(7), ADMIN);
+    for id in [case(2), case(1), case(2)] {
+        store.want(NOW, id, by).unwrap();
+    }
+    let unknown = store.want(NOW, case(9), by);
+    assert!(matches!(unknown, Err(StoreError::Unknown(_))));
+    assert_eq!(store.wanted().unwrap(), [case(1), case(2)], "oldest first");
+    drop(store);
+    store = open(dir.path());
+    assert_eq!(store.wanted().unwrap(), [case(1), case(2)]);
+    store = lose_the_database(dir.path(), store);
+    assert_eq!(store.wanted().unwrap(), [case(1), case(2)]);
+    receipt(&store, case(1)).unwrap();
+    assert_eq!(store.wanted().unwrap(), [case(2)], "a receiver has it");
+    assert_eq!(said(dir.path(), lines::WANTED).len(), 2);
+}

@@ -19,6 +19,8 @@ const NO_CAMERA: &str = "rtsp://127.0.0.1:9/none";
 /// Longer than any reply takes on a machine that is busy with other things.
 const WAIT: &str = "120";
 
+/// The alarm it raises.
+const CAMERA: &str = "camera street";
 /// Those who command, by rank.
 const VIEW: usize = 0;
 const OPERATE: usize = 1;
@@ -191,7 +193,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (broken, other) = (path(&broken), path(&other));
     let silence = "00".repeat(32);
-    let table: [(usize, &[&str], &str, &str); 14] = [
+    let table: [(usize, &[&str], &str, &str); 17] = [
         (
             ADMIN,
             &["say", "请收摊"],
@@ -228,6 +230,9 @@ async fn each_verb_is_done_or_refused_by_role() {
         ),
         (ADMIN, &["evict", &package], "done", ""),
         (ADMIN, &["rule-restore", "spillage"], "done", ""),
+        (VIEW, &["acknowledge", CAMERA], "refused", "for operate"),
+        (OPERATE, &["acknowledge", "camera yard"], "refused", CAMERA),
+        (OPERATE, &["acknowledge", CAMERA], "done", ""),
         (OPERATE, &["speak", &silence], "failed", "no such clip"),
         (OPERATE, &["stop"], "done", ""),
         (OPERATE, &["speak", &silence], "refused", "stopped by"),
@@ -244,6 +249,11 @@ async fn each_verb_is_done_or_refused_by_role() {
     let status = field.status().await;
     assert_eq!(status["store"]["evicted"], 1, "{:#}", status["store"]);
 
+    let mut alarms = status["alarms"].as_array().unwrap().iter();
+    let alarm = alarms.find(|alarm| alarm["name"] == CAMERA).unwrap();
+    let by = &alarm["acknowledged"]["by"];
+    assert!(by.as_str().unwrap().contains("CN=operator-1"), "{by}");
+    assert_eq!(field.journal("alarm.acknowledged").len(), 1);
     let received = field.journal("command.received");
     let signers = received
         .iter()
@@ -272,12 +282,14 @@ async fn a_box_speaks_and_falls_silent_by_command() {
     };
     let (clip, identity) = (hash("test.wav"), hash("identity.wav"));
     let (no_clip, nothing) = ("0".repeat(64), Uuid::from_u128(1).to_string());
-    let table: [(usize, &[&str], &str, &str); 6] = [
+    let table: [(usize, &[&str], &str, &str); 8] = [
         (OPERATE, &["speak", &clip], "done", ""),
         (OPERATE, &["speak", &no_clip], "failed", "no such clip"),
         (VIEW, &["fetch", &package], "done", ""),
         (VIEW, &["fetch", &nothing], "refused", "nothing is kept"),
-        (OPERATE, &["capture", "street"], "unsupported", "yet"),
+        (OPERATE, &["capture", "yard"], "refused", "no camera"),
+        (OPERATE, &["capture", "street"], "refused", "gave no frame"),
+        (VIEW, &["recheck", "street"], "refused", "for operate"),
         (ADMIN, &["say", TEXT], "done", ""),
     ];
     for (rank, words, outcome, why) in table {
@@ -386,20 +398,132 @@ async fn a_clip_breaks_off_when_the_box_is_told(field: &Field, clip: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_capture_names_who_asked_and_a_recheck_leaves_a_case_its_grace() {
+    let camera = camera();
+    let field = Field::start(&camera.url(STREAM), &|profile| {
+        profile["judge"]["street_vending"]["grace_secs"] = value(600.0);
+        profile["commands"]["captures_per_day"] = value(1);
+    })
+    .await;
+    let _daemon = field.daemon();
+    connected(&field).await;
+    until(&field, "a frame looked at", async || {
+        field.status().await["eye"]["detected"].as_u64() > Some(0)
+    })
+    .await;
+    let keys = &field.pki.operators[OPERATE];
+    let (_, reply) = told(&field, keys, &["capture", "street"]).await;
+    assert_eq!(reply["outcome"], "done", "{reply:#}");
+    let id = reply["result"]["package"].clone();
+    assert_eq!(reply["result"]["camera"], "street");
+    let (outcome, why) = answer(&field, OPERATE, &["capture", "street"]).await;
+    assert_eq!(outcome, "refused");
+    assert!(why.contains("captures_per_day"), "{why}");
+    until(&field, "its receipt", async || {
+        field.receipted().contains(&field.package(&id))
+    })
+    .await;
+    the_capture_is_a_lead_that_names_who_asked(&field, &field.package(&id));
+
+    until(&field, "a case in its grace time", async || {
+        field.open_case("grace").is_some()
+    })
+    .await;
+    let before = field.open_case("grace").unwrap();
+    let (_, reply) = told(&field, keys, &["recheck", "street"]).await;
+    assert_eq!(reply["outcome"], "done", "{reply:#}");
+    let cases = reply["result"]["cases"].as_array().unwrap();
+    let seen = cases.iter().find(|c| c["case"] == before["id"]).unwrap();
+    assert_eq!(seen["phase"], "grace");
+    assert!(
+        seen["grace_left_secs"]
+            .as_u64()
+            .is_some_and(|left| left > 300)
+    );
+    assert!(seen["seen"].is_boolean() && seen["warned"].is_string());
+    let after = field.open_case("grace").unwrap();
+    assert_eq!(
+        (&after["id"], &after["phase"]),
+        (&before["id"], &before["phase"])
+    );
+    assert_eq!(
+        field.journal("package.sealed").len(),
+        1,
+        "the capture alone"
+    );
+}
+
+/// By our verifier, by the shell's, and by its own words.
+fn the_capture_is_a_lead_that_names_who_asked(field: &Field, package: &Path) {
+    field.audit(package);
+    let (code, said) = crate::witness::verify_sh(package, &field.pki.root());
+    assert_eq!(code, Some(0), "{said}");
+    let statement = fs::read(package.join("evidence.json")).unwrap();
+    let statement = Statement::parse(&statement).unwrap();
+    assert_eq!(
+        (statement.about(), &statement.violation),
+        ("capture", &None)
+    );
+    let asked = statement.asked.as_ref().unwrap();
+    assert!(asked.by.contains("CN=operator-1"), "{}", asked.by);
+    let received = field.journal("command.received");
+    let received = &received[0]["body"];
+    assert_eq!(received["id"], json!(asked.command));
+    assert_eq!(received["sha256"], json!(asked.command_sha256));
+    let grade = statement.grade.as_ref().unwrap();
+    assert_eq!(grade.grade, witness::Grade::Lead);
+    assert!(grade.against().any(|condition| condition.id == "asked"));
+    let names: Vec<&str> = statement.files.iter().map(|f| f.name.as_str()).collect();
+    for name in [
+        "frames/01-asked.jpg",
+        "frames/01-asked-marked.jpg",
+        "clip.mp4",
+        "detections.jsonl",
+    ] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+    assert_eq!(
+        field.journal("package.sealed")[0]["body"]["kind"],
+        "capture"
+    );
+    let roots = field.pki.root();
+    let page = tool(
+        env!("CARGO_BIN_EXE_lingmou"),
+        &[
+            "verify",
+            &package.to_string_lossy(),
+            "--roots",
+            &roots.to_string_lossy(),
+            "--lang",
+            "en",
+        ],
+    );
+    assert!(page.contains("no violation is claimed"), "{page}");
+    assert!(page.contains("CN=operator-1"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_metered_link_holds_back_is_fetched_by_command() {
     let field = Field::start(NO_CAMERA, &|profile| {
-        profile["upload"]["profile"] = value("metered");
+        profile["upload"]["profile"] = value("quiet");
     })
     .await;
     let id = seal(&field, &store(&field)).to_string();
-    let _daemon = field.daemon();
-    until(&field, "its video held", async || {
+    let daemon = field.daemon();
+    until(&field, "its pictures and video held", async || {
         field.status().await["upload"]["link"]["held"] == 1
     })
     .await;
-    assert!(field.receipted().is_empty());
     let (outcome, why) = answer(&field, VIEW, &["fetch", &id]).await;
     assert_eq!(outcome, "done", "{why}");
+    assert!(field.receipted().is_empty(), "a quiet link lets it wait");
+    daemon.kill();
+    // By itself this link would hold the video.
+    let wider = changed(&field, |document| {
+        document["upload"]["profile"] = value("metered");
+    });
+    fs::copy(wider, field.config()).unwrap();
+    let _daemon = field.daemon();
     until(&field, "its receipt", async || field.receipted().len() == 1).await;
     let (outcome, why) = answer(&field, VIEW, &["fetch", &id]).await;
     assert_eq!(outcome, "refused");

@@ -148,7 +148,12 @@ fn every_fact_is_filled_or_honestly_unknown(s: &Statement, field: &Field) {
     assert_eq!(site.public_id, known("DEMO-0001"));
     assert_eq!(site.name, known("演示路段"));
     assert!(site.approval.is_some() && site.approval_until.is_none());
-    assert!(s.violation.dwell_s.is_some_and(|s| (3..60).contains(&s)));
+    assert!(
+        s.violation
+            .as_ref()
+            .and_then(|violation| violation.dwell_s)
+            .is_some_and(|s| (3..60).contains(&s))
+    );
     let played = &field.journal("warning.played")[0];
     assert_eq!(s.warning[0].journal_n, played["n"].as_u64());
     assert_eq!(

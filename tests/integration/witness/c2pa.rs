@@ -108,7 +108,7 @@ fn claim<'a>(name: &'a str, media_type: &'a str, placed: Option<&'a Placed>) -> 
         name,
         media_type,
         package: case(1),
-        kind: Violation::StreetVending,
+        kind: Some(Violation::StreetVending),
         at: AT,
         placed,
         origin: Origin::Camera,

@@ -164,7 +164,7 @@ fn add_review(package: &mut Container, reviewer: &Path, verdict: ReviewVerdict) 
 }
 
 /// Runs `docs/verify.sh`; gives its exit code and what it printed.
-fn verify_sh(package: &Path, root: &Path) -> (Option<i32>, String) {
+pub(crate) fn verify_sh(package: &Path, root: &Path) -> (Option<i32>, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/verify.sh");
     let output = Command::new("sh")
         .arg(script)
@@ -238,7 +238,7 @@ fn statement(device: &str) -> Statement {
         },
         after: None,
         site: None,
-        violation: ViolationFacts {
+        violation: Some(ViolationFacts {
             kind: Violation::StreetVending,
             rule: "warn-then-recheck".to_owned(),
             outcome: Outcome::Persisted,
@@ -248,7 +248,8 @@ fn statement(device: &str) -> Statement {
             dwell_s: Some(124),
             prior: None,
             law: None,
-        },
+        }),
+        asked: None,
         warning: vec![Warning {
             journal_n: Some(2),
             at: "2026-08-01T02:01:00.000Z".to_owned(),

@@ -225,8 +225,9 @@ fn hostile_strings_stay_text_everywhere() {
         approval: Some(EVIL.to_owned()),
         approval_until: None,
     });
-    EVIL.clone_into(&mut stated.violation.rule);
-    stated.violation.zone = Some(EVIL.to_owned());
+    let violation = stated.violation.as_mut().unwrap();
+    EVIL.clone_into(&mut violation.rule);
+    violation.zone = Some(EVIL.to_owned());
     EVIL.clone_into(&mut stated.camera.id);
     EVIL.clone_into(&mut stated.software.version);
     EVIL.clone_into(&mut stated.device.tz);

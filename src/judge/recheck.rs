@@ -1,0 +1,75 @@
+//! What a scene shows of the open cases of its camera, for a person who asks.
+//!
+//! The book is read and not written: whoever asks, and however often, every case takes the course
+//! it would have taken. A grace time that was promised is neither shortened nor begun anew, and a
+//! second look is made when it is due and not when somebody wishes.
+
+use std::time::Duration;
+
+use crate::types::{CaseId, Gate, Scene, Stamp, Violation};
+
+use super::book::Book;
+use super::case::{Case, Phase, present};
+use super::finding::Finding;
+use super::whereabouts::{Place, Whereabouts, compare};
+
+/// An open case, and what one scene shows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recheck {
+    /// The case.
+    pub case: CaseId,
+    /// What is suspected.
+    pub violation: Violation,
+    /// Name of the zone.
+    pub zone: String,
+    /// When the subject was first seen at the place.
+    pub first_seen: Stamp,
+    /// Where the case stands: `warning`, `unheard`, `heard`, `grace`, `looking`, `recording`,
+    /// `hushed` or `broken`.
+    pub phase: &'static str,
+    /// What is left of the grace time; `None` outside it.
+    pub grace_left: Option<Duration>,
+    /// When the warning was played to its end; `None` when it was not, or not yet.
+    pub warned: Option<Stamp>,
+    /// Whether the subject is seen at its place in this scene; `None` when nobody knows, because
+    /// the view is bad or the box may be somewhere else.
+    pub seen: Option<bool>,
+    /// What its rule holds against what stands there now; empty when that is nothing.
+    pub gates: Vec<Gate>,
+}
+
+impl Book {
+    /// The open cases of the scene's camera. `findings` are those of the same scene.
+    pub(super) fn recheck(&self, scene: &Scene, findings: &[Finding]) -> Vec<Recheck> {
+        let here = self.pages.open.iter().filter(|c| c.camera == scene.camera);
+        here.map(|case| self.recheck_one(case, scene, findings))
+            .collect()
+    }
+
+    fn recheck_one(&self, case: &Case, scene: &Scene, findings: &[Finding]) -> Recheck {
+        let known =
+            scene.view.is_good() && compare(case.place, Whereabouts::of(scene)) == Place::Same;
+        let same = |f: &&Finding| {
+            f.violation == case.violation && f.zone == case.zone && case.is_at(f.area)
+        };
+        let found = findings.iter().find(same);
+        let played = case.warning.as_ref().filter(|w| w.failure.is_none());
+        Recheck {
+            case: case.id,
+            violation: case.violation,
+            zone: case.zone.clone(),
+            first_seen: case.first_seen,
+            phase: case.phase.name(),
+            grace_left: match case.phase {
+                Phase::Grace { since } => {
+                    let waited = scene.at.since(since);
+                    Some(self.grace(case.violation).saturating_sub(waited))
+                }
+                _ => None,
+            },
+            warned: played.filter(|w| w.hushed.is_none()).map(|w| w.at),
+            seen: known.then(|| present(case, scene).is_some()),
+            gates: found.map(|f| f.gates.clone()).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What in the status needs a person.
+
+use serde_json::Value;
+
+/// A certificate that ends in fewer days is an alarm: a third of the 90 days that those for the
+/// connection commonly have.
+const RENEW_DAYS: i64 = 30;
+
+/// Something that needs a person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alarm {
+    /// What it is about: `clock`, `camera NAME`, `store`, `upload` ….
+    pub name: String,
+    /// What is wrong, in words.
+    pub text: String,
+}
+
+/// Everything in `status` that needs a person; empty while all is well.
+pub fn alarms(status: &Value) -> Vec<Alarm> {
+    let mut alarms = Alarms(Vec::new());
+    if status["clock"]["synced"] != Value::Bool(true) {
+        alarms.raise("clock", "not synchronised; packages say so");
+    }
+    alarms.certificates(&status["certificates"]);
+    for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
+        alarms.camera(name, camera);
+    }
+    alarms.told("loudspeaker", &status["voice"]["trouble"]);
+    alarms.store(status);
+    alarms.upload(status);
+    alarms.objections(&status["objections"]["rules"]);
+    alarms.0
+}
+
+struct Alarms(Vec<Alarm>);
+
+impl Alarms {
+    fn raise(&mut self, name: &str, text: impl Into<String>) {
+        self.0.push(Alarm {
+            name: name.to_owned(),
+            text: text.into(),
+        });
+    }
+
+    /// A trouble the daemon words itself; `null` while there is none.
+    fn told(&mut self, name: &str, why: &Value) {
+        if let Some(why) = why.as_str() {
+            self.raise(name, why);
+        }
+    }
+
+    /// One that ends soon is an alarm while there is time for a new one.
+    fn certificates(&mut self, certificates: &Value) {
+        for (name, term) in certificates.as_object().into_iter().flatten() {
+            let why = match (term["expired"] == Value::Bool(true), name.as_str()) {
+                (true, "evidence") => {
+                    "has ended; packages are made and signed as before, but no verifier takes them"
+                        .to_owned()
+                }
+                (true, _) => "has ended; packages wait on the disk".to_owned(),
+                (false, _) => match term["days_left"].as_i64() {
+                    Some(days) if days < RENEW_DAYS => format!("ends in {days} days; renew it"),
+                    _ => continue,
+                },
+            };
+            self.raise(&format!("{name} certificate"), why);
+        }
+    }
+
+    fn camera(&mut self, name: &str, camera: &Value) {
+        let name = format!("camera {name}");
+        self.told(&name, &camera["cause"]);
+        let view = &camera["view"];
+        if let Some(bad) = view["view"].as_str().filter(|v| *v != "good") {
+            let since = view["since"].as_str().unwrap_or("-");
+            self.raise(
+                &name,
+                format!(
+                    "its view is {bad} since {since}: nothing is judged by it; lingmou journal show \
+                     --kind view.bad"
+                ),
+            );
+        }
+    }
+
+    fn store(&mut self, status: &Value) {
+        let (keeper, disk) = (&status["keeper"]["trouble"], &status["disk"]);
+        self.told("store", keeper);
+        self.told("store", &status["store_trouble"]);
+        if disk["trouble"] != *keeper {
+            self.told("store", &disk["trouble"]);
+        }
+        match disk["care"]["level"].as_str() {
+            Some("tight") => self.raise("store", "nearly full: new packages come without video"),
+            Some("shut") => {
+                self.raise("store", "full: no new packages are made, warnings go on");
+            }
+            _ => {}
+        }
+        if status["store"]["states"]["damaged"].is_object() {
+            self.raise("store", "damaged packages; lingmou store check");
+        }
+        self.told("second copy", &status["mirror"]["trouble"]);
+    }
+
+    fn upload(&mut self, status: &Value) {
+        let upload = &status["upload"];
+        self.told("journal", &upload["foreign_head"]);
+        let enabled = status["upload_enabled"] != Value::Bool(false);
+        if enabled && upload["connected"] != Value::Bool(true) {
+            self.told("upload", &upload["cause"]);
+        }
+    }
+
+    /// Rules that reviewers object to.
+    fn objections(&mut self, rules: &Value) {
+        for (rule, told) in rules.as_object().into_iter().flatten() {
+            if told["leads_only"] == Value::Bool(true) {
+                let (rejected, judged) = (&told["rejected"], &told["judged"]);
+                self.raise(
+                    rule,
+                    format!(
+                        "reviewers object ({rejected} of {judged} rejected), so it makes leads \
+                         only; look at its zone and settings, then lingmou command … rule-restore"
+                    ),
+                );
+            }
+        }
+    }
+}
