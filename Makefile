@@ -1,6 +1,6 @@
 # Two commands matter, `make demo` and `make test`; `make` alone lists all.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test kill-loop powercut pki bench lint fuzz clean-setup
+.PHONY: help setup demo test kill-loop powercut pki bench lint fuzz mutants clean-setup
 
 # Where `make pki` writes.
 DIR := .setup/pki
@@ -51,6 +51,9 @@ lint: ## Formatting, clippy, the build for small boxes, licences and sources of 
 
 fuzz: setup ## Feed strangers' bytes to whatever reads them, FUZZ_SECS=60 for each target
 	@fuzz/run $(FUZZ_SECS)
+
+mutants: ## Change judgement and governor bit by bit: do their tests notice? (an hour or more)
+	@tests/mutants/run
 
 clean-setup: ## Remove what setup put into the project (Debian packages stay)
 	rm -rf .setup

@@ -162,6 +162,7 @@ fn image(format: PixelFormat, data: Vec<u8>) -> Image {
 /// A look at the view and what comes with it, and the search for new things.
 fn outlook_cost(mount: config::Mount, image: &Image) -> [f64; 2] {
     let mut config = config::Config::default();
+    config.background.enabled = true;
     config.camera.push(config::Camera {
         name: "cam".to_owned(),
         mount,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::clock;
@@ -16,7 +18,7 @@ use crate::link::{Endpoint, Pipe};
 use crate::perceive::{Card, Detector, known_roles};
 use crate::status;
 use crate::warn::{self, Speaker};
-use crate::witness::Roots;
+use crate::witness::{Condition, Law, Roots, Site, installation};
 
 use super::{Answer, log, out, runtime};
 
@@ -151,7 +153,9 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
         detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers())),
     ));
     clips(loaded, findings);
+    findings.push(finding("quiet hours", Ok::<_, String>(quiet_hours(config))));
     findings.push(finding("captions", captions(config)));
+    findings.extend(zones(config));
     for camera in &config.camera {
         let word = Credentials::read(camera)
             .and_then(|_| ingest::check_roots(camera))
@@ -189,6 +193,51 @@ fn identity(config: &Config) -> anyhow::Result<String> {
     let days = (identity.not_after() - clock::now().utc_ns / 1_000_000_000) / 86_400;
     let device = identity.device_id();
     Ok(format!("belongs to {device}, valid for {days} more days"))
+}
+
+/// When the loudspeaker is silent by itself.
+fn quiet_hours(config: &Config) -> String {
+    let warn = &config.warn;
+    if !warn.needs_the_hour() {
+        return "none: it may speak at any hour, also while the clock is not synchronised"
+            .to_owned();
+    }
+    let quiet = if warn.quiet_from == warn.quiet_to {
+        "as in [[warn.hours]]".to_owned()
+    } else {
+        format!("{} to {}", warn.quiet_from, warn.quiet_to)
+    };
+    format!("{quiet}; while the clock is not synchronised nobody is warned")
+}
+
+/// What packages of each zone can be worth at best: what the law asks of the installation is known
+/// before the first.
+fn zones(config: &Config) -> impl Iterator<Item = Finding> {
+    let zone = TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC);
+    let today = Timestamp::from_nanosecond(clock::now().utc_ns.into());
+    let today = today.unwrap_or_default().to_zoned(zone).date();
+    let judged = (config.zone.iter()).filter_map(|z| Some((z, z.kind.violation()?)));
+    judged.map(move |(zone, violation)| {
+        let site = Site::of(config, &zone.name);
+        let law = Law::of(config.judge.law(violation));
+        let conditions = installation(site.as_ref(), law.as_ref(), today);
+        let missing = conditions.iter().filter(|c| c.pass != Some(true));
+        let missing: Vec<String> = missing.map(unmet).collect();
+        let word = if missing.is_empty() {
+            "place, review and law are stated".to_owned()
+        } else {
+            format!("gives leads only, no evidence: {}", missing.join(", "))
+        };
+        finding(&format!("zone {}", zone.name), Ok::<_, String>(word))
+    })
+}
+
+fn unmet(condition: &Condition) -> String {
+    let id = &condition.id;
+    match &condition.value {
+        None => format!("{id} not stated"),
+        Some(value) => format!("{id} ({value}) does not suffice"),
+    }
 }
 
 fn captions(config: &Config) -> Result<String, String> {

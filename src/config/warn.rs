@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use jiff::civil::{Date, Weekday};
 use serde::{Deserialize, Serialize};
 
+use super::hours::Span;
+
 /// `[warn]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -55,6 +57,15 @@ impl Default for Warn {
             budget: Budget::default(),
             hours: Vec::new(),
         }
+    }
+}
+
+impl Warn {
+    /// Whether what may be said depends on the hour. Then nothing is said by itself while the clock
+    /// does not tell it.
+    pub fn needs_the_hour(&self) -> bool {
+        let quiet = Span::between(&self.quiet_from, &self.quiet_to).is_some();
+        quiet || !self.hours.is_empty()
     }
 }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::hours::{Day, Times};
-use crate::types::{Point, Role};
+use super::{Config, Site};
+use crate::types::{Point, Role, Violation};
 
 /// `[[zone]]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +71,23 @@ impl Zone {
     }
 }
 
+impl Config {
+    /// The announced place of a zone, or of the whole box where the zone has none of its own.
+    pub fn place(&self, zone: &str) -> Site {
+        let own = self.zone.iter().find(|z| z.name == zone);
+        let own = own.filter(|z| !z.public_id.is_empty());
+        own.map_or_else(
+            || self.site.clone(),
+            |z| Site {
+                public_id: z.public_id.clone(),
+                name: z.place.clone(),
+                approval: z.approval.clone(),
+                approval_until: z.approval_until.clone(),
+            },
+        )
+    }
+}
+
 /// What is judged in a zone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,6 +101,18 @@ pub enum ZoneKind {
     Road,
     /// A privacy mask: nothing in it is judged.
     Private,
+}
+
+impl ZoneKind {
+    /// What is judged in it; `None` when nothing is.
+    pub fn violation(self) -> Option<Violation> {
+        match self {
+            Self::NoVending => Some(Violation::StreetVending),
+            Self::ShopFront => Some(Violation::OutOfStore),
+            Self::Road => Some(Violation::Spillage),
+            Self::Private => None,
+        }
+    }
 }
 
 /// A side of a line, as seen when one walks from its first point to its second.

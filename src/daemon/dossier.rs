@@ -143,7 +143,7 @@ impl Facts {
         let accuracy = pose
             .and_then(|p| p.h_acc_mm)
             .map(|mm| format!("{:.1} m", f64::from(mm) / 1000.0));
-        let site = self.place(view.zone);
+        let site = self.config.place(view.zone);
         let clock_error = clock_error(view.frame.at);
         let clock_unknown = if clock_error.is_none() {
             self.wording.clock_unknown()
@@ -198,7 +198,7 @@ impl Facts {
             seq: context.seq,
             journal: context.journal,
             after: context.last_receipt,
-            site: self.site(about.zone()),
+            site: Site::of(&self.config, about.zone()),
             violation: record.map(|r| violation(r, self.config.judge.law(r.violation))),
             asked,
             warning: record
@@ -255,34 +255,6 @@ impl Facts {
             .to_zoned(self.time_zone.clone())
     }
 
-    /// The announced place of a zone, or of the whole box where the zone has none of its own.
-    fn site(&self, zone: &str) -> Option<Site> {
-        let config = self.place(zone);
-        let site = Site {
-            public_id: known(&config.public_id),
-            name: known(&config.name),
-            approval: known(&config.approval),
-            approval_until: known(&config.approval_until),
-        };
-        let announced = site.public_id.is_some() || site.name.is_some() || site.approval.is_some();
-        announced.then_some(site)
-    }
-
-    /// What is configured of a zone's place: by the zone, or for the box.
-    fn place(&self, zone: &str) -> config::Site {
-        let own = self.config.zone.iter().find(|z| z.name == zone);
-        let own = own.filter(|z| !z.public_id.is_empty());
-        own.map_or_else(
-            || self.config.site.clone(),
-            |z| config::Site {
-                public_id: z.public_id.clone(),
-                name: z.place.clone(),
-                approval: z.approval.clone(),
-                approval_until: z.approval_until.clone(),
-            },
-        )
-    }
-
     /// The autopilot, with its mode as long as it speaks.
     fn mavlink(&self, sysid: u8) -> Mavlink {
         let told = self.telemetry.snapshot();
@@ -327,11 +299,7 @@ fn violation(record: &CaseRecord, law: &config::Law) -> ViolationFacts {
         dwell_s: (confirmed.boot_ns >= record.first_seen.boot_ns)
             .then(|| confirmed.since(record.first_seen).as_secs()),
         prior: record.prior,
-        law: (*law != config::Law::default()).then(|| Law {
-            basis: known(&law.basis),
-            discretion: known(&law.discretion),
-            announcement: known(&law.announcement),
-        }),
+        law: Law::of(law),
     }
 }
 

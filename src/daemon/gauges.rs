@@ -146,6 +146,14 @@ pub(super) struct Gauges {
 }
 
 impl Gauges {
+    fn voice(&self, now: Stamp) -> Value {
+        let voice = self.voice.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = voice.snapshot(now);
+        let unknown = now.error_ns == Stamp::ERROR_UNKNOWN;
+        shown["hour_unknown"] = (unknown && self.config.warn.needs_the_hour()).into();
+        shown
+    }
+
     /// The status document.
     pub(super) fn snapshot(&self) -> Value {
         let now = clock::now();
@@ -179,7 +187,7 @@ impl Gauges {
             "disk": *self.care.lock().unwrap_or_else(PoisonError::into_inner),
             "mirror": mirror.ok().flatten(),
             "journal": self.store.head(),
-            "voice": self.voice.lock().unwrap_or_else(PoisonError::into_inner).snapshot(now),
+            "voice": self.voice(now),
             "telemetry": self.telemetry.snapshot(),
             "upload": self.upload.snapshot(),
             "upload_enabled": self.config.upload.enabled,

@@ -25,6 +25,10 @@ pub fn alarms(status: &Value) -> Vec<Alarm> {
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         alarms.camera(name, camera);
     }
+    if status["voice"]["hour_unknown"] == Value::Bool(true) {
+        let why = "nobody is warned: there are quiet hours, and the clock does not tell the hour";
+        alarms.raise("loudspeaker", why);
+    }
     alarms.told("loudspeaker", &status["voice"]["trouble"]);
     alarms.store(status);
     alarms.upload(status);

@@ -1,12 +1,12 @@
 //! Holds a statement against the conditions of evidence.
 //!
 //! The yardstick of clock, number and spacing of pictures is GA/T 832-2014 sections 3.2, 3.3 and
-//! 3.5, written for traffic and the best there is for streets; site and approval are article 41
-//! of the Administrative Penalty Law. Decision 0013 argues the limits of the pictures.
+//! 3.5, written for traffic and the best there is for streets; site, approval and basis are
+//! article 41 of the Administrative Penalty Law. Decision 0013 argues the limits of the pictures.
 
 use jiff::civil::Date;
 
-use super::facts::{Clock, Site, Warning};
+use super::facts::{Clock, Law, Site, Warning};
 use super::grade::{Condition, Grading, grade};
 use super::statement::{FileEntry, Statement};
 use crate::config::Evidence;
@@ -39,12 +39,15 @@ pub struct Seen {
 pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading {
     let wide: Vec<&FileEntry> = originals(statement).collect();
     let kind = statement.violation.as_ref().map(|v| v.kind);
+    let law = statement.violation.as_ref().and_then(|v| v.law.as_ref());
+    let (place, today) = (statement.site.as_ref(), seen.today);
     let subject_size = at_least(limits.subject_min_px);
     let focus = at_least(limits.focus_min);
     let all = [
         Some(clock(&statement.clock)),
-        Some(site(statement.site.as_ref())),
-        Some(approval(statement.site.as_ref(), seen.today)),
+        Some(site(place)),
+        Some(approval(place, today)),
+        kind.map(|_| basis(law)),
         kind.map(|_| pictures(&wide)),
         kind.map(|kind| spacing(kind, &wide, seen, limits)),
         kind.map(|_| close_up(statement)),
@@ -64,6 +67,11 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
         grade: grade(&conditions),
         conditions,
     }
+}
+
+/// What article 41 asks before anything is recorded; the configuration alone tells it.
+pub fn installation(place: Option<&Site>, law: Option<&Law>, today: Date) -> [Condition; 3] {
+    [site(place), approval(place, today), basis(law)]
 }
 
 fn condition(
@@ -137,6 +145,13 @@ fn approval(site: Option<&Site>, today: Date) -> Condition {
     let holds = until.parse::<Date>().is_ok_and(|last| today <= last);
     let value = format!("{approval}, until {until}");
     condition("approval", Some(value), limit, Some(holds))
+}
+
+/// "As laws and administrative regulations provide": without one that allows it, no evidence.
+fn basis(law: Option<&Law>) -> Condition {
+    let basis = law.and_then(|law| law.basis.clone());
+    let stated = Some(basis.is_some());
+    condition("basis", basis, "stated by the bureau", stated)
 }
 
 fn pictures(wide: &[&FileEntry]) -> Condition {
@@ -432,6 +447,11 @@ mod tests {
             approval: Some("2026-12".to_owned()),
             approval_until: Some("2026-08-01".to_owned()),
         });
+        statement.violation.law = Some(Law {
+            basis: Some("某条例第二十二条".to_owned()),
+            discretion: None,
+            announcement: None,
+        });
         statement.warning = vec![Warning {
             journal_n: Some(2),
             at: "2026-08-01T02:00:05.000Z".to_owned(),
@@ -507,6 +527,7 @@ mod tests {
             "clock 18 ms (<= 1000 ms)",
             "site LC-FXC-0113 金水路-京口路口 (announced number and name)",
             "approval 2026-12, until 2026-08-01 (stated, not expired on 2026-08-01)",
+            "basis 某条例第二十二条 (stated by the bureau)",
             "pictures 2 at 2 times (>= 2 at different times)",
             "spacing 40.0 s (>= 10 s between first and last)",
             "close_up 1 (>= 1)",
@@ -529,7 +550,7 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "one row for each way to fail")]
     fn each_condition_alone_makes_a_lead() {
         let (no, unknown) = (Some(false), None);
-        let table: [(&str, Option<bool>, Edit); 34] = [
+        let table: [(&str, Option<bool>, Edit); 36] = [
             ("clock", unknown, |s, _| s.clock.max_error_us = None),
             ("clock", no, |s, _| s.clock.max_error_us = Some(1_000_001)),
             ("clock", no, |s, _| {
@@ -545,6 +566,10 @@ mod tests {
             }),
             ("approval", no, |s, _| {
                 s.site.as_mut().unwrap().approval_until = Some("for ever".to_owned());
+            }),
+            ("basis", no, |s, _| s.violation.law = None),
+            ("basis", no, |s, _| {
+                s.violation.law.as_mut().unwrap().basis = None;
             }),
             ("spacing", no, |s, _| {
                 s.files[3].pts_ns = Some(10_999_000_000);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::wording::name_of;
+use crate::config::{self, Config};
 use crate::types::{FixKind, Heard, Outcome, Placed, Stamp, TimeSource, Violation};
 
 /// `device`
@@ -49,6 +50,21 @@ pub struct Site {
     /// Last day on which the review holds, `YYYY-MM-DD`; `null` when it has no end.
     #[serde(default)]
     pub approval_until: Option<String>,
+}
+
+impl Site {
+    /// The announced place of the zone `zone` of `config`; `None` when nothing of it is announced.
+    pub fn of(config: &Config, zone: &str) -> Option<Self> {
+        let place = config.place(zone);
+        let site = Self {
+            public_id: known(&place.public_id),
+            name: known(&place.name),
+            approval: known(&place.approval),
+            approval_until: known(&place.approval_until),
+        };
+        let announced = site.public_id.is_some() || site.name.is_some() || site.approval.is_some();
+        announced.then_some(site)
+    }
 }
 
 /// `violation`
@@ -100,6 +116,21 @@ pub struct Law {
     pub discretion: Option<String>,
     /// The announcement of place, patrol area and rule.
     pub announcement: Option<String>,
+}
+
+impl Law {
+    /// What the bureau states of a rule; `None` when it states nothing.
+    pub fn of(law: &config::Law) -> Option<Self> {
+        (*law != config::Law::default()).then(|| Self {
+            basis: known(&law.basis),
+            discretion: known(&law.discretion),
+            announcement: known(&law.announcement),
+        })
+    }
+}
+
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// One of `warning`

@@ -7,10 +7,11 @@
 use serde::{Deserialize, Serialize};
 
 /// The conditions of evidence by their ids. All must be stated, and all must pass.
-pub const CONDITIONS: [&str; 14] = [
+pub const CONDITIONS: [&str; 15] = [
     "clock",
     "site",
     "approval",
+    "basis",
     "pictures",
     "spacing",
     "close_up",

@@ -58,7 +58,7 @@ mod verdict;
 mod verify;
 mod wording;
 
-pub use assess::{Seen, assess};
+pub use assess::{Seen, assess, installation};
 pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub(crate) use cms::der_time;

@@ -47,8 +47,8 @@ pub struct Quality {
 type Row = (QualityId, &'static [CheckId], &'static [&'static str]);
 
 /// The mapping. A check may speak for two qualities: a missing file makes a record neither
-/// authentic nor complete. Site and approval are not here: they are what art. 41 asks of the
-/// installation, not of the record.
+/// authentic nor complete. Site, approval and basis are not here: they are what art. 41 asks of
+/// the installation, not of the record.
 const MAP: [Row; 4] = [
     (
         QualityId::Authentic,
@@ -146,7 +146,7 @@ mod tests {
         for id in CheckId::ALL {
             assert!(MAP.iter().any(|(_, own, _)| own.contains(&id)), "{id:?}");
         }
-        let of_the_installation = ["site", "approval"];
+        let of_the_installation = ["site", "approval", "basis"];
         for name in CONDITIONS {
             let mapped = MAP.iter().any(|(_, _, told)| told.contains(&name));
             assert_ne!(mapped, of_the_installation.contains(&name), "{name}");

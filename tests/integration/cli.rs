@@ -279,7 +279,7 @@ fn status() -> Value {
             "oldest_pending_ms": 1_785_549_700_000_i64, "stamps": { "kept": 5, "due": 2 } },
         "store_trouble": null,
         "voice": { "speaking": false, "stopped_by": null, "silent_secs": null, "stops": 0,
-            "said": 4, "hushed": 2, "failed": 0, "trouble": null },
+            "hour_unknown": false, "said": 4, "hushed": 2, "failed": 0, "trouble": null },
         "telemetry": { "source": "fixed", "fix": "surveyed", "connected": true,
             "last_message_age_ms": 250 },
         "upload": { "connected": true, "receipted": 7, "refused": 0, "cause": null,
@@ -312,6 +312,7 @@ fn the_status_of_a_daemon() {
     ill["cameras"]["east"]["view"] =
         json!({ "view": "moved", "since": "2026-08-01T01:00:00.000Z" });
     ill["keeper"]["trouble"] = json!("the evidence disk is full");
+    ill["voice"]["hour_unknown"] = json!(true);
     ill["voice"]["stopped_by"] = json!("officer-7");
     ill["voice"]["silent_secs"] = json!(3_540);
     ill["voice"]["trouble"] = json!("the sound output hangs");

@@ -1,5 +1,6 @@
 //! A day on a street: hundreds of passers-by, ten innocent scenes, three offences. Made by a small
-//! generator whose numbers are always the same, so that the day is too.
+//! generator whose numbers are always the same, so that the day is too. The daemon's keeper lives
+//! through the same day, with packages, journal and governor (`daemon::keeper`).
 
 use crate::types::Role::{
     Debris, Furniture, Goods, Object, Person, Plate, Stall, Tricycle, Truck, Umbrella, Vehicle,
@@ -145,7 +146,7 @@ fn offences() -> Vec<Actor> {
 }
 
 /// Kerb, shop and road, with their usual times.
-fn street() -> Loaded {
+pub(crate) fn street() -> Loaded {
     let zone = |name: &str, kind: &str, [x0, y0, x1, y1]: [f32; 4]| {
         format!(
             "[[zone]]\nname = \"{name}\"\ncamera = \"cam0\"\nkind = \"{kind}\"\n\
@@ -166,32 +167,14 @@ fn street() -> Loaded {
     places::read(&text.concat(), permit)
 }
 
-/// The day of 29 May 2026 in Qingdao, as the judge is told of it.
-struct Day {
-    /// What was ordered, with the seconds since six.
-    orders: Vec<(f64, Order)>,
-    /// Each place of a hit, once.
-    hits: HashSet<(Violation, String)>,
-    people: usize,
-}
-
-fn live() -> Day {
-    let Loaded {
-        config, calendar, ..
-    } = street();
-    let mut judge = Judge::new(&config, &calendar, all_roles(), "boot-a").unwrap();
+/// The day of 29 May 2026 in Qingdao, one scene a second, with the seconds since six.
+pub(crate) fn scenes() -> impl Iterator<Item = (f64, Scene)> {
     let mut actors = passers_by();
-    let people = actors.len();
     actors.extend(innocent());
     actors.extend(offences());
     // At 0 seconds of the other tests it is 07:13:20.
     let six = -4400.0;
-    let mut day = Day {
-        orders: Vec::new(),
-        hits: HashSet::new(),
-        people,
-    };
-    for second in 0..DAY_SECS {
+    (0..DAY_SECS).map(move |second| {
         let t = f64::from(second);
         let mut scene = scene(six + t, &[]);
         for (id, actor) in actors.iter().enumerate() {
@@ -202,23 +185,43 @@ fn live() -> Day {
                 scene.tracks.push(track);
             }
         }
+        (t, scene)
+    })
+}
+
+/// Orders with the seconds since six.
+type Orders = Vec<(f64, Order)>;
+/// Each place of a hit, once.
+type Hits = HashSet<(Violation, String)>;
+
+/// What the judge ordered in the day, and what the rules said.
+fn live() -> (Orders, Hits) {
+    let Loaded {
+        config, calendar, ..
+    } = street();
+    let mut judge = Judge::new(&config, &calendar, all_roles(), "boot-a").unwrap();
+    let (mut orders, mut hits) = (Vec::new(), HashSet::new());
+    for (t, scene) in scenes() {
         for order in judge.step(&scene) {
             if let Order::Warn { case, .. } = &order {
-                judge.hear(report(*case, six + t, true));
+                let heard = WarnReport {
+                    at: scene.at,
+                    ..report(*case, 0.0, true)
+                };
+                judge.hear(heard);
             }
-            day.orders.push((t, order));
+            orders.push((t, order));
         }
-        let hits = judge.findings().iter().filter(|f| f.is_hit());
-        day.hits.extend(hits.map(|f| (f.violation, f.zone.clone())));
+        let found = judge.findings().iter().filter(|f| f.is_hit());
+        hits.extend(found.map(|f| (f.violation, f.zone.clone())));
     }
-    day
+    (orders, hits)
 }
 
 #[test]
 fn a_day_gives_its_three_offences_and_nothing_else() {
-    let day = live();
-    assert!(day.people >= 400);
-    let seals = day.orders.iter().filter_map(|(t, o)| match o {
+    let (day, hits) = live();
+    let seals = day.iter().filter_map(|(t, o)| match o {
         Order::Seal { record, .. } => {
             Some(((t / HOUR) as u32 + 6, record.violation, record.outcome))
         }
@@ -232,17 +235,13 @@ fn a_day_gives_its_three_offences_and_nothing_else() {
             (16, Violation::Spillage, Outcome::Recorded),
         ]
     );
-    let told: Vec<_> = day.orders.iter().filter_map(|(_, o)| o.hit()).collect();
+    let told: Vec<_> = day.iter().filter_map(|(_, o)| o.hit()).collect();
     let count = |outcome| told.iter().filter(|h| h.outcome == outcome).count();
     assert_eq!(count(HitOutcome::Opened), 3);
     assert_eq!(count(HitOutcome::Permitted), 1, "the tables, once");
-    let warned = day
-        .orders
-        .iter()
-        .filter(|(_, o)| matches!(o, Order::Warn { .. }));
+    let warned = day.iter().filter(|(_, o)| matches!(o, Order::Warn { .. }));
     assert_eq!(warned.count(), 2, "one shout a case, none for the lorry");
     let said: HashSet<_> = told.iter().map(|h| (h.violation, h.zone.clone())).collect();
-    assert_eq!(said, day.hits, "every hit is told");
-    let again = live();
-    assert_eq!(again.orders, day.orders, "to the bit");
+    assert_eq!(said, hits, "every hit is told");
+    assert_eq!(live(), (day, hits), "to the bit");
 }

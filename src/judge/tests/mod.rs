@@ -7,7 +7,9 @@
     reason = "small made-up numbers"
 )]
 
-mod day;
+pub(crate) mod day;
+mod edges;
+mod histories;
 mod places;
 mod recheck;
 mod rules;
@@ -649,108 +651,6 @@ fn the_oldest_case_gives_way_and_says_so() {
     assert_eq!(hits.iter().find(gave_way).unwrap().1, 1, "the oldest first");
 }
 
-/// What may happen on a street.
-#[derive(Clone, Debug)]
-enum Event {
-    Look { things: Vec<(u8, u8)>, secs: f64 },
-    Heard(bool),
-    Restart { same_boot: bool },
-}
-
-fn events() -> impl Strategy<Value = Vec<Event>> {
-    let look = (
-        proptest::collection::vec((0_u8..4, 0_u8..5), 0..4),
-        0.2_f64..8.0,
-    )
-        .prop_map(|(things, secs)| Event::Look { things, secs });
-    let event = prop_oneof![
-        12 => look,
-        3 => any::<bool>().prop_map(Event::Heard),
-        1 => any::<bool>().prop_map(|same_boot| Event::Restart { same_boot }),
-    ];
-    proptest::collection::vec(event, 1..200)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-    #[test]
-    fn a_case_ends_once_and_is_never_sealed_unheard(events in events()) {
-        let roles = [Role::Stall, Role::Furniture, Role::Truck, Role::Debris];
-        let mut judge = judging(&config(), all_roles(), "boot-0").unwrap();
-        let (mut t, mut boots) = (0.0, 0);
-        let mut heard: HashMap<CaseId, bool> = HashMap::new();
-        let mut ended: HashMap<CaseId, bool> = HashMap::new();
-        let mut waiting: Vec<CaseId> = Vec::new();
-        let mut opened: HashSet<CaseId> = HashSet::new();
-        let mut suppressions: HashMap<(CaseId, HitOutcome), Stamp> = HashMap::new();
-        for event in events {
-            match event {
-                Event::Look { things, secs } => {
-                    t += secs;
-                    let things: Vec<Thing> = things
-                        .iter()
-                        .map(|&(r, x)| (u64::from(x), roles[r as usize], f32::from(x) * 0.18, 0.8))
-                        .collect();
-                    for order in judge.step(&scene(t, &things)) {
-                        let case = order.case();
-                        let suppressed = matches!(&order, Order::Hit { hit, .. }
-                            if hit.outcome == HitOutcome::CoolingDown);
-                        prop_assert_eq!(ended.contains_key(&case), suppressed, "{:?}", order);
-                        if let Some(hit) = order.hit() {
-                            let opens = hit.outcome == HitOutcome::Opened;
-                            prop_assert_eq!(opens, opened.insert(case), "{:?}", order);
-                            let ends = matches!(order, Order::Seal { .. } | Order::Discard { .. });
-                            prop_assert_eq!(hit.outcome.ends(), ends, "{:?}", order);
-                            if !opens && !ends {
-                                let before = suppressions.insert((case, hit.outcome), hit.at);
-                                let apart = before.map(|before| hit.at.since(before));
-                                prop_assert!(apart.is_none_or(|t| t >= MINUTE), "{:?}", order);
-                            }
-                        }
-                        prop_assert!(opened.contains(&case), "{:?} before its opening", order);
-                        match order {
-                            Order::Warn { .. } => waiting.push(case),
-                            Order::Seal { record, .. } => {
-                                ended.insert(case, true);
-                                if record.violation.warns_first() {
-                                    prop_assert_eq!(heard.get(&case), Some(&true));
-                                    prop_assert!(record.outcome != Outcome::Recorded);
-                                } else {
-                                    prop_assert_eq!(record.violation, Violation::Spillage);
-                                }
-                            }
-                            Order::Discard { .. } => { ended.insert(case, false); }
-                            Order::Snap { kind, .. } => {
-                                let again = kind == ShotKind::Again;
-                                prop_assert!(!again || heard.get(&case) == Some(&true));
-                            }
-                            Order::Clip { from, to, .. } => prop_assert!(from.utc_ns <= to.utc_ns),
-                            Order::Hit { .. } => {}
-                        }
-                    }
-                    prop_assert!(judge.open_cases() <= super::OPEN_CASES_MAX);
-                    let open = opened.iter().filter(|case| !ended.contains_key(case));
-                    prop_assert!(open.clone().all(|case| judge.is_open(*case)));
-                    prop_assert_eq!(open.count(), judge.open_cases(), "opened, ended or open");
-                }
-                Event::Heard(works) => {
-                    for case in waiting.drain(..) {
-                        judge.hear(report(case, t, works));
-                        heard.insert(case, works);
-                    }
-                }
-                Event::Restart { same_boot } => {
-                    boots += i32::from(!same_boot);
-                    let saved = judge.book();
-                    judge = judging(&config(), all_roles(), &format!("boot-{boots}")).unwrap();
-                    judge.resume(&saved, |_| false).unwrap();
-                    waiting.clear();
-                }
-            }
-        }
-    }
-}
-
 /// What is ordered when the view is `bad` between `from` and `to` and a stall stands from the start.
 fn told_with_a_bad_view(bad: View, from: f64, to: f64, speaker_works: bool) -> Vec<String> {
     let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
@@ -811,6 +711,15 @@ fn nothing_is_judged_and_no_case_goes_on_by_a_bad_view() {
             true,
             &whole[..2],
             "discard the camera's view was bad (covered) when the next look was due",
+        ),
+        // Nor before the next warning is due.
+        (
+            View::Blinded,
+            15.0,
+            25.0,
+            false,
+            &["snap found", "warn", "clip", "warn", "warn"][..],
+            "discard the warning could not be played: no sound card",
         ),
         // Nobody is warned a second time by a view that is bad.
         (

@@ -1,9 +1,9 @@
 //! Permits and hours, histories, and boxes that drive: what makes of one scene now a case, now
 //! none. The configurations are read from text, as a technician and a bureau write them.
 
-use crate::types::{FixKind, Placed, Pose, PoseSource};
-
+use super::super::whereabouts::Whereabouts;
 use super::*;
+use crate::types::{FixKind, Placed, Pose, PoseSource};
 
 /// At 0 seconds it is Friday the 29th of May 2026, 07:13:20 in Qingdao.
 const STREET: &str = r#"
@@ -116,6 +116,19 @@ fn what_is_permitted_is_told_and_nothing_else_is_done() {
 }
 
 #[test]
+fn two_permitted_stalls_are_two_episodes() {
+    let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\n";
+    let mut street = under(STREET, permit);
+    street.run(0.0, 30.0, |_| vec![STALL, (2, Role::Stall, 0.7, 0.8)]);
+    // What is not seen for a minute and then again is another.
+    street.run(100.0, 130.0, |_| vec![STALL]);
+    let wanted = [1, 2, 3].map(|n| (HitOutcome::Permitted, n));
+    assert_eq!(street.hits(), wanted);
+    let mut hits = street.orders.iter().filter_map(|(_, o)| o.hit());
+    assert!(hits.all(|h| h.gates.len() == 4), "with what was seen");
+}
+
+#[test]
 fn when_a_permit_ends_the_vendor_has_the_dwell_to_leave() {
     // 07:13:20 and 100 s.
     let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nhours = [\"06:00-07:15\"]\n";
@@ -158,6 +171,20 @@ fn a_zone_is_judged_in_its_hours_and_only_when_the_time_is_known() {
             opened |= !judge.step(&scene).is_empty();
         }
         assert_eq!(opened, opens, "{name}");
+    }
+}
+
+#[test]
+fn the_hours_of_one_zone_are_not_those_of_another() {
+    let other = "[[zone]]\nname = \"other\"\ncamera = \"cam0\"\nhours = [\"09:00-22:00\"]\n\
+                 polygon = [[0.0, 0.0], [0.2, 0.0], [0.2, 0.2], [0.0, 0.2]]\n";
+    for text in [
+        format!("{STREET}{other}"),
+        STREET.replace("[[zone]]", &format!("{other}[[zone]]")),
+    ] {
+        let mut street = under(&text, "");
+        street.run(0.0, 50.0, |_| vec![STALL]);
+        assert_eq!(street.told().last().unwrap(), "seal persisted", "{text}");
     }
 }
 
@@ -210,6 +237,73 @@ fn the_first_time_is_reminded_and_the_second_recorded() {
     }
 }
 
+#[test]
+fn a_history_is_of_one_place_and_of_ages_that_can_be_told() {
+    type Later = fn(f64) -> Scene;
+    let remind = STREET.replace(
+        "dwell_secs",
+        "first_time = \"remind\"\nhistory_days = 1\ndwell_secs",
+    );
+    let plays: [(&str, Later, HitOutcome); 5] = [
+        (
+            "at the same place",
+            |t| seen_from(t, &[STALL], Some(0.0)),
+            HitOutcome::Persisted,
+        ),
+        (
+            "at another place of the zone",
+            |t| seen_from(t, &[(1, Role::Stall, 0.7, 0.8)], Some(0.0)),
+            HitOutcome::Reminded,
+        ),
+        (
+            "at the same place of the picture, in another street",
+            |t| seen_from(t, &[STALL], Some(500.0)),
+            HitOutcome::Reminded,
+        ),
+        (
+            "much larger",
+            |t| {
+                let mut scene = seen_from(t, &[STALL], Some(0.0));
+                let area = &mut scene.tracks[0].detection.area;
+                (area.x1, area.y0) = (0.55, 0.5);
+                scene
+            },
+            HitOutcome::Reminded,
+        ),
+        (
+            "at a time that nobody vouches for",
+            |t| {
+                let mut scene = seen_from(t, &[STALL], Some(0.0));
+                scene.at.error_ns = Stamp::ERROR_UNKNOWN;
+                scene.tracks[0].last_seen = scene.at;
+                scene
+            },
+            HitOutcome::Reminded,
+        ),
+    ];
+    for (name, later, wanted) in plays {
+        let mut judge = under(&remind, "").judge;
+        let mut ends = Vec::new();
+        for step in 0..600 {
+            let t = f64::from(step) * 0.2;
+            // The first is reminded; the cool-down is over at 112 s.
+            let now = if t < 15.0 {
+                seen_from(t, &[STALL], Some(0.0))
+            } else {
+                later(t + 200.0)
+            };
+            for order in judge.step(&now) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                let outcome = order.hit().map(|h| h.outcome).filter(|o| o.ends());
+                ends.extend(outcome);
+            }
+        }
+        assert_eq!(ends[..2], [HitOutcome::Reminded, wanted], "{name}");
+    }
+}
+
 /// The scene as seen from `east_m` metres beside the place where the car first stood.
 fn seen_from(t: f64, things: &[Thing], east_m: Option<f64>) -> Scene {
     let mut scene = scene(t, things);
@@ -234,6 +328,20 @@ fn seen_from(t: f64, things: &[Thing], east_m: Option<f64>) -> Scene {
         interpolated: true,
     });
     scene
+}
+
+#[test]
+fn a_position_counts_while_it_is_fresh() {
+    let seen = |fix, age_ms| {
+        let mut scene = seen_from(0.0, &[], Some(0.0));
+        let placed = scene.place.as_mut().expect("placed");
+        (placed.pose.fix, placed.age_ms) = (fix, age_ms);
+        Whereabouts::of(&scene).is_some()
+    };
+    assert!(seen(FixKind::Full, 5_000));
+    assert!(!seen(FixKind::Full, 5_001), "old");
+    assert!(!seen(FixKind::None, 0), "none");
+    assert!(Whereabouts::of(&scene(0.0, &[])).is_none());
 }
 
 #[test]

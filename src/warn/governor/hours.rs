@@ -9,7 +9,6 @@ use crate::types::Stamp;
 
 /// A clock this far off does not tell the hour.
 const ERROR_MAX_NS: u64 = 30 * 60 * 1_000_000_000;
-const MINUTES_OF_DAY: u16 = 24 * 60;
 
 /// The time zone is not known here.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +118,7 @@ impl Hours {
             let local = utc.to_zoned(self.zone.clone());
             let minute =
                 u16::try_from(local.hour()).ok()? * 60 + u16::try_from(local.minute()).ok()?;
-            Some((local.date(), minute.min(MINUTES_OF_DAY - 1)))
+            Some((local.date(), minute))
         };
         Some([local(-error)?, local(error)?])
     }

@@ -56,6 +56,7 @@ fn by_itself_it_is_silent_at_night_and_a_person_is_not() {
         ("2026-11-26T07:04:00", 5 * MINUTE, Err(Hush::Quiet)),
         ("2026-11-25T21:56:00", 5 * MINUTE, Err(Hush::Quiet)),
         ("2026-11-26T07:06:00", 5 * MINUTE, Ok(0.8)),
+        ("2026-11-26T12:00:00", HOUR_NS / 2, Ok(0.8)),
         ("2026-11-26T12:00:00", HOUR_NS, Err(Hush::HourUnknown)),
         (
             "2026-11-26T12:00:00",
@@ -174,6 +175,39 @@ fn nothing_is_said_from_a_driving_vehicle() {
 }
 
 #[test]
+fn an_old_speed_says_nothing_of_now() {
+    use crate::types::{FixKind, Pose, PoseSource};
+    let placed = |age_ms, speed_mps| Placed {
+        pose: Pose {
+            at: at("2026-11-26T12:00:00", GOOD),
+            lat_e7: 0,
+            lon_e7: 0,
+            alt_mm: None,
+            h_acc_mm: None,
+            hdop_e2: None,
+            fix: FixKind::Full,
+            sats: None,
+            heading_deg: None,
+            speed_mps,
+            attitude: None,
+            camera: None,
+            source: PoseSource::Gpsd,
+            sysid: None,
+        },
+        age_ms,
+        interpolated: false,
+    };
+    for (placed, travel) in [
+        (Some(placed(5_000, Some(2.0))), Travel::Speed(2.0)),
+        (Some(placed(5_001, Some(2.0))), Travel::Unknown),
+        (Some(placed(0, None)), Travel::Unknown),
+        (None, Travel::Unknown),
+    ] {
+        assert_eq!(Travel::of_vehicle(placed.as_ref()), travel, "{placed:?}");
+    }
+}
+
+#[test]
 fn each_budget_counts_what_it_is_for() {
     let case = |n| Some(CaseId(Uuid::from_u128(n)));
     let mut governor = governor(&config::Warn {
@@ -266,6 +300,40 @@ fn after_a_stop_nothing_is_said_until_its_time_is_over() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn how_old_an_announcement_of_an_earlier_run_is() {
+    let config = config::Warn {
+        budget: Budget {
+            per_hour: 1,
+            ..Budget::default()
+        },
+        ..config::Warn::default()
+    };
+    let said = at("2026-11-26T12:00:00", GOOD);
+    let line = governor(&config).charge(&ask(said, &By::Rule), "");
+    for (boot, minutes, error_ns, spoken) in [
+        // The boot clock tells, whatever the time is.
+        ("boot-1", 59, GOOD, false),
+        ("boot-1", 61, GOOD, true),
+        ("boot-1", 61, Stamp::ERROR_UNKNOWN, true),
+        // Another boot's clock means nothing; UTC tells, if it is vouched for.
+        ("boot-2", 59, GOOD, false),
+        ("boot-2", 61, GOOD, true),
+        ("boot-2", 61, Stamp::ERROR_UNKNOWN, false),
+    ] {
+        let mut now = said.shifted_ns(minutes * 60_000_000_000);
+        now.error_ns = error_ns;
+        if boot == "boot-2" {
+            now.boot_ns = 2 * HOUR_NS;
+        }
+        let mut ledger = Ledger::new(boot, now);
+        ledger.recall_said(&line);
+        let governor = Governor::new(&config, "Asia/Shanghai", ledger).expect("known");
+        let ruled = governor.rule(&ask(now, &officer()));
+        assert_eq!(ruled.is_ok(), spoken, "{boot} {minutes} {error_ns}");
     }
 }
 

@@ -254,6 +254,7 @@ fn the_grade_follows(statement: &Statement) {
     for id in [
         "site",
         "approval",
+        "basis",
         "pictures",
         "close_up",
         "focus",

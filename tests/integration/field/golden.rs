@@ -11,7 +11,7 @@ const SECONDS: &str = "30";
 /// person who half stands may make a case on one and none on another.
 const FIRST_FOUND: std::ops::RangeInclusive<i64> = 3..=8;
 
-/// What `lingmou replay` prints, and its exit code.
+/// What `lingmou replay` prints of `street.mp4`, and its exit code.
 fn replay(dir: &Path, more: &[&str]) -> (String, Option<i32>) {
     let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
         .arg("replay")
@@ -148,5 +148,49 @@ fn asked_what_if(dir: &Path) {
         let count = |side: &str| told[side].as_array().unwrap().len();
         assert!(count("as_is") > 0, "{told}");
         assert_eq!(count("would_be") > 0, cases, "{change}: {told}");
+    }
+}
+
+/// Through a hole in the bag the model sees the people who stand at the kerb: without the guard
+/// they are warned. With it nothing is done until the bag is off.
+#[test]
+fn nobody_is_judged_through_a_covered_lens() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = bagged(dir.path());
+    fs::rename(film, dir.path().join("street.mp4")).unwrap();
+    let begin: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let secs = |line: &Value| {
+        let at: jiff::Timestamp = line["at"].as_str().unwrap().parse().unwrap();
+        at.duration_since(begin).as_secs_f64()
+    };
+    for guarded in [false, true] {
+        let mut profile = profile(dir.path(), Path::new("keys-are-not-here"));
+        profile["guard"]["enabled"] = value(guarded);
+        profile["guard"]["bad_secs"] = value(1.0);
+        profile["guard"]["good_secs"] = value(1.0);
+        fs::write(dir.path().join("lingmou.toml"), profile.to_string()).unwrap();
+        let (told, _) = replay(dir.path(), &[]);
+        let lines: Vec<Value> = told
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let (views, orders): (Vec<&Value>, Vec<&Value>) =
+            lines.iter().partition(|line| line["view"].is_string());
+        let first = secs(orders.first().expect("orders"));
+        let bagged = f64::from(BAGGED_SECS);
+        if guarded {
+            let [bad, good] = views[..] else {
+                panic!("bad, and good again: {views:?}")
+            };
+            assert_eq!((&bad["view"], secs(bad)), (&"covered".into(), 0.0));
+            assert_eq!(good["view"], "good");
+            let within = bagged + 1.0..bagged + 2.0;
+            assert!(within.contains(&secs(good)), "{good}");
+            // The dwell begins anew, when the view is good.
+            assert!(first >= secs(good) + 3.0, "{first}");
+        } else {
+            assert!(first < bagged, "the model sees them: {first}");
+            assert!(views.is_empty());
+        }
     }
 }

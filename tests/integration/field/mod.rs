@@ -47,6 +47,8 @@ const RECEIVER: &str = "receiver-1";
 const STREAM: &str = "/street";
 /// Where the vehicle circles.
 const CENTRE: (f64, f64) = (36.128_0, 120.300_0);
+/// How long the lens is in its bag.
+const BAGGED_SECS: u32 = 7;
 /// Longer than anything here takes on a machine that is busy with other things.
 const DEADLINE: Duration = Duration::from_mins(3);
 
@@ -372,6 +374,35 @@ impl Drop for Daemon {
     }
 }
 
+/// Makes a film of a lens in a bag with a hole, through which people are seen who stand at the
+/// kerb, and after [`BAGGED_SECS`] of the same street without the bag.
+fn bagged(dir: &Path) -> PathBuf {
+    let film = dir.join("bagged.mp4");
+    let street = footage();
+    let cloth = [
+        "0:0:iw*0.475:ih",
+        "iw*0.605:0:iw:ih",
+        "0:0:iw:ih*0.28",
+        "0:ih*0.5:iw:ih",
+    ];
+    let cloth = cloth
+        .map(|area| format!("drawbox={area}:gray:fill"))
+        .join(",");
+    let begin = 2;
+    let end = begin + BAGGED_SECS;
+    let filter = format!(
+        "split[a][b];[a]trim={begin}:{end},setpts=PTS-STARTPTS,{cloth}[bag];\
+         [b]trim={begin}:12,setpts=PTS-STARTPTS[street];[bag][street]concat"
+    );
+    let [from, to] = [street.path(), &film].map(|path| path.to_str().unwrap());
+    let args = [
+        "-v", "error", "-i", from, "-vf", &filter, "-c:v", "libx264", "-preset", "veryfast", "-qp",
+        "22", "-bf", "0", "-g", "20", "-threads", "1", to,
+    ];
+    tool("ffmpeg", &args);
+    film
+}
+
 /// A camera that shows the footage from its beginning to each new viewer.
 fn camera() -> RtspServer {
     camera_at(0)
@@ -379,9 +410,14 @@ fn camera() -> RtspServer {
 
 /// The same on this port.
 fn camera_at(port: u16) -> RtspServer {
+    camera_of(footage().path(), port)
+}
+
+/// A camera that shows `film`.
+fn camera_of(film: &Path, port: u16) -> RtspServer {
     let mount = Mount {
         path: STREAM.to_owned(),
-        show: Show::Clip(footage().path().to_owned(), Codec::H264),
+        show: Show::Clip(film.to_owned(), Codec::H264),
     };
     let door = Door {
         port,
