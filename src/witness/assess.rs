@@ -447,7 +447,7 @@ mod tests {
             approval: Some("2026-12".to_owned()),
             approval_until: Some("2026-08-01".to_owned()),
         });
-        statement.violation.law = Some(Law {
+        statement.violation.as_mut().unwrap().law = Some(Law {
             basis: Some("某条例第二十二条".to_owned()),
             discretion: None,
             announcement: None,
@@ -567,9 +567,12 @@ mod tests {
             ("approval", no, |s, _| {
                 s.site.as_mut().unwrap().approval_until = Some("for ever".to_owned());
             }),
-            ("basis", no, |s, _| s.violation.law = None),
             ("basis", no, |s, _| {
-                s.violation.law.as_mut().unwrap().basis = None;
+                s.violation.as_mut().unwrap().law = None;
+            }),
+            ("basis", no, |s, _| {
+                let law = &mut s.violation.as_mut().unwrap().law;
+                law.as_mut().unwrap().basis = None;
             }),
             ("spacing", no, |s, _| {
                 s.files[3].pts_ns = Some(10_999_000_000);

@@ -116,6 +116,7 @@ impl Town {
             at: shout.at,
             played: Duration::from_secs(5),
             clip_sha256: "00".repeat(32),
+            identity_sha256: None,
             failure: None,
             journal_n: None,
             hushed: None,
@@ -158,7 +159,8 @@ impl Town {
             assert!(verdict.valid(), "{failed:?}");
             let statement = std::fs::read(path.join(STATEMENT)).unwrap();
             let statement = Statement::parse(&statement).unwrap();
-            (statement.violation.kind, statement.violation.outcome)
+            let violation = statement.violation.unwrap();
+            (violation.kind, violation.outcome)
         });
         let told = told.collect();
         let folders = std::fs::read_dir(self.dir.path().join("store/packages"));
