@@ -31,14 +31,14 @@ digests() { # all that manifest $1 lists, $2 among it, is there with its SHA-256
         while read -r name digest; do grep -qxF "$name" "$t/names" &&
             [ "$(openssl dgst -sha256 -binary "$name" | base64)" = "$digest" ] || { echo "        $name"; return 1; }
         done < "$t/list"; }
-statement() { # UTF-8; states the digests of the listed files, and the grade that its 14 or more conditions give
+statement() { # UTF-8; states the digests of the listed files, and the grade that its 15 or more conditions give
     [ "$(head -c 1 evidence.json)" = '{' ] && [ "$(wc -c < evidence.json)" -le 1048576 ] &&
         ! LC_ALL=C.UTF-8 grep -qavx '.*' evidence.json || return 1
     { tr -d '\n' < evidence.json; echo; } | sed 's/{/\n{/g' | sed -n \
         's/^{ *"name": *"\([^"]*\)", *"type".*"sha256": *"\([0-9a-f]*\)".*/\2  \1/p' | sort > "$t/stated"
     cut -d ' ' -f 1 "$t/list" | grep -vxF evidence.json | xargs -r sha256sum | sort | cmp -s - "$t/stated" || return 1
     is=$(stated grade grade) follows=evidence; grep -q '"grade":' evidence.json && [ "$is" != null ] || return 0
-    [ "$(grep -c '"pass": true' evidence.json)" -ge 14 ] && ! grep -q '"pass": [fn]' evidence.json || follows=lead
+    [ "$(grep -c '"pass": true' evidence.json)" -ge 15 ] && ! grep -q '"pass": [fn]' evidence.json || follows=lead
     [ "$is" = $follows ]; }
 names() { # the JSON $1 names this package, its signature, and the signer of $2, who has role $3
     [ "$(field id "$1") $(field sig_sha256 "$1") $3 $(field "$3" "$1")" = \

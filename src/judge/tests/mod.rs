@@ -7,7 +7,7 @@
     reason = "small made-up numbers"
 )]
 
-pub(crate) mod day;
+mod day;
 mod edges;
 mod histories;
 mod places;
