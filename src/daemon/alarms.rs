@@ -81,7 +81,7 @@ mod tests {
         acknowledged.mark(gate.clone(), noted("CN=a"));
         acknowledged.mark(gate.clone(), noted("CN=b"));
         assert_eq!(by(&both), [Value::Null, json!("CN=a")], "the first");
-        assert_eq!(by(&[gate.clone()]), [json!("CN=a")]);
+        assert_eq!(by(std::slice::from_ref(&gate)), [json!("CN=a")]);
         assert_eq!(by(&[alarm("camera gate", "refused")]), [Value::Null]);
         assert_eq!(by(&both), [Value::Null, Value::Null], "it came back");
         assert!(!acknowledged.any());

@@ -571,6 +571,9 @@ pub(super) mod tests {
         }
     }
 
+    /// What makes a capture untrue.
+    type Change = fn(&mut Statement);
+
     #[test]
     fn a_capture_names_a_person_and_claims_nothing() {
         let bytes = capture().to_bytes().expect("a capture is a statement");
@@ -584,7 +587,7 @@ pub(super) mod tests {
         );
         assert_eq!(capture().at(), capture().clock.utc);
 
-        let table: [(&str, fn(&mut Statement)); 9] = [
+        let table: [(&str, Change); 9] = [
             ("asked: missing", |s| s.asked = None),
             ("claims none", |s| s.violation = sparse().violation),
             ("violation: missing", |s| s.kind = KIND.to_owned()),

@@ -159,7 +159,8 @@ impl Town {
             assert!(verdict.valid(), "{failed:?}");
             let statement = std::fs::read(path.join(STATEMENT)).unwrap();
             let statement = Statement::parse(&statement).unwrap();
-            (statement.violation.kind, statement.violation.outcome)
+            let violation = statement.violation.unwrap();
+            (violation.kind, violation.outcome)
         });
         let told = told.collect();
         let folders = std::fs::read_dir(self.dir.path().join("store/packages"));
