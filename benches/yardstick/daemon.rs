@@ -14,7 +14,7 @@ const DEVICE: &str = "LM-BENCH-1";
 
 /// Writes keys and a configuration below `dir` and gives the configuration's path. A person who
 /// stands counts as a stall, with times as short as the demonstration's, so that cases are
-/// opened, pictured, sealed and kept while it is measured; nothing is sent.
+/// opened, pictured, sealed and kept while it is measured, at any hour; nothing is sent.
 pub(crate) fn configure(dir: &Path, card: &Path, urls: &[String]) -> anyhow::Result<PathBuf> {
     let pki = TestPki::create(&dir.join("pki"), DEVICE)?;
     let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
@@ -24,8 +24,9 @@ pub(crate) fn configure(dir: &Path, card: &Path, urls: &[String]) -> anyhow::Res
          [model]\ncard = '{card}'\n\
          [judge.street_vending]\nroles = ['person']\n\
          dwell_secs = 3.0\ngrace_secs = 2.0\ncool_down_secs = 60.0\n\
-         [warn]\nidentity = '{clips}/identity.wav'\n\
+         [warn]\nquiet_from = '00:00'\nquiet_to = '00:00'\nidentity = '{clips}/identity.wav'\n\
          street_vending = '{clips}/test.wav'\nout_of_store = '{clips}/test.wav'\n\
+         [warn.budget]\nper_place_hour = 60\nper_place_day = 500\nper_hour = 60\nper_day = 500\n\
          [warn.speaker]\nkind = 'file'\npath = '{dir}/spoken.wav'\n\
          [store]\ndir = '{dir}/store'\nrun_dir = '{dir}/run'\n\
          [upload]\nenabled = false\n",

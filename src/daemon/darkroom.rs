@@ -92,7 +92,9 @@ impl Keeper {
             zone: shot.zone,
             boxes: &boxes,
         };
-        match self.develop(&view, &stem) {
+        let made = self.develop(&view, &stem);
+        self.developer.rest();
+        match made {
             Ok((drafts, missing)) => {
                 self.omit_all(case, &missing)?;
                 let busy = boxes.iter().map(|(area, _)| *area).chain([place]).collect();

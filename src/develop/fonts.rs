@@ -1,9 +1,9 @@
 //! A font that can write the captions, and how text is measured and broken with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ab_glyph::{Font as _, FontRef, FontVec, PxScale, ScaleFont as _};
-use fontdb::{Database, FaceInfo, Style};
+use fontdb::{Database, FaceInfo, Source, Style};
 use tracing::warn;
 
 use super::DevelopError;
@@ -29,30 +29,45 @@ const CLOSING: &str = "，。、；：！？）》」』】〕”’…·%°";
 /// Must not end a line.
 const OPENING: &str = "（《「『【〔“‘";
 
-/// The caption font, or none when the box has no font at all.
+/// The caption font, or none when the box has no font at all. Its data, some megabytes, are in
+/// memory only while pictures are made.
 pub(super) struct Fonts {
-    face: Option<FontVec>,
+    /// The file, and which of its faces.
+    file: Option<(PathBuf, u32)>,
     cjk: bool,
+    face: Option<FontVec>,
 }
 
 impl Fonts {
-    /// Reads `path`, or, when it is empty, the best font fontconfig's folders hold.
+    /// Finds the face in `path`, or, when it is empty, the best font fontconfig's folders hold.
     pub(super) fn open(path: &Path) -> Result<Self, DevelopError> {
-        let face = if path.as_os_str().is_empty() {
+        let file = if path.as_os_str().is_empty() {
             search()
         } else {
-            Some(read(path)?)
+            let data = read(path)?;
+            let index = (0..FACES_MAX)
+                .map_while(|i| Some((i, FontRef::try_from_slice_and_index(&data, i).ok()?)))
+                .find(|(_, face)| can_write(face, PROBE))
+                .map_or(0, |(i, _)| i);
+            Some((path.to_owned(), index))
         };
-        let cjk = face.as_ref().is_some_and(|f| can_write(f, PROBE));
-        if !cjk {
+        let mut fonts = Self {
+            file,
+            cjk: false,
+            face: None,
+        };
+        fonts.fetch()?;
+        fonts.cjk = fonts.face().is_some_and(|f| can_write(f, PROBE));
+        if !fonts.cjk {
             warn!(
                 font = %path.display(),
-                has_any_font = face.is_some(),
+                has_any_font = fonts.file.is_some(),
                 fix = "install fonts-wqy-microhei or set evidence.font",
                 "no font for Chinese captions"
             );
         }
-        Ok(Self { face, cjk })
+        fonts.release();
+        Ok(fonts)
     }
 
     /// Whether Chinese can be written.
@@ -60,28 +75,39 @@ impl Fonts {
         self.cjk
     }
 
-    /// The face, when there is one.
+    /// Reads the font's data, unless they are at hand.
+    pub(super) fn fetch(&mut self) -> Result<(), DevelopError> {
+        if let (None, Some((path, index))) = (&self.face, &self.file) {
+            let face = FontVec::try_from_vec_and_index(read(path)?, *index);
+            self.face = Some(face.map_err(|_e| unusable(path, "not a TrueType or OpenType font"))?);
+        }
+        Ok(())
+    }
+
+    /// Gives the data back.
+    pub(super) fn release(&mut self) {
+        self.face = None;
+    }
+
+    /// The face, when there is one and it was fetched.
     pub(super) fn face(&self) -> Option<&FontVec> {
         self.face.as_ref()
     }
 }
 
-/// The first face of the file that writes Chinese, else its first face.
-fn read(path: &Path) -> Result<FontVec, DevelopError> {
-    let unreadable = |reason: String| DevelopError::Font {
-        path: path.to_owned(),
-        reason,
-    };
-    let data = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
-    let index = (0..FACES_MAX)
-        .map_while(|i| Some((i, FontRef::try_from_slice_and_index(&data, i).ok()?)))
-        .find(|(_, face)| can_write(face, PROBE))
-        .map_or(0, |(i, _)| i);
-    FontVec::try_from_vec_and_index(data, index)
-        .map_err(|_e| unreadable("not a TrueType or OpenType font".to_owned()))
+fn read(path: &Path) -> Result<Vec<u8>, DevelopError> {
+    std::fs::read(path).map_err(|e| unusable(path, &e.to_string()))
 }
 
-fn search() -> Option<FontVec> {
+fn unusable(path: &Path, reason: &str) -> DevelopError {
+    DevelopError::Font {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// File and index of the best face installed.
+fn search() -> Option<(PathBuf, u32)> {
     let mut db = Database::new();
     db.load_system_fonts();
     let mut faces: Vec<&FaceInfo> = db.faces().collect();
@@ -105,9 +131,10 @@ fn search() -> Option<FontVec> {
     };
     let best = faces.iter().find(|f| writes(f, PROBE));
     let face = best.or_else(|| faces.iter().find(|f| writes(f, "Aa09")))?;
-    db.with_face_data(face.id, |data, index| {
-        FontVec::try_from_vec_and_index(data.to_vec(), index).ok()
-    })?
+    match &face.source {
+        Source::File(path) | Source::SharedFile(path, _) => Some((path.clone(), face.index)),
+        Source::Binary(_) => None,
+    }
 }
 
 fn can_write(face: &impl ab_glyph::Font, text: &str) -> bool {

@@ -76,8 +76,8 @@ impl Mask {
     pub(super) fn reset(&mut self, width: usize, height: usize) {
         self.width = width;
         self.height = height;
-        self.cover.clear();
-        self.cover.resize(width * height, 0);
+        // Taken anew, so that pages nothing is drawn on stay the kernel's.
+        self.cover = vec![0; width * height];
         self.dirty = [width, height, 0, 0];
     }
 

@@ -8,8 +8,6 @@ use super::planes::Sheet;
 /// Makes baseline 4:2:0 JPEGs; the same planes give the same bytes.
 pub(super) struct Encoder {
     compressor: Compressor,
-    /// Room for the largest JPEG of the latest size; only what is written is ever touched.
-    room: Vec<u8>,
 }
 
 impl Encoder {
@@ -18,10 +16,7 @@ impl Encoder {
         let mut compressor = Compressor::new()?;
         compressor.set_quality(i32::from(quality.clamp(1, 100)))?;
         compressor.set_subsamp(Subsamp::Sub2x2)?;
-        Ok(Self {
-            compressor,
-            room: Vec::new(),
-        })
+        Ok(Self { compressor })
     }
 
     /// The top-left `width` × `height` pixels of the sheet as JPEG.
@@ -30,7 +25,7 @@ impl Encoder {
         sheet: &Sheet,
         width: usize,
         height: usize,
-    ) -> Result<&[u8], DevelopError> {
+    ) -> Result<Vec<u8>, DevelopError> {
         let image = YuvPlanesImage {
             y_plane: sheet.y.as_slice(),
             u_plane: sheet.u.as_slice(),
@@ -42,13 +37,14 @@ impl Encoder {
             v_stride: sheet.chroma_width(),
             subsamp: Subsamp::Sub2x2,
         };
+        // Room for the worst JPEG of this size, ten times what comes: asked for zeroed, of which the
+        // kernel gives only the pages that are written.
         let worst = self.compressor.buf_len(image.width, image.height)?;
-        if self.room.len() < worst {
-            self.room.resize(worst, 0);
-        }
+        let mut jpeg = vec![0; worst];
         let len = self
             .compressor
-            .compress_yuv_planes_to_slice(&image, &mut self.room)?;
-        Ok(&self.room[..len])
+            .compress_yuv_planes_to_slice(&image, &mut jpeg)?;
+        jpeg.truncate(len);
+        Ok(jpeg)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The decoder's planes are mapped once to what JPEG expects (`planes`), encoded by
 //! libjpeg-turbo (`jpeg`); for the marked copy they are laid out anew and drawn on (`marked`, `ink`,
-//! `fonts`): no RGB, no second decoding, no new buffers from picture to picture. `exif` says who,
+//! `fonts`): no RGB, no second decoding, no new planes from file to file of one moment. `exif` says who,
 //! when, where. `choose` picks the best of several frames by `quality`; `glance` tells whether
 //! the camera was moved.
 //!
@@ -75,7 +75,7 @@ pub struct Developer {
 }
 
 impl Developer {
-    /// Loads the caption font and sets the quality.
+    /// Finds the caption font and sets the quality.
     pub fn new(config: &config::Evidence) -> Result<Self, DevelopError> {
         Ok(Self {
             encoder: Encoder::new(config.jpeg_quality)?,
@@ -115,6 +115,7 @@ impl Developer {
         mark: &Mark,
     ) -> Result<Vec<u8>, DevelopError> {
         let size = (image.width, image.height);
+        self.fonts.fetch()?;
         self.sheet
             .expose(image, marked::sheet_width(image.width, mark))?;
         let band = marked::band(&self.fonts, mark, self.sheet.width, image.height);
@@ -124,10 +125,18 @@ impl Developer {
         self.print(exif, self.sheet.width, self.sheet.height)
     }
 
+    /// Gives back the memory that pictures are made in; the next one takes it again. For when
+    /// the pictures of one moment are done and the next are minutes away.
+    pub fn rest(&mut self) {
+        self.sheet = Sheet::default();
+        self.mask = Mask::default();
+        self.fonts.release();
+    }
+
     /// The top-left part of the sheet as JPEG with Exif.
     fn print(&mut self, exif: &Exif, width: usize, height: usize) -> Result<Vec<u8>, DevelopError> {
         let segment = exif::segment(exif, width, height)?;
         let jpeg = self.encoder.encode(&self.sheet, width, height)?;
-        Ok(exif::insert(jpeg, &segment))
+        Ok(exif::insert(&jpeg, &segment))
     }
 }

@@ -22,7 +22,7 @@ mod rules;
 mod sight;
 mod standing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod whereabouts;
 mod zone;
 

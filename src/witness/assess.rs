@@ -536,7 +536,8 @@ mod tests {
                 s.violation.as_mut().unwrap().law = None;
             }),
             ("basis", no, |s, _| {
-                s.violation.as_mut().unwrap().law.as_mut().unwrap().basis = None;
+                let law = &mut s.violation.as_mut().unwrap().law;
+                law.as_mut().unwrap().basis = None;
             }),
             ("spacing", no, |s, _| {
                 s.files[3].pts_ns = Some(10_999_000_000);

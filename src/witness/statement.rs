@@ -571,9 +571,11 @@ pub(super) mod tests {
         }
     }
 
+    /// What makes a capture untrue.
+    type Change = fn(&mut Statement);
+
     #[test]
     fn a_capture_names_a_person_and_claims_nothing() {
-        type Edit = fn(&mut Statement);
         let bytes = capture().to_bytes().expect("a capture is a statement");
         let json: serde_json::Value = serde_json::from_slice(&bytes).expect("it is JSON");
         assert_eq!(json["type"], "lingmou.capture");
@@ -585,7 +587,7 @@ pub(super) mod tests {
         );
         assert_eq!(capture().at(), capture().clock.utc);
 
-        let table: [(&str, Edit); 9] = [
+        let table: [(&str, Change); 9] = [
             ("asked: missing", |s| s.asked = None),
             ("claims none", |s| s.violation = sparse().violation),
             ("violation: missing", |s| s.kind = KIND.to_owned()),

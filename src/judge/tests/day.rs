@@ -1,5 +1,6 @@
 //! A day on a street: hundreds of passers-by, ten innocent scenes, three offences. Made by a small
-//! generator whose numbers are always the same, so that the day is too.
+//! generator whose numbers are always the same, so that the day is too. The daemon's keeper lives
+//! through the same day, with packages, journal and governor (`daemon::keeper`).
 
 use crate::types::Role::{
     Debris, Furniture, Goods, Object, Person, Plate, Stall, Tricycle, Truck, Umbrella, Vehicle,
@@ -145,7 +146,7 @@ fn offences() -> Vec<Actor> {
 }
 
 /// Kerb, shop and road, with their usual times.
-fn street() -> Loaded {
+pub(crate) fn street() -> Loaded {
     let zone = |name: &str, kind: &str, [x0, y0, x1, y1]: [f32; 4]| {
         format!(
             "[[zone]]\nname = \"{name}\"\ncamera = \"cam0\"\nkind = \"{kind}\"\n\
@@ -167,7 +168,7 @@ fn street() -> Loaded {
 }
 
 /// The day of 29 May 2026 in Qingdao, one scene a second, with the seconds since six.
-fn scenes() -> impl Iterator<Item = (f64, Scene)> {
+pub(crate) fn scenes() -> impl Iterator<Item = (f64, Scene)> {
     let mut actors = passers_by();
     actors.extend(innocent());
     actors.extend(offences());

@@ -7,7 +7,7 @@
     reason = "small made-up numbers"
 )]
 
-mod day;
+pub(crate) mod day;
 mod edges;
 mod histories;
 mod places;

@@ -48,6 +48,20 @@ fn a_recheck_says_where_a_case_stands_and_whether_its_subject_is_there() {
     assert_eq!(gone.gates, []);
 }
 
+/// What may happen on a street: things at places, what became of the warnings.
+#[derive(Clone, Debug)]
+enum Event {
+    Look { things: Vec<(u8, u8)>, secs: f64 },
+    Heard(bool),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let things = proptest::collection::vec((0_u8..4, 0_u8..5), 0..4);
+    let look = (things, 0.2_f64..8.0).prop_map(|(things, secs)| Event::Look { things, secs });
+    let event = prop_oneof![4 => look, 1 => any::<bool>().prop_map(Event::Heard)];
+    proptest::collection::vec(event, 1..200)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Whoever asks, and however often: the same orders and the same book, so no persisted outcome
@@ -98,7 +112,6 @@ proptest! {
                         alone.hear(report(case, t, works));
                     }
                 }
-                Event::Restart { .. } => {}
             }
             prop_assert_eq!(judge.book(), alone.book());
         }

@@ -1,0 +1,338 @@
+//! A day through judgement, governor, keeper, journal and store: three offences among hundreds of
+//! passers-by, and what the street, its neighbours and the bureau get of it.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use jiff::tz::TimeZone;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::super::clerk::Objections;
+use super::*;
+use crate::config::{self, Budget, Config, Wording};
+use crate::ingest::{Credentials, Slots};
+use crate::judge::Judge;
+use crate::judge::tests::day;
+use crate::pki::TestPki;
+use crate::status::Progress;
+use crate::telemetry::TelemetryState;
+use crate::types::{
+    Colours, Heard, Image, Matrix, Outcome, PixelFormat, Plane, Range, Role, Scene, WarnReport,
+};
+use crate::warn::{Ask, By, Governor, Ledger, Travel};
+use crate::witness::{Identity, Model, Roots, STATEMENT, Statement, verify_path};
+
+const DEVICE: &str = "LM-TEST-1";
+const BOOT: &str = "boot-of-the-day";
+const HOUR_US: i64 = 3_600_000_000;
+
+/// Violation, zone, and since when: a hit of a rule.
+type Suspicion = (String, String, String);
+
+/// Judgement, keeper, store and governor, joined as the daemon joins them but without its threads,
+/// so that a day passes in seconds. The loudspeaker plays whatever it is allowed to.
+struct Town {
+    dir: TempDir,
+    pki: TestPki,
+    judge: Judge,
+    governor: Governor,
+    keeper: Keeper,
+    shouts: mpsc::Receiver<Shout>,
+    waiting: Vec<Waiting>,
+    /// What the rules said, hit by hit.
+    said: BTreeSet<Suspicion>,
+    _orders: SyncSender<Message>,
+}
+
+impl Town {
+    fn new(budget: Budget) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+        let mut loaded = day::street();
+        let config = &mut loaded.config;
+        config.device.id = DEVICE.to_owned();
+        // Nobody answers there: the pictures are the frames at hand, and there is no clip.
+        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
+        config.keys.dir.clone_from(&pki.device);
+        config.store.dir = dir.path().join("store");
+        config.store.keep_free_mib = 0;
+        config.warn.budget = budget;
+        let known = Role::ALL.into_iter().collect();
+        let judge = Judge::new(config, &loaded.calendar, known, BOOT).unwrap();
+        let first = day::scenes().next().unwrap().1;
+        let ledger = Ledger::new(BOOT, first.at);
+        let governor = Governor::new(&config.warn, "Asia/Shanghai", ledger).unwrap();
+        let (orders, orders_in) = sync_channel(1);
+        let (shouts_out, shouts) = mpsc::channel(8);
+        let keeper = keeper(&loaded.config, orders_in, shouts_out);
+        Self {
+            dir,
+            pki,
+            judge,
+            governor,
+            keeper,
+            shouts,
+            waiting: Vec::new(),
+            said: BTreeSet::new(),
+            _orders: orders,
+        }
+    }
+
+    fn live(&mut self) {
+        for (_, scene) in day::scenes() {
+            let orders = self.judge.step(&scene);
+            let hits = self.judge.findings().iter().filter(|f| f.is_hit());
+            self.said.extend(hits.map(|f| {
+                let since = clock::rfc3339_ms(f.since.utc_ns);
+                (f.violation.name().to_owned(), f.zone.clone(), since)
+            }));
+            if orders.is_empty() {
+                continue;
+            }
+            let work = work(&scene, orders, self.judge.book());
+            self.keeper.carry(&work, &mut self.waiting);
+            while let Ok(shout) = self.shouts.try_recv() {
+                let report = self.say(&shout);
+                self.judge.hear(report);
+            }
+        }
+        assert!(self.waiting.is_empty(), "the store took every end");
+        assert!(self.journal(kind::PACKAGE_FAILED).is_empty());
+        assert_eq!(self.keeper.state().trouble, None);
+    }
+
+    /// What the mouth does with a warning, at the time of the scene.
+    fn say(&mut self, shout: &Shout) -> WarnReport {
+        let ask = Ask {
+            at: shout.at,
+            zone: &shout.zone,
+            case: Some(shout.case),
+            by: &By::Rule,
+            travel: Travel::Fixed,
+        };
+        let mut report = WarnReport {
+            case: shout.case,
+            at: shout.at,
+            played: Duration::from_secs(5),
+            clip_sha256: "00".repeat(32),
+            identity_sha256: None,
+            failure: None,
+            journal_n: None,
+            hushed: None,
+            heard: Heard::default(),
+        };
+        match self.governor.rule(&ask) {
+            Ok(_volume) => {
+                let charge = self.governor.charge(&ask, &report.clip_sha256);
+                let line = (self.keeper.store).note(shout.at, kind::WARNING_BEGUN, charge);
+                report.journal_n = Some(line.unwrap().n);
+            }
+            Err(hush) => {
+                report.played = Duration::ZERO;
+                report.hushed = Some(hush.to_string());
+            }
+        }
+        report
+    }
+
+    /// Bodies of the journal's lines of `wanted`.
+    fn journal(&self, wanted: &str) -> Vec<Value> {
+        let mut lines = Vec::new();
+        let visit = &mut |entry: crate::journal::Entry| {
+            if entry.kind == wanted {
+                lines.push(entry.body);
+            }
+        };
+        self.keeper.store.walk_journal(visit).unwrap();
+        lines
+    }
+
+    /// What each package says happened, in the order of sealing; each is valid.
+    fn packages(&self) -> Vec<(Violation, Outcome)> {
+        let roots = Roots::load(&self.pki.root()).unwrap();
+        let sealed = self.keeper.store.sealed_between(1, 1000).unwrap();
+        let told = sealed.into_iter().map(|id| {
+            let path = self.keeper.store.package_dir(id);
+            let verdict = verify_path(&path, &roots).unwrap();
+            let failed: Vec<_> = verdict.failed().collect();
+            assert!(verdict.valid(), "{failed:?}");
+            let statement = std::fs::read(path.join(STATEMENT)).unwrap();
+            let statement = Statement::parse(&statement).unwrap();
+            let violation = statement.violation.unwrap();
+            (violation.kind, violation.outcome)
+        });
+        let told = told.collect();
+        let folders = std::fs::read_dir(self.dir.path().join("store/packages"));
+        assert_eq!(Vec::len(&told), folders.unwrap().count());
+        told
+    }
+
+    /// How often each outcome is in the journal's lines about hits; every hit of a rule is there.
+    fn outcomes(&self) -> Vec<(String, usize)> {
+        let lines = self.journal(kind::RULE_HIT);
+        let text = |line: &Value, key: &str| line[key].as_str().unwrap().to_owned();
+        let told: BTreeSet<Suspicion> = lines
+            .iter()
+            .map(|l| (text(l, "violation"), text(l, "zone"), text(l, "since")))
+            .collect();
+        assert_eq!(told, self.said, "the journal lists every hit, and no other");
+        let mut count = std::collections::BTreeMap::new();
+        for line in &lines {
+            *count.entry(text(line, "outcome")).or_default() += 1;
+        }
+        count.into_iter().collect()
+    }
+}
+
+fn keeper(config: &Config, orders: Receiver<Message>, shouts: mpsc::Sender<Shout>) -> Keeper {
+    let store = Store::open(&config.store, DEVICE).unwrap().0;
+    let slots = Arc::new(Slots::new(1));
+    let (evidence, secrets) = (&config.evidence, Credentials::default());
+    let camera = Camera::start(0, &config.camera[0], secrets, evidence, slots).unwrap();
+    let facts = Facts {
+        config: config.clone(),
+        config_sha256: "c0".repeat(32),
+        binary_sha256: None,
+        model: Model {
+            name: "none".to_owned(),
+            sha256: "d0".repeat(32),
+            threshold: 0.5,
+        },
+        wording: Wording::ascii().clone(),
+        time_zone: TimeZone::get("Asia/Shanghai").unwrap(),
+        identity: Arc::new(Identity::open(&config.keys).unwrap()),
+        telemetry: Arc::new(TelemetryState::new()),
+        clock_state: Arc::default(),
+        objections: Arc::new(Objections::read(&store, &config.commands, "").unwrap()),
+    };
+    Keeper {
+        orders,
+        hits: Hits::new(store.clone(), &config.camera),
+        refusals: Refusals::default(),
+        views: ViewLines::default(),
+        developer: Developer::new(evidence).unwrap(),
+        cameras: Arc::new(vec![camera]),
+        facts,
+        mouth: Mouthpiece {
+            shouts,
+            reports: mpsc::channel(1).0,
+            store: store.clone(),
+        },
+        store,
+        state: Arc::default(),
+        beat: Progress::default().watch("keeper"),
+    }
+}
+
+fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {
+    Work {
+        frame: Frame {
+            camera: 0,
+            number: 0,
+            at: scene.at,
+            time_source: TimeSource::Arrival,
+            pts_ns: scene.at.boot_ns,
+            image: grey(320, 180),
+        },
+        placed: None,
+        orders,
+        book,
+        seen: String::new(),
+        boxes: Vec::new(),
+    }
+}
+
+fn grey(width: usize, height: usize) -> Image {
+    let (luma, chroma) = (width * height, width * height / 4);
+    let plane = |offset, stride| Plane { offset, stride };
+    Image {
+        format: PixelFormat::I420,
+        colours: Colours {
+            range: Range::Limited,
+            matrix: Matrix::Bt709,
+        },
+        width,
+        height,
+        planes: [
+            plane(0, width),
+            plane(luma, width / 2),
+            plane(luma + chroma, width / 2),
+        ],
+        data: Arc::new(vec![128_u8; luma + 2 * chroma]),
+    }
+}
+
+/// The most of the announcements of `lines` that `of` counts, in any `window` of microseconds.
+fn most(lines: &[Value], window: i64, of: impl Fn(&Value) -> bool) -> usize {
+    let lines = lines.iter().filter(|line| of(line));
+    let times: Vec<i64> = lines.map(|l| l["utc_us"].as_i64().unwrap()).collect();
+    let within = |from: i64| move |time: &&i64| (from..from + window).contains(*time);
+    let counts = times
+        .iter()
+        .map(|from| times.iter().filter(within(*from)).count());
+    counts.max().unwrap_or_default()
+}
+
+#[test]
+fn a_day_gives_three_packages_and_a_line_for_every_hit_within_the_budget() {
+    let budget = config::Budget::default();
+    let mut town = Town::new(budget);
+    town.live();
+    assert_eq!(
+        town.packages(),
+        [
+            (Violation::StreetVending, Outcome::Persisted),
+            (Violation::OutOfStore, Outcome::Corrected),
+            (Violation::Spillage, Outcome::Recorded),
+        ]
+    );
+    let once = |outcome: &str| (outcome.to_owned(), 1);
+    let mut outcomes = town.outcomes();
+    outcomes.retain(|(outcome, _)| outcome != "opened");
+    assert_eq!(
+        outcomes,
+        [
+            "cooling_down",
+            "corrected",
+            "permitted",
+            "persisted",
+            "recorded"
+        ]
+        .map(once)
+    );
+    let said = town.journal(kind::WARNING_BEGUN);
+    assert_eq!(said.len(), 2, "one for each case that is warned first");
+    for zone in ["kerb", "shop"] {
+        let here = |line: &Value| line["zone"] == zone;
+        assert!(most(&said, HOUR_US, here) <= budget.per_place_hour as usize);
+        assert!(most(&said, 24 * HOUR_US, here) <= budget.per_place_day as usize);
+    }
+    assert!(most(&said, HOUR_US, |_| true) <= budget.per_hour as usize);
+    assert!(most(&said, 24 * HOUR_US, |_| true) <= budget.per_day as usize);
+}
+
+#[test]
+fn what_the_budget_does_not_allow_is_neither_said_nor_held_against_anybody() {
+    let mut town = Town::new(Budget {
+        per_day: 1,
+        ..Budget::default()
+    });
+    town.live();
+    assert_eq!(
+        town.packages(),
+        [
+            (Violation::StreetVending, Outcome::Persisted),
+            (Violation::Spillage, Outcome::Recorded),
+        ]
+    );
+    assert_eq!(town.journal(kind::WARNING_BEGUN).len(), 1);
+    let lines = town.journal(kind::RULE_HIT);
+    let hushed = lines.iter().filter(|line| line["outcome"] == "hushed");
+    let whys: Vec<_> = hushed.map(|line| (&line["zone"], &line["why"])).collect();
+    assert_eq!(
+        whys,
+        [(&json!("shop"), &json!("said 1 times in a day already"))]
+    );
+    town.outcomes();
+}
