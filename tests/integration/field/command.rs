@@ -261,7 +261,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     assert!(signers.clone().any(|name| name.contains("CN=viewer-1")));
     assert!(signers.clone().any(|name| name.contains("CN=admin-1")));
     assert_eq!(received.len(), field.journal("command.done").len());
-    assert_eq!(field.journal("command.refused").len(), 4, "by role");
+    assert_eq!(field.journal("command.refused").len(), 5, "by role");
     let evicted = &field.journal("package.evicted")[0]["body"];
     assert!(evicted["by"].as_str().unwrap().contains("CN=admin-1"));
 }
