@@ -381,7 +381,7 @@ async fn a_clip_breaks_off_when_the_box_is_told(field: &Field, clip: &str) {
     );
     assert_eq!((&*outcome, &*why), ("failed", "stopped before the end"));
 
-    let failed = field.journal("warning.failed").remove(0)["body"].clone();
+    let failed = field.journal("warning.failed").pop().unwrap()["body"].clone();
     let stopped = field.journal("warning.stopped").remove(0)["body"].clone();
     assert_eq!(stopped["sounded"], true);
     assert!(stopped["by"].to_string().contains("signal"), "{stopped}");

@@ -96,7 +96,7 @@ fn additions_renames_and_swaps_are_found() {
 fn later_additions_that_nothing_vouches_for_are_named() {
     let kit = Kit::new();
     let mut later = kit.package.clone();
-    let names = ["receipt002.p7m", "checkpoint.p7m"];
+    let names = ["receipt003.p7m", "checkpoint.p7m"];
     for name in names {
         later.insert(&format!("META-INF/{name}"), vec![1]).unwrap();
     }
