@@ -9,6 +9,13 @@ use rustix::process::{Pid, Signal, kill_process};
 /// The kernel's unit of CPU time towards programs, `USER_HZ`: 100 on every platform of ours.
 const TICKS_PER_SEC: f64 = 100.0;
 
+/// The allocator's settings of `systemd/lingmou.service`, under which all are measured.
+const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+];
+
 /// A running process; it and what it says end when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -30,6 +37,7 @@ impl Process {
     /// Starts `command`, and hands its output to be read.
     pub(crate) fn start(command: &mut Command) -> anyhow::Result<(Self, ChildStdout)> {
         let mut child = command
+            .envs(ALLOCATOR)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
