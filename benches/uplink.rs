@@ -258,9 +258,20 @@ async fn mosquitto(scene: &Scene) -> anyhow::Result<f64> {
     let line = [vec![b'x'; LINE - 1], vec![b'\n']].concat();
     disk::write_new(&lines, &line.repeat(LARGE / LINE))?;
     let client = |program: &str, keys: &Path, topic: &str| {
-        let mut command = std::process::Command::new(program);
+        // Into a file it would keep back what it says until much of it has come.
+        let mut command = std::process::Command::new("stdbuf");
         command
-            .args(["-V", "mqttv5", "-q", "1", "-h", "127.0.0.1", "-p"])
+            .args([
+                "-oL",
+                program,
+                "-V",
+                "mqttv5",
+                "-q",
+                "1",
+                "-h",
+                "127.0.0.1",
+                "-p",
+            ])
             .arg(scene.broker.port().to_string())
             .args(["-t", topic, "--cafile"])
             .arg(keys.join("roots.crt"))
