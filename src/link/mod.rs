@@ -58,10 +58,10 @@ const INCOMING_BYTES_MAX: u32 = 1024 * 1024;
 /// Packet ids `rumqttc` cycles through; far above [`WINDOW`], so that it never blocks itself.
 const PACKET_IDS: u16 = 64;
 /// Requests that can lie between us and `rumqttc`: a window of publishes, the subscriptions, and
-/// acknowledgements. Of these there may be twice what we allow the broker, with some to spare:
-/// mosquitto 2.0.11 sends more than that, so that as many wait to be taken as are being dealt with,
-/// and all of them may be acknowledged before `rumqttc` takes one.
-const REQUESTS: usize = WINDOW + 4 * INCOMING as usize;
+/// as many acknowledgements as there are packet identifiers (MQTT 5 section 2.2.1). mosquitto 2.0.11
+/// sends more than we allow, and under load all of it is dealt with before `rumqttc` takes the first
+/// acknowledgement; one too many would end the connection. A bound only: what is not there takes no room.
+const REQUESTS: usize = WINDOW + 16 + u16::MAX as usize;
 /// `rumqttc` panics below five seconds.
 const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
 /// Time for CONNECT to be answered once TLS stands.

@@ -1,5 +1,6 @@
 //! A receiver as a process of its own.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -27,7 +28,8 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one with its keys and folder, and waits until it is connected.
+    /// Starts one with its keys and folder, and waits until it is connected. Its log lies beside
+    /// the folder.
     pub(super) async fn start(
         program: &Path,
         name: &str,
@@ -37,6 +39,7 @@ impl Receiver {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
         let metrics = free.local_addr()?;
         drop(free);
+        let log = File::create(dir.with_file_name(format!("{name}.log")))?;
         let child = Command::new(program)
             .args(["receive", "--host", "127.0.0.1", "--name", name])
             .args(["--port", &port.to_string()])
@@ -44,7 +47,7 @@ impl Receiver {
             .args([Path::new("--keys"), keys, Path::new("--dir"), dir])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .with_context(|| format!("starting {} receive", program.display()))?;
         let mut receiver = Self {
