@@ -19,9 +19,14 @@ use crate::clock;
 use crate::journal::{self, Place};
 use crate::types::CaseId;
 use crate::witness::{
-    self, CHAIN_MAX, JournalCopy, JournalLines, JournalPoint, Manifest, ManifestEntry,
-    SigReference, TimeStamp, sha256_hex,
+    self, JournalCopy, JournalLines, JournalPoint, Manifest, ManifestEntry, SigReference,
+    TimeStamp, sha256_hex,
 };
+
+/// Journal lines put into a package, bytes: some three thousand lines. The verifier takes more, but
+/// each of ten thousand packages that waited out an outage would get megabytes of the same lines;
+/// those that waited longer have none, and `lingmou journal prove` still cuts them out.
+const LINES_MAX: u64 = 1 << 20;
 
 /// What the time-stamp covers, as far as it is there, with its media types.
 const COVERED: [(&str, &str); 3] = [
@@ -264,14 +269,12 @@ impl Inner {
     }
 
     /// Journal lines `from` to `to` with their newlines; `None` when one is missing, cannot be
-    /// read, or there are more than [`CHAIN_MAX`] bytes.
+    /// read, or there are more than [`LINES_MAX`] bytes.
     fn journal_lines(&self, from: u64, to: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT n, segment, off, len FROM journal WHERE n BETWEEN ?1 AND ?2 ORDER BY n";
         let mut query = self.conn.prepare_cached(sql)?;
         let mut rows = query.query(params![package::sql_int(from), package::sql_int(to)])?;
-        let dir = self.dir.join("journal");
-        let mut next = from;
-        let mut bytes = Vec::new();
+        let (mut places, mut next, mut sum) = (Vec::new(), from, 0);
         while let Some(row) = rows.next()? {
             let number = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
             let place = Place {
@@ -279,15 +282,22 @@ impl Inner {
                 offset: number(2)?,
                 len: number(3)?,
             };
-            if number(0)? != next || bytes.len() as u64 + place.len >= CHAIN_MAX as u64 {
+            sum += place.len;
+            if number(0)? != next || sum >= LINES_MAX {
                 return Ok(None);
             }
-            let Ok(line) = journal::read_line(&dir, &place) else {
+            places.push(place);
+            next += 1;
+        }
+        // Only now: of lines that are too many none is read.
+        let dir = self.dir.join("journal");
+        let mut bytes = Vec::new();
+        for place in &places {
+            let Ok(line) = journal::read_line(&dir, place) else {
                 return Ok(None);
             };
             bytes.extend(line);
             bytes.push(b'\n');
-            next += 1;
         }
         Ok((next == to + 1).then_some(bytes))
     }
