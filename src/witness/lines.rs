@@ -15,9 +15,9 @@ use super::receipt::JournalCopy;
 use super::sha256_hex;
 use super::verdict::{Check, CheckId};
 
-/// Largest `chain.jsonl`, bytes: some thirty thousand lines. A package that waited longer for
-/// its receipt has none.
-pub const CHAIN_MAX: usize = 8 << 20;
+/// Largest `chain.jsonl` that is read, bytes: some thirty thousand lines. A store puts in far less
+/// (`store::additions`).
+const CHAIN_MAX: usize = 8 << 20;
 /// Kind of the line that says a package was sealed, when it is the line its statement names.
 const SEALED: &str = "package.sealed";
 /// Kind of that line when a crash came between: then it stands further on.
@@ -26,7 +26,7 @@ const ADOPTED: &str = "package.adopted";
 /// Why journal lines do not prove what they should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinesError {
-    /// There are more than [`CHAIN_MAX`] bytes.
+    /// There are more than 8 MiB.
     #[error("it is longer than 8 MiB")]
     TooLong,
     /// Something is not a journal line, or the last one has no newline.

@@ -78,7 +78,7 @@ pub use installation::installation;
 pub use installed::Installed;
 pub(crate) use key::{Key, enrol_token, load_key};
 pub use key::{SignError, check_private};
-pub use lines::{CHAIN_MAX, JournalLine, JournalLines, LinesError};
+pub use lines::{JournalLine, JournalLines, LinesError};
 pub use manifest::{Manifest, ManifestEntry, ManifestError, SealKind, SigReference};
 pub use name::{NameError, check_name};
 pub use notice::{Notice, NoticeError, Ruling};
