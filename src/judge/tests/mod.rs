@@ -102,6 +102,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         first_seen: now,
         last_seen: now,
         hits: 5,
+        appearance: None,
     };
     Scene {
         camera: 0,
