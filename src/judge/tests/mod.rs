@@ -10,6 +10,7 @@
 pub(crate) mod day;
 mod edges;
 mod histories;
+mod likeness;
 mod places;
 mod recheck;
 mod rules;
