@@ -42,7 +42,8 @@ Every command has a number and an end: it is done once, however often it arrives
 it comes too late. The reply is signed by the box; nothing else is believed.
 Exit code: 0 done, 1 the box replied that it was not done, 2 no reply.";
 
-/// How long a reply is waited for, seconds: ordinarily, and until a configuration was tried.
+/// How long a reply is waited for, seconds: ordinarily, and until something was tried or the box is
+/// back.
 const REPLY_SECS: u64 = 30;
 const TRIAL_SECS: u64 = 300;
 
@@ -60,7 +61,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
     /// How long to wait for the reply; unless given 30, and 300 for a configuration, whose reply
-    /// comes when its trial has ended
+    /// comes when its trial has ended, and for a restart
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
     /// Number of the command, above every one before; the time, unless given
@@ -119,6 +120,8 @@ enum What {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Restart the whole box, for a driver or modem that hangs; where [commands] reboot names how
+    Reboot,
     /// Remove pictures and video of a package that no receiver has signed for; statement and
     /// signatures stay
     Evict {
@@ -177,7 +180,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             }
         };
         let wait = match &args.what {
-            What::ConfigSet { .. } => TRIAL_SECS,
+            What::ConfigSet { .. } | What::Reboot => TRIAL_SECS,
             _ => REPLY_SECS,
         };
         let within = Duration::from_secs(args.wait.unwrap_or(wait));
@@ -238,6 +241,7 @@ fn verb(what: &What) -> anyhow::Result<Verb> {
         What::Say { text } => Verb::Say { text: text.clone() },
         What::Stop => Verb::Stop {},
         What::ConfigSet { file } => Verb::ConfigSet { toml: text(file)? },
+        What::Reboot => Verb::Reboot {},
         What::Evict { package } => Verb::Evict {
             package: CaseId(*package),
         },

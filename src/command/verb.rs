@@ -62,6 +62,9 @@ pub enum Verb {
         /// The file.
         toml: String,
     },
+    /// Have the whole box restarted, for a driver or modem that hangs.
+    #[serde(rename = "reboot")]
+    Reboot {},
     /// Remove pictures and video of a package that no receiver has signed for.
     #[serde(rename = "evict")]
     Evict {
@@ -93,7 +96,7 @@ pub enum Misunderstood {
 }
 
 /// Every verb.
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
     "report",
     "fetch",
     "capture",
@@ -103,6 +106,7 @@ const VERBS: [&str; 11] = [
     "say",
     "stop",
     "config.set",
+    "reboot",
     "evict",
     "rule.restore",
 ];
@@ -150,6 +154,7 @@ impl Verb {
             | Self::Stop {} => Rank::Operate,
             Self::Say { .. }
             | Self::ConfigSet { .. }
+            | Self::Reboot {}
             | Self::Evict { .. }
             | Self::RuleRestore { .. } => Rank::Admin,
         }
@@ -167,7 +172,9 @@ impl Verb {
             | Self::Stop {}
             | Self::Evict { .. }
             | Self::RuleRestore { .. } => true,
-            Self::Speak { .. } | Self::Say { .. } | Self::ConfigSet { .. } => false,
+            Self::Speak { .. } | Self::Say { .. } | Self::ConfigSet { .. } | Self::Reboot {} => {
+                false
+            }
         }
     }
 }
@@ -224,6 +231,7 @@ mod tests {
             ("stop", json!({}), Rank::Operate, true),
             ("say", json!({ "text": "请收摊" }), Rank::Admin, false),
             ("config.set", json!({ "toml": "x" }), Rank::Admin, false),
+            ("reboot", json!({}), Rank::Admin, false),
             ("evict", json!({ "package": package }), Rank::Admin, true),
             (
                 "rule.restore",
@@ -246,7 +254,7 @@ mod tests {
             let error = Verb::read(verb, &args).unwrap_err().to_string();
             assert!(error.contains(words), "{verb}: {error}");
         };
-        check("reboot", json!({}), "does not know the verb");
+        check("update", json!({}), "does not know the verb");
         check("report", json!({ "all": true }), "unknown field");
         check("report", json!([]), "do not fit report");
         check("fetch", json!({}), "missing field");

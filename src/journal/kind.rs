@@ -105,6 +105,8 @@ pub const CONFIG_TRIAL: &str = "config.trial";
 pub const CONFIG_KEPT: &str = "config.kept";
 /// The configuration before is in force again.
 pub const CONFIG_ROLLED_BACK: &str = "config.rolled_back";
+/// An administrator has the whole box restarted.
+pub const REBOOT_BEGUN: &str = "reboot.begun";
 
 /// Every kind.
 pub const ALL: &[&str] = &[
@@ -160,4 +162,5 @@ pub const ALL: &[&str] = &[
     CONFIG_TRIAL,
     CONFIG_KEPT,
     CONFIG_ROLLED_BACK,
+    REBOOT_BEGUN,
 ];

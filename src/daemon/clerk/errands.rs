@@ -25,6 +25,7 @@ use super::super::asks::{Ask, Ways, What};
 use super::super::capture::package_id;
 use super::super::gauges::Gauges;
 use super::super::mouth::{Request, Words};
+use super::reboot::Reboots;
 use super::{Errand, blocking, ended};
 
 /// A camera that plays gives a frame within this; one that was just started connects.
@@ -41,6 +42,8 @@ pub(super) struct Errands {
     pub(super) ways: Ways,
     /// What speaks texts; why nothing does.
     pub(super) voice: Result<Voice, String>,
+    /// Restarts of the whole box that were ordered.
+    pub(super) reboots: Reboots,
     /// Takes packages to be sent with everything the link's profile holds back.
     pub(super) wanted: Sender<CaseId>,
 }
@@ -80,6 +83,7 @@ impl Errands {
                 };
                 self.capture(&camera, asked).await
             }
+            Verb::Reboot {} => self.reboot(id, by).await,
             Verb::AlarmAcknowledge { alarm } => self.acknowledge(id, &alarm, by).await,
             Verb::Recheck { camera } => self.look(&camera, What::Recheck).await,
         };

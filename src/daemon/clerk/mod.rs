@@ -12,6 +12,7 @@ mod errands;
 mod nonces;
 mod objections;
 mod office;
+mod reboot;
 mod trial;
 
 use std::collections::HashSet;
@@ -42,6 +43,7 @@ use office::{Errand, Office, Step};
 use trial::Watch;
 
 pub(super) use objections::Objections;
+pub(super) use reboot::{Begun, Reboots};
 
 /// Messages between upload and clerk, each way.
 const MESSAGES: usize = 16;
@@ -66,13 +68,13 @@ pub(super) struct Clerk {
 
 /// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
 /// again, with another configuration; `ways` lead to loudspeaker and eye, `voice` speaks texts for
-/// the former.
+/// the former; `reboots` were ordered before.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
     again: CancellationToken,
-    (ways, voice): (Ways, Result<Voice, String>),
+    (ways, voice, reboots): (Ways, Result<Voice, String>, Reboots),
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
@@ -100,6 +102,7 @@ pub(super) fn hire(
             again: again.clone(),
             ways,
             voice,
+            reboots,
             wanted: wanted_to,
         }),
         watch: Watch {
