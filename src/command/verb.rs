@@ -62,6 +62,15 @@ pub enum Verb {
         /// The file.
         toml: String,
     },
+    /// Give the requests from which certificates for the box's keys are made.
+    #[serde(rename = "cert.request")]
+    CertRequest {},
+    /// Try a certificate for one of the box's keys, and keep it when the box gets on with it.
+    #[serde(rename = "cert.install")]
+    CertInstall {
+        /// PEM: the certificate, then its issuers.
+        pem: String,
+    },
     /// Have the whole box restarted, for a driver or modem that hangs.
     #[serde(rename = "reboot")]
     Reboot {},
@@ -96,7 +105,7 @@ pub enum Misunderstood {
 }
 
 /// Every verb.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 14] = [
     "report",
     "fetch",
     "capture",
@@ -106,6 +115,8 @@ const VERBS: [&str; 12] = [
     "say",
     "stop",
     "config.set",
+    "cert.request",
+    "cert.install",
     "reboot",
     "evict",
     "rule.restore",
@@ -146,7 +157,7 @@ impl Verb {
     /// The least rank that may ask for it.
     pub fn needs(&self) -> Rank {
         match self {
-            Self::Report {} | Self::Fetch { .. } => Rank::View,
+            Self::Report {} | Self::Fetch { .. } | Self::CertRequest {} => Rank::View,
             Self::Capture { .. }
             | Self::Recheck { .. }
             | Self::AlarmAcknowledge { .. }
@@ -154,6 +165,7 @@ impl Verb {
             | Self::Stop {} => Rank::Operate,
             Self::Say { .. }
             | Self::ConfigSet { .. }
+            | Self::CertInstall { .. }
             | Self::Reboot {}
             | Self::Evict { .. }
             | Self::RuleRestore { .. } => Rank::Admin,
@@ -166,15 +178,18 @@ impl Verb {
         match self {
             Self::Report {}
             | Self::Fetch { .. }
+            | Self::CertRequest {}
             | Self::Capture { .. }
             | Self::Recheck { .. }
             | Self::AlarmAcknowledge { .. }
             | Self::Stop {}
             | Self::Evict { .. }
             | Self::RuleRestore { .. } => true,
-            Self::Speak { .. } | Self::Say { .. } | Self::ConfigSet { .. } | Self::Reboot {} => {
-                false
-            }
+            Self::Speak { .. }
+            | Self::Say { .. }
+            | Self::ConfigSet { .. }
+            | Self::CertInstall { .. }
+            | Self::Reboot {} => false,
         }
     }
 }
@@ -231,6 +246,8 @@ mod tests {
             ("stop", json!({}), Rank::Operate, true),
             ("say", json!({ "text": "请收摊" }), Rank::Admin, false),
             ("config.set", json!({ "toml": "x" }), Rank::Admin, false),
+            ("cert.request", json!({}), Rank::View, true),
+            ("cert.install", json!({ "pem": "x" }), Rank::Admin, false),
             ("reboot", json!({}), Rank::Admin, false),
             ("evict", json!({ "package": package }), Rank::Admin, true),
             (

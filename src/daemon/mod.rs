@@ -53,8 +53,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::command::Chosen;
-use crate::config::{Config, Loaded, Wording};
+use crate::command::{Chosen, Settings};
+use crate::config::{Config, KeyName, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
@@ -212,6 +212,7 @@ fn start(
         upload: Arc::new(UploadState::new()),
         objections: Arc::clone(&opened.facts.objections),
         origin: chosen.origin.clone(),
+        settings: Settings::new(&chosen.loaded.path, &config.store.dir),
         voice: Arc::default(),
         acknowledged: Acknowledged::default(),
         terms: Arc::clone(&opened.recorder.terms),
@@ -345,6 +346,7 @@ fn join_the_world(
         store: gauges.store.clone(),
         identity,
         state: Arc::clone(&gauges.upload),
+        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
         desk: Some(desk),
     };
     tasks.spawn(upload::run(uplink, stop.clone()));

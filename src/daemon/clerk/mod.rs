@@ -14,6 +14,7 @@ mod objections;
 mod office;
 mod reboot;
 mod trial;
+mod tries;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::command::{Chosen, Origin, Settings};
+use crate::command::Chosen;
 use crate::journal::kind;
 use crate::link::Acked;
 use crate::store::{Ended, StoreError};
@@ -67,7 +68,7 @@ pub(super) struct Clerk {
 }
 
 /// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
-/// again, with another configuration; `ways` lead to loudspeaker and eye, `voice` speaks texts for
+/// again, with something on trial; `ways` lead to loudspeaker and eye, `voice` speaks texts for
 /// the former; `reboots` were ordered before.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
@@ -81,11 +82,7 @@ pub(super) fn hire(
     let (answers, answers_to) = mpsc::channel(MESSAGES);
     let (wanted_to, wanted) = mpsc::channel(MESSAGES);
     let (nonces, nonce) = Nonces::new();
-    let settings = Settings::new(&chosen.loaded.path, &config.store.dir);
-    let trial = match &chosen.origin {
-        Origin::Trial(trial) => Some(trial.clone()),
-        Origin::File | Origin::Command(_) => None,
-    };
+    let settings = gauges.settings.clone();
     let clerk = Clerk {
         office: Office {
             device: config.device.id.clone(),
@@ -106,7 +103,7 @@ pub(super) fn hire(
             wanted: wanted_to,
         }),
         watch: Watch {
-            trial,
+            trial: chosen.trial.clone(),
             settings,
             again,
             began_ns: clock::boot_ns(),
