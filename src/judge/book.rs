@@ -28,8 +28,8 @@ use crate::types::{
 };
 
 use super::case::{
-    Case, Pages, Phase, discard, end_hushed, end_replaced, place_of, present, remind, seal,
-    seal_with, snap, warn_again,
+    Case, Pages, Phase, discard, end_hushed, end_replaced, place_of, present, remind, seal, snap,
+    warn_again,
 };
 use super::finding::Finding;
 use super::history::History;
@@ -249,7 +249,7 @@ impl Book {
                     return false;
                 }
                 orders.push(snap(case, ShotKind::After, now, place_of(case, scene)));
-                orders.push(seal(case, Outcome::Recorded, None));
+                orders.push(seal(case, Outcome::Recorded, None, None));
                 true
             }
         }
@@ -297,7 +297,7 @@ impl Book {
             orders.push(self.clip(case, scene.at));
         }
         let alike = alike.filter(|_| subject.is_some());
-        orders.push(seal_with(case, outcome, Some(scene.at), alike));
+        orders.push(seal(case, outcome, Some(scene.at), alike));
         true
     }
 

@@ -260,13 +260,8 @@ pub(super) fn snap(case: &Case, kind: ShotKind, at: Stamp, subject: Option<Area>
     }
 }
 
-/// Seals a case of which nothing is left to see, or which had no second look.
-pub(super) fn seal(case: &Case, outcome: Outcome, looked_again: Option<Stamp>) -> Order {
-    seal_with(case, outcome, looked_again, None)
-}
-
-/// Seals a case whose second look found something `alike` by so many thousandths.
-pub(super) fn seal_with(
+/// Seals a case whose second look, where it had one, found something alike by `likeness`.
+pub(super) fn seal(
     case: &Case,
     outcome: Outcome,
     looked_again: Option<Stamp>,
