@@ -54,7 +54,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::command::Chosen;
-use crate::config::{Config, Loaded, Wording};
+use crate::config::{self, Config, Loaded, SpeakerKind, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
@@ -92,6 +92,12 @@ const SHOUTS: usize = judge::OPEN_CASES_MAX;
 /// Reports to the eye; every open case may have one, so that the keeper, which must not wait for
 /// the eye, always finds room.
 const REPORTS: usize = judge::OPEN_CASES_MAX;
+/// Calls of the mouth to a vehicle's horn: it waits for the end of each.
+const TOOTS: usize = 1;
+
+/// A vehicle's horn: how it is driven, and the calls for it.
+type Horn = (config::Horn, mpsc::Receiver<telemetry::Call>);
+
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -294,8 +300,9 @@ fn start_work(
     };
     let eye = thread("eye", move || eye.run())?;
     let keeper = thread("keeper", move || keeper.run())?;
+    let (speaker, horn) = with_horn(opened.speaker, config);
     let mouth = Mouth {
-        speaker: opened.speaker,
+        speaker,
         governor: opened.governor,
         reports,
         requests: requests_in,
@@ -307,6 +314,7 @@ fn start_work(
     };
     let listen = telemetry::run(
         config.telemetry.clone(),
+        horn,
         poses,
         opened.telemetry,
         stop.clone(),
@@ -316,6 +324,16 @@ fn start_work(
     tasks.spawn(mouth.run(shouts_in));
     tasks.spawn(signals::stop_speaking(ways.mouth.clone(), stop.clone())?);
     Ok((eye, keeper, ways))
+}
+
+/// The loudspeaker, and, where it is a vehicle's horn, what its calls come out of.
+fn with_horn(speaker: Speaker, config: &Config) -> (Speaker, Option<Horn>) {
+    if config.warn.speaker.kind != SpeakerKind::Mavlink {
+        return (speaker, None);
+    }
+    let (calls, calls_in) = mpsc::channel(TOOTS);
+    let horn = (config.warn.horn.clone(), calls_in);
+    (speaker.through(calls), Some(horn))
 }
 
 /// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
