@@ -18,15 +18,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::TelemetrySource;
+use crate::config::{self, Config, SpeakerKind, TelemetrySource};
 use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Poses;
+use crate::telemetry::{Call, Poses};
 use crate::types::{Stamp, WarnReport};
 use crate::warn::{Ask, By, Clip, Governor, Said, Speaker, Travel, Utterance};
 
@@ -37,6 +37,8 @@ pub(super) use words::{Answer, Request, Shout, Stopped, VoiceState, Words};
 /// A warning that waited longer than this behind others is not played: whoever it was meant for
 /// may have gone.
 const STALE_AFTER: Duration = Duration::from_secs(30);
+/// Calls to a vehicle's horn: the end of each is waited for.
+const TOOTS: usize = 1;
 
 /// Where the keeper hands warnings over; it never waits here.
 pub(super) struct Mouthpiece {
@@ -67,6 +69,21 @@ impl Mouthpiece {
             }
         }
     }
+}
+
+/// A vehicle's horn: how it is driven, and the calls for it.
+type Horn = (config::Horn, Receiver<Call>);
+
+/// The loudspeaker, and, where it is a vehicle's horn, what its calls come out of.
+pub(super) fn with_horn(speaker: Speaker, config: &Config) -> (Speaker, Option<Horn>) {
+    if config.warn.speaker.kind != SpeakerKind::Mavlink {
+        return (speaker, None);
+    }
+    let (calls, calls_in) = channel(TOOTS);
+    (
+        speaker.through(calls),
+        Some((config.warn.horn.clone(), calls_in)),
+    )
 }
 
 /// Everything the mouth works with.

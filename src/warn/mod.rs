@@ -48,6 +48,7 @@ pub use error::WarnError;
 pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
 pub use horn::Toots;
 pub use look::look_at_clips;
+pub use program::told as told_by_program;
 pub use speech::Voice;
 pub use utter::Utterance;
 

@@ -222,7 +222,7 @@ fn tune(tune: &str, checker: &mut Checker<'_, '_>) {
 
 /// A program that is there, by its whole path: what a service finds by name is not what a shell
 /// finds.
-fn program(checker: &mut Checker<'_, '_>, key: &str, command: &[String]) {
+pub(super) fn program(checker: &mut Checker<'_, '_>, key: &str, command: &[String]) {
     let Some(program) = command.first() else {
         return;
     };

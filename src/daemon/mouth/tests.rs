@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::*;
-use crate::config::{self, Budget, SpeakerKind};
+use crate::config::Budget;
 use crate::types::{CaseId, Heard, Tooted, Violation};
 use crate::warn::{Ledger, Toots, Voice};
 
