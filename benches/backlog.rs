@@ -82,6 +82,7 @@ async fn be_a_box(dir: &Path, port: u16) {
     let hands = Hands::open(&dir.join("keys"), &store_config(dir)).unwrap();
     let keys = dir.join("keys/device");
     let uplink = Uplink {
+        sent: None,
         desk: None,
         config: config::Upload {
             port,

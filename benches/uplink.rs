@@ -140,6 +140,7 @@ impl Scene {
             store: self.store.clone(),
             identity: Arc::new(Identity::load(&self.pki.device, "evidence")?),
             state: Arc::clone(&self.state),
+            sent: None,
             desk: None,
         };
         tokio::spawn(upload::run(uplink, self.stop.clone()));

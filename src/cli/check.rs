@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::clock;
-use crate::config::{Config, Loaded};
+use crate::command::Settings;
+use crate::config::{Config, KeyName, Loaded};
 use crate::daemon;
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Phase, Slots};
@@ -65,13 +66,14 @@ struct Finding {
 
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     log::start_quiet(verbose);
-    let loaded = match Config::read(&args.config) {
+    let mut loaded = match Config::read(&args.config) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
             say_mistakes(args, &mistakes);
             return Ok(Answer::No);
         }
     };
+    Settings::show_certificates(&mut loaded);
     let mut findings = vec![finding(
         "configuration",
         Ok::<_, String>(args.config.display().to_string()),
@@ -130,7 +132,12 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
         let days = daemon::transport_days(config);
         findings.push(finding(
             "transport key",
-            days.map(|days| format!("valid for {days} more days")),
+            days.map(|days| {
+                format!(
+                    "valid for {days} more days{}",
+                    sent(config, KeyName::Transport)
+                )
+            }),
         ));
     }
     let roots = Roots::load(&config.keys.dir.join("roots.crt"));
@@ -192,7 +199,18 @@ fn identity(config: &Config) -> anyhow::Result<String> {
     let identity = daemon::evidence_identity(config)?;
     let days = (identity.not_after() - clock::now().utc_ns / 1_000_000_000) / 86_400;
     let device = identity.device_id();
-    Ok(format!("belongs to {device}, valid for {days} more days"))
+    let sent = sent(config, KeyName::Evidence);
+    Ok(format!(
+        "belongs to {device}, valid for {days} more days{sent}"
+    ))
+}
+
+/// Where the certificate in force comes from, when it is not the file in the folder of keys.
+fn sent(config: &Config, key: KeyName) -> String {
+    let sent = config.keys.sent(key);
+    sent.map_or_else(String::new, |sent| {
+        format!(" (sent by command {})", sent.command)
+    })
 }
 
 /// When the loudspeaker is silent by itself.
@@ -309,14 +327,16 @@ fn running_upload(status: &serde_json::Value) -> Result<String, String> {
     Err(format!("the running daemon is not connected: {cause}"))
 }
 
+/// A connection of this box's own: no daemon is running that it could throw out.
 async fn broker(config: &Config) -> Result<String, String> {
     let endpoint = Endpoint {
         host: config.upload.host.clone(),
         port: config.upload.port,
         keys: config.keys.dir.clone(),
-        client_id: format!("{}-check", config.device.id),
+        client_id: config.device.id.clone(),
         keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
         interface: config.upload.interface.clone(),
+        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
     };
     let pipe = Pipe::connect(&endpoint, None)
         .await

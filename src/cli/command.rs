@@ -30,19 +30,21 @@ Examples:
   lingmou command --device LM-0007 --keys keys stop                  silence the loudspeaker
   lingmou command --device LM-0007 --keys keys say '前方施工，请您绕行'   in Mandarin or English
   lingmou command --device LM-0007 --keys keys config-set new.toml   tried, kept or rolled back
+  lingmou command --device LM-0007 --keys keys cert-install new.crt  tried, kept or rolled back
   lingmou command --device LM-0007 --keys keys evict 0198f0a2-…      give up its pictures and video
   lingmou command --device LM-0007 --keys keys verdict packages/ID --verdict reject --reason '…'
 
 KEYS holds transport.key and transport.crt (the connection), roots.crt, and operator.key and
-operator.crt, whose organizationalUnit says what they may: view (report, fetch), operate (also
-capture, recheck, acknowledge, speak, stop) or admin (everything). A verdict is signed with
-reviewer.key.
+operator.crt, whose organizationalUnit says what they may: view (report, fetch, cert-request),
+operate (also capture, recheck, acknowledge, speak, stop) or admin (everything). A verdict is
+signed with reviewer.key.
 
 Every command has a number and an end: it is done once, however often it arrives, and refused when
 it comes too late. The reply is signed by the box; nothing else is believed.
 Exit code: 0 done, 1 the box replied that it was not done, 2 no reply.";
 
-/// How long a reply is waited for, seconds: ordinarily, and until a configuration was tried.
+/// How long a reply is waited for, seconds: ordinarily, and until something was tried or the box is
+/// back.
 const REPLY_SECS: u64 = 30;
 const TRIAL_SECS: u64 = 300;
 
@@ -59,8 +61,8 @@ pub(super) struct Args {
     /// Folder with the keys and certificates
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
-    /// How long to wait for the reply; unless given 30, and 300 for a configuration, whose reply
-    /// comes when its trial has ended
+    /// How long to wait for the reply; unless given 30, and 300 for a restart, and for a
+    /// configuration or certificate, whose reply comes when its trial has ended
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
     /// Number of the command, above every one before; the time, unless given
@@ -119,6 +121,17 @@ enum What {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Give the requests from which a certificate office makes certificates for the box's keys
+    CertRequest,
+    /// Try a certificate for one of the box's two keys, told by the key it is for; without broker and
+    /// cameras back in time the box returns to the one before
+    CertInstall {
+        /// PEM: the certificate, then its issuers; never a key
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Restart the whole box, for a driver or modem that hangs; where [commands] reboot names how
+    Reboot,
     /// Remove pictures and video of a package that no receiver has signed for; statement and
     /// signatures stay
     Evict {
@@ -177,7 +190,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             }
         };
         let wait = match &args.what {
-            What::ConfigSet { .. } => TRIAL_SECS,
+            What::ConfigSet { .. } | What::CertInstall { .. } | What::Reboot => TRIAL_SECS,
             _ => REPLY_SECS,
         };
         let within = Duration::from_secs(args.wait.unwrap_or(wait));
@@ -214,6 +227,7 @@ fn endpoint(args: &Args) -> anyhow::Result<Endpoint> {
         client_id: name.context("transport.crt has no common name that could be a client's")?,
         keep_alive: Duration::from_secs(30),
         interface: String::new(),
+        sent: None,
     })
 }
 
@@ -238,6 +252,11 @@ fn verb(what: &What) -> anyhow::Result<Verb> {
         What::Say { text } => Verb::Say { text: text.clone() },
         What::Stop => Verb::Stop {},
         What::ConfigSet { file } => Verb::ConfigSet { toml: text(file)? },
+        What::CertRequest => Verb::CertRequest {},
+        What::CertInstall { file } => Verb::CertInstall {
+            pem: certificate(file)?,
+        },
+        What::Reboot => Verb::Reboot {},
         What::Evict { package } => Verb::Evict {
             package: CaseId(*package),
         },
@@ -248,6 +267,17 @@ fn verb(what: &What) -> anyhow::Result<Verb> {
 
 fn text(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// The text of a certificate; a file with a private key in it does not leave this machine.
+fn certificate(file: &Path) -> anyhow::Result<String> {
+    let pem = text(file)?;
+    if witness::has_private_key(pem.as_bytes()) {
+        let what = format!("{} has a private key in it", file.display());
+        let hint = "the box keeps its keys: send the certificate alone, as the office returned it";
+        return Err(Hint::error(what, hint));
+    }
+    Ok(pem)
 }
 
 fn command(args: &Args, verb: &Verb, (nonce, now): (Option<String>, Stamp)) -> Command {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::command::{Origin, Settings};
+use crate::command::Settings;
 use crate::daemon::{self, End};
 
 use super::{Answer, log, runtime};
@@ -40,12 +40,12 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         let stop = daemon::stop_on_signals()?;
         daemon::run(&chosen, stop).await
     });
-    match (ended, &chosen.origin) {
+    match (ended, &chosen.trial) {
         (Ok(End::Stopped), _) => Ok(Answer::Yes),
         (Ok(End::Again), _) => again(),
-        (Err(error), Origin::Trial(_)) => {
+        (Err(error), Some(_)) => {
             let why = format!("the box could not start with it: {error:#}");
-            tracing::error!(why, "the configuration on trial is given up");
+            tracing::error!(why, "what is on trial is given up");
             let store = &chosen.loaded.config.store.dir;
             Settings::new(&args.config, store).roll_back(&why)?;
             again()

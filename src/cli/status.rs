@@ -61,8 +61,13 @@ fn page(status: &Value) -> (String, bool) {
     page.store(status);
     page.upload(status);
     page.objections(&status["objections"]["rules"]);
-    if status["configuration"]["trial"].is_object() {
-        page.say("configuration", "on trial");
+    if status["trial"].is_object() {
+        let key = status["trial"]["certificate"].as_str();
+        let what = key.map_or_else(
+            || "configuration".to_owned(),
+            |key| format!("{key} certificate"),
+        );
+        page.say("on trial", &what);
     }
     let alarms = status::alarms(status);
     for alarm in &alarms {
@@ -143,7 +148,12 @@ impl Page {
     fn certificates(&mut self, certificates: &Value) {
         let mut ends = Vec::new();
         for (name, term) in certificates.as_object().into_iter().flatten() {
-            ends.push(format!("{name} until {}", text(&term["not_after"])));
+            let sent = if term["command"].is_string() {
+                " (sent by command)"
+            } else {
+                ""
+            };
+            ends.push(format!("{name} until {}{sent}", text(&term["not_after"])));
         }
         if !ends.is_empty() {
             self.say("certificates", &ends.join("  "));

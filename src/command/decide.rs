@@ -233,7 +233,7 @@ mod tests {
                 "",
             ),
             (
-                |c| c.verb = "reboot".to_owned(),
+                |c| c.verb = "update".to_owned(),
                 |_| (),
                 "does not know the verb",
             ),

@@ -3,8 +3,8 @@
 //!
 //! [`decide`] says what becomes of a command that was signed by somebody we know: is it for this
 //! box, in time, new, and allowed. [`Verb`] is what can be asked for. [`Limits::leads_only`] says
-//! when a rule that reviewers object to makes leads only. [`Settings`] keeps the configurations an
-//! administrator has sent, and which one is in force. [`Client`] is the other end: it sends, and
+//! when a rule that reviewers object to makes leads only. [`Settings`] keeps the configurations and
+//! certificates an administrator has sent, and which are in force. [`Client`] is the other end: it sends, and
 //! believes only a signed reply.
 //!
 //! **Invariants.** What was sent before is not done again, by number and by id. While the clock is
@@ -14,6 +14,7 @@
 //! **Not here.** Signatures (`witness`), the rows (`store`), the connection (`upload`, `link`), and
 //! the doing (`daemon`).
 
+mod certificates;
 mod client;
 mod decide;
 mod objection;

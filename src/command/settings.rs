@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! STORE/config/<sha256>.toml   every configuration that was sent
+//! STORE/config/<sha256>.crt    every certificate that was sent (`certificates`)
 //! STORE/config/state.json      which is in force, which is on trial, what became of the last
 //! ```
 //! The file on the box stays as it is. What was sent stands in its place as long as the file is the
 //! one that was there when it came: whoever edits the file on the spot has the last word. A trial
 //! is marked as begun before the daemon starts with it; a start that finds one begun ends it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::config::{Config, Loaded, Mistakes};
+use crate::config::{Config, KeyName, Keys, Loaded, Mistakes};
 use crate::store::disk::{self, DiskError};
 use crate::store::{InUse, in_use};
 use crate::witness::sha256_hex;
@@ -35,12 +37,12 @@ pub enum SettingsError {
     #[error("{0} cannot be changed from afar")]
     Fixed(&'static str),
     /// Another is on trial.
-    #[error("another configuration is on trial just now")]
+    #[error("another configuration or certificate is on trial just now")]
     OnTrial,
     /// The disk does not take it.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The file on the box cannot be read.
+    /// A file on the box cannot be read.
     #[error("{path}: {source}", path = path.display())]
     File {
         /// The file.
@@ -50,9 +52,12 @@ pub enum SettingsError {
     },
 }
 
-/// A configuration on trial.
+/// A configuration or certificate on trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
+    /// The key whose certificate it is; `None`: it is a configuration.
+    #[serde(default)]
+    pub certificate: Option<KeyName>,
     /// SHA-256 of its bytes.
     pub sha256: String,
     /// The command that brought it.
@@ -61,15 +66,18 @@ pub struct Trial {
     pub limit_secs: u64,
     /// The cameras that were playing before.
     pub cameras: Vec<String>,
-    /// SHA-256 of the file on the box when it came.
-    base_sha256: String,
+    /// SHA-256 of the file on the box that it stands in for, when it came.
+    pub(super) base_sha256: String,
     /// Whether the daemon has started with it.
-    begun: bool,
+    pub(super) begun: bool,
 }
 
-/// What became of a configuration that was sent.
+/// What became of a configuration or certificate that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
+    /// The key whose certificate it is; `None`: it is a configuration.
+    #[serde(default)]
+    pub certificate: Option<KeyName>,
     /// SHA-256 of its bytes.
     pub sha256: String,
     /// The command that brought it.
@@ -79,18 +87,21 @@ pub struct Outcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Active {
-    sha256: String,
-    command: Uuid,
-    base_sha256: String,
+pub(super) struct Active {
+    pub(super) sha256: String,
+    pub(super) command: Uuid,
+    pub(super) base_sha256: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct State {
+pub(super) struct State {
+    /// The configuration.
     active: Option<Active>,
-    trial: Option<Trial>,
+    #[serde(default)]
+    pub(super) certificates: BTreeMap<KeyName, Active>,
+    pub(super) trial: Option<Trial>,
     /// What nobody has been told yet.
-    ended: Vec<Outcome>,
+    pub(super) ended: Vec<Outcome>,
 }
 
 /// Where the configuration in force comes from.
@@ -99,10 +110,8 @@ struct State {
 pub enum Origin {
     /// The file on the box.
     File,
-    /// A command.
+    /// A command; [`Chosen::trial`] says whether it is on trial.
     Command(Uuid),
-    /// A command, and it is on trial.
-    Trial(Trial),
 }
 
 impl From<Loaded> for Chosen {
@@ -111,6 +120,7 @@ impl From<Loaded> for Chosen {
         Self {
             loaded,
             origin: Origin::File,
+            trial: None,
         }
     }
 }
@@ -122,6 +132,8 @@ pub struct Chosen {
     pub loaded: Loaded,
     /// Where it comes from.
     pub origin: Origin,
+    /// What is on trial: the configuration, or a certificate.
+    pub trial: Option<Trial>,
 }
 
 /// The configurations of one store.
@@ -152,42 +164,51 @@ impl Settings {
         }
         let settings = Self::new(file, store);
         let mut state = settings.read();
-        if let Some(trial) = state.trial.as_mut().filter(|trial| !trial.begun) {
-            trial.begun = true;
-            let trial = trial.clone();
-            settings.write(&state)?;
-            match settings.load(&trial.sha256) {
-                Ok(loaded) => {
-                    let origin = Origin::Trial(trial);
-                    return Ok(Chosen { loaded, origin });
-                }
-                Err(why) => state.end_trial(Some(&why)),
+        match state.trial.as_mut() {
+            Some(trial) if !trial.begun => {
+                trial.begun = true;
+                settings.write(&state)?;
             }
-        } else {
-            state.end_trial(Some("the box was started again during the trial"));
+            _ => state.end_trial(Some("the box was started again during the trial")),
         }
-        let chosen = match state.active.clone() {
-            None => None,
-            Some(active) => match settings.still_holds(&active, &base) {
-                Ok(loaded) => Some(Chosen {
-                    loaded,
-                    origin: Origin::Command(active.command),
-                }),
-                Err(why) => {
-                    state.active = None;
-                    state.ended.push(Outcome {
-                        sha256: active.sha256,
-                        command: active.command,
-                        why: Some(short(&why)),
-                    });
-                    None
-                }
-            },
-        };
+        let (mut loaded, origin) = settings.configuration(&mut state, base);
+        let tried = state.trial.clone();
+        let keys = &mut loaded.config.keys;
+        keys.sent = settings.certificates(&mut state, tried.as_ref(), keys);
         if state != settings.read() {
             settings.write(&state)?;
         }
-        Ok(chosen.unwrap_or_else(|| base.into()))
+        Ok(Chosen {
+            loaded,
+            origin,
+            trial: state.trial,
+        })
+    }
+
+    /// The configuration on trial, the one that is kept, or `base`, the file on the box.
+    fn configuration(&self, state: &mut State, base: Loaded) -> (Loaded, Origin) {
+        if let Some(trial) = state.trial.as_ref().filter(|t| t.certificate.is_none()) {
+            match self.load(&trial.sha256) {
+                Ok(loaded) => return (loaded, Origin::Command(trial.command)),
+                Err(why) => state.end_trial(Some(&why)),
+            }
+        }
+        let Some(active) = state.active.clone() else {
+            return (base, Origin::File);
+        };
+        match self.still_holds(&active, &base) {
+            Ok(loaded) => (loaded, Origin::Command(active.command)),
+            Err(why) => {
+                state.active = None;
+                state.ended.push(Outcome {
+                    certificate: None,
+                    sha256: active.sha256,
+                    command: active.command,
+                    why: Some(short(&why)),
+                });
+                (base, Origin::File)
+            }
+        }
     }
 
     /// Keeps `toml` for a trial at the next start. `now` is the configuration in force.
@@ -200,38 +221,44 @@ impl Settings {
     ) -> Result<Trial, SettingsError> {
         let next = Config::parse(&self.file, toml)?;
         fixed(&now.config, &next.config)?;
-        let mut state = self.read();
-        if state.trial.is_some() {
-            return Err(SettingsError::OnTrial);
-        }
-        let base = std::fs::read(&self.file).map_err(|source| SettingsError::File {
-            path: self.file.clone(),
-            source,
-        })?;
-        disk::create_dir(&self.dir)?;
-        self.put(&self.text_file(&next.sha256), toml.as_bytes())?;
         let trial = Trial {
+            certificate: None,
             sha256: next.sha256,
             command,
             limit_secs: now.config.commands.trial_secs,
             cameras,
-            base_sha256: sha256_hex(&base),
+            base_sha256: digest_of(&self.file)?,
             begun: false,
         };
+        self.put_on_trial(trial, toml.as_bytes())
+    }
+
+    /// Keeps `bytes` for `trial`, unless there is one already.
+    pub(super) fn put_on_trial(&self, trial: Trial, bytes: &[u8]) -> Result<Trial, SettingsError> {
+        let mut state = self.read();
+        if state.trial.is_some() {
+            return Err(SettingsError::OnTrial);
+        }
+        disk::create_dir(&self.dir)?;
+        self.put(&self.kept(&trial.sha256, trial.certificate), bytes)?;
         state.trial = Some(trial.clone());
         self.write(&state)?;
         Ok(trial)
     }
 
-    /// The trial went well: from now on this is the configuration.
+    /// The trial went well: from now on this is in force.
     pub fn keep(&self) -> Result<(), SettingsError> {
         let mut state = self.read();
         if let Some(trial) = &state.trial {
-            state.active = Some(Active {
+            let active = Active {
                 sha256: trial.sha256.clone(),
                 command: trial.command,
                 base_sha256: trial.base_sha256.clone(),
-            });
+            };
+            match trial.certificate {
+                None => state.active = Some(active),
+                Some(key) => drop(state.certificates.insert(key, active)),
+            }
         }
         state.end_trial(None);
         self.write(&state)
@@ -244,15 +271,19 @@ impl Settings {
         self.write(&state)
     }
 
-    /// What became of configurations, and nobody has been told yet.
+    /// What became of trials, and nobody has been told yet.
     pub fn ended(&self) -> Vec<Outcome> {
         self.read().ended
     }
 
+    /// What is on trial.
+    pub fn on_trial(&self) -> Option<Trial> {
+        self.read().trial
+    }
+
     /// Whether `command` is on trial.
     pub fn is_on_trial(&self, command: Uuid) -> bool {
-        self.read()
-            .trial
+        self.on_trial()
             .is_some_and(|trial| trial.command == command)
     }
 
@@ -271,7 +302,7 @@ impl Settings {
     }
 
     fn load(&self, sha256: &str) -> Result<Loaded, String> {
-        let path = self.text_file(sha256);
+        let path = self.kept(sha256, None);
         let bytes = disk::read(&path).map_err(|error| error.to_string())?;
         if sha256_hex(&bytes) != sha256 {
             return Err(format!("{} was changed", path.display()));
@@ -282,7 +313,7 @@ impl Settings {
     }
 
     /// A state that cannot be read is none: the file on the box is always there.
-    fn read(&self) -> State {
+    pub(super) fn read(&self) -> State {
         let bytes = disk::read(&self.dir.join(STATE)).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
@@ -297,15 +328,18 @@ impl Settings {
         Ok(disk::replace(&self.dir.join("draft"), path, bytes)?)
     }
 
-    fn text_file(&self, sha256: &str) -> PathBuf {
-        self.dir.join(format!("{sha256}.toml"))
+    /// Where what was sent lies.
+    pub(super) fn kept(&self, sha256: &str, certificate: Option<KeyName>) -> PathBuf {
+        let kind = certificate.map_or("toml", |_| "crt");
+        self.dir.join(format!("{sha256}.{kind}"))
     }
 }
 
 impl State {
-    fn end_trial(&mut self, why: Option<&str>) {
+    pub(super) fn end_trial(&mut self, why: Option<&str>) {
         if let Some(trial) = self.trial.take() {
             self.ended.push(Outcome {
+                certificate: trial.certificate,
                 sha256: trial.sha256,
                 command: trial.command,
                 why: why.map(short),
@@ -314,17 +348,31 @@ impl State {
     }
 }
 
-fn short(why: &str) -> String {
+pub(super) fn short(why: &str) -> String {
     why.chars().take(WHY_MAX).collect()
+}
+
+/// SHA-256 of a file on the box.
+pub(super) fn digest_of(path: &Path) -> Result<String, SettingsError> {
+    let bytes = std::fs::read(path).map_err(|source| SettingsError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(sha256_hex(&bytes))
 }
 
 /// What must stay: who the box is, where its store and keys are, and that it can be told otherwise.
 fn fixed(now: &Config, next: &Config) -> Result<(), SettingsError> {
+    // Certificates that were sent are in no file.
+    let keys = Keys {
+        sent: next.keys.sent.clone(),
+        ..now.keys.clone()
+    };
     let same = [
         ("[device] id", now.device.id == next.device.id),
         ("[store] dir", now.store.dir == next.store.dir),
         ("[store] run_dir", now.store.run_dir == next.store.run_dir),
-        ("[keys]", now.keys == next.keys),
+        ("[keys]", keys == next.keys),
         ("[upload] enabled", next.upload.enabled),
         ("[commands] enabled", next.commands.enabled),
     ];

@@ -62,6 +62,18 @@ pub enum Verb {
         /// The file.
         toml: String,
     },
+    /// Give the requests from which certificates for the box's keys are made.
+    #[serde(rename = "cert.request")]
+    CertRequest {},
+    /// Try a certificate for one of the box's keys, and keep it when the box gets on with it.
+    #[serde(rename = "cert.install")]
+    CertInstall {
+        /// PEM: the certificate, then its issuers.
+        pem: String,
+    },
+    /// Have the whole box restarted, for a driver or modem that hangs.
+    #[serde(rename = "reboot")]
+    Reboot {},
     /// Remove pictures and video of a package that no receiver has signed for.
     #[serde(rename = "evict")]
     Evict {
@@ -93,7 +105,7 @@ pub enum Misunderstood {
 }
 
 /// Every verb.
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 14] = [
     "report",
     "fetch",
     "capture",
@@ -103,6 +115,9 @@ const VERBS: [&str; 11] = [
     "say",
     "stop",
     "config.set",
+    "cert.request",
+    "cert.install",
+    "reboot",
     "evict",
     "rule.restore",
 ];
@@ -142,7 +157,7 @@ impl Verb {
     /// The least rank that may ask for it.
     pub fn needs(&self) -> Rank {
         match self {
-            Self::Report {} | Self::Fetch { .. } => Rank::View,
+            Self::Report {} | Self::Fetch { .. } | Self::CertRequest {} => Rank::View,
             Self::Capture { .. }
             | Self::Recheck { .. }
             | Self::AlarmAcknowledge { .. }
@@ -150,6 +165,8 @@ impl Verb {
             | Self::Stop {} => Rank::Operate,
             Self::Say { .. }
             | Self::ConfigSet { .. }
+            | Self::CertInstall { .. }
+            | Self::Reboot {}
             | Self::Evict { .. }
             | Self::RuleRestore { .. } => Rank::Admin,
         }
@@ -161,13 +178,18 @@ impl Verb {
         match self {
             Self::Report {}
             | Self::Fetch { .. }
+            | Self::CertRequest {}
             | Self::Capture { .. }
             | Self::Recheck { .. }
             | Self::AlarmAcknowledge { .. }
             | Self::Stop {}
             | Self::Evict { .. }
             | Self::RuleRestore { .. } => true,
-            Self::Speak { .. } | Self::Say { .. } | Self::ConfigSet { .. } => false,
+            Self::Speak { .. }
+            | Self::Say { .. }
+            | Self::ConfigSet { .. }
+            | Self::CertInstall { .. }
+            | Self::Reboot {} => false,
         }
     }
 }
@@ -224,6 +246,9 @@ mod tests {
             ("stop", json!({}), Rank::Operate, true),
             ("say", json!({ "text": "请收摊" }), Rank::Admin, false),
             ("config.set", json!({ "toml": "x" }), Rank::Admin, false),
+            ("cert.request", json!({}), Rank::View, true),
+            ("cert.install", json!({ "pem": "x" }), Rank::Admin, false),
+            ("reboot", json!({}), Rank::Admin, false),
             ("evict", json!({ "package": package }), Rank::Admin, true),
             (
                 "rule.restore",
@@ -246,7 +271,7 @@ mod tests {
             let error = Verb::read(verb, &args).unwrap_err().to_string();
             assert!(error.contains(words), "{verb}: {error}");
         };
-        check("reboot", json!({}), "does not know the verb");
+        check("update", json!({}), "does not know the verb");
         check("report", json!({ "all": true }), "unknown field");
         check("report", json!([]), "do not fit report");
         check("fetch", json!({}), "missing field");

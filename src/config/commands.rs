@@ -13,6 +13,8 @@ pub struct Commands {
     pub trial_secs: u64,
     /// Packages that persons may ask for in any 24 hours; 0: none.
     pub captures_per_day: u64,
+    /// Program and arguments that have the whole box restarted in order; empty: nobody has.
+    pub reboot: Vec<String>,
     /// A rule makes leads only when more than this share of its packages was rejected.
     pub objections_max: f64,
     /// It makes evidence again when no more than this share was.
@@ -29,6 +31,7 @@ impl Default for Commands {
             enabled: true,
             trial_secs: 180,
             captures_per_day: 50,
+            reboot: Vec::new(),
             objections_max: 0.3,
             objections_back: 0.1,
             objections_least: 20,

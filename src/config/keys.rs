@@ -1,9 +1,13 @@
 //! `[keys]`: what the box signs with.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::sha256_hex;
 
 /// `[keys]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +20,70 @@ pub struct Keys {
     pub suite: Suite,
     /// `[keys.token]`: where the evidence key is when it is not a file in `dir`.
     pub token: Token,
+    /// Certificates that stand in for those in `dir`; nobody writes them into a file, they come by
+    /// command.
+    #[serde(skip)]
+    pub sent: BTreeMap<KeyName, StandIn>,
+}
+
+/// One of the box's two keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyName {
+    /// Signs evidence.
+    Evidence,
+    /// Connects to the broker.
+    Transport,
+}
+
+impl KeyName {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Evidence, Self::Transport];
+
+    /// What files and lines call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Evidence => "evidence",
+            Self::Transport => "transport",
+        }
+    }
+}
+
+/// A certificate in place of the one in the folder of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandIn {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// SHA-256 of the file it stands in for: whoever puts another there has the last word.
+    pub stands_for: String,
+    /// The command that brought it.
+    pub command: Uuid,
+}
+
+impl StandIn {
+    /// Whether `file` is still the one it stands in for.
+    pub fn holds_for(&self, file: &Path) -> bool {
+        std::fs::read(file).is_ok_and(|bytes| sha256_hex(&bytes) == self.stands_for)
+    }
+}
+
+impl Keys {
+    /// The certificate of `key` as it lies in the folder.
+    pub fn file(&self, key: KeyName) -> PathBuf {
+        self.dir.join(format!("{}.crt", key.name()))
+    }
+
+    /// What stands in for that file at this moment.
+    pub fn sent(&self, key: KeyName) -> Option<&StandIn> {
+        let sent = self.sent.get(&key)?;
+        sent.holds_for(&self.file(key)).then_some(sent)
+    }
+
+    /// The certificate in force at this moment.
+    pub fn certificate(&self, key: KeyName) -> PathBuf {
+        self.sent(key)
+            .map_or_else(|| self.file(key), |sent| sent.path.clone())
+    }
 }
 
 impl Default for Keys {
@@ -24,6 +92,7 @@ impl Default for Keys {
             dir: "keys".into(),
             suite: Suite::default(),
             token: Token::default(),
+            sent: BTreeMap::new(),
         }
     }
 }

@@ -41,7 +41,7 @@ pub use camera::{Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, 
 pub use commands::Commands;
 pub use hours::{Span, Times, minute_of_day};
 pub use judge::{FirstTime, Judge, Law, OutOfStore, Spillage, StreetVending};
-pub use keys::{Keys, Suite, Token, secret_file};
+pub use keys::{KeyName, Keys, StandIn, Suite, Token, secret_file};
 pub use link::{Profile, Receive, Upload};
 pub use machine::{
     Device, Evidence, MavlinkLink, PruneNeeds, Site, Store, Telemetry, TelemetrySource,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::command::Origin;
+use crate::command::{Origin, Settings};
 use crate::config::Config;
 use crate::ingest::Camera;
 use crate::status::{Progress, alarms};
@@ -113,7 +113,7 @@ pub(super) fn tell_again() {
     tell_systemd(&[
         sd_notify::NotifyState::WatchdogUsec(AGAIN_USEC),
         sd_notify::NotifyState::Watchdog,
-        sd_notify::NotifyState::Status("starting again with another configuration"),
+        sd_notify::NotifyState::Status("starting again with something on trial"),
     ]);
 }
 
@@ -138,6 +138,8 @@ pub(super) struct Gauges {
     pub(super) objections: Arc<Objections>,
     /// Where the configuration comes from.
     pub(super) origin: Origin,
+    /// What was sent, and what of it is on trial.
+    pub(super) settings: Settings,
     pub(super) voice: Arc<Mutex<VoiceState>>,
     /// Alarms that somebody took note of.
     pub(super) acknowledged: Acknowledged,
@@ -193,6 +195,7 @@ impl Gauges {
             "upload_enabled": self.config.upload.enabled,
             "objections": self.objections.snapshot(&self.store),
             "configuration": self.origin,
+            "trial": self.settings.on_trial(),
         });
         status["alarms"] = self.acknowledged.level(alarms(&status));
         status

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::clock;
-use crate::config::{Config, secret_file};
+use crate::config::{Config, KeyName, secret_file};
 use crate::link::{self, Endpoint};
 use crate::witness::{self, Identity};
 
@@ -16,7 +16,7 @@ pub fn evidence_identity(config: &Config) -> anyhow::Result<Identity> {
     anyhow::ensure!(
         named == configured,
         "{}: the certificate is for {named:?}, device.id says {configured:?}; make them equal",
-        config.keys.dir.join("evidence.crt").display()
+        config.keys.certificate(KeyName::Evidence).display()
     );
     Ok(identity)
 }
@@ -33,6 +33,7 @@ pub fn transport_days(config: &Config) -> anyhow::Result<i64> {
         client_id: config.device.id.clone(),
         keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
         interface: config.upload.interface.clone(),
+        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
     };
     let now = clock::now().utc_ns.div_euclid(1_000_000_000);
     Ok(link::check_keys(&endpoint, now)?)

@@ -53,8 +53,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::command::Chosen;
-use crate::config::{Config, Loaded, Wording};
+use crate::command::{Chosen, Settings};
+use crate::config::{Config, KeyName, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
@@ -68,6 +68,7 @@ use crate::witness::{Identity, Roots};
 
 use alarms::Acknowledged;
 use asks::Ways;
+use clerk::Reboots;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use ending::Running;
@@ -134,6 +135,7 @@ struct Opened {
     facts: Facts,
     telemetry: Arc<TelemetryState>,
     recorder: Recorder,
+    reboots: Reboots,
 }
 
 /// Opens everything, in a straight line; the first thing that cannot be opened is the error.
@@ -156,6 +158,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let developer = Developer::new(&config.evidence)?;
     let mut past = Past::read(&store)?;
     let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
+    let reboots = past.take_reboots();
     let judge = past.judge(loaded, known_roles(config, detector.card()), &store)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts::gather(
@@ -181,6 +184,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         facts,
         telemetry,
         recorder,
+        reboots,
     })
 }
 
@@ -191,7 +195,7 @@ fn start(
     again: &CancellationToken,
 ) -> anyhow::Result<Running> {
     let config = &chosen.loaded.config;
-    let opened = open(&chosen.loaded)?;
+    let mut opened = open(&chosen.loaded)?;
     let mut progress = Progress::default();
     let slots = Arc::new(Slots::new(config.camera.len()));
     let cameras = Arc::new(cameras(config, &slots)?);
@@ -208,18 +212,26 @@ fn start(
         upload: Arc::new(UploadState::new()),
         objections: Arc::clone(&opened.facts.objections),
         origin: chosen.origin.clone(),
+        settings: Settings::new(&chosen.loaded.path, &config.store.dir),
         voice: Arc::default(),
         acknowledged: Acknowledged::default(),
         terms: Arc::clone(&opened.recorder.terms),
     };
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
+    let reboots = std::mem::take(&mut opened.reboots);
     let voice = opened.speaker.voice();
     let (eye, keeper, ways) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
     let gauges = Arc::new(gauges);
     let signer = Arc::clone(&identity);
-    let (clerk, desk) = clerk::hire(&gauges, chosen, signer, again.clone(), (ways, voice));
+    let (clerk, desk) = clerk::hire(
+        &gauges,
+        chosen,
+        signer,
+        again.clone(),
+        (ways, voice, reboots),
+    );
     tasks.spawn(clerk.run(stop_upload.clone()));
     join_the_world(
         &tasks,
@@ -335,6 +347,7 @@ fn join_the_world(
         store: gauges.store.clone(),
         identity,
         state: Arc::clone(&gauges.upload),
+        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
         desk: Some(desk),
     };
     tasks.spawn(upload::run(uplink, stop.clone()));

@@ -13,6 +13,7 @@ use crate::store::{Store, StoreError};
 use crate::types::{CaseId, RoleSet};
 use crate::warn::Ledger;
 
+use super::clerk::{Begun, Reboots};
 use super::clock_watch::{ClockLine, ClockWatch};
 use super::hits::Told;
 
@@ -41,6 +42,8 @@ pub(super) struct Past {
     pub(super) clock: ClockWatch,
     /// SHA-256 of the certificates last said to be installed, by name.
     pub(super) certificates: BTreeMap<String, String>,
+    /// Restarts of the box that were ordered.
+    reboots: Reboots,
 }
 
 impl Past {
@@ -52,6 +55,7 @@ impl Past {
             voice: Ledger::new(clock::boot_id(), clock::now()),
             clock: ClockWatch::new(clock::boot_id()),
             certificates: BTreeMap::new(),
+            reboots: Reboots::default(),
         };
         store.walk_journal(&mut |entry| past.take(entry))?;
         Ok(past)
@@ -84,9 +88,18 @@ impl Past {
         std::mem::replace(&mut self.voice, empty)
     }
 
+    /// The restarts that were ordered, for the clerk; afterwards nothing is left here.
+    pub(super) fn take_reboots(&mut self) -> Reboots {
+        std::mem::take(&mut self.reboots)
+    }
+
     fn take(&mut self, entry: Entry) {
         let Entry {
-            head, kind, body, ..
+            head,
+            at,
+            kind,
+            body,
+            ..
         } = entry;
         match kind.as_str() {
             kind::BOOT => self.last_run = LastRun::NotClosed,
@@ -105,6 +118,11 @@ impl Past {
                 let text = |key: &str| body.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
                 let named = text("name").zip(text("certificate_sha256"));
                 self.certificates.extend(named);
+            }
+            kind::REBOOT_BEGUN => {
+                if let Ok(begun) = Begun::deserialize(&body) {
+                    self.reboots.recall(&at, begun);
+                }
             }
             _ => {}
         }

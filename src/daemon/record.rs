@@ -5,15 +5,15 @@
 //! here holds up anything else.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::clock::{self, Reading};
-use crate::config::Loaded;
+use crate::config::{KeyName, Keys, Loaded};
 use crate::journal::kind;
 use crate::store::{Store, StoreError};
 use crate::types::CaseId;
@@ -36,8 +36,9 @@ const CHECKPOINT: Duration = Duration::from_hours(1);
 pub(super) struct Recorder {
     store: Store,
     identity: Arc<Identity>,
-    /// Folder of the transport certificate.
-    keys: PathBuf,
+    keys: Keys,
+    /// The command that brought the evidence certificate in force; `None`: it is the box's file.
+    evidence_sent: Option<Uuid>,
     watch: ClockWatch,
     clock: Arc<ClockState>,
     /// SHA-256 of the certificates last said to be installed, by name.
@@ -66,7 +67,12 @@ pub(super) fn begin(
     let mut recorder = Recorder {
         store: store.clone(),
         identity: Arc::clone(&facts.identity),
-        keys: loaded.config.keys.dir.clone(),
+        keys: loaded.config.keys.clone(),
+        evidence_sent: loaded
+            .config
+            .keys
+            .sent(KeyName::Evidence)
+            .map(|s| s.command),
         watch: past.clock,
         clock: Arc::clone(&facts.clock_state),
         certificates: past.certificates,
@@ -181,29 +187,38 @@ impl Recorder {
 
     /// Says which certificates are in place, when they are others than before, and when one ends.
     fn tell_certificates(&mut self) -> Result<(), StoreError> {
-        let transport = self.keys.join("transport.crt");
+        let transport = self.keys.certificate(KeyName::Transport);
+        let transport_sent = self.keys.sent(KeyName::Transport).map(|s| s.command);
         let found = [
             (
-                "evidence",
+                KeyName::Evidence.name(),
                 Installed::of(self.identity.certificate_der()).ok(),
+                self.evidence_sent,
             ),
             // One that is not there, or not readable, is the upload's to complain about.
-            ("transport", Installed::read(&transport).ok()),
+            (
+                KeyName::Transport.name(),
+                Installed::read(&transport).ok(),
+                transport_sent,
+            ),
         ];
-        for (name, certificate) in found {
+        for (name, certificate, command) in found {
             let Some(certificate) = certificate else {
                 continue;
             };
-            self.terms.take(name, &certificate, clock::now());
+            self.terms.take(name, (&certificate, command), clock::now());
             let sha256 = certificate.certificate_sha256.clone();
-            if self.certificates.get(name) == Some(&sha256) {
+            let before = self.certificates.get(name);
+            if before == Some(&sha256) {
                 continue;
             }
             let body = json!({
                 "name": name,
                 "certificate_sha256": sha256,
+                "before_sha256": before,
                 "subject": certificate.subject,
                 "not_after": certificate.not_after,
+                "command": command,
             });
             self.store.note(clock::now(), kind::CERT_INSTALLED, body)?;
             self.certificates.insert(name.to_owned(), sha256);
@@ -248,7 +263,11 @@ mod tests {
             Recorder {
                 store: self.store.clone(),
                 identity: Arc::new(Identity::load(&self.pki.device, "evidence").unwrap()),
-                keys: self.pki.device.clone(),
+                keys: Keys {
+                    dir: self.pki.device.clone(),
+                    ..Keys::default()
+                },
+                evidence_sent: None,
                 watch: past.clock,
                 clock: Arc::default(),
                 certificates: past.certificates,
@@ -309,10 +328,13 @@ mod tests {
         }
         let other = TestPki::create(&kit.dir.path().join("other"), DEVICE).unwrap();
         let mut recorder = kit.recorder();
-        recorder.keys = other.device.clone();
+        recorder.keys.dir = other.device.clone();
         recorder.tell_certificates().unwrap();
         assert_eq!(names(), ["evidence", "transport", "transport"]);
-        let line = kit.lines(kind::CERT_INSTALLED).remove(2);
+        let lines = kit.lines(kind::CERT_INSTALLED);
+        let line = &lines[2];
+        assert_eq!(line["before_sha256"], lines[1]["certificate_sha256"]);
+        assert!(lines[1]["before_sha256"].is_null());
         let subject = line["subject"].as_str().unwrap();
         assert!(subject.contains("CN=LM-TEST-1"), "{subject}");
         assert_eq!(line["certificate_sha256"].as_str().unwrap().len(), 64);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::types::Stamp;
 use crate::witness::Installed;
@@ -25,6 +26,8 @@ pub(super) struct Terms(Mutex<BTreeMap<&'static str, Term>>);
 #[derive(Debug)]
 struct Term {
     certificate: Installed,
+    /// The command that brought it; `None`: it is the box's file.
+    command: Option<Uuid>,
     /// UTC, nanoseconds.
     end_ns: i64,
     /// Which of [`SAID_AT`] was said last.
@@ -32,11 +35,12 @@ struct Term {
 }
 
 impl Term {
-    fn new(certificate: Installed) -> Option<Self> {
+    fn new(certificate: Installed, command: Option<Uuid>) -> Option<Self> {
         let end: jiff::Timestamp = certificate.not_after.parse().ok()?;
         let end_ns = end.as_second().saturating_mul(1_000_000_000);
         Some(Self {
             certificate,
+            command,
             end_ns,
             said: None,
         })
@@ -54,18 +58,20 @@ impl Term {
 }
 
 impl Terms {
-    /// Takes in the certificate in place under `name`. Gives the days of [`SAID_AT`] once when
+    /// Takes in the certificate in place under `name`, and the command that brought it. Gives the days of [`SAID_AT`] once when
     /// they are reached, after saying so in the log.
     pub(super) fn take(
         &self,
         name: &'static str,
-        certificate: &Installed,
+        (certificate, command): (&Installed, Option<Uuid>),
         now: Stamp,
     ) -> Option<i64> {
         let mut terms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = terms.get(name).map(|term| &term.certificate);
-        if known != Some(certificate) {
-            terms.insert(name, Term::new(certificate.clone())?);
+        let known = terms
+            .get(name)
+            .map(|term| (&term.certificate, term.command));
+        if known != Some((certificate, command)) {
+            terms.insert(name, Term::new(certificate.clone(), command)?);
         }
         let term = terms.get_mut(name)?;
         let due = term.due(now)?;
@@ -82,7 +88,7 @@ impl Terms {
         Some(due)
     }
 
-    /// For the status: by name `not_after`, `days_left` and `expired`.
+    /// For the status: by name `not_after`, `days_left`, `expired`, and the `command` that brought it.
     pub(super) fn snapshot(&self, now: Stamp) -> Value {
         let terms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let told = terms.iter().map(|(name, term)| {
@@ -90,6 +96,7 @@ impl Terms {
                 "not_after": term.certificate.not_after,
                 "days_left": term.days_left(now),
                 "expired": term.due(now) == Some(0),
+                "command": term.command,
             });
             ((*name).to_owned(), said)
         });
@@ -140,15 +147,19 @@ mod tests {
             (-9 * day, None, -9, true),
         ] {
             let now = before(secs_left);
-            assert_eq!(terms.take("evidence", &one, now), said, "{secs_left}");
+            assert_eq!(
+                terms.take("evidence", (&one, None), now),
+                said,
+                "{secs_left}"
+            );
             let told = &terms.snapshot(now)["evidence"];
             assert_eq!(told["days_left"], days_left, "{secs_left}");
             assert_eq!(told["expired"], expired, "{secs_left}");
         }
         // Another one, or another name, begins anew.
         let next = certificate("2027-08-01T00:00:00Z");
-        assert_eq!(terms.take("evidence", &next, before(-day)), None);
+        assert_eq!(terms.take("evidence", (&next, None), before(-day)), None);
         assert_eq!(terms.snapshot(before(-day))["evidence"]["days_left"], 364);
-        assert_eq!(terms.take("transport", &one, before(-day)), Some(0));
+        assert_eq!(terms.take("transport", (&one, None), before(-day)), Some(0));
     }
 }

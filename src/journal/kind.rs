@@ -105,6 +105,14 @@ pub const CONFIG_TRIAL: &str = "config.trial";
 pub const CONFIG_KEPT: &str = "config.kept";
 /// The configuration before is in force again.
 pub const CONFIG_ROLLED_BACK: &str = "config.rolled_back";
+/// A certificate sent by an administrator is tried.
+pub const CERT_TRIAL: &str = "cert.trial";
+/// The certificate that was tried is kept.
+pub const CERT_KEPT: &str = "cert.kept";
+/// The certificate before is in force again.
+pub const CERT_ROLLED_BACK: &str = "cert.rolled_back";
+/// An administrator has the whole box restarted.
+pub const REBOOT_BEGUN: &str = "reboot.begun";
 
 /// Every kind.
 pub const ALL: &[&str] = &[
@@ -160,4 +168,8 @@ pub const ALL: &[&str] = &[
     CONFIG_TRIAL,
     CONFIG_KEPT,
     CONFIG_ROLLED_BACK,
+    CERT_TRIAL,
+    CERT_KEPT,
+    CERT_ROLLED_BACK,
+    REBOOT_BEGUN,
 ];

@@ -45,6 +45,7 @@ pub use pause::{Pause, spread};
 pub use pump::Carried;
 pub use tls::{certificate_days_left, check_keys};
 
+use crate::config::StandIn;
 use driver::Driver;
 use error::Ending;
 use flight::Flight;
@@ -84,12 +85,14 @@ pub struct Endpoint {
     pub port: u16,
     /// Folder with `transport.key`, `transport.crt` and `roots.crt`.
     pub keys: PathBuf,
-    /// MQTT client id; must be the common name of `transport.crt`, which the broker goes by.
+    /// MQTT client id; must be the common name of the certificate, which the broker goes by.
     pub client_id: String,
     /// How often an idle connection is tried; at least 5 s.
     pub keep_alive: Duration,
     /// The network interface to go over; empty: the system's choice.
     pub interface: String,
+    /// What stands in for `transport.crt` in `keys`.
+    pub sent: Option<StandIn>,
 }
 
 /// What the broker publishes, retained, when this connection breaks.

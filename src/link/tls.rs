@@ -42,6 +42,15 @@ impl Endpoint {
     pub fn peer(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
+
+    /// The certificate in force at this moment.
+    pub fn certificate(&self) -> PathBuf {
+        let file = self.keys.join(CERTIFICATE);
+        match &self.sent {
+            Some(sent) if sent.holds_for(&file) => sent.path.clone(),
+            _ => file,
+        }
+    }
 }
 
 /// A TLS connection with our certificate shown and the broker's checked.
@@ -49,7 +58,7 @@ pub(super) async fn connect(
     endpoint: &Endpoint,
     carried: Arc<Carried>,
 ) -> Result<TlsStream<Counted>, LinkError> {
-    let config = config(&endpoint.keys)?;
+    let config = config(endpoint)?;
     check_name(endpoint)?;
     let peer = endpoint.peer();
     let name =
@@ -145,14 +154,15 @@ fn prepare(tcp: &TcpStream) -> io::Result<()> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE).with_interval(PROBE))
 }
 
-fn config(keys: &Path) -> Result<ClientConfig, LinkError> {
+fn config(endpoint: &Endpoint) -> Result<ClientConfig, LinkError> {
+    let keys = &endpoint.keys;
     let mut roots = RootCertStore::empty();
     for root in certificates(&keys.join(ROOTS))? {
         roots
             .add(root)
             .map_err(|error| unfit(&keys.join(ROOTS), &error))?;
     }
-    let chain = certificates(&keys.join(CERTIFICATE))?;
+    let chain = certificates(&endpoint.certificate())?;
     let key_file = secret_file(&keys.join(KEY));
     let key = PrivateKeyDer::from_pem_file(&key_file).map_err(|error| unfit(&key_file, &error))?;
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -193,7 +203,7 @@ fn unfit(file: &Path, error: &dyn std::error::Error) -> LinkError {
 /// The broker goes by the common name of our certificate: with another one its access list would
 /// silently keep our messages from us.
 fn check_name(endpoint: &Endpoint) -> Result<(), LinkError> {
-    let file = endpoint.keys.join(CERTIFICATE);
+    let file = endpoint.certificate();
     let refuse = |why: String| LinkError::Key {
         file: file.display().to_string(),
         why,
@@ -221,31 +231,29 @@ fn leaf(file: &Path) -> Option<Certificate> {
     Certificate::from_der(certificates(file).ok()?.first()?).ok()
 }
 
-/// End of our transport certificate, seconds since 1970, and its file.
-fn ours_not_after(keys: &Path) -> Option<(PathBuf, i64)> {
-    let file = keys.join(CERTIFICATE);
-    let end = leaf(&file)?
+/// End of the certificate in `file`, seconds since 1970.
+fn not_after(file: &Path) -> Option<i64> {
+    let end = leaf(file)?
         .tbs_certificate
         .validity
         .not_after
         .to_unix_duration();
-    Some((file, i64::try_from(end.as_secs()).ok()?))
+    i64::try_from(end.as_secs()).ok()
 }
 
-/// Whole days until `transport.crt` in `keys` ends, negative when it has; `None` when it cannot
+/// Whole days until the certificate in `file` ends, negative when it has; `None` when it cannot
 /// be read. `now` is seconds since 1970.
-pub fn certificate_days_left(keys: &Path, now: i64) -> Option<i64> {
+pub fn certificate_days_left(file: &Path, now: i64) -> Option<i64> {
     const DAY: i64 = 86_400;
-    let (_, end) = ours_not_after(keys)?;
-    Some((end - now).div_euclid(DAY))
+    Some((not_after(file)? - now).div_euclid(DAY))
 }
 
 /// Whether the files in `keys` would do for a connection as `client_id` at `now`, seconds since
 /// 1970, without making one; the whole days until the certificate ends.
 pub fn check_keys(endpoint: &Endpoint, now: i64) -> Result<i64, LinkError> {
-    config(&endpoint.keys)?;
+    config(endpoint)?;
     check_name(endpoint)?;
-    let file = endpoint.keys.join(CERTIFICATE);
+    let file = endpoint.certificate();
     let start = leaf(&file).map(|leaf| leaf.tbs_certificate.validity.not_before);
     let start = start.map_or(0, |at| {
         i64::try_from(at.to_unix_duration().as_secs()).unwrap_or(0)
@@ -259,14 +267,14 @@ pub fn check_keys(endpoint: &Endpoint, now: i64) -> Result<i64, LinkError> {
     }
     match ours_expired(endpoint) {
         Some(error) => Err(error),
-        None => Ok(certificate_days_left(&endpoint.keys, now).unwrap_or(0)),
+        None => Ok(certificate_days_left(&file, now).unwrap_or(0)),
     }
 }
 
 /// The error for our own certificate when it has ended by our clock.
 pub(super) fn ours_expired(endpoint: &Endpoint) -> Option<LinkError> {
-    let (file, end) = ours_not_after(&endpoint.keys)?;
-    let end_ns = end.saturating_mul(1_000_000_000);
+    let file = endpoint.certificate();
+    let end_ns = not_after(&file)?.saturating_mul(1_000_000_000);
     (clock::now().utc_ns > end_ns).then(|| LinkError::OursExpired {
         file: file.display().to_string(),
         not_after: clock::rfc3339_ms(end_ns),

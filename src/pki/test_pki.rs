@@ -10,7 +10,7 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 
-use super::file::{make_dir, write_key, write_public};
+use super::file::{self, make_dir, write_key, write_public};
 use super::{PkiError, check_device_id, evidence_purposes, generate, subject};
 
 /// Organisation of every certificate.
@@ -141,6 +141,41 @@ impl TestPki {
         Ok(dir)
     }
 
+    /// A certificate, PEM, for the key in the file `key`, such as `who` has under `kind`:
+    /// `"evidence"`, else transport.
+    pub fn certify(
+        &self,
+        key: &Path,
+        (kind, who): (&str, &str),
+        plan: TestPkiPlan,
+    ) -> Result<String, PkiError> {
+        let params = match kind {
+            "evidence" => signing(subject(ORGANISATION, Some(who), None, "evidence-signer")?),
+            _ => client(subject(ORGANISATION, None, None, who)?),
+        };
+        let text = std::fs::read_to_string(key).map_err(|source| file::error(key, source))?;
+        let key = KeyPair::from_pem(&text).map_err(generate("a certificate"))?;
+        self.sign(params, &key, plan)
+    }
+
+    /// Signs what `params` say, with the times of `plan`.
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        key: &KeyPair,
+        plan: TestPkiPlan,
+    ) -> Result<String, PkiError> {
+        let at = |secs| date_time_ymd(1970, 1, 1) + Duration::from_secs(secs);
+        params.not_before = at(plan.not_before);
+        params.not_after = at(plan.not_after);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params
+            .signed_by(key, &self.issuer)
+            .map_err(generate("a certificate"))?;
+        Ok(certificate.pem())
+    }
+
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
@@ -225,19 +260,11 @@ impl TestPki {
 
     /// Makes `NAME.key` and `NAME.crt` in `dir`, and `roots.crt` beside them.
     fn issue(&self, dir: &Path, name: &str, params: CertificateParams) -> Result<(), PkiError> {
-        let mut params = params;
-        let (from, to) = self.span();
-        params.not_before = date_time_ymd(1970, 1, 1) + from;
-        params.not_after = date_time_ymd(1970, 1, 1) + to;
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(generate("a key"))?;
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .map_err(generate("a certificate"))?;
+        let certificate = self.sign(params, &key, self.plan)?;
         make_dir(dir)?;
         write_key(&dir.join(format!("{name}.key")), &key.serialize_pem())?;
-        write_public(&dir.join(format!("{name}.crt")), &certificate.pem())?;
+        write_public(&dir.join(format!("{name}.crt")), &certificate)?;
         write_public(&dir.join("roots.crt"), &self.issuer.pem())
     }
 }

@@ -120,6 +120,7 @@ pub async fn run(
             client_id: config.name.clone(),
             keep_alive: KEEP_ALIVE,
             interface: String::new(),
+            sent: None,
         },
         name: config.name,
         desks,

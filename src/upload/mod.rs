@@ -47,7 +47,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config;
+use crate::config::{self, StandIn};
 use crate::link::{Endpoint, LinkError, Pause};
 use crate::store::Store;
 use crate::witness::Identity;
@@ -79,8 +79,24 @@ pub struct Uplink {
     pub identity: Arc<Identity>,
     /// Where it is said how things stand.
     pub state: Arc<UploadState>,
+    /// What stands in for `transport.crt` in `keys`.
+    pub sent: Option<StandIn>,
     /// Where commands and verdicts go; `None`: what comes is dropped.
     pub desk: Option<Desk>,
+}
+
+impl Uplink {
+    fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            host: self.config.host.clone(),
+            port: self.config.port,
+            keys: self.keys.clone(),
+            client_id: self.device.clone(),
+            keep_alive: Duration::from_secs(self.config.keep_alive_secs),
+            interface: self.config.interface.clone(),
+            sent: self.sent.clone(),
+        }
+    }
 }
 
 /// Uploads until `stop`, then finishes the pieces under way, for 5 s at most.
@@ -91,14 +107,7 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
         stop.cancelled().await;
         return;
     }
-    let endpoint = Endpoint {
-        host: uplink.config.host.clone(),
-        port: uplink.config.port,
-        keys: uplink.keys.clone(),
-        client_id: uplink.device.clone(),
-        keep_alive: Duration::from_secs(uplink.config.keep_alive_secs),
-        interface: uplink.config.interface.clone(),
-    };
+    let endpoint = uplink.endpoint();
     let longest = Duration::from_secs(uplink.config.retry_max_secs);
     let mut pause = Pause::new(RETRY_FIRST, longest);
     let mut carry = Carry::new(uplink.desk.take());

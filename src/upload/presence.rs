@@ -16,7 +16,7 @@ const LAST_PIECES: Duration = Duration::from_secs(5);
 impl Session<'_> {
     /// Publishes how this device is.
     pub(super) async fn present(&mut self, state: PresenceState) -> Result<(), LinkError> {
-        let keys = self.up.keys.clone();
+        let certificate = self.up.endpoint().certificate();
         let desk = self.carry.desk.as_ref();
         let bare = Presence {
             nonce: desk.map(|desk| desk.nonce.borrow().clone()),
@@ -30,7 +30,10 @@ impl Session<'_> {
                 head: Some(head.sha256),
                 clock_synced: Some(clock::trust().synced),
                 queued: Some(store.counts()?.pending.packages),
-                cert_days: certificate_days_left(&keys, now.utc_ns.div_euclid(1_000_000_000)),
+                cert_days: certificate_days_left(
+                    &certificate,
+                    now.utc_ns.div_euclid(1_000_000_000),
+                ),
                 sw: Some(env!("CARGO_PKG_VERSION").to_owned()),
                 ..bare
             })

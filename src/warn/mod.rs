@@ -45,6 +45,7 @@ pub use clip::Clip;
 pub use error::WarnError;
 pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
 pub use look::look_at_clips;
+pub use program::told as told_by_program;
 pub use speech::Voice;
 
 use self::http::Http;

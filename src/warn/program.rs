@@ -133,7 +133,7 @@ pub(super) async fn play(
 }
 
 /// What a program says on its output, when it ends well.
-pub(super) async fn told(command: &[String]) -> Result<String, String> {
+pub async fn told(command: &[String]) -> Result<String, String> {
     let mut running = Running::start(command, [Stdio::null(), Stdio::piped()])?;
     let words = running.child.stderr.take().ok_or("it has no output")?;
     let output = running.child.stdout.take().ok_or("it has no output")?;

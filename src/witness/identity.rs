@@ -14,7 +14,7 @@ use x509_cert::Certificate;
 use super::cms::{self, Form};
 use super::key::{Key, SignError, load_key, open_token};
 use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
-use crate::config::{Keys, Suite, secret_file};
+use crate::config::{KeyName, Keys, Suite, secret_file};
 use crate::types::Stamp;
 
 /// Largest key or certificate file read.
@@ -167,9 +167,9 @@ impl fmt::Debug for Identity {
 
 impl Identity {
     /// Loads the evidence key and certificate of a box: from a token, a systemd credential or the
-    /// folder, as `keys` says.
+    /// folder, as `keys` says; the certificate in force at this moment.
     pub fn open(keys: &Keys) -> Result<Self, KeyError> {
-        let certificate = keys.dir.join("evidence.crt");
+        let certificate = keys.certificate(KeyName::Evidence);
         let identity = if keys.token.is_used() {
             let (leaf, chain) = load_chain(&certificate)?;
             let public = &leaf.tbs_certificate.subject_public_key_info;
@@ -354,23 +354,30 @@ pub(super) fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, KeyError> {
     Ok(bytes)
 }
 
-/// The own certificate, and the DER of all in the file, own first.
-fn load_chain(path: &Path) -> Result<(Certificate, Vec<Vec<u8>>), KeyError> {
+/// The own certificate, and the DER of all that came with it, own first.
+pub(super) type Chain = (Certificate, Vec<Vec<u8>>);
+
+/// The certificates of a PEM file.
+pub(super) fn load_chain(path: &Path) -> Result<Chain, KeyError> {
     let bytes = read_bounded(path, FILE_MAX)?;
-    let fail = |why: String| KeyError::Certificate {
+    let chain = parse_chain(&bytes).map_err(|why| KeyError::Certificate {
         path: path.to_owned(),
         why,
-    };
+    })?;
+    chain.ok_or_else(|| KeyError::NoCertificate {
+        path: path.to_owned(),
+    })
+}
+
+/// The certificates of a PEM text; `None` when there is none.
+pub(super) fn parse_chain(pem: &[u8]) -> Result<Option<Chain>, String> {
     let mut leaf = None;
     let mut chain = Vec::new();
-    for section in CertificateDer::pem_slice_iter(&bytes) {
-        let der = section.map_err(|e| fail(e.to_string()))?;
-        let certificate = Certificate::from_der(&der).map_err(|e| fail(e.to_string()))?;
+    for section in CertificateDer::pem_slice_iter(pem) {
+        let der = section.map_err(|e| e.to_string())?;
+        let certificate = Certificate::from_der(&der).map_err(|e| e.to_string())?;
         leaf.get_or_insert(certificate);
         chain.push(der.to_vec());
     }
-    let leaf = leaf.ok_or_else(|| KeyError::NoCertificate {
-        path: path.to_owned(),
-    })?;
-    Ok((leaf, chain))
+    Ok(leaf.map(|leaf| (leaf, chain)))
 }

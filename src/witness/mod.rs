@@ -49,6 +49,7 @@ mod review;
 mod seal;
 mod signer;
 mod statement;
+mod successor;
 mod suite;
 mod timestamp;
 #[cfg(feature = "pkcs11")]
@@ -90,6 +91,7 @@ pub use review::{Opinion, REASON_MAX, Review, ReviewError, ReviewVerdict, Review
 pub use seal::{SealError, Sealed, seal};
 pub use signer::{PurposeFault, Signer, Usage};
 pub use statement::{ABOUT_CAPTURE, FileEntry, Statement, StatementError};
+pub use successor::{Successor, SuccessorFault, has_private_key, successor};
 pub use timestamp::{StampError, StampQuery, TimeStamp, check_stamp, reject_query};
 pub use verdict::{Bounds, Check, CheckId, Correction, Latest, LatestBy, Status, Verdict};
 pub use verify::{verify, verify_head, verify_path, verify_zip};

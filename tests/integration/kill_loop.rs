@@ -102,6 +102,7 @@ fn say(words: &str) {
 fn uplink(dir: &Path, port: u16, store: &Store) -> Uplink {
     let keys = keys(dir).join("device");
     Uplink {
+        sent: None,
         desk: None,
         config: config::Upload {
             port,

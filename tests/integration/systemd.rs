@@ -55,6 +55,16 @@ fn the_units_are_sound() {
     }
 }
 
+/// Of two units that need each other: `systemd-analyze` finds the second beside the first.
+#[test]
+fn the_units_that_restart_the_box_are_sound() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+    let path = folder.join("lingmou-reboot.path");
+    assert_eq!(analyze(&["verify", "--man=no"], &path), None);
+    let service = folder.join("lingmou-reboot.service");
+    assert_eq!(analyze(&["verify", "--man=no"], &service), None);
+}
+
 #[test]
 fn the_units_are_hardened() {
     let dir = tempfile::tempdir().unwrap();

@@ -197,6 +197,7 @@ impl Bench {
 
     fn uplink_by(&self, keys: &Path, config: config::Upload) -> Running {
         let uplink = Uplink {
+            sent: None,
             desk: None,
             config,
             keys: keys.to_owned(),
@@ -252,6 +253,7 @@ impl Bench {
             client_id: name.to_owned(),
             keep_alive: Duration::from_secs(5),
             interface: String::new(),
+            sent: None,
         }
     }
 

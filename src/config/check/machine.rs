@@ -273,6 +273,7 @@ fn store(store: &Store, checker: &mut Checker<'_, '_>) {
 fn commands(commands: &Commands, checker: &mut Checker<'_, '_>) {
     checker.range("commands.trial_secs", real(commands.trial_secs));
     checker.range("commands.captures_per_day", real(commands.captures_per_day));
+    warn::program(checker, "commands.reboot", &commands.reboot);
     checker.range("commands.objections_max", commands.objections_max);
     checker.range("commands.objections_back", commands.objections_back);
     let (least, window) = (commands.objections_least, commands.objections_window);

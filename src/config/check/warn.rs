@@ -161,7 +161,7 @@ fn login(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
 
 /// A program that is there, by its whole path: what a service finds by name is not what a shell
 /// finds.
-fn program(checker: &mut Checker<'_, '_>, key: &str, command: &[String]) {
+pub(super) fn program(checker: &mut Checker<'_, '_>, key: &str, command: &[String]) {
     let Some(program) = command.first() else {
         return;
     };

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::command::{Settings, SettingsError, Verb};
+use crate::command::{Settings, Verb};
 use crate::config::Loaded;
 use crate::ingest::Phase;
 use crate::journal::kind;
@@ -25,6 +25,7 @@ use super::super::asks::{Ask, Ways, What};
 use super::super::capture::package_id;
 use super::super::gauges::Gauges;
 use super::super::mouth::{Request, Words};
+use super::reboot::Reboots;
 use super::{Errand, blocking, ended};
 
 /// A camera that plays gives a frame within this; one that was just started connects.
@@ -41,6 +42,8 @@ pub(super) struct Errands {
     pub(super) ways: Ways,
     /// What speaks texts; why nothing does.
     pub(super) voice: Result<Voice, String>,
+    /// Restarts of the whole box that were ordered.
+    pub(super) reboots: Reboots,
     /// Takes packages to be sent with everything the link's profile holds back.
     pub(super) wanted: Sender<CaseId>,
 }
@@ -66,7 +69,9 @@ impl Errands {
             Verb::Report {} => Ok(self.gauges.snapshot()),
             Verb::Evict { package } => self.evict(id, package, &by).await,
             Verb::RuleRestore { rule } => self.restore(&rule, &by).await,
-            Verb::ConfigSet { toml } => return self.try_out(id, &toml).await,
+            Verb::ConfigSet { toml } => return self.try_out(id, toml).await,
+            Verb::CertInstall { pem } => return self.install(id, pem, by).await,
+            Verb::CertRequest {} => self.requests().await,
             Verb::Speak { clip_sha256 } => self.speak(Words::Clip(clip_sha256), by).await,
             Verb::Say { text } => self.say(&text, by).await,
             Verb::Stop {} => self.silence(by).await,
@@ -80,6 +85,7 @@ impl Errands {
                 };
                 self.capture(&camera, asked).await
             }
+            Verb::Reboot {} => self.reboot(id, by).await,
             Verb::AlarmAcknowledge { alarm } => self.acknowledge(id, &alarm, by).await,
             Verb::Recheck { camera } => self.look(&camera, What::Recheck).await,
         };
@@ -259,41 +265,8 @@ impl Errands {
         Ok(json!({ "judged": tally.judged, "rejected": tally.rejected }))
     }
 
-    /// Puts a configuration on trial and has the daemon start again; refused when it has mistakes.
-    async fn try_out(&self, id: Uuid, toml: &str) -> Option<Ended> {
-        let (settings, loaded, toml) =
-            (self.settings.clone(), self.loaded.clone(), toml.to_owned());
-        let (cameras, store) = (self.playing(), self.store());
-        let begun = blocking(move || {
-            let trial = match settings.try_out(&toml, &loaded, id, cameras) {
-                Ok(trial) => trial,
-                Err(error) => return Ok(Err(error)),
-            };
-            let body = json!({
-                "sha256": trial.sha256, "command": id, "limit_secs": trial.limit_secs,
-            });
-            store.note(clock::now(), kind::CONFIG_TRIAL, body)?;
-            Ok(Ok(()))
-        });
-        match begun.await {
-            Ok(Ok(())) => {
-                tracing::warn!("starting again with a configuration on trial");
-                self.again.cancel();
-                None
-            }
-            Ok(Err(error)) => {
-                let fate = match error {
-                    SettingsError::Mistakes(_) | SettingsError::Fixed(_) => Fate::Refused,
-                    _ => Fate::Failed,
-                };
-                Some(ended(fate, error.to_string()))
-            }
-            Err(error) => Some(ended(Fate::Failed, error.to_string())),
-        }
-    }
-
     /// Names of the cameras that play.
-    fn playing(&self) -> Vec<String> {
+    pub(super) fn playing(&self) -> Vec<String> {
         let cameras = self
             .loaded
             .config

@@ -12,7 +12,9 @@ mod errands;
 mod nonces;
 mod objections;
 mod office;
+mod reboot;
 mod trial;
+mod tries;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::command::{Chosen, Origin, Settings};
+use crate::command::Chosen;
 use crate::journal::kind;
 use crate::link::Acked;
 use crate::store::{Ended, StoreError};
@@ -42,6 +44,7 @@ use office::{Errand, Office, Step};
 use trial::Watch;
 
 pub(super) use objections::Objections;
+pub(super) use reboot::{Begun, Reboots};
 
 /// Messages between upload and clerk, each way.
 const MESSAGES: usize = 16;
@@ -65,25 +68,21 @@ pub(super) struct Clerk {
 }
 
 /// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
-/// again, with another configuration; `ways` lead to loudspeaker and eye, `voice` speaks texts for
-/// the former.
+/// again, with something on trial; `ways` lead to loudspeaker and eye, `voice` speaks texts for
+/// the former; `reboots` were ordered before.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
     again: CancellationToken,
-    (ways, voice): (Ways, Result<Voice, String>),
+    (ways, voice, reboots): (Ways, Result<Voice, String>, Reboots),
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
     let (answers, answers_to) = mpsc::channel(MESSAGES);
     let (wanted_to, wanted) = mpsc::channel(MESSAGES);
     let (nonces, nonce) = Nonces::new();
-    let settings = Settings::new(&chosen.loaded.path, &config.store.dir);
-    let trial = match &chosen.origin {
-        Origin::Trial(trial) => Some(trial.clone()),
-        Origin::File | Origin::Command(_) => None,
-    };
+    let settings = gauges.settings.clone();
     let clerk = Clerk {
         office: Office {
             device: config.device.id.clone(),
@@ -100,10 +99,11 @@ pub(super) fn hire(
             again: again.clone(),
             ways,
             voice,
+            reboots,
             wanted: wanted_to,
         }),
         watch: Watch {
-            trial,
+            trial: chosen.trial.clone(),
             settings,
             again,
             began_ns: clock::boot_ns(),

@@ -207,6 +207,10 @@ impl Office {
             if errands.is_on_trial(id) {
                 continue;
             }
+            if let Some(ended) = errands.reboots.became(id, clock::boot_id(), clock::now()) {
+                self.store.command_done(clock::now(), id, &ended)?;
+                continue;
+            }
             let opened = signed.zip(roots.as_ref().ok());
             let errand = opened.and_then(|(p7m, roots)| {
                 let (command, commander) = Command::open(&p7m, roots).ok()?;

@@ -1,4 +1,4 @@
-//! A configuration on trial: kept when everything is back, given up when it is not in time.
+//! A configuration or certificate on trial: kept when everything is back, given up when it is not in time.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const STEADY: Duration = Duration::from_secs(5);
 pub(super) struct Watch {
     pub(super) trial: Option<Trial>,
     pub(super) settings: Settings,
-    /// Told when the daemon shall start again, with the configuration before.
+    /// Told when the daemon shall start again, with what was before.
     pub(super) again: CancellationToken,
     /// Boot clock, nanoseconds: when the trial began, and since when everything is back.
     pub(super) began_ns: u64,
@@ -40,7 +40,7 @@ impl Watch {
                     return;
                 }
                 self.trial = None;
-                tracing::info!("the configuration that was tried is kept");
+                tracing::info!("what was tried is kept");
                 self.settings.keep()
             }
             Some(missing) => {
@@ -51,7 +51,7 @@ impl Watch {
                 }
                 let why = format!("{missing} within {} s", trial.limit_secs);
                 self.trial = None;
-                tracing::error!(why, "the configuration that was tried is given up");
+                tracing::error!(why, "what was tried is given up");
                 let rolled_back = self.settings.roll_back(&why);
                 self.again.cancel();
                 rolled_back
@@ -64,7 +64,7 @@ impl Watch {
         self.tell(errands).await;
     }
 
-    /// Says in journal and replies what became of configurations.
+    /// Says in journal and replies what became of trials.
     pub(super) async fn tell(&self, errands: &Errands) {
         let (settings, store) = (self.settings.clone(), errands.store());
         let told = blocking(move || {
@@ -87,6 +87,13 @@ impl Watch {
 fn say(store: &Store, outcome: &Outcome) -> Result<(), StoreError> {
     let now = clock::now();
     let mut body = json!({ "sha256": outcome.sha256, "command": outcome.command });
+    let (what, kept, rolled_back) = match outcome.certificate {
+        None => ("configuration", kind::CONFIG_KEPT, kind::CONFIG_ROLLED_BACK),
+        Some(key) => {
+            body["name"] = json!(key.name());
+            ("certificate", kind::CERT_KEPT, kind::CERT_ROLLED_BACK)
+        }
+    };
     let (kind, end) = match &outcome.why {
         None => {
             let end = Ended {
@@ -94,12 +101,12 @@ fn say(store: &Store, outcome: &Outcome) -> Result<(), StoreError> {
                 why: None,
                 result: Some(json!({ "sha256": outcome.sha256 })),
             };
-            (kind::CONFIG_KEPT, end)
+            (kept, end)
         }
         Some(why) => {
             body["why"] = json!(why);
-            let why = format!("the configuration before is in force again: {why}");
-            (kind::CONFIG_ROLLED_BACK, ended(Fate::Failed, why))
+            let why = format!("the {what} before is in force again: {why}");
+            (rolled_back, ended(Fate::Failed, why))
         }
     };
     store.note(now, kind, body)?;

@@ -78,6 +78,7 @@ impl Sender {
             client_id: self.device,
             keep_alive: Duration::from_mins(1),
             interface: String::new(),
+            sent: None,
         };
         let mut trip = Trip {
             left: self.packages.into(),

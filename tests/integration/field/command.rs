@@ -2,12 +2,14 @@
 
 use lingmou::clock;
 use lingmou::command::{Client, Origin, Settings, SettingsError};
+use lingmou::config::KeyName;
 use lingmou::link::message::{Subject, Topic};
 use lingmou::link::{Acked, Endpoint, Pipe};
 use lingmou::perceive::Card;
-use lingmou::store::{Draft, LeadsOnly, SealContext, Store, VerdictFacts};
+use lingmou::pki::TestPkiPlan;
+use lingmou::store::{Commanded, Draft, LeadsOnly, SealContext, Store, VerdictFacts};
 use lingmou::types::CaseId;
-use lingmou::witness::{Command as Asking, Fate, Identity, Model, Statement, sha256_hex};
+use lingmou::witness::{Command as Asking, Fate, Identity, Model, Statement, Usage, sha256_hex};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -60,6 +62,14 @@ async fn connected(field: &Field) {
 
 /// Seals a package of street vending in the store, which nobody has yet.
 fn seal(field: &Field, store: &Store) -> CaseId {
+    seal_as(
+        store,
+        &Identity::load(&field.pki.device, "evidence").unwrap(),
+    )
+}
+
+/// The same, signed by `identity`.
+fn seal_as(store: &Store, identity: &Identity) -> CaseId {
     let id = CaseId(Uuid::now_v7());
     let at = clock::now();
     let draft = |name: &str, media_type: &str| Draft {
@@ -74,10 +84,9 @@ fn seal(field: &Field, store: &Store) -> CaseId {
         draft("clip.mp4", "video/mp4"),
     ];
     store.keep(id, &drafts, None).unwrap();
-    let identity = Identity::load(&field.pki.device, "evidence").unwrap();
     let make = |context: SealContext| {
         let statement = statement(id, &context);
-        witness::seal(&statement, &identity, clock::now())
+        witness::seal(&statement, identity, clock::now())
     };
     store.seal(id, make, None).unwrap();
     id
@@ -136,6 +145,7 @@ fn endpoint(field: &Field, keys: &Path, name: &str) -> Endpoint {
         client_id: name.to_owned(),
         keep_alive: Duration::from_secs(30),
         interface: String::new(),
+        sent: None,
     }
 }
 
@@ -193,7 +203,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (broken, other) = (path(&broken), path(&other));
     let silence = "00".repeat(32);
-    let table: [(usize, &[&str], &str, &str); 17] = [
+    let table: [(usize, &[&str], &str, &str); 19] = [
         (
             ADMIN,
             &["say", "请收摊"],
@@ -229,6 +239,8 @@ async fn each_verb_is_done_or_refused_by_role() {
             "[device] id cannot be changed",
         ),
         (ADMIN, &["evict", &package], "done", ""),
+        (OPERATE, &["reboot"], "refused", "for admin"),
+        (ADMIN, &["reboot"], "unsupported", "[commands] reboot"),
         (ADMIN, &["rule-restore", "spillage"], "done", ""),
         (VIEW, &["acknowledge", CAMERA], "refused", "for operate"),
         (OPERATE, &["acknowledge", "camera yard"], "refused", CAMERA),
@@ -261,7 +273,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     assert!(signers.clone().any(|name| name.contains("CN=viewer-1")));
     assert!(signers.clone().any(|name| name.contains("CN=admin-1")));
     assert_eq!(received.len(), field.journal("command.done").len());
-    assert_eq!(field.journal("command.refused").len(), 5, "by role");
+    assert_eq!(field.journal("command.refused").len(), 6, "by role");
     let evicted = &field.journal("package.evicted")[0]["body"];
     assert!(evicted["by"].as_str().unwrap().contains("CN=admin-1"));
 }
@@ -676,6 +688,207 @@ async fn a_reply_outlives_a_kill_between_doing_and_answering() {
     }
 }
 
+/// A certificate by `pki` for the box's key `key`, that ends after the box's own.
+fn renewed(field: &Field, pki: &TestPki, key: KeyName) -> String {
+    let mut plan = TestPkiPlan::from_now();
+    plan.not_after += 86_400;
+    let file = field.pki.device.join(format!("{}.key", key.name()));
+    pki.certify(&file, (key.name(), DEVICE), plan).unwrap()
+}
+
+/// What is answered to a certificate by `pki` for the box's key `key`.
+async fn install(field: &Field, pki: &TestPki, key: KeyName) -> (String, String) {
+    let file = field.dir.path().join(format!("next-{}.crt", key.name()));
+    fs::write(&file, renewed(field, pki, key)).unwrap();
+    let file = file.to_string_lossy().into_owned();
+    answer(field, ADMIN, &["cert-install", &file]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_renewed_from_afar_and_an_unfit_one_rolls_back() {
+    let field = Field::start(NO_CAMERA, &|profile| {
+        profile["commands"]["trial_secs"] = value(20);
+    })
+    .await;
+    // The box trusts a root of which the broker knows nothing.
+    let other = TestPki::create(&field.dir.path().join("other"), DEVICE).unwrap();
+    let roots = field.pki.device.join("roots.crt");
+    let both = [&field.pki.root(), &other.root()].map(|file| fs::read_to_string(file).unwrap());
+    fs::write(&roots, both.concat()).unwrap();
+    fs::write(field.pki.device.join("transport.csr"), "a request").unwrap();
+    let daemon = field.daemon();
+    connected(&field).await;
+    let (_, reply) = told(&field, &field.pki.operators[VIEW], &["cert-request"]).await;
+    assert_eq!(reply["result"], json!({ "transport": "a request" }));
+
+    let (outcome, why) = install(&field, &other, KeyName::Transport).await;
+    assert_eq!(outcome, "failed", "{why}");
+    assert!(
+        why.contains("the certificate before is in force again"),
+        "{why}"
+    );
+    assert_eq!(field.journal("cert.rolled_back").len(), 1);
+    let sent = async |key: KeyName| {
+        let status = field.status().await;
+        status["certificates"][key.name()]["command"].clone()
+    };
+    assert_eq!(sent(KeyName::Transport).await, Value::Null);
+
+    for key in [KeyName::Transport, KeyName::Evidence] {
+        // The reply to the second is the first that is signed with it.
+        let (outcome, why) = install(&field, &field.pki, key).await;
+        assert_eq!((&*outcome, &*why), ("done", ""), "{key:?}");
+        let trial = field.journal("cert.trial").pop().unwrap()["body"].clone();
+        let installed = field.journal("cert.installed").pop().unwrap()["body"].clone();
+        assert_eq!(trial["name"], key.name());
+        assert!(trial["by"].to_string().contains("CN=admin-1"), "{trial}");
+        for fact in [
+            "name",
+            "certificate_sha256",
+            "before_sha256",
+            "not_after",
+            "command",
+        ] {
+            assert_eq!(trial[fact], installed[fact], "{fact}");
+        }
+        assert_eq!(sent(key).await, trial["command"]);
+    }
+    assert_eq!(field.journal("cert.kept").len(), 2);
+    let same = field.dir.path().join("next-transport.crt");
+    let words = ["cert-install", &same.to_string_lossy()];
+    let (outcome, why) = answer(&field, ADMIN, &words).await;
+    assert_eq!(outcome, "refused", "{why}");
+    assert!(why.contains("no later than the one in force"), "{why}");
+    daemon.kill();
+    check_names_what_was_sent(&field);
+
+    // Packages under both arrive, over a connection with the new one.
+    let next = field.dir.path().join("next-evidence.crt");
+    let key = field.pki.device.join("evidence.key");
+    let new = Identity::load_from(&key, &next, Usage::Evidence).unwrap();
+    let packages = {
+        let store = store(&field);
+        [seal(&field, &store), seal_as(&store, &new)]
+    };
+    let _daemon = field.daemon();
+    until(&field, "both receipts", async || {
+        field.receipted().len() == packages.len()
+    })
+    .await;
+    for id in packages {
+        assert!(field.receipted().contains(&field.package(&json!(id))));
+    }
+    assert!(sent(KeyName::Evidence).await.is_string());
+}
+
+/// `lingmou check` while no daemon runs: by its own connection, which the broker takes.
+fn check_names_what_was_sent(field: &Field) {
+    let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+        .args(["check", "--online", "--json", "--config"])
+        .arg(field.config())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    let findings: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for (what, words) in [
+        ("evidence key", "sent by command"),
+        ("transport key", "sent by command"),
+        ("broker", "accepts this box"),
+    ] {
+        let finding = findings.iter().find(|f| f["what"] == what).unwrap();
+        assert_eq!(finding["ok"], true, "{finding}");
+        assert!(finding["word"].to_string().contains(words), "{finding}");
+    }
+}
+
+/// The store as a box left it that was told to restart by each of `commands`, and came to the
+/// restart for `begun`, in another boot.
+fn ordered_before(field: &Field, commands: &[&Asking], begun: Uuid) {
+    let store = store(field);
+    let by = "CN=admin-1".to_owned();
+    for command in commands {
+        let line = Commanded {
+            id: command.id,
+            sha256: sha256_hex(command.id.as_bytes()),
+            signer: by.clone(),
+            certificate_sha256: String::new(),
+            role: witness::Rank::Admin,
+            seq: command.seq,
+            verb: command.verb.clone(),
+            args: json!({}),
+        };
+        let signed = sign(field, ADMIN, command);
+        store
+            .command_received(clock::now(), &line, &signed)
+            .unwrap();
+    }
+    let line = json!({ "command": begun, "by": by, "boot_id": "another" });
+    store.note(clock::now(), "reboot.begun", line).unwrap();
+}
+
+/// A box that is told to restart: by a program that only leaves a file, so that the box stays up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_answered_by_the_boot_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = dir.path().join("left");
+    let field = Field::start(NO_CAMERA, &|profile| {
+        let words = ["/usr/bin/touch", left.to_str().unwrap()];
+        profile["commands"]["reboot"] = value(toml_edit::Array::from_iter(words));
+    })
+    .await;
+    // One that was ordered in another boot, and one before it of which nobody knows.
+    let [other, unknown] = [7, 6].map(|seq| asking(seq, "reboot", json!({}), None));
+    ordered_before(&field, &[&unknown, &other], other.id);
+    let daemon = field.daemon();
+    connected(&field).await;
+    let ends = || {
+        let lines = field.journal("command.done");
+        let ends = lines.into_iter().map(|line| {
+            let body = &line["body"];
+            (body["id"].clone(), body["outcome"].clone())
+        });
+        ends.collect::<Vec<_>>()
+    };
+    until(&field, "both answered", async || ends().len() == 2).await;
+    assert!(ends().contains(&(json!(other.id), json!("done"))));
+    assert!(ends().contains(&(json!(unknown.id), json!("interrupted"))));
+    assert!(!left.exists(), "what was ordered before is not done again");
+
+    // It is told, its program runs, and the next start finds the same boot.
+    let keys = &field.pki.operators[ADMIN];
+    let mut client = client(&field, ADMIN, "admin-1").await;
+    let nonce = client.state().and_then(|state| state.nonce.clone());
+    let reboot = asking(8, "reboot", json!({}), nonce);
+    let signed = sign(&field, ADMIN, &reboot);
+    client.close().await;
+    let pipe = Pipe::connect(&endpoint(&field, keys, "admin-1"), None)
+        .await
+        .unwrap();
+    let topic = Topic::new(DEVICE, Subject::Command).to_string();
+    let acked = pipe.publish(&topic, signed.clone(), false).await.unwrap();
+    assert_eq!(acked.await.unwrap(), Acked::Taken);
+    pipe.close().await;
+    until(&field, "the program run", async || left.exists()).await;
+    let begun = field.journal("reboot.begun").pop().unwrap()["body"].clone();
+    assert_eq!(begun["command"], json!(reboot.id));
+    assert_eq!(begun["boot_id"], clock::boot_id());
+    assert!(begun["by"].to_string().contains("CN=admin-1"));
+    daemon.kill();
+    fs::remove_file(&left).unwrap();
+    let _daemon = field.daemon();
+    connected(&field).await;
+    client = self::client(&field, ADMIN, "admin-1").await;
+    let asked = client.ask(Subject::Command, &signed, DEADLINE).await;
+    let reply = asked.unwrap().reply;
+    assert_eq!(reply.outcome, Fate::Failed);
+    assert!(reply.why.unwrap().contains("but the box was not"));
+    assert!(!left.exists(), "it is not told again");
+    client.close().await;
+}
+
 /// The configuration in force, written anew with `change`.
 fn changed(field: &Field, change: impl FnOnce(&mut DocumentMut)) -> PathBuf {
     let text = fs::read_to_string(field.config()).unwrap();
@@ -806,7 +1019,8 @@ async fn a_trial_cut_short_by_a_kill_is_over() {
     assert_eq!(acked.unwrap(), Acked::Taken);
     pipe.close().await;
     until(&field, "the trial", async || {
-        origin(&field.status().await, "trial")
+        let trial = field.status().await["trial"].clone();
+        (&trial["command"], &trial["begun"]) == (&json!(set.id), &json!(true))
     })
     .await;
     daemon.kill();
@@ -947,7 +1161,8 @@ fn what_was_sent_stands_in_only_while_it_is_whole() {
     let second = try_out(&next);
     assert!(matches!(second, Err(SettingsError::OnTrial)));
     let trial = choose();
-    assert!(matches!(trial.origin, Origin::Trial(_)));
+    assert_eq!(trial.origin, Origin::Command(command));
+    assert_eq!(trial.trial.unwrap().command, command);
     assert_eq!(trial.loaded.sha256, witness::sha256_hex(next.as_bytes()));
     assert!(settings.is_on_trial(command));
     assert_eq!(choose().origin, Origin::File, "a start ends it");
@@ -974,4 +1189,82 @@ fn what_was_sent_stands_in_only_while_it_is_whole() {
     assert_eq!(choose().origin, Origin::Command(command));
     fs::write(&state, "{").unwrap();
     assert_eq!(choose().origin, Origin::File, "its state rotted");
+}
+
+/// As above, of certificates.
+#[test]
+fn a_certificate_stands_in_only_for_the_file_it_was_sent_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+    let file = dir.path().join("lingmou.toml");
+    let text = profile(dir.path(), &pki.device).to_string();
+    fs::write(&file, &text).unwrap();
+    let choose = || Settings::choose(&file).unwrap();
+    let now = choose().loaded;
+    fs::create_dir_all(&now.config.store.dir).unwrap();
+    let settings = Settings::new(&file, &now.config.store.dir);
+    let command = Uuid::from_u128(7);
+    let key = KeyName::Transport;
+    let own = pki.device.join("transport.crt");
+    let sent = "not looked into here";
+    let try_it = || settings.try_certificate((sent, key), &now, (command, Vec::new()));
+
+    try_it().unwrap();
+    assert!(matches!(try_it(), Err(SettingsError::OnTrial)));
+    let trial = choose();
+    assert_eq!(trial.trial.as_ref().unwrap().certificate, Some(key));
+    assert_eq!(trial.origin, Origin::File, "of the configuration");
+    let kept = trial.loaded.config.keys.certificate(key);
+    assert_eq!(fs::read_to_string(&kept).unwrap(), sent);
+    assert_eq!(
+        choose().loaded.config.keys.certificate(key),
+        own,
+        "a start ends it"
+    );
+    assert_eq!(settings.ended()[0].certificate, Some(key));
+    settings.told().unwrap();
+
+    try_it().unwrap();
+    choose();
+    settings.keep().unwrap();
+    assert_eq!(settings.ended()[0].why, None, "kept");
+    let chosen = choose();
+    assert_eq!(chosen.trial, None);
+    assert_eq!(chosen.loaded.config.keys.certificate(key), kept);
+    // A configuration comes and goes beside it.
+    let next = format!("{text}\n# next\n");
+    settings
+        .try_out(&next, &chosen.loaded, command, Vec::new())
+        .unwrap();
+    let trial = choose();
+    assert_eq!(trial.origin, Origin::Command(command));
+    assert_eq!(trial.loaded.config.keys.certificate(key), kept);
+    settings.roll_back("of no use").unwrap();
+    let mut shown = config::Config::read(&file).unwrap();
+    Settings::show_certificates(&mut shown);
+    assert_eq!(
+        shown.config.keys.certificate(key),
+        kept,
+        "as `lingmou check` has it"
+    );
+
+    fs::write(&kept, "rotted").unwrap();
+    assert_eq!(
+        choose().loaded.config.keys.certificate(key),
+        own,
+        "its copy rotted"
+    );
+    settings.told().unwrap();
+    try_it().unwrap();
+    choose();
+    settings.keep().unwrap();
+    let chosen = choose();
+    assert_eq!(chosen.loaded.config.keys.certificate(key), kept);
+    let mut theirs = fs::read(&own).unwrap();
+    theirs.push(b'\n');
+    fs::write(&own, theirs).unwrap();
+    assert_eq!(chosen.loaded.config.keys.certificate(key), own, "at once");
+    assert_eq!(choose().loaded.config.keys.certificate(key), own);
+    let why = settings.ended().pop().unwrap().why.unwrap();
+    assert_eq!(why, "the file on the box was changed");
 }
