@@ -548,6 +548,58 @@ fn two_permits_overlap_only_where_both_hold() {
 }
 
 #[test]
+fn a_horn_is_on_a_vehicle_and_sure_to_be_no_motor() {
+    let told = |telemetry: &str, horn: &str| {
+        page(&format!(
+            "[telemetry]\nsource = \"{telemetry}\"\n[warn.speaker]\nkind = \"mavlink\"\n\
+             [warn.horn]\n{horn}\n"
+        ))
+    };
+    for (telemetry, horn, wanted) in [
+        ("gpsd", "", ":4: warn.speaker.kind: there is no vehicle"),
+        (
+            "mavlink",
+            "drive = \"servo\"\nnumber = 3",
+            ":7: warn.horn.number: output 3 may drive a motor",
+        ),
+        (
+            "mavlink",
+            "number = 16",
+            ":6: warn.horn.number: there is no relay 16",
+        ),
+        (
+            "mavlink",
+            "drive = \"servo\"\nnumber = 9\non_us = 3000",
+            ":8: warn.horn.on_us: 3000 is out of range",
+        ),
+        (
+            "mavlink",
+            "drive = \"servo\"\nnumber = 9\non_us = 1100",
+            ": warn.horn.off_us: the same pulse",
+        ),
+        (
+            "mavlink",
+            "secs = 60.0",
+            ":6: warn.horn.secs: 60 is out of range",
+        ),
+        (
+            "mavlink",
+            "drive = \"tune\"\ntune = \"叫\"",
+            ":7: warn.horn.tune: not a tune",
+        ),
+    ] {
+        let told = told(telemetry, horn);
+        assert!(told.contains(wanted), "{horn}: {told}");
+    }
+    let long = |letters: usize| format!("drive = \"tune\"\ntune = \"{}\"", "C".repeat(letters));
+    assert!(told("mavlink", &long(248)).contains(":7: warn.horn.tune: not a tune"));
+    for horn in ["number = 0", "drive = \"servo\"\nnumber = 9", &long(247)] {
+        let well = told("mavlink", horn);
+        assert!(!well.contains("warn."), "{well}");
+    }
+}
+
+#[test]
 fn a_zone_says_when_and_where_it_is_judged_or_what_is_wrong() {
     let zone = |more: &str| {
         page(&format!(

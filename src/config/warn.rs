@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::civil::{Date, Weekday};
 use serde::{Deserialize, Serialize};
 
+use super::Horn;
 use super::hours::Span;
 
 /// `[warn]`
@@ -38,6 +39,8 @@ pub struct Warn {
     pub budget: Budget,
     /// `[[warn.hours]]`: further hours that are quieter, or quiet.
     pub hours: Vec<Hours>,
+    /// A vehicle's horn.
+    pub horn: Horn,
 }
 
 impl Default for Warn {
@@ -56,6 +59,7 @@ impl Default for Warn {
             stop_secs: 3600.0,
             budget: Budget::default(),
             hours: Vec::new(),
+            horn: Horn::default(),
         }
     }
 }
@@ -222,6 +226,8 @@ pub enum SpeakerKind {
     Command,
     /// A loudspeaker or camera that takes the sound by HTTP and plays it as it comes.
     Http,
+    /// A MAVLink vehicle's horn: a tone, which is no warning.
+    Mavlink,
     /// A camera's own loudspeaker, by ONVIF audio backchannel.
     Onvif,
     /// A camera or horn by ISAPI two-way audio (Hikvision).

@@ -307,8 +307,9 @@ fn start_work(
     };
     let eye = thread("eye", move || eye.run())?;
     let keeper = thread("keeper", move || keeper.run())?;
+    let (speaker, horn) = mouth::with_horn(opened.speaker, config);
     let mouth = Mouth {
-        speaker: opened.speaker,
+        speaker,
         governor: opened.governor,
         reports,
         requests: requests_in,
@@ -320,6 +321,7 @@ fn start_work(
     };
     let listen = telemetry::run(
         config.telemetry.clone(),
+        horn,
         poses,
         opened.telemetry,
         stop.clone(),

@@ -18,17 +18,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::TelemetrySource;
+use crate::config::{self, Config, SpeakerKind, TelemetrySource};
 use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Poses;
+use crate::telemetry::{Call, Poses};
 use crate::types::{Stamp, WarnReport};
-use crate::warn::{Ask, By, Clip, Governor, Said, Speaker, Travel};
+use crate::warn::{Ask, By, Clip, Governor, Said, Speaker, Travel, Utterance};
 
 use words::{Told, Want};
 
@@ -37,6 +37,8 @@ pub(super) use words::{Answer, Request, Shout, Stopped, VoiceState, Words};
 /// A warning that waited longer than this behind others is not played: whoever it was meant for
 /// may have gone.
 const STALE_AFTER: Duration = Duration::from_secs(30);
+/// Calls to a vehicle's horn: the end of each is waited for.
+const TOOTS: usize = 1;
 
 /// Where the keeper hands warnings over; it never waits here.
 pub(super) struct Mouthpiece {
@@ -67,6 +69,21 @@ impl Mouthpiece {
             }
         }
     }
+}
+
+/// A vehicle's horn: how it is driven, and the calls for it.
+type Horn = (config::Horn, Receiver<Call>);
+
+/// The loudspeaker, and, where it is a vehicle's horn, what its calls come out of.
+pub(super) fn with_horn(speaker: Speaker, config: &Config) -> (Speaker, Option<Horn>) {
+    if config.warn.speaker.kind != SpeakerKind::Mavlink {
+        return (speaker, None);
+    }
+    let (calls, calls_in) = channel(TOOTS);
+    (
+        speaker.through(calls),
+        Some((config.warn.horn.clone(), calls_in)),
+    )
 }
 
 /// Everything the mouth works with.
@@ -112,11 +129,11 @@ impl Mouth {
         let want = shout.want();
         let told = if clock::now().since(shout.at) > STALE_AFTER {
             let mut told = Told::unplayed("it waited too long behind other warnings");
-            told.clip = self.speaker.clip(shout.violation).ok();
+            told.what = self.speaker.warning(shout.violation).ok();
             told
         } else {
-            let clip = self.speaker.clip(shout.violation);
-            self.say(&want, clip).await
+            let what = self.speaker.warning(shout.violation);
+            self.say(&want, what).await
         };
         let n = self.tell(&want, &told).await;
         self.reports.send(told.report(shout.case, n)).await.is_ok()
@@ -135,14 +152,14 @@ impl Mouth {
                 .ok_or_else(|| "this box has no such clip".to_owned()),
             Words::Text(clip) => Ok(clip),
         };
-        let told = self.say(&want, clip).await;
+        let told = self.say(&want, clip.map(Utterance::Words)).await;
         let n = self.tell(&want, &told).await;
         // Who asked may have gone meanwhile; the journal has it.
         drop(answer.send(told.answer(n)));
     }
 
     /// Says it, if the governor allows.
-    async fn say(&mut self, want: &Want, clip: Result<Arc<Clip>, String>) -> Told {
+    async fn say(&mut self, want: &Want, what: Result<Utterance, String>) -> Told {
         let at = clock::now();
         let ask = Ask {
             at,
@@ -152,7 +169,7 @@ impl Mouth {
             travel: self.travel(at),
         };
         let mut told = Told::unplayed("");
-        told.clip = clip.as_ref().ok().map(Arc::clone);
+        told.what = what.as_ref().ok().cloned();
         let volume = match self.governor.rule(&ask) {
             Ok(volume) => volume,
             Err(hush) => {
@@ -161,12 +178,13 @@ impl Mouth {
                 return told;
             }
         };
-        match clip {
-            Ok(clip) => {
-                let mut charge = self.governor.charge(&ask, clip.sha256());
-                words::name(&mut charge, &clip);
+        match what {
+            Ok(what) => {
+                let sha256 = what.clip().map_or("", Clip::sha256);
+                let mut charge = self.governor.charge(&ask, sha256);
+                words::name(&mut charge, &what);
                 self.note(kind::WARNING_BEGUN, charge).await;
-                told.said = self.sound(clip, volume).await;
+                told.said = self.sound(what, volume).await;
             }
             Err(why) => told.said.failure = Some(why),
         }
@@ -175,12 +193,12 @@ impl Mouth {
 
     /// Plays it, and hears requests meanwhile: a stop ends it, another order to speak has to wait
     /// for another time.
-    async fn sound(&mut self, clip: Arc<Clip>, volume: f64) -> Said {
+    async fn sound(&mut self, what: Utterance, volume: f64) -> Said {
         self.state().speaking = true;
         let halt = self.stop.child_token();
         let mut stops: Vec<((String, Stamp), oneshot::Sender<Stopped>)> = Vec::new();
         let said = {
-            let saying = self.speaker.say(clip, volume, &halt);
+            let saying = self.speaker.utter(what, volume, &halt);
             tokio::pin!(saying);
             loop {
                 tokio::select! {

@@ -38,17 +38,39 @@ impl Gate {
 
 /// Decides behind the decoder: hands out so many frames per second, evenly spaced.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "units last, also when all are the same"
+)]
 pub(super) struct Pace {
     period_ns: u64,
+    /// How far behind the first frame's grid the others lie.
+    behind_ns: u64,
     due_ns: Option<u64>,
 }
 
 impl Pace {
+    /// The first frame, and from it one each period.
     pub(super) fn new(per_second: f64) -> Self {
         let period = std::time::Duration::try_from_secs_f64(per_second.recip()).unwrap_or_default();
         Self {
             period_ns: u64::try_from(period.as_nanos()).unwrap_or(0),
+            behind_ns: 0,
             due_ns: None,
+        }
+    }
+
+    /// The same for a live stream: the first frame, after one and a half periods the next, and so
+    /// on.
+    ///
+    /// The first frame of a stream is a key frame, and cameras send one each whole second or two:
+    /// on the grid of the first, every tenth look or so would be at a key frame, the one that
+    /// takes longest to come and to decode. Half a period beside them no look waits for one.
+    pub(super) fn beside_key_frames(per_second: f64) -> Self {
+        let pace = Self::new(per_second);
+        Self {
+            behind_ns: pace.period_ns / 2,
+            ..pace
         }
     }
 
@@ -59,13 +81,15 @@ impl Pace {
     pub(super) fn is_due(&mut self, pts_ns: u64) -> bool {
         let period = self.period_ns;
         let early = period / 8;
-        let on_grid = match self.due_ns {
+        let next = match self.due_ns {
             Some(due) if pts_ns + early < due && pts_ns + 2 * period >= due => return false,
-            Some(due) if pts_ns + early >= due && pts_ns < due + period => due,
-            // The first frame, a gap, or a recording that starts again.
-            _ => pts_ns,
+            Some(due) if pts_ns + early >= due && pts_ns < due + period => due + period,
+            // A camera slower than the looks.
+            Some(due) if pts_ns >= due && pts_ns < due + 4 * period => pts_ns + period,
+            // The first frame, one after an interruption, or a recording that starts again.
+            _ => pts_ns + period + self.behind_ns,
         };
-        self.due_ns = Some(on_grid + period);
+        self.due_ns = Some(next);
         true
     }
 }
@@ -118,10 +142,36 @@ mod tests {
     }
 
     #[test]
+    fn a_live_stream_is_looked_at_beside_its_key_frames() {
+        // Frames each second, key frame each so many frames: usual cameras.
+        for (per_second, every) in [(25, 50), (25, 25), (30, 60), (20, 40), (15, 30), (12, 12)] {
+            let mut pace = Pace::beside_key_frames(5.0);
+            let looks: Vec<u64> = (0..per_second * 20)
+                .filter(|i| pace.is_due(i * 1000 / per_second * MS))
+                .collect();
+            assert_eq!(looks[0], 0);
+            assert!((98..=100).contains(&looks.len()), "{}", looks.len());
+            let at_key = looks.iter().filter(|i| *i % every == 0).count();
+            assert_eq!(at_key, 1, "{per_second}/s, a key frame each {every}");
+        }
+    }
+
+    #[test]
+    fn a_camera_no_faster_than_the_looks_is_looked_at_whole() {
+        for per_second in [1, 2, 3, 4, 5] {
+            let mut pace = Pace::beside_key_frames(5.0);
+            let frames = per_second * 20;
+            let looks = (0..frames).filter(|i| pace.is_due(i * 1000 / per_second * MS));
+            assert!(looks.count() as u64 >= frames - 1, "{per_second}/s");
+        }
+    }
+
+    #[test]
     fn a_jump_backwards_does_not_silence() {
-        let mut pace = Pace::new(5.0);
-        assert!(pace.is_due(10_000 * MS));
-        assert!(pace.is_due(40 * MS));
-        assert!(!pace.is_due(80 * MS));
+        for mut pace in [Pace::new(5.0), Pace::beside_key_frames(5.0)] {
+            assert!(pace.is_due(10_000 * MS));
+            assert!(pace.is_due(40 * MS));
+            assert!(!pace.is_due(80 * MS));
+        }
     }
 }

@@ -63,7 +63,7 @@ impl Intake {
             number: 0,
             times: Times::new(purpose.clockwork),
             gate: Gate::new(purpose.key_frames_only),
-            pace: Pace::new(purpose.detect_rate),
+            pace: Pace::beside_key_frames(purpose.detect_rate),
             run: None,
             shape: None,
         };

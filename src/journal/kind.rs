@@ -23,6 +23,8 @@ pub const WARNING_FAILED: &str = "warning.failed";
 pub const WARNING_BEGUN: &str = "warning.begun";
 /// A warning was not to be said at this time and place.
 pub const WARNING_HUSHED: &str = "warning.hushed";
+/// A horn sounded: a tone, which is no warning.
+pub const WARNING_TONE: &str = "warning.tone";
 /// A person stopped the loudspeaker.
 pub const WARNING_STOPPED: &str = "warning.stopped";
 /// What became of a hit of a rule.
@@ -127,6 +129,7 @@ pub const ALL: &[&str] = &[
     WARNING_FAILED,
     WARNING_BEGUN,
     WARNING_HUSHED,
+    WARNING_TONE,
     WARNING_STOPPED,
     RULE_HIT,
     CASE_DISCARDED,

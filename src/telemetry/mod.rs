@@ -24,9 +24,10 @@ mod state;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use mavlink::{Address, AddressError};
+pub use mavlink::{Address, AddressError, Call};
 pub use poses::Poses;
 pub use state::{Counters, TelemetrySnapshot, TelemetryState};
 
@@ -41,9 +42,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Listens to the configured source until `stop`; never returns before.
 ///
-/// What it hears goes to `poses`; how it goes, to `state`.
+/// What it hears goes to `poses`; how it goes, to `state`. The `horn` of a MAVLink vehicle is
+/// sounded when it is called, and off when this ends.
 pub async fn run(
     config: config::Telemetry,
+    horn: Option<(config::Horn, mpsc::Receiver<Call>)>,
     poses: Arc<Poses>,
     state: Arc<TelemetryState>,
     stop: CancellationToken,
@@ -56,7 +59,9 @@ pub async fn run(
             state.heard(clock::boot_ns());
         }
         TelemetrySource::Gpsd => gpsd::run(&config.gpsd, &poses, &state, &stop).await,
-        TelemetrySource::Mavlink => mavlink::run(&config.mavlink, &poses, &state, &stop).await,
+        TelemetrySource::Mavlink => {
+            mavlink::run(&config.mavlink, horn, &poses, &state, &stop).await;
+        }
     }
     stop.cancelled().await;
 }
@@ -149,6 +154,7 @@ mod tests {
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(
             pole(),
+            None,
             Arc::clone(&poses),
             Arc::clone(&state),
             stop.clone(),

@@ -335,7 +335,8 @@ pub struct WarnReport {
     pub failure: Option<String>,
     /// Number of the journal line that records it, once there is one.
     pub journal_n: Option<u64>,
-    /// Why it was not to be said at this time and place; `None` when it was to be said.
+    /// Why it was not to be said at this time and place, or could not be: a horn's tone is no
+    /// warning. `None` when it was to be said.
     #[serde(default)]
     pub hushed: Option<String>,
     /// What a microphone says of it.

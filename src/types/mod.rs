@@ -12,6 +12,7 @@ mod case;
 mod colour;
 mod heard;
 mod hit;
+mod horn;
 mod picture;
 mod place;
 mod scene;
@@ -25,6 +26,7 @@ pub use case::{
 pub use colour::{Colours, Matrix, Range};
 pub use heard::Heard;
 pub use hit::{Gate, Hit, HitOutcome};
+pub use horn::Tooted;
 pub use picture::{PictureOf, Quality, Stillness};
 pub use place::{Attitude, FixKind, Placed, Pose, PoseSource};
 pub use scene::{Area, Detection, Point, Role, RoleSet, Scene, Track};

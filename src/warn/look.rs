@@ -11,7 +11,7 @@ use crate::config::{self, SpeakerKind};
 /// The key and the fault of each that is no clip, cannot follow the identity in the same sound, or
 /// is much too quiet or cut off at full scale; and how to mend it.
 pub fn look_at_clips(config: &config::Warn) -> Result<String, Vec<(&'static str, String)>> {
-    if config.speaker.kind == SpeakerKind::None {
+    if [SpeakerKind::None, SpeakerKind::Mavlink].contains(&config.speaker.kind) {
         return Ok("none".to_owned());
     }
     let identity = Clip::read(&config.identity);

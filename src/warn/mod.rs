@@ -25,6 +25,7 @@ mod curl;
 mod echo;
 mod error;
 mod governor;
+mod horn;
 mod http;
 mod isapi;
 mod listen;
@@ -33,6 +34,7 @@ mod onvif;
 mod play;
 mod program;
 mod speech;
+mod utter;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,10 +46,13 @@ use tokio_util::sync::CancellationToken;
 pub use clip::Clip;
 pub use error::WarnError;
 pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
+pub use horn::Toots;
 pub use look::look_at_clips;
 pub use program::told as told_by_program;
 pub use speech::Voice;
+pub use utter::Utterance;
 
+use self::horn::Horn;
 use self::http::Http;
 use self::isapi::Isapi;
 use self::listen::Ear;
@@ -64,6 +69,8 @@ const LETTING_GO: Duration = Duration::from_millis(600);
 const NO_SPEAKER: &str = "no loudspeaker is configured";
 /// What is said of a clip that a person stopped.
 const STOPPED: &str = "stopped before the end";
+/// What is said of a text that a horn is to speak.
+const HORN: &str = "the loudspeaker is a horn, which cannot speak";
 /// What is said of a clip that was played and is not in what the microphone took up.
 const NOT_HEARD: &str = "the microphone did not hear it";
 /// A sink that is opened to be looked at has this long.
@@ -72,8 +79,10 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The loudspeaker, with its clips.
 #[derive(Debug)]
 pub struct Speaker {
-    /// `None`: there is none, and every warning is reported as not played.
+    /// `None`: there is none that speaks, and every warning is reported as not played.
     output: Option<Output>,
+    /// A vehicle's horn, instead.
+    horn: Option<Horn>,
     /// The program that listens; empty: nobody does.
     microphone: Vec<String>,
     margin: Duration,
@@ -118,7 +127,7 @@ impl Speaker {
     /// A clip that cannot be played, or a part that is not installed.
     pub fn open(config: &config::Warn) -> Result<Self, WarnError> {
         let output = match config.speaker.kind {
-            SpeakerKind::None => None,
+            SpeakerKind::None | SpeakerKind::Mavlink => None,
             SpeakerKind::Local => Some(Output::Local(config.speaker.device.clone())),
             SpeakerKind::File if config.speaker.path.as_os_str().is_empty() => {
                 return Err(WarnError::NoPath);
@@ -129,8 +138,10 @@ impl Speaker {
             SpeakerKind::Hikvision => Some(Output::Isapi(Isapi::new(&config.speaker))),
             SpeakerKind::Onvif => Some(Output::Onvif(Onvif::new(&config.speaker))),
         };
+        let horn = (config.speaker.kind == SpeakerKind::Mavlink).then(|| Horn::new(&config.horn));
         let mut speaker = Self {
             output,
+            horn,
             microphone: config.microphone.command.clone(),
             margin: Duration::try_from_secs_f64(config.margin_secs).unwrap_or_default(),
             identity: None,
@@ -158,6 +169,9 @@ impl Speaker {
 
     /// What speaks texts for this loudspeaker; why nothing does, otherwise.
     pub fn voice(&self) -> Result<Voice, String> {
+        if self.horn.is_some() {
+            return Err(HORN.to_owned());
+        }
         let identity = self.identity.clone().ok_or(NO_SPEAKER)?;
         Voice::find(identity).map_err(|error| error.to_string())
     }
@@ -168,6 +182,7 @@ impl Speaker {
     /// [`WarnError::Silent`]: there is none, or it is a stand-in that nobody hears.
     pub async fn probe(&mut self) -> Result<String, WarnError> {
         let device = match &self.output {
+            None if self.horn.is_some() => return Ok("the vehicle's horn, not tried".to_owned()),
             None => return Err(WarnError::Silent(NO_SPEAKER.to_owned())),
             Some(Output::File(path)) => return probe_folder(path),
             Some(Output::Local(device)) => device.clone(),

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lingmou::clock;
-use lingmou::config::{MavlinkLink, Telemetry, TelemetrySource};
+use lingmou::config::{self, Drive, MavlinkLink, SpeakerKind, Telemetry, TelemetrySource};
 use lingmou::demo::vehicle::Vehicle;
 use lingmou::telemetry::{self, Poses, TelemetrySnapshot, TelemetryState};
-use lingmou::types::{FixKind, Placed, PoseSource};
+use lingmou::types::{FixKind, Placed, PoseSource, Violation};
+use lingmou::warn::{Said, Speaker};
 use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +30,17 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+fn mavlink(address: &str) -> Telemetry {
+    Telemetry {
+        source: TelemetrySource::Mavlink,
+        mavlink: MavlinkLink {
+            address: address.to_owned(),
+            ..MavlinkLink::default()
+        },
+        ..Telemetry::default()
+    }
+}
+
 /// The telemetry task under test.
 struct Running {
     poses: Arc<Poses>,
@@ -38,10 +51,18 @@ struct Running {
 
 impl Running {
     fn start(config: Telemetry) -> Self {
+        Self::with_horn(config, None)
+    }
+
+    fn with_horn(
+        config: Telemetry,
+        horn: Option<(config::Horn, mpsc::Receiver<telemetry::Call>)>,
+    ) -> Self {
         let (poses, state) = (Arc::new(Poses::new()), Arc::new(TelemetryState::new()));
         let stop = CancellationToken::new();
         let task = tokio::spawn(telemetry::run(
             config,
+            horn,
             Arc::clone(&poses),
             Arc::clone(&state),
             stop.clone(),
@@ -55,14 +76,7 @@ impl Running {
     }
 
     fn mavlink(address: &str) -> Self {
-        Self::start(Telemetry {
-            source: TelemetrySource::Mavlink,
-            mavlink: MavlinkLink {
-                address: address.to_owned(),
-                ..MavlinkLink::default()
-            },
-            ..Telemetry::default()
-        })
+        Self::start(mavlink(address))
     }
 
     fn snapshot(&self) -> TelemetrySnapshot {
@@ -386,6 +400,157 @@ async fn an_unusable_address_is_told_and_waited_with() {
     .await;
     assert!(!running.task.is_finished());
     running.end().await;
+}
+
+/// A loudspeaker that is the horn of a pymavlink vehicle.
+struct HornRoom {
+    running: Running,
+    peer: Peer,
+    speaker: Speaker,
+}
+
+impl HornRoom {
+    async fn new(drive: Drive, secs: f64, vehicle: &[&str]) -> Self {
+        let mut warn = config::Warn::default();
+        warn.speaker.kind = SpeakerKind::Mavlink;
+        (warn.horn.drive, warn.horn.number, warn.horn.secs) = (drive, 9, secs);
+        let (calls, calls_in) = mpsc::channel(1);
+        let horn = Some((warn.horn.clone(), calls_in));
+        let running = Running::with_horn(mavlink("udpin:127.0.0.1:0"), horn);
+        let link = format!("udpout:{}", running.listening().await);
+        let peer = Peer::vehicle(&[&[link.as_str()][..], vehicle].concat());
+        running.placed().await;
+        let speaker = Speaker::open(&warn).unwrap().through(calls);
+        Self {
+            running,
+            peer,
+            speaker,
+        }
+    }
+
+    async fn toot(&mut self, stop: &CancellationToken) -> Said {
+        let tone = self.speaker.warning(Violation::StreetVending).unwrap();
+        self.speaker.utter(tone, 1.0, stop).await
+    }
+
+    /// What the vehicle was told about output 9, in order; what was said again, once.
+    fn orders(&self) -> Vec<String> {
+        let events = self.peer.events.lock().unwrap();
+        let fields = events.iter().map(|e| &e["fields"]);
+        let orders = fields.filter(|f| f["command"] == 181 || f["command"] == 183);
+        let orders = orders.filter(|f| f["param1"] == 9.0);
+        let mut values: Vec<String> = orders.map(|f| f["param2"].to_string()).collect();
+        values.dedup();
+        values
+    }
+
+    fn is_off(&self) -> bool {
+        self.orders().last().is_some_and(|value| value == "0.0")
+    }
+}
+
+#[tokio::test]
+async fn a_vehicles_horn_sounds_for_its_time_and_is_off_at_start_and_end() {
+    for (drive, command, on, off) in [
+        (Drive::Relay, 181, "1.0", "0.0"),
+        (Drive::Servo, 183, "1900.0", "1100.0"),
+    ] {
+        let mut room = HornRoom::new(drive, 0.5, &[]).await;
+        let said = room.toot(&CancellationToken::new()).await;
+        assert_eq!(said.failure, None);
+        assert!(said.played >= Duration::from_millis(500), "{said:?}");
+        until("the orders", || room.orders() == [off, on, off]).await;
+        room.peer
+            .got("COMMAND_LONG", |f| {
+                f["command"] == command && f["target_system"] == 1
+            })
+            .await;
+        room.running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_vehicle_that_refuses_or_is_silent_has_not_sounded_its_horn() {
+    let mut room = HornRoom::new(Drive::Relay, 0.5, &["--horn", "2"]).await;
+    let said = room.toot(&CancellationToken::new()).await;
+    let why = said.failure.expect("refused");
+    assert!(why.contains("denied") && said.played.is_zero(), "{why}");
+    until("it is off all the same", || {
+        room.orders() == ["0.0", "1.0", "0.0"]
+    })
+    .await;
+    room.running.end().await;
+
+    let mut room = HornRoom::new(Drive::Relay, 0.5, &["--horn", "-1"]).await;
+    let said = room.toot(&CancellationToken::new()).await;
+    let why = said.failure.expect("silent");
+    assert!(
+        why.contains("does not answer") && said.played.is_zero(),
+        "{why}"
+    );
+    let third = |f: &Value| f["command"] == 181 && f["param2"] == 1.0 && f["confirmation"] == 2;
+    room.peer.got("COMMAND_LONG", third).await;
+    // It may have heard all the same.
+    until("it is told to be silent", || room.is_off()).await;
+    room.running.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_and_the_end_of_the_program_silence_a_vehicles_horn() {
+    for program_ends in [false, true] {
+        let mut room = HornRoom::new(Drive::Relay, 10.0, &[]).await;
+        let (stop, end) = (CancellationToken::new(), room.running.stop.clone());
+        let events = Arc::clone(&room.peer.events);
+        let on = move || {
+            let events = events.lock().unwrap();
+            let on = |e: &Value| e["fields"]["command"] == 181 && e["fields"]["param2"] == 1.0;
+            events.iter().any(on)
+        };
+        let stopper = stop.clone();
+        let stopping = tokio::spawn(async move {
+            until("the horn is on", on).await;
+            let told = if program_ends { end } else { stopper };
+            told.cancel();
+        });
+        let said = room.toot(&stop).await;
+        stopping.await.unwrap();
+        assert!(
+            said.failure.is_some() && said.played < Duration::from_secs(9),
+            "{said:?}"
+        );
+        until("it is off", || room.is_off()).await;
+        room.running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_tune_is_played_and_cut_short_by_an_empty_one() {
+    let mut room = HornRoom::new(Drive::Tune, 10.0, &[]).await;
+    let stop = CancellationToken::new();
+    let events = Arc::clone(&room.peer.events);
+    let stopper = stop.clone();
+    let stopping = tokio::spawn(async move {
+        let plays = || {
+            events
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|e| e["name"] == "PLAY_TUNE_V2")
+        };
+        until("the tune", plays).await;
+        stopper.cancel();
+    });
+    let said = room.toot(&stop).await;
+    stopping.await.unwrap();
+    assert_eq!(said.failure.as_deref(), Some("stopped before the end"));
+    let tune = room.peer.got("PLAY_TUNE_V2", |f| f["tune"] != "").await;
+    let fields = &tune["fields"];
+    assert_eq!(
+        (&fields["tune"], &fields["format"]),
+        (&"MFT120L4O3CGL2C".into(), &1.into())
+    );
+    room.peer.got("PLAY_TUNE_V2", |f| f["tune"] == "").await;
+    room.running.end().await;
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ pub(super) struct Args {
 enum What {
     /// Said to its end.
     Said,
+    /// A horn's tone sounded.
+    Tone,
     /// Not said, or not to its end.
     BrokenOff,
     /// Begun, and the box went down before it said what became of it.
@@ -52,7 +54,7 @@ impl What {
     /// Whether something sounded, or may have.
     fn sounded(self, played_ms: u64) -> bool {
         match self {
-            Self::Said | Self::CutOff => true,
+            Self::Said | Self::Tone | Self::CutOff => true,
             Self::BrokenOff => played_ms > 0,
             Self::Hushed | Self::Stopped => false,
         }
@@ -61,6 +63,7 @@ impl What {
     fn word(self) -> &'static str {
         match self {
             Self::Said => "said",
+            Self::Tone => "a tone",
             Self::BrokenOff => "broken off",
             Self::CutOff => "cut off",
             Self::Hushed => "not said",
@@ -185,6 +188,7 @@ impl Account {
                 self.begun = Some(event(What::CutOff));
             }
             kind::WARNING_PLAYED => self.ended(event(What::Said)),
+            kind::WARNING_TONE => self.ended(event(What::Tone)),
             kind::WARNING_FAILED => self.ended(event(What::BrokenOff)),
             kind::WARNING_HUSHED => self.keep(event(What::Hushed)),
             kind::WARNING_STOPPED => self.keep(event(What::Stopped)),

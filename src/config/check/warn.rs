@@ -5,7 +5,10 @@ use std::path::Path;
 use super::Checker;
 use super::camera::url_fault;
 use crate::config::mistake::meant;
-use crate::config::{Config, Day, Hours, Speaker, SpeakerKind, minute_of_day, secret_file};
+use crate::config::{
+    Config, Day, Drive, Horn, Hours, Speaker, SpeakerKind, TelemetrySource, minute_of_day,
+    secret_file,
+};
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     let warn = &config.warn;
@@ -35,8 +38,10 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     }
     speaker(&warn.speaker, checker);
     program(checker, "warn.microphone.command", &warn.microphone.command);
-    if warn.speaker.kind == SpeakerKind::None {
-        return;
+    match warn.speaker.kind {
+        SpeakerKind::None => return,
+        SpeakerKind::Mavlink => return horn(&warn.horn, config.telemetry.source, checker),
+        _ => {}
     }
     // All are read at start, whichever rule is switched off.
     for (key, path) in [
@@ -50,7 +55,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
 
 fn speaker(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
     match speaker.kind {
-        SpeakerKind::None | SpeakerKind::Local => {}
+        SpeakerKind::None | SpeakerKind::Local | SpeakerKind::Mavlink => {}
         SpeakerKind::File => {
             if speaker.path.as_os_str().is_empty() {
                 checker.say(
@@ -156,6 +161,62 @@ fn login(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
             let fix = "name a file that is there, or leave it empty";
             checker.file(key, &secret_file(path), fix);
         }
+    }
+}
+
+/// What the vehicle is told must be sure to be a horn.
+fn horn(horn: &Horn, source: TelemetrySource, checker: &mut Checker<'_, '_>) {
+    /// The first eight outputs drive motors and rudders on most vehicles.
+    const SERVOS: std::ops::RangeInclusive<u8> = 9..=16;
+    const RELAYS: std::ops::RangeInclusive<u8> = 0..=15;
+    if source != TelemetrySource::Mavlink {
+        checker.say(
+            "warn.speaker.kind",
+            "there is no vehicle",
+            "[telemetry] source = \"mavlink\", because kind = \"mavlink\"",
+            "the horn is reached over the link that tells the position",
+        );
+    }
+    checker.range("warn.horn.secs", horn.secs);
+    match horn.drive {
+        Drive::Relay if !RELAYS.contains(&horn.number) => checker.say(
+            "warn.horn.number",
+            format!("there is no relay {}", horn.number),
+            "a relay's number, 0 to 15",
+            "for example number = 0",
+        ),
+        Drive::Servo if !SERVOS.contains(&horn.number) => checker.say(
+            "warn.horn.number",
+            format!("output {} may drive a motor", horn.number),
+            "a free output, 9 to 16",
+            "for example number = 9, the first AUX output",
+        ),
+        Drive::Servo if horn.on_us == horn.off_us => checker.say(
+            "warn.horn.off_us",
+            "the same pulse sounds and silences it",
+            "another number than on_us",
+            "for example off_us = 1100",
+        ),
+        Drive::Servo => {
+            checker.range("warn.horn.on_us", f64::from(horn.on_us));
+            checker.range("warn.horn.off_us", f64::from(horn.off_us));
+        }
+        Drive::Tune => tune(&horn.tune, checker),
+        Drive::Relay => {}
+    }
+}
+
+fn tune(tune: &str, checker: &mut Checker<'_, '_>) {
+    /// `PLAY_TUNE_V2` has room for it and its end.
+    const BYTES_MAX: usize = 247;
+    let plain = tune.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    if tune.is_empty() || tune.len() > BYTES_MAX || !plain {
+        checker.say(
+            "warn.horn.tune",
+            format!("not a tune ({} bytes)", tune.len()),
+            format!("1 to {BYTES_MAX} plain letters, digits and signs"),
+            "for example tune = \"MFT120L4O3CGL2C\"",
+        );
     }
 }
 

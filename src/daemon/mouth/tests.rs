@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::*;
-use crate::config::{self, Budget, SpeakerKind};
-use crate::types::{CaseId, Heard, Violation};
-use crate::warn::{Ledger, Voice};
+use crate::config::Budget;
+use crate::types::{CaseId, Heard, Tooted, Violation};
+use crate::warn::{Ledger, Toots, Voice};
 
 const RATE: u32 = 16_000;
 const IDENTITY_MS: u32 = 50;
@@ -19,7 +19,7 @@ const IDENTITY_MS: u32 = 50;
 struct Room {
     dir: tempfile::TempDir,
     store: Store,
-    voice: Voice,
+    voice: Result<Voice, String>,
     shouts: mpsc::Sender<Shout>,
     requests: mpsc::Sender<Request>,
     reports: mpsc::Receiver<WarnReport>,
@@ -31,12 +31,21 @@ struct Room {
 impl Room {
     /// Identity and clip together of `clip_ms`; no quiet hours, because the tests run at any hour.
     fn new(clip_ms: u32, budget: Budget) -> Self {
+        Self::with(clip_ms, budget, None)
+    }
+
+    /// The same; with a horn for a loudspeaker, where there is a way to one.
+    fn with(clip_ms: u32, budget: Budget, horn: Option<Toots>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
         let clip = clip(dir.path(), ("clip", clip_ms - IDENTITY_MS));
         let warn = config::Warn {
             speaker: config::Speaker {
-                kind: SpeakerKind::File,
+                kind: if horn.is_some() {
+                    SpeakerKind::Mavlink
+                } else {
+                    SpeakerKind::File
+                },
                 path: dir.path().join("spoken.wav"),
                 ..config::Speaker::default()
             },
@@ -54,7 +63,11 @@ impl Room {
         let (reports_out, reports) = mpsc::channel(8);
         let (state, stop) = (Arc::default(), CancellationToken::new());
         let speaker = Speaker::open(&warn).unwrap();
-        let voice = speaker.voice().unwrap();
+        let voice = speaker.voice();
+        let speaker = match horn {
+            Some(toots) => speaker.through(toots),
+            None => speaker,
+        };
         let mouth = Mouth {
             speaker,
             governor: Governor::new(&warn, "Asia/Shanghai", ledger).unwrap(),
@@ -283,7 +296,8 @@ async fn a_person_has_a_clip_said_by_its_hash() {
 #[tokio::test]
 async fn a_text_is_journalled_with_its_words() {
     let room = Room::new(200, Budget::default());
-    let clip = room.voice.speak("请收摊").await.unwrap();
+    let voice = room.voice.as_ref().unwrap();
+    let clip = voice.speak("请收摊").await.unwrap();
     let said = room.say(Words::Text(Arc::clone(&clip))).await;
     assert_eq!((said.failure, said.hushed), (None, None));
     assert_eq!(said.text.as_deref(), Some("请收摊"));
@@ -298,6 +312,46 @@ async fn a_text_is_journalled_with_its_words() {
         assert_eq!(body["by"]["person"], "officer-7");
         assert_eq!(body["identity_sha256"], json!(said.identity_sha256));
     }
+    room.end().await;
+}
+
+#[tokio::test]
+async fn a_tone_sounds_and_has_warned_nobody() {
+    let (toots, mut called) = mpsc::channel::<(Duration, oneshot::Sender<Tooted>)>(1);
+    let mut room = Room::with(200, Budget::default(), Some(toots));
+    assert!(
+        room.voice
+            .as_ref()
+            .is_err_and(|why| why.contains("cannot speak"))
+    );
+    let horn = tokio::spawn(async move {
+        for failure in [None, Some("denied".to_owned())] {
+            let (length, done) = called.recv().await.unwrap();
+            let tooted = Tooted {
+                began: Some(clock::now()),
+                sounded: length,
+                failure,
+            };
+            done.send(tooted).unwrap();
+        }
+    });
+    for (case, expected) in [(1, kind::WARNING_TONE), (2, kind::WARNING_FAILED)] {
+        let report = room.warn(case).await;
+        let why = report.hushed.expect("a tone is no warning");
+        assert!(why.contains("tells nobody what to do"), "{why}");
+        assert!(report.failure.is_some());
+        assert_eq!(
+            (report.clip_sha256.as_str(), report.identity_sha256),
+            ("", None)
+        );
+        let (told, body) = room.lines().pop().unwrap();
+        assert_eq!(told, expected);
+        assert_eq!(
+            (&body["tone"], &body["played_ms"]),
+            (&json!("relay"), &json!(2_000))
+        );
+    }
+    horn.await.unwrap();
     room.end().await;
 }
 

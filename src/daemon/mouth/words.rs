@@ -10,7 +10,10 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::journal::kind;
 use crate::types::{CaseId, Heard, Stamp, Violation, WarnReport};
-use crate::warn::{By, Clip, Said};
+use crate::warn::{By, Clip, Said, Utterance};
+
+/// Why nobody was warned by a horn.
+const TONE: &str = "a horn's tone tells nobody what to do";
 
 /// A warning to be played.
 #[derive(Clone, Debug)]
@@ -94,7 +97,7 @@ pub(in crate::daemon) struct VoiceState {
     pub(in crate::daemon) stopped: Option<(String, u64)>,
     /// Stops so far, in this run.
     pub(in crate::daemon) stops: u64,
-    /// Said in this run.
+    /// Said, or sounded as a tone, in this run.
     pub(in crate::daemon) said: u64,
     /// Not to be said at that time and place, in this run.
     pub(in crate::daemon) hushed: u64,
@@ -140,7 +143,7 @@ impl Shout {
 pub(super) struct Told {
     pub(super) said: Said,
     /// What was to be said, where it is there.
-    pub(super) clip: Option<Arc<Clip>>,
+    pub(super) what: Option<Utterance>,
     pub(super) hushed: Option<String>,
 }
 
@@ -149,7 +152,7 @@ impl Told {
     pub(super) fn unplayed(why: &str) -> Self {
         Self {
             said: Said::nothing(clock::now(), why),
-            clip: None,
+            what: None,
             hushed: None,
         }
     }
@@ -165,6 +168,7 @@ impl Told {
         let said = &self.said;
         let kind = match (&self.hushed, &said.failure) {
             (Some(_), _) => kind::WARNING_HUSHED,
+            (None, None) if self.is_tone() => kind::WARNING_TONE,
             (None, None) => kind::WARNING_PLAYED,
             (None, Some(_)) => kind::WARNING_FAILED,
         };
@@ -175,8 +179,8 @@ impl Told {
             "at": clock::rfc3339_ms(said.at.utc_ns),
             "clip_sha256": self.clip_sha256(),
         });
-        if let Some(clip) = &self.clip {
-            name(&mut body, clip);
+        if let Some(what) = &self.what {
+            name(&mut body, what);
         }
         if let Some(why) = &self.hushed {
             body["why"] = why.as_str().into();
@@ -188,26 +192,37 @@ impl Told {
         (kind, body)
     }
 
+    fn clip(&self) -> Option<&Clip> {
+        self.what.as_ref().and_then(Utterance::clip)
+    }
+
+    fn is_tone(&self) -> bool {
+        matches!(self.what, Some(Utterance::Tone(_)))
+    }
+
     fn clip_sha256(&self) -> String {
-        let clip = self.clip.as_ref();
+        let clip = self.clip();
         clip.map_or_else(String::new, |clip| clip.sha256().to_owned())
     }
 
     fn identity_sha256(&self) -> Option<String> {
-        let clip = self.clip.as_ref()?;
-        clip.identity_sha256().map(ToOwned::to_owned)
+        self.clip()?.identity_sha256().map(ToOwned::to_owned)
     }
 
+    /// For judgement: a tone was no warning, whether it sounded or not, so the case ends like one that
+    /// was not to be warned.
     pub(super) fn report(self, case: CaseId, journal_n: Option<u64>) -> WarnReport {
+        let hushed = self.hushed.clone();
+        let hushed = hushed.or_else(|| self.is_tone().then(|| TONE.to_owned()));
         WarnReport {
             case,
             at: self.said.at,
             played: self.said.played,
             clip_sha256: self.clip_sha256(),
             identity_sha256: self.identity_sha256(),
-            failure: self.said.failure,
+            failure: self.said.failure.or_else(|| hushed.clone()),
             journal_n,
-            hushed: self.hushed,
+            hushed,
             heard: self.said.heard,
         }
     }
@@ -216,9 +231,7 @@ impl Told {
         Answer {
             clip_sha256: self.clip_sha256(),
             identity_sha256: self.identity_sha256(),
-            text: self
-                .clip
-                .and_then(|clip| clip.text().map(ToOwned::to_owned)),
+            text: self.clip().and_then(Clip::text).map(ToOwned::to_owned),
             played_ms: millis(self.said.played),
             hushed: self.hushed,
             failure: self.said.failure,
@@ -228,9 +241,16 @@ impl Told {
     }
 }
 
-/// What else a journal line says of a clip: the identity that comes first, and the text of one
-/// that was spoken.
-pub(super) fn name(body: &mut Value, clip: &Clip) {
+/// What else a journal line says of what sounds: the identity that comes first, and the text of
+/// one that was spoken; or what makes the tone.
+pub(super) fn name(body: &mut Value, what: &Utterance) {
+    let clip = match what {
+        Utterance::Words(clip) => clip,
+        Utterance::Tone(drive) => {
+            body["tone"] = json!(drive);
+            return;
+        }
+    };
     body["identity_sha256"] = json!(clip.identity_sha256());
     if let Some(text) = clip.text() {
         body["text"] = text.into();

@@ -35,8 +35,8 @@ pub(super) enum Heard {
         chosen: bool,
         /// The pose it completed.
         pose: Option<Pose>,
-        /// Its answer to our `SET_MESSAGE_INTERVAL`.
-        answer: Option<MavResult>,
+        /// Its answer to one of our commands.
+        answer: Option<(MavCmd, MavResult)>,
     },
 }
 
@@ -274,11 +274,17 @@ impl Autopilot {
         // Zero: an autopilot without these extension fields answers whoever asked.
         let for_us = matches!(told.target_system, 0 | 255) || told.target_system == self.own.0;
         let for_component = told.target_component == 0 || told.target_component == self.own.1;
-        let ours = told.command == MavCmd::MAV_CMD_SET_MESSAGE_INTERVAL && for_us && for_component;
+        let commanded = matches!(
+            told.command,
+            MavCmd::MAV_CMD_SET_MESSAGE_INTERVAL
+                | MavCmd::MAV_CMD_DO_SET_RELAY
+                | MavCmd::MAV_CMD_DO_SET_SERVO
+        );
+        let ours = commanded && for_us && for_component;
         Heard::Ours {
             chosen: false,
             pose: None,
-            answer: ours.then_some(told.result),
+            answer: ours.then_some((told.command, told.result)),
         }
     }
 

@@ -6,15 +6,17 @@
 //!
 //! **Invariants.** Only one vehicle's autopilot and its gimbals are believed, chosen once per
 //! run. Senders are told apart, so that one's noise does not tear another's frames, and no more
-//! than eight are remembered. Every wait ends with the stop.
+//! than eight are remembered. Every wait ends with the stop; a horn is silenced before, in less
+//! than a second.
 //!
-//! **Not here.** No commands but for message rates: this box never moves a vehicle. No message
-//! signing yet: signed frames are accepted, not verified.
+//! **Not here.** No commands but for message rates and the configured horn ([`horn`]): this box
+//! never moves a vehicle. No message signing yet: signed frames are accepted, not verified.
 
 mod autopilot;
 mod boot_clock;
 mod decoder;
 mod gimbal;
+mod horn;
 mod link;
 mod mode;
 mod requests;
@@ -23,20 +25,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mavlink::dialects::ardupilotmega::{
-    COMMAND_LONG_DATA, HEARTBEAT_DATA, MavAutopilot, MavCmd, MavMessage, MavModeFlag, MavState,
-    MavType, REQUEST_DATA_STREAM_DATA,
-};
+use mavlink::dialects::ardupilotmega::{MavCmd, MavMessage};
 use mavlink::{MavHeader, MavlinkVersion};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+pub use horn::Call;
 pub use link::{Address, AddressError};
 
 use self::autopilot::{Autopilot, Heard};
 use self::decoder::{Decoder, Frame};
+use self::horn::Horn;
 use self::link::Link;
-use self::requests::{Ask, Requests};
+use self::requests::{Requests, heartbeat, request};
 use super::{Pauses, Poses, TelemetryState, narrowed, scaled};
 use crate::clock;
 use crate::config;
@@ -54,12 +56,17 @@ const LOST_NS: u64 = 5_000_000_000;
 const PEERS_MAX: usize = 8;
 /// One read: a datagram of any size.
 const READ_BYTES: usize = 65_536;
-/// Version field of `HEARTBEAT`.
-const HEARTBEAT_VERSION: u8 = 3;
+/// What silences the horn at the end is said so often, because no answer is waited for.
+const LAST_WORDS: u32 = 3;
+/// With this pause between.
+const LAST_WORDS_EVERY: Duration = Duration::from_millis(50);
+/// A link that does not take one within this does not take it.
+const LAST_WORD_WITHIN: Duration = Duration::from_millis(200);
 
 /// Listens until `stop`. An address that is none is told in the state; then nothing is done.
 pub(super) async fn run(
     config: &config::MavlinkLink,
+    horn: Option<(config::Horn, mpsc::Receiver<Call>)>,
     poses: &Poses,
     state: &TelemetryState,
     stop: &CancellationToken,
@@ -72,7 +79,7 @@ pub(super) async fn run(
             return;
         }
     };
-    let mut listener = Listener::new(config, poses, state);
+    let mut listener = Listener::new(config, horn, poses, state);
     let mut pauses = Pauses::new();
     let mut told = None;
     loop {
@@ -85,7 +92,7 @@ pub(super) async fn run(
             Ok(mut link) => {
                 state.update(|s| s.listening = link.listening());
                 tokio::select! {
-                    () = stop.cancelled() => return,
+                    () = stop.cancelled() => return listener.silence(&mut link).await,
                     lost = listener.serve(&mut link) => lost,
                 }
             }
@@ -121,6 +128,7 @@ struct Listener<'a> {
     own: MavHeader,
     autopilot: Autopilot,
     requests: Requests,
+    horn: Option<Horn>,
     peers: Vec<Peer>,
     /// Which peer the vehicle speaks through.
     through: Option<SocketAddr>,
@@ -132,7 +140,12 @@ struct Listener<'a> {
 }
 
 impl<'a> Listener<'a> {
-    fn new(config: &config::MavlinkLink, poses: &'a Poses, state: &'a TelemetryState) -> Self {
+    fn new(
+        config: &config::MavlinkLink,
+        horn: Option<(config::Horn, mpsc::Receiver<Call>)>,
+        poses: &'a Poses,
+        state: &'a TelemetryState,
+    ) -> Self {
         Self {
             poses,
             state,
@@ -146,6 +159,7 @@ impl<'a> Listener<'a> {
                 (config.system_id, config.component_id),
             ),
             requests: Requests::new(config.rate_hz),
+            horn: horn.map(|(config, calls)| Horn::new(config, calls)),
             peers: Vec::new(),
             through: None,
             bytes: 0,
@@ -258,8 +272,12 @@ impl<'a> Listener<'a> {
                 answer,
             }) => {
                 self.requests.heard(frame.message_id(), at.boot_ns);
-                if let Some(result) = answer {
-                    self.requests.answered(result, at.boot_ns);
+                match (answer, &mut self.horn) {
+                    (Some((MavCmd::MAV_CMD_SET_MESSAGE_INTERVAL, result)), _) => {
+                        self.requests.answered(result, at.boot_ns);
+                    }
+                    (Some((_, result)), Some(horn)) => horn.answered(result, at),
+                    (_, _) => {}
                 }
                 if let Some(pose) = pose {
                     self.poses.put(pose);
@@ -292,7 +310,7 @@ impl<'a> Listener<'a> {
         self.lost = false;
     }
 
-    /// Heartbeat and requests, when due.
+    /// Heartbeat, requests and horn, when due.
     async fn say(&mut self, link: &mut Link) -> io::Result<()> {
         let now_ns = clock::boot_ns();
         if silent(self.vehicle_ns, LOST_NS) && !self.lost {
@@ -313,14 +331,40 @@ impl<'a> Listener<'a> {
                 self.send(link, MavlinkVersion::V1, &heartbeat()).await?;
             }
         }
+        let heard = !silent(self.vehicle_ns, LOST_NS);
         if let Some(vehicle) = self.autopilot.id()
-            && !silent(self.vehicle_ns, LOST_NS)
+            && heard
             && let Some(ask) = self.requests.due(now_ns)
         {
             let version = self.autopilot.version();
             self.send(link, version, &request(ask, vehicle)).await?;
         }
+        if let Some(horn) = &mut self.horn
+            && let Some(order) = horn.due(clock::now(), self.autopilot.id(), heard)
+        {
+            let version = horn::version(&order, self.autopilot.version());
+            self.send(link, version, &order).await?;
+        }
         Ok(())
+    }
+
+    /// Silences the horn when the program ends.
+    async fn silence(&mut self, link: &mut Link) {
+        let vehicle = self.autopilot.id();
+        let horn = self.horn.as_mut().zip(vehicle);
+        let Some(order) = horn.and_then(|(horn, vehicle)| horn.last(clock::now(), vehicle)) else {
+            return;
+        };
+        let version = horn::version(&order, self.autopilot.version());
+        for _ in 0..LAST_WORDS {
+            let sending = self.send(link, version, &order);
+            let sent = tokio::time::timeout(LAST_WORD_WITHIN, sending).await;
+            if let Err(error) = sent.unwrap_or_else(|late| Err(late.into())) {
+                tracing::error!(%error, "the vehicle's horn may still sound");
+                return;
+            }
+            tokio::time::sleep(LAST_WORDS_EVERY).await;
+        }
     }
 
     /// Sends to the vehicle; before one is chosen, to everybody heard on the link.
@@ -346,40 +390,4 @@ impl<'a> Listener<'a> {
 
 fn silent(heard_ns: u64, limit_ns: u64) -> bool {
     clock::boot_ns().saturating_sub(heard_ns) > limit_ns
-}
-
-/// We, an onboard computer that flies nothing.
-fn heartbeat() -> MavMessage {
-    MavMessage::HEARTBEAT(HEARTBEAT_DATA {
-        custom_mode: 0,
-        mavtype: MavType::MAV_TYPE_ONBOARD_CONTROLLER,
-        autopilot: MavAutopilot::MAV_AUTOPILOT_INVALID,
-        base_mode: MavModeFlag::empty(),
-        system_status: MavState::MAV_STATE_ACTIVE,
-        mavlink_version: HEARTBEAT_VERSION,
-    })
-}
-
-fn request(ask: Ask, vehicle: (u8, u8)) -> MavMessage {
-    match ask {
-        Ask::Interval {
-            message_id,
-            interval_us,
-            broadcast,
-        } => MavMessage::COMMAND_LONG(COMMAND_LONG_DATA {
-            param1: narrowed(f64::from(message_id)),
-            param2: interval_us,
-            command: MavCmd::MAV_CMD_SET_MESSAGE_INTERVAL,
-            target_system: vehicle.0,
-            target_component: if broadcast { 0 } else { vehicle.1 },
-            ..COMMAND_LONG_DATA::DEFAULT
-        }),
-        Ask::Stream { stream, hz } => MavMessage::REQUEST_DATA_STREAM(REQUEST_DATA_STREAM_DATA {
-            req_message_rate: hz,
-            target_system: vehicle.0,
-            target_component: vehicle.1,
-            req_stream_id: stream,
-            start_stop: 1,
-        }),
-    }
 }

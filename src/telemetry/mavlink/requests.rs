@@ -6,8 +6,10 @@
 
 use mavlink::MessageData;
 use mavlink::dialects::ardupilotmega::{
-    ATTITUDE_DATA, GIMBAL_DEVICE_ATTITUDE_STATUS_DATA, GLOBAL_POSITION_INT_DATA, GPS_RAW_INT_DATA,
-    MOUNT_ORIENTATION_DATA, MOUNT_STATUS_DATA, MavDataStream, MavResult, SYSTEM_TIME_DATA,
+    ATTITUDE_DATA, COMMAND_LONG_DATA, GIMBAL_DEVICE_ATTITUDE_STATUS_DATA, GLOBAL_POSITION_INT_DATA,
+    GPS_RAW_INT_DATA, HEARTBEAT_DATA, MOUNT_ORIENTATION_DATA, MOUNT_STATUS_DATA, MavAutopilot,
+    MavCmd, MavDataStream, MavMessage, MavModeFlag, MavResult, MavState, MavType,
+    REQUEST_DATA_STREAM_DATA, SYSTEM_TIME_DATA,
 };
 
 /// A message not heard for this long has stopped.
@@ -22,6 +24,8 @@ const AGAIN_MAX_NS: u64 = 10_000_000_000;
 const GIMBAL_AGAIN_MAX_NS: u64 = 60_000_000_000;
 /// Satellite state and time change slowly; no more than this many a second are asked for.
 const SLOW_HZ: f64 = 2.0;
+/// Version field of `HEARTBEAT`.
+const HEARTBEAT_VERSION: u8 = 3;
 
 /// One thing to ask the vehicle.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -162,6 +166,43 @@ impl Requests {
             interval_us: super::narrowed(1e6 / want.hz),
             broadcast: want.gimbal,
         })
+    }
+}
+
+/// We, an onboard computer that flies nothing.
+pub(super) fn heartbeat() -> MavMessage {
+    MavMessage::HEARTBEAT(HEARTBEAT_DATA {
+        custom_mode: 0,
+        mavtype: MavType::MAV_TYPE_ONBOARD_CONTROLLER,
+        autopilot: MavAutopilot::MAV_AUTOPILOT_INVALID,
+        base_mode: MavModeFlag::empty(),
+        system_status: MavState::MAV_STATE_ACTIVE,
+        mavlink_version: HEARTBEAT_VERSION,
+    })
+}
+
+/// `ask` as a message to `vehicle`: system and component.
+pub(super) fn request(ask: Ask, vehicle: (u8, u8)) -> MavMessage {
+    match ask {
+        Ask::Interval {
+            message_id,
+            interval_us,
+            broadcast,
+        } => MavMessage::COMMAND_LONG(COMMAND_LONG_DATA {
+            param1: super::narrowed(f64::from(message_id)),
+            param2: interval_us,
+            command: MavCmd::MAV_CMD_SET_MESSAGE_INTERVAL,
+            target_system: vehicle.0,
+            target_component: if broadcast { 0 } else { vehicle.1 },
+            ..COMMAND_LONG_DATA::DEFAULT
+        }),
+        Ask::Stream { stream, hz } => MavMessage::REQUEST_DATA_STREAM(REQUEST_DATA_STREAM_DATA {
+            req_message_rate: hz,
+            target_system: vehicle.0,
+            target_component: vehicle.1,
+            req_stream_id: stream,
+            start_stop: 1,
+        }),
     }
 }
 

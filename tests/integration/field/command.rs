@@ -182,7 +182,11 @@ fn sign(field: &Field, rank: usize, command: &Asking) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "one step for each verb")]
 async fn each_verb_is_done_or_refused_by_role() {
-    let field = Field::start(NO_CAMERA, &|_| ()).await;
+    let field = Field::start(NO_CAMERA, &|profile| {
+        let words = ["/bin/sh", "-c", "echo not today >&2; exit 3"];
+        profile["commands"]["reboot"] = value(toml_edit::Array::from_iter(words));
+    })
+    .await;
     field.stop_receiver.cancel();
     let package = seal(&field, &store(&field)).to_string();
     // A box on which espeak-ng, or any other program, is not installed.
@@ -203,7 +207,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (broken, other) = (path(&broken), path(&other));
     let silence = "00".repeat(32);
-    let table: [(usize, &[&str], &str, &str); 19] = [
+    let table: [(usize, &[&str], &str, &str); 22] = [
         (
             ADMIN,
             &["say", "请收摊"],
@@ -240,7 +244,10 @@ async fn each_verb_is_done_or_refused_by_role() {
         ),
         (ADMIN, &["evict", &package], "done", ""),
         (OPERATE, &["reboot"], "refused", "for admin"),
-        (ADMIN, &["reboot"], "unsupported", "[commands] reboot"),
+        (ADMIN, &["reboot"], "failed", "not today"),
+        (ADMIN, &["reboot"], "failed", "not today"),
+        (ADMIN, &["reboot"], "failed", "not today"),
+        (ADMIN, &["reboot"], "refused", "3 times within 24 hours"),
         (ADMIN, &["rule-restore", "spillage"], "done", ""),
         (VIEW, &["acknowledge", CAMERA], "refused", "for operate"),
         (OPERATE, &["acknowledge", "camera yard"], "refused", CAMERA),
@@ -294,7 +301,8 @@ async fn a_box_speaks_and_falls_silent_by_command() {
     };
     let (clip, identity) = (hash("test.wav"), hash("identity.wav"));
     let (no_clip, nothing) = ("0".repeat(64), Uuid::from_u128(1).to_string());
-    let table: [(usize, &[&str], &str, &str); 8] = [
+    let table: [(usize, &[&str], &str, &str); 9] = [
+        (ADMIN, &["reboot"], "unsupported", "[commands] reboot"),
         (OPERATE, &["speak", &clip], "done", ""),
         (OPERATE, &["speak", &no_clip], "failed", "no such clip"),
         (VIEW, &["fetch", &package], "done", ""),

@@ -3,6 +3,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use lingmou::clock;
+use lingmou::command::Settings;
+use lingmou::config::KeyName;
+use uuid::Uuid;
+
 use super::*;
 
 const PIN: &str = "271828";
@@ -100,7 +105,7 @@ impl SoftToken {
         let (said, code) = self.lingmou(&["enroll", "--organisation", "Bureau"], config);
         assert_eq!(code, Some(0), "{said}");
         assert!(!pki.device.join("evidence.key").exists(), "{said}");
-        answer(pki, &pki.device.join("evidence"));
+        answer(pki, &pki.device.join("evidence"), "30");
     }
 
     /// What `lingmou check` says of the evidence key.
@@ -111,10 +116,10 @@ impl SoftToken {
     }
 }
 
-/// Has the test's CA answer `NAME.csr` with `NAME.crt`.
-fn answer(pki: &TestPki, name: &Path) {
+/// Has the test's CA answer `NAME.csr` with `NAME.crt`, for so many days.
+fn answer(pki: &TestPki, name: &Path, days: &str) {
     let out = Command::new("openssl")
-        .args(["x509", "-req", "-days", "30", "-copy_extensions", "copyall"])
+        .args(["x509", "-req", "-days", days, "-copy_extensions", "copyall"])
         .arg("-in")
         .arg(name.with_extension("csr"))
         .arg("-CA")
@@ -179,6 +184,38 @@ fn a_key_is_made_in_the_token_and_cannot_leave_it() {
     };
     let again = fs::read(pki.device.join("evidence.csr")).unwrap();
     assert_eq!(key(&again), key(&request), "the key that is there is kept");
+}
+
+#[test]
+fn a_certificate_from_afar_is_for_the_key_in_the_token_too() {
+    let token = SoftToken::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (pki, config) = box_with(&token, dir.path(), &|_| ());
+    token.enrol(&pki, &config);
+    let next = dir.path().join("next");
+    fs::copy(pki.device.join("evidence.csr"), next.with_extension("csr")).unwrap();
+    answer(&pki, &next, "60");
+    let pem = fs::read_to_string(next.with_extension("crt")).unwrap();
+
+    let now = Settings::choose(&config).unwrap().loaded;
+    let keys = &now.config.keys;
+    let roots = Roots::load(&pki.root()).unwrap();
+    let found = witness::successor(pem.as_bytes(), keys, &roots, (DEVICE, clock::now())).unwrap();
+    assert_eq!(found.key, KeyName::Evidence);
+    fs::create_dir_all(&now.config.store.dir).unwrap();
+    let settings = Settings::new(&config, &now.config.store.dir);
+    let command = (Uuid::from_u128(7), Vec::new());
+    settings
+        .try_certificate((&pem, found.key), &now, command)
+        .unwrap();
+    assert!(Settings::choose(&config).unwrap().trial.is_some());
+    settings.keep().unwrap();
+    let said = token.checked(&config);
+    assert!(
+        said.starts_with("ok ") && said.contains("sent by command"),
+        "{said}"
+    );
+    assert!(said.contains("valid for 59 more days"), "{said}");
 }
 
 #[test]

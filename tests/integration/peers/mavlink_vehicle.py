@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import struct
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ parser.add_argument("--lon", type=float, default=120.3821234)
 parser.add_argument("--up", type=float, default=5.0, help="seconds since its boot")
 parser.add_argument("--on-request", action="store_true", help="send what was asked for only")
 parser.add_argument("--ack", type=int, default=0, help="MAV_RESULT of SET_MESSAGE_INTERVAL")
+parser.add_argument("--horn", type=int, default=0, help="MAV_RESULT of switching it on, -1: none")
 parser.add_argument("--noise", action="store_true", help="random bytes between messages")
 parser.add_argument("--others", action="store_true", help="other systems on the same link")
 parser.add_argument("--mount", action="store_true", help="legacy mount instead of a gimbal")
@@ -31,7 +33,32 @@ args = parser.parse_args()
 os.environ["MAVLINK20" if args.version == "2" else "MAVLINK10"] = "1"
 from pymavlink import mavutil  # noqa: E402  (the version is chosen by the environment)
 
+mavutil.set_dialect("ardupilotmega")
 mavlink = mavutil.mavlink
+
+
+class PlayTuneV2(mavlink.MAVLink_message):
+    """PLAY_TUNE_V2 of MAVLink common, as PX4 hears it: ArduPilot's definitions lack it."""
+
+    id, msgname, name = 400, "PLAY_TUNE_V2", "PLAY_TUNE_V2"
+    fieldnames = ["target_system", "target_component", "format", "tune"]
+    ordered_fieldnames = ["format", "target_system", "target_component", "tune"]
+    fieldtypes = ["uint8_t", "uint8_t", "uint32_t", "char"]
+    fielddisplays_by_name, fieldenums_by_name, fieldunits_by_name = {}, {}, {}
+    native_format = bytearray(b"<IBBc")
+    orders, lengths, array_lengths = [1, 2, 0, 3], [1, 1, 1, 1], [0, 0, 0, 248]
+    crc_extra, unpacker = 110, struct.Struct("<IBB248s")
+    instance_field, instance_offset = None, -1
+
+    def __init__(self, target_system, target_component, format, tune):
+        super().__init__(self.id, self.msgname)
+        self._fieldnames = self.fieldnames
+        self._instance_field, self._instance_offset = None, -1
+        self.target_system, self.target_component = target_system, target_component
+        self.format, self.tune = format, tune.split(b"\0", 1)[0].decode("ascii")
+
+
+mavlink.mavlink_map[PlayTuneV2.id] = PlayTuneV2
 
 
 def say(**event):
@@ -134,6 +161,10 @@ def main():
                     mav.command_ack_send(511, args.ack)
                     if args.ack == 0:
                         asked.add(int(got.param1))
+                if got.get_type() == "COMMAND_LONG" and got.command in (181, 183):
+                    result = args.horn if got.param2 in (1.0, 1900.0) else 0
+                    if result >= 0:
+                        mav.command_ack_send(got.command, result)
                 if got.get_type() == "REQUEST_DATA_STREAM":
                     asked |= {6: {33}, 2: {24}, 10: {30}, 12: {2, 158, 285}}[got.req_stream_id]
             if tick % 10 == 0:
