@@ -268,10 +268,8 @@ fn start_work(
     let (ways, requests_in, asks_in) = Ways::open();
     let card = opened.detector.card();
     let cameras = config.camera.iter().enumerate();
-    let sights = cameras
-        .zip(views::outlooks(config))
-        .map(|(camera, outlook)| Sight::new(card, camera, outlook))
-        .collect();
+    let sight = |(camera, outlook)| Sight::new(card, camera, outlook);
+    let sights = cameras.zip(views::outlooks(config)).map(sight).collect();
     let eye = Eye {
         slots: Arc::clone(slots),
         poses: Arc::clone(&poses),
