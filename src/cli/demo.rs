@@ -140,7 +140,8 @@ fn farewell(show: &Show) -> String {
         "Try next:\n\
          \x20 lingmou verify {package} --roots {roots} --lang en\n\
          \x20 openssl cms -verify -binary -inform DER -in {package}/META-INF/signature001.p7s \\\n\
-         \x20   -content {package}/META-INF/ASiCManifest001.xml -CAfile {roots} -purpose any -out /dev/null\n\
+         \x20   -content {package}/META-INF/ASiCManifest001.xml -CAfile {roots} \\\n\
+         \x20   -no-CApath -no-CAstore -purpose any -out /dev/null\n\
          \x20 exiftool {package}/frames/*.jpg\n\
          \x20 ffplay {package}/clip.mp4\n\
          \x20 change one byte of a picture and verify again\n\

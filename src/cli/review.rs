@@ -135,8 +135,7 @@ fn failed(verdict: &Verdict) -> String {
 /// Writes a new file durably.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     disk::write_new(path, bytes)?;
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    disk::sync_dir(parent.unwrap_or(Path::new(".")))?;
+    path.parent().map_or(Ok(()), disk::sync_dir)?;
     Ok(())
 }
 

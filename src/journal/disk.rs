@@ -111,8 +111,14 @@ pub fn sync_all(file: &File, path: &Path) -> Result<(), DiskError> {
     step("sync", path, || file.sync_all())
 }
 
-/// Makes the entries of a directory durable.
+/// Makes the entries of a directory durable. No name is the folder one is in: that is what the
+/// standard library calls the parent of a name without a folder.
 pub fn sync_dir(path: &Path) -> Result<(), DiskError> {
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
     step("sync directory", path, || File::open(path)?.sync_all())
 }
 
@@ -278,6 +284,12 @@ mod tests {
             assert!(error.to_string().contains("cannot write"), "{error}");
             assert_eq!(std::fs::read(dir.path().join("x")).unwrap(), b"01234");
         }
+    }
+
+    #[test]
+    fn a_name_without_a_folder_is_in_the_folder_one_is_in() {
+        let parent = Path::new("proof").parent().unwrap();
+        sync_dir(parent).unwrap();
     }
 
     #[test]

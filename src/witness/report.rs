@@ -260,7 +260,8 @@ sh verify.sh CASE.asice root.crt
 
 unzip CASE.asice -d case && cd case
 openssl cms -verify -binary -inform DER -in META-INF/signature001.p7s \\
-    -content META-INF/ASiCManifest001.xml -CAfile ../root.crt -purpose any -out /dev/null
+    -content META-INF/ASiCManifest001.xml -CAfile ../root.crt \\
+    -no-CApath -no-CAstore -purpose any -out /dev/null
 sha256sum evidence.json clip.mp4 frames/*";
 
 /// The pictures by moment, in the order of their names.

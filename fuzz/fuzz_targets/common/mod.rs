@@ -1,18 +1,21 @@
-//! Keys, one good package, and seeds made of it: made once, kept in `fuzz/pki` and
+//! Keys, one good package, and seeds made of it: made once (`openssl` makes the time-stamp), kept in `fuzz/pki` and
 //! `fuzz/corpus`, neither of them in the repository.
 
 use std::path::{Path, PathBuf};
 
 use lingmou::clock;
 use lingmou::pki::TestPki;
-use lingmou::types::Stamp;
 use lingmou::witness::{
-    CHAIN, Container, Form, Identity, MANIFEST, RECEIPT, Roots, SIGNATURE, STAMPED, STATEMENT,
-    Statement, TIMESTAMP, seal, sha256_hex,
+    CHAIN, Container, Form, Identity, Limits, MANIFEST, Manifest, ManifestEntry, RECEIPT, Roots,
+    SIGNATURE, STAMPED, STATEMENT, SigReference, StampQuery, Statement, TIMESTAMP, seal, sha256_hex,
 };
+use sha2::{Digest as _, Sha256};
 
 /// Device of the keys; the example's too.
 const DEVICE: &str = "LC-POLE-0007";
+
+/// Of the query for its time-stamp.
+pub const NONCE: u64 = 7;
 
 /// What every target needs.
 pub struct Kit {
@@ -22,37 +25,51 @@ pub struct Kit {
     pub device: Identity,
     /// Signs as the receiver.
     pub receiver: Identity,
-    /// A valid package.
+    /// Signs commands of an administrator.
+    pub admin: Identity,
+    /// Signs as a reviewer.
+    pub reviewer: Identity,
+    /// A valid package with everything that may come later but a review.
     pub package: Container,
+    /// The authority's answer to the query over its [`STAMPED`] with [`NONCE`].
+    pub answer: Vec<u8>,
 }
 
 impl Kit {
-    /// Loads the keys, or makes them the first time.
+    /// Loads keys and package, or makes them the first time: an input means the same in each run.
     pub fn new() -> Self {
         let dir = house().join("pki");
-        if !dir.join("ca/root.crt").exists() {
-            std::fs::create_dir_all(&dir).expect("fuzz/pki can be made");
-            TestPki::create(&dir, DEVICE).expect("keys can be made");
-        }
         let load = |party: &str, name: &str| {
             Identity::load(&dir.join(party), name).expect("the keys of an earlier run")
         };
-        let device = load("device", "evidence");
-        let at = clock::now();
+        let kept = dir.join("package.asice");
+        if !kept.exists() {
+            let _none = std::fs::remove_dir_all(&dir);
+            std::fs::create_dir_all(&dir).expect("fuzz/pki can be made");
+            let pki = TestPki::create(&dir, DEVICE).expect("keys can be made");
+            let device = load("device", "evidence");
+            let (made, answer) = package(&pki, &device, &load("receiver", "receiver"));
+            std::fs::write(dir.join("answer"), answer).expect("fuzz/pki can be written");
+            std::fs::write(&kept, made.to_zip()).expect("fuzz/pki can be written");
+        }
+        let zip = std::fs::read(&kept).expect("the package of an earlier run");
         Self {
             roots: Roots::load(&dir.join("ca/root.crt")).expect("the root of an earlier run"),
+            device: load("device", "evidence"),
             receiver: load("receiver", "receiver"),
-            package: package(&device, at),
-            device,
+            admin: load("admin-1", "operator"),
+            reviewer: load("reviewer-1", "reviewer"),
+            package: Container::from_zip(&zip, Limits::PACKAGE).expect("the package made here"),
+            answer: std::fs::read(dir.join("answer")).expect("the answer of an earlier run"),
         }
     }
+}
 
-    /// A CMS signature of the device.
-    pub fn signed(&self, content: &[u8], form: Form) -> Vec<u8> {
-        self.device
-            .sign(content, form, clock::now())
-            .expect("a key in a file signs")
-    }
+/// A CMS signature by `identity`, now.
+pub fn signed(identity: &Identity, content: &[u8], form: Form) -> Vec<u8> {
+    identity
+        .sign(content, form, clock::now())
+        .expect("a key in a file signs")
 }
 
 /// Puts a seed into the corpus of `target`.
@@ -66,8 +83,9 @@ fn house() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The example of docs/EVIDENCE.md with files of a few bytes, sealed.
-fn package(device: &Identity, at: Stamp) -> Container {
+/// The example of docs/EVIDENCE.md with files of a few bytes: sealed, receipted, with its journal
+/// lines and a time-stamp that `openssl ts` made; and that authority's whole answer.
+fn package(pki: &TestPki, device: &Identity, receiver: &Identity) -> (Container, Vec<u8>) {
     let files = [
         (
             "frames/01-found.jpg",
@@ -92,15 +110,63 @@ fn package(device: &Identity, at: Stamp) -> Container {
         })
         .collect();
     let statement = Statement::parse(statement.to_string().as_bytes()).expect("a statement");
+    let at = clock::now();
     let sealed = seal(&statement, device, at).expect("it can be sealed");
+    let sig_sha256 = sealed.sig_sha256();
+    let line = format!(
+        "{{\"n\":{},\"at\":\"2026-08-01T02:03:05.000Z\",\"kind\":\"package.sealed\",\"prev\":\"{}\",\
+         \"body\":{{\"sig_sha256\":\"{sig_sha256}\"}}}}",
+        statement.journal.n, statement.journal.prev
+    );
+    let receipt = serde_json::json!({
+        "v": 1, "type": "lingmou.receipt", "id": statement.id, "device": DEVICE,
+        "seq": statement.seq, "sig_sha256": sig_sha256, "verdict": "stored", "copies": 1,
+        "head": { "n": statement.journal.n, "hash": sha256_hex(line.as_bytes()) },
+        "at": "2026-08-01T02:05:31Z", "receiver": "evidence-receiver-1",
+    });
+    let receipt = signed(receiver, receipt.to_string().as_bytes(), Form::Attached);
     let mut package = Container::new();
+    let mut add = |name: &str, bytes: Vec<u8>| package.insert(name, bytes).expect("a legal name");
     for (name, bytes) in sealed.parts() {
-        package.insert(name, bytes.to_vec()).expect("a legal name");
+        add(name, bytes.to_vec());
     }
     for (name, _, bytes) in files {
-        package.insert(name, bytes.to_vec()).expect("a legal name");
+        add(name, bytes.to_vec());
     }
-    package
+    add(RECEIPT, receipt);
+    add(CHAIN, format!("{line}\n").into_bytes());
+    let listed = [SIGNATURE, RECEIPT, CHAIN].map(|name| ManifestEntry {
+        name: name.to_owned(),
+        media_type: "application/octet-stream".to_owned(),
+        sha256: Sha256::digest(package.get(name).expect("it was added")).into(),
+    });
+    let stamped = Manifest {
+        signature: SigReference::time_stamp(1),
+        entries: listed.to_vec(),
+    };
+    let stamped = stamped.to_xml().expect("a manifest");
+    let answer = answer(pki, &stamped);
+    let roots = Roots::load(&pki.root()).expect("the root");
+    let (token, _) = StampQuery::new(&stamped, NONCE)
+        .accept(&answer, &roots)
+        .expect("openssl's answer is right");
+    package.insert(TIMESTAMP, token).expect("a legal name");
+    package.insert(STAMPED, stamped).expect("a legal name");
+    (package, answer)
+}
+
+/// The answer of an authority, `openssl ts` with the keys of `pki`, to our query over `content`.
+fn answer(pki: &TestPki, content: &[u8]) -> Vec<u8> {
+    let dir = scratch();
+    let query = StampQuery::new(content, NONCE).to_der();
+    std::fs::write(dir.path().join("query"), query).expect("a file in memory");
+    let run = std::process::Command::new("openssl")
+        .args(["ts", "-reply", "-queryfile", "query", "-out", "answer", "-config"])
+        .arg(pki.tsa.join("tsa.cnf"))
+        .current_dir(dir.path())
+        .output();
+    assert!(run.is_ok_and(|done| done.status.success()), "openssl ts makes the stamp");
+    std::fs::read(dir.path().join("answer")).expect("openssl's answer")
 }
 
 /// Names whose bytes decide how a package is read, each to be replaced by strangers' bytes.

@@ -1,6 +1,8 @@
 //! A day through judgement, governor, keeper, journal and store: three offences among hundreds of
 //! passers-by, and what the street, its neighbours and the bureau get of it.
 
+mod film;
+
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -34,6 +36,8 @@ type Suspicion = (String, String, String);
 /// so that a day passes in seconds. The loudspeaker plays whatever it is allowed to.
 struct Town {
     dir: TempDir,
+    /// What the camera sees.
+    slots: Arc<Slots>,
     pki: TestPki,
     judge: Judge,
     governor: Governor,
@@ -47,17 +51,23 @@ struct Town {
 
 impl Town {
     fn new(budget: Budget) -> Self {
+        Self::build(|config| {
+            config.warn.budget = budget;
+            // Nobody answers there: the pictures are the frames at hand, and there is no clip.
+            config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
+        })
+    }
+
+    fn build(edit: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
         let mut loaded = day::street();
         let config = &mut loaded.config;
         config.device.id = DEVICE.to_owned();
-        // Nobody answers there: the pictures are the frames at hand, and there is no clip.
-        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
         config.keys.dir.clone_from(&pki.device);
         config.store.dir = dir.path().join("store");
         config.store.keep_free_mib = 0;
-        config.warn.budget = budget;
+        edit(config);
         let known = Role::ALL.into_iter().collect();
         let judge = Judge::new(config, &loaded.calendar, known, BOOT).unwrap();
         let first = day::scenes().next().unwrap().1;
@@ -65,9 +75,11 @@ impl Town {
         let governor = Governor::new(&config.warn, "Asia/Shanghai", ledger).unwrap();
         let (orders, orders_in) = sync_channel(1);
         let (shouts_out, shouts) = mpsc::channel(8);
-        let keeper = keeper(&loaded.config, orders_in, shouts_out);
+        let slots = Arc::new(Slots::new(1));
+        let keeper = keeper(&loaded.config, orders_in, shouts_out, &slots);
         Self {
             dir,
+            slots,
             pki,
             judge,
             governor,
@@ -185,10 +197,16 @@ impl Town {
     }
 }
 
-fn keeper(config: &Config, orders: Receiver<Message>, shouts: mpsc::Sender<Shout>) -> Keeper {
+fn keeper(
+    config: &Config,
+    orders: Receiver<Message>,
+    shouts: mpsc::Sender<Shout>,
+    slots: &Arc<Slots>,
+) -> Keeper {
     let store = Store::open(&config.store, DEVICE).unwrap().0;
-    let slots = Arc::new(Slots::new(1));
     let (evidence, secrets) = (&config.evidence, Credentials::default());
+    let developer = Developer::new(evidence).unwrap();
+    let slots = Arc::clone(slots);
     let camera = Camera::start(0, &config.camera[0], secrets, evidence, slots).unwrap();
     let facts = Facts {
         config: config.clone(),
@@ -211,7 +229,7 @@ fn keeper(config: &Config, orders: Receiver<Message>, shouts: mpsc::Sender<Shout
         hits: Hits::new(store.clone(), &config.camera),
         refusals: Refusals::default(),
         views: ViewLines::default(),
-        developer: Developer::new(evidence).unwrap(),
+        developer,
         cameras: Arc::new(vec![camera]),
         facts,
         mouth: Mouthpiece {

@@ -1,17 +1,21 @@
 //! One thing changed at a time in a package that has everything: refused for the right reason by
 //! `lingmou verify` and by `docs/verify.sh` alike. The untouched one is valid by both.
 
+use std::path::Path;
+use std::process::Command;
+
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
     CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, Language, LatestBy,
-    MANIFEST, MIMETYPE, Manifest, RECEIPT, ReviewVerdict, Roots, SIGNATURE, STATEMENT, Sealed,
-    SigReference, Status, seal, verify,
+    MANIFEST, MIMETYPE, Manifest, RECEIPT, Receipt, ReviewVerdict, Roots, SIGNATURE, STATEMENT,
+    Sealed, SigReference, Status, seal, verify,
 };
 use tempfile::TempDir;
 
 use super::{
     AT, AT_SECS, DAY_SECS, DEVICE, Kit, MANIFEST_2, STAMP, add_review, assemble, case, covered,
-    files, journal_lines, openssl_sign, put, put_all, receipt, statement, verify_sh,
+    files, journal_lines, openssl_sign, put, put_all, receipt, said_by, statement, succeed,
+    verify_sh, verify_sh_path,
 };
 
 const MANIFEST_4: &str = "META-INF/ASiCManifest004.xml";
@@ -39,7 +43,7 @@ fn line(check: CheckId) -> &'static str {
 }
 
 /// Both verifiers refuse `package`, each naming `expected`.
-fn refused(what: &str, kit: &Kit, package: &Container, expected: CheckId) {
+pub(super) fn refused(what: &str, kit: &Kit, package: &Container, expected: CheckId) {
     let verdict = verify(package, &kit.roots);
     let page = verdict.page(Language::English);
     assert!(!verdict.valid(), "{what} was accepted\n{page}");
@@ -51,7 +55,7 @@ fn refused(what: &str, kit: &Kit, package: &Container, expected: CheckId) {
     assert!(named, "{what}: {expected:?}: the script says\n{said}");
 }
 
-fn accepted(what: &str, kit: &Kit, package: &Container) {
+pub(super) fn accepted(what: &str, kit: &Kit, package: &Container) {
     let verdict = verify(package, &kit.roots);
     assert!(
         verdict.valid(),
@@ -63,7 +67,7 @@ fn accepted(what: &str, kit: &Kit, package: &Container) {
 }
 
 /// `package` with one file replaced, or removed when `bytes` is `None`.
-fn with(package: &Container, name: &str, bytes: Option<&[u8]>) -> Container {
+pub(super) fn with(package: &Container, name: &str, bytes: Option<&[u8]>) -> Container {
     let mut changed = Container::new();
     for (other, content) in package.files().filter(|(other, _)| *other != name) {
         changed.insert(other, content.to_vec()).unwrap();
@@ -103,12 +107,15 @@ fn each_file(change: fn(&[u8]) -> Option<Vec<u8>>) {
 
 #[test]
 fn a_flipped_bit_in_any_file() {
-    each_file(|bytes| {
-        let mut bytes = bytes.to_vec();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        Some(bytes)
-    });
+    each_file(|bytes| Some(flipped(bytes)));
+}
+
+/// `bytes` with one bit in their middle flipped.
+pub(super) fn flipped(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    bytes
 }
 
 #[test]
@@ -290,7 +297,7 @@ fn journal_lines_missing_changed_or_of_another_package() {
 }
 
 /// The sealed package with another signature.
-fn signed_by(kit: &Kit, p7s: &[u8]) -> Container {
+pub(super) fn signed_by(kit: &Kit, p7s: &[u8]) -> Container {
     assemble(&Sealed {
         signature: p7s.to_vec(),
         ..kit.sealed.clone()
@@ -334,6 +341,79 @@ fn somebody_else_s_signature() {
     let by_device = receipt(&kit.sealed).sign(&kit.evidence, AT).unwrap();
     let package = kit.with(RECEIPT, Some(&by_device));
     refused("the device's own receipt", &kit, &package, CheckId::Receipt);
+}
+
+#[test]
+fn a_receipt_for_anything_else() {
+    let kit = Kit::new();
+    let change = |edit: fn(&mut Receipt)| {
+        let mut receipt = receipt(&kit.sealed);
+        edit(&mut receipt);
+        receipt.sign(&kit.receiver, AT).unwrap()
+    };
+    for (what, p7m) in [
+        ("a number left out", change(|r| r.seq += 1)),
+        ("device", change(|r| r.device = "LC-POLE-0008".to_owned())),
+        ("signature", change(|r| r.sig_sha256 = "00".repeat(32))),
+        ("case", change(|r| r.id = case(2))),
+        (
+            "receiver",
+            change(|r| r.receiver = "evidence-receiver-2".to_owned()),
+        ),
+        ("version", change(|r| r.v = 2)),
+        ("kind", change(|r| r.kind = "lingmou.command".to_owned())),
+    ] {
+        let package = kit.with(RECEIPT, Some(&p7m));
+        refused(what, &kit, &package, CheckId::Receipt);
+    }
+}
+
+/// Whoever reads a version that he does not know must not guess what its fields mean.
+#[test]
+fn a_statement_of_another_version_or_kind() {
+    let kit = Kit::new();
+    for (old, new) in [
+        ("\"v\": 1", "\"v\": 2"),
+        ("lingmou.evidence", "lingmou.else"),
+    ] {
+        let statement = String::from_utf8(kit.sealed.statement.clone()).unwrap();
+        let statement = statement.replacen(old, new, 1).into_bytes();
+        let package = with(&kit.package, STATEMENT, Some(&statement));
+        let mut manifest = Manifest::parse(&kit.sealed.manifest).unwrap();
+        manifest.entries[0].sha256 = covered(&package, STATEMENT).sha256;
+        let manifest = manifest.to_xml().unwrap();
+        let signature = kit.evidence.sign(&manifest, Form::Detached, AT).unwrap();
+        let package = assemble(&Sealed {
+            statement,
+            manifest,
+            signature,
+        });
+        refused(new, &kit, &package, CheckId::Statement);
+    }
+}
+
+/// openssl trusts what is installed on the machine as well, unless it is told not to.
+#[test]
+fn a_root_of_the_machine_is_none_of_the_bureau_s() {
+    let kit = Kit::new();
+    let machine = kit.folder("machine");
+    let foreign = TestPki::create(&kit.folder("foreign"), DEVICE).unwrap();
+    std::fs::copy(foreign.root(), machine.join("public.crt")).unwrap();
+    succeed(&machine, "openssl rehash .");
+    let thief = Identity::load(&foreign.device, "evidence").unwrap();
+    let p7s = thief.sign(&kit.sealed.manifest, Form::Detached, lingmou::clock::now());
+    let case = kit.folder("case");
+    put_all(&case, &signed_by(&kit, &p7s.unwrap()));
+    let judged = |root: &Path| {
+        let mut sh = Command::new("sh");
+        sh.arg(verify_sh_path()).args([&case, root]);
+        said_by(sh.env("SSL_CERT_DIR", &machine))
+    };
+    let (code, said) = judged(&kit.root);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(line(CheckId::Chain)), "{said}");
+    let (code, said) = judged(&foreign.root());
+    assert_eq!(code, Some(0), "it is good where that root is given: {said}");
 }
 
 /// A box whose certificate ends while it runs seals as before; nobody takes it.

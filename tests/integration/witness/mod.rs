@@ -42,6 +42,8 @@ const AT: Stamp = Stamp {
 /// A PKI and one sealed, receipted package.
 struct Kit {
     pki: TestPki,
+    /// The file of `roots`.
+    root: PathBuf,
     roots: Roots,
     evidence: Identity,
     receiver: Identity,
@@ -68,6 +70,7 @@ impl Kit {
         package.insert(RECEIPT, p7m).unwrap();
         Self {
             roots: Roots::load(&pki.root()).unwrap(),
+            root: pki.root(),
             zip: package.to_zip(),
             pki,
             evidence,
@@ -137,7 +140,7 @@ impl Kit {
     fn script(&self, package: &Container) -> (Option<i32>, String) {
         let dir = TempDir::new().unwrap();
         put_all(dir.path(), package);
-        verify_sh(dir.path(), &self.pki.root())
+        verify_sh(dir.path(), &self.root)
     }
 
     /// An empty folder beside the keys.
@@ -165,12 +168,20 @@ fn add_review(package: &mut Container, reviewer: &Path, verdict: ReviewVerdict) 
 
 /// Runs `docs/verify.sh`; gives its exit code and what it printed.
 pub(crate) fn verify_sh(package: &Path, root: &Path) -> (Option<i32>, String) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/verify.sh");
-    let output = Command::new("sh")
-        .arg(script)
-        .args([package, root])
-        .output()
-        .unwrap();
+    said_by(
+        Command::new("sh")
+            .arg(verify_sh_path())
+            .args([package, root]),
+    )
+}
+
+fn verify_sh_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/verify.sh")
+}
+
+/// Runs a command; gives its exit code and what it printed.
+fn said_by(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
     let printed = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&printed).into_owned();
     (output.status.code(), text)

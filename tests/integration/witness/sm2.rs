@@ -2,17 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
+use cms::content_info::{CmsVersion, ContentInfo};
+use cms::signed_data::{EncapsulatedContentInfo, SignerInfo, SignerInfos};
+use const_oid::db::rfc5911;
+use der::asn1::SetOfVec;
+use der::{Any, Decode as _, Encode as _, Sequence, Tag, TagNumber};
 use lingmou::config::{self, Suite};
-use lingmou::pki::{TestSm2, enroll};
+use lingmou::pki::{TestPki, TestSm2, enroll};
 use lingmou::types::Stamp;
 use lingmou::witness::{
-    ChainFault, Form, Identity, Language, MANIFEST, PurposeFault, Roots, SIGNATURE, SignatureError,
-    Usage, check_attached, check_detached, seal, verify,
+    ChainFault, CheckId, Form, Identity, Language, MANIFEST, PurposeFault, RECEIPT, Roots,
+    SIGNATURE, SignatureError, Usage, check_attached, check_detached, seal, verify,
 };
 use tempfile::TempDir;
 
-use super::{AT, DEVICE, Kit, assemble, put, put_all, receipt, run, set_mode, statement, succeed};
+use super::both::{accepted, flipped, refused, signed_by, with};
+use super::{
+    AT, DEVICE, Kit, assemble, put, put_all, receipt, run, set_mode, statement, succeed, verify_sh,
+};
 
+const YEAR_NS: i64 = 365 * 24 * 3600 * 1_000_000_000;
 /// OpenSSL's way to say with which signer id SM2 signs.
 const ID: &str = "distid:1234567812345678";
 
@@ -29,21 +38,172 @@ fn evidence(dir: &Path) -> Identity {
     Identity::load(dir, "evidence").unwrap()
 }
 
-#[test]
-fn an_sm2_package_with_its_receipt_is_valid() {
-    let (kit, sm2, roots) = sm2_kit();
-    let device = evidence(&sm2.device);
-    assert_eq!((device.suite(), device.device_id()), (Suite::Sm2, DEVICE));
-    let sealed = seal(&statement(DEVICE), &device, AT).unwrap();
-    let mut package = assemble(&sealed);
-    let receiver = Identity::load(&sm2.receiver, "receiver").unwrap();
-    let p7m = receipt(&sealed).sign(&receiver, AT).unwrap();
-    package.insert(lingmou::witness::RECEIPT, p7m).unwrap();
-    let verdict = verify(&package, &roots);
-    assert!(verdict.valid(), "{}", verdict.page(Language::English));
+/// A kit whose device, receiver and first reviewer sign with SM2. Its time-stamp authority and
+/// second reviewer do not.
+fn sm2_signers() -> Kit {
+    let (mut kit, sm2, roots) = sm2_kit();
+    kit.evidence = evidence(&sm2.device);
+    kit.receiver = Identity::load(&sm2.receiver, "receiver").unwrap();
+    kit.pki.reviewers[0].clone_from(&sm2.reviewer);
+    kit.sealed = seal(&statement(DEVICE), &kit.evidence, AT).unwrap();
+    kit.package = assemble(&kit.sealed);
+    let p7m = receipt(&kit.sealed).sign(&kit.receiver, AT).unwrap();
+    kit.package.insert(RECEIPT, p7m).unwrap();
+    (kit.root, kit.roots) = (sm2.device.join("roots.crt"), roots);
+    kit
+}
 
-    let foreign = verify(&package, &kit.roots);
+#[test]
+fn an_sm2_package_is_valid_by_both_verifiers_with_all_that_comes_later() {
+    let kit = sm2_signers();
+    let suite = kit.evidence.suite();
+    assert_eq!((suite, kit.evidence.device_id()), (Suite::Sm2, DEVICE));
+    accepted("receipted", &kit, &kit.package);
+    accepted("full", &kit, &kit.full());
+    let es256 = Roots::load(&kit.pki.root()).unwrap();
+    let foreign = verify(&kit.package, &es256);
     assert!(!foreign.valid(), "the other root vouches for nobody here");
+    let case = kit.folder("case");
+    put_all(&case, &kit.package);
+    assert_eq!(verify_sh(&case, &kit.pki.root()).0, Some(1));
+}
+
+/// `SignedData` (RFC 5652 section 5.1) whose certificates are any values.
+#[derive(Sequence)]
+struct Data {
+    version: CmsVersion,
+    digest_algorithms: SetOfVec<Any>,
+    content: EncapsulatedContentInfo,
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
+    certificates: Option<SetOfVec<Any>>,
+    signer_infos: SignerInfos,
+}
+
+impl Data {
+    fn read(p7s: &[u8]) -> Self {
+        let info = ContentInfo::from_der(p7s).unwrap();
+        info.content.decode_as().unwrap()
+    }
+
+    fn signer(&self) -> SignerInfo {
+        self.signer_infos.0.as_slice()[0].clone()
+    }
+}
+
+/// What the device signed once, dressed up as its signature over this manifest: the attributes
+/// that it did sign are hidden in a certificate of another format, where whoever takes the first
+/// thing that looks like signed attributes finds them.
+fn dressed_up(kit: &Kit) -> Vec<u8> {
+    let once = kit.evidence.sign(b"signed once", Form::Detached, AT);
+    let once = Data::read(&once.unwrap()).signer();
+    let mut data = Data::read(&kit.sealed.signature);
+    let mut hidden = once.signed_attrs.unwrap().to_der().unwrap();
+    // A set there, [0] in a signature.
+    hidden[0] = 0xa0;
+    let other = [rfc5911::ID_DATA.to_der().unwrap(), hidden].concat();
+    let tag = Tag::ContextSpecific {
+        constructed: true,
+        number: TagNumber::N3,
+    };
+    let certificates = data.certificates.as_mut().unwrap();
+    certificates.insert(Any::new(tag, other).unwrap()).unwrap();
+    let dressed = SignerInfo {
+        signature: once.signature,
+        ..data.signer()
+    };
+    data.signer_infos = SignerInfos(vec![dressed].try_into().unwrap());
+    let info = ContentInfo {
+        content_type: rfc5911::ID_SIGNED_DATA,
+        content: Any::encode_from(&data).unwrap(),
+    };
+    info.to_der().unwrap()
+}
+
+#[test]
+fn an_sm2_package_that_was_tampered_with_is_refused_by_both_verifiers() {
+    let kit = sm2_signers();
+    let full = kit.full();
+    for (name, expected) in [
+        ("frames/01-found.jpg", CheckId::Files),
+        (MANIFEST, CheckId::Signature),
+        (SIGNATURE, CheckId::Signature),
+        (RECEIPT, CheckId::Receipt),
+        ("META-INF/signature003.p7s", CheckId::Review),
+        ("META-INF/review003.json", CheckId::Review),
+    ] {
+        let changed = flipped(full.get(name).unwrap());
+        refused(name, &kit, &with(&full, name, Some(&changed)), expected);
+    }
+    let mut value = kit.sealed.signature.clone();
+    *value.last_mut().unwrap() ^= 1;
+    let manifest = &kit.sealed.manifest;
+    let strangers = kit.folder("strangers");
+    let strangers = TestPki::create(&strangers, DEVICE).unwrap();
+    let stranger = evidence(&strangers.add_sm2(DEVICE).unwrap().device);
+    let sign = |identity: &Identity, content: &[u8], form, years: i64| {
+        let at = AT.shifted_ns(years * YEAR_NS);
+        identity.sign(content, form, at).unwrap()
+    };
+    let device = &kit.evidence;
+    for (what, p7s, expected) in [
+        ("value", value, CheckId::Signature),
+        ("dressed up", dressed_up(&kit), CheckId::Signature),
+        (
+            "foreign root of the same name",
+            sign(&stranger, manifest, Form::Detached, 0),
+            CheckId::Chain,
+        ),
+        (
+            "signed after the certificate's end",
+            sign(device, manifest, Form::Detached, 56),
+            CheckId::Chain,
+        ),
+        (
+            "another package",
+            sign(device, b"another manifest", Form::Detached, 0),
+            CheckId::Signature,
+        ),
+        (
+            "content inside",
+            sign(device, manifest, Form::Attached, 0),
+            CheckId::Signature,
+        ),
+    ] {
+        refused(what, &kit, &signed_by(&kit, &p7s), expected);
+    }
+    // A receiver's certificate is for documents, but names no device.
+    let p7s = sign(&kit.receiver, manifest, Form::Detached, 0);
+    let verdict = verify(&signed_by(&kit, &p7s), &kit.roots);
+    assert_eq!(verdict.failed().next(), Some(CheckId::Purpose));
+    assert_eq!(kit.script(&signed_by(&kit, &p7s)).0, Some(1));
+}
+
+/// An openssl that gives the signer id only to the certificate it is asked about needs to be
+/// asked level by level.
+#[test]
+fn an_sm2_path_over_an_issuing_authority_is_followed_by_both_verifiers() {
+    for (basic, valid) in [("CA:TRUE", true), ("CA:FALSE", false)] {
+        let dir = TempDir::new().unwrap();
+        let dir = dir.path();
+        let extensions = (
+            "basicConstraints=critical,CA:TRUE",
+            format!("basicConstraints=critical,{basic}"),
+            "extendedKeyUsage=1.3.6.1.5.5.7.3.36",
+        );
+        make_three_levels(dir, (extensions.0, &extensions.1, extensions.2), |_| ());
+        let sealed = seal(&statement("LC-1"), &evidence(dir), soon()).unwrap();
+        let package = assemble(&sealed);
+        let verdict = verify(&package, &Roots::load(&dir.join("root.crt")).unwrap());
+        assert_eq!(
+            verdict.valid(),
+            valid,
+            "{}",
+            verdict.page(Language::English)
+        );
+        put_all(&dir.join("case"), &package);
+        let (code, said) = verify_sh(&dir.join("case"), &dir.join("root.crt"));
+        assert_eq!(code, Some(i32::from(!valid)), "{said}");
+    }
 }
 
 #[test]
@@ -309,14 +469,26 @@ fn soon() -> Stamp {
     lingmou::clock::now().shifted_ns(3600 * 1_000_000_000)
 }
 
-/// Makes root, issuing CA and signer, and says what is wrong with a signature that carries its
-/// chain, made at `at`; `spoil` may change the files before.
+/// What is wrong with a signature, made at `at`, of the signer that [`make_three_levels`] makes.
 fn three_levels(
     dir: &Path,
-    (root, issuing, ee): (&str, &str, &str),
+    extensions: (&str, &str, &str),
     at: Stamp,
     spoil: impl FnOnce(&SmCa),
 ) -> Option<SignatureError> {
+    make_three_levels(dir, extensions, spoil);
+    let p7s = evidence(dir).sign(b"content", Form::Detached, at);
+    let roots = Roots::load(&dir.join("root.crt")).unwrap();
+    check_detached(&p7s.unwrap(), b"content", &roots, Usage::Evidence).err()
+}
+
+/// Makes root, issuing CA and signer `LC-1`, whose file carries its chain; `spoil` may change the
+/// files before.
+fn make_three_levels(
+    dir: &Path,
+    (root, issuing, ee): (&str, &str, &str),
+    spoil: impl FnOnce(&SmCa),
+) {
     let ca = SmCa::new(dir, root);
     ca.ask("ca", "/CN=Issuing", issuing);
     ca.answer("root", Path::new("ca"));
@@ -326,9 +498,6 @@ fn three_levels(
     let mut chain = std::fs::read(dir.join("evidence.crt")).unwrap();
     chain.extend(std::fs::read(dir.join("ca.crt")).unwrap());
     put(dir, "evidence.crt", &chain);
-    let p7s = evidence(dir).sign(b"content", Form::Detached, at);
-    let roots = Roots::load(&dir.join("root.crt")).unwrap();
-    check_detached(&p7s.unwrap(), b"content", &roots, Usage::Evidence).err()
 }
 
 #[test]
@@ -369,7 +538,6 @@ fn forged_and_untimely_sm2_paths_are_refused() {
 
 #[test]
 fn an_sm2_signer_is_judged_at_the_time_of_signing() {
-    const YEAR_NS: i64 = 365 * 24 * 3600 * 1_000_000_000;
     let (_kit, sm2, roots) = sm2_kit();
     let device = evidence(&sm2.device);
     for (years, fault) in [

@@ -1,0 +1,256 @@
+//! A lorry loses its load on a film: judgement and keeper make of the camera's own video what an
+//! officer needs, before, at and after, and the plate in full. The detector alone is played: by
+//! somebody who finds a dark lorry and something white in the pixels.
+
+use std::path::Path;
+
+use super::*;
+use crate::config::CameraKind;
+use crate::types::{Detection, PictureOf, Track, View};
+use crate::witness::FileEntry;
+
+const WIDTH: usize = 1280;
+/// A row of pixels through the lorry, above its plate.
+const LORRY_ROW: usize = 432;
+/// A row through what it lost, and the middle of that.
+const SPILT: (usize, usize) = (608, 550);
+
+/// Fourteen seconds of a grey road. From the second to the eighth a dark lorry with a white plate
+/// drives through; from the sixth on something white lies where it drove.
+fn film(path: &Path) {
+    let filter = "[0]noise=c0s=12:c0_seed=7[road];[1][2]overlay=64:202[lorry];\
+                  [road][lorry]overlay=x='192*(t-2)':y=360:enable='between(t,2,7.7)'[driven];\
+                  [driven][3]overlay=512:590:enable='gte(t,6)'";
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error"]);
+    for [colour, size] in [
+        ["0x808080", "1280x720"],
+        ["0x202040", "192x252"],
+        ["white", "52x14"],
+        ["white", "76x36"],
+    ] {
+        let source = format!("color={colour}:s={size}:r=25");
+        ffmpeg.args(["-f", "lavfi", "-i", &source]);
+    }
+    ffmpeg.args(["-filter_complex", filter, "-t", "14", "-c:v", "libx264"]);
+    ffmpeg.args(["-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p"]);
+    assert!(ffmpeg.arg(path).status().unwrap().success());
+}
+
+fn is_dark(luma: u8) -> bool {
+    luma < 75
+}
+
+fn is_white(luma: u8) -> bool {
+    luma > 190
+}
+
+fn area([x0, y0, x1, y1]: [f32; 4]) -> Area {
+    Area { x0, y0, x1, y1 }
+}
+
+/// What is in the frame: lorry, its plate, and what it lost.
+fn seen(frame: &Frame) -> Scene {
+    let row = |y: usize| frame.image.row(0, y, WIDTH).unwrap();
+    let share = |x: usize| f32::from(u16::try_from(x).unwrap()) / 1280.0;
+    let mut things = Vec::new();
+    let dark = |luma: &u8| is_dark(*luma);
+    let (first, last) = (
+        row(LORRY_ROW).iter().position(dark),
+        row(LORRY_ROW).iter().rposition(dark),
+    );
+    if let (Some(first), Some(last)) = (first, last) {
+        let (x0, x1) = (share(first), share(last + 1));
+        things.push((6, Role::Truck, area([x0, 0.5, x1, 0.85])));
+        let plate = area([x0 + 0.05, 0.78, x0 + 0.09, 0.8]);
+        things.push((7, Role::Plate, plate));
+    }
+    if is_white(row(SPILT.0)[SPILT.1]) {
+        things.push((8, Role::Debris, area([0.4, 0.82, 0.46, 0.87])));
+    }
+    let track = |(id, role, area)| Track {
+        id,
+        detection: Detection {
+            label: 0,
+            roles: [role].into_iter().collect(),
+            score: 0.9,
+            area,
+        },
+        first_seen: frame.at,
+        last_seen: frame.at,
+        hits: 5,
+    };
+    Scene {
+        camera: 0,
+        at: frame.at,
+        tracks: things.into_iter().map(track).collect(),
+        place: None,
+        view: View::Good,
+        motion: None,
+    }
+}
+
+/// Lets the town watch its camera until a package is sealed; gives its statement and its folder.
+fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
+    while town.keeper.state().sealed == 0 {
+        let frame = town.slots.take(Duration::from_mins(1));
+        let frame = frame.expect("the film goes on until the case is sealed");
+        let scene = seen(&frame);
+        let orders = town.judge.step(&scene);
+        if orders.is_empty() {
+            continue;
+        }
+        let boxed = |t: &Track| (t.detection.area, t.detection.roles);
+        let boxes: Vec<(Area, RoleSet)> = scene.tracks.iter().map(boxed).collect();
+        let work = Work {
+            frame,
+            boxes,
+            ..work(&scene, orders, town.judge.book())
+        };
+        town.keeper.carry(&work, &mut town.waiting);
+    }
+    let sealed = town.keeper.store.sealed_between(1, 10).unwrap();
+    let folder = town.keeper.store.package_dir(sealed[0]);
+    let verdict = verify_path(&folder, &Roots::load(&town.pki.root()).unwrap()).unwrap();
+    assert!(
+        verdict.valid(),
+        "{:?}",
+        verdict.failed().collect::<Vec<_>>()
+    );
+    let statement = std::fs::read(folder.join(STATEMENT)).unwrap();
+    (Statement::parse(&statement).unwrap(), folder)
+}
+
+/// The luma of a picture.
+struct Grey(turbojpeg::Image<Vec<u8>>);
+
+impl Grey {
+    fn read(folder: &Path, name: &str) -> Self {
+        let jpeg = std::fs::read(folder.join(name)).unwrap();
+        Self(turbojpeg::decompress(&jpeg, turbojpeg::PixelFormat::GRAY).unwrap())
+    }
+
+    fn row(&self, y: usize) -> &[u8] {
+        &self.0.pixels[y * self.0.pitch..][..self.0.width]
+    }
+
+    fn lorry(&self) -> bool {
+        self.row(LORRY_ROW).iter().any(|luma| is_dark(*luma))
+    }
+
+    fn spilt(&self) -> bool {
+        is_white(self.row(SPILT.0)[SPILT.1])
+    }
+
+    /// White pixels side by side, at most.
+    fn white(&self) -> usize {
+        let rows = (0..self.0.height).map(|y| self.row(y));
+        let runs = rows.flat_map(|row| row.split(|luma| !is_white(*luma)));
+        runs.map(<[u8]>::len).max().unwrap_or_default()
+    }
+}
+
+#[test]
+fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("road.mp4");
+    film(&path);
+    let mut town = Town::build(|config| {
+        let camera = &mut config.camera[0];
+        (camera.kind, camera.path, camera.url) = (CameraKind::File, path, String::new());
+        camera.detect_rate = 10.0;
+        config.evidence.clip_after_secs = 2.0;
+        config.evidence.c2pa = cfg!(feature = "c2pa");
+    });
+    let (statement, folder) = watch(&mut town);
+    let violation = statement.violation.as_ref().unwrap();
+    assert_eq!(
+        (violation.kind, violation.outcome),
+        (Violation::Spillage, Outcome::Recorded)
+    );
+    assert_eq!(statement.omitted, [], "nothing is missing");
+
+    let originals = statement.files.iter();
+    let originals = originals.filter(|f| f.of == Some(PictureOf::Original));
+    let mut moments: Vec<(&str, &FileEntry)> = originals
+        .map(|f| (f.name.rsplit(['-', '.']).nth(1).unwrap(), f))
+        .collect();
+    moments.sort_by_key(|(_, f)| f.pts_ns);
+    let shown = |wanted: &str| {
+        let mut found = moments.iter().filter(|(kind, _)| *kind == wanted);
+        let (Some((_, file)), None) = (found.next(), found.next()) else {
+            panic!("one picture {wanted}: {moments:?}");
+        };
+        (file.pts_ns.unwrap(), Grey::read(&folder, &file.name))
+    };
+    assert_eq!(moments.len(), 5, "{moments:?}");
+    // The lorry elsewhere, and its plate, may be of before the loss or after.
+    for (kind, lorry, spilt) in [
+        ("before", true, Some(false)),
+        ("moved", true, None),
+        ("plate", true, None),
+        ("peak", false, Some(true)),
+        ("after", false, Some(true)),
+    ] {
+        let (_, picture) = shown(kind);
+        assert_eq!((picture.0.width, picture.0.height), (WIDTH, 720), "{kind}");
+        assert_eq!(picture.lorry(), lorry, "{kind}: the lorry");
+        let lies = picture.spilt();
+        assert!(spilt.is_none_or(|spilt| spilt == lies), "{kind}: {lies}");
+    }
+    let order = ["before", "peak", "after"].map(|kind| shown(kind).0);
+    assert!(order.is_sorted(), "{order:?}");
+    for (kind, file) in &moments {
+        let stem = file.name.strip_suffix(".jpg").unwrap();
+        for (suffix, of) in [("close", PictureOf::Close), ("marked", PictureOf::Marked)] {
+            let name = format!("{stem}-{suffix}.jpg");
+            let other = statement.files.iter().find(|f| f.name == name);
+            assert_eq!(other.and_then(|f| f.of), Some(of), "{kind}");
+        }
+    }
+    // Cut out, not scaled: the plate is as wide as in the film, 52 pixels.
+    let (_, plate) = moments.iter().find(|(kind, _)| *kind == "plate").unwrap();
+    let close = Grey::read(&folder, &plate.name.replace(".jpg", "-close.jpg"));
+    assert!((50..=54).contains(&close.white()), "{}", close.white());
+    assert!(close.0.width < WIDTH / 2, "{}", close.0.width);
+
+    let grading = statement.grade.as_ref().unwrap();
+    for id in [
+        "pictures", "spacing", "close_up", "warning", "clip", "complete",
+    ] {
+        let condition = grading.conditions.iter().find(|c| c.id == id);
+        assert_eq!(condition.unwrap().pass, Some(true), "{condition:?}");
+    }
+    the_clip_says_when_it_begins(&statement, &folder);
+}
+
+/// The pictures of the moment lie within the clip, and whoever has the clip alone is told when its
+/// first frame was taken.
+fn the_clip_says_when_it_begins(statement: &Statement, folder: &Path) {
+    let clip = statement.files.iter().find(|f| f.name == "clip.mp4");
+    let clip = clip.unwrap();
+    let peak = statement
+        .files
+        .iter()
+        .find(|f| f.name.ends_with("-peak.jpg"));
+    let into = peak.unwrap().pts_ns.unwrap() - clip.pts_ns.unwrap();
+    assert!((4_000_000_000..8_000_000_000).contains(&into), "{into}");
+    #[cfg(feature = "c2pa")]
+    {
+        let bytes = std::fs::read(folder.join(&clip.name)).unwrap();
+        let reader = c2pa::Reader::from_context(c2pa::Context::new());
+        let reader = reader.with_stream("video/mp4", std::io::Cursor::new(bytes));
+        let store: Value = serde_json::from_str(&reader.unwrap().json()).unwrap();
+        let manifest = &store["manifests"][store["active_manifest"].as_str().unwrap()];
+        let told = |label: &str| {
+            let list = manifest["assertions"].as_array().unwrap();
+            &list.iter().find(|a| a["label"] == label).unwrap()["data"]
+        };
+        let at = json!(clip.at);
+        assert_eq!(told("lingmou.package")["at"], at);
+        assert_eq!(told("c2pa.actions.v2")["actions"][0]["when"], at);
+        assert_eq!(told("c2pa.metadata")["exif:DateTimeOriginal"], at);
+    }
+    #[cfg(not(feature = "c2pa"))]
+    assert!(folder.join(&clip.name).is_file());
+}
