@@ -319,14 +319,13 @@ fn start_work(
         state: Arc::clone(&gauges.voice),
         stop: stop.clone(),
     };
-    let listen = telemetry::run(
+    tasks.spawn(telemetry::run(
         config.telemetry.clone(),
         horn,
         poses,
         opened.telemetry,
         stop.clone(),
-    );
-    tasks.spawn(listen);
+    ));
     tasks.spawn(record::run(opened.recorder, stop.clone()));
     tasks.spawn(mouth.run(shouts_in));
     tasks.spawn(signals::stop_speaking(ways.mouth.clone(), stop.clone())?);
