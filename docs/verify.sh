@@ -26,6 +26,7 @@ signed() { # $1 signs $3, or what it carries, well at the time it names, by a ce
         -signer "$t/$2.pem"; fi && openssl x509 -in "$t/$2.pem" -noout -ext extendedKeyUsage |
         grep -qwF 1.3.6.1.5.5.7.3.36; }
 sm2() { # the same step by step, as `cms -verify` knows no signer id: content, certificate, signature, way to the root
+    openssl list -public-key-algorithms | grep -q SM2 || { echo "cannot check: this openssl knows no SM2"; exit 2; }
     openssl cms -verify -noverify -no_attr_verify -binary -inform DER -in "$1" ${3:+-content "$3"} -out "$t/$2" \
         -signer "$t/$2.pem" -certsout "$t/certs" && [ "$(grep -c ' signedAttrs:' "$t/signer")" = 1 ] &&
         { printf 1; part "$1" 'cons: cont \[ 0 \]' | tail -c +2; } > "$t/signed" && # as a SET (RFC 5652, 5.4)
