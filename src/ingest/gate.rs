@@ -38,6 +38,10 @@ impl Gate {
 
 /// Decides behind the decoder: hands out so many frames per second, evenly spaced.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "units last, also when all are the same"
+)]
 pub(super) struct Pace {
     period_ns: u64,
     /// How far behind the first frame's grid the others lie.
