@@ -8,7 +8,9 @@
 //! Memory is `VmRSS` of processes of their own: the store with the upload, as the daemon has them,
 //! and `lingmou receive`. For that the folders are in memory where there is a `/dev/shm` with room:
 //! ten thousand packages are sealed one by one with real keys, and what a process holds does not
-//! depend on the disk. `--packages N` takes another number.
+//! depend on the disk. Box and receiver are started with the allocator's settings of the unit
+//! (`systemd/lingmou.service`). `--packages N` takes another number; `--to-the-end` sends all of them,
+//! however long that takes.
 
 #![expect(
     clippy::unwrap_used,
@@ -49,10 +51,18 @@ const BACKLOG: u64 = 10_000;
 const SMALL: usize = 500;
 /// Room that so many need in memory, bytes: of each package some twenty blocks, at both ends.
 const ROOM: u64 = 2 * 1024 * 1024 * 1024;
-/// How long the backlog is watched while it is sent, at most.
+/// How long the backlog is watched while it is sent, at most, unless to the end.
 const WATCHED: Duration = Duration::from_secs(100);
 /// What a process needs to come to rest after its start.
 const REST: Duration = Duration::from_secs(2);
+/// How often it is looked how many are stored.
+const LOOK: Duration = Duration::from_millis(500);
+/// The allocator as `systemd/lingmou.service` sets it.
+const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+];
 /// Bytes of a sector, as the kernel counts them.
 const SECTOR: u64 = 512;
 
@@ -62,8 +72,16 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     match words.as_slice() {
         ["box", dir, port] => runtime.block_on(be_a_box(Path::new(dir), port.parse().unwrap())),
-        ["--packages", number, ..] => runtime.block_on(run(number.parse().unwrap())),
-        _ => runtime.block_on(run(BACKLOG)),
+        words => {
+            let number = words
+                .iter()
+                .skip_while(|word| **word != "--packages")
+                .nth(1);
+            let packages = number.map_or(BACKLOG, |number| number.parse().unwrap());
+            let to_the_end = words.contains(&"--to-the-end");
+            let watched = if to_the_end { Duration::MAX } else { WATCHED };
+            runtime.block_on(run(packages, watched));
+        }
     }
 }
 
@@ -109,7 +127,7 @@ async fn be_a_box(dir: &Path, port: u16) {
     stop.cancel();
 }
 
-async fn run(packages: u64) {
+async fn run(packages: u64, watched: Duration) {
     // Not /tmp, which may be memory: the build folder is on the disk.
     let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     println!("\n## A backlog: bytes written, memory held");
@@ -117,9 +135,7 @@ async fn run(packages: u64) {
     let dir = roomy();
     let dir = dir.path();
     let pki = TestPki::create(&dir.join("keys"), DEVICE).unwrap();
-    println!(
-        "\n### Memory with a backlog, MiB\n\n| | box | receiver | open s |\n|---|---|---|---|"
-    );
+    println!("\n### Memory with a backlog, MiB\n\n| | box | open s |\n|---|---|---|");
     let keys = BrokerKeys::of(&pki);
     let broker = Broker::start(&dir.join("broker"), &keys, &[RECEIVER])
         .await
@@ -135,10 +151,20 @@ async fn run(packages: u64) {
         drop(hands);
         let (child, open_ms) = start_box(dir, broker.port());
         tokio::time::sleep(REST).await;
-        let (mib, seconds) = (resident(&child.0), open_ms / 1000);
-        println!("| {level} wait, no receiver | {mib:.1} | | {seconds} |");
+        let (mib, seconds) = (held(&child.0, "VmRSS:"), open_ms / 1000);
+        println!("| {level} wait, no receiver | {mib:.1} | {seconds} |");
     }
-    drain(dir, broker.port(), levels).await;
+    an_outage_ago(&dir.join("store/q.db"));
+    drain(dir, broker.port(), packages, watched).await;
+}
+
+/// What waits was sealed an hour ago: a backlog is late, and what is fresh is few.
+fn an_outage_ago(queue: &Path) {
+    let sql = "UPDATE package SET sealed_ms = sealed_ms - 3600000";
+    rusqlite::Connection::open(queue)
+        .unwrap()
+        .execute(sql, [])
+        .unwrap();
 }
 
 /// A folder in memory where there is room for it.
@@ -153,8 +179,13 @@ fn roomy() -> tempfile::TempDir {
     tempfile::tempdir_in(place).unwrap()
 }
 
-/// Sends the backlog and prints what either side holds as it does.
-async fn drain(dir: &Path, port: u16, levels: [u64; 3]) {
+/// Sends the backlog and prints what either side holds after each tenth of it.
+#[expect(clippy::cast_precision_loss, reason = "a rate of a benchmark")]
+async fn drain(dir: &Path, port: u16, packages: u64, watched: Duration) {
+    println!(
+        "\n| sent and stored | box, MiB | receiver, MiB | packages/s since the row above | \
+         CPU ms each, box | receiver |\n|---|---|---|---|---|---|"
+    );
     let receiver = Running(
         Command::new(env!("CARGO_BIN_EXE_lingmou"))
             .args(["receive", "--name", RECEIVER, "--host", "127.0.0.1"])
@@ -162,6 +193,7 @@ async fn drain(dir: &Path, port: u16, levels: [u64; 3]) {
             .arg(dir.join("keys/receiver"))
             .arg("--dir")
             .arg(dir.join("received"))
+            .envs(ALLOCATOR)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -169,24 +201,44 @@ async fn drain(dir: &Path, port: u16, levels: [u64; 3]) {
     );
     let (sender, _) = start_box(dir, port);
     let there = dir.join("received/packages").join(DEVICE);
-    let mut levels = levels.into_iter().peekable();
-    let (begun, mut stored) = (Instant::now(), 0);
-    while levels.peek().is_some() && begun.elapsed() < WATCHED {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    let cpu = || [&sender, &receiver].map(|process| cpu_ms(&process.0));
+    let (mut stored, mut before) = (0, (begun, 0, cpu()));
+    while stored < packages && begun.elapsed() < watched {
+        tokio::time::sleep(LOOK).await;
         stored = fs::read_dir(&there).map_or(0, Iterator::count) as u64;
-        if levels.next_if(|level| stored >= *level).is_some() {
-            let held = [&sender, &receiver].map(|process| resident(&process.0));
-            println!(
-                "| {stored} are stored | {:.1} | {:.1} | |",
-                held[0], held[1]
-            );
+        let ended = stored == packages || begun.elapsed() >= watched;
+        let sent = (stored - before.1) as f64;
+        if stored - before.1 < packages / 10 && !ended {
+            continue;
         }
+        let mib = [&sender, &receiver].map(|process| held(&process.0, "VmRSS:"));
+        let (now, rate) = (cpu(), sent / before.0.elapsed().as_secs_f64());
+        let each = [0, 1].map(|i| (now[i] - before.2[i]) / sent);
+        println!(
+            "| {stored} | {:.1} | {:.1} | {rate:.0} | {:.1} | {:.1} |",
+            mib[0], mib[1], each[0], each[1]
+        );
+        before = (Instant::now(), stored, now);
     }
-    let (seconds, held) = (begun.elapsed().as_secs(), resident(&receiver.0));
+    let seconds = begun.elapsed().as_secs();
+    let most = [&sender, &receiver].map(|process| held(&process.0, "VmHWM:"));
     println!(
-        "| in the end: {stored} stored within {seconds} s | {:.1} | {held:.1} | |",
-        resident(&sender.0)
+        "| all the time, {seconds} s: the most | {:.1} | {:.1} | | | |",
+        most[0], most[1]
     );
+}
+
+/// CPU time of a process so far, user and system, all threads, milliseconds.
+#[expect(clippy::cast_precision_loss, reason = "a time of a benchmark")]
+fn cpu_ms(process: &Child) -> f64 {
+    /// `man 5 proc`: in these ticks, on every Linux there is.
+    const TICK_MS: u64 = 10;
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    (ticks * TICK_MS) as f64
 }
 
 /// A process that is killed when dropped.
@@ -206,6 +258,7 @@ fn start_box(dir: &Path, port: u16) -> (Running, u64) {
         .arg("box")
         .arg(dir)
         .arg(port.to_string())
+        .envs(ALLOCATOR)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -271,11 +324,11 @@ fn device_bytes(path: &Path) -> Option<u64> {
     Some(sectors * SECTOR)
 }
 
-/// Memory that a process holds, MiB.
+/// What the kernel says under this name of a process's memory, MiB.
 #[expect(clippy::cast_precision_loss, reason = "memory of a benchmark")]
-fn resident(process: &Child) -> f64 {
+fn held(process: &Child, name: &str) -> f64 {
     let path = format!("/proc/{}/status", process.id());
-    field(&path, "VmRSS:") as f64 / 1024.0
+    field(&path, name) as f64 / 1024.0
 }
 
 /// A number from a file of the kernel's.

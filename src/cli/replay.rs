@@ -162,7 +162,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         if let Some(motion) = &motion {
             tracker.carry(motion);
         }
-        let tracks = tracker.update(frame.at, &detections);
+        let mut tracks = tracker.update(frame.at, &detections);
+        outlook.describe(frame.at, &frame.image, &mut tracks);
         let scene = Scene {
             camera,
             at: frame.at,

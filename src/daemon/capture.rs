@@ -4,7 +4,7 @@
 //! its statement is of another type, names the person and the command, and is a lead for ever.
 //!
 //! **Invariants.** All of it is done within one message, so that none waits half-made; what cannot
-//! be finished is thrown away. The package's id follows from the command's: a command that is done
+//! be finished is thrown away, as soon as the disk permits or at the next start. The package's id follows from the command's: a command that is done
 //! again after a crash finds its package made, or makes it. So many in a day and no more
 //! (`captures_per_day`): a person with a script must not take the room of what the rules find.
 
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::{Builder, Uuid};
 
 use crate::clock;
-use crate::store::{Ended, StoreError};
+use crate::store::{Ended, Store, StoreError};
 use crate::types::{Area, CaseId, CaseRecord, ShotKind, Stamp, View, Violation};
 use crate::witness::{ABOUT_CAPTURE, Asked, Fate, FileEntry};
 
@@ -25,6 +25,8 @@ use super::notes::Notes;
 
 /// Milliseconds in which `captures_per_day` counts.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Captures that could not be thrown away and are remembered.
+const HALF_MADE_MAX: usize = 16;
 /// The whole picture.
 const EVERYTHING: Area = Area {
     x0: 0.0,
@@ -93,6 +95,22 @@ impl About<'_> {
     }
 }
 
+/// Throws away what a run that was cut short had begun: the command, when it is done again, begins
+/// anew. `open`: whether the book has a case open.
+pub(super) fn clear(store: &Store, open: impl Fn(CaseId) -> bool) -> Result<(), StoreError> {
+    for case in store.open_cases()? {
+        if !open(case) && has_asked(&store.drafts(case)?) {
+            store.discard(case, "the daemon ended before it was sealed", None)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the picture that a person asked for is among these files.
+fn has_asked(files: &[FileEntry]) -> bool {
+    files.iter().any(|file| file.name.ends_with("-asked.jpg"))
+}
+
 /// The id of the package that `command` has `device` make: a `UUIDv7` of the command's time whose
 /// random bits are a hash, so that nobody can choose it to be another package's.
 pub(super) fn package_id(device: &str, command: Uuid) -> CaseId {
@@ -116,8 +134,7 @@ impl Keeper {
         if let Err(ended) = &made {
             let why = ended.why.as_deref().unwrap_or_default();
             tracing::warn!(%id, why, "no capture");
-            let left = self.throw_away(id, why);
-            self.note(left, "what is left of a capture could not be thrown away");
+            self.clear_away(id, why);
         }
         // Who asked may have gone meanwhile; the journal has the package.
         drop(capture.answer.send(made));
@@ -157,8 +174,7 @@ impl Keeper {
 
     /// A capture without its picture is none; what was noted instead says why.
     fn has_picture(&self, id: CaseId) -> Result<(), Ended> {
-        let there = |files: &[FileEntry]| files.iter().any(|f| f.name.ends_with("-asked.jpg"));
-        if there(&self.store.drafts(id).map_err(|e| ended(&e))?) {
+        if has_asked(&self.store.drafts(id).map_err(|e| ended(&e))?) {
             return Ok(());
         }
         let note = self.store.draft_note(id).map_err(|e| ended(&e))?;
@@ -187,6 +203,23 @@ impl Keeper {
         let by = &capture.asked.by;
         tracing::info!(id = %capture.id, by, "capture sealed");
         Ok(())
+    }
+
+    /// [`Keeper::throw_away`], now or later.
+    pub(super) fn clear_away(&mut self, id: CaseId, why: &str) {
+        let left = self.throw_away(id, why);
+        // What finds no place here is thrown away at the next start.
+        if left.is_err() && self.half_made.len() < HALF_MADE_MAX {
+            self.half_made.push(id);
+        }
+        self.note(left, "what is left of a capture could not be thrown away");
+    }
+
+    /// Tries again to throw away what could not be.
+    pub(super) fn clear_away_again(&mut self) {
+        for id in std::mem::take(&mut self.half_made) {
+            self.clear_away(id, "it could not be finished");
+        }
     }
 
     /// Throws away what is kept of a capture that is not sealed, if anything.

@@ -232,6 +232,7 @@ impl Facts {
         let seen = Seen {
             moved_permille: notes.moved_permille(),
             stillness: notes.stillness,
+            likeness: record.and_then(|r| r.likeness),
             today: self.local(about.at()).date(),
             objected: about
                 .violation()

@@ -126,7 +126,8 @@ impl Eye {
         if let Some(motion) = &motion {
             sight.tracker.carry(motion);
         }
-        let tracks = sight.tracker.update(frame.at, &detections);
+        let mut tracks = sight.tracker.update(frame.at, &detections);
+        sight.outlook.describe(frame.at, &frame.image, &mut tracks);
         remember(
             sight,
             look(&frame, &detections, &tracks, self.detector.card()),

@@ -101,6 +101,8 @@ pub(super) struct Keeper {
     pub(super) refusals: Refusals,
     pub(super) views: ViewLines,
     pub(super) mouth: Mouthpiece,
+    /// Captures that are not finished and could not be thrown away yet.
+    pub(super) half_made: Vec<CaseId>,
     pub(super) state: Arc<Mutex<KeeperState>>,
     pub(super) beat: Beat,
 }
@@ -128,6 +130,7 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.retry(&mut waiting);
+            self.clear_away_again();
             self.tell_waiting();
             self.tell_views();
         }

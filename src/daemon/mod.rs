@@ -301,6 +301,7 @@ fn start_work(
             reports: reports.clone(),
             store: opened.store.clone(),
         },
+        half_made: Vec::new(),
         state: Arc::clone(&gauges.keeper),
         beat: progress.watch("keeper"),
     };

@@ -19,6 +19,7 @@ use crate::store::{Store, StoreError};
 use crate::types::CaseId;
 use crate::witness::{Identity, Installed};
 
+use super::capture;
 use super::clock_watch::{ClockState, ClockWatch};
 use super::dossier::Facts;
 use super::past::{LastRun, Past};
@@ -61,7 +62,8 @@ pub(super) fn begin(
     open: impl Fn(CaseId) -> bool,
 ) -> Result<Recorder, StoreError> {
     say_boot(store, loaded, facts, past.last_run)?;
-    past.hits.settle(store, open)?;
+    past.hits.settle(store, &open)?;
+    capture::clear(store, open)?;
     let mut recorder = Recorder {
         store: store.clone(),
         identity: Arc::clone(&facts.identity),

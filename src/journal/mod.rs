@@ -282,6 +282,17 @@ pub fn read_line(dir: &Path, place: &Place) -> Result<Vec<u8>, JournalError> {
     segment::read_line(dir, place)
 }
 
+/// The bytes from the line at the first of `places` to the one at the second in `dir`, newlines and
+/// all; `None` when there are more than `most`, or the journal ends before. Whether they are lines
+/// that follow one another is for the caller to see.
+pub fn read_lines(
+    dir: &Path,
+    places: (&Place, &Place),
+    most: u64,
+) -> Result<Option<Vec<u8>>, JournalError> {
+    segment::read_lines(dir, places, most)
+}
+
 /// The last `n` lines in `dir`, oldest first.
 pub fn tail(dir: &Path, n: usize) -> Result<Vec<Entry>, JournalError> {
     let mut lines = std::collections::VecDeque::new();

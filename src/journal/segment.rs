@@ -128,6 +128,45 @@ pub(super) fn read_line(dir: &Path, place: &Place) -> Result<Vec<u8>, JournalErr
     Ok(bytes)
 }
 
+/// The bytes from the line at `from` to the line at `to`, newlines and all, as they stand in the
+/// segments; `None` when there are more than `most`, or the segments end before. Whether they are
+/// lines that follow one another is for the caller to see.
+pub(super) fn read_lines(
+    dir: &Path,
+    (from, to): (&Place, &Place),
+    most: u64,
+) -> Result<Option<Vec<u8>>, JournalError> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+
+    let mut bytes = Vec::new();
+    for segment in from.segment..=to.segment {
+        let path = dir.join(file_name(segment));
+        let fail = |e| disk::DiskError::reading(&path, e);
+        let mut file = std::fs::File::open(&path).map_err(fail)?;
+        let start = if segment == from.segment {
+            from.offset
+        } else {
+            0
+        };
+        let end = if segment == to.segment {
+            to.offset.saturating_add(to.len).saturating_add(1)
+        } else {
+            file.metadata().map_err(fail)?.len()
+        };
+        let part = end.saturating_sub(start);
+        let sum = part.saturating_add(bytes.len() as u64);
+        if part == 0 || sum > most {
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(start)).map_err(fail)?;
+        file.take(part).read_to_end(&mut bytes).map_err(fail)?;
+        if bytes.len() as u64 != sum {
+            return Ok(None);
+        }
+    }
+    Ok((!bytes.is_empty()).then_some(bytes))
+}
+
 /// Reads every line of every segment in order, checks numbers and chain, and shows each
 /// readable line to `visit`. Nothing is changed. At most one segment is in memory.
 pub(super) fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Walk, JournalError> {

@@ -205,3 +205,44 @@ fn a_line_too_long_changes_nothing() {
     assert!(matches!(error, Err(JournalError::TooLong { .. })));
     assert_eq!(verify(dir.path()).unwrap().n, 1);
 }
+
+#[test]
+fn lines_are_read_in_one_go_also_across_segments() {
+    let dir = filled(0);
+    let mut journal = Journal::open(dir.path()).unwrap();
+    let long = json!({ "x": "y".repeat(60_000) });
+    let mut places = Vec::new();
+    while journal.durable().0 < 3 {
+        journal.append(AT, "long", long.clone()).unwrap();
+        places.push(journal.place().unwrap().clone());
+    }
+    let last = places.last().unwrap();
+    let whole: Vec<u8> = (1..=3)
+        .flat_map(|segment| disk::read(&dir.path().join(file_name(segment))).unwrap())
+        .collect();
+    let len = whole.len() as u64;
+    let first = &places[0];
+    let read = |from, to, most| read_lines(dir.path(), (from, to), most).unwrap();
+    assert_eq!(read(first, last, len).as_ref(), Some(&whole));
+    assert_eq!(read(first, last, len - 1), None, "more than that");
+    let one = read(&places[1], &places[1], len).unwrap();
+    assert_eq!(
+        one.strip_suffix(b"\n"),
+        Some(read_line(dir.path(), &places[1]).unwrap().as_slice())
+    );
+    assert_eq!(read(last, first, len), None, "backwards");
+    let beyond = Place {
+        len: last.len + 1,
+        ..last.clone()
+    };
+    assert_eq!(
+        read(first, &beyond, len + 1),
+        None,
+        "the journal ends before"
+    );
+    let missing = Place {
+        segment: 4,
+        ..last.clone()
+    };
+    read_lines(dir.path(), (last, &missing), len).unwrap_err();
+}

@@ -3,9 +3,9 @@
 //! ```text
 //! warn first:
 //!   suspicion ─▶ Warning ──heard out──▶ Heard ─▶ Grace ──over──▶ Looking ──still there──▶ persisted
-//!      Snap(Found) │  ▲                Snap(Warned)                  │
-//!      Warn        │  │ again      └──first time──▶ reminded        └──gone──▶ corrected
-//!                  ▼  │                                          Snap(Again), Clip, Seal
+//!      Snap(Found) │  ▲                Snap(Warned)                  ├──gone──▶ corrected
+//!      Warn        │  │ again      └──first time──▶ reminded        │   Snap(Again), Clip, Seal
+//!                  ▼  │                                             └──another there──▶ replaced
 //!               Unheard ──third time──▶ discarded     not to be said now ──▶ hushed
 //!   at each of these steps: allowed by now, or the box has left the place ──▶ discarded
 //! record at once:
@@ -16,21 +16,24 @@
 //! **Invariants.** One subject (violation, zone, place), one case: a second suspicion at the place
 //! of an open case belongs to it, and within the cool-down of a closed one nothing is done. What
 //! becomes of a suspicion is told once per episode: a case has one opening and one end, and what
-//! is not said for a minute and then said again is another episode. The book is plain data: saved
+//! is not said for a minute and then said again is another episode. Who came to the place of one
+//! that was warned is another subject, and the place does not rest. The book is plain data: saved
 //! with each order and resumed after a restart (`resumed`).
 
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::types::{
-    CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
+    Appearance, CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
 use super::case::{
-    Case, Pages, Phase, discard, end_hushed, present, remind, seal, snap, warn_again,
+    Case, Pages, Phase, discard, end_hushed, end_replaced, place_of, present, remind, seal, snap,
+    warn_again,
 };
 use super::finding::Finding;
 use super::history::History;
+use super::likeness::likeness;
 use super::resumed::Resumed;
 use super::secs;
 use super::sight::{is_due, spoilt};
@@ -46,7 +49,7 @@ pub(super) const WARN_AGAIN_AFTER: Duration = Duration::from_secs(30);
 const SEEN_AGAIN_MIN: u32 = 3;
 /// … in at least this share of the looks, …
 const SEEN_AGAIN_SHARE: f64 = 0.5;
-/// … or, with the benefit of the doubt, after this long.
+/// … and looked like the subject, or, with the benefit of the doubt, after this long.
 const LOOK_FOR: Duration = Duration::from_secs(10);
 /// A second look later than this after the grace time proves nothing about persistence.
 const LOOK_LATE_MAX: Duration = Duration::from_mins(30);
@@ -159,7 +162,9 @@ impl Book {
                 if outcome.is_some_and(HitOutcome::was_warned) {
                     self.history.remember(&mut self.pages, &case, scene.at);
                 }
-                self.close(&case, scene.at);
+                if outcome != Some(HitOutcome::Replaced) {
+                    self.close(&case, scene.at);
+                }
             } else {
                 self.pages.open.push(case);
             }
@@ -214,7 +219,7 @@ impl Book {
                     return remind(case, now, orders);
                 }
                 if here {
-                    orders.push(snap(case, ShotKind::Warned, now, present(case, scene)));
+                    orders.push(snap(case, ShotKind::Warned, now, place_of(case, scene)));
                     case.phase = Phase::Grace { since: now };
                 }
                 false
@@ -227,11 +232,7 @@ impl Book {
                     return discard(case, now, why.to_owned(), orders);
                 }
                 if here && waited >= grace {
-                    case.phase = Phase::Looking {
-                        since: now,
-                        looks: 0,
-                        seen: 0,
-                    };
+                    case.phase = Phase::looking(now);
                     return self.look_again(case, scene, orders);
                 }
                 false
@@ -247,35 +248,56 @@ impl Book {
                 if !case.clip_cut || !here {
                     return false;
                 }
-                orders.push(snap(case, ShotKind::After, now, present(case, scene)));
-                orders.push(seal(case, Outcome::Recorded, None));
+                orders.push(snap(case, ShotKind::After, now, place_of(case, scene)));
+                orders.push(seal(case, Outcome::Recorded, None, None));
                 true
             }
         }
     }
 
-    /// One look of the second look; true when it decided the case.
+    /// One look of the second look; true when it decided the case. What stands there must not only
+    /// be there but look like the subject: then it has persisted at once. When that is not clear
+    /// after all, it has persisted as far as anybody can tell, and the package says so; when it
+    /// is clearly another, it has not.
     fn look_again(&self, case: &mut Case, scene: &Scene, orders: &mut Vec<Order>) -> bool {
-        let subject = present(case, scene);
-        let Phase::Looking { since, looks, seen } = &mut case.phase else {
+        let there = present(case, scene);
+        let now = likeness(&case.looks, there.and_then(|t| t.appearance));
+        let nothing_known = case.looks.is_empty();
+        let Phase::Looking {
+            since,
+            looks,
+            seen,
+            alike,
+        } = &mut case.phase
+        else {
             return false;
         };
         *looks += 1;
-        *seen += u32::from(subject.is_some());
-        let enough = *seen >= SEEN_AGAIN_MIN
-            && f64::from(*seen) >= SEEN_AGAIN_SHARE * f64::from(*looks)
-            && subject.is_some();
+        *seen += u32::from(there.is_some());
+        *alike = (*alike).max(now);
+        let alike = *alike;
+        let stands =
+            *seen >= SEEN_AGAIN_MIN && f64::from(*seen) >= SEEN_AGAIN_SHARE * f64::from(*looks);
         let over = scene.at.since(*since) >= LOOK_FOR && *looks >= SEEN_AGAIN_MIN;
-        let (outcome, subject) = match (enough, over) {
-            (true, _) => (Outcome::Persisted, subject),
-            (false, true) => (Outcome::Corrected, None),
-            (false, false) => return false,
+        let decided =
+            over || nothing_known || alike.is_some_and(|alike| alike >= Appearance::SAME_MIN);
+        let subject = there.map(|t| t.detection.area);
+        let (outcome, subject) = match (stands, subject) {
+            // The picture must show it.
+            (true, Some(area)) if decided => (Outcome::Persisted, Some(area)),
+            (false, _) if over => (Outcome::Corrected, None),
+            _ => return false,
         };
+        let other = alike.filter(|alike| *alike < Appearance::OTHER_BELOW && subject.is_some());
+        if let Some(alike) = other {
+            return end_replaced(case, scene.at, alike, orders);
+        }
         orders.push(snap(case, ShotKind::Again, scene.at, subject));
         if !case.clip_cut {
             orders.push(self.clip(case, scene.at));
         }
-        orders.push(seal(case, outcome, Some(scene.at)));
+        let alike = alike.filter(|_| subject.is_some());
+        orders.push(seal(case, outcome, Some(scene.at), alike));
         true
     }
 

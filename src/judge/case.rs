@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Area, CaseId, CaseRecord, Hit, HitOutcome, Order, Outcome, RoleSet, Scene, ShotKind, Stamp,
-    Violation, WarnReport,
+    Appearance, Area, CaseId, CaseRecord, Hit, HitOutcome, Order, Outcome, RoleSet, Scene,
+    ShotKind, Stamp, Track, Violation, WarnReport, same_subject,
 };
 
 use super::history::Past;
@@ -32,7 +32,14 @@ pub(super) enum Phase {
     /// Time to correct, from `since`.
     Grace { since: Stamp },
     /// The second look.
-    Looking { since: Stamp, looks: u32, seen: u32 },
+    Looking {
+        since: Stamp,
+        looks: u32,
+        seen: u32,
+        /// How like the subject looked what was most like it, thousandths.
+        #[serde(default)]
+        alike: Option<u16>,
+    },
     /// Recorded at once; waits for the end of its clip.
     Recording,
     /// The warning was not to be said; ended at the next scene.
@@ -42,6 +49,16 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// The second look, begun at `since`.
+    pub(super) fn looking(since: Stamp) -> Self {
+        Self::Looking {
+            since,
+            looks: 0,
+            seen: 0,
+            alike: None,
+        }
+    }
+
     /// The name it has in the book.
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -80,6 +97,9 @@ pub(super) struct Case {
     /// Earlier cases remembered at the place.
     #[serde(default)]
     pub(super) prior: Option<u32>,
+    /// What it looked like before its warning; nothing where nobody can tell.
+    #[serde(default)]
+    pub(super) looks: Vec<Appearance>,
 }
 
 impl Case {
@@ -188,6 +208,20 @@ pub(super) fn remind(case: &Case, at: Stamp, orders: &mut Vec<Order>) -> bool {
     true
 }
 
+/// Ends a case at whose place another thing stands at the second look; always true. Nothing is
+/// kept of it, and the place does not rest: who came has not been warned.
+pub(super) fn end_replaced(case: &Case, at: Stamp, alike: u16, orders: &mut Vec<Order>) -> bool {
+    orders.push(Order::Discard {
+        case: case.id,
+        why: "what was warned has gone; another thing stands at its place".to_owned(),
+        hit: Box::new(Hit {
+            gates: vec![same_subject(Some(alike))],
+            ..case.hit(HitOutcome::Replaced, at)
+        }),
+    });
+    true
+}
+
 /// Ends a case whose warning was not to be said; always true.
 pub(super) fn end_hushed(case: &Case, at: Stamp, why: String, orders: &mut Vec<Order>) -> bool {
     orders.push(Order::Discard {
@@ -198,15 +232,20 @@ pub(super) fn end_hushed(case: &Case, at: Stamp, why: String, orders: &mut Vec<O
     true
 }
 
-/// The subject, when it is seen at its place in this very scene.
-pub(super) fn present(case: &Case, scene: &Scene) -> Option<Area> {
+/// What is seen at the subject's place in this very scene: its role, its size.
+pub(super) fn present<'a>(case: &Case, scene: &'a Scene) -> Option<&'a Track> {
+    let overlap = |t: &Track| t.detection.area.iou(case.area);
     scene
         .tracks
         .iter()
         .filter(|t| t.last_seen == scene.at && t.detection.roles.meets(case.roles))
-        .map(|t| t.detection.area)
-        .filter(|a| case.is_at(*a))
-        .max_by(|a, b| a.iou(case.area).total_cmp(&b.iou(case.area)))
+        .filter(|t| case.is_at(t.detection.area))
+        .max_by(|a, b| overlap(a).total_cmp(&overlap(b)))
+}
+
+/// Where that is.
+pub(super) fn place_of(case: &Case, scene: &Scene) -> Option<Area> {
+    present(case, scene).map(|t| t.detection.area)
 }
 
 pub(super) fn snap(case: &Case, kind: ShotKind, at: Stamp, subject: Option<Area>) -> Order {
@@ -221,7 +260,13 @@ pub(super) fn snap(case: &Case, kind: ShotKind, at: Stamp, subject: Option<Area>
     }
 }
 
-pub(super) fn seal(case: &Case, outcome: Outcome, looked_again: Option<Stamp>) -> Order {
+/// Seals a case whose second look, where it had one, found something alike by `likeness`.
+pub(super) fn seal(
+    case: &Case,
+    outcome: Outcome,
+    looked_again: Option<Stamp>,
+    likeness: Option<u16>,
+) -> Order {
     let record = CaseRecord {
         violation: case.violation,
         camera: case.camera,
@@ -232,6 +277,7 @@ pub(super) fn seal(case: &Case, outcome: Outcome, looked_again: Option<Stamp>) -
         looked_again,
         outcome,
         prior: case.prior,
+        likeness,
     };
     Order::Seal {
         case: case.id,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::types::{Area, Gate, RoleSet, ShotKind, Stamp, Violation};
+use crate::types::{Appearance, Area, Gate, RoleSet, ShotKind, Stamp, Violation};
 
 /// One thing a rule looked at, with every condition it was held against.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Finding {
     pub gates: Vec<Gate>,
     /// Earlier moments that belong to it, with the area to show.
     pub(super) shots: Vec<(ShotKind, Stamp, Area)>,
+    /// What the subject looked like lately.
+    pub(super) looks: Vec<Appearance>,
 }
 
 impl Finding {

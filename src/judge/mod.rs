@@ -15,6 +15,7 @@ mod book;
 mod case;
 mod finding;
 mod history;
+mod likeness;
 mod opening;
 mod recheck;
 mod resumed;

@@ -130,6 +130,7 @@ impl Book {
             said: scene.at,
             place: Whereabouts::of(scene),
             prior: None,
+            looks: hit.looks.clone(),
         };
         case.prior = self.history.prior(&self.pages, &case);
         let told = Hit {

@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use crate::types::{CaseId, Gate, Scene, Stamp, Violation};
+use crate::types::{CaseId, Gate, Scene, Stamp, Violation, same_subject};
 
 use super::book::Book;
 use super::case::{Case, Phase, present};
 use super::finding::Finding;
+use super::likeness::likeness;
 use super::whereabouts::{Place, Whereabouts, compare};
 
 /// An open case, and what one scene shows of it.
@@ -34,7 +35,8 @@ pub struct Recheck {
     /// Whether the subject is seen at its place in this scene; `None` when nobody knows, because
     /// the view is bad or the box may be somewhere else.
     pub seen: Option<bool>,
-    /// What its rule holds against what stands there now; empty when that is nothing.
+    /// What its rule holds against what stands there now, and whether that looks like the subject;
+    /// empty when nothing does, or nobody can tell.
     pub gates: Vec<Gate>,
 }
 
@@ -53,6 +55,10 @@ impl Book {
             f.violation == case.violation && f.zone == case.zone && case.is_at(f.area)
         };
         let found = findings.iter().find(same);
+        let there = present(case, scene).filter(|_| known);
+        let alike = likeness(&case.looks, there.and_then(|t| t.appearance));
+        let mut gates = found.map(|f| f.gates.clone()).unwrap_or_default();
+        gates.extend(alike.map(|alike| same_subject(Some(alike))));
         let played = case.warning.as_ref().filter(|w| w.failure.is_none());
         Recheck {
             case: case.id,
@@ -68,8 +74,8 @@ impl Book {
                 _ => None,
             },
             warned: played.filter(|w| w.hushed.is_none()).map(|w| w.at),
-            seen: known.then(|| present(case, scene).is_some()),
-            gates: found.map(|f| f.gates.clone()).unwrap_or_default(),
+            seen: known.then_some(there.is_some()),
+            gates,
         }
     }
 }

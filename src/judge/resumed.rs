@@ -74,7 +74,7 @@ impl Pages {
                 Phase::Grace { since } | Phase::Unheard { since, .. } => {
                     *since = translated(*since, now);
                 }
-                Phase::Looking { since, looks, seen } => (*since, *looks, *seen) = (now, 0, 0),
+                looking @ Phase::Looking { .. } => *looking = Phase::looking(now),
                 Phase::Warning { .. }
                 | Phase::Heard
                 | Phase::Recording

@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use crate::types::{Area, RoleSet, Scene, Stamp};
+use super::likeness::Looks;
+use crate::types::{Area, RoleSet, Scene, Stamp, Track};
 
 /// A thing and a spot are the same when their boxes overlap at least this much.
 pub(super) const SAME_PLACE_IOU: f32 = 0.3;
@@ -41,6 +42,8 @@ pub(super) struct Spot {
     pub(super) fitting: u32,
     /// Looks in which somebody attended to it.
     pub(super) attended: u32,
+    /// What it looked like.
+    pub(super) looks_like: Looks,
 }
 
 impl Spot {
@@ -109,19 +112,23 @@ impl Standing {
             match known.and_then(|i| self.spots.get_mut(i)) {
                 Some(spot) if spot.last_seen == scene.at => {}
                 Some(spot) => {
+                    spot.looks_like.take(scene.at, track.appearance);
                     spot.area = d.area;
                     spot.roles = spot.roles.with(roles);
                     spot.last_seen = scene.at;
                     spot.seen += 1;
                 }
-                None => self.begin(scene.at, d.area, roles),
+                None => self.begin(track, roles),
             }
         }
         gone
     }
 
-    fn begin(&mut self, at: Stamp, area: Area, roles: RoleSet) {
+    fn begin(&mut self, track: &Track, roles: RoleSet) {
         if self.spots.len() < SPOTS_MAX {
+            let (at, area) = (track.last_seen, track.detection.area);
+            let mut looks_like = Looks::default();
+            looks_like.take(at, track.appearance);
             self.begun += 1;
             self.spots.push(Spot {
                 id: self.begun,
@@ -135,6 +142,7 @@ impl Standing {
                 seen: 1,
                 fitting: 0,
                 attended: 0,
+                looks_like,
             });
         }
     }

@@ -14,6 +14,7 @@
 //!
 //! **Not here.** No rule, no time but what the caller hands in, no thread besides the runtime's.
 
+mod appearance;
 mod background;
 mod card;
 mod decode;

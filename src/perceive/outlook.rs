@@ -2,9 +2,10 @@
 //! replay alike: what the view is worth, how the picture of a moving camera moved, and what stands
 //! there new.
 
-use crate::config::{Camera, Config};
-use crate::types::{Detection, Image, Motion, Stamp, View};
+use crate::config::{Camera, Config, ZoneKind};
+use crate::types::{Detection, Image, Motion, RoleSet, Stamp, Track, View};
 
+use super::appearance::describe;
 use super::background::Background;
 use super::drift::Drift;
 use super::guard::{Guard, Reference, Watched};
@@ -20,6 +21,8 @@ pub struct Outlook {
     /// The movement since it was last asked for.
     motion: Option<Motion>,
     view: View,
+    /// What is warned before it is recorded: only of this does it matter what it looks like.
+    warned: RoleSet,
 }
 
 impl Outlook {
@@ -36,6 +39,7 @@ impl Outlook {
             drift: (!fixed).then(Drift::default),
             motion: None,
             view: View::Good,
+            warned: warned(config, camera),
             guard: config.guard.enabled.then(guard),
         }
     }
@@ -72,8 +76,38 @@ impl Outlook {
         }
     }
 
+    /// Takes down what each of `tracks` looks like that is seen in the frame and could come to a
+    /// second look. [`Outlook::look`] and this are given the same frame, whose moment is `at`.
+    pub fn describe(&self, at: Stamp, image: &Image, tracks: &mut [Track]) {
+        for track in tracks {
+            let d = &track.detection;
+            if track.last_seen == at && d.roles.meets(self.warned) {
+                track.appearance = describe(image, d.area);
+            }
+        }
+    }
+
     /// The reference of a fixed camera, once there is one.
     pub fn reference(&self) -> Option<&Reference> {
         self.guard.as_ref()?.reference()
     }
+}
+
+/// The roles that a rule which warns first looks for in a zone of `camera`.
+fn warned(config: &Config, camera: &Camera) -> RoleSet {
+    let mut roles = RoleSet::EMPTY;
+    for zone in config.zone.iter().filter(|z| z.camera == camera.name) {
+        let usual = match zone.kind {
+            ZoneKind::NoVending => &config.judge.street_vending.roles,
+            ZoneKind::ShopFront => &config.judge.out_of_store.roles,
+            ZoneKind::Road | ZoneKind::Private => continue,
+        };
+        let own = if zone.roles.is_empty() {
+            usual
+        } else {
+            &zone.roles
+        };
+        roles = roles.with(own.iter().copied().collect());
+    }
+    roles
 }

@@ -165,6 +165,7 @@ impl Followed {
                 first_seen: at,
                 last_seen: at,
                 hits: 1,
+                appearance: None,
             },
             speed: (0.0, 0.0),
             rest: (detection.area, at),

@@ -1,14 +1,14 @@
 //! Later receipts: of a package whose first receipt says one copy, and which has its second by now.
 //!
 //! ```text
-//! second copy, read back ─▶ receipt002 beside the copy ─▶ receipt002 beside the package ─▶ told, row
+//! second copy, read back ─▶ noted in `later/` ─▶ receipt002 beside the copy ─▶ receipt002 beside the package ─▶ told, row
 //! ```
 //! The first receipt stays: a time-stamp may be bound to it. The box is told at once and, as it may
-//! be away, once more when it says next that it is there; a repeated head brings the later receipt
-//! too. Killed anywhere on the way, the whole is done again.
+//! be away, once more when it says next that it is there: what is noted in `later/` is still to be
+//! told so, and whichever receiver of the folder hears the box does it. A repeated head brings the
+//! later receipt too. Killed anywhere on the way, the whole is done again.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -23,17 +23,11 @@ use crate::witness::{LATER_RECEIPT, RECEIPT, Receipt, Statement};
 /// Later receipts that may wait for the connection; what comes beyond is told to the box when it
 /// says that it is there.
 const WAITING_MAX: usize = 256;
-/// Packages of one box that are told once more.
-const AGAIN_PER_DEVICE: usize = 256;
-/// The same of all boxes.
-const AGAIN_MAX: usize = 65_536;
 
 /// The later receipts on their way.
 pub(super) struct Later {
     tell: mpsc::Sender<Answer>,
     told: Mutex<Option<mpsc::Receiver<Answer>>>,
-    /// Whom to tell once more, of which packages.
-    again: Mutex<BTreeMap<String, Vec<CaseId>>>,
 }
 
 impl Later {
@@ -42,7 +36,6 @@ impl Later {
         Self {
             tell,
             told: Mutex::new(Some(told)),
-            again: Mutex::default(),
         }
     }
 
@@ -51,21 +44,13 @@ impl Later {
         hold(&self.told).take()
     }
 
-    fn tell(&self, device: &str, receipt: Vec<u8>) {
-        if self.tell.try_send(receipt::to(device, receipt)).is_err() {
+    /// Whether there was room for it.
+    fn tell(&self, device: &str, receipt: Vec<u8>) -> bool {
+        let room = self.tell.try_send(receipt::to(device, receipt)).is_ok();
+        if !room {
             tracing::debug!(device, "a later receipt waits for its box");
         }
-    }
-
-    fn remember(&self, device: &str, id: CaseId) {
-        let mut again = hold(&self.again);
-        if again.values().map(Vec::len).sum::<usize>() >= AGAIN_MAX {
-            return;
-        }
-        let of_device = again.entry(device.to_owned()).or_default();
-        if of_device.len() < AGAIN_PER_DEVICE {
-            of_device.push(id);
-        }
+        room
     }
 }
 
@@ -100,25 +85,50 @@ impl Office {
             return Ok(());
         }
         let signed = receipt::sign_again(&self.identity, &first, (2, at))?;
+        self.owe(device, id)?;
         for dir in [copies.dir(), &self.dir] {
             let draft = layout::incoming(dir).join(format!("{}.later", self.name));
             let place = layout::place(dir, device, id).join(LATER_RECEIPT);
             disk::replace(&draft, &place, &signed)?;
         }
-        self.later.remember(device, id);
         self.later.tell(device, signed);
         Ok(())
     }
 
-    /// A box says that it is there: it may have missed what it was told while it was away.
-    pub(super) fn tell_again(&self, device: &str) {
-        let missed = hold(&self.later.again).remove(device).unwrap_or_default();
-        for id in missed {
-            match newest_receipt(&self.place(device, id)) {
-                Ok(receipt) => self.later.tell(device, receipt),
-                Err(error) => tracing::warn!(device, %id, %error, "no later receipt is sent"),
-            }
+    /// Notes that `device` is to be told once more of its package `id`, durable on return.
+    fn owe(&self, device: &str, id: CaseId) -> Result<(), DiskError> {
+        let folder = self.owed(device);
+        disk::create_dir(&layout::later(&self.dir))?;
+        disk::create_dir(&folder)?;
+        let note = folder.join(id.to_string());
+        if !note.exists() {
+            disk::write_new(&note, b"")?;
         }
+        disk::sync_dir(&folder)
+    }
+
+    /// A box says that it is there: it may have missed what it was told while it was away. What
+    /// finds no room is told the next time.
+    pub(super) fn tell_again(&self, device: &str) {
+        if let Err(error) = self.tell_owed(device) {
+            tracing::warn!(device, %error, "not all later receipts are sent");
+        }
+    }
+
+    fn tell_owed(&self, device: &str) -> Result<(), ReceiveError> {
+        let folder = self.owed(device);
+        for id in layout::ids_named(&folder)? {
+            let place = self.place(device, id);
+            if place.exists() && !self.later.tell(device, newest_receipt(&place)?) {
+                return Ok(());
+            }
+            disk::remove_file(&folder.join(id.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn owed(&self, device: &str) -> PathBuf {
+        layout::later(&self.dir).join(device)
     }
 }
 

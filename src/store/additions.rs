@@ -23,10 +23,11 @@ use crate::witness::{
     TimeStamp, sha256_hex,
 };
 
-/// Journal lines put into a package, bytes: some three thousand lines. The verifier takes more, but
-/// each of ten thousand packages that waited out an outage would get megabytes of the same lines;
-/// those that waited longer have none, and `lingmou journal prove` still cuts them out.
-const LINES_MAX: u64 = 1 << 20;
+/// Journal lines put into a package, bytes: some eight hundred lines. The verifier takes more, but
+/// each package that waited out an outage gets all the lines since its sealing, most of them the
+/// same: work and flash grow with the square of this. Those that waited longer have none, and
+/// `lingmou journal prove` still cuts them out.
+const LINES_MAX: u64 = 256 * 1024;
 
 /// What the time-stamp covers, as far as it is there, with its media types.
 const COVERED: [(&str, &str); 3] = [
@@ -34,6 +35,11 @@ const COVERED: [(&str, &str); 3] = [
     (witness::RECEIPT, "application/pkcs7-mime"),
     (witness::CHAIN, "application/jsonl"),
 ];
+
+/// The package whose stamp is due and was tried least, of those the newest: ids begin with the time.
+/// With ten thousand that wait it must be found, not sorted for.
+pub(super) const NEXT_STAMP: &str = "SELECT package_id FROM stamp INDEXED BY stamp_next \
+     WHERE stamped_ms IS NULL ORDER BY attempts, package_id DESC LIMIT 1";
 
 /// A package whose time-stamp is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,9 +250,7 @@ impl Inner {
             tracing::warn!(%id, "package gets no journal lines, they are not all there");
             return Ok(None);
         };
-        let proof =
-            JournalLines::parse(&bytes).and_then(|lines| lines.check(&point, &sig_sha256, &head));
-        if let Err(error) = proof {
+        if let Err(error) = JournalLines::prove(&bytes, &point, &sig_sha256, &head) {
             tracing::warn!(%id, %error, "package gets no journal lines, they prove nothing");
             return Ok(None);
         }
@@ -268,44 +272,36 @@ impl Inner {
         Ok(row.optional()?)
     }
 
-    /// Journal lines `from` to `to` with their newlines; `None` when one is missing, cannot be
-    /// read, or there are more than [`LINES_MAX`] bytes.
+    /// Journal lines `from` to `to` with their newlines; `None` when one of these two is not
+    /// known, or there are more than [`LINES_MAX`] bytes. They are read in one go: of a backlog
+    /// each package has thousands.
     fn journal_lines(&self, from: u64, to: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT n, segment, off, len FROM journal WHERE n BETWEEN ?1 AND ?2 ORDER BY n";
+        let (Some(first), Some(last)) = (self.line_place(from)?, self.line_place(to)?) else {
+            return Ok(None);
+        };
+        let dir = self.dir.join(journal::SEGMENTS);
+        // What cannot be read is as good as missing: the package goes without.
+        let read = journal::read_lines(&dir, (&first, &last), LINES_MAX);
+        Ok(read.ok().flatten())
+    }
+
+    /// Where line `n` of the journal lies.
+    fn line_place(&self, n: u64) -> Result<Option<Place>, StoreError> {
+        let sql = "SELECT segment, off, len FROM journal WHERE n = ?1";
         let mut query = self.conn.prepare_cached(sql)?;
-        let mut rows = query.query(params![package::sql_int(from), package::sql_int(to)])?;
-        let (mut places, mut next, mut sum) = (Vec::new(), from, 0);
-        while let Some(row) = rows.next()? {
+        let row = query.query_row([package::sql_int(n)], |row| {
             let number = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
-            let place = Place {
-                segment: row.get(1)?,
-                offset: number(2)?,
-                len: number(3)?,
-            };
-            sum += place.len;
-            if number(0)? != next || sum >= LINES_MAX {
-                return Ok(None);
-            }
-            places.push(place);
-            next += 1;
-        }
-        // Only now: of lines that are too many none is read.
-        let dir = self.dir.join("journal");
-        let mut bytes = Vec::new();
-        for place in &places {
-            let Ok(line) = journal::read_line(&dir, place) else {
-                return Ok(None);
-            };
-            bytes.extend(line);
-            bytes.push(b'\n');
-        }
-        Ok((next == to + 1).then_some(bytes))
+            Ok(Place {
+                segment: row.get(0)?,
+                offset: number(1)?,
+                len: number(2)?,
+            })
+        });
+        Ok(row.optional()?)
     }
 
     fn stamp_due(&self) -> Result<Option<CaseId>, StoreError> {
-        let sql = "SELECT package_id FROM stamp JOIN package ON id = package_id \
-                   WHERE stamped_ms IS NULL ORDER BY stamp.attempts, seq DESC LIMIT 1";
-        let mut query = self.conn.prepare_cached(sql)?;
+        let mut query = self.conn.prepare_cached(NEXT_STAMP)?;
         let name: Option<String> = query.query_row([], |row| row.get(0)).optional()?;
         Ok(name.and_then(|name| super::case_id(&name)))
     }

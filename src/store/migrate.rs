@@ -17,6 +17,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("commands.sql")),
     M::up(include_str!("received.sql")),
     M::up(include_str!("wanted.sql")),
+    M::up(include_str!("backlog.sql")),
 ];
 
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

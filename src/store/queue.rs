@@ -10,6 +10,13 @@ use super::package::{self, PackageFile};
 use super::{Inner, State, Store, StoreError, disk, lines, set_meta};
 use crate::types::{CaseId, Stamp};
 
+/// What [`Inner::row`] reads.
+const OUTGOING: &str = "SELECT id, seq, sig_sha256, attempts, journal_n, severity, sealed_ms \
+     FROM package";
+/// How many wait for lanes beyond one.
+const HELD: &str = "SELECT count(*) FROM package INDEXED BY package_gravest \
+     WHERE state = 'queued' AND told >= ?1";
+
 /// Key of what the upload notes about its link in `meta`.
 const LINK_ACCOUNT: &str = "link";
 
@@ -122,9 +129,7 @@ impl Store {
     /// How many queued packages wait for lanes beyond `open`.
     pub fn held(&self, open: u8) -> Result<u64, StoreError> {
         let inner = self.inner();
-        let mut query = inner
-            .conn
-            .prepare_cached("SELECT count(*) FROM package WHERE state = 'queued' AND told >= ?1")?;
+        let mut query = inner.conn.prepare_cached(HELD)?;
         let count: i64 = query.query_row([open], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }
@@ -183,17 +188,9 @@ impl Inner {
     }
 
     fn due(&self, now: Stamp, wish: &Wish) -> Result<Option<Outgoing>, StoreError> {
-        let order = if wish.oldest {
-            "seq"
-        } else {
-            "severity DESC, seq DESC"
-        };
         let (severity, seq) = wish.before.unwrap_or((0, 0));
         self.row(
-            &format!(
-                "state = 'queued' AND next_try_ns <= ?1 AND told < ?2 AND sealed_ms >= ?3 \
-                 AND (severity, seq) > (?4, ?5) ORDER BY {order} LIMIT 1"
-            ),
+            &due_sql(wish),
             params![
                 boot_ns(now),
                 wish.open,
@@ -206,19 +203,17 @@ impl Inner {
 
     fn due_as(&self, id: CaseId) -> Result<Option<Outgoing>, StoreError> {
         let id = id.to_string();
-        self.row("state = 'queued' AND id = ?1", params![id])
+        let sql = format!("{OUTGOING} WHERE state = 'queued' AND id = ?1");
+        self.row(&sql, params![id])
     }
 
-    /// The first package that meets `condition`; its head is not read.
+    /// The first package that `sql` finds; its head is not read.
     fn row(
         &self,
-        condition: &str,
+        sql: &str,
         values: &[&dyn rusqlite::ToSql],
     ) -> Result<Option<Outgoing>, StoreError> {
-        let mut query = self.conn.prepare_cached(&format!(
-            "SELECT id, seq, sig_sha256, attempts, journal_n, severity, sealed_ms FROM package \
-             WHERE {condition}"
-        ))?;
+        let mut query = self.conn.prepare_cached(sql)?;
         let row = query.query_row(values, |row| {
             let name: String = row.get(0)?;
             let due = Outgoing {
@@ -246,6 +241,23 @@ impl Inner {
     }
 }
 
+/// Finds the package that is meant. The index is named: left to itself SQLite reads and sorts every
+/// row that waits, for each package that is sent.
+fn due_sql(wish: &Wish) -> String {
+    let (index, order) = if wish.oldest {
+        ("package_oldest", "seq")
+    } else if wish.sealed_from_ms > i64::MIN {
+        // Those that are fresh are few.
+        ("package_fresh", "severity DESC, seq DESC")
+    } else {
+        ("package_gravest", "severity DESC, seq DESC")
+    };
+    format!(
+        "{OUTGOING} INDEXED BY {index} WHERE state = 'queued' AND next_try_ns <= ?1 \
+         AND told < ?2 AND sealed_ms >= ?3 AND (severity, seq) > (?4, ?5) ORDER BY {order} LIMIT 1"
+    )
+}
+
 /// Marks a package as asked for.
 pub(super) fn write_wanted(tx: &Connection, id: CaseId) -> Result<(), StoreError> {
     let sql = "UPDATE package SET wanted = 1 WHERE id = ?1";
@@ -260,4 +272,48 @@ fn read_head(due: &Outgoing) -> Result<Vec<(String, Vec<u8>)>, String> {
         Ok((file.name.clone(), bytes))
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::additions::NEXT_STAMP;
+    use crate::store::tests::{OLDEST, folder, open};
+
+    /// With ten thousand packages waiting, a query that reads and sorts them all takes a hundred
+    /// milliseconds, and each package that is sent asks several.
+    #[test]
+    fn what_is_next_is_found_by_an_index_and_not_sorted_for() {
+        let dir = folder();
+        let store = open(dir.path());
+        let inner = store.inner();
+        let any = Wish::default();
+        let fresh = Wish {
+            sealed_from_ms: 1,
+            ..any
+        };
+        for (sql, index, sorted) in [
+            (due_sql(&any), "package_gravest", false),
+            (due_sql(&OLDEST), "package_oldest", false),
+            // Only what is fresh, and that is little.
+            (due_sql(&fresh), "package_fresh (sealed_ms>?)", true),
+            (HELD.to_owned(), "package_gravest", false),
+            (NEXT_STAMP.to_owned(), "stamp_next", false),
+        ] {
+            let mut query = inner
+                .conn
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap();
+            for n in 1..=query.parameter_count() {
+                query.raw_bind_parameter(n, 1).unwrap();
+            }
+            let mut rows = query.raw_query();
+            let mut plan = String::new();
+            while let Some(row) = rows.next().unwrap() {
+                plan += &row.get::<_, String>(3).unwrap();
+            }
+            assert!(plan.contains(index), "{sql}: {plan}");
+            assert_eq!(plan.contains("B-TREE"), sorted, "{sql}: {plan}");
+        }
+    }
 }

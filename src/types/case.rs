@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Area, Colours, Heard, Hit, Stamp, TimeSource};
+use super::{Area, Colours, Heard, Hit, Stamp, TimeSource, same_subject};
 
 /// How the planes of an [`Image`] are laid out. Both are 8 bit, 4:2:0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +209,10 @@ pub struct CaseRecord {
     /// Earlier cases of the same violation at the same place that are remembered; `None` when
     /// none is kept in mind.
     pub prior: Option<u32>,
+    /// How like it looked what stood there at the second look, thousandths; `None` when nobody can
+    /// tell, or nothing stood there.
+    #[serde(default)]
+    pub likeness: Option<u16>,
 }
 
 impl CaseRecord {
@@ -222,7 +226,10 @@ impl CaseRecord {
             since: self.first_seen,
             at: self.looked_again.unwrap_or(self.confirmed),
             permit: None,
-            gates: Vec::new(),
+            gates: match self.outcome {
+                Outcome::Persisted => vec![same_subject(self.likeness)],
+                Outcome::Corrected | Outcome::Recorded => Vec::new(),
+            },
         }
     }
 }

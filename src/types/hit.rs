@@ -22,6 +22,8 @@ pub enum HitOutcome {
     GaveWay,
     /// The case was thrown away.
     Discarded,
+    /// The case ends without evidence: at its place another thing stands than the one warned.
+    Replaced,
     /// The case ends without evidence: the warning was not to be said at this time and place.
     Hushed,
     /// The case was decided, and could not be sealed.
@@ -52,7 +54,7 @@ impl HitOutcome {
     pub fn keeps_nothing(self) -> bool {
         matches!(
             self,
-            Self::Discarded | Self::GaveWay | Self::Reminded | Self::Hushed
+            Self::Discarded | Self::GaveWay | Self::Reminded | Self::Replaced | Self::Hushed
         )
     }
 }

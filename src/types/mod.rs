@@ -8,6 +8,7 @@
 //!
 //! **Not here.** No I/O, no clock, no configuration, no behaviour beyond arithmetic on the data.
 
+mod appearance;
 mod case;
 mod colour;
 mod heard;
@@ -19,6 +20,7 @@ mod scene;
 mod time;
 mod view;
 
+pub use appearance::{Appearance, same_subject};
 pub use case::{
     CaseId, CaseRecord, Frame, Image, Order, Outcome, PixelFormat, Plane, ShotKind, Violation,
     WarnReport,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Motion, Placed, Stamp, View};
+use super::{Appearance, Motion, Placed, Stamp, View};
 
 /// A point of the picture, relative coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -302,6 +302,9 @@ pub struct Track {
     pub last_seen: Stamp,
     /// Detections matched so far.
     pub hits: u32,
+    /// What it looks like in this frame; `None` where nobody asked, or nobody can tell.
+    #[serde(skip)]
+    pub appearance: Option<Appearance>,
 }
 
 /// Everything known about one camera's picture at one moment.

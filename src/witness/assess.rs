@@ -11,7 +11,7 @@ use super::grade::{Condition, Grading, grade};
 use super::installation::{approval, basis, site};
 use super::statement::{FileEntry, Statement};
 use crate::config::Evidence;
-use crate::types::{Heard, PictureOf, Quality, Stillness, Violation};
+use crate::types::{Heard, Outcome, PictureOf, Quality, Stillness, Violation, same_subject};
 
 /// Largest clock error of evidence, milliseconds (GA/T 832-2014 section 3.2: 1.0 s).
 const CLOCK_ERROR_MAX_MS: u64 = 1000;
@@ -27,6 +27,8 @@ pub struct Seen {
     pub moved_permille: Option<u32>,
     /// Whether the camera looks where it looked.
     pub stillness: Option<Stillness>,
+    /// How like the subject looked what stood at its place at the second look, thousandths.
+    pub likeness: Option<u16>,
     /// The day on which the outcome was established, in the device's time zone.
     pub today: Date,
     /// Packages of this rule that reviewers rejected, of so many judged, when that makes leads of
@@ -41,6 +43,8 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
     let wide: Vec<&FileEntry> = originals(statement).collect();
     let kind = statement.violation.as_ref().map(|v| v.kind);
     let law = statement.violation.as_ref().and_then(|v| v.law.as_ref());
+    let persisted = statement.violation.as_ref();
+    let persisted = persisted.filter(|v| v.outcome == Outcome::Persisted);
     let (place, today) = (statement.site.as_ref(), seen.today);
     let subject_size = at_least(limits.subject_min_px);
     let focus = at_least(limits.focus_min);
@@ -60,6 +64,7 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
         kind.map(|_| camera_still(seen.stillness, limits)),
         Some(clip(statement)),
         Some(complete(statement)),
+        persisted.map(|_| subject(seen.likeness)),
         seen.objected.map(objections),
         statement.asked.as_ref().map(|_| asked()),
     ];
@@ -351,6 +356,14 @@ fn complete(statement: &Statement) -> Condition {
     )
 }
 
+/// Only of what is said to have persisted: it is what was warned.
+fn subject(likeness: Option<u16>) -> Condition {
+    let gate = same_subject(likeness);
+    let value = likeness.map(|_| gate.value);
+    let pass = likeness.map(|_| gate.pass);
+    condition(&gate.gate, value, gate.limit, pass)
+}
+
 /// Only stated when it is not met: the rule is one that reviewers object to.
 fn objections((rejected, judged): (u64, u64)) -> Condition {
     let value = format!("rejected {rejected}, judged {judged}");
@@ -455,6 +468,7 @@ mod tests {
                 shift_permille: 2,
                 similarity_permille: 930,
             }),
+            likeness: Some(842),
             today: TODAY,
             objected: None,
         };
@@ -650,6 +664,22 @@ mod tests {
                 let english = rest.split_whitespace().find(|w| letters(w) > 2);
                 assert_eq!(english, None, "{}: {read}", c.id);
             }
+        }
+    }
+
+    #[test]
+    fn what_persisted_must_be_what_was_warned() {
+        for (likeness, wanted) in [
+            (Some(650), None),
+            (Some(649), Some(Some(false))),
+            (None, Some(None)),
+        ] {
+            let told = against(|s, seen| {
+                s.violation.as_mut().unwrap().outcome = Outcome::Persisted;
+                seen.likeness = likeness;
+            });
+            let wanted = wanted.map(|pass| ("same_subject".to_owned(), pass));
+            assert_eq!(told, Vec::from_iter(wanted), "{likeness:?}");
         }
     }
 

@@ -73,29 +73,25 @@ impl JournalLines {
     /// Reads the bytes of `chain.jsonl`: at least one line, each ended by a newline, each
     /// following the one before it.
     pub fn parse(bytes: &[u8]) -> Result<Self, LinesError> {
-        if bytes.len() > CHAIN_MAX {
-            return Err(LinesError::TooLong);
-        }
-        let mut lines: Vec<JournalLine> = Vec::new();
-        let mut head: Option<JournalCopy> = None;
-        for whole in bytes.split_inclusive(|&b| b == b'\n') {
-            let text = whole.strip_suffix(b"\n").ok_or(LinesError::Form)?;
-            let line: JournalLine =
-                serde_json::from_slice(text).map_err(|_other| LinesError::Form)?;
-            let follows = head
-                .as_ref()
-                .is_none_or(|head| line.n.checked_sub(1) == Some(head.n) && line.prev == head.hash);
-            if !follows {
-                return Err(LinesError::Broken);
-            }
-            head = Some(JournalCopy {
-                n: line.n,
-                hash: sha256_hex(text),
-            });
-            lines.push(line);
-        }
-        let head = head.ok_or(LinesError::Form)?;
+        let mut lines = Vec::new();
+        let head = follow(bytes, |line| lines.push(line))?;
         Ok(Self { lines, head })
+    }
+
+    /// [`JournalLines::parse`] and [`JournalLines::check`] in one, which holds a line at a time: a
+    /// thousand lines that were read take several times the room of their bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prove(
+        bytes: &[u8],
+        point: &JournalPoint,
+        sig_sha256: &str,
+        head: &JournalCopy,
+    ) -> Result<(), LinesError> {
+        let mut way = Way::default();
+        let last = follow(bytes, |line| way.pass(&line, point, sig_sha256))?;
+        way.end(&last, head)
     }
 
     /// The lines, oldest first.
@@ -116,19 +112,67 @@ impl JournalLines {
         sig_sha256: &str,
         head: &JournalCopy,
     ) -> Result<(), LinesError> {
-        let first = self.lines.first().ok_or(LinesError::Form)?;
-        if first.n != point.n || first.prev != point.prev {
+        let mut way = Way::default();
+        for line in &self.lines {
+            way.pass(line, point, sig_sha256);
+        }
+        way.end(&self.head, head)
+    }
+}
+
+/// Reads lines that follow one another and shows each; gives number and hash of the last.
+fn follow(bytes: &[u8], mut show: impl FnMut(JournalLine)) -> Result<JournalCopy, LinesError> {
+    if bytes.len() > CHAIN_MAX {
+        return Err(LinesError::TooLong);
+    }
+    let mut head: Option<JournalCopy> = None;
+    for whole in bytes.split_inclusive(|&b| b == b'\n') {
+        let text = whole.strip_suffix(b"\n").ok_or(LinesError::Form)?;
+        let line: JournalLine = serde_json::from_slice(text).map_err(|_other| LinesError::Form)?;
+        let follows = head
+            .as_ref()
+            .is_none_or(|head| line.n.checked_sub(1) == Some(head.n) && line.prev == head.hash);
+        if !follows {
+            return Err(LinesError::Broken);
+        }
+        head = Some(JournalCopy {
+            n: line.n,
+            hash: sha256_hex(text),
+        });
+        show(line);
+    }
+    head.ok_or(LinesError::Form)
+}
+
+/// What lines have shown so far of the way from a package to a signed head.
+#[derive(Default)]
+struct Way {
+    /// Whether the first of them is the one that the statement names; `None` before it.
+    begun: Option<bool>,
+    /// Whether one of them names the package.
+    named: bool,
+}
+
+impl Way {
+    /// The next line.
+    fn pass(&mut self, line: &JournalLine, point: &JournalPoint, sig_sha256: &str) {
+        self.begun
+            .get_or_insert_with(|| line.n == point.n && line.prev == point.prev);
+        let kind = line.kind.as_str();
+        let placed = (kind == SEALED && line.n == point.n) || kind == ADOPTED;
+        self.named |=
+            placed && line.body.get("sig_sha256").and_then(Value::as_str) == Some(sig_sha256);
+    }
+
+    /// The last line was `last`; it should be `head`.
+    fn end(&self, last: &JournalCopy, head: &JournalCopy) -> Result<(), LinesError> {
+        if self.begun != Some(true) {
             return Err(LinesError::Elsewhere);
         }
-        let names = |line: &JournalLine| {
-            let kind = line.kind.as_str();
-            let placed = (kind == SEALED && line.n == point.n) || kind == ADOPTED;
-            placed && line.body.get("sig_sha256").and_then(Value::as_str) == Some(sig_sha256)
-        };
-        if !self.lines.iter().any(names) {
+        if !self.named {
             return Err(LinesError::Unnamed);
         }
-        if self.head != *head {
+        if last != head {
             return Err(LinesError::OtherHead);
         }
         Ok(())
@@ -197,7 +241,10 @@ mod tests {
             n: 4 + hashes.len() as u64 - cut as u64,
             hash: hashes[hashes.len() - 1 - cut].clone(),
         };
-        lines.check(&point, sig, &head)
+        let checked = lines.check(&point, sig, &head);
+        let proved = JournalLines::prove(&bytes, &point, sig, &head);
+        assert_eq!(checked, proved, "a line at a time or all of them");
+        checked
     }
 
     #[test]

@@ -238,6 +238,7 @@ fn keeper(
             store: store.clone(),
         },
         store,
+        half_made: Vec::new(),
         state: Arc::default(),
         beat: Progress::default().watch("keeper"),
     }
@@ -353,4 +354,49 @@ fn what_the_budget_does_not_allow_is_neither_said_nor_held_against_anybody() {
         [(&json!("shop"), &json!("said 1 times in a day already"))]
     );
     town.outcomes();
+}
+
+#[test]
+fn what_is_left_of_a_capture_goes_when_the_disk_permits_or_at_the_next_start() {
+    use crate::daemon::capture;
+    use crate::journal::disk::fault;
+    use rustix::io::Errno;
+
+    let mut town = Town::new(Budget::default());
+    let store = town.keeper.store.clone();
+    let [half, other, case] = [1, 2, 3].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+    let keep = |id, name: &str| {
+        let draft = Draft {
+            name: name.to_owned(),
+            media_type: "image/jpeg".to_owned(),
+            at: None,
+            pts_ns: None,
+            bytes: vec![1; 100],
+        };
+        store.keep(id, &[draft], None).unwrap();
+    };
+    keep(half, "frames/01-asked.jpg");
+    keep(other, "frames/01-asked.jpg");
+    keep(case, "frames/01-found.jpg");
+
+    fault::plan(0, fault::Mode::Forever(Errno::IO));
+    town.keeper.clear_away(half, "no picture");
+    town.keeper.clear_away_again();
+    fault::clear();
+    assert_eq!(store.open_cases().unwrap(), [half, other, case]);
+    assert!(town.keeper.state().trouble.is_some());
+    town.keeper.clear_away_again();
+    assert_eq!(store.open_cases().unwrap(), [other, case]);
+    assert_eq!(town.keeper.half_made, []);
+    assert_eq!(town.keeper.state().trouble, None);
+
+    capture::clear(&store, |id| id == other).unwrap();
+    assert_eq!(
+        store.open_cases().unwrap(),
+        [other, case],
+        "the book has it"
+    );
+    capture::clear(&store, |_| false).unwrap();
+    assert_eq!(store.open_cases().unwrap(), [case], "a case is no capture");
+    assert_eq!(town.journal(kind::CASE_DISCARDED).len(), 2);
 }

@@ -73,6 +73,7 @@ impl Rule for OutOfStore {
                     permit,
                     gates,
                     shots: Vec::new(),
+                    looks: spot.looks_like.all(),
                 });
             }
         }

@@ -166,6 +166,7 @@ impl Road {
             permit: None,
             gates,
             shots,
+            looks: Vec::new(),
         }
     }
 

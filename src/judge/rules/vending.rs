@@ -97,6 +97,7 @@ impl Vending {
             permit,
             gates,
             shots: Vec::new(),
+            looks: spot.looks_like.all(),
         }
     }
 }

@@ -10,6 +10,7 @@
 pub(crate) mod day;
 mod edges;
 mod histories;
+mod likeness;
 mod places;
 mod recheck;
 mod rules;
@@ -102,6 +103,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         first_seen: now,
         last_seen: now,
         hits: 5,
+        appearance: None,
     };
     Scene {
         camera: 0,

@@ -281,7 +281,10 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
             .conn
             .execute_batch(
                 "DROP TRIGGER package_receipt_added; DROP TRIGGER package_stamp_added;
-                 DROP INDEX package_newest; ALTER TABLE package DROP COLUMN told;
+                 DROP INDEX package_state; DROP INDEX package_gravest;
+                 DROP INDEX package_oldest; DROP INDEX package_fresh;
+                 CREATE INDEX package_due ON package(state, severity DESC, seq);
+                 ALTER TABLE package DROP COLUMN told;
                  ALTER TABLE package DROP COLUMN copies;
                  ALTER TABLE package DROP COLUMN additions;
                  ALTER TABLE package DROP COLUMN mirror;

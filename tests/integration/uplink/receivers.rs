@@ -358,7 +358,8 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
         assert!(verdict.valid(), "{verdict:?}");
     }
 
-    // A box that is away when the copy is made hears of it when it is back.
+    // A box that is away when the copy is made hears of it when it is back, though the receiver was
+    // started again meanwhile.
     fs::remove_file(&marker).unwrap();
     let missed = bench.seal(1000);
     bench.receipted(&[missed]).await;
@@ -367,10 +368,14 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
     fs::write(&marker, MARK).unwrap();
     let of_missed = bench.received(missed).join(witness::LATER_RECEIPT);
     until("the copy", || of_missed.is_file()).await;
+    receiver.stop().await;
+    let receiver = bench.start(config.clone()).await;
     let upload = bench.upload();
     until("the receipt that says so", || later(missed) == Some(2)).await;
     upload.stop().await;
     receiver.stop().await;
+    let owed = bench.dir.path().join("received/later").join(DEVICE);
+    assert!(names(&owed).is_empty(), "all was told");
     bench.audit(&[without[0], without[1], with, missed]);
 
     a_foreign_later_receipt_is_found(&bench, with, missed);

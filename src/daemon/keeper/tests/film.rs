@@ -79,6 +79,7 @@ fn seen(frame: &Frame) -> Scene {
         first_seen: frame.at,
         last_seen: frame.at,
         hits: 5,
+        appearance: None,
     };
     Scene {
         camera: 0,
