@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::clock;
 use crate::command::Settings;
-use crate::config::{Config, KeyName, Loaded};
+use crate::config::{self, Config, KeyName, Loaded};
 use crate::daemon;
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Phase, Slots};
@@ -290,9 +290,17 @@ async fn online(loaded: &Loaded, findings: &mut Vec<Finding>) {
         };
         findings.push(finding("broker", word));
     }
-    match Speaker::open(&config.warn) {
-        Ok(mut speaker) => findings.push(finding("loudspeaker", speaker.probe().await)),
-        Err(error) => findings.push(finding::<_>("loudspeaker", Err::<String, _>(error))),
+    findings.push(loudspeaker("loudspeaker", &config.warn).await);
+    for outlet in &config.warn.outlet {
+        let what = format!("loudspeaker of {}", outlet.cameras.join(", "));
+        findings.push(loudspeaker(&what, &config.warn.at(outlet)).await);
+    }
+}
+
+async fn loudspeaker(what: &str, config: &config::Warn) -> Finding {
+    match Speaker::open(config) {
+        Ok(mut speaker) => finding(what, speaker.probe().await),
+        Err(error) => finding(what, Err::<String, _>(error)),
     }
 }
 

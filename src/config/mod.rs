@@ -49,7 +49,7 @@ pub use machine::{
     Device, Evidence, MavlinkLink, PruneNeeds, Site, Store, Telemetry, TelemetrySource,
 };
 pub use mistake::{Mistake, Mistakes};
-pub use warn::{Budget, Day, Hours, Microphone, SoundFormat, Speaker, SpeakerKind, Warn};
+pub use warn::{Budget, Day, Hours, Microphone, Outlet, SoundFormat, Speaker, SpeakerKind, Warn};
 pub use watch::{Background, Guard};
 pub use wording::{PLACEHOLDERS, Wording};
 pub use zone::{Side, Zone, ZoneKind};
@@ -189,8 +189,15 @@ impl Config {
         let folder = file.parent().unwrap_or(Path::new(""));
         let folder = std::path::absolute(folder).unwrap_or_else(|_e| folder.to_owned());
         let cameras = self.camera.iter_mut();
-        let paths = cameras.flat_map(|c| [&mut c.password_file, &mut c.tls_roots, &mut c.path]);
-        for path in paths.chain([
+        let cameras = cameras.flat_map(|c| [&mut c.password_file, &mut c.tls_roots, &mut c.path]);
+        let outlets = self
+            .warn
+            .outlet
+            .iter_mut()
+            .map(|outlet| &mut outlet.speaker);
+        let speakers = outlets.chain([&mut self.warn.speaker]);
+        let speakers = speakers.flat_map(|s| [&mut s.path, &mut s.password_file, &mut s.tls_roots]);
+        for path in cameras.chain(speakers).chain([
             &mut self.keys.dir,
             &mut self.keys.token.module,
             &mut self.keys.token.pin_file,
@@ -200,9 +207,6 @@ impl Config {
             &mut self.warn.identity,
             &mut self.warn.street_vending,
             &mut self.warn.out_of_store,
-            &mut self.warn.speaker.path,
-            &mut self.warn.speaker.password_file,
-            &mut self.warn.speaker.tls_roots,
             &mut self.evidence.font,
             &mut self.evidence.wording,
             &mut self.store.dir,

@@ -65,6 +65,7 @@ fn the_shipped_file_holds_every_key_with_its_default() {
         zone: vec![Zone::default()],
         warn: Warn {
             hours: vec![Hours::default()],
+            outlet: vec![Outlet::default()],
             ..Warn::default()
         },
         ..Config::default()
@@ -597,6 +598,44 @@ fn a_horn_is_on_a_vehicle_and_sure_to_be_no_motor() {
         let well = told("mavlink", horn);
         assert!(!well.contains("warn."), "{well}");
     }
+}
+
+#[test]
+fn an_outlet_is_for_cameras_that_are_there_and_have_no_other() {
+    let told = |outlet: &str| {
+        page(&format!(
+            "[[camera]]\nname = \"front\"\nurl = \"rtsp://a/b\"\n[[warn.outlet]]\n{outlet}\n"
+        ))
+    };
+    let none = "cameras = [\"front\"]\n[warn.outlet.speaker]\n";
+    for (outlet, wanted) in [
+        ("", ":4: warn.outlet[0].cameras: for no camera"),
+        (
+            "cameras = [\"frond\"]",
+            ":5: warn.outlet[0].cameras: there is no camera \"frond\"",
+        ),
+        (
+            "cameras = [\"front\", \"front\"]",
+            ":5: warn.outlet[0].cameras: \"front\" has a loudspeaker already",
+        ),
+        (
+            &format!("{none}kind = \"mavlink\""),
+            ":7: warn.outlet[0].speaker.kind: a vehicle has one horn",
+        ),
+        (
+            &format!("{none}kind = \"onvif\"\nurl = \"http://a\""),
+            ":8: warn.outlet[0].speaker.url: ",
+        ),
+        (
+            &format!("{none}kind = \"local\""),
+            "warn.identity: no such file",
+        ),
+    ] {
+        let told = told(outlet);
+        assert!(told.contains(wanted), "{outlet}: {told}");
+    }
+    let well = told(&format!("{none}kind = \"none\""));
+    assert!(!well.contains("warn."), "{well}");
 }
 
 #[test]

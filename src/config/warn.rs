@@ -41,6 +41,8 @@ pub struct Warn {
     pub hours: Vec<Hours>,
     /// A vehicle's horn.
     pub horn: Horn,
+    /// `[[warn.outlet]]`: further loudspeakers, where some of the cameras look.
+    pub outlet: Vec<Outlet>,
 }
 
 impl Default for Warn {
@@ -60,6 +62,7 @@ impl Default for Warn {
             budget: Budget::default(),
             hours: Vec::new(),
             horn: Horn::default(),
+            outlet: Vec::new(),
         }
     }
 }
@@ -70,6 +73,24 @@ impl Warn {
     pub fn needs_the_hour(&self) -> bool {
         let quiet = Span::between(&self.quiet_from, &self.quiet_to).is_some();
         quiet || !self.hours.is_empty()
+    }
+
+    /// What holds where `outlet` speaks.
+    #[must_use]
+    pub fn at(&self, outlet: &Outlet) -> Self {
+        Self {
+            speaker: outlet.speaker.clone(),
+            microphone: outlet.microphone.clone(),
+            outlet: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether there is a loudspeaker that plays the clips.
+    pub fn plays_clips(&self) -> bool {
+        let outlets = self.outlet.iter().map(|outlet| &outlet.speaker);
+        let mut speakers = outlets.chain([&self.speaker]);
+        speakers.any(|s| !matches!(s.kind, SpeakerKind::None | SpeakerKind::Mavlink))
     }
 }
 
@@ -209,6 +230,19 @@ impl Default for Speaker {
             tls_roots: PathBuf::new(),
         }
     }
+}
+
+/// `[[warn.outlet]]`: a loudspeaker where some of the cameras look. `[warn.speaker]` is for the
+/// others, and for what persons order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outlet {
+    /// Names of the cameras; it speaks to the zones drawn on them.
+    pub cameras: Vec<String>,
+    /// The loudspeaker.
+    pub speaker: Speaker,
+    /// The microphone that listens whether it was heard.
+    pub microphone: Microphone,
 }
 
 /// The kinds of loudspeaker.

@@ -63,7 +63,7 @@ use crate::status::{self, Progress};
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
 use crate::upload::{self, Desk, Uplink, UploadState};
-use crate::warn::{Governor, Speaker};
+use crate::warn::{Governor, Speakers};
 use crate::witness::{Identity, Roots};
 
 use alarms::Acknowledged;
@@ -128,7 +128,7 @@ pub async fn run(chosen: &Chosen, stop: CancellationToken) -> anyhow::Result<End
 struct Opened {
     store: Store,
     detector: Detector,
-    speaker: Speaker,
+    speakers: Speakers,
     governor: Governor,
     developer: Developer,
     judge: Judge,
@@ -154,7 +154,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let (store, recovery) = Store::open_telling(&config.store, &config.device.id, &recovering())?;
     tracing::info!(?recovery, "store opened");
     let detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
-    let speaker = Speaker::open(&config.warn)?;
+    let speakers = Speakers::open(config)?;
     let developer = Developer::new(&config.evidence)?;
     let mut past = Past::read(&store)?;
     let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
@@ -177,7 +177,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     Ok(Opened {
         store,
         detector,
-        speaker,
+        speakers,
         governor,
         developer,
         judge,
@@ -220,7 +220,7 @@ fn start(
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let reboots = std::mem::take(&mut opened.reboots);
-    let voice = opened.speaker.voice();
+    let voice = opened.speakers.main().voice();
     let (eye, keeper, ways) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
     let gauges = Arc::new(gauges);
@@ -268,10 +268,8 @@ fn start_work(
     let (ways, requests_in, asks_in) = Ways::open();
     let card = opened.detector.card();
     let cameras = config.camera.iter().enumerate();
-    let sights = cameras
-        .zip(views::outlooks(config))
-        .map(|(camera, outlook)| Sight::new(card, camera, outlook))
-        .collect();
+    let sight = |(camera, outlook)| Sight::new(card, camera, outlook);
+    let sights = cameras.zip(views::outlooks(config)).map(sight).collect();
     let eye = Eye {
         slots: Arc::clone(slots),
         poses: Arc::clone(&poses),
@@ -307,9 +305,9 @@ fn start_work(
     };
     let eye = thread("eye", move || eye.run())?;
     let keeper = thread("keeper", move || keeper.run())?;
-    let (speaker, horn) = mouth::with_horn(opened.speaker, config);
+    let (speakers, horn) = mouth::with_horn(opened.speakers, config);
     let mouth = Mouth {
-        speaker,
+        speakers,
         governor: opened.governor,
         reports,
         requests: requests_in,
@@ -319,14 +317,13 @@ fn start_work(
         state: Arc::clone(&gauges.voice),
         stop: stop.clone(),
     };
-    let listen = telemetry::run(
+    tasks.spawn(telemetry::run(
         config.telemetry.clone(),
         horn,
         poses,
         opened.telemetry,
         stop.clone(),
-    );
-    tasks.spawn(listen);
+    ));
     tasks.spawn(record::run(opened.recorder, stop.clone()));
     tasks.spawn(mouth.run(shouts_in));
     tasks.spawn(signals::stop_speaking(ways.mouth.clone(), stop.clone())?);

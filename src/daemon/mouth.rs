@@ -28,7 +28,7 @@ use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Call, Poses};
 use crate::types::{Stamp, WarnReport};
-use crate::warn::{Ask, By, Clip, Governor, Said, Speaker, Travel, Utterance};
+use crate::warn::{Ask, By, Clip, Governor, Said, Speakers, Travel, Utterance};
 
 use words::{Told, Want};
 
@@ -74,21 +74,19 @@ impl Mouthpiece {
 /// A vehicle's horn: how it is driven, and the calls for it.
 type Horn = (config::Horn, Receiver<Call>);
 
-/// The loudspeaker, and, where it is a vehicle's horn, what its calls come out of.
-pub(super) fn with_horn(speaker: Speaker, config: &Config) -> (Speaker, Option<Horn>) {
+/// The loudspeakers, and, where one is a vehicle's horn, what its calls come out of.
+pub(super) fn with_horn(speakers: Speakers, config: &Config) -> (Speakers, Option<Horn>) {
     if config.warn.speaker.kind != SpeakerKind::Mavlink {
-        return (speaker, None);
+        return (speakers, None);
     }
     let (calls, calls_in) = channel(TOOTS);
-    (
-        speaker.through(calls),
-        Some((config.warn.horn.clone(), calls_in)),
-    )
+    let horn = (config.warn.horn.clone(), calls_in);
+    (speakers.through(calls), Some(horn))
 }
 
 /// Everything the mouth works with.
 pub(super) struct Mouth {
-    pub(super) speaker: Speaker,
+    pub(super) speakers: Speakers,
     pub(super) governor: Governor,
     pub(super) reports: Sender<WarnReport>,
     pub(super) requests: Receiver<Request>,
@@ -127,12 +125,13 @@ impl Mouth {
     /// A warning; false when nobody hears what became of it any more.
     async fn shout(&mut self, shout: Shout) -> bool {
         let want = shout.want();
+        let speaker = self.speakers.of(&want.zone);
         let told = if clock::now().since(shout.at) > STALE_AFTER {
             let mut told = Told::unplayed("it waited too long behind other warnings");
-            told.what = self.speaker.warning(shout.violation).ok();
+            told.what = speaker.warning(shout.violation).ok();
             told
         } else {
-            let what = self.speaker.warning(shout.violation);
+            let what = speaker.warning(shout.violation);
             self.say(&want, what).await
         };
         let n = self.tell(&want, &told).await;
@@ -147,7 +146,8 @@ impl Mouth {
         };
         let clip = match what {
             Words::Clip(sha256) => self
-                .speaker
+                .speakers
+                .main()
                 .clip_of(&sha256)
                 .ok_or_else(|| "this box has no such clip".to_owned()),
             Words::Text(clip) => Ok(clip),
@@ -184,7 +184,7 @@ impl Mouth {
                 let mut charge = self.governor.charge(&ask, sha256);
                 words::name(&mut charge, &what);
                 self.note(kind::WARNING_BEGUN, charge).await;
-                told.said = self.sound(what, volume).await;
+                told.said = self.sound(&want.zone, what, volume).await;
             }
             Err(why) => told.said.failure = Some(why),
         }
@@ -193,12 +193,12 @@ impl Mouth {
 
     /// Plays it, and hears requests meanwhile: a stop ends it, another order to speak has to wait
     /// for another time.
-    async fn sound(&mut self, what: Utterance, volume: f64) -> Said {
+    async fn sound(&mut self, zone: &str, what: Utterance, volume: f64) -> Said {
         self.state().speaking = true;
         let halt = self.stop.child_token();
         let mut stops: Vec<((String, Stamp), oneshot::Sender<Stopped>)> = Vec::new();
         let said = {
-            let saying = self.speaker.utter(what, volume, &halt);
+            let saying = self.speakers.of(zone).utter(what, volume, &halt);
             tokio::pin!(saying);
             loop {
                 tokio::select! {

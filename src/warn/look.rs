@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Clip;
-use crate::config::{self, SpeakerKind};
+use crate::config;
 
 /// Reads the clips of `config` for `lingmou check`: how long and how loud each is.
 ///
@@ -11,7 +11,7 @@ use crate::config::{self, SpeakerKind};
 /// The key and the fault of each that is no clip, cannot follow the identity in the same sound, or
 /// is much too quiet or cut off at full scale; and how to mend it.
 pub fn look_at_clips(config: &config::Warn) -> Result<String, Vec<(&'static str, String)>> {
-    if [SpeakerKind::None, SpeakerKind::Mavlink].contains(&config.speaker.kind) {
+    if !config.plays_clips() {
         return Ok("none".to_owned());
     }
     let identity = Clip::read(&config.identity);

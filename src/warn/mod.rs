@@ -33,6 +33,7 @@ mod look;
 mod onvif;
 mod play;
 mod program;
+mod speakers;
 mod speech;
 mod utter;
 
@@ -49,6 +50,7 @@ pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
 pub use horn::Toots;
 pub use look::look_at_clips;
 pub use program::told as told_by_program;
+pub use speakers::Speakers;
 pub use speech::Voice;
 pub use utter::Utterance;
 

@@ -6,8 +6,8 @@ use super::Checker;
 use super::camera::url_fault;
 use crate::config::mistake::meant;
 use crate::config::{
-    Config, Day, Drive, Horn, Hours, Speaker, SpeakerKind, TelemetrySource, minute_of_day,
-    secret_file,
+    Config, Day, Drive, Horn, Hours, Microphone, Speaker, SpeakerKind, TelemetrySource,
+    minute_of_day, secret_file,
 };
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -36,12 +36,13 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     for (i, entry) in warn.hours.iter().enumerate() {
         hours(config, &format!("warn.hours[{i}]"), entry, checker);
     }
-    speaker(&warn.speaker, checker);
-    program(checker, "warn.microphone.command", &warn.microphone.command);
-    match warn.speaker.kind {
-        SpeakerKind::None => return,
-        SpeakerKind::Mavlink => return horn(&warn.horn, config.telemetry.source, checker),
-        _ => {}
+    speaker(("warn", &warn.speaker, &warn.microphone), checker);
+    outlets(config, checker);
+    if warn.speaker.kind == SpeakerKind::Mavlink {
+        horn(&warn.horn, config.telemetry.source, checker);
+    }
+    if !warn.plays_clips() {
+        return;
     }
     // All are read at start, whichever rule is switched off.
     for (key, path) in [
@@ -53,13 +54,20 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     }
 }
 
-fn speaker(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+/// Loudspeaker and microphone under the key `at`.
+fn speaker(
+    (at, speaker, microphone): (&str, &Speaker, &Microphone),
+    checker: &mut Checker<'_, '_>,
+) {
+    let listens = format!("{at}.microphone.command");
+    program(checker, &listens, &microphone.command);
+    let at = &format!("{at}.speaker");
     match speaker.kind {
         SpeakerKind::None | SpeakerKind::Local | SpeakerKind::Mavlink => {}
         SpeakerKind::File => {
             if speaker.path.as_os_str().is_empty() {
                 checker.say(
-                    "warn.speaker.path",
+                    &format!("{at}.path"),
                     "missing",
                     "the file that takes the sound, because kind = \"file\"",
                     "for example path = \"spoken.wav\"",
@@ -67,15 +75,53 @@ fn speaker(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
             }
         }
         SpeakerKind::Command if speaker.command.is_empty() => checker.say(
-            "warn.speaker.command",
+            &format!("{at}.command"),
             "missing",
             "the program that plays, because kind = \"command\"",
             "for example command = [\"/usr/bin/aplay\", \"-q\", \"-\"]",
         ),
-        SpeakerKind::Command => program(checker, "warn.speaker.command", &speaker.command),
-        SpeakerKind::Http => http(speaker, checker),
-        SpeakerKind::Onvif => onvif(speaker, checker),
-        SpeakerKind::Hikvision => hikvision(speaker, checker),
+        SpeakerKind::Command => program(checker, &format!("{at}.command"), &speaker.command),
+        SpeakerKind::Http => http(at, speaker, checker),
+        SpeakerKind::Onvif => onvif(at, speaker, checker),
+        SpeakerKind::Hikvision => hikvision(at, speaker, checker),
+    }
+}
+
+/// Each is for cameras that are there and have no other, and is no horn: a vehicle has one.
+fn outlets(config: &Config, checker: &mut Checker<'_, '_>) {
+    let known: Vec<&str> = config.camera.iter().map(|c| c.name.as_str()).collect();
+    let mut taken: Vec<&str> = Vec::new();
+    for (i, outlet) in config.warn.outlet.iter().enumerate() {
+        let at = format!("warn.outlet[{i}]");
+        speaker((&at, &outlet.speaker, &outlet.microphone), checker);
+        if outlet.speaker.kind == SpeakerKind::Mavlink {
+            checker.say(
+                &format!("{at}.speaker.kind"),
+                "a vehicle has one horn",
+                "another kind",
+                "make the horn [warn.speaker] kind = \"mavlink\"",
+            );
+        }
+        let key = format!("{at}.cameras");
+        if outlet.cameras.is_empty() {
+            let fix = "name the cameras, or make it [warn.speaker]";
+            checker.say(&key, "for no camera", "names of cameras", fix);
+        }
+        for camera in &outlet.cameras {
+            if !known.contains(&camera.as_str()) {
+                let fix = match meant(camera, known.iter().copied()) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => "the name of a [[camera]]".to_owned(),
+                };
+                let what = format!("there is no camera \"{camera}\"");
+                checker.say(&key, what, "names of cameras", fix);
+            } else if taken.contains(&camera.as_str()) {
+                let what = format!("\"{camera}\" has a loudspeaker already");
+                let fix = "take it out of one of the tables";
+                checker.say(&key, what, "each camera once", fix);
+            }
+            taken.push(camera);
+        }
     }
 }
 
@@ -99,10 +145,10 @@ fn web(url: &str) -> Result<&str, &'static str> {
     Ok(path)
 }
 
-fn http(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+fn http(at: &str, speaker: &Speaker, checker: &mut Checker<'_, '_>) {
     if let Err(what) = web(&speaker.url) {
         checker.say(
-            "warn.speaker.url",
+            &format!("{at}.url"),
             what,
             "http://HOST/PATH or https://HOST/PATH, because kind = \"http\"",
             "for example \"http://192.168.1.70/axis-cgi/audio/transmit.cgi\"; user and \
@@ -111,16 +157,16 @@ fn http(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
     }
     if !["POST", "PUT"].contains(&speaker.method.as_str()) {
         checker.say(
-            "warn.speaker.method",
+            &format!("{at}.method"),
             format!("\"{}\" is not known here", speaker.method),
             "POST or PUT",
             "method = \"POST\"",
         );
     }
-    login(speaker, checker);
+    login(at, speaker, checker);
 }
 
-fn hikvision(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+fn hikvision(at: &str, speaker: &Speaker, checker: &mut Checker<'_, '_>) {
     let what = match web(&speaker.url) {
         Ok("") => None,
         Ok(_) => Some("with a path in it"),
@@ -128,38 +174,38 @@ fn hikvision(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
     };
     if let Some(what) = what {
         checker.say(
-            "warn.speaker.url",
+            &format!("{at}.url"),
             what,
             "http://HOST or https://HOST, because kind = \"hikvision\"",
             "for example \"http://192.168.1.64\"; user and password_file are keys of their own",
         );
     }
-    login(speaker, checker);
+    login(at, speaker, checker);
 }
 
-fn onvif(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+fn onvif(at: &str, speaker: &Speaker, checker: &mut Checker<'_, '_>) {
     let secure = speaker.url.starts_with("rtsps://");
     let what = url_fault(&speaker.url).or(secure.then_some("rtsps:// is not spoken here"));
     if let Some(what) = what {
         checker.say(
-            "warn.speaker.url",
+            &format!("{at}.url"),
             what,
             "rtsp://HOST/PATH, because kind = \"onvif\"",
             "the url of the camera's [[camera]] table; user and password_file are keys of their own",
         );
     }
-    login(speaker, checker);
+    login(at, speaker, checker);
 }
 
 /// Files that need not be named, but if they are, must be there.
-fn login(speaker: &Speaker, checker: &mut Checker<'_, '_>) {
-    for (key, path) in [
-        ("warn.speaker.password_file", &speaker.password_file),
-        ("warn.speaker.tls_roots", &speaker.tls_roots),
+fn login(at: &str, speaker: &Speaker, checker: &mut Checker<'_, '_>) {
+    for (name, path) in [
+        ("password_file", &speaker.password_file),
+        ("tls_roots", &speaker.tls_roots),
     ] {
         if !path.as_os_str().is_empty() {
             let fix = "name a file that is there, or leave it empty";
-            checker.file(key, &secret_file(path), fix);
+            checker.file(&format!("{at}.{name}"), &secret_file(path), fix);
         }
     }
 }

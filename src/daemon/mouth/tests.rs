@@ -28,6 +28,47 @@ struct Room {
     running: tokio::task::JoinHandle<()>,
 }
 
+/// A loudspeaker, or a horn, for all zones, and one for what is drawn on the camera `gate`.
+fn config(dir: &std::path::Path, clip_ms: u32, budget: Budget, horn: bool) -> Config {
+    let clip = clip(dir, ("clip", clip_ms - IDENTITY_MS));
+    let warn = config::Warn {
+        speaker: config::Speaker {
+            kind: if horn {
+                SpeakerKind::Mavlink
+            } else {
+                SpeakerKind::File
+            },
+            path: dir.join("spoken.wav"),
+            ..config::Speaker::default()
+        },
+        identity: self::clip(dir, ("identity", IDENTITY_MS)),
+        street_vending: clip.clone(),
+        out_of_store: clip,
+        quiet_from: "00:00".to_owned(),
+        quiet_to: "00:00".to_owned(),
+        budget,
+        outlet: vec![config::Outlet {
+            cameras: vec!["gate".to_owned()],
+            speaker: config::Speaker {
+                kind: SpeakerKind::File,
+                path: dir.join("at-gate.wav"),
+                ..config::Speaker::default()
+            },
+            ..config::Outlet::default()
+        }],
+        ..config::Warn::default()
+    };
+    Config {
+        warn,
+        zone: vec![config::Zone {
+            name: "gate-kerb".to_owned(),
+            camera: "gate".to_owned(),
+            ..config::Zone::default()
+        }],
+        ..Config::default()
+    }
+}
+
 impl Room {
     /// Identity and clip together of `clip_ms`; no quiet hours, because the tests run at any hour.
     fn new(clip_ms: u32, budget: Budget) -> Self {
@@ -38,39 +79,21 @@ impl Room {
     fn with(clip_ms: u32, budget: Budget, horn: Option<Toots>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
-        let clip = clip(dir.path(), ("clip", clip_ms - IDENTITY_MS));
-        let warn = config::Warn {
-            speaker: config::Speaker {
-                kind: if horn.is_some() {
-                    SpeakerKind::Mavlink
-                } else {
-                    SpeakerKind::File
-                },
-                path: dir.path().join("spoken.wav"),
-                ..config::Speaker::default()
-            },
-            identity: self::clip(dir.path(), ("identity", IDENTITY_MS)),
-            street_vending: clip.clone(),
-            out_of_store: clip,
-            quiet_from: "00:00".to_owned(),
-            quiet_to: "00:00".to_owned(),
-            budget,
-            ..config::Warn::default()
-        };
+        let config = config(dir.path(), clip_ms, budget, horn.is_some());
         let ledger = Ledger::new(clock::boot_id(), clock::now());
         let (shouts, shouts_in) = mpsc::channel(8);
         let (requests, requests_in) = mpsc::channel(8);
         let (reports_out, reports) = mpsc::channel(8);
         let (state, stop) = (Arc::default(), CancellationToken::new());
-        let speaker = Speaker::open(&warn).unwrap();
-        let voice = speaker.voice();
-        let speaker = match horn {
-            Some(toots) => speaker.through(toots),
-            None => speaker,
+        let speakers = Speakers::open(&config).unwrap();
+        let voice = speakers.main().voice();
+        let speakers = match horn {
+            Some(toots) => speakers.through(toots),
+            None => speakers,
         };
         let mouth = Mouth {
-            speaker,
-            governor: Governor::new(&warn, "Asia/Shanghai", ledger).unwrap(),
+            speakers,
+            governor: Governor::new(&config.warn, "Asia/Shanghai", ledger).unwrap(),
             reports: reports_out,
             requests: requests_in,
             store: store.clone(),
@@ -312,6 +335,28 @@ async fn a_text_is_journalled_with_its_words() {
         assert_eq!(body["by"]["person"], "officer-7");
         assert_eq!(body["identity_sha256"], json!(said.identity_sha256));
     }
+    room.end().await;
+}
+
+#[tokio::test]
+async fn a_warning_comes_from_where_its_camera_looks() {
+    let mut room = Room::new(200, Budget::default());
+    let at_gate = Shout {
+        zone: "gate-kerb".to_owned(),
+        ..shout(1)
+    };
+    let (main, gate) = (
+        room.dir.path().join("spoken.wav"),
+        room.dir.path().join("at-gate.wav"),
+    );
+    room.shouts.send(at_gate).await.unwrap();
+    let report = room.reports.recv().await.unwrap();
+    assert_eq!(report.failure, None);
+    assert!(gate.is_file() && !main.exists());
+    std::fs::remove_file(&gate).unwrap();
+    assert_eq!(room.warn(2).await.failure, None);
+    assert_eq!(room.speak(&report.clip_sha256).await.failure, None);
+    assert!(main.is_file() && !gate.exists());
     room.end().await;
 }
 
