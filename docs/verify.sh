@@ -45,7 +45,7 @@ digests() { # all that manifest $1 lists, $2 among it, is there with its SHA-256
         while read -r name digest; do grep -qxF "$name" "$t/names" &&
             [ "$(openssl dgst -sha256 -binary "$name" | base64)" = "$digest" ] || { echo "        $name"; return 1; }
         done < "$t/list"; }
-statement() { # UTF-8; states the digests of the listed files, and the grade that its 15 or more conditions give
+statement() { # UTF-8; states the digests of the listed files, and the grade that its conditions, 15 of every case, give
     case "$(field v evidence.json) $(field type evidence.json)" in
         "1 lingmou.evidence" | "1 lingmou.capture") ;; *) return 1 ;; esac
     [ "$(head -c 1 evidence.json)" = '{' ] && [ "$(wc -c < evidence.json)" -le 1048576 ] &&
@@ -54,7 +54,8 @@ statement() { # UTF-8; states the digests of the listed files, and the grade tha
         's/^{ *"name": *"\([^"]*\)", *"type".*"sha256": *"\([0-9a-f]*\)".*/\2  \1/p' | sort > "$t/stated"
     cut -d ' ' -f 1 "$t/list" | grep -vxF evidence.json | xargs -r sha256sum | sort | cmp -s - "$t/stated" || return 1
     is=$(stated grade grade) follows=evidence; grep -q '"grade":' evidence.json && [ "$is" != null ] || return 0
-    [ "$(grep -c '"pass": true' evidence.json)" -ge 15 ] && ! grep -q '"pass": [fn]' evidence.json || follows=lead
+    n=$((15 + $(grep -c '"same_subject"' evidence.json))) # who persisted has one condition more
+    [ "$(grep -c '"pass": true' evidence.json)" -ge $n ] && ! grep -q '"pass": [fn]' evidence.json || follows=lead
     [ "$is" = $follows ]; }
 names() { # the JSON $1, a $2, names this package, its signature, and the signer of $2, who has role $3
     [ "$(field v "$1") $(field type "$1")" = "1 lingmou.$2" ] &&
