@@ -253,3 +253,26 @@ proptest! {
         prop_assert_eq!(pass, likeness >= Appearance::SAME_MIN, "{}", value);
     }
 }
+
+#[test]
+fn looks_are_remembered_four_seconds_apart_and_the_latest_six() {
+    let mut looks = crate::judge::likeness::Looks::default();
+    for (t, appearance) in [
+        (0.0, Some(look(0))),
+        (3.9, Some(look(1))),
+        (4.0, None),
+        (5.0, Some(look(2))),
+        (8.9, Some(look(3))),
+        (9.0, Some(look(4))),
+    ] {
+        looks.take(at(t), appearance);
+    }
+    assert!(looks.all() == [0, 2, 4].map(look));
+    for n in 5_u8..9 {
+        looks.take(at(f64::from(n) * 4.0), Some(look(n.into())));
+    }
+    assert!(
+        looks.all() == [8, 2, 4, 5, 6, 7].map(look),
+        "the oldest goes"
+    );
+}
