@@ -11,6 +11,7 @@ mod flow;
 mod golden;
 mod killed;
 mod sm2;
+mod stand_in;
 mod start;
 #[cfg(feature = "pkcs11")]
 mod token;
