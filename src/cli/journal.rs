@@ -349,12 +349,15 @@ fn say(proof: &Proof, id: CaseId, at_hand: bool) {
         s.head,
     ));
     for correction in &proof.corrections {
+        let bound = |key: &str| correction[key].as_str().unwrap_or("?");
         out::word(&plain(&format!(
             "  its clock was found wrong later ({}): add {} microseconds to its times, give or \
-             take {}",
+             take {}, if by its own clock it was signed from {} to {}",
             kind::CLOCK_CORRECTED,
             correction["offset_us"],
             correction["error_us"],
+            bound("from"),
+            bound("to"),
         )));
     }
 }

@@ -70,12 +70,14 @@ impl Examination<'_> {
         }
         let statement = self.statement.as_ref().ok()?;
         let id = statement.id.to_string();
+        let signed = self.signature.as_ref().ok()?.signer.signing_time;
         let lines = self.lines.as_ref()?.as_ref().ok()?.lines();
         let about = |line: &&JournalLine| {
             let boot = line.body["boot_id"].as_str();
             let named = line.body["packages"].as_array();
             line.kind == CORRECTED
                 && boot == statement.device.boot_id.as_deref()
+                && is_about(&line.body, signed)
                 && named.is_some_and(|ids| ids.iter().any(|named| *named == *id))
         };
         let line = lines.iter().rev().find(about)?;
@@ -123,6 +125,15 @@ impl Examination<'_> {
             Check::fail(CheckId::Time, findings)
         }
     }
+}
+
+/// Whether a time that the box told, Unix seconds, is of the time that a line `clock.corrected` with
+/// this body is about. The line is written a little after the clock was set: it also names what
+/// was signed in between, by the clock that was right already.
+fn is_about(body: &serde_json::Value, told: i64) -> bool {
+    let bound = |key: &str| body[key].as_str().and_then(unix);
+    let (from, to) = (bound("from"), bound("to"));
+    from.is_some_and(|from| from <= told) && to.is_some_and(|to| told <= to)
 }
 
 fn contradiction(earlier: &str, later: &str) -> Finding {

@@ -156,7 +156,8 @@ fn a_proof_is_checked_by_hand_as_the_page_says() {
 #[test]
 fn a_proof_covers_the_correction_of_the_packages_clock() {
     let kit = Kit::new();
-    let correction = json!({ "packages": [ID], "offset_us": 5_000_000, "error_us": 7 });
+    let correction = json!({ "packages": [ID], "offset_us": 5_000_000, "error_us": 7,
+        "from": "2026-08-01T02:00:00.000Z", "to": "2026-08-01T02:10:00.000Z" });
     kit.note(kind::CLOCK_CORRECTED, correction);
     let (code, _, words) = kit.journal(&["prove", ID]);
     assert_eq!(code, 1, "the correction is not signed yet: {words}");
@@ -168,6 +169,8 @@ fn a_proof_covers_the_correction_of_the_packages_clock() {
     let (code, lines, words) = kit.journal(&["prove", ID]);
     assert_eq!(code, 0, "{words}");
     assert!(words.contains("add 5000000 microseconds"), "{words}");
+    let span = "signed from 2026-08-01T02:00:00.000Z to 2026-08-01T02:10:00.000Z";
+    assert!(words.contains(span), "{words}");
     assert!(lines.contains(kind::CLOCK_CORRECTED), "{lines}");
     let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
     assert_eq!(last["type"], "lingmou.checkpoint");

@@ -104,13 +104,14 @@ fn a_clock_found_wrong_later_is_told_with_the_corrected_time() {
     let mut stated = statement(DEVICE);
     stated.device.boot_id = Some("boot-1".to_owned());
     let sealed = seal(&stated, &kit.evidence, AT).unwrap();
-    let corrected = |boot: &str, id: &str| {
+    let corrected = |boot: &str, id: &str, to: &str| {
         let lines = journal_lines(&sealed.sig_sha256());
         let last = lines.lines().last().unwrap();
         let line = format!(
             "{{\"n\":5,\"at\":\"2026-08-01T02:04:01.000Z\",\"kind\":\"clock.corrected\",\
              \"prev\":\"{}\",\"body\":{{\"boot_id\":\"{boot}\",\"offset_us\":-90000000,\
-             \"error_us\":5000,\"packages\":[\"{id}\"]}}}}",
+             \"error_us\":5000,\"from\":\"2026-08-01T01:50:00.000Z\",\"to\":\"{to}\",\
+             \"packages\":[\"{id}\"]}}}}",
             sha256_hex(last.as_bytes())
         );
         let mut receipt = receipt(&sealed);
@@ -131,13 +132,15 @@ fn a_clock_found_wrong_later_is_told_with_the_corrected_time() {
             verdict.page(Language::English),
         )
     };
-    let (found, page) = corrected("boot-1", &case(1).to_string());
+    let to = "2026-08-01T02:03:04.000Z";
+    let (this, other) = (case(1).to_string(), case(2).to_string());
+    let (found, page) = corrected("boot-1", &this, to);
     assert!(found && page.contains("10:01:34.000"), "{page}");
-    assert!(!corrected("boot-2", &case(1).to_string()).0, "another boot");
-    assert!(
-        !corrected("boot-1", &case(2).to_string()).0,
-        "another package"
-    );
+    assert!(!corrected("boot-2", &this, to).0, "another boot");
+    assert!(!corrected("boot-1", &other, to).0, "another package");
+    // It was signed after the clock was set and before that line: by the right clock.
+    let before = to.replace("04.000", "03.999");
+    assert!(!corrected("boot-1", &this, &before).0, "a right time");
 }
 
 /// Text between the tags, and the tags; fails when they do not nest.
