@@ -68,6 +68,11 @@ pub enum Finding {
     PurposeNotSignatures,
     /// The certificate names no device.
     PurposeNoDevice,
+    /// The certificate is a person's or a receiver's.
+    PurposeNotDevice {
+        /// The role it gives.
+        role: String,
+    },
     /// The certificate is of another role.
     PurposeRole {
         /// The role it had to have.
@@ -249,6 +254,9 @@ impl From<&PurposeFault> for Finding {
             PurposeFault::NotDocuments => Self::PurposeNotDocuments,
             PurposeFault::NotSignatures => Self::PurposeNotSignatures,
             PurposeFault::NoDevice => Self::PurposeNoDevice,
+            PurposeFault::NotDevice(role) => Self::PurposeNotDevice {
+                role: (*role).to_owned(),
+            },
             PurposeFault::Role(role) => Self::PurposeRole {
                 role: role.join("/"),
             },

@@ -377,3 +377,41 @@ fn the_commands_in_the_public_page_work_as_printed() {
         "the last one, too: {text}"
     );
 }
+
+/// Staff numbers are serialNumbers too: whoever reviews or receives must not make evidence.
+#[test]
+fn a_person_s_certificate_with_a_serial_number_is_no_device_s() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    make_key(dir, "EC P-256", "ca.key");
+    make_key(dir, "EC P-256", "ee.key");
+    succeed(
+        dir,
+        "openssl req -x509 -new -key ca.key -subj /CN=Root -days 3650 -out ca.crt \
+         -addext basicConstraints=critical,CA:TRUE",
+    );
+    let roots = Roots::load(&dir.join("ca.crt")).unwrap();
+    for (units, role) in [
+        ("/OU=reviewer", Some("reviewer")),
+        ("/OU=receiver", Some("receiver")),
+        ("/OU=view", Some("view")),
+        ("/OU=operate", Some("operate")),
+        ("/OU=admin", Some("admin")),
+        ("/OU=poles/OU=reviewer", Some("reviewer")),
+        ("/OU=poles", None),
+        ("", None),
+    ] {
+        succeed(
+            dir,
+            &format!(
+                "openssl req -new -key ee.key -subj {units}/CN=x/serialNumber=LC-1 -out ee.csr \
+                 -addext extendedKeyUsage=1.3.6.1.5.5.7.3.36"
+            ),
+        );
+        issue(dir, "ca", "ee");
+        let p7s = openssl_sign(dir, "ee", b"content", "-cades");
+        let found = check_detached(&p7s, b"content", &roots, Usage::Evidence).err();
+        let fault = role.map(|role| SignatureError::Purpose(PurposeFault::NotDevice(role)));
+        assert_eq!(found, fault, "{units}");
+    }
+}
