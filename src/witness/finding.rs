@@ -57,6 +57,8 @@ pub enum Finding {
     ChainIssuerNotAllowed,
     /// The certificate is a CA's.
     ChainSignerIsCa,
+    /// A certificate is carried that the way to the root does not need.
+    ChainSurplus,
     /// Another fault of the chain.
     ChainOther {
         /// Why.
@@ -243,6 +245,7 @@ impl From<&ChainFault> for Finding {
             ChainFault::Forged => Self::ChainForged,
             ChainFault::IssuerNotAllowed => Self::ChainIssuerNotAllowed,
             ChainFault::SignerIsCa => Self::ChainSignerIsCa,
+            ChainFault::Surplus => Self::ChainSurplus,
             ChainFault::Other(why) => Self::ChainOther { why: why.clone() },
         }
     }

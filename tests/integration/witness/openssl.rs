@@ -227,6 +227,34 @@ fn an_issuing_ca_must_be_one_and_for_this() {
 }
 
 #[test]
+fn a_certificate_that_leads_nowhere_is_not_carried() {
+    const CA: &str = "basicConstraints=critical,CA:TRUE";
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    let roots = three_levels(dir, CA, CA);
+    let other = TestPki::create(&dir.join("other"), DEVICE).unwrap();
+    let surplus = std::fs::read(other.device.join("evidence.crt")).unwrap();
+    let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
+    put(dir, "surplus.pem", &[read("ca.crt"), surplus].concat());
+    put(
+        dir,
+        "whole.pem",
+        &[read("ca.crt"), read("root.crt")].concat(),
+    );
+    let both = Roots::from_pem(&read("whole.pem"), Path::new("whole.pem")).unwrap();
+    let judged = |carried: &str, roots: &Roots| {
+        let options = format!("-cades -certfile {carried}");
+        let p7s = openssl_sign(dir, "ee", b"content", &options);
+        check_detached(&p7s, b"content", roots, Usage::Evidence).err()
+    };
+    let surplus = Some(SignatureError::Chain(ChainFault::Surplus));
+    assert_eq!(judged("surplus.pem", &roots), surplus);
+    // The root itself, and an issuer that is trusted itself, say nothing that is not known.
+    assert_eq!(judged("whole.pem", &roots), None);
+    assert_eq!(judged("ca.crt", &both), None);
+}
+
+#[test]
 fn the_chain_is_judged_at_the_time_of_signing() {
     const SECOND: i64 = 1_000_000_000;
     const DAY: i64 = 24 * 3600 * SECOND;
