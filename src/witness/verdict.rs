@@ -217,7 +217,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// The verdict over a container that cannot be read.
-    pub(super) fn unreadable(error: &ContainerError) -> Self {
+    pub fn unreadable(error: &ContainerError) -> Self {
         let why = error.to_string();
         let checks = CheckId::ALL.map(|id| match id {
             CheckId::Container => {
