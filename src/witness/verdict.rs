@@ -209,6 +209,8 @@ pub struct Verdict {
     pub statement: Option<Statement>,
     /// The receipt, when it holds.
     pub receipt: Option<Receipt>,
+    /// The later receipt, which says more copies, when it holds.
+    pub later_receipt: Option<Receipt>,
     /// The earliest time-stamp that holds.
     pub stamp: Option<TimeStamp>,
     /// Every review that was added, those that do not hold as well.
@@ -234,6 +236,7 @@ impl Verdict {
             signer: None,
             statement: None,
             receipt: None,
+            later_receipt: None,
             reviews: Vec::new(),
             stamp: None,
         }

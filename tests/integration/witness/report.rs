@@ -3,8 +3,8 @@
 
 use lingmou::types::Stamp;
 use lingmou::witness::{
-    CHAIN, Container, Identity, JournalCopy, Language, Omitted, Part, QualityId, RECEIPT, Site,
-    Status, Warning, seal, sha256_hex, verify,
+    CHAIN, Container, Identity, JournalCopy, LATER_RECEIPT, Language, Omitted, Part, QualityId,
+    RECEIPT, ReceiptVerdict, Site, Status, Warning, seal, sha256_hex, verify,
 };
 
 use super::{AT, DEVICE, Kit, assemble, case, journal_lines, receipt, statement};
@@ -141,6 +141,33 @@ fn a_clock_found_wrong_later_is_told_with_the_corrected_time() {
     // It was signed after the clock was set and before that line: by the right clock.
     let before = to.replace("04.000", "03.999");
     assert!(!corrected("boot-1", &this, &before).0, "a right time");
+}
+
+#[test]
+fn a_refusal_is_not_told_as_stored_and_the_newest_receipt_says_the_copies() {
+    let kit = Kit::new();
+    let told = |package: &Container| {
+        let page = verify(package, &kit.roots).page(Language::English);
+        page.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let signed = |verdict, copies| {
+        let mut receipt = receipt(&kit.sealed);
+        (receipt.verdict, receipt.copies) = (verdict, copies);
+        receipt.why = Some("the disk is full".to_owned());
+        receipt.sign(&kit.receiver, AT).unwrap()
+    };
+    let mut package = assemble(&kit.sealed);
+    let refusal = signed(ReceiptVerdict::Refused, 0);
+    package.insert(RECEIPT, refusal).unwrap();
+    let page = told(&package);
+    assert!(page.contains("refused by evidence-receiver-1 at"), "{page}");
+    assert!(!page.contains("stored by"), "{page}");
+    let mut package = assemble(&kit.sealed);
+    let stored = |copies| signed(ReceiptVerdict::Stored, copies);
+    package.insert(RECEIPT, stored(1)).unwrap();
+    assert!(told(&package).contains("+08:00, 1 copies"));
+    package.insert(LATER_RECEIPT, stored(2)).unwrap();
+    assert!(told(&package).contains("+08:00, 2 copies"));
 }
 
 /// Text between the tags, and the tags; fails when they do not nest.
