@@ -106,6 +106,13 @@ pub struct Reviewed {
     pub findings: Vec<Finding>,
 }
 
+impl Reviewed {
+    /// The names of its files.
+    pub fn files(&self) -> [String; 3] {
+        names(self.number)
+    }
+}
+
 /// What a reviewer says.
 #[derive(Clone, Copy, Debug)]
 pub struct Opinion<'a> {
