@@ -17,6 +17,7 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::identity::{KeyError, read_bounded};
+use super::signer::DOCUMENT_SIGNING;
 use super::suite::{SM2_ALGORITHM, SM2_ALGORITHM_NULL};
 
 /// anyExtendedKeyUsage (RFC 5280 section 4.2.1.12).
@@ -205,7 +206,7 @@ pub enum ChainFault {
     /// A CA signs certificates, not evidence.
     #[error("the signer's certificate is a CA's")]
     SignerIsCa,
-    /// What leads nowhere says nothing, and the signature would have as many forms as it can hold.
+    /// What leads nowhere says nothing.
     #[error("it carries a certificate that the way to the root does not need")]
     Surplus,
     /// Anything else, as the library names it.
@@ -271,6 +272,24 @@ pub(super) fn check_chain(
     )?;
     let way = path.intermediate_certificates();
     Ok(way.map(|issuer| issuer.der().into_owned()).collect())
+}
+
+/// Checks the same for a signature over documents, and that nothing of `others` is left over: it would
+/// say nothing, and one signature could be carried in as many forms. One of the roots may lie there:
+/// whether an issuer is needed is then a question of which roots are given.
+pub(super) fn check_document_chain(
+    signer: &[u8],
+    others: &[CertificateDer<'static>],
+    roots: &Roots,
+    at: Duration,
+) -> Result<(), ChainFault> {
+    let way = check_chain(signer, others, roots, (at, DOCUMENT_SIGNING))?;
+    let needed = |der: &CertificateDer<'static>| way.contains(der) || roots.holds(der);
+    if others.iter().all(needed) {
+        Ok(())
+    } else {
+        Err(ChainFault::Surplus)
+    }
 }
 
 /// What webpki does not ask of issuers; `limit` is the root's pathLenConstraint.

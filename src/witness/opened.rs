@@ -19,9 +19,9 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 
 use super::attributes::{check_attributes, check_named, signing_time};
-use super::chain::{ChainFault, Roots, check_chain};
+use super::chain::{ChainFault, Roots, check_chain, check_document_chain};
 use super::cms::{SignatureError, SignedData};
-use super::signer::{DOCUMENT_SIGNING, PurposeFault, Signer, Usage, check_purpose};
+use super::signer::{PurposeFault, Signer, Usage, check_purpose};
 use super::suite::{SM2_ALGORITHM, SM2_WITH_SM3, SM3};
 
 /// Largest signature read: our own are below 2 kB, a long chain adds a few more.
@@ -69,18 +69,15 @@ impl Opened {
         Ok(())
     }
 
-    /// Checks that the certificate led to one of `roots` when it signed, and that it carries no
-    /// other certificate than that took. One of the roots themselves may lie there: whether an
-    /// issuer is needed is then a question of which roots are given.
+    /// Checks that the certificate led to one of `roots` when it signed, and that no other
+    /// certificate is carried than that took.
     pub(super) fn chain(&self, roots: &Roots) -> Result<(), ChainFault> {
-        let at = (self.signing_time, DOCUMENT_SIGNING);
-        let way = check_chain(&self.certificate_der, &self.others, roots, at)?;
-        let needed = |der: &CertificateDer<'static>| way.contains(der) || roots.holds(der);
-        if self.others.iter().all(needed) {
-            Ok(())
-        } else {
-            Err(ChainFault::Surplus)
-        }
+        check_document_chain(
+            &self.certificate_der,
+            &self.others,
+            roots,
+            self.signing_time,
+        )
     }
 
     /// Checks that the certificate led to one of `roots` at `at` (since 1970), over issuers that
