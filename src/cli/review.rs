@@ -123,7 +123,7 @@ fn left_over(package: &Container, before: &Verdict) -> Vec<String> {
     let part_missing = |f: &Finding| matches!(f, Finding::PartMissing { .. });
     let cut = before.reviews.iter();
     let cut = cut.filter(|r| r.findings.iter().any(part_missing));
-    let files = cut.flat_map(Reviewed::files);
+    let files = cut.flat_map(|r| witness::review_files(r.number));
     files.filter(|name| package.get(name).is_some()).collect()
 }
 

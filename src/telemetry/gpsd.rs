@@ -185,13 +185,8 @@ fn hear(at: Stamp, report: &Report, sky: &mut Sky, poses: &Poses, state: &Teleme
                 s.sats = sky.sats;
                 s.counters.poses += u64::from(pose.is_some());
             });
-            let offset_us = time
-                .filter(|_| fix > FixKind::None)
-                .and_then(|t| i64::try_from(offset_ns(at, t) / 1_000).ok());
-            state.tell_time(offset_us.map(|minus_system_us| SatelliteTime {
-                minus_system_us,
-                at,
-            }));
+            let time = time.filter(|_| fix > FixKind::None);
+            state.tell_time(time.map(|t| SatelliteTime::of(t.as_microsecond(), at)));
         }
         "SKY" => *sky = heard_sky(report, *sky),
         "ERROR" => {

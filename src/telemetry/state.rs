@@ -25,6 +25,14 @@ pub(super) struct SatelliteTime {
 }
 
 impl SatelliteTime {
+    /// Satellites say that it is `unix_us` (microseconds since 1970) when this box's clocks say `at`.
+    pub(super) fn of(unix_us: i64, at: Stamp) -> Self {
+        Self {
+            minus_system_us: unix_us - at.utc_ns.div_euclid(1_000),
+            at,
+        }
+    }
+
     /// What that says of the clock of `now`: nothing when the source has fallen silent, and nothing
     /// when the clock has been set since.
     fn still(self, now: &Reading) -> Option<i64> {

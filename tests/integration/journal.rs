@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lingmou::clock;
 use lingmou::config;
 use lingmou::journal::kind;
 use lingmou::pki::TestPki;
@@ -214,7 +215,7 @@ fn a_checkpoint_of_another_device_proves_nothing() {
     let other = kit.pki.add_device("LM-TEST-2").unwrap();
     let other = Identity::load(&other, "evidence").unwrap();
     let head = sha256_hex(lines[2].as_bytes());
-    let p7m = Checkpoint::sign(&other, (3, &head), "b", AT).unwrap();
+    let p7m = Checkpoint::sign(&other, (3, &head), "b", clock::now()).unwrap();
     fs::write(checkpoints.join("000000000003.p7m"), p7m).unwrap();
     let (code, _, words) = kit.journal(&["prove", ID]);
     assert_eq!(code, 1, "{words}");

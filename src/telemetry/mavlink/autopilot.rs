@@ -307,10 +307,7 @@ impl Autopilot {
         self.facts.time = i64::try_from(told.time_unix_usec)
             .ok()
             .filter(|_| fixed && UNIX_US.contains(&told.time_unix_usec))
-            .map(|unix_us| SatelliteTime {
-                minus_system_us: unix_us - at.utc_ns.div_euclid(1_000),
-                at,
-            });
+            .map(|unix_us| SatelliteTime::of(unix_us, at));
     }
 
     fn gps_at(&self, at: Stamp) -> Option<Gps> {
