@@ -12,7 +12,7 @@ use crate::hands::Dice;
 use crate::kill_loop::{Ends, Process, audit, receiver};
 
 /// Kills where the environment says nothing else.
-const KILLS_ORDINARY: u32 = 8;
+const KILLS_ORDINARY: u32 = 6;
 /// Kills of one box; then another begins, with a budget of announcements that is not used up.
 const KILLS_OF_A_BOX: u32 = 20;
 /// Whom a kill is for.
@@ -29,7 +29,7 @@ const AIMS: [(Option<&str>, u64); 6] = [
     (Some("package.receipted"), 300),
 ];
 /// How long a kill waits for its line at most.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(6);
 /// How long a place rests: longer than anything here goes without looking at the book.
 const REST: SignedDuration = SignedDuration::from_secs(6);
 /// Times in the journal are told in milliseconds by a clock that may be slewed meanwhile.
