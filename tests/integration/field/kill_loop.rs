@@ -29,7 +29,7 @@ const AIMS: [(Option<&str>, u64); 6] = [
     (Some("package.receipted"), 300),
 ];
 /// How long a kill waits for its line at most.
-const PATIENCE: Duration = Duration::from_secs(6);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a place rests: longer than anything here goes without looking at the book.
 const REST: SignedDuration = SignedDuration::from_secs(6);
 /// Times in the journal are told in milliseconds by a clock that may be slewed meanwhile.
