@@ -106,6 +106,8 @@ impl Inner {
                 Some(Said::Evicted(line)) if fresh || !known.contains(&line.id) => {
                     ledger.evicted.push(line);
                 }
+                // Not since what is evicted is left alone: only earlier builds said so.
+                Some(Said::Restored(id)) => ledger.evicted.retain(|line| line.id != id),
                 Some(Said::Wanted(id)) if fresh || !known.contains(&id) => {
                     ledger.wanted.insert(id);
                 }

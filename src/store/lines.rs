@@ -237,6 +237,8 @@ pub(super) enum Said {
     Stamped(Stamped),
     /// Its pictures and video were removed by an administrator.
     Evicted(Evicted),
+    /// It was made whole again.
+    Restored(CaseId),
     /// A person asked for it with its video.
     Wanted(CaseId),
     /// A command came; the reason when it was refused.
@@ -263,6 +265,7 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         COPIED => body(&entry.body).map(|line: Copied| Said::Copied(line.id)),
         STAMP => body(&entry.body).map(Said::Stamped),
         EVICTED => body(&entry.body).map(Said::Evicted),
+        RESTORED => body(&entry.body).map(|line: Restored| Said::Restored(line.id)),
         WANTED => body(&entry.body).map(|line: Wanted| Said::Wanted(line.id)),
         COMMANDED => body(&entry.body).map(|line| Said::Commanded(line, None)),
         COMMAND_REFUSED => {

@@ -12,7 +12,8 @@
 //! read back from the medium and hashed; then the journal says `mirror.copied` and the row has
 //! it. Nothing on the medium is ever removed, and nothing there is believed without its hash.
 //!
-//! What is damaged here comes back from there when its copy still verifies (`heal.rs`).
+//! What is damaged here comes back from there when its copy still verifies (`heal.rs`). What an
+//! administrator had evicted does not: the medium keeps it, and it is read there by hand.
 
 mod copying;
 mod medium;
@@ -253,8 +254,10 @@ impl Inner {
         Ok(None)
     }
 
+    /// The oldest damaged package that may yet be healed; what was evicted is as it should be.
     fn damaged_ones(&self, watch: &Watch) -> Result<Option<CaseId>, StoreError> {
-        let sql = "SELECT id FROM package WHERE state = 'damaged' ORDER BY seq";
+        let sql = "SELECT id FROM package WHERE state = 'damaged' \
+             AND id NOT IN (SELECT package_id FROM evicted) ORDER BY seq";
         let mut query = self.conn.prepare_cached(sql)?;
         let names = query.query_map([], |row| row.get::<_, String>(0))?;
         let names: Vec<String> = names.collect::<Result<_, _>>()?;

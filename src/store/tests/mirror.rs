@@ -242,6 +242,51 @@ fn a_copy_that_does_not_verify_restores_nothing() {
 }
 
 #[test]
+fn what_was_evicted_does_not_come_back_from_its_copy() {
+    let (dir, medium) = (folder(), medium());
+    let mut store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    assert_eq!(catch_up(&store), [case(1)]);
+    let by = (uuid::Uuid::from_u128(9), "CN=admin-1,OU=admin");
+    store.evict(NOW, case(1), by).unwrap();
+    for _ in 0..2 {
+        assert_eq!(catch_up(&store), []);
+        assert!(matches!(store.heal(case(1)).unwrap(), Healed::Not(_)));
+        assert_eq!(audit(&store)[&case(1)], State::Damaged);
+        assert_eq!(store.counts().unwrap().evicted, 1);
+        drop(store);
+        fs::remove_file(dir.path().join("q.db")).unwrap();
+        store = opened(dir.path(), medium.path());
+    }
+    assert_eq!(said(dir.path(), "package.restored").len(), 0);
+    let copy = medium.path().join("packages").join(case(1).to_string());
+    assert!(copy.join("clip.mp4").is_file(), "the medium keeps it");
+}
+
+/// Earlier builds did bring such a package back and queued it: it must not be removed again
+/// because its database is lost.
+#[test]
+fn what_was_evicted_and_restored_long_ago_stays() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    catch_up(&store);
+    let by = (uuid::Uuid::from_u128(9), "CN=admin-1,OU=admin");
+    store.evict(NOW, case(1), by).unwrap();
+    store
+        .inner()
+        .conn
+        .execute("DELETE FROM evicted", [])
+        .unwrap();
+    assert_eq!(catch_up(&store), [case(1)]);
+    drop(store);
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    let store = opened(dir.path(), medium.path());
+    assert_eq!(audit(&store)[&case(1)], State::Queued);
+    assert_eq!(store.counts().unwrap().evicted, 0);
+}
+
+#[test]
 fn a_package_that_is_whole_again_needs_no_copy() {
     let dir = folder();
     let store = open(dir.path());
