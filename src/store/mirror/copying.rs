@@ -33,9 +33,9 @@ impl From<DiskError> for CopyFault {
 }
 
 /// Copies the package at `source` to the medium, `files` as their rows have them and whatever
-/// has come to `META-INF` since; what is there already is left. When the medium is known to have
-/// the package, not for the `first` time, only its head is looked at. The inner error says what
-/// is wrong with the package itself.
+/// has come to `META-INF` since and can be read; what is there already is left. When the medium is
+/// known to have the package, not for the `first` time, only its head is looked at. The inner error
+/// says what is wrong with the package itself.
 pub(super) fn copy(
     source: &Path,
     files: &[PackageFile],
@@ -62,6 +62,11 @@ pub(super) fn copy(
     for (name, expected) in wanted {
         let bytes = match std::fs::read(source.join(&name)) {
             Ok(bytes) => bytes,
+            // The evidence is not to go without its copy for a time-stamp's sake.
+            Err(error) if expected.is_none() => {
+                tracing::warn!(%error, package = %id, name, "left out of the second copy");
+                continue;
+            }
             Err(e) => return Ok(Err(format!("{name} cannot be read: {e}"))),
         };
         let sha256 = sha256_hex(&bytes);
@@ -88,12 +93,13 @@ pub(super) fn copy(
     Ok(Ok(()))
 }
 
-/// Names in `META-INF` that are not among `files`.
+/// Names of files in `META-INF` that are not among `files`.
 fn additions(source: &Path, files: &[PackageFile]) -> Vec<String> {
     let names = disk::list(&source.join("META-INF")).unwrap_or_default();
     let names = names.iter().map(|name| format!("META-INF/{name}"));
     names
         .filter(|name| !files.iter().any(|file| file.name == *name))
+        .filter(|name| std::fs::symlink_metadata(source.join(name)).is_ok_and(|it| it.is_file()))
         .collect()
 }
 

@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::package::{self, PackageFile, sql_int};
-use super::{Healed, Inner, Store, StoreError, lines};
+use super::{Healed, Inner, State, Store, StoreError, lines};
 use crate::clock;
 use crate::types::CaseId;
 use copying::CopyFault;
@@ -210,9 +210,14 @@ impl Store {
         let mut inner = self.inner();
         inner.present()?;
         inner.damaged(due.id, why)?;
-        if let Healed::Whole(_) = inner.heal(due.id, Some(dir))? {
+        let damaged = package::state(&inner.conn, due.id)? == Some(State::Damaged);
+        if let Healed::Whole(files) = inner.heal(due.id, Some(dir))?
+            && (damaged || !files.is_empty())
+        {
             return Ok(MirrorStep::Restored(due.id));
         }
+        // Not mended, or nothing was found to mend: trying again at once would go on for ever.
+        tracing::warn!(id = %due.id, why, "a package is not copied");
         watch.hopeless.insert(due.id);
         Ok(MirrorStep::Idle)
     }

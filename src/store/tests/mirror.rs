@@ -241,6 +241,44 @@ fn a_copy_that_does_not_verify_restores_nothing() {
     assert_eq!(said(dir.path(), "package.damaged").len(), 1);
 }
 
+/// Anything may be left in `META-INF`: it is no reason for the evidence to go without its copy.
+#[test]
+fn what_is_no_file_beside_the_signature_holds_up_no_copy() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    keep_and_seal(&store, case(2));
+    let beside = store.package_dir(case(1)).join("META-INF");
+    fs::create_dir(beside.join("folder")).unwrap();
+    std::os::unix::fs::symlink("nowhere", beside.join("link")).unwrap();
+    assert_eq!(catch_up(&store), [case(1), case(2)]);
+    receipt(&store, case(1)).unwrap();
+    assert_eq!(catch_up(&store), [case(1)]);
+    let copy = medium.path().join("packages").join(case(1).to_string());
+    assert!(copy.join(witness::RECEIPT).is_file());
+    assert!(!copy.join("META-INF/folder").exists());
+}
+
+/// A receipted package is never called damaged: when it cannot be copied and nothing is found
+/// that could be mended, the others go on.
+#[test]
+fn a_package_that_cannot_be_copied_nor_mended_does_not_hold_up_the_others() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    receipt(&store, case(1)).unwrap();
+    keep_and_seal(&store, case(2));
+    {
+        let inner = store.inner();
+        let sql = "DROP TRIGGER blob_fixed; \
+             UPDATE blob SET sha256 = lower(hex(zeroblob(32))) WHERE lane = 3 \
+             AND package_id = (SELECT id FROM package WHERE seq = 1)";
+        inner.conn.execute_batch(sql).unwrap();
+    }
+    assert_eq!(store.mirror_step().unwrap(), MirrorStep::Idle);
+    assert_eq!(catch_up(&store), [case(2)]);
+}
+
 #[test]
 fn what_was_evicted_does_not_come_back_from_its_copy() {
     let (dir, medium) = (folder(), medium());
