@@ -12,6 +12,8 @@ use ring::digest::{Context, SHA256};
 use rustix::fs::{Advice, FlockOperation, StatVfsMountFlags, flock, statvfs};
 
 use super::StoreError;
+#[cfg(test)]
+pub(crate) use crate::journal::disk::fault;
 pub use crate::journal::disk::{
     DiskError, DiskKind, create_dir, create_new, cut, list, open_append, read, remove_dir_all,
     remove_file, rename, reserve, sync_all, sync_data, sync_dir, write_all, write_new,
