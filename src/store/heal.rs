@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::params;
 use serde::Serialize;
 
+use super::compare::compare;
 use super::package::{self, Package, sql_int};
 use super::{Inner, State, Store, StoreError, disk, evict, lines, mirror};
 use crate::clock;
@@ -66,7 +67,7 @@ impl Inner {
         };
         package.files.retain(|file| !pruned || file.lane == 1);
         let restored = self.bring_back(&package, &copy)?;
-        package::compare(&here, &package.files).map_err(StoreError::Io)?;
+        compare(&here, &package.files).map_err(|unlike| StoreError::Io(unlike.why))?;
         self.whole(&package, restored)
     }
 

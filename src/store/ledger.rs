@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::json;
 
 use super::lines::{self, Said};
@@ -140,6 +140,24 @@ impl Inner {
             .filter_map(|name| super::case_id(name))
             .collect())
     }
+}
+
+/// Writes where a journal line lies.
+pub(super) fn index(tx: &Transaction<'_>, line: &Indexed) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT OR REPLACE INTO journal(n, at, kind, sha256, segment, off, len) \
+         VALUES(?1,?2,?3,?4,?5,?6,?7)",
+    )?;
+    insert.execute(params![
+        package::sql_int(line.head.n),
+        line.at,
+        line.kind,
+        line.head.sha256,
+        line.place.segment,
+        package::sql_int(line.place.offset),
+        package::sql_int(line.place.len),
+    ])?;
+    Ok(())
 }
 
 fn indexed_line(entry: Entry) -> Indexed {

@@ -33,6 +33,7 @@ mod check;
 mod checkpoints;
 mod clocks;
 mod commands;
+mod compare;
 pub mod disk;
 mod draft;
 mod error;
@@ -63,7 +64,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -312,7 +313,7 @@ impl Inner {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = run(&tx)?;
         for line in &self.unindexed {
-            index(&tx, line)?;
+            ledger::index(&tx, line)?;
         }
         #[cfg(test)]
         crate::journal::disk::fault::commit(&self.dir.join("q.db"))?;
@@ -360,23 +361,6 @@ fn case_id(name: &str) -> Option<CaseId> {
 
 fn package_dir(dir: &Path, id: CaseId) -> PathBuf {
     dir.join("packages").join(id.to_string())
-}
-
-fn index(tx: &Transaction<'_>, line: &Indexed) -> Result<(), StoreError> {
-    let mut insert = tx.prepare_cached(
-        "INSERT OR REPLACE INTO journal(n, at, kind, sha256, segment, off, len) \
-         VALUES(?1,?2,?3,?4,?5,?6,?7)",
-    )?;
-    insert.execute(params![
-        package::sql_int(line.head.n),
-        line.at,
-        line.kind,
-        line.head.sha256,
-        line.place.segment,
-        package::sql_int(line.place.offset),
-        package::sql_int(line.place.len),
-    ])?;
-    Ok(())
 }
 
 fn meta(conn: &Connection, key: &str) -> Result<Option<String>, StoreError> {
