@@ -205,8 +205,11 @@ impl Session<'_> {
         Ok(Some(true))
     }
 
-    /// A package comes in hand.
+    /// A package comes in hand, unless it is: a store that was opened anew has queued all again.
     fn hold_out(&mut self, package: Outgoing, oldest: bool, asked: bool) {
+        if self.hand(package.id).is_some() {
+            return;
+        }
         let blobs = package.files.iter();
         let blobs = blobs.filter(|file| Lane::of(file.lane) != Lane::Head);
         let (mut files, mut paths) = (BTreeMap::new(), BTreeMap::new());

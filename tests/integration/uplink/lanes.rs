@@ -129,3 +129,18 @@ async fn what_was_asked_for_leaves_places_for_what_is_fresh() {
     assert_eq!(receiver.head().await, (fresh, None));
     upload.stop().await;
 }
+
+/// The evidence disk that was mounted anew queues what is in hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_in_hand_is_not_taken_once_more() {
+    let bench = Bench::new().await;
+    let first = bench.seal(1000);
+    let mut receiver = HandReceiver::new(&bench).await;
+    let upload = bench.upload();
+    assert_eq!(receiver.head().await.0, first);
+    bench.store.step(first, State::Queued).unwrap();
+    let second = bench.seal(1000);
+    assert_eq!(receiver.head().await.0, second);
+    assert_eq!(bench.snapshot().hands, 2);
+    upload.stop().await;
+}
