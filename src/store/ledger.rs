@@ -247,5 +247,5 @@ fn replay_outside(tx: &Transaction<'_>, ledger: &Ledger) -> Result<(), StoreErro
             _ => {}
         }
     }
-    Ok(())
+    commands::forget_oldest(tx)
 }

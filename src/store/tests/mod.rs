@@ -2,6 +2,7 @@
 //! store never looks into one. `tests/integration/crash.rs` seals with real keys.
 
 mod additions;
+mod at_work;
 mod checkpoints;
 mod disk_away;
 mod faults;
