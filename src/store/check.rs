@@ -106,7 +106,8 @@ impl View {
         Ok(findings)
     }
 
-    fn check_database(&self) -> Result<Vec<Finding>, StoreError> {
+    /// Reads the database through.
+    pub(super) fn check_database(&self) -> Result<Vec<Finding>, StoreError> {
         let sql = "PRAGMA quick_check(1)";
         let verdict: String = self.conn.query_row(sql, [], |row| row.get(0))?;
         let sound = verdict == "ok";

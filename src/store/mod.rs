@@ -114,6 +114,8 @@ struct Shared {
     inner: Mutex<Inner>,
     /// What is known of the second medium; taken before `inner`, never after.
     mirror: Mutex<mirror::Watch>,
+    /// When the database was seen to; taken for a moment, after `inner` where both are.
+    seen_to: Mutex<care::SeenTo>,
     queued: Notify,
 }
 
@@ -173,6 +175,7 @@ impl Store {
                 device: device_id.to_owned(),
                 inner: Mutex::new(inner),
                 mirror: Mutex::default(),
+                seen_to: Mutex::default(),
                 queued: Notify::new(),
             }),
         };
@@ -247,11 +250,21 @@ impl Inner {
         device_id: &str,
         tell: &dyn Fn(usize, usize),
     ) -> Result<(Self, Recovery), StoreError> {
-        let dir = &config.dir;
         for inner in ["staging", "packages", checkpoints::FOLDER] {
-            disk::create_dir(&dir.join(inner))?;
+            disk::create_dir(&config.dir.join(inner))?;
         }
-        let lock = disk::lock(dir)?;
+        let lock = disk::lock(&config.dir)?;
+        Self::open_locked(config, device_id, lock, tell)
+    }
+
+    /// The same when the lock is taken already.
+    fn open_locked(
+        config: &config::Store,
+        device_id: &str,
+        lock: File,
+        tell: &dyn Fn(usize, usize),
+    ) -> Result<(Self, Recovery), StoreError> {
+        let dir = &config.dir;
         let ballast = ballast::Ballast::new(dir, config.ballast_mib.saturating_mul(MIB));
         let journal = Journal::open(&dir.join("journal"))?;
         let (conn, database) = recover::open_database(dir, &journal)?;

@@ -106,7 +106,7 @@ fn full_after_all(dir: &Path, error: StoreError) -> StoreError {
 }
 
 /// Moves the database with its log out of the way, and removes the oldest of those before.
-fn move_aside(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn move_aside(dir: &Path) -> Result<(), StoreError> {
     let aside = format!("{ASIDE}{:020}", clock::now().utc_ms());
     for part in ["-wal", "-shm", ""] {
         let from = dir.join(format!("{DATABASE}{part}"));

@@ -1,8 +1,69 @@
 //! A database that breaks while the store is at work, and what is not to be made again.
 
 use super::outside::commanded;
+use super::ruin::{expected, filled, overwrite};
 use super::*;
 use crate::witness::Fate;
+
+/// No person is there to start the daemon again.
+#[test]
+fn a_database_that_breaks_at_work_is_made_again_at_work() {
+    let dir = filled();
+    let store = open(dir.path());
+    let path = dir.path().join("q.db");
+    let break_it = |store: &Store| {
+        let mut inner = store.inner();
+        // The last to close it writes its log back.
+        inner.conn = Connection::open_in_memory().unwrap();
+        overwrite(&path, |b| b[4096..].fill(0x5a));
+        inner.conn = Connection::open(&path).unwrap();
+    };
+    break_it(&store);
+    let error = store.next_due(NOW).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    store.care(NOW, false).unwrap();
+    assert_eq!(audit(&store), expected());
+    assert_eq!(said(dir.path(), "store.rebuilt").len(), 1);
+    keep_and_seal(&store, case(7));
+    assert_eq!(audit(&store).len(), 6);
+    let locked = Store::open(&config(dir.path()), DEVICE).unwrap_err();
+    assert!(matches!(locked, StoreError::Locked { .. }), "{locked}");
+
+    // What breaks at once again is not a matter for the same medicine.
+    break_it(&store);
+    let error = store.care(NOW, true).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    store.care(NOW.shifted_ns(3_600_000_000_000), true).unwrap();
+    assert_eq!(audit(&store).len(), 6);
+}
+
+/// What only the upload reads is broken: its own errors tell nobody, an hourly look does.
+#[test]
+fn a_database_that_is_broken_where_nobody_looks_is_found() {
+    let dir = filled();
+    let store = open(dir.path());
+    store.care(NOW, false).unwrap();
+    let root: i64 = {
+        let inner = store.inner();
+        inner
+            .conn
+            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+            .unwrap();
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'package_fresh'";
+        inner.conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let start = (usize::try_from(root).unwrap() - 1) * 4096;
+    overwrite(&dir.path().join("q.db"), |b| {
+        b[start..start + 4096].fill(0x5a);
+    });
+    store.care(NOW, false).unwrap();
+    assert_eq!(said(dir.path(), "store.rebuilt").len(), 0, "not yet");
+    store
+        .care(NOW.shifted_ns(3_600_000_000_000), false)
+        .unwrap();
+    assert_eq!(said(dir.path(), "store.rebuilt").len(), 1);
+    assert_eq!(audit(&store), expected());
+}
 
 /// The journal has every command there ever was: they are not all to be answered once more.
 #[test]
