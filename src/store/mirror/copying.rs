@@ -127,7 +127,8 @@ pub(in crate::store) fn put(
 }
 
 /// Brings the medium's journal level with the segments from `first` on; of the last, `durable`,
-/// only what is durable here. A journal there that says something else is kept beside it.
+/// only what is durable here. A journal there that says something else is kept beside it, and of a
+/// segment that cannot be read here what the medium has of it stays.
 pub(super) fn copy_journal(
     source: &Path,
     first: u32,
@@ -137,7 +138,13 @@ pub(super) fn copy_journal(
     let (last, len) = durable;
     for segment in first..=last {
         let name = journal::file_name(segment);
-        let mut bytes = disk::read(&source.join(&name)).map_err(StoreError::from)?;
+        let mut bytes = match disk::read(&source.join(&name)) {
+            Err(error) if segment != last && !disk::is_passing(&error.source) => {
+                tracing::warn!(%error, "left as it is in the second copy");
+                continue;
+            }
+            read => read.map_err(StoreError::from)?,
+        };
         if segment == last {
             bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         }
@@ -152,7 +159,13 @@ pub(super) fn copy_checkpoints(store: &Path, medium: &Path) -> Result<(), CopyFa
     let known: HashSet<String> = disk::list(&there)?.into_iter().collect();
     for name in disk::list(&here).map_err(StoreError::from)? {
         if !known.contains(&name) {
-            let bytes = disk::read(&here.join(&name)).map_err(StoreError::from)?;
+            let bytes = match disk::read(&here.join(&name)) {
+                Err(error) if !disk::is_passing(&error.source) => {
+                    tracing::warn!(%error, "left out of the second copy");
+                    continue;
+                }
+                read => read.map_err(StoreError::from)?,
+            };
             disk::replace(
                 &medium.join("staging/checkpoint"),
                 &there.join(&name),

@@ -259,6 +259,24 @@ fn what_is_no_file_beside_the_signature_holds_up_no_copy() {
     assert!(!copy.join("META-INF/folder").exists());
 }
 
+/// Nor is a checkpoint that the disk does not give any more.
+#[test]
+fn a_checkpoint_that_cannot_be_read_holds_up_no_copy() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    let n = store
+        .checkpoint_by(|head| Ok(head.sha256.clone().into_bytes()))
+        .unwrap();
+    let unread = dir
+        .path()
+        .join(journal::CHECKPOINTS)
+        .join(journal::checkpoint_name(n));
+    fs::remove_file(&unread).unwrap();
+    fs::create_dir(&unread).unwrap();
+    assert_eq!(catch_up(&store), [case(1)]);
+}
+
 /// A receipted package is never called damaged: when it cannot be copied and nothing is found
 /// that could be mended, the others go on.
 #[test]
