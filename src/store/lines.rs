@@ -232,7 +232,7 @@ pub(super) enum Said {
     /// Its pictures and video were removed.
     Pruned(CaseId),
     /// The second medium has it.
-    Copied(CaseId),
+    Copied(Copied),
     /// It was time-stamped.
     Stamped(Stamped),
     /// Its pictures and video were removed by an administrator.
@@ -262,7 +262,7 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         RECEIPTED => body(&entry.body).map(Said::Receipted),
         REFUSED => body(&entry.body).map(Said::Refused),
         PRUNED => body(&entry.body).map(|line: Pruned| Said::Pruned(line.id)),
-        COPIED => body(&entry.body).map(|line: Copied| Said::Copied(line.id)),
+        COPIED => body(&entry.body).map(Said::Copied),
         STAMP => body(&entry.body).map(Said::Stamped),
         EVICTED => body(&entry.body).map(Said::Evicted),
         RESTORED => body(&entry.body).map(|line: Restored| Said::Restored(line.id)),

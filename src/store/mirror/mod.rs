@@ -18,7 +18,7 @@
 mod copying;
 mod medium;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
 
@@ -36,6 +36,9 @@ pub(super) use copying::put;
 pub(super) use medium::prepare;
 pub(super) use medium::recognise;
 pub use medium::{MirrorError, mirror_init};
+
+/// Key of the media that were in place before in `meta`, a list as JSON.
+const MEDIA: &str = "media";
 
 /// What the daemon knows of the medium, in one run.
 #[derive(Debug, Default)]
@@ -112,6 +115,7 @@ impl Store {
             Err(error) => return self.missing(&mut watch, error.to_string()),
         };
         if watch.medium != Some(medium) || watch.trouble.is_some() {
+            self.inner().meet(medium)?;
             *watch = Watch {
                 medium: Some(medium),
                 trouble: watch.trouble.take(),
@@ -238,6 +242,23 @@ impl Store {
 }
 
 impl Inner {
+    /// A medium is in place. One that was never seen stands in for another that may be dead: what
+    /// nobody else has comes onto it as well (`docs/decisions/0030`).
+    fn meet(&mut self, medium: uuid::Uuid) -> Result<(), StoreError> {
+        let before = media(&self.conn)?;
+        if before.contains(&medium) {
+            return Ok(());
+        }
+        self.settled()?.transact(|tx| {
+            if !before.is_empty() {
+                let sql = "UPDATE package SET mirror = NULL WHERE state IN \
+                     ('sealed', 'queued', 'sending', 'sent', 'refused')";
+                tx.execute(sql, [])?;
+            }
+            know(tx, medium)
+        })
+    }
+
     /// The oldest package of which the medium lacks something.
     fn due_for_mirror(&self, watch: &Watch) -> Result<Option<Due>, StoreError> {
         let mut query = self.conn.prepare_cached(
@@ -284,6 +305,22 @@ impl Inner {
             Ok(())
         })
     }
+}
+
+/// The media that were in place before.
+fn media(conn: &Connection) -> Result<BTreeSet<uuid::Uuid>, StoreError> {
+    let text = super::meta(conn, MEDIA)?;
+    Ok(text
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default())
+}
+
+/// A medium is known from now on.
+pub(super) fn know(tx: &Connection, medium: uuid::Uuid) -> Result<(), StoreError> {
+    let mut known = media(tx)?;
+    known.insert(medium);
+    let text = serde_json::to_string(&known).expect("invariant: a list of ids serialises");
+    super::set_meta(tx, MEDIA, &text)
 }
 
 /// How far the second copy is, by the rows.

@@ -297,6 +297,44 @@ fn a_package_that_cannot_be_copied_nor_mended_does_not_hold_up_the_others() {
     assert_eq!(catch_up(&store), [case(2)]);
 }
 
+/// A medium that died is replaced by an empty one: what no receiver has signed for is copied once
+/// more. A medium that comes back is no new one.
+#[test]
+fn on_a_new_medium_comes_once_more_what_nobody_signed_for() {
+    let (dir, medium) = (folder(), medium());
+    let mut store = opened(dir.path(), medium.path());
+    for n in 1..=3 {
+        keep_and_seal(&store, case(n));
+    }
+    receipt(&store, case(1)).unwrap();
+    assert_eq!(catch_up(&store), [case(1), case(2), case(3)]);
+    let away = folder();
+    let shelf = away.path().join("medium");
+    disk::rename(medium.path(), &shelf).unwrap();
+    fs::create_dir(medium.path()).unwrap();
+    super::super::mirror::prepare(medium.path(), DEVICE).unwrap();
+    // Found at work, and once more when the database is lost before all is copied.
+    assert_eq!(
+        store.mirror_step().unwrap(),
+        MirrorStep::Copied(case(2)),
+        "the oldest without a receipt"
+    );
+    assert_eq!(store.mirror_state().unwrap().unwrap().mirroring.due, 1);
+    drop(store);
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    store = opened(dir.path(), medium.path());
+    // What has its receipt is looked through once more, as ever after such a loss.
+    assert_eq!(catch_up(&store), [case(1), case(3)]);
+    assert_eq!(catch_up(&store), []);
+    assert!(medium.path().join("journal/00000001.jsonl").is_file());
+
+    fs::remove_dir_all(medium.path()).unwrap();
+    disk::rename(&shelf, medium.path()).unwrap();
+    assert_eq!(catch_up(&store), []);
+    keep_and_seal(&store, case(4));
+    assert_eq!(catch_up(&store), [case(4)]);
+}
+
 #[test]
 fn what_was_evicted_does_not_come_back_from_its_copy() {
     let (dir, medium) = (folder(), medium());
