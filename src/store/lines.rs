@@ -252,8 +252,20 @@ pub(super) enum Said {
 }
 
 /// What a line says of these; `None` for lines about anything else, and for lines of
-/// ours that rot made unreadable.
+/// ours that rot made unreadable, or such that no row could hold them: neither may keep the store
+/// from opening.
 pub(super) fn read(entry: &Entry) -> Option<Said> {
+    said(entry).filter(|said| match said {
+        Said::Sealed(line) => line.seq > 0 && [64, 0].contains(&line.sig_sha256.len()),
+        Said::Commanded(line, refusal) => {
+            line.sha256.len() == 64 && (line.seq > 0 || refusal.is_some())
+        }
+        Said::Judged(line) => ["accepted", "rejected"].contains(&line.verdict.as_str()),
+        _ => true,
+    })
+}
+
+fn said(entry: &Entry) -> Option<Said> {
     fn body<T: DeserializeOwned>(body: &Value) -> Option<T> {
         T::deserialize(body).ok()
     }

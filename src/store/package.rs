@@ -281,6 +281,9 @@ fn examine_files(
     let parsed = Manifest::parse_sealed(&manifest)
         .map_err(|e| format!("{} cannot be read: {e}", witness::MANIFEST))?;
     for entry in parsed.entries {
+        if UNSIGNED.contains(&entry.name.as_str()) {
+            return Err(format!("its manifest lists {}", entry.name));
+        }
         let size = std::fs::metadata(dir.join(&entry.name)).map_or(0, |meta| meta.len());
         files.push(PackageFile {
             lane: lane(&entry.name, &entry.media_type),

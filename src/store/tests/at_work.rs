@@ -1,5 +1,8 @@
 //! A database that breaks while the store is at work, and what is not to be made again.
 
+use serde_json::json;
+use uuid::Uuid;
+
 use super::outside::commanded;
 use super::ruin::{expected, filled, overwrite};
 use super::*;
@@ -63,6 +66,52 @@ fn a_database_that_is_broken_where_nobody_looks_is_found() {
         .unwrap();
     assert_eq!(said(dir.path(), "store.rebuilt").len(), 1);
     assert_eq!(audit(&store), expected());
+}
+
+/// Whoever can write here must not be able to keep the box from starting.
+#[test]
+fn what_no_row_can_hold_does_not_keep_the_store_from_opening() {
+    let dir = filled();
+    let store = open(dir.path());
+    let odd = json!({ "id": case(1), "sig_sha256": "", "verdict": "perhaps", "reason": "",
+        "reviewer": "r", "at_ms": 1, "rule": "x", "model": "", "place": "" });
+    store.note(NOW, lines::JUDGED, odd).unwrap();
+    let odd = json!({ "id": Uuid::from_u128(1), "sha256": "short", "signer": "s",
+        "certificate_sha256": "", "role": "admin", "seq": 0, "verb": "x", "args": {} });
+    store.note(NOW, lines::COMMANDED, odd).unwrap();
+    let odd = json!({ "id": case(9), "seq": 99, "kind": "spillage", "occurred_ms": 1,
+        "manifest_sha256": "", "sig_sha256": "short" });
+    store.note(NOW, lines::SEALED, odd).unwrap();
+    drop(store);
+    // A package whose manifest lists what it must not.
+    let id = case(8);
+    let package = package_dir(dir.path(), id);
+    let context = SealContext {
+        seq: 98,
+        journal: crate::witness::JournalPoint {
+            n: 1,
+            prev: String::new(),
+        },
+        last_receipt: None,
+        files: vec![crate::witness::FileEntry {
+            name: witness::MIMETYPE.to_owned(),
+            media_type: "text/plain".to_owned(),
+            size: 1,
+            sha256: sha256_hex(b"x"),
+            at: None,
+            pts_ns: None,
+            of: None,
+            quality: None,
+        }],
+        note: None,
+    };
+    fs::create_dir(&package).unwrap();
+    disk::write_all_under(&package, &make(id, &context).parts()).unwrap();
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    let (store, recovery) = reopen(dir.path());
+    assert!(recovery.damaged.contains(&id), "{recovery:?}");
+    assert_eq!(store.state(id).unwrap(), Some(State::Damaged));
+    assert_eq!(store.state(case(4)).unwrap(), Some(State::Queued));
 }
 
 /// The journal has every command there ever was: they are not all to be answered once more.
