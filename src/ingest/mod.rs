@@ -36,6 +36,7 @@ mod state;
 mod stream;
 mod time;
 mod tls;
+mod watch;
 
 use std::path::PathBuf;
 
