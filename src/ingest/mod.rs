@@ -23,6 +23,7 @@ mod clip;
 mod codec;
 mod device;
 mod faults;
+mod found;
 mod gate;
 mod intake;
 mod knock;
