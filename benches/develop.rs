@@ -5,15 +5,12 @@
 mod common;
 
 use std::process::Command;
-use std::sync::Arc;
 
 use image::codecs::jpeg::JpegEncoder;
 use jiff::tz::TimeZone;
 use lingmou::config::Evidence;
 use lingmou::develop::{Developer, Exif, Mark};
-use lingmou::types::{
-    Area, Colours, FixKind, Image, PixelFormat, Placed, Plane, Point, Pose, PoseSource, Stamp,
-};
+use lingmou::types::{Area, FixKind, Image, PixelFormat, Placed, Point, Pose, PoseSource, Stamp};
 use turbojpeg::{Compressor, PixelFormat as Pixels, Subsamp, YuvPlanesImage};
 use uuid::Uuid;
 
@@ -45,39 +42,12 @@ fn frame() -> Vec<u8> {
     }
 }
 
-fn i420(bytes: Vec<u8>, width: usize, height: usize) -> Image {
-    let plane = |offset, stride| Plane { offset, stride };
-    let luma = width * height;
-    Image {
-        format: PixelFormat::I420,
-        colours: Colours::usual(height),
-        width,
-        height,
-        planes: [
-            plane(0, width),
-            plane(luma, width / 2),
-            plane(luma * 5 / 4, width / 2),
-        ],
-        data: Arc::new(bytes),
-    }
-}
-
 fn nv12(i420: &[u8]) -> Image {
     let (luma, chroma) = i420.split_at(LUMA);
     let (u, v) = chroma.split_at(LUMA / 4);
     let pairs = u.iter().zip(v).flat_map(|(&u, &v)| [u, v]);
-    let plane = |offset| Plane {
-        offset,
-        stride: WIDTH,
-    };
-    Image {
-        format: PixelFormat::Nv12,
-        colours: Colours::usual(HEIGHT),
-        width: WIDTH,
-        height: HEIGHT,
-        planes: [plane(0), plane(LUMA), Plane::default()],
-        data: Arc::new(luma.iter().copied().chain(pairs).collect::<Vec<u8>>()),
-    }
+    let bytes = luma.iter().copied().chain(pairs).collect();
+    Image::packed(PixelFormat::Nv12, WIDTH, HEIGHT, bytes)
 }
 
 fn exif() -> Exif {
@@ -168,9 +138,9 @@ fn turbo_alone(jpeg: &[u8]) -> f64 {
 fn main() {
     println!("\n## Pictures");
     let bytes = frame();
-    let image = i420(bytes.clone(), WIDTH, HEIGHT);
+    let image = Image::packed(PixelFormat::I420, WIDTH, HEIGHT, bytes.clone());
     let interleaved = nv12(&bytes);
-    let tiny = i420(vec![128; 16 * 16 * 3 / 2], 16, 16);
+    let tiny = Image::packed(PixelFormat::I420, 16, 16, vec![128; 16 * 16 * 3 / 2]);
     let (exif, mark) = (exif(), mark());
     let mut developer = Developer::new(&Evidence {
         jpeg_quality: QUALITY,

@@ -11,13 +11,12 @@
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use lingmou::config;
 use lingmou::perceive::{
     Card, Decoder, Detector, Fit, Letterbox, MotionGate, Outlook, Raw, Tracker,
 };
-use lingmou::types::{Area, Colours, Detection, Image, PixelFormat, Plane, Point, Role, Stamp};
+use lingmou::types::{Area, Detection, Image, PixelFormat, Point, Role, Stamp};
 use rustix::time::{ClockId, clock_gettime};
 
 const WIDTH: usize = 1920;
@@ -139,24 +138,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 fn image(format: PixelFormat, data: Vec<u8>) -> Image {
-    let (luma, quarter) = (WIDTH * HEIGHT, WIDTH * HEIGHT / 4);
-    let plane = |offset, stride| Plane { offset, stride };
-    let planes = match format {
-        PixelFormat::I420 => [
-            plane(0, WIDTH),
-            plane(luma, WIDTH / 2),
-            plane(luma + quarter, WIDTH / 2),
-        ],
-        PixelFormat::Nv12 => [plane(0, WIDTH), plane(luma, WIDTH), Plane::default()],
-    };
-    Image {
-        format,
-        colours: Colours::usual(HEIGHT),
-        width: WIDTH,
-        height: HEIGHT,
-        planes,
-        data: Arc::new(data),
-    }
+    Image::packed(format, WIDTH, HEIGHT, data)
 }
 
 /// A look at the view and what comes with it, and the search for new things.

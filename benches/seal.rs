@@ -20,7 +20,6 @@ mod common;
 mod hands;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use lingmou::clock;
 use lingmou::config;
@@ -29,7 +28,7 @@ use lingmou::pki::TestPki;
 use lingmou::store::{Draft, Store, disk};
 #[cfg(feature = "c2pa")]
 use lingmou::types::Violation;
-use lingmou::types::{CaseId, Colours, Image, PixelFormat, Plane};
+use lingmou::types::{CaseId, Image, PixelFormat};
 #[cfg(feature = "c2pa")]
 use lingmou::witness::c2pa;
 use lingmou::witness::{Form, Identity, seal, sha256_hex};
@@ -280,19 +279,7 @@ fn image() -> Image {
     });
     let mut bytes: Vec<u8> = luma.collect();
     bytes.resize(width * height * 3 / 2, 128);
-    let plane = |offset, stride| Plane { offset, stride };
-    Image {
-        format: PixelFormat::I420,
-        colours: Colours::usual(height),
-        width,
-        height,
-        planes: [
-            plane(0, width),
-            plane(width * height, width / 2),
-            plane(width * height * 5 / 4, width / 2),
-        ],
-        data: Arc::new(bytes),
-    }
+    Image::packed(PixelFormat::I420, width, height, bytes)
 }
 
 fn exif(case: CaseId) -> Exif {

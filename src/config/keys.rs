@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::sha256_hex;
+use crate::types::sha256_hex;
 
 /// `[keys]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -58,6 +58,8 @@ use calendar::CalendarFile;
 use mistake::Finder;
 use source::Source;
 
+use crate::types::sha256_hex;
+
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -266,14 +268,6 @@ fn beside(path: &Path, list: &mut Vec<Mistake>) -> Option<String> {
             None
         }
     }
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let digits = digest.as_ref().iter().flat_map(|b| [b >> 4, b & 15]);
-    digits
-        .filter_map(|d| char::from_digit(d.into(), 16))
-        .collect()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {

@@ -6,11 +6,10 @@
 //! and how well it fits says whether it is the same place at all. What moves by itself, the
 //! subjects and everything else that was detected, is left out.
 
-use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Serialize};
 
 use super::part::Part;
-use crate::types::{Area, Image, Stillness};
+use crate::types::{Area, Image, Stillness, base64};
 
 /// Pixels per row of a glance; less where the picture itself has less.
 const WIDTH: usize = 160;
@@ -248,21 +247,6 @@ fn share(n: usize, side: usize) -> f32 {
 )]
 fn permille(share: f64) -> u32 {
     (share * 1000.0).round() as u32
-}
-
-/// Bytes as base64 in JSON.
-mod base64 {
-    use super::{Base64, Encoding};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&Base64::encode_string(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        Base64::decode_vec(&text).map_err(D::Error::custom)
-    }
 }
 
 #[cfg(test)]

@@ -94,12 +94,9 @@ fn widened(from: usize, to: usize, side: usize) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::types::Colours;
 
     fn image(width: usize, height: usize, format: PixelFormat) -> Image {
         // Luma tells its column and row, modulo 251 each way.
@@ -107,24 +104,7 @@ mod tests {
             .map(|i| u8::try_from((i % width + 7 * (i / width)) % 251).expect("below 251"))
             .collect();
         data.resize(width * height * 3 / 2, 128);
-        let (whole, half) = (width * height, width * height / 4);
-        let plane = |offset, stride| Plane { offset, stride };
-        let planes = match format {
-            PixelFormat::I420 => [
-                plane(0, width),
-                plane(whole, width / 2),
-                plane(whole + half, width / 2),
-            ],
-            PixelFormat::Nv12 => [plane(0, width), plane(whole, width), Plane::default()],
-        };
-        Image {
-            format,
-            colours: Colours::usual(height),
-            width,
-            height,
-            planes,
-            data: Arc::new(data),
-        }
+        Image::packed(format, width, height, data)
     }
 
     fn area(x0: f32, y0: f32, x1: f32, y1: f32) -> Area {

@@ -1,8 +1,6 @@
 //! Pictures made for tests: a street, noise that changes with the frame, and whoever is in it.
 
-use std::sync::Arc;
-
-use crate::types::{Colours, Image, PixelFormat, Plane, Stamp};
+use crate::types::{Image, PixelFormat, Stamp};
 
 /// A picture whose luma is `luma(x, y)`.
 pub(super) fn picture(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Image {
@@ -10,18 +8,7 @@ pub(super) fn picture(width: usize, height: usize, luma: impl Fn(usize, usize) -
         .map(|i| luma(i % width, i / width))
         .collect();
     data.resize(width * height * 3 / 2, 128);
-    let plane = |offset| Plane {
-        offset,
-        stride: width,
-    };
-    Image {
-        format: PixelFormat::Nv12,
-        colours: Colours::usual(height),
-        width,
-        height,
-        planes: [plane(0), plane(width * height), Plane::default()],
-        data: Arc::new(data),
-    }
+    Image::packed(PixelFormat::Nv12, width, height, data)
 }
 
 /// A moment `ms` milliseconds after the film's beginning.

@@ -150,38 +150,15 @@ fn level(difference: f32) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::super::film;
     use super::*;
-    use crate::types::{Colours, PixelFormat, Plane};
 
     const WIDTH: usize = 640;
     const HEIGHT: usize = 360;
 
     /// A picture whose luma is `luma(x, y)`.
     fn picture(luma: impl Fn(usize, usize) -> u8) -> Image {
-        let mut data: Vec<u8> = (0..WIDTH * HEIGHT)
-            .map(|i| luma(i % WIDTH, i / WIDTH))
-            .collect();
-        data.resize(WIDTH * HEIGHT * 3 / 2, 128);
-        Image {
-            format: PixelFormat::Nv12,
-            colours: Colours::usual(HEIGHT),
-            width: WIDTH,
-            height: HEIGHT,
-            planes: [
-                Plane {
-                    offset: 0,
-                    stride: WIDTH,
-                },
-                Plane {
-                    offset: WIDTH * HEIGHT,
-                    stride: WIDTH,
-                },
-                Plane::default(),
-            ],
-            data: Arc::new(data),
-        }
+        film::picture(WIDTH, HEIGHT, luma)
     }
 
     /// A street: a slope of grey with fixed noise of a few levels that changes with `frame`.

@@ -16,7 +16,7 @@ pub use crate::journal::disk::{
     DiskError, DiskKind, create_dir, create_new, cut, list, open_append, read, remove_dir_all,
     remove_file, rename, reserve, sync_all, sync_data, sync_dir, write_all, write_new,
 };
-use crate::witness::hex;
+use crate::types::hex;
 
 /// Bytes of a file hashed at a time.
 const PIECE: usize = 64 * 1024;

@@ -45,6 +45,29 @@ pub struct Image {
 }
 
 impl Image {
+    /// A picture of these bytes: `width × height × 3 / 2` of them, both sides even, the planes one
+    /// after the other without a gap, and the colours usual for its height.
+    pub fn packed(format: PixelFormat, width: usize, height: usize, data: Vec<u8>) -> Self {
+        let luma = width * height;
+        let plane = |offset, stride| Plane { offset, stride };
+        let planes = match format {
+            PixelFormat::I420 => [
+                plane(0, width),
+                plane(luma, width / 2),
+                plane(luma + luma / 4, width / 2),
+            ],
+            PixelFormat::Nv12 => [plane(0, width), plane(luma, width), Plane::default()],
+        };
+        Self {
+            format,
+            colours: Colours::usual(height),
+            width,
+            height,
+            planes,
+            data: Arc::new(data),
+        }
+    }
+
     /// The whole buffer.
     pub fn bytes(&self) -> &[u8] {
         (*self.data).as_ref()

@@ -9,6 +9,7 @@
 //! **Not here.** No I/O, no clock, no configuration, no behaviour beyond arithmetic on the data.
 
 mod appearance;
+mod bytes;
 mod case;
 mod colour;
 mod heard;
@@ -21,6 +22,7 @@ mod time;
 mod view;
 
 pub use appearance::{Appearance, same_subject};
+pub use bytes::{base64, hex, sha256_hex};
 pub use case::{
     CaseId, CaseRecord, Frame, Image, Order, Outcome, PixelFormat, Plane, ShotKind, Violation,
     WarnReport,

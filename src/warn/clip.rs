@@ -9,9 +9,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::WarnError;
+use crate::types::sha256_hex;
 
 /// Largest clip: three minutes of 48 kHz mono.
 pub(super) const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -278,14 +277,6 @@ impl Clip {
     pub(super) fn sound(&self) -> &Sound {
         &self.sound
     }
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xF])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 /// The sound in a WAV file; what is wrong otherwise.

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use base64ct::{Base64, Encoding as _};
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::hex;
 use super::name::{NameError, check_name};
 use super::statement::is_media_type;
+use crate::types::hex;
 
 /// Namespace of ASiC manifests.
 const ASIC: &str = "http://uri.etsi.org/02918/v1.2.1#";

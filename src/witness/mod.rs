@@ -97,7 +97,7 @@ pub use verdict::{Bounds, Check, CheckId, Correction, Latest, LatestBy, Status, 
 pub use verify::{verify, verify_head, verify_path, verify_zip};
 pub use wording::Language;
 
-use ring::digest::{SHA256, digest};
+pub use crate::types::sha256_hex;
 
 /// Name of the entry that says what the container is.
 pub const MIMETYPE: &str = "mimetype";
@@ -120,12 +120,6 @@ pub const STAMPED: &str = "META-INF/ASiCManifest002.xml";
 /// Name of the time-stamp over [`STAMPED`].
 pub const TIMESTAMP: &str = "META-INF/timestamp001.tst";
 
-/// SHA-256 of `bytes` as 64 lower-case hexadecimal digits. By `ring`, which uses the processor's
-/// own instructions on x86 and ARM: megabytes of pictures and video go through here.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(digest(&SHA256, bytes).as_ref())
-}
-
 /// The check code of a file: the first twelve digits of its SHA-256, in groups of four. It stands
 /// in the caption of a marked copy and names the original, so that a printed copy can be held
 /// against the package.
@@ -133,17 +127,6 @@ pub fn check_code(sha256_hex: &str) -> String {
     let digits: Vec<char> = sha256_hex.chars().take(12).collect();
     let groups = digits.chunks(4).map(|group| group.iter().collect());
     groups.collect::<Vec<String>>().join(" ")
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("invariant: writing to a String cannot fail");
-            text
-        })
 }
 
 #[cfg(test)]

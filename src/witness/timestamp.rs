@@ -19,8 +19,8 @@ use x509_tsp::{Accuracy, MessageImprint, TimeStampReq, TspVersion};
 
 use super::chain::Roots;
 use super::cms::SignatureError;
-use super::hex;
 use super::opened::{Opened, open_token};
+use crate::types::hex;
 
 /// Largest answer read: a token with a long chain is below 10 kB.
 const ANSWER_MAX: usize = 256 << 10;

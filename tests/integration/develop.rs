@@ -4,36 +4,17 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lingmou::config;
 use lingmou::develop::{Developer, Exif, Glance, Mark, measure, stillness};
 use lingmou::types::{
-    Area, Attitude, Colours, FixKind, Image, PixelFormat, Placed, Plane, Point, Pose, PoseSource,
-    Stamp,
+    Area, Attitude, FixKind, Image, PixelFormat, Placed, Point, Pose, PoseSource, Stamp,
 };
 use uuid::Uuid;
 
 /// A fixed street camera with pedestrians, from Debian's opencv-doc.
 const STREET: &str = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";
-
-fn i420(width: usize, height: usize, bytes: Vec<u8>) -> Image {
-    let (luma, chroma) = (width * height, width * height / 4);
-    let plane = |offset, stride| Plane { offset, stride };
-    Image {
-        format: PixelFormat::I420,
-        colours: Colours::usual(height),
-        width,
-        height,
-        planes: [
-            plane(0, width),
-            plane(luma, width / 2),
-            plane(luma + chroma, width / 2),
-        ],
-        data: Arc::new(bytes),
-    }
-}
 
 fn exif() -> Exif {
     let at = Stamp {
@@ -171,13 +152,18 @@ fn frame(input: &[&str], width: usize, height: usize) -> Option<Image> {
     args.extend(input);
     args.extend(["-frames:v", "1", "-vf", filter]);
     args.extend(["-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]);
-    Some(i420(width, height, run("ffmpeg", &args)?))
+    Some(Image::packed(
+        PixelFormat::I420,
+        width,
+        height,
+        run("ffmpeg", &args)?,
+    ))
 }
 
 #[test]
 fn exiftool_reads_every_picture_back() {
     let folder = tempfile::tempdir().unwrap();
-    let image = i420(640, 360, vec![128; 640 * 360 * 3 / 2]);
+    let image = Image::packed(PixelFormat::I420, 640, 360, vec![128; 640 * 360 * 3 / 2]);
     let shot = develop(&image);
     for (name, jpeg, width) in [
         ("original.jpg", shot.original, 640),
@@ -319,7 +305,12 @@ fn filmed(film: &str, second: &str, filter: &str) -> Option<Image> {
         "rawvideo",
         "-",
     ];
-    Some(i420(640, 360, run("ffmpeg", &args)?))
+    Some(Image::packed(
+        PixelFormat::I420,
+        640,
+        360,
+        run("ffmpeg", &args)?,
+    ))
 }
 
 /// How a later picture of the same street lies on an earlier one.
@@ -405,7 +396,7 @@ fn a_real_street_out_of_focus_is_told_from_a_sharp_one() {
             "rawvideo",
             "-",
         ];
-        let image = i420(768, 576, run("ffmpeg", &args)?);
+        let image = Image::packed(PixelFormat::I420, 768, 576, run("ffmpeg", &args)?);
         let measured = places.map(|(x0, y0)| {
             let area = Area {
                 x0,

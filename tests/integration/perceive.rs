@@ -5,12 +5,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use lingmou::config;
 use lingmou::config::ExecutionProvider;
 use lingmou::perceive::{Card, Detector, ModelError};
-use lingmou::types::{Area, Colours, Detection, Image, PixelFormat, Plane, Role};
+use lingmou::types::{Area, Detection, Image, PixelFormat, Role};
 use sha2::{Digest, Sha256};
 
 fn root() -> &'static Path {
@@ -119,28 +118,7 @@ fn runtime_missing(test: &str) -> bool {
 fn grey(format: PixelFormat, width: usize, height: usize, luma: u8) -> Image {
     let mut data = vec![luma; width * height];
     data.resize(width * height * 3 / 2, 128);
-    planar(format, width, height, data)
-}
-
-fn planar(format: PixelFormat, width: usize, height: usize, data: Vec<u8>) -> Image {
-    let (offset, quarter) = (width * height, width * height / 4);
-    let plane = |offset, stride| Plane { offset, stride };
-    let planes = match format {
-        PixelFormat::I420 => [
-            plane(0, width),
-            plane(offset, width / 2),
-            plane(offset + quarter, width / 2),
-        ],
-        PixelFormat::Nv12 => [plane(0, width), plane(offset, width), Plane::default()],
-    };
-    Image {
-        format,
-        colours: Colours::usual(height),
-        width,
-        height,
-        planes,
-        data: Arc::new(data),
-    }
+    Image::packed(format, width, height, data)
 }
 
 fn close(area: Area, x0: f32, y0: f32, x1: f32, y1: f32) -> bool {
@@ -421,7 +399,7 @@ pub(crate) fn street(at_secs: u32) -> Option<Image> {
         .ok()?;
     let (width, height) = (768, 576);
     (out.stdout.len() == width * height * 3 / 2)
-        .then(|| planar(PixelFormat::I420, width, height, out.stdout))
+        .then(|| Image::packed(PixelFormat::I420, width, height, out.stdout))
 }
 
 #[test]

@@ -19,9 +19,7 @@ use crate::judge::tests::day;
 use crate::pki::TestPki;
 use crate::status::Progress;
 use crate::telemetry::TelemetryState;
-use crate::types::{
-    Colours, Heard, Image, Matrix, Outcome, PixelFormat, Plane, Range, Role, Scene, WarnReport,
-};
+use crate::types::{Heard, Image, Outcome, PixelFormat, Role, Scene, WarnReport};
 use crate::warn::{Ask, By, Governor, Ledger, Travel};
 use crate::witness::{Identity, Model, Roots, STATEMENT, Statement, verify_path};
 
@@ -263,23 +261,8 @@ fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {
 }
 
 fn grey(width: usize, height: usize) -> Image {
-    let (luma, chroma) = (width * height, width * height / 4);
-    let plane = |offset, stride| Plane { offset, stride };
-    Image {
-        format: PixelFormat::I420,
-        colours: Colours {
-            range: Range::Limited,
-            matrix: Matrix::Bt709,
-        },
-        width,
-        height,
-        planes: [
-            plane(0, width),
-            plane(luma, width / 2),
-            plane(luma + chroma, width / 2),
-        ],
-        data: Arc::new(vec![128_u8; luma + 2 * chroma]),
-    }
+    let data = vec![128; width * height * 3 / 2];
+    Image::packed(PixelFormat::I420, width, height, data)
 }
 
 /// The most of the announcements of `lines` that `of` counts, in any `window` of microseconds.

@@ -6,11 +6,8 @@
     reason = "the numbers of these tests are small"
 )]
 
-use std::sync::Arc;
-
 use super::super::film::hash;
 use super::*;
-use crate::types::{Colours, Plane};
 
 const SIZE: (usize, usize) = (320, 240);
 /// Where the stall stands: left, top, right, bottom, pixels.
@@ -46,24 +43,7 @@ fn picture(format: PixelFormat, pixel: impl Fn(usize, usize) -> [f32; 3]) -> Ima
         }
         PixelFormat::Nv12 => data.extend((0..2 * quarter).map(|i| chroma(1 + i % 2, i / 2))),
     }
-    let plane = |offset, stride| Plane { offset, stride };
-    let all = width * height;
-    let planes = match format {
-        PixelFormat::I420 => [
-            plane(0, width),
-            plane(all, width / 2),
-            plane(all + quarter, width / 2),
-        ],
-        PixelFormat::Nv12 => [plane(0, width), plane(all, width), Plane::default()],
-    };
-    Image {
-        format,
-        colours: Colours::usual(height),
-        width,
-        height,
-        planes,
-        data: Arc::new(data),
-    }
+    Image::packed(format, width, height, data)
 }
 
 /// Patches of paint in blocks of `block` pixels.

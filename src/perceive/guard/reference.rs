@@ -9,11 +9,10 @@
 
 use std::time::Duration;
 
-use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Serialize};
 
 use crate::perceive::luma::{Luma, WIDTH};
-use crate::types::Stamp;
+use crate::types::{Stamp, base64};
 
 /// Cells per row of a look: half the luma plane's.
 const COLUMNS: usize = WIDTH / 2;
@@ -342,20 +341,5 @@ fn vertex(before: f32, top: f32, after: f32) -> f64 {
         f64::from((before - after) / (2.0 * bend)).clamp(-0.5, 0.5)
     } else {
         0.0
-    }
-}
-
-/// Bytes as base64 in JSON.
-mod base64 {
-    use super::{Base64, Encoding};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&Base64::encode_string(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        Base64::decode_vec(&text).map_err(D::Error::custom)
     }
 }

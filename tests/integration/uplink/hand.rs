@@ -1,6 +1,9 @@
-//! The receiver's side of the dialogue, by hand.
+//! Either side of the dialogue, by hand.
 
 use std::collections::BTreeSet;
+
+use lingmou::link::message::LATE;
+use lingmou::witness::Limits;
 
 use super::*;
 
@@ -121,4 +124,70 @@ pub(super) fn ranges(bench: &Bench, id: CaseId) -> (Vec<Range>, Vec<Range>) {
 /// The hashes of ranges.
 pub(super) fn hashes(ranges: &[Range]) -> BTreeSet<String> {
     ranges.iter().map(|range| range.0.clone()).collect()
+}
+
+/// A device's side of the dialogue, by hand.
+pub(super) struct ByHand {
+    pub(super) pipe: Pipe,
+    pub(super) contents: BTreeMap<String, Vec<u8>>,
+    pub(super) id: CaseId,
+}
+
+impl ByHand {
+    pub(super) async fn new(bench: &Bench, id: CaseId) -> Self {
+        let pipe = Pipe::connect(&bench.endpoint(&bench.pki.device, DEVICE), None)
+            .await
+            .unwrap();
+        pipe.subscribe("ev1/LM-TEST-1/d/#").await.unwrap();
+        let contents = files(&bench.store.package_dir(id))
+            .into_values()
+            .map(|bytes| (witness::sha256_hex(&bytes), bytes))
+            .collect();
+        Self { pipe, contents, id }
+    }
+
+    pub(super) async fn say(&self, subject: Subject, payload: Vec<u8>) {
+        let topic = Topic::new(DEVICE, subject).to_string();
+        let ack = self.pipe.publish(&topic, payload, false).await.unwrap();
+        assert_eq!(ack.await, Ok(Acked::Taken));
+    }
+
+    pub(super) async fn announce(&self, bench: &Bench) {
+        let dir = bench.store.package_dir(self.id);
+        let head = Container::from_dir(&dir).unwrap().head().to_zip();
+        self.say(Subject::Head, head).await;
+    }
+
+    pub(super) async fn ask(&self) {
+        let sink = RECEIVER.to_owned();
+        let body = format!(r#"{{"id":"{}"}}"#, self.id).into_bytes();
+        self.say(Subject::Finished { sink }, body).await;
+    }
+
+    /// Sends a range of a file in pieces.
+    pub(super) async fn send(&self, Range(sha256, from, to): &Range) {
+        let bytes = &self.contents[sha256];
+        let (mut at, to) = (
+            usize::try_from(*from).unwrap(),
+            usize::try_from(*to).unwrap(),
+        );
+        while at < to {
+            let end = to.min(at + 200_000);
+            let subject = Subject::Chunk {
+                sink: RECEIVER.to_owned(),
+                sha256: sha256.clone(),
+                offset: at as u64,
+            };
+            self.say(subject, bytes[at..end].to_vec()).await;
+            at = end;
+        }
+    }
+
+    pub(super) async fn wanted(&mut self) -> Vec<Range> {
+        let message = self.pipe.recv().await.unwrap();
+        assert_eq!(message.topic(), "ev1/LM-TEST-1/d/want");
+        let want: Want = serde_json::from_slice(message.payload()).unwrap();
+        self.pipe.done(&message).unwrap();
+        want.missing
+    }
 }

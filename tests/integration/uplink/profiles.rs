@@ -1,5 +1,8 @@
 //! What a narrow, costly or returning link carries.
 
+use lingmou::config::Profile;
+use lingmou::upload::Why;
+
 use super::hand::{HandReceiver, hashes, ranges};
 use super::*;
 

@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use lingmou::receive::archive::{Archive, Gap};
 use lingmou::witness::{CheckId, Checkpoint};
 
+use super::hand::ByHand;
 use super::*;
 
 const SECOND: &str = "receiver-2";

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -11,9 +10,7 @@ use jiff::tz::TimeZone;
 use lingmou::config;
 use lingmou::develop::{Developer, Exif, Mark};
 use lingmou::pki::TestPki;
-use lingmou::types::{
-    Area, Colours, FixKind, Image, PixelFormat, Placed, Plane, Pose, PoseSource, Violation,
-};
+use lingmou::types::{Area, FixKind, Image, PixelFormat, Placed, Pose, PoseSource, Violation};
 use lingmou::witness::c2pa::{Change, Claim, Origin, embed, examine};
 use lingmou::witness::{
     CheckId, Container, Credential, CredentialState, Identity, Language, MANIFEST, Roots,
@@ -57,19 +54,7 @@ fn shot() -> Shot {
     let pixel = |i: usize| u8::try_from((i % width) * (i / width) / 7 % 256).unwrap();
     let mut bytes: Vec<u8> = (0..width * height).map(pixel).collect();
     bytes.resize(width * height * 3 / 2, 128);
-    let plane = |offset, stride| Plane { offset, stride };
-    let image = Image {
-        format: PixelFormat::I420,
-        width,
-        height,
-        colours: Colours::usual(height),
-        planes: [
-            plane(0, width),
-            plane(width * height, width / 2),
-            plane(width * height * 5 / 4, width / 2),
-        ],
-        data: Arc::new(bytes),
-    };
+    let image = Image::packed(PixelFormat::I420, width, height, bytes);
     let exif = Exif {
         at: AT,
         time_zone: TimeZone::fixed(jiff::tz::offset(8)),

@@ -83,14 +83,7 @@ impl Kit {
 
     /// The package with one file replaced, or removed when `bytes` is `None`.
     fn with(&self, name: &str, bytes: Option<&[u8]>) -> Container {
-        let mut changed = Container::new();
-        for (other, content) in self.package.files().filter(|(other, _)| *other != name) {
-            changed.insert(other, content.to_vec()).unwrap();
-        }
-        if let Some(bytes) = bytes {
-            changed.insert(name, bytes.to_vec()).unwrap();
-        }
-        changed
+        both::with(&self.package, name, bytes)
     }
 
     /// The package with everything that may come later: a receipt with the journal's head, the

@@ -1,0 +1,194 @@
+//! Recordings as cameras and for replay: whole, cut off, damaged, and none at all.
+
+use lingmou::ingest::{IngestError, Recording};
+
+use super::*;
+
+#[test]
+fn a_file_plays_in_real_time_to_its_end_or_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = h264(dir.path());
+    let start = clock::now();
+    let once = Rig::new(&file(path.clone()));
+    let first = once.frame();
+    assert_eq!(first.time_source, TimeSource::Recording);
+    let state = once.until("ended", |s| s.phase == Phase::Ended);
+    let took = clock::now().since(start).as_secs_f64();
+    assert!(took > 1.8, "two seconds of video in {took} s");
+    assert_eq!(
+        (state.main.units_in, state.main.fault),
+        (50, Some(Fault::EndOfFile))
+    );
+    let clip = once.camera.clip(start, clock::now()).unwrap();
+    assert_eq!(clip.frames, 50);
+
+    let looped = Rig::new(&config::Camera {
+        repeat: true,
+        ..file(path)
+    });
+    looped.until("played twice", |s| s.main.units_in > 110);
+}
+
+#[test]
+fn broken_files_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(h264(dir.path())).unwrap();
+    let make = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(bytes)
+            .unwrap();
+        path
+    };
+    let text = make(
+        "text.mp4",
+        b"this is a letter, not a film\n".repeat(50).as_slice(),
+    );
+    let empty = make("empty.mp4", b"");
+    let headless = make("headless.mp4", &whole[whole.len() / 2..]);
+    let xvid = dir.path().join("xvid.avi");
+    let made = Command::new("ffmpeg")
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=size=160x120:rate=25:duration=1",
+        ])
+        .args(["-c:v", "mpeg4"])
+        .arg(&xvid)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    for (path, fault) in [
+        (
+            dir.path().join("nothing"),
+            Fault::Unreadable("no such file".to_owned()),
+        ),
+        (text, Fault::NotARecording),
+        (empty, Fault::NotARecording),
+        (headless, Fault::NotARecording),
+        (xvid, Fault::Codec("MPEG-4".to_owned())),
+    ] {
+        Rig::new(&file(path.clone())).fails_with(&fault);
+        let error = Recording::open(&path, clock::now(), 5.0)
+            .and_then(|mut recording| recording.next())
+            .unwrap_err();
+        let IngestError::Recording { fault: found, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(found, fault);
+    }
+}
+
+#[test]
+fn a_truncated_file_plays_up_to_the_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(h264(dir.path())).unwrap();
+    let path = dir.path().join("cut.mp4");
+    let cut = &whole[..whole.len() * 2 / 3];
+    std::fs::File::create(&path)
+        .unwrap()
+        .write_all(cut)
+        .unwrap();
+    let rig = Rig::new(&file(path.clone()));
+    drop(rig.frame());
+    let state = rig.until("over", |s| matches!(s.phase, Phase::Ended | Phase::Failed));
+    assert!(
+        state.main.units_in > 10 && state.main.units_in < 50,
+        "{state:#?}"
+    );
+    let mut recording = Recording::open(&path, clock::now(), 25.0).unwrap();
+    let mut frames = 0;
+    while recording.next().unwrap().is_some() {
+        frames += 1;
+    }
+    assert!((10..50).contains(&frames), "{frames}");
+}
+
+#[test]
+fn damaged_video_does_not_stop_the_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = h264(dir.path());
+    let mut bytes = std::fs::read(&source).unwrap();
+    let data = bytes.windows(4).position(|w| w == b"mdat").unwrap() + 200;
+    for i in (data..bytes.len() - 8).step_by(97) {
+        bytes[i] ^= 0x55;
+    }
+    std::fs::File::create(&source)
+        .unwrap()
+        .write_all(&bytes)
+        .unwrap();
+    let rig = Rig::new(&config::Camera {
+        repeat: true,
+        ..file(source)
+    });
+    rig.until("still receiving", |s| s.main.units_in > 20);
+}
+
+/// As from a camera whose one key frame was before we came (intra refresh, "smart" coding).
+#[test]
+fn video_without_a_key_frame_is_not_called_playing() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = clip(dir.path(), "whole.mp4", Codec::H264, (320, 240), 25);
+    let plain = dir.path().join("plain.h264");
+    let source = dir.path().join("headless.mp4");
+    let ffmpeg = |args: &[&str], from: &Path, to: &Path| {
+        let status = Command::new("ffmpeg")
+            .args(["-v", "error", "-y"])
+            .args(args)
+            .arg("-i")
+            .arg(from)
+            .args(["-an", "-c", "copy", "-copyinkf"])
+            .arg(to)
+            .status()
+            .unwrap();
+        assert!(status.success());
+    };
+    ffmpeg(&[], &whole, &plain);
+    let stream = std::fs::read(&plain).unwrap();
+    let kept = super::clips::nals(&stream)
+        .into_iter()
+        .filter(|nal| nal[0] & 31 != 5);
+    let headless: Vec<u8> = kept.flat_map(|nal| [&[0, 0, 0, 1], nal].concat()).collect();
+    std::fs::File::create(&plain)
+        .unwrap()
+        .write_all(&headless)
+        .unwrap();
+    ffmpeg(&["-f", "h264", "-framerate", "25"], &plain, &source);
+    let rig = Rig::new(&config::Camera {
+        repeat: true,
+        ..file(source)
+    });
+    let state = rig.until("two rounds received", |s| s.main.units_in > 40);
+    assert_eq!((state.phase, state.main.offered), (Phase::Connecting, 0));
+}
+
+#[test]
+fn a_recording_replays_the_same_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = h264(dir.path());
+    let start = Stamp {
+        utc_ns: 1_785_549_784_000_000_000,
+        boot_ns: 7_000_000_000,
+        error_ns: 0,
+    };
+    let replay = || {
+        let mut recording = Recording::open(&path, start, 5.0).unwrap();
+        let mut frames = Vec::new();
+        while let Some(frame) = recording.next().unwrap() {
+            frames.push((frame.number, frame.at, luma(&frame)));
+        }
+        frames
+    };
+    let frames = replay();
+    let numbers: Vec<u64> = frames.iter().map(|(number, ..)| *number).collect();
+    assert_eq!(numbers, (0..50).step_by(5).collect::<Vec<_>>());
+    for (number, at, _) in &frames {
+        let since = i64::try_from(number * 40_000_000).unwrap();
+        assert_eq!(*at, start.shifted_ns(since));
+    }
+    assert!(frames == replay());
+}
