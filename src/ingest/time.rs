@@ -248,6 +248,10 @@ impl Least {
 
 /// What may have waited on the way, judged by arrivals alone.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "units last, also when all are the same"
+)]
 struct Queue {
     last_ns: Option<u64>,
     /// Time between two units, smoothed; quick to grow, so that a slow camera makes no pauses.

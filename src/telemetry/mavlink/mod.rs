@@ -36,7 +36,7 @@ pub use horn::Call;
 pub use link::{Address, AddressError};
 
 use self::autopilot::{Autopilot, Heard};
-use self::decoder::{Decoder, Frame};
+use self::decoder::Frame;
 use self::horn::Horn;
 use self::link::Link;
 use self::peers::{Peer, Voice, place};
