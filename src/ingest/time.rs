@@ -205,14 +205,14 @@ impl Times {
         let behind = arrival.utc_ns.saturating_sub(camera);
         self.camera_behind_ns = Some(behind);
         let usual = self.usual_behind.of(arrival.boot_ns, behind);
-        let waited_ns = behind.abs_diff(usual);
-        let agrees = (-CAMERA_AHEAD_MAX_NS..=CAMERA_BEHIND_MAX_NS).contains(&usual);
-        if !agrees || waited_ns > LATE_MAX_NS.unsigned_abs() {
+        let waited_ns = u64::try_from(behind.saturating_sub(usual)).unwrap_or(0);
+        let plausible = -CAMERA_BEHIND_MAX_NS..=usual.saturating_add(LATE_MAX_NS);
+        if !agrees(usual) || !plausible.contains(&behind) {
             return (by_arrival(waited_ns.max(queued_ns)), TimeSource::Arrival);
         }
         // Without a queue the light fell between `CAPTURE_DELAY_NS` before the arrival and the
         // arrival: the camera's claim is off by no more than its distance to the farther end. Either
-        // the frame waited longer than the quickest did, or the clock was set back by as much.
+        // the frame waited longer than the quickest did, or the clock was set by as much.
         let off =
             |behind: i64| (behind.unsigned_abs()).max(behind.abs_diff(signed(CAPTURE_DELAY_NS)));
         let claimed = arrival.shifted_ns(-behind);
@@ -224,7 +224,12 @@ impl Times {
     }
 }
 
-/// The least of what was lately seen.
+/// Whether a camera's clock that is so far behind arrival agrees with it.
+fn agrees(behind_ns: i64) -> bool {
+    (-CAMERA_AHEAD_MAX_NS..=CAMERA_BEHIND_MAX_NS).contains(&behind_ns)
+}
+
+/// How far the camera's clock is behind at its quickest, of what was lately seen.
 #[derive(Debug, Default)]
 struct Least {
     since_ns: u64,
@@ -235,14 +240,21 @@ struct Least {
 
 impl Least {
     /// The least within the last one to two [`USUAL_WITHIN_NS`], with what is `seen` now.
+    ///
+    /// One that is somewhat ahead, of a clock that agreed, does not count: after a burst the jitter
+    /// buffer's times, which arrival is read from, may be early by up to a second.
     fn of(&mut self, at_ns: u64, seen: i64) -> i64 {
         if at_ns.saturating_sub(self.since_ns) > USUAL_WITHIN_NS {
             self.before = self.now.take();
             self.since_ns = at_ns;
         }
-        let now = self.now.map_or(seen, |least| least.min(seen));
-        self.now = Some(now);
-        self.before.map_or(now, |before| before.min(now))
+        let known = [self.before, self.now].into_iter().flatten().min();
+        let early = (-CAMERA_BEHIND_MAX_NS..-CAMERA_AHEAD_MAX_NS).contains(&seen);
+        if let Some(known) = known.filter(|&known| early && agrees(known)) {
+            return known;
+        }
+        self.now = Some(self.now.map_or(seen, |least| least.min(seen)));
+        known.map_or(seen, |known| known.min(seen))
     }
 }
 
@@ -456,6 +468,27 @@ mod tests {
             errors[20..].iter().all(|&ns| ns == 503_000_000),
             "{errors:?}"
         );
+    }
+
+    #[test]
+    fn an_arrival_that_is_read_too_early_does_not_spoil_a_right_clock() {
+        let mut times = settled();
+        // A second early in the middle; the last one waited for four seconds.
+        for (i, behind_ms) in (0..).zip([100, 90, -900, 110, -1900, 4100]) {
+            let now = NOW.shifted_ns(i * 40 * MS);
+            let m = times.note(now, timing(0, 0, Some(now.utc_ns - behind_ms * MS)));
+            assert_eq!(m.source, TimeSource::RtcpSenderReport, "{behind_ms}");
+            assert_eq!(m.at.utc_ns, now.utc_ns - behind_ms * MS);
+            let off = (behind_ms.abs()).max((behind_ms - 500).abs()).max(410);
+            assert!(
+                m.at.error_ns <= 3_000_000 + off.unsigned_abs() * 1_000_000,
+                "{m:?}"
+            );
+            assert!(
+                m.at.error_ns >= behind_ms.unsigned_abs() * 1_000_000,
+                "{m:?}"
+            );
+        }
     }
 
     #[test]

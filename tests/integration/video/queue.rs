@@ -100,7 +100,12 @@ fn what_a_network_held_back_keeps_the_time_of_its_capture() {
         let frame = (number, frame.at, frame.time_source);
         // Jitter of a busy machine; the network was away for four seconds.
         assert!(off_ms < 1500, "{off_ms} ms: {frame:?}");
-        assert_eq!(frame.2, TimeSource::RtcpSenderReport);
+        let camera = rig.camera.state();
+        assert_eq!(
+            frame.2,
+            TimeSource::RtcpSenderReport,
+            "{frame:?} {camera:#?}"
+        );
         waited += usize::from(clock::boot_ns().saturating_sub(sent_ns) > 2_500_000_000);
         if number > first + HELD + 25 {
             break;
