@@ -35,6 +35,9 @@ const USUAL_WITHIN_NS: u64 = 600_000_000_000;
 /// report says better, the first units may be as old.
 const KEPT_NS: u64 = 5_000_000_000;
 
+/// This box's clock was set when it moved by so much against the boot clock.
+const SET_NS: u64 = 100_000_000;
+
 /// A pause between two units that is longer than usual by more than this may have made a queue.
 const PAUSE_NS: u64 = 200_000_000;
 
@@ -105,6 +108,8 @@ pub(super) struct Times {
     /// Arrival minus the camera's own time, as last seen, and at its least.
     camera_behind_ns: Option<i64>,
     usual_behind: Least,
+    /// UTC minus time since boot, as of the first of these.
+    offset_ns: i64,
     queue: Queue,
     recent: VecDeque<Moment>,
     last_out_ns: u64,
@@ -117,6 +122,7 @@ impl Times {
             base_boot_ns: None,
             camera_behind_ns: None,
             usual_behind: Least::default(),
+            offset_ns: 0,
             queue: Queue::default(),
             recent: VecDeque::with_capacity(RECENT_MAX),
             last_out_ns: 0,
@@ -204,10 +210,15 @@ impl Times {
         };
         let behind = arrival.utc_ns.saturating_sub(camera);
         self.camera_behind_ns = Some(behind);
+        // What was known of the camera's clock was known by this box's, until that was set.
+        let offset_ns = arrival.utc_ns.saturating_sub_unsigned(arrival.boot_ns);
+        if offset_ns.abs_diff(self.offset_ns) > SET_NS {
+            self.offset_ns = offset_ns;
+            self.usual_behind = Least::default();
+        }
         let usual = self.usual_behind.of(arrival.boot_ns, behind);
         let waited_ns = u64::try_from(behind.saturating_sub(usual)).unwrap_or(0);
-        let plausible = -CAMERA_BEHIND_MAX_NS..=usual.saturating_add(LATE_MAX_NS);
-        if !agrees(usual) || !plausible.contains(&behind) {
+        if !agrees(usual) {
             return (by_arrival(waited_ns.max(queued_ns)), TimeSource::Arrival);
         }
         // Without a queue the light fell between `CAPTURE_DELAY_NS` before the arrival and the
@@ -242,13 +253,22 @@ impl Least {
     /// The least within the last one to two [`USUAL_WITHIN_NS`], with what is `seen` now.
     ///
     /// One that is somewhat ahead, of a clock that agreed, does not count: after a burst the jitter
-    /// buffer's times, which arrival is read from, may be early by up to a second.
+    /// buffer's times, which arrival is read from, may be early by up to a second. One that is farther
+    /// from the others than any queue makes it is of a clock that was set: it begins anew.
     fn of(&mut self, at_ns: u64, seen: i64) -> i64 {
         if at_ns.saturating_sub(self.since_ns) > USUAL_WITHIN_NS {
             self.before = self.now.take();
             self.since_ns = at_ns;
         }
         let known = [self.before, self.now].into_iter().flatten().min();
+        if known.is_some_and(|known| known.abs_diff(seen) > LATE_MAX_NS.unsigned_abs()) {
+            *self = Self {
+                since_ns: at_ns,
+                now: Some(seen),
+                before: None,
+            };
+            return seen;
+        }
         let early = (-CAMERA_BEHIND_MAX_NS..-CAMERA_AHEAD_MAX_NS).contains(&seen);
         if let Some(known) = known.filter(|&known| early && agrees(known)) {
             return known;
@@ -468,6 +488,36 @@ mod tests {
             errors[20..].iter().all(|&ns| ns == 503_000_000),
             "{errors:?}"
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_judged_anew() {
+        // UTC of this box and of the camera, off by milliseconds, from one unit to the next.
+        for (before, after) in [
+            // This box's clock is found slow, by an hour and by two seconds.
+            ((-3_600_000, 0), (0, 0)),
+            ((-2000, 0), (0, 0)),
+            // The camera's is found fast by eight hours, or slow by years.
+            ((0, 28_800_000), (0, 0)),
+            ((0, -200_000_000_000), (0, 0)),
+        ] {
+            let mut times = settled();
+            let mut told = |i: i64, (ours, theirs): (i64, i64)| {
+                let true_utc = NOW.utc_ns + i * 40 * MS;
+                let now = Stamp {
+                    utc_ns: true_utc + ours * MS,
+                    ..NOW.shifted_ns(i * 40 * MS)
+                };
+                let camera = true_utc + (theirs - 100) * MS;
+                times.note(now, timing(0, 0, Some(camera)))
+            };
+            for i in 0..50 {
+                assert_eq!(told(i, before).source, TimeSource::Arrival, "{before:?}");
+            }
+            let m = told(50, after);
+            assert_eq!(m.source, TimeSource::RtcpSenderReport, "{before:?}");
+            assert_eq!(m.at.error_ns, 403_000_000, "{before:?}");
+        }
     }
 
     #[test]
