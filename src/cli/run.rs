@@ -78,13 +78,13 @@ fn again() -> anyhow::Result<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{channel, sync_channel};
+    use std::sync::mpsc::sync_channel;
 
     use super::*;
 
     #[test]
     fn what_hangs_at_the_end_does_not_keep_the_program() {
-        let (never, hangs) = channel::<()>();
+        let (never, hangs) = sync_channel::<()>(1);
         let (say, heard) = sync_channel(1);
         std::thread::spawn(move || {
             let work = async {

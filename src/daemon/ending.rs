@@ -73,7 +73,7 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
     use std::thread;
 
     use super::*;
@@ -92,7 +92,7 @@ mod tests {
             ..config::Store::default()
         };
         let (store, _) = Store::open(&config, DEVICE).unwrap();
-        let (never, hangs) = channel::<()>();
+        let (never, hangs) = sync_channel::<()>(1);
         let tasks = TaskTracker::new();
         tasks.close();
         let running = Running {
