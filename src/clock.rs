@@ -5,8 +5,8 @@
 //! (`clippy.toml` bans the rest).
 //!
 //! **Invariants.** [`now`] reads both clocks together. The error bound is the kernel's own
-//! (`adjtimex` maxerror): it grows while nobody disciplines the clock and is unknown when the
-//! kernel says the clock is not synchronised.
+//! (`adjtimex` maxerror), with what it has still to correct: it grows while nobody disciplines the
+//! clock and is unknown when the kernel says the clock is not synchronised, or says nothing.
 //!
 //! **Not here.** No timers, no sleeping, no setting of the clock.
 
@@ -15,6 +15,10 @@ use std::sync::OnceLock;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::types::Stamp;
+
+/// What is stated of a clock whose time daemon keeps no bound of its error, microseconds: half of
+/// a round trip of half a second, which is how far a server may be off behind a mobile network.
+const NO_BOUND_KEPT_US: u64 = 250_000;
 
 /// How far the kernel trusts its UTC clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -25,6 +29,9 @@ pub struct Trust {
     pub max_error_us: Option<u64>,
     /// What disciplines it, where the kernel knows; it cannot tell one time daemon from another.
     pub source: Option<ClockSource>,
+    /// Why the kernel did not answer at all, as its error number; `None` when it did. Nothing is
+    /// known of the clock then, which is not the same as a clock that nobody disciplines.
+    pub errno: Option<i32>,
 }
 
 /// What disciplines the clock, as far as the kernel itself can tell.
@@ -110,15 +117,69 @@ pub fn boot_ns() -> u64 {
         + u64::try_from(t.tv_nsec).unwrap_or(0)
 }
 
-/// Asks the kernel how good its clock is (`adjtimex` with no mode bit: needs no privilege).
+/// Asks the kernel how good its clock is (`adjtimex` with no mode bit: needs no privilege, but a
+/// filter of system calls may forbid it).
 pub fn trust() -> Trust {
-    let (state, timex) = read_timex();
-    let synced = state >= 0 && state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0;
-    let max_error_us = synced.then(|| u64::try_from(timex.maxerror).unwrap_or(0));
+    match read_timex() {
+        Ok(told) => weigh(&told),
+        Err(errno) => Trust {
+            synced: false,
+            max_error_us: None,
+            source: None,
+            errno: Some(errno),
+        },
+    }
+}
+
+/// What it means that the kernel did not answer [`trust`], and what to do about it.
+pub fn unreadable(errno: i32) -> String {
+    let error = std::io::Error::from_raw_os_error(errno);
+    format!(
+        "the kernel may not be asked how good its clock is ({error}), so nothing is known of it: \
+         the service's unit must permit adjtimex and clock_adjtime, and must not say ProtectClock"
+    )
+}
+
+/// What the kernel told (`adjtimex(2)`), as far as it is of interest here.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    state: libc::c_int,
+    status: libc::c_int,
+    /// Bound and estimate of the error as the time daemon set them, microseconds; the bound has
+    /// grown since by 500 parts per million.
+    maxerror: libc::c_long,
+    esterror: libc::c_long,
+    /// How far the clock has still to be slewed: microseconds, or nanoseconds with `STA_NANO`.
+    offset: libc::c_long,
+}
+
+/// What the kernel's word is worth.
+///
+/// The bound does not hold what is still to be slewed. And a daemon that says that it estimates no
+/// error at all keeps no bound either: systemd-timesyncd sets both to 0 with every correction,
+/// whatever the way to its server was like (`manager_adjust_clock` in its `timesyncd-manager.c`).
+fn weigh(told: &Told) -> Trust {
+    let synced = told.state != libc::TIME_ERROR && told.status & libc::STA_UNSYNC == 0;
+    let source = source(told.status).filter(|_| synced);
+    let us = |value: libc::c_long| u64::try_from(value.saturating_abs()).unwrap_or(0);
+    let to_slew_us = if told.status & libc::STA_NANO == 0 {
+        us(told.offset)
+    } else {
+        us(told.offset).div_ceil(1000)
+    };
+    let unsaid_us = if told.esterror == 0 && source.is_none() {
+        NO_BOUND_KEPT_US
+    } else {
+        0
+    };
+    let bound_us = us(told.maxerror)
+        .saturating_add(to_slew_us)
+        .saturating_add(unsaid_us);
     Trust {
         synced,
-        max_error_us,
-        source: source(timex.status).filter(|_| synced),
+        max_error_us: synced.then_some(bound_us),
+        source,
+        errno: None,
     }
 }
 
@@ -133,12 +194,22 @@ fn source(status: libc::c_int) -> Option<ClockSource> {
     unsafe_code,
     reason = "no maintained crate reads adjtimex; decision 0002"
 )]
-fn read_timex() -> (libc::c_int, libc::timex) {
+fn read_timex() -> Result<Told, i32> {
     // SAFETY: a zeroed `timex` is valid: it holds plain integers only.
     let mut timex: libc::timex = unsafe { std::mem::zeroed() };
     // SAFETY: modes 0 only reads, and the pointer is to a live local.
     let state = unsafe { libc::adjtimex(&raw mut timex) };
-    (state, timex)
+    if state < 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(error.raw_os_error().unwrap_or(libc::EPERM));
+    }
+    Ok(Told {
+        state,
+        status: timex.status,
+        maxerror: timex.maxerror,
+        esterror: timex.esterror,
+        offset: timex.offset,
+    })
 }
 
 /// The kernel's identifier of this boot (`/proc/sys/kernel/random/boot_id`), or
@@ -176,6 +247,48 @@ mod tests {
     fn an_unsynchronised_clock_has_no_error_bound() {
         let t = trust();
         assert_eq!(t.synced, t.max_error_us.is_some());
+    }
+
+    #[test]
+    fn the_bound_holds_what_is_still_to_be_corrected_and_what_nobody_kept() {
+        use libc::{
+            STA_NANO, STA_PLL, STA_PPSSIGNAL, STA_PPSTIME, STA_UNSYNC, TIME_ERROR, TIME_OK,
+        };
+        let told = |state, status, (maxerror, esterror, offset)| Told {
+            state,
+            status,
+            maxerror,
+            esterror,
+            offset,
+        };
+        let pulse = STA_PPSTIME | STA_PPSSIGNAL;
+        for (told, bound_us) in [
+            // chrony: a bound and an estimate of its own, and it slews by the frequency.
+            (told(TIME_OK, STA_NANO, (1_800, 90, 0)), Some(1_800)),
+            // A daemon that slews by the kernel's loop: what is to go counts, in either unit.
+            (told(TIME_OK, STA_PLL, (2_000, 90, -300_000)), Some(302_000)),
+            (
+                told(TIME_OK, STA_PLL | STA_NANO, (2_000, 90, 300_000_001)),
+                Some(302_001),
+            ),
+            // systemd-timesyncd just after a correction, and half an hour later.
+            (
+                told(TIME_OK, STA_PLL | STA_NANO, (0, 0, 380_000_000)),
+                Some(630_000),
+            ),
+            (
+                told(TIME_OK, STA_PLL | STA_NANO, (900_000, 0, 0)),
+                Some(1_150_000),
+            ),
+            (told(TIME_OK, pulse | STA_NANO, (3, 0, 0)), Some(3)),
+            (told(TIME_OK, STA_UNSYNC, (1_800, 90, 0)), None),
+            (told(TIME_ERROR, STA_NANO, (1_800, 90, 0)), None),
+        ] {
+            let trust = weigh(&told);
+            assert_eq!(trust.max_error_us, bound_us, "{told:?}");
+            assert_eq!(trust.synced, bound_us.is_some(), "{told:?}");
+            assert_eq!(trust.errno, None);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::clock;
 use crate::command::Settings;
-use crate::config::{self, Config, KeyName, Loaded};
+use crate::config::{self, Config, KeyName, Loaded, Span};
 use crate::daemon;
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Phase, Slots};
@@ -25,7 +25,7 @@ use super::{Answer, log, out, runtime};
 
 const EXAMPLES: &str = "\
 Examples:
-  lingmou check                                       what systemd asks before each start
+  lingmou check                                       what systemd has said before each start
   lingmou check --config lingmou.toml --online        also cameras, broker and loudspeaker
   lingmou check --config lingmou.toml --json
 
@@ -125,6 +125,9 @@ fn finding<E: std::fmt::Display>(what: &str, word: Result<String, E>) -> Finding
 /// Everything that needs no network.
 fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let config = &loaded.config;
+    if let Some(errno) = clock::trust().errno {
+        findings.push(finding("clock", Err::<String, _>(clock::unreadable(errno))));
+    }
     let ready = ingest::init().map(|()| "every element is there".to_owned());
     findings.push(finding("GStreamer", ready));
     findings.push(finding("evidence key", identity(config)));
@@ -164,9 +167,15 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     findings.push(finding("captions", captions(config)));
     findings.extend(zones(config));
     for camera in &config.camera {
+        let in_url = [&camera.url, &camera.substream_url];
+        let word = if in_url.into_iter().any(|url| ingest::holds_password(url)) {
+            "its URL holds a password: let nobody but the daemon's user read this file"
+        } else {
+            "password readable or not needed"
+        };
         let word = Credentials::read(camera)
             .and_then(|_| ingest::check_roots(camera))
-            .map(|()| "password readable or not needed".to_owned());
+            .map(|()| word.to_owned());
         findings.push(finding(&format!("camera {}", camera.name), word));
     }
 }
@@ -228,10 +237,9 @@ fn quiet_hours(config: &Config) -> String {
         return "none: it may speak at any hour, also while the clock is not synchronised"
             .to_owned();
     }
-    let quiet = if warn.quiet_from == warn.quiet_to {
-        "as in [[warn.hours]]".to_owned()
-    } else {
-        format!("{} to {}", warn.quiet_from, warn.quiet_to)
+    let quiet = match Span::between(&warn.quiet_from, &warn.quiet_to) {
+        None => "as in [[warn.hours]]".to_owned(),
+        Some(_) => format!("{} to {}", warn.quiet_from, warn.quiet_to),
     };
     format!("{quiet}; while the clock is not synchronised nobody is warned")
 }

@@ -12,7 +12,8 @@ pub struct Camera {
     pub name: String,
     /// What kind of source.
     pub kind: CameraKind,
-    /// `rtsp`: the URL of the main stream, without user and password.
+    /// `rtsp`: the URL of the main stream, without user and password where the camera can do
+    /// without; others are told [`Camera::told_url`].
     pub url: String,
     /// `rtsp`: the URL of a smaller stream to detect on; evidence still comes from the main one.
     pub substream_url: String,
@@ -44,6 +45,15 @@ pub struct Camera {
     /// Where the camera writes its clock into the picture: left, top, right, bottom, relative;
     /// empty when it does not.
     pub clock_area: Vec<f32>,
+}
+
+impl Camera {
+    /// The URL as it may be told to others: up to where parameters begin, for some recorders will
+    /// have user and password among them, in the query or in the path itself.
+    pub fn told_url(&self) -> &str {
+        let end = self.url.find(['?', '&', '=', ';']);
+        end.map_or(&*self.url, |end| self.url.split_at(end).0)
+    }
 }
 
 impl Default for Camera {
@@ -162,4 +172,32 @@ pub enum ExecutionProvider {
     Rknpu,
     /// Huawei Ascend.
     Cann,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_parameter_of_a_url_is_told() {
+        for (url, told) in [
+            ("rtsp://10.0.0.21/stream1", "rtsp://10.0.0.21/stream1"),
+            (
+                "rtsp://10.0.0.21:554/user=admin&password=123456&channel=1&stream=0.sdp",
+                "rtsp://10.0.0.21:554/user",
+            ),
+            (
+                "rtsps://cam/live?username=a&password=123456",
+                "rtsps://cam/live",
+            ),
+            ("rtsp://cam/live;pwd=123456", "rtsp://cam/live"),
+            ("", ""),
+        ] {
+            let camera = Camera {
+                url: url.to_owned(),
+                ..Camera::default()
+            };
+            assert_eq!(camera.told_url(), told);
+        }
+    }
 }

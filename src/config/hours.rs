@@ -63,9 +63,14 @@ impl Span {
     }
 
     /// From one time of day, `HH:MM`, to another; `None` when one is none, or both are the same.
+    /// What begins at 24:00 begins with the next day.
     pub fn between(from: &str, to: &str) -> Option<Self> {
         let (from, to) = (minute_of_day(from)?, minute_of_day(to)?);
-        (from != to && from < DAY).then_some(Self { from, to })
+        let same = from == to || (from, to) == (DAY, 0);
+        (!same).then_some(Self {
+            from: from % DAY,
+            to,
+        })
     }
 
     /// Whether `minute` of the day, 0 to 1439, lies within.
@@ -183,7 +188,9 @@ mod tests {
             ("00:00-24:00", Some((0, 1440))),
             ("22:00-06:00-07:00", None),
             ("+1:00-02:00", None),
-            ("24:00-06:00", None),
+            ("24:00-06:00", Some((0, 360))),
+            ("24:00-24:00", None),
+            ("24:00-00:00", None),
             ("07:00-07:00", None),
             ("7:00-22:00", None),
             ("07:60-22:00", None),
@@ -205,6 +212,7 @@ mod tests {
             ("18:00-24:00", &[1080, 1439], &[1079, 0]),
             ("00:00-00:01", &[0], &[1, 1439]),
             ("00:00-24:00", &[0, 1439], &[]),
+            ("24:00-06:00", &[0, 180, 359], &[360, 1439]),
         ] {
             let span = Span::parse(text).expect("a span");
             assert!(within.iter().all(|&m| span.contains(m)), "{text}");

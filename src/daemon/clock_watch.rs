@@ -282,6 +282,7 @@ mod tests {
                 synced,
                 max_error_us: synced.then_some(2000),
                 source: None,
+                errno: None,
             },
         }
     }

@@ -336,7 +336,7 @@ fn camera(config: &Camera, state: &CameraState, files: &[FileEntry]) -> crate::w
     let clip = files.iter().any(|f| f.name == "clip.mp4");
     crate::witness::Camera {
         id: config.name.clone(),
-        rtsp: known(&config.url),
+        rtsp: known(config.told_url()),
         onvif_serial: known(&config.serial),
         codec: state.main.codec.map(|codec| codec.name().to_owned()),
         clip: clip.then(|| "remux".to_owned()),

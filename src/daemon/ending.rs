@@ -33,6 +33,12 @@ pub(super) struct Running {
 impl Running {
     /// Ends in order: no new frames, no new orders, everything kept, the piece in hand sent.
     pub(super) async fn finish(self) {
+        self.finish_within(STOP_WITHIN).await;
+    }
+
+    /// Without the lines a run ends with when eye or keeper still work: the journal does not say that
+    /// a run ended in order which is then cut off.
+    async fn finish_within(self, patience: Duration) {
         let Running {
             store,
             identity,
@@ -51,18 +57,73 @@ impl Running {
             drop(cameras);
             ended
         });
-        if !matches!(tokio::time::timeout(STOP_WITHIN, ended).await, Ok(Ok(true))) {
+        if matches!(tokio::time::timeout(patience, ended).await, Ok(Ok(true))) {
+            record::end(&store, &identity);
+        } else {
             tracing::warn!(
                 "eye or keeper did not end in time; the next start goes on from the disk"
             );
         }
-        record::end(&store, &identity);
         stop_upload.cancel();
-        if tokio::time::timeout(STOP_WITHIN, tasks.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(patience, tasks.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::thread;
+
+    use super::*;
+    use crate::config;
+    use crate::journal::{self, kind};
+    use crate::pki::TestPki;
+
+    const DEVICE: &str = "LM-ENDING-1";
+
+    /// How many runs the journal calls ended after one whose keeper ended or hangs.
+    async fn ended(keeper_hangs: bool) -> usize {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+        let config = config::Store {
+            dir: dir.path().join("store"),
+            ..config::Store::default()
+        };
+        let (store, _) = Store::open(&config, DEVICE).unwrap();
+        let (never, hangs) = sync_channel::<()>(1);
+        let tasks = TaskTracker::new();
+        tasks.close();
+        let running = Running {
+            cameras: Arc::default(),
+            slots: Arc::new(Slots::new(0)),
+            eye: thread::spawn(|| ()),
+            keeper: thread::spawn(move || {
+                if keeper_hangs {
+                    hangs.recv().unwrap_err();
+                }
+            }),
+            tasks,
+            store,
+            identity: Arc::new(Identity::load(&pki.device, "evidence").unwrap()),
+            stop: CancellationToken::new(),
+            stop_upload: CancellationToken::new(),
+        };
+        let patience = if keeper_hangs {
+            Duration::from_millis(50)
+        } else {
+            Duration::from_mins(1)
+        };
+        running.finish_within(patience).await;
+        drop(never);
+        let lines = journal::tail(&config.dir.join("journal"), 99).unwrap();
+        lines.iter().filter(|l| l.kind == kind::SHUTDOWN).count()
+    }
+
+    #[tokio::test]
+    async fn a_run_is_called_ended_only_when_its_keeper_ended() {
+        assert_eq!(ended(false).await, 1);
+        assert_eq!(ended(true).await, 0);
     }
 }

@@ -27,7 +27,7 @@ use super::views::{ViewWatch, Views};
 const FRAME_WAIT: Duration = Duration::from_millis(200);
 /// Looks remembered per camera for the clip's detections: longer than the longest clip at the
 /// highest detection rate.
-const LOOKS_MAX: usize = 2048;
+const LOOKS_MAX: usize = 4096;
 
 /// One line of `detections.jsonl`.
 #[derive(Clone, Debug, Serialize)]

@@ -81,7 +81,11 @@ pub(super) fn begin(
         checkpoint: 0,
         trouble: None,
     };
-    recorder.tell_clock(&clock::reading(), true)?;
+    let reading = clock::reading();
+    if let Some(errno) = reading.trust.errno {
+        tracing::error!("{}", clock::unreadable(errno));
+    }
+    recorder.tell_clock(&reading, true)?;
     recorder.tell_certificates()?;
     Ok(recorder)
 }
@@ -308,6 +312,7 @@ mod tests {
                 synced,
                 max_error_us: synced.then_some(1500),
                 source: None,
+                errno: None,
             },
         }
     }

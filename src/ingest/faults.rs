@@ -43,6 +43,12 @@ pub enum Fault {
     /// The connection lives, but frames stopped.
     #[error("connected, but no frame for {0} s: restart the camera if this stays")]
     Stalled(u64),
+    /// Video arrives, and no picture comes of it.
+    #[error(
+        "video arrives, but no picture of it for {0} s: set the camera's key-frame (I-frame) interval \
+         to 2 s and switch off smart coding; over UDP set transport = \"tcp\""
+    )]
+    NoPictures(u64),
     /// The camera says it sends, and nothing arrives.
     #[error(
         "connected, but no packet arrives by UDP: a firewall or the network drops them; set \
@@ -73,6 +79,14 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether the connection lived and what it is for stopped.
+    pub(super) fn is_stall(&self) -> bool {
+        matches!(
+            self,
+            Self::Stalled(_) | Self::NoPictures(_) | Self::NoPackets
+        )
+    }
+
     /// Whether trying again soon would do harm: cameras lock an account for half an hour after
     /// a handful of wrong passwords.
     pub(super) fn wants_long_pause(&self) -> bool {

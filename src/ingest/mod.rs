@@ -23,6 +23,7 @@ mod clip;
 mod codec;
 mod device;
 mod faults;
+mod found;
 mod gate;
 mod intake;
 mod knock;
@@ -36,6 +37,7 @@ mod state;
 mod stream;
 mod time;
 mod tls;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -44,7 +46,7 @@ pub use clip::Clip;
 pub use codec::{Codec, init};
 pub use faults::Fault;
 pub use recording::Recording;
-pub use secret::{Credentials, Secret};
+pub use secret::{Credentials, Secret, holds_password};
 pub use slots::Slots;
 pub use state::{CameraState, Phase, StreamState};
 pub use stream::STOP_WITHIN;

@@ -150,7 +150,7 @@ pub(super) fn decode_last(stretch: &Stretch) -> Result<Image, String> {
 }
 
 /// Decodes the stretch and keeps the units with these indexes, in the order in which they are
-/// shown; one the decoder does not give is left out. The error is for a human.
+/// shown; one the decoder does not give, or gives as damaged, is left out. The error is for a human.
 pub(super) fn decode(stretch: &Stretch, wanted: &[usize]) -> Result<Vec<(usize, Image)>, String> {
     let pipeline = gst::Pipeline::new();
     let source = gst_app::AppSrc::builder()
@@ -206,6 +206,10 @@ fn pull(
         let Some(index) = buffer.pts().and_then(|pts| due.remove(&pts)) else {
             continue;
         };
+        // As of the live stream: what the decoder had to make up is no picture of anything.
+        if buffer.flags().contains(gst::BufferFlags::CORRUPTED) {
+            continue;
+        }
         let image = sample
             .caps()
             .and_then(Shape::of)
@@ -222,6 +226,9 @@ fn pull(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::Codec;
+    use crate::ingest::ring::{Run, Unit};
+    use crate::types::{Stamp, TimeSource};
 
     fn decoded(
         format: gst_video::VideoFormat,
@@ -256,6 +263,75 @@ mod tests {
                 "{format:?} {width}x{height}"
             );
         }
+    }
+
+    /// Two groups of pictures of 15 units each, as the ring would hold them.
+    fn two_groups() -> Stretch {
+        gst::init().unwrap();
+        let launch = "videotestsrc pattern=ball num-buffers=30 \
+             ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 \
+             ! x264enc speed-preset=ultrafast key-int-max=15 bframes=0 ! h264parse config-interval=-1 \
+             ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=sink sync=false";
+        let pipeline = gst::parse::launch(launch).unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        let sink = pipeline.by_name("sink").unwrap();
+        let sink = sink.downcast::<gst_app::AppSink>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let (mut units, mut caps) = (Vec::new(), None);
+        while let Some(sample) = sink.try_pull_sample(DECODE_WITHIN) {
+            caps = sample.caps_owned();
+            let data = sample.buffer_owned().unwrap();
+            let number = units.len() as u64;
+            units.push(Unit {
+                pts_ns: number * 40_000_000,
+                at: Stamp {
+                    utc_ns: 0,
+                    boot_ns: number * 40_000_000,
+                    error_ns: 0,
+                },
+                source: TimeSource::Arrival,
+                key: !data.flags().contains(gst::BufferFlags::DELTA_UNIT),
+                number,
+                data,
+            });
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        let run = Run {
+            codec: Codec::H264,
+            caps: caps.unwrap(),
+            session: 0,
+        };
+        Stretch { run, units }
+    }
+
+    #[test]
+    fn what_the_decoder_had_to_make_up_is_no_picture() {
+        let given = |stretch: &Stretch, wanted: &[usize]| {
+            let given = decode(stretch, wanted).unwrap();
+            given.into_iter().map(|(i, _)| i).collect::<Vec<_>>()
+        };
+        let whole = two_groups();
+        assert_eq!(whole.units.iter().filter(|unit| unit.key).count(), 2);
+        assert_eq!(given(&whole, &[3, 20]), [3, 20]);
+        // Parameter sets without the picture they came with: what follows refers to nothing.
+        let mut headless = two_groups();
+        let first = &mut headless.units[0];
+        let map = first.data.map_readable().unwrap();
+        let slice = map
+            .windows(4)
+            .position(|w| w[..3] == [0, 0, 1] && w[3] & 31 == 5);
+        let sets = map[..slice.unwrap()].to_vec();
+        drop(map);
+        let next = headless.units.remove(1);
+        let joined = [
+            sets.as_slice(),
+            next.data.map_readable().unwrap().as_slice(),
+        ]
+        .concat();
+        headless.units[0].data = gst::Buffer::from_slice(joined);
+        assert_eq!(given(&headless, &[3, 20]), [20]);
+        headless.units.truncate(4);
+        assert!(decode_last(&headless).unwrap_err().contains("did not give"));
     }
 
     #[test]

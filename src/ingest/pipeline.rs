@@ -7,8 +7,8 @@
 //! `videoconvert` passes I420 and NV12 through untouched.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -19,6 +19,7 @@ use crate::config::RtspTransport;
 use super::codec::{element, parser};
 use super::device::{self, Gives};
 use super::faults::UDP_SILENCE_SECS;
+use super::found::Found;
 use super::intake::Intake;
 use super::knock::Endpoint;
 use super::picture::{offer_video_meta, sink_caps};
@@ -62,40 +63,6 @@ pub(super) struct Session {
     pub(super) bus: gst::Bus,
     /// Explains any error that follows from it.
     pub(super) found: Found,
-}
-
-/// The fault met while linking, on the pipeline's thread, for who watches the bus.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Found(Arc<Mutex<Option<Fault>>>);
-
-impl Found {
-    /// Takes the fault out.
-    pub(super) fn take(&self) -> Option<Fault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Keeps the first fault; tells whether there was none.
-    pub(super) fn note<T>(&self, result: Result<T, Fault>) -> bool {
-        let Err(fault) = result else {
-            return true;
-        };
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        found.get_or_insert(fault);
-        false
-    }
-
-    /// The same, and wakes who watches the bus.
-    fn report(&self, source: &gst::Element, result: Result<(), Fault>) {
-        if self.note(result) {
-            return;
-        }
-        let message = gst::message::Error::builder(gst::StreamError::Failed, "cannot be joined")
-            .src(source)
-            .build();
-        if let Err(error) = source.post_message(message) {
-            tracing::debug!(%error, "bus takes no message");
-        }
-    }
 }
 
 impl Session {
@@ -207,8 +174,13 @@ impl Joint {
         let chosen = AtomicBool::new(false);
         rtspsrc.connect("select-stream", false, move |values| {
             let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
-            let wanted = caps.is_some_and(|caps| is_video(&caps) && found.note(Codec::of(&caps)));
-            Some((wanted && !chosen.swap(true, Ordering::Relaxed)).to_value())
+            let video = caps.filter(|caps| is_video(caps) && !chosen.load(Ordering::Relaxed));
+            let wanted = video.is_some_and(|caps| found.note(Codec::of(&caps)));
+            if wanted {
+                chosen.store(true, Ordering::Relaxed);
+                found.forget_codec();
+            }
+            Some(wanted.to_value())
         });
     }
 

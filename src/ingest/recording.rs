@@ -9,9 +9,10 @@ use gstreamer_app as gst_app;
 use crate::types::{Frame, Stamp, TimeSource};
 
 use super::codec::{element, init, parser};
+use super::found::Found;
 use super::gate::Pace;
 use super::picture::{Shape, image, offer_video_meta, sink_caps};
-use super::pipeline::{Found, caps_filter, chain, open_file};
+use super::pipeline::{caps_filter, chain, open_file};
 use super::{Codec, Fault, IngestError};
 
 /// How often a quiet pipeline is looked at.

@@ -57,7 +57,7 @@ impl Credentials {
         })
     }
 
-    /// `text` with the password and any `user:password@` of a URL struck out.
+    /// `text` with the password, any `user:password@` of a URL and any `password=` struck out.
     ///
     /// GStreamer puts URLs into its messages, and a camera may send the URL back.
     pub(super) fn scrub(&self, text: &str) -> String {
@@ -67,8 +67,13 @@ impl Credentials {
         } else {
             text.replace(password, "***")
         };
-        strike_userinfo(&text)
+        strike_parameters(&strike_userinfo(&text))
     }
+}
+
+/// Whether a URL holds a password in its path or query, as some recorders will have it.
+pub fn holds_password(url: &str) -> bool {
+    strike_parameters(url) != url
 }
 
 fn read_line(path: &Path) -> std::io::Result<Secret> {
@@ -99,6 +104,26 @@ fn strike_userinfo(text: &str) -> String {
     clean
 }
 
+/// Replaces what is called a password in the path or query of a URL by `***`, up to the next `&`.
+fn strike_parameters(text: &str) -> String {
+    const NAMES: [&str; 4] = ["password=", "passwd=", "pass=", "pwd="];
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let lower = rest.to_ascii_lowercase();
+        let ends = NAMES.iter().filter_map(|n| Some(lower.find(n)? + n.len()));
+        let Some(end) = ends.min() else {
+            clean.push_str(rest);
+            return clean;
+        };
+        let (name, value) = rest.split_at(end);
+        let stop = value.find(|c: char| c == '&' || c.is_whitespace());
+        clean.push_str(name);
+        clean.push_str("***");
+        rest = value.split_at(stop.unwrap_or(value.len())).1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +152,10 @@ mod tests {
             (
                 "a rtsp://a:b@c b rtsp://d:e@f",
                 "a rtsp://***@c b rtsp://***@f",
+            ),
+            (
+                "rtsp://cam/user=u&Password=x1&channel=1&pwd= no",
+                "rtsp://cam/user=u&Password=***&channel=1&pwd=*** no",
             ),
         ] {
             assert_eq!(credentials.scrub(text), clean);

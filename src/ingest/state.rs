@@ -13,14 +13,14 @@ use super::{Codec, Fault};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Access units arrive.
+    /// Pictures come of it; of a stream that is only kept: access units arrive.
     Playing,
     /// A file was played to its end and is not to be repeated.
     Ended,
     /// Connected or connecting for the first time; nothing arrived yet.
     #[default]
     Connecting,
-    /// The connection lived but frames stopped; it is being made anew.
+    /// The connection lived but frames stopped, or no picture came of them; it is being made anew.
     Stalled,
     /// Could not be connected, or was lost; tried again after a pause.
     Failed,
@@ -123,6 +123,11 @@ impl Status {
     /// Rises with every sign of life.
     pub(super) fn progress(&self) -> u64 {
         read(&self.units_in) + read(&self.decoded)
+    }
+
+    /// Rises with every picture handed out.
+    pub(super) fn pictures(&self) -> u64 {
+        read(&self.offered)
     }
 
     pub(super) fn snapshot(&self) -> StreamState {

@@ -13,6 +13,7 @@ use crate::clock;
 use super::intake::Intake;
 use super::pipeline::{Session, Source, wake};
 use super::state::{Phase, Status, count};
+use super::watch::{Sign, Watch};
 use super::{Fault, IngestError};
 
 /// Longest time [`Camera::stop`](super::Camera::stop) waits for a stream's thread.
@@ -22,14 +23,15 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
+/// Longest pause after wrong passwords: longer than the half hour for which cameras lock an account,
+/// and which each further try begins anew.
+const PAUSE_LOCKED_MAX: Duration = Duration::from_mins(32);
+
 /// A stream that played this long has recovered: the next pause is the first again.
 const RECOVERED_AFTER_NS: u64 = 10_000_000_000;
 
 /// How often a quiet bus is left to look for a stall.
 const LOOK_EVERY: gst::ClockTime = gst::ClockTime::from_mseconds(250);
-
-/// A new connection may take this long before the first frame, however short the stall limit.
-const FIRST_FRAME_WITHIN_NS: u64 = 10_000_000_000;
 
 /// The signal to stop; hears both who waits for time and who waits on a bus.
 #[derive(Debug, Default)]
@@ -193,12 +195,8 @@ impl Worker {
             }
             let again_at_once = played && fault == Fault::EndOfFile;
             if !again_at_once {
-                let phase = match fault {
-                    Fault::Stalled(_) | Fault::NoPackets => Phase::Stalled,
-                    _ => Phase::Failed,
-                };
                 let wait = pause.next(&fault);
-                self.say(phase, Some(fault));
+                self.give_up(&fault);
                 if self.stop.wait(wait) {
                     break;
                 }
@@ -229,6 +227,12 @@ impl Worker {
         self.stop.watch(Some(&session.bus));
         let end = self.play(&session, banned);
         self.stop.watch(None);
+        // Said before the pipeline is taken down: what hangs in a decoder or driver hangs there too.
+        if let End::Fault(fault) = &end
+            && fault.is_stall()
+        {
+            self.give_up(fault);
+        }
         if matches!(end, End::Fault(Fault::NoDecoder)) {
             // Every decoder has failed once: perhaps the stream was to blame. Begin anew.
             banned.clear();
@@ -237,7 +241,10 @@ impl Worker {
     }
 
     fn play(&self, session: &Session, banned: &mut Vec<String>) -> End {
-        let mut watch = Watch::new(self.intake.status.progress(), self.stall_ns);
+        let status = &self.intake.status;
+        let counts = || (status.progress(), status.pictures());
+        let is_looked_at = self.intake.slots.is_some();
+        let mut watch = Watch::new(clock::boot_ns(), counts(), self.stall_ns, is_looked_at);
         if session.pipeline.set_state(gst::State::Playing).is_err() {
             let message = session.bus.pop_filtered(&[gst::MessageType::Error]);
             return End::Fault(match message {
@@ -264,10 +271,10 @@ impl Worker {
                     _ => {}
                 }
             }
-            if watch.moved(self.intake.status.progress()) {
-                self.say(Phase::Playing, None);
-            } else if let Some(secs) = watch.stalled_secs() {
-                return End::Fault(Fault::Stalled(secs));
+            match watch.look(clock::boot_ns(), counts()) {
+                Sign::Plays => self.say(Phase::Playing, None),
+                Sign::Waits => {}
+                Sign::Over(fault) => return End::Fault(fault),
             }
         }
     }
@@ -313,6 +320,16 @@ impl Worker {
         }
     }
 
+    /// Says what ended the connection.
+    fn give_up(&self, fault: &Fault) {
+        let phase = if fault.is_stall() {
+            Phase::Stalled
+        } else {
+            Phase::Failed
+        };
+        self.say(phase, Some(fault.clone()));
+    }
+
     /// Notes the phase; one log line per change.
     fn say(&self, phase: Phase, fault: Option<Fault>) {
         let mut facts = self.intake.status.facts();
@@ -341,57 +358,25 @@ fn decoder_of(message: &gst::Message) -> Option<String> {
         .then(|| factory.name().to_string())
 }
 
-/// Looks for signs of life.
-struct Watch {
-    progress: u64,
-    since_ns: u64,
-    limit_ns: u64,
-    stall_ns: u64,
-}
-
-impl Watch {
-    fn new(progress: u64, stall_ns: u64) -> Self {
-        Self {
-            progress,
-            since_ns: clock::boot_ns(),
-            limit_ns: stall_ns.max(FIRST_FRAME_WITHIN_NS),
-            stall_ns,
-        }
-    }
-
-    fn moved(&mut self, progress: u64) -> bool {
-        if progress == self.progress {
-            return false;
-        }
-        self.progress = progress;
-        self.since_ns = clock::boot_ns();
-        self.limit_ns = self.stall_ns;
-        true
-    }
-
-    fn stalled_secs(&self) -> Option<u64> {
-        let quiet_ns = clock::boot_ns().saturating_sub(self.since_ns);
-        (quiet_ns > self.limit_ns).then_some(quiet_ns / 1_000_000_000)
-    }
-}
-
 /// Pauses between tries: doubling up to a bound, spread so that a street of cameras does not
 /// come back in step after a power cut.
 #[derive(Debug, Default)]
 struct Pause {
     tries: u32,
+    /// Tries that the camera answered with a wrong password.
+    refused: u32,
 }
 
 impl Pause {
     fn next(&mut self, fault: &Fault) -> Duration {
-        let full = if fault.wants_long_pause() {
-            PAUSE_MAX
+        let (first, max, tries) = if fault.wants_long_pause() {
+            (PAUSE_MAX, PAUSE_LOCKED_MAX, &mut self.refused)
         } else {
-            let doubled =
-                PAUSE_FIRST.saturating_mul(1u32.checked_shl(self.tries).unwrap_or(u32::MAX));
-            doubled.min(PAUSE_MAX)
+            (PAUSE_FIRST, PAUSE_MAX, &mut self.tries)
         };
-        self.tries = self.tries.saturating_add(1);
+        let doubled = first.saturating_mul(1u32.checked_shl(*tries).unwrap_or(u32::MAX));
+        let full = doubled.min(max);
+        *tries = tries.saturating_add(1);
         // A fresh `RandomState` is seeded by the system: good enough to spread, no dependency.
         let roll = RandomState::new().build_hasher().finish() % 256;
         full.mul_f64(0.75) + full.mul_f64(0.25) * u32::try_from(roll).unwrap_or(0) / 256
@@ -424,7 +409,14 @@ mod tests {
 
     #[test]
     fn a_wrong_password_is_not_repeated_soon() {
-        assert!(Pause::default().next(&Fault::Unauthorized) > PAUSE_MAX / 2);
+        let mut pause = Pause::default();
+        for mins in [1, 2, 4, 8, 16, 32, 32] {
+            let wait = pause.next(&Fault::Unauthorized).as_secs_f64();
+            let full = f64::from(mins) * 60.0;
+            assert!(wait > full * 0.74 && wait <= full, "{wait} of {full}");
+        }
+        // A camera that was off is soon tried again.
+        assert!(pause.next(&Fault::Timeout) <= PAUSE_FIRST);
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! When a frame was captured, and how sure that is.
 //!
-//! Two witnesses: the moment its first packet reached this box (GStreamer's running time, which
-//! the jitter buffer has smoothed), and the camera's own UTC from RTCP sender reports (RFC 3550
-//! section 6.4.1). Cameras' clocks drift and reset unseen, so the camera is believed only while
-//! it agrees with the arrival; otherwise its offset is reported and arrival is taken.
+//! Two witnesses: the moment it reached this box (GStreamer's running time), and the camera's own
+//! UTC from RTCP sender reports (RFC 3550 section 6.4.1). Cameras' clocks drift and reset unseen,
+//! so the camera is believed only while at its quickest it agrees with the arrival; otherwise its
+//! offset is reported and arrival is taken.
+//!
+//! Arrival is late by what waited on the way: over TCP a network that was away for seconds hands
+//! over at once what the camera had queued, and nothing smooths that. How long a frame may have
+//! waited is told by the camera's clock, right or wrong, for it goes on meanwhile; without one, by
+//! the pause before. Both are stated as error.
 
 use std::collections::VecDeque;
 
@@ -13,7 +18,7 @@ use crate::types::{Stamp, TimeSource};
 /// measures it; cameras of this kind need 50–400 ms.
 const CAPTURE_DELAY_NS: u64 = 500_000_000;
 
-/// A camera whose frame claims to be captured this long before its arrival is not believed.
+/// A camera whose quickest frame claims to be captured this long before its arrival is not believed.
 const CAMERA_BEHIND_MAX_NS: i64 = 2_000_000_000;
 
 /// Nor one that claims to have captured it this long after its arrival.
@@ -21,6 +26,24 @@ const CAMERA_AHEAD_MAX_NS: i64 = 100_000_000;
 
 /// Being later than this is a jump of the timestamps, not a slow box.
 const LATE_MAX_NS: i64 = 30_000_000_000;
+
+/// The quickest frame is that of the last one to two such times: no queue lasts that long, and a
+/// camera's clock that was set back is known by then.
+const USUAL_WITHIN_NS: u64 = 600_000_000_000;
+
+/// What a recorder or proxy may send first: the group of pictures it kept. Until the first sender
+/// report says better, the first units may be as old.
+const KEPT_NS: u64 = 5_000_000_000;
+
+/// This box's clock was set when it moved by so much against the boot clock.
+const SET_NS: u64 = 100_000_000;
+
+/// A pause between two units that is longer than usual by more than this may have made a queue.
+const PAUSE_NS: u64 = 200_000_000;
+
+/// A queue is gone after so many times the pause that made it: a link with a third more than the
+/// video needs.
+const DRAINS_IN: u64 = 3;
 
 /// Frames between decoder and hand-out at most; a decoder holds back at most 16 (H.264 A.3.1).
 const RECENT_MAX: usize = 64;
@@ -82,8 +105,12 @@ pub(super) struct Times {
     clockwork: Clockwork,
     /// Boot time of the session's running time zero.
     base_boot_ns: Option<i64>,
-    /// Arrival minus the camera's own time, as last seen.
+    /// Arrival minus the camera's own time, as last seen, and at its least.
     camera_behind_ns: Option<i64>,
+    usual_behind: Least,
+    /// UTC minus time since boot, as of the first of these.
+    offset_ns: i64,
+    queue: Queue,
     recent: VecDeque<Moment>,
     last_out_ns: u64,
 }
@@ -94,6 +121,9 @@ impl Times {
             clockwork,
             base_boot_ns: None,
             camera_behind_ns: None,
+            usual_behind: Least::default(),
+            offset_ns: 0,
+            queue: Queue::default(),
             recent: VecDeque::with_capacity(RECENT_MAX),
             last_out_ns: 0,
         }
@@ -107,15 +137,16 @@ impl Times {
     /// The time of an access unit seen at `now`; remembered for [`Times::recall`].
     pub(super) fn note(&mut self, now: Stamp, timing: Timing) -> Moment {
         let late_ns = signed(timing.running_now_ns) - signed(timing.running_ns);
-        let late_ns = if late_ns > LATE_MAX_NS {
-            0
-        } else {
-            late_ns.max(0)
-        };
+        let jumped = late_ns > LATE_MAX_NS;
+        let late_ns = if jumped { 0 } else { late_ns.max(0) };
         let base = *self
             .base_boot_ns
             .get_or_insert_with(|| signed(now.boot_ns) - signed(timing.running_now_ns));
-        let arrival = now.shifted_ns(-late_ns);
+        let mut arrival = now.shifted_ns(-late_ns);
+        if jumped && self.clockwork == Clockwork::Live {
+            // Or the box stood still: nobody knows when this came.
+            arrival.error_ns = Stamp::ERROR_UNKNOWN;
+        }
         let (at, source) = match self.clockwork {
             Clockwork::File => (arrival, TimeSource::Recording),
             Clockwork::Live => self.judge(arrival, timing.camera_utc_ns),
@@ -165,31 +196,137 @@ impl Times {
         self.last_out_ns
     }
 
-    /// Believes the camera while it agrees with the arrival.
+    /// Believes the camera while at its quickest it agrees with the arrival.
     fn judge(&mut self, arrival: Stamp, camera_utc_ns: Option<i64>) -> (Stamp, TimeSource) {
-        let by_arrival = Stamp {
-            error_ns: arrival.error_ns.saturating_add(CAPTURE_DELAY_NS),
+        let queued_ns = self.queue.arrived(arrival.boot_ns);
+        let by_arrival = |waited_ns: u64| Stamp {
+            error_ns: (arrival.error_ns)
+                .saturating_add(CAPTURE_DELAY_NS)
+                .saturating_add(waited_ns),
             ..arrival
         };
         let Some(camera) = camera_utc_ns else {
-            return (by_arrival, TimeSource::Arrival);
+            return (by_arrival(queued_ns), TimeSource::Arrival);
         };
         let behind = arrival.utc_ns.saturating_sub(camera);
         self.camera_behind_ns = Some(behind);
-        if !(-CAMERA_AHEAD_MAX_NS..=CAMERA_BEHIND_MAX_NS).contains(&behind) {
-            return (by_arrival, TimeSource::Arrival);
+        // What was known of the camera's clock was known by this box's, until that was set.
+        let offset_ns = arrival.utc_ns.saturating_sub_unsigned(arrival.boot_ns);
+        if offset_ns.abs_diff(self.offset_ns) > SET_NS {
+            self.offset_ns = offset_ns;
+            self.usual_behind = Least::default();
         }
-        // The light fell between `CAPTURE_DELAY_NS` before the arrival and the arrival: the
-        // camera's claim is off by no more than its distance to the farther end.
-        let off = behind
-            .unsigned_abs()
-            .max(behind.abs_diff(signed(CAPTURE_DELAY_NS)));
+        let usual = self.usual_behind.of(arrival.boot_ns, behind);
+        let waited_ns = u64::try_from(behind.saturating_sub(usual)).unwrap_or(0);
+        if !agrees(usual) {
+            return (by_arrival(waited_ns.max(queued_ns)), TimeSource::Arrival);
+        }
+        // Without a queue the light fell between `CAPTURE_DELAY_NS` before the arrival and the
+        // arrival: the camera's claim is off by no more than its distance to the farther end. Either
+        // the frame waited longer than the quickest did, or the clock was set by as much.
+        let off =
+            |behind: i64| (behind.unsigned_abs()).max(behind.abs_diff(signed(CAPTURE_DELAY_NS)));
         let claimed = arrival.shifted_ns(-behind);
         let at = Stamp {
-            error_ns: arrival.error_ns.saturating_add(off),
+            error_ns: arrival.error_ns.saturating_add(off(behind).max(off(usual))),
             ..claimed
         };
         (at, TimeSource::RtcpSenderReport)
+    }
+}
+
+/// Whether a camera's clock that is so far behind arrival agrees with it.
+fn agrees(behind_ns: i64) -> bool {
+    (-CAMERA_AHEAD_MAX_NS..=CAMERA_BEHIND_MAX_NS).contains(&behind_ns)
+}
+
+/// How far the camera's clock is behind at its quickest, of what was lately seen.
+#[derive(Debug, Default)]
+struct Least {
+    since_ns: u64,
+    /// Since then, and in the time before.
+    now: Option<i64>,
+    before: Option<i64>,
+}
+
+impl Least {
+    /// The least within the last one to two [`USUAL_WITHIN_NS`], with what is `seen` now.
+    ///
+    /// One that is somewhat ahead, of a clock that agreed, does not count: after a burst the jitter
+    /// buffer's times, which arrival is read from, may be early by up to a second. One that is farther
+    /// from the others than any queue makes it is of a clock that was set: it begins anew.
+    fn of(&mut self, at_ns: u64, seen: i64) -> i64 {
+        if at_ns.saturating_sub(self.since_ns) > USUAL_WITHIN_NS {
+            self.before = self.now.take();
+            self.since_ns = at_ns;
+        }
+        let known = [self.before, self.now].into_iter().flatten().min();
+        if known.is_some_and(|known| known.abs_diff(seen) > LATE_MAX_NS.unsigned_abs()) {
+            *self = Self {
+                since_ns: at_ns,
+                now: Some(seen),
+                before: None,
+            };
+            return seen;
+        }
+        let early = (-CAMERA_BEHIND_MAX_NS..-CAMERA_AHEAD_MAX_NS).contains(&seen);
+        if let Some(known) = known.filter(|&known| early && agrees(known)) {
+            return known;
+        }
+        self.now = Some(self.now.map_or(seen, |least| least.min(seen)));
+        known.map_or(seen, |known| known.min(seen))
+    }
+}
+
+/// What may have waited on the way, judged by arrivals alone.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "units last, also when all are the same"
+)]
+struct Queue {
+    last_ns: Option<u64>,
+    /// Time between two units, smoothed; quick to grow, so that a slow camera makes no pauses.
+    spacing_ns: u64,
+    /// So old may a unit be by waiting, until then.
+    age_ns: u64,
+    until_ns: u64,
+}
+
+impl Queue {
+    /// How long the unit that arrives now may have waited.
+    fn arrived(&mut self, at_ns: u64) -> u64 {
+        match self.last_ns {
+            None => {
+                self.age_ns = KEPT_NS;
+                self.until_ns = at_ns.saturating_add(KEPT_NS);
+            }
+            Some(last_ns) => self.after(at_ns.saturating_sub(last_ns), at_ns),
+        }
+        self.last_ns = self.last_ns.max(Some(at_ns));
+        self.age_at(at_ns)
+    }
+
+    fn after(&mut self, gap_ns: u64, at_ns: u64) {
+        let pause_ns = gap_ns.saturating_sub(self.spacing_ns);
+        if pause_ns > PAUSE_NS {
+            self.age_ns = self.age_at(at_ns).saturating_add(pause_ns);
+            let lasts_ns = self.age_ns.saturating_mul(DRAINS_IN);
+            self.until_ns = at_ns.saturating_add(lasts_ns);
+        }
+        self.spacing_ns = if gap_ns > self.spacing_ns {
+            self.spacing_ns.midpoint(gap_ns)
+        } else {
+            self.spacing_ns - (self.spacing_ns - gap_ns) / 8
+        };
+    }
+
+    fn age_at(&self, at_ns: u64) -> u64 {
+        if at_ns < self.until_ns {
+            self.age_ns
+        } else {
+            0
+        }
     }
 }
 
@@ -217,9 +354,20 @@ mod tests {
         }
     }
 
-    #[test]
-    fn arrival_is_the_smoothed_one_and_says_how_unsure_it_is() {
+    /// A stream that has played for six seconds, 25 units each, without a word of the camera's clock.
+    fn settled() -> Times {
         let mut times = Times::new(Clockwork::Live);
+        for i in 0..150 {
+            let before_ms = 6000 - i * 40;
+            times.note(NOW.shifted_ns(-before_ms * MS), timing(0, 0, None));
+        }
+        times.base_boot_ns = None;
+        times
+    }
+
+    #[test]
+    fn arrival_is_taken_and_says_how_unsure_it_is() {
+        let mut times = settled();
         let m = times.note(NOW, timing(960, 1000, None));
         assert_eq!(m.source, TimeSource::Arrival);
         assert_eq!(m.at.utc_ns, NOW.utc_ns - 40 * MS);
@@ -240,7 +388,7 @@ mod tests {
             (2001, TimeSource::Arrival, 503),
             (3_600_000, TimeSource::Arrival, 503),
         ] {
-            let mut times = Times::new(Clockwork::Live);
+            let mut times = settled();
             let m = times.note(NOW, timing(1000, 1000, Some(NOW.utc_ns - behind_ms * MS)));
             assert_eq!(m.source, source, "{behind_ms}");
             assert_eq!(m.at.error_ns, error_ms * 1_000_000, "{behind_ms}");
@@ -252,6 +400,164 @@ mod tests {
             };
             assert_eq!(m.at.utc_ns, NOW.utc_ns - moved * MS, "{behind_ms}");
         }
+    }
+
+    /// What a camera's clock says of itself.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Says {
+        Nothing,
+        /// Its UTC is wrong by so many milliseconds.
+        Utc(i64),
+    }
+
+    /// Notes units that were captured 40 ms apart and arrive 100 ms later, but for a network that is
+    /// away from `away.0` to `away.1` (milliseconds) and then carries `speed` per cent of what the
+    /// camera makes. Gives capture time and what was made of it.
+    fn through_a_pause(says: Says, away: (i64, i64), speed: i64) -> Vec<(Stamp, Moment)> {
+        let mut times = Times::new(Clockwork::Live);
+        let mut free_ns = 0;
+        let unit = |i: i64| {
+            let captured_ms = i * 40;
+            let mut arrives_ns = (captured_ms + 100) * MS;
+            if captured_ms + 100 >= away.0 {
+                arrives_ns = arrives_ns.max(away.1 * MS).max(free_ns);
+                free_ns = arrives_ns + 40 * MS * 100 / speed;
+            }
+            let captured = NOW.shifted_ns(captured_ms * MS);
+            let arrival = NOW.shifted_ns(arrives_ns);
+            let camera = match says {
+                Says::Utc(wrong_ms) => Some(captured.utc_ns + wrong_ms * MS),
+                Says::Nothing => None,
+            };
+            (captured, times.note(arrival, timing(0, 0, camera)))
+        };
+        (0..1500).map(unit).collect()
+    }
+
+    #[test]
+    fn what_waited_on_the_way_says_so() {
+        let clocks = [
+            Says::Nothing,
+            Says::Utc(0),
+            Says::Utc(3_600_000),
+            Says::Utc(-9000),
+        ];
+        for (says, pause_ms, speed) in clocks.into_iter().flat_map(|says| {
+            [300, 600, 2000, 4000, 9000]
+                .into_iter()
+                .flat_map(move |pause| [140, 300, 5000].map(|speed| (says, pause, speed)))
+        }) {
+            let row = format!("{says:?}, {pause_ms} ms, {speed}");
+            let told = through_a_pause(says, (20_000, 20_000 + pause_ms), speed);
+            for (captured, moment) in &told {
+                let off = captured.boot_ns.abs_diff(moment.at.boot_ns);
+                let error = moment.at.error_ns;
+                assert!(off <= error, "{row}: {captured:?} {moment:?}");
+                // A camera whose clock is right gives the moment itself.
+                if says == Says::Utc(0) {
+                    assert!(off < 1000, "{row}: {off}");
+                    assert_eq!(moment.source, TimeSource::RtcpSenderReport);
+                }
+            }
+            // Half a minute after the pause all of it is over; so it was before.
+            let (_, calm) = told.last().unwrap();
+            assert!(calm.at.error_ns < 600_000_000, "{row}: {calm:?}");
+            let (_, before) = &told[475];
+            assert!(before.at.error_ns < 600_000_000, "{row}: {before:?}");
+        }
+    }
+
+    #[test]
+    fn a_group_of_pictures_that_somebody_kept_says_so() {
+        // Sent at once on connecting, four seconds of it, then as it comes.
+        for (captured, moment) in through_a_pause(Says::Nothing, (0, 4000), 5000) {
+            let off = captured.boot_ns.abs_diff(moment.at.boot_ns);
+            assert!(off <= moment.at.error_ns, "{captured:?} {moment:?}");
+        }
+    }
+
+    #[test]
+    fn a_slow_camera_makes_no_pauses() {
+        let mut times = Times::new(Clockwork::Live);
+        let error = |i: i64| {
+            let m = times.note(NOW.shifted_ns(i * 2000 * MS), timing(0, 0, None));
+            m.at.error_ns
+        };
+        let errors: Vec<u64> = (0..40).map(error).collect();
+        assert!(
+            errors[20..].iter().all(|&ns| ns == 503_000_000),
+            "{errors:?}"
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_judged_anew() {
+        // UTC of this box and of the camera, off by milliseconds, from one unit to the next.
+        for (before, after) in [
+            // This box's clock is found slow, by an hour and by two seconds.
+            ((-3_600_000, 0), (0, 0)),
+            ((-2000, 0), (0, 0)),
+            // The camera's is found fast by eight hours, or slow by years.
+            ((0, 28_800_000), (0, 0)),
+            ((0, -200_000_000_000), (0, 0)),
+        ] {
+            let mut times = settled();
+            let mut told = |i: i64, (ours, theirs): (i64, i64)| {
+                let true_utc = NOW.utc_ns + i * 40 * MS;
+                let now = Stamp {
+                    utc_ns: true_utc + ours * MS,
+                    ..NOW.shifted_ns(i * 40 * MS)
+                };
+                let camera = true_utc + (theirs - 100) * MS;
+                times.note(now, timing(0, 0, Some(camera)))
+            };
+            for i in 0..50 {
+                assert_eq!(told(i, before).source, TimeSource::Arrival, "{before:?}");
+            }
+            let m = told(50, after);
+            assert_eq!(m.source, TimeSource::RtcpSenderReport, "{before:?}");
+            assert_eq!(m.at.error_ns, 403_000_000, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn an_arrival_that_is_read_too_early_does_not_spoil_a_right_clock() {
+        let mut times = settled();
+        // A second early in the middle; the last one waited for four seconds.
+        for (i, behind_ms) in (0..).zip([100, 90, -900, 110, -1900, 4100]) {
+            let now = NOW.shifted_ns(i * 40 * MS);
+            let m = times.note(now, timing(0, 0, Some(now.utc_ns - behind_ms * MS)));
+            assert_eq!(m.source, TimeSource::RtcpSenderReport, "{behind_ms}");
+            assert_eq!(m.at.utc_ns, now.utc_ns - behind_ms * MS);
+            let off = (behind_ms.abs()).max((behind_ms - 500).abs()).max(410);
+            assert!(
+                m.at.error_ns <= 3_000_000 + off.unsigned_abs() * 1_000_000,
+                "{m:?}"
+            );
+            assert!(
+                m.at.error_ns >= behind_ms.unsigned_abs() * 1_000_000,
+                "{m:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_camera_clock_that_is_set_back_is_covered_and_then_left() {
+        let mut times = settled();
+        let mut source = None;
+        for secs in 0..1400 {
+            let now = NOW.shifted_ns(secs * 1000 * MS);
+            // Right at first, then six seconds behind for good.
+            let behind_ms = if secs < 10 { 200 } else { 6200 };
+            let m = times.note(now, timing(0, 0, Some(now.utc_ns - behind_ms * MS)));
+            let captured = now.shifted_ns(-200 * MS);
+            assert!(
+                captured.boot_ns.abs_diff(m.at.boot_ns) <= m.at.error_ns,
+                "{secs}"
+            );
+            source = Some(m.source);
+        }
+        assert_eq!(source, Some(TimeSource::Arrival));
     }
 
     #[test]
@@ -287,6 +593,9 @@ mod tests {
     fn a_jump_of_timestamps_is_not_lateness() {
         let m = Times::new(Clockwork::Live).note(NOW, timing(0, 3_600_000, None));
         assert_eq!((m.late_ns, m.at.utc_ns), (0, NOW.utc_ns));
+        assert_eq!(m.at.error_ns, Stamp::ERROR_UNKNOWN);
+        let m = Times::new(Clockwork::File).note(NOW, timing(0, 3_600_000, None));
+        assert_eq!(m.at.error_ns, NOW.error_ns);
     }
 
     #[test]

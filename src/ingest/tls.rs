@@ -14,7 +14,7 @@ use gio::prelude::*;
 use gstreamer as gst;
 
 use super::Fault;
-use super::pipeline::Found;
+use super::found::Found;
 
 /// Makes `rtspsrc` hold the camera to the certificates of `roots` (PEM; empty: the system's).
 /// Why a certificate was refused is noted in `found`.

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::clock;
+
 /// A certificate that ends in fewer days is an alarm: a third of the 90 days that those for the
 /// connection commonly have.
 const RENEW_DAYS: i64 = 30;
@@ -18,9 +20,7 @@ pub struct Alarm {
 /// Everything in `status` that needs a person; empty while all is well.
 pub fn alarms(status: &Value) -> Vec<Alarm> {
     let mut alarms = Alarms(Vec::new());
-    if status["clock"]["synced"] != Value::Bool(true) {
-        alarms.raise("clock", "not synchronised; packages say so");
-    }
+    alarms.clock(&status["clock"]);
     alarms.certificates(&status["certificates"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         alarms.camera(name, camera);
@@ -30,6 +30,7 @@ pub fn alarms(status: &Value) -> Vec<Alarm> {
         alarms.raise("loudspeaker", why);
     }
     alarms.told("loudspeaker", &status["voice"]["trouble"]);
+    alarms.position(&status["telemetry"]);
     alarms.store(status);
     alarms.upload(status);
     alarms.objections(&status["objections"]["rules"]);
@@ -51,6 +52,37 @@ impl Alarms {
         if let Some(why) = why.as_str() {
             self.raise(name, why);
         }
+    }
+
+    fn clock(&mut self, clock: &Value) {
+        if clock["synced"] == Value::Bool(true) {
+            return;
+        }
+        let errno = clock["errno"].as_i64().and_then(|n| i32::try_from(n).ok());
+        match errno {
+            Some(errno) => self.raise("clock", clock::unreadable(errno)),
+            None => self.raise("clock", "not synchronised; packages say so"),
+        }
+    }
+
+    /// Of a box that can move: without a position it is not known whether it does, and where.
+    fn position(&mut self, telemetry: &Value) {
+        if !matches!(telemetry["source"].as_str(), Some("gpsd" | "mavlink")) {
+            return;
+        }
+        let cause = telemetry["cause"].as_str();
+        let lost = match (&telemetry["connected"], telemetry["fix"].as_str()) {
+            (Value::Bool(true), Some("none") | None) => "the receiver has no fix",
+            (Value::Bool(true), Some(_)) => return,
+            _ => cause.unwrap_or("nothing is heard of it"),
+        };
+        self.raise(
+            "position",
+            format!(
+                "{lost}; while it is not known whether the box moves nobody is warned, and \
+                 packages are leads"
+            ),
+        );
     }
 
     /// One that ends soon is an alarm while there is time for a new one.
@@ -129,6 +161,87 @@ impl Alarms {
                     ),
                 );
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What is raised about `name` by a status that is well but for `change`.
+    fn raised(name: &str, change: impl FnOnce(&mut Value)) -> Vec<String> {
+        let mut status = json!({
+            "clock": { "synced": true, "errno": null },
+            "telemetry": { "source": "gpsd", "connected": true, "fix": "3d", "cause": null },
+            "upload_enabled": false,
+        });
+        assert_eq!(alarms(&status), []);
+        change(&mut status);
+        let raised = alarms(&status).into_iter();
+        raised.filter(|a| a.name == name).map(|a| a.text).collect()
+    }
+
+    #[test]
+    fn a_clock_that_may_not_be_read_is_not_one_that_nobody_sets() {
+        let said = raised("clock", |s| {
+            s["clock"] = json!({ "synced": false, "errno": null });
+        });
+        assert_eq!(said, ["not synchronised; packages say so"]);
+        let said = raised("clock", |s| {
+            s["clock"] = json!({ "synced": false, "errno": libc::EPERM });
+        });
+        assert_eq!(said, [clock::unreadable(libc::EPERM)]);
+        assert!(said[0].contains("not permitted") && said[0].contains("adjtimex"));
+    }
+
+    #[test]
+    fn a_lost_position_is_an_alarm_where_the_box_can_move() {
+        for (source, connected, fix, cause, words) in [
+            ("gpsd", true, json!("3d"), None, None),
+            (
+                "gpsd",
+                true,
+                json!("none"),
+                None,
+                Some("the receiver has no fix; "),
+            ),
+            (
+                "mavlink",
+                true,
+                Value::Null,
+                None,
+                Some("the receiver has no fix; "),
+            ),
+            (
+                "mavlink",
+                false,
+                json!("3d"),
+                Some("vehicle 1 is silent"),
+                Some("vehicle 1 is silent; "),
+            ),
+            (
+                "gpsd",
+                false,
+                Value::Null,
+                None,
+                Some("nothing is heard of it; "),
+            ),
+            ("fixed", true, json!("surveyed"), None, None),
+            ("none", false, Value::Null, None, None),
+        ] {
+            let said = raised("position", |s| {
+                s["telemetry"] =
+                    json!({ "source": source, "connected": connected, "fix": fix, "cause": cause });
+            });
+            assert_eq!(said.len(), usize::from(words.is_some()), "{said:?}");
+            assert!(
+                said.iter()
+                    .zip(words)
+                    .all(|(said, words)| said.starts_with(words))
+            );
         }
     }
 }

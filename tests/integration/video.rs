@@ -20,6 +20,7 @@ mod device;
 mod files;
 mod network;
 mod pictures;
+mod queue;
 mod refused;
 mod ring;
 

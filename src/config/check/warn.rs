@@ -6,7 +6,7 @@ use super::Checker;
 use super::camera::url_fault;
 use crate::config::mistake::meant;
 use crate::config::{
-    Config, Day, Drive, Horn, Hours, Microphone, Speaker, SpeakerKind, TelemetrySource,
+    Config, Day, Drive, Horn, Hours, Microphone, Span, Speaker, SpeakerKind, TelemetrySource,
     minute_of_day, secret_file,
 };
 
@@ -289,7 +289,8 @@ fn hours(config: &Config, table: &str, entry: &Hours, checker: &mut Checker<'_, 
     let key = |name: &str| format!("{table}.{name}");
     time(checker, &key("from"), &entry.from);
     time(checker, &key("to"), &entry.to);
-    if minute_of_day(&entry.from).is_some() && entry.from == entry.to {
+    let known = minute_of_day(&entry.from).is_some() && minute_of_day(&entry.to).is_some();
+    if known && Span::between(&entry.from, &entry.to).is_none() {
         checker.say(
             &key("to"),
             format!("\"{}\" is also the beginning", entry.to),

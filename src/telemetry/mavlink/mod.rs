@@ -19,6 +19,7 @@ mod gimbal;
 mod horn;
 mod link;
 mod mode;
+mod peers;
 mod requests;
 
 use std::io;
@@ -35,9 +36,10 @@ pub use horn::Call;
 pub use link::{Address, AddressError};
 
 use self::autopilot::{Autopilot, Heard};
-use self::decoder::{Decoder, Frame};
+use self::decoder::Frame;
 use self::horn::Horn;
 use self::link::Link;
+use self::peers::{Peer, Voice, place};
 use self::requests::{Requests, heartbeat, request};
 use super::{Pauses, Poses, TelemetryState, narrowed, scaled};
 use crate::clock;
@@ -52,8 +54,6 @@ const HEARTBEAT_NS: u64 = 1_000_000_000;
 const SILENCE_NS: u64 = 10_000_000_000;
 /// The vehicle counts as lost after this long without a word of its autopilot.
 const LOST_NS: u64 = 5_000_000_000;
-/// Senders told apart on a datagram socket.
-const PEERS_MAX: usize = 8;
 /// One read: a datagram of any size.
 const READ_BYTES: usize = 65_536;
 /// What silences the horn at the end is said so often, because no answer is waited for.
@@ -115,13 +115,6 @@ pub(super) async fn run(
     }
 }
 
-/// One sender on the link.
-struct Peer {
-    address: Option<SocketAddr>,
-    decoder: Decoder,
-    heard_ns: u64,
-}
-
 struct Listener<'a> {
     poses: &'a Poses,
     state: &'a TelemetryState,
@@ -130,6 +123,7 @@ struct Listener<'a> {
     requests: Requests,
     horn: Option<Horn>,
     peers: Vec<Peer>,
+    voice: Voice,
     /// Which peer the vehicle speaks through.
     through: Option<SocketAddr>,
     bytes: u64,
@@ -161,6 +155,7 @@ impl<'a> Listener<'a> {
             requests: Requests::new(config.rate_hz),
             horn: horn.map(|(config, calls)| Horn::new(config, calls)),
             peers: Vec::new(),
+            voice: Voice::default(),
             through: None,
             bytes: 0,
             heartbeat_ns: 0,
@@ -210,8 +205,8 @@ impl<'a> Listener<'a> {
 
     /// Takes received bytes apart and keeps what they say.
     fn take(&mut self, at: Stamp, bytes: &[u8], address: Option<SocketAddr>) {
-        let place = self.peer(at.boot_ns, address);
         let mut peers = std::mem::take(&mut self.peers);
+        let place = place(&mut peers, at.boot_ns, address);
         let mut framed = 0;
         if let Some(peer) = peers.get_mut(place) {
             peer.decoder.push(bytes);
@@ -229,35 +224,15 @@ impl<'a> Listener<'a> {
         });
     }
 
-    /// The place of this sender in the list; the one silent longest makes room.
-    fn peer(&mut self, now_ns: u64, address: Option<SocketAddr>) -> usize {
-        let known = self.peers.iter().position(|p| p.address == address);
-        let place = known.unwrap_or_else(|| {
-            let fresh = Peer {
-                address,
-                decoder: Decoder::new(),
-                heard_ns: now_ns,
-            };
-            if self.peers.len() < PEERS_MAX {
-                self.peers.push(fresh);
-                return self.peers.len() - 1;
-            }
-            let oldest = (0..self.peers.len())
-                .min_by_key(|i| self.peers.get(*i).map(|p| p.heard_ns))
-                .unwrap_or(0);
-            if let Some(peer) = self.peers.get_mut(oldest) {
-                *peer = fresh;
-            }
-            oldest
-        });
-        if let Some(peer) = self.peers.get_mut(place) {
-            peer.heard_ns = now_ns;
-        }
-        place
-    }
-
     fn hear(&mut self, at: Stamp, frame: &Frame, address: Option<SocketAddr>) {
-        match self.autopilot.hear(at, frame) {
+        let sender = frame.system().zip(Some(frame.component()));
+        let speaks = |autopilot: &Autopilot| sender.is_some() && sender == autopilot.id();
+        let heard = if speaks(&self.autopilot) && self.voice.is_another(at.boot_ns, address) {
+            Ok(Heard::Foreign)
+        } else {
+            self.autopilot.hear(at, frame)
+        };
+        match heard {
             Err(_contents) => self.state.update(|s| {
                 s.counters.messages += 1;
                 s.counters.parse_errors += 1;
@@ -281,6 +256,9 @@ impl<'a> Listener<'a> {
                 }
                 if let Some(pose) = pose {
                     self.poses.put(pose);
+                }
+                if speaks(&self.autopilot) {
+                    self.voice.heard(at.boot_ns, address);
                 }
                 self.through = address;
                 self.vehicle_ns = at.boot_ns;

@@ -72,6 +72,27 @@ fn by_itself_it_is_silent_at_night_and_a_person_is_not() {
 }
 
 #[test]
+fn quiet_hours_may_begin_at_24_00() {
+    let warn = config::Warn {
+        quiet_from: "24:00".to_owned(),
+        quiet_to: "06:00".to_owned(),
+        ..config::Warn::default()
+    };
+    assert!(warn.needs_the_hour());
+    let governor = governor(&warn);
+    for (local, allowed) in [
+        ("03:00", false),
+        ("05:59", false),
+        ("06:00", true),
+        ("23:59", true),
+    ] {
+        let now = at(&format!("2026-11-26T{local}:00"), 0);
+        let ruled = governor.rule(&ask(now, &By::Rule));
+        assert_eq!(ruled.is_ok(), allowed, "{local}: {ruled:?}");
+    }
+}
+
+#[test]
 fn without_quiet_hours_the_hour_does_not_matter() {
     let governor = governor(&config::Warn {
         quiet_to: "22:00".to_owned(),

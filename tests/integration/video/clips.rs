@@ -80,7 +80,7 @@ fn payload_nals(path: &Path, codec: Codec) -> Vec<String> {
 }
 
 /// Splits at start codes.
-fn nals(bytes: &[u8]) -> Vec<&[u8]> {
+pub(super) fn nals(bytes: &[u8]) -> Vec<&[u8]> {
     let starts: Vec<usize> = bytes
         .windows(3)
         .enumerate()

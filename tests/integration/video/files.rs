@@ -128,6 +128,44 @@ fn damaged_video_does_not_stop_the_stream() {
     rig.until("still receiving", |s| s.main.units_in > 20);
 }
 
+/// As from a camera whose one key frame was before we came (intra refresh, "smart" coding).
+#[test]
+fn video_without_a_key_frame_is_not_called_playing() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = clip(dir.path(), "whole.mp4", Codec::H264, (320, 240), 25);
+    let plain = dir.path().join("plain.h264");
+    let source = dir.path().join("headless.mp4");
+    let ffmpeg = |args: &[&str], from: &Path, to: &Path| {
+        let status = Command::new("ffmpeg")
+            .args(["-v", "error", "-y"])
+            .args(args)
+            .arg("-i")
+            .arg(from)
+            .args(["-an", "-c", "copy", "-copyinkf"])
+            .arg(to)
+            .status()
+            .unwrap();
+        assert!(status.success());
+    };
+    ffmpeg(&[], &whole, &plain);
+    let stream = std::fs::read(&plain).unwrap();
+    let kept = super::clips::nals(&stream)
+        .into_iter()
+        .filter(|nal| nal[0] & 31 != 5);
+    let headless: Vec<u8> = kept.flat_map(|nal| [&[0, 0, 0, 1], nal].concat()).collect();
+    std::fs::File::create(&plain)
+        .unwrap()
+        .write_all(&headless)
+        .unwrap();
+    ffmpeg(&["-f", "h264", "-framerate", "25"], &plain, &source);
+    let rig = Rig::new(&config::Camera {
+        repeat: true,
+        ..file(source)
+    });
+    let state = rig.until("two rounds received", |s| s.main.units_in > 40);
+    assert_eq!((state.phase, state.main.offered), (Phase::Connecting, 0));
+}
+
 #[test]
 fn a_recording_replays_the_same_each_time() {
     let dir = tempfile::tempdir().unwrap();
