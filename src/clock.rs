@@ -20,6 +20,11 @@ use crate::types::Stamp;
 /// a round trip of half a second, which is how far a server may be off behind a mobile network.
 const NO_BOUND_KEPT_US: u64 = 250_000;
 
+/// A clock that the kernel runs off its rate by more than this is being corrected, parts per million:
+/// no crystal is off by as much, and the kernel itself takes no more for one (`MAXFREQ` of its NTP
+/// code).
+const OFF_RATE_PPM: libc::c_long = 500;
+
 /// How far the kernel trusts its UTC clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Trust {
@@ -151,6 +156,20 @@ struct Told {
     esterror: libc::c_long,
     /// How far the clock has still to be slewed: microseconds, or nanoseconds with `STA_NANO`.
     offset: libc::c_long,
+    /// How fast it is run: microseconds for each hundredth of a second (`USER_HZ`), and what is to be
+    /// added to that in parts per million with 16 binary places.
+    tick: libc::c_long,
+    freq: libc::c_long,
+}
+
+impl Told {
+    /// Whether the clock is run off its rate, which is how a time daemon corrects it without setting
+    /// it (chrony beyond its first measurements). It says synchronised meanwhile, and how much is
+    /// left to correct nobody tells.
+    fn off_rate(&self) -> bool {
+        let tick = self.tick.saturating_sub(10_000).saturating_mul(100 << 16);
+        tick.saturating_add(self.freq).saturating_abs() > OFF_RATE_PPM << 16
+    }
 }
 
 /// What the kernel's word is worth.
@@ -159,7 +178,8 @@ struct Told {
 /// error at all keeps no bound either: systemd-timesyncd sets both to 0 with every correction,
 /// whatever the way to its server was like (`manager_adjust_clock` in its `timesyncd-manager.c`).
 fn weigh(told: &Told) -> Trust {
-    let synced = told.state != libc::TIME_ERROR && told.status & libc::STA_UNSYNC == 0;
+    let said = told.state != libc::TIME_ERROR && told.status & libc::STA_UNSYNC == 0;
+    let synced = said && !told.off_rate();
     let source = source(told.status).filter(|_| synced);
     let us = |value: libc::c_long| u64::try_from(value.saturating_abs()).unwrap_or(0);
     let to_slew_us = if told.status & libc::STA_NANO == 0 {
@@ -209,6 +229,8 @@ fn read_timex() -> Result<Told, i32> {
         maxerror: timex.maxerror,
         esterror: timex.esterror,
         offset: timex.offset,
+        tick: timex.tick,
+        freq: timex.freq,
     })
 }
 
@@ -260,6 +282,8 @@ mod tests {
             maxerror,
             esterror,
             offset,
+            tick: 10_000,
+            freq: 0,
         };
         let pulse = STA_PPSTIME | STA_PPSSIGNAL;
         for (told, bound_us) in [
@@ -288,6 +312,37 @@ mod tests {
             assert_eq!(trust.max_error_us, bound_us, "{told:?}");
             assert_eq!(trust.synced, bound_us.is_some(), "{told:?}");
             assert_eq!(trust.errno, None);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_run_off_its_rate_is_being_corrected() {
+        const PPM: libc::c_long = 1 << 16;
+        for (tick, freq, synced) in [
+            (10_000, 0, true),
+            (10_000, 500 * PPM, true),
+            (10_000, 500 * PPM + 1, false),
+            (10_000, -500 * PPM - 1, false),
+            (10_005, 0, true),
+            (10_006, 0, false),
+            (9_994, 0, false),
+            // A quick crystal, held back by both together.
+            (9_994, 120 * PPM, true),
+            // chrony at the fastest it slews, 83,333 ppm.
+            (10_833, 33 * PPM, false),
+            (libc::c_long::MAX, 0, false),
+        ] {
+            let told = Told {
+                state: libc::TIME_OK,
+                status: libc::STA_NANO,
+                maxerror: 1_800,
+                esterror: 90,
+                offset: 0,
+                tick,
+                freq,
+            };
+            let expected = synced.then_some(1_800);
+            assert_eq!(weigh(&told).max_error_us, expected, "{tick} {freq}");
         }
     }
 
