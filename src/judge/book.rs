@@ -51,8 +51,9 @@ const SEEN_AGAIN_MIN: u32 = 3;
 const SEEN_AGAIN_SHARE: f64 = 0.5;
 /// … and looked like the subject, or, with the benefit of the doubt, after this long.
 const LOOK_FOR: Duration = Duration::from_secs(10);
-/// A second look later than this after the grace time proves nothing about persistence.
-const LOOK_LATE_MAX: Duration = Duration::from_mins(30);
+/// A step that comes later than this proves nothing: the picture after the warning, the next try to
+/// warn, and the second look after the grace time.
+const LATE_MAX: Duration = Duration::from_mins(30);
 /// Access units arrive a little after their capture time.
 const CLIP_MARGIN: Duration = Duration::from_millis(500);
 /// Layout of the saved book.
@@ -156,8 +157,10 @@ impl Book {
         self.cool(scene.at);
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
-            let over = self.spoils(&case, scene, &allowed, &mut orders);
-            if over || self.advance(&mut case, scene, &mut orders) {
+            if self.expire(&case, scene.at, &mut orders)
+                || self.spoils(&case, scene, &allowed, &mut orders)
+                || self.advance(&mut case, scene, &mut orders)
+            {
                 let outcome = orders.last().and_then(Order::hit).map(|h| h.outcome);
                 if outcome.is_some_and(HitOutcome::was_warned) {
                     self.history.remember(&mut self.pages, &case, scene.at);
@@ -192,6 +195,35 @@ impl Book {
         why.is_some_and(|why| discard(case, scene.at, why, orders))
     }
 
+    /// Ends a case that has waited too long for its next step, whatever any camera shows; true
+    /// when it has ended. Who was warned is not held to it for hours.
+    fn expire(&self, case: &Case, now: Stamp, orders: &mut Vec<Order>) -> bool {
+        let late = |limit: Duration| {
+            let told = case.warning.as_ref().map(|report| now.since(report.at));
+            told.is_some_and(|told| told >= limit)
+        };
+        let why = match &case.phase {
+            Phase::Warning { since } if now.since(*since) >= REPORT_WITHIN => {
+                "the loudspeaker never reported back".to_owned()
+            }
+            Phase::Broken { why } => why.clone(),
+            Phase::Hushed { why } => return end_hushed(case, now, why.clone(), orders),
+            Phase::Unheard { why, .. } if late(LATE_MAX) => {
+                format!("no picture within half an hour of the try to warn ({why})")
+            }
+            Phase::Heard if late(LATE_MAX) => {
+                "no picture within half an hour of the warning".to_owned()
+            }
+            Phase::Grace { .. } | Phase::Looking { .. }
+                if late(self.grace(case.violation) + LATE_MAX) =>
+            {
+                "no second look within half an hour of the end of the grace time".to_owned()
+            }
+            _ => return false,
+        };
+        discard(case, now, why, orders)
+    }
+
     /// Brings one case forward by one scene; true when it has ended.
     fn advance(&self, case: &mut Case, scene: &Scene, orders: &mut Vec<Order>) -> bool {
         let now = scene.at;
@@ -203,13 +235,6 @@ impl Book {
         let placed = compare(case.place, Whereabouts::of(scene)) != Place::Unknown;
         let here = here && (placed || !case.violation.warns_first());
         match case.phase.clone() {
-            Phase::Warning { since } => {
-                let silent = now.since(since) >= REPORT_WITHIN;
-                let why = "the loudspeaker never reported back";
-                silent && discard(case, now, why.to_owned(), orders)
-            }
-            Phase::Broken { why } => discard(case, now, why, orders),
-            Phase::Hushed { why } => end_hushed(case, now, why, orders),
             Phase::Unheard { since, why } => {
                 here && now.since(since) >= WARN_AGAIN_AFTER
                     && warn_again(case, &why, scene, orders)
@@ -225,25 +250,13 @@ impl Book {
                 false
             }
             Phase::Grace { since } => {
-                let waited = now.since(since);
-                let grace = self.grace(case.violation);
-                if waited >= grace + LOOK_LATE_MAX {
-                    let why = "no picture for the second look within half an hour";
-                    return discard(case, now, why.to_owned(), orders);
-                }
-                if here && waited >= grace {
+                if here && now.since(since) >= self.grace(case.violation) {
                     case.phase = Phase::looking(now);
                     return self.look_again(case, scene, orders);
                 }
                 false
             }
-            Phase::Looking { since, .. } => {
-                if now.since(since) >= LOOK_LATE_MAX {
-                    let why = "the camera went away during the second look";
-                    return discard(case, now, why.to_owned(), orders);
-                }
-                here && self.look_again(case, scene, orders)
-            }
+            Phase::Looking { .. } => here && self.look_again(case, scene, orders),
             Phase::Recording => {
                 if !case.clip_cut || !here {
                     return false;
@@ -252,6 +265,7 @@ impl Book {
                 orders.push(seal(case, Outcome::Recorded, None, None));
                 true
             }
+            Phase::Warning { .. } | Phase::Hushed { .. } | Phase::Broken { .. } => false,
         }
     }
 

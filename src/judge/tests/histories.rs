@@ -192,6 +192,10 @@ impl World {
                 prop_assert_eq!(recorded, record.violation == Violation::Spillage);
                 prop_assert!(heard || recorded, "sealed unheard: {:?}", record);
                 prop_assert_eq!(record.warning.is_some(), !recorded);
+                let looked = record.looked_again.zip(record.warning.as_ref());
+                let apart = looked.map(|(looked, w)| looked.utc_ns - w.at.utc_ns);
+                let late = apart.is_some_and(|ns| ns as f64 / 1e9 > 30.0 + 30.0 * 60.0);
+                prop_assert!(!late, "the second look is too late: {:?}", record);
             }
             Order::Snap { kind, .. } => {
                 let proves = matches!(kind, ShotKind::Warned | ShotKind::Again);

@@ -15,6 +15,7 @@ mod places;
 mod recheck;
 mod rules;
 mod shouts;
+mod waits;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
