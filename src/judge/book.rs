@@ -59,6 +59,24 @@ const CLIP_MARGIN: Duration = Duration::from_millis(500);
 /// Layout of the saved book.
 const VERSION: u32 = 1;
 
+/// How long the place of an ended case rests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CoolDown {
+    vending: Duration,
+    out_of_store: Duration,
+    spillage: Duration,
+}
+
+impl CoolDown {
+    pub(super) fn of(self, violation: Violation) -> Duration {
+        match violation {
+            Violation::StreetVending => self.vending,
+            Violation::OutOfStore => self.out_of_store,
+            Violation::Spillage => self.spillage,
+        }
+    }
+}
+
 /// The case book.
 pub(super) struct Book {
     pub(super) pages: Pages,
@@ -70,8 +88,7 @@ pub(super) struct Book {
     pub(super) device: String,
     /// Grace times of street vending and out-of-store business.
     grace: [Duration; 2],
-    /// Cool-downs of street vending, out-of-store business and spillage.
-    pub(super) cool_down: [Duration; 3],
+    pub(super) cool_down: CoolDown,
     clip_before: Duration,
     clip_after: Duration,
 }
@@ -95,12 +112,11 @@ impl Book {
             history: History::new(config),
             device: config.device.id.clone(),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
-            cool_down: [
-                v.cool_down_secs,
-                o.cool_down_secs,
-                judge.spillage.cool_down_secs,
-            ]
-            .map(secs),
+            cool_down: CoolDown {
+                vending: secs(v.cool_down_secs),
+                out_of_store: secs(o.cool_down_secs),
+                spillage: secs(judge.spillage.cool_down_secs),
+            },
             clip_before: secs(config.evidence.clip_before_secs),
             clip_after: secs(config.evidence.clip_after_secs),
         }
@@ -144,15 +160,7 @@ impl Book {
         findings: &[Finding],
         allowed: impl Fn(&Case) -> Option<String>,
     ) -> Vec<Order> {
-        if let Some(resumed) = self.resumed.take() {
-            self.pages.go_on(resumed, scene.at);
-            // Nobody knows when they ended; their places rest from now on.
-            let over = std::mem::take(&mut self.over);
-            let closed = self.pages.closed.iter_mut();
-            for place in closed.filter(|c| over.contains(&c.case)) {
-                place.at = scene.at;
-            }
-        }
+        self.go_on(scene.at);
         self.pages.carry(scene);
         self.cool(scene.at);
         let mut orders = Vec::new();
@@ -198,10 +206,10 @@ impl Book {
     /// Ends a case that has waited too long for its next step, whatever any camera shows; true
     /// when it has ended. Who was warned is not held to it for hours.
     fn expire(&self, case: &Case, now: Stamp, orders: &mut Vec<Order>) -> bool {
-        let late = |limit: Duration| {
-            let told = case.warning.as_ref().map(|report| now.since(report.at));
-            told.is_some_and(|told| told >= limit)
-        };
+        // Of another boot, as long as nobody knows how long ago it was, by the time since then.
+        let told = case.told_ago(now);
+        let told = told.or_else(|| Some(now.since(case.crossed?)));
+        let late = |limit: Duration| told.is_some_and(|told| told >= limit);
         let why = match &case.phase {
             Phase::Warning { since } if now.since(*since) >= REPORT_WITHIN => {
                 "the loudspeaker never reported back".to_owned()
@@ -233,7 +241,9 @@ impl Book {
         }
         // A car that does not know where it is may be somewhere else: nothing is seen of the case.
         let placed = compare(case.place, Whereabouts::of(scene)) != Place::Unknown;
-        let here = here && (placed || !case.violation.warns_first());
+        // And a case of another boot waits until the clock says how long the box was off.
+        let dated = case.crossed.is_none() || case.told_ago(now).is_some();
+        let here = here && (placed && dated || !case.violation.warns_first());
         match case.phase.clone() {
             Phase::Unheard { since, why } => {
                 here && now.since(since) >= WARN_AGAIN_AFTER

@@ -9,7 +9,7 @@ use crate::types::{
     ShotKind, Stamp, Track, Violation, WarnReport, same_subject,
 };
 
-use super::history::Past;
+use super::history::{Past, age};
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::Whereabouts;
 
@@ -100,9 +100,22 @@ pub(super) struct Case {
     /// What it looked like before its warning; nothing where nobody can tell.
     #[serde(default)]
     pub(super) looks: Vec<Appearance>,
+    /// When this boot took it over from another; `None` for a case of this boot.
+    #[serde(default)]
+    pub(super) crossed: Option<Stamp>,
 }
 
 impl Case {
+    /// How long ago its warning was, or the try to warn: by the clock that never jumps, or by UTC
+    /// when that was in another boot; `None` when nobody knows.
+    pub(super) fn told_ago(&self, now: Stamp) -> Option<Duration> {
+        let told = self.warning.as_ref()?.at;
+        match self.crossed {
+            None => Some(now.since(told)),
+            Some(_) => age(told, now),
+        }
+    }
+
     /// What became of a hit at its place, decided at `at`.
     pub(super) fn hit(&self, outcome: HitOutcome, at: Stamp) -> Hit {
         Hit {

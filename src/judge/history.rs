@@ -101,7 +101,7 @@ impl Past {
 }
 
 /// Time from `then` to `now` by UTC; `None` when one of the clocks is not trusted.
-fn age(then: Stamp, now: Stamp) -> Option<Duration> {
+pub(super) fn age(then: Stamp, now: Stamp) -> Option<Duration> {
     let trusted = |at: Stamp| at.error_ns != Stamp::ERROR_UNKNOWN;
     let ns = now.utc_ns.checked_sub(then.utc_ns)?;
     let ns = u64::try_from(ns).ok()?;

@@ -131,6 +131,7 @@ impl Book {
             place: Whereabouts::of(scene),
             prior: None,
             looks: hit.looks.clone(),
+            crossed: None,
         };
         case.prior = self.history.prior(&self.pages, &case);
         let told = Hit {
@@ -183,15 +184,9 @@ impl Book {
 
     /// Forgets the places that have rested long enough, and what was permitted long ago.
     pub(super) fn cool(&mut self, now: Stamp) {
-        let [vending, shopfront, spillage] = self.cool_down;
-        self.pages.closed.retain(|c| {
-            let cool_down = match c.violation {
-                Violation::StreetVending => vending,
-                Violation::OutOfStore => shopfront,
-                Violation::Spillage => spillage,
-            };
-            now.since(c.at) < cool_down
-        });
+        let cool_down = self.cool_down;
+        let rests = |c: &Closed| now.since(c.at) < cool_down.of(c.violation);
+        self.pages.closed.retain(rests);
         self.pages.permitted.retain(|p| !begins(Some(p.said), now));
     }
 }

@@ -1,8 +1,10 @@
 //! The book across a restart: in the same boot by the boot clock, in another one by UTC where both
-//! ends are trusted; otherwise the time starts anew, which can only favour the vendor.
+//! ends are trusted. As long as they are not, nobody knows whether the box was off for a minute or
+//! for a night: the case waits for the clock, and ends when it does not come.
 
 use super::book::Book;
 use super::case::{Case, Pages, Phase};
+use super::history::age;
 use crate::types::{CaseId, Stamp};
 
 /// Where the pages of an earlier run come from.
@@ -50,26 +52,38 @@ impl Book {
     }
 }
 
-impl Pages {
-    /// Takes the pages of an earlier run into this one, whose first scene is of `now`.
-    pub(super) fn go_on(&mut self, from: Resumed, now: Stamp) {
-        if from == Resumed::OtherBoot {
+impl Book {
+    /// Takes the pages of an earlier run into this one, once, at its first moment.
+    pub(super) fn go_on(&mut self, now: Stamp) {
+        let Some(resumed) = self.resumed.take() else {
+            return;
+        };
+        // Nobody knows when they ended; their places rest from now on.
+        let over = std::mem::take(&mut self.over);
+        let places = self.pages.closed.iter_mut();
+        for place in places.filter(|c| over.contains(&c.case)) {
+            place.at = now;
+        }
+        if resumed == Resumed::OtherBoot {
             self.translate(now);
         }
+        let pages = &mut self.pages;
         // The time nobody looked is no gap in a suspicion: a restart begins no episode.
-        for case in &mut self.open {
+        for case in &mut pages.open {
             case.said = now;
         }
-        let closed = self.closed.iter_mut().filter_map(|c| c.said.as_mut());
-        let permitted = self.permitted.iter_mut().map(|p| &mut p.said);
+        let closed = pages.closed.iter_mut().filter_map(|c| c.said.as_mut());
+        let permitted = pages.permitted.iter_mut().map(|p| &mut p.said);
         for said in closed.chain(permitted) {
             *said = now;
         }
     }
 
-    /// Rewrites the times of another boot in this boot's clock.
+    /// Rewrites the times of another boot in this boot's clock. What is older than this boot is as
+    /// old as it can say: a grace time that ended while the box was off ends after as long of this
+    /// boot. Whether that is too late is asked of UTC ([`Case::told_ago`]).
     fn translate(&mut self, now: Stamp) {
-        for case in &mut self.open {
+        for case in &mut self.pages.open {
             match &mut case.phase {
                 Phase::Grace { since } | Phase::Unheard { since, .. } => {
                     *since = translated(*since, now);
@@ -81,10 +95,16 @@ impl Pages {
                 | Phase::Hushed { .. }
                 | Phase::Broken { .. } => {}
             }
+            case.crossed = Some(now);
             // The camera's ring did not outlive the boot.
             case.clip_cut = true;
         }
-        for closed in &mut self.closed {
+        let cool_down = self.cool_down;
+        self.pages.closed.retain(|c| {
+            let rested = age(c.at, now).is_some_and(|age| age >= cool_down.of(c.violation));
+            !rested
+        });
+        for closed in &mut self.pages.closed {
             closed.at = translated(closed.at, now);
         }
     }
@@ -92,11 +112,7 @@ impl Pages {
 
 /// A moment of another boot in this boot's clock: by UTC when both ends are trusted, else now.
 fn translated(then: Stamp, now: Stamp) -> Stamp {
-    let trusted = then.error_ns != Stamp::ERROR_UNKNOWN && now.error_ns != Stamp::ERROR_UNKNOWN;
-    let passed = now.utc_ns.saturating_sub(then.utc_ns);
-    if trusted && passed > 0 {
-        now.shifted_ns(-passed)
-    } else {
-        now
-    }
+    age(then, now).map_or(now, |age| {
+        now.shifted_ns(-i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
+    })
 }

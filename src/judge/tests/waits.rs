@@ -75,3 +75,127 @@ fn who_was_warned_is_not_held_to_it_when_the_position_was_lost_for_long() {
     assert!(end.starts_with("discard no "), "{end}");
     assert!((1_800.0..2_200.0).contains(t), "{t}");
 }
+
+/// A box that was switched off with a case open, and on again.
+struct Off {
+    /// Judgement as it was when the power went.
+    saved: String,
+    /// When that was.
+    at: f64,
+    /// For how long, seconds.
+    secs: f64,
+    /// From which second of its next boot the clock is trusted.
+    trusted: f64,
+}
+
+impl Off {
+    /// What is ordered in the first `secs` seconds of the next boot, with the stall standing there.
+    fn then(&self, secs: f64) -> Vec<String> {
+        let mut judge = judging(&config(), all_roles(), "boot-b").unwrap();
+        judge.resume(&self.saved, |_| false).unwrap();
+        let begun = self.at + self.secs;
+        let mut told = Vec::new();
+        // The first pictures come when a box has been up for a while.
+        let mut up = 40.0;
+        while up < secs {
+            let mut scene = scene(begun + up, &[STALL]);
+            if up < self.trusted {
+                scene.at.error_ns = Stamp::ERROR_UNKNOWN;
+            }
+            told.extend(words(&judge.step(&seen_in_boot(scene, begun))));
+            up += 0.5;
+        }
+        told
+    }
+}
+
+#[test]
+fn after_a_reboot_a_case_goes_on_only_when_the_box_was_off_for_a_short_while() {
+    let (minutes, night) = (300.0, 13.0 * 3600.0);
+    let late = "discard no second look within half an hour of the end of the grace time";
+    let (always, soon, never) = (0.0, 60.0, f64::INFINITY);
+    for (secs, trusted, in_grace, heard) in [
+        (minutes, always, "seal persisted", "seal persisted"),
+        (minutes, soon, "seal persisted", "seal persisted"),
+        (
+            night,
+            always,
+            late,
+            "discard no picture within half an hour of the warning",
+        ),
+        (
+            night,
+            soon,
+            late,
+            "discard no picture within half an hour of the warning",
+        ),
+        (
+            minutes,
+            never,
+            late,
+            "discard no picture within half an hour of the warning",
+        ),
+    ] {
+        let (just_heard, t, _) = warned(&config(), true);
+        let off = Off {
+            saved: just_heard.book(),
+            at: t + 1.0,
+            secs,
+            trusted,
+        };
+        let until = if trusted == never { 2_000.0 } else { 200.0 };
+        let told = off.then(until);
+        let ends = |told: &[String]| {
+            let ends = |w: &&String| w.starts_with("seal") || w.starts_with("discard");
+            told.iter().find(ends).cloned()
+        };
+        let case = format!("off for {secs} s, clock trusted from {trusted} s");
+        assert_eq!(ends(&told).as_deref(), Some(heard), "{case}: {told:?}");
+
+        let mut street = Street::new();
+        street.run(0.0, 20.0, |_| vec![STALL]);
+        let off = Off {
+            saved: street.judge.book(),
+            at: 20.0,
+            ..off
+        };
+        let told = off.then(until);
+        assert_eq!(ends(&told).as_deref(), Some(in_grace), "{case}: {told:?}");
+    }
+}
+
+#[test]
+fn after_a_reboot_nobody_is_shouted_at_for_one_of_yesterday() {
+    for (secs, trusted, again) in [
+        (60.0, 0.0, true),
+        (13.0 * 3600.0, 0.0, false),
+        (60.0, f64::INFINITY, false),
+    ] {
+        let (unheard, at, _) = warned(&config(), false);
+        let off = Off {
+            saved: unheard.book(),
+            at,
+            secs,
+            trusted,
+        };
+        let told = off.then(80.0);
+        let warns = told.iter().any(|w| w == "warn");
+        assert_eq!(warns, again, "{secs} {trusted}: {told:?}");
+    }
+}
+
+#[test]
+fn a_place_rests_no_longer_because_the_box_was_off() {
+    let mut street = Street::new();
+    street.run(0.0, 60.0, |_| vec![STALL]);
+    assert_eq!(street.told().last().unwrap(), "seal persisted");
+    let off = Off {
+        saved: street.judge.book(),
+        at: 60.0,
+        secs: 20.0,
+        trusted: 0.0,
+    };
+    assert!(!off.then(55.0).contains(&"warn".to_owned()), "it rests");
+    let off = Off { secs: 300.0, ..off };
+    assert!(off.then(55.0).contains(&"warn".to_owned()), "it has rested");
+}
