@@ -88,7 +88,9 @@ impl Notes {
                 } else {
                     ending
                 };
-                let why = "the daemon was restarted, or the disk could not take it".to_owned();
+                let why = "no picture came in time, the daemon was restarted, or the disk could \
+                           not take it"
+                    .to_owned();
                 list.push(Omitted { what, why });
             }
         }

@@ -12,6 +12,8 @@
 //!   suspicion ─▶ Recording ──after the clip's end──▶ recorded
 //!      Snap(Before, Moved, Plate, Peak)  Snap(After), Clip, Seal
 //! ```
+//! A step that does not come in time ends the case too (`expire`): discarded, or recorded without
+//! its last picture. That needs no camera ([`Book::idle`]).
 //!
 //! **Invariants.** One subject (violation, zone, place), one case: a second suspicion at the place
 //! of an open case belongs to it, and within the cool-down of a closed one nothing is done. What
@@ -54,6 +56,8 @@ const LOOK_FOR: Duration = Duration::from_secs(10);
 /// A step that comes later than this proves nothing: the picture after the warning, the next try to
 /// warn, and the second look after the grace time.
 const LATE_MAX: Duration = Duration::from_mins(30);
+/// What was recorded at once waits no longer than this for its last picture.
+const RECORD_LATE_MAX: Duration = Duration::from_mins(2);
 /// Access units arrive a little after their capture time.
 const CLIP_MARGIN: Duration = Duration::from_millis(500);
 /// Layout of the saved book.
@@ -165,25 +169,41 @@ impl Book {
         self.cool(scene.at);
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
-            if self.expire(&case, scene.at, &mut orders)
+            let over = self.expire(&mut case, (scene.camera, scene.at), &mut orders)
                 || self.spoils(&case, scene, &allowed, &mut orders)
-                || self.advance(&mut case, scene, &mut orders)
-            {
-                let outcome = orders.last().and_then(Order::hit).map(|h| h.outcome);
-                if outcome.is_some_and(HitOutcome::was_warned) {
-                    self.history.remember(&mut self.pages, &case, scene.at);
-                }
-                if outcome != Some(HitOutcome::Replaced) {
-                    self.close(&case, scene.at);
-                }
-            } else {
-                self.pages.open.push(case);
-            }
+                || self.advance(&mut case, scene, &mut orders);
+            self.put_back(case, over, (scene.at, &orders));
         }
         for hit in findings.iter().filter(|f| f.is_hit()) {
             self.take(scene, hit, &mut orders);
         }
         orders
+    }
+
+    /// Takes in that it is `now`, whether `camera` gives pictures or not: what waits for one that
+    /// does not come ends.
+    pub(super) fn idle(&mut self, camera: usize, now: Stamp) -> Vec<Order> {
+        self.go_on(now);
+        let mut orders = Vec::new();
+        for mut case in std::mem::take(&mut self.pages.open) {
+            let over = self.expire(&mut case, (camera, now), &mut orders);
+            self.put_back(case, over, (now, &orders));
+        }
+        orders
+    }
+
+    /// Keeps a case open, or closes it when it is `over` by the last of the orders.
+    fn put_back(&mut self, case: Case, over: bool, (at, orders): (Stamp, &[Order])) {
+        if !over {
+            return self.pages.open.push(case);
+        }
+        let outcome = orders.last().and_then(Order::hit).map(|h| h.outcome);
+        if outcome.is_some_and(HitOutcome::was_warned) {
+            self.history.remember(&mut self.pages, &case, at);
+        }
+        if outcome != Some(HitOutcome::Replaced) {
+            self.close(&case, at);
+        }
     }
 
     /// Ends a case whose next step is due and can prove nothing any more; true when it has ended.
@@ -204,8 +224,14 @@ impl Book {
     }
 
     /// Ends a case that has waited too long for its next step, whatever any camera shows; true
-    /// when it has ended. Who was warned is not held to it for hours.
-    fn expire(&self, case: &Case, now: Stamp, orders: &mut Vec<Order>) -> bool {
+    /// when it has ended. Who was warned is not held to it for hours; what was recorded at once is
+    /// evidence without the picture that did not come.
+    fn expire(
+        &self,
+        case: &mut Case,
+        (camera, now): (usize, Stamp),
+        orders: &mut Vec<Order>,
+    ) -> bool {
         // Of another boot, as long as nobody knows how long ago it was, by the time since then.
         let told = case.told_ago(now);
         let told = told.or_else(|| Some(now.since(case.crossed?)));
@@ -226,6 +252,17 @@ impl Book {
                 if late(self.grace(case.violation) + LATE_MAX) =>
             {
                 "no second look within half an hour of the end of the grace time".to_owned()
+            }
+            Phase::Recording if case.camera == camera => {
+                let confirmed = case.since_confirmed(now);
+                if confirmed.is_some_and(|since| since < RECORD_LATE_MAX) {
+                    return false;
+                }
+                if !case.clip_cut {
+                    orders.push(self.clip(case, now));
+                }
+                orders.push(seal(case, Outcome::Recorded, None, None));
+                return true;
             }
             _ => return false,
         };

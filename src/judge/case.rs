@@ -109,10 +109,18 @@ impl Case {
     /// How long ago its warning was, or the try to warn: by the clock that never jumps, or by UTC
     /// when that was in another boot; `None` when nobody knows.
     pub(super) fn told_ago(&self, now: Stamp) -> Option<Duration> {
-        let told = self.warning.as_ref()?.at;
+        self.ago(self.warning.as_ref()?.at, now)
+    }
+
+    /// How long ago the rule fired; `None` when nobody knows.
+    pub(super) fn since_confirmed(&self, now: Stamp) -> Option<Duration> {
+        self.ago(self.confirmed, now)
+    }
+
+    fn ago(&self, then: Stamp, now: Stamp) -> Option<Duration> {
         match self.crossed {
-            None => Some(now.since(told)),
-            Some(_) => age(told, now),
+            None => Some(now.since(then)),
+            Some(_) => age(then, now),
         }
     }
 

@@ -32,7 +32,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::config::{Calendar, Config, Times};
-use crate::types::{CaseId, Order, Role, RoleSet, Scene, WarnReport};
+use crate::types::{CaseId, Order, Role, RoleSet, Scene, Stamp, WarnReport};
 
 pub use finding::Finding;
 pub use recheck::Recheck;
@@ -42,7 +42,7 @@ use case::Case;
 use rules::{Moment, Rule};
 use zone::Masks;
 
-/// Cases open at one time; the oldest undecided one gives way.
+/// Cases open at one time; the oldest that was not recorded at once gives way.
 pub const OPEN_CASES_MAX: usize = 64;
 
 /// Why judgement cannot start.
@@ -129,6 +129,12 @@ impl Judge {
         self.findings = rules.flat_map(|r| r.look(&now)).collect();
         let allowed = |case: &Case| now.allows(&self.hours, case);
         self.book.step(scene, &self.findings, allowed)
+    }
+
+    /// Takes in that it is `now` while `camera` may give no pictures, and says what should be done:
+    /// a case that waits for one that does not come ends. To be asked about once a second.
+    pub fn idle(&mut self, camera: usize, now: Stamp) -> Vec<Order> {
+        self.book.idle(camera, now)
     }
 
     /// What the rules found in the last scene, hits and near misses.

@@ -60,7 +60,10 @@ impl Book {
             return;
         }
         if self.pages.open.len() == OPEN_CASES_MAX {
-            let oldest = self.pages.open.remove(0);
+            // What was recorded at once has its evidence and ends within minutes.
+            let open = &self.pages.open;
+            let oldest = open.iter().position(|c| c.violation.warns_first());
+            let oldest = self.pages.open.remove(oldest.unwrap_or(0));
             orders.push(Order::Discard {
                 case: oldest.id,
                 why: format!("{OPEN_CASES_MAX} cases are open; the oldest gave way"),

@@ -623,22 +623,23 @@ fn a_restart_begins_no_episode() {
     }
 }
 
+/// Sixteen stalls at a time, at places that overlap too little to be the same.
+fn rows_of_stalls(t: f64) -> Vec<Thing> {
+    let row = (t / 11.0) as u8;
+    let bottom = 0.55 + f32::from(row) * 0.11;
+    let track = |i: u8| u64::from(row) * 16 + u64::from(i);
+    (0..16)
+        .map(|i| (track(i), Role::Stall, f32::from(i) * 0.06, bottom))
+        .collect()
+}
+
 #[test]
 fn the_oldest_case_gives_way_and_says_so() {
     let mut street = Street::new();
-    // Places that overlap too little to be the same, sixteen at a time.
-    let row = |t: f64| -> Vec<Thing> {
-        let row = (t / 11.0) as u8;
-        let bottom = 0.55 + f32::from(row) * 0.11;
-        let track = |i: u8| u64::from(row) * 16 + u64::from(i);
-        (0..16)
-            .map(|i| (track(i), Role::Stall, f32::from(i) * 0.06, bottom))
-            .collect()
-    };
     let mut config = config();
     config.judge.street_vending.grace_secs = 900.0;
     street.judge = judging(&config, all_roles(), "boot-a").unwrap();
-    street.run(0.0, 54.9, row);
+    street.run(0.0, 54.9, rows_of_stalls);
     let gave_way = |h: &&(HitOutcome, usize)| h.0 == HitOutcome::GaveWay;
     let hits = street.hits();
     let opened = hits.iter().filter(|h| h.0 == HitOutcome::Opened).count();

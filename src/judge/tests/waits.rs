@@ -76,6 +76,66 @@ fn who_was_warned_is_not_held_to_it_when_the_position_was_lost_for_long() {
     assert!((1_800.0..2_200.0).contains(t), "{t}");
 }
 
+/// A lorry loses something before camera `camera`; what was ordered, and when the rule fired.
+fn spilled(judge: &mut Judge, camera: usize) -> (Vec<Order>, f64) {
+    for step in 0..100 {
+        let t = f64::from(step) * 0.2;
+        let mut things = vec![(7, Role::Truck, (t * 0.1) as f32, 0.8)];
+        things.extend((t > 4.0).then_some((8, Role::Debris, 0.3, 0.8)));
+        let mut scene = scene(t, &things);
+        scene.camera = camera;
+        let orders = judge.step(&scene);
+        if orders.iter().any(|o| matches!(o, Order::Snap { .. })) {
+            return (orders, t);
+        }
+    }
+    panic!("nothing was spilled")
+}
+
+#[test]
+fn a_case_ends_though_its_camera_never_comes_back() {
+    let (mut judge, t, _) = warned(&config(), true);
+    assert_eq!(words(&judge.idle(0, at(t + 1_799.0))), Vec::<String>::new());
+    let told = words(&judge.idle(0, at(t + 1_800.0)));
+    let end = "discard no picture within half an hour of the warning";
+    assert_eq!(told, [end]);
+    assert_eq!(judge.open_cases(), 0);
+
+    // What was recorded at once is evidence without its last picture, and has its clip.
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+    let (_, t) = spilled(&mut judge, 0);
+    assert_eq!(words(&judge.idle(0, at(t + 119.0))), Vec::<String>::new());
+    assert_eq!(words(&judge.idle(1, at(t + 121.0))), Vec::<String>::new());
+    let told = words(&judge.idle(0, at(t + 121.0)));
+    assert_eq!(told, ["clip", "seal recorded"]);
+    assert_eq!(judge.open_cases(), 0);
+}
+
+#[test]
+fn what_was_recorded_at_once_gives_way_to_nobody() {
+    let mut config = config();
+    config.judge.street_vending.grace_secs = 900.0;
+    config.camera.push(config::Camera {
+        name: "cam1".to_owned(),
+        ..Default::default()
+    });
+    let mut lane = config.zone[2].clone();
+    (lane.name, lane.camera) = ("lane1".to_owned(), "cam1".to_owned());
+    config.zone.push(lane);
+    let mut street = Street::new();
+    street.judge = judging(&config, all_roles(), "boot-a").unwrap();
+    // Camera 1 is gone after it; on camera 0 there are more vendors than the book has room for.
+    let (_, t) = spilled(&mut street.judge, 1);
+    street.run(t, t + 54.9, |now| rows_of_stalls(now - t));
+    let gone = street.orders.iter().filter_map(|(_, o)| o.hit());
+    let gone: Vec<_> = gone
+        .filter(|hit| hit.outcome == HitOutcome::GaveWay)
+        .map(|hit| hit.violation)
+        .collect();
+    assert!(!gone.is_empty());
+    assert!(!gone.contains(&Violation::Spillage), "{gone:?}");
+}
+
 /// A box that was switched off with a case open, and on again.
 struct Off {
     /// Judgement as it was when the power went.
