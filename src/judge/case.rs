@@ -299,6 +299,7 @@ pub(super) fn seal(
         outcome,
         prior: case.prior,
         likeness,
+        crossed: case.crossed.is_some(),
     };
     Order::Seal {
         case: case.id,

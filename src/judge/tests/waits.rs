@@ -225,6 +225,23 @@ fn after_a_reboot_a_case_goes_on_only_when_the_box_was_off_for_a_short_while() {
 }
 
 #[test]
+fn a_record_says_when_its_moments_are_of_two_boots() {
+    for (boot, crossed) in [("boot-a", false), ("boot-b", true)] {
+        let mut street = Street::new();
+        street.run(0.0, 20.0, |_| vec![STALL]);
+        let saved = street.judge.book();
+        street.judge = judging(&config(), all_roles(), boot).unwrap();
+        street.judge.resume(&saved, |_| false).unwrap();
+        street.run(21.0, 60.0, |_| vec![STALL]);
+        let record = street.orders.iter().find_map(|(_, o)| match o {
+            Order::Seal { record, .. } => Some(record.crossed),
+            _ => None,
+        });
+        assert_eq!(record, Some(crossed), "{boot}");
+    }
+}
+
+#[test]
 fn after_a_reboot_nobody_is_shouted_at_for_one_of_yesterday() {
     for (secs, trusted, again) in [
         (60.0, 0.0, true),
