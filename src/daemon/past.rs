@@ -73,10 +73,14 @@ impl Past {
         if let Some(saved) = store.book()? {
             let sealed = |case: CaseId| matches!(store.state(case), Ok(Some(_)));
             let ended = |case: CaseId| sealed(case) || self.hits.discarded(case);
-            if let Err(error) = judge.resume(&saved, ended) {
-                tracing::error!(%error, "the open cases of the last run are lost");
-                let body = json!({ "why": error.to_string() });
-                store.note(clock::now(), kind::BOOK_LOST, body)?;
+            let lost = match judge.resume(&saved, ended) {
+                Ok(0) => None,
+                Ok(lost) => Some(format!("{lost} entries of the case book cannot be read")),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(why) = lost {
+                tracing::error!(why, "of the case book of the last run something is lost");
+                store.note(clock::now(), kind::BOOK_LOST, json!({ "why": why }))?;
             }
         }
         Ok(judge)

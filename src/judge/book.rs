@@ -219,6 +219,8 @@ impl Book {
         }
         let left = compare(case.place, Whereabouts::of(scene)) == Place::Left;
         let left = left.then(|| "left the place".to_owned());
+        let unseen = || "its place has left the picture".to_owned();
+        let left = left.or_else(|| (!case.is_in_picture()).then(unseen));
         let why = left.or_else(|| spoilt(scene)).or_else(|| allowed(case));
         why.is_some_and(|why| discard(case, scene.at, why, orders))
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::types::{
-    Appearance, Area, CaseId, CaseRecord, Hit, HitOutcome, Order, Outcome, RoleSet, Scene,
+    Appearance, Area, CaseId, CaseRecord, Hit, HitOutcome, Motion, Order, Outcome, RoleSet, Scene,
     ShotKind, Stamp, Track, Violation, WarnReport, same_subject,
 };
 
@@ -18,6 +19,22 @@ const EPISODE_GAP: Duration = Duration::from_mins(1);
 
 /// What is more than twice as large or half as small is another thing.
 const SIZE_RATIO_MAX: f32 = 2.0;
+
+/// The picture, and one picture's size round it: what is there may come back.
+const NEAR: Area = Area {
+    x0: -1.0,
+    y0: -1.0,
+    x1: 2.0,
+    y1: 2.0,
+};
+/// With less of it there a place has gone.
+const NEAR_MIN: f32 = 0.1;
+const PICTURE: Area = Area {
+    x0: 0.0,
+    y0: 0.0,
+    x1: 1.0,
+    y1: 1.0,
+};
 
 /// Where a case stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,6 +155,11 @@ impl Case {
         }
     }
 
+    /// Whether its place is in the picture, so far that a thing there could be known again.
+    pub(super) fn is_in_picture(&self) -> bool {
+        self.area.share_in(PICTURE) >= SAME_PLACE_IOU
+    }
+
     /// Whether a thing at `area` is as large as the subject, and at its place.
     pub(super) fn is_at(&self, area: Area) -> bool {
         let size = |a: Area| a.width() * a.height();
@@ -181,27 +203,64 @@ pub(super) struct Pages {
     pub(super) boot_id: String,
     /// Cases opened so far; part of a case's id.
     pub(super) opened: u64,
+    #[serde(deserialize_with = "each")]
     pub(super) open: Vec<Case>,
+    #[serde(deserialize_with = "each")]
     pub(super) closed: Vec<Closed>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each")]
     pub(super) permitted: Vec<Permitted>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each")]
     pub(super) past: Vec<Past>,
 }
 
 impl Pages {
-    /// Lets the places of a moving camera's cases move with its picture.
+    /// Lets the places of a moving camera's cases move with its picture. What has gone far from it
+    /// is not met there again and stays where it is: it is forgotten, unless the box knows the
+    /// place of the street.
     pub(super) fn carry(&mut self, scene: &Scene) {
         let Some(motion) = &scene.motion else { return };
-        let open = self.open.iter_mut().map(|c| (c.camera, &mut c.area));
-        let closed = self.closed.iter_mut().map(|c| (c.camera, &mut c.area));
-        let permitted = self.permitted.iter_mut().map(|p| (p.camera, &mut p.area));
-        let past = self.past.iter_mut().map(Past::place_mut);
-        let all = open.chain(closed).chain(permitted).chain(past);
-        for (_, area) in all.filter(|(c, _)| *c == scene.camera) {
-            *area = motion.of_area(*area);
+        let elsewhere = |camera: usize| camera != scene.camera;
+        for case in self.open.iter_mut().filter(|c| !elsewhere(c.camera)) {
+            carried(&mut case.area, motion);
         }
+        self.closed.retain_mut(|c| {
+            elsewhere(c.camera) || carried(&mut c.area, motion) || c.place.is_some()
+        });
+        self.permitted
+            .retain_mut(|p| elsewhere(p.camera) || carried(&mut p.area, motion));
+        self.past.retain_mut(|past| {
+            let (camera, area, placed) = past.place_mut();
+            elsewhere(camera) || carried(area, motion) || placed
+        });
     }
+
+    /// Entries of all lists.
+    pub(super) fn entries(&self) -> usize {
+        self.open.len() + self.closed.len() + self.permitted.len() + self.past.len()
+    }
+}
+
+/// Moves a place with the picture while it is in it or near it; false when it is not any more. A
+/// place that was carried on for ever would grow beyond all numbers, as the picture of a box that
+/// drives does.
+fn carried(area: &mut Area, motion: &Motion) -> bool {
+    let is_near = |area: Area| area.share_in(NEAR) >= NEAR_MIN;
+    if is_near(*area) {
+        *area = motion.of_area(*area);
+    }
+    is_near(*area)
+}
+
+/// Reads a list entry by entry: one that cannot be read costs itself, and not the book.
+fn each<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let entries = Vec::<serde_json::Value>::deserialize(from)?.into_iter();
+    Ok(entries
+        .filter_map(|entry| serde_json::from_value(entry).ok())
+        .collect())
 }
 
 /// Whether a suspicion said at `now`, and before that at `said`, begins another episode.

@@ -94,9 +94,10 @@ impl History {
 }
 
 impl Past {
-    /// Lets the place move with the picture of a moving camera.
-    pub(super) fn place_mut(&mut self) -> (usize, &mut Area) {
-        (self.camera, &mut self.area)
+    /// Camera and place, to move with the picture of a moving camera; and whether the place of
+    /// the street is known.
+    pub(super) fn place_mut(&mut self) -> (usize, &mut Area, bool) {
+        (self.camera, &mut self.area, self.place.is_some())
     }
 }
 

@@ -109,11 +109,13 @@ impl Judge {
     /// Cases for which `ended` is true had their end carried out just before that run died; they
     /// are closed. Cases whose warning was playing are closed too: nobody knows whether it was
     /// heard, and nobody is shouted at twice.
+    ///
+    /// Gives how many entries of the book could not be read; the others are taken over.
     pub fn resume(
         &mut self,
         saved: &str,
         ended: impl Fn(CaseId) -> bool,
-    ) -> Result<(), JudgeError> {
+    ) -> Result<usize, JudgeError> {
         self.book
             .resume(saved, ended)
             .map_err(|e| JudgeError::Book { why: e.to_string() })

@@ -2,6 +2,8 @@
 //! ends are trusted. As long as they are not, nobody knows whether the box was off for a minute or
 //! for a night: the case waits for the clock, and ends when it does not come.
 
+use serde_json::Value;
+
 use super::book::Book;
 use super::case::{Case, Pages, Phase};
 use super::history::age;
@@ -21,12 +23,18 @@ impl Book {
         serde_json::to_string(&self.pages).expect("invariant: the book is plain data")
     }
 
+    /// Takes over a saved book; gives how many of its entries could not be read.
     pub(super) fn resume(
         &mut self,
         saved: &str,
         ended: impl Fn(CaseId) -> bool,
-    ) -> Result<(), serde_json::Error> {
-        let mut pages: Pages = serde_json::from_str(saved)?;
+    ) -> Result<usize, serde_json::Error> {
+        let saved: Value = serde_json::from_str(saved)?;
+        let lists = ["open", "closed", "permitted", "past"].iter();
+        let lists = lists.filter_map(|list| saved.get(list)?.as_array());
+        let entries: usize = lists.map(Vec::len).sum();
+        let mut pages: Pages = serde_json::from_value(saved)?;
+        let lost = entries - pages.entries();
         self.resumed = Some(if pages.boot_id == self.pages.boot_id {
             Resumed::SameBoot
         } else {
@@ -48,7 +56,7 @@ impl Book {
         for case in &over {
             self.close(case, case.confirmed);
         }
-        Ok(())
+        Ok(lost)
     }
 }
 

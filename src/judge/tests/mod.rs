@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod day;
+mod drives;
 mod edges;
 mod histories;
 mod likeness;
