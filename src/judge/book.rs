@@ -36,7 +36,7 @@ use super::case::{
 use super::finding::Finding;
 use super::history::History;
 use super::likeness::likeness;
-use super::resumed::Resumed;
+use super::resumed::{Judged, Resumed};
 use super::secs;
 use super::sight::{is_due, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
@@ -89,6 +89,8 @@ pub(super) struct Book {
     /// Cases of an earlier run whose end was carried out just before that run died.
     pub(super) over: Vec<CaseId>,
     pub(super) history: History,
+    /// The zones that are configured.
+    pub(super) zones: Vec<Judged>,
     pub(super) device: String,
     /// Grace times of street vending and out-of-store business.
     grace: [Duration; 2],
@@ -105,6 +107,7 @@ impl Book {
             pages: Pages {
                 v: VERSION,
                 boot_id: boot_id.to_owned(),
+                cameras: config.camera.iter().map(|c| c.name.clone()).collect(),
                 opened: 0,
                 open: Vec::new(),
                 closed: Vec::new(),
@@ -114,6 +117,7 @@ impl Book {
             resumed: None,
             over: Vec::new(),
             history: History::new(config),
+            zones: Judged::all(config),
             device: config.device.id.clone(),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
             cool_down: CoolDown {

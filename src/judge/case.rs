@@ -201,6 +201,9 @@ pub(super) struct Permitted {
 pub(super) struct Pages {
     pub(super) v: u32,
     pub(super) boot_id: String,
+    /// Names of the cameras, by index.
+    #[serde(default)]
+    pub(super) cameras: Vec<String>,
     /// Cases opened so far; part of a case's id.
     pub(super) opened: u64,
     #[serde(deserialize_with = "each")]

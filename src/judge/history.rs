@@ -94,6 +94,11 @@ impl History {
 }
 
 impl Past {
+    /// Where it was, to be found again in another configuration.
+    pub(super) fn where_mut(&mut self) -> (&mut usize, &str, Violation) {
+        (&mut self.camera, &self.zone, self.violation)
+    }
+
     /// Camera and place, to move with the picture of a moving camera; and whether the place of
     /// the street is known.
     pub(super) fn place_mut(&mut self) -> (usize, &mut Area, bool) {

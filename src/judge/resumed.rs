@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::book::Book;
 use super::case::{Case, Pages, Phase};
 use super::history::age;
-use crate::types::{CaseId, Stamp};
+use super::zone::Zone;
+use crate::config::{Config, ZoneKind};
+use crate::types::{CaseId, Stamp, Violation};
 
 /// Where the pages of an earlier run come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,42 @@ pub(super) enum Resumed {
     SameBoot,
     /// Another boot, whose boot clock means nothing here.
     OtherBoot,
+}
+
+/// A zone as it is configured now.
+pub(super) struct Judged {
+    zone: Zone,
+    violation: Violation,
+    /// Whether its rule is.
+    enabled: bool,
+}
+
+impl Judged {
+    pub(super) fn all(config: &Config) -> Vec<Self> {
+        let judge = &config.judge;
+        let kinds = [
+            (
+                ZoneKind::NoVending,
+                Violation::StreetVending,
+                judge.street_vending.enabled,
+            ),
+            (
+                ZoneKind::ShopFront,
+                Violation::OutOfStore,
+                judge.out_of_store.enabled,
+            ),
+            (ZoneKind::Road, Violation::Spillage, judge.spillage.enabled),
+        ];
+        let of_kind = |(kind, violation, enabled)| {
+            let zones = Zone::of_kind(config, kind, &[]).into_iter();
+            zones.map(move |zone| Self {
+                zone,
+                violation,
+                enabled,
+            })
+        };
+        kinds.into_iter().flat_map(of_kind).collect()
+    }
 }
 
 impl Book {
@@ -41,6 +79,7 @@ impl Book {
             Resumed::OtherBoot
         });
         pages.boot_id.clone_from(&self.pages.boot_id);
+        self.settle_in(&mut pages);
         let (over, open) = pages.open.into_iter().partition(|c| ended(c.id));
         pages.open = open;
         for case in &mut pages.open {
@@ -61,6 +100,48 @@ impl Book {
 }
 
 impl Book {
+    /// Brings saved pages to the cameras and zones of this configuration, by their names. What is
+    /// not judged any more is forgotten; a case whose rule, zone or camera was taken away, or whose
+    /// zone was drawn elsewhere, is not held against anybody.
+    fn settle_in(&self, pages: &mut Pages) {
+        let now = self.pages.cameras.clone();
+        let then = std::mem::replace(&mut pages.cameras, now.clone());
+        let known = |camera: usize, zone: &str, violation: Violation| {
+            let mut zones = self.zones.iter();
+            let judged = zones.find(|z| z.zone.name == zone && z.violation == violation)?;
+            let here = judged.zone.camera;
+            // A book of an older program does not name its cameras.
+            let same = then
+                .get(camera)
+                .map_or(camera == here, |name| now.get(here) == Some(name));
+            same.then_some(judged)
+        };
+        let settled = |camera: &mut usize, zone: &str, violation: Violation| {
+            let judged = known(*camera, zone, violation);
+            *camera = judged.map_or(*camera, |judged| judged.zone.camera);
+            judged.is_some()
+        };
+        for case in &mut pages.open {
+            let judged = known(case.camera, &case.zone, case.violation);
+            let holds = |judged: &&Judged| judged.enabled && judged.zone.holds(case.area, true);
+            let still = judged.filter(holds).is_some();
+            // What names no camera any more is of none.
+            case.camera = judged.map_or(now.len(), |judged| judged.zone.camera);
+            if !still {
+                let why = "the configuration does not judge its place any more";
+                case.phase = Phase::Broken {
+                    why: why.to_owned(),
+                };
+            }
+        }
+        (pages.closed).retain_mut(|c| settled(&mut c.camera, &c.zone, c.violation));
+        (pages.permitted).retain_mut(|p| settled(&mut p.camera, &p.zone, p.violation));
+        (pages.past).retain_mut(|past| {
+            let (camera, zone, violation) = past.where_mut();
+            settled(camera, zone, violation)
+        });
+    }
+
     /// Takes the pages of an earlier run into this one, once, at its first moment.
     pub(super) fn go_on(&mut self, now: Stamp) {
         let Some(resumed) = self.resumed.take() else {

@@ -51,9 +51,17 @@ fn a_book_can_be_read_after_a_day_of_driving() {
     for step in 0..20_000 {
         judge.step(&driving(t + 20.0 + f64::from(step) * 0.2));
     }
-    assert_eq!(lists(&judge.book()), [1, 0, 0], "what has gone far is forgotten");
+    assert_eq!(
+        lists(&judge.book()),
+        [1, 0, 0],
+        "what has gone far is forgotten"
+    );
     let mut next = judging(&config, all_roles(), "boot-a").unwrap();
-    assert_eq!(next.resume(&judge.book(), |_| false).unwrap(), 0, "all of it is read");
+    assert_eq!(
+        next.resume(&judge.book(), |_| false).unwrap(),
+        0,
+        "all of it is read"
+    );
     assert_eq!(next.open_cases(), 1);
 }
 

@@ -14,6 +14,7 @@ mod histories;
 mod likeness;
 mod places;
 mod recheck;
+mod resumed;
 mod rules;
 mod shouts;
 mod waits;
