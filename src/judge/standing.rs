@@ -30,6 +30,8 @@ pub(super) struct Spot {
     pub(super) area: Area,
     /// What it was taken for, all looks together.
     pub(super) roles: RoleSet,
+    /// What it was taken for when it was last seen.
+    pub(super) now: RoleSet,
     /// Since when it is there.
     pub(super) since: Stamp,
     /// Since when its standing counts against it: not while it was allowed.
@@ -40,6 +42,8 @@ pub(super) struct Spot {
     seen: u32,
     /// Looks in which it was what its rule asks for.
     pub(super) fitting: u32,
+    /// Looks in which it was what its rule asks for by itself, without anything beside it.
+    pub(super) whole: u32,
     /// Looks in which somebody attended to it.
     pub(super) attended: u32,
     /// What it looked like.
@@ -115,6 +119,7 @@ impl Standing {
                     spot.looks_like.take(scene.at, track.appearance);
                     spot.area = d.area;
                     spot.roles = spot.roles.with(roles);
+                    spot.now = roles;
                     spot.last_seen = scene.at;
                     spot.seen += 1;
                 }
@@ -135,12 +140,14 @@ impl Standing {
                 anchor: area,
                 area,
                 roles,
+                now: roles,
                 since: at,
                 counted: at,
                 last_seen: at,
                 looks: 1,
                 seen: 1,
                 fitting: 0,
+                whole: 0,
                 attended: 0,
                 looks_like,
             });

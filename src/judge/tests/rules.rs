@@ -89,7 +89,15 @@ fn vendor() -> Seen {
 
 #[test]
 fn what_is_like_a_stall_opens_one_case() {
-    let plays: [(&str, Play); 6] = [
+    let plays: [(&str, Play); 7] = [
+        (
+            "a stall that is taken for its tricycle in every third look",
+            |t| {
+                let tricycle = ((t * 5.0).round() as u64).is_multiple_of(3);
+                let role = if tricycle { Tricycle } else { Stall };
+                vec![(1, role, TRICYCLE.2)]
+            },
+        ),
         ("a stall", |_| vec![(1, Stall, TRICYCLE.2)]),
         ("a stall with its umbrella and goods", |_| {
             vec![(1, Stall, TRICYCLE.2), GOODS, UMBRELLA, vendor()]
@@ -182,7 +190,20 @@ fn nobody_near_a_stall_is_one() {
 
 #[test]
 fn what_stands_apart_or_alone_is_no_stall() {
-    let plays: [(&str, Play); 4] = [
+    let plays: [(&str, Play); 6] = [
+        ("a parked tricycle, for a moment taken for a stall", |t| {
+            let stall = (20.0..20.9).contains(&t);
+            vec![(1, if stall { Stall } else { Tricycle }, TRICYCLE.2)]
+        }),
+        (
+            "two tricycles, one for a moment taken for goods, and their drivers",
+            |t| {
+                let goods = (20.0..20.9).contains(&t);
+                let role = if goods { Goods } else { Tricycle };
+                let second = (2, role, [0.30, 0.50, 0.42, 0.70]);
+                vec![TRICYCLE, second, vendor(), person(10, 0.34, 0.69)]
+            },
+        ),
         (
             "wares left alone, somebody under an umbrella farther on",
             |_| {
