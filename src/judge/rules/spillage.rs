@@ -18,7 +18,7 @@ use crate::config::{Config, ZoneKind};
 use crate::types::{Area, Gate, Role, RoleSet, Scene, ShotKind, Stamp, Violation};
 
 use super::super::finding::{Finding, at_least, gate, lasts};
-use super::super::standing::{GAP_MAX, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing};
+use super::super::standing::{GAP_MAX, Pace, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing};
 use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
 use super::passage::{Passage, follow};
@@ -47,6 +47,7 @@ struct Road {
     lain: Vec<(Area, Stamp)>,
     /// When the zone began to be watched, and was last.
     watched: Option<(Stamp, Stamp)>,
+    pace: Pace,
 }
 
 impl Spillage {
@@ -68,6 +69,7 @@ impl Spillage {
             passages: Vec::new(),
             lain: Vec::new(),
             watched: None,
+            pace: Pace::default(),
         };
         Ok(Some(Self {
             roads: zones.into_iter().map(road).collect(),
@@ -97,7 +99,8 @@ impl Road {
     fn watch(&mut self, scene: &Scene, within: Duration, settle: Duration) {
         let at = scene.at;
         // After a gap in the camera's pictures all that lies there is as good as old.
-        let since = self.watched.filter(|(_, last)| at.since(*last) <= GAP_MAX);
+        let gap = self.pace.take(at, GAP_MAX);
+        let since = self.watched.filter(|(_, last)| at.since(*last) <= gap);
         self.watched = Some((since.map_or(at, |(since, _)| since), at));
         let keep = within + laid_within(settle);
         follow(&mut self.passages, scene, &self.zone, keep);

@@ -23,10 +23,15 @@ fn sight(t: f64, seen: &[Seen]) -> Scene {
 
 /// What is ordered when `play` is seen for three minutes, five times a second.
 fn ordered(config: &Config, play: Play) -> Vec<Order> {
+    ordered_by_looks(config, play, 0.2)
+}
+
+/// The same with looks `every` so many seconds.
+fn ordered_by_looks(config: &Config, play: Play, every: f64) -> Vec<Order> {
     let mut judge = judging(config, all_roles(), "boot-a").unwrap();
     let mut orders = Vec::new();
-    for step in 0..900 {
-        let t = f64::from(step) * 0.2;
+    for step in 0..(180.0 / every) as u32 {
+        let t = f64::from(step) * every;
         for order in judge.step(&sight(t, &play(t))) {
             if let Order::Warn { case, .. } = &order {
                 judge.hear(report(*case, t, true));
@@ -126,6 +131,43 @@ fn what_is_like_a_stall_opens_one_case() {
         let orders = ordered(&street(), play);
         assert_eq!(opened(&orders), [Violation::StreetVending], "{name}");
     }
+}
+
+#[test]
+fn a_camera_that_is_looked_at_rarely_is_judged_all_the_same() {
+    let offences: [(&str, Play, Violation); 3] = [
+        (
+            "a stall",
+            |_| vec![(1, Stall, TRICYCLE.2)],
+            Violation::StreetVending,
+        ),
+        (
+            "a tricycle with goods, sold from",
+            |_| vec![TRICYCLE, GOODS, vendor()],
+            Violation::StreetVending,
+        ),
+        (
+            "crates",
+            |_| vec![(1, Goods, [0.7, 0.55, 0.8, 0.7])],
+            Violation::OutOfStore,
+        ),
+    ];
+    // Key frames, and the rarest look that can be set.
+    for every in [1.02, 2.0, 4.0, 10.0] {
+        for (name, play, violation) in offences {
+            let orders = ordered_by_looks(&street(), play, every);
+            assert_eq!(opened(&orders), [violation], "{name} each {every} s");
+        }
+        let passing = ordered_by_looks(&street(), passers_by, every);
+        assert_eq!(opened(&passing), [], "passers-by each {every} s");
+    }
+    // Something falls between two key frames.
+    let spills: Play = |t| {
+        let there = (t > 6.0).then_some(SPILT);
+        with(lorry(1, t, 0.0), there)
+    };
+    let orders = ordered_by_looks(&street(), spills, 1.02);
+    assert_eq!(opened(&orders), [Violation::Spillage]);
 }
 
 #[test]
