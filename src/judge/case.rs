@@ -12,7 +12,7 @@ use crate::types::{
 
 use super::history::{Past, age};
 use super::standing::SAME_PLACE_IOU;
-use super::whereabouts::Whereabouts;
+use super::whereabouts::{Place, Whereabouts, compare};
 
 /// A suspicion not said for this long and then said again is another episode.
 const EPISODE_GAP: Duration = Duration::from_mins(1);
@@ -183,6 +183,12 @@ pub(super) struct Closed {
     /// Where the box was.
     #[serde(default)]
     pub(super) place: Option<Whereabouts>,
+    /// Whether it has been elsewhere since: then the place is not where it was in the picture.
+    #[serde(default)]
+    pub(super) left: bool,
+    /// What the subject looked like, where the box knows its place.
+    #[serde(default)]
+    pub(super) looks: Vec<Appearance>,
 }
 
 /// A thing that a permit covers.
@@ -217,10 +223,14 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Lets the places of a moving camera's cases move with its picture. What has gone far from it
+    /// Lets the places of a box that moves move with its picture. What has gone far from it
     /// is not met there again and stays where it is: it is forgotten, unless the box knows the
     /// place of the street.
     pub(super) fn carry(&mut self, scene: &Scene) {
+        let here = Whereabouts::of(scene);
+        for closed in &mut self.closed {
+            closed.left |= compare(closed.place, here) == Place::Left;
+        }
         let Some(motion) = &scene.motion else { return };
         let elsewhere = |camera: usize| camera != scene.camera;
         for case in self.open.iter_mut().filter(|c| !elsewhere(c.camera)) {

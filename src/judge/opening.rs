@@ -12,9 +12,12 @@ use super::OPEN_CASES_MAX;
 use super::book::Book;
 use super::case::{Case, Closed, Permitted, Phase, begins, snap, warn};
 use super::finding::Finding;
+use super::likeness::likeness;
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::{Place, Whereabouts, compare};
-use crate::types::{Area, CaseId, Hit, HitOutcome, Order, Scene, ShotKind, Stamp, Violation};
+use crate::types::{
+    Appearance, Area, CaseId, Hit, HitOutcome, Order, Scene, ShotKind, Stamp, Violation,
+};
 
 /// Closed cases remembered for their cool-down.
 const CLOSED_MAX: usize = 256;
@@ -49,7 +52,10 @@ impl Book {
         }
         let closed = &mut self.pages.closed;
         let cooling = closed.iter_mut().find(|c| {
-            same(c.violation, c.camera, &c.zone, c.area) && compare(c.place, here) != Place::Left
+            let place = compare(c.place, here);
+            let by_picture = same(c.violation, c.camera, &c.zone, c.area);
+            by_picture && place != Place::Left
+                || c.left && place == Place::Same && may_be_the_same(c, hit)
         });
         if let Some(place) = cooling {
             if begins(place.said, at) {
@@ -182,6 +188,8 @@ impl Book {
             case: case.id,
             said: None,
             place: case.place,
+            left: false,
+            looks: case.place.map_or_else(Vec::new, |_| case.looks.clone()),
         });
     }
 
@@ -192,6 +200,14 @@ impl Book {
         self.pages.closed.retain(rests);
         self.pages.permitted.retain(|p| !begins(Some(p.said), now));
     }
+}
+
+/// Whether a hit may be whom a box met here before it drove round the block, by what both look
+/// like: where that is not clear it is the same, and he is left in peace.
+fn may_be_the_same(closed: &Closed, hit: &Finding) -> bool {
+    let alike = |now: &Appearance| likeness(&closed.looks, Some(*now));
+    let alike = hit.looks.iter().filter_map(alike).max();
+    closed.violation == hit.violation && alike.is_none_or(|a| a >= Appearance::OTHER_BELOW)
 }
 
 /// Whether what stood at `area` is a part of the stall that was hit.

@@ -102,3 +102,43 @@ fn what_left_the_picture_was_not_corrected() {
         Some("discard its place has left the picture")
     );
 }
+
+#[test]
+fn who_was_warned_is_left_in_peace_when_the_car_comes_by_again() {
+    use crate::types::Appearance;
+
+    let first = likeness::look(1);
+    let others: [(&str, Option<Appearance>, f64, usize); 4] = [
+        ("the same", Some(first), 3.0, 1),
+        ("nobody can tell", None, 3.0, 1),
+        ("clearly another", Some(likeness::look(2)), 3.0, 2),
+        ("at another place of the street", Some(first), 90.0, 2),
+    ];
+    for (name, second, east_m, wanted) in others {
+        let mut config = config();
+        config.judge.street_vending.cool_down_secs = 1_800.0;
+        let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+        let mut warnings = 0;
+        for step in 0..2_000 {
+            let t = f64::from(step) * 0.2;
+            // It stops at a stall, drives round the block, and stops again a few metres off.
+            let (stall, appearance, east_m) = match t {
+                _ if t < 15.0 => (Some(STALL), Some(first), 0.0),
+                _ if t < 360.0 => (None, None, 300.0),
+                _ => (Some((2, Role::Stall, 0.75, 0.9)), second, east_m),
+            };
+            let things: Vec<Thing> = stall.into_iter().collect();
+            let mut scene = places::seen_from(t, &things, Some(east_m));
+            for track in &mut scene.tracks {
+                track.appearance = appearance;
+            }
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = &order {
+                    warnings += 1;
+                    judge.hear(report(*case, t, true));
+                }
+            }
+        }
+        assert_eq!(warnings, wanted, "{name}");
+    }
+}
