@@ -123,8 +123,8 @@ impl Book {
         };
         for case in &mut pages.open {
             let judged = known(case.camera, &case.zone, case.violation);
-            let holds = |judged: &&Judged| judged.enabled && judged.zone.holds(case.area, true);
-            let still = judged.filter(holds).is_some();
+            let holds = |judged: &Judged| judged.enabled && judged.zone.holds(case.area, true);
+            let still = judged.is_some_and(holds);
             // What names no camera any more is of none.
             case.camera = judged.map_or(now.len(), |judged| judged.zone.camera);
             if !still {

@@ -48,6 +48,8 @@ struct Road {
     /// When the zone began to be watched, and was last.
     watched: Option<(Stamp, Stamp)>,
     pace: Pace,
+    /// When a truck was last forgotten before its time: who spilled may be one of those.
+    crowded: Option<Stamp>,
 }
 
 impl Spillage {
@@ -70,6 +72,7 @@ impl Spillage {
             lain: Vec::new(),
             watched: None,
             pace: Pace::default(),
+            crowded: None,
         };
         Ok(Some(Self {
             roads: zones.into_iter().map(road).collect(),
@@ -103,7 +106,10 @@ impl Road {
         let since = self.watched.filter(|(_, last)| at.since(*last) <= gap);
         self.watched = Some((since.map_or(at, |(since, _)| since), at));
         let keep = within + laid_within(settle);
-        follow(&mut self.passages, scene, &self.zone, keep);
+        self.crowded = self.crowded.filter(|then| at.since(*then) <= keep);
+        if follow(&mut self.passages, scene, &self.zone, keep) {
+            self.crowded = Some(at);
+        }
         let zone = &self.zone;
         let gone = self
             .lying
@@ -143,7 +149,9 @@ impl Road {
         let trucks = self.passages.iter().filter_map(|p| Some((p, over(p)?)));
         let trucks: Vec<(&Passage, (Stamp, Area))> = trucks.collect();
         let names: Vec<String> = trucks.iter().map(|(p, _)| p.name()).collect();
-        let told = if names.is_empty() {
+        let told = if self.crowded.is_some() {
+            "more than can be told apart".to_owned()
+        } else if names.is_empty() {
             "none".to_owned()
         } else {
             names.join(", ")
@@ -152,7 +160,8 @@ impl Road {
             "one over the place, at most {} s before",
             within.as_secs_f64()
         );
-        gates.push(gate("truck", told, limit, trucks.len() == 1));
+        let one = trucks.len() == 1 && self.crowded.is_none();
+        gates.push(gate("truck", told, limit, one));
         let mut shots = Vec::new();
         if let [(truck, moment)] = trucks.as_slice() {
             gates.push(at_least("moved", truck.moved().into(), MOVED_MIN));

@@ -629,3 +629,39 @@ fn a_rule_that_lacks_what_it_judges_by_refuses_to_start() {
         .expect_err("no furniture");
     assert!(error.to_string().contains("out_of_store"), "{error}");
 }
+
+#[test]
+fn of_two_trucks_none_is_forgotten_before_the_other_is_blamed() {
+    let mut config = street();
+    let within = &mut config.judge.spillage.within_secs;
+    *within = 120.0;
+    // Over the place, then a minute in a jam just beyond it; the second waits over the place.
+    let jam: Play = |t| {
+        let first = match t {
+            _ if t < 25.0 => lorry(1, t, 20.0),
+            _ if t < 86.0 => lorry(1, 25.0, 20.0),
+            _ => lorry(1, t, 81.0),
+        };
+        let second = match t {
+            _ if t < 30.0 => None,
+            _ if t < 88.0 => lorry(2, 33.0, 30.0),
+            _ => lorry(2, t, 85.0),
+        };
+        let spilt = Some(SPILT).filter(|_| t >= 89.6);
+        first.into_iter().chain(second).chain(spilt).collect()
+    };
+    assert_eq!(opened(&ordered(&config, jam)), [], "a jam");
+    // The first and the last drive over the place, fifteen others beside it.
+    let many: Play = |t| {
+        let beside = |n: u32| {
+            let beside = lorry(u64::from(n) + 10, t, 21.0 + f64::from(n) * 0.5);
+            beside.map(|(id, role, [x0, y0, x1, _])| (id, role, [x0, y0, x1, 0.78]))
+        };
+        let spilt = Some(SPILT).filter(|_| t >= 29.4);
+        let over = lorry(1, t, 20.0).into_iter().chain(lorry(2, t, 25.0));
+        over.chain((0..15).filter_map(beside))
+            .chain(spilt)
+            .collect()
+    };
+    assert_eq!(opened(&ordered(&street(), many)), [], "a crowd");
+}

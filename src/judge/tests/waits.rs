@@ -203,7 +203,11 @@ fn after_a_reboot_a_case_goes_on_only_when_the_box_was_off_for_a_short_while() {
             secs,
             trusted,
         };
-        let until = if trusted == never { 2_000.0 } else { 200.0 };
+        let until = if trusted.is_infinite() {
+            2_000.0
+        } else {
+            200.0
+        };
         let told = off.then(until);
         let ends = |told: &[String]| {
             let ends = |w: &&String| w.starts_with("seal") || w.starts_with("discard");
