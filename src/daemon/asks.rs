@@ -103,7 +103,8 @@ impl Eye {
                     let seen = lines(looks, from, frame.at);
                     let work = Work {
                         seen,
-                        ..self.work(frame.clone(), scene, Vec::new())
+                        frame: Some(frame.clone()),
+                        ..self.work(frame, scene, Vec::new())
                     };
                     let capture = Capture {
                         id,

@@ -101,7 +101,7 @@ impl Eye {
             }
             self.hear_asks();
             if let Some(frame) = self.slots.take(FRAME_WAIT)
-                && !self.look(frame)
+                && !self.look(&frame)
             {
                 return;
             }
@@ -110,14 +110,14 @@ impl Eye {
     }
 
     /// One frame; false when the keeper is gone.
-    fn look(&mut self, frame: Frame) -> bool {
+    fn look(&mut self, frame: &Frame) -> bool {
         let sight = &mut self.sights[frame.camera];
         let watched = sight.outlook.look(frame.at, &frame.image);
         let told = (sight.view).take(frame.at, &watched, &sight.outlook, &self.views);
         if !told.into_iter().all(|message| self.tell(message)) {
             return false;
         }
-        let Some(detections) = self.detect(&frame) else {
+        let Some(detections) = self.detect(frame) else {
             return true;
         };
         let sight = &mut self.sights[frame.camera];
@@ -130,7 +130,7 @@ impl Eye {
         sight.outlook.describe(frame.at, &frame.image, &mut tracks);
         remember(
             sight,
-            look(&frame, &detections, &tracks, self.detector.card()),
+            look(frame, &detections, &tracks, self.detector.card()),
         );
         let place = self.poses.at(frame.at);
         let scene = Scene {
@@ -144,7 +144,7 @@ impl Eye {
         let orders = self.judge.step(&scene);
         self.counters
             .looked(frame.at, clock::boot_ns(), self.judge.open_cases());
-        if !self.answer_asks(&frame, &scene) {
+        if !self.answer_asks(frame, &scene) {
             return false;
         }
         if orders.is_empty() {
@@ -181,7 +181,7 @@ impl Eye {
         }
     }
 
-    pub(super) fn work(&self, frame: Frame, scene: &Scene, orders: Vec<Order>) -> Work {
+    pub(super) fn work(&self, frame: &Frame, scene: &Scene, orders: Vec<Order>) -> Work {
         let looks = &self.sights[frame.camera].looks;
         let cuts = orders.iter().filter_map(|o| match o {
             Order::Clip { from, to, .. } => Some((*from, *to)),
@@ -197,8 +197,12 @@ impl Eye {
             .filter(|t| t.last_seen == scene.at && !t.detection.roles.is_empty())
             .map(|t| (t.detection.area, t.detection.roles))
             .collect();
+        let pictured = orders.iter().any(|o| matches!(o, Order::Snap { .. }));
         Work {
-            frame,
+            camera: frame.camera,
+            at: frame.at,
+            time_source: frame.time_source,
+            frame: pictured.then(|| frame.clone()),
             placed: scene.place,
             orders,
             book: self.judge.book(),

@@ -42,8 +42,14 @@ const WAITING_MAX: usize = 64;
 
 /// One step's orders with all they need.
 pub(super) struct Work {
-    /// The frame at hand.
-    pub(super) frame: Frame,
+    /// Index of the camera in the configuration.
+    pub(super) camera: usize,
+    /// Capture time of the frame that was looked at.
+    pub(super) at: Stamp,
+    /// Where that time comes from.
+    pub(super) time_source: TimeSource,
+    /// The frame itself, where a picture is ordered: a late keeper must not hold more of them.
+    pub(super) frame: Option<Frame>,
     /// Where the box was at that moment.
     pub(super) placed: Option<Placed>,
     /// What to do, in order.
@@ -166,7 +172,7 @@ impl Keeper {
                     case: *case,
                     violation: *violation,
                     zone: zone.clone(),
-                    at: work.frame.at,
+                    at: work.at,
                 });
             }
         }
@@ -192,7 +198,7 @@ impl Keeper {
                     case: *case,
                     record: CaseRecord::clone(record),
                     placed: work.placed,
-                    frame_source: work.frame.time_source,
+                    frame_source: work.time_source,
                 };
                 self.seal(end, book, waiting)
             }
@@ -231,7 +237,7 @@ impl Keeper {
             self.omit(case, "clip.mp4", &why)?;
             return self.store.keep(case, &drafts, book);
         }
-        match self.cameras[work.frame.camera].clip(from, to) {
+        match self.cameras[work.camera].clip(from, to) {
             Ok(clip) => {
                 if !clip.whole {
                     self.omit(case, "clip.mp4 (part)", "the video was interrupted")?;

@@ -244,14 +244,17 @@ fn keeper(
 
 fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {
     Work {
-        frame: Frame {
+        camera: 0,
+        at: scene.at,
+        time_source: TimeSource::Arrival,
+        frame: Some(Frame {
             camera: 0,
             number: 0,
             at: scene.at,
             time_source: TimeSource::Arrival,
             pts_ns: scene.at.boot_ns,
             image: grey(320, 180),
-        },
+        }),
         placed: None,
         orders,
         book,
