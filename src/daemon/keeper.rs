@@ -5,7 +5,8 @@
 //! some of them instead of losing any: a picture twice is harmless, a package twice is refused by
 //! the store, and a warning is given to the loudspeaker only after the book that knows of it was
 //! saved, so that nobody is shouted at twice. When the store fails, warnings go on all the same:
-//! teaching does not need evidence.
+//! teaching does not need evidence. The end of a case that the store cannot take is noted with the
+//! case and tried again, after a restart too (`ends`).
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,7 @@ use super::capture::{About, Capture};
 use super::counters::KeeperState;
 use super::credentials::{Credits, Made};
 use super::dossier::{Facts, Sealing};
+use super::ends::{End, Waiting};
 use super::hits::Hits;
 use super::mouth::{Mouthpiece, Shout};
 use super::notes::Notes;
@@ -88,14 +90,6 @@ pub(super) enum Message {
     },
 }
 
-/// An end the store could not take yet.
-struct Waiting {
-    case: CaseId,
-    record: CaseRecord,
-    placed: Option<Placed>,
-    frame_source: TimeSource,
-}
-
 /// Everything the keeper works with.
 pub(super) struct Keeper {
     pub(super) orders: Receiver<Message>,
@@ -107,6 +101,8 @@ pub(super) struct Keeper {
     pub(super) refusals: Refusals,
     pub(super) views: ViewLines,
     pub(super) mouth: Mouthpiece,
+    /// Ends that the store could not take yet.
+    pub(super) waiting: Vec<Waiting>,
     /// Captures that are not finished and could not be thrown away yet.
     pub(super) half_made: Vec<CaseId>,
     pub(super) state: Arc<Mutex<KeeperState>>,
@@ -116,13 +112,13 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Works until the eye has ended and every order is carried out.
     pub(super) fn run(mut self) {
-        let mut waiting: Vec<Waiting> = Vec::new();
+        self.state().waiting = self.waiting.len();
         loop {
             self.beat.turn();
             match self.orders.recv_timeout(WORK_WAIT) {
-                Ok(Message::Work(work)) => self.carry(&work, &mut waiting),
+                Ok(Message::Work(work)) => self.carry(&work),
                 Ok(Message::Book(book)) => {
-                    let saved = self.save(Some(book.as_str()).filter(|_| waiting.is_empty()));
+                    let saved = self.save(Some(book.as_str()).filter(|_| self.all_noted()));
                     self.note(saved, "the book could not be saved");
                 }
                 Ok(Message::Capture(capture)) => self.capture(*capture),
@@ -135,7 +131,7 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.retry(&mut waiting);
+            self.retry();
             self.clear_away_again();
             self.tell_waiting();
             self.tell_views();
@@ -143,22 +139,23 @@ impl Keeper {
     }
 
     /// Carries out one step's orders; the book goes with the last that touches the store, the
-    /// warnings come after it. While the end of a case waits for the store, the saved book stays
-    /// the one that still has that case open: a crash then repeats its end.
-    fn carry(&mut self, work: &Work, waiting: &mut Vec<Waiting>) {
+    /// warnings come after it.
+    fn carry(&mut self, work: &Work) {
         let (warnings, orders): (Vec<_>, Vec<_>) = work
             .orders
             .iter()
             .partition(|o| matches!(o, Order::Warn { .. }));
         let last = orders.len().saturating_sub(1);
         for (i, order) in orders.iter().enumerate() {
-            let book = (i == last && waiting.is_empty()).then_some(work.book.as_str());
-            let done = self.obey(order, work, book, waiting);
+            // A picture may wait for a decoder as long as the watchdog does.
+            self.beat.turn();
+            let book = (i == last && self.all_noted()).then_some(work.book.as_str());
+            let done = self.obey(order, work, book);
             self.count_refused(order, done.as_ref().copied());
             self.note(done, "an order could not be carried out");
         }
         if orders.is_empty() {
-            let saved = self.save(Some(work.book.as_str()).filter(|_| waiting.is_empty()));
+            let saved = self.save(Some(work.book.as_str()).filter(|_| self.all_noted()));
             self.note(saved, "the book could not be saved");
         }
         for order in warnings {
@@ -178,13 +175,13 @@ impl Keeper {
         }
     }
 
-    fn obey(
-        &mut self,
-        order: &Order,
-        work: &Work,
-        book: Option<&str>,
-        waiting: &mut Vec<Waiting>,
-    ) -> Result<(), StoreError> {
+    /// Whether every end that waits is noted with its case. While one is not, the saved book stays
+    /// the one that has its case open: a crash then repeats its end.
+    fn all_noted(&self) -> bool {
+        self.waiting.iter().all(|waiting| waiting.noted)
+    }
+
+    fn obey(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
         match order {
             Order::Snap { .. } => self.snap(order, work, book),
             Order::Clip {
@@ -194,13 +191,10 @@ impl Keeper {
                 to,
             } => self.cut((*case, Some(*violation)), (*from, *to), work, book),
             Order::Seal { case, record } => {
-                let end = Waiting {
-                    case: *case,
-                    record: CaseRecord::clone(record),
-                    placed: work.placed,
-                    frame_source: work.time_source,
-                };
-                self.seal(end, book, waiting)
+                let record = CaseRecord::clone(record);
+                let cameras = &self.facts.config.camera;
+                let end = End::new(record, cameras, work.placed, work.time_source);
+                self.seal(*case, end, book)
             }
             Order::Discard { case, why, hit } => {
                 tracing::info!(%case, why, "case discarded");
@@ -260,37 +254,40 @@ impl Keeper {
         self.store.keep(case, &drafts, book)
     }
 
-    fn seal(
-        &mut self,
-        end: Waiting,
-        book: Option<&str>,
-        waiting: &mut Vec<Waiting>,
-    ) -> Result<(), StoreError> {
-        let Err(error) = self.end(&end, book) else {
+    fn seal(&mut self, case: CaseId, end: End, book: Option<&str>) -> Result<(), StoreError> {
+        let Err(error) = self.end(case, &end, book) else {
             return Ok(());
         };
         // A token that was pulled out may come back: that is waited for, like room on a disk.
         let no_key = matches!(error, StoreError::Seal(SealError::Sign(_)));
         let hopeless = matches!(error, StoreError::Seal(_) | StoreError::Invariant(_)) && !no_key;
-        if hopeless || waiting.len() == WAITING_MAX {
+        if hopeless || self.waiting.len() == WAITING_MAX {
             // Said and journalled; its files stay in the store for a person to look at.
-            let (case, why) = (end.case, error.to_string());
+            let why = error.to_string();
             tracing::error!(%case, why, "a case could not be sealed");
+            self.tell_failed(case, &end.record, &why);
             let body = json!({ "id": case, "why": why });
             self.store.note(clock::now(), kind::PACKAGE_FAILED, body)?;
-            self.tell_failed(case, &end.record, &why);
             return self.save(book);
         }
-        waiting.push(end);
-        self.state().waiting = waiting.len();
+        let mut waiting = Waiting {
+            case,
+            end,
+            noted: false,
+        };
+        if let Err(error) = waiting.note(&self.store) {
+            tracing::warn!(%case, %error, "an end that waits could not be noted");
+        }
+        self.waiting.push(waiting);
+        self.state().waiting = self.waiting.len();
         Err(error)
     }
 
     /// Seals the case; one of which not a single file could be kept has nothing to seal, now or
     /// later, and is discarded.
-    fn end(&mut self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+    fn end(&mut self, case: CaseId, end: &End, book: Option<&str>) -> Result<(), StoreError> {
         let mut hit = end.record.hit();
-        match self.seal_now(end, book) {
+        match self.seal_now(case, end, book) {
             Err(StoreError::Unknown(case)) => {
                 let why = "nothing of it could be kept";
                 tracing::warn!(%case, why, "case discarded");
@@ -302,24 +299,24 @@ impl Keeper {
             }
             sealed => {
                 sealed?;
-                self.tell(end.case, &hit, None);
+                self.tell(case, &hit, None);
                 Ok(())
             }
         }
     }
 
-    fn seal_now(&self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
+    fn seal_now(&self, case: CaseId, end: &End, book: Option<&str>) -> Result<(), StoreError> {
         let state = self.cameras[end.record.camera].state();
         let sealing = Sealing {
-            case: end.case,
+            case,
             about: About::Case(&end.record),
             placed: end.placed,
             camera: &state,
-            time_source: end.frame_source,
+            time_source: end.time_source,
         };
         self.seal_as(&sealing, book)?;
         let outcome = end.record.outcome.name();
-        tracing::info!(case = %end.case, outcome, "package sealed");
+        tracing::info!(%case, outcome, "package sealed");
         Ok(())
     }
 
@@ -339,14 +336,24 @@ impl Keeper {
     }
 
     /// Tries again what the store could not take.
-    fn retry(&mut self, waiting: &mut Vec<Waiting>) {
-        if waiting.is_empty() {
+    fn retry(&mut self) {
+        if self.waiting.is_empty() {
             return;
         }
-        waiting.retain(|end| self.end(end, None).is_err());
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain_mut(|waiting| {
+            self.beat.turn();
+            let waits = self.end(waiting.case, &waiting.end, None).is_err();
+            if waits && !waiting.noted {
+                // Tried again with the end itself.
+                drop(waiting.note(&self.store));
+            }
+            waits
+        });
+        self.waiting = waiting;
         let mut state = self.state();
-        state.waiting = waiting.len();
-        if waiting.is_empty() {
+        state.waiting = self.waiting.len();
+        if self.waiting.is_empty() {
             state.trouble = None;
         }
     }

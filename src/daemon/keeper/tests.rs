@@ -1,6 +1,7 @@
 //! A day through judgement, governor, keeper, journal and store: three offences among hundreds of
 //! passers-by, and what the street, its neighbours and the bureau get of it.
 
+mod ends;
 mod film;
 
 use std::collections::BTreeSet;
@@ -41,7 +42,6 @@ struct Town {
     governor: Governor,
     keeper: Keeper,
     shouts: mpsc::Receiver<Shout>,
-    waiting: Vec<Waiting>,
     /// What the rules said, hit by hit.
     said: BTreeSet<Suspicion>,
     _orders: SyncSender<Message>,
@@ -83,7 +83,6 @@ impl Town {
             governor,
             keeper,
             shouts,
-            waiting: Vec::new(),
             said: BTreeSet::new(),
             _orders: orders,
         }
@@ -101,13 +100,13 @@ impl Town {
                 continue;
             }
             let work = work(&scene, orders, self.judge.book());
-            self.keeper.carry(&work, &mut self.waiting);
+            self.keeper.carry(&work);
             while let Ok(shout) = self.shouts.try_recv() {
                 let report = self.say(&shout);
                 self.judge.hear(report);
             }
         }
-        assert!(self.waiting.is_empty(), "the store took every end");
+        assert!(self.keeper.waiting.is_empty(), "the store took every end");
         assert!(self.journal(kind::PACKAGE_FAILED).is_empty());
         assert_eq!(self.keeper.state().trouble, None);
     }
@@ -236,6 +235,7 @@ fn keeper(
             store: store.clone(),
         },
         store,
+        waiting: Vec::new(),
         half_made: Vec::new(),
         state: Arc::default(),
         beat: Progress::default().watch("keeper"),

@@ -109,7 +109,7 @@ fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
             boxes,
             ..work(&scene, orders, town.judge.book())
         };
-        town.keeper.carry(&work, &mut town.waiting);
+        town.keeper.carry(&work);
     }
     let sealed = town.keeper.store.sealed_between(1, 10).unwrap();
     let folder = town.keeper.store.package_dir(sealed[0]);
