@@ -139,7 +139,8 @@ impl Keeper {
     }
 
     /// Carries out one step's orders; the book goes with the last that touches the store, the
-    /// warnings come after it.
+    /// warnings come after it. What could not be kept is no reason to save no book: that who is
+    /// warned is known must be on the disk before he is.
     fn carry(&mut self, work: &Work) {
         let (warnings, orders): (Vec<_>, Vec<_>) = work
             .orders
@@ -152,7 +153,11 @@ impl Keeper {
             let book = (i == last && self.all_noted()).then_some(work.book.as_str());
             let done = self.obey(order, work, book);
             self.count_refused(order, done.as_ref().copied());
+            let failed = done.is_err();
             self.note(done, "an order could not be carried out");
+            if failed && i == last {
+                self.save_alone(&work.book);
+            }
         }
         if orders.is_empty() {
             let saved = self.save(Some(work.book.as_str()).filter(|_| self.all_noted()));
@@ -172,6 +177,14 @@ impl Keeper {
                     at: work.at,
                 });
             }
+        }
+    }
+
+    /// Saves the book after its order failed; the trouble that is told is the order's.
+    fn save_alone(&self, book: &str) {
+        let saved = self.save(Some(book).filter(|_| self.all_noted()));
+        if saved.is_err() {
+            self.note(saved, "the book could not be saved");
         }
     }
 

@@ -108,3 +108,44 @@ fn an_end_that_waits_is_known_after_a_restart_and_so_is_what_came_after_it() {
     assert_eq!(ends::left(&store, &config.camera).unwrap().len(), 1);
     assert!(ends::left(&store, &[]).unwrap().is_empty());
 }
+
+#[test]
+fn nobody_is_warned_whom_no_saved_book_knows() {
+    let mut town = Town::build(|config| {
+        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
+        config.store.quota_mib = 1;
+    });
+    let store = town.keeper.store.clone();
+    let scene = day::scenes().next().unwrap().1;
+    let [other, case] = [1, 2].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+    store
+        .keep(other, &[draft("frames/01-found.jpg", 1_000_000)], None)
+        .unwrap();
+    assert_eq!(store.room().unwrap().level(), Level::Shut);
+    let place = Area {
+        x0: 0.2,
+        y0: 0.5,
+        x1: 0.4,
+        y1: 0.7,
+    };
+    let snap = Order::Snap {
+        case,
+        violation: Violation::StreetVending,
+        kind: crate::types::ShotKind::Found,
+        at: scene.at,
+        subject: Some(place),
+        place,
+        zone: "kerb".to_owned(),
+    };
+    let warn = Order::Warn {
+        case,
+        violation: Violation::StreetVending,
+        zone: "kerb".to_owned(),
+    };
+    let step = work(&scene, vec![snap, warn], "who is warned".to_owned());
+    town.keeper.carry(&step);
+    assert!(town.keeper.state().trouble.is_some(), "no picture was kept");
+    assert_eq!(store.drafts(case).unwrap(), []);
+    assert_eq!(town.shouts.try_recv().unwrap().case, case);
+    assert_eq!(store.book().unwrap().as_deref(), Some("who is warned"));
+}
