@@ -16,7 +16,7 @@ use crate::judge::Judge;
 use crate::perceive::{Card, Detector, MotionGate, Outlook, Tracker, UNNAMED};
 use crate::status::Beat;
 use crate::telemetry::Poses;
-use crate::types::{Detection, Frame, Order, Scene, Stamp, Track, WarnReport};
+use crate::types::{CaseId, Detection, Frame, Order, Scene, Stamp, Track, WarnReport};
 
 use super::asks::Ask;
 use super::counters::EyeCounters;
@@ -182,15 +182,7 @@ impl Eye {
     }
 
     pub(super) fn work(&self, frame: &Frame, scene: &Scene, orders: Vec<Order>) -> Work {
-        let looks = &self.sights[frame.camera].looks;
-        let cuts = orders.iter().filter_map(|o| match o {
-            Order::Clip { from, to, .. } => Some((*from, *to)),
-            _ => None,
-        });
-        let seen = cuts
-            .map(|(from, to)| lines(looks, from, to))
-            .next()
-            .unwrap_or_default();
+        let seen = seen_in_clips(&self.sights[frame.camera].looks, &orders);
         let boxes = scene
             .tracks
             .iter()
@@ -270,6 +262,15 @@ fn look(frame: &Frame, detections: &[Detection], tracks: &[Track], card: &Card) 
     }
 }
 
+/// `detections.jsonl` of each clip that is ordered: of its own time.
+fn seen_in_clips(looks: &VecDeque<Look>, orders: &[Order]) -> Vec<(CaseId, String)> {
+    let clips = orders.iter().filter_map(|order| match order {
+        Order::Clip { case, from, to, .. } => Some((*case, lines(looks, *from, *to))),
+        _ => None,
+    });
+    clips.collect()
+}
+
 /// The lines of `detections.jsonl` between two moments.
 pub(super) fn lines(looks: &VecDeque<Look>, from: Stamp, to: Stamp) -> String {
     let within = |l: &&Look| (from.boot_ns..=to.boot_ns).contains(&l.stamp.boot_ns);
@@ -279,4 +280,47 @@ pub(super) fn lines(looks: &VecDeque<Look>, from: Stamp, to: Stamp) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Violation;
+
+    fn moment(secs: u64) -> Stamp {
+        Stamp {
+            utc_ns: 1_785_549_784_000_000_000 + i64::try_from(secs).unwrap() * 1_000_000_000,
+            boot_ns: (1_000 + secs) * 1_000_000_000,
+            error_ns: 0,
+        }
+    }
+
+    #[test]
+    fn each_of_two_clips_has_the_detections_of_its_own_time() {
+        let looks = (0..60).map(|secs| Look {
+            stamp: moment(secs),
+            at: clock::rfc3339_ms(moment(secs).utc_ns),
+            pts_ns: secs,
+            detections: Vec::new(),
+        });
+        let looks: VecDeque<Look> = looks.collect();
+        let [first, second] = [1, 2].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+        let clip = |case, from| Order::Clip {
+            case,
+            violation: Violation::StreetVending,
+            from: moment(from),
+            to: moment(from + 10),
+        };
+        let seen = seen_in_clips(&looks, &[clip(first, 5), clip(second, 40)]);
+        for ((case, lines), (wanted, from)) in seen.iter().zip([(first, 5), (second, 40)]) {
+            assert_eq!(*case, wanted);
+            let lines: Vec<serde_json::Value> = lines
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            assert_eq!(lines.len(), 11);
+            assert_eq!(lines[0]["pts_ns"], from);
+        }
+        assert_eq!(seen.len(), 2);
+    }
 }

@@ -58,8 +58,8 @@ pub(super) struct Work {
     pub(super) orders: Vec<Order>,
     /// The book after the step.
     pub(super) book: String,
-    /// `detections.jsonl` of the clip, when one is ordered.
-    pub(super) seen: String,
+    /// `detections.jsonl` of each clip that is ordered.
+    pub(super) seen: Vec<(CaseId, String)>,
     /// What the eye saw in the frame, for the marked copy.
     pub(super) boxes: Vec<(Area, RoleSet)>,
 }
@@ -231,12 +231,14 @@ impl Keeper {
         work: &Work,
         book: Option<&str>,
     ) -> Result<(), StoreError> {
+        let seen = work.seen.iter().find(|(of, _)| *of == case);
+        let seen = seen.map(|(_, lines)| lines.clone()).unwrap_or_default();
         let mut drafts = vec![Draft {
             name: "detections.jsonl".to_owned(),
             media_type: "application/jsonl".to_owned(),
             at: Some(from),
             pts_ns: None,
-            bytes: work.seen.clone().into_bytes(),
+            bytes: seen.into_bytes(),
         }];
         let room = self.store.room()?;
         if room.level() >= Level::Tight {

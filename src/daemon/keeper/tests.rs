@@ -258,7 +258,7 @@ fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {
         placed: None,
         orders,
         book,
-        seen: String::new(),
+        seen: Vec::new(),
         boxes: Vec::new(),
     }
 }
