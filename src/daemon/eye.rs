@@ -16,7 +16,7 @@ use crate::judge::Judge;
 use crate::perceive::{Card, Detector, MotionGate, Outlook, Tracker, UNNAMED};
 use crate::status::Beat;
 use crate::telemetry::Poses;
-use crate::types::{CaseId, Detection, Frame, Order, Scene, Stamp, Track, WarnReport};
+use crate::types::{CaseId, Detection, Frame, Order, Scene, Stamp, TimeSource, Track, WarnReport};
 
 use super::asks::Ask;
 use super::counters::EyeCounters;
@@ -25,9 +25,11 @@ use super::views::{ViewWatch, Views};
 
 /// How long the eye waits for a frame before it turns idle.
 const FRAME_WAIT: Duration = Duration::from_millis(200);
+/// How often what waits for a camera is looked after.
+const IDLE_EVERY: Duration = Duration::from_secs(1);
 /// Looks remembered per camera for the clip's detections: longer than the longest clip at the
 /// highest detection rate.
-const LOOKS_MAX: usize = 2048;
+const LOOKS_MAX: usize = 4096;
 
 /// One line of `detections.jsonl`.
 #[derive(Clone, Debug, Serialize)]
@@ -55,6 +57,8 @@ pub(super) struct Sight {
     /// The last detections, which still hold while the gate says that nothing moved.
     last: Vec<Detection>,
     pub(super) looks: VecDeque<Look>,
+    /// Where the times of its latest frame come from.
+    time_source: TimeSource,
     outlook: Outlook,
     view: ViewWatch,
 }
@@ -67,6 +71,7 @@ impl Sight {
             gate: camera.motion_gate.then(MotionGate::new),
             last: Vec::new(),
             looks: VecDeque::new(),
+            time_source: TimeSource::Arrival,
             outlook,
             view: ViewWatch::new(index, &camera.name),
         }
@@ -89,6 +94,8 @@ pub(super) struct Eye {
     pub(super) views: Arc<Views>,
     pub(super) beat: Beat,
     pub(super) stop: CancellationToken,
+    /// When what waits for a camera was last looked after.
+    pub(super) idled: Option<Stamp>,
 }
 
 impl Eye {
@@ -105,13 +112,45 @@ impl Eye {
             {
                 return;
             }
+            if !self.idle() {
+                return;
+            }
         }
         self.tell(Message::Book(self.judge.book()));
+    }
+
+    /// Ends what waits for a camera that gives no pictures; false when the keeper is gone.
+    fn idle(&mut self) -> bool {
+        let now = clock::now();
+        if self.idled.is_some_and(|last| now.since(last) < IDLE_EVERY) {
+            return true;
+        }
+        self.idled = Some(now);
+        (0..self.sights.len()).all(|camera| {
+            let orders = self.judge.idle(camera, now);
+            if orders.is_empty() {
+                return true;
+            }
+            let sight = &self.sights[camera];
+            let work = Work {
+                camera,
+                at: now,
+                time_source: sight.time_source,
+                frame: None,
+                placed: self.poses.at(now),
+                seen: seen_in_clips(&sight.looks, &orders),
+                orders,
+                book: self.judge.book(),
+                boxes: Vec::new(),
+            };
+            self.tell(Message::Work(Box::new(work)))
+        })
     }
 
     /// One frame; false when the keeper is gone.
     fn look(&mut self, frame: &Frame) -> bool {
         let sight = &mut self.sights[frame.camera];
+        sight.time_source = frame.time_source;
         let watched = sight.outlook.look(frame.at, &frame.image);
         let told = (sight.view).take(frame.at, &watched, &sight.outlook, &self.views);
         if !told.into_iter().all(|message| self.tell(message)) {

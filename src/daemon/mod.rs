@@ -294,6 +294,7 @@ fn start_work(
         views: Arc::clone(&gauges.views),
         beat: progress.watch("eye"),
         stop: stop.clone(),
+        idled: None,
     };
     let keeper = Keeper {
         orders: orders_in,
