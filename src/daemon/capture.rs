@@ -194,7 +194,7 @@ impl Keeper {
                     camera: work.camera,
                     at: work.at,
                 },
-                placed: work.placed,
+                placed: work.placed_at(work.at),
                 camera: &state,
                 time_source: work.time_source,
             },

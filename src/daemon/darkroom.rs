@@ -84,7 +84,7 @@ impl Keeper {
         let boxes = still_there(work, &frame);
         let view = View {
             frame: &frame,
-            placed: work.placed,
+            placed: work.placed_at(shot.at),
             case,
             violation: shot.violation,
             kind,

@@ -16,10 +16,13 @@ use crate::judge::Judge;
 use crate::perceive::{Card, Detector, MotionGate, Outlook, Tracker, UNNAMED};
 use crate::status::Beat;
 use crate::telemetry::Poses;
-use crate::types::{CaseId, Detection, Frame, Order, Scene, Stamp, TimeSource, Track, WarnReport};
+use crate::types::{
+    CaseId, Detection, Frame, Order, Placed, Scene, Stamp, TimeSource, Track, WarnReport,
+};
 
 use super::asks::Ask;
 use super::counters::EyeCounters;
+use super::dossier::established;
 use super::keeper::{Message, Work};
 use super::views::{ViewWatch, Views};
 
@@ -137,7 +140,7 @@ impl Eye {
                 at: now,
                 time_source: sight.time_source,
                 frame: None,
-                placed: self.poses.at(now),
+                placed: places(&self.poses, now, &orders),
                 seen: seen_in_clips(&sight.looks, &orders),
                 orders,
                 book: self.judge.book(),
@@ -234,7 +237,7 @@ impl Eye {
             at: frame.at,
             time_source: frame.time_source,
             frame: pictured.then(|| frame.clone()),
-            placed: scene.place,
+            placed: places(&self.poses, frame.at, &orders),
             orders,
             book: self.judge.book(),
             seen,
@@ -301,6 +304,22 @@ fn look(frame: &Frame, detections: &[Detection], tracks: &[Track], card: &Card) 
     }
 }
 
+/// Where the box was at `at` and at the moments of the orders: a picture of ten seconds ago shows
+/// where a car was then.
+fn places(poses: &Poses, at: Stamp, orders: &[Order]) -> Vec<(Stamp, Placed)> {
+    let moments = orders.iter().filter_map(|order| match order {
+        Order::Snap { at, .. } => Some(*at),
+        // A moment of another boot is none of this boot's clock.
+        Order::Seal { record, .. } if record.looked_again.is_none() && record.crossed => None,
+        Order::Seal { record, .. } => Some(established(record)),
+        _ => None,
+    });
+    let moments = std::iter::once(at).chain(moments);
+    moments
+        .filter_map(|moment| Some((moment, poses.at(moment)?)))
+        .collect()
+}
+
 /// `detections.jsonl` of each clip that is ordered: of its own time.
 fn seen_in_clips(looks: &VecDeque<Look>, orders: &[Order]) -> Vec<(CaseId, String)> {
     let clips = orders.iter().filter_map(|order| match order {
@@ -324,7 +343,7 @@ pub(super) fn lines(looks: &VecDeque<Look>, from: Stamp, to: Stamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Violation;
+    use crate::types::{Area, FixKind, Pose, PoseSource, ShotKind, Violation};
 
     fn moment(secs: u64) -> Stamp {
         Stamp {
@@ -361,5 +380,51 @@ mod tests {
             assert_eq!(lines[0]["pts_ns"], from);
         }
         assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
+    fn a_picture_of_an_earlier_moment_is_placed_where_the_box_was_then() {
+        let poses = Poses::new();
+        for secs in 0..20 {
+            poses.put(Pose {
+                at: moment(secs),
+                lat_e7: 0,
+                lon_e7: i32::try_from(secs).unwrap() * 1_000,
+                alt_mm: None,
+                h_acc_mm: None,
+                hdop_e2: None,
+                fix: FixKind::Full,
+                sats: None,
+                heading_deg: None,
+                speed_mps: None,
+                attitude: None,
+                camera: None,
+                source: PoseSource::Gpsd,
+                sysid: None,
+            });
+        }
+        let area = Area {
+            x0: 0.1,
+            y0: 0.1,
+            x1: 0.2,
+            y1: 0.2,
+        };
+        let case = CaseId(uuid::Uuid::from_u128(1));
+        let snap = |kind, secs| Order::Snap {
+            case,
+            violation: Violation::Spillage,
+            kind,
+            at: moment(secs),
+            subject: None,
+            place: area,
+            zone: "lane".to_owned(),
+        };
+        let orders = [snap(ShotKind::Moved, 3), snap(ShotKind::Peak, 15)];
+        let placed = places(&poses, moment(15), &orders);
+        let east = |secs| {
+            let here = placed.iter().find(|(at, _)| *at == moment(secs));
+            here.map(|(_, placed)| placed.pose.lon_e7)
+        };
+        assert_eq!((east(3), east(15)), (Some(3_000), Some(15_000)));
     }
 }

@@ -29,7 +29,7 @@ use crate::witness::{self, Omitted, SealError};
 use super::capture::{About, Capture};
 use super::counters::KeeperState;
 use super::credentials::{Credits, Made};
-use super::dossier::{Facts, Sealing};
+use super::dossier::{Facts, Sealing, established};
 use super::ends::{End, Waiting};
 use super::hits::Hits;
 use super::mouth::{Mouthpiece, Shout};
@@ -52,8 +52,8 @@ pub(super) struct Work {
     pub(super) time_source: TimeSource,
     /// The frame itself, where a picture is ordered: a late keeper must not hold more of them.
     pub(super) frame: Option<Frame>,
-    /// Where the box was at that moment.
-    pub(super) placed: Option<Placed>,
+    /// Where the box was at the moments of the frame and of the orders.
+    pub(super) placed: Vec<(Stamp, Placed)>,
     /// What to do, in order.
     pub(super) orders: Vec<Order>,
     /// The book after the step.
@@ -62,6 +62,14 @@ pub(super) struct Work {
     pub(super) seen: Vec<(CaseId, String)>,
     /// What the eye saw in the frame, for the marked copy.
     pub(super) boxes: Vec<(Area, RoleSet)>,
+}
+
+impl Work {
+    /// Where the box was at one of its moments; `None` when it did not know.
+    pub(super) fn placed_at(&self, moment: Stamp) -> Option<Placed> {
+        let placed = self.placed.iter().find(|(at, _)| *at == moment);
+        placed.map(|(_, placed)| *placed)
+    }
 }
 
 /// What the eye tells the keeper.
@@ -206,7 +214,8 @@ impl Keeper {
             Order::Seal { case, record } => {
                 let record = CaseRecord::clone(record);
                 let cameras = &self.facts.config.camera;
-                let end = End::new(record, cameras, work.placed, work.time_source);
+                let placed = work.placed_at(established(&record));
+                let end = End::new(record, cameras, placed, work.time_source);
                 self.seal(*case, end, book)
             }
             Order::Discard { case, why, hit } => {

@@ -255,7 +255,7 @@ fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {
             pts_ns: scene.at.boot_ns,
             image: grey(320, 180),
         }),
-        placed: None,
+        placed: Vec::new(),
         orders,
         book,
         seen: Vec::new(),
