@@ -170,10 +170,9 @@ impl Eye {
         }
         let mut tracks = sight.tracker.update(frame.at, &detections);
         sight.outlook.describe(frame.at, &frame.image, &mut tracks);
-        remember(
-            sight,
-            look(frame, &detections, &tracks, self.detector.card()),
-        );
+        let shown = |d: &&Detection| !self.judge.hides(frame.camera, d.area);
+        let shown: Vec<Detection> = detections.iter().filter(shown).copied().collect();
+        remember(sight, look(frame, &shown, &tracks, self.detector.card()));
         let place = self.poses.at(frame.at);
         let scene = Scene {
             camera: frame.camera,
@@ -229,6 +228,7 @@ impl Eye {
             .tracks
             .iter()
             .filter(|t| t.last_seen == scene.at && !t.detection.roles.is_empty())
+            .filter(|t| !self.judge.hides(scene.camera, t.detection.area))
             .map(|t| (t.detection.area, t.detection.roles))
             .collect();
         let pictured = orders.iter().any(|o| matches!(o, Order::Snap { .. }));

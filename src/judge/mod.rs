@@ -32,7 +32,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::config::{Calendar, Config, Times};
-use crate::types::{CaseId, Order, Role, RoleSet, Scene, Stamp, WarnReport};
+use crate::types::{Area, CaseId, Order, Role, RoleSet, Scene, Stamp, WarnReport};
 
 pub use finding::Finding;
 pub use recheck::Recheck;
@@ -149,6 +149,12 @@ impl Judge {
         let masked = self.masks.applied(scene);
         let scene = masked.as_ref().unwrap_or(scene);
         self.book.recheck(scene, &self.findings)
+    }
+
+    /// Whether a privacy mask of the camera covers `area`: what is there is neither judged nor
+    /// told of.
+    pub fn hides(&self, camera: usize, area: Area) -> bool {
+        self.masks.hide(camera, area)
     }
 
     /// Takes in what became of a warning. What follows is ordered with the next scene.
