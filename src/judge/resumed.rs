@@ -11,6 +11,9 @@ use super::zone::Zone;
 use crate::config::{Config, ZoneKind};
 use crate::types::{CaseId, Stamp, Violation};
 
+/// The id of a boot that the kernel does not tell: two of them need not be one.
+const UNKNOWN_BOOT: &str = "unknown";
+
 /// Where the pages of an earlier run come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resumed {
@@ -73,7 +76,8 @@ impl Book {
         let entries: usize = lists.map(Vec::len).sum();
         let mut pages: Pages = serde_json::from_value(saved)?;
         let lost = entries - pages.entries();
-        self.resumed = Some(if pages.boot_id == self.pages.boot_id {
+        let same = pages.boot_id == self.pages.boot_id && pages.boot_id != UNKNOWN_BOOT;
+        self.resumed = Some(if same {
             Resumed::SameBoot
         } else {
             Resumed::OtherBoot

@@ -230,8 +230,15 @@ fn after_a_reboot_a_case_goes_on_only_when_the_box_was_off_for_a_short_while() {
 
 #[test]
 fn a_record_says_when_its_moments_are_of_two_boots() {
-    for (boot, crossed) in [("boot-a", false), ("boot-b", true)] {
+    let boots = [
+        ("boot-a", "boot-a", false),
+        ("boot-a", "boot-b", true),
+        // The kernel does not say: they need not be the same.
+        ("unknown", "unknown", true),
+    ];
+    for (first, boot, crossed) in boots {
         let mut street = Street::new();
+        street.judge = judging(&config(), all_roles(), first).unwrap();
         street.run(0.0, 20.0, |_| vec![STALL]);
         let saved = street.judge.book();
         street.judge = judging(&config(), all_roles(), boot).unwrap();
