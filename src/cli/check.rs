@@ -188,11 +188,19 @@ fn clips(loaded: &Loaded, findings: &mut Vec<Finding>) {
         }
     };
     findings.push(finding("clips", Ok::<_, String>(words)));
+    findings.push(spoken_texts("spoken texts", config));
+    for outlet in &config.outlet {
+        let what = format!("spoken texts of {}", outlet.cameras.join(", "));
+        findings.push(spoken_texts(&what, &config.at(outlet)));
+    }
+}
+
+fn spoken_texts(what: &str, config: &config::Warn) -> Finding {
     let voice = Speaker::open(config).map(|speaker| match speaker.voice() {
         Ok(_) => "espeak-ng".to_owned(),
         Err(why) => format!("none: {why}"),
     });
-    findings.push(finding("spoken texts", voice));
+    finding(what, voice)
 }
 
 fn identity(config: &Config) -> anyhow::Result<String> {

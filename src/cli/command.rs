@@ -29,6 +29,7 @@ Examples:
   lingmou command --device LM-0007 --keys keys recheck gate          what is seen of its open cases
   lingmou command --device LM-0007 --keys keys stop                  silence the loudspeaker
   lingmou command --device LM-0007 --keys keys say '前方施工，请您绕行'   in Mandarin or English
+  lingmou command --device LM-0007 --keys keys say '…' --camera gate  where camera gate looks
   lingmou command --device LM-0007 --keys keys config-set new.toml   tried, kept or rolled back
   lingmou command --device LM-0007 --keys keys cert-install new.crt  tried, kept or rolled back
   lingmou command --device LM-0007 --keys keys evict 0198f0a2-…      give up its pictures and video
@@ -105,12 +106,16 @@ enum What {
     Speak {
         /// SHA-256 of the clip
         clip_sha256: String,
+        #[command(flatten)]
+        place: Place,
     },
     /// Say a text of your own, after the bureau's identity
     Say {
         /// The text, 1 to 200 characters; in Mandarin when a Chinese character is in it, else in
         /// English
         text: String,
+        #[command(flatten)]
+        place: Place,
     },
     /// Stop speaking
     Stop,
@@ -146,6 +151,15 @@ enum What {
     },
     /// Tell the box what a reviewer decided on one of its packages
     Verdict(VerdictArgs),
+}
+
+/// Where a person has something said.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// From the loudspeaker whose warnings are for where this camera looks; by default from
+    /// [warn.speaker]
+    #[arg(long, value_name = "NAME")]
+    camera: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -246,10 +260,14 @@ fn verb(what: &What) -> anyhow::Result<Verb> {
         What::Acknowledge { alarm } => Verb::AlarmAcknowledge {
             alarm: alarm.clone(),
         },
-        What::Speak { clip_sha256 } => Verb::Speak {
+        What::Speak { clip_sha256, place } => Verb::Speak {
             clip_sha256: clip_sha256.clone(),
+            camera: place.camera.clone(),
         },
-        What::Say { text } => Verb::Say { text: text.clone() },
+        What::Say { text, place } => Verb::Say {
+            text: text.clone(),
+            camera: place.camera.clone(),
+        },
         What::Stop => Verb::Stop {},
         What::ConfigSet { file } => Verb::ConfigSet { toml: text(file)? },
         What::CertRequest => Verb::CertRequest {},

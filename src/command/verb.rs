@@ -46,12 +46,18 @@ pub enum Verb {
     Speak {
         /// SHA-256 of the clip.
         clip_sha256: String,
+        /// Where this camera looks; by default from `[warn.speaker]`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        camera: Option<String>,
     },
     /// Say a text.
     #[serde(rename = "say")]
     Say {
         /// The text.
         text: String,
+        /// Where this camera looks; by default from `[warn.speaker]`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        camera: Option<String>,
     },
     /// Stop speaking.
     #[serde(rename = "stop")]
@@ -135,9 +141,9 @@ impl Verb {
         let whole = json!({ "verb": verb, "args": args });
         let read: Self = serde_json::from_value(whole).map_err(|e| wrong(e.to_string()))?;
         let fault = match &read {
-            Self::Speak { clip_sha256 } => (!crate::link::message::is_sha256(clip_sha256))
+            Self::Speak { clip_sha256, .. } => (!crate::link::message::is_sha256(clip_sha256))
                 .then(|| "clip_sha256 is not 64 lower-case hex digits".to_owned()),
-            Self::Say { text } => {
+            Self::Say { text, .. } => {
                 let plain = text.chars().all(|c| !c.is_control());
                 let fits = plain && (1..=TEXT_MAX).contains(&text.trim().chars().count());
                 (!fits).then(|| format!("text must be 1 to {TEXT_MAX} characters on one line"))
@@ -210,6 +216,8 @@ pub(super) fn told(args: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -245,6 +253,18 @@ mod tests {
             ),
             ("stop", json!({}), Rank::Operate, true),
             ("say", json!({ "text": "请收摊" }), Rank::Admin, false),
+            (
+                "say",
+                json!({ "text": "请收摊", "camera": "gate" }),
+                Rank::Admin,
+                false,
+            ),
+            (
+                "speak",
+                json!({ "clip_sha256": sha256, "camera": "gate" }),
+                Rank::Operate,
+                false,
+            ),
             ("config.set", json!({ "toml": "x" }), Rank::Admin, false),
             ("cert.request", json!({}), Rank::View, true),
             ("cert.install", json!({ "pem": "x" }), Rank::Admin, false),
@@ -257,7 +277,8 @@ mod tests {
                 true,
             ),
         ];
-        assert_eq!(table.len(), VERBS.len());
+        let named = table.iter().map(|(name, ..)| *name);
+        assert_eq!(named.collect::<BTreeSet<_>>(), VERBS.into());
         for (name, args, rank, repeated) in table {
             let verb = Verb::read(name, &args).unwrap();
             assert_eq!(verb.parts(), (name.to_owned(), args));

@@ -233,7 +233,7 @@ impl Default for Speaker {
 }
 
 /// `[[warn.outlet]]`: a loudspeaker where some of the cameras look. `[warn.speaker]` is for the
-/// others, and for what persons order.
+/// others, and for what persons order who name no camera.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outlet {

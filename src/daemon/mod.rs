@@ -230,7 +230,7 @@ fn start(
     let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let reboots = std::mem::take(&mut opened.reboots);
-    let voice = opened.speakers.main().voice();
+    let voices = opened.speakers.voices();
     let (eye, keeper, ways) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
     let stop_upload = CancellationToken::new();
     let gauges = Arc::new(gauges);
@@ -240,7 +240,7 @@ fn start(
         chosen,
         signer,
         again.clone(),
-        (ways, voice, reboots),
+        (ways, voices, reboots),
     );
     tasks.spawn(clerk.run(stop_upload.clone()));
     join_the_world(

@@ -114,7 +114,12 @@ impl Mouth {
                 }
             };
             match request {
-                Request::Speak { what, by, answer } => self.speak(what, by, answer).await,
+                Request::Speak {
+                    what,
+                    camera,
+                    by,
+                    answer,
+                } => self.speak(what, (camera, by), answer).await,
                 Request::Stop { by, answer } => {
                     self.silence((by, clock::now()), false, answer).await;
                 }
@@ -125,7 +130,7 @@ impl Mouth {
     /// A warning; false when nobody hears what became of it any more.
     async fn shout(&mut self, shout: Shout) -> bool {
         let want = shout.want();
-        let speaker = self.speakers.of(&want.zone);
+        let speaker = want.speaker(&mut self.speakers);
         let told = if clock::now().since(shout.at) > STALE_AFTER {
             let mut told = Told::unplayed("it waited too long behind other warnings");
             told.what = speaker.warning(shout.violation).ok();
@@ -138,18 +143,20 @@ impl Mouth {
         self.reports.send(told.report(shout.case, n)).await.is_ok()
     }
 
-    async fn speak(&mut self, what: Words, by: String, answer: oneshot::Sender<Answer>) {
+    async fn speak(
+        &mut self,
+        what: Words,
+        (camera, by): (Option<String>, String),
+        answer: oneshot::Sender<Answer>,
+    ) {
         let want = Want {
             case: None,
             zone: String::new(),
+            camera,
             by: By::Person(by),
         };
         let clip = match what {
-            Words::Clip(sha256) => self
-                .speakers
-                .main()
-                .clip_of(&sha256)
-                .ok_or_else(|| "this box has no such clip".to_owned()),
+            Words::Clip(sha256) => want.speaker(&mut self.speakers).clip_of(&sha256),
             Words::Text(clip) => Ok(clip),
         };
         let told = self.say(&want, clip.map(Utterance::Words)).await;
@@ -161,9 +168,11 @@ impl Mouth {
     /// Says it, if the governor allows.
     async fn say(&mut self, want: &Want, what: Result<Utterance, String>) -> Told {
         let at = clock::now();
+        let camera = want.camera.as_deref();
         let ask = Ask {
             at,
             zone: &want.zone,
+            heard_in: camera.map_or(&[], |camera| self.speakers.zones_at(camera)),
             case: want.case,
             by: &want.by,
             travel: self.travel(at),
@@ -182,9 +191,10 @@ impl Mouth {
             Ok(what) => {
                 let sha256 = what.clip().map_or("", Clip::sha256);
                 let mut charge = self.governor.charge(&ask, sha256);
+                want.name(&mut charge);
                 words::name(&mut charge, &what);
                 self.note(kind::WARNING_BEGUN, charge).await;
-                told.said = self.sound(&want.zone, what, volume).await;
+                told.said = self.sound(want, what, volume).await;
             }
             Err(why) => told.said.failure = Some(why),
         }
@@ -193,12 +203,13 @@ impl Mouth {
 
     /// Plays it, and hears requests meanwhile: a stop ends it, another order to speak has to wait
     /// for another time.
-    async fn sound(&mut self, zone: &str, what: Utterance, volume: f64) -> Said {
+    async fn sound(&mut self, want: &Want, what: Utterance, volume: f64) -> Said {
         self.state().speaking = true;
         let halt = self.stop.child_token();
         let mut stops: Vec<((String, Stamp), oneshot::Sender<Stopped>)> = Vec::new();
         let said = {
-            let saying = self.speakers.of(zone).utter(what, volume, &halt);
+            let speaker = want.speaker(&mut self.speakers);
+            let saying = speaker.utter(what, volume, &halt);
             tokio::pin!(saying);
             loop {
                 tokio::select! {

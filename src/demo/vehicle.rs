@@ -1,7 +1,8 @@
 //! A multicopter that circles a point and tells of it by MAVLink.
 //!
 //! It sends what an autopilot sends to an onboard computer, and acknowledges
-//! `MAV_CMD_SET_MESSAGE_INTERVAL` without minding it: everything comes ten times a second.
+//! `MAV_CMD_SET_MESSAGE_INTERVAL` without minding it: everything comes ten times a second. On its
+//! relays hangs nothing; it switches them as it is told.
 
 use std::f64::consts::TAU;
 use std::io;
@@ -150,10 +151,11 @@ impl Flight {
             if let MavMessage::COMMAND_LONG(command) = message {
                 self.send(&MavMessage::COMMAND_ACK(COMMAND_ACK_DATA {
                     command: command.command,
-                    result: if command.command == MavCmd::MAV_CMD_SET_MESSAGE_INTERVAL {
-                        MavResult::MAV_RESULT_ACCEPTED
-                    } else {
-                        MavResult::MAV_RESULT_UNSUPPORTED
+                    result: match command.command {
+                        MavCmd::MAV_CMD_SET_MESSAGE_INTERVAL | MavCmd::MAV_CMD_DO_SET_RELAY => {
+                            MavResult::MAV_RESULT_ACCEPTED
+                        }
+                        _ => MavResult::MAV_RESULT_UNSUPPORTED,
                     },
                     target_system: u8::try_from(sender.system_id).unwrap_or_default(),
                     target_component: sender.component_id,

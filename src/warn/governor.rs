@@ -41,6 +41,8 @@ pub struct Ask<'a> {
     pub at: Stamp,
     /// The zone that is spoken to; empty: no particular one.
     pub zone: &'a str,
+    /// Further zones in which it is heard: their hours hold too.
+    pub heard_in: &'a [String],
     /// The case it is for; `None` when a person orders it.
     pub case: Option<CaseId>,
     /// Who wants it.
@@ -189,10 +191,18 @@ impl Governor {
         self.ledger.stopped(at, self.stop)
     }
 
+    /// The volume of the zone that is the quietest now.
     fn hour(&self, ask: &Ask<'_>) -> Result<f64, Hush> {
+        let others = ask.heard_in.iter().map(String::as_str);
+        let mut volumes = others.map(|zone| self.hour_in(zone, ask));
+        let first = self.hour_in(ask.zone, ask)?;
+        volumes.try_fold(first, |least, volume| Ok(volume?.min(least)))
+    }
+
+    fn hour_in(&self, zone: &str, ask: &Ask<'_>) -> Result<f64, Hush> {
         let person = ask.by.is_person();
-        match self.hours.volume(ask.at, ask.zone, person) {
-            None if person => Ok(self.hours.lowest(ask.zone)),
+        match self.hours.volume(ask.at, zone, person) {
+            None if person => Ok(self.hours.lowest(zone)),
             None => Err(Hush::HourUnknown),
             Some(volume) if volume > 0.0 || person => Ok(volume),
             Some(_silent) => Err(Hush::Quiet),

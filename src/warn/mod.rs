@@ -50,7 +50,7 @@ pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
 pub use horn::Toots;
 pub use look::look_at_clips;
 pub use program::told as told_by_program;
-pub use speakers::Speakers;
+pub use speakers::{Speakers, Voices};
 pub use speech::Voice;
 pub use utter::Utterance;
 
@@ -71,8 +71,10 @@ const LETTING_GO: Duration = Duration::from_millis(600);
 const NO_SPEAKER: &str = "no loudspeaker is configured";
 /// What is said of a clip that a person stopped.
 const STOPPED: &str = "stopped before the end";
-/// What is said of a text that a horn is to speak.
+/// What is said of a text or clip that a horn is to say.
 const HORN: &str = "the loudspeaker is a horn, which cannot speak";
+/// What is said of a clip that is not among those of the configuration.
+const NO_SUCH_CLIP: &str = "this box has no such clip";
 /// What is said of a clip that was played and is not in what the microphone took up.
 const NOT_HEARD: &str = "the microphone did not hear it";
 /// A sink that is opened to be looked at has this long.
@@ -219,11 +221,20 @@ impl Speaker {
         clip.clone().ok_or_else(none)
     }
 
-    /// The clip whose file, without the identity, has this SHA-256, lower-case hex.
-    pub fn clip_of(&self, sha256: &str) -> Option<Arc<Clip>> {
+    /// The clip whose file, without the identity, has this SHA-256, lower-case hex; why it cannot
+    /// be said, otherwise.
+    pub fn clip_of(&self, sha256: &str) -> Result<Arc<Clip>, String> {
         let clips = [&self.street_vending, &self.out_of_store];
         let mut clips = clips.into_iter().flatten();
-        clips.find(|clip| clip.sha256() == sha256).cloned()
+        let clip = clips.find(|clip| clip.sha256() == sha256).cloned();
+        clip.ok_or_else(|| {
+            let why = match (&self.output, &self.horn) {
+                (Some(_), _) => NO_SUCH_CLIP,
+                (None, Some(_)) => HORN,
+                (None, None) => NO_SPEAKER,
+            };
+            why.to_owned()
+        })
     }
 
     /// Plays `clip` at `volume` (0.0–1.0) and tells what the sink played, and what a microphone

@@ -2,15 +2,31 @@
 //!
 //! One thing is said at a time all the same: who is spoken to shall understand it.
 
-use super::{Speaker, Toots, WarnError};
+use super::{Speaker, Toots, Voice, WarnError};
 use crate::config::Config;
 
 /// The loudspeakers of a box.
 #[derive(Debug)]
 pub struct Speakers {
     main: Speaker,
-    /// Each with the names of the zones it speaks to.
-    outlets: Vec<(Vec<String>, Speaker)>,
+    outlets: Vec<Outlet>,
+}
+
+/// One where particular cameras look.
+#[derive(Debug)]
+struct Outlet {
+    cameras: Vec<String>,
+    /// Names of the zones it speaks to: those drawn on its cameras.
+    zones: Vec<String>,
+    speaker: Speaker,
+}
+
+/// What speaks texts, for each of the loudspeakers.
+#[derive(Clone, Debug)]
+pub struct Voices {
+    main: Result<Voice, String>,
+    /// Each with the cameras of its loudspeaker.
+    outlets: Vec<(Vec<String>, Result<Voice, String>)>,
 }
 
 impl Speakers {
@@ -23,8 +39,11 @@ impl Speakers {
         for outlet in &config.warn.outlet {
             let zones = config.zone.iter();
             let zones = zones.filter(|zone| outlet.cameras.contains(&zone.camera));
-            let names = zones.map(|zone| zone.name.clone()).collect();
-            outlets.push((names, Speaker::open(&config.warn.at(outlet))?));
+            outlets.push(Outlet {
+                cameras: outlet.cameras.clone(),
+                zones: zones.map(|zone| zone.name.clone()).collect(),
+                speaker: Speaker::open(&config.warn.at(outlet))?,
+            });
         }
         let main = Speaker::open(&config.warn)?;
         Ok(Self { main, outlets })
@@ -37,15 +56,50 @@ impl Speakers {
         self
     }
 
-    /// The one for what persons order.
-    pub fn main(&self) -> &Speaker {
-        &self.main
+    /// What speaks texts for each of them.
+    pub fn voices(&self) -> Voices {
+        let outlets = self.outlets.iter();
+        Voices {
+            main: self.main.voice(),
+            outlets: outlets
+                .map(|outlet| (outlet.cameras.clone(), outlet.speaker.voice()))
+                .collect(),
+        }
     }
 
-    /// The one that speaks to `zone`; for none in particular, that for what persons order.
+    /// The one that speaks to `zone`; for none in particular, `[warn.speaker]`.
     pub fn of(&mut self, zone: &str) -> &mut Speaker {
         let mut outlets = self.outlets.iter_mut();
-        let outlet = outlets.find(|(zones, _)| zones.iter().any(|name| name == zone));
-        outlet.map_or(&mut self.main, |(_, speaker)| speaker)
+        let outlet = outlets.find(|outlet| outlet.zones.iter().any(|name| name == zone));
+        outlet.map_or(&mut self.main, |outlet| &mut outlet.speaker)
+    }
+
+    /// Names of the zones that the loudspeaker of `camera`'s own speaks to; none, when it has none.
+    pub fn zones_at(&self, camera: &str) -> &[String] {
+        let mut outlets = self.outlets.iter();
+        let outlet = outlets.find(|outlet| outlet.cameras.iter().any(|name| name == camera));
+        outlet.map_or(&[], |outlet| &outlet.zones)
+    }
+
+    /// The one that speaks where `camera` looks.
+    pub fn at(&mut self, camera: &str) -> &mut Speaker {
+        let mut outlets = self.outlets.iter_mut();
+        let outlet = outlets.find(|outlet| outlet.cameras.iter().any(|name| name == camera));
+        outlet.map_or(&mut self.main, |outlet| &mut outlet.speaker)
+    }
+}
+
+impl Voices {
+    /// What speaks texts where `camera` looks; for none in particular, from `[warn.speaker]`.
+    ///
+    /// # Errors
+    /// Why nothing does.
+    pub fn at(&self, camera: Option<&str>) -> Result<&Voice, &str> {
+        let at = |(cameras, _): &&(Vec<String>, _)| {
+            camera.is_some_and(|camera| cameras.iter().any(|name| name == camera))
+        };
+        let outlet = self.outlets.iter().find(at);
+        let voice = outlet.map_or(&self.main, |(_, voice)| voice);
+        voice.as_ref().map_err(String::as_str)
     }
 }

@@ -101,9 +101,10 @@ async fn the_file_holds_the_clip_and_took_its_time() {
     let speaker = room.speaker();
     assert_eq!(
         speaker.clip_of(clip.sha256()),
-        speaker.clip(Violation::StreetVending).ok()
+        speaker.clip(Violation::StreetVending)
     );
-    assert_eq!(speaker.clip_of("00"), None);
+    let none = speaker.clip_of("00").expect_err("another clip");
+    assert_eq!(none, "this box has no such clip");
     let identity = Clip::read(&room.config.identity).expect("the identity");
     let said = speaker.clip_of(clip.sha256()).expect("the clip");
     assert_eq!(said.identity_sha256(), Some(identity.sha256()));
@@ -250,6 +251,7 @@ async fn without_a_loudspeaker_or_a_clip_nothing_is_played() {
     let mut none = Speaker::open(&config::Warn::default()).expect("no speaker is fine");
     let why = none.clip(Violation::StreetVending).expect_err("no clips");
     assert_eq!(why, "no loudspeaker is configured");
+    assert_eq!(none.clip_of("00").as_ref(), Err(&why));
     let room = Room::new(200);
     let clip = room.speaker().clip(Violation::StreetVending);
     let said = none

@@ -306,6 +306,9 @@ impl Event {
         if let Some(zone) = text("zone") {
             put(format!("in zone {zone}"));
         }
+        if let Some(camera) = text("camera") {
+            put(format!("where {camera} looks"));
+        }
         match self.body["by"]["person"].as_str() {
             Some(person) => put(format!("by {person}")),
             None => put("by a rule".to_owned()),

@@ -17,7 +17,7 @@ use crate::journal::kind;
 use crate::status::alarms;
 use crate::store::{Ended, State, Store, StoreError};
 use crate::types::{CaseId, Violation};
-use crate::warn::Voice;
+use crate::warn::Voices;
 use crate::witness::{Asked, Fate};
 
 use super::super::alarms::Noted;
@@ -40,8 +40,8 @@ pub(super) struct Errands {
     pub(super) again: CancellationToken,
     /// The ways to loudspeaker and eye.
     pub(super) ways: Ways,
-    /// What speaks texts; why nothing does.
-    pub(super) voice: Result<Voice, String>,
+    /// What speaks texts.
+    pub(super) voices: Voices,
     /// Restarts of the whole box that were ordered.
     pub(super) reboots: Reboots,
     /// Takes packages to be sent with everything the link's profile holds back.
@@ -72,8 +72,11 @@ impl Errands {
             Verb::ConfigSet { toml } => return self.try_out(id, toml).await,
             Verb::CertInstall { pem } => return self.install(id, pem, by).await,
             Verb::CertRequest {} => self.requests().await,
-            Verb::Speak { clip_sha256 } => self.speak(Words::Clip(clip_sha256), by).await,
-            Verb::Say { text } => self.say(&text, by).await,
+            Verb::Speak {
+                clip_sha256,
+                camera,
+            } => self.speak(clip_sha256, camera, by).await,
+            Verb::Say { text, camera } => self.say(&text, camera, by).await,
             Verb::Stop {} => self.silence(by).await,
             Verb::Fetch { package } => self.fetch(id, package, &by).await,
             Verb::Capture { camera } => {
@@ -151,10 +154,7 @@ impl Errands {
 
     /// Asks something of the camera's next frame.
     async fn look(&self, name: &str, what: What) -> Result<Value, Ended> {
-        let cameras = &self.loaded.config.camera;
-        let Some(camera) = cameras.iter().position(|c| c.name == name) else {
-            return Err(ended(Fate::Refused, format!("there is no camera {name:?}")));
-        };
+        let camera = self.camera(name)?;
         let (answer, told) = oneshot::channel();
         let within_ns = u64::try_from(FRAME_WITHIN.as_nanos()).unwrap_or(u64::MAX);
         let ask = Ask {
@@ -174,6 +174,17 @@ impl Errands {
                 .map_or_else(String::new, |why| format!(": {why}"));
             let why = format!("camera {name} gave no frame within {within} s ({phase}{cause})");
             Err(ended(Fate::Refused, why))
+        })
+    }
+
+    /// Index of a camera in the configuration.
+    fn camera(&self, name: &str) -> Result<usize, Ended> {
+        let cameras = &self.loaded.config.camera;
+        let found = cameras.iter().position(|camera| camera.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+            let why = format!("there is no camera {name:?}; there is {}", names.join(", "));
+            ended(Fate::Refused, why)
         })
     }
 
@@ -217,19 +228,42 @@ impl Errands {
     }
 
     /// Has a text said, after the identity.
-    async fn say(&self, text: &str, by: String) -> Result<Value, Ended> {
-        let voice = self.voice.as_ref();
+    async fn say(&self, text: &str, camera: Option<String>, by: String) -> Result<Value, Ended> {
+        self.knows(camera.as_deref())?;
+        let voice = self.voices.at(camera.as_deref());
         let voice = voice.map_err(|why| ended(Fate::Unsupported, why))?;
         // Before the mouth is asked, so that it hears a stop meanwhile.
         let clip = voice.speak(text).await;
         let clip = clip.map_err(|why| ended(Fate::Failed, why))?;
-        self.speak(Words::Text(clip), by).await
+        self.utter(Words::Text(clip), camera, by).await
+    }
+
+    /// Has a clip played.
+    async fn speak(
+        &self,
+        clip_sha256: String,
+        camera: Option<String>,
+        by: String,
+    ) -> Result<Value, Ended> {
+        self.knows(camera.as_deref())?;
+        self.utter(Words::Clip(clip_sha256), camera, by).await
+    }
+
+    /// Whether a camera that is named is there.
+    fn knows(&self, camera: Option<&str>) -> Result<(), Ended> {
+        camera.map_or(Ok(()), |name| self.camera(name).map(drop))
     }
 
     /// Has something said; what the governor does not allow is refused with its reason.
-    async fn speak(&self, what: Words, by: String) -> Result<Value, Ended> {
+    async fn utter(&self, what: Words, camera: Option<String>, by: String) -> Result<Value, Ended> {
         let (answer, told) = oneshot::channel();
-        self.ask(Request::Speak { what, by, answer }).await?;
+        let order = Request::Speak {
+            what,
+            camera,
+            by,
+            answer,
+        };
+        self.ask(order).await?;
         let told = told.await.map_err(|_gone| mouth_ended())?;
         match (&told.hushed, &told.failure) {
             (Some(why), _) => Err(ended(Fate::Refused, why)),

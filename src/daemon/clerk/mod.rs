@@ -33,7 +33,7 @@ use crate::journal::kind;
 use crate::link::Acked;
 use crate::store::{Ended, StoreError};
 use crate::upload::{Answer, Desk, Inbound};
-use crate::warn::Voice;
+use crate::warn::Voices;
 use crate::witness::{Fate, Identity};
 
 use super::asks::Ways;
@@ -68,14 +68,14 @@ pub(super) struct Clerk {
 }
 
 /// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
-/// again, with something on trial; `ways` lead to loudspeaker and eye, `voice` speaks texts for
+/// again, with something on trial; `ways` lead to loudspeaker and eye, `voices` speak texts for
 /// the former; `reboots` were ordered before.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
     again: CancellationToken,
-    (ways, voice, reboots): (Ways, Result<Voice, String>, Reboots),
+    (ways, voices, reboots): (Ways, Voices, Reboots),
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
@@ -98,7 +98,7 @@ pub(super) fn hire(
             settings: settings.clone(),
             again: again.clone(),
             ways,
-            voice,
+            voices,
             reboots,
             wanted: wanted_to,
         }),

@@ -116,6 +116,7 @@ impl Town {
         let ask = Ask {
             at: shout.at,
             zone: &shout.zone,
+            heard_in: &[],
             case: Some(shout.case),
             by: &By::Rule,
             travel: Travel::Fixed,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::config::Budget;
 use crate::types::{CaseId, Heard, Tooted, Violation};
-use crate::warn::{Ledger, Toots, Voice};
+use crate::warn::{Ledger, Toots, Voices};
 
 const RATE: u32 = 16_000;
 const IDENTITY_MS: u32 = 50;
@@ -19,7 +19,7 @@ const IDENTITY_MS: u32 = 50;
 struct Room {
     dir: tempfile::TempDir,
     store: Store,
-    voice: Result<Voice, String>,
+    voices: Voices,
     shouts: mpsc::Sender<Shout>,
     requests: mpsc::Sender<Request>,
     reports: mpsc::Receiver<WarnReport>,
@@ -28,7 +28,8 @@ struct Room {
     running: tokio::task::JoinHandle<()>,
 }
 
-/// A loudspeaker, or a horn, for all zones, and one for what is drawn on the camera `gate`.
+/// A loudspeaker, or a horn, for all zones, and one for what is drawn on the camera `gate`; in one
+/// zone of it everything is said quietly.
 fn config(dir: &std::path::Path, clip_ms: u32, budget: Budget, horn: bool) -> Config {
     let clip = clip(dir, ("clip", clip_ms - IDENTITY_MS));
     let warn = config::Warn {
@@ -56,15 +57,22 @@ fn config(dir: &std::path::Path, clip_ms: u32, budget: Budget, horn: bool) -> Co
             },
             ..config::Outlet::default()
         }],
+        hours: vec![config::Hours {
+            zones: vec!["gate-kerb".to_owned()],
+            volume: 0.2,
+            ..config::Hours::default()
+        }],
         ..config::Warn::default()
     };
     Config {
         warn,
-        zone: vec![config::Zone {
-            name: "gate-kerb".to_owned(),
-            camera: "gate".to_owned(),
-            ..config::Zone::default()
-        }],
+        zone: ["gate-kerb", "gate-walk"]
+            .map(|name| config::Zone {
+                name: name.to_owned(),
+                camera: "gate".to_owned(),
+                ..config::Zone::default()
+            })
+            .to_vec(),
         ..Config::default()
     }
 }
@@ -86,7 +94,7 @@ impl Room {
         let (reports_out, reports) = mpsc::channel(8);
         let (state, stop) = (Arc::default(), CancellationToken::new());
         let speakers = Speakers::open(&config).unwrap();
-        let voice = speakers.main().voice();
+        let voices = speakers.voices();
         let speakers = match horn {
             Some(toots) => speakers.through(toots),
             None => speakers,
@@ -105,7 +113,7 @@ impl Room {
         Self {
             dir,
             store,
-            voice,
+            voices,
             shouts,
             requests,
             reports,
@@ -121,13 +129,18 @@ impl Room {
     }
 
     async fn speak(&self, sha256: &str) -> Answer {
-        self.say(Words::Clip(sha256.to_owned())).await
+        self.say(Words::Clip(sha256.to_owned()), None).await
     }
 
-    async fn say(&self, what: Words) -> Answer {
+    async fn say(&self, what: Words, camera: Option<&str>) -> Answer {
         let (answer, heard) = oneshot::channel();
         let by = "officer-7".to_owned();
-        let speak = Request::Speak { what, by, answer };
+        let speak = Request::Speak {
+            what,
+            camera: camera.map(ToOwned::to_owned),
+            by,
+            answer,
+        };
         self.requests.send(speak).await.unwrap();
         heard.await.unwrap()
     }
@@ -319,9 +332,10 @@ async fn a_person_has_a_clip_said_by_its_hash() {
 #[tokio::test]
 async fn a_text_is_journalled_with_its_words() {
     let room = Room::new(200, Budget::default());
-    let voice = room.voice.as_ref().unwrap();
+    let voice = room.voices.at(None).unwrap();
     let clip = voice.speak("请收摊").await.unwrap();
-    let said = room.say(Words::Text(Arc::clone(&clip))).await;
+    let text = Words::Text(Arc::clone(&clip));
+    let said = room.say(text, None).await;
     assert_eq!((said.failure, said.hushed), (None, None));
     assert_eq!(said.text.as_deref(), Some("请收摊"));
     assert_eq!(said.clip_sha256, clip.sha256());
@@ -342,7 +356,7 @@ async fn a_text_is_journalled_with_its_words() {
 async fn a_warning_comes_from_where_its_camera_looks() {
     let mut room = Room::new(200, Budget::default());
     let at_gate = Shout {
-        zone: "gate-kerb".to_owned(),
+        zone: "gate-walk".to_owned(),
         ..shout(1)
     };
     let (main, gate) = (
@@ -357,18 +371,46 @@ async fn a_warning_comes_from_where_its_camera_looks() {
     assert_eq!(room.warn(2).await.failure, None);
     assert_eq!(room.speak(&report.clip_sha256).await.failure, None);
     assert!(main.is_file() && !gate.exists());
+
+    // A person may name a camera; one without a loudspeaker of its own has the one for all. At the
+    // gate the quietest of the zones counts.
+    let mut peaks = Vec::new();
+    for (camera, heard, silent) in [("gate", &gate, &main), ("yard", &main, &gate)] {
+        drop((std::fs::remove_file(&main), std::fs::remove_file(&gate)));
+        let clip = Words::Clip(report.clip_sha256.clone());
+        assert_eq!(room.say(clip, Some(camera)).await.failure, None);
+        assert!(heard.is_file() && !silent.exists(), "{camera}");
+        peaks.push(peak(heard));
+        let lines = room.lines();
+        let [.., (_, begun), (_, played)] = &lines[..] else {
+            panic!("{lines:?}");
+        };
+        assert_eq!(
+            (&begun["camera"], &played["camera"]),
+            (&json!(camera), &json!(camera))
+        );
+    }
+    assert!(peaks[0].abs_diff(peaks[1] / 4) < 100, "{peaks:?}");
+    let by_rule = &room.lines()[0].1;
+    assert_eq!(by_rule.get("camera"), None);
     room.end().await;
+}
+
+/// The largest sample of a WAV file.
+fn peak(path: &std::path::Path) -> u16 {
+    let wav = std::fs::read(path).unwrap();
+    let samples = wav[44..].chunks_exact(2);
+    let samples = samples.map(|b| i16::from_le_bytes([b[0], b[1]]).unsigned_abs());
+    samples.max().unwrap()
 }
 
 #[tokio::test]
 async fn a_tone_sounds_and_has_warned_nobody() {
     let (toots, mut called) = mpsc::channel::<(Duration, oneshot::Sender<Tooted>)>(1);
     let mut room = Room::with(200, Budget::default(), Some(toots));
-    assert!(
-        room.voice
-            .as_ref()
-            .is_err_and(|why| why.contains("cannot speak"))
-    );
+    let why = room.voices.at(None).unwrap_err();
+    assert!(why.contains("cannot speak"), "{why}");
+    assert!(room.voices.at(Some("gate")).is_ok());
     let horn = tokio::spawn(async move {
         for failure in [None, Some("denied".to_owned())] {
             let (length, done) = called.recv().await.unwrap();

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::journal::kind;
 use crate::types::{CaseId, Heard, Stamp, Violation, WarnReport};
-use crate::warn::{By, Clip, Said, Utterance};
+use crate::warn::{By, Clip, Said, Speaker, Speakers, Utterance};
 
 /// Why nobody was warned by a horn.
 const TONE: &str = "a horn's tone tells nobody what to do";
@@ -33,6 +33,8 @@ pub(in crate::daemon) enum Request {
     Speak {
         /// What.
         what: Words,
+        /// Where this camera looks; `None`: from `[warn.speaker]`.
+        camera: Option<String>,
         /// Who orders it, as it was proved.
         by: String,
         /// Hears what became of it.
@@ -125,8 +127,28 @@ impl VoiceState {
 /// What is wanted, whoever wants it.
 pub(super) struct Want {
     pub(super) case: Option<CaseId>,
+    /// The zone a rule speaks to; empty for a person.
     pub(super) zone: String,
+    /// The camera by which a person has it said.
+    pub(super) camera: Option<String>,
     pub(super) by: By,
+}
+
+impl Want {
+    /// The loudspeaker that says it.
+    pub(super) fn speaker<'a>(&self, speakers: &'a mut Speakers) -> &'a mut Speaker {
+        match &self.camera {
+            Some(camera) => speakers.at(camera),
+            None => speakers.of(&self.zone),
+        }
+    }
+
+    /// What else a journal line says of it: the camera a person named.
+    pub(super) fn name(&self, body: &mut Value) {
+        if let Some(camera) = &self.camera {
+            body["camera"] = camera.as_str().into();
+        }
+    }
 }
 
 impl Shout {
@@ -134,6 +156,7 @@ impl Shout {
         Want {
             case: Some(self.case),
             zone: self.zone.clone(),
+            camera: None,
             by: By::Rule,
         }
     }
@@ -179,6 +202,7 @@ impl Told {
             "at": clock::rfc3339_ms(said.at.utc_ns),
             "clip_sha256": self.clip_sha256(),
         });
+        want.name(&mut body);
         if let Some(what) = &self.what {
             name(&mut body, what);
         }

@@ -34,6 +34,7 @@ fn ask(at: Stamp, by: &By) -> Ask<'_> {
     Ask {
         at,
         zone: "kerb",
+        heard_in: &[],
         case: None,
         by,
         travel: Travel::Fixed,
@@ -122,6 +123,16 @@ fn hours_lower_the_volume_by_zone_and_day() {
             Ok(by_person),
             "{zone} {local}"
         );
+    }
+    let heard_in = ["gate".to_owned(), "kerb".to_owned()];
+    for (local, quietest) in [("2026-11-25T11:59:00", 0.8), ("2026-11-25T12:00:00", 0.3)] {
+        let (now, officer) = (at(local, GOOD), officer());
+        let at_both = Ask {
+            zone: "",
+            heard_in: &heard_in,
+            ..ask(now, &officer)
+        };
+        assert_eq!(governor.rule(&at_both), Ok(quietest), "{local}");
     }
     let unknown = at("2026-11-25T12:00:00", Stamp::ERROR_UNKNOWN);
     let lowest = governor.rule(&ask(unknown, &officer()));
@@ -258,6 +269,7 @@ fn each_budget_counts_what_it_is_for() {
         let ask = Ask {
             at: now,
             zone,
+            heard_in: &[],
             case,
             by,
             travel: Travel::Fixed,
@@ -469,6 +481,7 @@ proptest! {
                     let ask = Ask {
                         at: now,
                         zone: &zone_name,
+                        heard_in: &[],
                         case: (!person).then(|| CaseId(Uuid::from_u128(case.into()))),
                         by: &by,
                         travel: Travel::Speed(speed),

@@ -302,6 +302,7 @@ async fn each_verb_is_done_or_refused_by_role() {
 async fn a_box_speaks_and_falls_silent_by_command() {
     let field = Field::start(NO_CAMERA, &|profile| {
         profile["warn"]["speed_max_kmh"] = value(0.0);
+        add_street_speaker(profile);
     })
     .await;
     field.stop_receiver.cancel();
@@ -337,6 +338,7 @@ async fn a_box_speaks_and_falls_silent_by_command() {
     let by = field.journal("warning.begun").remove(0)["body"]["by"].to_string();
     assert!(by.contains("CN=operator-1"), "{by}");
     said_the_text(&field, &played[1]["body"]);
+    a_person_is_heard_where_a_camera_looks(&field, &clip).await;
     a_clip_breaks_off_when_the_box_is_told(&field, &clip).await;
     let table: [(usize, &[&str], &str, &str); 2] = [
         (OPERATE, &["stop"], "done", ""),
@@ -346,6 +348,26 @@ async fn a_box_speaks_and_falls_silent_by_command() {
         let (told, reason) = answer(&field, rank, words).await;
         assert_eq!(told, outcome, "{words:?}: {reason}");
         assert!(reason.contains(why), "{words:?}: {reason}");
+    }
+}
+
+/// It comes from that camera's loudspeaker, and the one for all others still has the text before;
+/// where there is no such camera nothing is said.
+async fn a_person_is_heard_where_a_camera_looks(field: &Field, clip: &str) {
+    let (here, elsewhere) = (field.dir.path().join(STREET_SPEAKER), spoken(field));
+    assert!(!here.exists());
+    for (rank, verb, what) in [(OPERATE, "speak", clip), (ADMIN, "say", TEXT)] {
+        let (told, why) = answer(field, rank, &[verb, what, "--camera", "yard"]).await;
+        assert_eq!(told, "refused", "{why}");
+        assert!(why.contains("no camera \"yard\"; there is street"), "{why}");
+    }
+    let words = ["speak", clip, "--camera", "street"];
+    let (told, why) = answer(field, OPERATE, &words).await;
+    assert_eq!(told, "done", "{why}");
+    assert!(here.is_file() && spoken(field) == elsewhere);
+    for kind in ["warning.begun", "warning.played"] {
+        let line = field.journal(kind).pop().unwrap();
+        assert_eq!(line["body"]["camera"], "street", "{line}");
     }
 }
 

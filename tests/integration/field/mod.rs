@@ -297,6 +297,18 @@ fn profile(dir: &Path, keys: &Path) -> DocumentMut {
     profile
 }
 
+/// A loudspeaker of the camera `street`'s own, that writes into a file of this name.
+const STREET_SPEAKER: &str = "at-street.wav";
+
+/// Adds that loudspeaker to the profile.
+fn add_street_speaker(profile: &mut DocumentMut) {
+    let table = format!(
+        "[[warn.outlet]]\ncameras = [\"street\"]\n[warn.outlet.speaker]\nkind = \"file\"\npath = {STREET_SPEAKER:?}\n"
+    );
+    let outlet: DocumentMut = table.parse().unwrap();
+    profile["warn"]["outlet"] = outlet["warn"]["outlet"].clone();
+}
+
 /// Every file below `dir` with its path there.
 fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();

@@ -29,6 +29,7 @@ async fn a_dead_camera_and_a_dead_broker_stop_nobody_else() {
         dead["url"] = value(format!("rtsp://127.0.0.1:{port}{STREAM}"));
         let cameras = profile["camera"].as_array_of_tables_mut().unwrap();
         cameras.push(dead);
+        with_a_loudspeaker_at_one_camera_and_a_horn_for_the_other(profile);
     })
     .await;
     field.broker.kill().unwrap();
@@ -42,6 +43,8 @@ async fn a_dead_camera_and_a_dead_broker_stop_nobody_else() {
     assert_ne!(status["cameras"]["dead"]["phase"], "playing");
     assert_eq!(status["upload"]["connected"], false);
     assert!(field.receipted().is_empty());
+    assert!(field.dir.path().join(STREET_SPEAKER).is_file());
+    assert_eq!(field.journal("warning.tone").len(), 0);
     let (page, code) = status_page(&field);
     assert_eq!(code, Some(1), "{page}");
     for trouble in ["\n! camera dead: ", "\n! upload: "] {
@@ -61,11 +64,48 @@ async fn a_dead_camera_and_a_dead_broker_stop_nobody_else() {
         field.status().await["cameras"]["dead"]["phase"] == "playing"
     })
     .await;
+    whom_a_horn_sounded_for_is_not_accused(&field).await;
     daemon.signal(Signal::TERM);
     let status = daemon.ended(STOPS_WITHIN).await;
     assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", field.log());
     for package in field.receipted() {
         field.audit(&package);
+    }
+}
+
+/// Who stands at the kerb by the camera `street` is spoken to by its own loudspeaker; for who
+/// stands there by the camera `dead` the vehicle's horn sounds.
+fn with_a_loudspeaker_at_one_camera_and_a_horn_for_the_other(profile: &mut DocumentMut) {
+    let zones = profile["zone"].as_array_of_tables_mut().unwrap();
+    let mut yard = zones.get(0).unwrap().clone();
+    yard["name"] = value("yard");
+    yard["camera"] = value("dead");
+    zones.push(yard);
+    profile["warn"]["speaker"]["kind"] = value("mavlink");
+    add_street_speaker(profile);
+}
+
+/// A tone has told nobody anything: its case ends like one that was not to be warned, without a
+/// package, and every warning that was played was for the other zone.
+async fn whom_a_horn_sounded_for_is_not_accused(field: &Field) {
+    until(field, "the horn", async || {
+        !field.journal("warning.tone").is_empty()
+    })
+    .await;
+    let tone = &field.journal("warning.tone")[0]["body"];
+    assert_eq!(
+        (&tone["zone"], &tone["tone"]),
+        (&"yard".into(), &"relay".into())
+    );
+    let case = &tone["case"];
+    let hushed = |line: &Value| line["body"]["outcome"] == "hushed";
+    until(field, "the end of its case", async || {
+        field.journal_of("rule.hit", case).iter().any(hushed)
+    })
+    .await;
+    assert!(!field.package(case).exists());
+    for played in field.journal("warning.played") {
+        assert_eq!(played["body"]["zone"], "kerb", "{played}");
     }
 }
 
