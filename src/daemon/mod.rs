@@ -72,7 +72,7 @@ use asks::Ways;
 use clerk::Reboots;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
-use ending::Running;
+use ending::{Running, thread};
 use ends::Waiting;
 use eye::{Eye, Sight};
 use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
@@ -394,14 +394,4 @@ fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {
         )?)
     };
     config.camera.iter().enumerate().map(start).collect()
-}
-
-fn thread(
-    name: &'static str,
-    run: impl FnOnce() + Send + 'static,
-) -> anyhow::Result<JoinHandle<()>> {
-    let builder = std::thread::Builder::new().name(name.to_owned());
-    builder
-        .spawn(run)
-        .with_context(|| format!("cannot start the thread {name}"))
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::types::{
     Appearance, Area, CaseId, CaseRecord, Hit, HitOutcome, Motion, Order, Outcome, RoleSet, Scene,
@@ -11,6 +10,7 @@ use crate::types::{
 };
 
 use super::history::{Past, age};
+use super::resumed::each;
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::{Place, Whereabouts, compare};
 
@@ -262,18 +262,6 @@ fn carried(area: &mut Area, motion: &Motion) -> bool {
         *area = motion.of_area(*area);
     }
     is_near(*area)
-}
-
-/// Reads a list entry by entry: one that cannot be read costs itself, and not the book.
-fn each<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned,
-{
-    let entries = Vec::<serde_json::Value>::deserialize(from)?.into_iter();
-    Ok(entries
-        .filter_map(|entry| serde_json::from_value(entry).ok())
-        .collect())
 }
 
 /// Whether a suspicion said at `now`, and before that at `said`, begins another episode.

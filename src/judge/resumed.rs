@@ -2,6 +2,8 @@
 //! ends are trusted. As long as they are not, nobody knows whether the box was off for a minute or
 //! for a night: the case waits for the clock, and ends when it does not come.
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Deserializer};
 use serde_json::Value;
 
 use super::book::Book;
@@ -208,4 +210,16 @@ fn translated(then: Stamp, now: Stamp) -> Stamp {
     age(then, now).map_or(now, |age| {
         now.shifted_ns(-i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
     })
+}
+
+/// Reads a list entry by entry: one that cannot be read costs itself, and not the book.
+pub(super) fn each<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let entries = Vec::<Value>::deserialize(from)?.into_iter();
+    Ok(entries
+        .filter_map(|entry| serde_json::from_value(entry).ok())
+        .collect())
 }

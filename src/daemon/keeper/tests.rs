@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use jiff::tz::TimeZone;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -15,6 +16,7 @@ use super::super::clerk::Objections;
 use super::*;
 use crate::config::{self, Budget, Config, Wording};
 use crate::ingest::{Credentials, Slots};
+use crate::journal::kind;
 use crate::judge::Judge;
 use crate::judge::tests::day;
 use crate::pki::TestPki;
