@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::command::{AHEAD_MAX_SECS, AskError, Asked, Client, Verb};
 use crate::link::Endpoint;
-use crate::link::message::{Subject, is_name};
+use crate::link::message::{Presence, Subject, is_name};
 use crate::types::{CaseId, Stamp};
 use crate::witness::{
     self, Command, Container, Fate, Identity, Notice, REASON_MAX, Roots, Ruling, SIGNATURE,
@@ -198,7 +198,9 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
                 (Subject::Verdict, notice.sign(&identity, now)?)
             }
             what => {
-                let nonce = client.state().and_then(|state| state.nonce.clone());
+                let in_doubt = |state: &&Presence| state.clock_synced != Some(true);
+                let state = client.state().filter(in_doubt);
+                let nonce = state.and_then(|state| state.nonce.clone());
                 let command = command(args, &verb(what)?, (nonce, now));
                 (Subject::Command, command.sign(&identity, now)?)
             }

@@ -154,7 +154,8 @@ impl Settings {
     }
 
     /// Reads the file on the box and chooses what to run with. To be called once for each start: a
-    /// trial is begun by it, and one that was begun before is ended.
+    /// trial is begun by it, and one that was begun before is ended. On a disk that takes no word of
+    /// that no trial is begun; the box starts all the same.
     pub fn choose(file: &Path) -> Result<Chosen, SettingsError> {
         let base = Config::read(file)?;
         let store = &base.config.store.dir;
@@ -167,7 +168,10 @@ impl Settings {
         match state.trial.as_mut() {
             Some(trial) if !trial.begun => {
                 trial.begun = true;
-                settings.write(&state)?;
+                if let Err(error) = settings.write(&state) {
+                    // Not noted as begun, a trial that cuts the box off would never end.
+                    state.end_trial(Some(&format!("it could not be begun: {error}")));
+                }
             }
             _ => state.end_trial(Some("the box was started again during the trial")),
         }
@@ -175,8 +179,10 @@ impl Settings {
         let tried = state.trial.clone();
         let keys = &mut loaded.config.keys;
         keys.sent = settings.certificates(&mut state, tried.as_ref(), keys);
-        if state != settings.read() {
-            settings.write(&state)?;
+        if state != settings.read()
+            && let Err(error) = settings.write(&state)
+        {
+            tracing::warn!(%error, "what became of a trial is told at the next start");
         }
         Ok(Chosen {
             loaded,

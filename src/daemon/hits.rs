@@ -164,19 +164,20 @@ impl Told {
         self.discarded.contains(&case)
     }
 
-    /// Ends what a crash left half-told: drafts of cases that were thrown away, and openings
-    /// without an end whose case the book does not have open (`open`).
+    /// Ends what a crash left half-told: openings without an end whose case the book does not have
+    /// open (`open`), and drafts of these, or of cases that were thrown away. A picture may be kept
+    /// before the book that knows of its case.
     pub(super) fn settle(
         self,
         store: &Store,
         open: impl Fn(CaseId) -> bool,
     ) -> Result<(), StoreError> {
-        for case in store.open_cases()? {
-            if self.discarded(case) && !open(case) {
-                let why = "the daemon ended before its files were thrown away";
-                store.discard(case, why, None)?;
-            }
-        }
+        let drafts = store.open_cases()?;
+        let mut over: Vec<CaseId> = drafts
+            .iter()
+            .copied()
+            .filter(|c| self.discarded(*c))
+            .collect();
         for (case, mut body) in self.open {
             if open(case) {
                 continue;
@@ -189,6 +190,11 @@ impl Told {
             body["why"] = why.into();
             body["at"] = clock::rfc3339_ms(clock::now().utc_ns).into();
             store.note(clock::now(), kind::RULE_HIT, body)?;
+            over.extend(drafts.contains(&case).then_some(case));
+        }
+        for case in over.into_iter().filter(|case| !open(*case)) {
+            let why = "the daemon ended before its files were thrown away";
+            store.discard(case, why, None)?;
         }
         Ok(())
     }
@@ -285,6 +291,30 @@ mod tests {
         let again = Past::read(&store).unwrap().hits;
         again.settle(&store, |id| id == case(4)).unwrap();
         assert_eq!(lines(dir.path()).len(), after.len(), "once");
+    }
+
+    #[test]
+    fn what_a_crash_left_of_a_case_the_book_never_knew_is_thrown_away_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let mut hits = Hits::new(store.clone(), &[]);
+        for n in [1, 2] {
+            hits.tell(case(n), &hit(HitOutcome::Opened), None).unwrap();
+            // As before the first picture: what was measured goes before the picture with the book.
+            store.save_draft_note(case(n), "{}").unwrap();
+        }
+        let settle = || {
+            let read = Past::read(&store).unwrap().hits;
+            read.settle(&store, |id| id == case(2)).unwrap();
+        };
+        settle();
+        assert_eq!(store.open_cases().unwrap(), [case(2)]);
+        let told = lines(dir.path());
+        let ended = told.iter().filter(|line| line["outcome"] == "discarded");
+        let ended: Vec<_> = ended.map(|line| line["case"].clone()).collect();
+        assert_eq!(ended, [json!(case(1))]);
+        settle();
+        assert_eq!(lines(dir.path()).len(), told.len(), "once");
     }
 
     #[test]

@@ -166,13 +166,12 @@ impl Sheet {
         }
         match image.format {
             PixelFormat::I420 => {
-                widen(line(image, 1, row, width)?.iter().copied(), cb);
-                widen(line(image, 2, row, width)?.iter().copied(), cr);
+                widen(line(image, 1, row, width)?, cb);
+                widen(line(image, 2, row, width)?, cr);
             }
             PixelFormat::Nv12 => {
                 let (pairs, _) = line(image, 1, row, width * 2)?.as_chunks::<2>();
-                widen(pairs.iter().map(|&[cb, _]| cb), cb);
-                widen(pairs.iter().map(|&[_, cr]| cr), cr);
+                widen_pairs(pairs, cb, cr);
             }
         }
         mix(cb, cr, mapping.luma, mixed);
@@ -226,9 +225,18 @@ fn luma_row(from: &[u8], shares: &[u16], to: &mut [u8], mapping: &Mapping) {
 ///
 /// This, [`mix`] and [`narrow`] each do one thing to a whole row: the compiler makes vector code
 /// of each, and of one loop that did it all it makes none.
-fn widen(samples: impl Iterator<Item = u8>, to: &mut [i16]) {
-    for (to, sample) in to.iter_mut().zip(samples) {
+fn widen(samples: &[u8], to: &mut [i16]) {
+    for (to, &sample) in to.iter_mut().zip(samples) {
         *to = (i16::from(sample) - 128) << 7;
+    }
+}
+
+/// [`widen`] of Cb and Cr in turn: both as the upper byte of a 16-bit lane, which needs no shuffle.
+fn widen_pairs(pairs: &[[u8; 2]], cb: &mut [i16], cr: &mut [i16]) {
+    let upper = |lane: u16| (lane & 0xff00 ^ 0x8000).cast_signed() >> 1;
+    for ((pair, cb), cr) in pairs.iter().zip(cb).zip(cr) {
+        let lane = u16::from_le_bytes(*pair);
+        (*cb, *cr) = (upper(lane << 8), upper(lane));
     }
 }
 

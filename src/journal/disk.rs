@@ -198,6 +198,16 @@ pub fn read(path: &Path) -> Result<Vec<u8>, DiskError> {
     std::fs::read(path).map_err(|e| DiskError::reading(path, e))
 }
 
+/// Whether a file could not be read for want of something that has nothing to do with the file:
+/// nothing can be said about it then.
+pub fn is_passing(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR | Errno::AGAIN)
+    )
+}
+
 /// Names in a directory, sorted. Names that are not UTF-8 are not ours and are left out.
 pub fn list(path: &Path) -> Result<Vec<String>, DiskError> {
     let fail = |e| DiskError::new("list", path, 0, e);
@@ -231,6 +241,18 @@ pub(crate) mod fault {
     thread_local! {
         /// Steps still allowed, how the next one fails, whether one has failed.
         static PLAN: Cell<Option<(u32, Mode, bool)>> = const { Cell::new(None) };
+        /// How the next reading of a file for its hash fails.
+        static READING: Cell<Option<Errno>> = const { Cell::new(None) };
+    }
+
+    /// The next file that is read for its hash cannot be.
+    pub(crate) fn plan_reading(errno: Errno) {
+        READING.set(Some(errno));
+    }
+
+    /// Fails as it was planned, once.
+    pub(crate) fn strike_reading() -> io::Result<()> {
+        READING.take().map_or(Ok(()), |errno| Err(errno.into()))
     }
 
     /// The `n`-th step from now (0 is the next) fails as `mode` says.

@@ -168,7 +168,9 @@ pub(super) fn read_lines(
 }
 
 /// Reads every line of every segment in order, checks numbers and chain, and shows each
-/// readable line to `visit`. Nothing is changed. At most one segment is in memory.
+/// readable line to `visit`. Nothing is changed. At most one segment is in memory. A segment that the
+/// disk does not give any more is a broken place like any other, but for the last: nobody knows
+/// where that ends.
 pub(super) fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Walk, JournalError> {
     let mut chain = Chain::new();
     let mut last = None;
@@ -177,7 +179,14 @@ pub(super) fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Walk, Jou
         if segment != expected {
             chain.report(segment, 1, "the segment before is missing");
         }
-        let bytes = disk::read(&dir.join(file_name(segment)))?;
+        let bytes = match disk::read(&dir.join(file_name(segment))) {
+            Err(error) if Some(&segment) != numbers.last() && !disk::is_passing(&error.source) => {
+                tracing::error!(%error, "a part of the journal cannot be read");
+                chain.report(segment, 1, "it cannot be read");
+                continue;
+            }
+            read => read?,
+        };
         let (len, lines) = chain.segment(segment, &bytes, visit);
         let torn = bytes.get(len..).unwrap_or_default().to_vec();
         if Some(&segment) != numbers.last() && !torn.is_empty() {

@@ -142,6 +142,30 @@ fn segments_end_before_four_mebibytes_and_chain_on() {
     assert!(error.contains("00000003.jsonl line 1"), "{error}");
 }
 
+/// A bad sector under one old segment: the box must start, warn, and keep what comes.
+#[test]
+fn a_segment_that_cannot_be_read_is_named_and_passed_over() {
+    let dir = filled(0);
+    let mut journal = Journal::open(dir.path()).unwrap();
+    let filler = "x".repeat(60_000);
+    for _ in 0..150 {
+        journal
+            .append(AT, "test", json!({ "filler": filler }))
+            .unwrap();
+    }
+    drop(journal);
+    let unread = dir.path().join(file_name(2));
+    disk::remove_file(&unread).unwrap();
+    std::fs::create_dir(&unread).unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    let broken = journal.broken().unwrap();
+    assert_eq!(broken.segment, file_name(2));
+    assert!(broken.to_string().contains("cannot be read"), "{broken}");
+    assert_eq!(journal.head().n, 150);
+    journal.append(AT, "test", json!({})).unwrap();
+    assert_eq!(tail(dir.path(), 1).unwrap()[0].head.n, 151);
+}
+
 #[test]
 fn a_failed_append_leaves_no_trace_wherever_it_fails() {
     for mode in [

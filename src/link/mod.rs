@@ -65,6 +65,8 @@ const PACKET_IDS: u16 = 64;
 const REQUESTS: usize = WINDOW + 16 + u16::MAX as usize;
 /// `rumqttc` panics below five seconds.
 const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
+/// What a try to connect may take: the resolver, all addresses of the host, TLS, CONNECT.
+pub const ATTEMPT: Duration = Duration::from_secs(70);
 /// Time for CONNECT to be answered once TLS stands.
 const GREETING: Duration = Duration::from_secs(10);
 /// Time for an orderly DISCONNECT to be carried out.

@@ -27,6 +27,8 @@ use crate::config::secret_file;
 
 /// Time for one address to accept, and for the TLS handshake.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Time for all addresses of a host together.
+const ADDRESSES: Duration = Duration::from_secs(40);
 /// Sent bytes not acknowledged by the peer's TCP for this long end the connection (RFC 5482).
 const USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// An idle connection is probed after this long, and this often.
@@ -105,6 +107,7 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream, LinkError> {
         Err(_elapsed) => return Err(not_resolved("the resolver does not answer".to_owned())),
     };
     let mut last = not_resolved("it has no address".to_owned());
+    let each = each(addresses.len());
     for address in addresses {
         let socket = match socket(endpoint, address) {
             Ok(socket) => socket,
@@ -113,7 +116,7 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream, LinkError> {
                 continue;
             }
         };
-        match timeout(CONNECT, socket.connect(address)).await {
+        match timeout(each, socket.connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = LinkError::of_tcp(&endpoint.peer(), &error),
             Err(_elapsed) => {
@@ -125,6 +128,13 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream, LinkError> {
         }
     }
     Err(last)
+}
+
+/// Time for each of so many addresses: a host with many that are dead must not hold up the loop that
+/// waits for it.
+fn each(addresses: usize) -> Duration {
+    let addresses = u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
+    CONNECT.min(ADDRESSES / addresses)
 }
 
 /// A socket for `address`, bound to the interface that is configured.
@@ -279,4 +289,20 @@ pub(super) fn ours_expired(endpoint: &Endpoint) -> Option<LinkError> {
         file: file.display().to_string(),
         not_after: clock::rfc3339_ms(end_ns),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_dead_addresses_take_no_longer_than_one_try_may() {
+        assert_eq!((each(0), each(1), each(4)), (CONNECT, CONNECT, CONNECT));
+        for addresses in 1..200 {
+            let all = each(addresses) * u32::try_from(addresses).unwrap();
+            assert!(all <= ADDRESSES, "{addresses}");
+            // The resolver, TLS, and CONNECT.
+            assert!(CONNECT + all + CONNECT + super::super::GREETING <= super::super::ATTEMPT);
+        }
+    }
 }

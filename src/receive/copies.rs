@@ -4,6 +4,7 @@
 //! was read back from the medium and had its hash. A medium is there when its marker file is:
 //! an empty mount point is no medium. Receivers may share one.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -72,8 +73,8 @@ impl Copies {
             return Err(format!("{} is another package", place.display()));
         }
         if place.exists() && !holds(&place, &files) {
-            // One of the receivers' that rotted, or that has an older receipt: written anew.
-            disk::remove_dir_all(&place).map_err(|e| words(&e))?;
+            self.renew(&place, (device, id), &files)
+                .map_err(|e| words(&e))?;
         }
         if !place.exists() {
             self.write(package, (device, id), &files)
@@ -86,18 +87,45 @@ impl Copies {
         Ok(())
     }
 
+    /// What lies at `place` is the package and does not hold. With another receiver's receipt it may
+    /// be counted: that alone is put right. Else it makes room in one step, so that a kill leaves
+    /// either all that was there or a free place.
+    fn renew(
+        &self,
+        place: &Path,
+        (device, id): (&str, CaseId),
+        files: &[Wanted],
+    ) -> Result<(), DiskError> {
+        let draft = self.draft(device, id)?;
+        let mut amiss = files.iter().filter(|file| !is_there(place, file));
+        if let (Some(file), None) = (amiss.next(), amiss.next())
+            && let Some(receipt) = file.bytes.as_deref().filter(|_| file.name == RECEIPT)
+        {
+            let draft = draft.with_file_name(format!("{device}-{id}.receipt"));
+            return disk::replace(&draft, &place.join(RECEIPT), receipt);
+        }
+        disk::remove_dir_all(&draft)?;
+        disk::rename(place, &draft)?;
+        place.parent().map_or(Ok(()), disk::sync_dir)
+    }
+
+    /// Where a copy of this receiver's comes into being; the folders on the way are made.
+    fn draft(&self, device: &str, id: CaseId) -> Result<PathBuf, DiskError> {
+        let staging = layout::incoming(&self.dir).join(&self.name);
+        for folder in [&layout::incoming(&self.dir), &staging] {
+            disk::create_dir(folder)?;
+        }
+        // An id is one device's only as long as all devices are honest.
+        Ok(staging.join(format!("{device}-{id}")))
+    }
+
     fn write(
         &self,
         package: &Path,
         (device, id): (&str, CaseId),
         files: &[Wanted],
     ) -> Result<(), DiskError> {
-        let staging = layout::incoming(&self.dir).join(&self.name);
-        // An id is one device's only as long as all devices are honest.
-        let draft = staging.join(format!("{device}-{id}"));
-        for folder in [layout::incoming(&self.dir), staging] {
-            disk::create_dir(&folder)?;
-        }
+        let draft = self.draft(device, id)?;
         disk::remove_dir_all(&draft)?;
         disk::create_dir(&draft)?;
         let head = files.iter();
@@ -167,18 +195,25 @@ fn wanted(
     Ok(files)
 }
 
-/// Whether what lies at `place` is the package in the folder `package`.
+/// Whether what lies at `place` is the package in the folder `package`, or what is left of one:
+/// without a signature it is nobody's.
 fn is_same(place: &Path, package: &Path) -> Result<bool, String> {
-    let signature = |dir: &Path| disk::read(&dir.join(SIGNATURE)).map_err(|e| words(&e));
-    Ok(signature(place)? == signature(package)?)
+    let there = match disk::read(&place.join(SIGNATURE)) {
+        Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(true),
+        there => there.map_err(|e| words(&e))?,
+    };
+    let ours = disk::read(&package.join(SIGNATURE)).map_err(|e| words(&e))?;
+    Ok(there == ours)
 }
 
 /// Whether the medium itself has every file as it must be.
 fn holds(place: &Path, files: &[Wanted]) -> bool {
-    files.iter().all(|file| {
-        let read = disk::digest_from_medium(&place.join(&file.name));
-        read.is_ok_and(|(_, sha256)| sha256 == file.sha256)
-    })
+    files.iter().all(|file| is_there(place, file))
+}
+
+fn is_there(place: &Path, file: &Wanted) -> bool {
+    let read = disk::digest_from_medium(&place.join(&file.name));
+    read.is_ok_and(|(_, sha256)| sha256 == file.sha256)
 }
 
 fn words(error: &DiskError) -> String {
@@ -209,4 +244,105 @@ pub fn prepare_copies(medium: &Path, dir: &Path) -> Result<(), ReceiveError> {
         &medium.join(MARKER),
         MARK.as_bytes(),
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rustix::io::Errno;
+    use tempfile::TempDir;
+
+    use super::super::head::tests::head;
+    use super::*;
+    use crate::store::disk::fault::{self, Mode};
+
+    const PICTURE: &[u8] = b"one picture";
+
+    /// A received package in `package`, a medium, and what is stated.
+    fn received() -> (TempDir, Copies, Statement) {
+        let dir = tempfile::tempdir().unwrap();
+        let package = dir.path().join("package");
+        let files = [MIMETYPE, STATEMENT, MANIFEST, SIGNATURE, RECEIPT];
+        let files = files.map(|name| (name, name.as_bytes()));
+        disk::create_dir(&package).unwrap();
+        disk::write_all_under(&package, &files).unwrap();
+        disk::write_under(&package, "frames/00.jpg", PICTURE).unwrap();
+        let medium = dir.path().join("medium");
+        disk::create_dir(&medium).unwrap();
+        disk::write_new(&medium.join(MARKER), MARK.as_bytes()).unwrap();
+        let copies = Copies::new(&medium, "receiver-1");
+        (dir, copies, head(&[PICTURE]).statement)
+    }
+
+    fn place(copies: &Copies, statement: &Statement) -> PathBuf {
+        layout::place(&copies.dir, &statement.device.id, statement.id)
+    }
+
+    #[test]
+    fn a_copy_of_which_a_kill_left_half_is_made_anew() {
+        let (dir, copies, statement) = received();
+        let package = dir.path().join("package");
+        copies.take(&package, &statement, None).unwrap();
+        let place = place(&copies, &statement);
+        disk::remove_file(&place.join(SIGNATURE)).unwrap();
+        disk::remove_file(&place.join("frames/00.jpg")).unwrap();
+        copies.take(&package, &statement, None).unwrap();
+        assert_eq!(fs::read(place.join("frames/00.jpg")).unwrap(), PICTURE);
+        assert!(place.join(SIGNATURE).is_file());
+        // Another package is left alone.
+        disk::remove_file(&place.join(SIGNATURE)).unwrap();
+        disk::write_new(&place.join(SIGNATURE), b"another").unwrap();
+        let refused = copies.take(&package, &statement, None).unwrap_err();
+        assert!(refused.contains("another package"), "{refused}");
+    }
+
+    /// Two receivers may have a package whole at the same moment: the receipt of the one says two
+    /// copies while the other still makes the second.
+    #[test]
+    fn a_copy_that_is_counted_stays_whole_while_another_receipt_comes_to_it() {
+        for n in 0.. {
+            let (dir, copies, statement) = received();
+            let package = dir.path().join("package");
+            copies.take(&package, &statement, Some(b"first")).unwrap();
+            let place = place(&copies, &statement);
+            fault::plan(n, Mode::Forever(Errno::IO));
+            let taken = copies.take(&package, &statement, Some(b"second"));
+            let through = fault::clear();
+            let receipt = fs::read(place.join(RECEIPT)).unwrap();
+            let files = wanted(&package, &statement, Some(receipt.as_slice())).unwrap();
+            assert!(holds(&place, &files), "step {n}");
+            if through {
+                taken.unwrap();
+                assert_eq!(receipt, b"second");
+                break;
+            }
+        }
+    }
+
+    /// What makes room for a copy goes in one step.
+    #[test]
+    fn a_copy_that_rotted_makes_room_as_a_whole() {
+        for n in 0.. {
+            let (dir, copies, statement) = received();
+            let package = dir.path().join("package");
+            copies.take(&package, &statement, None).unwrap();
+            let place = place(&copies, &statement);
+            disk::remove_file(&place.join("frames/00.jpg")).unwrap();
+            disk::write_new(&place.join("frames/00.jpg"), b"rot").unwrap();
+            fault::plan(n, Mode::Forever(Errno::IO));
+            let taken = copies.take(&package, &statement, None);
+            let through = fault::clear();
+            assert!(
+                !place.exists() || place.join(SIGNATURE).is_file(),
+                "step {n}"
+            );
+            if through {
+                taken.unwrap();
+                break;
+            }
+            copies.take(&package, &statement, None).unwrap();
+            assert_eq!(fs::read(place.join("frames/00.jpg")).unwrap(), PICTURE);
+        }
+    }
 }

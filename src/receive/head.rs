@@ -115,3 +115,39 @@ fn failures(verdict: &Verdict) -> String {
     // Findings quote what came: keep a receipt small whatever that is.
     text.chars().take(WHY_MAX).collect()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::types::Stamp;
+    use crate::witness::{Clock, sha256_hex};
+
+    /// A head that lists these files, as `frames/00.jpg` and so on.
+    pub(in crate::receive) fn head(files: &[&[u8]]) -> Head {
+        let entry = |(n, bytes): (usize, &&[u8])| {
+            json!({
+                "name": format!("frames/{n:02}.jpg"), "type": "image/jpeg",
+                "size": bytes.len(), "sha256": sha256_hex(bytes),
+            })
+        };
+        let files: Vec<_> = files.iter().enumerate().map(entry).collect();
+        let at = Stamp {
+            utc_ns: 1_785_549_784_567_000_000,
+            boot_ns: 7,
+            error_ns: 0,
+        };
+        let statement = json!({
+            "v": 1, "type": "lingmou.evidence", "id": "0198f0a2-0000-7000-8000-000000000001",
+            "device": {"id": "LM-1", "tz": "Asia/Shanghai"}, "seq": 1,
+            "journal": {"n": 1, "prev": "00"}, "warning": [], "clock": Clock::at(at),
+            "camera": {"id": "cam0"}, "software": {"name": "lingmou", "version": "0"},
+            "files": files,
+        });
+        Head {
+            statement: serde_json::from_value(statement).unwrap(),
+            sig_sha256: String::new(),
+        }
+    }
+}

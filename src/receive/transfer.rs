@@ -16,11 +16,13 @@ use super::ReceiveError;
 use super::head::{Head, parts};
 use super::ranges::Ranges;
 use crate::link::message::Range;
-use crate::store::disk;
+use crate::store::disk::{self, DiskError};
 use crate::witness::{FileEntry, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT};
 
 /// The head as it came.
 pub(super) const HEAD: &str = "head.zip";
+/// The ranges of each file that are durable.
+const RANGES: &str = "ranges.json";
 /// Bytes taken before the pieces are made durable and `ranges.json` is written again.
 const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes asked for at once: bounds what piles up in the broker for this device.
@@ -77,7 +79,7 @@ impl Transfer {
     pub(super) fn resume(dir: &Path, head: Head) -> Result<Self, ReceiveError> {
         let mut transfer = Self::of(dir, head);
         disk::remove_dir_all(&dir.join("package"))?;
-        let said: BTreeMap<String, Ranges> = disk::read(&dir.join("ranges.json"))
+        let said: BTreeMap<String, Ranges> = disk::read(&dir.join(RANGES))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
@@ -155,12 +157,20 @@ impl Transfer {
         Ok(true)
     }
 
-    /// Makes the pieces durable.
+    /// Makes the pieces durable. A file of which the disk has lost a write is asked for anew: the
+    /// kernel tells it once, and goes on showing from memory what is on no disk.
     fn sync_parts(&mut self) -> Result<(), ReceiveError> {
-        for (sha256, blob) in &mut self.blobs {
-            if blob.fresh {
-                sync_file(&part(&self.dir, sha256))?;
-                blob.fresh = false;
+        for (sha256, blob) in self.blobs.iter_mut().filter(|(_, blob)| blob.fresh) {
+            let path = part(&self.dir, sha256);
+            let synced = sync_file(&path);
+            blob.fresh = false;
+            if synced.is_err() {
+                blob.have = Ranges::default();
+                // What stays of it is written over.
+                for stale in [self.dir.join(RANGES), path] {
+                    let _over: Result<(), DiskError> = disk::remove_file(&stale);
+                }
+                return synced;
             }
         }
         Ok(())
@@ -180,7 +190,7 @@ impl Transfer {
             self.blobs.iter().map(|(s, b)| (s, &b.have)).collect();
         let text = serde_json::to_vec(&said)
             .map_err(|error| ReceiveError::Bug(format!("ranges.json: {error}")))?;
-        let place = self.dir.join("ranges.json");
+        let place = self.dir.join(RANGES);
         disk::replace(&self.dir.join("ranges.new"), &place, &text)?;
         self.unsynced = 0;
         Ok(())
@@ -319,9 +329,8 @@ fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<(), ReceiveError> 
 }
 
 fn sync_file(path: &Path) -> Result<(), ReceiveError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| trouble(path, &error))
+    let file = File::open(path).map_err(|error| trouble(path, &error))?;
+    Ok(disk::sync_all(&file, path)?)
 }
 
 fn hash(path: &Path) -> Result<(u64, String), ReceiveError> {
@@ -330,4 +339,44 @@ fn hash(path: &Path) -> Result<(u64, String), ReceiveError> {
         .and_then(|mut file| io::copy(&mut file, &mut hasher))
         .map_err(|error| trouble(path, &error))?;
     Ok((size, format!("{:x}", hasher.finalize())))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::super::head::tests::head;
+    use super::*;
+    use crate::store::disk::fault::{self, Mode};
+    use crate::witness::sha256_hex;
+
+    /// After a sync that failed Linux shows what was written, says of the next sync that all is
+    /// well, and the disk may have nothing of it.
+    #[test]
+    fn what_a_failed_sync_was_for_is_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("id");
+        let files: [&[u8]; 2] = [b"one picture", b"another"];
+        let mut transfer = Transfer::begin(&dir, head(&files), b"zip").unwrap();
+        let all = |transfer: &mut Transfer| {
+            for bytes in files {
+                assert!(transfer.take(&sha256_hex(bytes), 0, bytes).unwrap());
+            }
+        };
+        all(&mut transfer);
+        fault::plan(0, Mode::Once(Errno::IO));
+        let failed = transfer.look();
+        assert!(!fault::clear(), "it was to fail");
+        assert!(failed.is_err());
+        let Look::Missing(missing) = transfer.look().unwrap() else {
+            panic!("it is believed");
+        };
+        let [Range(sha256, from, to)] = missing.as_slice() else {
+            panic!("{missing:?}");
+        };
+        let lost = files.iter().find(|bytes| sha256_hex(bytes) == *sha256);
+        assert_eq!((*from, *to), (0, lost.unwrap().len() as u64));
+        all(&mut transfer);
+        assert!(matches!(transfer.look().unwrap(), Look::Whole));
+    }
 }

@@ -1,10 +1,24 @@
 //! What is done for the store every few seconds, whether or not there is a case.
 
+use std::sync::PoisonError;
+
 use serde::Serialize;
 
-use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, disk};
+use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, View, disk, recover, set_meta};
 use crate::journal;
 use crate::types::Stamp;
+
+/// How often the database is read through, and how often it is made again at most.
+const DATABASE_EVERY_NS: u64 = 3600 * 1_000_000_000;
+
+/// When the database was seen to in this run, boot clock, nanoseconds.
+#[derive(Debug, Default)]
+pub(super) struct SeenTo {
+    /// Read through.
+    read_ns: Option<u64>,
+    /// Made again.
+    rebuilt_ns: Option<u64>,
+}
 
 /// How the store is after it was looked after.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -20,9 +34,10 @@ pub struct Care {
 }
 
 impl Store {
-    /// Looks after the store: goes on with a disk that came back, finishes what was left
-    /// half-way, prunes, restores the ballast. `suspect`: something failed before, so that a
-    /// small write shall say whether the disk works again.
+    /// Looks after the store: goes on with a disk that came back, makes a database again that broke
+    /// at work, finishes what was left half-way, prunes, restores the ballast. `suspect`: something
+    /// failed before, so that a small write shall say whether the disk works again, and a look
+    /// whether the database does.
     ///
     /// An error is the alarm: capture cannot go on, warnings do. To be called again in a while.
     pub fn care(&self, now: Stamp, suspect: bool) -> Result<Care, StoreError> {
@@ -34,7 +49,16 @@ impl Store {
         if suspect {
             self.probe()?;
         }
-        let pruned = self.prune(now)?;
+        if let Some(why) = self.unsound(now, suspect) {
+            self.rebuild(now, why)?;
+        }
+        let pruned = match self.prune(now) {
+            Err(StoreError::Corrupt(why)) => {
+                self.rebuild(now, why)?;
+                self.prune(now)?
+            }
+            pruned => pruned?,
+        };
         let inner = self.inner();
         let reserved = inner.config.keep_free_mib.saturating_mul(MIB);
         let spare = disk::free_bytes(&inner.dir)?.saturating_sub(reserved);
@@ -74,6 +98,65 @@ impl Store {
         tracing::info!(?recovery, "the evidence disk is back");
         self.shared.queued.notify_one();
         Ok(())
+    }
+
+    /// What is wrong with the database, when it is time to read it through. It is read beside the
+    /// store's own connection: a large one must not hold up a seal.
+    fn unsound(&self, now: Stamp, suspect: bool) -> Option<String> {
+        {
+            let mut seen = self.seen_to();
+            let read_ns = *seen.read_ns.get_or_insert(now.boot_ns);
+            if !suspect && now.boot_ns.saturating_sub(read_ns) < DATABASE_EVERY_NS {
+                return None;
+            }
+            seen.read_ns = Some(now.boot_ns);
+        }
+        let looked = View::open(&self.shared.config).and_then(|view| view.check_database());
+        match looked {
+            Ok(findings) => findings.first().map(ToString::to_string),
+            Err(StoreError::Corrupt(why)) => Some(why),
+            // Nothing is known of it then; whoever needs it says what is the matter.
+            Err(_) => None,
+        }
+    }
+
+    /// Makes the database again from the files, as a start does, under our lock. What was kept of
+    /// open cases is lost with it. More than once in a while does not help: then `why` is an error.
+    fn rebuild(&self, now: Stamp, why: String) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        inner.present()?;
+        let mut seen = self.seen_to();
+        let since = |at: u64| now.boot_ns.saturating_sub(at);
+        if (seen.rebuilt_ns).is_some_and(|at| since(at) < DATABASE_EVERY_NS) {
+            return Err(StoreError::Corrupt(why));
+        }
+        seen.rebuilt_ns = Some(now.boot_ns);
+        drop(seen);
+        tracing::error!(why, "the database is broken: it is made again");
+        let book = inner.meta("book").ok().flatten();
+        // Closed first: SQLite removes the log of what it closes, and that by its name.
+        drop(std::mem::replace(
+            &mut inner.conn,
+            rusqlite::Connection::open_in_memory()?,
+        ));
+        recover::move_aside(&self.shared.dir)?;
+        let lock = inner.lock.try_clone();
+        let lock = lock.map_err(|error| StoreError::Io(format!("the store's lock: {error}")))?;
+        let (config, device) = (&self.shared.config, &self.shared.device);
+        let (fresh, recovery) = Inner::open_locked(config, device, lock, &|_, _| ())?;
+        *inner = fresh;
+        if let Some(book) = book {
+            inner.transact(|tx| set_meta(tx, "book", &book))?;
+        }
+        drop(inner);
+        tracing::info!(?recovery, "the database was made again");
+        self.shared.queued.notify_one();
+        Ok(())
+    }
+
+    fn seen_to(&self) -> std::sync::MutexGuard<'_, SeenTo> {
+        let lock = self.shared.seen_to.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes and removes a small file.

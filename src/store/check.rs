@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::compare::compare;
 use super::lines::{self, Said};
 use super::package::{self, PackageFile};
 use super::{InUse, Listed, State, Store, StoreError, View, disk, evict};
@@ -105,7 +106,8 @@ impl View {
         Ok(findings)
     }
 
-    fn check_database(&self) -> Result<Vec<Finding>, StoreError> {
+    /// Reads the database through.
+    pub(super) fn check_database(&self) -> Result<Vec<Finding>, StoreError> {
         let sql = "PRAGMA quick_check(1)";
         let verdict: String = self.conn.query_row(sql, [], |row| row.get(0))?;
         let sound = verdict == "ok";
@@ -222,7 +224,7 @@ pub(super) fn package(dir: &Path, listed: &Listed, files: &[PackageFile]) -> Res
     if !disk::is_folder(dir) {
         return Err("its directory is missing".to_owned());
     }
-    package::compare(dir, files)?;
+    compare(dir, files)?;
     let manifest = disk::read(&dir.join(witness::MANIFEST)).map_err(|e| e.to_string())?;
     let manifest = Manifest::parse(&manifest).map_err(|e| e.to_string())?;
     let mut rows: BTreeMap<&str, &str> = files

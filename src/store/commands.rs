@@ -292,7 +292,8 @@ pub(super) fn write_end(
     Ok(())
 }
 
-fn forget_oldest(tx: &Transaction<'_>) -> Result<(), StoreError> {
+/// Of very old commands only the signers' numbers stay.
+pub(super) fn forget_oldest(tx: &Transaction<'_>) -> Result<(), StoreError> {
     tx.execute(
         "DELETE FROM command WHERE outcome IS NOT NULL AND n <= \
          (SELECT n FROM command ORDER BY n DESC LIMIT 1 OFFSET ?1)",

@@ -12,9 +12,12 @@ use ring::digest::{Context, SHA256};
 use rustix::fs::{Advice, FlockOperation, StatVfsMountFlags, flock, statvfs};
 
 use super::StoreError;
+#[cfg(test)]
+pub(crate) use crate::journal::disk::fault;
 pub use crate::journal::disk::{
-    DiskError, DiskKind, create_dir, create_new, cut, list, open_append, read, remove_dir_all,
-    remove_file, rename, reserve, sync_all, sync_data, sync_dir, write_all, write_new,
+    DiskError, DiskKind, create_dir, create_new, cut, is_passing, list, open_append, read,
+    remove_dir_all, remove_file, rename, reserve, sync_all, sync_data, sync_dir, write_all,
+    write_new,
 };
 use crate::types::hex;
 
@@ -114,6 +117,8 @@ pub fn free_bytes(path: &Path) -> Result<u64, StoreError> {
 
 /// Size and SHA-256 (lower-case hex) of a file, read in pieces.
 pub(super) fn digest(path: &Path) -> io::Result<(u64, String)> {
+    #[cfg(test)]
+    fault::strike_reading()?;
     let (mut file, mut piece) = (File::open(path)?, vec![0; PIECE]);
     let (mut hash, mut size) = (Context::new(&SHA256), 0);
     loop {

@@ -160,8 +160,8 @@ impl Inner {
     }
 
     /// Compares the drafts of a case with their rows: a file that is missing or changed loses
-    /// its row, the journal says so, and `staging/` keeps nothing that has no row. Returns how
-    /// many were lost.
+    /// its row, the journal says so, and `staging/` keeps nothing that has no row. One that the
+    /// disk does not give any more is lost too: its case must end. Returns how many were lost.
     pub(super) fn sift(&mut self, case: CaseId) -> Result<usize, StoreError> {
         let staging = self.staging(case);
         let mut good = HashSet::new();
@@ -170,6 +170,10 @@ impl Inner {
             match disk::digest(&staging.join(&entry.name)) {
                 Ok((_, sha256)) if sha256 == entry.sha256 => {
                     good.insert(entry.name);
+                }
+                Err(error) if disk::is_passing(&error) => {
+                    let what = format!("cannot read {}: {error}", entry.name);
+                    return Err(StoreError::Io(what));
                 }
                 _ => bad.push(entry.name),
             }

@@ -60,8 +60,9 @@ pub enum StoreError {
         /// The device that wants it.
         configured: String,
     },
-    /// The database broke while in use. Restart: start-up makes it again from the files.
-    #[error("the database is corrupt: {0}; restart the daemon, it is rebuilt from the files")]
+    /// The database broke while in use: [`crate::store::Store::care`] and start-up make it again
+    /// from the files.
+    #[error("the database is corrupt: {0}; a restart of the daemon rebuilds it from the files")]
     Corrupt(String),
     /// The case is a sealed package already: nothing can be added or taken away.
     #[error("case {0} is sealed already")]

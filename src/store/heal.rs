@@ -1,12 +1,14 @@
 //! Makes damaged packages whole again: by themselves when they are, else from the second copy.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use rusqlite::params;
 use serde::Serialize;
 
+use super::compare::compare;
 use super::package::{self, Package, sql_int};
-use super::{Inner, State, Store, StoreError, disk, lines, mirror};
+use super::{Inner, State, Store, StoreError, disk, evict, lines, mirror};
 use crate::clock;
 use crate::types::CaseId;
 
@@ -38,7 +40,11 @@ impl Inner {
     /// As [`Store::heal`]; `medium` has been recognised as ours or is looked into all the same:
     /// nothing in it counts that has not the hashes the journal names.
     pub(super) fn heal(&mut self, id: CaseId, medium: Option<&Path>) -> Result<Healed, StoreError> {
-        let line = self.sealed_line(id)?;
+        if evict::is_evicted(&self.conn, id)? {
+            let why = "an administrator had its pictures and video removed";
+            return Ok(Healed::Not(why.to_owned()));
+        }
+        let line = self.sealed_lines(&HashSet::from([id]))?.remove(&id);
         let here = self.package_dir(id);
         let pruned = package::state(&self.conn, id)? == Some(State::Pruned);
         let fault = match package::examine(&here, id, line.as_ref(), pruned) {
@@ -61,7 +67,7 @@ impl Inner {
         };
         package.files.retain(|file| !pruned || file.lane == 1);
         let restored = self.bring_back(&package, &copy)?;
-        package::compare(&here, &package.files).map_err(StoreError::Io)?;
+        compare(&here, &package.files).map_err(|unlike| StoreError::Io(unlike.why))?;
         self.whole(&package, restored)
     }
 
@@ -84,7 +90,11 @@ impl Inner {
     }
 
     /// The package is whole: says so, and queues it when it waited for that.
-    fn whole(&mut self, package: &Package, files: Vec<String>) -> Result<Healed, StoreError> {
+    pub(super) fn whole(
+        &mut self,
+        package: &Package,
+        files: Vec<String>,
+    ) -> Result<Healed, StoreError> {
         let id = package.line.id;
         let damaged = package::state(&self.conn, id)? == Some(State::Damaged);
         if damaged || !files.is_empty() {
@@ -99,10 +109,6 @@ impl Inner {
         }
         self.transact(|tx| {
             tx.execute("DELETE FROM blob WHERE package_id = ?1", [id.to_string()])?;
-            tx.execute(
-                "DELETE FROM evicted WHERE package_id = ?1",
-                [id.to_string()],
-            )?;
             package::insert_files(tx, id, &package.files)?;
             tx.execute(
                 "UPDATE package SET sig_sha256 = ?2, bytes = ?3, last_error = NULL, \
@@ -118,12 +124,18 @@ impl Inner {
         Ok(Healed::Whole(files))
     }
 
-    /// What the journal says of a package's sealing.
-    fn sealed_line(&self, id: CaseId) -> Result<Option<lines::Sealed>, StoreError> {
-        let mut found = None;
+    /// What the journal says of the sealing of these packages.
+    pub(super) fn sealed_lines(
+        &self,
+        ids: &HashSet<CaseId>,
+    ) -> Result<BTreeMap<CaseId, lines::Sealed>, StoreError> {
+        let mut found = BTreeMap::new();
+        if ids.is_empty() {
+            return Ok(found);
+        }
         self.journal.walk(&mut |entry| match lines::read(&entry) {
-            Some(lines::Said::Sealed(line)) if line.id == id => {
-                found.get_or_insert(line);
+            Some(lines::Said::Sealed(line)) if ids.contains(&line.id) => {
+                found.entry(line.id).or_insert(line);
             }
             _ => {}
         })?;

@@ -1,15 +1,16 @@
 //! Reading the journal back: what it says that the database may not know.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::lines::{self, Said};
 use super::{
-    Indexed, Inner, State, StoreError, additions, commands, disk, evict, outbox, package, queue,
-    verdicts,
+    Indexed, Inner, State, StoreError, additions, commands, disk, evict, mirror, outbox, package,
+    queue, verdicts,
 };
 use crate::clock;
 use crate::journal::Entry;
@@ -33,6 +34,8 @@ pub(super) struct Ledger {
     pub(super) pruned: HashSet<CaseId>,
     /// Packages the second medium has.
     copied: HashSet<CaseId>,
+    /// The second media that were in place.
+    media: BTreeSet<Uuid>,
     /// Time-stamps, in order.
     stamped: Vec<(lines::Stamped, i64)>,
     /// Packages whose pictures and video an administrator had removed.
@@ -47,6 +50,16 @@ impl Ledger {
     /// Whether pictures and video of the package were removed by an administrator.
     pub(super) fn is_evicted(&self, id: CaseId) -> bool {
         self.evicted.iter().any(|line| line.id == id)
+    }
+
+    /// A package was copied; to a medium never seen before nothing had been that nobody signed for.
+    fn copied_to(&mut self, line: &lines::Copied) {
+        if self.media.insert(line.medium) && self.media.len() > 1 {
+            let answered = self.receipted.iter().map(|(line, _)| line.id);
+            let answered: HashSet<CaseId> = answered.collect();
+            self.copied.retain(|id| answered.contains(id));
+        }
+        self.copied.insert(line.id);
     }
 }
 
@@ -100,12 +113,14 @@ impl Inner {
                 Some(Said::Pruned(id)) if fresh || !known.contains(&id) => {
                     ledger.pruned.insert(id);
                 }
-                Some(Said::Copied(id)) if fresh || !known.contains(&id) => {
-                    ledger.copied.insert(id);
+                Some(Said::Copied(line)) if fresh || !known.contains(&line.id) => {
+                    ledger.copied_to(&line);
                 }
                 Some(Said::Evicted(line)) if fresh || !known.contains(&line.id) => {
                     ledger.evicted.push(line);
                 }
+                // Not since what is evicted is left alone: only earlier builds said so.
+                Some(Said::Restored(id)) => ledger.evicted.retain(|line| line.id != id),
                 Some(Said::Wanted(id)) if fresh || !known.contains(&id) => {
                     ledger.wanted.insert(id);
                 }
@@ -138,6 +153,24 @@ impl Inner {
             .filter_map(|name| super::case_id(name))
             .collect())
     }
+}
+
+/// Writes where a journal line lies.
+pub(super) fn index(tx: &Transaction<'_>, line: &Indexed) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT OR REPLACE INTO journal(n, at, kind, sha256, segment, off, len) \
+         VALUES(?1,?2,?3,?4,?5,?6,?7)",
+    )?;
+    insert.execute(params![
+        package::sql_int(line.head.n),
+        line.at,
+        line.kind,
+        line.head.sha256,
+        line.place.segment,
+        package::sql_int(line.place.offset),
+        package::sql_int(line.place.len),
+    ])?;
+    Ok(())
 }
 
 fn indexed_line(entry: Entry) -> Indexed {
@@ -203,7 +236,7 @@ pub(super) fn replay_answers(
     for id in &ledger.copied {
         copied.execute([id.to_string()])?;
     }
-    Ok(())
+    (ledger.media.iter()).try_for_each(|medium| mirror::know(tx, *medium))
 }
 
 /// Takes in commands, verdicts and what became of rules. The replies themselves are not in the
@@ -227,5 +260,5 @@ fn replay_outside(tx: &Transaction<'_>, ledger: &Ledger) -> Result<(), StoreErro
             _ => {}
         }
     }
-    Ok(())
+    commands::forget_oldest(tx)
 }

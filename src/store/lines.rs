@@ -232,11 +232,13 @@ pub(super) enum Said {
     /// Its pictures and video were removed.
     Pruned(CaseId),
     /// The second medium has it.
-    Copied(CaseId),
+    Copied(Copied),
     /// It was time-stamped.
     Stamped(Stamped),
     /// Its pictures and video were removed by an administrator.
     Evicted(Evicted),
+    /// It was made whole again.
+    Restored(CaseId),
     /// A person asked for it with its video.
     Wanted(CaseId),
     /// A command came; the reason when it was refused.
@@ -250,8 +252,20 @@ pub(super) enum Said {
 }
 
 /// What a line says of these; `None` for lines about anything else, and for lines of
-/// ours that rot made unreadable.
+/// ours that rot made unreadable, or such that no row could hold them: neither may keep the store
+/// from opening.
 pub(super) fn read(entry: &Entry) -> Option<Said> {
+    said(entry).filter(|said| match said {
+        Said::Sealed(line) => line.seq > 0 && [64, 0].contains(&line.sig_sha256.len()),
+        Said::Commanded(line, refusal) => {
+            line.sha256.len() == 64 && (line.seq > 0 || refusal.is_some())
+        }
+        Said::Judged(line) => ["accepted", "rejected"].contains(&line.verdict.as_str()),
+        _ => true,
+    })
+}
+
+fn said(entry: &Entry) -> Option<Said> {
     fn body<T: DeserializeOwned>(body: &Value) -> Option<T> {
         T::deserialize(body).ok()
     }
@@ -260,9 +274,10 @@ pub(super) fn read(entry: &Entry) -> Option<Said> {
         RECEIPTED => body(&entry.body).map(Said::Receipted),
         REFUSED => body(&entry.body).map(Said::Refused),
         PRUNED => body(&entry.body).map(|line: Pruned| Said::Pruned(line.id)),
-        COPIED => body(&entry.body).map(|line: Copied| Said::Copied(line.id)),
+        COPIED => body(&entry.body).map(Said::Copied),
         STAMP => body(&entry.body).map(Said::Stamped),
         EVICTED => body(&entry.body).map(Said::Evicted),
+        RESTORED => body(&entry.body).map(|line: Restored| Said::Restored(line.id)),
         WANTED => body(&entry.body).map(|line: Wanted| Said::Wanted(line.id)),
         COMMANDED => body(&entry.body).map(|line| Said::Commanded(line, None)),
         COMMAND_REFUSED => {

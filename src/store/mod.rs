@@ -33,6 +33,7 @@ mod check;
 mod checkpoints;
 mod clocks;
 mod commands;
+mod compare;
 pub mod disk;
 mod draft;
 mod error;
@@ -63,7 +64,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -113,6 +114,8 @@ struct Shared {
     inner: Mutex<Inner>,
     /// What is known of the second medium; taken before `inner`, never after.
     mirror: Mutex<mirror::Watch>,
+    /// When the database was seen to; taken for a moment, after `inner` where both are.
+    seen_to: Mutex<care::SeenTo>,
     queued: Notify,
 }
 
@@ -172,6 +175,7 @@ impl Store {
                 device: device_id.to_owned(),
                 inner: Mutex::new(inner),
                 mirror: Mutex::default(),
+                seen_to: Mutex::default(),
                 queued: Notify::new(),
             }),
         };
@@ -246,11 +250,21 @@ impl Inner {
         device_id: &str,
         tell: &dyn Fn(usize, usize),
     ) -> Result<(Self, Recovery), StoreError> {
-        let dir = &config.dir;
         for inner in ["staging", "packages", checkpoints::FOLDER] {
-            disk::create_dir(&dir.join(inner))?;
+            disk::create_dir(&config.dir.join(inner))?;
         }
-        let lock = disk::lock(dir)?;
+        let lock = disk::lock(&config.dir)?;
+        Self::open_locked(config, device_id, lock, tell)
+    }
+
+    /// The same when the lock is taken already.
+    fn open_locked(
+        config: &config::Store,
+        device_id: &str,
+        lock: File,
+        tell: &dyn Fn(usize, usize),
+    ) -> Result<(Self, Recovery), StoreError> {
+        let dir = &config.dir;
         let ballast = ballast::Ballast::new(dir, config.ballast_mib.saturating_mul(MIB));
         let journal = Journal::open(&dir.join("journal"))?;
         let (conn, database) = recover::open_database(dir, &journal)?;
@@ -312,7 +326,7 @@ impl Inner {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = run(&tx)?;
         for line in &self.unindexed {
-            index(&tx, line)?;
+            ledger::index(&tx, line)?;
         }
         #[cfg(test)]
         crate::journal::disk::fault::commit(&self.dir.join("q.db"))?;
@@ -360,23 +374,6 @@ fn case_id(name: &str) -> Option<CaseId> {
 
 fn package_dir(dir: &Path, id: CaseId) -> PathBuf {
     dir.join("packages").join(id.to_string())
-}
-
-fn index(tx: &Transaction<'_>, line: &Indexed) -> Result<(), StoreError> {
-    let mut insert = tx.prepare_cached(
-        "INSERT OR REPLACE INTO journal(n, at, kind, sha256, segment, off, len) \
-         VALUES(?1,?2,?3,?4,?5,?6,?7)",
-    )?;
-    insert.execute(params![
-        package::sql_int(line.head.n),
-        line.at,
-        line.kind,
-        line.head.sha256,
-        line.place.segment,
-        package::sql_int(line.place.offset),
-        package::sql_int(line.place.len),
-    ])?;
-    Ok(())
 }
 
 fn meta(conn: &Connection, key: &str) -> Result<Option<String>, StoreError> {

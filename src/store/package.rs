@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 
+use super::compare::compare;
 use super::lines;
 use super::{State, StoreError, disk};
 use crate::types::{CaseId, Violation};
@@ -225,24 +226,6 @@ pub(super) fn files(conn: &Connection, id: CaseId) -> Result<Vec<PackageFile>, S
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Compares the files in `dir` with what they must be; says what is wrong first.
-pub(super) fn compare(dir: &Path, files: &[PackageFile]) -> Result<(), String> {
-    for file in files {
-        let name = &file.name;
-        let (size, sha256) =
-            disk::digest(&dir.join(name)).map_err(|e| format!("{name} cannot be read: {e}"))?;
-        // Only the hash is signed; the size of a file that was damaged may never have been known.
-        if sha256 == file.sha256 {
-            continue;
-        }
-        if size != file.size {
-            return Err(format!("{name} has {size} bytes instead of {}", file.size));
-        }
-        return Err(format!("{name} was changed: its SHA-256 is {sha256}"));
-    }
-    Ok(())
-}
-
 /// Looks at the directory of a package without believing any row. `said` is what the journal
 /// says of it; of a `pruned` package only the head is looked for. `None` when neither tells its
 /// number: then it is nothing of ours.
@@ -277,7 +260,7 @@ pub(super) fn examine(
     let looked = examine_files(dir, &line, statement, manifest, &mut files);
     let whole = looked.and_then(|()| {
         let wanted = files.iter().filter(|file| !pruned || file.lane == 1);
-        compare(dir, &wanted.cloned().collect::<Vec<_>>())
+        Ok(compare(dir, &wanted.cloned().collect::<Vec<_>>())?)
     });
     let fault = whole.err();
     Some(Package { line, files, fault })
@@ -298,6 +281,9 @@ fn examine_files(
     let parsed = Manifest::parse_sealed(&manifest)
         .map_err(|e| format!("{} cannot be read: {e}", witness::MANIFEST))?;
     for entry in parsed.entries {
+        if UNSIGNED.contains(&entry.name.as_str()) {
+            return Err(format!("its manifest lists {}", entry.name));
+        }
         let size = std::fs::metadata(dir.join(&entry.name)).map_or(0, |meta| meta.len());
         files.push(PackageFile {
             lane: lane(&entry.name, &entry.media_type),

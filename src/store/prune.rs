@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::compare::compare;
 use super::package::{self, PackageFile};
 use super::quota::{self, Candidate};
 use super::{Inner, State, Store, StoreError, disk, lines};
@@ -90,7 +91,7 @@ impl Inner {
         let dir = self.package_dir(id);
         let files = package::files(&self.conn, id)?;
         let (head, going): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.lane == 1);
-        if !dir.join(witness::RECEIPT).is_file() || package::compare(&dir, &head).is_err() {
+        if !dir.join(witness::RECEIPT).is_file() || compare(&dir, &head).is_err() {
             return Ok(None);
         }
         let bytes = going.iter().map(|file| file.size).sum();

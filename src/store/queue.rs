@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::compare::{Unlike, compare};
 use super::outbox::boot_ns;
 use super::package::{self, PackageFile};
 use super::{Inner, State, Store, StoreError, disk, lines, set_meta};
@@ -98,15 +99,16 @@ impl Store {
                 return Ok(None);
             };
             // Without the lock: reading megabytes must not hold up a seal.
-            match package::compare(&due.dir, &due.files).and_then(|()| read_head(&due)) {
+            match compare(&due.dir, &due.files).and_then(|()| read_head(&due)) {
                 Ok(head) => {
                     due.head = head;
                     return Ok(Some(due));
                 }
-                Err(why) => {
+                Err(unlike) if unlike.passing => return Err(StoreError::Io(unlike.why)),
+                Err(unlike) => {
                     let mut inner = self.inner();
                     inner.present()?;
-                    inner.damaged(due.id, &why)?;
+                    inner.damaged(due.id, &unlike.why)?;
                 }
             }
         }
@@ -265,10 +267,13 @@ pub(super) fn write_wanted(tx: &Connection, id: CaseId) -> Result<(), StoreError
     Ok(())
 }
 
-fn read_head(due: &Outgoing) -> Result<Vec<(String, Vec<u8>)>, String> {
+fn read_head(due: &Outgoing) -> Result<Vec<(String, Vec<u8>)>, Unlike> {
     let head = due.files.iter().filter(|file| file.lane == 1);
     head.map(|file| {
-        let bytes = disk::read(&due.dir.join(&file.name)).map_err(|e| e.to_string())?;
+        let bytes = disk::read(&due.dir.join(&file.name)).map_err(|e| Unlike {
+            why: e.to_string(),
+            passing: disk::is_passing(&e.source),
+        })?;
         Ok((file.name.clone(), bytes))
     })
     .collect()

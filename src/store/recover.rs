@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction};
 use serde::Serialize;
 use serde_json::json;
 
-use super::ledger::{Ledger, replay_answers};
+use super::ledger::{Ledger, index, replay_answers};
 use super::package::{self, Package};
 use super::{Inner, StoreError, disk, draft, lines, migrate, set_meta};
 use crate::clock;
@@ -41,6 +41,8 @@ pub struct Recovery {
     pub damaged: Vec<CaseId>,
     /// Names in `packages/` that are no packages of ours; left alone.
     pub foreign: Vec<String>,
+    /// Packages called damaged in an earlier run that are whole: a disk may fail for a while.
+    pub whole_again: Vec<CaseId>,
     /// Packages that were on their way when the last run ended; queued again.
     pub requeued: usize,
     /// Files of open cases that were missing or changed; their rows are gone.
@@ -104,7 +106,7 @@ fn full_after_all(dir: &Path, error: StoreError) -> StoreError {
 }
 
 /// Moves the database with its log out of the way, and removes the oldest of those before.
-fn move_aside(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn move_aside(dir: &Path) -> Result<(), StoreError> {
     let aside = format!("{ASIDE}{:020}", clock::now().utc_ms());
     for part in ["-wal", "-shm", ""] {
         let from = dir.join(format!("{DATABASE}{part}"));
@@ -155,6 +157,7 @@ pub(super) fn run(
     inner.finish_pruning()?;
     inner.add_missing()?;
     inner.find_missing(&mut recovery)?;
+    inner.look_again(&mut recovery, tell)?;
     inner.tidy_staging(&mut recovery)?;
     Ok(recovery)
 }
@@ -274,6 +277,36 @@ impl Inner {
         Ok(())
     }
 
+    /// Looks once more at the packages that were called damaged before, and queues those that are
+    /// whole.
+    fn look_again(
+        &mut self,
+        recovery: &mut Recovery,
+        tell: &dyn Fn(usize, usize),
+    ) -> Result<(), StoreError> {
+        let names: Vec<String> = {
+            let sql = "SELECT id FROM package WHERE state = 'damaged' \
+                 AND id NOT IN (SELECT package_id FROM evicted) ORDER BY seq";
+            let mut query = self.conn.prepare(sql)?;
+            let rows = query.query_map([], |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        let ids = names.iter().filter_map(|name| super::case_id(name));
+        let mut ids: HashSet<CaseId> = ids.collect();
+        ids.retain(|id| !recovery.damaged.contains(id));
+        let lines = self.sealed_lines(&ids)?;
+        let all = lines.len();
+        for (done, (id, line)) in lines.into_iter().enumerate() {
+            tell(done, all);
+            let package = package::examine(&self.package_dir(id), id, Some(&line), false);
+            if let Some(package) = package.filter(|package| package.fault.is_none()) {
+                self.whole(&package, Vec::new())?;
+                recovery.whole_again.push(id);
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what no row knows, drops the rows whose file is not what it should be.
     fn tidy_staging(&mut self, recovery: &mut Recovery) -> Result<(), StoreError> {
         let open: HashSet<CaseId> = draft::cases(&self.conn)?.into_iter().collect();
@@ -309,7 +342,7 @@ fn write_rows(
         tx.execute("DELETE FROM journal", [])?;
     }
     for line in &ledger.unindexed {
-        super::index(tx, line)?;
+        index(tx, line)?;
     }
     let now = clock::now().utc_ms();
     for Found { package, line } in found {

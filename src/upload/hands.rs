@@ -1,8 +1,9 @@
 //! The packages in hand: which are taken up, set aside, put back, held.
 //!
 //! At most [`HANDS`], far below what a receiver keeps unfinished of one device. Packages sealed a
-//! while ago ([`LATE`]) never fill all of them, and one place is always the oldest package's; a
-//! fresh package that finds no place takes that of the last in rank whose video is under way.
+//! while ago ([`LATE`]) never fill all of them, nor do those that were asked for, and one place is
+//! always the oldest package's; a fresh package that finds no place takes that of the last in rank
+//! whose video is under way. Only what is fresh is begun while nobody answers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ use crate::types::CaseId;
 const HANDS: usize = 8;
 /// Of these, such as were sealed a while ago.
 const HANDS_LATE: usize = 6;
+/// Of these, such as were taken because somebody asked for them.
+const HANDS_ASKED: usize = 4;
 /// Sealed longer ago than this, a package is no longer news: it goes at the drain's rate, and its
 /// head says so.
 pub(super) const LATE: Duration = Duration::from_mins(5);
@@ -157,7 +160,7 @@ impl Session<'_> {
         let now = Instant::now();
         let on_video = |hand: &&Hand| {
             let turn = hand.delivery.turn(now, Lane::Video);
-            !hand.oldest && !hand.asked && turn == Turn::Ready(Lane::Video)
+            !hand.oldest && turn == Turn::Ready(Lane::Video)
         };
         let last = self.hands.iter().filter(on_video).min_by_key(|h| h.rank());
         let Some(last) = last else { return Ok(false) };
@@ -182,9 +185,12 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// The next package whose video was asked for; `None` when none is.
+    /// The next package whose video was asked for; `None` when none is, or not now. One that makes
+    /// room, or that nobody takes, stays asked for.
     async fn take_asked(&mut self) -> Result<Option<bool>, StoreError> {
-        if self.profile == Profile::Quiet || self.hands.len() >= HANDS {
+        let asked = self.hands.iter().filter(|hand| hand.asked).count();
+        let full = self.hands.len() >= HANDS || asked >= HANDS_ASKED;
+        if self.profile == Profile::Quiet || full || self.rests() {
             return Ok(None);
         }
         let in_hand = |id: &CaseId| self.hands.iter().any(|hand| hand.package.id == *id);
@@ -199,8 +205,11 @@ impl Session<'_> {
         Ok(Some(true))
     }
 
-    /// A package comes in hand.
+    /// A package comes in hand, unless it is: a store that was opened anew has queued all again.
     fn hold_out(&mut self, package: Outgoing, oldest: bool, asked: bool) {
+        if self.hand(package.id).is_some() {
+            return;
+        }
         let blobs = package.files.iter();
         let blobs = blobs.filter(|file| Lane::of(file.lane) != Lane::Head);
         let (mut files, mut paths) = (BTreeMap::new(), BTreeMap::new());

@@ -48,7 +48,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::config::{self, StandIn};
-use crate::link::{Endpoint, LinkError, Pause};
+use crate::link::{ATTEMPT, Endpoint, LinkError, Pause};
 use crate::store::Store;
 use crate::witness::Identity;
 
@@ -117,7 +117,7 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
         Err(error) => tracing::warn!(%error, "what was asked for is not read"),
     }
     while !stop.is_cancelled() {
-        uplink.state.turns(clock::now(), Duration::ZERO);
+        uplink.state.turns(clock::now(), ATTEMPT);
         let ended = Session::run(&uplink, &endpoint, &mut carry, &stop).await;
         let Err(why) = ended else { break };
         if carry.connected {

@@ -1,7 +1,8 @@
 //! kill −9 of box, broker and receiver, each a process of its own, at random moments in a loop.
 //!
 //! The box is this test program itself, told by its environment to keep, seal with a real key and
-//! upload as the daemon does; the receiver is `lingmou receive`, the broker is mosquitto.
+//! upload as fast as it can; the receiver is `lingmou receive`, the broker is mosquitto. The whole
+//! daemon is killed in `field/kill_loop.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -120,11 +121,11 @@ fn uplink(dir: &Path, port: u16, store: &Store) -> Uplink {
 }
 
 /// A process that is killed when dropped.
-struct Process(Child);
+pub(super) struct Process(Child);
 
 impl Process {
     /// As a power cut ends it.
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -184,7 +185,8 @@ impl Device {
     }
 }
 
-fn receiver(dir: &Path, port: u16) -> Process {
+/// A receiver with these keys, which keeps in `received/` of `dir`; `more`: further arguments.
+pub(super) fn receiver((keys, dir): (&Path, &Path), port: u16, more: &[String]) -> Process {
     let log = |name: &str| {
         let path = dir.join(name);
         OpenOptions::new()
@@ -196,9 +198,10 @@ fn receiver(dir: &Path, port: u16) -> Process {
     let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
         .args(["receive", "--json", "--name", RECEIVER])
         .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--keys"])
-        .arg(keys(dir).join("receiver"))
+        .arg(keys)
         .arg("--dir")
         .arg(dir.join("received"))
+        .args(more)
         .stdout(log("receiver.jsonl"))
         .stderr(log("receiver.log"))
         .spawn()
@@ -216,11 +219,12 @@ async fn random_kills_lose_nothing_double_nothing_and_half_sign_nothing() {
         .await
         .unwrap();
     let port = broker.port();
-    let mut receiver_process = receiver(dir, port);
+    let take = || receiver((&pki.receiver, dir), port, &[]);
+    let mut receiver_process = take();
     let words = Arc::default();
     let mut device = Device::start(dir, port, &words);
     let mut dice = seeded();
-    let kills = kills(18);
+    let kills = kills(9);
     let mut killed = BTreeMap::new();
     for _ in 0..kills {
         let before = device.said("sealed ");
@@ -239,23 +243,42 @@ async fn random_kills_lose_nothing_double_nothing_and_half_sign_nothing() {
             }
             _ => {
                 receiver_process.kill();
-                receiver_process = receiver(dir, port);
+                receiver_process = take();
             }
         }
     }
     drop(device.stdin.take());
     until("every receipt", || device.said(DRAINED) == 1).await;
     drop(receiver_process);
-    let count = audit(dir, &device.sealed());
+    let ends = Ends {
+        device: DEVICE,
+        store: &dir.join("store"),
+        receiver: dir,
+        roots: &pki.root(),
+    };
+    let count = audit(&ends, &device.sealed()).1.len();
     println!("kills: {killed:?}; {count} packages, none lost, none twice, none half signed");
 }
 
+/// Where a box and a receiver keep what was sent from one to the other.
+pub(super) struct Ends<'a> {
+    /// The box.
+    pub(super) device: &'a str,
+    /// Its store.
+    pub(super) store: &'a Path,
+    /// The folder that the receiver was started with.
+    pub(super) receiver: &'a Path,
+    /// Whose signatures are believed.
+    pub(super) roots: &'a Path,
+}
+
 /// Every package that any life of the box promised is whole and VALID here and there, was stored
-/// once, and there is no other. Gives how many there are.
-fn audit(dir: &Path, promised: &BTreeSet<String>) -> usize {
-    let roots = Roots::load(&keys(dir).join("ca/root.crt")).unwrap();
-    let here = dir.join("store/packages");
-    let there = dir.join("received/packages").join(DEVICE);
+/// once, and there is no other. Gives the store, opened again, and which they are.
+pub(super) fn audit(ends: &Ends<'_>, promised: &BTreeSet<String>) -> (Store, BTreeSet<String>) {
+    let roots = Roots::load(ends.roots).unwrap();
+    let here = ends.store.join("packages");
+    let received = ends.receiver.join("received");
+    let there = received.join("packages").join(ends.device);
     let names = |dir: &Path| -> BTreeSet<String> {
         let entries = fs::read_dir(dir).into_iter().flatten();
         entries
@@ -266,7 +289,7 @@ fn audit(dir: &Path, promised: &BTreeSet<String>) -> usize {
     let lost: Vec<_> = promised.difference(&all).collect();
     assert!(lost.is_empty(), "sealed and lost: {lost:?}");
     assert_eq!(all, names(&there), "each of the box's at the receiver");
-    let incoming = dir.join("received/incoming").join(RECEIVER).join(DEVICE);
+    let incoming = received.join("incoming").join(RECEIVER).join(ends.device);
     assert_eq!(names(&incoming), BTreeSet::new(), "nothing left over");
     for path in all.iter().flat_map(|id| [here.join(id), there.join(id)]) {
         let verdict = verify_path(&path, &roots).unwrap();
@@ -274,7 +297,7 @@ fn audit(dir: &Path, promised: &BTreeSet<String>) -> usize {
         assert!(verdict.receipt.is_some(), "{}", path.display());
     }
     let mut stored = BTreeMap::new();
-    let told = fs::read_to_string(dir.join("receiver.jsonl")).unwrap();
+    let told = fs::read_to_string(ends.receiver.join("receiver.jsonl")).unwrap();
     let events = told
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -284,9 +307,15 @@ fn audit(dir: &Path, promised: &BTreeSet<String>) -> usize {
     let twice: Vec<_> = stored.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "stored twice: {twice:?}");
     assert!(!stored.is_empty());
-    let (store, recovery) = Store::open(&store_config(dir), DEVICE).unwrap();
+    let config = config::Store {
+        dir: ends.store.to_owned(),
+        keep_free_mib: 0,
+        ballast_mib: 0,
+        ..config::Store::default()
+    };
+    let (store, recovery) = Store::open(&config, ends.device).unwrap();
     assert_eq!(recovery.damaged, []);
     assert_eq!(store.check().unwrap(), []);
-    journal::verify(&dir.join("store/journal")).unwrap();
-    all.len()
+    journal::verify(&ends.store.join("journal")).unwrap();
+    (store, all)
 }

@@ -69,6 +69,9 @@ fn explain(recovery: &Recovery) -> Vec<String> {
             "{id} was taken in: it was complete, and had no row"
         ));
     }
+    for id in &recovery.whole_again {
+        lines.push(format!("{id} is whole again and was queued"));
+    }
     for id in &recovery.damaged {
         lines.push(format!("{id} is damaged: kept as it is, not sent"));
     }

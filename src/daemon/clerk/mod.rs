@@ -191,9 +191,14 @@ impl Clerk {
 
     async fn take(&mut self, inbound: Inbound, going: &mut Going) {
         let office = self.office.clone();
+        // The one word on the clock by which the nonces were turned and the command is judged.
+        let synced = clock::trust().synced;
+        self.nonces.turn(clock::now(), synced);
         let nonces = self.nonces.present();
         let step = match inbound {
-            Inbound::Command(p7m) => blocking(move || office.command(&p7m, &nonces)).await,
+            Inbound::Command(p7m) => {
+                blocking(move || office.command(&p7m, (synced, &nonces))).await
+            }
             Inbound::Verdict(p7m) => blocking(move || office.verdict(&p7m)).await,
         };
         match step {

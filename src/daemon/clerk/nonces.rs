@@ -14,6 +14,8 @@ pub(super) struct Nonces {
     before: String,
     /// Boot clock, nanoseconds.
     since_ns: u64,
+    /// Whether none was needed when it was looked last.
+    slept: bool,
 }
 
 impl Nonces {
@@ -25,6 +27,7 @@ impl Nonces {
             told,
             before: first,
             since_ns: clock::boot_ns(),
+            slept: false,
         };
         (nonces, tell)
     }
@@ -34,11 +37,22 @@ impl Nonces {
         [self.told.borrow().clone(), self.before.clone()]
     }
 
-    /// Makes a new one when the present one is old and is needed: while the clock can be trusted
-    /// nobody quotes it.
+    /// Makes a new one when the present one is old and is needed. While the clock can be trusted
+    /// none is, and what was told then holds no more afterwards: a command may have been held back
+    /// for as long.
     pub(super) fn turn(&mut self, now: Stamp, synced: bool) {
         const HOLDS_NS: u64 = AHEAD_MAX_SECS.unsigned_abs() * 1_000_000_000;
-        if synced || now.boot_ns.saturating_sub(self.since_ns) < HOLDS_NS {
+        if synced {
+            self.slept = true;
+            return;
+        }
+        if std::mem::take(&mut self.slept) {
+            self.since_ns = now.boot_ns;
+            self.before = fresh();
+            self.told.send_replace(self.before.clone());
+            return;
+        }
+        if now.boot_ns.saturating_sub(self.since_ns) < HOLDS_NS {
             return;
         }
         self.since_ns = now.boot_ns;
@@ -73,8 +87,7 @@ mod tests {
         };
         let (soon, late, later) = (at(299), at(300), at(600));
         nonces.turn(soon, false);
-        nonces.turn(late, true);
-        assert_eq!(nonces.present()[0], first, "young, or not needed");
+        assert_eq!(nonces.present()[0], first, "young");
         nonces.turn(late, false);
         let [second, before] = nonces.present();
         assert_eq!(before, first);
@@ -82,5 +95,23 @@ mod tests {
         assert_eq!(*told.borrow(), second);
         nonces.turn(later, false);
         assert!(!nonces.present().contains(&first), "its time is over");
+    }
+    #[test]
+    fn what_was_told_while_the_clock_was_right_holds_no_more_when_it_is_not() {
+        let (mut nonces, told) = Nonces::new();
+        let first = told.borrow().clone();
+        let at = |secs: u64| Stamp {
+            utc_ns: 0,
+            boot_ns: nonces.since_ns + secs * 1_000_000_000,
+            error_ns: 0,
+        };
+        let (soon, days, after) = (at(1), at(400_000), at(400_299));
+        nonces.turn(soon, true);
+        nonces.turn(days, false);
+        let present = nonces.present();
+        assert!(!present.contains(&first));
+        assert_eq!(*told.borrow(), present[0]);
+        nonces.turn(after, false);
+        assert_eq!(nonces.present(), present, "young");
     }
 }

@@ -58,8 +58,12 @@ impl Office {
         Roots::load(&self.roots).map_err(|error| error.to_string())
     }
 
-    /// Examines what claims to be a command.
-    pub(super) fn command(&self, p7m: &[u8], nonces: &[String; 2]) -> Result<Step, StoreError> {
+    /// Examines what claims to be a command: by the clock when it is `synced`, else by the nonces.
+    pub(super) fn command(
+        &self,
+        p7m: &[u8],
+        (synced, nonces): (bool, &[String; 2]),
+    ) -> Result<Step, StoreError> {
         let opened = self
             .roots()
             .and_then(|roots| Command::open(p7m, &roots).map_err(|error| error.to_string()));
@@ -73,7 +77,7 @@ impl Office {
         let standing = Standing {
             device: &self.device,
             now_ms: now.utc_ms(),
-            synced: clock::trust().synced,
+            synced,
             nonces: [&nonces[0], &nonces[1]],
             known: known.as_ref(),
             seq,

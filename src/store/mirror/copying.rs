@@ -33,9 +33,9 @@ impl From<DiskError> for CopyFault {
 }
 
 /// Copies the package at `source` to the medium, `files` as their rows have them and whatever
-/// has come to `META-INF` since; what is there already is left. When the medium is known to have
-/// the package, not for the `first` time, only its head is looked at. The inner error says what
-/// is wrong with the package itself.
+/// has come to `META-INF` since and can be read; what is there already is left. When the medium is
+/// known to have the package, not for the `first` time, only its head is looked at. The inner error
+/// says what is wrong with the package itself.
 pub(super) fn copy(
     source: &Path,
     files: &[PackageFile],
@@ -62,6 +62,11 @@ pub(super) fn copy(
     for (name, expected) in wanted {
         let bytes = match std::fs::read(source.join(&name)) {
             Ok(bytes) => bytes,
+            // The evidence is not to go without its copy for a time-stamp's sake.
+            Err(error) if expected.is_none() => {
+                tracing::warn!(%error, package = %id, name, "left out of the second copy");
+                continue;
+            }
             Err(e) => return Ok(Err(format!("{name} cannot be read: {e}"))),
         };
         let sha256 = sha256_hex(&bytes);
@@ -88,12 +93,13 @@ pub(super) fn copy(
     Ok(Ok(()))
 }
 
-/// Names in `META-INF` that are not among `files`.
+/// Names of files in `META-INF` that are not among `files`.
 fn additions(source: &Path, files: &[PackageFile]) -> Vec<String> {
     let names = disk::list(&source.join("META-INF")).unwrap_or_default();
     let names = names.iter().map(|name| format!("META-INF/{name}"));
     names
         .filter(|name| !files.iter().any(|file| file.name == *name))
+        .filter(|name| std::fs::symlink_metadata(source.join(name)).is_ok_and(|it| it.is_file()))
         .collect()
 }
 
@@ -121,7 +127,8 @@ pub(in crate::store) fn put(
 }
 
 /// Brings the medium's journal level with the segments from `first` on; of the last, `durable`,
-/// only what is durable here. A journal there that says something else is kept beside it.
+/// only what is durable here. A journal there that says something else is kept beside it, and of a
+/// segment that cannot be read here what the medium has of it stays.
 pub(super) fn copy_journal(
     source: &Path,
     first: u32,
@@ -131,7 +138,13 @@ pub(super) fn copy_journal(
     let (last, len) = durable;
     for segment in first..=last {
         let name = journal::file_name(segment);
-        let mut bytes = disk::read(&source.join(&name)).map_err(StoreError::from)?;
+        let mut bytes = match disk::read(&source.join(&name)) {
+            Err(error) if segment != last && !disk::is_passing(&error.source) => {
+                tracing::warn!(%error, "left as it is in the second copy");
+                continue;
+            }
+            read => read.map_err(StoreError::from)?,
+        };
         if segment == last {
             bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         }
@@ -146,7 +159,13 @@ pub(super) fn copy_checkpoints(store: &Path, medium: &Path) -> Result<(), CopyFa
     let known: HashSet<String> = disk::list(&there)?.into_iter().collect();
     for name in disk::list(&here).map_err(StoreError::from)? {
         if !known.contains(&name) {
-            let bytes = disk::read(&here.join(&name)).map_err(StoreError::from)?;
+            let bytes = match disk::read(&here.join(&name)) {
+                Err(error) if !disk::is_passing(&error.source) => {
+                    tracing::warn!(%error, "left out of the second copy");
+                    continue;
+                }
+                read => read.map_err(StoreError::from)?,
+            };
             disk::replace(
                 &medium.join("staging/checkpoint"),
                 &there.join(&name),

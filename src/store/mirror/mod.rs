@@ -12,12 +12,13 @@
 //! read back from the medium and hashed; then the journal says `mirror.copied` and the row has
 //! it. Nothing on the medium is ever removed, and nothing there is believed without its hash.
 //!
-//! What is damaged here comes back from there when its copy still verifies (`heal.rs`).
+//! What is damaged here comes back from there when its copy still verifies (`heal.rs`). What an
+//! administrator had evicted does not: the medium keeps it, and it is read there by hand.
 
 mod copying;
 mod medium;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
 
@@ -26,7 +27,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::package::{self, PackageFile, sql_int};
-use super::{Healed, Inner, Store, StoreError, lines};
+use super::{Healed, Inner, State, Store, StoreError, lines};
 use crate::clock;
 use crate::types::CaseId;
 use copying::CopyFault;
@@ -35,6 +36,9 @@ pub(super) use copying::put;
 pub(super) use medium::prepare;
 pub(super) use medium::recognise;
 pub use medium::{MirrorError, mirror_init};
+
+/// Key of the media that were in place before in `meta`, a list as JSON.
+const MEDIA: &str = "media";
 
 /// What the daemon knows of the medium, in one run.
 #[derive(Debug, Default)]
@@ -111,6 +115,7 @@ impl Store {
             Err(error) => return self.missing(&mut watch, error.to_string()),
         };
         if watch.medium != Some(medium) || watch.trouble.is_some() {
+            self.inner().meet(medium)?;
             *watch = Watch {
                 medium: Some(medium),
                 trouble: watch.trouble.take(),
@@ -209,9 +214,14 @@ impl Store {
         let mut inner = self.inner();
         inner.present()?;
         inner.damaged(due.id, why)?;
-        if let Healed::Whole(_) = inner.heal(due.id, Some(dir))? {
+        let damaged = package::state(&inner.conn, due.id)? == Some(State::Damaged);
+        if let Healed::Whole(files) = inner.heal(due.id, Some(dir))?
+            && (damaged || !files.is_empty())
+        {
             return Ok(MirrorStep::Restored(due.id));
         }
+        // Not mended, or nothing was found to mend: trying again at once would go on for ever.
+        tracing::warn!(id = %due.id, why, "a package is not copied");
         watch.hopeless.insert(due.id);
         Ok(MirrorStep::Idle)
     }
@@ -232,6 +242,23 @@ impl Store {
 }
 
 impl Inner {
+    /// A medium is in place. One that was never seen stands in for another that may be dead: what
+    /// nobody else has comes onto it as well (`docs/decisions/0030`).
+    fn meet(&mut self, medium: uuid::Uuid) -> Result<(), StoreError> {
+        let before = media(&self.conn)?;
+        if before.contains(&medium) {
+            return Ok(());
+        }
+        self.settled()?.transact(|tx| {
+            if !before.is_empty() {
+                let sql = "UPDATE package SET mirror = NULL WHERE state IN \
+                     ('sealed', 'queued', 'sending', 'sent', 'refused')";
+                tx.execute(sql, [])?;
+            }
+            know(tx, medium)
+        })
+    }
+
     /// The oldest package of which the medium lacks something.
     fn due_for_mirror(&self, watch: &Watch) -> Result<Option<Due>, StoreError> {
         let mut query = self.conn.prepare_cached(
@@ -253,8 +280,10 @@ impl Inner {
         Ok(None)
     }
 
+    /// The oldest damaged package that may yet be healed; what was evicted is as it should be.
     fn damaged_ones(&self, watch: &Watch) -> Result<Option<CaseId>, StoreError> {
-        let sql = "SELECT id FROM package WHERE state = 'damaged' ORDER BY seq";
+        let sql = "SELECT id FROM package WHERE state = 'damaged' \
+             AND id NOT IN (SELECT package_id FROM evicted) ORDER BY seq";
         let mut query = self.conn.prepare_cached(sql)?;
         let names = query.query_map([], |row| row.get::<_, String>(0))?;
         let names: Vec<String> = names.collect::<Result<_, _>>()?;
@@ -276,6 +305,22 @@ impl Inner {
             Ok(())
         })
     }
+}
+
+/// The media that were in place before.
+fn media(conn: &Connection) -> Result<BTreeSet<uuid::Uuid>, StoreError> {
+    let text = super::meta(conn, MEDIA)?;
+    Ok(text
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default())
+}
+
+/// A medium is known from now on.
+pub(super) fn know(tx: &Connection, medium: uuid::Uuid) -> Result<(), StoreError> {
+    let mut known = media(tx)?;
+    known.insert(medium);
+    let text = serde_json::to_string(&known).expect("invariant: a list of ids serialises");
+    super::set_meta(tx, MEDIA, &text)
 }
 
 /// How far the second copy is, by the rows.

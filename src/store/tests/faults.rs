@@ -94,6 +94,34 @@ fn each_way_a_disk_fails_has_its_own_error() {
     assert!(text.contains(&case(1).to_string()), "{text}");
 }
 
+/// For want of descriptors or memory nothing is called damaged and nothing of an open case lost;
+/// what the disk itself did not give is looked at again at the next start.
+#[test]
+fn what_cannot_be_read_for_a_moment_is_neither_damaged_nor_lost() {
+    let dir = folder();
+    let store = open(dir.path());
+    keep_and_seal(&store, case(1));
+    store.keep(case(2), &drafts(), None).unwrap();
+    fault::plan_reading(Errno::MFILE);
+    let error = store.next_due(NOW).unwrap_err();
+    assert!(matches!(error, StoreError::Io(_)), "{error}");
+    fault::plan_reading(Errno::NOMEM);
+    let error = seal(&store, case(2)).unwrap_err();
+    assert!(matches!(error, StoreError::Io(_)), "{error}");
+    assert_eq!(store.drafts(case(2)).unwrap().len(), NAMES.len());
+    seal(&store, case(2)).unwrap();
+
+    fault::plan_reading(Errno::IO);
+    assert_eq!(store.next_due(NOW).unwrap().unwrap().id, case(1));
+    assert_eq!(audit(&store)[&case(2)], State::Damaged);
+    drop(store);
+    let (store, recovery) = reopen(dir.path());
+    assert_eq!(recovery.whole_again, [case(2)]);
+    assert_eq!(audit(&store)[&case(2)], State::Queued);
+    assert_eq!(store.next_due(NOW).unwrap().unwrap().id, case(2));
+    assert_eq!(said(dir.path(), "package.restored").len(), 1);
+}
+
 #[test]
 fn keeping_fails_at_any_step_without_harm() {
     let steps = each_step(

@@ -241,6 +241,145 @@ fn a_copy_that_does_not_verify_restores_nothing() {
     assert_eq!(said(dir.path(), "package.damaged").len(), 1);
 }
 
+/// Anything may be left in `META-INF`: it is no reason for the evidence to go without its copy.
+#[test]
+fn what_is_no_file_beside_the_signature_holds_up_no_copy() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    keep_and_seal(&store, case(2));
+    let beside = store.package_dir(case(1)).join("META-INF");
+    fs::create_dir(beside.join("folder")).unwrap();
+    std::os::unix::fs::symlink("nowhere", beside.join("link")).unwrap();
+    assert_eq!(catch_up(&store), [case(1), case(2)]);
+    receipt(&store, case(1)).unwrap();
+    assert_eq!(catch_up(&store), [case(1)]);
+    let copy = medium.path().join("packages").join(case(1).to_string());
+    assert!(copy.join(witness::RECEIPT).is_file());
+    assert!(!copy.join("META-INF/folder").exists());
+}
+
+/// Nor is a checkpoint that the disk does not give any more.
+#[test]
+fn a_checkpoint_that_cannot_be_read_holds_up_no_copy() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    let n = store
+        .checkpoint_by(|head| Ok(head.sha256.clone().into_bytes()))
+        .unwrap();
+    let unread = dir
+        .path()
+        .join(journal::CHECKPOINTS)
+        .join(journal::checkpoint_name(n));
+    fs::remove_file(&unread).unwrap();
+    fs::create_dir(&unread).unwrap();
+    assert_eq!(catch_up(&store), [case(1)]);
+}
+
+/// A receipted package is never called damaged: when it cannot be copied and nothing is found
+/// that could be mended, the others go on.
+#[test]
+fn a_package_that_cannot_be_copied_nor_mended_does_not_hold_up_the_others() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    receipt(&store, case(1)).unwrap();
+    keep_and_seal(&store, case(2));
+    {
+        let inner = store.inner();
+        let sql = "DROP TRIGGER blob_fixed; \
+             UPDATE blob SET sha256 = lower(hex(zeroblob(32))) WHERE lane = 3 \
+             AND package_id = (SELECT id FROM package WHERE seq = 1)";
+        inner.conn.execute_batch(sql).unwrap();
+    }
+    assert_eq!(store.mirror_step().unwrap(), MirrorStep::Idle);
+    assert_eq!(catch_up(&store), [case(2)]);
+}
+
+/// A medium that died is replaced by an empty one: what no receiver has signed for is copied once
+/// more. A medium that comes back is no new one.
+#[test]
+fn on_a_new_medium_comes_once_more_what_nobody_signed_for() {
+    let (dir, medium) = (folder(), medium());
+    let mut store = opened(dir.path(), medium.path());
+    for n in 1..=3 {
+        keep_and_seal(&store, case(n));
+    }
+    receipt(&store, case(1)).unwrap();
+    assert_eq!(catch_up(&store), [case(1), case(2), case(3)]);
+    let away = folder();
+    let shelf = away.path().join("medium");
+    disk::rename(medium.path(), &shelf).unwrap();
+    fs::create_dir(medium.path()).unwrap();
+    super::super::mirror::prepare(medium.path(), DEVICE).unwrap();
+    // Found at work, and once more when the database is lost before all is copied.
+    assert_eq!(
+        store.mirror_step().unwrap(),
+        MirrorStep::Copied(case(2)),
+        "the oldest without a receipt"
+    );
+    assert_eq!(store.mirror_state().unwrap().unwrap().mirroring.due, 1);
+    drop(store);
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    store = opened(dir.path(), medium.path());
+    // What has its receipt is looked through once more, as ever after such a loss.
+    assert_eq!(catch_up(&store), [case(1), case(3)]);
+    assert_eq!(catch_up(&store), []);
+    assert!(medium.path().join("journal/00000001.jsonl").is_file());
+
+    fs::remove_dir_all(medium.path()).unwrap();
+    disk::rename(&shelf, medium.path()).unwrap();
+    assert_eq!(catch_up(&store), []);
+    keep_and_seal(&store, case(4));
+    assert_eq!(catch_up(&store), [case(4)]);
+}
+
+#[test]
+fn what_was_evicted_does_not_come_back_from_its_copy() {
+    let (dir, medium) = (folder(), medium());
+    let mut store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    assert_eq!(catch_up(&store), [case(1)]);
+    let by = (uuid::Uuid::from_u128(9), "CN=admin-1,OU=admin");
+    store.evict(NOW, case(1), by).unwrap();
+    for _ in 0..2 {
+        assert_eq!(catch_up(&store), []);
+        assert!(matches!(store.heal(case(1)).unwrap(), Healed::Not(_)));
+        assert_eq!(audit(&store)[&case(1)], State::Damaged);
+        assert_eq!(store.counts().unwrap().evicted, 1);
+        drop(store);
+        fs::remove_file(dir.path().join("q.db")).unwrap();
+        store = opened(dir.path(), medium.path());
+    }
+    assert_eq!(said(dir.path(), "package.restored").len(), 0);
+    let copy = medium.path().join("packages").join(case(1).to_string());
+    assert!(copy.join("clip.mp4").is_file(), "the medium keeps it");
+}
+
+/// Earlier builds did bring such a package back and queued it: it must not be removed again
+/// because its database is lost.
+#[test]
+fn what_was_evicted_and_restored_long_ago_stays() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    catch_up(&store);
+    let by = (uuid::Uuid::from_u128(9), "CN=admin-1,OU=admin");
+    store.evict(NOW, case(1), by).unwrap();
+    store
+        .inner()
+        .conn
+        .execute("DELETE FROM evicted", [])
+        .unwrap();
+    assert_eq!(catch_up(&store), [case(1)]);
+    drop(store);
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    let store = opened(dir.path(), medium.path());
+    assert_eq!(audit(&store)[&case(1)], State::Queued);
+    assert_eq!(store.counts().unwrap().evicted, 0);
+}
+
 #[test]
 fn a_package_that_is_whole_again_needs_no_copy() {
     let dir = folder();

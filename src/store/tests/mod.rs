@@ -2,6 +2,7 @@
 //! store never looks into one. `tests/integration/crash.rs` seals with real keys.
 
 mod additions;
+mod at_work;
 mod checkpoints;
 mod disk_away;
 mod faults;
@@ -249,7 +250,7 @@ pub(super) fn audit(store: &Store) -> BTreeMap<CaseId, State> {
         // At least one draft beside the four sealed parts, unless it was pruned.
         let pruned = state == State::Pruned || evict::is_evicted(&inner.conn, id).unwrap();
         assert_eq!(files.len() == 4, pruned, "{files:?}");
-        package::compare(&package_dir(dir, id), &files).unwrap();
+        compare::compare(&package_dir(dir, id), &files).unwrap();
         let left = disk::list(&package_dir(dir, id)).unwrap();
         assert_eq!(left == ["META-INF", "evidence.json", "mimetype"], pruned);
         states.insert(id, state);

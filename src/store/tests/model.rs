@@ -23,6 +23,7 @@ enum Op {
     Defer(u8),
     Receipt(u8),
     Refuse(u8),
+    Evict(u8),
     Prune,
     Mirror,
     Pull,
@@ -43,7 +44,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => case.clone().prop_map(Op::Back),
         1 => case.clone().prop_map(Op::Defer),
         2 => case.clone().prop_map(Op::Receipt),
-        1 => case.prop_map(Op::Refuse),
+        1 => case.clone().prop_map(Op::Refuse),
+        1 => case.prop_map(Op::Evict),
         2 => Just(Op::Prune),
         3 => Just(Op::Mirror),
         1 => Just(Op::Pull),
@@ -206,7 +208,13 @@ fn begin(dir: &Path) -> Store {
 
 /// The operations on sealed packages.
 fn send(op: &Op, model: &mut Model, store: &Store, attempt: Attempt<'_>) {
-    use State::{Queued, Receipted, Refused, Sending, Sent};
+    use State::{Damaged, Queued, Receipted, Refused, Sending, Sent};
+    if let Op::Back(c) | Op::Defer(c) | Op::Receipt(c) = *op
+        && model.sealed.get(&case(c)) == Some(&Damaged)
+    {
+        // What is evicted is in nobody's hands, and no answer comes about it.
+        return;
+    }
     match *op {
         Op::Send => {
             let queued = |(id, state): (&CaseId, &State)| {
@@ -250,6 +258,11 @@ fn send(op: &Op, model: &mut Model, store: &Store, attempt: Attempt<'_>) {
                 let sig = sig(store, case(c));
                 attempt(&|| store.refused(case(c), b"no", &sig, "why"), expected);
             }
+        }
+        Op::Evict(c) => {
+            let expected = model.step(case(c), &[Queued, Refused], Damaged);
+            let by = (uuid::Uuid::from_u128(9), "CN=admin-1,OU=admin");
+            attempt(&|| store.evict(NOW, case(c), by).map(drop), expected);
         }
         _ => unreachable!("played by the callers"),
     }

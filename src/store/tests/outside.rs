@@ -9,7 +9,7 @@ use crate::witness::{Fate, Rank};
 
 const ADMIN: &str = "CN=admin-1,OU=admin";
 
-fn commanded(n: u128, seq: u64) -> Commanded {
+pub(super) fn commanded(n: u128, seq: u64) -> Commanded {
     Commanded {
         id: Uuid::from_u128(n),
         sha256: sha256_hex(&n.to_be_bytes()),

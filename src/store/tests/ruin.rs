@@ -9,7 +9,7 @@ pub(super) fn append(path: &Path, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
-fn overwrite(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn overwrite(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();
     change(&mut bytes);
     fs::remove_file(path).unwrap();
@@ -17,7 +17,7 @@ fn overwrite(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Five packages: 1 receipted, 2 refused, 3 sending, 4 and 5 queued; one open case.
-fn filled() -> tempfile::TempDir {
+pub(super) fn filled() -> tempfile::TempDir {
     let dir = folder();
     let store = open(dir.path());
     for n in 1..=5 {
@@ -32,7 +32,7 @@ fn filled() -> tempfile::TempDir {
     dir
 }
 
-fn expected() -> BTreeMap<CaseId, State> {
+pub(super) fn expected() -> BTreeMap<CaseId, State> {
     let queued = State::Queued;
     [State::Receipted, State::Refused, queued, queued, queued]
         .into_iter()

@@ -135,7 +135,7 @@ fn told(field: &Field, case: &Value) -> String {
 }
 
 /// The chain is whole and signed up to the word that the daemon ended.
-fn the_journal_holds(field: &Field) {
+pub(super) fn the_journal_holds(field: &Field) {
     let roots = Roots::load(&field.pki.root()).unwrap();
     let store = field.dir.path().join("device");
     let audit = lingmou::journal::audit(&store, &roots, Some(DEVICE)).unwrap();
@@ -145,7 +145,7 @@ fn the_journal_holds(field: &Field) {
 }
 
 /// Intersection over union of two areas of the book.
-fn overlap(a: &Value, b: &Value) -> f64 {
+pub(super) fn overlap(a: &Value, b: &Value) -> f64 {
     let side = |area: &Value, key: &str| area[key].as_f64().unwrap();
     let size = |area: &Value| {
         (side(area, "x1") - side(area, "x0")) * (side(area, "y1") - side(area, "y0"))

@@ -9,6 +9,7 @@
 mod command;
 mod flow;
 mod golden;
+mod kill_loop;
 mod killed;
 mod sm2;
 mod stand_in;
@@ -104,6 +105,17 @@ impl Field {
         edit: Edit<'_>,
         keys: impl FnOnce(&TestPki) -> [PathBuf; 2],
     ) -> Self {
+        let field = Self::without_receiver(camera, edit, keys).await;
+        field.receive();
+        field
+    }
+
+    /// The same, and nobody receives.
+    async fn without_receiver(
+        camera: &str,
+        edit: Edit<'_>,
+        keys: impl FnOnce(&TestPki) -> [PathBuf; 2],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
         let brokers = BrokerKeys::of(&pki);
@@ -127,7 +139,6 @@ impl Field {
             edit(profile);
         };
         field.configure(camera, mavlink, edit);
-        field.receive();
         field
     }
 
@@ -206,8 +217,8 @@ impl Field {
             .cloned()
     }
 
-    /// The journal's lines of `kind`, in order.
-    fn journal(&self, kind: &str) -> Vec<Value> {
+    /// The journal as it is on the disk.
+    fn journal_text(&self) -> String {
         let dir = self.dir.path().join("device/journal");
         let mut paths: Vec<_> = fs::read_dir(dir)
             .into_iter()
@@ -215,10 +226,15 @@ impl Field {
             .map(|entry| entry.unwrap().path())
             .collect();
         paths.sort();
-        let text: String = paths
+        paths
             .iter()
             .filter_map(|p| fs::read_to_string(p).ok())
-            .collect();
+            .collect()
+    }
+
+    /// The journal's lines of `kind`, in order.
+    fn journal(&self, kind: &str) -> Vec<Value> {
+        let text = self.journal_text();
         text.lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|line| line["kind"] == kind)
@@ -234,8 +250,7 @@ impl Field {
 
     /// Folders of the packages with their receipts on the device.
     fn receipted(&self) -> Vec<PathBuf> {
-        let packages = fs::read_dir(self.dir.path().join("device/packages"));
-        packages
+        fs::read_dir(self.packages())
             .into_iter()
             .flatten()
             .map(|entry| entry.unwrap().path())
@@ -243,9 +258,13 @@ impl Field {
             .collect()
     }
 
+    /// The device's folder of packages.
+    fn packages(&self) -> PathBuf {
+        self.dir.path().join("device/packages")
+    }
+
     fn package(&self, case: &Value) -> PathBuf {
-        let id = case.as_str().unwrap();
-        self.dir.path().join("device/packages").join(id)
+        self.packages().join(case.as_str().unwrap())
     }
 
     /// The receiver's copy.

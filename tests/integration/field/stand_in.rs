@@ -67,6 +67,32 @@ fn what_was_sent_stands_in_only_while_it_is_whole() {
     assert_eq!(choose().origin, Origin::File, "its state rotted");
 }
 
+/// A full disk must not keep the box from starting; a trial that cannot be noted is not begun.
+#[test]
+fn on_a_disk_that_takes_nothing_the_box_starts_with_what_was_before() {
+    let (_dir, _pki, file, text) = a_box();
+    let choose = || Settings::choose(&file).unwrap();
+    let now = choose().loaded;
+    let kept = &now.config.store.dir;
+    fs::create_dir_all(kept).unwrap();
+    let settings = Settings::new(&file, kept);
+    let next = format!("{text}\n# next\n");
+    settings
+        .try_out(&next, &now, Uuid::from_u128(7), Vec::new())
+        .unwrap();
+    let in_the_way = kept.join("config/draft");
+    fs::create_dir(&in_the_way).unwrap();
+    for _ in 0..2 {
+        let chosen = choose();
+        assert_eq!((chosen.origin, chosen.trial), (Origin::File, None));
+    }
+    fs::remove_dir(&in_the_way).unwrap();
+    assert!(choose().trial.is_some(), "begun once it can be noted");
+    fs::create_dir(&in_the_way).unwrap();
+    let chosen = choose();
+    assert_eq!((chosen.origin, chosen.trial), (Origin::File, None), "ended");
+}
+
 #[test]
 fn a_certificate_stands_in_only_for_the_file_it_was_sent_for() {
     let (_dir, pki, file, text) = a_box();

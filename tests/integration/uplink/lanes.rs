@@ -1,6 +1,9 @@
 //! What goes first over a narrow link, and how much is in hand.
 
+use std::collections::BTreeSet;
+
 use super::hand::{HandReceiver, Heard, ranges};
+use super::profiles::{age, fetch};
 use super::relay::Relay;
 use super::*;
 
@@ -74,6 +77,8 @@ async fn with_all_hands_at_video_a_fresh_package_still_finds_one() {
     let bench = Bench::new().await;
     let relay = Relay::start(bench.broker.port()).await;
     let ids: Vec<CaseId> = (0..8).map(|_| bench.seal(MIB)).collect();
+    // Also when a person waits for that video.
+    fetch(&bench, &ids);
     let mut receiver = HandReceiver::new(&bench).await;
     let upload = bench.upload_by(config::Upload {
         port: relay.port(),
@@ -100,5 +105,42 @@ async fn with_all_hands_at_video_a_fresh_package_still_finds_one() {
         }
     }
     assert_eq!(bench.snapshot().hands, 8);
+    upload.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_leaves_places_for_what_is_fresh() {
+    let bench = Bench::new().await;
+    let ids: Vec<CaseId> = (0..12).map(|_| bench.seal(1000)).collect();
+    age(&bench, &ids);
+    fetch(&bench, &ids);
+    let mut receiver = HandReceiver::new(&bench).await;
+    // Nothing that is late goes by itself: drawn by lot between nothing and a third of a year.
+    let upload = bench.upload_by(config::Upload {
+        drain_delay_secs: 10_000_000,
+        ..bench.upload_config()
+    });
+    let mut heads = BTreeSet::new();
+    for _ in 0..4 {
+        heads.insert(receiver.head().await.0);
+    }
+    assert_eq!(heads, ids.iter().take(4).copied().collect(), "the oldest");
+    let fresh = bench.seal(1000);
+    assert_eq!(receiver.head().await, (fresh, None));
+    upload.stop().await;
+}
+
+/// The evidence disk that was mounted anew queues what is in hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_in_hand_is_not_taken_once_more() {
+    let bench = Bench::new().await;
+    let first = bench.seal(1000);
+    let mut receiver = HandReceiver::new(&bench).await;
+    let upload = bench.upload();
+    assert_eq!(receiver.head().await.0, first);
+    bench.store.step(first, State::Queued).unwrap();
+    let second = bench.seal(1000);
+    assert_eq!(receiver.head().await.0, second);
+    assert_eq!(bench.snapshot().hands, 2);
     upload.stop().await;
 }

@@ -127,8 +127,16 @@ async fn a_days_budget_ends_pictures_not_heads_and_outlives_a_restart() {
     receiver.stop().await;
 }
 
+/// A person asks for packages with their video.
+pub(super) fn fetch(bench: &Bench, ids: &[CaseId]) {
+    for &id in ids {
+        let by = (Uuid::now_v7(), "CN=operator-1,OU=operate");
+        bench.store.want(clock::now(), id, by).unwrap();
+    }
+}
+
 /// Makes packages look as if they had been sealed an hour before.
-fn age(bench: &Bench, ids: &[CaseId]) {
+pub(super) fn age(bench: &Bench, ids: &[CaseId]) {
     let path = bench.dir.path().join("store").join("q.db");
     let conn = rusqlite::Connection::open(path).unwrap();
     for id in ids {

@@ -55,6 +55,40 @@ async fn without_a_receiver_heads_are_tried_and_pictures_held() {
     bench.audit(&[first, second]);
 }
 
+/// How often the upload gave a package up for a while.
+fn attempts(bench: &Bench, id: CaseId) -> u32 {
+    let path = bench.dir.path().join("store").join("q.db");
+    let conn = rusqlite::Connection::open(path).unwrap();
+    let sql = "SELECT attempts FROM package WHERE id = ?1";
+    conn.query_row(sql, [id.to_string()], |row| row.get(0))
+        .unwrap()
+}
+
+/// What a person asked for is no reason to ring at a door where nobody is: it waits like the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_receiver_what_was_asked_for_is_not_offered_again_and_again() {
+    const ROUNDS: u32 = 20;
+    let bench = Bench::new().await;
+    let asked = bench.seal(1000);
+    super::profiles::fetch(&bench, &[asked]);
+    let upload = bench.upload();
+    until("the first try", || attempts(&bench, asked) > 0).await;
+    // Each of these goes at once, being fresh: time enough to try the other again.
+    for _ in 0..ROUNDS {
+        let fresh = bench.seal(1000);
+        until("a fresh one's try", || attempts(&bench, fresh) > 0).await;
+    }
+    // The pauses grow: more than ten minutes pass before there are so many.
+    let tries = attempts(&bench, asked);
+    assert!(tries <= ROUNDS / 2, "{tries} tries");
+    upload.stop().await;
+    let receiver = bench.receiver();
+    let upload = bench.upload();
+    bench.receipted(&[asked]).await;
+    upload.stop().await;
+    receiver.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_takes_one_at_a_time_is_given_one_at_a_time() {
     let mut bench = Bench::new().await;

@@ -2,7 +2,6 @@
 //! `lingmou verify` and by `docs/verify.sh` alike. The untouched one is valid by both.
 
 use std::path::Path;
-use std::process::Command;
 
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
@@ -15,7 +14,7 @@ use tempfile::TempDir;
 use super::{
     AT, AT_SECS, DAY_SECS, DEVICE, Kit, MANIFEST_2, STAMP, add_review, assemble, case, covered,
     files, journal_lines, openssl_sign, put, put_all, receipt, said_by, statement, succeed,
-    verify_sh, verify_sh_path,
+    verify_sh, verifying,
 };
 
 const MANIFEST_4: &str = "META-INF/ASiCManifest004.xml";
@@ -233,6 +232,35 @@ fn files_added_or_swapped_within_the_package() {
     refused("review for review", &kit, &swapped, CheckId::Review);
 }
 
+#[test]
+fn a_manifest_that_names_two_signatures_covers_nothing() {
+    let kit = Kit::new();
+    let mut full = kit.full();
+    let manifest = Manifest {
+        signature: SigReference::time_stamp(5),
+        entries: vec![covered(&full, SIGNATURE)],
+    };
+    let manifest = String::from_utf8(manifest.to_xml().unwrap()).unwrap();
+    let forged = "<asic:SigReference URI=\"frames/99-forged.jpg\" MimeType=\"x/y\"/>";
+    let (before, after) = manifest.split_once("<asic:SigReference").unwrap();
+    let manifest = format!("{before}{forged}<asic:SigReference{after}");
+    full.insert("frames/99-forged.jpg", vec![1]).unwrap();
+    full.insert("META-INF/ASiCManifest005.xml", manifest.into_bytes())
+        .unwrap();
+    refused("two signatures", &kit, &full, CheckId::Nothing);
+}
+
+#[test]
+fn a_line_without_its_end_is_a_line_of_the_journal_too() {
+    let kit = Kit::new();
+    // No stamp covers it yet.
+    let mut chain = kit.full().get(CHAIN).unwrap().to_vec();
+    accepted("as it is", &kit, &with(&kit.package, CHAIN, Some(&chain)));
+    chain.extend(b"{\"n\":99,\"kind\":\"clock.corrected\"}");
+    let longer = with(&kit.package, CHAIN, Some(&chain));
+    refused("one line more", &kit, &longer, CheckId::Journal);
+}
+
 /// Another package of the same device, receipted.
 fn another(kit: &Kit) -> Container {
     let mut other = statement(DEVICE);
@@ -405,9 +433,9 @@ fn a_root_of_the_machine_is_none_of_the_bureau_s() {
     let case = kit.folder("case");
     put_all(&case, &signed_by(&kit, &p7s.unwrap()));
     let judged = |root: &Path| {
-        let mut sh = Command::new("sh");
-        sh.arg(verify_sh_path()).args([&case, root]);
-        said_by(sh.env("SSL_CERT_DIR", &machine))
+        let programs = TempDir::new().unwrap();
+        let mut script = verifying(programs.path(), &case, root);
+        said_by(script.env("SSL_CERT_DIR", &machine))
     };
     let (code, said) = judged(&kit.root);
     assert_eq!(code, Some(1), "{said}");

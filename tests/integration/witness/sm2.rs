@@ -18,7 +18,8 @@ use tempfile::TempDir;
 
 use super::both::{accepted, flipped, refused, signed_by, with};
 use super::{
-    AT, DEVICE, Kit, assemble, put, put_all, receipt, run, set_mode, statement, succeed, verify_sh,
+    AT, DEVICE, Kit, assemble, put, put_all, receipt, run, said_by, set_mode, statement, succeed,
+    verify_sh, verifying,
 };
 
 const YEAR_NS: i64 = 365 * 24 * 3600 * 1_000_000_000;
@@ -176,6 +177,25 @@ fn an_sm2_package_that_was_tampered_with_is_refused_by_both_verifiers() {
     let verdict = verify(&signed_by(&kit, &p7s), &kit.roots);
     assert_eq!(verdict.failed().next(), Some(CheckId::Purpose));
     assert_eq!(kit.script(&signed_by(&kit, &p7s)).0, Some(1));
+}
+
+/// Some distributions leave SM2 out of their openssl: then nothing is known, and nothing is called
+/// false.
+#[test]
+fn the_script_says_that_its_openssl_knows_no_sm2() {
+    let kit = sm2_signers();
+    let (case, without) = (kit.folder("case"), kit.folder("without"));
+    put_all(&case, &kit.package);
+    let mut script = verifying(&without, &case, &kit.root);
+    let whole = std::fs::read_link(without.join("openssl")).unwrap();
+    std::fs::remove_file(without.join("openssl")).unwrap();
+    let whole = whole.display();
+    let openssl = format!("#!/bin/bash\n[ \"$1\" = list ] || exec {whole} \"$@\"\n");
+    put(&without, "openssl", openssl.as_bytes());
+    set_mode(&without.join("openssl"), 0o755);
+    let (code, said) = said_by(&mut script);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("knows no SM2"), "{said}");
 }
 
 /// An openssl that gives the signer id only to the certificate it is asked about needs to be

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use super::*;
 use crate::daemon::ends;
 use crate::journal::disk::fault;
-use crate::types::Hit;
+use crate::types::{Hit, HitOutcome};
 
 fn record(at: Stamp) -> CaseRecord {
     CaseRecord {
