@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::ledger::{Ledger, index, replay_answers};
 use super::package::{self, Package};
-use super::{Inner, StoreError, disk, draft, lines, migrate, set_meta};
+use super::{Inner, StoreError, disk, draft, heal, lines, migrate, set_meta};
 use crate::clock;
 use crate::journal::Journal;
 use crate::types::CaseId;
@@ -294,7 +294,7 @@ impl Inner {
         let ids = names.iter().filter_map(|name| super::case_id(name));
         let mut ids: HashSet<CaseId> = ids.collect();
         ids.retain(|id| !recovery.damaged.contains(id));
-        let lines = self.sealed_lines(&ids)?;
+        let lines = heal::sealed_lines(&self.dir, &ids)?;
         let all = lines.len();
         for (done, (id, line)) in lines.into_iter().enumerate() {
             tell(done, all);

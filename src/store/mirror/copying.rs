@@ -109,11 +109,15 @@ fn is(path: &Path, sha256: &str) -> bool {
 }
 
 /// Puts one file into a package that is there, making the folders on its way.
-pub(in crate::store) fn put(
-    package: &Path,
-    name: &str,
-    (draft, bytes): (&Path, &[u8]),
-) -> Result<(), DiskError> {
+fn put(package: &Path, name: &str, (draft, bytes): (&Path, &[u8])) -> Result<(), DiskError> {
+    let draft = draft.with_extension("part");
+    disk::remove_file(&draft)?;
+    disk::write_new(&draft, bytes)?;
+    move_in(package, name, &draft)
+}
+
+/// Moves a file whose content is durable into a package, as [`put`] does.
+pub(in crate::store) fn move_in(package: &Path, name: &str, draft: &Path) -> Result<(), DiskError> {
     let path = package.join(name);
     let folders: Vec<_> = path
         .ancestors()
@@ -123,7 +127,8 @@ pub(in crate::store) fn put(
     for folder in folders.iter().rev() {
         disk::create_dir(folder)?;
     }
-    disk::replace(&draft.with_extension("part"), &path, bytes)
+    disk::rename(draft, &path)?;
+    path.parent().map_or(Ok(()), disk::sync_dir)
 }
 
 /// Brings the medium's journal level with the segments from `first` on; of the last, `durable`,

@@ -31,7 +31,7 @@ use super::{Healed, Inner, State, Store, StoreError, lines};
 use crate::clock;
 use crate::types::CaseId;
 use copying::CopyFault;
-pub(super) use copying::put;
+pub(super) use copying::move_in;
 #[cfg(test)]
 pub(super) use medium::prepare;
 pub(super) use medium::recognise;
@@ -181,7 +181,7 @@ impl Store {
         };
         self.copy_journal(dir, watch)?;
         if let Some(id) = damaged {
-            let healed = self.inner().heal(id, Some(dir))?;
+            let healed = self.heal_from(id, Some(dir))?;
             if matches!(healed, Healed::Whole(_)) {
                 self.shared.queued.notify_one();
                 return Ok(MirrorStep::Restored(id));
@@ -211,11 +211,13 @@ impl Store {
         why: &str,
         watch: &mut Watch,
     ) -> Result<MirrorStep, CopyFault> {
-        let mut inner = self.inner();
-        inner.present()?;
-        inner.damaged(due.id, why)?;
-        let damaged = package::state(&inner.conn, due.id)? == Some(State::Damaged);
-        if let Healed::Whole(files) = inner.heal(due.id, Some(dir))?
+        let damaged = {
+            let mut inner = self.inner();
+            inner.present()?;
+            inner.damaged(due.id, why)?;
+            package::state(&inner.conn, due.id)? == Some(State::Damaged)
+        };
+        if let Healed::Whole(files) = self.heal_from(due.id, Some(dir))?
             && (damaged || !files.is_empty())
         {
             return Ok(MirrorStep::Restored(due.id));

@@ -1,4 +1,4 @@
-//! A database that breaks while the store is at work, and what is not to be made again.
+//! What breaks or stops while the store is at work, and what is not to be made again.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -38,6 +38,34 @@ fn a_database_that_breaks_at_work_is_made_again_at_work() {
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
     store.care(NOW.shifted_ns(3_600_000_000_000), true).unwrap();
     assert_eq!(audit(&store).len(), 6);
+}
+
+/// A second medium that stops in the middle of a file holds up no seal.
+#[test]
+fn what_is_healed_is_read_without_holding_up_the_store() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    let (dir, medium) = (folder(), medium());
+    let config = mirrored(dir.path(), medium.path());
+    let store = Store::open(&config, DEVICE).unwrap().0;
+    keep_and_seal(&store, case(1));
+    assert_eq!(mirror::catch_up(&store), [case(1)]);
+    fs::remove_file(store.package_dir(case(1)).join("clip.mp4")).unwrap();
+    assert_eq!(store.next_due(NOW).unwrap(), None);
+    let copy = medium.path().join("packages").join(case(1).to_string());
+    let clip = copy.join("clip.mp4");
+    fs::remove_file(&clip).unwrap();
+    mknodat(CWD, &clip, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let healed = std::thread::scope(|scope| {
+        let healing = scope.spawn(|| store.heal(case(1)).unwrap());
+        // Opens when the other end is read from, which waits for us from then on.
+        let end = fs::OpenOptions::new().write(true).open(&clip).unwrap();
+        keep_and_seal(&store, case(2));
+        drop(end);
+        healing.join().unwrap()
+    });
+    assert!(matches!(healed, Healed::Not(_)), "{healed:?}");
+    assert_eq!(store.state(case(2)).unwrap(), Some(State::Queued));
 }
 
 /// What only the upload reads is broken: its own errors tell nobody, an hourly look does.
