@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::journal::disk::{create_dir, write_new};
-use crate::journal::{self, Audit, Entry, Proof, ProofError, SEGMENTS, kind};
+use crate::journal::{self, AtHand, Audit, Entry, Proof, ProofError, SEGMENTS, kind};
 use crate::types::CaseId;
 use crate::witness::{Container, Roots, SIGNATURE, STATEMENT, Statement, sha256_hex};
 
@@ -24,7 +24,7 @@ Examples:
   lingmou journal prove CASE.asice --roots roots.crt --out proof
 
 --store is the folder that holds journal/ and checkpoints/: the daemon's, running or not, or a
-copy of it. Exit code: 0 it holds, 1 it does not (or nothing was found), 2 could not look.";
+copy of it. Exit code: 0 it holds and is signed, 1 not (or nothing was found), 2 could not look.";
 
 /// Read, check and prove from the journal of a box
 #[derive(Debug, clap::Args)]
@@ -142,7 +142,8 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<Answer> {
     } else {
         out::data(&page(&audit));
     }
-    Ok(if audit.holds() {
+    // A chain without a signature can be made anew by anybody.
+    Ok(if audit.holds() && audit.signed.is_some() {
         Answer::Yes
     } else {
         Answer::No
@@ -209,11 +210,12 @@ fn page(audit: &Audit) -> String {
     if audit.more_faults > 0 {
         say("BROKEN", &format!("and {} more", audit.more_faults));
     }
-    if audit.holds() {
-        say("verdict", "it holds");
-    } else {
-        say("verdict", "IT DOES NOT HOLD");
-    }
+    let verdict = match (audit.holds(), audit.signed.is_some()) {
+        (true, true) => "it holds",
+        (true, false) => "ITS CHAIN HOLDS, BUT NOBODY SIGNED IT: anybody can have made it",
+        (false, _) => "IT DOES NOT HOLD",
+    };
+    say("verdict", verdict);
     page
 }
 
@@ -301,8 +303,8 @@ fn prove(args: &ProveArgs) -> anyhow::Result<Answer> {
     let store = &args.place.store;
     there(store)?;
     let roots = Roots::load(&args.roots)?;
-    let (id, sig_sha256) = package(&args.package, store)?;
-    let proof = match journal::prove(store, &roots, (id, sig_sha256.as_deref())) {
+    let package = package(&args.package, store)?;
+    let proof = match journal::prove(store, &roots, &package) {
         Ok(proof) => proof,
         Err(ProofError::Journal(error @ journal::JournalError::Disk(_))) => {
             return Err(error.into());
@@ -318,7 +320,7 @@ fn prove(args: &ProveArgs) -> anyhow::Result<Answer> {
         out::data(&String::from_utf8_lossy(&proof.lines));
         out::data(&serde_json::to_string(&proof.signed)?);
     }
-    say(&proof, id, sig_sha256.is_some());
+    say(&proof, &package);
     Ok(Answer::Yes)
 }
 
@@ -336,36 +338,48 @@ fn write(dir: &Path, proof: &Proof) -> anyhow::Result<()> {
 }
 
 /// What is proved, in words.
-fn say(proof: &Proof, id: CaseId, at_hand: bool) {
+fn say(proof: &Proof, package: &AtHand) {
     let s = &proof.signed;
     let (n, signed, at, device) = (proof.n, s.n, plain(&s.at), plain(&s.device));
     out::word(&format!(
-        "package {id}\n  line {n} of {}: signature {}{}\n  {} lines lead to line {signed}, hash {}\n  \
+        "package {}\n  line {n} of {}: signature {}{}\n  {} lines lead to line {signed}, hash {}\n  \
          signed by device {device} at {at}",
+        package.id,
         plain(&proof.at),
         plain(&proof.sig_sha256),
-        if at_hand { " (the package's own)" } else { "" },
+        if package.sig_sha256.is_some() {
+            " (the package's own)"
+        } else {
+            ""
+        },
         proof.count,
         s.head,
     ));
     for correction in &proof.corrections {
+        let bound = |key: &str| correction[key].as_str().unwrap_or("?");
         out::word(&plain(&format!(
             "  its clock was found wrong later ({}): add {} microseconds to its times, give or \
-             take {}",
+             take {}, if by its own clock it was signed from {} to {}",
             kind::CLOCK_CORRECTED,
             correction["offset_us"],
             correction["error_us"],
+            bound("from"),
+            bound("to"),
         )));
     }
 }
 
-/// Id of the package, and the SHA-256 of its signature where the package is at hand.
-fn package(text: &str, store: &Path) -> anyhow::Result<(CaseId, Option<String>)> {
+/// What is at hand of the package.
+fn package(text: &str, store: &Path) -> anyhow::Result<AtHand> {
     if let Ok(id) = uuid::Uuid::parse_str(text) {
         let id = CaseId(id);
         let signature = store.join("packages").join(id.to_string()).join(SIGNATURE);
         let signature = std::fs::read(signature).ok();
-        return Ok((id, signature.map(|bytes| sha256_hex(&bytes))));
+        return Ok(AtHand {
+            id,
+            sig_sha256: signature.map(|bytes| sha256_hex(&bytes)),
+            device: None,
+        });
     }
     let container = Container::open(Path::new(text))?;
     let part = |name: &str| {
@@ -378,5 +392,9 @@ fn package(text: &str, store: &Path) -> anyhow::Result<(CaseId, Option<String>)>
         })
     };
     let statement = Statement::parse(part(STATEMENT)?)?;
-    Ok((statement.id, Some(sha256_hex(part(SIGNATURE)?))))
+    Ok(AtHand {
+        id: statement.id,
+        sig_sha256: Some(sha256_hex(part(SIGNATURE)?)),
+        device: Some(statement.device.id),
+    })
 }

@@ -7,7 +7,8 @@ use anyhow::Context;
 use crate::clock;
 use crate::journal::disk;
 use crate::witness::{
-    self, CheckId, Container, Identity, Opinion, ReviewVerdict, Reviewed, Roots, Usage, Verdict,
+    self, CheckId, Container, Finding, Identity, Opinion, ReviewVerdict, Reviewed, Roots, Usage,
+    Verdict,
 };
 
 use super::out::Hint;
@@ -72,6 +73,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         ReviewVerdict::Reject
     };
     let before = witness::verify(&container, &roots);
+    let left = left_over(&container, &before);
+    if !left.is_empty() {
+        out::word(&format!(
+            "error: the package holds part of a review that was not written to its end; remove {} and \
+             review it again",
+            left.join(" and ")
+        ));
+        return Ok(Answer::No);
+    }
     if !before.valid() && verdict == ReviewVerdict::Accept {
         out::word(&format!(
             "error: the package is not valid ({}); it can only be rejected",
@@ -106,6 +116,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         added.level.unwrap_or_default()
     ));
     Ok(Answer::Yes)
+}
+
+/// Files of reviews that a power cut kept from being written to their end.
+fn left_over(package: &Container, before: &Verdict) -> Vec<String> {
+    let part_missing = |f: &Finding| matches!(f, Finding::PartMissing { .. });
+    let cut = before.reviews.iter();
+    let cut = cut.filter(|r| r.findings.iter().any(part_missing));
+    let files = cut.flat_map(|r| witness::review_files(r.number));
+    files.filter(|name| package.get(name).is_some()).collect()
 }
 
 /// The review that was added, when the verifier accepts it as one more person's.

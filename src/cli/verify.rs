@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::clock;
 use crate::witness::{
-    self, Container, Language, PAGE_COLUMNS, Roots, credentials, tell_credentials,
+    self, Container, ContainerError, Language, PAGE_COLUMNS, Roots, Verdict, credentials,
+    tell_credentials,
 };
 
 use super::{Answer, out};
@@ -55,9 +56,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     let language = Language::of_locale(&args.lang.clone().unwrap_or_else(locale));
     let mut all_valid = true;
     for package in &args.packages {
-        let verdict = witness::verify_path(package, &roots)?;
+        let (verdict, container) = judge(package, &roots)?;
         all_valid &= verdict.valid();
-        let container = Container::open(package).ok();
         let c2pa = container
             .as_ref()
             .and_then(|c| credentials(c, &verdict, &roots));
@@ -79,6 +79,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         }
     }
     Ok(if all_valid { Answer::Yes } else { Answer::No })
+}
+
+/// Reads the package once and judges what was read: the same bytes are then shown.
+fn judge(package: &Path, roots: &Roots) -> Result<(Verdict, Option<Container>), ContainerError> {
+    match Container::open(package) {
+        Ok(container) => Ok((witness::verify(&container, roots), Some(container))),
+        Err(error @ ContainerError::Io { .. }) => Err(error),
+        Err(error) => Ok((Verdict::unreadable(&error), None)),
+    }
 }
 
 fn write_report(path: &Path, html: &str) -> anyhow::Result<()> {

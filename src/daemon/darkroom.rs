@@ -98,7 +98,7 @@ impl Keeper {
             Ok((drafts, missing)) => {
                 self.omit_all(case, &missing)?;
                 let busy = boxes.iter().map(|(area, _)| *area).chain([place]).collect();
-                let shown = Shown::of(&frame.image, place, busy);
+                let shown = Shown::of(&frame, place, busy);
                 self.remember(case, &format!("{stem}.jpg"), kind, &shown)?;
                 self.store.keep(case, &drafts, book)?;
                 self.state().pictures += 1;

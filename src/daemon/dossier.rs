@@ -18,8 +18,8 @@ use crate::types::{
     Violation, WarnReport,
 };
 use crate::witness::{
-    Altitude, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Position, Seen,
-    Site, Software, Statement, ViolationFacts, Warning, assess,
+    Altitude, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Moments, Position,
+    Seen, Site, Software, Statement, ViolationFacts, Warning, assess,
 };
 
 use super::capture::About;
@@ -229,7 +229,9 @@ impl Facts {
             grade: None,
             files: notes.described(context.files),
         };
+        let moments: Vec<Stamp> = stated(about).into_iter().chain(notes.moments()).collect();
         let seen = Seen {
+            moments: Moments::of(&moments),
             moved_permille: notes.moved_permille(),
             stillness: notes.stillness,
             likeness: record.and_then(|r| r.likeness),
@@ -275,6 +277,19 @@ impl Facts {
             capture_source: Some(source),
             ..Clock::at(at)
         }
+    }
+}
+
+/// Every moment that a statement about this tells, but for the pictures'.
+fn stated(about: About<'_>) -> Vec<Stamp> {
+    match about {
+        About::Case(record) => {
+            let warned = record.warning.as_ref().map(|warning| warning.at);
+            let seen = [record.first_seen, record.confirmed].map(Some);
+            let later = [warned, record.looked_again];
+            seen.into_iter().chain(later).flatten().collect()
+        }
+        About::Asked { at, .. } => vec![at],
     }
 }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::develop::{Glance, stillness};
-use crate::types::{Area, Image, PictureOf, Quality, ShotKind, Stillness, Violation};
+use crate::types::{Area, Frame, PictureOf, Quality, ShotKind, Stamp, Stillness, Violation};
 use crate::witness::{FileEntry, Omitted};
 
 /// The notes of one case.
@@ -25,6 +25,8 @@ pub(super) struct Notes {
 struct Picture {
     name: String,
     kind: ShotKind,
+    /// When it was taken.
+    at: Stamp,
     quality: Option<Quality>,
     /// The middle of what it shows, both in shares of the picture's width.
     centre: (f32, f32),
@@ -49,6 +51,7 @@ impl Notes {
         self.pictures.push(Picture {
             name,
             kind,
+            at: shown.at,
             quality: shown.quality,
             centre: shown.centre,
         });
@@ -58,6 +61,11 @@ impl Notes {
                 self.stillness = glance.as_ref().and_then(|last| stillness(first, last));
             }
         }
+    }
+
+    /// When each of the pictures was taken.
+    pub(super) fn moments(&self) -> impl Iterator<Item = Stamp> {
+        self.pictures.iter().map(|p| p.at)
     }
 
     /// What was measured on the original `name`.
@@ -133,18 +141,21 @@ impl Notes {
 
 /// What is remembered of one picture.
 pub(super) struct Shown {
+    pub(super) at: Stamp,
     pub(super) quality: Option<Quality>,
     pub(super) centre: (f32, f32),
     pub(super) glance: Option<Glance>,
 }
 
 impl Shown {
-    /// Measures `image` at `place`; `busy` is everything in it that may move by itself.
-    pub(super) fn of(image: &Image, place: Area, busy: Vec<Area>) -> Self {
+    /// Measures `frame` at `place`; `busy` is everything in it that may move by itself.
+    pub(super) fn of(frame: &Frame, place: Area, busy: Vec<Area>) -> Self {
+        let image = &frame.image;
         #[expect(clippy::cast_precision_loss, reason = "sides of a picture")]
         let aspect = image.height as f32 / image.width.max(1) as f32;
         let centre = place.centre();
         Self {
+            at: frame.at,
             quality: crate::develop::measure(image, place),
             centre: (centre.x, centre.y * aspect),
             glance: Glance::at(image, busy),
@@ -158,6 +169,11 @@ mod tests {
 
     fn shown(x: f32, focus: u32) -> Shown {
         Shown {
+            at: Stamp {
+                utc_ns: i64::from(focus),
+                boot_ns: 1,
+                error_ns: 2,
+            },
             quality: Some(Quality {
                 focus,
                 exposure: 100,
@@ -188,6 +204,8 @@ mod tests {
         let focus = |name| again.quality(name).map(|q| q.focus);
         assert_eq!(focus("frames/02-moved.jpg"), Some(400));
         assert_eq!(focus("frames/03-peak.jpg"), None);
+        let taken: Vec<i64> = again.moments().map(|at| at.utc_ns).collect();
+        assert_eq!(taken, [500, 400]);
     }
 
     #[test]

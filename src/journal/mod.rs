@@ -38,7 +38,7 @@ use crate::witness::sha256_hex;
 pub use audit::{Audit, audit};
 use disk::DiskError;
 pub use line::Head;
-pub use proof::{Proof, ProofError, prove};
+pub use proof::{AtHand, Proof, ProofError, prove};
 pub use segment::{Broken, Chain, Entry, Place, file_name};
 
 /// A segment ends before the line that would make it longer than this, bytes.

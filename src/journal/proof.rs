@@ -83,24 +83,35 @@ pub struct Proof {
     pub signed: Checkpoint,
 }
 
+/// The package that something is to be proved of, as far as it is at hand.
+#[derive(Clone, Debug)]
+pub struct AtHand {
+    /// Its id.
+    pub id: CaseId,
+    /// SHA-256 of its signature.
+    pub sig_sha256: Option<String>,
+    /// The device that its statement names.
+    pub device: Option<String>,
+}
+
 /// Proves from the journal in the store at `dir` that package `id` was sealed when its line says:
 /// the whole chain holds, and the checkpoint that signs the package's line (and any correction
-/// of its clock) leads to `roots`. `sig_sha256`: of the package at hand, where there is one.
-pub fn prove(
-    dir: &Path,
-    roots: &Roots,
-    (id, sig_sha256): (CaseId, Option<&str>),
-) -> Result<Proof, ProofError> {
-    let journal = dir.join(SEGMENTS);
-    let found = find(&journal, id)?;
-    if let Some(at_hand) = sig_sha256
-        && at_hand != found.sig_sha256
+/// of its clock) leads to `roots` and is by the device that the package, or else the journal's first
+/// `boot` line, names.
+pub fn prove(dir: &Path, roots: &Roots, package: &AtHand) -> Result<Proof, ProofError> {
+    let (journal, id) = (dir.join(SEGMENTS), package.id);
+    let mut found = find(&journal, id)?;
+    if package.device.is_some() {
+        found.device.clone_from(&package.device);
+    }
+    if let Some(at_hand) = &package.sig_sha256
+        && *at_hand != found.sig_sha256
     {
         return Err(ProofError::OtherSignature {
             n: found.n,
             id,
             said: found.sig_sha256,
-            found: at_hand.to_owned(),
+            found: at_hand.clone(),
         });
     }
     let (head, signed) = next_checkpoint(dir, roots, &found)?;
@@ -125,6 +136,8 @@ struct Found {
     at: String,
     sig_sha256: String,
     corrections: Vec<Value>,
+    /// Whose journal it is.
+    device: Option<String>,
     /// The last line about it that a checkpoint should sign.
     last: u64,
 }
@@ -134,6 +147,7 @@ fn find(journal: &Path, id: CaseId) -> Result<Found, ProofError> {
     verify_whole(journal)?;
     let name = id.to_string();
     let mut found: Option<Found> = None;
+    let mut device: Option<String> = None;
     segment::walk(journal, &mut |entry| match entry.kind.as_str() {
         kind::PACKAGE_SEALED | kind::PACKAGE_ADOPTED if entry.body["id"] == name => {
             let sig = entry.body["sig_sha256"].as_str().unwrap_or_default();
@@ -141,9 +155,13 @@ fn find(journal: &Path, id: CaseId) -> Result<Found, ProofError> {
                 n: entry.head.n,
                 sig_sha256: sig.to_owned(),
                 corrections: Vec::new(),
+                device: None,
                 last: entry.head.n,
                 at: entry.at,
             });
+        }
+        kind::BOOT if device.is_none() => {
+            device = entry.body["device"].as_str().map(str::to_owned);
         }
         kind::CLOCK_CORRECTED => {
             let named = entry.body["packages"].as_array();
@@ -155,7 +173,8 @@ fn find(journal: &Path, id: CaseId) -> Result<Found, ProofError> {
         }
         _ => {}
     })?;
-    found.ok_or(ProofError::Unknown(id))
+    let found = found.ok_or(ProofError::Unknown(id))?;
+    Ok(Found { device, ..found })
 }
 
 /// The chain must hold; a line that is only half there may be just being written.
@@ -194,7 +213,13 @@ fn next_checkpoint(
         let line = heads.iter().find(|head| head.n == n);
         match (open_checkpoint(&folder, n, roots), line) {
             (Ok(signed), Some(line)) if signed.head == line.sha256 => {
-                return Ok((line.clone(), signed));
+                // Any device of the bureau can sign a checkpoint: only this one's counts.
+                let device = found.device.as_ref().unwrap_or(&signed.device);
+                if signed.device == *device {
+                    return Ok((line.clone(), signed));
+                }
+                let (name, whose) = (checkpoint_name(n), &signed.device);
+                unfit.push(format!("{name}: it is of device {whose}, not of {device}"));
             }
             (Ok(_), _) => unfit.push(format!("{}: another line", checkpoint_name(n))),
             (Err(why), _) => unfit.push(format!("{}: {why}", checkpoint_name(n))),

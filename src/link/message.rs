@@ -274,6 +274,9 @@ pub struct Presence {
     /// What a command must quote while the device's clock is not synchronised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
+    /// Some of the packages whose receipts say fewer copies than the device waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<String>,
 }
 
 impl Presence {
@@ -289,6 +292,7 @@ impl Presence {
             cert_days: None,
             sw: None,
             nonce: None,
+            copies: Vec::new(),
         }
     }
 }

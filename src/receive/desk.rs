@@ -92,7 +92,7 @@ impl Desk {
             Err(error) => return ignored(topic, &error.to_string()),
         };
         if presence.state == PresenceState::Ready {
-            self.office.tell_again(&topic.device);
+            self.office.tell_again(&topic.device, &presence.copies);
         }
         let news = self.news(&topic.device);
         news.seen = clock::rfc3339_ms(at.utc_ns);

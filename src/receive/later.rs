@@ -1,14 +1,15 @@
 //! Later receipts: of a package whose first receipt says one copy, and which has its second by now.
 //!
 //! ```text
-//! second copy, read back ─▶ noted in `later/` ─▶ receipt002 beside the copy ─▶ receipt002 beside the package ─▶ told, row
+//! second copy, read back ─▶ receipt002 beside the copy ─▶ receipt002 beside the package ─▶ told, row
+//! box is there: "these say one copy" ─▶ told
 //! ```
-//! The first receipt stays: a time-stamp may be bound to it. The box is told at once and, as it may
-//! be away, once more when it says next that it is there: what is noted in `later/` is still to be
-//! told so, and whichever receiver of the folder hears the box does it. A repeated head brings the
-//! later receipt too. Killed anywhere on the way, the whole is done again.
+//! The first receipt stays: a time-stamp may be bound to it. The box is told at once. It may be away or
+//! die in that very moment, and so may we: therefore it says each time it is there which packages it
+//! has no second copy of, and is told again, by whichever receiver of the folder hears it. A repeated
+//! head brings the later receipt too. Killed anywhere on the way, the whole is done again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -17,12 +18,13 @@ use super::copies::Copies;
 use super::office::Office;
 use super::{Answer, ReceiveError, layout, receipt};
 use crate::store::disk::{self, DiskError};
-use crate::types::{CaseId, Stamp};
+use crate::types::Stamp;
 use crate::witness::{LATER_RECEIPT, RECEIPT, Receipt, Statement};
 
-/// Later receipts that may wait for the connection; what comes beyond is told to the box when it
-/// says that it is there.
+/// Later receipts that may wait for the connection; what comes beyond is told when the box asks.
 const WAITING_MAX: usize = 256;
+/// Packages that a box may ask after at once.
+const ASKED_MAX: usize = 64;
 
 /// The later receipts on their way.
 pub(super) struct Later {
@@ -44,13 +46,10 @@ impl Later {
         hold(&self.told).take()
     }
 
-    /// Whether there was room for it.
-    fn tell(&self, device: &str, receipt: Vec<u8>) -> bool {
-        let room = self.tell.try_send(receipt::to(device, receipt)).is_ok();
-        if !room {
+    fn tell(&self, device: &str, receipt: Vec<u8>) {
+        if self.tell.try_send(receipt::to(device, receipt)).is_err() {
             tracing::debug!(device, "a later receipt waits for its box");
         }
-        room
     }
 }
 
@@ -85,7 +84,6 @@ impl Office {
             return Ok(());
         }
         let signed = receipt::sign_again(&self.identity, &first, (2, at))?;
-        self.owe(device, id)?;
         for dir in [copies.dir(), &self.dir] {
             let draft = layout::incoming(dir).join(format!("{}.later", self.name));
             let place = layout::place(dir, device, id).join(LATER_RECEIPT);
@@ -95,40 +93,26 @@ impl Office {
         Ok(())
     }
 
-    /// Notes that `device` is to be told once more of its package `id`, durable on return.
-    fn owe(&self, device: &str, id: CaseId) -> Result<(), DiskError> {
-        let folder = self.owed(device);
-        disk::create_dir(&layout::later(&self.dir))?;
-        disk::create_dir(&folder)?;
-        let note = folder.join(id.to_string());
-        if !note.exists() {
-            disk::write_new(&note, b"")?;
-        }
-        disk::sync_dir(&folder)
-    }
-
-    /// A box says that it is there: it may have missed what it was told while it was away. What
-    /// finds no room is told the next time.
-    pub(super) fn tell_again(&self, device: &str) {
-        if let Err(error) = self.tell_owed(device) {
-            tracing::warn!(device, %error, "not all later receipts are sent");
-        }
-    }
-
-    fn tell_owed(&self, device: &str) -> Result<(), ReceiveError> {
-        let folder = self.owed(device);
-        for id in layout::ids_named(&folder)? {
+    /// A box is there and names packages whose receipts say one copy: it is told of those that have
+    /// their second.
+    pub(super) fn tell_again(&self, device: &str, asked: &[String]) {
+        for id in asked
+            .iter()
+            .take(ASKED_MAX)
+            .filter_map(|name| layout::id(name))
+        {
             let place = self.place(device, id);
-            if place.exists() && !self.later.tell(device, newest_receipt(&place)?) {
-                return Ok(());
+            if !place.exists() {
+                continue;
             }
-            disk::remove_file(&folder.join(id.to_string()))?;
+            match newest_receipt(&place) {
+                Ok(receipt) if Receipt::read(&receipt).is_ok_and(|it| it.copies > 1) => {
+                    self.later.tell(device, receipt);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(device, %id, %error, "a later receipt is not sent"),
+            }
         }
-        Ok(())
-    }
-
-    fn owed(&self, device: &str) -> PathBuf {
-        layout::later(&self.dir).join(device)
     }
 }
 

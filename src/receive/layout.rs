@@ -4,7 +4,6 @@
 //! packages/DEVICE/ID/       whole packages, each there in one step
 //! refused/DEVICE/ID.p7m     signed refusals
 //! heads/NAME/DEVICE.p7m     the newest checkpoint of a device's journal that receiver NAME took
-//! later/DEVICE/ID           of this package DEVICE is still to be told its later receipt
 //! incoming/NAME/DEVICE/ID/  what receiver NAME is taking
 //! incoming/NAME.lock        held while receiver NAME runs
 //! index.db                  made again from all of this when it is gone
@@ -42,11 +41,6 @@ pub(super) fn heads(dir: &Path) -> PathBuf {
     dir.join("heads")
 }
 
-/// The folder with a folder for each device that is to be told later receipts once more.
-pub(super) fn later(dir: &Path) -> PathBuf {
-    dir.join("later")
-}
-
 /// The folder with a folder of unfinished packages for each receiver.
 pub(super) fn incoming(dir: &Path) -> PathBuf {
     dir.join("incoming")
@@ -67,14 +61,10 @@ pub(super) fn named(folder: &Path) -> Result<Vec<String>, ReceiveError> {
 
 /// The packages in the folder of a device that are there with their signature.
 pub(super) fn ids(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
-    let mut ids = ids_named(folder)?;
+    let names = list(folder)?;
+    let mut ids: Vec<CaseId> = names.iter().filter_map(|name| id(name)).collect();
     ids.retain(|id| folder.join(id.to_string()).join(SIGNATURE).is_file());
     Ok(ids)
-}
-
-/// The packages that names in `folder` spell; none when there is no `folder`.
-pub(super) fn ids_named(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
-    Ok(list(folder)?.iter().filter_map(|name| id(name)).collect())
 }
 
 /// The refusals in the folder of a device.
@@ -85,7 +75,7 @@ pub(super) fn refusals(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
 }
 
 /// The id a name spells, in the one way we write it.
-fn id(name: &str) -> Option<CaseId> {
+pub(super) fn id(name: &str) -> Option<CaseId> {
     let id = CaseId(uuid::Uuid::parse_str(name).ok()?);
     (id.to_string() == name).then_some(id)
 }

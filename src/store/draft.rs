@@ -109,8 +109,11 @@ impl Store {
     pub fn discard(&self, case: CaseId, why: &str, book: Option<&str>) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.settled()?.not_sealed(case)?;
-        let body = json!({ "id": case, "why": why });
-        inner.say(clock::now(), lines::DISCARDED, body)?;
+        let line = lines::Discarded {
+            id: case,
+            why: why.to_owned(),
+        };
+        inner.say(clock::now(), lines::DISCARDED, lines::body(&line))?;
         inner.transact(|tx| {
             forget(tx, case)?;
             save_book(tx, book)

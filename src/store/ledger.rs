@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::lines::{self, Said};
 use super::{
-    Indexed, Inner, State, StoreError, additions, commands, disk, evict, mirror, outbox, package,
-    queue, verdicts,
+    Indexed, Inner, State, StoreError, additions, commands, disk, draft, evict, mirror, outbox,
+    package, queue, verdicts,
 };
 use crate::clock;
 use crate::journal::Entry;
@@ -42,6 +42,8 @@ pub(super) struct Ledger {
     evicted: Vec<lines::Evicted>,
     /// Packages that persons asked for.
     wanted: HashSet<CaseId>,
+    /// Open cases that were thrown away.
+    discarded: Vec<CaseId>,
     /// Commands, verdicts and what became of rules, in order, with the number of the line.
     outside: Vec<(Said, u64)>,
 }
@@ -124,6 +126,7 @@ impl Inner {
                 Some(Said::Wanted(id)) if fresh || !known.contains(&id) => {
                     ledger.wanted.insert(id);
                 }
+                Some(Said::Discarded(id)) if fresh => ledger.discarded.push(id),
                 Some(
                     said @ (Said::Commanded(..)
                     | Said::CommandEnd(_)
@@ -182,7 +185,7 @@ fn indexed_line(entry: Entry) -> Indexed {
     }
 }
 
-/// Takes in the receiver's answers, and time-stamps, that the journal has and the rows have not. A
+/// Takes in the receiver's answers, time-stamps and ends that the journal has and the rows have not. A
 /// receipt or a stamp counts only when the file in the package is the one the journal names.
 pub(super) fn replay_answers(
     tx: &Transaction<'_>,
@@ -229,6 +232,7 @@ pub(super) fn replay_answers(
         evict::write_evicted(tx, line)?;
     }
     (ledger.wanted.iter()).try_for_each(|id| queue::write_wanted(tx, *id))?;
+    (ledger.discarded.iter()).try_for_each(|id| draft::forget(tx, *id))?;
     replay_outside(tx, ledger)?;
     let mut copied = tx.prepare(
         "UPDATE package SET mirror = 0 WHERE id = ?1 AND mirror IS NULL AND state <> 'damaged'",

@@ -138,6 +138,15 @@ pub(super) struct Wanted {
     pub(super) by: String,
 }
 
+/// Body of [`DISCARDED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Discarded {
+    /// The case.
+    pub(super) id: CaseId,
+    /// Why.
+    pub(super) why: String,
+}
+
 /// Body of [`COMMANDED`] and, with a reason, of [`COMMAND_REFUSED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commanded {
@@ -220,7 +229,7 @@ pub struct LeadsOnly {
     pub counted_anew: bool,
 }
 
-/// A line that says something about a package, a command or a rule.
+/// A line that says something about a package, an open case, a command or a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     /// It was sealed or adopted.
@@ -241,6 +250,8 @@ pub(super) enum Said {
     Restored(CaseId),
     /// A person asked for it with its video.
     Wanted(CaseId),
+    /// What was kept of the open case was thrown away.
+    Discarded(CaseId),
     /// A command came; the reason when it was refused.
     Commanded(Commanded, Option<Refusal>),
     /// A command ended.
@@ -279,6 +290,7 @@ fn said(entry: &Entry) -> Option<Said> {
         EVICTED => body(&entry.body).map(Said::Evicted),
         RESTORED => body(&entry.body).map(|line: Restored| Said::Restored(line.id)),
         WANTED => body(&entry.body).map(|line: Wanted| Said::Wanted(line.id)),
+        DISCARDED => body(&entry.body).map(|line: Discarded| Said::Discarded(line.id)),
         COMMANDED => body(&entry.body).map(|line| Said::Commanded(line, None)),
         COMMAND_REFUSED => {
             let refusal: Refusal = body(&entry.body)?;

@@ -29,7 +29,7 @@ const YOUNG_MS: i64 = 24 * 60 * 60 * 1000;
 /// Milliseconds in a day.
 const DAY_MS: i64 = YOUNG_MS;
 /// Copies the receiver must have signed for, where the configuration asks for copies.
-const COPIES: u32 = 2;
+pub(super) const COPIES: u32 = 2;
 
 /// What the store holds and what it may hold, bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::state::SatelliteTime;
 use super::{Pauses, Poses, TelemetryState, narrowed, scaled};
 use crate::clock;
 use crate::types::{FixKind, Pose, PoseSource, Stamp};
@@ -183,10 +184,9 @@ fn hear(at: Stamp, report: &Report, sky: &mut Sky, poses: &Poses, state: &Teleme
                 s.fix = Some(fix);
                 s.sats = sky.sats;
                 s.counters.poses += u64::from(pose.is_some());
-                s.gnss_minus_system_us = time
-                    .filter(|_| fix > FixKind::None)
-                    .and_then(|t| i64::try_from(offset_ns(at, t) / 1_000).ok());
             });
+            let time = time.filter(|_| fix > FixKind::None);
+            state.tell_time(time.map(|t| SatelliteTime::of(t.as_microsecond(), at)));
         }
         "SKY" => *sky = heard_sky(report, *sky),
         "ERROR" => {

@@ -5,12 +5,43 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
+use crate::clock::{self, Reading};
 use crate::config::{self, TelemetrySource};
-use crate::types::FixKind;
+use crate::types::{FixKind, Stamp};
 
 /// A source that said nothing for this long counts as not connected.
 const SILENCE_NS: u64 = 5_000_000_000;
+
+/// A clock that was set by this much since satellites spoke of it is another clock.
+const SET_NS: u64 = 100_000_000;
+
+/// What satellites said of this box's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SatelliteTime {
+    /// Their time minus this box's UTC, microseconds.
+    pub(super) minus_system_us: i64,
+    /// When that was, by this box's clocks.
+    pub(super) at: Stamp,
+}
+
+impl SatelliteTime {
+    /// Satellites say that it is `unix_us` (microseconds since 1970) when this box's clocks say `at`.
+    pub(super) fn of(unix_us: i64, at: Stamp) -> Self {
+        Self {
+            minus_system_us: unix_us - at.utc_ns.div_euclid(1_000),
+            at,
+        }
+    }
+
+    /// What that says of the clock of `now`: nothing when the source has fallen silent, and nothing
+    /// when the clock has been set since.
+    fn still(self, now: &Reading) -> Option<i64> {
+        let age_ns = now.boot_ns.saturating_sub(self.at.boot_ns);
+        let offset_ns = self.at.utc_ns.saturating_sub_unsigned(self.at.boot_ns);
+        let same = offset_ns.abs_diff(now.offset_ns) < SET_NS;
+        (same && age_ns <= SILENCE_NS).then_some(self.minus_system_us)
+    }
+}
 
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +105,8 @@ struct Inner {
     snapshot: TelemetrySnapshot,
     /// Time since boot of the last message of the chosen source.
     heard_ns: Option<u64>,
+    /// The latest word of satellites on the clock.
+    time: Option<SatelliteTime>,
 }
 
 impl Default for TelemetryState {
@@ -103,6 +136,7 @@ impl TelemetryState {
                     counters: Counters::default(),
                 },
                 heard_ns: None,
+                time: None,
             }),
         }
     }
@@ -111,8 +145,9 @@ impl TelemetryState {
     pub fn snapshot(&self) -> TelemetrySnapshot {
         let inner = self.lock();
         let mut snapshot = inner.snapshot.clone();
-        let heard_ns = inner.heard_ns;
+        let (heard_ns, time) = (inner.heard_ns, inner.time);
         drop(inner);
+        snapshot.gnss_minus_system_us = time.and_then(|time| time.still(&clock::reading()));
         if snapshot.source == TelemetrySource::Fixed {
             snapshot.connected = true;
             return snapshot;
@@ -123,13 +158,25 @@ impl TelemetryState {
         snapshot
     }
 
-    /// Satellite time minus this box's UTC, microseconds, as the vehicle or gpsd last told it.
+    /// Satellite time minus this box's UTC, microseconds, as the vehicle or gpsd told it within the
+    /// last five seconds; `None` when neither did, or when the clock was set since.
     ///
     /// From MAVLink the delay of the link is taken out as far as it varies (its shortest seen
     /// value stays in); from gpsd the receiver's own delay, up to most of a second, stays in and
     /// makes the offset look too small. `None` while the receiver has no fix.
     pub fn vehicle_time(&self) -> Option<i64> {
-        self.lock().snapshot.gnss_minus_system_us
+        self.vehicle_time_at(&clock::reading())
+    }
+
+    /// The same at the moment `now`.
+    pub(super) fn vehicle_time_at(&self, now: &Reading) -> Option<i64> {
+        let time = self.lock().time;
+        time?.still(now)
+    }
+
+    /// Satellites said this of the clock, or nothing.
+    pub(super) fn tell_time(&self, time: Option<SatelliteTime>) {
+        self.lock().time = time;
     }
 
     pub(super) fn begin(&self, config: &config::Telemetry) {
@@ -189,6 +236,47 @@ mod tests {
         assert!(!snapshot.connected);
         assert!(snapshot.last_message_age_ms >= Some(5_000));
         assert_eq!(snapshot.cause.as_deref(), Some("vehicle 1 is silent"));
+    }
+
+    #[test]
+    fn what_satellites_said_holds_while_they_speak_and_the_clock_is_the_same() {
+        const BOOT_NS: u64 = 900_000_000_000;
+        const OFFSET_NS: i64 = 1_785_542_400_000_000_000;
+        let told = SatelliteTime {
+            minus_system_us: 7,
+            at: Stamp {
+                utc_ns: OFFSET_NS.saturating_add_unsigned(BOOT_NS),
+                boot_ns: BOOT_NS,
+                error_ns: 0,
+            },
+        };
+        let later = |age_ns: u64, set_ms: i64| Reading {
+            boot_ns: BOOT_NS + age_ns,
+            offset_ns: OFFSET_NS + set_ms * 1_000_000,
+            trust: clock::trust(),
+        };
+        for (age_ns, set_ms, expected) in [
+            (0, 0, Some(7)),
+            (SILENCE_NS, 99, Some(7)),
+            (SILENCE_NS + 1, 0, None),
+            (1_000_000_000, 100, None),
+            (1_000_000_000, -3_600_000, None),
+        ] {
+            let still = told.still(&later(age_ns, set_ms));
+            assert_eq!(still, expected, "{age_ns} ns later, set by {set_ms} ms");
+        }
+        // And so the state says it, to statements and to the status page.
+        let state = TelemetryState::new();
+        let silent = Stamp {
+            boot_ns: clock::boot_ns().saturating_sub(SILENCE_NS + 1_000_000_000),
+            ..clock::now()
+        };
+        state.tell_time(Some(SatelliteTime { at: silent, ..told }));
+        assert_eq!(state.vehicle_time(), None);
+        assert_eq!(state.snapshot().gnss_minus_system_us, None);
+        let at = clock::now();
+        state.tell_time(Some(SatelliteTime { at, ..told }));
+        assert_eq!(state.snapshot().gnss_minus_system_us, Some(7));
     }
 
     #[test]

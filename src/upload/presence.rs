@@ -9,9 +9,17 @@ use super::session::{Session, blocking, bytes};
 use crate::clock;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
 use crate::link::{LinkError, certificate_days_left};
+use crate::types::CaseId;
 
+/// Packages that are asked after each time: few, for where a platform makes no second copies it is
+/// asked in vain.
+const COPIES_ASKED: u32 = 8;
 /// Time for the pieces under way when stopped.
 const LAST_PIECES: Duration = Duration::from_secs(5);
+
+fn names(ids: &[CaseId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
 
 impl Session<'_> {
     /// Publishes how this device is.
@@ -35,6 +43,10 @@ impl Session<'_> {
                     now.utc_ns.div_euclid(1_000_000_000),
                 ),
                 sw: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                copies: match state {
+                    PresenceState::Ready => names(&store.wanting_copies(COPIES_ASKED)?),
+                    PresenceState::Lost | PresenceState::Stopping => Vec::new(),
+                },
                 ..bare
             })
         });

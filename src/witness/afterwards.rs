@@ -3,50 +3,49 @@
 
 use super::finding::Finding;
 use super::lines::{self, JournalLine};
-use super::receipt::{Receipt, ReceiptVerdict};
+use super::receipt::ReceiptVerdict;
 use super::statement::Statement;
 use super::timestamp::TimeStamp;
 use super::verdict::{Check, CheckId, Correction, Status};
 use super::verify::Examination;
-use super::{LATER_RECEIPT, SIGNATURE, sha256_hex};
+use super::{SIGNATURE, sha256_hex};
 
 /// Kind of the journal line that says how far the clock was off, and for which packages.
 const CORRECTED: &str = "clock.corrected";
 
 impl Examination<'_> {
     pub(super) fn check_receipt(&self) -> Check {
-        let receipt = match &self.receipt {
-            None => return Check::unknown(CheckId::Receipt, vec![Finding::NoReceipt]),
-            Some(Err(error)) => return Check::fail(CheckId::Receipt, vec![error.finding()]),
-            Some(Ok((receipt, _))) => receipt,
-        };
+        let given: Vec<_> = [&self.receipt, &self.later_receipt]
+            .into_iter()
+            .flatten()
+            .collect();
+        if given.is_empty() {
+            return Check::unknown(CheckId::Receipt, vec![Finding::NoReceipt]);
+        }
+        if let Some(error) = given.iter().find_map(|receipt| receipt.as_ref().err()) {
+            return Check::fail(CheckId::Receipt, vec![error.finding()]);
+        }
         let (Ok(statement), Some(signature)) = (&self.statement, self.container.get(SIGNATURE))
         else {
             return Check::not_reached(CheckId::Receipt);
         };
-        let named = |receipt: &Receipt| {
-            let sig_sha256 = sha256_hex(signature);
+        let sig_sha256 = sha256_hex(signature);
+        for (receipt, _) in given.into_iter().flatten() {
             let Statement {
                 id, seq, device, ..
             } = statement;
-            receipt.check_names(*id, &device.id, *seq, &sig_sha256)
-        };
-        if let Err(error) = named(receipt) {
-            return Check::fail(CheckId::Receipt, vec![error.finding()]);
+            if let Err(error) = receipt.check_names(*id, &device.id, *seq, &sig_sha256) {
+                return Check::fail(CheckId::Receipt, vec![error.finding()]);
+            }
         }
-        let later = self.container.get(LATER_RECEIPT);
-        let later = later.map(|p7m| Receipt::open(p7m, self.roots));
-        if let Some(Err(error)) = later.map(|it| it.and_then(|(later, _)| named(&later))) {
-            return Check::fail(CheckId::Receipt, vec![error.finding()]);
-        }
-        match receipt.verdict {
-            ReceiptVerdict::Stored => Check::pass(CheckId::Receipt),
-            ReceiptVerdict::Refused => Check::unknown(
-                CheckId::Receipt,
-                vec![Finding::ReceiptRefuses {
-                    why: receipt.why.clone().unwrap_or_default(),
-                }],
-            ),
+        match &self.receipt {
+            Some(Ok((receipt, _))) if receipt.verdict == ReceiptVerdict::Refused => {
+                let why = receipt.why.clone().unwrap_or_default();
+                Check::unknown(CheckId::Receipt, vec![Finding::ReceiptRefuses { why }])
+            }
+            Some(_) => Check::pass(CheckId::Receipt),
+            // The later one says how many copies there are; it is the first that all else is bound to.
+            None => Check::unknown(CheckId::Receipt, vec![Finding::NoReceipt]),
         }
     }
 
@@ -70,12 +69,14 @@ impl Examination<'_> {
         }
         let statement = self.statement.as_ref().ok()?;
         let id = statement.id.to_string();
+        let signed = self.signature.as_ref().ok()?.signer.signing_time;
         let lines = self.lines.as_ref()?.as_ref().ok()?.lines();
         let about = |line: &&JournalLine| {
             let boot = line.body["boot_id"].as_str();
             let named = line.body["packages"].as_array();
             line.kind == CORRECTED
                 && boot == statement.device.boot_id.as_deref()
+                && is_about(&line.body, signed)
                 && named.is_some_and(|ids| ids.iter().any(|named| *named == *id))
         };
         let line = lines.iter().rev().find(about)?;
@@ -123,6 +124,15 @@ impl Examination<'_> {
             Check::fail(CheckId::Time, findings)
         }
     }
+}
+
+/// Whether a time that the box told, Unix seconds, is of the time that a line `clock.corrected` with
+/// this body is about. The line is written a little after the clock was set: it also names what
+/// was signed in between, by the clock that was right already.
+fn is_about(body: &serde_json::Value, told: i64) -> bool {
+    let bound = |key: &str| body[key].as_str().and_then(unix);
+    let (from, to) = (bound("from"), bound("to"));
+    from.is_some_and(|from| from <= told) && to.is_some_and(|to| told <= to)
 }
 
 fn contradiction(earlier: &str, later: &str) -> Finding {

@@ -6,15 +6,14 @@
 
 use jiff::civil::Date;
 
-use super::facts::{Clock, Warning};
+use super::facts::Warning;
 use super::grade::{Condition, Grading, grade};
 use super::installation::{approval, basis, site};
+use super::moments::{Moments, clock};
 use super::statement::{FileEntry, Statement};
 use crate::config::Evidence;
 use crate::types::{Heard, Outcome, PictureOf, Quality, Stillness, Violation, same_subject};
 
-/// Largest clock error of evidence, milliseconds (GA/T 832-2014 section 3.2: 1.0 s).
-const CLOCK_ERROR_MAX_MS: u64 = 1000;
 /// Fewest wide pictures (GA/T 832-2014 section 3.3).
 const WIDE_MIN: usize = 2;
 /// What begins like this is part of the evidence; something else may be left out.
@@ -23,6 +22,8 @@ const RELEVANT: [&str; 3] = ["frames/", "clip.mp4", "detections.jsonl"];
 /// What was seen while the case was open and is in no other field of its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
+    /// What is known of all moments that are stated.
+    pub moments: Moments,
     /// How far what moves moved between two wide pictures, thousandths of the picture's width.
     pub moved_permille: Option<u32>,
     /// Whether the camera looks where it looked.
@@ -49,7 +50,7 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
     let subject_size = at_least(limits.subject_min_px);
     let focus = at_least(limits.focus_min);
     let all = [
-        Some(clock(&statement.clock)),
+        Some(clock(&statement.clock, seen.moments)),
         Some(site(place)),
         Some(approval(place, today)),
         kind.map(|_| basis(law)),
@@ -92,36 +93,6 @@ pub(super) fn condition(
 fn originals(statement: &Statement) -> impl Iterator<Item = &FileEntry> {
     let original = |f: &&FileEntry| f.of == Some(PictureOf::Original);
     statement.files.iter().filter(original)
-}
-
-/// The kernel's bound; where satellites tell the time too, they must agree within the limit.
-fn clock(clock: &Clock) -> Condition {
-    let limit = format!("<= {CLOCK_ERROR_MAX_MS} ms");
-    let error_ms = clock.max_error_us.map(|us| us.div_ceil(1000));
-    let apart_ms = clock
-        .gnss_minus_system_us
-        .map(|us| us.unsigned_abs().div_ceil(1000));
-    let told = |ms: u64| format!("{ms} ms");
-    let value = match (error_ms, apart_ms) {
-        (Some(error), Some(apart)) => Some(format!(
-            "{}, {} from satellite time",
-            told(error),
-            told(apart)
-        )),
-        (Some(error), None) => Some(told(error)),
-        (None, Some(apart)) => Some(format!(
-            "not synchronised, {} from satellite time",
-            told(apart)
-        )),
-        (None, None) => None,
-    };
-    let apart = apart_ms.is_some_and(|ms| ms > CLOCK_ERROR_MAX_MS);
-    let pass = if apart {
-        Some(false)
-    } else {
-        error_ms.map(|ms| ms <= CLOCK_ERROR_MAX_MS)
-    };
-    condition("clock", value, limit, pass)
 }
 
 fn pictures(wide: &[&FileEntry]) -> Condition {
@@ -463,6 +434,10 @@ mod tests {
             },
         ];
         let seen = Seen {
+            moments: Moments {
+                error_ms: Some(20),
+                moved_ms: 0,
+            },
             moved_permille: None,
             stillness: Some(Stillness {
                 shift_permille: 2,
@@ -503,7 +478,7 @@ mod tests {
             })
             .collect();
         let wanted = [
-            "clock 18 ms (<= 1000 ms)",
+            "clock 20 ms (<= 1000 ms)",
             "site LC-FXC-0113 金水路-京口路口 (announced number and name)",
             "approval 2026-12, until 2026-08-01 (stated, not expired on 2026-08-01)",
             "basis 某条例第二十二条 (stated by the bureau)",
@@ -529,8 +504,11 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "one row for each way to fail")]
     fn each_condition_alone_makes_a_lead() {
         let (no, unknown) = (Some(false), None);
-        let table: [(&str, Option<bool>, Edit); 36] = [
+        let table: [(&str, Option<bool>, Edit); 39] = [
             ("clock", unknown, |s, _| s.clock.max_error_us = None),
+            ("clock", unknown, |_, seen| seen.moments.error_ms = None),
+            ("clock", no, |_, seen| seen.moments.error_ms = Some(1001)),
+            ("clock", no, |_, seen| seen.moments.moved_ms = 1001),
             ("clock", no, |s, _| s.clock.max_error_us = Some(1_000_001)),
             ("clock", no, |s, _| {
                 s.clock.gnss_minus_system_us = Some(-1_000_001);
@@ -632,8 +610,14 @@ mod tests {
     /// Whoever words a condition anew adds its words to `[phrase]` in config/wording/zh.toml.
     #[test]
     fn what_a_device_says_of_a_condition_is_read_in_chinese() {
-        let edits: [Edit; 5] = [
+        let edits: [Edit; 6] = [
             |_, _| (),
+            |_, seen| {
+                seen.moments = Moments {
+                    error_ms: None,
+                    moved_ms: 5000,
+                };
+            },
             |s, _| s.clock.gnss_minus_system_us = Some(1),
             |s, _| {
                 s.clock.max_error_us = None;

@@ -17,6 +17,7 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::identity::{KeyError, read_bounded};
+use super::signer::DOCUMENT_SIGNING;
 use super::suite::{SM2_ALGORITHM, SM2_ALGORITHM_NULL};
 
 /// anyExtendedKeyUsage (RFC 5280 section 4.2.1.12).
@@ -44,7 +45,6 @@ static CHAIN_ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 13] = [
 /// One trusted root.
 #[derive(Debug)]
 struct Root {
-    #[cfg(feature = "c2pa")]
     der: Vec<u8>,
     anchor: TrustAnchor<'static>,
     not_before: Duration,
@@ -118,6 +118,11 @@ impl Roots {
         self.0.iter().map(pem).collect()
     }
 
+    /// Whether one of them is this certificate.
+    pub(super) fn holds(&self, der: &[u8]) -> bool {
+        self.0.iter().any(|root| root.der == der)
+    }
+
     /// How many roots there are.
     pub fn count(&self) -> usize {
         self.0.len()
@@ -151,7 +156,6 @@ fn root(der: &CertificateDer<'_>) -> Result<Root, String> {
         .to_owned();
     let validity = &certificate.tbs_certificate.validity;
     Ok(Root {
-        #[cfg(feature = "c2pa")]
         der: der.to_vec(),
         anchor,
         not_before: validity.not_before.to_unix_duration(),
@@ -202,6 +206,9 @@ pub enum ChainFault {
     /// A CA signs certificates, not evidence.
     #[error("the signer's certificate is a CA's")]
     SignerIsCa,
+    /// What leads nowhere says nothing.
+    #[error("it carries a certificate that the way to the root does not need")]
+    Surplus,
     /// Anything else, as the library names it.
     #[error("{0}")]
     Other(String),
@@ -232,13 +239,13 @@ impl webpki::ExtendedKeyUsageValidator for AnyPurpose {
 }
 
 /// Checks that the chain of `signer` ended in one of `roots` when it signed (`at`, since 1970),
-/// over issuers that may issue for `purpose`.
+/// over issuers that may issue for `purpose`; gives those of `others` that it went over.
 pub(super) fn check_chain(
     signer: &[u8],
     others: &[CertificateDer<'_>],
     roots: &Roots,
     (at, purpose): (Duration, ObjectIdentifier),
-) -> Result<(), ChainFault> {
+) -> Result<Vec<CertificateDer<'static>>, ChainFault> {
     let signer = CertificateDer::from(signer);
     let end = EndEntityCert::try_from(&signer)?;
     let (anchors, lengths): (Vec<_>, Vec<_>) = roots
@@ -254,7 +261,7 @@ pub(super) fn check_chain(
             .and_then(|index| lengths[index]);
         check_issuers(path, limit, purpose)
     };
-    end.verify_for_usage(
+    let path = end.verify_for_usage(
         &CHAIN_ALGORITHMS,
         &anchors,
         others,
@@ -263,7 +270,26 @@ pub(super) fn check_chain(
         None,
         Some(&issuers_may),
     )?;
-    Ok(())
+    let way = path.intermediate_certificates();
+    Ok(way.map(|issuer| issuer.der().into_owned()).collect())
+}
+
+/// Checks the same for a signature over documents, and that nothing of `others` is left over: it would
+/// say nothing, and one signature could be carried in as many forms. One of the roots may lie there:
+/// whether an issuer is needed is then a question of which roots are given.
+pub(super) fn check_document_chain(
+    signer: &[u8],
+    others: &[CertificateDer<'static>],
+    roots: &Roots,
+    at: Duration,
+) -> Result<(), ChainFault> {
+    let way = check_chain(signer, others, roots, (at, DOCUMENT_SIGNING))?;
+    let needed = |der: &CertificateDer<'static>| way.contains(der) || roots.holds(der);
+    if others.iter().all(needed) {
+        Ok(())
+    } else {
+        Err(ChainFault::Surplus)
+    }
 }
 
 /// What webpki does not ask of issuers; `limit` is the root's pathLenConstraint.

@@ -68,7 +68,7 @@ pub(super) struct SignedData {
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     pub(super) certificates: Option<SetOfVec<Any>>,
     #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
-    crls: Option<SetOfVec<Any>>,
+    pub(super) crls: Option<SetOfVec<Any>>,
     pub(super) signer_infos: SignerInfos,
 }
 

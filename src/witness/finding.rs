@@ -57,6 +57,8 @@ pub enum Finding {
     ChainIssuerNotAllowed,
     /// The certificate is a CA's.
     ChainSignerIsCa,
+    /// A certificate is carried that the way to the root does not need.
+    ChainSurplus,
     /// Another fault of the chain.
     ChainOther {
         /// Why.
@@ -68,6 +70,11 @@ pub enum Finding {
     PurposeNotSignatures,
     /// The certificate names no device.
     PurposeNoDevice,
+    /// The certificate is a person's or a receiver's.
+    PurposeNotDevice {
+        /// The role it gives.
+        role: String,
+    },
     /// The certificate is of another role.
     PurposeRole {
         /// The role it had to have.
@@ -238,6 +245,7 @@ impl From<&ChainFault> for Finding {
             ChainFault::Forged => Self::ChainForged,
             ChainFault::IssuerNotAllowed => Self::ChainIssuerNotAllowed,
             ChainFault::SignerIsCa => Self::ChainSignerIsCa,
+            ChainFault::Surplus => Self::ChainSurplus,
             ChainFault::Other(why) => Self::ChainOther { why: why.clone() },
         }
     }
@@ -249,6 +257,9 @@ impl From<&PurposeFault> for Finding {
             PurposeFault::NotDocuments => Self::PurposeNotDocuments,
             PurposeFault::NotSignatures => Self::PurposeNotSignatures,
             PurposeFault::NoDevice => Self::PurposeNoDevice,
+            PurposeFault::NotDevice(role) => Self::PurposeNotDevice {
+                role: (*role).to_owned(),
+            },
             PurposeFault::Role(role) => Self::PurposeRole {
                 role: role.join("/"),
             },

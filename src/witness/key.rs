@@ -8,7 +8,7 @@ use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, SECP_256_R_1};
 use der::asn1::BitString;
 use der::{Any, Decode, SecretDocument};
 use p256::ecdsa::signature::Signer as _;
-use p256::ecdsa::{DerSignature, SigningKey, VerifyingKey};
+use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use p256::elliptic_curve::zeroize::Zeroizing;
 use p256::pkcs8::PrivateKeyInfo;
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
@@ -103,8 +103,8 @@ impl Key {
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         match self {
             Self::Es256(key) => {
-                let signature: DerSignature = key.try_sign(message).map_err(|e| failed(&e))?;
-                Ok(signature.as_bytes().to_vec())
+                let signature: Signature = key.try_sign(message).map_err(|e| failed(&e))?;
+                Ok(low_der(&signature))
             }
             Self::Sm2(key) => {
                 let signature: sm2::dsa::Signature =
@@ -115,6 +115,13 @@ impl Key {
             Self::Token(key) => key.sign(message),
         }
     }
+}
+
+/// The DER of an ECDSA signature, which (r, s) and (r, n − s) verify alike (SEC 1 section 4.1.4): of
+/// the two always the one with the smaller `s`. `docs/EVIDENCE.md` says what that is good for.
+pub(super) fn low_der(signature: &Signature) -> Vec<u8> {
+    let low = signature.normalize_s().unwrap_or(*signature);
+    low.to_der().as_bytes().to_vec()
 }
 
 /// The scheme's own refusal, of which it says no more (about once in 2^256 signatures).

@@ -19,9 +19,9 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 
 use super::attributes::{check_attributes, check_named, signing_time};
-use super::chain::{ChainFault, Roots, check_chain};
+use super::chain::{ChainFault, Roots, check_chain, check_document_chain};
 use super::cms::{SignatureError, SignedData};
-use super::signer::{DOCUMENT_SIGNING, PurposeFault, Signer, Usage, check_purpose};
+use super::signer::{PurposeFault, Signer, Usage, check_purpose};
 use super::suite::{SM2_ALGORITHM, SM2_WITH_SM3, SM3};
 
 /// Largest signature read: our own are below 2 kB, a long chain adds a few more.
@@ -69,9 +69,15 @@ impl Opened {
         Ok(())
     }
 
-    /// Checks that the certificate led to one of `roots` when it signed.
+    /// Checks that the certificate led to one of `roots` when it signed, and that no other
+    /// certificate is carried than that took.
     pub(super) fn chain(&self, roots: &Roots) -> Result<(), ChainFault> {
-        self.chain_at(roots, self.signing_time, DOCUMENT_SIGNING)
+        check_document_chain(
+            &self.certificate_der,
+            &self.others,
+            roots,
+            self.signing_time,
+        )
     }
 
     /// Checks that the certificate led to one of `roots` at `at` (since 1970), over issuers that
@@ -82,7 +88,7 @@ impl Opened {
         at: Duration,
         purpose: ObjectIdentifier,
     ) -> Result<(), ChainFault> {
-        check_chain(&self.certificate_der, &self.others, roots, (at, purpose))
+        check_chain(&self.certificate_der, &self.others, roots, (at, purpose)).map(drop)
     }
 
     /// Checks that the certificate was issued for `usage`.
@@ -234,6 +240,10 @@ fn check_versions(
     if data.digest_algorithms.as_slice() != [info.digest_alg.clone()] {
         return Err(form("its digest algorithms are not the signer's"));
     }
+    // Nobody's signature covers these, and a package is named by the hash of its signature.
+    if profile == Profile::Data && (info.unsigned_attrs.is_some() || data.crls.is_some()) {
+        return Err(form("it carries what nobody has signed"));
+    }
     Ok(())
 }
 
@@ -349,5 +359,87 @@ fn value_algorithms(
         (other, _) => Err(form(format!(
             "signature algorithm {other} is not supported"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cms::signed_data::SignerInfos;
+    use der::asn1::SetOfVec;
+
+    use super::*;
+    use crate::pki::TestPki;
+    use crate::types::Stamp;
+    use crate::witness::{Form, Identity};
+
+    const AT: Stamp = Stamp {
+        utc_ns: 1_785_549_784_567_000_000,
+        boot_ns: 1,
+        error_ns: 0,
+    };
+
+    /// The signature with its parts changed, in the only DER they have.
+    fn changed(signature: &[u8], change: impl Fn(&mut SignedData, &mut SignerInfo)) -> Vec<u8> {
+        let mut data = parse(signature, Profile::Data).unwrap();
+        let [info] = data.signer_infos.0.as_slice() else {
+            panic!("one signer");
+        };
+        let mut info = info.clone();
+        change(&mut data, &mut info);
+        data.signer_infos = SignerInfos(SetOfVec::try_from(vec![info]).unwrap());
+        let info = ContentInfo {
+            content_type: rfc5911::ID_SIGNED_DATA,
+            content: Any::encode_from(&data).unwrap(),
+        };
+        info.to_der().unwrap()
+    }
+
+    /// A package is named by the hash of its signature: a second form of it would be a second
+    /// package, valid and denied by receipt and journal.
+    #[test]
+    fn what_nobody_signed_is_not_carried() {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = TestPki::create(dir.path(), "LM-TEST-1").unwrap();
+        let identity = Identity::load(&pki.device, "evidence").unwrap();
+        let p7s = identity.sign(b"content", Form::Detached, AT).unwrap();
+        let opened = |p7s: &[u8]| open(p7s, Some(b"content")).map(drop);
+        assert_eq!(opened(&p7s), Ok(()));
+        assert_eq!(changed(&p7s, |_, _| ()), p7s);
+        let unsigned = changed(&p7s, |_, info| {
+            info.unsigned_attrs = info.signed_attrs.clone();
+        });
+        let crls = changed(&p7s, |data, _| {
+            data.crls = data.certificates.clone();
+        });
+        for (what, p7s) in [
+            ("unsigned attributes", unsigned),
+            ("revocation lists", crls),
+        ] {
+            let refused = Err(form("it carries what nobody has signed"));
+            assert_eq!(opened(&p7s), refused, "{what}");
+        }
+    }
+
+    /// Of the two values that fit, ours is the one with the smaller `s`; the other is read, because
+    /// signatures made before have it, and so do openssl's.
+    #[test]
+    fn a_signature_is_made_in_one_form_and_read_in_both() {
+        use p256::ecdsa::Signature;
+
+        let dir = tempfile::tempdir().unwrap();
+        let pki = TestPki::create(dir.path(), "LM-TEST-1").unwrap();
+        let identity = Identity::load(&pki.device, "evidence").unwrap();
+        for n in 0..16_u8 {
+            let p7s = identity.sign(&[n], Form::Detached, AT).unwrap();
+            let twin = changed(&p7s, |_, info| {
+                let made = Signature::from_der(info.signature.as_bytes()).unwrap();
+                assert_eq!(made.normalize_s(), None, "the smaller s");
+                let (r, s) = made.split_scalars();
+                let twin = Signature::from_scalars(r.to_bytes(), (-s).to_bytes()).unwrap();
+                info.signature = OctetString::new(twin.to_der().as_bytes()).unwrap();
+            });
+            assert_ne!(twin, p7s);
+            assert!(open(&twin, Some(&[n])).is_ok());
+        }
     }
 }

@@ -116,7 +116,7 @@ pub struct Opinion<'a> {
 }
 
 /// The names of review `number`: document, signature, manifest.
-fn names(number: u16) -> [String; 3] {
+pub fn names(number: u16) -> [String; 3] {
     [
         format!("META-INF/review{number:03}.json"),
         format!("META-INF/signature{number:03}.p7s"),

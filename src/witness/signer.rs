@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use const_oid::db::rfc4519::{CN, O, OU, SERIAL_NUMBER};
 use der::asn1::{ObjectIdentifier, PrintableStringRef, TeletexStringRef, Utf8StringRef};
-use der::{Tag, Tagged};
+use der::{Any, Tag, Tagged};
 use serde::{Deserialize, Serialize};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage};
@@ -30,6 +30,9 @@ pub enum Usage {
 }
 
 impl Usage {
+    /// Whose signatures count by an organizationalUnit.
+    const BY_UNIT: [Self; 3] = [Self::Receiver, Self::Reviewer, Self::Operator];
+
     /// The organizationalUnits that give the right; a device's certificate needs none.
     fn roles(self) -> &'static [&'static str] {
         match self {
@@ -94,15 +97,21 @@ pub(super) fn seconds(since_1970: Duration) -> i64 {
 /// The value of attribute `oid`, when the name holds it exactly once: a second one would let two
 /// readers see two holders.
 pub(super) fn only(name: &Name, oid: ObjectIdentifier) -> Option<String> {
-    let mut values = name
-        .0
-        .iter()
-        .flat_map(|rdn| rdn.0.iter())
-        .filter(|attribute| attribute.oid == oid);
-    let value = &values.next()?.value;
-    if values.next().is_some() {
-        return None;
-    }
+    let mut values = values(name, oid);
+    let value = values.next()?;
+    values.next().is_none().then(|| text(value))?
+}
+
+/// Every value of attribute `oid`.
+fn values(name: &Name, oid: ObjectIdentifier) -> impl Iterator<Item = &Any> {
+    let attributes = name.0.iter().flat_map(|rdn| rdn.0.iter());
+    attributes
+        .filter(move |attribute| attribute.oid == oid)
+        .map(|attribute| &attribute.value)
+}
+
+/// The text of a value; `None` when it is of another kind.
+fn text(value: &Any) -> Option<String> {
     let text = match value.tag() {
         Tag::Utf8String => value
             .decode_as::<Utf8StringRef<'_>>()
@@ -136,6 +145,9 @@ pub enum PurposeFault {
     /// Not a device's certificate.
     #[error("the subject has no (single) serialNumber, so it names no device")]
     NoDevice,
+    /// A person's or a receiver's certificate, whatever serialNumber it has.
+    #[error("the subject's organizationalUnit is `{0}`, so it is no device's")]
+    NotDevice(&'static str),
     /// Of another role, or of none.
     #[error("the subject's organizationalUnit is not `{}`", .0.join("`, `"))]
     Role(&'static [&'static str]),
@@ -161,8 +173,18 @@ pub(super) fn check_purpose(certificate: &Certificate, usage: Usage) -> Result<(
     let unit = only(&tbs.subject, OU).unwrap_or_default();
     match usage.roles() {
         [] if only(&tbs.subject, SERIAL_NUMBER).is_none() => Err(PurposeFault::NoDevice),
-        [] => Ok(()),
+        // Staff numbers are serialNumbers too: who may review must not be able to make evidence.
+        [] => role_of(&tbs.subject).map_or(Ok(()), |role| Err(PurposeFault::NotDevice(role))),
         roles if !roles.contains(&unit.as_str()) => Err(PurposeFault::Role(roles)),
         _ => Ok(()),
     }
+}
+
+/// The first role that the subject's organizationalUnits give, however many there are.
+fn role_of(subject: &Name) -> Option<&'static str> {
+    let mut roles = Usage::BY_UNIT.iter().flat_map(|usage| usage.roles());
+    let units: Vec<String> = values(subject, OU).filter_map(text).collect();
+    roles
+        .find(|role| units.iter().any(|unit| unit.as_str() == **role))
+        .copied()
 }

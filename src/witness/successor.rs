@@ -7,10 +7,10 @@ use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
-use super::chain::{ChainFault, Roots, check_chain};
+use super::chain::{ChainFault, Roots, check_chain, check_document_chain};
 use super::identity::{FILE_MAX, load_chain, parse_chain};
 use super::installed::Installed;
-use super::signer::{DOCUMENT_SIGNING, PurposeFault, Usage, check_purpose, only, seconds};
+use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
 use crate::clock;
 use crate::config::{KeyName, Keys};
 use crate::types::Stamp;
@@ -115,18 +115,21 @@ pub fn successor(
     let (key, before) = own.ok_or(Fault::OtherKey)?;
     check_holder(&next, key, device)?;
     check_times(&next, &before, at)?;
-    let purpose = match key {
-        KeyName::Evidence => DOCUMENT_SIGNING,
-        KeyName::Transport => ID_KP_CLIENT_AUTH,
-    };
     let others: Vec<_> = chain
         .iter()
         .skip(1)
-        .map(|der| CertificateDer::from(der.as_slice()))
+        .map(|der| CertificateDer::from(der.clone()))
         .collect();
     let signer = chain.first().map_or(&[][..], Vec::as_slice);
     let since_1970 = std::time::Duration::from_nanos(u64::try_from(at.utc_ns).unwrap_or(0));
-    check_chain(signer, &others, roots, (since_1970, purpose)).map_err(Fault::Chain)?;
+    let leads_up = match key {
+        KeyName::Evidence => check_document_chain(signer, &others, roots, since_1970),
+        KeyName::Transport => {
+            let at = (since_1970, ID_KP_CLIENT_AUTH);
+            check_chain(signer, &others, roots, at).map(drop)
+        }
+    };
+    leads_up.map_err(Fault::Chain)?;
     let told = |certificate: &Certificate| {
         let der = certificate
             .to_der()
@@ -280,6 +283,10 @@ mod tests {
             check(&pem, own, expected);
         }
         let good = pki.certify(t, TRANSPORT, plan(now, YEAR)).unwrap();
+        // What the signatures would carry in vain, and be refused for.
+        let beside = std::fs::read_to_string(other.device.join("evidence.crt")).unwrap();
+        let pem = pki.certify(e, EVIDENCE, plan(now, YEAR)).unwrap();
+        check(&format!("{pem}{beside}"), own, Err("does not need"));
         let secret = std::fs::read_to_string(t).unwrap();
         check(&format!("{good}{secret}"), own, Err("never travel"));
         check("", own, Err("there is none"));

@@ -27,7 +27,7 @@ use p256::ecdsa::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
 use super::identity::KeyError;
-use super::key::{SignError, read_private};
+use super::key::{SignError, low_der, read_private};
 use crate::config::{self, secret_file};
 
 /// Signed once to see whether key and certificate belong together.
@@ -198,7 +198,7 @@ impl Open {
         public
             .verify(message, &signature)
             .map_err(|_unfit| TokenError::Value)?;
-        Ok(signature.to_der().as_bytes().to_vec())
+        Ok(low_der(&signature))
     }
 }
 

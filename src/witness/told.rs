@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use super::facts::Warning;
 use super::grade::{Condition, Grading};
 use super::quality::Part;
+use super::receipt::ReceiptVerdict;
 use super::review::{Review, Reviewed};
 use super::statement::Statement;
 use super::verdict::{Status, Verdict};
@@ -325,12 +326,15 @@ impl<'a> Told<'a> {
         let Some(receipt) = &self.verdict.receipt else {
             return self.words.none.clone();
         };
-        let fields = [
-            ("receiver", receipt.receiver.clone()),
-            ("time", self.moment(&receipt.at)),
-            ("copies", receipt.copies.to_string()),
-        ];
-        self.words.line("receipt_line", &fields)
+        let by = ("receiver", receipt.receiver.clone());
+        let time = ("time", self.moment(&receipt.at));
+        if receipt.verdict == ReceiptVerdict::Refused {
+            let why = ("why", receipt.why.clone().unwrap_or_default());
+            return self.words.line("receipt_refused", &[by, time, why]);
+        }
+        let newest = self.verdict.later_receipt.as_ref().unwrap_or(receipt);
+        let copies = ("copies", newest.copies.to_string());
+        self.words.line("receipt_line", &[by, time, copies])
     }
 
     fn files(&self, statement: &Statement) -> Vec<Fact> {

@@ -209,6 +209,8 @@ pub struct Verdict {
     pub statement: Option<Statement>,
     /// The receipt, when it holds.
     pub receipt: Option<Receipt>,
+    /// The later receipt, which says more copies, when it holds.
+    pub later_receipt: Option<Receipt>,
     /// The earliest time-stamp that holds.
     pub stamp: Option<TimeStamp>,
     /// Every review that was added, those that do not hold as well.
@@ -217,7 +219,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// The verdict over a container that cannot be read.
-    pub(super) fn unreadable(error: &ContainerError) -> Self {
+    pub fn unreadable(error: &ContainerError) -> Self {
         let why = error.to_string();
         let checks = CheckId::ALL.map(|id| match id {
             CheckId::Container => {
@@ -234,6 +236,7 @@ impl Verdict {
             signer: None,
             statement: None,
             receipt: None,
+            later_receipt: None,
             reviews: Vec::new(),
             stamp: None,
         }

@@ -63,6 +63,7 @@ pub(super) struct Examination<'a> {
     pub(super) signature: Result<Opened, Finding>,
     pub(super) statement: Result<Statement, Finding>,
     pub(super) receipt: Option<Result<(Receipt, Signer), ReceiptError>>,
+    pub(super) later_receipt: Option<Result<(Receipt, Signer), ReceiptError>>,
     pub(super) lines: Option<Result<JournalLines, LinesError>>,
     pub(super) additions: Additions<'a>,
     reviews: Vec<Reviewed>,
@@ -87,7 +88,7 @@ impl<'a> Examination<'a> {
         let statement = part(container, STATEMENT).and_then(|bytes| {
             Statement::parse(bytes).map_err(|e| Finding::StatementUnreadable { why: e.to_string() })
         });
-        let receipt = container.get(RECEIPT).map(|p7m| Receipt::open(p7m, roots));
+        let receipt = |name| container.get(name).map(|p7m| Receipt::open(p7m, roots));
         let mut additions = Additions::read(container, roots);
         let signed = std::mem::take(&mut additions.signed);
         let reviewing = Reviewing {
@@ -103,7 +104,8 @@ impl<'a> Examination<'a> {
             manifest,
             signature,
             statement,
-            receipt,
+            receipt: receipt(RECEIPT),
+            later_receipt: receipt(LATER_RECEIPT),
             lines: container.get(CHAIN).map(JournalLines::parse),
             additions,
             reviews,
@@ -143,10 +145,8 @@ impl<'a> Examination<'a> {
             sig_sha256: self.container.get(SIGNATURE).map(sha256_hex),
             signer: self.signature.ok().map(|opened| opened.signer),
             statement: self.statement.ok(),
-            receipt: self
-                .receipt
-                .and_then(Result::ok)
-                .map(|(receipt, _)| receipt),
+            receipt: held(self.receipt),
+            later_receipt: held(self.later_receipt),
             reviews: self.reviews,
         }
         .concluded(correction)
@@ -235,8 +235,7 @@ impl<'a> Examination<'a> {
         let chained = self.check_journal().status == Status::Pass;
         for (name, _) in self.container.files() {
             // What is wrong with a receipt is said by its own check.
-            let known = [MIMETYPE, MANIFEST, SIGNATURE, RECEIPT].contains(&name)
-                || (name == LATER_RECEIPT && self.receipt.is_some());
+            let known = [MIMETYPE, MANIFEST, SIGNATURE, RECEIPT, LATER_RECEIPT].contains(&name);
             let proved = self.additions.covers(name) || (chained && name == CHAIN);
             if known || manifest.entry(name).is_some() {
                 continue;
@@ -326,6 +325,12 @@ impl<'a> Examination<'a> {
             ),
         }
     }
+}
+
+/// The receipt, when it could be opened.
+fn held(receipt: Option<Result<(Receipt, Signer), ReceiptError>>) -> Option<Receipt> {
+    let (receipt, _) = receipt?.ok()?;
+    Some(receipt)
 }
 
 /// What comes later, and what older packages do not state; of a head, the pictures come later.

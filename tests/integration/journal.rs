@@ -10,12 +10,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lingmou::clock;
 use lingmou::config;
 use lingmou::journal::kind;
 use lingmou::pki::TestPki;
 use lingmou::store::Store;
 use lingmou::types::Stamp;
-use lingmou::witness::{Identity, sha256_hex};
+use lingmou::witness::{Checkpoint, Identity, sha256_hex};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -156,7 +157,8 @@ fn a_proof_is_checked_by_hand_as_the_page_says() {
 #[test]
 fn a_proof_covers_the_correction_of_the_packages_clock() {
     let kit = Kit::new();
-    let correction = json!({ "packages": [ID], "offset_us": 5_000_000, "error_us": 7 });
+    let correction = json!({ "packages": [ID], "offset_us": 5_000_000, "error_us": 7,
+        "from": "2026-08-01T02:00:00.000Z", "to": "2026-08-01T02:10:00.000Z" });
     kit.note(kind::CLOCK_CORRECTED, correction);
     let (code, _, words) = kit.journal(&["prove", ID]);
     assert_eq!(code, 1, "the correction is not signed yet: {words}");
@@ -168,6 +170,8 @@ fn a_proof_covers_the_correction_of_the_packages_clock() {
     let (code, lines, words) = kit.journal(&["prove", ID]);
     assert_eq!(code, 0, "{words}");
     assert!(words.contains("add 5000000 microseconds"), "{words}");
+    let span = "signed from 2026-08-01T02:00:00.000Z to 2026-08-01T02:10:00.000Z";
+    assert!(words.contains(span), "{words}");
     assert!(lines.contains(kind::CLOCK_CORRECTED), "{lines}");
     let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
     assert_eq!(last["type"], "lingmou.checkpoint");
@@ -193,6 +197,30 @@ fn what_cannot_be_proved_says_why() {
     let (code, _, words) = kit.journal(&["prove", ID]);
     assert_eq!(code, 1);
     assert!(words.contains("00000001.jsonl line 3"), "{words}");
+}
+
+/// Whoever has another box's key could rewrite this journal and sign it with that.
+#[test]
+fn a_checkpoint_of_another_device_proves_nothing() {
+    let kit = Kit::new();
+    let checkpoints = kit.path("store/checkpoints");
+    fs::remove_dir_all(&checkpoints).unwrap();
+    fs::create_dir(&checkpoints).unwrap();
+    let text = fs::read_to_string(kit.segment()).unwrap();
+    let lines: Vec<&str> = text.lines().take(3).collect();
+    fs::write(kit.segment(), format!("{}\n", lines.join("\n"))).unwrap();
+    let (code, page, _) = kit.journal(&["verify"]);
+    assert_eq!(code, 1, "a chain alone anybody can make: {page}");
+    assert!(page.contains("HOLDS, BUT NOBODY SIGNED IT"), "{page}");
+    let other = kit.pki.add_device("LM-TEST-2").unwrap();
+    let other = Identity::load(&other, "evidence").unwrap();
+    let head = sha256_hex(lines[2].as_bytes());
+    let p7m = Checkpoint::sign(&other, (3, &head), "b", clock::now()).unwrap();
+    fs::write(checkpoints.join("000000000003.p7m"), p7m).unwrap();
+    let (code, _, words) = kit.journal(&["prove", ID]);
+    assert_eq!(code, 1, "{words}");
+    let why = "it is of device LM-TEST-2, not of LM-TEST-1";
+    assert!(words.contains(why), "{words}");
 }
 
 #[test]

@@ -90,13 +90,20 @@ struct Account {
     events: Vec<Event>,
     /// Begun, and what became of it not read yet.
     begun: Option<Event>,
-    /// First and last line of the journal.
+    /// First and last line that a synchronised clock has told.
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     /// Whether the clock was synchronised, as last said.
     synced: bool,
-    /// Whether it was so all the time asked for.
+    /// A boot has begun, and of its clock nothing was said yet.
+    booting: bool,
+    /// The last line before this one that a synchronised clock has told. Lines stand in the order
+    /// of true time, whatever they say themselves.
+    trusted: Option<Timestamp>,
+    /// Whether none of the lines that no synchronised clock has told can be of the time asked for.
     vouched: bool,
+    /// Where the chain of lines is broken.
+    broken: Option<String>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
@@ -117,9 +124,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     let mut account = Account::new(from, to);
     let broken = journal::walk(&journal, &mut |entry| account.take(&entry))?;
     account.end();
-    if let Some(broken) = broken {
-        out::word(&format!("warning: {broken}"));
-    }
+    account.broken = broken.map(|broken| broken.to_string());
     if args.json {
         out::data(&account.json(&args.time_zone).to_string());
     } else {
@@ -157,7 +162,10 @@ impl Account {
             first: None,
             last: None,
             synced: false,
+            booting: false,
+            trusted: None,
             vouched: true,
+            broken: None,
         }
     }
 
@@ -165,12 +173,6 @@ impl Account {
         let Ok(at) = entry.at.parse::<Timestamp>() else {
             return;
         };
-        self.first.get_or_insert(at);
-        // The state of the clock holds from one line to the next.
-        if at > self.from && self.last.is_none_or(|last| last < self.to) && !self.synced {
-            self.vouched = false;
-        }
-        self.last = Some(at);
         let began = entry.body["at"].as_str().and_then(|at| at.parse().ok());
         let played_ms = entry.body["played_ms"].as_u64().unwrap_or_default();
         let event = |what| Event {
@@ -181,8 +183,11 @@ impl Account {
             body: entry.body.clone(),
         };
         match entry.kind.as_str() {
-            kind::CLOCK => self.synced = entry.body["synced"] == true,
-            kind::BOOT => self.cut_off(),
+            kind::CLOCK => self.clock(at, entry.body["synced"] == true),
+            kind::BOOT => {
+                self.cut_off();
+                self.booting = true;
+            }
             kind::WARNING_BEGUN => {
                 self.cut_off();
                 self.begun = Some(event(What::CutOff));
@@ -193,6 +198,27 @@ impl Account {
             kind::WARNING_HUSHED => self.keep(event(What::Hushed)),
             kind::WARNING_STOPPED => self.keep(event(What::Stopped)),
             _ => {}
+        }
+        if self.synced && !self.booting {
+            self.trusted = Some(at);
+            self.first = Some(self.first.map_or(at, |first| first.min(at)));
+            self.last = Some(self.last.map_or(at, |last| last.max(at)));
+        }
+    }
+
+    /// The clock is synchronised from `at` on, or is not. What was told in between lies, whatever
+    /// times it has, between the last trusted line before and the first after.
+    fn clock(&mut self, at: Timestamp, synced: bool) {
+        if synced && !self.synced && at > self.from {
+            self.doubt();
+        }
+        (self.synced, self.booting) = (synced, false);
+    }
+
+    /// Lines that no synchronised clock has told begin with the last trusted one.
+    fn doubt(&mut self) {
+        if self.trusted.is_none_or(|trusted| trusted < self.to) {
+            self.vouched = false;
         }
     }
 
@@ -211,8 +237,8 @@ impl Account {
 
     fn end(&mut self) {
         self.cut_off();
-        if self.last.is_none_or(|last| last < self.to) && !self.synced {
-            self.vouched = false;
+        if !self.synced || self.booting {
+            self.doubt();
         }
     }
 
@@ -230,8 +256,13 @@ impl Account {
         self.events.iter().any(|e| e.what.sounded(e.played_ms))
     }
 
-    /// Whether there are lines from before and from after the time asked for.
+    /// Whether all lines of the time asked for are there: there are some from before and from
+    /// after, none can have been taken out, and none can be of another time than it says.
     fn covered(&self) -> bool {
+        self.spanned() && self.vouched && self.broken.is_none()
+    }
+
+    fn spanned(&self) -> bool {
         self.first.is_some_and(|first| first <= self.from)
             && self.last.is_some_and(|last| last >= self.to)
     }
@@ -252,6 +283,7 @@ impl Account {
             "sounded": self.sounded(),
             "covered": self.covered(),
             "clock_vouched": self.vouched,
+            "broken": self.broken,
             "events": self.events.iter().map(event).collect::<Vec<_>>(),
         })
     }
@@ -273,16 +305,22 @@ impl Account {
         page.push(format!(
             "{answer}: from {from} to {to} the loudspeaker {did}"
         ));
-        if !self.covered() {
+        if !self.spanned() {
             let end = |at: Option<Timestamp>| at.map_or("-".to_owned(), local);
             let (first, last) = (end(self.first), end(self.last));
             page.push(format!(
-                "! the journal tells only of {first} to {last}: what lies outside is not known"
+                "! a synchronised clock tells only of {first} to {last}: what lies outside is not known"
             ));
         }
         if !self.vouched {
-            let words = "! the clock was not synchronised all that time: the hours may be wrong";
+            let words = "! the clock was not synchronised all that time: what stands at another hour may \
+                         belong here; look at the hours before and after as well";
             page.push(words.to_owned());
+        }
+        if let Some(broken) = &self.broken {
+            page.push(plain(&format!(
+                "! lines were changed or taken out: {broken}"
+            )));
         }
         page.join("\n")
     }
@@ -425,9 +463,75 @@ mod tests {
     #[test]
     fn what_is_not_known_is_said() {
         let (page, _) = page(&[("06:30", kind::CLOCK, json!({ "synced": false }))]);
-        assert!(page.contains("tells only of 2026-11-26 06:30:00 to 2026-11-26 06:30:00"));
+        assert!(page.contains("tells only of - to -"), "{page}");
         assert!(page.contains("NOT KNOWN: from "), "{page}");
         assert!(page.contains("the clock was not synchronised"));
+    }
+
+    /// Lines stand in true order; what each says of its time is only as good as its clock.
+    #[test]
+    fn a_clock_that_was_wrong_makes_no_false_no() {
+        let line = |words: &'static str| {
+            let (what, local) = words.split_once(' ').unwrap();
+            let body = json!({ "at": at(local).to_string(), "by": "rule", "played_ms": 7_000 });
+            match what {
+                "good" => synced(local),
+                "bad" => (local, kind::CLOCK, json!({ "synced": false })),
+                "boot" => (local, kind::BOOT, json!({})),
+                "said" => (local, kind::WARNING_PLAYED, body),
+                _ => (local, kind::CHECKPOINT, json!({})),
+            }
+        };
+        for (lines, answer) in [
+            // Ahead by three hours: what it says of 09:10 was said at 06:15. And behind.
+            (
+                "good 05:00, boot 09:00, bad 09:00, said 09:10, good 06:25, then 08:00",
+                "NOT KNOWN",
+            ),
+            (
+                "good 05:00, boot 01:00, bad 01:00, said 01:10, good 06:25, then 08:00",
+                "NOT KNOWN",
+            ),
+            // Over before the time asked for, as the trusted lines round it prove.
+            (
+                "good 05:00, boot 09:00, bad 09:00, said 09:10, good 05:30, then 08:00",
+                "NO:",
+            ),
+            // The last that a synchronised clock told is of 05:30, whatever came before it says.
+            (
+                "good 05:00, boot 09:00, bad 09:00, said 09:10, good 05:30",
+                "NOT KNOWN",
+            ),
+            ("good 05:00, boot 07:00, bad 07:30, then 08:00", "NOT KNOWN"),
+            ("good 05:00, boot 08:00", "NOT KNOWN"),
+            ("good 05:00, boot 06:30, good 06:31, then 08:00", "NO:"),
+        ] {
+            let told: Vec<_> = lines.split(", ").map(line).collect();
+            let (page, _) = page(&told);
+            let answers = page.lines().any(|line| line.starts_with(answer));
+            assert!(answers, "{lines}: {page}");
+        }
+    }
+
+    #[test]
+    fn of_a_broken_journal_nothing_is_said_for_certain() {
+        let mut account = Account::new(at("06:00"), at("07:00"));
+        let lines = [synced("05:00"), ("08:00", kind::CHECKPOINT, json!({}))];
+        for (n, (local, kind, body)) in (1..).zip(lines) {
+            account.take(&entry(n, local, kind, body));
+        }
+        account.end();
+        assert!(account.covered());
+        account.broken = Some("00000001.jsonl line 2".to_owned());
+        let facts = account.json("Asia/Shanghai");
+        assert_eq!(
+            (&facts["covered"], &facts["sounded"]),
+            (&json!(false), &json!(false))
+        );
+        assert_eq!(facts["broken"], "00000001.jsonl line 2");
+        let page = account.page(&TimeZone::get("Asia/Shanghai").unwrap());
+        assert!(page.starts_with("NOT KNOWN"), "{page}");
+        assert!(page.contains("taken out: 00000001.jsonl line 2"), "{page}");
     }
 
     #[test]

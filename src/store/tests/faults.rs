@@ -196,6 +196,32 @@ fn discarding_fails_at_any_step_without_harm() {
     );
 }
 
+/// What a run was killed in the middle of is not said again by the next.
+#[test]
+fn a_case_is_thrown_away_once_wherever_the_run_before_ended() {
+    for n in 0.. {
+        let dir = folder();
+        let store = open(dir.path());
+        store.keep(case(1), &drafts(), Some("open")).unwrap();
+        let discard = |store: &Store| store.discard(case(1), "why", None);
+        fault::plan(n, Mode::Forever(Errno::IO));
+        let result = discard(&store);
+        let through = fault::clear();
+        drop(store);
+        let store = open(dir.path());
+        if store.open_cases().unwrap() == [case(1)] {
+            discard(&store).unwrap();
+        }
+        assert_eq!(store.open_cases().unwrap(), []);
+        assert_eq!(said(dir.path(), lines::DISCARDED).len(), 1, "{n}");
+        if through {
+            result.unwrap();
+            assert!(n > 2, "{n}");
+            break;
+        }
+    }
+}
+
 #[test]
 fn pruning_fails_at_any_step_without_harm() {
     let by_receipt = |dir: &Path| config::Store {

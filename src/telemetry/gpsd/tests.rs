@@ -48,9 +48,15 @@ fn a_whole_report_becomes_a_pose_at_its_own_time() {
 
 #[test]
 fn the_offset_of_satellite_time_is_told_with_a_fix_only() {
-    assert_eq!(heard(&[TPV]).1.vehicle_time(), Some(-500_000));
+    let now = clock::Reading {
+        boot_ns: arrival().boot_ns,
+        offset_ns: arrival().utc_ns.saturating_sub_unsigned(arrival().boot_ns),
+        trust: clock::trust(),
+    };
+    let told = |lines: &[&str]| heard(lines).1.vehicle_time_at(&now);
+    assert_eq!(told(&[TPV]), Some(-500_000));
     let without = r#"{"class":"TPV","mode":1,"time":"2026-08-01T02:03:04.000Z"}"#;
-    assert_eq!(heard(&[TPV, without]).1.vehicle_time(), None);
+    assert_eq!(told(&[TPV, without]), None);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::decoder::Frame;
 use super::gimbal;
 use super::mode::mode;
 use super::narrowed;
+use crate::telemetry::state::SatelliteTime;
 use crate::types::{Attitude, FixKind, Pose, PoseSource, Stamp};
 
 /// An attitude older than this when the position was taken is not that of the position.
@@ -45,7 +46,7 @@ pub(super) enum Heard {
 pub(super) struct Facts {
     pub(super) fix: Option<FixKind>,
     pub(super) sats: Option<u8>,
-    pub(super) gnss_minus_system_us: Option<i64>,
+    pub(super) time: Option<SatelliteTime>,
     /// The flight mode of its last heartbeat.
     pub(super) mode: Option<&'static str>,
 }
@@ -303,10 +304,10 @@ impl Autopilot {
     fn hear_time(&mut self, at: Stamp, told: &SYSTEM_TIME_DATA) {
         let at = self.clock.stamp(at, told.time_boot_ms);
         let fixed = self.gps_at(at).is_some_and(|gps| gps.fix > FixKind::None);
-        self.facts.gnss_minus_system_us = i64::try_from(told.time_unix_usec)
+        self.facts.time = i64::try_from(told.time_unix_usec)
             .ok()
             .filter(|_| fixed && UNIX_US.contains(&told.time_unix_usec))
-            .map(|unix_us| unix_us - at.utc_ns.div_euclid(1_000));
+            .map(|unix_us| SatelliteTime::of(unix_us, at));
     }
 
     fn gps_at(&self, at: Stamp) -> Option<Gps> {

@@ -299,9 +299,9 @@ impl<'a> Listener<'a> {
             (s.sysid, s.compid) = id.unzip();
             s.fix = facts.fix;
             s.sats = facts.sats;
-            s.gnss_minus_system_us = facts.gnss_minus_system_us;
             s.mode = facts.mode.map(str::to_owned);
         });
+        self.state.tell_time(facts.time);
         if chosen && let Some((sysid, compid)) = id {
             tracing::info!(sysid, compid, "telemetry vehicle chosen");
         } else if self.lost {

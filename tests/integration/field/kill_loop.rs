@@ -396,6 +396,12 @@ fn nothing_is_lost(field: &Field) -> BTreeSet<String> {
     ] {
         assert_eq!(field.journal(kind), Vec::<Value>::new());
     }
+    let discarded = field.journal("case.discarded");
+    let ids: BTreeSet<&str> = discarded
+        .iter()
+        .map(|line| line["body"]["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), discarded.len(), "{discarded:#?}");
     killed::the_journal_holds(field);
     let dir = field.dir.path();
     let (store, all) = audit(

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
-    CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, Language, LatestBy,
-    MANIFEST, MIMETYPE, Manifest, RECEIPT, Receipt, ReviewVerdict, Roots, SIGNATURE, STATEMENT,
-    Sealed, SigReference, Status, seal, verify,
+    CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, LATER_RECEIPT, Language,
+    LatestBy, MANIFEST, MIMETYPE, Manifest, RECEIPT, Receipt, ReviewVerdict, Roots, SIGNATURE,
+    STATEMENT, Sealed, SigReference, Status, seal, verify,
 };
 use tempfile::TempDir;
 
@@ -394,6 +394,23 @@ fn a_receipt_for_anything_else() {
         let package = kit.with(RECEIPT, Some(&p7m));
         refused(what, &kit, &package, CheckId::Receipt);
     }
+}
+
+/// The later receipt is opened whether or not the first is there.
+#[test]
+fn a_later_receipt_alone_must_be_one() {
+    let kit = Kit::new();
+    let sealed = assemble(&kit.sealed);
+    let later = |p7m: &[u8]| with(&sealed, LATER_RECEIPT, Some(p7m));
+    refused("garbage", &kit, &later(b"x"), CheckId::Receipt);
+    let mut other = receipt(&kit.sealed);
+    other.seq += 1;
+    let other = other.sign(&kit.receiver, AT).unwrap();
+    refused("another's", &kit, &later(&other), CheckId::Receipt);
+    let good = receipt(&kit.sealed).sign(&kit.receiver, AT).unwrap();
+    accepted("a good one", &kit, &later(&good));
+    let verdict = verify(&later(&good), &kit.roots);
+    assert_eq!(verdict.check(CheckId::Nothing).unwrap().findings, []);
 }
 
 /// Whoever reads a version that he does not know must not guess what its fields mean.

@@ -90,12 +90,15 @@ fn hostile_zips_are_refused() {
     let b = "bbbbbbbb.jpg";
     let mut before = b"MZ".to_vec();
     before.extend(&plain);
-    let table: [(&str, Vec<u8>); 14] = [
+    let behind = [plain.as_slice(), b"\n"].concat();
+    let table: [(&str, Vec<u8>); 16] = [
         ("nothing", Vec::new()),
         ("text", b"this is not a zip".to_vec()),
         ("end cut off", plain[..plain.len() - 30].to_vec()),
         ("start cut off", plain[20..].to_vec()),
         ("something before", before),
+        ("something behind", behind),
+        ("another zip behind", plain.repeat(2)),
         ("name twice", renamed(&plain, b, "aaaaaaaa.jpg", 2)),
         ("two stories", renamed(&plain, b, "cccccccc.jpg", 1)),
         ("parent folder", renamed(&plain, b, "../../x/y.jp", 2)),
@@ -121,6 +124,99 @@ fn hostile_zips_are_refused() {
         assert_eq!(code, Some(1), "{what}: the script says\n{said}");
         assert!(said.contains("FAIL  container"), "{what}: {said}");
     }
+}
+
+/// A valid package as a zip in which another reader could find another directory: the bytes are
+/// those of the package, and that is not enough.
+#[test]
+fn a_zip_in_which_two_readers_could_find_two_packages_is_refused() {
+    let kit = Kit::new();
+    let forged = stored(&[(MIMETYPE, ASIC_E.as_bytes()), ("frames/01-found.jpg", b"2")]);
+    let end = kit.zip.len() - 22;
+    let set = |at: usize, bytes: &[u8]| {
+        let mut zip = kit.zip.clone();
+        zip[end + at..end + at + bytes.len()].copy_from_slice(bytes);
+        zip
+    };
+    let u32_at = |at: usize| {
+        let bytes = kit.zip[end + at..end + at + 4].try_into().unwrap();
+        u32::from_le_bytes(bytes)
+    };
+    let count = u16::from_le_bytes(kit.zip[end + 10..end + 12].try_into().unwrap());
+    let fewer = (count - 1).to_le_bytes();
+    let mut commented = set(20, &[1, 0]);
+    commented.push(b'\n');
+    // A gap, and one that a record of zip64 fills, between the directory and its end.
+    let inserted = |bytes: &[u8]| {
+        let (before, after) = kit.zip.split_at(end);
+        [before, bytes, after].concat()
+    };
+    let locator = [b"PK\x06\x07".as_slice(), &[0; 16]].concat();
+    let mut longer = inserted(&locator);
+    let size = (u32_at(12) + 20).to_le_bytes();
+    let at = longer.len() - 10;
+    longer[at..at + 4].copy_from_slice(&size);
+    for (what, zip) in [
+        ("another zip behind", [kit.zip.as_slice(), &forged].concat()),
+        ("the same zip behind", kit.zip.repeat(2)),
+        ("a byte behind", [kit.zip.as_slice(), b"\n"].concat()),
+        ("a comment", commented),
+        ("of several disks", set(4, &[1, 0])),
+        ("directory on another disk", set(6, &[1, 0])),
+        (
+            "fewer entries than there are",
+            set(8, &[fewer, fewer].concat()),
+        ),
+        ("fewer on this disk", set(8, &fewer)),
+        (
+            "directory elsewhere",
+            set(16, &(u32_at(16) - 1).to_le_bytes()),
+        ),
+        (
+            "directory of another size",
+            set(12, &(u32_at(12) - 1).to_le_bytes()),
+        ),
+        ("a gap before the end", inserted(&[0; 8])),
+        ("a record of zip64", longer),
+    ] {
+        let verdict = verify_zip(&zip, &kit.roots);
+        let failed: Vec<_> = verdict.failed().collect();
+        assert_eq!(failed, [CheckId::Container], "{what}");
+        // A few are enough for the script, which does not read the directory itself.
+        if what.ends_with("behind") || what.contains("comment") || what.contains("this disk") {
+            put(kit.dir.path(), "two.asice", &zip);
+            let (code, said) = verify_sh(&kit.dir.path().join("two.asice"), &kit.root);
+            assert_eq!(code, Some(1), "{what}: the script says\n{said}");
+        }
+    }
+    let told = Container::from_zip(&kit.zip.repeat(2), Limits::PACKAGE).unwrap_err();
+    assert!(told.to_string().contains("another one"), "{told}");
+    assert!(verify_zip(&kit.zip, &kit.roots).valid());
+    // What stock tools make has that form as well.
+    let dir = kit.folder("stock");
+    put_all(&dir, &kit.package);
+    succeed(
+        &dir,
+        "zip -q -0 -X -D ../stock.asice mimetype && zip -q -0 -X -D -r ../stock.asice .",
+    );
+    let stock = std::fs::read(kit.dir.path().join("stock.asice")).unwrap();
+    assert!(verify_zip(&stock, &kit.roots).valid());
+}
+
+/// A directory of more entries than are read is refused by the number that ends it.
+#[test]
+fn a_directory_of_many_entries_is_not_read() {
+    let mut zip = b"PK\x01\x02".repeat(60_000);
+    let size = u32::try_from(zip.len()).unwrap();
+    zip.extend(b"PK\x05\x06\0\0\0\0");
+    zip.extend([60_000_u16.to_le_bytes(), 60_000_u16.to_le_bytes()].concat());
+    zip.extend(size.to_le_bytes());
+    zip.extend([0; 6]);
+    let refused = Container::from_zip(&zip, Limits::PACKAGE).unwrap_err();
+    assert!(
+        refused.to_string().contains("more than 256 files"),
+        "{refused}"
+    );
 }
 
 /// A zip whose one entry claims `size` bytes and holds one, in both of its headers (PKWARE

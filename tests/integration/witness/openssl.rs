@@ -227,6 +227,34 @@ fn an_issuing_ca_must_be_one_and_for_this() {
 }
 
 #[test]
+fn a_certificate_that_leads_nowhere_is_not_carried() {
+    const CA: &str = "basicConstraints=critical,CA:TRUE";
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    let roots = three_levels(dir, CA, CA);
+    let other = TestPki::create(&dir.join("other"), DEVICE).unwrap();
+    let surplus = std::fs::read(other.device.join("evidence.crt")).unwrap();
+    let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
+    put(dir, "surplus.pem", &[read("ca.crt"), surplus].concat());
+    put(
+        dir,
+        "whole.pem",
+        &[read("ca.crt"), read("root.crt")].concat(),
+    );
+    let both = Roots::from_pem(&read("whole.pem"), Path::new("whole.pem")).unwrap();
+    let judged = |carried: &str, roots: &Roots| {
+        let options = format!("-cades -certfile {carried}");
+        let p7s = openssl_sign(dir, "ee", b"content", &options);
+        check_detached(&p7s, b"content", roots, Usage::Evidence).err()
+    };
+    let surplus = Some(SignatureError::Chain(ChainFault::Surplus));
+    assert_eq!(judged("surplus.pem", &roots), surplus);
+    // The root itself, and an issuer that is trusted itself, say nothing that is not known.
+    assert_eq!(judged("whole.pem", &roots), None);
+    assert_eq!(judged("ca.crt", &both), None);
+}
+
+#[test]
 fn the_chain_is_judged_at_the_time_of_signing() {
     const SECOND: i64 = 1_000_000_000;
     const DAY: i64 = 24 * 3600 * SECOND;
@@ -376,4 +404,42 @@ fn the_commands_in_the_public_page_work_as_printed() {
         text.contains("CHANGED detections.jsonl"),
         "the last one, too: {text}"
     );
+}
+
+/// Staff numbers are serialNumbers too: whoever reviews or receives must not make evidence.
+#[test]
+fn a_person_s_certificate_with_a_serial_number_is_no_device_s() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    make_key(dir, "EC P-256", "ca.key");
+    make_key(dir, "EC P-256", "ee.key");
+    succeed(
+        dir,
+        "openssl req -x509 -new -key ca.key -subj /CN=Root -days 3650 -out ca.crt \
+         -addext basicConstraints=critical,CA:TRUE",
+    );
+    let roots = Roots::load(&dir.join("ca.crt")).unwrap();
+    for (units, role) in [
+        ("/OU=reviewer", Some("reviewer")),
+        ("/OU=receiver", Some("receiver")),
+        ("/OU=view", Some("view")),
+        ("/OU=operate", Some("operate")),
+        ("/OU=admin", Some("admin")),
+        ("/OU=poles/OU=reviewer", Some("reviewer")),
+        ("/OU=poles", None),
+        ("", None),
+    ] {
+        succeed(
+            dir,
+            &format!(
+                "openssl req -new -key ee.key -subj {units}/CN=x/serialNumber=LC-1 -out ee.csr \
+                 -addext extendedKeyUsage=1.3.6.1.5.5.7.3.36"
+            ),
+        );
+        issue(dir, "ca", "ee");
+        let p7s = openssl_sign(dir, "ee", b"content", "-cades");
+        let found = check_detached(&p7s, b"content", &roots, Usage::Evidence).err();
+        let fault = role.map(|role| SignatureError::Purpose(PurposeFault::NotDevice(role)));
+        assert_eq!(found, fault, "{units}");
+    }
 }

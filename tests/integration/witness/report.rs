@@ -3,8 +3,8 @@
 
 use lingmou::types::Stamp;
 use lingmou::witness::{
-    CHAIN, Container, Identity, JournalCopy, Language, Omitted, Part, QualityId, RECEIPT, Site,
-    Status, Warning, seal, sha256_hex, verify,
+    CHAIN, Container, Identity, JournalCopy, LATER_RECEIPT, Language, Omitted, Part, QualityId,
+    RECEIPT, ReceiptVerdict, Site, Status, Warning, seal, sha256_hex, verify,
 };
 
 use super::{AT, DEVICE, Kit, assemble, case, journal_lines, receipt, statement};
@@ -104,13 +104,14 @@ fn a_clock_found_wrong_later_is_told_with_the_corrected_time() {
     let mut stated = statement(DEVICE);
     stated.device.boot_id = Some("boot-1".to_owned());
     let sealed = seal(&stated, &kit.evidence, AT).unwrap();
-    let corrected = |boot: &str, id: &str| {
+    let corrected = |boot: &str, id: &str, to: &str| {
         let lines = journal_lines(&sealed.sig_sha256());
         let last = lines.lines().last().unwrap();
         let line = format!(
             "{{\"n\":5,\"at\":\"2026-08-01T02:04:01.000Z\",\"kind\":\"clock.corrected\",\
              \"prev\":\"{}\",\"body\":{{\"boot_id\":\"{boot}\",\"offset_us\":-90000000,\
-             \"error_us\":5000,\"packages\":[\"{id}\"]}}}}",
+             \"error_us\":5000,\"from\":\"2026-08-01T01:50:00.000Z\",\"to\":\"{to}\",\
+             \"packages\":[\"{id}\"]}}}}",
             sha256_hex(last.as_bytes())
         );
         let mut receipt = receipt(&sealed);
@@ -131,13 +132,42 @@ fn a_clock_found_wrong_later_is_told_with_the_corrected_time() {
             verdict.page(Language::English),
         )
     };
-    let (found, page) = corrected("boot-1", &case(1).to_string());
+    let to = "2026-08-01T02:03:04.000Z";
+    let (this, other) = (case(1).to_string(), case(2).to_string());
+    let (found, page) = corrected("boot-1", &this, to);
     assert!(found && page.contains("10:01:34.000"), "{page}");
-    assert!(!corrected("boot-2", &case(1).to_string()).0, "another boot");
-    assert!(
-        !corrected("boot-1", &case(2).to_string()).0,
-        "another package"
-    );
+    assert!(!corrected("boot-2", &this, to).0, "another boot");
+    assert!(!corrected("boot-1", &other, to).0, "another package");
+    // It was signed after the clock was set and before that line: by the right clock.
+    let before = to.replace("04.000", "03.999");
+    assert!(!corrected("boot-1", &this, &before).0, "a right time");
+}
+
+#[test]
+fn a_refusal_is_not_told_as_stored_and_the_newest_receipt_says_the_copies() {
+    let kit = Kit::new();
+    let told = |package: &Container| {
+        let page = verify(package, &kit.roots).page(Language::English);
+        page.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let signed = |verdict, copies| {
+        let mut receipt = receipt(&kit.sealed);
+        (receipt.verdict, receipt.copies) = (verdict, copies);
+        receipt.why = Some("the disk is full".to_owned());
+        receipt.sign(&kit.receiver, AT).unwrap()
+    };
+    let mut package = assemble(&kit.sealed);
+    let refusal = signed(ReceiptVerdict::Refused, 0);
+    package.insert(RECEIPT, refusal).unwrap();
+    let page = told(&package);
+    assert!(page.contains("refused by evidence-receiver-1 at"), "{page}");
+    assert!(!page.contains("stored by"), "{page}");
+    let mut package = assemble(&kit.sealed);
+    let stored = |copies| signed(ReceiptVerdict::Stored, copies);
+    package.insert(RECEIPT, stored(1)).unwrap();
+    assert!(told(&package).contains("+08:00, 1 copies"));
+    package.insert(LATER_RECEIPT, stored(2)).unwrap();
+    assert!(told(&package).contains("+08:00, 2 copies"));
 }
 
 /// Text between the tags, and the tags; fails when they do not nest.

@@ -299,3 +299,25 @@ fn a_review_that_does_not_fit_does_not_count() {
         assert!(verdict.reviews[0].review.is_none(), "{what}");
     }
 }
+
+/// A power cut within the command leaves a review without its end; the next run names what to remove.
+#[test]
+fn what_is_left_of_a_review_is_named() {
+    let kit = Kit::new();
+    let dir = kit.folder("package");
+    put_all(&dir, &kit.package);
+    put(&dir, "META-INF/review003.json", b"{");
+    let reviewer = &kit.pki.reviewers[0];
+    let attempt = |verdict| command(&kit, &dir, reviewer, "reviewer", &["--verdict", verdict]);
+    for verdict in ["accept", "reject"] {
+        let output = attempt(verdict);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        let words = said(&output);
+        assert!(
+            words.contains("remove META-INF/review003.json and review it again"),
+            "{words}"
+        );
+    }
+    std::fs::remove_file(dir.join("META-INF/review003.json")).unwrap();
+    assert_eq!(attempt("accept").status.code(), Some(0));
+}
