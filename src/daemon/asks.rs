@@ -100,10 +100,11 @@ impl Eye {
                     let before_ns = i64::try_from(before.as_nanos()).unwrap_or(i64::MAX);
                     let from = frame.at.shifted_ns(-before_ns);
                     let looks = &self.sights[frame.camera].looks;
-                    let seen = lines(looks, from, frame.at);
+                    let seen = vec![(id, lines(looks, from, frame.at))];
                     let work = Work {
                         seen,
-                        ..self.work(frame.clone(), scene, Vec::new())
+                        frame: Some(frame.clone()),
+                        ..self.work(frame, scene, Vec::new())
                     };
                     let capture = Capture {
                         id,

@@ -151,12 +151,12 @@ impl Keeper {
             self.shoot(&shot(capture), work, None)
                 .map_err(|e| ended(&e))?;
             self.has_picture(*id)?;
-            let span = (capture.from, work.frame.at);
+            let span = (capture.from, work.at);
             self.cut((*id, None), span, work, None)
                 .map_err(|e| ended(&e))?;
             self.seal_capture(capture).map_err(|e| ended(&e))?;
         }
-        let camera = &self.facts.config.camera[work.frame.camera].name;
+        let camera = &self.facts.config.camera[work.camera].name;
         Ok(json!({ "package": id, "camera": camera, "view": new.then_some(capture.view) }))
     }
 
@@ -184,19 +184,19 @@ impl Keeper {
     }
 
     fn seal_capture(&self, capture: &Capture) -> Result<(), StoreError> {
-        let frame = &capture.work.frame;
-        let state = self.cameras[frame.camera].state();
+        let work = &capture.work;
+        let state = self.cameras[work.camera].state();
         self.seal_as(
             &Sealing {
                 case: capture.id,
                 about: About::Asked {
                     asked: &capture.asked,
-                    camera: frame.camera,
-                    at: frame.at,
+                    camera: work.camera,
+                    at: work.at,
                 },
-                placed: capture.work.placed,
+                placed: work.placed_at(work.at),
                 camera: &state,
-                time_source: frame.time_source,
+                time_source: work.time_source,
             },
             None,
         )?;
@@ -241,7 +241,7 @@ fn shot(capture: &Capture) -> Shot<'_> {
         case: capture.id,
         violation: None,
         kind: ShotKind::Asked,
-        at: capture.work.frame.at,
+        at: capture.work.at,
         subject: None,
         place: EVERYTHING,
         zone: "",

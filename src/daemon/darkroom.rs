@@ -84,7 +84,7 @@ impl Keeper {
         let boxes = still_there(work, &frame);
         let view = View {
             frame: &frame,
-            placed: work.placed,
+            placed: work.placed_at(shot.at),
             case,
             violation: shot.violation,
             kind,
@@ -150,7 +150,7 @@ impl Keeper {
     fn frame(&self, work: &Work, at: Stamp, place: Area) -> Result<Frame, IngestError> {
         let around = self.facts.config.evidence.best_of_secs;
         let around = Duration::try_from_secs_f64(around).unwrap_or_default();
-        let camera = &self.cameras[work.frame.camera];
+        let camera = &self.cameras[work.camera];
         if !around.is_zero() {
             match camera.frames_round(at, around, CHOICE_MAX) {
                 Ok(mut frames) => {
@@ -167,17 +167,18 @@ impl Keeper {
     /// The frame of moment `at` itself: the one at hand when it is that, else decoded from the
     /// ring; the one at hand all the same when the ring no longer has it.
     fn own_frame(&self, work: &Work, at: Stamp) -> Result<Frame, IngestError> {
-        let camera = &self.cameras[work.frame.camera];
-        let at_hand = work.frame.at == at;
-        if at_hand && !self.facts.detects_on_substream(work.frame.camera) {
-            return Ok(work.frame.clone());
+        let at_hand = work.frame.as_ref().filter(|frame| frame.at == at);
+        if let Some(frame) = at_hand
+            && !self.facts.detects_on_substream(work.camera)
+        {
+            return Ok(frame.clone());
         }
-        match camera.full_frame(at) {
-            Err(error) if at_hand => {
+        match (self.cameras[work.camera].full_frame(at), at_hand) {
+            (Err(error), Some(frame)) => {
                 tracing::warn!(%error, "picture made from the substream");
-                Ok(work.frame.clone())
+                Ok(frame.clone())
             }
-            other => other,
+            (decoded, _) => decoded,
         }
     }
 
@@ -203,11 +204,14 @@ impl Keeper {
 
 /// Those of the boxes seen in the frame at hand that show the same in `frame`.
 fn still_there(work: &Work, frame: &Frame) -> Vec<(Area, RoleSet)> {
-    if frame.at == work.frame.at {
+    if frame.at == work.at {
         return work.boxes.clone();
     }
+    let Some(at_hand) = &work.frame else {
+        return Vec::new();
+    };
     let shows = |area: Area| {
-        let alike = alike(&work.frame.image, &frame.image, area);
+        let alike = alike(&at_hand.image, &frame.image, area);
         alike.is_some_and(|alike| alike >= SAME_PLACE)
     };
     let boxes = work.boxes.iter().filter(|(area, _)| shows(*area));

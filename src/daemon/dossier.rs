@@ -312,8 +312,7 @@ fn violation(record: &CaseRecord, law: &config::Law) -> ViolationFacts {
         zone: known(&record.zone),
         first_seen: clock::rfc3339_ms(record.first_seen.utc_ns),
         confirmed: clock::rfc3339_ms(confirmed.utc_ns),
-        dwell_s: (confirmed.boot_ns >= record.first_seen.boot_ns)
-            .then(|| confirmed.since(record.first_seen).as_secs()),
+        dwell_s: (!record.crossed).then(|| confirmed.since(record.first_seen).as_secs()),
         prior: record.prior,
         law: Law::of(law),
     }
@@ -350,4 +349,42 @@ fn known(text: &str) -> Option<String> {
 /// The bound of the clock's error in words; `None` when nobody vouches for the clock.
 fn clock_error(at: Stamp) -> Option<String> {
     (at.error_ns != Stamp::ERROR_UNKNOWN).then(|| format!("{} ms", at.error_ns.div_ceil(1_000_000)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Outcome;
+
+    /// By the boot clock twenty minutes in a car would be two and a half.
+    #[test]
+    fn how_long_it_stood_is_not_told_across_boots() {
+        let at = |boot_secs: u64, utc_secs: i64| Stamp {
+            utc_ns: (1_785_549_784 + utc_secs) * 1_000_000_000,
+            boot_ns: boot_secs * 1_000_000_000,
+            error_ns: 0,
+        };
+        let stood = |crossed| {
+            let record = CaseRecord {
+                violation: Violation::StreetVending,
+                camera: 0,
+                zone: "kerb".to_owned(),
+                first_seen: at(200, 0),
+                confirmed: at(210, 10),
+                warning: None,
+                looked_again: Some(if crossed {
+                    at(350, 1_200)
+                } else {
+                    at(1_400, 1_200)
+                }),
+                outcome: Outcome::Persisted,
+                prior: None,
+                likeness: None,
+                crossed,
+            };
+            violation(&record, &config::Law::default()).dwell_s
+        };
+        assert_eq!(stood(false), Some(1_200));
+        assert_eq!(stood(true), None);
+    }
 }

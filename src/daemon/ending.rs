@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -69,6 +70,17 @@ impl Running {
             tracing::warn!("some tasks did not end in time");
         }
     }
+}
+
+/// Starts a thread that is waited for at the end.
+pub(super) fn thread(
+    name: &'static str,
+    run: impl FnOnce() + Send + 'static,
+) -> anyhow::Result<JoinHandle<()>> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    builder
+        .spawn(run)
+        .with_context(|| format!("cannot start the thread {name}"))
 }
 
 #[cfg(test)]

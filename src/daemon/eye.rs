@@ -16,15 +16,20 @@ use crate::judge::Judge;
 use crate::perceive::{Card, Detector, MotionGate, Outlook, Tracker, UNNAMED};
 use crate::status::Beat;
 use crate::telemetry::Poses;
-use crate::types::{Detection, Frame, Order, Scene, Stamp, Track, WarnReport};
+use crate::types::{
+    CaseId, Detection, Frame, Order, Placed, Scene, Stamp, TimeSource, Track, WarnReport,
+};
 
 use super::asks::Ask;
 use super::counters::EyeCounters;
+use super::dossier::established;
 use super::keeper::{Message, Work};
 use super::views::{ViewWatch, Views};
 
 /// How long the eye waits for a frame before it turns idle.
 const FRAME_WAIT: Duration = Duration::from_millis(200);
+/// How often what waits for a camera is looked after.
+const IDLE_EVERY: Duration = Duration::from_secs(1);
 /// Looks remembered per camera for the clip's detections: longer than the longest clip at the
 /// highest detection rate.
 const LOOKS_MAX: usize = 4096;
@@ -55,6 +60,8 @@ pub(super) struct Sight {
     /// The last detections, which still hold while the gate says that nothing moved.
     last: Vec<Detection>,
     pub(super) looks: VecDeque<Look>,
+    /// Where the times of its latest frame come from.
+    time_source: TimeSource,
     outlook: Outlook,
     view: ViewWatch,
 }
@@ -67,6 +74,7 @@ impl Sight {
             gate: camera.motion_gate.then(MotionGate::new),
             last: Vec::new(),
             looks: VecDeque::new(),
+            time_source: TimeSource::Arrival,
             outlook,
             view: ViewWatch::new(index, &camera.name),
         }
@@ -89,6 +97,8 @@ pub(super) struct Eye {
     pub(super) views: Arc<Views>,
     pub(super) beat: Beat,
     pub(super) stop: CancellationToken,
+    /// When what waits for a camera was last looked after.
+    pub(super) idled: Option<Stamp>,
 }
 
 impl Eye {
@@ -101,23 +111,55 @@ impl Eye {
             }
             self.hear_asks();
             if let Some(frame) = self.slots.take(FRAME_WAIT)
-                && !self.look(frame)
+                && !self.look(&frame)
             {
+                return;
+            }
+            if !self.idle() {
                 return;
             }
         }
         self.tell(Message::Book(self.judge.book()));
     }
 
+    /// Ends what waits for a camera that gives no pictures; false when the keeper is gone.
+    fn idle(&mut self) -> bool {
+        let now = clock::now();
+        if self.idled.is_some_and(|last| now.since(last) < IDLE_EVERY) {
+            return true;
+        }
+        self.idled = Some(now);
+        (0..self.sights.len()).all(|camera| {
+            let orders = self.judge.idle(camera, now);
+            if orders.is_empty() {
+                return true;
+            }
+            let sight = &self.sights[camera];
+            let work = Work {
+                camera,
+                at: now,
+                time_source: sight.time_source,
+                frame: None,
+                placed: places(&self.poses, now, &orders),
+                seen: seen_in_clips(&sight.looks, &orders),
+                orders,
+                book: self.judge.book(),
+                boxes: Vec::new(),
+            };
+            self.tell(Message::Work(Box::new(work)))
+        })
+    }
+
     /// One frame; false when the keeper is gone.
-    fn look(&mut self, frame: Frame) -> bool {
+    fn look(&mut self, frame: &Frame) -> bool {
         let sight = &mut self.sights[frame.camera];
+        sight.time_source = frame.time_source;
         let watched = sight.outlook.look(frame.at, &frame.image);
         let told = (sight.view).take(frame.at, &watched, &sight.outlook, &self.views);
         if !told.into_iter().all(|message| self.tell(message)) {
             return false;
         }
-        let Some(detections) = self.detect(&frame) else {
+        let Some(detections) = self.detect(frame) else {
             return true;
         };
         let sight = &mut self.sights[frame.camera];
@@ -128,10 +170,9 @@ impl Eye {
         }
         let mut tracks = sight.tracker.update(frame.at, &detections);
         sight.outlook.describe(frame.at, &frame.image, &mut tracks);
-        remember(
-            sight,
-            look(&frame, &detections, &tracks, self.detector.card()),
-        );
+        let shown = |d: &&Detection| !self.judge.hides(frame.camera, d.area);
+        let shown: Vec<Detection> = detections.iter().filter(shown).copied().collect();
+        remember(sight, look(frame, &shown, &tracks, self.detector.card()));
         let place = self.poses.at(frame.at);
         let scene = Scene {
             camera: frame.camera,
@@ -144,7 +185,7 @@ impl Eye {
         let orders = self.judge.step(&scene);
         self.counters
             .looked(frame.at, clock::boot_ns(), self.judge.open_cases());
-        if !self.answer_asks(&frame, &scene) {
+        if !self.answer_asks(frame, &scene) {
             return false;
         }
         if orders.is_empty() {
@@ -181,25 +222,22 @@ impl Eye {
         }
     }
 
-    pub(super) fn work(&self, frame: Frame, scene: &Scene, orders: Vec<Order>) -> Work {
-        let looks = &self.sights[frame.camera].looks;
-        let cuts = orders.iter().filter_map(|o| match o {
-            Order::Clip { from, to, .. } => Some((*from, *to)),
-            _ => None,
-        });
-        let seen = cuts
-            .map(|(from, to)| lines(looks, from, to))
-            .next()
-            .unwrap_or_default();
+    pub(super) fn work(&self, frame: &Frame, scene: &Scene, orders: Vec<Order>) -> Work {
+        let seen = seen_in_clips(&self.sights[frame.camera].looks, &orders);
         let boxes = scene
             .tracks
             .iter()
             .filter(|t| t.last_seen == scene.at && !t.detection.roles.is_empty())
+            .filter(|t| !self.judge.hides(scene.camera, t.detection.area))
             .map(|t| (t.detection.area, t.detection.roles))
             .collect();
+        let pictured = orders.iter().any(|o| matches!(o, Order::Snap { .. }));
         Work {
-            frame,
-            placed: scene.place,
+            camera: frame.camera,
+            at: frame.at,
+            time_source: frame.time_source,
+            frame: pictured.then(|| frame.clone()),
+            placed: places(&self.poses, frame.at, &orders),
             orders,
             book: self.judge.book(),
             seen,
@@ -266,6 +304,31 @@ fn look(frame: &Frame, detections: &[Detection], tracks: &[Track], card: &Card) 
     }
 }
 
+/// Where the box was at `at` and at the moments of the orders: a picture of ten seconds ago shows
+/// where a car was then.
+fn places(poses: &Poses, at: Stamp, orders: &[Order]) -> Vec<(Stamp, Placed)> {
+    let moments = orders.iter().filter_map(|order| match order {
+        Order::Snap { at, .. } => Some(*at),
+        // A moment of another boot is none of this boot's clock.
+        Order::Seal { record, .. } if record.looked_again.is_none() && record.crossed => None,
+        Order::Seal { record, .. } => Some(established(record)),
+        _ => None,
+    });
+    let moments = std::iter::once(at).chain(moments);
+    moments
+        .filter_map(|moment| Some((moment, poses.at(moment)?)))
+        .collect()
+}
+
+/// `detections.jsonl` of each clip that is ordered: of its own time.
+fn seen_in_clips(looks: &VecDeque<Look>, orders: &[Order]) -> Vec<(CaseId, String)> {
+    let clips = orders.iter().filter_map(|order| match order {
+        Order::Clip { case, from, to, .. } => Some((*case, lines(looks, *from, *to))),
+        _ => None,
+    });
+    clips.collect()
+}
+
 /// The lines of `detections.jsonl` between two moments.
 pub(super) fn lines(looks: &VecDeque<Look>, from: Stamp, to: Stamp) -> String {
     let within = |l: &&Look| (from.boot_ns..=to.boot_ns).contains(&l.stamp.boot_ns);
@@ -275,4 +338,93 @@ pub(super) fn lines(looks: &VecDeque<Look>, from: Stamp, to: Stamp) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Area, FixKind, Pose, PoseSource, ShotKind, Violation};
+
+    fn moment(secs: u64) -> Stamp {
+        Stamp {
+            utc_ns: 1_785_549_784_000_000_000 + i64::try_from(secs).unwrap() * 1_000_000_000,
+            boot_ns: (1_000 + secs) * 1_000_000_000,
+            error_ns: 0,
+        }
+    }
+
+    #[test]
+    fn each_of_two_clips_has_the_detections_of_its_own_time() {
+        let looks = (0..60).map(|secs| Look {
+            stamp: moment(secs),
+            at: clock::rfc3339_ms(moment(secs).utc_ns),
+            pts_ns: secs,
+            detections: Vec::new(),
+        });
+        let looks: VecDeque<Look> = looks.collect();
+        let [first, second] = [1, 2].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+        let clip = |case, from| Order::Clip {
+            case,
+            violation: Violation::StreetVending,
+            from: moment(from),
+            to: moment(from + 10),
+        };
+        let seen = seen_in_clips(&looks, &[clip(first, 5), clip(second, 40)]);
+        for ((case, lines), (wanted, from)) in seen.iter().zip([(first, 5), (second, 40)]) {
+            assert_eq!(*case, wanted);
+            let lines: Vec<serde_json::Value> = lines
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            assert_eq!(lines.len(), 11);
+            assert_eq!(lines[0]["pts_ns"], from);
+        }
+        assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
+    fn a_picture_of_an_earlier_moment_is_placed_where_the_box_was_then() {
+        let poses = Poses::new();
+        for secs in 0..20 {
+            poses.put(Pose {
+                at: moment(secs),
+                lat_e7: 0,
+                lon_e7: i32::try_from(secs).unwrap() * 1_000,
+                alt_mm: None,
+                h_acc_mm: None,
+                hdop_e2: None,
+                fix: FixKind::Full,
+                sats: None,
+                heading_deg: None,
+                speed_mps: None,
+                attitude: None,
+                camera: None,
+                source: PoseSource::Gpsd,
+                sysid: None,
+            });
+        }
+        let area = Area {
+            x0: 0.1,
+            y0: 0.1,
+            x1: 0.2,
+            y1: 0.2,
+        };
+        let case = CaseId(uuid::Uuid::from_u128(1));
+        let snap = |kind, secs| Order::Snap {
+            case,
+            violation: Violation::Spillage,
+            kind,
+            at: moment(secs),
+            subject: None,
+            place: area,
+            zone: "lane".to_owned(),
+        };
+        let orders = [snap(ShotKind::Moved, 3), snap(ShotKind::Peak, 15)];
+        let placed = places(&poses, moment(15), &orders);
+        let east = |secs| {
+            let here = placed.iter().find(|(at, _)| *at == moment(secs));
+            here.map(|(_, placed)| placed.pose.lon_e7)
+        };
+        assert_eq!((east(3), east(15)), (Some(3_000), Some(15_000)));
+    }
 }

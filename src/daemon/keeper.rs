@@ -5,30 +5,30 @@
 //! some of them instead of losing any: a picture twice is harmless, a package twice is refused by
 //! the store, and a warning is given to the loudspeaker only after the book that knows of it was
 //! saved, so that nobody is shouted at twice. When the store fails, warnings go on all the same:
-//! teaching does not need evidence.
+//! teaching does not need evidence. The end of a case that the store cannot take is noted with the
+//! case and tried again, after a restart too (`ends`).
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock;
 use crate::develop::Developer;
 use crate::ingest::Camera;
-use crate::journal::kind;
 use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, HitOutcome, Order, Placed, RoleSet, Stamp, TimeSource,
-    Violation,
+    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, Stamp, TimeSource, Violation,
 };
-use crate::witness::{self, Omitted, SealError};
+use crate::witness::{self, Omitted};
 
-use super::capture::{About, Capture};
+use super::capture::Capture;
 use super::counters::KeeperState;
 use super::credentials::{Credits, Made};
-use super::dossier::{Facts, Sealing};
+use super::dossier::{Facts, Sealing, established};
+use super::ends::{End, Waiting};
 use super::hits::Hits;
 use super::mouth::{Mouthpiece, Shout};
 use super::notes::Notes;
@@ -37,23 +37,34 @@ use super::views::ViewLines;
 
 /// How long the keeper waits for work before it turns idle and tries what could not be done.
 const WORK_WAIT: Duration = Duration::from_secs(1);
-/// Case ends that wait for a store that cannot take them.
-const WAITING_MAX: usize = 64;
-
 /// One step's orders with all they need.
 pub(super) struct Work {
-    /// The frame at hand.
-    pub(super) frame: Frame,
-    /// Where the box was at that moment.
-    pub(super) placed: Option<Placed>,
+    /// Index of the camera in the configuration.
+    pub(super) camera: usize,
+    /// Capture time of the frame that was looked at.
+    pub(super) at: Stamp,
+    /// Where that time comes from.
+    pub(super) time_source: TimeSource,
+    /// The frame itself, where a picture is ordered: a late keeper must not hold more of them.
+    pub(super) frame: Option<Frame>,
+    /// Where the box was at the moments of the frame and of the orders.
+    pub(super) placed: Vec<(Stamp, Placed)>,
     /// What to do, in order.
     pub(super) orders: Vec<Order>,
     /// The book after the step.
     pub(super) book: String,
-    /// `detections.jsonl` of the clip, when one is ordered.
-    pub(super) seen: String,
+    /// `detections.jsonl` of each clip that is ordered.
+    pub(super) seen: Vec<(CaseId, String)>,
     /// What the eye saw in the frame, for the marked copy.
     pub(super) boxes: Vec<(Area, RoleSet)>,
+}
+
+impl Work {
+    /// Where the box was at one of its moments; `None` when it did not know.
+    pub(super) fn placed_at(&self, moment: Stamp) -> Option<Placed> {
+        let placed = self.placed.iter().find(|(at, _)| *at == moment);
+        placed.map(|(_, placed)| *placed)
+    }
 }
 
 /// What the eye tells the keeper.
@@ -82,14 +93,6 @@ pub(super) enum Message {
     },
 }
 
-/// An end the store could not take yet.
-struct Waiting {
-    case: CaseId,
-    record: CaseRecord,
-    placed: Option<Placed>,
-    frame_source: TimeSource,
-}
-
 /// Everything the keeper works with.
 pub(super) struct Keeper {
     pub(super) orders: Receiver<Message>,
@@ -101,6 +104,8 @@ pub(super) struct Keeper {
     pub(super) refusals: Refusals,
     pub(super) views: ViewLines,
     pub(super) mouth: Mouthpiece,
+    /// Ends that the store could not take yet.
+    pub(super) waiting: Vec<Waiting>,
     /// Captures that are not finished and could not be thrown away yet.
     pub(super) half_made: Vec<CaseId>,
     pub(super) state: Arc<Mutex<KeeperState>>,
@@ -110,13 +115,13 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Works until the eye has ended and every order is carried out.
     pub(super) fn run(mut self) {
-        let mut waiting: Vec<Waiting> = Vec::new();
+        self.state().waiting = self.waiting.len();
         loop {
             self.beat.turn();
             match self.orders.recv_timeout(WORK_WAIT) {
-                Ok(Message::Work(work)) => self.carry(&work, &mut waiting),
+                Ok(Message::Work(work)) => self.carry(&work),
                 Ok(Message::Book(book)) => {
-                    let saved = self.save(Some(book.as_str()).filter(|_| waiting.is_empty()));
+                    let saved = self.save(Some(book.as_str()).filter(|_| self.all_noted()));
                     self.note(saved, "the book could not be saved");
                 }
                 Ok(Message::Capture(capture)) => self.capture(*capture),
@@ -129,7 +134,7 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.retry(&mut waiting);
+            self.retry();
             self.clear_away_again();
             self.tell_waiting();
             self.tell_views();
@@ -137,22 +142,28 @@ impl Keeper {
     }
 
     /// Carries out one step's orders; the book goes with the last that touches the store, the
-    /// warnings come after it. While the end of a case waits for the store, the saved book stays
-    /// the one that still has that case open: a crash then repeats its end.
-    fn carry(&mut self, work: &Work, waiting: &mut Vec<Waiting>) {
+    /// warnings come after it. What could not be kept is no reason to save no book: that who is
+    /// warned is known must be on the disk before he is.
+    fn carry(&mut self, work: &Work) {
         let (warnings, orders): (Vec<_>, Vec<_>) = work
             .orders
             .iter()
             .partition(|o| matches!(o, Order::Warn { .. }));
         let last = orders.len().saturating_sub(1);
         for (i, order) in orders.iter().enumerate() {
-            let book = (i == last && waiting.is_empty()).then_some(work.book.as_str());
-            let done = self.obey(order, work, book, waiting);
+            // A picture may wait for a decoder as long as the watchdog does.
+            self.beat.turn();
+            let book = (i == last && self.all_noted()).then_some(work.book.as_str());
+            let done = self.obey(order, work, book);
             self.count_refused(order, done.as_ref().copied());
+            let failed = done.is_err();
             self.note(done, "an order could not be carried out");
+            if failed && i == last {
+                self.save_alone(&work.book);
+            }
         }
         if orders.is_empty() {
-            let saved = self.save(Some(work.book.as_str()).filter(|_| waiting.is_empty()));
+            let saved = self.save(Some(work.book.as_str()).filter(|_| self.all_noted()));
             self.note(saved, "the book could not be saved");
         }
         for order in warnings {
@@ -166,19 +177,21 @@ impl Keeper {
                     case: *case,
                     violation: *violation,
                     zone: zone.clone(),
-                    at: work.frame.at,
+                    at: work.at,
                 });
             }
         }
     }
 
-    fn obey(
-        &mut self,
-        order: &Order,
-        work: &Work,
-        book: Option<&str>,
-        waiting: &mut Vec<Waiting>,
-    ) -> Result<(), StoreError> {
+    /// Saves the book after its order failed; the trouble that is told is the order's.
+    fn save_alone(&self, book: &str) {
+        let saved = self.save(Some(book).filter(|_| self.all_noted()));
+        if saved.is_err() {
+            self.note(saved, "the book could not be saved");
+        }
+    }
+
+    fn obey(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
         match order {
             Order::Snap { .. } => self.snap(order, work, book),
             Order::Clip {
@@ -188,13 +201,11 @@ impl Keeper {
                 to,
             } => self.cut((*case, Some(*violation)), (*from, *to), work, book),
             Order::Seal { case, record } => {
-                let end = Waiting {
-                    case: *case,
-                    record: CaseRecord::clone(record),
-                    placed: work.placed,
-                    frame_source: work.frame.time_source,
-                };
-                self.seal(end, book, waiting)
+                let record = CaseRecord::clone(record);
+                let cameras = &self.facts.config.camera;
+                let placed = work.placed_at(established(&record));
+                let end = End::new(record, cameras, placed, work.time_source);
+                self.seal(*case, end, book)
             }
             Order::Discard { case, why, hit } => {
                 tracing::info!(%case, why, "case discarded");
@@ -218,12 +229,14 @@ impl Keeper {
         work: &Work,
         book: Option<&str>,
     ) -> Result<(), StoreError> {
+        let seen = work.seen.iter().find(|(of, _)| *of == case);
+        let seen = seen.map(|(_, lines)| lines.clone()).unwrap_or_default();
         let mut drafts = vec![Draft {
             name: "detections.jsonl".to_owned(),
             media_type: "application/jsonl".to_owned(),
             at: Some(from),
             pts_ns: None,
-            bytes: work.seen.clone().into_bytes(),
+            bytes: seen.into_bytes(),
         }];
         let room = self.store.room()?;
         if room.level() >= Level::Tight {
@@ -231,7 +244,7 @@ impl Keeper {
             self.omit(case, "clip.mp4", &why)?;
             return self.store.keep(case, &drafts, book);
         }
-        match self.cameras[work.frame.camera].clip(from, to) {
+        match self.cameras[work.camera].clip(from, to) {
             Ok(clip) => {
                 if !clip.whole {
                     self.omit(case, "clip.mp4 (part)", "the video was interrupted")?;
@@ -254,69 +267,6 @@ impl Keeper {
         self.store.keep(case, &drafts, book)
     }
 
-    fn seal(
-        &mut self,
-        end: Waiting,
-        book: Option<&str>,
-        waiting: &mut Vec<Waiting>,
-    ) -> Result<(), StoreError> {
-        let Err(error) = self.end(&end, book) else {
-            return Ok(());
-        };
-        // A token that was pulled out may come back: that is waited for, like room on a disk.
-        let no_key = matches!(error, StoreError::Seal(SealError::Sign(_)));
-        let hopeless = matches!(error, StoreError::Seal(_) | StoreError::Invariant(_)) && !no_key;
-        if hopeless || waiting.len() == WAITING_MAX {
-            // Said and journalled; its files stay in the store for a person to look at.
-            let (case, why) = (end.case, error.to_string());
-            tracing::error!(%case, why, "a case could not be sealed");
-            let body = json!({ "id": case, "why": why });
-            self.store.note(clock::now(), kind::PACKAGE_FAILED, body)?;
-            self.tell_failed(case, &end.record, &why);
-            return self.save(book);
-        }
-        waiting.push(end);
-        self.state().waiting = waiting.len();
-        Err(error)
-    }
-
-    /// Seals the case; one of which not a single file could be kept has nothing to seal, now or
-    /// later, and is discarded.
-    fn end(&mut self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
-        let mut hit = end.record.hit();
-        match self.seal_now(end, book) {
-            Err(StoreError::Unknown(case)) => {
-                let why = "nothing of it could be kept";
-                tracing::warn!(%case, why, "case discarded");
-                self.store.discard(case, why, book)?;
-                self.state().discarded += 1;
-                hit.outcome = HitOutcome::Discarded;
-                self.tell(case, &hit, Some(why));
-                Ok(())
-            }
-            sealed => {
-                sealed?;
-                self.tell(end.case, &hit, None);
-                Ok(())
-            }
-        }
-    }
-
-    fn seal_now(&self, end: &Waiting, book: Option<&str>) -> Result<(), StoreError> {
-        let state = self.cameras[end.record.camera].state();
-        let sealing = Sealing {
-            case: end.case,
-            about: About::Case(&end.record),
-            placed: end.placed,
-            camera: &state,
-            time_source: end.frame_source,
-        };
-        self.seal_as(&sealing, book)?;
-        let outcome = end.record.outcome.name();
-        tracing::info!(case = %end.case, outcome, "package sealed");
-        Ok(())
-    }
-
     pub(super) fn seal_as(
         &self,
         sealing: &Sealing<'_>,
@@ -330,19 +280,6 @@ impl Keeper {
         self.store.seal(sealing.case, make, book)?;
         self.state().sealed += 1;
         Ok(())
-    }
-
-    /// Tries again what the store could not take.
-    fn retry(&mut self, waiting: &mut Vec<Waiting>) {
-        if waiting.is_empty() {
-            return;
-        }
-        waiting.retain(|end| self.end(end, None).is_err());
-        let mut state = self.state();
-        state.waiting = waiting.len();
-        if waiting.is_empty() {
-            state.trouble = None;
-        }
     }
 
     /// Notes that something of the case is missing, and why.

@@ -26,6 +26,7 @@ mod credentials;
 mod darkroom;
 mod dossier;
 mod ending;
+mod ends;
 mod eye;
 mod facts;
 mod gauges;
@@ -71,7 +72,8 @@ use asks::Ways;
 use clerk::Reboots;
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
-use ending::Running;
+use ending::{Running, thread};
+use ends::Waiting;
 use eye::{Eye, Sight};
 use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
 use hits::Hits;
@@ -132,6 +134,8 @@ struct Opened {
     governor: Governor,
     developer: Developer,
     judge: Judge,
+    /// Ends that an earlier run left.
+    ends: Vec<Waiting>,
     facts: Facts,
     telemetry: Arc<TelemetryState>,
     recorder: Recorder,
@@ -159,7 +163,10 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let mut past = Past::read(&store)?;
     let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
     let reboots = past.take_reboots();
-    let judge = past.judge(loaded, known_roles(config, detector.card()), &store)?;
+    let ends = ends::left(&store, &config.camera)?;
+    let decided = |case| ends.iter().any(|waiting| waiting.case == case);
+    let known = known_roles(config, detector.card());
+    let judge = past.judge((loaded, known), &store, decided)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts::gather(
         loaded,
@@ -173,7 +180,9 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
             "no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei"
         );
     }
-    let recorder = record::begin(&store, loaded, &facts, past, |case| judge.is_open(case))?;
+    let recorder = record::begin(&store, loaded, &facts, past, |case| {
+        judge.is_open(case) || decided(case)
+    })?;
     Ok(Opened {
         store,
         detector,
@@ -181,6 +190,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         governor,
         developer,
         judge,
+        ends,
         facts,
         telemetry,
         recorder,
@@ -284,6 +294,7 @@ fn start_work(
         views: Arc::clone(&gauges.views),
         beat: progress.watch("eye"),
         stop: stop.clone(),
+        idled: None,
     };
     let keeper = Keeper {
         orders: orders_in,
@@ -299,6 +310,7 @@ fn start_work(
             reports: reports.clone(),
             store: opened.store.clone(),
         },
+        waiting: opened.ends,
         half_made: Vec::new(),
         state: Arc::clone(&gauges.keeper),
         beat: progress.watch("keeper"),
@@ -382,14 +394,4 @@ fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {
         )?)
     };
     config.camera.iter().enumerate().map(start).collect()
-}
-
-fn thread(
-    name: &'static str,
-    run: impl FnOnce() + Send + 'static,
-) -> anyhow::Result<JoinHandle<()>> {
-    let builder = std::thread::Builder::new().name(name.to_owned());
-    builder
-        .spawn(run)
-        .with_context(|| format!("cannot start the thread {name}"))
 }

@@ -7,6 +7,8 @@ use crate::develop::{Glance, stillness};
 use crate::types::{Area, Frame, PictureOf, Quality, ShotKind, Stamp, Stillness, Violation};
 use crate::witness::{FileEntry, Omitted};
 
+use super::ends::End;
+
 /// The notes of one case.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Notes {
@@ -18,6 +20,9 @@ pub(super) struct Notes {
     first: Option<Glance>,
     /// How the latest picture lies on the first; `None` before there are two.
     pub(super) stillness: Option<Stillness>,
+    /// How the case ended, while it waits for the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) end: Option<End>,
 }
 
 /// One original.
@@ -96,7 +101,9 @@ impl Notes {
                 } else {
                     ending
                 };
-                let why = "the daemon was restarted, or the disk could not take it".to_owned();
+                let why = "no picture came in time, the daemon was restarted, or the disk could \
+                           not take it"
+                    .to_owned();
                 list.push(Omitted { what, why });
             }
         }

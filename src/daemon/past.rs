@@ -61,22 +61,27 @@ impl Past {
         Ok(past)
     }
 
-    /// Judgement with the book of the last run. A book that cannot be read is journalled and left
+    /// Judgement with the book of the last run; `decided`: whether a case's end waits for the store.
+    /// A book that cannot be read is journalled and left
     /// behind: its cases cannot be finished, and nothing else may stop for that.
     pub(super) fn judge(
         &self,
-        loaded: &Loaded,
-        known: RoleSet,
+        (loaded, known): (&Loaded, RoleSet),
         store: &Store,
+        decided: impl Fn(CaseId) -> bool,
     ) -> anyhow::Result<Judge> {
         let mut judge = Judge::new(&loaded.config, &loaded.calendar, known, clock::boot_id())?;
         if let Some(saved) = store.book()? {
             let sealed = |case: CaseId| matches!(store.state(case), Ok(Some(_)));
-            let ended = |case: CaseId| sealed(case) || self.hits.discarded(case);
-            if let Err(error) = judge.resume(&saved, ended) {
-                tracing::error!(%error, "the open cases of the last run are lost");
-                let body = json!({ "why": error.to_string() });
-                store.note(clock::now(), kind::BOOK_LOST, body)?;
+            let ended = |case: CaseId| sealed(case) || self.hits.discarded(case) || decided(case);
+            let lost = match judge.resume(&saved, ended) {
+                Ok(0) => None,
+                Ok(lost) => Some(format!("{lost} entries of the case book cannot be read")),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(why) = lost {
+                tracing::error!(why, "of the case book of the last run something is lost");
+                store.note(clock::now(), kind::BOOK_LOST, json!({ "why": why }))?;
             }
         }
         Ok(judge)

@@ -12,6 +12,8 @@
 //!   suspicion ─▶ Recording ──after the clip's end──▶ recorded
 //!      Snap(Before, Moved, Plate, Peak)  Snap(After), Clip, Seal
 //! ```
+//! A step that does not come in time ends the case too (`expire`): discarded, or recorded without
+//! its last picture. That needs no camera ([`Book::idle`]).
 //!
 //! **Invariants.** One subject (violation, zone, place), one case: a second suspicion at the place
 //! of an open case belongs to it, and within the cool-down of a closed one nothing is done. What
@@ -34,7 +36,7 @@ use super::case::{
 use super::finding::Finding;
 use super::history::History;
 use super::likeness::likeness;
-use super::resumed::Resumed;
+use super::resumed::{Judged, Resumed};
 use super::secs;
 use super::sight::{is_due, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
@@ -51,12 +53,33 @@ const SEEN_AGAIN_MIN: u32 = 3;
 const SEEN_AGAIN_SHARE: f64 = 0.5;
 /// … and looked like the subject, or, with the benefit of the doubt, after this long.
 const LOOK_FOR: Duration = Duration::from_secs(10);
-/// A second look later than this after the grace time proves nothing about persistence.
-const LOOK_LATE_MAX: Duration = Duration::from_mins(30);
+/// A step that comes later than this proves nothing: the picture after the warning, the next try to
+/// warn, and the second look after the grace time.
+const LATE_MAX: Duration = Duration::from_mins(30);
+/// What was recorded at once waits no longer than this for its last picture.
+const RECORD_LATE_MAX: Duration = Duration::from_mins(2);
 /// Access units arrive a little after their capture time.
 const CLIP_MARGIN: Duration = Duration::from_millis(500);
 /// Layout of the saved book.
 const VERSION: u32 = 1;
+
+/// How long the place of an ended case rests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CoolDown {
+    vending: Duration,
+    out_of_store: Duration,
+    spillage: Duration,
+}
+
+impl CoolDown {
+    pub(super) fn of(self, violation: Violation) -> Duration {
+        match violation {
+            Violation::StreetVending => self.vending,
+            Violation::OutOfStore => self.out_of_store,
+            Violation::Spillage => self.spillage,
+        }
+    }
+}
 
 /// The case book.
 pub(super) struct Book {
@@ -66,11 +89,12 @@ pub(super) struct Book {
     /// Cases of an earlier run whose end was carried out just before that run died.
     pub(super) over: Vec<CaseId>,
     pub(super) history: History,
+    /// The zones that are configured.
+    pub(super) zones: Vec<Judged>,
     pub(super) device: String,
     /// Grace times of street vending and out-of-store business.
     grace: [Duration; 2],
-    /// Cool-downs of street vending, out-of-store business and spillage.
-    pub(super) cool_down: [Duration; 3],
+    pub(super) cool_down: CoolDown,
     clip_before: Duration,
     clip_after: Duration,
 }
@@ -83,6 +107,7 @@ impl Book {
             pages: Pages {
                 v: VERSION,
                 boot_id: boot_id.to_owned(),
+                cameras: config.camera.iter().map(|c| c.name.clone()).collect(),
                 opened: 0,
                 open: Vec::new(),
                 closed: Vec::new(),
@@ -92,14 +117,14 @@ impl Book {
             resumed: None,
             over: Vec::new(),
             history: History::new(config),
+            zones: Judged::all(config),
             device: config.device.id.clone(),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
-            cool_down: [
-                v.cool_down_secs,
-                o.cool_down_secs,
-                judge.spillage.cool_down_secs,
-            ]
-            .map(secs),
+            cool_down: CoolDown {
+                vending: secs(v.cool_down_secs),
+                out_of_store: secs(o.cool_down_secs),
+                spillage: secs(judge.spillage.cool_down_secs),
+            },
             clip_before: secs(config.evidence.clip_before_secs),
             clip_after: secs(config.evidence.clip_after_secs),
         }
@@ -143,36 +168,46 @@ impl Book {
         findings: &[Finding],
         allowed: impl Fn(&Case) -> Option<String>,
     ) -> Vec<Order> {
-        if let Some(resumed) = self.resumed.take() {
-            self.pages.go_on(resumed, scene.at);
-            // Nobody knows when they ended; their places rest from now on.
-            let over = std::mem::take(&mut self.over);
-            let closed = self.pages.closed.iter_mut();
-            for place in closed.filter(|c| over.contains(&c.case)) {
-                place.at = scene.at;
-            }
-        }
+        self.go_on(scene.at);
         self.pages.carry(scene);
         self.cool(scene.at);
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
-            let over = self.spoils(&case, scene, &allowed, &mut orders);
-            if over || self.advance(&mut case, scene, &mut orders) {
-                let outcome = orders.last().and_then(Order::hit).map(|h| h.outcome);
-                if outcome.is_some_and(HitOutcome::was_warned) {
-                    self.history.remember(&mut self.pages, &case, scene.at);
-                }
-                if outcome != Some(HitOutcome::Replaced) {
-                    self.close(&case, scene.at);
-                }
-            } else {
-                self.pages.open.push(case);
-            }
+            let over = self.expire(&mut case, (scene.camera, scene.at), &mut orders)
+                || self.spoils(&case, scene, &allowed, &mut orders)
+                || self.advance(&mut case, scene, &mut orders);
+            self.put_back(case, over, (scene.at, &orders));
         }
         for hit in findings.iter().filter(|f| f.is_hit()) {
             self.take(scene, hit, &mut orders);
         }
         orders
+    }
+
+    /// Takes in that it is `now`, whether `camera` gives pictures or not: what waits for one that
+    /// does not come ends.
+    pub(super) fn idle(&mut self, camera: usize, now: Stamp) -> Vec<Order> {
+        self.go_on(now);
+        let mut orders = Vec::new();
+        for mut case in std::mem::take(&mut self.pages.open) {
+            let over = self.expire(&mut case, (camera, now), &mut orders);
+            self.put_back(case, over, (now, &orders));
+        }
+        orders
+    }
+
+    /// Keeps a case open, or closes it when it is `over` by the last of the orders.
+    fn put_back(&mut self, case: Case, over: bool, (at, orders): (Stamp, &[Order])) {
+        if !over {
+            return self.pages.open.push(case);
+        }
+        let outcome = orders.last().and_then(Order::hit).map(|h| h.outcome);
+        if outcome.is_some_and(HitOutcome::was_warned) {
+            self.history.remember(&mut self.pages, &case, at);
+        }
+        if outcome != Some(HitOutcome::Replaced) {
+            self.close(&case, at);
+        }
     }
 
     /// Ends a case whose next step is due and can prove nothing any more; true when it has ended.
@@ -188,8 +223,56 @@ impl Book {
         }
         let left = compare(case.place, Whereabouts::of(scene)) == Place::Left;
         let left = left.then(|| "left the place".to_owned());
+        let unseen = || "its place has left the picture".to_owned();
+        let left = left.or_else(|| (!case.is_in_picture()).then(unseen));
         let why = left.or_else(|| spoilt(scene)).or_else(|| allowed(case));
         why.is_some_and(|why| discard(case, scene.at, why, orders))
+    }
+
+    /// Ends a case that has waited too long for its next step, whatever any camera shows; true
+    /// when it has ended. Who was warned is not held to it for hours; what was recorded at once is
+    /// evidence without the picture that did not come.
+    fn expire(
+        &self,
+        case: &mut Case,
+        (camera, now): (usize, Stamp),
+        orders: &mut Vec<Order>,
+    ) -> bool {
+        // Of another boot, as long as nobody knows how long ago it was, by the time since then.
+        let told = case.told_ago(now);
+        let told = told.or_else(|| Some(now.since(case.crossed?)));
+        let late = |limit: Duration| told.is_some_and(|told| told >= limit);
+        let why = match &case.phase {
+            Phase::Warning { since } if now.since(*since) >= REPORT_WITHIN => {
+                "the loudspeaker never reported back".to_owned()
+            }
+            Phase::Broken { why } => why.clone(),
+            Phase::Hushed { why } => return end_hushed(case, now, why.clone(), orders),
+            Phase::Unheard { why, .. } if late(LATE_MAX) => {
+                format!("no picture within half an hour of the try to warn ({why})")
+            }
+            Phase::Heard if late(LATE_MAX) => {
+                "no picture within half an hour of the warning".to_owned()
+            }
+            Phase::Grace { .. } | Phase::Looking { .. }
+                if late(self.grace(case.violation) + LATE_MAX) =>
+            {
+                "no second look within half an hour of the end of the grace time".to_owned()
+            }
+            Phase::Recording if case.camera == camera => {
+                let confirmed = case.since_confirmed(now);
+                if confirmed.is_some_and(|since| since < RECORD_LATE_MAX) {
+                    return false;
+                }
+                if !case.clip_cut {
+                    orders.push(self.clip(case, now));
+                }
+                orders.push(seal(case, Outcome::Recorded, None, None));
+                return true;
+            }
+            _ => return false,
+        };
+        discard(case, now, why, orders)
     }
 
     /// Brings one case forward by one scene; true when it has ended.
@@ -201,15 +284,10 @@ impl Book {
         }
         // A car that does not know where it is may be somewhere else: nothing is seen of the case.
         let placed = compare(case.place, Whereabouts::of(scene)) != Place::Unknown;
-        let here = here && (placed || !case.violation.warns_first());
+        // And a case of another boot waits until the clock says how long the box was off.
+        let dated = case.crossed.is_none() || case.told_ago(now).is_some();
+        let here = here && (placed && dated || !case.violation.warns_first());
         match case.phase.clone() {
-            Phase::Warning { since } => {
-                let silent = now.since(since) >= REPORT_WITHIN;
-                let why = "the loudspeaker never reported back";
-                silent && discard(case, now, why.to_owned(), orders)
-            }
-            Phase::Broken { why } => discard(case, now, why, orders),
-            Phase::Hushed { why } => end_hushed(case, now, why, orders),
             Phase::Unheard { since, why } => {
                 here && now.since(since) >= WARN_AGAIN_AFTER
                     && warn_again(case, &why, scene, orders)
@@ -225,25 +303,13 @@ impl Book {
                 false
             }
             Phase::Grace { since } => {
-                let waited = now.since(since);
-                let grace = self.grace(case.violation);
-                if waited >= grace + LOOK_LATE_MAX {
-                    let why = "no picture for the second look within half an hour";
-                    return discard(case, now, why.to_owned(), orders);
-                }
-                if here && waited >= grace {
+                if here && now.since(since) >= self.grace(case.violation) {
                     case.phase = Phase::looking(now);
                     return self.look_again(case, scene, orders);
                 }
                 false
             }
-            Phase::Looking { since, .. } => {
-                if now.since(since) >= LOOK_LATE_MAX {
-                    let why = "the camera went away during the second look";
-                    return discard(case, now, why.to_owned(), orders);
-                }
-                here && self.look_again(case, scene, orders)
-            }
+            Phase::Looking { .. } => here && self.look_again(case, scene, orders),
             Phase::Recording => {
                 if !case.clip_cut || !here {
                     return false;
@@ -252,6 +318,7 @@ impl Book {
                 orders.push(seal(case, Outcome::Recorded, None, None));
                 true
             }
+            Phase::Warning { .. } | Phase::Hushed { .. } | Phase::Broken { .. } => false,
         }
     }
 

@@ -5,19 +5,36 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Appearance, Area, CaseId, CaseRecord, Hit, HitOutcome, Order, Outcome, RoleSet, Scene,
+    Appearance, Area, CaseId, CaseRecord, Hit, HitOutcome, Motion, Order, Outcome, RoleSet, Scene,
     ShotKind, Stamp, Track, Violation, WarnReport, same_subject,
 };
 
-use super::history::Past;
+use super::history::{Past, age};
+use super::resumed::each;
 use super::standing::SAME_PLACE_IOU;
-use super::whereabouts::Whereabouts;
+use super::whereabouts::{Place, Whereabouts, compare};
 
 /// A suspicion not said for this long and then said again is another episode.
 const EPISODE_GAP: Duration = Duration::from_mins(1);
 
 /// What is more than twice as large or half as small is another thing.
 const SIZE_RATIO_MAX: f32 = 2.0;
+
+/// The picture, and one picture's size round it: what is there may come back.
+const NEAR: Area = Area {
+    x0: -1.0,
+    y0: -1.0,
+    x1: 2.0,
+    y1: 2.0,
+};
+/// With less of it there a place has gone.
+const NEAR_MIN: f32 = 0.1;
+const PICTURE: Area = Area {
+    x0: 0.0,
+    y0: 0.0,
+    x1: 1.0,
+    y1: 1.0,
+};
 
 /// Where a case stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,9 +117,30 @@ pub(super) struct Case {
     /// What it looked like before its warning; nothing where nobody can tell.
     #[serde(default)]
     pub(super) looks: Vec<Appearance>,
+    /// When this boot took it over from another; `None` for a case of this boot.
+    #[serde(default)]
+    pub(super) crossed: Option<Stamp>,
 }
 
 impl Case {
+    /// How long ago its warning was, or the try to warn: by the clock that never jumps, or by UTC
+    /// when that was in another boot; `None` when nobody knows.
+    pub(super) fn told_ago(&self, now: Stamp) -> Option<Duration> {
+        self.ago(self.warning.as_ref()?.at, now)
+    }
+
+    /// How long ago the rule fired; `None` when nobody knows.
+    pub(super) fn since_confirmed(&self, now: Stamp) -> Option<Duration> {
+        self.ago(self.confirmed, now)
+    }
+
+    fn ago(&self, then: Stamp, now: Stamp) -> Option<Duration> {
+        match self.crossed {
+            None => Some(now.since(then)),
+            Some(_) => age(then, now),
+        }
+    }
+
     /// What became of a hit at its place, decided at `at`.
     pub(super) fn hit(&self, outcome: HitOutcome, at: Stamp) -> Hit {
         Hit {
@@ -115,6 +153,11 @@ impl Case {
             permit: None,
             gates: Vec::new(),
         }
+    }
+
+    /// Whether its place is in the picture, so far that a thing there could be known again.
+    pub(super) fn is_in_picture(&self) -> bool {
+        self.area.share_in(PICTURE) >= SAME_PLACE_IOU
     }
 
     /// Whether a thing at `area` is as large as the subject, and at its place.
@@ -140,6 +183,12 @@ pub(super) struct Closed {
     /// Where the box was.
     #[serde(default)]
     pub(super) place: Option<Whereabouts>,
+    /// Whether it has been elsewhere since: then the place is not where it was in the picture.
+    #[serde(default)]
+    pub(super) left: bool,
+    /// What the subject looked like, where the box knows its place.
+    #[serde(default)]
+    pub(super) looks: Vec<Appearance>,
 }
 
 /// A thing that a permit covers.
@@ -158,29 +207,61 @@ pub(super) struct Permitted {
 pub(super) struct Pages {
     pub(super) v: u32,
     pub(super) boot_id: String,
+    /// Names of the cameras, by index.
+    #[serde(default)]
+    pub(super) cameras: Vec<String>,
     /// Cases opened so far; part of a case's id.
     pub(super) opened: u64,
+    #[serde(deserialize_with = "each")]
     pub(super) open: Vec<Case>,
+    #[serde(deserialize_with = "each")]
     pub(super) closed: Vec<Closed>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each")]
     pub(super) permitted: Vec<Permitted>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each")]
     pub(super) past: Vec<Past>,
 }
 
 impl Pages {
-    /// Lets the places of a moving camera's cases move with its picture.
+    /// Lets the places of a box that moves move with its picture. What has gone far from it
+    /// is not met there again and stays where it is: it is forgotten, unless the box knows the
+    /// place of the street.
     pub(super) fn carry(&mut self, scene: &Scene) {
-        let Some(motion) = &scene.motion else { return };
-        let open = self.open.iter_mut().map(|c| (c.camera, &mut c.area));
-        let closed = self.closed.iter_mut().map(|c| (c.camera, &mut c.area));
-        let permitted = self.permitted.iter_mut().map(|p| (p.camera, &mut p.area));
-        let past = self.past.iter_mut().map(Past::place_mut);
-        let all = open.chain(closed).chain(permitted).chain(past);
-        for (_, area) in all.filter(|(c, _)| *c == scene.camera) {
-            *area = motion.of_area(*area);
+        let here = Whereabouts::of(scene);
+        for closed in &mut self.closed {
+            closed.left |= compare(closed.place, here) == Place::Left;
         }
+        let Some(motion) = &scene.motion else { return };
+        let elsewhere = |camera: usize| camera != scene.camera;
+        for case in self.open.iter_mut().filter(|c| !elsewhere(c.camera)) {
+            carried(&mut case.area, motion);
+        }
+        self.closed.retain_mut(|c| {
+            elsewhere(c.camera) || carried(&mut c.area, motion) || c.place.is_some()
+        });
+        self.permitted
+            .retain_mut(|p| elsewhere(p.camera) || carried(&mut p.area, motion));
+        self.past.retain_mut(|past| {
+            let (camera, area, placed) = past.place_mut();
+            elsewhere(camera) || carried(area, motion) || placed
+        });
     }
+
+    /// Entries of all lists.
+    pub(super) fn entries(&self) -> usize {
+        self.open.len() + self.closed.len() + self.permitted.len() + self.past.len()
+    }
+}
+
+/// Moves a place with the picture while it is in it or near it; false when it is not any more. A
+/// place that was carried on for ever would grow beyond all numbers, as the picture of a box that
+/// drives does.
+fn carried(area: &mut Area, motion: &Motion) -> bool {
+    let is_near = |area: Area| area.share_in(NEAR) >= NEAR_MIN;
+    if is_near(*area) {
+        *area = motion.of_area(*area);
+    }
+    is_near(*area)
 }
 
 /// Whether a suspicion said at `now`, and before that at `said`, begins another episode.
@@ -278,6 +359,7 @@ pub(super) fn seal(
         outcome,
         prior: case.prior,
         likeness,
+        crossed: case.crossed.is_some(),
     };
     Order::Seal {
         case: case.id,

@@ -94,14 +94,20 @@ impl History {
 }
 
 impl Past {
-    /// Lets the place move with the picture of a moving camera.
-    pub(super) fn place_mut(&mut self) -> (usize, &mut Area) {
-        (self.camera, &mut self.area)
+    /// Where it was, to be found again in another configuration.
+    pub(super) fn where_mut(&mut self) -> (&mut usize, &str, Violation) {
+        (&mut self.camera, &self.zone, self.violation)
+    }
+
+    /// Camera and place, to move with the picture of a moving camera; and whether the place of
+    /// the street is known.
+    pub(super) fn place_mut(&mut self) -> (usize, &mut Area, bool) {
+        (self.camera, &mut self.area, self.place.is_some())
     }
 }
 
 /// Time from `then` to `now` by UTC; `None` when one of the clocks is not trusted.
-fn age(then: Stamp, now: Stamp) -> Option<Duration> {
+pub(super) fn age(then: Stamp, now: Stamp) -> Option<Duration> {
     let trusted = |at: Stamp| at.error_ns != Stamp::ERROR_UNKNOWN;
     let ns = now.utc_ns.checked_sub(then.utc_ns)?;
     let ns = u64::try_from(ns).ok()?;

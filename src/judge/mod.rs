@@ -32,7 +32,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::config::{Calendar, Config, Times};
-use crate::types::{CaseId, Order, Role, RoleSet, Scene, WarnReport};
+use crate::types::{Area, CaseId, Order, Role, RoleSet, Scene, Stamp, WarnReport};
 
 pub use finding::Finding;
 pub use recheck::Recheck;
@@ -42,7 +42,7 @@ use case::Case;
 use rules::{Moment, Rule};
 use zone::Masks;
 
-/// Cases open at one time; the oldest undecided one gives way.
+/// Cases open at one time; the oldest that was not recorded at once gives way.
 pub const OPEN_CASES_MAX: usize = 64;
 
 /// Why judgement cannot start.
@@ -109,11 +109,13 @@ impl Judge {
     /// Cases for which `ended` is true had their end carried out just before that run died; they
     /// are closed. Cases whose warning was playing are closed too: nobody knows whether it was
     /// heard, and nobody is shouted at twice.
+    ///
+    /// Gives how many entries of the book could not be read; the others are taken over.
     pub fn resume(
         &mut self,
         saved: &str,
         ended: impl Fn(CaseId) -> bool,
-    ) -> Result<(), JudgeError> {
+    ) -> Result<usize, JudgeError> {
         self.book
             .resume(saved, ended)
             .map_err(|e| JudgeError::Book { why: e.to_string() })
@@ -131,6 +133,12 @@ impl Judge {
         self.book.step(scene, &self.findings, allowed)
     }
 
+    /// Takes in that it is `now` while `camera` may give no pictures, and says what should be done:
+    /// a case that waits for one that does not come ends. To be asked about once a second.
+    pub fn idle(&mut self, camera: usize, now: Stamp) -> Vec<Order> {
+        self.book.idle(camera, now)
+    }
+
     /// What the rules found in the last scene, hits and near misses.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -141,6 +149,12 @@ impl Judge {
         let masked = self.masks.applied(scene);
         let scene = masked.as_ref().unwrap_or(scene);
         self.book.recheck(scene, &self.findings)
+    }
+
+    /// Whether a privacy mask of the camera covers `area`: what is there is neither judged nor
+    /// told of.
+    pub fn hides(&self, camera: usize, area: Area) -> bool {
+        self.masks.hide(camera, area)
     }
 
     /// Takes in what became of a warning. What follows is ordered with the next scene.

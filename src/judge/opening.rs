@@ -12,9 +12,12 @@ use super::OPEN_CASES_MAX;
 use super::book::Book;
 use super::case::{Case, Closed, Permitted, Phase, begins, snap, warn};
 use super::finding::Finding;
+use super::likeness::likeness;
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::{Place, Whereabouts, compare};
-use crate::types::{Area, CaseId, Hit, HitOutcome, Order, Scene, ShotKind, Stamp, Violation};
+use crate::types::{
+    Appearance, Area, CaseId, Hit, HitOutcome, Order, Scene, ShotKind, Stamp, Violation,
+};
 
 /// Closed cases remembered for their cool-down.
 const CLOSED_MAX: usize = 256;
@@ -49,7 +52,10 @@ impl Book {
         }
         let closed = &mut self.pages.closed;
         let cooling = closed.iter_mut().find(|c| {
-            same(c.violation, c.camera, &c.zone, c.area) && compare(c.place, here) != Place::Left
+            let place = compare(c.place, here);
+            let by_picture = same(c.violation, c.camera, &c.zone, c.area);
+            by_picture && place != Place::Left
+                || c.left && place == Place::Same && may_be_the_same(c, hit)
         });
         if let Some(place) = cooling {
             if begins(place.said, at) {
@@ -60,7 +66,10 @@ impl Book {
             return;
         }
         if self.pages.open.len() == OPEN_CASES_MAX {
-            let oldest = self.pages.open.remove(0);
+            // What was recorded at once has its evidence and ends within minutes.
+            let open = &self.pages.open;
+            let oldest = open.iter().position(|c| c.violation.warns_first());
+            let oldest = self.pages.open.remove(oldest.unwrap_or(0));
             orders.push(Order::Discard {
                 case: oldest.id,
                 why: format!("{OPEN_CASES_MAX} cases are open; the oldest gave way"),
@@ -131,6 +140,7 @@ impl Book {
             place: Whereabouts::of(scene),
             prior: None,
             looks: hit.looks.clone(),
+            crossed: None,
         };
         case.prior = self.history.prior(&self.pages, &case);
         let told = Hit {
@@ -178,22 +188,26 @@ impl Book {
             case: case.id,
             said: None,
             place: case.place,
+            left: false,
+            looks: case.place.map_or_else(Vec::new, |_| case.looks.clone()),
         });
     }
 
     /// Forgets the places that have rested long enough, and what was permitted long ago.
     pub(super) fn cool(&mut self, now: Stamp) {
-        let [vending, shopfront, spillage] = self.cool_down;
-        self.pages.closed.retain(|c| {
-            let cool_down = match c.violation {
-                Violation::StreetVending => vending,
-                Violation::OutOfStore => shopfront,
-                Violation::Spillage => spillage,
-            };
-            now.since(c.at) < cool_down
-        });
+        let cool_down = self.cool_down;
+        let rests = |c: &Closed| now.since(c.at) < cool_down.of(c.violation);
+        self.pages.closed.retain(rests);
         self.pages.permitted.retain(|p| !begins(Some(p.said), now));
     }
+}
+
+/// Whether a hit may be whom a box met here before it drove round the block, by what both look
+/// like: where that is not clear it is the same, and he is left in peace.
+fn may_be_the_same(closed: &Closed, hit: &Finding) -> bool {
+    let alike = |now: &Appearance| likeness(&closed.looks, Some(*now));
+    let alike = hit.looks.iter().filter_map(alike).max();
+    closed.violation == hit.violation && alike.is_none_or(|a| a >= Appearance::OTHER_BELOW)
 }
 
 /// Whether what stood at `area` is a part of the stall that was hit.

@@ -1,9 +1,20 @@
 //! The book across a restart: in the same boot by the boot clock, in another one by UTC where both
-//! ends are trusted; otherwise the time starts anew, which can only favour the vendor.
+//! ends are trusted. As long as they are not, nobody knows whether the box was off for a minute or
+//! for a night: the case waits for the clock, and ends when it does not come.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Deserializer};
+use serde_json::Value;
 
 use super::book::Book;
 use super::case::{Case, Pages, Phase};
-use crate::types::{CaseId, Stamp};
+use super::history::age;
+use super::zone::Zone;
+use crate::config::{Config, ZoneKind};
+use crate::types::{CaseId, Stamp, Violation};
+
+/// The id of a boot that the kernel does not tell: two of them need not be one.
+const UNKNOWN_BOOT: &str = "unknown";
 
 /// Where the pages of an earlier run come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,23 +25,67 @@ pub(super) enum Resumed {
     OtherBoot,
 }
 
+/// A zone as it is configured now.
+pub(super) struct Judged {
+    zone: Zone,
+    violation: Violation,
+    /// Whether its rule is.
+    enabled: bool,
+}
+
+impl Judged {
+    pub(super) fn all(config: &Config) -> Vec<Self> {
+        let judge = &config.judge;
+        let kinds = [
+            (
+                ZoneKind::NoVending,
+                Violation::StreetVending,
+                judge.street_vending.enabled,
+            ),
+            (
+                ZoneKind::ShopFront,
+                Violation::OutOfStore,
+                judge.out_of_store.enabled,
+            ),
+            (ZoneKind::Road, Violation::Spillage, judge.spillage.enabled),
+        ];
+        let of_kind = |(kind, violation, enabled)| {
+            let zones = Zone::of_kind(config, kind, &[]).into_iter();
+            zones.map(move |zone| Self {
+                zone,
+                violation,
+                enabled,
+            })
+        };
+        kinds.into_iter().flat_map(of_kind).collect()
+    }
+}
+
 impl Book {
     pub(super) fn save(&self) -> String {
         serde_json::to_string(&self.pages).expect("invariant: the book is plain data")
     }
 
+    /// Takes over a saved book; gives how many of its entries could not be read.
     pub(super) fn resume(
         &mut self,
         saved: &str,
         ended: impl Fn(CaseId) -> bool,
-    ) -> Result<(), serde_json::Error> {
-        let mut pages: Pages = serde_json::from_str(saved)?;
-        self.resumed = Some(if pages.boot_id == self.pages.boot_id {
+    ) -> Result<usize, serde_json::Error> {
+        let saved: Value = serde_json::from_str(saved)?;
+        let lists = ["open", "closed", "permitted", "past"].iter();
+        let lists = lists.filter_map(|list| saved.get(list)?.as_array());
+        let entries: usize = lists.map(Vec::len).sum();
+        let mut pages: Pages = serde_json::from_value(saved)?;
+        let lost = entries - pages.entries();
+        let same = pages.boot_id == self.pages.boot_id && pages.boot_id != UNKNOWN_BOOT;
+        self.resumed = Some(if same {
             Resumed::SameBoot
         } else {
             Resumed::OtherBoot
         });
         pages.boot_id.clone_from(&self.pages.boot_id);
+        self.settle_in(&mut pages);
         let (over, open) = pages.open.into_iter().partition(|c| ended(c.id));
         pages.open = open;
         for case in &mut pages.open {
@@ -46,30 +101,84 @@ impl Book {
         for case in &over {
             self.close(case, case.confirmed);
         }
-        Ok(())
+        Ok(lost)
     }
 }
 
-impl Pages {
-    /// Takes the pages of an earlier run into this one, whose first scene is of `now`.
-    pub(super) fn go_on(&mut self, from: Resumed, now: Stamp) {
-        if from == Resumed::OtherBoot {
+impl Book {
+    /// Brings saved pages to the cameras and zones of this configuration, by their names. What is
+    /// not judged any more is forgotten; a case whose rule, zone or camera was taken away, or whose
+    /// zone was drawn elsewhere, is not held against anybody.
+    fn settle_in(&self, pages: &mut Pages) {
+        let now = self.pages.cameras.clone();
+        let then = std::mem::replace(&mut pages.cameras, now.clone());
+        let known = |camera: usize, zone: &str, violation: Violation| {
+            let mut zones = self.zones.iter();
+            let judged = zones.find(|z| z.zone.name == zone && z.violation == violation)?;
+            let here = judged.zone.camera;
+            // A book of an older program does not name its cameras.
+            let same = then
+                .get(camera)
+                .map_or(camera == here, |name| now.get(here) == Some(name));
+            same.then_some(judged)
+        };
+        let settled = |camera: &mut usize, zone: &str, violation: Violation| {
+            let judged = known(*camera, zone, violation);
+            *camera = judged.map_or(*camera, |judged| judged.zone.camera);
+            judged.is_some()
+        };
+        for case in &mut pages.open {
+            let judged = known(case.camera, &case.zone, case.violation);
+            let holds = |judged: &Judged| judged.enabled && judged.zone.holds(case.area, true);
+            let still = judged.is_some_and(holds);
+            // What names no camera any more is of none.
+            case.camera = judged.map_or(now.len(), |judged| judged.zone.camera);
+            if !still {
+                let why = "the configuration does not judge its place any more";
+                case.phase = Phase::Broken {
+                    why: why.to_owned(),
+                };
+            }
+        }
+        (pages.closed).retain_mut(|c| settled(&mut c.camera, &c.zone, c.violation));
+        (pages.permitted).retain_mut(|p| settled(&mut p.camera, &p.zone, p.violation));
+        (pages.past).retain_mut(|past| {
+            let (camera, zone, violation) = past.where_mut();
+            settled(camera, zone, violation)
+        });
+    }
+
+    /// Takes the pages of an earlier run into this one, once, at its first moment.
+    pub(super) fn go_on(&mut self, now: Stamp) {
+        let Some(resumed) = self.resumed.take() else {
+            return;
+        };
+        // Nobody knows when they ended; their places rest from now on.
+        let over = std::mem::take(&mut self.over);
+        let places = self.pages.closed.iter_mut();
+        for place in places.filter(|c| over.contains(&c.case)) {
+            place.at = now;
+        }
+        if resumed == Resumed::OtherBoot {
             self.translate(now);
         }
+        let pages = &mut self.pages;
         // The time nobody looked is no gap in a suspicion: a restart begins no episode.
-        for case in &mut self.open {
+        for case in &mut pages.open {
             case.said = now;
         }
-        let closed = self.closed.iter_mut().filter_map(|c| c.said.as_mut());
-        let permitted = self.permitted.iter_mut().map(|p| &mut p.said);
+        let closed = pages.closed.iter_mut().filter_map(|c| c.said.as_mut());
+        let permitted = pages.permitted.iter_mut().map(|p| &mut p.said);
         for said in closed.chain(permitted) {
             *said = now;
         }
     }
 
-    /// Rewrites the times of another boot in this boot's clock.
+    /// Rewrites the times of another boot in this boot's clock. What is older than this boot is as
+    /// old as it can say: a grace time that ended while the box was off ends after as long of this
+    /// boot. Whether that is too late is asked of UTC ([`Case::told_ago`]).
     fn translate(&mut self, now: Stamp) {
-        for case in &mut self.open {
+        for case in &mut self.pages.open {
             match &mut case.phase {
                 Phase::Grace { since } | Phase::Unheard { since, .. } => {
                     *since = translated(*since, now);
@@ -81,10 +190,16 @@ impl Pages {
                 | Phase::Hushed { .. }
                 | Phase::Broken { .. } => {}
             }
+            case.crossed = Some(now);
             // The camera's ring did not outlive the boot.
             case.clip_cut = true;
         }
-        for closed in &mut self.closed {
+        let cool_down = self.cool_down;
+        self.pages.closed.retain(|c| {
+            let rested = age(c.at, now).is_some_and(|age| age >= cool_down.of(c.violation));
+            !rested
+        });
+        for closed in &mut self.pages.closed {
             closed.at = translated(closed.at, now);
         }
     }
@@ -92,11 +207,19 @@ impl Pages {
 
 /// A moment of another boot in this boot's clock: by UTC when both ends are trusted, else now.
 fn translated(then: Stamp, now: Stamp) -> Stamp {
-    let trusted = then.error_ns != Stamp::ERROR_UNKNOWN && now.error_ns != Stamp::ERROR_UNKNOWN;
-    let passed = now.utc_ns.saturating_sub(then.utc_ns);
-    if trusted && passed > 0 {
-        now.shifted_ns(-passed)
-    } else {
-        now
-    }
+    age(then, now).map_or(now, |age| {
+        now.shifted_ns(-i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
+    })
+}
+
+/// Reads a list entry by entry: one that cannot be read costs itself, and not the book.
+pub(super) fn each<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let entries = Vec::<Value>::deserialize(from)?.into_iter();
+    Ok(entries
+        .filter_map(|entry| serde_json::from_value(entry).ok())
+        .collect())
 }

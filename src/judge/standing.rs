@@ -14,10 +14,33 @@ use crate::types::{Area, RoleSet, Scene, Stamp, Track};
 pub(super) const SAME_PLACE_IOU: f32 = 0.3;
 /// A spot not seen for this long is given up.
 pub(super) const GAP_MAX: Duration = Duration::from_secs(3);
+/// The same where a camera is looked at so rarely that longer would pass between its looks: the
+/// longest interval between two, and half as much.
+const GAP_SLOW_MAX: Duration = Duration::from_secs(15);
 /// Share of the looks in which the thing must have been seen.
 pub(super) const SEEN_SHARE_MIN: f64 = 0.5;
 /// Spots followed per zone; a fuller scene is a crowd, not a market to be judged.
 const SPOTS_MAX: usize = 64;
+
+/// How far apart the looks of a camera are: five a second, or one each key frame. What was not
+/// seen for a while must not be given up between two of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    last: Option<Stamp>,
+    every: Duration,
+}
+
+impl Pace {
+    /// Takes in a look, and gives how long a thing may have gone unseen at it: `gap`, or as long as
+    /// two looks and a half. What counts is the pace before this look: a camera that was away has
+    /// not been looked at slowly.
+    pub(super) fn take(&mut self, at: Stamp, gap: Duration) -> Duration {
+        let slow = (self.every * 5 / 2).min(GAP_SLOW_MAX);
+        self.every = self.last.map_or(Duration::ZERO, |last| at.since(last));
+        self.last = Some(at);
+        gap.max(slow)
+    }
+}
 
 /// A place where something stands.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +53,8 @@ pub(super) struct Spot {
     pub(super) area: Area,
     /// What it was taken for, all looks together.
     pub(super) roles: RoleSet,
+    /// What it was taken for when it was last seen.
+    pub(super) now: RoleSet,
     /// Since when it is there.
     pub(super) since: Stamp,
     /// Since when its standing counts against it: not while it was allowed.
@@ -40,6 +65,8 @@ pub(super) struct Spot {
     seen: u32,
     /// Looks in which it was what its rule asks for.
     pub(super) fitting: u32,
+    /// Looks in which it was what its rule asks for by itself, without anything beside it.
+    pub(super) whole: u32,
     /// Looks in which somebody attended to it.
     pub(super) attended: u32,
     /// What it looked like.
@@ -78,6 +105,7 @@ impl Spot {
 pub(super) struct Standing {
     spots: Vec<Spot>,
     begun: u64,
+    pace: Pace,
 }
 
 impl Standing {
@@ -89,7 +117,8 @@ impl Standing {
         roles: RoleSet,
         wanted: impl Fn(Area, bool) -> bool,
     ) -> Vec<Spot> {
-        let gone = |s: &mut Spot| scene.at.since(s.last_seen) > GAP_MAX;
+        let gap = self.pace.take(scene.at, GAP_MAX);
+        let gone = |s: &mut Spot| scene.at.since(s.last_seen) > gap;
         let gone: Vec<Spot> = self.spots.extract_if(.., gone).collect();
         for spot in &mut self.spots {
             spot.looks += 1;
@@ -115,6 +144,7 @@ impl Standing {
                     spot.looks_like.take(scene.at, track.appearance);
                     spot.area = d.area;
                     spot.roles = spot.roles.with(roles);
+                    spot.now = roles;
                     spot.last_seen = scene.at;
                     spot.seen += 1;
                 }
@@ -135,12 +165,14 @@ impl Standing {
                 anchor: area,
                 area,
                 roles,
+                now: roles,
                 since: at,
                 counted: at,
                 last_seen: at,
                 looks: 1,
                 seen: 1,
                 fitting: 0,
+                whole: 0,
                 attended: 0,
                 looks_like,
             });

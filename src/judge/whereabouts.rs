@@ -11,6 +11,8 @@ const LEFT_M: f64 = 10.0;
 const ERROR_UNTOLD_MM: u32 = 10_000;
 /// An error told is exceeded in a third of the cases; three times of it in one of a thousand.
 const ERRORS: f64 = 3.0;
+/// A position that errs by more does not tell one end of a street from the other.
+const VAGUE_MM: u32 = 30_000;
 /// A measurement older than this says where the box was.
 const AGE_MAX_MS: u64 = 5_000;
 /// Metres to a degree of latitude, mean of the WGS-84 ellipsoid.
@@ -31,7 +33,7 @@ pub(super) enum Place {
     Same,
     /// It has left.
     Left,
-    /// It had a position, and has none now.
+    /// It had a position, and has none now, or one of the two says little.
     Unknown,
 }
 
@@ -67,6 +69,7 @@ pub(super) fn compare(then: Option<Whereabouts>, now: Option<Whereabouts>) -> Pl
     match (then, now) {
         (Some(_), None) => Place::Unknown,
         (Some(then), Some(now)) if then.is_left(now) => Place::Left,
+        (Some(then), Some(now)) if then.error_mm.max(now.error_mm) > VAGUE_MM => Place::Unknown,
         (None, _) | (Some(_), Some(_)) => Place::Same,
     }
 }
@@ -96,7 +99,10 @@ mod tests {
             (home, at(23.0, 0.0, 2_000), Place::Left),
             (home, at(0.0, 23.0, 2_000), Place::Left),
             (home, at(0.0, 21.0, 2_000), Place::Same),
-            (home, at(100.0, 0.0, 40_000), Place::Same),
+            (home, at(60.0, 0.0, 30_000), Place::Same),
+            (home, at(60.0, 0.0, 31_000), Place::Unknown),
+            (at(0.0, 0.0, 31_000), home, Place::Unknown),
+            (home, at(200.0, 0.0, 31_000), Place::Left),
         ] {
             assert_eq!(compare(then, now), wanted, "{then:?} {now:?}");
         }

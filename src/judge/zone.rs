@@ -115,14 +115,17 @@ impl Masks {
 
     /// The scene without what has its foot or its middle in a mask; `None` when it has no masks.
     pub(super) fn applied(&self, scene: &Scene) -> Option<Scene> {
-        let here = || self.0.iter().filter(|(camera, _)| *camera == scene.camera);
-        here().next()?;
+        self.0.iter().find(|(camera, _)| *camera == scene.camera)?;
         let mut scene = scene.clone();
-        scene.tracks.retain(|track| {
-            let area = track.detection.area;
-            !here().any(|(_, mask)| area.foot().is_in(mask) || area.centre().is_in(mask))
-        });
+        let camera = scene.camera;
+        (scene.tracks).retain(|track| !self.hide(camera, track.detection.area));
         Some(scene)
+    }
+
+    /// Whether a thing has its foot or its middle in a mask of the camera.
+    pub(super) fn hide(&self, camera: usize, area: Area) -> bool {
+        let mut here = self.0.iter().filter(|(of, _)| *of == camera);
+        here.any(|(_, mask)| area.foot().is_in(mask) || area.centre().is_in(mask))
     }
 }
 
@@ -232,5 +235,6 @@ mod tests {
         assert!(hidden(0.2, 0.4), "foot inside");
         assert!(hidden(0.2, 0.55), "middle inside");
         assert!(!hidden(0.2, 0.9) && !hidden(0.7, 0.4));
+        assert!(masks.hide(0, thing(0.2, 0.4)) && !masks.hide(1, thing(0.2, 0.4)));
     }
 }

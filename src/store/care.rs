@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 
 use serde::Serialize;
 
-use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, View, disk, recover, set_meta};
-use crate::journal;
+use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, View, disk, set_meta};
+use crate::journal::{self, Journal};
 use crate::types::Stamp;
 
 /// How often the database is read through, and how often it is made again at most.
@@ -125,13 +125,10 @@ impl Store {
     fn rebuild(&self, now: Stamp, why: String) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.present()?;
-        let mut seen = self.seen_to();
-        let since = |at: u64| now.boot_ns.saturating_sub(at);
-        if (seen.rebuilt_ns).is_some_and(|at| since(at) < DATABASE_EVERY_NS) {
+        let rebuilt_ns = self.seen_to().rebuilt_ns;
+        if rebuilt_ns.is_some_and(|at| now.boot_ns.saturating_sub(at) < DATABASE_EVERY_NS) {
             return Err(StoreError::Corrupt(why));
         }
-        seen.rebuilt_ns = Some(now.boot_ns);
-        drop(seen);
         tracing::error!(why, "the database is broken: it is made again");
         let book = inner.meta("book").ok().flatten();
         // Closed first: SQLite removes the log of what it closes, and that by its name.
@@ -139,12 +136,17 @@ impl Store {
             &mut inner.conn,
             rusqlite::Connection::open_in_memory()?,
         ));
-        recover::move_aside(&self.shared.dir)?;
         let lock = inner.lock.try_clone();
         let lock = lock.map_err(|error| StoreError::Io(format!("the store's lock: {error}")))?;
         let (config, device) = (&self.shared.config, &self.shared.device);
-        let (fresh, recovery) = Inner::open_locked(config, device, lock, &|_, _| ())?;
+        let opened = Inner::open_locked(config, device, (lock, Some(why)), &|_, _| ());
+        if opened.is_err() {
+            // It may have written lines before it failed: ours must follow those.
+            inner.journal = Journal::open(&self.shared.dir.join(journal::SEGMENTS))?;
+        }
+        let (fresh, recovery) = opened?;
         *inner = fresh;
+        self.seen_to().rebuilt_ns = Some(now.boot_ns);
         if let Some(book) = book {
             inner.transact(|tx| set_meta(tx, "book", &book))?;
         }

@@ -254,20 +254,20 @@ impl Inner {
             disk::create_dir(&config.dir.join(inner))?;
         }
         let lock = disk::lock(&config.dir)?;
-        Self::open_locked(config, device_id, lock, tell)
+        Self::open_locked(config, device_id, (lock, None), tell)
     }
 
-    /// The same when the lock is taken already.
+    /// The same when the lock is taken already, and perhaps the database known to be broken.
     fn open_locked(
         config: &config::Store,
         device_id: &str,
-        lock: File,
+        (lock, broken): (File, Option<String>),
         tell: &dyn Fn(usize, usize),
     ) -> Result<(Self, Recovery), StoreError> {
         let dir = &config.dir;
         let ballast = ballast::Ballast::new(dir, config.ballast_mib.saturating_mul(MIB));
         let journal = Journal::open(&dir.join("journal"))?;
-        let (conn, database) = recover::open_database(dir, &journal)?;
+        let (conn, database) = recover::open_database(dir, &journal, broken)?;
         let mut inner = Self {
             dir: dir.clone(),
             config: config.clone(),

@@ -71,15 +71,21 @@ pub enum Database {
     },
 }
 
-/// Opens the database; moves it aside and makes a new one when it cannot be trusted.
+/// Opens the database; moves it aside and makes a new one when it cannot be trusted, or is known to
+/// be `broken`.
 pub(super) fn open_database(
     dir: &Path,
     journal: &Journal,
+    broken: Option<String>,
 ) -> Result<(Connection, Database), StoreError> {
     let path = dir.join(DATABASE);
     let empty = std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
     let used = journal.head().n > 0 || !disk::list(&dir.join("packages"))?.is_empty();
     let open = || migrate::open(&path).map_err(|error| full_after_all(dir, error));
+    if let Some(why) = broken {
+        move_aside(dir)?;
+        return Ok((open()?, Database::Rebuilt { why }));
+    }
     let why = match open() {
         Ok(conn) if empty && used => {
             let why = "it was missing".to_owned();
@@ -106,7 +112,7 @@ fn full_after_all(dir: &Path, error: StoreError) -> StoreError {
 }
 
 /// Moves the database with its log out of the way, and removes the oldest of those before.
-pub(super) fn move_aside(dir: &Path) -> Result<(), StoreError> {
+fn move_aside(dir: &Path) -> Result<(), StoreError> {
     let aside = format!("{ASIDE}{:020}", clock::now().utc_ms());
     for part in ["-wal", "-shm", ""] {
         let from = dir.join(format!("{DATABASE}{part}"));

@@ -236,6 +236,10 @@ pub struct CaseRecord {
     /// tell, or nothing stood there.
     #[serde(default)]
     pub likeness: Option<u16>,
+    /// Whether its moments are of two boots: then the time between them by the boot clock says
+    /// nothing.
+    #[serde(default)]
+    pub crossed: bool,
 }
 
 impl CaseRecord {

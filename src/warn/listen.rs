@@ -23,6 +23,9 @@ const RATE: u32 = 16_000;
 const BEGINS_WITHIN: Duration = Duration::from_secs(4);
 /// The clip arrives no later than this: the delays of loudspeaker, network and microphone.
 const DELAY_MAX: Duration = Duration::from_secs(3);
+/// A recording that is not longer than the clip by this much cannot hold it: the microphone gave
+/// out meanwhile.
+const SLACK: Duration = Duration::from_secs(1);
 /// More is not kept: the longest clip and its delay.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Taken from the program at once.
@@ -69,7 +72,8 @@ impl Ear {
         std::future::pending().await
     }
 
-    /// Listens for the last of it, and says whether `clip` was heard.
+    /// Listens for the last of it, and says whether `clip` was heard. A microphone that gave out
+    /// while it listened is none: the vendor heard what it did not.
     pub(super) async fn judge(mut self, clip: Arc<Clip>) -> Heard {
         drop(tokio::time::timeout(DELAY_MAX, self.listen()).await);
         let samples = self
@@ -81,8 +85,14 @@ impl Ear {
             channels: 1,
             samples,
         };
+        let lasted = recording.time_of(recording.samples.len());
+        let whole = lasted >= clip.duration() + SLACK;
         let found = move || echo::find(clip.sound(), &recording, DELAY_MAX);
         let found = tokio::task::spawn_blocking(found).await.ok().flatten();
+        if found.is_none() && !whole {
+            tracing::warn!(?lasted, "the microphone gave out while it listened");
+            return Heard::NoMicrophone;
+        }
         found.map_or(Heard::PlayedNotHeard, heard)
     }
 

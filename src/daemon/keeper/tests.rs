@@ -1,12 +1,14 @@
 //! A day through judgement, governor, keeper, journal and store: three offences among hundreds of
 //! passers-by, and what the street, its neighbours and the bureau get of it.
 
+mod ends;
 mod film;
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use jiff::tz::TimeZone;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -14,6 +16,7 @@ use super::super::clerk::Objections;
 use super::*;
 use crate::config::{self, Budget, Config, Wording};
 use crate::ingest::{Credentials, Slots};
+use crate::journal::kind;
 use crate::judge::Judge;
 use crate::judge::tests::day;
 use crate::pki::TestPki;
@@ -41,7 +44,6 @@ struct Town {
     governor: Governor,
     keeper: Keeper,
     shouts: mpsc::Receiver<Shout>,
-    waiting: Vec<Waiting>,
     /// What the rules said, hit by hit.
     said: BTreeSet<Suspicion>,
     _orders: SyncSender<Message>,
@@ -83,7 +85,6 @@ impl Town {
             governor,
             keeper,
             shouts,
-            waiting: Vec::new(),
             said: BTreeSet::new(),
             _orders: orders,
         }
@@ -101,13 +102,13 @@ impl Town {
                 continue;
             }
             let work = work(&scene, orders, self.judge.book());
-            self.keeper.carry(&work, &mut self.waiting);
+            self.keeper.carry(&work);
             while let Ok(shout) = self.shouts.try_recv() {
                 let report = self.say(&shout);
                 self.judge.hear(report);
             }
         }
-        assert!(self.waiting.is_empty(), "the store took every end");
+        assert!(self.keeper.waiting.is_empty(), "the store took every end");
         assert!(self.journal(kind::PACKAGE_FAILED).is_empty());
         assert_eq!(self.keeper.state().trouble, None);
     }
@@ -237,6 +238,7 @@ fn keeper(
             store: store.clone(),
         },
         store,
+        waiting: Vec::new(),
         half_made: Vec::new(),
         state: Arc::default(),
         beat: Progress::default().watch("keeper"),
@@ -245,18 +247,21 @@ fn keeper(
 
 fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {
     Work {
-        frame: Frame {
+        camera: 0,
+        at: scene.at,
+        time_source: TimeSource::Arrival,
+        frame: Some(Frame {
             camera: 0,
             number: 0,
             at: scene.at,
             time_source: TimeSource::Arrival,
             pts_ns: scene.at.boot_ns,
             image: grey(320, 180),
-        },
-        placed: None,
+        }),
+        placed: Vec::new(),
         orders,
         book,
-        seen: String::new(),
+        seen: Vec::new(),
         boxes: Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::types::{Area, Role, Scene, Stamp};
 
-use super::super::standing::Spot;
+use super::super::standing::{Pace, Spot};
 
 /// Within reach for so long, a person attends.
 const STAYS: Duration = Duration::from_secs(4);
@@ -33,12 +33,14 @@ struct Near {
 #[derive(Debug, Default)]
 pub(super) struct Attendance {
     near: Vec<Near>,
+    pace: Pace,
 }
 
 impl Attendance {
     /// Takes in the persons of one scene and the spots seen in it.
     pub(super) fn look(&mut self, scene: &Scene, spots: &[Spot]) {
-        self.near.retain(|n| scene.at.since(n.last) <= GAP_MAX);
+        let gap = self.pace.take(scene.at, GAP_MAX);
+        self.near.retain(|n| scene.at.since(n.last) <= gap);
         let persons = scene
             .tracks
             .iter()

@@ -9,7 +9,7 @@ use super::super::zone::Zone;
 
 /// Passages remembered per zone.
 const PASSAGES_MAX: usize = 16;
-/// Moments of a passage remembered; a truck in a jam overwrites the oldest.
+/// Moments of a passage remembered; of a truck in a jam those in which it hardly moved are forgotten.
 const PATH_MAX: usize = 256;
 /// A truck not seen for longer than this is another one when it comes again.
 const RENAMED_WITHIN: Duration = Duration::from_secs(2);
@@ -87,7 +87,10 @@ impl Passage {
     fn go_on(&mut self, at: Stamp, area: Area) {
         self.last = at;
         if self.path.len() == PATH_MAX {
-            self.path.remove(0);
+            let way = |i: usize| apart(self.path[i - 1].1, self.path[i + 1].1);
+            let middle = 1..self.path.len() - 1;
+            let least = middle.min_by(|a, b| way(*a).total_cmp(&way(*b)));
+            self.path.remove(least.unwrap_or(0));
         }
         self.path.push((at, area));
     }
@@ -99,8 +102,14 @@ fn apart(a: Area, b: Area) -> f32 {
 }
 
 /// Takes in one scene: goes on with the ways of the trucks in it, and forgets those that ended
-/// more than `keep` ago.
-pub(super) fn follow(passages: &mut Vec<Passage>, scene: &Scene, zone: &Zone, keep: Duration) {
+/// more than `keep` ago. True when there are more than can be remembered, and one was forgotten
+/// before its time.
+pub(super) fn follow(
+    passages: &mut Vec<Passage>,
+    scene: &Scene,
+    zone: &Zone,
+    keep: Duration,
+) -> bool {
     passages.retain(|p| scene.at.since(p.last) <= keep);
     if let Some(motion) = &scene.motion {
         for passage in passages.iter_mut() {
@@ -112,12 +121,14 @@ pub(super) fn follow(passages: &mut Vec<Passage>, scene: &Scene, zone: &Zone, ke
         let tracks = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
         tracks.filter(move |t| t.detection.roles.meets(roles))
     };
+    let mut crowded = false;
     for truck in seen(Role::Truck) {
         let area = truck.detection.area;
         if !zone.holds(area, false) {
             continue;
         }
-        let passage = place(passages, truck.id, scene.at, area);
+        let (passage, forgot) = place(passages, truck.id, scene.at, area);
+        crowded |= forgot;
         let plates = seen(Role::Plate).map(|t| t.detection.area);
         let larger = |plate: &Area| passage.plate.is_none_or(|(_, p)| p.width() < plate.width());
         let on_it = |plate: &Area| plate.share_in(area) >= 0.5;
@@ -125,11 +136,13 @@ pub(super) fn follow(passages: &mut Vec<Passage>, scene: &Scene, zone: &Zone, ke
             passage.plate = Some((scene.at, plate));
         }
     }
+    crowded
 }
 
 /// The way of this truck, with this moment added. A tracker that lost a truck gives it another
-/// number: where one was a moment ago and is not any more, it is the same.
-fn place(passages: &mut Vec<Passage>, track: u64, at: Stamp, area: Area) -> &mut Passage {
+/// number: where one was a moment ago and is not any more, it is the same. With it, whether another
+/// had to be forgotten.
+fn place(passages: &mut Vec<Passage>, track: u64, at: Stamp, area: Area) -> (&mut Passage, bool) {
     let renamed = |p: &Passage| {
         let there = p
             .path
@@ -139,8 +152,9 @@ fn place(passages: &mut Vec<Passage>, track: u64, at: Stamp, area: Area) -> &mut
     };
     let known = passages.iter().position(|p| p.track == track);
     let i = known.or_else(|| passages.iter().position(renamed));
+    let full = i.is_none() && passages.len() == PASSAGES_MAX;
     let i = i.unwrap_or_else(|| {
-        if passages.len() == PASSAGES_MAX {
+        if full {
             passages.remove(0);
         }
         passages.push(Passage {
@@ -154,5 +168,5 @@ fn place(passages: &mut Vec<Passage>, track: u64, at: Stamp, area: Area) -> &mut
     let passage = &mut passages[i];
     passage.track = track;
     passage.go_on(at, area);
-    passage
+    (passage, full)
 }

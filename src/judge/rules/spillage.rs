@@ -18,7 +18,7 @@ use crate::config::{Config, ZoneKind};
 use crate::types::{Area, Gate, Role, RoleSet, Scene, ShotKind, Stamp, Violation};
 
 use super::super::finding::{Finding, at_least, gate, lasts};
-use super::super::standing::{GAP_MAX, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing};
+use super::super::standing::{GAP_MAX, Pace, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing};
 use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
 use super::passage::{Passage, follow};
@@ -47,6 +47,9 @@ struct Road {
     lain: Vec<(Area, Stamp)>,
     /// When the zone began to be watched, and was last.
     watched: Option<(Stamp, Stamp)>,
+    pace: Pace,
+    /// When a truck was last forgotten before its time: who spilled may be one of those.
+    crowded: Option<Stamp>,
 }
 
 impl Spillage {
@@ -68,6 +71,8 @@ impl Spillage {
             passages: Vec::new(),
             lain: Vec::new(),
             watched: None,
+            pace: Pace::default(),
+            crowded: None,
         };
         Ok(Some(Self {
             roads: zones.into_iter().map(road).collect(),
@@ -97,10 +102,14 @@ impl Road {
     fn watch(&mut self, scene: &Scene, within: Duration, settle: Duration) {
         let at = scene.at;
         // After a gap in the camera's pictures all that lies there is as good as old.
-        let since = self.watched.filter(|(_, last)| at.since(*last) <= GAP_MAX);
+        let gap = self.pace.take(at, GAP_MAX);
+        let since = self.watched.filter(|(_, last)| at.since(*last) <= gap);
         self.watched = Some((since.map_or(at, |(since, _)| since), at));
         let keep = within + laid_within(settle);
-        follow(&mut self.passages, scene, &self.zone, keep);
+        self.crowded = self.crowded.filter(|then| at.since(*then) <= keep);
+        if follow(&mut self.passages, scene, &self.zone, keep) {
+            self.crowded = Some(at);
+        }
         let zone = &self.zone;
         let gone = self
             .lying
@@ -140,7 +149,9 @@ impl Road {
         let trucks = self.passages.iter().filter_map(|p| Some((p, over(p)?)));
         let trucks: Vec<(&Passage, (Stamp, Area))> = trucks.collect();
         let names: Vec<String> = trucks.iter().map(|(p, _)| p.name()).collect();
-        let told = if names.is_empty() {
+        let told = if self.crowded.is_some() {
+            "more than can be told apart".to_owned()
+        } else if names.is_empty() {
             "none".to_owned()
         } else {
             names.join(", ")
@@ -149,7 +160,8 @@ impl Road {
             "one over the place, at most {} s before",
             within.as_secs_f64()
         );
-        gates.push(gate("truck", told, limit, trucks.len() == 1));
+        let one = trucks.len() == 1 && self.crowded.is_none();
+        gates.push(gate("truck", told, limit, one));
         let mut shots = Vec::new();
         if let [(truck, moment)] = trucks.as_slice() {
             gates.push(at_least("moved", truck.moved().into(), MOVED_MIN));

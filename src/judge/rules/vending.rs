@@ -77,7 +77,7 @@ impl Vending {
         let told = format!("{} in {} of looks", told(spot, all), percent(like));
         let limit = format!("like a stall in >= {}", percent(LIKE_MIN));
         // A part whose other part has gone is a part again.
-        let alone = is_part(spot) && !spot.roles.has(Role::Object);
+        let alone = is_part(spot) && !spot.now.has(Role::Object);
         let still = !alone || beside(spot, all).next().is_some();
         gates.push(gate("stall", told, limit, like >= LIKE_MIN && still));
         if is_part(spot) {
@@ -117,7 +117,8 @@ impl Rule for Vending {
             for spot in things.seen_at_mut(at) {
                 let tallest = attendance.tallest(spot, at);
                 spot.attended += u32::from(tallest.is_some());
-                spot.fitting += u32::from(fits(spot, &all, now.scene, tallest));
+                let fitting = fits(spot, &all, now.scene, tallest);
+                spot.fitting += u32::from(fitting);
                 let finding = self.finding(now, zone, spot, &alive);
                 findings.push((*spot, finding));
             }
@@ -128,19 +129,21 @@ impl Rule for Vending {
     }
 }
 
-/// Whether the thing is no stall by itself.
+/// Whether the thing is no stall by itself: a detector that once took it for one may have erred.
 fn is_part(spot: &Spot) -> bool {
-    spot.roles.iter().all(|r| PARTS.contains(&r))
+    spot.share(spot.whole) < LIKE_MIN
 }
 
-/// Whether the thing is like a stall at this moment; `tallest` is the tallest who attends to it.
-fn fits(spot: &Spot, all: &[Spot], scene: &Scene, tallest: Option<f32>) -> bool {
-    if !is_part(spot) {
+/// Whether the thing is like a stall at this moment, by what it is taken for at this moment;
+/// `tallest` is the tallest who attends to it.
+fn fits(spot: &mut Spot, all: &[Spot], scene: &Scene, tallest: Option<f32>) -> bool {
+    if !spot.now.iter().all(|r| PARTS.contains(&r)) {
+        spot.whole += 1;
         return true;
     }
-    let kinds = beside(spot, all).fold(spot.roles, |kinds, s| kinds.with(s.roles));
+    let kinds = beside(spot, all).fold(spot.now, |kinds, s| kinds.with(s.now));
     let together = kinds.len() >= 2 && beside(spot, all).next().is_some();
-    if !spot.roles.has(Role::Object) {
+    if !spot.now.has(Role::Object) {
         return together;
     }
     let side = spot.area.height().max(spot.area.width() * ASPECT);

@@ -66,6 +66,8 @@ struct World {
     judge: Judge,
     t: f64,
     boots: u32,
+    /// When this boot began; the clock since boot counts from there.
+    begun: f64,
     things: BTreeMap<u8, Role>,
     waiting: Vec<CaseId>,
     heard: HashMap<CaseId, bool>,
@@ -81,6 +83,7 @@ impl World {
             judge: judging(&config(), all_roles(), "boot-0").unwrap(),
             t: 0.0,
             boots: 0,
+            begun: 0.0,
             things: BTreeMap::new(),
             waiting: Vec::new(),
             heard: HashMap::new(),
@@ -119,15 +122,22 @@ impl World {
             Event::Told(ending) => {
                 for case in self.waiting.drain(..) {
                     let works = matches!(ending, Ending::Heard);
+                    let heard = report(case, self.t, works);
                     self.judge.hear(WarnReport {
+                        at: in_boot(heard.at, self.begun),
                         hushed: matches!(ending, Ending::Hushed).then(|| "quiet hours".to_owned()),
-                        ..report(case, self.t, works)
+                        ..heard
                     });
                     self.heard.insert(case, works);
                 }
             }
             Event::Restart { same_boot } => {
-                self.boots += u32::from(!same_boot);
+                if !same_boot {
+                    self.boots += 1;
+                    // A box takes a while to start.
+                    self.begun = self.t;
+                    self.t += 40.0;
+                }
                 let saved = self.judge.book();
                 let boot = format!("boot-{}", self.boots);
                 self.judge = judging(&config(), all_roles(), &boot).unwrap();
@@ -143,7 +153,8 @@ impl World {
         let things = things.map(|(place, role)| (u64::from(*place), *role, left(*place), 0.8));
         let lorry = lorry.map(|x| (99, Role::Truck, x, 0.8));
         let things: Vec<Thing> = things.chain(lorry).collect();
-        for order in self.judge.step(&scene(self.t, &things)) {
+        let seen = seen_in_boot(scene(self.t, &things), self.begun);
+        for order in self.judge.step(&seen) {
             self.take(&order)?;
         }
         prop_assert!(self.judge.open_cases() <= super::super::OPEN_CASES_MAX);
@@ -175,8 +186,8 @@ impl World {
             } else if !opens {
                 let key = (case, hit.outcome);
                 let before = self.suppressed.insert(key, hit.at);
-                let apart = before.map(|before| hit.at.since(before));
-                prop_assert!(apart.is_none_or(|t| t >= MINUTE), "{:?}", order);
+                let apart = before.map(|before| (hit.at.utc_ns - before.utc_ns) as f64 / 1e9);
+                prop_assert!(apart.is_none_or(|secs| secs >= 60.0), "{:?}", order);
             }
         }
         prop_assert!(
@@ -192,6 +203,10 @@ impl World {
                 prop_assert_eq!(recorded, record.violation == Violation::Spillage);
                 prop_assert!(heard || recorded, "sealed unheard: {:?}", record);
                 prop_assert_eq!(record.warning.is_some(), !recorded);
+                let looked = record.looked_again.zip(record.warning.as_ref());
+                let apart = looked.map(|(looked, w)| looked.utc_ns - w.at.utc_ns);
+                let late = apart.is_some_and(|ns| ns as f64 / 1e9 > 30.0 + 30.0 * 60.0);
+                prop_assert!(!late, "the second look is too late: {:?}", record);
             }
             Order::Snap { kind, .. } => {
                 let proves = matches!(kind, ShotKind::Warned | ShotKind::Again);

@@ -21,7 +21,7 @@ fn mixed(which: u64, before: u64, columns: usize) -> Appearance {
     Appearance::new(means).unwrap()
 }
 
-fn look(which: u64) -> Appearance {
+pub(super) fn look(which: u64) -> Appearance {
     mixed(which, which, 0)
 }
 

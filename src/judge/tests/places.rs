@@ -305,7 +305,7 @@ fn a_history_is_of_one_place_and_of_ages_that_can_be_told() {
 }
 
 /// The scene as seen from `east_m` metres beside the place where the car first stood.
-fn seen_from(t: f64, things: &[Thing], east_m: Option<f64>) -> Scene {
+pub(super) fn seen_from(t: f64, things: &[Thing], east_m: Option<f64>) -> Scene {
     let mut scene = scene(t, things);
     scene.place = east_m.map(|east_m| Placed {
         pose: Pose {

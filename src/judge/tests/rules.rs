@@ -23,10 +23,15 @@ fn sight(t: f64, seen: &[Seen]) -> Scene {
 
 /// What is ordered when `play` is seen for three minutes, five times a second.
 fn ordered(config: &Config, play: Play) -> Vec<Order> {
+    ordered_by_looks(config, play, 0.2)
+}
+
+/// The same with looks `every` so many seconds.
+fn ordered_by_looks(config: &Config, play: Play, every: f64) -> Vec<Order> {
     let mut judge = judging(config, all_roles(), "boot-a").unwrap();
     let mut orders = Vec::new();
-    for step in 0..900 {
-        let t = f64::from(step) * 0.2;
+    for step in 0..(180.0 / every) as u32 {
+        let t = f64::from(step) * every;
         for order in judge.step(&sight(t, &play(t))) {
             if let Order::Warn { case, .. } = &order {
                 judge.hear(report(*case, t, true));
@@ -89,7 +94,15 @@ fn vendor() -> Seen {
 
 #[test]
 fn what_is_like_a_stall_opens_one_case() {
-    let plays: [(&str, Play); 6] = [
+    let plays: [(&str, Play); 7] = [
+        (
+            "a stall that is taken for its tricycle in every third look",
+            |t| {
+                let tricycle = ((t * 5.0).round() as u64).is_multiple_of(3);
+                let role = if tricycle { Tricycle } else { Stall };
+                vec![(1, role, TRICYCLE.2)]
+            },
+        ),
         ("a stall", |_| vec![(1, Stall, TRICYCLE.2)]),
         ("a stall with its umbrella and goods", |_| {
             vec![(1, Stall, TRICYCLE.2), GOODS, UMBRELLA, vendor()]
@@ -118,6 +131,43 @@ fn what_is_like_a_stall_opens_one_case() {
         let orders = ordered(&street(), play);
         assert_eq!(opened(&orders), [Violation::StreetVending], "{name}");
     }
+}
+
+#[test]
+fn a_camera_that_is_looked_at_rarely_is_judged_all_the_same() {
+    let offences: [(&str, Play, Violation); 3] = [
+        (
+            "a stall",
+            |_| vec![(1, Stall, TRICYCLE.2)],
+            Violation::StreetVending,
+        ),
+        (
+            "a tricycle with goods, sold from",
+            |_| vec![TRICYCLE, GOODS, vendor()],
+            Violation::StreetVending,
+        ),
+        (
+            "crates",
+            |_| vec![(1, Goods, [0.7, 0.55, 0.8, 0.7])],
+            Violation::OutOfStore,
+        ),
+    ];
+    // Key frames, and the rarest look that can be set.
+    for every in [1.02, 2.0, 4.0, 10.0] {
+        for (name, play, violation) in offences {
+            let orders = ordered_by_looks(&street(), play, every);
+            assert_eq!(opened(&orders), [violation], "{name} each {every} s");
+        }
+        let passing = ordered_by_looks(&street(), passers_by, every);
+        assert_eq!(opened(&passing), [], "passers-by each {every} s");
+    }
+    // Something falls between two key frames.
+    let spills: Play = |t| {
+        let there = (t > 6.0).then_some(SPILT);
+        with(lorry(1, t, 0.0), there)
+    };
+    let orders = ordered_by_looks(&street(), spills, 1.02);
+    assert_eq!(opened(&orders), [Violation::Spillage]);
 }
 
 #[test]
@@ -182,7 +232,20 @@ fn nobody_near_a_stall_is_one() {
 
 #[test]
 fn what_stands_apart_or_alone_is_no_stall() {
-    let plays: [(&str, Play); 4] = [
+    let plays: [(&str, Play); 6] = [
+        ("a parked tricycle, for a moment taken for a stall", |t| {
+            let stall = (20.0..20.9).contains(&t);
+            vec![(1, if stall { Stall } else { Tricycle }, TRICYCLE.2)]
+        }),
+        (
+            "two tricycles, one for a moment taken for goods, and their drivers",
+            |t| {
+                let goods = (20.0..20.9).contains(&t);
+                let role = if goods { Goods } else { Tricycle };
+                let second = (2, role, [0.30, 0.50, 0.42, 0.70]);
+                vec![TRICYCLE, second, vendor(), person(10, 0.34, 0.69)]
+            },
+        ),
         (
             "wares left alone, somebody under an umbrella farther on",
             |_| {
@@ -565,4 +628,40 @@ fn a_rule_that_lacks_what_it_judges_by_refuses_to_start() {
         .map(|_| ())
         .expect_err("no furniture");
     assert!(error.to_string().contains("out_of_store"), "{error}");
+}
+
+#[test]
+fn of_two_trucks_none_is_forgotten_before_the_other_is_blamed() {
+    let mut config = street();
+    let within = &mut config.judge.spillage.within_secs;
+    *within = 120.0;
+    // Over the place, then a minute in a jam just beyond it; the second waits over the place.
+    let jam: Play = |t| {
+        let first = match t {
+            _ if t < 25.0 => lorry(1, t, 20.0),
+            _ if t < 86.0 => lorry(1, 25.0, 20.0),
+            _ => lorry(1, t, 81.0),
+        };
+        let second = match t {
+            _ if t < 30.0 => None,
+            _ if t < 88.0 => lorry(2, 33.0, 30.0),
+            _ => lorry(2, t, 85.0),
+        };
+        let spilt = Some(SPILT).filter(|_| t >= 89.6);
+        first.into_iter().chain(second).chain(spilt).collect()
+    };
+    assert_eq!(opened(&ordered(&config, jam)), [], "a jam");
+    // The first and the last drive over the place, fifteen others beside it.
+    let many: Play = |t| {
+        let beside = |n: u32| {
+            let beside = lorry(u64::from(n) + 10, t, 21.0 + f64::from(n) * 0.5);
+            beside.map(|(id, role, [x0, y0, x1, _])| (id, role, [x0, y0, x1, 0.78]))
+        };
+        let spilt = Some(SPILT).filter(|_| t >= 29.4);
+        let over = lorry(1, t, 20.0).into_iter().chain(lorry(2, t, 25.0));
+        over.chain((0..15).filter_map(beside))
+            .chain(spilt)
+            .collect()
+    };
+    assert_eq!(opened(&ordered(&street(), many)), [], "a crowd");
 }

@@ -1,32 +1,40 @@
 //! What breaks or stops while the store is at work, and what is not to be made again.
 
+use rustix::io::Errno;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::outside::commanded;
 use super::ruin::{expected, filled, overwrite};
 use super::*;
+use crate::journal::disk::fault::{self, Mode};
 use crate::witness::Fate;
+
+fn break_it(store: &Store) {
+    let mut inner = store.inner();
+    let path = inner.dir.join("q.db");
+    // The last to close it writes its log back.
+    inner.conn = Connection::open_in_memory().unwrap();
+    overwrite(&path, |b| b[4096..].fill(0x5a));
+    inner.conn = Connection::open(&path).unwrap();
+}
 
 /// No person is there to start the daemon again.
 #[test]
 fn a_database_that_breaks_at_work_is_made_again_at_work() {
     let dir = filled();
     let store = open(dir.path());
-    let path = dir.path().join("q.db");
-    let break_it = |store: &Store| {
-        let mut inner = store.inner();
-        // The last to close it writes its log back.
-        inner.conn = Connection::open_in_memory().unwrap();
-        overwrite(&path, |b| b[4096..].fill(0x5a));
-        inner.conn = Connection::open(&path).unwrap();
-    };
     break_it(&store);
     let error = store.next_due(NOW).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
     store.care(NOW, false).unwrap();
     assert_eq!(audit(&store), expected());
-    assert_eq!(said(dir.path(), "store.rebuilt").len(), 1);
+    let rebuilt = said(dir.path(), "store.rebuilt");
+    assert!(
+        rebuilt[0]["why"].to_string().contains("malformed"),
+        "{rebuilt:?}"
+    );
+    assert_eq!(rebuilt.len(), 1);
     keep_and_seal(&store, case(7));
     assert_eq!(audit(&store).len(), 6);
     let locked = Store::open(&config(dir.path()), DEVICE).unwrap_err();
@@ -43,7 +51,7 @@ fn a_database_that_breaks_at_work_is_made_again_at_work() {
 /// A second medium that stops in the middle of a file holds up no seal.
 #[test]
 fn what_is_healed_is_read_without_holding_up_the_store() {
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use rustix::fs::{CWD, FileType, mknodat};
 
     let (dir, medium) = (folder(), medium());
     let config = mirrored(dir.path(), medium.path());
@@ -55,7 +63,7 @@ fn what_is_healed_is_read_without_holding_up_the_store() {
     let copy = medium.path().join("packages").join(case(1).to_string());
     let clip = copy.join("clip.mp4");
     fs::remove_file(&clip).unwrap();
-    mknodat(CWD, &clip, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    mknodat(CWD, &clip, FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
     let healed = std::thread::scope(|scope| {
         let healing = scope.spawn(|| store.heal(case(1)).unwrap());
         // Opens when the other end is read from, which waits for us from then on.
@@ -66,6 +74,27 @@ fn what_is_healed_is_read_without_holding_up_the_store() {
     });
     assert!(matches!(healed, Healed::Not(_)), "{healed:?}");
     assert_eq!(store.state(case(2)).unwrap(), Some(State::Queued));
+}
+
+#[test]
+fn making_the_database_again_fails_at_any_step_without_harm() {
+    for n in 0.. {
+        let dir = filled();
+        let store = open(dir.path());
+        break_it(&store);
+        fault::plan(n, Mode::Once(Errno::NOSPC));
+        let cared = store.care(NOW, false);
+        let through = fault::clear();
+        if cared.is_err() {
+            store.note(NOW, "test", json!({})).unwrap();
+            store.care(NOW, false).unwrap();
+        }
+        assert_eq!(audit(&store), expected(), "step {n}");
+        if through {
+            assert!(n > 10, "{n}");
+            break;
+        }
+    }
 }
 
 /// What only the upload reads is broken: its own errors tell nobody, an hourly look does.

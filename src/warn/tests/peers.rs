@@ -177,6 +177,22 @@ async fn a_microphone_that_does_not_work_is_none() {
     }
 }
 
+#[tokio::test]
+async fn a_microphone_that_gives_out_while_it_listens_is_none() {
+    let mut room = Room::with_program(1_500, "touch begun; cat > /dev/null; sleep 1.5");
+    let begun = room.folder.path().join("begun");
+    let begun = begun.display();
+    // Half a second of silence, and then its program ends, or hangs.
+    for end in ["", "; sleep 60"] {
+        room.config.microphone.command = script(&format!(
+            "head -c 2 /dev/zero; until [ -e {begun} ]; do sleep 0.02; done; \
+             head -c 16000 /dev/zero{end}"
+        ));
+        let said = say(&mut room.speaker()).await;
+        assert_eq!((said.failure, said.heard), (None, Heard::NoMicrophone));
+    }
+}
+
 /// What an HTTP loudspeaker was sent.
 #[derive(Debug, Default)]
 struct Sent {

@@ -104,11 +104,12 @@ fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
         let boxed = |t: &Track| (t.detection.area, t.detection.roles);
         let boxes: Vec<(Area, RoleSet)> = scene.tracks.iter().map(boxed).collect();
         let work = Work {
-            frame,
+            time_source: frame.time_source,
+            frame: Some(frame),
             boxes,
             ..work(&scene, orders, town.judge.book())
         };
-        town.keeper.carry(&work, &mut town.waiting);
+        town.keeper.carry(&work);
     }
     let sealed = town.keeper.store.sealed_between(1, 10).unwrap();
     let folder = town.keeper.store.package_dir(sealed[0]);

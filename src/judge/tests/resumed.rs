@@ -1,0 +1,121 @@
+//! The saved book under a configuration that has changed meanwhile.
+
+use super::*;
+
+/// Another camera before the one with the zones.
+fn camera_added(config: &mut Config) {
+    config.camera.insert(
+        0,
+        config::Camera {
+            name: "new".to_owned(),
+            ..Default::default()
+        },
+    );
+}
+
+/// The book of a street whose stall was warned and is in its grace time.
+fn in_grace() -> String {
+    let mut street = Street::new();
+    street.run(0.0, 20.0, |_| vec![STALL]);
+    street.judge.book()
+}
+
+/// What may happen to a configuration, and whether the stall is still judged.
+type Edit = (&'static str, fn(&mut Config), bool);
+
+fn edits() -> [Edit; 7] {
+    [
+        ("the same", |_| {}, true),
+        ("a camera is added before it", camera_added, true),
+        (
+            "the camera is another",
+            |config| {
+                config.camera[0].name = "cam9".to_owned();
+                for zone in &mut config.zone {
+                    zone.camera = "cam9".to_owned();
+                }
+            },
+            false,
+        ),
+        (
+            "the zone is gone",
+            |config| drop(config.zone.remove(0)),
+            false,
+        ),
+        (
+            "the zone is of another kind",
+            |config| config.zone[0].kind = ZoneKind::ShopFront,
+            false,
+        ),
+        (
+            "the zone is drawn past it",
+            |config| {
+                for point in &mut config.zone[0].polygon {
+                    point.y = f32::midpoint(point.y, 1.0) + 0.1;
+                }
+            },
+            false,
+        ),
+        (
+            "the rule is switched off",
+            |config| config.judge.street_vending.enabled = false,
+            false,
+        ),
+    ]
+}
+
+#[test]
+fn a_case_is_decided_by_its_own_camera_under_any_configuration() {
+    for (name, edit, judged) in edits() {
+        let mut config = config();
+        edit(&mut config);
+        let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+        judge.resume(&in_grace(), |_| false).unwrap();
+        let mut ends = Vec::new();
+        for step in 0..200 {
+            let t = 21.0 + f64::from(step) * 0.2;
+            // On the last camera, where the zone is now, it still stands; on another there is none.
+            for camera in 0..config.camera.len() {
+                let here = camera + 1 == config.camera.len();
+                let things: Vec<Thing> = Some(STALL).filter(|_| here).into_iter().collect();
+                let mut scene = scene(t, &things);
+                scene.camera = camera;
+                let orders = judge.step(&scene);
+                let over = |o: &&Order| o.hit().is_some_and(|h| h.outcome.ends());
+                ends.extend(
+                    orders
+                        .iter()
+                        .filter(over)
+                        .map(|o| (word(o), o.hit().unwrap().camera)),
+                );
+            }
+        }
+        assert_eq!(ends.len(), 1, "{name}: {ends:?}");
+        let wanted = if judged {
+            "seal persisted"
+        } else {
+            "discard the configuration does not judge its place any more"
+        };
+        assert_eq!(ends[0].0, wanted, "{name}");
+        if judged {
+            assert_eq!(ends[0].1, config.camera.len() - 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_place_rests_though_a_camera_was_added() {
+    let mut street = Street::new();
+    street.run(0.0, 60.0, |_| vec![STALL]);
+    let saved = street.judge.book();
+    let mut config = config();
+    camera_added(&mut config);
+    let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+    judge.resume(&saved, |_| false).unwrap();
+    for step in 0..100 {
+        let mut scene = scene(61.0 + f64::from(step) * 0.2, &[STALL]);
+        scene.camera = 1;
+        let orders = judge.step(&scene);
+        assert!(!orders.iter().any(|o| matches!(o, Order::Warn { .. })));
+    }
+}
