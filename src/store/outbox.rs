@@ -116,10 +116,9 @@ impl Store {
     ///
     /// The caller has checked `receipt` (signature, role, device, verdict) and read `facts` in
     /// it. A second receipt for the same package changes nothing, unless it says more copies
-    /// ([`Store::receipted_later`]). The journal lines and the
-    /// manifest that a time-stamp will be over are written too; when the disk refuses that, the
-    /// receipt is kept all the same, and they are written with the next try for a stamp.
-    /// [`StoreError::OtherSignature`] when it is about another signature.
+    /// ([`Store::receipted_later`]). The journal lines and the manifest that a time-stamp will be over
+    /// are written too; when the disk refuses that, the receipt is kept all the same, and they are
+    /// written with the next try. [`StoreError::OtherSignature`]: it is about another signature.
     pub fn receipted(
         &self,
         id: CaseId,

@@ -56,7 +56,7 @@ fn who_was_warned_is_not_held_to_it_when_the_position_was_lost_for_long() {
     for step in 0..20_000 {
         let t = f64::from(step) * 0.2;
         // Into a garage with the warning; out of it after three quarters of an hour.
-        let place = Some(0.0).filter(|_| !(10.3..2_700.0).contains(&t));
+        let place = Some(0.0).filter(|_| !(10.1..2_700.0).contains(&t));
         for order in judge.step(&places::seen_from(t, &[STALL], place)) {
             if let Order::Warn { case, .. } = &order {
                 judge.hear(report(*case, t, true));
