@@ -20,7 +20,6 @@ mod device;
 mod files;
 mod network;
 mod pictures;
-mod queue;
 mod refused;
 mod ring;
 

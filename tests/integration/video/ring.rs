@@ -14,7 +14,7 @@ const SIDE: usize = 32;
 const STEP: Duration = Duration::from_millis(40);
 
 /// A clip of which every frame carries its number in its pixels, a key frame each second.
-pub(super) fn numbered(dir: &Path, frames: usize) -> PathBuf {
+fn numbered(dir: &Path, frames: usize) -> PathBuf {
     init().unwrap();
     let path = dir.join("numbered.mp4");
     let launch = format!(
@@ -58,7 +58,7 @@ pub(super) fn numbered(dir: &Path, frames: usize) -> PathBuf {
     path
 }
 
-pub(super) fn number(image: &Image) -> usize {
+fn number(image: &Image) -> usize {
     let white = |bit: usize| image.row(0, SIDE / 2, WIDTH).unwrap()[bit * SIDE + SIDE / 2] > 125;
     (0..BITS).fold(0, |n, bit| n * 2 + usize::from(white(bit)))
 }
