@@ -82,7 +82,12 @@ fn failing(finding: &Finding) -> usize {
 impl Episode {
     fn told(&self) -> Value {
         let f = &self.best;
-        let became = self.became.map_or(json!("near_miss"), |b| json!(b.1));
+        let became = match self.became {
+            Some((_, outcome)) => json!(outcome),
+            // At a place of which the same was told just before, for another thing that stands there.
+            None if f.is_hit() => json!("told_before"),
+            None => json!("near_miss"),
+        };
         json!({ "explain": {
             "violation": f.violation,
             "zone": f.zone,

@@ -111,14 +111,17 @@ impl Rule for Vending {
         for (zone, things, attendance) in here {
             things.look(now.scene, zone.roles, |area, stood| zone.holds(area, stood));
             let all: Vec<Spot> = things.seen_at(at).copied().collect();
-            let alive = things.alive().to_vec();
             attendance.look(now.scene, &all);
-            let mut findings: Vec<(Spot, Finding)> = Vec::new();
             for spot in things.seen_at_mut(at) {
                 let tallest = attendance.tallest(spot, at);
                 spot.attended += u32::from(tallest.is_some());
                 let fitting = fits(spot, &all, now.scene, tallest);
                 spot.fitting += u32::from(fitting);
+            }
+            // As they are after this look: what is new has been taken for something by now.
+            let alive = things.alive().to_vec();
+            let mut findings: Vec<(Spot, Finding)> = Vec::new();
+            for spot in things.seen_at_mut(at) {
                 let finding = self.finding(now, zone, spot, &alive);
                 findings.push((*spot, finding));
             }
