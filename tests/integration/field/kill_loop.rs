@@ -374,15 +374,22 @@ fn stories(field: &Field) -> BTreeMap<String, Story> {
 /// Journal and store are whole over all kills, and each package is there once, here and at the
 /// receiver; which they are.
 fn nothing_is_lost(field: &Field) -> BTreeSet<String> {
-    let runs = field.journal("boot");
-    let runs: Vec<&str> = runs
+    let boots = field.journal("boot");
+    let runs: Vec<&str> = boots
         .iter()
         .map(|line| line["body"]["last_run"].as_str().unwrap())
         .collect();
     let (first, [killed @ .., after_the_end]) = runs.split_first().expect("it ran") else {
         panic!("{runs:?}");
     };
-    assert_eq!((*first, *after_the_end), ("none", "closed"));
+    // A machine that is busy with other things may not end its pictures in the time it has; then
+    // the run is not said to have ended.
+    let of = |line: &Value| line["n"].as_u64().unwrap();
+    let run = of(&boots[boots.len() - 2])..of(&boots[boots.len() - 1]);
+    let shutdown = field.journal("shutdown");
+    let said = shutdown.iter().any(|line| run.contains(&of(line)));
+    let ended = if said { "closed" } else { "not_closed" };
+    assert_eq!((*first, *after_the_end), ("none", ended));
     assert!(killed.iter().all(|end| *end == "not_closed"), "{runs:?}");
     for kind in [
         "book.lost",

@@ -2,6 +2,7 @@
 //! `lingmou verify` and by `docs/verify.sh` alike. The untouched one is valid by both.
 
 use std::path::Path;
+use std::process::Command;
 
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
@@ -13,8 +14,8 @@ use tempfile::TempDir;
 
 use super::{
     AT, AT_SECS, DAY_SECS, DEVICE, Kit, MANIFEST_2, STAMP, add_review, assemble, case, covered,
-    files, journal_lines, openssl_sign, put, put_all, receipt, said_by, statement, succeed,
-    verify_sh, verifying,
+    files, issue, journal_lines, make_key, openssl_sign, put, put_all, receipt, said_by, statement,
+    succeed, verify_sh, verifying,
 };
 
 const MANIFEST_4: &str = "META-INF/ASiCManifest004.xml";
@@ -259,6 +260,44 @@ fn a_line_without_its_end_is_a_line_of_the_journal_too() {
     chain.extend(b"{\"n\":99,\"kind\":\"clock.corrected\"}");
     let longer = with(&kit.package, CHAIN, Some(&chain));
     refused("one line more", &kit, &longer, CheckId::Journal);
+}
+
+/// `receiver test` with the name `x` is not `receiver` with the name `test x`.
+#[test]
+fn a_role_is_told_from_a_name_that_goes_on_like_it() {
+    let kit = Kit::new();
+    let dir = kit.folder("trainee");
+    for kind in ["crt", "key"] {
+        std::fs::copy(
+            kit.root.with_extension(kind),
+            dir.join(format!("ca.{kind}")),
+        )
+        .unwrap();
+    }
+    make_key(&dir, "EC P-256", "ee.key");
+    put(&dir, "receipt.p7m", kit.package.get(RECEIPT).unwrap());
+    let read = "openssl cms -verify -noverify -inform DER -in receipt.p7m -out receipt.json";
+    succeed(&dir, read);
+    let receipt = std::fs::read_to_string(dir.join("receipt.json")).unwrap();
+    let receipt = receipt.replace("evidence-receiver-1", "test x");
+    for (subject, is_receiver) in [
+        ("/OU=receiver test/CN=x", false),
+        ("/OU=receiver/CN=test x", true),
+    ] {
+        let ask = "req -new -key ee.key -out ee.csr -addext extendedKeyUsage=1.3.6.1.5.5.7.3.36";
+        let mut openssl = Command::new("openssl");
+        openssl.args(ask.split(' ')).args(["-subj", subject]);
+        let (code, said) = said_by(openssl.current_dir(&dir));
+        assert_eq!(code, Some(0), "{said}");
+        issue(&dir, "ca", "ee");
+        let p7m = openssl_sign(&dir, "ee", receipt.as_bytes(), "-cades -nodetach");
+        let package = with(&kit.package, RECEIPT, Some(&p7m));
+        if is_receiver {
+            accepted(subject, &kit, &package);
+        } else {
+            refused(subject, &kit, &package, CheckId::Receipt);
+        }
+    }
 }
 
 /// Another package of the same device, receipted.
