@@ -53,11 +53,8 @@ impl Running {
         } = self;
         stop.cancel();
         slots.close();
-        let ended = tokio::task::spawn_blocking(move || {
-            let ended = eye.join().is_ok() & keeper.join().is_ok();
-            drop(cameras);
-            ended
-        });
+        let ended = move || eye.join().is_ok() & keeper.join().is_ok();
+        let ended = tokio::task::spawn_blocking(ended);
         if matches!(tokio::time::timeout(patience, ended).await, Ok(Ok(true))) {
             record::end(&store, &identity);
         } else {
@@ -66,7 +63,10 @@ impl Running {
             );
         }
         stop_upload.cancel();
-        if tokio::time::timeout(patience, tasks.wait()).await.is_err() {
+        // A camera that hangs is no reason to say that something was not kept.
+        let cameras = tokio::task::spawn_blocking(move || drop(cameras));
+        let rest = async { (tasks.wait().await, cameras.await) };
+        if tokio::time::timeout(patience, rest).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
     }
