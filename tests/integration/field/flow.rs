@@ -237,9 +237,9 @@ fn pictures_are_described(statement: &Statement) {
     }
     assert_eq!(originals(statement).count(), 3);
     for quality in originals(statement).filter_map(|f| f.quality) {
-        // Of this footage, in daylight and in focus; its pavement is bright.
+        // Of this footage, in daylight and in focus.
         assert!(
-            quality.focus > 700 && quality.clipped_permille < 400,
+            quality.focus > 700 && quality.clipped_permille < 250,
             "{quality:?}"
         );
         assert!((40..=215).contains(&quality.exposure), "{quality:?}");
@@ -259,12 +259,6 @@ fn the_grade_follows(statement: &Statement) {
     assert_eq!(own.len(), usize::from(persisted), "{grading:#?}");
     let pass = |id: &str| grading.conditions.iter().find(|c| c.id == id).unwrap().pass;
     assert_eq!(pass("clock"), clock::trust().synced.then_some(true));
-    // About a quarter of this footage is clipped, now a little less, now a little more.
-    let clipped = originals(statement).filter_map(|f| Some(f.quality?.clipped_permille));
-    let clipped = clipped.max();
-    let limit = config::Evidence::default().clipped_max * 1000.0;
-    let bright = clipped.is_none_or(|worst| f64::from(worst) > limit);
-    assert_eq!(pass("exposure"), Some(!bright), "{grading:#?}");
     for id in [
         "site",
         "approval",
@@ -272,6 +266,7 @@ fn the_grade_follows(statement: &Statement) {
         "pictures",
         "close_up",
         "focus",
+        "exposure",
         "warning",
         "position",
         "camera_still",
@@ -429,7 +424,6 @@ fn detections_are_lines(package: &Path) {
         .flat_map(|look| look["detections"].as_array().unwrap())
         .filter(|seen| seen["label"] == "person")
         .count();
-    // 25 at five a second; a machine that is busy with other things leaves some out.
-    assert!(looks.len() >= 3, "{} looks", looks.len());
+    assert!(looks.len() >= 10, "{} looks", looks.len());
     assert!(people > looks.len(), "{people} people");
 }

@@ -9,7 +9,9 @@ const FOOTAGE_UNITS: u64 = 150;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_in_its_grace_time_outlives_a_kill() {
-    let camera = camera();
+    // Who is warned stays: of passers-by another may stand there at the second look, and no package comes.
+    let film = tempfile::tempdir().unwrap();
+    let camera = camera_of(&standing(film.path()), 0);
     let field = Field::start(&camera.url(STREAM), &|profile| {
         profile["judge"]["street_vending"]["grace_secs"] = value(6.0);
     })

@@ -435,6 +435,19 @@ fn bagged(dir: &Path) -> PathBuf {
     film
 }
 
+/// Makes a film of ten seconds in which four people stand at the kerb all the time.
+fn standing(dir: &Path) -> PathBuf {
+    let film = dir.join("standing.mp4");
+    let street = footage();
+    let [from, to] = [street.path(), &film].map(|path| path.to_str().unwrap());
+    let args = [
+        "-v", "error", "-ss", "4", "-i", from, "-t", "10", "-c:v", "libx264", "-preset",
+        "veryfast", "-qp", "22", "-bf", "0", "-g", "10", "-threads", "1", to,
+    ];
+    tool("ffmpeg", &args);
+    film
+}
+
 /// A camera that shows the footage from its beginning to each new viewer.
 fn camera() -> RtspServer {
     camera_at(0)

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use super::*;
 
 /// Told to stop, the daemon ends within this time.
-const STOPS_WITHIN: Duration = Duration::from_secs(30);
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The page of `lingmou status` and its exit code.
 fn status_page(field: &Field) -> (String, Option<i32>) {
