@@ -349,6 +349,34 @@ impl Bench {
         let lines = journal::tail(&dir, usize::MAX).unwrap();
         lines.iter().filter(|line| line.kind == kind).count()
     }
+
+    /// The receipt that the receiver would give for the first package, unsigned, and who signs it.
+    fn right_receipt(&self, id: CaseId) -> (Receipt, Identity) {
+        let signature = self.store.package_dir(id).join(witness::SIGNATURE);
+        let receiver = Identity::load(&self.pki.receiver, "receiver").unwrap();
+        let (v, kind) = Receipt::HEAD;
+        let receipt = Receipt {
+            v,
+            kind: kind.to_owned(),
+            id,
+            device: DEVICE.to_owned(),
+            seq: 1,
+            sig_sha256: witness::sha256_hex(&fs::read(signature).unwrap()),
+            verdict: ReceiptVerdict::Stored,
+            why: None,
+            copies: 1,
+            head: None,
+            at: clock::rfc3339_ms(clock::now().utc_ns),
+            receiver: receiver.common_name(),
+        };
+        (receipt, receiver)
+    }
+
+    /// Where the receiver keeps what it has not whole yet of the device.
+    fn incoming(&self) -> PathBuf {
+        let received = self.dir.path().join("received");
+        received.join("incoming").join(RECEIVER).join(DEVICE)
+    }
 }
 
 fn names(dir: &Path) -> Vec<String> {

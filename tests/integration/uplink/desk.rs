@@ -57,10 +57,7 @@ async fn repeated_and_foreign_messages_change_nothing_at_the_receiver() {
         names(&received.join("packages").join(DEVICE)),
         [id.to_string()]
     );
-    assert_eq!(
-        names(&received.join("incoming").join(RECEIVER).join(DEVICE)),
-        Vec::<String>::new()
-    );
+    assert_eq!(names(&bench.incoming()), Vec::<String>::new());
 }
 
 /// What was asked for, in pieces of 7000 bytes; of the file `spoilt` one byte is wrong.
@@ -194,13 +191,7 @@ async fn after_a_power_cut_the_receiver_claims_only_what_was_durable() {
     assert!(missing.contains(&rest), "{missing:?}");
     receiver.kill().await;
 
-    let incoming = bench
-        .dir
-        .path()
-        .join("received")
-        .join("incoming")
-        .join(RECEIVER)
-        .join(DEVICE);
+    let incoming = bench.incoming();
     let part = incoming
         .join(id.to_string())
         .join(format!("{}.part", clip.0));
@@ -244,13 +235,7 @@ async fn what_a_device_leaves_unfinished_is_bounded_and_never_lost() {
         assert!(!device.wanted().await.is_empty());
         device.pipe.close().await;
     }
-    let incoming = bench
-        .dir
-        .path()
-        .join("received")
-        .join("incoming")
-        .join(RECEIVER)
-        .join(DEVICE);
+    let incoming = bench.incoming();
     let mut kept = names(&incoming);
     kept.sort();
     let newest: Vec<String> = ids.iter().skip(3).map(ToString::to_string).collect();

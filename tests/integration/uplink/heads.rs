@@ -125,22 +125,10 @@ async fn a_head_that_goes_back_or_forks_is_refused_aloud_and_the_known_one_stays
 
 /// A receipt for the package that names `head`.
 fn naming(bench: &Bench, id: CaseId, head: JournalCopy) -> Vec<u8> {
-    let signature = fs::read(bench.store.package_dir(id).join(witness::SIGNATURE)).unwrap();
-    let receiver = Identity::load(&bench.pki.receiver, "receiver").unwrap();
-    let (v, kind) = Receipt::HEAD;
+    let (right, receiver) = bench.right_receipt(id);
     let receipt = Receipt {
-        v,
-        kind: kind.to_owned(),
-        id,
-        device: DEVICE.to_owned(),
-        seq: 1,
-        sig_sha256: witness::sha256_hex(&signature),
-        verdict: ReceiptVerdict::Stored,
-        why: None,
-        copies: 1,
         head: Some(head),
-        at: clock::rfc3339_ms(clock::now().utc_ns),
-        receiver: receiver.common_name(),
+        ..right
     };
     receipt.sign(&receiver, clock::now()).unwrap()
 }

@@ -6,23 +6,7 @@ use super::*;
 
 /// What a forger would send: each differs from the right receipt in one thing.
 fn forgeries(bench: &Bench, id: CaseId, other: &TestPki) -> Vec<Vec<u8>> {
-    let signature = fs::read(bench.store.package_dir(id).join(witness::SIGNATURE)).unwrap();
-    let receiver = Identity::load(&bench.pki.receiver, "receiver").unwrap();
-    let (v, kind) = Receipt::HEAD;
-    let right = Receipt {
-        v,
-        kind: kind.to_owned(),
-        id,
-        device: DEVICE.to_owned(),
-        seq: 1,
-        sig_sha256: witness::sha256_hex(&signature),
-        verdict: ReceiptVerdict::Stored,
-        why: None,
-        copies: 1,
-        head: None,
-        at: clock::rfc3339_ms(clock::now().utc_ns),
-        receiver: receiver.common_name(),
-    };
+    let (right, receiver) = bench.right_receipt(id);
     let sign =
         |receipt: Receipt, identity: &Identity| receipt.sign(identity, clock::now()).unwrap();
     let stranger = Identity::load(&other.receiver, "receiver").unwrap();
