@@ -8,7 +8,8 @@
 //! Arrival is late by what waited on the way: over TCP a network that was away for seconds hands
 //! over at once what the camera had queued, and nothing smooths that. How long a frame may have
 //! waited is told by the camera's clock, right or wrong, for it goes on meanwhile; without one, by
-//! the pause before. Both are stated as error.
+//! the pause before. Both are stated as error; the pause also where the camera is believed, since
+//! in what comes in a burst neither the arrival nor the time taken from the reports is sure.
 
 use std::collections::VecDeque;
 
@@ -228,7 +229,7 @@ impl Times {
             |behind: i64| (behind.unsigned_abs()).max(behind.abs_diff(signed(CAPTURE_DELAY_NS)));
         let claimed = arrival.shifted_ns(-behind);
         let at = Stamp {
-            error_ns: arrival.error_ns.saturating_add(off(behind).max(off(usual))),
+            error_ns: (arrival.error_ns).saturating_add(off(behind).max(off(usual)).max(queued_ns)),
             ..claimed
         };
         (at, TimeSource::RtcpSenderReport)
@@ -465,6 +466,18 @@ mod tests {
             let (_, before) = &told[475];
             assert!(before.at.error_ns < 600_000_000, "{row}: {before:?}");
         }
+    }
+
+    #[test]
+    fn a_camera_that_is_believed_is_less_sure_after_a_pause() {
+        let error_s = |captured_ms: usize| {
+            let told = through_a_pause(Says::Utc(0), (20_000, 23_000), 5000);
+            told[captured_ms / 40].1.at.error_ns / 1_000_000_000
+        };
+        assert_eq!(error_s(19_000), 0);
+        // On time again, and not sure before three times the pause is over.
+        assert_eq!((error_s(24_000), error_s(31_000)), (3, 3));
+        assert_eq!(error_s(33_000), 0);
     }
 
     #[test]
