@@ -107,13 +107,31 @@ pub(super) fn tell_ready() {
     ]);
 }
 
-/// Tells systemd that the program starts again in its own place: until it is ready nobody feeds the
-/// watchdog, and a model may take its time.
+/// Tells systemd that the program starts again in its own place.
 pub(super) fn tell_again() {
+    tell_long_start("starting again with something on trial");
+}
+
+/// Tells systemd that the program is up and waits, and for what.
+pub(super) fn tell_waiting(trouble: &str) {
+    tell_systemd(&[
+        sd_notify::NotifyState::Ready,
+        sd_notify::NotifyState::Watchdog,
+        sd_notify::NotifyState::Status(trouble),
+    ]);
+}
+
+/// Tells systemd that everything is opened again after it waited.
+pub(super) fn tell_opening() {
+    tell_long_start("trying the evidence disk again");
+}
+
+/// Until it is ready nobody feeds the watchdog, and a model may take its time.
+fn tell_long_start(status: &str) {
     tell_systemd(&[
         sd_notify::NotifyState::WatchdogUsec(AGAIN_USEC),
         sd_notify::NotifyState::Watchdog,
-        sd_notify::NotifyState::Status("starting again with something on trial"),
+        sd_notify::NotifyState::Status(status),
     ]);
 }
 
@@ -121,6 +139,19 @@ pub(super) fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "systemd could not be told");
     }
+}
+
+/// What every status begins with: which box and which run, and how good its clock is.
+pub(super) fn about(config: &Config, since: Stamp, now: Stamp) -> Value {
+    json!({
+        "v": 1,
+        "program": concat!("lingmou ", env!("CARGO_PKG_VERSION")),
+        "device": config.device.id,
+        "pid": std::process::id(),
+        "at": clock::rfc3339_ms(now.utc_ns),
+        "up_secs": now.since(since).as_secs(),
+        "clock": clock::trust(),
+    })
 }
 
 /// Everything the status is made of.
@@ -172,14 +203,8 @@ impl Gauges {
             })
             .collect();
         let (counts, mirror) = (self.store.counts(), self.store.mirror_state());
-        let mut status = json!({
-            "v": 1,
-            "program": concat!("lingmou ", env!("CARGO_PKG_VERSION")),
-            "device": self.config.device.id,
-            "pid": std::process::id(),
-            "at": clock::rfc3339_ms(now.utc_ns),
-            "up_secs": now.since(self.since).as_secs(),
-            "clock": clock::trust(),
+        let mut status = about(&self.config, self.since, now);
+        let work = json!({
             "certificates": self.terms.snapshot(now),
             "cameras": cameras,
             "eye": self.eye.snapshot(),
@@ -197,6 +222,9 @@ impl Gauges {
             "configuration": self.origin,
             "trial": self.settings.on_trial(),
         });
+        if let (Value::Object(status), Value::Object(work)) = (&mut status, work) {
+            status.extend(work);
+        }
         status["alarms"] = self.acknowledged.level(alarms(&status));
         status
     }

@@ -24,6 +24,7 @@ mod clock_watch;
 mod counters;
 mod credentials;
 mod darkroom;
+mod diskless;
 mod dossier;
 mod ending;
 mod ends;
@@ -106,10 +107,22 @@ pub enum End {
 
 /// Runs the daemon until `stop`, or until another configuration is in force, then ends it in order.
 ///
-/// The error says why it could not start; everything that goes wrong later is a state.
+/// The error says why it could not start; everything that goes wrong later is a state, and so is a
+/// disk that does not give the store.
 pub async fn run(chosen: &Chosen, stop: CancellationToken) -> anyhow::Result<End> {
     let again = CancellationToken::new();
-    let running = start(chosen, stop.child_token(), &again)?;
+    let loaded = &chosen.loaded;
+    let opened = if chosen.trial.is_some() {
+        // What is on trial and does not start is given up at once.
+        open(loaded)?
+    } else {
+        let config = &loaded.config;
+        match diskless::open_when_there(config, &stop, || open(loaded)).await? {
+            Some(opened) => opened,
+            None => return Ok(End::Stopped),
+        }
+    };
+    let running = start(chosen, opened, stop.child_token(), &again)?;
     tracing::info!(device = %chosen.loaded.config.device.id, "running");
     tell_ready();
     let end = tokio::select! {
@@ -198,14 +211,14 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     })
 }
 
-/// Opens everything and starts threads and tasks.
+/// Starts threads and tasks with what was opened.
 fn start(
     chosen: &Chosen,
+    mut opened: Opened,
     stop: CancellationToken,
     again: &CancellationToken,
 ) -> anyhow::Result<Running> {
     let config = &chosen.loaded.config;
-    let mut opened = open(&chosen.loaded)?;
     let mut progress = Progress::default();
     let slots = Arc::new(Slots::new(config.camera.len()));
     let cameras = Arc::new(cameras(config, &slots)?);

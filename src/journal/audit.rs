@@ -82,9 +82,17 @@ pub fn audit(dir: &Path, roots: &Roots, device: Option<&str>) -> Result<Audit, J
             chain.report(number, 1, "the segment before is missing");
         }
         let path = journal.join(segment::file_name(number));
-        let Some(bytes) = read_bounded(&path, segment::READ_MAX)? else {
-            chain.report(number, 1, segment::OVERSIZED);
-            continue;
+        let bytes = match read_bounded(&path, segment::READ_MAX) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
+                chain.report(number, 1, segment::OVERSIZED);
+                continue;
+            }
+            Err(error) if segment::is_lost(&error, Some(&number) == numbers.last()) => {
+                chain.report(number, 1, segment::UNREADABLE);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
         let (len, lines) = chain.segment(number, &bytes, &mut |entry| {
             audit.lines += 1;

@@ -8,7 +8,8 @@
 //! **Invariants.** Lines are only ever added. A failed append leaves the file as it was before
 //! the next one. The part of a line that a power cut left at the end is moved to a file
 //! `torn-…` beside the segments and a line `journal.repaired` says so. A break further up is
-//! never mended: [`verify`] names it, and the chain goes on behind it.
+//! never mended: [`verify`] names it, and the chain goes on behind it; so it is when the disk has
+//! lost a whole segment, even the one that was being written.
 //!
 //! Checkpoints, files beside the segments, sign the line they are named by; [`audit`] holds the
 //! two together, [`prove`] cuts out what concerns one package.
@@ -90,7 +91,11 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal in `dir` (made when missing), sets a torn end aside, and reads the
     /// whole chain once; a break does not keep it from opening ([`Journal::broken`]).
-    pub fn open(dir: &Path) -> Result<Self, JournalError> {
+    ///
+    /// When the disk does not give the last segment any more, the next line begins a new one, with a
+    /// number above `known`: that of the newest line known from elsewhere, a signature or an index, so
+    /// that no number that was signed for is given twice.
+    pub fn open(dir: &Path, known: u64) -> Result<Self, JournalError> {
         disk::create_dir(dir)?;
         let mut named = HashSet::new();
         let walk = segment::walk(dir, &mut |entry| {
@@ -99,9 +104,15 @@ impl Journal {
                 named.extend(kept.map(str::to_owned));
             }
         })?;
-        let (segment, len, torn) = walk
-            .last
-            .map_or((1, 0, Vec::new()), |l| (l.segment, l.len, l.torn));
+        let mut head = walk.head;
+        let (segment, len, torn) = match (walk.lost, walk.last) {
+            (Some(lost), _) => {
+                head.n = head.n.max(known);
+                (lost + 1, 0, Vec::new())
+            }
+            (None, Some(last)) => (last.segment, last.len, last.torn),
+            (None, None) => (1, 0, Vec::new()),
+        };
         let path = dir.join(file_name(segment));
         let file = disk::open_append(&path)?;
         disk::sync_dir(dir)?;
@@ -111,7 +122,7 @@ impl Journal {
             path,
             segment,
             len,
-            head: walk.head,
+            head,
             last: None,
             dirty: false,
             repairs: 0,
@@ -291,6 +302,11 @@ pub fn read_lines(
     most: u64,
 ) -> Result<Option<Vec<u8>>, JournalError> {
     segment::read_lines(dir, places, most)
+}
+
+/// Whether any line was ever written in `dir`, which must be there.
+pub fn is_begun(dir: &Path) -> Result<bool, JournalError> {
+    segment::is_begun(dir)
 }
 
 /// The last `n` lines in `dir`, oldest first.

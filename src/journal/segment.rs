@@ -56,8 +56,11 @@ pub(super) struct Walk {
     pub(super) head: Head,
     /// The first broken place, the torn end excepted.
     pub(super) broken: Option<Broken>,
-    /// The last segment, if there is any.
+    /// The last segment, if there is any that can be read.
     pub(super) last: Option<Last>,
+    /// Number of the last segment when the disk does not give it any more: lines of it that nobody
+    /// can count come after [`Walk::head`].
+    pub(super) lost: Option<u32>,
 }
 
 /// The end of the last segment.
@@ -77,6 +80,8 @@ pub(super) struct Last {
 pub(super) const READ_MAX: u64 = 8 << 20;
 /// What is said of it.
 pub(super) const OVERSIZED: &str = "longer than a segment may be; it was not read";
+/// What is said of one that the disk does not give any more.
+pub(super) const UNREADABLE: &str = "it cannot be read";
 
 /// What a chain broken in many places says at most.
 const BROKEN_MAX: usize = 16;
@@ -97,12 +102,26 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<u32>, JournalError> {
     Ok(names.iter().filter_map(number).collect())
 }
 
+/// Bytes of a segment.
+fn size(dir: &Path, segment: u32) -> Result<u64, JournalError> {
+    let path = dir.join(file_name(segment));
+    let meta = std::fs::metadata(&path).map_err(|e| disk::DiskError::reading(&path, e))?;
+    Ok(meta.len())
+}
+
+/// Whether there is more than the empty file that opening makes.
+pub(super) fn is_begun(dir: &Path) -> Result<bool, JournalError> {
+    match segments(dir)?.as_slice() {
+        [] => Ok(false),
+        [only] => Ok(size(dir, *only)? > 0),
+        _ => Ok(true),
+    }
+}
+
 /// Refuses a journal with a segment that ours cannot be; the others are read as a whole.
 pub(super) fn check_sizes(dir: &Path) -> Result<(), JournalError> {
     for segment in segments(dir)? {
-        let path = dir.join(file_name(segment));
-        let meta = std::fs::metadata(&path).map_err(|e| disk::DiskError::reading(&path, e))?;
-        if meta.len() > READ_MAX {
+        if size(dir, segment)? > READ_MAX {
             return Err(Broken {
                 segment: file_name(segment),
                 line: 1,
@@ -169,24 +188,25 @@ pub(super) fn read_lines(
 
 /// Reads every line of every segment in order, checks numbers and chain, and shows each
 /// readable line to `visit`. Nothing is changed. At most one segment is in memory. A segment that the
-/// disk does not give any more is a broken place like any other, but for the last: nobody knows
-/// where that ends.
+/// disk does not give any more is a broken place like any other.
 pub(super) fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Walk, JournalError> {
     let mut chain = Chain::new();
-    let mut last = None;
+    let (mut last, mut lost) = (None, None);
     let numbers = segments(dir)?;
     for (expected, &segment) in (1..).zip(&numbers) {
         if segment != expected {
             chain.report(segment, 1, "the segment before is missing");
         }
         let bytes = match disk::read(&dir.join(file_name(segment))) {
-            Err(error) if Some(&segment) != numbers.last() && !disk::is_passing(&error.source) => {
+            Err(error) if is_lost(&error, Some(&segment) == numbers.last()) => {
                 tracing::error!(%error, "a part of the journal cannot be read");
-                chain.report(segment, 1, "it cannot be read");
+                chain.report(segment, 1, UNREADABLE);
+                lost = Some(segment);
                 continue;
             }
             read => read?,
         };
+        lost = None;
         let (len, lines) = chain.segment(segment, &bytes, visit);
         let torn = bytes.get(len..).unwrap_or_default().to_vec();
         if Some(&segment) != numbers.last() && !torn.is_empty() {
@@ -203,7 +223,15 @@ pub(super) fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Walk, Jou
         head: chain.head,
         broken: chain.broken.into_iter().next(),
         last,
+        lost,
     })
+}
+
+/// Whether a segment is given up that gave this error. The one that is being written only when the
+/// medium has lost it: rights on it can be put right, and then the chain holds.
+pub(super) fn is_lost(error: &disk::DiskError, last: bool) -> bool {
+    let barred = error.source.kind() == std::io::ErrorKind::PermissionDenied;
+    !(disk::is_passing(&error.source) || last && barred)
 }
 
 /// The chain as far as it has been followed.

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use rustix::io::Errno;
 
 use super::disk::fault;
+use super::segment::UNREADABLE;
 use super::*;
 
 const AT: Stamp = Stamp {
@@ -15,7 +16,7 @@ const AT: Stamp = Stamp {
 
 fn filled(lines: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = Journal::open(dir.path()).unwrap();
+    let mut journal = Journal::open(dir.path(), 0).unwrap();
     for i in 0..lines {
         journal.append(AT, "test", json!({ "i": i })).unwrap();
     }
@@ -35,7 +36,7 @@ fn overwrite(dir: &Path, segment: u32, text: &[u8]) {
 #[test]
 fn lines_chain_and_survive_reopening() {
     let dir = filled(3);
-    let mut journal = Journal::open(dir.path()).unwrap();
+    let mut journal = Journal::open(dir.path(), 0).unwrap();
     assert_eq!(journal.head().n, 3);
     let head = journal.append(AT, "more", json!({})).unwrap();
     assert_eq!(verify(dir.path()).unwrap(), head);
@@ -60,14 +61,18 @@ fn a_torn_end_is_set_aside_and_named() {
         let error = verify(dir.path()).unwrap_err().to_string();
         assert!(error.contains("00000001.jsonl line 3 (n = 3)"), "{error}");
 
-        let journal = Journal::open(dir.path()).unwrap();
+        let journal = Journal::open(dir.path(), 0).unwrap();
         assert_eq!((journal.repairs(), journal.head().n), (1, 3));
         assert_eq!(verify(dir.path()).unwrap(), journal.head());
         let line = tail(dir.path(), 1).unwrap().remove(0);
         assert_eq!(line.kind, "journal.repaired");
         let copy = dir.path().join(line.body["kept"].as_str().unwrap());
         assert_eq!(disk::read(&copy).unwrap(), kept.as_bytes()[start..]);
-        assert_eq!(Journal::open(dir.path()).unwrap().repairs(), 0, "said once");
+        assert_eq!(
+            Journal::open(dir.path(), 0).unwrap().repairs(),
+            0,
+            "said once"
+        );
     }
 }
 
@@ -80,7 +85,7 @@ fn zeros_left_by_a_power_cut_are_a_torn_end() {
         .unwrap();
     file.write_all(&[0; 3000]).unwrap();
     file.write_all(b"\"tail\"}\n").unwrap();
-    let journal = Journal::open(dir.path()).unwrap();
+    let journal = Journal::open(dir.path(), 0).unwrap();
     assert_eq!((journal.repairs(), journal.head().n), (1, 3));
     verify(dir.path()).unwrap();
 }
@@ -110,7 +115,7 @@ fn every_kind_of_tampering_is_named() {
             (broken.segment.as_str(), broken.line),
             ("00000001.jsonl", line)
         );
-        let mut journal = Journal::open(dir.path()).unwrap();
+        let mut journal = Journal::open(dir.path(), 0).unwrap();
         assert_eq!(journal.broken(), Some(&broken), "opens all the same");
         journal.append(AT, "test", json!({})).unwrap();
         assert_eq!(journal.head().n, 6);
@@ -120,7 +125,7 @@ fn every_kind_of_tampering_is_named() {
 #[test]
 fn segments_end_before_four_mebibytes_and_chain_on() {
     let dir = filled(0);
-    let mut journal = Journal::open(dir.path()).unwrap();
+    let mut journal = Journal::open(dir.path(), 0).unwrap();
     let filler = "x".repeat(60_000);
     for _ in 0..150 {
         journal
@@ -146,7 +151,7 @@ fn segments_end_before_four_mebibytes_and_chain_on() {
 #[test]
 fn a_segment_that_cannot_be_read_is_named_and_passed_over() {
     let dir = filled(0);
-    let mut journal = Journal::open(dir.path()).unwrap();
+    let mut journal = Journal::open(dir.path(), 0).unwrap();
     let filler = "x".repeat(60_000);
     for _ in 0..150 {
         journal
@@ -157,13 +162,31 @@ fn a_segment_that_cannot_be_read_is_named_and_passed_over() {
     let unread = dir.path().join(file_name(2));
     disk::remove_file(&unread).unwrap();
     std::fs::create_dir(&unread).unwrap();
-    let mut journal = Journal::open(dir.path()).unwrap();
+    let mut journal = Journal::open(dir.path(), 0).unwrap();
     let broken = journal.broken().unwrap();
     assert_eq!(broken.segment, file_name(2));
     assert!(broken.to_string().contains("cannot be read"), "{broken}");
     assert_eq!(journal.head().n, 150);
     journal.append(AT, "test", json!({})).unwrap();
     assert_eq!(tail(dir.path(), 1).unwrap()[0].head.n, 151);
+}
+
+/// A bad sector under the segment that was being written: nobody can count its lines.
+#[test]
+fn a_last_segment_that_is_lost_is_left_behind_and_no_known_number_given_twice() {
+    for (known, next) in [(0, 4), (2, 4), (9, 10)] {
+        let dir = filled(3);
+        std::fs::create_dir(dir.path().join(file_name(2))).unwrap();
+        let mut journal = Journal::open(dir.path(), known).unwrap();
+        assert_eq!(journal.broken().unwrap().segment, file_name(2));
+        assert_eq!(journal.durable(), (3, 0));
+        assert_eq!(journal.append(AT, "test", json!({})).unwrap().n, next);
+        drop(journal);
+        let journal = Journal::open(dir.path(), known).unwrap();
+        assert_eq!((journal.head().n, journal.durable().0), (next, 3));
+        let error = verify(dir.path()).unwrap_err();
+        assert!(error.to_string().contains(UNREADABLE), "{error}");
+    }
 }
 
 #[test]
@@ -174,7 +197,7 @@ fn a_failed_append_leaves_no_trace_wherever_it_fails() {
     ] {
         for n in 0.. {
             let dir = filled(2);
-            let mut journal = Journal::open(dir.path()).unwrap();
+            let mut journal = Journal::open(dir.path(), 0).unwrap();
             fault::plan(n, mode);
             let result = journal.append(AT, "test", json!({"i": "failed"}));
             if fault::clear() {
@@ -198,9 +221,9 @@ fn opening_survives_a_failure_at_any_step() {
         let whole = text(dir.path());
         overwrite(dir.path(), 1, &whole.as_bytes()[..whole.len() - 5]);
         fault::plan(n, fault::Mode::Forever(Errno::IO));
-        let opened = Journal::open(dir.path()).map(|_| ());
+        let opened = Journal::open(dir.path(), 0).map(|_| ());
         let done = fault::clear();
-        let journal = Journal::open(dir.path()).unwrap();
+        let journal = Journal::open(dir.path(), 0).unwrap();
         let lines = tail(dir.path(), 9).unwrap();
         let (kept, repairs) = lines.split_at(1);
         assert_eq!(kept[0].body["i"], 0);
@@ -224,7 +247,7 @@ fn opening_survives_a_failure_at_any_step() {
 #[test]
 fn a_line_too_long_changes_nothing() {
     let dir = filled(1);
-    let mut journal = Journal::open(dir.path()).unwrap();
+    let mut journal = Journal::open(dir.path(), 0).unwrap();
     let error = journal.append(AT, "test", json!({"x": "x".repeat(70_000)}));
     assert!(matches!(error, Err(JournalError::TooLong { .. })));
     assert_eq!(verify(dir.path()).unwrap().n, 1);
@@ -233,7 +256,7 @@ fn a_line_too_long_changes_nothing() {
 #[test]
 fn lines_are_read_in_one_go_also_across_segments() {
     let dir = filled(0);
-    let mut journal = Journal::open(dir.path()).unwrap();
+    let mut journal = Journal::open(dir.path(), 0).unwrap();
     let long = json!({ "x": "y".repeat(60_000) });
     let mut places = Vec::new();
     while journal.durable().0 < 3 {

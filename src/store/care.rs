@@ -142,7 +142,8 @@ impl Store {
         let opened = Inner::open_locked(config, device, (lock, Some(why)), &|_, _| ());
         if opened.is_err() {
             // It may have written lines before it failed: ours must follow those.
-            inner.journal = Journal::open(&self.shared.dir.join(journal::SEGMENTS))?;
+            let known = inner.journal.head().n;
+            inner.journal = Journal::open(&self.shared.dir.join(journal::SEGMENTS), known)?;
         }
         let (fresh, recovery) = opened?;
         *inner = fresh;

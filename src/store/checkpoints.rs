@@ -23,6 +23,13 @@ pub(super) struct Newest {
     said: Option<u64>,
 }
 
+impl Newest {
+    /// Number of the line it signs; 0 when there is none.
+    pub(super) fn n(self) -> u64 {
+        self.n
+    }
+}
+
 /// Looks for the newest file.
 pub(super) fn newest(dir: &Path) -> Result<Newest, StoreError> {
     let names = disk::list(&dir.join(FOLDER))?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -156,6 +156,13 @@ impl Inner {
             .filter_map(|name| super::case_id(name))
             .collect())
     }
+}
+
+/// Number of the newest line in the index, 0 when it is empty.
+pub(super) fn newest_line(conn: &Connection) -> Result<u64, StoreError> {
+    let sql = "SELECT coalesce(max(n), 0) FROM journal";
+    let n: i64 = conn.query_row(sql, [], |row| row.get(0))?;
+    Ok(n.unsigned_abs())
 }
 
 /// Writes where a journal line lies.

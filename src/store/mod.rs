@@ -69,7 +69,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::config;
-use crate::journal::{Head, Journal, Place};
+use crate::journal::{self, Head, Journal, Place};
 use crate::types::{CaseId, Stamp};
 
 pub use additions::StampDue;
@@ -183,6 +183,17 @@ impl Store {
         Ok((store, recovery))
     }
 
+    /// Makes one call where it may block.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || call(&store))
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Invariant(error.to_string())))
+    }
+
     /// The judge's open cases as last saved.
     pub fn book(&self) -> Result<Option<String>, StoreError> {
         self.inner().meta("book")
@@ -250,7 +261,12 @@ impl Inner {
         device_id: &str,
         tell: &dyn Fn(usize, usize),
     ) -> Result<(Self, Recovery), StoreError> {
-        for inner in ["staging", "packages", checkpoints::FOLDER] {
+        for inner in [
+            "staging",
+            "packages",
+            checkpoints::FOLDER,
+            journal::SEGMENTS,
+        ] {
             disk::create_dir(&config.dir.join(inner))?;
         }
         let lock = disk::lock(&config.dir)?;
@@ -266,8 +282,10 @@ impl Inner {
     ) -> Result<(Self, Recovery), StoreError> {
         let dir = &config.dir;
         let ballast = ballast::Ballast::new(dir, config.ballast_mib.saturating_mul(MIB));
-        let journal = Journal::open(&dir.join("journal"))?;
-        let (conn, database) = recover::open_database(dir, &journal, broken)?;
+        let (conn, database) = recover::open_database(dir, broken)?;
+        let checkpoint = checkpoints::newest(dir)?;
+        let known = checkpoint.n().max(ledger::newest_line(&conn)?);
+        let journal = Journal::open(&dir.join(journal::SEGMENTS), known)?;
         let mut inner = Self {
             dir: dir.clone(),
             config: config.clone(),
@@ -276,7 +294,7 @@ impl Inner {
             journal,
             pending: None,
             heard: None,
-            checkpoint: checkpoints::newest(dir)?,
+            checkpoint,
             unindexed: Vec::new(),
             lock,
         };

@@ -14,7 +14,7 @@ use super::ledger::{Ledger, index, replay_answers};
 use super::package::{self, Package};
 use super::{Inner, StoreError, disk, draft, heal, lines, migrate, set_meta};
 use crate::clock;
-use crate::journal::Journal;
+use crate::journal;
 use crate::types::CaseId;
 
 /// Name of the database; SQLite adds `-wal` and `-shm`.
@@ -75,12 +75,12 @@ pub enum Database {
 /// be `broken`.
 pub(super) fn open_database(
     dir: &Path,
-    journal: &Journal,
     broken: Option<String>,
 ) -> Result<(Connection, Database), StoreError> {
     let path = dir.join(DATABASE);
     let empty = std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
-    let used = journal.head().n > 0 || !disk::list(&dir.join("packages"))?.is_empty();
+    let used = journal::is_begun(&dir.join(journal::SEGMENTS))?
+        || !disk::list(&dir.join("packages"))?.is_empty();
     let open = || migrate::open(&path).map_err(|error| full_after_all(dir, error));
     if let Some(why) = broken {
         move_aside(dir)?;

@@ -315,7 +315,7 @@ fn a_draft_that_rots_is_not_sealed() {
         seal(&store, case(1)).unwrap();
         let line = said(dir.path(), "case.dropped").remove(0);
         assert_eq!(line["files"], serde_json::json!(["clip.mp4", NAMES[0]]));
-        let due = store.next_due(NOW).unwrap().unwrap();
+        let due = store.next_of(NOW, &Wish::default()).unwrap().unwrap();
         let files: Vec<_> = due.files.iter().filter(|file| file.lane > 1).collect();
         assert_eq!(files.len(), 1);
         assert!(!due.dir.join("frames/stray.jpg").exists());
@@ -352,6 +352,42 @@ fn a_lost_journal_is_noticed_and_begun_again() {
     drop(store);
     reopen(dir.path());
     assert_eq!(said(dir.path(), "journal.lost").len(), 1);
+}
+
+/// A bad sector under the part of the journal that was being written.
+#[test]
+fn a_lost_end_of_the_journal_is_told_and_no_signed_number_given_twice() {
+    for lost_index in [false, true] {
+        let dir = filled();
+        let store = open(dir.path());
+        let sign = |head: &Head| Ok(head.sha256.clone().into_bytes());
+        let signed = store.checkpoint_by(sign).unwrap();
+        let states = audit(&store);
+        drop(store);
+        let segment = dir.path().join("journal/00000001.jsonl");
+        fs::remove_file(&segment).unwrap();
+        fs::create_dir(&segment).unwrap();
+        if lost_index {
+            fs::remove_file(dir.path().join("q.db")).unwrap();
+        }
+        let (store, recovery) = reopen(dir.path());
+        let broken = recovery.journal_broken.unwrap();
+        assert!(broken.contains("cannot be read"), "{broken}");
+        let first = journal::tail(&dir.path().join("journal"), 99).unwrap();
+        assert!(first[0].head.n > signed, "{first:?}");
+        assert_eq!(first[0].place.segment, 2);
+        if !lost_index {
+            assert_eq!(first[0].kind, "journal.lost");
+            assert_eq!(audit(&store), states);
+        }
+        keep_and_seal(&store, case(7));
+        drop(store);
+        let (store, _) = reopen(dir.path());
+        let lost = usize::from(!lost_index);
+        assert_eq!(said(dir.path(), "journal.lost").len(), lost, "said once");
+        assert_eq!(store.state(case(7)).unwrap(), Some(State::Queued));
+        assert_eq!(store.state(case(4)).unwrap(), Some(State::Queued));
+    }
 }
 
 #[test]
