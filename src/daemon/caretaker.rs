@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::store::{Care, MirrorStep, Store, StoreError};
+use crate::store::{Care, MirrorStep, Store};
 
 use super::counters::KeeperState;
 
@@ -36,7 +36,9 @@ pub(super) async fn care(
 ) {
     loop {
         let suspect = lock(&state).trouble.is_some() || lock(&keeper).trouble.is_some();
-        let cared = blocking(&store, move |store| store.care(clock::now(), suspect)).await;
+        let cared = store
+            .blocking(move |store| store.care(clock::now(), suspect))
+            .await;
         let trouble = cared.as_ref().err().map(ToString::to_string);
         let before = lock(&state).trouble.take();
         match (&before, &trouble) {
@@ -65,7 +67,7 @@ pub(super) async fn care(
 pub(super) async fn mirror(store: Store, stop: CancellationToken) {
     let mut said = None;
     while !stop.is_cancelled() {
-        let step = blocking(&store, Store::mirror_step).await;
+        let step = store.blocking(Store::mirror_step).await;
         let trouble = step.as_ref().err().map(ToString::to_string);
         if let Some(why) = trouble.as_ref().filter(|_| said != trouble) {
             tracing::error!(why, "the second copy cannot go on");
@@ -86,14 +88,4 @@ pub(super) async fn mirror(store: Store, stop: CancellationToken) {
 
 fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn blocking<T: Send + 'static>(
-    store: &Store,
-    call: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let store = store.clone();
-    tokio::task::spawn_blocking(move || call(&store))
-        .await
-        .unwrap_or_else(|error| Err(StoreError::Invariant(error.to_string())))
 }

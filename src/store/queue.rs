@@ -72,18 +72,14 @@ impl Default for Wish {
 }
 
 impl Store {
-    /// The gravest, then newest, queued package whose time has come, with its files compared
-    /// with their hashes just now. Packages found damaged on the way are marked and passed over.
-    pub fn next_due(&self, now: Stamp) -> Result<Option<Outgoing>, StoreError> {
-        self.next_of(now, &Wish::default())
-    }
-
-    /// [`Store::next_due`] among those that are meant.
+    /// The gravest, then newest, queued package that is meant and whose time has come, with its
+    /// files compared with their hashes just now. Packages found damaged on the way are marked and
+    /// passed over.
     pub fn next_of(&self, now: Stamp, wish: &Wish) -> Result<Option<Outgoing>, StoreError> {
         self.checked(|inner| inner.due(now, wish))
     }
 
-    /// The package `id` when it is queued, whatever its time, checked as by [`Store::next_due`].
+    /// The package `id` when it is queued, whatever its time, checked as by [`Store::next_of`].
     pub fn queued(&self, id: CaseId) -> Result<Option<Outgoing>, StoreError> {
         self.checked(|inner| inner.due_as(id))
     }

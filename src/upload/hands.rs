@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::delivery::{Delivery, Turn};
 use super::lanes::Lane;
 use super::profile;
-use super::session::{LOOK, Session, blocking};
+use super::session::{LOOK, Session};
 use super::state::InHand;
 use crate::clock;
 use crate::config::Profile;
@@ -175,9 +175,10 @@ impl Session<'_> {
 
     /// Takes the first package that is meant; false when there is none.
     async fn take(&mut self, wish: Wish) -> Result<bool, StoreError> {
-        let due = blocking(&self.up.store, move |store| {
-            begin(store, store.next_of(clock::now(), &wish)?)
-        });
+        let due = self
+            .up
+            .store
+            .blocking(move |store| begin(store, store.next_of(clock::now(), &wish)?));
         let Some(package) = due.await? else {
             return Ok(false);
         };
@@ -196,7 +197,11 @@ impl Session<'_> {
         let in_hand = |id: &CaseId| self.hands.iter().any(|hand| hand.package.id == *id);
         let next = self.carry.asked.iter().find(|id| !in_hand(id)).copied();
         let Some(id) = next else { return Ok(None) };
-        let due = blocking(&self.up.store, move |store| begin(store, store.queued(id)?)).await?;
+        let due = self
+            .up
+            .store
+            .blocking(move |store| begin(store, store.queued(id)?))
+            .await?;
         match due {
             Some(package) => self.hold_out(package, false, true),
             // Answered long ago, or never ours.
@@ -246,17 +251,19 @@ impl Session<'_> {
             return Ok(());
         }
         let owed = self.carry.owed.clone();
-        blocking(&self.up.store, move |store| {
-            for id in owed {
-                match store.step(id, State::Queued) {
-                    // Answered after all.
-                    Ok(()) | Err(StoreError::Step { .. }) => {}
-                    Err(error) => return Err(error),
+        self.up
+            .store
+            .blocking(move |store| {
+                for id in owed {
+                    match store.step(id, State::Queued) {
+                        // Answered after all.
+                        Ok(()) | Err(StoreError::Step { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
-            }
-            Ok(())
-        })
-        .await?;
+                Ok(())
+            })
+            .await?;
         self.carry.owed.clear();
         Ok(())
     }
@@ -300,9 +307,10 @@ impl Session<'_> {
         };
         let ns = i64::try_from(pause.as_nanos()).unwrap_or(i64::MAX);
         let reason = why.to_owned();
-        let deferred = blocking(&self.up.store, move |store| {
-            store.defer(id, clock::now().shifted_ns(ns), &reason)
-        });
+        let deferred = self
+            .up
+            .store
+            .blocking(move |store| store.defer(id, clock::now().shifted_ns(ns), &reason));
         self.owe(id, deferred.await);
         self.rest(why, pause);
     }
@@ -314,7 +322,7 @@ impl Session<'_> {
             self.remember(id, sink.to_owned());
         }
         let told = told.number();
-        let held = blocking(&self.up.store, move |store| store.hold(id, told));
+        let held = self.up.store.blocking(move |store| store.hold(id, told));
         self.owe(id, held.await);
     }
 
@@ -324,7 +332,10 @@ impl Session<'_> {
         if let Some(sink) = hand.delivery.sink() {
             self.remember(id, sink.to_owned());
         }
-        let queued = blocking(&self.up.store, move |store| store.step(id, State::Queued));
+        let queued = self
+            .up
+            .store
+            .blocking(move |store| store.step(id, State::Queued));
         self.owe(id, queued.await);
     }
 

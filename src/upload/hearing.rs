@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::desk::Inbound;
-use super::session::{Session, blocking};
+use super::session::Session;
 use crate::clock;
 use crate::journal::kind;
 use crate::link::message::{Subject, Topic, Want};
@@ -153,7 +153,7 @@ impl Session<'_> {
         }
         let p7m = p7m.to_vec();
         let stored = receipt.verdict == ReceiptVerdict::Stored;
-        let kept = blocking(&self.up.store, move |store| match receipt.verdict {
+        let kept = self.up.store.blocking(move |store| match receipt.verdict {
             ReceiptVerdict::Stored => store.receipted(id, &p7m, &facts(receipt, server_time)),
             ReceiptVerdict::Refused => {
                 let why = receipt.why.unwrap_or_else(|| "no reason given".to_owned());
@@ -188,7 +188,7 @@ impl Session<'_> {
             return;
         }
         let (p7m, id, copies) = (p7m.to_vec(), receipt.id, receipt.copies);
-        let kept = blocking(&self.up.store, move |store| {
+        let kept = self.up.store.blocking(move |store| {
             store.receipted_later((id, receipt.seq), &p7m, &facts(receipt, at))
         });
         match kept.await {
@@ -212,9 +212,10 @@ impl Session<'_> {
         *last = Some(Instant::now());
         tracing::warn!(why, "receipt not believed");
         let line = json!({ "why": why, "count": std::mem::take(count) });
-        let noted = blocking(&self.up.store, |store| {
-            store.note(clock::now(), kind::RECEIPT_IGNORED, line)
-        });
+        let noted = self
+            .up
+            .store
+            .blocking(|store| store.note(clock::now(), kind::RECEIPT_IGNORED, line));
         if let Err(error) = noted.await {
             self.complain(&error);
         }

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::hearing::Sent;
-use super::session::{Session, blocking};
+use super::session::Session;
 use crate::clock;
 use crate::journal::{Head, kind};
 use crate::link::message::{Subject, Topic};
@@ -106,7 +106,7 @@ impl Session<'_> {
         &self,
         call: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Option<T> {
-        let answer = blocking(&self.up.store, call).await;
+        let answer = self.up.store.blocking(call).await;
         answer.map_err(|error| self.complain(&error)).ok()
     }
 

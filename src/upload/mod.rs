@@ -57,7 +57,7 @@ pub use profile::Why;
 pub use state::{InHand, LinkState, UploadSnapshot, UploadState};
 
 use hands::ASKED_MAX;
-use session::{Carry, Session, blocking};
+use session::{Carry, Session};
 
 /// First pause before another try to connect.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -112,7 +112,7 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     let mut pause = Pause::new(RETRY_FIRST, longest);
     let mut carry = Carry::new(uplink.desk.take());
     // What was asked for before the last stop or crash.
-    match blocking(&uplink.store, Store::wanted).await {
+    match uplink.store.blocking(Store::wanted).await {
         Ok(wanted) => carry.asked.extend(wanted.into_iter().take(ASKED_MAX)),
         Err(error) => tracing::warn!(%error, "what was asked for is not read"),
     }

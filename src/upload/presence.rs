@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::hearing::Sent;
-use super::session::{Session, blocking, bytes};
+use super::session::{Session, bytes};
 use crate::clock;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
 use crate::link::{LinkError, certificate_days_left};
@@ -30,7 +30,7 @@ impl Session<'_> {
             nonce: desk.map(|desk| desk.nonce.borrow().clone()),
             ..Presence::bare(state, self.carry.births)
         };
-        let told = blocking(&self.up.store, move |store| {
+        let told = self.up.store.blocking(move |store| {
             let now = clock::now();
             let head = store.head();
             Ok(Presence {

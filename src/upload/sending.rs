@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::delivery::Piece;
 use super::hands::LATE;
 use super::hearing::Sent;
-use super::session::{Session, blocking, bytes};
+use super::session::{Session, bytes};
 use crate::clock;
 use crate::link::LinkError;
 use crate::link::message::{self, Finished, Subject, Topic};
@@ -104,7 +104,10 @@ impl Session<'_> {
         let ack = self.pipe.publish(&topic, finished, false).await?;
         self.acks.push(Sent::Finished(id), ack);
         if first {
-            let noted = blocking(&self.up.store, move |store| store.step(id, State::Sent));
+            let noted = self
+                .up
+                .store
+                .blocking(move |store| store.step(id, State::Sent));
             if let Err(error) = noted.await {
                 self.complain(&error);
             }

@@ -23,7 +23,7 @@ use crate::clock;
 use crate::config::Profile;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
 use crate::link::{Acks, Carried, Endpoint, LinkError, Pause, Pipe, Will};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::types::CaseId;
 use crate::witness::{JournalCopy, Roots};
 
@@ -354,17 +354,6 @@ impl<'a> Session<'a> {
         tracing::warn!(%error, "upload cannot write to the store");
         self.up.state.change(|s| s.cause = Some(error.to_string()));
     }
-}
-
-/// Runs one call of the store where it may block.
-pub(super) async fn blocking<T: Send + 'static>(
-    store: &Store,
-    call: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let store = store.clone();
-    tokio::task::spawn_blocking(move || call(&store))
-        .await
-        .unwrap_or_else(|error| Err(StoreError::Invariant(error.to_string())))
 }
 
 /// The bytes of a message of ours.

@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::Instant;
 
 use super::hearing::Sent;
-use super::session::{Session, blocking};
+use super::session::Session;
 use crate::link::message::{Subject, Topic};
 use crate::link::{Acked, LinkError, Pause};
 use crate::store::{StampDue, Store, StoreError};
@@ -71,7 +71,7 @@ impl Session<'_> {
         if !idle || !self.has_room() {
             return Ok(());
         }
-        let due = match blocking(&self.up.store, Store::next_stamp).await {
+        let due = match self.up.store.blocking(Store::next_stamp).await {
             Ok(Some(due)) => due,
             Ok(None) => {
                 self.carry.stamping.look = false;
@@ -138,9 +138,10 @@ impl Session<'_> {
         };
         let id = asked.due.id;
         let at = says.at.clone();
-        let kept = blocking(&self.up.store, move |store| {
-            store.stamped(id, &token, &says)
-        });
+        let kept = self
+            .up
+            .store
+            .blocking(move |store| store.stamped(id, &token, &says));
         if let Err(error) = kept.await {
             return self.no_stamp(&error.to_string()).await;
         }
@@ -159,8 +160,11 @@ impl Session<'_> {
             return;
         };
         let id = asked.due.id;
-        let deferred: Result<(), StoreError> =
-            blocking(&self.up.store, move |store| store.defer_stamp(id)).await;
+        let deferred: Result<(), StoreError> = self
+            .up
+            .store
+            .blocking(move |store| store.defer_stamp(id))
+            .await;
         if let Err(error) = deferred {
             self.complain(&error);
         }

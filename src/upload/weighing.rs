@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::account::Account;
 use super::profile::{self, Why};
-use super::session::{Session, blocking};
+use super::session::Session;
 use super::state::LinkState;
 use crate::clock;
 use crate::config::Profile;
@@ -34,7 +34,10 @@ impl Session<'_> {
             account.set_profile(profile);
         }
         if let Some(text) = account.note(self.plan.budget(), last) {
-            let noted = blocking(&self.up.store, move |store| store.save_link_account(&text));
+            let noted = self
+                .up
+                .store
+                .blocking(move |store| store.save_link_account(&text));
             if let Err(error) = noted.await {
                 self.complain(&error);
             }
@@ -68,7 +71,7 @@ impl Session<'_> {
     }
 
     async fn read_account(&self) -> Account {
-        match blocking(&self.up.store, Store::link_account).await {
+        match self.up.store.blocking(Store::link_account).await {
             Ok(text) => Account::read(text.as_deref()),
             Err(error) => {
                 self.complain(&error);
@@ -92,9 +95,10 @@ impl Session<'_> {
             "used": self.plan.budget().map(|_| account.used()),
             "budget": self.plan.budget(),
         });
-        let noted = blocking(&self.up.store, move |store| {
-            store.note(at, kind::LINK_PROFILE, body)
-        });
+        let noted = self
+            .up
+            .store
+            .blocking(move |store| store.note(at, kind::LINK_PROFILE, body));
         if let Err(error) = noted.await {
             self.complain(&error);
         }
@@ -103,7 +107,7 @@ impl Session<'_> {
     /// Says how many packages wait for a wider profile.
     pub(super) async fn count_held(&mut self) {
         let open = profile::open(self.profile, false).number();
-        match blocking(&self.up.store, move |store| store.held(open)).await {
+        match self.up.store.blocking(move |store| store.held(open)).await {
             Ok(held) => self.up.state.change(|s| {
                 if let Some(link) = &mut s.link {
                     link.held = held;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lingmou::clock;
 use lingmou::config;
-use lingmou::store::{Draft, ReceiptFacts, SealContext, State, Store, StoreError};
+use lingmou::store::{Draft, ReceiptFacts, SealContext, State, Store, StoreError, Wish};
 use lingmou::types::{CaseId, Outcome, Stamp, Violation};
 use lingmou::witness::{
     Camera, Clock, Device, Identity, Receipt, ReceiptVerdict, Sealed, Software, Statement,
@@ -149,7 +149,10 @@ impl Hands {
 
     /// Sends the next package that is due, and keeps the receiver's real receipt for it.
     pub(crate) fn receipt(&self) -> Option<CaseId> {
-        let due = self.store.next_due(clock::now()).unwrap()?;
+        let due = self
+            .store
+            .next_of(clock::now(), &Wish::default())
+            .unwrap()?;
         self.store.step(due.id, State::Sending).unwrap();
         self.store.step(due.id, State::Sent).unwrap();
         let here = clock::now();

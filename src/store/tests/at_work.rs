@@ -25,7 +25,7 @@ fn a_database_that_breaks_at_work_is_made_again_at_work() {
     let dir = filled();
     let store = open(dir.path());
     break_it(&store);
-    let error = store.next_due(NOW).unwrap_err();
+    let error = store.next_of(NOW, &Wish::default()).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
     store.care(NOW, false).unwrap();
     assert_eq!(audit(&store), expected());
@@ -59,7 +59,7 @@ fn what_is_healed_is_read_without_holding_up_the_store() {
     keep_and_seal(&store, case(1));
     assert_eq!(mirror::catch_up(&store), [case(1)]);
     fs::remove_file(store.package_dir(case(1)).join("clip.mp4")).unwrap();
-    assert_eq!(store.next_due(NOW).unwrap(), None);
+    assert_eq!(store.next_of(NOW, &Wish::default()).unwrap(), None);
     let copy = medium.path().join("packages").join(case(1).to_string());
     let clip = copy.join("clip.mp4");
     fs::remove_file(&clip).unwrap();

@@ -33,7 +33,10 @@ fn what_is_away_is_not_damaged_and_goes_on_when_it_is_back() {
             fs::create_dir(&place).unwrap();
         }
         assert!(gone(&store).contains("taken away"));
-        assert!(matches!(store.next_due(NOW), Err(StoreError::Io(_))));
+        assert!(matches!(
+            store.next_of(NOW, &Wish::default()),
+            Err(StoreError::Io(_))
+        ));
         assert!(matches!(
             store.keep(case(3), &drafts(), None),
             Err(StoreError::Io(_))

@@ -103,7 +103,7 @@ fn what_cannot_be_read_for_a_moment_is_neither_damaged_nor_lost() {
     keep_and_seal(&store, case(1));
     store.keep(case(2), &drafts(), None).unwrap();
     fault::plan_reading(Errno::MFILE);
-    let error = store.next_due(NOW).unwrap_err();
+    let error = store.next_of(NOW, &Wish::default()).unwrap_err();
     assert!(matches!(error, StoreError::Io(_)), "{error}");
     fault::plan_reading(Errno::NOMEM);
     let error = seal(&store, case(2)).unwrap_err();
@@ -112,13 +112,19 @@ fn what_cannot_be_read_for_a_moment_is_neither_damaged_nor_lost() {
     seal(&store, case(2)).unwrap();
 
     fault::plan_reading(Errno::IO);
-    assert_eq!(store.next_due(NOW).unwrap().unwrap().id, case(1));
+    assert_eq!(
+        store.next_of(NOW, &Wish::default()).unwrap().unwrap().id,
+        case(1)
+    );
     assert_eq!(audit(&store)[&case(2)], State::Damaged);
     drop(store);
     let (store, recovery) = reopen(dir.path());
     assert_eq!(recovery.whole_again, [case(2)]);
     assert_eq!(audit(&store)[&case(2)], State::Queued);
-    assert_eq!(store.next_due(NOW).unwrap().unwrap().id, case(2));
+    assert_eq!(
+        store.next_of(NOW, &Wish::default()).unwrap().unwrap().id,
+        case(2)
+    );
     assert_eq!(said(dir.path(), "package.restored").len(), 1);
 }
 
@@ -298,7 +304,7 @@ fn healing_fails_at_any_step_without_harm() {
             let clip = store.package_dir(case(1)).join("clip.mp4");
             fs::remove_file(&clip).unwrap();
             fs::remove_file(store.package_dir(case(1)).join(NAMES[0])).unwrap();
-            assert_eq!(store.next_due(NOW).unwrap(), None);
+            assert_eq!(store.next_of(NOW, &Wish::default()).unwrap(), None);
             fault::plan(n, mode);
             let healed = store.heal(case(1));
             let untouched = fault::clear();

@@ -47,7 +47,7 @@ fn a_package_is_sent_and_receipted() {
     let store = open(dir.path());
     let id = case(1);
     keep_and_seal(&store, id);
-    let due = store.next_due(NOW).unwrap().unwrap();
+    let due = store.next_of(NOW, &Wish::default()).unwrap().unwrap();
     assert_eq!((due.id, due.seq, due.attempts), (id, 1, 0));
     assert_eq!(due.sig_sha256, sig(&store, id));
     let lanes: Vec<_> = due
@@ -71,7 +71,7 @@ fn a_package_is_sent_and_receipted() {
     assert_eq!(due.head[3].1, b"application/vnd.etsi.asic-e+zip");
 
     store.step(id, State::Sending).unwrap();
-    assert_eq!(store.next_due(NOW).unwrap(), None);
+    assert_eq!(store.next_of(NOW, &Wish::default()).unwrap(), None);
     store.step(id, State::Sent).unwrap();
     store.step(id, State::Sent).unwrap();
     assert_eq!(said(dir.path(), "package.sent").len(), 1);
@@ -163,7 +163,12 @@ fn the_gravest_then_newest_whose_time_has_come_is_due() {
     store.keep(case(4), &drafts(), None).unwrap();
     store.seal(case(4), grave, None).unwrap();
 
-    let next = |now| store.next_due(now).unwrap().map(|due| due.id);
+    let next = |now| {
+        store
+            .next_of(now, &Wish::default())
+            .unwrap()
+            .map(|due| due.id)
+    };
     assert_eq!(next(NOW), Some(case(4)));
     store.step(case(4), State::Sending).unwrap();
     assert_eq!(next(NOW), Some(case(3)));
@@ -172,7 +177,14 @@ fn the_gravest_then_newest_whose_time_has_come_is_due() {
     store.defer(case(3), later, "nobody answers").unwrap();
     assert_eq!(next(NOW), Some(case(2)));
     assert_eq!(next(later), Some(case(3)));
-    assert_eq!(store.next_due(later).unwrap().unwrap().attempts, 1);
+    assert_eq!(
+        store
+            .next_of(later, &Wish::default())
+            .unwrap()
+            .unwrap()
+            .attempts,
+        1
+    );
     let sig = sig(&store, case(2));
     store
         .refused(case(2), b"signed no", &sig, "unknown device")
@@ -186,11 +198,14 @@ fn the_gravest_then_newest_whose_time_has_come_is_due() {
     drop(store);
     let (store, recovery) = reopen(dir.path());
     assert_eq!(recovery.requeued, 1);
-    assert_eq!(store.next_due(NOW).unwrap().unwrap().id, case(4));
+    assert_eq!(
+        store.next_of(NOW, &Wish::default()).unwrap().unwrap().id,
+        case(4)
+    );
     let now = Stamp { boot_ns: 0, ..NOW };
     store.step(case(4), State::Sending).unwrap();
     assert_eq!(
-        store.next_due(now).unwrap().unwrap().id,
+        store.next_of(now, &Wish::default()).unwrap().unwrap().id,
         case(3),
         "a retry time does not outlive the run"
     );

@@ -227,7 +227,7 @@ fn a_copy_that_does_not_verify_restores_nothing() {
         fs::remove_file(package.join("clip.mp4")).unwrap();
         disk::write_new(&package.join("clip.mp4"), b"rot").unwrap();
     }
-    assert_eq!(store.next_due(NOW).unwrap(), None);
+    assert_eq!(store.next_of(NOW, &Wish::default()).unwrap(), None);
     for _ in 0..2 {
         assert_eq!(catch_up(&store), []);
     }
@@ -388,9 +388,12 @@ fn a_package_that_is_whole_again_needs_no_copy() {
     let clip = store.package_dir(case(1)).join("clip.mp4");
     let bytes = fs::read(&clip).unwrap();
     fs::remove_file(&clip).unwrap();
-    assert_eq!(store.next_due(NOW).unwrap(), None);
+    assert_eq!(store.next_of(NOW, &Wish::default()).unwrap(), None);
     disk::write_new(&clip, &bytes).unwrap();
     assert_eq!(store.heal(case(1)).unwrap(), Healed::Whole(Vec::new()));
     assert_eq!(audit(&store)[&case(1)], State::Queued);
-    assert_eq!(store.next_due(NOW).unwrap().unwrap().id, case(1));
+    assert_eq!(
+        store.next_of(NOW, &Wish::default()).unwrap().unwrap().id,
+        case(1)
+    );
 }

@@ -220,7 +220,7 @@ fn send(op: &Op, model: &mut Model, store: &Store, attempt: Attempt<'_>) {
             let queued = |(id, state): (&CaseId, &State)| {
                 (*state == Queued && !model.deferred.contains(id)).then_some(*id)
             };
-            let due = store.next_due(NOW).unwrap();
+            let due = store.next_of(NOW, &Wish::default()).unwrap();
             let ids: Vec<CaseId> = model.sealed.iter().filter_map(queued).collect();
             assert_eq!(due.is_some(), !ids.is_empty());
             if let Some(due) = due {

@@ -224,7 +224,10 @@ fn is_evicted(store: &Store) {
     assert_eq!(store.check().unwrap(), []);
     let left = disk::list(&store.package_dir(case(1))).unwrap();
     assert_eq!(left, ["META-INF", "evidence.json", "mimetype"]);
-    let due = store.next_due(NOW).unwrap().map(|due| due.id);
+    let due = store
+        .next_of(NOW, &Wish::default())
+        .unwrap()
+        .map(|due| due.id);
     assert_ne!(due, Some(case(1)));
 }
 
