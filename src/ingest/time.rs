@@ -470,14 +470,14 @@ mod tests {
 
     #[test]
     fn a_camera_that_is_believed_is_less_sure_after_a_pause() {
-        let error_s = |captured_ms: usize| {
+        let error_ms = |captured_ms: usize| {
             let told = through_a_pause(Says::Utc(0), (20_000, 23_000), 5000);
-            told[captured_ms / 40].1.at.error_ns / 1_000_000_000
+            told[captured_ms / 40].1.at.error_ns / 1_000_000
         };
-        assert_eq!(error_s(19_000), 0);
+        assert!(error_ms(19_000) < 600);
         // On time again, and not sure before three times the pause is over.
-        assert_eq!((error_s(24_000), error_s(31_000)), (3, 3));
-        assert_eq!(error_s(33_000), 0);
+        assert!(error_ms(24_000) > 2900 && error_ms(31_000) > 2900);
+        assert!(error_ms(33_000) < 600);
     }
 
     #[test]
