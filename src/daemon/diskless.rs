@@ -21,10 +21,10 @@ use super::gauges::{about, tell_opening, tell_waiting};
 /// How often the disk is tried.
 const TRY_EVERY: Duration = Duration::from_secs(5);
 
-/// Opens what a run needs, again and again while it is the disk that fails. `None`: told to stop
-/// before that.
-pub(super) async fn open_when_there<T>(
-    config: &Config,
+/// Opens what a run needs; where it `waits`, again and again while it is the disk that fails.
+/// `None`: told to stop before that.
+pub(super) async fn open<T>(
+    (config, waits): (&Config, bool),
     stop: &CancellationToken,
     mut open: impl FnMut() -> anyhow::Result<T>,
 ) -> anyhow::Result<Option<T>> {
@@ -35,7 +35,7 @@ pub(super) async fn open_when_there<T>(
             Ok(opened) => return Ok(Some(opened)),
             Err(error) => error,
         };
-        let Some(fault) = fault_of_the_disk(&error) else {
+        let Some(fault) = fault_of_the_disk(&error).filter(|_| waits) else {
             return Err(error);
         };
         let trouble = format!("{fault}; until then nothing is watched and nobody is warned");
@@ -127,7 +127,7 @@ mod tests {
             std::fs::create_dir(&place).unwrap();
             told
         };
-        let (opened, told) = tokio::join!(open_when_there(&config, &stop, open), technician);
+        let (opened, told) = tokio::join!(super::open((&config, true), &stop, open), technician);
         assert!(opened.unwrap().is_some());
         let alarm = told["alarms"].as_array().unwrap().iter();
         let alarm = alarm
@@ -150,16 +150,14 @@ mod tests {
                 configured: "LM-B".to_owned(),
             })?
         };
-        open_when_there(&config, &stop, of_another)
-            .await
-            .unwrap_err();
+        open((&config, true), &stop, of_another).await.unwrap_err();
         stop.cancel();
         let tried = AtomicBool::new(false);
         let failing = || -> anyhow::Result<()> {
             assert!(!tried.swap(true, Ordering::Relaxed), "tried after the stop");
             Err(StoreError::Io("no such device".to_owned()))?
         };
-        let opened = open_when_there(&config, &stop, failing).await.unwrap();
+        let opened = open((&config, true), &stop, failing).await.unwrap();
         assert_eq!(opened, None);
     }
 }

@@ -43,30 +43,30 @@ mod signals;
 mod terms;
 mod views;
 mod visitors;
+mod world;
 
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::command::{Chosen, Settings};
-use crate::config::{Config, KeyName, Loaded, Wording};
+use crate::config::{Config, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
 use crate::perceive::{Card, Detector, known_roles};
-use crate::status::{self, Progress};
+use crate::status::Progress;
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
-use crate::upload::{self, Desk, Uplink, UploadState};
+use crate::upload::UploadState;
 use crate::warn::{Governor, Speakers};
-use crate::witness::{Identity, Roots};
+use crate::witness::Roots;
 
 use alarms::Acknowledged;
 use asks::Ways;
@@ -76,7 +76,7 @@ use dossier::Facts;
 use ending::{Running, thread};
 use ends::Waiting;
 use eye::{Eye, Sight};
-use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd, watchdog};
+use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd};
 use hits::Hits;
 use keeper::Keeper;
 use mouth::{Mouth, Mouthpiece};
@@ -84,7 +84,6 @@ use past::Past;
 use record::Recorder;
 use refusals::Refusals;
 use views::{ViewLines, Views};
-use visitors::Visitors;
 
 pub use keys::{evidence_identity, transport_days};
 pub use signals::stop_on_signals;
@@ -112,15 +111,11 @@ pub enum End {
 pub async fn run(chosen: &Chosen, stop: CancellationToken) -> anyhow::Result<End> {
     let again = CancellationToken::new();
     let loaded = &chosen.loaded;
-    let opened = if chosen.trial.is_some() {
-        // What is on trial and does not start is given up at once.
-        open(loaded)?
-    } else {
-        let config = &loaded.config;
-        match diskless::open_when_there(config, &stop, || open(loaded)).await? {
-            Some(opened) => opened,
-            None => return Ok(End::Stopped),
-        }
+    // What is on trial and does not start is given up at once.
+    let waits = chosen.trial.is_none();
+    let opened = diskless::open((&loaded.config, waits), &stop, || open(loaded)).await?;
+    let Some(opened) = opened else {
+        return Ok(End::Stopped);
     };
     let running = start(chosen, opened, stop.child_token(), &again)?;
     tracing::info!(device = %chosen.loaded.config.device.id, "running");
@@ -256,7 +251,7 @@ fn start(
         (ways, voices, reboots),
     );
     tasks.spawn(clerk.run(stop_upload.clone()));
-    join_the_world(
+    world::join(
         &tasks,
         (gauges, desk),
         (progress, Arc::clone(&identity)),
@@ -353,46 +348,6 @@ fn start_work(
     tasks.spawn(mouth.run(shouts_in));
     tasks.spawn(signals::stop_speaking(ways.mouth.clone(), stop.clone())?);
     Ok((eye, keeper, ways))
-}
-
-/// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
-fn join_the_world(
-    tasks: &TaskTracker,
-    (gauges, desk): (Arc<Gauges>, Desk),
-    (progress, identity): (Progress, Arc<Identity>),
-    stop: &CancellationToken,
-) {
-    let config = &gauges.config;
-    let uplink = Uplink {
-        config: config.upload.clone(),
-        keys: config.keys.dir.clone(),
-        device: config.device.id.clone(),
-        time_zone: TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC),
-        store: gauges.store.clone(),
-        identity,
-        state: Arc::clone(&gauges.upload),
-        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
-        desk: Some(desk),
-    };
-    tasks.spawn(upload::run(uplink, stop.clone()));
-    let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));
-    tasks.spawn(caretaker::care(
-        gauges.store.clone(),
-        care,
-        keeper,
-        stop.clone(),
-    ));
-    tasks.spawn(caretaker::mirror(gauges.store.clone(), stop.clone()));
-    tasks.spawn(watchdog(progress, Arc::clone(&gauges.upload), stop.clone()));
-    let (run_dir, stop) = (config.store.run_dir.clone(), stop.clone());
-    tasks.spawn(async move {
-        let visitors = Visitors::new(gauges.store.clone());
-        let came = |uid| visitors.came(uid);
-        if let Err(error) = status::serve(&run_dir, || gauges.snapshot(), came, stop).await {
-            tracing::error!(%error, "no status can be asked for");
-        }
-    });
-    tasks.close();
 }
 
 fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {

@@ -205,17 +205,6 @@ impl Store {
         inner.settled()?.transact(|tx| save_book(tx, Some(book)))
     }
 
-    /// How many packages of this `kind` were sealed at `since_ms`, UTC milliseconds, or later.
-    pub fn sealed_since(&self, kind: &str, since_ms: i64) -> Result<u64, StoreError> {
-        let inner = self.inner();
-        let sql = "SELECT count(*) FROM package WHERE kind = ?1 AND sealed_ms >= ?2";
-        let count: i64 = inner
-            .conn
-            .prepare_cached(sql)?
-            .query_row(rusqlite::params![kind, since_ms], |row| row.get(0))?;
-        Ok(count.unsigned_abs())
-    }
-
     /// Writes a line into the journal, durable on return. `body` holds no secret and no floats.
     pub fn note(&self, at: Stamp, kind: &str, body: Value) -> Result<Head, StoreError> {
         let mut inner = self.inner();

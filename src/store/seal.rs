@@ -39,6 +39,17 @@ pub(super) struct Pending {
 }
 
 impl Store {
+    /// How many packages of this `kind` were sealed at `since_ms`, UTC milliseconds, or later.
+    pub fn sealed_since(&self, kind: &str, since_ms: i64) -> Result<u64, StoreError> {
+        let inner = self.inner();
+        let sql = "SELECT count(*) FROM package WHERE kind = ?1 AND sealed_ms >= ?2";
+        let count: i64 = inner
+            .conn
+            .prepare_cached(sql)?
+            .query_row(params![kind, since_ms], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Seals a case: `make` is given what only the store knows and returns the signed parts.
     /// On return the package is durable in `packages/`, journalled and queued, and `book` saved.
     ///

@@ -362,7 +362,6 @@ fn a_lost_end_of_the_journal_is_told_and_no_signed_number_given_twice() {
         let store = open(dir.path());
         let sign = |head: &Head| Ok(head.sha256.clone().into_bytes());
         let signed = store.checkpoint_by(sign).unwrap();
-        let states = audit(&store);
         drop(store);
         let segment = dir.path().join("journal/00000001.jsonl");
         fs::remove_file(&segment).unwrap();
@@ -378,7 +377,9 @@ fn a_lost_end_of_the_journal_is_told_and_no_signed_number_given_twice() {
         assert_eq!(first[0].place.segment, 2);
         if !lost_index {
             assert_eq!(first[0].kind, "journal.lost");
-            assert_eq!(audit(&store), states);
+            for (id, state) in expected() {
+                assert_eq!(store.state(id).unwrap(), Some(state));
+            }
         }
         keep_and_seal(&store, case(7));
         drop(store);

@@ -1,0 +1,56 @@
+//! What goes on beside the work of the threads: upload, care of the store, status and watchdog.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::KeyName;
+use crate::status::{self, Progress};
+use crate::upload::{self, Desk, Uplink};
+use crate::witness::Identity;
+
+use super::caretaker;
+use super::gauges::{Gauges, watchdog};
+use super::visitors::Visitors;
+
+/// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
+pub(super) fn join(
+    tasks: &TaskTracker,
+    (gauges, desk): (Arc<Gauges>, Desk),
+    (progress, identity): (Progress, Arc<Identity>),
+    stop: &CancellationToken,
+) {
+    let config = &gauges.config;
+    let uplink = Uplink {
+        config: config.upload.clone(),
+        keys: config.keys.dir.clone(),
+        device: config.device.id.clone(),
+        time_zone: TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC),
+        store: gauges.store.clone(),
+        identity,
+        state: Arc::clone(&gauges.upload),
+        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
+        desk: Some(desk),
+    };
+    tasks.spawn(upload::run(uplink, stop.clone()));
+    let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));
+    tasks.spawn(caretaker::care(
+        gauges.store.clone(),
+        care,
+        keeper,
+        stop.clone(),
+    ));
+    tasks.spawn(caretaker::mirror(gauges.store.clone(), stop.clone()));
+    tasks.spawn(watchdog(progress, Arc::clone(&gauges.upload), stop.clone()));
+    let (run_dir, stop) = (config.store.run_dir.clone(), stop.clone());
+    tasks.spawn(async move {
+        let visitors = Visitors::new(gauges.store.clone());
+        let came = |uid| visitors.came(uid);
+        if let Err(error) = status::serve(&run_dir, || gauges.snapshot(), came, stop).await {
+            tracing::error!(%error, "no status can be asked for");
+        }
+    });
+    tasks.close();
+}
