@@ -9,17 +9,10 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::name::{NameError, check_name};
-use super::{ASIC_E, MANIFEST, MIMETYPE, SIGNATURE, STATEMENT};
+use super::{ASIC_E, MANIFEST, MIMETYPE, SIGNATURE, STATEMENT, zip_end};
 
 /// Deepest folder read below a package's own.
 const DEPTH_MAX: usize = 3;
-/// Length of the record that ends a zip, and of a directory's entry without its name, extra field
-/// and comment (PKWARE APPNOTE 4.3.16 and 4.3.12).
-const END_LEN: usize = 22;
-const ENTRY_LEN: usize = 46;
-/// Length of what would say before that record that there is another one, for zip64 (4.3.15).
-const LOCATOR_LEN: usize = 20;
-
 /// How much of a foreign container is taken into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -203,20 +196,21 @@ impl Container {
         if zip.len() as u64 > limits.bytes_max {
             return Err(too_many_bytes(limits));
         }
-        let start = directory(zip, limits)?;
+        let start = zip_end::directory(zip, limits)?;
         let form = |e: zip::result::ZipError| ContainerError::Form(e.to_string());
         let config = Config {
             archive_offset: ArchiveOffset::Known(0),
         };
         let mut archive = ZipArchive::with_config(config, Cursor::new(zip)).map_err(form)?;
         if archive.central_directory_start() != start {
-            return Err(another_directory());
+            return Err(zip_end::another_directory());
         }
         // Refuses what two readers could read as two packages: one name twice, a local header
         // that tells another story than the directory, entries that overlap or are unlisted.
         archive.validate_header_consistency().map_err(form)?;
         let mut container = Self::new();
         let mut budget = Budget::new(limits);
+        let mut behind = 0;
         for index in 0..archive.len() {
             let mut entry = archive.by_index(index).map_err(form)?;
             let name = std::str::from_utf8(entry.name_raw())
@@ -226,6 +220,19 @@ impl Container {
             if let Some(what) = not_plain(&entry) {
                 return Err(ContainerError::NotPlain { name, what });
             }
+            // EN 319 162-1 annex A.1; and the file is no other one to whoever looks at its beginning.
+            if index == 0 && name != MIMETYPE {
+                let why = format!("{name} comes first, not {MIMETYPE}");
+                return Err(ContainerError::Form(why));
+            }
+            let ends = entry.data_start().zip(Some(entry.compressed_size()));
+            let ends = ends.and_then(|(at, size)| at.checked_add(size));
+            let Some(end) = ends.filter(|_| entry.header_start() == behind) else {
+                return Err(ContainerError::Form(format!(
+                    "there is something before {name}"
+                )));
+            };
+            behind = end;
             budget.take(entry.size())?;
             let mut bytes = Vec::new();
             entry
@@ -237,6 +244,10 @@ impl Container {
                 return Err(ContainerError::Form(format!("{name} is cut off")));
             }
             container.insert(&name, bytes)?;
+        }
+        if behind != start {
+            let why = "there is something before its directory";
+            return Err(ContainerError::Form(why.to_owned()));
         }
         Ok(container)
     }
@@ -291,54 +302,7 @@ fn not_plain<R: Read>(entry: &zip::read::ZipFile<'_, R>) -> Option<&'static str>
     }
 }
 
-/// Where the directory starts, when it is the one that every reader finds: it lies, entry upon entry
-/// as many as are told, right before the record that ends it, and that ends the file. Readers look
-/// for that record from the end on, some pass over one that does not fit: behind it, or in a
-/// directory longer than its entries, could be another package for others to find.
-fn directory(zip: &[u8], limits: Limits) -> Result<u64, ContainerError> {
-    let (before, end) = zip
-        .split_last_chunk::<END_LEN>()
-        .ok_or_else(another_directory)?;
-    let u16_at = |at: usize| u16::from_le_bytes([end[at], end[at + 1]]);
-    let u32_at = |at: usize| u32::from_le_bytes([end[at], end[at + 1], end[at + 2], end[at + 3]]);
-    // Number of this disk, of the directory's, and length of a comment.
-    let plain = [4, 6, 20].iter().all(|at| u16_at(*at) == 0) && u16_at(8) == u16_at(10);
-    let locator = before.len().checked_sub(LOCATOR_LEN);
-    let zip64 = locator.is_some_and(|at| before[at..].starts_with(b"PK\x06\x07"));
-    if !end.starts_with(b"PK\x05\x06") || !plain || zip64 {
-        return Err(another_directory());
-    }
-    let count = usize::from(u16_at(10));
-    if count > limits.entries_max {
-        return Err(too_many_files(limits));
-    }
-    let start = u32_at(16);
-    let entries = usize::try_from(start).ok().and_then(|at| before.get(at..));
-    let size = usize::try_from(u32_at(12)).ok();
-    let mut rest = entries.filter(|all| Some(all.len()) == size);
-    for _ in 0..count {
-        rest = rest.and_then(after_entry);
-    }
-    match rest {
-        Some([]) => Ok(start.into()),
-        _ => Err(another_directory()),
-    }
-}
-
-/// What lies behind the first entry of a directory; `None` when it begins with none.
-fn after_entry(directory: &[u8]) -> Option<&[u8]> {
-    let (head, rest) = directory.split_first_chunk::<ENTRY_LEN>()?;
-    let len_at = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
-    let more = len_at(28) + len_at(30) + len_at(32);
-    head.starts_with(b"PK\x01\x02").then(|| rest.get(more..))?
-}
-
-fn another_directory() -> ContainerError {
-    let why = "its directory is not all that ends the file, so other readers may find another one";
-    ContainerError::Form(why.to_owned())
-}
-
-fn too_many_files(limits: Limits) -> ContainerError {
+pub(super) fn too_many_files(limits: Limits) -> ContainerError {
     ContainerError::TooLarge {
         max: limits.entries_max as u64,
         unit: "files",

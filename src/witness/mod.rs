@@ -60,6 +60,7 @@ mod told_times;
 mod verdict;
 mod verify;
 mod wording;
+mod zip_end;
 
 pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};

@@ -17,6 +17,7 @@ use sm3::Sm3;
 use webpki::EndEntityCert;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
+use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::attributes::{check_attributes, check_named, signing_time};
 use super::chain::{ChainFault, Roots, check_chain, check_document_chain};
@@ -241,10 +242,21 @@ fn check_versions(
         return Err(form("its digest algorithms are not the signer's"));
     }
     // Nobody's signature covers these, and a package is named by the hash of its signature.
-    if profile == Profile::Data && (info.unsigned_attrs.is_some() || data.crls.is_some()) {
+    let value = &info.signature_algorithm;
+    let of_rsa = value.oid == rfc5912::RSA_ENCRYPTION || RSA_WITH_SHA_2.contains(&value.oid);
+    let plain = is_bare(&info.digest_alg, true) && is_bare(value, of_rsa);
+    let beside = info.unsigned_attrs.is_some() || data.crls.is_some();
+    if !plain || (profile == Profile::Data && beside) {
         return Err(form("it carries what nobody has signed"));
     }
     Ok(())
+}
+
+/// Whether an algorithm has no parameters, or NULL where those who write them differ (RFC 5754
+/// sections 2 and 3.2).
+fn is_bare(algorithm: &AlgorithmIdentifierOwned, or_null: bool) -> bool {
+    let parameters = algorithm.parameters.as_ref();
+    parameters.is_none_or(|any| or_null && any.is_null())
 }
 
 type Picked = (Certificate, Vec<u8>, Vec<CertificateDer<'static>>);
@@ -329,6 +341,12 @@ static ECDSA_SHA384: [&dyn SignatureVerificationAlgorithm; 2] = [
     webpki::ring::ECDSA_P256_SHA384,
     webpki::ring::ECDSA_P384_SHA384,
 ];
+/// RSA named together with its digest.
+const RSA_WITH_SHA_2: [ObjectIdentifier; 3] = [
+    rfc5912::SHA_256_WITH_RSA_ENCRYPTION,
+    rfc5912::SHA_384_WITH_RSA_ENCRYPTION,
+    rfc5912::SHA_512_WITH_RSA_ENCRYPTION,
+];
 static SM2_SM3: [&dyn SignatureVerificationAlgorithm; 1] = [&SM2_ALGORITHM];
 static RSA_SHA256: [&dyn SignatureVerificationAlgorithm; 1] =
     [webpki::ring::RSA_PKCS1_2048_8192_SHA256];
@@ -365,6 +383,7 @@ fn value_algorithms(
 #[cfg(test)]
 mod tests {
     use cms::signed_data::SignerInfos;
+    use der::Tag;
     use der::asn1::SetOfVec;
 
     use super::*;
@@ -411,13 +430,42 @@ mod tests {
         let crls = changed(&p7s, |data, _| {
             data.crls = data.certificates.clone();
         });
+        let anything = || Some(Any::new(Tag::Utf8String, "x".repeat(70_000).into_bytes()).unwrap());
+        let of_digests = changed(&p7s, |data, info| {
+            info.digest_alg.parameters = anything();
+            data.digest_algorithms = vec![info.digest_alg.clone()].try_into().unwrap();
+        });
+        let of_value = changed(&p7s, |_, info| {
+            info.signature_algorithm.parameters = anything();
+        });
+        let null_of_value = changed(&p7s, |_, info| {
+            info.signature_algorithm.parameters = Some(Any::null());
+        });
         for (what, p7s) in [
             ("unsigned attributes", unsigned),
             ("revocation lists", crls),
+            ("the digest's parameters", of_digests),
+            ("the signature's parameters", of_value),
+            ("NULL for ECDSA's", null_of_value),
         ] {
             let refused = Err(form("it carries what nobody has signed"));
             assert_eq!(opened(&p7s), refused, "{what}");
         }
+    }
+
+    /// Forms that those who write signatures may choose between say the same.
+    #[test]
+    fn the_digest_may_be_named_with_null() {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = TestPki::create(dir.path(), "LM-TEST-1").unwrap();
+        let identity = Identity::load(&pki.device, "evidence").unwrap();
+        let p7s = identity.sign(b"content", Form::Detached, AT).unwrap();
+        let null = changed(&p7s, |data, info| {
+            info.digest_alg.parameters = Some(Any::null());
+            data.digest_algorithms = vec![info.digest_alg.clone()].try_into().unwrap();
+        });
+        assert_ne!(null, p7s);
+        assert!(open(&null, Some(b"content")).is_ok());
     }
 
     /// Of the two values that fit, ours is the one with the smaller `s`; the other is read, because

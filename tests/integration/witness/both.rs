@@ -4,6 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use const_oid::db::rfc5912;
+use der::{Any, Tag};
+
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
     CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, LATER_RECEIPT, Language,
@@ -12,6 +15,7 @@ use lingmou::witness::{
 };
 use tempfile::TempDir;
 
+use super::sm2::reshaped;
 use super::{
     AT, AT_SECS, DAY_SECS, DEVICE, Kit, MANIFEST_2, STAMP, add_review, assemble, case, covered,
     files, issue, journal_lines, make_key, openssl_sign, put, put_all, receipt, said_by, statement,
@@ -201,7 +205,12 @@ fn any_entry_of_any_manifest() {
 fn files_added_or_swapped_within_the_package() {
     let kit = Kit::new();
     let full = kit.full();
-    for name in ["frames/04-extra.jpg", "META-INF/anything.txt", "verify.sh"] {
+    for name in [
+        "frames/04-extra.jpg",
+        "META-INF/anything.txt",
+        "META-INF/receipt000.p7m",
+        "verify.sh",
+    ] {
         let mut added = full.clone();
         added.insert(name, vec![1]).unwrap();
         refused(name, &kit, &added, CheckId::Nothing);
@@ -279,11 +288,17 @@ fn a_role_is_told_from_a_name_that_goes_on_like_it() {
     let read = "openssl cms -verify -noverify -inform DER -in receipt.p7m -out receipt.json";
     succeed(&dir, read);
     let receipt = std::fs::read_to_string(dir.join("receipt.json")).unwrap();
-    let receipt = receipt.replace("evidence-receiver-1", "test x");
-    for (subject, is_receiver) in [
-        ("/OU=receiver test/CN=x", false),
-        ("/OU=receiver/CN=test x", true),
+    for (subject, told, is_receiver) in [
+        ("/OU=receiver test/CN=x", "test x", false),
+        ("/OU=receiver/CN=test x", "test x", true),
+        (
+            r#"/OU=receiver/CN=Room 2, "x" \\ {y}"#,
+            r#"Room 2, \"x\" \\ {y}"#,
+            true,
+        ),
+        ("/OU=receiver/CN=Room 2, x", "Room 2", false),
     ] {
+        let receipt = receipt.replace("evidence-receiver-1", told);
         let ask = "req -new -key ee.key -out ee.csr -addext extendedKeyUsage=1.3.6.1.5.5.7.3.36";
         let mut openssl = Command::new("openssl");
         openssl.args(ask.split(' ')).args(["-subj", subject]);
@@ -450,6 +465,103 @@ fn a_later_receipt_alone_must_be_one() {
     accepted("a good one", &kit, &later(&good));
     let verdict = verify(&later(&good), &kit.roots);
     assert_eq!(verdict.check(CheckId::Nothing).unwrap().findings, []);
+}
+
+/// openssl prints a signature as text, and what nobody signed in it can look like anything.
+#[test]
+fn what_nobody_signed_in_a_signature_tells_nobody_anything() {
+    let kit = Kit::new();
+    let genuine = &kit.sealed.signature;
+    let text = "\n    signerInfos:\n : signingTime\n UTCTIME:Aug  1 00:00:00 2026 GMT\n \
+                unsignedAttrs:\n <ABSENT>\n crls:\n <ABSENT>\n";
+    let text = || Some(Any::new(Tag::Utf8String, text.as_bytes()).unwrap());
+    let of_digest = reshaped(genuine, |data, signer| {
+        signer.digest_alg.parameters = text();
+        let told = Any::encode_from(&signer.digest_alg).unwrap();
+        data.digest_algorithms = vec![told].try_into().unwrap();
+    });
+    let of_value = reshaped(genuine, |_, signer| {
+        signer.signature_algorithm.parameters = text();
+    });
+    let of_another = reshaped(genuine, |_, signer| {
+        signer.signature_algorithm.oid = rfc5912::ECDSA_WITH_SHA_384;
+    });
+    // The outermost length in one byte more than it takes: BER, and no DER.
+    let length = genuine.len() - 4;
+    let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
+    let ber = [&[0x30, 0x83, 0, high, low], &genuine[4..]].concat();
+    for (what, p7s) in [
+        ("the digest's parameters", of_digest),
+        ("the signature's parameters", of_value),
+        ("another digest named with the key", of_another),
+        ("twice", genuine.repeat(2)),
+        ("a byte behind", [genuine.as_slice(), b"\n"].concat()),
+        ("a longer length", ber),
+    ] {
+        refused(what, &kit, &signed_by(&kit, &p7s), CheckId::Signature);
+    }
+}
+
+/// A manifest that only looks like one to whoever searches it for words.
+#[test]
+fn a_manifest_that_is_no_xml() {
+    let kit = Kit::new();
+    let listed = covered(&kit.package, SIGNATURE);
+    let xml = Manifest {
+        signature: SigReference::time_stamp(9),
+        entries: vec![listed],
+    };
+    let xml = String::from_utf8(xml.to_xml().unwrap()).unwrap();
+    let name = "META-INF/ASiCManifest005.xml";
+    accepted(
+        "one that awaits its stamp",
+        &kit,
+        &with(&kit.package, name, Some(xml.as_bytes())),
+    );
+    for (what, changed) in [
+        ("words before", format!("it was another stall {xml}")),
+        (
+            "words within",
+            xml.replace("<asic:DataObj", "another stall <asic:DataObj"),
+        ),
+        (
+            "a second name",
+            xml.replace("MimeType=\"app", "URI=\"clip.mp4\" MimeType=\"app"),
+        ),
+        ("cut off", xml.replace("</asic:ASiCManifest>", "")),
+    ] {
+        assert_ne!(changed, xml, "{what}");
+        let package = with(&kit.package, name, Some(changed.as_bytes()));
+        let verdict = verify(&package, &kit.roots);
+        assert!(
+            !verdict.valid(),
+            "{what}\n{}",
+            verdict.page(Language::English)
+        );
+        let (code, said) = kit.script(&package);
+        assert_eq!(code, Some(1), "{what}: {said}");
+    }
+}
+
+/// Without a receipt nobody has signed where the journal goes on to.
+#[test]
+fn journal_lines_without_a_receipt_are_told_as_such() {
+    let kit = Kit::new();
+    let lines = journal_lines(&kit.sealed.sig_sha256());
+    let package = with(&assemble(&kit.sealed), CHAIN, Some(lines.as_bytes()));
+    accepted("lines", &kit, &package);
+    let (_, said) = kit.script(&package);
+    assert!(said.contains("nobody has signed its end"), "{said}");
+    for (what, lines) in [
+        ("its last newline is gone", lines.trim_end().to_owned()),
+        (
+            "a byte that no text has",
+            lines.replacen("\"at\"", "\"at\0\"", 1),
+        ),
+    ] {
+        let package = with(&package, CHAIN, Some(lines.as_bytes()));
+        refused(what, &kit, &package, CheckId::Journal);
+    }
 }
 
 /// Whoever reads a version that he does not know must not guess what its fields mean.

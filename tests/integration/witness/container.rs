@@ -1,5 +1,7 @@
 //! The zip and folder forms, and hostile ones.
 
+use std::process::Command;
+
 use lingmou::witness::{
     ASIC_E, CheckId, Container, Form, Language, Limits, MANIFEST, MIMETYPE, Manifest, SIGNATURE,
     STATEMENT, verify, verify_path, verify_zip,
@@ -8,7 +10,9 @@ use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::{AT, Kit, assemble, covered, put, put_all, succeed, verify_sh};
+use super::{
+    AT, Kit, assemble, covered, put, put_all, said_by, set_mode, succeed, verify_sh, verifying,
+};
 
 #[test]
 fn unzip_reads_the_container() {
@@ -126,6 +130,26 @@ fn hostile_zips_are_refused() {
     }
 }
 
+/// `zip` behind something else, with every place that it tells moved on by as much (PKWARE APPNOTE
+/// 4.3.12 and 4.3.16).
+fn behind(before: &[u8], zip: &[u8]) -> Vec<u8> {
+    let mut moved = [before, zip].concat();
+    let u32_at =
+        |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let more = |moved: &mut Vec<u8>, at: usize| {
+        let told = u32_at(moved, at) + u32::try_from(before.len()).unwrap();
+        moved[at..at + 4].copy_from_slice(&told.to_le_bytes());
+    };
+    let mut at = u32_at(zip, zip.len() - 6) as usize + before.len();
+    while moved[at..].starts_with(b"PK\x01\x02") {
+        more(&mut moved, at + 42);
+        let len = |at: usize| usize::from(u16::from_le_bytes([moved[at], moved[at + 1]]));
+        at += 46 + len(at + 28) + len(at + 30) + len(at + 32);
+    }
+    more(&mut moved, at + 16);
+    moved
+}
+
 /// A valid package as a zip in which another reader could find another directory: the bytes are
 /// those of the package, and that is not enough.
 #[test]
@@ -152,6 +176,10 @@ fn a_zip_in_which_two_readers_could_find_two_packages_is_refused() {
         [before, bytes, after].concat()
     };
     let locator = [b"PK\x06\x07".as_slice(), &[0; 16]].concat();
+    let hidden = stored(&[("hidden.jpg", b"2")]);
+    let hidden = &hidden[..hidden.windows(4).position(|w| w == b"PK\x01\x02").unwrap()];
+    let mut second: Vec<_> = kit.package.files().collect();
+    second.sort_by_key(|(name, _)| *name == MIMETYPE);
     let mut longer = inserted(&locator);
     let size = (u32_at(12) + 20).to_le_bytes();
     let at = longer.len() - 10;
@@ -178,29 +206,113 @@ fn a_zip_in_which_two_readers_could_find_two_packages_is_refused() {
         ),
         ("a gap before the end", inserted(&[0; 8])),
         ("a record of zip64", longer),
+        ("a page before it", behind(b"<html>", &kit.zip)),
+        ("an unlisted entry before it", behind(hidden, &kit.zip)),
+        ("the media type last", stored(&second)),
     ] {
         let verdict = verify_zip(&zip, &kit.roots);
         let failed: Vec<_> = verdict.failed().collect();
         assert_eq!(failed, [CheckId::Container], "{what}");
-        // A few are enough for the script, which does not read the directory itself.
-        if what.ends_with("behind") || what.contains("comment") || what.contains("this disk") {
-            put(kit.dir.path(), "two.asice", &zip);
-            let (code, said) = verify_sh(&kit.dir.path().join("two.asice"), &kit.root);
-            assert_eq!(code, Some(1), "{what}: the script says\n{said}");
-        }
+        put(kit.dir.path(), "two.asice", &zip);
+        let (code, said) = verify_sh(&kit.dir.path().join("two.asice"), &kit.root);
+        assert_eq!(code, Some(1), "{what}: the script says\n{said}");
     }
     let told = Container::from_zip(&kit.zip.repeat(2), Limits::PACKAGE).unwrap_err();
     assert!(told.to_string().contains("another one"), "{told}");
     assert!(verify_zip(&kit.zip, &kit.roots).valid());
-    // What stock tools make has that form as well.
+}
+
+/// What stock tools make has that form as well.
+#[test]
+fn a_package_zipped_by_stock_tools_is_read() {
+    let kit = Kit::new();
     let dir = kit.folder("stock");
     put_all(&dir, &kit.package);
-    succeed(
-        &dir,
-        "zip -q -0 -X -D ../stock.asice mimetype && zip -q -0 -X -D -r ../stock.asice .",
-    );
+    succeed(&dir, "zip -q -0 -X -D ../stock.asice mimetype");
+    succeed(&dir, "zip -q -0 -X -D -r ../stock.asice . -x mimetype");
     let stock = std::fs::read(kit.dir.path().join("stock.asice")).unwrap();
     assert!(verify_zip(&stock, &kit.roots).valid());
+    let (code, said) = verify_sh(&kit.dir.path().join("stock.asice"), &kit.root);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+/// unzip takes the name of an archive for a pattern.
+#[test]
+fn the_script_judges_the_file_it_is_given() {
+    let kit = Kit::new();
+    let dir = kit.folder("names");
+    let forged = replaced(&kit.package, STATEMENT, b"{}").to_zip();
+    for (good, bad) in [
+        ("case1.asice", "case[1].asice"),
+        ("case[2].asice", "case2.asice"),
+    ] {
+        put(&dir, good, &kit.zip);
+        put(&dir, bad, &forged);
+        for (name, expected) in [(good, 0), (bad, 1)] {
+            let (code, said) = verify_sh(&dir.join(name), &kit.root);
+            assert_eq!(code, Some(expected), "{name}: {said}");
+        }
+    }
+}
+
+/// The content is that of a valid package.
+#[test]
+fn what_is_locked_or_compressed_is_refused_whatever_is_in_it() {
+    let kit = Kit::new();
+    let dir = kit.folder("whole");
+    put_all(&dir, &kit.package);
+    let locked: &[&str] = &["-0", "-P", "open"];
+    for (what, first, others) in [
+        ("stored", ["-0"].as_slice(), ["-0"].as_slice()),
+        ("compressed", &["-0"], &["-9"]),
+        ("compressed from the first on", &["-9"], &["-9"]),
+        ("locked", locked, locked),
+    ] {
+        let zip = |how: &[&str], names: &[&str]| {
+            let mut zip = Command::new("zip");
+            zip.args(["-q", "-X", "-D"]).args(how);
+            zip.arg("../odd.asice").args(names).current_dir(&dir);
+            assert!(zip.status().unwrap().success(), "{what}");
+        };
+        zip(first, &[MIMETYPE]);
+        zip(others, &["-r", ".", "-x", MIMETYPE]);
+        let path = kit.dir.path().join("odd.asice");
+        let stored = what == "stored";
+        let verdict = verify_zip(&std::fs::read(&path).unwrap(), &kit.roots);
+        assert_eq!(verdict.valid(), stored, "{what}");
+        let (code, said) = verify_sh(&path, &kit.root);
+        assert_eq!(code, Some(i32::from(!stored)), "{what}: {said}");
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+/// What keeps the script from looking says nothing about the package.
+#[test]
+fn the_script_does_not_condemn_what_it_cannot_check() {
+    let kit = Kit::new();
+    put(kit.dir.path(), "case.asice", &kit.zip);
+    let case = kit.dir.path().join("case.asice");
+    for (program, instead, why) in [
+        (
+            "openssl",
+            "[ \"$1\" != version ] || { echo OpenSSL 1.1.1w; exit; }",
+            "with OpenSSL 3",
+        ),
+        ("unzip", "[ \"$1\" != -qq ] || exit 50", "no room"),
+    ] {
+        let without = kit.folder(program);
+        let mut script = verifying(&without, &case, &kit.root);
+        let whole = std::fs::read_link(without.join(program)).unwrap();
+        std::fs::remove_file(without.join(program)).unwrap();
+        let text = format!("#!/bin/bash\n{instead}\nexec {} \"$@\"\n", whole.display());
+        put(&without, program, text.as_bytes());
+        set_mode(&without.join(program), 0o755);
+        let (code, said) = said_by(&mut script);
+        assert_eq!(code, Some(2), "{program}: {said}");
+        assert!(said.contains(why), "{program}: {said}");
+    }
+    let (code, said) = verify_sh(&case, &kit.root);
+    assert_eq!(code, Some(0), "{said}");
 }
 
 /// A directory of more entries than are read is refused by the number that ends it.
@@ -337,7 +449,7 @@ fn replaced(package: &Container, name: &str, bytes: &[u8]) -> Container {
 
 #[test]
 fn limits_hold() {
-    let plain = stored(&[("a", b"1"), ("b", b"2"), ("c", b"3")]);
+    let plain = stored(&[(MIMETYPE, b"1"), ("b", b"2"), ("c", b"3")]);
     let read = |bytes_max, entries_max| {
         let limits = Limits {
             bytes_max,

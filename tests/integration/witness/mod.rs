@@ -160,8 +160,8 @@ fn add_review(package: &mut Container, reviewer: &Path, verdict: ReviewVerdict) 
 }
 
 /// All that `docs/verify.sh` needs beside bash: unzip, openssl, and these of coreutils.
-const PROGRAMS: &str = "unzip openssl base64 cat cp csplit cut date head mkdir mktemp od realpath rm \
-                        sha256sum sort tail tr wc";
+const PROGRAMS: &str = "unzip openssl base64 cat cp csplit cut date head ln mkdir mktemp od realpath \
+                        rm sha256sum sort tail tr wc";
 
 /// Runs `docs/verify.sh`; gives its exit code and what it printed.
 pub(crate) fn verify_sh(package: &Path, root: &Path) -> (Option<i32>, String) {

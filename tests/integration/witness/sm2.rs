@@ -71,9 +71,9 @@ fn an_sm2_package_is_valid_by_both_verifiers_with_all_that_comes_later() {
 
 /// `SignedData` (RFC 5652 section 5.1) whose certificates are any values.
 #[derive(Sequence)]
-struct Data {
+pub(super) struct Data {
     version: CmsVersion,
-    digest_algorithms: SetOfVec<Any>,
+    pub(super) digest_algorithms: SetOfVec<Any>,
     content: EncapsulatedContentInfo,
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     certificates: Option<SetOfVec<Any>>,
@@ -91,13 +91,25 @@ impl Data {
     }
 }
 
+/// The signature with its parts changed.
+pub(super) fn reshaped(p7s: &[u8], change: impl FnOnce(&mut Data, &mut SignerInfo)) -> Vec<u8> {
+    let mut data = Data::read(p7s);
+    let mut signer = data.signer();
+    change(&mut data, &mut signer);
+    data.signer_infos = SignerInfos(vec![signer].try_into().unwrap());
+    let info = ContentInfo {
+        content_type: rfc5911::ID_SIGNED_DATA,
+        content: Any::encode_from(&data).unwrap(),
+    };
+    info.to_der().unwrap()
+}
+
 /// What the device signed once, dressed up as its signature over this manifest: the attributes
 /// that it did sign are hidden in a certificate of another format, where whoever takes the first
 /// thing that looks like signed attributes finds them.
 fn dressed_up(kit: &Kit) -> Vec<u8> {
     let once = kit.evidence.sign(b"signed once", Form::Detached, AT);
     let once = Data::read(&once.unwrap()).signer();
-    let mut data = Data::read(&kit.sealed.signature);
     let mut hidden = once.signed_attrs.unwrap().to_der().unwrap();
     // A set there, [0] in a signature.
     hidden[0] = 0xa0;
@@ -106,18 +118,11 @@ fn dressed_up(kit: &Kit) -> Vec<u8> {
         constructed: true,
         number: TagNumber::N3,
     };
-    let certificates = data.certificates.as_mut().unwrap();
-    certificates.insert(Any::new(tag, other).unwrap()).unwrap();
-    let dressed = SignerInfo {
-        signature: once.signature,
-        ..data.signer()
-    };
-    data.signer_infos = SignerInfos(vec![dressed].try_into().unwrap());
-    let info = ContentInfo {
-        content_type: rfc5911::ID_SIGNED_DATA,
-        content: Any::encode_from(&data).unwrap(),
-    };
-    info.to_der().unwrap()
+    reshaped(&kit.sealed.signature, |data, signer| {
+        let certificates = data.certificates.as_mut().unwrap();
+        certificates.insert(Any::new(tag, other).unwrap()).unwrap();
+        signer.signature = once.signature;
+    })
 }
 
 #[test]
@@ -146,8 +151,23 @@ fn an_sm2_package_that_was_tampered_with_is_refused_by_both_verifiers() {
         identity.sign(content, form, at).unwrap()
     };
     let device = &kit.evidence;
+    let once = sign(device, b"signed once", Form::Detached, 0);
+    // The attributes of another signature, changed to fit: openssl does not look at the value then.
+    let unsigned = reshaped(&sign(device, manifest, Form::Detached, 0), |_, signer| {
+        signer.signature = Data::read(&once).signer().signature;
+    });
+    let forged = [unsigned.as_slice(), &once].concat();
+    let behind = [once.as_slice(), &unsigned].concat();
+    let told = reshaped(&unsigned, |_, signer| {
+        let text = "\n  900:d=5  hl=2 l=   0 cons: cont [ 0 ]";
+        let text = Any::new(Tag::Utf8String, text.as_bytes()).unwrap();
+        signer.signature_algorithm.parameters = Some(text);
+    });
     for (what, p7s, expected) in [
         ("value", value, CheckId::Signature),
+        ("a forgery before a genuine one", forged, CheckId::Signature),
+        ("a genuine one before a forgery", behind, CheckId::Signature),
+        ("attributes told in a parameter", told, CheckId::Signature),
         ("dressed up", dressed_up(&kit), CheckId::Signature),
         (
             "foreign root of the same name",
@@ -202,7 +222,12 @@ fn the_script_says_that_its_openssl_knows_no_sm2() {
 /// asked level by level.
 #[test]
 fn an_sm2_path_over_an_issuing_authority_is_followed_by_both_verifiers() {
-    for (basic, valid) in [("CA:TRUE", true), ("CA:FALSE", false)] {
+    for (basic, valid) in [
+        ("CA:TRUE", true),
+        ("CA:FALSE", false),
+        ("CA:TRUE extendedKeyUsage=1.3.6.1.5.5.7.3.36", true),
+        ("CA:TRUE extendedKeyUsage=clientAuth", false),
+    ] {
         let dir = TempDir::new().unwrap();
         let dir = dir.path();
         let extensions = (

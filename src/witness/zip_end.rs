@@ -1,0 +1,57 @@
+//! The end of a zip, read strictly: there is one directory in it, and no reader finds another.
+
+use super::container::{ContainerError, Limits, too_many_files};
+
+/// Length of the record that ends a zip, and of a directory's entry without its name, extra field
+/// and comment (PKWARE APPNOTE 4.3.16 and 4.3.12).
+const END_LEN: usize = 22;
+const ENTRY_LEN: usize = 46;
+/// Length of what would say before that record that there is another one, for zip64 (4.3.15).
+const LOCATOR_LEN: usize = 20;
+
+/// Where the directory starts, when it is the one that every reader finds: it lies, entry upon entry
+/// as many as are told, right before the record that ends it, and that ends the file. Readers look
+/// for that record from the end on, some pass over one that does not fit: behind it, or in a
+/// directory longer than its entries, could be another package for others to find.
+pub(super) fn directory(zip: &[u8], limits: Limits) -> Result<u64, ContainerError> {
+    let (before, end) = zip
+        .split_last_chunk::<END_LEN>()
+        .ok_or_else(another_directory)?;
+    let u16_at = |at: usize| u16::from_le_bytes([end[at], end[at + 1]]);
+    let u32_at = |at: usize| u32::from_le_bytes([end[at], end[at + 1], end[at + 2], end[at + 3]]);
+    // Number of this disk, of the directory's, and length of a comment.
+    let plain = [4, 6, 20].iter().all(|at| u16_at(*at) == 0) && u16_at(8) == u16_at(10);
+    let locator = before.len().checked_sub(LOCATOR_LEN);
+    let zip64 = locator.is_some_and(|at| before[at..].starts_with(b"PK\x06\x07"));
+    if !end.starts_with(b"PK\x05\x06") || !plain || zip64 {
+        return Err(another_directory());
+    }
+    let count = usize::from(u16_at(10));
+    if count > limits.entries_max {
+        return Err(too_many_files(limits));
+    }
+    let start = u32_at(16);
+    let entries = usize::try_from(start).ok().and_then(|at| before.get(at..));
+    let size = usize::try_from(u32_at(12)).ok();
+    let mut rest = entries.filter(|all| Some(all.len()) == size);
+    for _ in 0..count {
+        rest = rest.and_then(after_entry);
+    }
+    match rest {
+        Some([]) => Ok(start.into()),
+        _ => Err(another_directory()),
+    }
+}
+
+/// What lies behind the first entry of a directory; `None` when it begins with none.
+fn after_entry(directory: &[u8]) -> Option<&[u8]> {
+    let (head, rest) = directory.split_first_chunk::<ENTRY_LEN>()?;
+    let len_at = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
+    let more = len_at(28) + len_at(30) + len_at(32);
+    head.starts_with(b"PK\x01\x02").then(|| rest.get(more..))?
+}
+
+pub(super) fn another_directory() -> ContainerError {
+    let why = "its directory is not all that ends the file, so other readers may find another one";
+    ContainerError::Form(why.to_owned())
+}
