@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -214,6 +215,14 @@ fn spoken_texts(what: &str, config: &config::Warn) -> Finding {
 
 fn identity(config: &Config) -> anyhow::Result<String> {
     let identity = daemon::evidence_identity(config)?;
+    let roots = Roots::load(&config.keys.dir.join("roots.crt"))?;
+    identity
+        .check_chain(&roots, clock::now())
+        .with_context(|| {
+            let path = config.keys.certificate(KeyName::Evidence);
+            let path = path.display();
+            format!("{path}: no verifier with roots.crt will take what it signs")
+        })?;
     let days = (identity.not_after() - clock::now().utc_ns / 1_000_000_000) / 86_400;
     let device = identity.device_id();
     let sent = sent(config, KeyName::Evidence);

@@ -155,7 +155,10 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let config = &loaded.config;
     ingest::init()?;
     let identity = Arc::new(evidence_identity(config)?);
-    Roots::load(&config.keys.dir.join("roots.crt"))?;
+    let roots = Roots::load(&config.keys.dir.join("roots.crt"))?;
+    if let Err(fault) = identity.check_chain(&roots, clock::now()) {
+        tracing::error!(%fault, "no verifier with roots.crt will take what is signed with evidence.crt");
+    }
     if config.upload.enabled
         && let Err(error) = transport_days(config)
     {

@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use x509_cert::Certificate;
 
+use super::chain::{ChainFault, Roots, check_document_chain};
 use super::cms::{self, Form};
 use super::key::{Key, SignError, load_key, open_token};
 use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
@@ -307,6 +308,14 @@ impl Identity {
         Ok(())
     }
 
+    /// Checks that a verifier with these `roots` would take what is signed at `at`: the certificate
+    /// leads to one of them, and the file holds no other certificate than that takes.
+    pub fn check_chain(&self, roots: &Roots, at: Stamp) -> Result<(), ChainFault> {
+        let others = self.chain.iter().skip(1).cloned();
+        let others: Vec<_> = others.map(CertificateDer::from).collect();
+        check_document_chain(self.certificate_der(), &others, roots, since_1970(at))
+    }
+
     /// The algorithms it signs with.
     pub fn suite(&self) -> Suite {
         self.key.suite()
@@ -315,12 +324,11 @@ impl Identity {
     /// CMS `SignedData` in DER, CAdES-B-B, with the certificates. `at` is told in whole seconds;
     /// a moment before 1970 is told as 1970.
     pub fn sign(&self, content: &[u8], form: Form, at: Stamp) -> Result<Vec<u8>, SignError> {
-        let since_1970 = Duration::from_nanos(u64::try_from(at.utc_ns).unwrap_or(0));
         cms::sign(
             (&self.key, &self.leaf, &self.chain),
             content,
             form,
-            since_1970,
+            since_1970(at),
         )
     }
 
@@ -333,6 +341,11 @@ impl Identity {
 
 fn date(unix_secs: i64) -> String {
     crate::clock::rfc3339_ms(unix_secs.saturating_mul(1_000_000_000))
+}
+
+/// A moment before 1970 is 1970.
+pub(super) fn since_1970(at: Stamp) -> Duration {
+    Duration::from_nanos(u64::try_from(at.utc_ns).unwrap_or(0))
 }
 
 /// Reads a file of at most `max` bytes.

@@ -8,7 +8,7 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::chain::{ChainFault, Roots, check_chain, check_document_chain};
-use super::identity::{FILE_MAX, load_chain, parse_chain};
+use super::identity::{FILE_MAX, load_chain, parse_chain, since_1970};
 use super::installed::Installed;
 use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
 use crate::clock;
@@ -121,7 +121,7 @@ pub fn successor(
         .map(|der| CertificateDer::from(der.clone()))
         .collect();
     let signer = chain.first().map_or(&[][..], Vec::as_slice);
-    let since_1970 = std::time::Duration::from_nanos(u64::try_from(at.utc_ns).unwrap_or(0));
+    let since_1970 = since_1970(at);
     let leads_up = match key {
         KeyName::Evidence => check_document_chain(signer, &others, roots, since_1970),
         KeyName::Transport => {
