@@ -1,15 +1,15 @@
 //! `lingmou journal`: reads, checks and cuts out of a device's journal. Changes nothing in it.
 
 mod spoke;
+mod verify;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::journal::disk::{create_dir, write_new};
-use crate::journal::{self, AtHand, Audit, Entry, Proof, ProofError, SEGMENTS, kind};
+use crate::journal::{self, AtHand, Entry, Proof, ProofError, SEGMENTS, kind};
 use crate::types::CaseId;
 use crate::witness::{Container, Roots, SIGNATURE, STATEMENT, Statement, sha256_hex};
 
@@ -106,7 +106,7 @@ struct ProveArgs {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     match &args.command {
-        Command::Verify(args) => verify(args),
+        Command::Verify(args) => verify::run(args),
         Command::Show(args) => show(args),
         Command::Spoke(args) => spoke::run(args),
         Command::Prove(args) => prove(args),
@@ -130,93 +130,6 @@ pub(super) fn there(store: &Path) -> anyhow::Result<PathBuf> {
         format!("{} holds no journal", store.display()),
         "give the folder that has journal/ in it: --store DIR",
     ))
-}
-
-fn verify(args: &VerifyArgs) -> anyhow::Result<Answer> {
-    let store = &args.place.store;
-    there(store)?;
-    let roots = Roots::load(&args.roots)?;
-    let audit = journal::audit(store, &roots, args.device.as_deref())?;
-    if args.json {
-        out::data(&facts(&audit).to_string());
-    } else {
-        out::data(&page(&audit));
-    }
-    // A chain without a signature can be made anew by anybody.
-    Ok(if audit.holds() && audit.signed.is_some() {
-        Answer::Yes
-    } else {
-        Answer::No
-    })
-}
-
-fn facts(audit: &Audit) -> Value {
-    let signed = audit.signed.as_ref();
-    json!({
-        "holds": audit.holds(),
-        "segments": audit.segments,
-        "lines": audit.lines,
-        "head": audit.head,
-        "last_at": audit.last_at,
-        "checkpoints": audit.checkpoints,
-        "signed_up_to": signed.map(|s| s.n),
-        "signed_at": signed.map(|s| &s.at),
-        "device": signed.map(|s| &s.device),
-        "torn_bytes": audit.torn,
-        "faults": audit.faults,
-        "more_faults": audit.more_faults,
-    })
-}
-
-/// The result for a human.
-fn page(audit: &Audit) -> String {
-    let mut page = String::new();
-    let mut say = |label: &str, words: &str| {
-        writeln!(page, "{label:<12} {words}").expect("invariant: a String takes everything");
-    };
-    let (lines, segments) = (audit.lines, audit.segments);
-    let last = audit.last_at.as_deref().unwrap_or("-");
-    say(
-        "journal",
-        &format!("{lines} lines, {segments} segments, the last line of {last}"),
-    );
-    say(
-        "head",
-        &format!("line {}, {}", audit.head.n, audit.head.sha256),
-    );
-    match &audit.signed {
-        Some(s) => {
-            let (n, at, device) = (s.n, plain(&s.at), plain(&s.device));
-            let count = audit.checkpoints;
-            say(
-                "signed",
-                &format!("up to line {n}, at {at}, by {device} ({count} checkpoints)"),
-            );
-            let after = audit.head.n.saturating_sub(n);
-            say("not signed", &format!("lines after it: {after}"));
-        }
-        None => say(
-            "not signed",
-            &format!("none of {lines} lines: no checkpoint holds"),
-        ),
-    }
-    if audit.torn > 0 {
-        let words = "bytes of a line that is being written, or that a power cut left";
-        say("unfinished", &format!("{} {words}", audit.torn));
-    }
-    for fault in &audit.faults {
-        say("BROKEN", &plain(fault));
-    }
-    if audit.more_faults > 0 {
-        say("BROKEN", &format!("and {} more", audit.more_faults));
-    }
-    let verdict = match (audit.holds(), audit.signed.is_some()) {
-        (true, true) => "it holds",
-        (true, false) => "ITS CHAIN HOLDS, BUT NOBODY SIGNED IT: anybody can have made it",
-        (false, _) => "IT DOES NOT HOLD",
-    };
-    say("verdict", verdict);
-    page
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<Answer> {

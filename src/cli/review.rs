@@ -7,8 +7,7 @@ use anyhow::Context;
 use crate::clock;
 use crate::journal::disk;
 use crate::witness::{
-    self, CheckId, Container, Finding, Identity, Opinion, ReviewVerdict, Reviewed, Roots, Usage,
-    Verdict,
+    self, CheckId, Container, Identity, Opinion, ReviewVerdict, Reviewed, Roots, Usage, Verdict,
 };
 
 use super::out::Hint;
@@ -118,13 +117,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     Ok(Answer::Yes)
 }
 
-/// Files of reviews that a power cut kept from being written to their end.
+/// Files of reviews that a power cut kept from being written to their end: their manifest is written
+/// last. What lacks anything else was taken apart by somebody, and is not to be removed.
 fn left_over(package: &Container, before: &Verdict) -> Vec<String> {
-    let part_missing = |f: &Finding| matches!(f, Finding::PartMissing { .. });
-    let cut = before.reviews.iter();
-    let cut = cut.filter(|r| r.findings.iter().any(part_missing));
-    let files = cut.flat_map(|r| witness::review_files(r.number));
-    files.filter(|name| package.get(name).is_some()).collect()
+    let there = |name: &String| package.get(name).is_some();
+    let reviews = before.reviews.iter();
+    let files = reviews.map(|r| witness::review_files(r.number));
+    let cut = files.filter(|[.., manifest]| !there(manifest));
+    cut.flatten().filter(there).collect()
 }
 
 /// The review that was added, when the verifier accepts it as one more person's.
