@@ -483,8 +483,44 @@ fn a_warning_without_room_is_reported_as_not_played_at_once() {
     assert!(report.failure.unwrap().contains("full"));
     assert!(report.journal_n.is_some());
     assert_eq!(shouts_in.try_recv().unwrap().case, shout(1).case);
-    // While stopping nobody is told, and nothing breaks.
+    // While stopping it is journalled too, whether or not anybody still hears of it.
     drop(shouts_in);
     mouthpiece.give(shout(3));
-    assert!(reports_in.try_recv().is_err());
+    let report = reports_in.try_recv().unwrap();
+    assert!(report.failure.unwrap().contains("stopping"));
+    drop(reports_in);
+    mouthpiece.give(shout(4));
+    let mut told = Vec::new();
+    let visit = &mut |line: crate::journal::Entry| told.push((line.kind, line.body));
+    mouthpiece.store.walk_journal(visit).unwrap();
+    told.retain(|(kind, _)| kind == kind::WARNING_FAILED);
+    let cases: Vec<_> = told.iter().map(|(_, body)| &body["case"]).collect();
+    let given = [2, 3, 4].map(|n| json!(shout(n).case));
+    assert_eq!(cases, given.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn warnings_that_wait_when_the_daemon_stops_are_journalled_as_not_begun() {
+    let mut room = Room::new(20_000, Budget::default());
+    for n in 1..=3 {
+        room.shouts.send(shout(n)).await.unwrap();
+    }
+    while !room.state.lock().unwrap().speaking {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    room.stop.cancel();
+    (&mut room.running).await.unwrap();
+    let lines = room.lines();
+    let told = |n: u128| {
+        let of = |(_, body): &&(String, Value)| body["case"] == json!(shout(n).case);
+        let kinds = lines.iter().filter(of).map(|(kind, _)| kind.as_str());
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(told(1), [kind::WARNING_BEGUN, kind::WARNING_FAILED]);
+    for n in [2, 3] {
+        assert_eq!(told(n), [kind::WARNING_FAILED], "{n}");
+    }
+    let (_, last) = lines.last().unwrap();
+    let why = last["failure"].as_str().unwrap();
+    assert!(why.contains("not begun"), "{why}");
 }
