@@ -216,7 +216,7 @@ impl Inner {
             let said = ledger.sealed.get(&id);
             let line = said.map(|(line, ..)| line);
             let pruned = ledger.pruned.contains(&id) || ledger.is_evicted(id);
-            match package::examine(&self.package_dir(id), id, line, pruned) {
+            match package::examine(&self.package_dir(id), id, line, pruned)? {
                 Some(package) if package.line.seq > 0 && numbers.insert(package.line.seq) => {
                     if package.fault.is_some() {
                         recovery.damaged.push(id);
@@ -304,7 +304,7 @@ impl Inner {
         let all = lines.len();
         for (done, (id, line)) in lines.into_iter().enumerate() {
             tell(done, all);
-            let package = package::examine(&self.package_dir(id), id, Some(&line), false);
+            let package = package::examine(&self.package_dir(id), id, Some(&line), false)?;
             if let Some(package) = package.filter(|package| package.fault.is_none()) {
                 self.whole(&package, Vec::new())?;
                 recovery.whole_again.push(id);
