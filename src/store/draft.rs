@@ -187,6 +187,7 @@ impl Inner {
             let body = json!({ "id": case, "files": bad, "why": "missing or changed on disk" });
             self.say(clock::now(), lines::DROPPED, body)?;
             self.transact(|tx| bad.iter().try_for_each(|name| forget_file(tx, case, name)))?;
+            self.files_lost += bad.len() as u64;
         }
         disk::sweep(&staging, &good)?;
         Ok(bad.len())
@@ -241,6 +242,19 @@ fn insert(tx: &Transaction<'_>, case: CaseId, entry: &FileEntry) -> Result<(), S
         entry.pts_ns.map(sql_int),
     ])?;
     Ok(())
+}
+
+/// Writes what another database had of an open case.
+pub(super) fn take_over(
+    tx: &Transaction<'_>,
+    case: CaseId,
+    note: Option<&str>,
+    files: &[FileEntry],
+) -> Result<(), StoreError> {
+    open_case(tx, case)?;
+    let sql = "UPDATE draft_case SET note = ?2 WHERE id = ?1";
+    tx.execute(sql, params![case.to_string(), note])?;
+    files.iter().try_for_each(|entry| insert(tx, case, entry))
 }
 
 /// Removes the rows of an open case.

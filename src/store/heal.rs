@@ -174,7 +174,7 @@ pub(super) fn sealed_lines(
     if ids.is_empty() {
         return Ok(found);
     }
-    journal::walk(
+    journal::walk_own(
         &dir.join(journal::SEGMENTS),
         &mut |entry| match lines::read(&entry) {
             Some(lines::Said::Sealed(line)) if ids.contains(&line.id) => {
