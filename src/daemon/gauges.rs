@@ -216,6 +216,7 @@ impl Gauges {
             "keeper": *self.keeper.lock().unwrap_or_else(PoisonError::into_inner),
             "store": counts.as_ref().ok(),
             "store_trouble": counts.as_ref().err().map(ToString::to_string),
+            "files_lost": self.store.files_lost(),
             "disk": *self.care.lock().unwrap_or_else(PoisonError::into_inner),
             "mirror": mirror.ok().flatten(),
             "journal": self.store.head(),

@@ -100,6 +100,12 @@ impl Store {
         })
     }
 
+    /// Files of open cases that were found missing or changed since the start; the journal has a line
+    /// for each time.
+    pub fn files_lost(&self) -> u64 {
+        self.inner().files_lost
+    }
+
     /// The open cases something is kept for.
     pub fn open_cases(&self) -> Result<Vec<CaseId>, StoreError> {
         cases(&self.inner().conn)
