@@ -7,7 +7,7 @@ use super::Fault;
 
 /// A stream whose units arrive gives a picture within this, also by the slowest `detect_rate`: a
 /// group of pictures is shorter, and a new connection begins with a key frame.
-const PICTURE_WITHIN_NS: u64 = 60_000_000_000;
+pub(super) const PICTURE_WITHIN_NS: u64 = 60_000_000_000;
 
 /// A new connection may take this long before the first frame, however short the stall limit.
 const FIRST_FRAME_WITHIN_NS: u64 = 10_000_000_000;
