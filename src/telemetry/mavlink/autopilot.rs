@@ -54,7 +54,8 @@ pub(super) struct Facts {
 /// The chosen vehicle and its latest words.
 ///
 /// The choice is made once per run: the configured system, or the first autopilot heard. It is
-/// never changed by silence, or a neighbour's aircraft would become evidence of where we were.
+/// never changed by silence, or a neighbour's aircraft would become evidence of where we were. Of two
+/// with the same number the listener lets one through ([`super::peers::Voice`]).
 #[derive(Debug)]
 pub(super) struct Autopilot {
     /// Listen only to this system; 0 means the first heard.
@@ -106,6 +107,15 @@ impl Autopilot {
             gimbal: None,
             facts: Facts::default(),
         }
+    }
+
+    /// Forgets what was told: it speaks from elsewhere, and may be another of its number.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self {
+            id: self.id,
+            version: self.version,
+            ..Self::new(self.target, self.own)
+        };
     }
 
     /// System and component of the chosen autopilot.
