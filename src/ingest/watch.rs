@@ -53,6 +53,16 @@ impl Watch {
         }
     }
 
+    /// The same film is played again: its units are waited for as at first, a picture of it since
+    /// it was.
+    pub(super) fn again(&mut self, now_ns: u64, units: u64) {
+        self.units = Mark {
+            count: units,
+            since_ns: now_ns,
+            limit_ns: self.stall_ns.max(FIRST_FRAME_WITHIN_NS),
+        };
+    }
+
     pub(super) fn look(&mut self, now_ns: u64, (units, pictures): (u64, u64)) -> Sign {
         let arrives = self.units.moved(now_ns, units);
         if arrives {
@@ -112,6 +122,17 @@ mod tests {
         assert_eq!(watch.look(125 * S, (3000, 2)), Sign::Waits);
         let stalled = Sign::Over(Fault::Stalled(4));
         assert_eq!(watch.look(126 * S, (3000, 2)), stalled);
+        // A film of twenty seconds without a key frame, again and again.
+        let mut film = Watch::new(0, (0, 0), 3 * S, true);
+        for secs in 1..=60 {
+            if secs % 20 == 0 {
+                film.again(secs * S, secs * 25);
+            }
+            assert_eq!(film.look(secs * S, (secs * 25, 0)), Sign::Waits);
+        }
+        film.again(61 * S, 61 * 25);
+        let fault = Sign::Over(Fault::NoPictures(61));
+        assert_eq!(film.look(61 * S, (61 * 25, 0)), fault);
         // What is only kept gives no pictures.
         let mut kept = Watch::new(0, (0, 0), 3 * S, false);
         assert_eq!(kept.look(9 * S, (0, 0)), Sign::Waits);
