@@ -24,8 +24,7 @@ fn any_character_may_be_in_a_password_and_no_log_holds_it() {
     let dir = tempfile::tempdir().unwrap();
     let server = guarded(&h264(dir.path()));
     let rig = Rig::with(&rtsp(server.url("/main")), login(PASSWORD));
-    drop(rig.frame());
-    let state = rig.camera.state();
+    let state = rig.until("playing", |s| s.phase == Phase::Playing);
     drop(server);
     rig.until("gone", |s| s.phase != Phase::Playing);
     let told = format!("{state:?} {:?} {:?}", rig.camera.state(), rig.camera);
