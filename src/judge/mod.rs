@@ -139,6 +139,12 @@ impl Judge {
         self.book.idle(camera, now)
     }
 
+    /// Whether a look at the frame that `camera` took at `at` cannot be done without, though nothing
+    /// moves in it: a case is open, or a rule may record at once what it sees.
+    pub fn wants_look(&self, camera: usize, at: Stamp) -> bool {
+        self.open_cases() > 0 || self.rules.iter().any(|rule| rule.is_tense(camera, at))
+    }
+
     /// What the rules found in the last scene, hits and near misses.
     pub fn findings(&self) -> &[Finding] {
         &self.findings

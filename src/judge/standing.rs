@@ -14,8 +14,8 @@ use crate::types::{Area, RoleSet, Scene, Stamp, Track};
 pub(super) const SAME_PLACE_IOU: f32 = 0.3;
 /// A spot not seen for this long is given up.
 pub(super) const GAP_MAX: Duration = Duration::from_secs(3);
-/// The same where a camera is looked at so rarely that longer would pass between its looks: the
-/// longest interval between two, and half as much.
+/// The same where a camera is looked at so rarely that longer would pass between its looks: two and
+/// a half times the latest interval between two, up to this.
 const GAP_SLOW_MAX: Duration = Duration::from_secs(15);
 /// Share of the looks in which the thing must have been seen.
 pub(super) const SEEN_SHARE_MIN: f64 = 0.5;
@@ -32,13 +32,39 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Takes in a look, and gives how long a thing may have gone unseen at it: `gap`, or as long as
-    /// two looks and a half. What counts is the pace before this look: a camera that was away has
-    /// not been looked at slowly.
-    pub(super) fn take(&mut self, at: Stamp, gap: Duration) -> Duration {
+    /// two looks and a half, besides the time in which nothing moved. What counts is the pace before
+    /// this look: a camera that was away has not been looked at slowly.
+    pub(super) fn take(&mut self, scene: &Scene, gap: Duration) -> Duration {
         let slow = (self.every * 5 / 2).min(GAP_SLOW_MAX);
-        self.every = self.last.map_or(Duration::ZERO, |last| at.since(last));
-        self.last = Some(at);
-        gap.max(slow)
+        let last = self.last;
+        self.every = last.map_or(Duration::ZERO, |last| scene.at.since(last));
+        self.last = Some(scene.at);
+        gap.max(slow) + scene.held
+    }
+}
+
+/// Looks without a gap between two of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Watch {
+    pace: Pace,
+    /// The first of them, and the last.
+    looks: Option<(Stamp, Stamp)>,
+}
+
+impl Watch {
+    /// Takes in a look; gives the first one since when there was no gap.
+    pub(super) fn take(&mut self, scene: &Scene) -> Stamp {
+        let gap = self.pace.take(scene, GAP_MAX);
+        let before = self.looks;
+        let before = before.filter(|(_, last)| scene.at.since(*last) <= gap);
+        let first = before.map_or(scene.at, |(first, _)| first);
+        self.looks = Some((first, scene.at));
+        first
+    }
+
+    /// The first of them.
+    pub(super) fn since(&self) -> Option<Stamp> {
+        self.looks.map(|(first, _)| first)
     }
 }
 
@@ -117,7 +143,7 @@ impl Standing {
         roles: RoleSet,
         wanted: impl Fn(Area, bool) -> bool,
     ) -> Vec<Spot> {
-        let gap = self.pace.take(scene.at, GAP_MAX);
+        let gap = self.pace.take(scene, GAP_MAX);
         let gone = |s: &mut Spot| scene.at.since(s.last_seen) > gap;
         let gone: Vec<Spot> = self.spots.extract_if(.., gone).collect();
         for spot in &mut self.spots {

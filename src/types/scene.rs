@@ -1,5 +1,7 @@
 //! What is seen: areas, detections, tracks, scenes.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Appearance, Motion, Placed, Stamp, View};
@@ -325,4 +327,8 @@ pub struct Scene {
     /// nobody can tell.
     #[serde(default)]
     pub motion: Option<Motion>,
+    /// For how long before this moment nothing moved in the picture and nobody looked, since the
+    /// look before: what stood there then stood there meanwhile.
+    #[serde(default)]
+    pub held: Duration,
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 
 use crate::config::{Calendar, Config, Times};
-use crate::types::{Gate, Role, RoleSet, Scene};
+use crate::types::{Gate, Role, RoleSet, Scene, Stamp};
 
 use super::JudgeError;
 use super::case::Case;
@@ -93,6 +93,12 @@ impl<'a> Moment<'a> {
 pub(super) trait Rule: Send {
     /// Takes in one scene and tells what it found in it.
     fn look(&mut self, now: &Moment<'_>) -> Vec<Finding>;
+
+    /// Whether what it finds before `camera` at `at` may be recorded at once: then no frame is done
+    /// without.
+    fn is_tense(&self, _camera: usize, _at: Stamp) -> bool {
+        false
+    }
 }
 
 /// The rules that are enabled and have a zone. `known` are the roles that can be seen.

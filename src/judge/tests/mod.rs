@@ -114,6 +114,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         place: None,
         view: View::Good,
         motion: None,
+        held: Duration::ZERO,
     }
 }
 
