@@ -224,6 +224,11 @@ impl RoleSet {
         self.0 & (1 << role as u16) != 0
     }
 
+    /// Whether `role` is the only one in the set.
+    pub fn is_only(self, role: Role) -> bool {
+        self.0 == 1 << role as u16
+    }
+
     /// Whether the two sets share a role.
     pub fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0

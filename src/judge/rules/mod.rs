@@ -27,9 +27,6 @@ use super::finding::{Finding, at_least, gate, lasts};
 use super::standing::{SEEN_SHARE_MIN, Spot};
 use super::zone::Zone;
 
-/// An object of which this share lies in the box of something known is that thing.
-const EXPLAINED_SHARE: f32 = 0.5;
-
 /// A scene, and what holds at its moment.
 pub(super) struct Moment<'a> {
     pub(super) scene: &'a Scene,
@@ -127,18 +124,6 @@ fn demand(known: RoleSet, any_of: RoleSet, rule: &'static str) -> Result<(), Jud
     })
 }
 
-/// Whether what looks like a new thing of no known class is a person or a vehicle.
-fn is_explained(spot: &Spot, scene: &Scene) -> bool {
-    let known: RoleSet = [Role::Person, Role::Vehicle, Role::Truck]
-        .into_iter()
-        .collect();
-    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
-    spot.roles == only(Role::Object)
-        && seen
-            .filter(|t| t.detection.roles.meets(known))
-            .any(|t| spot.area.share_in(t.detection.area) >= EXPLAINED_SHARE)
-}
-
 /// One role as a set.
 fn only(role: Role) -> RoleSet {
     [role].into_iter().collect()
@@ -146,7 +131,8 @@ fn only(role: Role) -> RoleSet {
 
 /// The conditions of what must stand, in a zone that is judged. What a permit covers is held
 /// against the dwell it would have had without; the time under a permit, or outside the zone's
-/// hours, does not count against what stands there longer.
+/// hours, does not count against what stands there longer. What is another thing, seen twice, is
+/// told of as that.
 fn standing(
     now: &Moment<'_>,
     zone: &Zone,
@@ -155,7 +141,7 @@ fn standing(
 ) -> (Option<String>, Vec<Gate>) {
     let hours = now.hours(zone);
     let permit = now.permit(zone, spot);
-    let stood = if permit.is_some() {
+    let stood = if permit.is_some() && !spot.explained {
         spot.stood()
     } else {
         spot.counts()

@@ -11,7 +11,8 @@
 //! at: no blame rests on one look that was taken for many.
 //! *New* is what was not there when the zone began to be watched, nor lay there before: a truck in
 //! a jam hides old debris, and gives it back. Debris beside a truck's path is nobody's, and so is
-//! debris over which two trucks drove.
+//! debris over which two trucks drove. While it lies in the box of a person or a vehicle it
+//! is that, and not seen.
 
 use std::time::Duration;
 
@@ -118,6 +119,9 @@ impl Road {
         let gone = self
             .lying
             .look(scene, zone.roles, |area, stood| zone.holds(area, stood));
+        for spot in self.lying.seen_at_mut(at) {
+            spot.fitting += u32::from(!spot.explained);
+        }
         self.lain.retain(|(_, last)| at.since(*last) <= LAIN_FOR);
         if let Some(motion) = &scene.motion {
             for (area, _) in &mut self.lain {
@@ -142,7 +146,7 @@ impl Road {
             hours.clone(),
             lasts("settled", spot.stood(), settle),
             prompt(spot, settle),
-            at_least("seen", spot.seen_share(), SEEN_SHARE_MIN),
+            at_least("seen", spot.fitting_share(), SEEN_SHARE_MIN),
             self.is_new(spot),
         ];
         let over = |p: &Passage| {

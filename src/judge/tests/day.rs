@@ -105,6 +105,7 @@ fn innocent() -> Vec<Actor> {
         still(Goods, 0.0, 900.0, [0.85, 0.45, 0.95, 0.58]),
         // 9: tables in the hours of their permit: six to nine in the evening.
         still(Furniture, 12.1 * HOUR, 170.0, [0.6, 0.55, 0.75, 0.7]),
+        still(Object, 12.1 * HOUR, 170.0, [0.6, 0.55, 0.75, 0.7]),
         // 10: a truck and, long before it, a plastic bag that lay there.
         still(Debris, 9.0 * HOUR, 60.0, [0.6, 0.82, 0.66, 0.87]),
     ];
@@ -156,7 +157,8 @@ pub(crate) fn street() -> Loaded {
     let text = [
         "[device]\ntime_zone = \"Asia/Shanghai\"\n[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\n\
          [model]\ncard = \"card.toml\"\n[judge]\ncalendar = \"calendar.toml\"\n\
-         [judge.street_vending]\nroles = [\"stall\", \"umbrella\", \"tricycle\", \"goods\", \"object\"]\n",
+         [judge.street_vending]\nroles = [\"stall\", \"umbrella\", \"tricycle\", \"goods\", \"object\"]\n\
+         [judge.out_of_store]\nroles = [\"goods\", \"furniture\", \"object\"]\n",
         &zone("kerb", "no_vending", [0.0, 0.5, 0.5, 0.75]),
         &zone("shop", "shop_front", [0.5, 0.5, 1.0, 0.75]),
         "threshold = [[0.5, 0.6], [1.0, 0.6]]\nhours = [\"07:00-22:00\"]\n",

@@ -116,6 +116,30 @@ fn what_is_permitted_is_told_and_nothing_else_is_done() {
 }
 
 #[test]
+fn what_nobody_can_name_may_be_what_is_permitted() {
+    let shop = STREET.replace("\"kerb\"", "\"shop\"\nkind = \"shop_front\"");
+    let shop =
+        format!("{shop}[judge.out_of_store]\nroles = [\"goods\", \"object\"]\ndwell_secs = 10.0\n");
+    let tables = "[[permit]]\nid = \"P1\"\nzones = [\"shop\"]\nroles = [\"furniture\"]\n";
+    let others = tables.replace("P1", "P2").replace("furniture", "object");
+    let both = format!("{tables}{others}");
+    for (role, permits, permit) in [
+        (Role::Object, tables, Some("P1")),
+        (Role::Object, &both, Some("P2")),
+        (Role::Goods, tables, None),
+        (Role::Object, "", None),
+    ] {
+        let mut street = under(&shop, permits);
+        street.run(0.0, 12.0, |_| vec![(1, role, 0.4, 0.8)]);
+        let hits = street.orders.iter().filter_map(|(_, o)| o.hit());
+        let hits: Vec<_> = hits.map(|hit| (hit.outcome, hit.permit)).collect();
+        let wanted = permit.map_or(HitOutcome::Opened, |_| HitOutcome::Permitted);
+        let permit = permit.map(str::to_owned);
+        assert_eq!(hits, [(wanted, permit)], "{role:?} under {permits:?}");
+    }
+}
+
+#[test]
 fn two_permitted_stalls_are_two_episodes() {
     let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\n";
     let mut street = under(STREET, permit);
