@@ -37,9 +37,9 @@ use super::finding::Finding;
 use super::history::History;
 use super::likeness::likeness;
 use super::resumed::{Judged, Resumed};
-use super::secs;
 use super::sight::{is_due, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
+use super::{nanos, secs};
 
 /// A loudspeaker that says nothing for this long will not.
 const REPORT_WITHIN: Duration = Duration::from_mins(10);
@@ -388,8 +388,4 @@ impl Book {
             Violation::Spillage => Duration::ZERO,
         }
     }
-}
-
-fn nanos(d: Duration) -> i64 {
-    i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)
 }

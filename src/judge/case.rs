@@ -99,7 +99,11 @@ pub(super) struct Case {
     pub(super) camera: usize,
     pub(super) zone: String,
     pub(super) roles: RoleSet,
+    /// Where its place is in the picture.
     pub(super) area: Area,
+    /// Where that was when the rule fired: the picture of a moving camera moves on.
+    #[serde(default)]
+    pub(super) fired_at: Option<Area>,
     pub(super) first_seen: Stamp,
     pub(super) confirmed: Stamp,
     pub(super) phase: Phase,

@@ -68,6 +68,17 @@ pub enum JudgeError {
     },
 }
 
+/// How a case ended that the saved book still has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was sealed, or its seal waits for the store.
+    Sealed,
+    /// With a warning that was heard, and no more.
+    Reminded,
+    /// Otherwise.
+    Discarded,
+}
+
 /// The whole of judgement.
 pub struct Judge {
     rules: Vec<Box<dyn Rule>>,
@@ -106,7 +117,7 @@ impl Judge {
 
     /// Takes over the book saved by an earlier run.
     ///
-    /// Cases for which `ended` is true had their end carried out just before that run died; they
+    /// Cases for which `ended` says how had their end carried out just before that run died; they
     /// are closed. Cases whose warning was playing are closed too: nobody knows whether it was
     /// heard, and nobody is shouted at twice.
     ///
@@ -114,7 +125,7 @@ impl Judge {
     pub fn resume(
         &mut self,
         saved: &str,
-        ended: impl Fn(CaseId) -> bool,
+        ended: impl Fn(CaseId) -> Option<Ended>,
     ) -> Result<usize, JudgeError> {
         self.book
             .resume(saved, ended)
@@ -187,4 +198,9 @@ impl Judge {
 /// Seconds from the configuration; what is not a length of time counts as none.
 fn secs(value: f64) -> Duration {
     Duration::try_from_secs_f64(value).unwrap_or_default()
+}
+
+/// A length of time as a shift of a moment.
+fn nanos(d: Duration) -> i64 {
+    i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)
 }

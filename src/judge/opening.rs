@@ -126,6 +126,7 @@ impl Book {
             zone: hit.zone.clone(),
             roles: hit.roles,
             area: hit.area,
+            fired_at: Some(hit.area),
             first_seen: hit.since,
             confirmed: scene.at,
             phase: if hit.violation.warns_first() {

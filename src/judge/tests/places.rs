@@ -246,7 +246,7 @@ fn the_first_time_is_reminded_and_the_second_recorded() {
         street.orders.clear();
         let loaded = read(&remind, "");
         street.judge = Judge::new(&loaded.config, &loaded.calendar, all_roles(), boot).unwrap();
-        street.judge.resume(&saved, |_| false).unwrap();
+        street.judge.resume(&saved, |_| None).unwrap();
         street.run(300.0, 360.0, |_| vec![STALL]);
         assert_eq!(outcomes(&street)[..2], [Opened, Persisted], "{boot}");
         let prior = street.orders.iter().find_map(|(_, o)| match o {
@@ -440,7 +440,7 @@ fn a_car_that_was_switched_off_in_the_grace_time_goes_on_or_has_left() {
         }
         let saved = judge.book();
         let mut judge = judging(&config(), all_roles(), "boot-b").unwrap();
-        judge.resume(&saved, |_| false).unwrap();
+        judge.resume(&saved, |_| None).unwrap();
         let mut ends = Vec::new();
         for step in 0..150 {
             let t = 60.0 + f64::from(step) * 0.2;
