@@ -33,6 +33,7 @@ use super::case::{
     Case, Pages, Phase, discard, end_hushed, end_replaced, place_of, present, remind, seal, snap,
     warn_again,
 };
+use super::episode::Episodes;
 use super::finding::Finding;
 use super::history::History;
 use super::likeness::likeness;
@@ -92,6 +93,7 @@ pub(super) struct Book {
     /// The zones that are configured.
     pub(super) zones: Vec<Judged>,
     pub(super) device: String,
+    episodes: Episodes,
     /// Grace times of street vending and out-of-store business.
     grace: [Duration; 2],
     pub(super) cool_down: CoolDown,
@@ -119,6 +121,7 @@ impl Book {
             history: History::new(config),
             zones: Judged::all(config),
             device: config.device.id.clone(),
+            episodes: Episodes::new(config),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
             cool_down: CoolDown {
                 vending: secs(v.cool_down_secs),
@@ -170,7 +173,8 @@ impl Book {
     ) -> Vec<Order> {
         self.go_on(scene.at);
         self.pages.carry(scene);
-        self.cool(scene.at);
+        self.episodes.look(&mut self.pages, scene);
+        self.cool(scene);
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
             let over = self.expire(&mut case, (scene.camera, scene.at), &mut orders)

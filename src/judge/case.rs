@@ -14,9 +14,6 @@ use super::resumed::each;
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::{Place, Whereabouts, compare};
 
-/// A suspicion not said for this long and then said again is another episode.
-const EPISODE_GAP: Duration = Duration::from_mins(1);
-
 /// What is more than twice as large or half as small is another thing.
 const SIZE_RATIO_MAX: f32 = 2.0;
 
@@ -266,11 +263,6 @@ fn carried(area: &mut Area, motion: &Motion) -> bool {
         *area = motion.of_area(*area);
     }
     is_near(*area)
-}
-
-/// Whether a suspicion said at `now`, and before that at `said`, begins another episode.
-pub(super) fn begins(said: Option<Stamp>, now: Stamp) -> bool {
-    said.is_none_or(|said| now.since(said) >= EPISODE_GAP)
 }
 
 /// Ends a case at `at` without a record; always true: it has ended.

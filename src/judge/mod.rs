@@ -13,6 +13,7 @@
 
 mod book;
 mod case;
+mod episode;
 mod finding;
 mod history;
 mod likeness;

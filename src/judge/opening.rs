@@ -10,7 +10,8 @@ use uuid::Builder;
 
 use super::OPEN_CASES_MAX;
 use super::book::Book;
-use super::case::{Case, Closed, Permitted, Phase, begins, snap, warn};
+use super::case::{Case, Closed, Permitted, Phase, snap, warn};
+use super::episode::begins;
 use super::finding::Finding;
 use super::likeness::likeness;
 use super::standing::SAME_PLACE_IOU;
@@ -194,12 +195,15 @@ impl Book {
         });
     }
 
-    /// Forgets the places that have rested long enough, and what was permitted long ago.
-    pub(super) fn cool(&mut self, now: Stamp) {
-        let cool_down = self.cool_down;
+    /// Forgets the places that have rested long enough, and what a permit covered and is not there
+    /// any more. A camera that is not looked at forgets nothing of that.
+    pub(super) fn cool(&mut self, scene: &Scene) {
+        let (now, cool_down) = (scene.at, self.cool_down);
         let rests = |c: &Closed| now.since(c.at) < cool_down.of(c.violation);
         self.pages.closed.retain(rests);
-        self.pages.permitted.retain(|p| !begins(Some(p.said), now));
+        let unseen = |p: &Permitted| p.camera != scene.camera || !scene.view.is_good();
+        let permitted = &mut self.pages.permitted;
+        permitted.retain(|p| unseen(p) || !begins(Some(p.said), now));
     }
 }
 

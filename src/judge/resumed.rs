@@ -173,16 +173,6 @@ impl Book {
         if resumed == Resumed::OtherBoot {
             self.translate(now);
         }
-        let pages = &mut self.pages;
-        // The time nobody looked is no gap in a suspicion: a restart begins no episode.
-        for case in &mut pages.open {
-            case.said = now;
-        }
-        let closed = pages.closed.iter_mut().filter_map(|c| c.said.as_mut());
-        let permitted = pages.permitted.iter_mut().map(|p| &mut p.said);
-        for said in closed.chain(permitted) {
-            *said = now;
-        }
     }
 
     /// Rewrites the times of another boot in this boot's clock. What is older than this boot is as

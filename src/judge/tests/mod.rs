@@ -10,6 +10,8 @@
 pub(crate) mod day;
 mod drives;
 mod edges;
+mod episodes;
+mod held;
 mod histories;
 mod likeness;
 mod places;

@@ -6,7 +6,7 @@ use super::*;
 use crate::types::{FixKind, Placed, Pose, PoseSource};
 
 /// At 0 seconds it is Friday the 29th of May 2026, 07:13:20 in Qingdao.
-const STREET: &str = r#"
+pub(super) const STREET: &str = r#"
 [device]
 time_zone = "Asia/Shanghai"
 [[camera]]
