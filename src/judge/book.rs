@@ -242,6 +242,10 @@ impl Book {
         (camera, now): (usize, Stamp),
         orders: &mut Vec<Order>,
     ) -> bool {
+        // A reminder is complete when it was heard.
+        if case.phase == Phase::Heard && self.history.reminds(case) {
+            return remind(case, now, orders);
+        }
         // Of another boot, as long as nobody knows how long ago it was, by the time since then.
         let told = case.told_ago(now);
         let told = told.or_else(|| Some(now.since(case.crossed?)));
@@ -297,9 +301,6 @@ impl Book {
                     && warn_again(case, &why, scene, orders)
             }
             Phase::Heard => {
-                if self.history.reminds(case) {
-                    return remind(case, now, orders);
-                }
                 if here {
                     orders.push(snap(case, ShotKind::Warned, now, place_of(case, scene)));
                     case.phase = Phase::Grace { since: now };

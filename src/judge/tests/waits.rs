@@ -101,6 +101,20 @@ fn a_case_ends_though_its_camera_never_comes_back() {
     assert_eq!(told, [end]);
     assert_eq!(judge.open_cases(), 0);
 
+    // A reminder needs neither a picture nor a good view.
+    let mut remind = config();
+    let vending = &mut remind.judge.street_vending;
+    (vending.first_time, vending.history_days) = (config::FirstTime::Remind, 1);
+    let reminded = "discard reminded: the first time that is remembered at this place";
+    let (mut judge, t, _) = warned(&remind, true);
+    assert_eq!(words(&judge.idle(0, at(t + 1.0))), [reminded]);
+    let (mut judge, t, _) = warned(&remind, true);
+    let covered = Scene {
+        view: View::Covered,
+        ..scene(t + 1.0, &[])
+    };
+    assert_eq!(words(&judge.step(&covered)), [reminded]);
+
     // What was recorded at once is evidence without its last picture, and has its clip.
     let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     let (_, t) = spilled(&mut judge, 0);
