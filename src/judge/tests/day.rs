@@ -7,6 +7,7 @@ use crate::types::Role::{
 };
 
 use super::*;
+use crate::types::Hit;
 
 const HOUR: f64 = 3600.0;
 const PASSERS_BY: u64 = 400;
@@ -193,8 +194,8 @@ pub(crate) fn scenes() -> impl Iterator<Item = (f64, Scene)> {
 
 /// Orders with the seconds since six.
 type Orders = Vec<(f64, Order)>;
-/// Each place of a hit, once.
-type Hits = HashSet<(Violation, String)>;
+/// Each hit: violation, zone, and since when, UTC nanoseconds.
+type Hits = HashSet<(Violation, String, i64)>;
 
 /// What the judge ordered in the day, and what the rules said.
 fn live() -> (Orders, Hits) {
@@ -215,7 +216,7 @@ fn live() -> (Orders, Hits) {
             orders.push((t, order));
         }
         let found = judge.findings().iter().filter(|f| f.is_hit());
-        hits.extend(found.map(|f| (f.violation, f.zone.clone())));
+        hits.extend(found.map(|f| (f.violation, f.zone.clone(), f.since.utc_ns)));
     }
     (orders, hits)
 }
@@ -243,7 +244,8 @@ fn a_day_gives_its_three_offences_and_nothing_else() {
     assert_eq!(count(HitOutcome::Permitted), 1, "the tables, once");
     let warned = day.iter().filter(|(_, o)| matches!(o, Order::Warn { .. }));
     assert_eq!(warned.count(), 2, "one shout a case, none for the lorry");
-    let said: HashSet<_> = told.iter().map(|h| (h.violation, h.zone.clone())).collect();
-    assert_eq!(said, hits, "every hit is told");
+    let said = |h: &Hit| (h.violation, h.zone.clone(), h.since.utc_ns);
+    let said: Hits = told.iter().map(said).collect();
+    assert_eq!(said, hits, "every hit is told, and no other");
     assert_eq!(live(), (day, hits), "to the bit");
 }
