@@ -56,9 +56,9 @@ pub(super) enum Phase {
     },
     /// Recorded at once; waits for the end of its clip.
     Recording,
-    /// The warning was not to be said; ended at the next scene.
+    /// The warning was not to be said; ended at the next scene or idle moment.
     Hushed { why: String },
-    /// Cannot be brought to an end; discarded at the next scene.
+    /// Cannot be brought to an end; discarded at the next scene or idle moment.
     Broken { why: String },
 }
 

@@ -5,8 +5,8 @@
 //! done about a hit (`book`): warn first and look again, or record at once; nothing where a permit
 //! covers it. What a rule found can be asked for, hits and near misses ([`Judge::findings`]).
 //!
-//! **Invariants.** Judgement reads no clock and does no I/O: the same scenes and reports give the
-//! same orders, bit for bit. A case ends once, and nothing follows its end. A warn-first case is
+//! **Invariants.** Judgement reads no clock and does no I/O: the same scenes, reports and idle
+//! moments ([`Judge::idle`]) give the same orders, bit for bit. A case ends once, and nothing follows its end. A warn-first case is
 //! sealed only after its warning was heard out. At most [`OPEN_CASES_MAX`] cases are open.
 //!
 //! **Not here.** Detection and tracking (`perceive`), pictures (`develop`), sound (`warn`).
@@ -146,7 +146,8 @@ impl Judge {
     }
 
     /// Takes in that it is `now` while `camera` may give no pictures, and says what should be done:
-    /// a case that waits for one that does not come ends. To be asked about once a second.
+    /// a case that waits for one that does not come ends. To be asked about once a second; in a
+    /// recording no camera fails, and a replay does not ask.
     pub fn idle(&mut self, camera: usize, now: Stamp) -> Vec<Order> {
         self.book.idle(camera, now)
     }

@@ -3,7 +3,8 @@
 //!
 //! One subject, one case, however often a tracker loses it, a camera drops out or the box starts
 //! again: a subject is known by violation, zone and place, never by a track. A part of a stall
-//! whose other part opened the case belongs to it.
+//! whose other part opened the case belongs to it. A box that has been elsewhere knows it by the
+//! place of the street and by what it looks like, whichever camera and zone it is in now.
 
 use sha2::{Digest, Sha256};
 use uuid::Builder;
