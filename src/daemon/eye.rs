@@ -62,8 +62,8 @@ pub(super) struct Sight {
     /// What was detected at the last look.
     last: Vec<Detection>,
     pub(super) looks: VecDeque<Look>,
-    /// Where the times of its latest frame come from.
-    time_source: TimeSource,
+    /// Where the times of its latest frame come from; `None` before the first.
+    time_source: Option<TimeSource>,
     outlook: Outlook,
     view: ViewWatch,
 }
@@ -77,7 +77,7 @@ impl Sight {
             held: Duration::ZERO,
             last: Vec::new(),
             looks: VecDeque::new(),
-            time_source: TimeSource::Arrival,
+            time_source: None,
             outlook,
             view: ViewWatch::new(index, &camera.name),
         }
@@ -156,7 +156,7 @@ impl Eye {
     /// One frame; false when the keeper is gone.
     fn look(&mut self, frame: &Frame) -> bool {
         let sight = &mut self.sights[frame.camera];
-        sight.time_source = frame.time_source;
+        sight.time_source = Some(frame.time_source);
         let watched = sight.outlook.look(frame.at, &frame.image);
         let told = (sight.view).take(frame.at, &watched, &sight.outlook, &self.views);
         if !told.into_iter().all(|message| self.tell(message)) {
@@ -254,7 +254,7 @@ impl Eye {
         Work {
             camera: frame.camera,
             at: frame.at,
-            time_source: frame.time_source,
+            time_source: Some(frame.time_source),
             frame: pictured.then(|| frame.clone()),
             placed: places(&self.poses, frame.at, &orders),
             orders,
