@@ -54,27 +54,34 @@ impl Episodes {
         let Some(looked) = looked.filter(|_| scene.view.is_good()) else {
             return;
         };
-        let of_earlier_run = looked.since().is_none();
-        if looked.take(scene) != scene.at {
+        let (first, now) = (looked.since().is_none(), scene.at);
+        if looked.take(scene) != now {
             return;
         }
-        let over = |said: Stamp| {
-            if of_earlier_run {
-                age(said, scene.at).is_some_and(|age| age >= RESTART_MAX)
-            } else {
-                begins(Some(said), scene.at)
-            }
-        };
+        if first {
+            pages.forget_said(scene.camera, now);
+        }
         let here = pages.said().filter(|(camera, ..)| *camera == scene.camera);
-        for (_, violation, said) in here.filter(|(.., said)| !over(**said)) {
-            *said = scene.at.shifted_ns(nanos(dwell(violation)));
+        // What is left of an earlier run goes on; of another boot its moment means nothing here.
+        for (_, violation, said) in here.filter(|(.., said)| first || !begins(Some(**said), now)) {
+            *said = now.shifted_ns(nanos(dwell(violation)));
         }
     }
 }
 
 impl Pages {
+    /// Forgets what an earlier run said before `camera` too long ago for it to go on.
+    fn forget_said(&mut self, camera: usize, now: Stamp) {
+        let old = |said: Stamp| age(said, now).is_some_and(|age| age >= RESTART_MAX);
+        for closed in self.closed.iter_mut().filter(|c| c.camera == camera) {
+            closed.said = closed.said.filter(|said| !old(*said));
+        }
+        self.permitted
+            .retain(|p| p.camera != camera || !old(p.said));
+    }
+
     /// What was said: of which camera and violation, and when last.
-    pub(super) fn said(&mut self) -> impl Iterator<Item = (usize, Violation, &mut Stamp)> {
+    fn said(&mut self) -> impl Iterator<Item = (usize, Violation, &mut Stamp)> {
         let open = self.open.iter_mut();
         let open = open.map(|c| (c.camera, c.violation, &mut c.said));
         let closed = self.closed.iter_mut();
