@@ -112,7 +112,6 @@ impl Autopilot {
     pub(super) fn begin_anew(&mut self) {
         *self = Self {
             id: self.id,
-            version: self.version,
             ..Self::new(self.target, self.own)
         };
     }
