@@ -34,7 +34,7 @@ pub struct Camera {
     pub detect_on: DetectOn,
     /// Detections per second at most.
     pub detect_rate: f64,
-    /// Skip detection while nothing moves.
+    /// Look at no frame in which nothing moves, unless one is wanted.
     pub motion_gate: bool,
     /// No frame for this long means stalled: the connection is made anew.
     pub stall_secs: f64,
@@ -51,9 +51,14 @@ impl Camera {
     /// The URL as it may be told to others: up to where parameters begin, for some recorders will
     /// have user and password among them, in the query or in the path itself.
     pub fn told_url(&self) -> &str {
-        let end = self.url.find(['?', '&', '=', ';']);
-        end.map_or(&*self.url, |end| self.url.split_at(end).0)
+        without_parameters(&self.url)
     }
+}
+
+/// A URL, or a part of one, up to where parameters begin.
+pub fn without_parameters(url: &str) -> &str {
+    let end = url.find(['?', '&', '=', ';']);
+    end.map_or(url, |end| url.split_at(end).0)
 }
 
 impl Default for Camera {
