@@ -201,6 +201,9 @@ impl<'a> Session<'a> {
                 () = stop.cancelled() => {}
                 message = self.pipe.recv() => {
                     let message = message?;
+                    while let Some((sent, answer)) = self.acks.ready() {
+                        self.acknowledged(sent, answer?).await;
+                    }
                     self.hear(&message).await;
                     self.pipe.done(&message)?;
                 }
