@@ -221,7 +221,10 @@ impl Session<'_> {
             store.receipted_later((id, receipt.seq), &p7m, &facts(receipt, at))
         });
         match kept.await {
-            Ok(true) => tracing::info!(%id, copies, "a later receipt says more copies"),
+            Ok(true) => {
+                tracing::info!(%id, copies, "a later receipt says more copies");
+                self.telling.answered(id, Instant::now());
+            }
             Ok(false) => {}
             Err(error @ (StoreError::Unknown(_) | StoreError::OtherSignature(_))) => {
                 self.ignore(error.to_string()).await;
