@@ -416,6 +416,49 @@ async fn what_was_missed_of_later_receipts_comes_on_one_connection() {
     receiver.stop().await;
 }
 
+/// The medium dies, and an empty one takes its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_medium_counts_for_nothing_until_it_has_everything() {
+    let bench = Bench::new().await;
+    let medium = bench.dir.path().join("medium");
+    let prepare = || {
+        fs::create_dir(&medium).unwrap();
+        let id = Uuid::now_v7();
+        let mark = format!(r#"{{"v":1,"type":"lingmou.copies","id":"{id}"}}"#);
+        fs::write(medium.join("lingmou-copies.json"), mark).unwrap();
+    };
+    prepare();
+    let config = config::Receive {
+        copy_to: Some(medium.clone()),
+        ..bench.receive_config()
+    };
+    let copies = || {
+        let packages = bench.archive(&["received"]).packages(DEVICE).unwrap();
+        packages.iter().map(|p| p.copies).collect::<Vec<_>>()
+    };
+    let receiver = bench.start(config.clone()).await;
+    let upload = bench.upload();
+    let ids = [bench.seal(1000), bench.seal(1000)];
+    bench.receipted(&ids).await;
+    upload.stop().await;
+    receiver.stop().await;
+    assert_eq!(copies(), [2, 2]);
+
+    fs::remove_dir_all(&medium).unwrap();
+    prepare();
+    let in_the_way = medium.join("packages");
+    fs::write(&in_the_way, "").unwrap();
+    let receiver = bench.start(config).await;
+    until("the other medium to be known", || copies() == [1, 1]).await;
+    fs::remove_file(&in_the_way).unwrap();
+    until("the copies", || copies() == [2, 2]).await;
+    receiver.stop().await;
+    for id in ids {
+        let copy = copies_of(&bench).join(id.to_string());
+        assert!(files(&bench.received(id)) == files(&copy), "{id}");
+    }
+}
+
 /// Where the second copies of these tests lie.
 fn copies_of(bench: &Bench) -> PathBuf {
     bench.dir.path().join("medium/packages").join(DEVICE)
