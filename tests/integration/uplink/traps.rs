@@ -1,6 +1,8 @@
 //! What brokers and MQTT libraries do to a sender: each trap of the design, by a real broker where
 //! it can be brought to do it, else by one that follows a script.
 
+use lingmou::command::{AskError, Client};
+
 use super::hand::ranges;
 use super::relay::{Loss, Relay};
 use super::script::Script;
@@ -207,6 +209,27 @@ async fn a_package_is_called_sent_when_the_broker_has_acknowledged_all_of_it() {
     until("the broker to have it all", sent).await;
     upload.stop().await;
     assert_eq!(bench.journalled("package.sent"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_given_out_by_a_broker_for_five_minutes_and_no_longer() {
+    let bench = Bench::new().await;
+    let mut broker = Script::start(&bench).await;
+    let endpoint = Endpoint {
+        port: broker.port(),
+        ..bench.endpoint(&bench.pki.operators[0], "operator-1")
+    };
+    let roots = Roots::load(&bench.pki.root()).unwrap();
+    let mut client = Client::connect(&endpoint, roots, DEVICE).await.unwrap();
+    for (subject, kind, expiry) in [
+        (Subject::Command, "d/cmd", Some(300)),
+        (Subject::Verdict, "d/verdict", None),
+    ] {
+        let asked = client.ask(subject, b"signed", Duration::from_secs(1));
+        assert!(matches!(asked.await, Err(AskError::Silent { .. })));
+        assert_eq!(broker.expiry(kind).await, expiry, "{kind}");
+    }
+    client.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
