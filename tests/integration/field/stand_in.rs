@@ -117,7 +117,7 @@ fn a_trial_that_could_not_be_begun_is_over_when_the_disk_takes_a_word() {
     assert!(matches!(try_out(8), Err(SettingsError::OnTrial)));
     settings.end(&owed).unwrap();
     assert_eq!(settings.on_trial(), None);
-    assert_eq!(settings.ended(), [owed.clone()]);
+    assert_eq!(settings.ended(), std::slice::from_ref(&owed));
     settings.told().unwrap();
     try_out(8).unwrap();
     settings.end(&owed).unwrap();
