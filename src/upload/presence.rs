@@ -114,18 +114,22 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Waits for every acknowledgement that is to come.
+    async fn hear_out(&mut self) -> Result<(), LinkError> {
+        while !self.acks.is_empty() {
+            let (sent, answer) = self.acks.next().await;
+            self.acknowledged(sent, answer?).await;
+        }
+        Ok(())
+    }
+
     /// Stopped: what is under way may arrive, then the device says that it goes.
     pub(super) async fn leave(&mut self) -> Result<(), LinkError> {
         let orderly = async {
-            while !self.acks.is_empty() {
-                self.acks.next().await.1?;
-            }
+            self.hear_out().await?;
             self.tell_checkpoint().await?;
             self.present(PresenceState::Stopping).await?;
-            while !self.acks.is_empty() {
-                self.acks.next().await.1?;
-            }
-            Ok(())
+            self.hear_out().await
         };
         match timeout(LAST_PIECES, orderly).await {
             Ok(done) => done,

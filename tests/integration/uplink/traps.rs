@@ -217,7 +217,7 @@ async fn a_command_is_given_out_by_a_broker_for_five_minutes_and_no_longer() {
     let mut broker = Script::start(&bench).await;
     let endpoint = Endpoint {
         port: broker.port(),
-        ..bench.endpoint(&bench.pki.operators[0], "operator-1")
+        ..bench.endpoint(&bench.pki.operators[0], "viewer-1")
     };
     let roots = Roots::load(&bench.pki.root()).unwrap();
     let mut client = Client::connect(&endpoint, roots, DEVICE).await.unwrap();
