@@ -56,29 +56,12 @@ pub(super) enum About<'a> {
     /// What a person asked for.
     Asked {
         asked: &'a Asked,
-        /// Index of the camera in the configuration.
-        camera: usize,
         /// When the picture was taken.
         at: Stamp,
     },
 }
 
 impl About<'_> {
-    pub(super) fn camera(self) -> usize {
-        match self {
-            Self::Case(record) => record.camera,
-            Self::Asked { camera, .. } => camera,
-        }
-    }
-
-    /// Name of the zone; what is asked for is of none.
-    pub(super) fn zone(&self) -> &str {
-        match self {
-            Self::Case(record) => &record.zone,
-            Self::Asked { .. } => "",
-        }
-    }
-
     pub(super) fn violation(self) -> Option<Violation> {
         match self {
             Self::Case(record) => Some(record.violation),
@@ -185,18 +168,15 @@ impl Keeper {
 
     fn seal_capture(&self, capture: &Capture) -> Result<(), StoreError> {
         let work = &capture.work;
-        let state = self.cameras[work.camera].state();
         self.seal_as(
             &Sealing {
                 case: capture.id,
                 about: About::Asked {
                     asked: &capture.asked,
-                    camera: work.camera,
                     at: work.at,
                 },
-                placed: work.placed_at(work.at),
-                camera: &state,
-                time_source: work.time_source,
+                // Of no zone, and no violation.
+                then: &self.circumstances(work, work.at, ("", None)),
             },
             None,
         )?;

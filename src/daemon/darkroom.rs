@@ -74,6 +74,10 @@ impl Keeper {
         let Shot { case, place, .. } = *shot;
         let kind = shot.kind;
         let stem = format!("frames/{:02}-{}", self.pictures(case)? + 1, kind.name());
+        if kind == ShotKind::Peak {
+            let now = self.circumstances(work, shot.at, (shot.zone, shot.violation));
+            self.note_peak(case, now)?;
+        }
         let frame = match self.frame(work, shot.at, place) {
             Ok(frame) => frame,
             Err(error) => {

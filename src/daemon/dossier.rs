@@ -1,5 +1,6 @@
-//! What the evidence says about the box: captions, EXIF and the statement, filled from the
-//! running system. A fact that is not known is left out or `null`, never invented.
+//! What the evidence says about the box: captions and EXIF, filled from the running system, and the
+//! statement, from what was so at the moment it is about (`circumstances`). A fact that is not known
+//! is left out or `null`, never invented.
 
 use std::sync::Arc;
 
@@ -8,21 +9,21 @@ use jiff::{Timestamp, Zoned};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock;
-use crate::config::{self, Camera, CameraKind, Config, Wording};
+use crate::config::{CameraKind, Config, Wording};
 use crate::develop::{Exif, Mark};
-use crate::ingest::CameraState;
 use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
-    Area, CaseId, CaseRecord, FixKind, Frame, Placed, RoleSet, ShotKind, Stamp, TimeSource,
-    Violation, WarnReport,
+    Area, CaseId, CaseRecord, FixKind, Frame, Placed, RoleSet, ShotKind, Stamp, Violation,
+    WarnReport,
 };
 use crate::witness::{
-    Altitude, Clock, Device, FileEntry, Heading, Identity, Law, Mavlink, Model, Moments, Position,
-    Seen, Site, Software, Statement, ViolationFacts, Warning, assess,
+    Altitude, Device, Heading, Identity, Law, Model, Moments, Position, Seen, Statement,
+    ViolationFacts, Warning, assess,
 };
 
 use super::capture::About;
+use super::circumstances::Circumstances;
 use super::clerk::Objections;
 use super::clock_watch::ClockState;
 use super::notes::Notes;
@@ -61,9 +62,8 @@ pub(super) struct View<'a> {
 pub(super) struct Sealing<'a> {
     pub(super) case: CaseId,
     pub(super) about: About<'a>,
-    pub(super) placed: Option<Placed>,
-    pub(super) camera: &'a CameraState,
-    pub(super) time_source: TimeSource,
+    /// What was so at the moment it is about.
+    pub(super) then: &'a Circumstances,
 }
 
 /// SHA-256 of this program, read piece by piece: one buffer of its size, once freed, would have
@@ -174,7 +174,7 @@ impl Facts {
 
     /// `evidence.json` of a package.
     pub(super) fn statement(&self, context: SealContext, sealing: &Sealing<'_>) -> Statement {
-        let about = sealing.about;
+        let (about, then) = (sealing.about, sealing.then);
         let (v, kind, record, asked) = match about {
             About::Case(record) => (Statement::HEAD.0, Statement::HEAD.1, Some(record), None),
             About::Asked { asked, .. } => {
@@ -183,7 +183,7 @@ impl Facts {
             }
         };
         let device = &self.config.device;
-        let placed = sealing.placed.as_ref();
+        let placed = then.placed.as_ref();
         let notes = Notes::read(context.note.as_deref());
         let mut statement = Statement {
             v,
@@ -198,38 +198,31 @@ impl Facts {
             seq: context.seq,
             journal: context.journal,
             after: context.last_receipt,
-            site: Site::of(&self.config, about.zone()),
-            violation: record.map(|r| violation(r, self.config.judge.law(r.violation))),
+            site: then.site.clone(),
+            violation: record.map(|r| violation(r, then.law.clone())),
             asked,
             warning: record
                 .and_then(|r| r.warning.as_ref())
                 .map(warning)
                 .into_iter()
                 .collect(),
-            clock: self.clock(about.at(), sealing.time_source),
+            clock: then.clock(about.at()),
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),
             altitude: placed.and_then(Altitude::of),
-            mavlink: placed
-                .and_then(|p| p.pose.sysid)
-                .map(|sysid| self.mavlink(sysid)),
-            camera: camera(
-                &self.config.camera[about.camera()],
-                sealing.camera,
-                &context.files,
-            ),
-            software: Software {
-                name: "lingmou".to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                binary_sha256: self.binary_sha256.clone(),
-                config_sha256: Some(self.config_sha256.clone()),
-                model: Some(self.model.clone()),
-            },
+            mavlink: then.mavlink(),
+            camera: then.camera(&context.files),
+            software: then.software(),
             omitted: notes.missing(about.violation(), &context.files),
             grade: None,
             files: notes.described(context.files),
         };
-        let moments: Vec<Stamp> = stated(about).into_iter().chain(notes.moments()).collect();
+        let undated = Stamp {
+            error_ns: Stamp::ERROR_UNKNOWN,
+            ..about.at()
+        };
+        let pictures = notes.moments().map(|at| at.unwrap_or(undated));
+        let moments: Vec<Stamp> = stated(about).into_iter().chain(pictures).collect();
         let seen = Seen {
             moments: Moments::of(&moments),
             moved_permille: notes.moved_permille(),
@@ -257,27 +250,6 @@ impl Facts {
             .unwrap_or_default()
             .to_zoned(self.time_zone.clone())
     }
-
-    /// The autopilot, with its mode as long as it speaks.
-    fn mavlink(&self, sysid: u8) -> Mavlink {
-        let told = self.telemetry.snapshot();
-        let mode = told
-            .mode
-            .filter(|_| told.connected && told.sysid == Some(sysid));
-        Mavlink { sysid, mode }
-    }
-
-    fn clock(&self, at: Stamp, source: TimeSource) -> Clock {
-        let known = at.error_ns != Stamp::ERROR_UNKNOWN;
-        let disciplined_by = clock::trust().source.filter(|_| known);
-        Clock {
-            source: disciplined_by.map(|source| source.name().to_owned()),
-            last_step: self.clock_state.last_step(),
-            gnss_minus_system_us: self.telemetry.vehicle_time(),
-            capture_source: Some(source),
-            ..Clock::at(at)
-        }
-    }
 }
 
 /// Every moment that a statement about this tells, but for the pictures'.
@@ -298,7 +270,7 @@ pub(super) fn established(record: &CaseRecord) -> Stamp {
     record.looked_again.unwrap_or(record.confirmed)
 }
 
-fn violation(record: &CaseRecord, law: &config::Law) -> ViolationFacts {
+fn violation(record: &CaseRecord, law: Option<Law>) -> ViolationFacts {
     let confirmed = established(record);
     let rule = if record.violation.warns_first() {
         "warn-then-recheck"
@@ -314,7 +286,7 @@ fn violation(record: &CaseRecord, law: &config::Law) -> ViolationFacts {
         confirmed: clock::rfc3339_ms(confirmed.utc_ns),
         dwell_s: (!record.crossed).then(|| confirmed.since(record.first_seen).as_secs()),
         prior: record.prior,
-        law: Law::of(law),
+        law,
     }
 }
 
@@ -331,18 +303,7 @@ fn warning(report: &WarnReport) -> Warning {
     }
 }
 
-fn camera(config: &Camera, state: &CameraState, files: &[FileEntry]) -> crate::witness::Camera {
-    let clip = files.iter().any(|f| f.name == "clip.mp4");
-    crate::witness::Camera {
-        id: config.name.clone(),
-        rtsp: known(config.told_url()),
-        onvif_serial: known(&config.serial),
-        codec: state.main.codec.map(|codec| codec.name().to_owned()),
-        clip: clip.then(|| "remux".to_owned()),
-    }
-}
-
-fn known(text: &str) -> Option<String> {
+pub(super) fn known(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
@@ -382,7 +343,7 @@ mod tests {
                 likeness: None,
                 crossed,
             };
-            violation(&record, &config::Law::default()).dwell_s
+            violation(&record, None).dwell_s
         };
         assert_eq!(stood(false), Some(1_200));
         assert_eq!(stood(true), None);

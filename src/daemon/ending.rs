@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,7 +39,8 @@ impl Running {
     }
 
     /// Without the lines a run ends with when eye or keeper still work: the journal does not say that
-    /// a run ended in order which is then cut off.
+    /// a run ended in order which is then cut off. A disk or token that hangs under these lines holds
+    /// up nothing else.
     async fn finish_within(self, patience: Duration) {
         let Running {
             store,
@@ -55,8 +57,12 @@ impl Running {
         slots.close();
         let ended = move || eye.join().is_ok() & keeper.join().is_ok();
         let ended = tokio::task::spawn_blocking(ended);
-        if matches!(tokio::time::timeout(patience, ended).await, Ok(Ok(true))) {
-            record::end(&store, &identity);
+        let until = Instant::now() + patience;
+        if matches!(timeout_at(until, ended).await, Ok(Ok(true))) {
+            let lines = tokio::task::spawn_blocking(move || record::end(&store, &identity));
+            if timeout_at(until, lines).await.is_err() {
+                tracing::warn!("the stop was not journalled and signed in time");
+            }
         } else {
             tracing::warn!(
                 "eye or keeper did not end in time; the next start goes on from the disk"
@@ -85,43 +91,51 @@ pub(super) fn thread(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::mpsc::sync_channel;
     use std::thread;
 
+    use serde_json::json;
+
     use super::*;
+    use crate::clock;
     use crate::config;
     use crate::journal::{self, kind};
     use crate::pki::TestPki;
 
     const DEVICE: &str = "LM-ENDING-1";
 
-    /// How many runs the journal calls ended after one whose keeper ended or hangs.
-    async fn ended(keeper_hangs: bool) -> usize {
-        let dir = tempfile::tempdir().unwrap();
-        let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+    /// A run whose keeper does this last.
+    fn running(dir: &Path, keeper: impl FnOnce() + Send + 'static) -> Running {
+        let pki = TestPki::create(&dir.join("pki"), DEVICE).unwrap();
         let config = config::Store {
-            dir: dir.path().join("store"),
+            dir: dir.join("store"),
             ..config::Store::default()
         };
-        let (store, _) = Store::open(&config, DEVICE).unwrap();
-        let (never, hangs) = sync_channel::<()>(1);
         let tasks = TaskTracker::new();
         tasks.close();
-        let running = Running {
+        Running {
             cameras: Arc::default(),
             slots: Arc::new(Slots::new(0)),
             eye: thread::spawn(|| ()),
-            keeper: thread::spawn(move || {
-                if keeper_hangs {
-                    hangs.recv().unwrap_err();
-                }
-            }),
+            keeper: thread::spawn(keeper),
             tasks,
-            store,
+            store: Store::open(&config, DEVICE).unwrap().0,
             identity: Arc::new(Identity::load(&pki.device, "evidence").unwrap()),
             stop: CancellationToken::new(),
             stop_upload: CancellationToken::new(),
-        };
+        }
+    }
+
+    /// How many runs the journal calls ended after one whose keeper ended or hangs.
+    async fn ended(keeper_hangs: bool) -> usize {
+        let dir = tempfile::tempdir().unwrap();
+        let (never, hangs) = sync_channel::<()>(1);
+        let running = running(dir.path(), move || {
+            if keeper_hangs {
+                hangs.recv().unwrap_err();
+            }
+        });
         let patience = if keeper_hangs {
             Duration::from_millis(50)
         } else {
@@ -129,7 +143,7 @@ mod tests {
         };
         running.finish_within(patience).await;
         drop(never);
-        let lines = journal::tail(&config.dir.join("journal"), 99).unwrap();
+        let lines = journal::tail(&dir.path().join("store/journal"), 99).unwrap();
         lines.iter().filter(|l| l.kind == kind::SHUTDOWN).count()
     }
 
@@ -137,5 +151,30 @@ mod tests {
     async fn a_run_is_called_ended_only_when_its_keeper_ended() {
         assert_eq!(ended(false).await, 1);
         assert_eq!(ended(true).await, 0);
+    }
+
+    /// Whoever hangs with the disk or the token has the store's lock.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_disk_that_hangs_under_the_last_lines_holds_up_no_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = running(dir.path(), || ());
+        let (store, stop_upload) = (running.store.clone(), running.stop_upload.clone());
+        store.note(clock::now(), kind::BOOT, json!({})).unwrap();
+        let (holds, held) = sync_channel::<()>(9);
+        let (never, hangs) = sync_channel::<()>(1);
+        let hung = thread::spawn(move || {
+            let hang = &mut |_line: journal::Entry| {
+                holds.send(()).unwrap();
+                hangs.recv().unwrap_err();
+            };
+            store.walk_journal(hang).unwrap();
+        });
+        held.recv().unwrap();
+        let end = tokio::spawn(running.finish_within(Duration::from_millis(50)));
+        let ended = tokio::time::timeout(Duration::from_mins(1), end).await;
+        drop(never);
+        hung.join().unwrap();
+        ended.expect("it ends all the same").unwrap();
+        assert!(stop_upload.is_cancelled());
     }
 }

@@ -1,18 +1,19 @@
 //! Ends of cases that the store could not take yet: a token that was pulled out, a disk that is
 //! full. Each is noted with its case, so that neither a restart nor a power cut loses what was
-//! decided, and the book can be saved meanwhile.
+//! decided, and the book can be saved meanwhile. It is sealed as it was decided, whatever program
+//! and configuration do that.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::clock;
-use crate::config::Camera;
 use crate::journal::kind;
 use crate::store::{Store, StoreError};
-use crate::types::{CaseId, CaseRecord, HitOutcome, Placed, TimeSource};
+use crate::types::{CaseId, CaseRecord, Hit, HitOutcome};
 use crate::witness::SealError;
 
 use super::capture::About;
+use super::circumstances::Circumstances;
 use super::dossier::Sealing;
 use super::keeper::Keeper;
 use super::notes::Notes;
@@ -23,30 +24,12 @@ const WAITING_MAX: usize = 64;
 /// How a case ended, with all that its statement needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct End {
+    /// Its camera is an index of the configuration in which it was decided: the name that holds
+    /// under any is in `then`.
     pub(super) record: CaseRecord,
-    /// Name of the record's camera: its index may change with the configuration.
-    camera: String,
-    /// Where the box was.
-    pub(super) placed: Option<Placed>,
-    /// Where the camera's times come from.
-    pub(super) time_source: TimeSource,
-}
-
-impl End {
-    pub(super) fn new(
-        record: CaseRecord,
-        cameras: &[Camera],
-        placed: Option<Placed>,
-        time_source: TimeSource,
-    ) -> Self {
-        let camera = cameras.get(record.camera);
-        Self {
-            camera: camera.map(|c| c.name.clone()).unwrap_or_default(),
-            record,
-            placed,
-            time_source,
-        }
-    }
+    /// What was so when the outcome was established.
+    #[serde(flatten)]
+    pub(super) then: Circumstances,
 }
 
 /// An end that waits for the store.
@@ -69,24 +52,25 @@ impl Waiting {
     }
 }
 
-/// The ends that an earlier run left. One whose camera is not configured any more has nothing to
-/// state and is left out.
-pub(super) fn left(store: &Store, cameras: &[Camera]) -> Result<Vec<Waiting>, StoreError> {
+/// The ends that an earlier run left, under whatever configuration.
+pub(super) fn left(store: &Store) -> Result<Vec<Waiting>, StoreError> {
     let mut left = Vec::new();
     for case in store.open_cases()? {
         let notes = Notes::read(store.draft_note(case)?.as_deref());
-        let Some(mut end) = notes.end else { continue };
-        let Some(index) = cameras.iter().position(|c| c.name == end.camera) else {
-            continue;
-        };
-        end.record.camera = index;
-        left.push(Waiting {
+        left.extend(notes.end.map(|end| Waiting {
             case,
             end,
             noted: true,
-        });
+        }));
     }
     Ok(left)
+}
+
+/// Whether no later try can end otherwise. A token that was pulled out may come back: that is waited
+/// for, like room on a disk.
+fn hopeless(error: &StoreError) -> bool {
+    let no_key = matches!(error, StoreError::Seal(SealError::Sign(_)));
+    matches!(error, StoreError::Seal(_) | StoreError::Invariant(_)) && !no_key
 }
 
 impl Keeper {
@@ -100,18 +84,6 @@ impl Keeper {
         let Err(error) = self.end(case, &end, book) else {
             return Ok(());
         };
-        // A token that was pulled out may come back: that is waited for, like room on a disk.
-        let no_key = matches!(error, StoreError::Seal(SealError::Sign(_)));
-        let hopeless = matches!(error, StoreError::Seal(_) | StoreError::Invariant(_)) && !no_key;
-        if hopeless || self.waiting.len() == WAITING_MAX {
-            // Said and journalled; its files stay in the store for a person to look at.
-            let why = error.to_string();
-            tracing::error!(%case, why, "a case could not be sealed");
-            self.tell_failed(case, &end.record, &why);
-            let body = json!({ "id": case, "why": why });
-            self.store.note(clock::now(), kind::PACKAGE_FAILED, body)?;
-            return self.save(book);
-        }
         let mut waiting = Waiting {
             case,
             end,
@@ -120,27 +92,57 @@ impl Keeper {
         if let Err(error) = waiting.note(&self.store) {
             tracing::warn!(%case, %error, "an end that waits could not be noted");
         }
+        if hopeless(&error) || self.waiting.len() >= WAITING_MAX {
+            self.give_up(&waiting, &error);
+            self.note_failed(case, &error)?;
+            return self.save(book);
+        }
         self.waiting.push(waiting);
         self.state().waiting = self.waiting.len();
         Err(error)
     }
 
+    /// Says that the case cannot be sealed. Its files stay in the store for a person to look at, and
+    /// where its end is noted with them the next start tries once more.
+    fn give_up(&mut self, waiting: &Waiting, error: &StoreError) {
+        let (case, why) = (waiting.case, error.to_string());
+        tracing::error!(%case, why, "a case could not be sealed");
+        let mut hit = self.hit(&waiting.end);
+        hit.outcome = HitOutcome::Failed;
+        self.tell(case, &hit, Some(&why));
+    }
+
+    fn note_failed(&self, case: CaseId, error: &StoreError) -> Result<(), StoreError> {
+        let body = json!({ "id": case, "why": error.to_string() });
+        self.store.note(clock::now(), kind::PACKAGE_FAILED, body)?;
+        Ok(())
+    }
+
+    /// The end as the journal tells it.
+    fn hit(&mut self, end: &End) -> Hit {
+        Hit {
+            camera: self.hits.camera(&end.then.camera),
+            ..end.record.hit()
+        }
+    }
+
     /// Seals the case; one of which not a single file could be kept has nothing to seal, now or
     /// later, and is discarded.
     fn end(&mut self, case: CaseId, end: &End, book: Option<&str>) -> Result<(), StoreError> {
-        let mut hit = end.record.hit();
         match self.seal_now(case, end, book) {
             Err(StoreError::Unknown(case)) => {
                 let why = "nothing of it could be kept";
                 tracing::warn!(%case, why, "case discarded");
                 self.store.discard(case, why, book)?;
                 self.state().discarded += 1;
+                let mut hit = self.hit(end);
                 hit.outcome = HitOutcome::Discarded;
                 self.tell(case, &hit, Some(why));
                 Ok(())
             }
             sealed => {
                 sealed?;
+                let hit = self.hit(end);
                 self.tell(case, &hit, None);
                 Ok(())
             }
@@ -148,13 +150,10 @@ impl Keeper {
     }
 
     fn seal_now(&self, case: CaseId, end: &End, book: Option<&str>) -> Result<(), StoreError> {
-        let state = self.cameras[end.record.camera].state();
         let sealing = Sealing {
             case,
             about: About::Case(&end.record),
-            placed: end.placed,
-            camera: &state,
-            time_source: end.time_source,
+            then: &end.then,
         };
         self.seal_as(&sealing, book)?;
         let outcome = end.record.outcome.name();
@@ -170,10 +169,17 @@ impl Keeper {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain_mut(|waiting| {
             self.beat.turn();
-            let waits = self.end(waiting.case, &waiting.end, None).is_err();
-            if waits && !waiting.noted {
+            let Err(error) = self.end(waiting.case, &waiting.end, None) else {
+                return false;
+            };
+            if !waiting.noted {
                 // Tried again with the end itself.
                 drop(waiting.note(&self.store));
+            }
+            // While the journal cannot take that either, it waits on.
+            let waits = !hopeless(&error) || self.note_failed(waiting.case, &error).is_err();
+            if !waits {
+                self.give_up(waiting, &error);
             }
             waits
         });

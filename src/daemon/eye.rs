@@ -60,8 +60,8 @@ pub(super) struct Sight {
     /// The last detections, which still hold while the gate says that nothing moved.
     last: Vec<Detection>,
     pub(super) looks: VecDeque<Look>,
-    /// Where the times of its latest frame come from.
-    time_source: TimeSource,
+    /// Where the times of its latest frame come from; `None` before the first.
+    time_source: Option<TimeSource>,
     outlook: Outlook,
     view: ViewWatch,
 }
@@ -74,7 +74,7 @@ impl Sight {
             gate: camera.motion_gate.then(MotionGate::new),
             last: Vec::new(),
             looks: VecDeque::new(),
-            time_source: TimeSource::Arrival,
+            time_source: None,
             outlook,
             view: ViewWatch::new(index, &camera.name),
         }
@@ -153,7 +153,7 @@ impl Eye {
     /// One frame; false when the keeper is gone.
     fn look(&mut self, frame: &Frame) -> bool {
         let sight = &mut self.sights[frame.camera];
-        sight.time_source = frame.time_source;
+        sight.time_source = Some(frame.time_source);
         let watched = sight.outlook.look(frame.at, &frame.image);
         let told = (sight.view).take(frame.at, &watched, &sight.outlook, &self.views);
         if !told.into_iter().all(|message| self.tell(message)) {
@@ -235,7 +235,7 @@ impl Eye {
         Work {
             camera: frame.camera,
             at: frame.at,
-            time_source: frame.time_source,
+            time_source: Some(frame.time_source),
             frame: pictured.then(|| frame.clone()),
             placed: places(&self.poses, frame.at, &orders),
             orders,

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::Camera;
 use crate::journal::kind;
 use crate::store::{Store, StoreError};
-use crate::types::{CaseId, CaseRecord, Hit, HitOutcome};
+use crate::types::{CaseId, Hit, HitOutcome};
 use crate::witness::{STATEMENT, Statement};
 
 use super::keeper::Keeper;
@@ -40,6 +40,15 @@ impl Hits {
             waiting: VecDeque::new(),
             lost: 0,
         }
+    }
+
+    /// The index by which a hit names this camera: one that is not configured any more has its own.
+    pub(super) fn camera(&mut self, name: &str) -> usize {
+        let known = self.cameras.iter().position(|known| known == name);
+        known.unwrap_or_else(|| {
+            self.cameras.push(name.to_owned());
+            self.cameras.len() - 1
+        })
     }
 
     /// Tells what became of a hit. After an error the line waits for [`Hits::flush`].
@@ -98,15 +107,6 @@ impl Keeper {
     pub(super) fn tell(&mut self, case: CaseId, hit: &Hit, why: Option<&str>) {
         let told = self.hits.tell(case, hit, why);
         self.untold(told);
-    }
-
-    /// Tells that a case was decided and cannot be sealed.
-    pub(super) fn tell_failed(&mut self, case: CaseId, record: &CaseRecord, why: &str) {
-        let hit = Hit {
-            outcome: HitOutcome::Failed,
-            ..record.hit()
-        };
-        self.tell(case, &hit, Some(why));
     }
 
     /// Writes the lines that had to wait.

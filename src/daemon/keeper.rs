@@ -27,7 +27,7 @@ use crate::witness::{self, Omitted};
 use super::capture::Capture;
 use super::counters::KeeperState;
 use super::credentials::{Credits, Made};
-use super::dossier::{Facts, Sealing, established};
+use super::dossier::{Facts, Sealing};
 use super::ends::{End, Waiting};
 use super::hits::Hits;
 use super::mouth::{Mouthpiece, Shout};
@@ -43,8 +43,8 @@ pub(super) struct Work {
     pub(super) camera: usize,
     /// Capture time of the frame that was looked at.
     pub(super) at: Stamp,
-    /// Where that time comes from.
-    pub(super) time_source: TimeSource,
+    /// Where the camera's times come from; `None` while it has given no frame.
+    pub(super) time_source: Option<TimeSource>,
     /// The frame itself, where a picture is ordered: a late keeper must not hold more of them.
     pub(super) frame: Option<Frame>,
     /// Where the box was at the moments of the frame and of the orders.
@@ -202,10 +202,8 @@ impl Keeper {
             } => self.cut((*case, Some(*violation)), (*from, *to), work, book),
             Order::Seal { case, record } => {
                 let record = CaseRecord::clone(record);
-                let cameras = &self.facts.config.camera;
-                let placed = work.placed_at(established(&record));
-                let end = End::new(record, cameras, placed, work.time_source);
-                self.seal(*case, end, book)
+                let then = self.when_established(*case, &record, work);
+                self.seal(*case, End { record, then }, book)
             }
             Order::Discard { case, why, hit } => {
                 tracing::info!(%case, why, "case discarded");

@@ -19,6 +19,7 @@ mod alarms;
 mod asks;
 mod capture;
 mod caretaker;
+mod circumstances;
 mod clerk;
 mod clock_watch;
 mod counters;
@@ -171,7 +172,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let mut past = Past::read(&store)?;
     let governor = Governor::new(&config.warn, &config.device.time_zone, past.take_voice())?;
     let reboots = past.take_reboots();
-    let ends = ends::left(&store, &config.camera)?;
+    let ends = ends::left(&store)?;
     let decided = |case| ends.iter().any(|waiting| waiting.case == case);
     let known = known_roles(config, detector.card());
     let judge = past.judge((loaded, known), &store, decided)?;

@@ -37,6 +37,8 @@ pub(super) use words::{Answer, Request, Shout, Stopped, VoiceState, Words};
 /// A warning that waited longer than this behind others is not played: whoever it was meant for
 /// may have gone.
 const STALE_AFTER: Duration = Duration::from_secs(30);
+/// Why a warning is not played while the daemon ends.
+const STOPPING: &str = "the daemon was stopping; it was not begun";
 /// Calls to a vehicle's horn: the end of each is waited for.
 const TOOTS: usize = 1;
 
@@ -48,25 +50,21 @@ pub(super) struct Mouthpiece {
 }
 
 impl Mouthpiece {
-    /// Hands a warning over. One for which there is no room is reported as not played at once, so
-    /// that its case does not wait for a report that cannot come.
+    /// Hands a warning over. One that cannot be taken is journalled and reported as not played at
+    /// once, so that its case does not wait for a report that cannot come.
     pub(super) fn give(&self, shout: Shout) {
         let case = shout.case;
-        match self.shouts.try_send(shout) {
-            Ok(()) => {}
-            Err(TrySendError::Closed(_)) => {
-                tracing::info!(%case, "stopping: a warning is not played any more");
-            }
-            Err(TrySendError::Full(shout)) => {
-                let why = "the loudspeaker's queue is full";
-                tracing::error!(%case, why, "a warning is not played");
-                let told = Told::unplayed(why);
-                let (kind, body) = told.line(&shout.want());
-                let n = noted(self.store.note(clock::now(), kind, body));
-                if self.reports.try_send(told.report(case, n)).is_err() {
-                    tracing::error!(%case, "nobody hears that a warning was not played");
-                }
-            }
+        let (shout, why) = match self.shouts.try_send(shout) {
+            Ok(()) => return,
+            Err(TrySendError::Closed(shout)) => (shout, STOPPING),
+            Err(TrySendError::Full(shout)) => (shout, "the loudspeaker's queue is full"),
+        };
+        tracing::error!(%case, why, "a warning is not played");
+        let told = Told::unplayed(why);
+        let (kind, body) = told.line(&shout.want());
+        let n = noted(self.store.note(clock::now(), kind, body));
+        if self.reports.try_send(told.report(case, n)).is_err() {
+            tracing::warn!(%case, "nobody hears that a warning was not played");
         }
     }
 }
@@ -99,10 +97,21 @@ pub(super) struct Mouth {
 }
 
 impl Mouth {
-    /// Speaks until `stop` or until the keeper has ended.
+    /// Speaks until `stop` or until the keeper has ended; then says of each warning that still waits
+    /// that it was not begun.
     pub(super) async fn run(mut self, mut shouts: Receiver<Shout>) {
+        self.serve(&mut shouts).await;
+        // What the keeper gives from now on, it journals itself.
+        shouts.close();
+        while let Some(shout) = shouts.recv().await {
+            self.tell(&shout.want(), &Told::unplayed(STOPPING)).await;
+        }
+    }
+
+    async fn serve(&mut self, shouts: &mut Receiver<Shout>) {
         loop {
             let request = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
                 Some(request) = self.requests.recv() => request,
                 shout = shouts.recv() => {

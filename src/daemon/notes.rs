@@ -7,6 +7,7 @@ use crate::develop::{Glance, stillness};
 use crate::types::{Area, Frame, PictureOf, Quality, ShotKind, Stamp, Stillness, Violation};
 use crate::witness::{FileEntry, Omitted};
 
+use super::circumstances::Circumstances;
 use super::ends::End;
 
 /// The notes of one case.
@@ -20,6 +21,9 @@ pub(super) struct Notes {
     first: Option<Glance>,
     /// How the latest picture lies on the first; `None` before there are two.
     pub(super) stillness: Option<Stillness>,
+    /// What was so at the moment of a violation that is recorded at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) peak: Option<Circumstances>,
     /// How the case ended, while it waits for the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end: Option<End>,
@@ -30,8 +34,9 @@ pub(super) struct Notes {
 struct Picture {
     name: String,
     kind: ShotKind,
-    /// When it was taken.
-    at: Stamp,
+    /// When it was taken; an older program did not note it.
+    #[serde(default)]
+    at: Option<Stamp>,
     quality: Option<Quality>,
     /// The middle of what it shows, both in shares of the picture's width.
     centre: (f32, f32),
@@ -56,7 +61,7 @@ impl Notes {
         self.pictures.push(Picture {
             name,
             kind,
-            at: shown.at,
+            at: Some(shown.at),
             quality: shown.quality,
             centre: shown.centre,
         });
@@ -68,8 +73,8 @@ impl Notes {
         }
     }
 
-    /// When each of the pictures was taken.
-    pub(super) fn moments(&self) -> impl Iterator<Item = Stamp> {
+    /// When each of the pictures was taken; `None`: nobody noted it.
+    pub(super) fn moments(&self) -> impl Iterator<Item = Option<Stamp>> {
         self.pictures.iter().map(|p| p.at)
     }
 
@@ -211,8 +216,8 @@ mod tests {
         let focus = |name| again.quality(name).map(|q| q.focus);
         assert_eq!(focus("frames/02-moved.jpg"), Some(400));
         assert_eq!(focus("frames/03-peak.jpg"), None);
-        let taken: Vec<i64> = again.moments().map(|at| at.utc_ns).collect();
-        assert_eq!(taken, [500, 400]);
+        let taken: Vec<_> = again.moments().map(|at| at.map(|at| at.utc_ns)).collect();
+        assert_eq!(taken, [Some(500), Some(400)]);
     }
 
     #[test]
@@ -231,6 +236,17 @@ mod tests {
             Some(700)
         );
         assert_eq!(notes.moved_permille(), None, "nothing moved");
+    }
+
+    #[test]
+    fn what_older_notes_do_not_say_is_unknown_and_nothing_else_is_lost() {
+        let text = r#"{"omitted":[{"what":"clip.mp4","why":"no room"}],"pictures":[{"name":
+            "frames/01-before.jpg","kind":"before","quality":null,"centre":[0.25,0.5]}],
+            "first":null,"stillness":null}"#;
+        let notes = Notes::read(Some(text));
+        assert_eq!(notes.omitted.len(), 1);
+        assert_eq!(notes.moments().collect::<Vec<_>>(), [None]);
+        assert_eq!((notes.peak, notes.end), (None, None));
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Book {
         pages.open = open;
         for case in &mut pages.open {
             if matches!(case.phase, Phase::Warning { .. }) {
-                let why = "restarted while the warning was playing; nobody knows if it was heard";
+                let why = "restarted before it was known whether the warning was heard";
                 case.phase = Phase::Broken {
                     why: why.to_owned(),
                 };

@@ -2,6 +2,8 @@
 //!
 //! One thing is said at a time all the same: who is spoken to shall understand it.
 
+use std::collections::BTreeMap;
+
 use super::{Speaker, Toots, Voice, WarnError};
 use crate::config::Config;
 
@@ -10,6 +12,8 @@ use crate::config::Config;
 pub struct Speakers {
     main: Speaker,
     outlets: Vec<Outlet>,
+    /// Names of the zones drawn on each camera.
+    drawn: BTreeMap<String, Vec<String>>,
 }
 
 /// One where particular cameras look.
@@ -46,7 +50,16 @@ impl Speakers {
             });
         }
         let main = Speaker::open(&config.warn)?;
-        Ok(Self { main, outlets })
+        let mut drawn = BTreeMap::<String, Vec<String>>::new();
+        for zone in &config.zone {
+            let zones = drawn.entry(zone.camera.clone()).or_default();
+            zones.push(zone.name.clone());
+        }
+        Ok(Self {
+            main,
+            outlets,
+            drawn,
+        })
     }
 
     /// The same with the way to the vehicle, where one of them is its horn.
@@ -74,11 +87,15 @@ impl Speakers {
         outlet.map_or(&mut self.main, |outlet| &mut outlet.speaker)
     }
 
-    /// Names of the zones that the loudspeaker of `camera`'s own speaks to; none, when it has none.
+    /// Names of the zones that are spoken to where `camera` looks: those of its own loudspeaker; when
+    /// it has none, those drawn on it.
     pub fn zones_at(&self, camera: &str) -> &[String] {
         let mut outlets = self.outlets.iter();
         let outlet = outlets.find(|outlet| outlet.cameras.iter().any(|name| name == camera));
-        outlet.map_or(&[], |outlet| &outlet.zones)
+        let zones = outlet.map(|outlet| &outlet.zones);
+        zones
+            .or_else(|| self.drawn.get(camera))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// The one that speaks where `camera` looks.

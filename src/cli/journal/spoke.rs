@@ -1,16 +1,19 @@
 //! `lingmou journal spoke`: did the loudspeaker play at that time, and if not, why not?
 
+mod page;
+
 use std::path::PathBuf;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::journal::{self, Entry, kind};
+use crate::journal::{self, Audit, Entry, kind};
+use crate::witness::Roots;
 
-use super::{Answer, out, plain, there};
+use super::{Answer, out, there};
 
 /// Did the loudspeaker play in that time, what was not said, and why
 #[derive(Debug, clap::Args)]
@@ -27,10 +30,16 @@ pub(super) struct Args {
     /// The time zone of local times
     #[arg(long, value_name = "NAME", default_value = "Asia/Shanghai")]
     time_zone: String,
+    /// Root certificates, a PEM file or a folder of them: a NO then needs the box's signature
+    #[arg(long, value_name = "PATH")]
+    roots: Option<PathBuf>,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
 }
+
+/// A loudspeaker may take this long until it begins.
+const BEGINS_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// What happened at the loudspeaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -79,7 +88,18 @@ struct Event {
     /// The journal line that says it.
     n: u64,
     played_ms: u64,
+    /// When it was over at the latest; `None`: nobody knows.
+    until: Option<Timestamp>,
     body: Value,
+}
+
+/// What the box has signed of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signed {
+    /// Nobody asked.
+    NotAsked,
+    /// Everything up to this line.
+    UpTo(u64),
 }
 
 /// The journal's answer for a time.
@@ -100,8 +120,14 @@ struct Account {
     /// The last line before this one that a synchronised clock has told. Lines stand in the order
     /// of true time, whatever they say themselves.
     trusted: Option<Timestamp>,
-    /// Whether none of the lines that no synchronised clock has told can be of the time asked for.
+    /// Whether none of the lines that no synchronised clock has told, or one that was set, can be of
+    /// the time asked for.
     vouched: bool,
+    /// How near to the time asked for something sounded that is not of it, as the lines tell it.
+    nearest: Option<SignedDuration>,
+    /// The first trusted line that is not before the end of the time asked for.
+    reached: Option<u64>,
+    signed: Signed,
     /// Where the chain of lines is broken.
     broken: Option<String>,
 }
@@ -125,6 +151,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     let broken = journal::walk(&journal, &mut |entry| account.take(&entry))?;
     account.end();
     account.broken = broken.map(|broken| broken.to_string());
+    if let Some(roots) = &args.roots {
+        let roots = Roots::load(roots)?;
+        account.vouch(&journal::audit(&args.store, &roots, None)?);
+    }
     if args.json {
         out::data(&account.json(&args.time_zone).to_string());
     } else {
@@ -165,6 +195,9 @@ impl Account {
             booting: false,
             trusted: None,
             vouched: true,
+            nearest: None,
+            reached: None,
+            signed: Signed::NotAsked,
             broken: None,
         }
     }
@@ -174,23 +207,30 @@ impl Account {
             return;
         };
         let began = entry.body["at"].as_str().and_then(|at| at.parse().ok());
+        let began: Timestamp = began.unwrap_or(at);
         let played_ms = entry.body["played_ms"].as_u64().unwrap_or_default();
         let event = |what| Event {
-            at: began.unwrap_or(at),
+            at: began,
             what,
             n: entry.head.n,
             played_ms,
+            until: Some(later(began, millis(played_ms))),
             body: entry.body.clone(),
         };
         match entry.kind.as_str() {
-            kind::CLOCK => self.clock(at, entry.body["synced"] == true),
+            kind::CLOCK => self.clock(at, &entry.body),
             kind::BOOT => {
-                self.cut_off();
+                self.cut_off(Some(at));
                 self.booting = true;
             }
             kind::WARNING_BEGUN => {
-                self.cut_off();
-                self.begun = Some(event(What::CutOff));
+                self.cut_off(Some(at));
+                // How much of it sounded nobody knows: all of it, as far as its length is told.
+                let length = entry.body["length_ms"].as_u64().map(millis);
+                self.begun = Some(Event {
+                    until: length.map(|length| later(later(began, BEGINS_WITHIN), length)),
+                    ..event(What::CutOff)
+                });
             }
             kind::WARNING_PLAYED => self.ended(event(What::Said)),
             kind::WARNING_TONE => self.ended(event(What::Tone)),
@@ -201,16 +241,31 @@ impl Account {
         }
         if self.synced && !self.booting {
             self.trusted = Some(at);
+            if at >= self.to {
+                self.reached.get_or_insert(entry.head.n);
+            }
             self.first = Some(self.first.map_or(at, |first| first.min(at)));
             self.last = Some(self.last.map_or(at, |last| last.max(at)));
         }
     }
 
     /// The clock is synchronised from `at` on, or is not. What was told in between lies, whatever
-    /// times it has, between the last trusted line before and the first after.
-    fn clock(&mut self, at: Timestamp, synced: bool) {
+    /// times it has, between the last trusted line before and the first after. And when a trusted
+    /// clock was set, all that was told before may be of an hour that is off by that.
+    fn clock(&mut self, at: Timestamp, body: &Value) {
+        let synced = body["synced"] == true;
         if synced && !self.synced && at > self.from {
             self.doubt();
+        }
+        let step = body["step_us"].as_i64().map(SignedDuration::from_micros);
+        if let Some(step) = step.filter(|_| self.synced) {
+            if self.nearest.is_some_and(|nearest| nearest <= step.abs()) {
+                self.vouched = false;
+            }
+            if step.is_negative() {
+                // How far the lines reach is told by the right clock.
+                (self.last, self.reached) = (None, None);
+            }
         }
         (self.synced, self.booting) = (synced, false);
     }
@@ -228,15 +283,16 @@ impl Account {
         self.keep(event);
     }
 
-    /// What was begun was never told to have ended.
-    fn cut_off(&mut self) {
+    /// What was begun was never told to have ended; it had, `by` then.
+    fn cut_off(&mut self, by: Option<Timestamp>) {
         if let Some(begun) = self.begun.take() {
-            self.keep(begun);
+            let until = begun.until.or(by);
+            self.keep(Event { until, ..begun });
         }
     }
 
     fn end(&mut self) {
-        self.cut_off();
+        self.cut_off(None);
         if !self.synced || self.booting {
             self.doubt();
         }
@@ -244,12 +300,25 @@ impl Account {
 
     /// Keeps what began in the time asked for, or still sounded at its beginning.
     fn keep(&mut self, event: Event) {
-        let length =
-            SignedDuration::from_millis(i64::try_from(event.played_ms).unwrap_or(i64::MAX));
-        let until = event.at.checked_add(length).unwrap_or(event.at);
-        if event.at < self.to && (event.at >= self.from || until > self.from) {
+        let still = event.until.is_none_or(|until| until > self.from);
+        if event.at < self.to && (event.at >= self.from || still) {
             self.events.push(event);
+        } else if event.what.sounded(event.played_ms) {
+            let gap = if event.at < self.from {
+                self.from.duration_since(event.until.unwrap_or(event.at))
+            } else {
+                event.at.duration_since(self.to)
+            };
+            let nearest = self.nearest.map_or(gap, |nearest| nearest.min(gap));
+            self.nearest = Some(nearest);
         }
+    }
+
+    /// Takes in what holds of the chain and its signatures.
+    fn vouch(&mut self, audit: &Audit) {
+        let signed = audit.signed.as_ref();
+        self.signed = Signed::UpTo(signed.map_or(0, |signed| signed.n));
+        self.broken = self.broken.take().or_else(|| audit.faults.first().cloned());
     }
 
     fn sounded(&self) -> bool {
@@ -257,116 +326,38 @@ impl Account {
     }
 
     /// Whether all lines of the time asked for are there: there are some from before and from
-    /// after, none can have been taken out, and none can be of another time than it says.
+    /// after, none is missing in the chain, none can be of another time than it says, and, where that
+    /// was asked, the box has signed them.
     fn covered(&self) -> bool {
-        self.spanned() && self.vouched && self.broken.is_none()
+        self.spanned() && self.vouched && self.broken.is_none() && self.is_signed() != Some(false)
     }
 
     fn spanned(&self) -> bool {
-        self.first.is_some_and(|first| first <= self.from)
-            && self.last.is_some_and(|last| last >= self.to)
+        self.first.is_some_and(|first| first <= self.from) && self.reached.is_some()
     }
 
-    fn json(&self, zone: &str) -> Value {
-        let event = |event: &Event| {
-            json!({
-                "at": event.at.to_string(),
-                "what": event.what,
-                "n": event.n,
-                "body": event.body,
-            })
-        };
-        json!({
-            "from": self.from.to_string(),
-            "to": self.to.to_string(),
-            "time_zone": zone,
-            "sounded": self.sounded(),
-            "covered": self.covered(),
-            "clock_vouched": self.vouched,
-            "broken": self.broken,
-            "events": self.events.iter().map(event).collect::<Vec<_>>(),
-        })
-    }
-
-    /// The answer for a human, in local time.
-    fn page(&self, zone: &TimeZone) -> String {
-        let local = |at: Timestamp| {
-            let local = at.to_zoned(zone.clone());
-            local.strftime("%Y-%m-%d %H:%M:%S").to_string()
-        };
-        let line = |event: &Event| format!("{}  {}", local(event.at), event.words());
-        let mut page: Vec<String> = self.events.iter().map(line).collect();
-        let (from, to) = (local(self.from), local(self.to));
-        let (answer, did) = match (self.sounded(), self.covered()) {
-            (true, _) => ("YES", "sounded, or may have"),
-            (false, true) => ("NO", "did not sound"),
-            (false, false) => ("NOT KNOWN", "did not sound as far as it is known"),
-        };
-        page.push(format!(
-            "{answer}: from {from} to {to} the loudspeaker {did}"
-        ));
-        if !self.spanned() {
-            let end = |at: Option<Timestamp>| at.map_or("-".to_owned(), local);
-            let (first, last) = (end(self.first), end(self.last));
-            page.push(format!(
-                "! a synchronised clock tells only of {first} to {last}: what lies outside is not known"
-            ));
+    /// Whether the box has signed every line up to the end of the time asked for; `None`: nobody asked.
+    fn is_signed(&self) -> Option<bool> {
+        match self.signed {
+            Signed::NotAsked => None,
+            Signed::UpTo(n) => Some(self.reached.is_some_and(|reached| reached <= n)),
         }
-        if !self.vouched {
-            let words = "! the clock was not synchronised all that time: what stands at another hour may \
-                         belong here; look at the hours before and after as well";
-            page.push(words.to_owned());
-        }
-        if let Some(broken) = &self.broken {
-            page.push(plain(&format!(
-                "! lines were changed or taken out: {broken}"
-            )));
-        }
-        page.join("\n")
     }
 }
 
-impl Event {
-    fn words(&self) -> String {
-        let text = |key: &str| self.body[key].as_str().filter(|text| !text.is_empty());
-        let mut words = format!("{:<10}", self.what.word());
-        let mut put = |more: String| {
-            words.push(' ');
-            words.push_str(&more);
-        };
-        if self.played_ms > 0 {
-            put(format!(
-                "{}.{} s",
-                self.played_ms / 1_000,
-                self.played_ms % 1_000 / 100
-            ));
-        }
-        if let Some(zone) = text("zone") {
-            put(format!("in zone {zone}"));
-        }
-        if let Some(camera) = text("camera") {
-            put(format!("where {camera} looks"));
-        }
-        match self.body["by"]["person"].as_str() {
-            Some(person) => put(format!("by {person}")),
-            None => put("by a rule".to_owned()),
-        }
-        if let Some(case) = text("case") {
-            put(format!("for case {case}"));
-        }
-        if let Some(why) = text("why").or_else(|| text("failure")) {
-            put(format!("({why})"));
-        }
-        if self.what == What::CutOff {
-            put("(the box went down; how much sounded is not known)".to_owned());
-        }
-        put(format!("[line {}]", self.n));
-        plain(&words)
-    }
+fn millis(ms: u64) -> SignedDuration {
+    SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+/// Saturates at the end of the calendar.
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::journal::Head;
 
@@ -418,7 +409,8 @@ mod tests {
         assert_eq!(
             page,
             "2026-11-26 06:10:00  not said   in zone kerb by a rule (quiet hours) [line 2]\n\
-             NO: from 2026-11-26 06:00:00 to 2026-11-26 07:00:00 the loudspeaker did not sound"
+             NO: from 2026-11-26 06:00:00 to 2026-11-26 07:00:00 the loudspeaker did not sound\n\
+             ! without --roots nobody is asked to vouch for it: whoever has this copy can have written it"
         );
         assert!(!sounded);
     }
@@ -460,6 +452,52 @@ mod tests {
         }
     }
 
+    /// Of a clip of 7 s the power may have cut off the last.
+    #[test]
+    fn what_the_power_cut_off_may_have_sounded_to_its_end() {
+        let length = |ms: Value| json!({ "by": "rule", "length_ms": ms });
+        for (began, length, boot, counts) in [
+            ("05:59:58", length(json!(7_000)), "06:20", true),
+            ("05:59:42", length(json!(7_000)), "06:20", false),
+            // Older lines tell no length: it was over when the box began anew.
+            ("05:59:42", length(Value::Null), "06:20", true),
+            ("05:59:42", length(Value::Null), "05:59:50", false),
+        ] {
+            let (page, sounded) = page(&[
+                synced("05:00"),
+                (began, kind::WARNING_BEGUN, length),
+                (boot, kind::BOOT, json!({})),
+                synced("06:21"),
+                ("08:00", kind::CHECKPOINT, json!({})),
+            ]);
+            assert_eq!(sounded, counts, "{began}, {boot}: {page}");
+            let answer = if counts { "\nYES:" } else { "NO:" };
+            assert!(format!("\n{page}").contains(answer), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_no_is_known_as_far_as_the_box_has_signed() {
+        let lines = [
+            synced("05:00"),
+            ("07:00", kind::CHECKPOINT, json!({})),
+            ("08:00", kind::CHECKPOINT, json!({})),
+        ];
+        for (signed, known) in [(0, false), (1, false), (2, true), (3, true)] {
+            let mut account = Account::new(at("06:00"), at("07:00"));
+            for (n, (local, kind, body)) in (1..).zip(lines.clone()) {
+                account.take(&entry(n, local, kind, body));
+            }
+            account.end();
+            account.signed = Signed::UpTo(signed);
+            assert_eq!(account.json("")["signed"], json!(known));
+            let page = account.page(&TimeZone::UTC);
+            assert_eq!(page.starts_with("NO:"), known, "{page}");
+            let told = format!("signed no more than {signed} lines");
+            assert_eq!(page.contains(&told), !known, "{page}");
+        }
+    }
+
     #[test]
     fn what_is_not_known_is_said() {
         let (page, _) = page(&[("06:30", kind::CLOCK, json!({ "synced": false }))]);
@@ -477,6 +515,11 @@ mod tests {
             match what {
                 "good" => synced(local),
                 "bad" => (local, kind::CLOCK, json!({ "synced": false })),
+                "ahead" | "back" => {
+                    let us = 1_200_000_000_i64 * if what == "back" { -1 } else { 1 };
+                    let body = json!({ "change": "step", "synced": true, "step_us": us });
+                    (local, kind::CLOCK, body)
+                }
                 "boot" => (local, kind::BOOT, json!({})),
                 "said" => (local, kind::WARNING_PLAYED, body),
                 _ => (local, kind::CHECKPOINT, json!({})),
@@ -504,6 +547,23 @@ mod tests {
             ),
             ("good 05:00, boot 07:00, bad 07:30, then 08:00", "NOT KNOWN"),
             ("good 05:00, boot 08:00", "NOT KNOWN"),
+            // Trusted and twenty minutes behind: what it says of 05:55 was said at 06:15. And ahead.
+            (
+                "good 05:00, said 05:55, ahead 06:30, then 08:00",
+                "NOT KNOWN",
+            ),
+            (
+                "good 05:00, said 07:15, back 07:30, then 08:00",
+                "NOT KNOWN",
+            ),
+            ("good 05:00, said 05:20, ahead 06:30, then 08:00", "NO:"),
+            // That it was trusted does not say since when it was wrong.
+            (
+                "good 05:00, said 05:55, bad 05:56, good 05:57, ahead 06:30, then 08:00",
+                "NOT KNOWN",
+            ),
+            // It reaches no further than the right clock says.
+            ("good 05:00, then 07:10, back 06:55", "NOT KNOWN"),
             ("good 05:00, boot 06:30, good 06:31, then 08:00", "NO:"),
         ] {
             let told: Vec<_> = lines.split(", ").map(line).collect();

@@ -249,7 +249,7 @@ fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {
     Work {
         camera: 0,
         at: scene.at,
-        time_source: TimeSource::Arrival,
+        time_source: Some(TimeSource::Arrival),
         frame: Some(Frame {
             camera: 0,
             number: 0,

@@ -29,7 +29,7 @@ struct Room {
 }
 
 /// A loudspeaker, or a horn, for all zones, and one for what is drawn on the camera `gate`; in one
-/// zone of it everything is said quietly.
+/// zone of it everything is said quietly, and in the one of the camera `back`.
 fn config(dir: &std::path::Path, clip_ms: u32, budget: Budget, horn: bool) -> Config {
     let clip = clip(dir, ("clip", clip_ms - IDENTITY_MS));
     let warn = config::Warn {
@@ -58,7 +58,7 @@ fn config(dir: &std::path::Path, clip_ms: u32, budget: Budget, horn: bool) -> Co
             ..config::Outlet::default()
         }],
         hours: vec![config::Hours {
-            zones: vec!["gate-kerb".to_owned()],
+            zones: vec!["gate-kerb".to_owned(), "back-door".to_owned()],
             volume: 0.2,
             ..config::Hours::default()
         }],
@@ -66,13 +66,17 @@ fn config(dir: &std::path::Path, clip_ms: u32, budget: Budget, horn: bool) -> Co
     };
     Config {
         warn,
-        zone: ["gate-kerb", "gate-walk"]
-            .map(|name| config::Zone {
-                name: name.to_owned(),
-                camera: "gate".to_owned(),
-                ..config::Zone::default()
-            })
-            .to_vec(),
+        zone: [
+            ("gate-kerb", "gate"),
+            ("gate-walk", "gate"),
+            ("back-door", "back"),
+        ]
+        .map(|(name, camera)| config::Zone {
+            name: name.to_owned(),
+            camera: camera.to_owned(),
+            ..config::Zone::default()
+        })
+        .to_vec(),
         ..Config::default()
     }
 }
@@ -372,10 +376,14 @@ async fn a_warning_comes_from_where_its_camera_looks() {
     assert_eq!(room.speak(&report.clip_sha256).await.failure, None);
     assert!(main.is_file() && !gate.exists());
 
-    // A person may name a camera; one without a loudspeaker of its own has the one for all. At the
-    // gate the quietest of the zones counts.
+    // A person may name a camera; one without a loudspeaker of its own has the one for all. The
+    // quietest of the zones counts that are spoken to there.
     let mut peaks = Vec::new();
-    for (camera, heard, silent) in [("gate", &gate, &main), ("yard", &main, &gate)] {
+    for (camera, heard, silent) in [
+        ("gate", &gate, &main),
+        ("yard", &main, &gate),
+        ("back", &main, &gate),
+    ] {
         drop((std::fs::remove_file(&main), std::fs::remove_file(&gate)));
         let clip = Words::Clip(report.clip_sha256.clone());
         assert_eq!(room.say(clip, Some(camera)).await.failure, None);
@@ -391,6 +399,7 @@ async fn a_warning_comes_from_where_its_camera_looks() {
         );
     }
     assert!(peaks[0].abs_diff(peaks[1] / 4) < 100, "{peaks:?}");
+    assert!(peaks[2].abs_diff(peaks[1] / 4) < 100, "{peaks:?}");
     let by_rule = &room.lines()[0].1;
     assert_eq!(by_rule.get("camera"), None);
     room.end().await;
@@ -474,8 +483,44 @@ fn a_warning_without_room_is_reported_as_not_played_at_once() {
     assert!(report.failure.unwrap().contains("full"));
     assert!(report.journal_n.is_some());
     assert_eq!(shouts_in.try_recv().unwrap().case, shout(1).case);
-    // While stopping nobody is told, and nothing breaks.
+    // While stopping it is journalled too, whether or not anybody still hears of it.
     drop(shouts_in);
     mouthpiece.give(shout(3));
-    assert!(reports_in.try_recv().is_err());
+    let report = reports_in.try_recv().unwrap();
+    assert!(report.failure.unwrap().contains("stopping"));
+    drop(reports_in);
+    mouthpiece.give(shout(4));
+    let mut told = Vec::new();
+    let visit = &mut |line: crate::journal::Entry| told.push((line.kind, line.body));
+    mouthpiece.store.walk_journal(visit).unwrap();
+    told.retain(|(kind, _)| kind == kind::WARNING_FAILED);
+    let cases: Vec<_> = told.iter().map(|(_, body)| &body["case"]).collect();
+    let given = [2, 3, 4].map(|n| json!(shout(n).case));
+    assert_eq!(cases, given.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn warnings_that_wait_when_the_daemon_stops_are_journalled_as_not_begun() {
+    let mut room = Room::new(20_000, Budget::default());
+    for n in 1..=3 {
+        room.shouts.send(shout(n)).await.unwrap();
+    }
+    while !room.state.lock().unwrap().speaking {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    room.stop.cancel();
+    (&mut room.running).await.unwrap();
+    let lines = room.lines();
+    let told = |n: u128| {
+        let of = |(_, body): &&(String, Value)| body["case"] == json!(shout(n).case);
+        let kinds = lines.iter().filter(of).map(|(kind, _)| kind.as_str());
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(told(1), [kind::WARNING_BEGUN, kind::WARNING_FAILED]);
+    for n in [2, 3] {
+        assert_eq!(told(n), [kind::WARNING_FAILED], "{n}");
+    }
+    let (_, last) = lines.last().unwrap();
+    let why = last["failure"].as_str().unwrap();
+    assert!(why.contains("not begun"), "{why}");
 }

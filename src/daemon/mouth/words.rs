@@ -276,6 +276,7 @@ pub(super) fn name(body: &mut Value, what: &Utterance) {
         }
     };
     body["identity_sha256"] = json!(clip.identity_sha256());
+    body["length_ms"] = millis(clip.duration()).into();
     if let Some(text) = clip.text() {
         body["text"] = text.into();
     }

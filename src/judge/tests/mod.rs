@@ -522,7 +522,7 @@ fn a_restart_while_the_warning_plays_shouts_at_nobody_again() {
     street.run(t + 1.0, t + 60.0, |_| vec![STALL]);
     let told = street.told();
     assert!(
-        told[0].starts_with("discard restarted while the warning was playing"),
+        told[0].starts_with("discard restarted before it was known whether the warning was heard"),
         "{told:?}"
     );
     assert!(!told.iter().any(|w| w == "warn"));

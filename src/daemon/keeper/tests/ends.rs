@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use super::*;
 use crate::daemon::ends;
 use crate::journal::disk::fault;
-use crate::types::{Hit, HitOutcome};
+use crate::types::{FixKind, Hit, HitOutcome, Pose, PoseSource};
 
 fn record(at: Stamp) -> CaseRecord {
     CaseRecord {
@@ -79,8 +79,7 @@ fn an_end_that_waits_is_known_after_a_restart_and_so_is_what_came_after_it() {
     assert_eq!(store.book().unwrap().as_deref(), Some(book));
 
     // Killed, and started again.
-    let config = town.keeper.facts.config.clone();
-    town.keeper.waiting = ends::left(&store, &config.camera).unwrap();
+    town.keeper.waiting = ends::left(&store).unwrap();
     let left: Vec<CaseId> = town.keeper.waiting.iter().map(|w| w.case).collect();
     assert_eq!(left, [case]);
     let past = crate::daemon::past::Past::read(&store).unwrap();
@@ -93,20 +92,214 @@ fn an_end_that_waits_is_known_after_a_restart_and_so_is_what_came_after_it() {
     let outcomes = town.journal(kind::RULE_HIT);
     let outcomes: Vec<_> = outcomes.iter().map(|line| &line["outcome"]).collect();
     assert_eq!(outcomes, ["opened", "opened", "recorded"]);
-    assert!(ends::left(&store, &config.camera).unwrap().is_empty());
+    assert!(ends::left(&store).unwrap().is_empty());
+}
 
-    // Under a configuration without its camera there is nothing to state.
-    store
-        .keep(next, &[draft("frames/01-peak.jpg", 100)], None)
-        .unwrap();
-    let mut waiting = Waiting {
-        case: next,
-        end: End::new(record(scene.at), &config.camera, None, TimeSource::Arrival),
-        noted: false,
+/// What the package of a case states.
+fn stated(town: &Town, case: CaseId) -> Statement {
+    let folder = town.keeper.store.package_dir(case);
+    let statement = std::fs::read(folder.join(STATEMENT)).unwrap();
+    Statement::parse(&statement).unwrap()
+}
+
+fn somewhere(at: Stamp) -> Placed {
+    Placed {
+        pose: Pose {
+            at,
+            lat_e7: 361_600_000,
+            lon_e7: 1_204_300_000,
+            alt_mm: None,
+            h_acc_mm: Some(1_500),
+            hdop_e2: None,
+            fix: FixKind::Full,
+            sats: None,
+            heading_deg: None,
+            speed_mps: None,
+            attitude: None,
+            camera: None,
+            source: PoseSource::Mavlink,
+            sysid: Some(1),
+        },
+        age_ms: 40,
+        interpolated: true,
+    }
+}
+
+fn opens_with_a_picture(case: CaseId, at: Stamp) -> Vec<Order> {
+    let place = Area {
+        x0: 0.2,
+        y0: 0.5,
+        x1: 0.4,
+        y1: 0.7,
     };
-    waiting.note(&store).unwrap();
-    assert_eq!(ends::left(&store, &config.camera).unwrap().len(), 1);
-    assert!(ends::left(&store, &[]).unwrap().is_empty());
+    vec![
+        Order::Hit {
+            case,
+            hit: Box::new(told(HitOutcome::Opened, at)),
+        },
+        Order::Snap {
+            case,
+            violation: Violation::Spillage,
+            kind: crate::types::ShotKind::Peak,
+            at,
+            subject: Some(place),
+            place,
+            zone: "lane".to_owned(),
+        },
+    ]
+}
+
+/// The box is moved, its program and its configuration are others when the token comes back.
+#[test]
+fn an_end_that_waited_states_what_was_so_when_it_was_established() {
+    let mut town = Town::build(|config| {
+        config.camera[0].url = "rtsp://127.0.0.1:9/first".to_owned();
+        config.camera[0].serial = "DS-1".to_owned();
+        config.site.public_id = "LC-1".to_owned();
+        config.judge.spillage.law.basis = "第四十一条".to_owned();
+    });
+    let store = town.keeper.store.clone();
+    let scene = day::scenes().next().unwrap().1;
+    let case = CaseId(uuid::Uuid::from_u128(1));
+    let camera = town.keeper.facts.config.camera[0].name.clone();
+    town.keeper.carry(&Work {
+        time_source: Some(TimeSource::RtcpSenderReport),
+        placed: vec![(scene.at, somewhere(scene.at))],
+        ..work(
+            &scene,
+            opens_with_a_picture(case, scene.at),
+            "open".to_owned(),
+        )
+    });
+    // Two minutes later no camera has come, and nobody remembers where the box was.
+    let seal = Order::Seal {
+        case,
+        record: Box::new(record(scene.at)),
+    };
+    fault::plan(0, fault::Mode::Once(Errno::IO));
+    town.keeper.carry(&Work {
+        time_source: None,
+        frame: None,
+        ..work(&scene, vec![seal], "ended".to_owned())
+    });
+    assert!(!fault::clear(), "it failed");
+    assert_eq!(town.keeper.state().waiting, 1);
+
+    let facts = &mut town.keeper.facts;
+    facts.model.name = "another".to_owned();
+    facts.config_sha256 = "c1".repeat(32);
+    facts.config.camera[0].name = "renamed".to_owned();
+    facts.config.camera[0].serial = "DS-2".to_owned();
+    facts.config.site.public_id = "LC-2".to_owned();
+    facts.config.judge.spillage.law.basis = "第四十二条".to_owned();
+    town.keeper.hits = Hits::new(store.clone(), &town.keeper.facts.config.camera);
+    town.keeper.waiting = ends::left(&store).unwrap();
+    let left: Vec<CaseId> = town.keeper.waiting.iter().map(|w| w.case).collect();
+    let past = crate::daemon::past::Past::read(&store).unwrap();
+    past.hits.settle(&store, |id| left.contains(&id)).unwrap();
+    town.keeper.retry();
+
+    let statement = stated(&town, case);
+    let software = &statement.software;
+    let model = software.model.as_ref().map(|model| model.name.as_str());
+    assert_eq!(model, Some("none"));
+    assert_eq!(software.config_sha256, Some("c0".repeat(32)));
+    assert_eq!(statement.camera.id, camera);
+    assert_eq!(statement.camera.onvif_serial.as_deref(), Some("DS-1"));
+    let site = statement.site.unwrap();
+    assert_eq!(site.public_id.as_deref(), Some("LC-1"));
+    let law = statement.violation.unwrap().law.unwrap();
+    assert_eq!(law.basis.as_deref(), Some("第四十一条"));
+    let position = statement.position.expect("where the picture was taken");
+    assert_eq!((position.lat_e7, position.age_ms), (361_600_000, 40));
+    assert_eq!(statement.mavlink.map(|m| m.sysid), Some(1));
+    let source = statement.clock.capture_source;
+    assert_eq!(source, Some(TimeSource::RtcpSenderReport));
+    let lines = town.journal(kind::RULE_HIT);
+    let end = lines.last().unwrap();
+    assert_eq!(
+        (&end["outcome"], &end["camera"]),
+        (&json!("recorded"), &json!(camera))
+    );
+}
+
+/// As a program before the circumstances wrote it: without them, and without when a picture was taken.
+#[test]
+fn an_end_that_an_older_program_noted_is_sealed_with_what_it_says() {
+    let mut town = Town::new(Budget::default());
+    let store = town.keeper.store.clone();
+    let at = day::scenes().next().unwrap().1.at;
+    let case = CaseId(uuid::Uuid::from_u128(1));
+    let picture = draft("frames/01-peak.jpg", 100);
+    store.keep(case, &[picture], None).unwrap();
+    let note = json!({
+        "omitted": [{ "what": "clip.mp4", "why": "no room" }],
+        "pictures": [{
+            "name": "frames/01-peak.jpg", "kind": "peak", "centre": [0.5, 0.5],
+            "quality": { "focus": 512, "exposure": 100, "clipped_permille": 0, "subject_px": 90 },
+        }],
+        "first": null,
+        "stillness": null,
+        "end": {
+            "record": record(at), "camera": "west", "placed": somewhere(at), "time_source": "arrival",
+        },
+    });
+    store.save_draft_note(case, &note.to_string()).unwrap();
+    town.keeper.waiting = ends::left(&store).unwrap();
+    town.keeper.retry();
+
+    let statement = stated(&town, case);
+    assert_eq!(statement.camera.id, "west");
+    assert_eq!(statement.position.unwrap().h_acc_mm, Some(1_500));
+    let source = statement.clock.capture_source;
+    assert_eq!(source, Some(TimeSource::Arrival));
+    assert_eq!((statement.software.model, statement.site), (None, None));
+    assert!(statement.omitted.iter().any(|o| o.why == "no room"));
+    let file = statement
+        .files
+        .iter()
+        .find(|f| f.name.ends_with("-peak.jpg"));
+    assert_eq!(file.unwrap().quality.map(|q| q.focus), Some(512));
+    let conditions = statement.grade.unwrap().conditions;
+    let clock = conditions.iter().find(|c| c.id == "clock").unwrap();
+    assert_eq!(clock.pass, None, "when its picture was taken nobody noted");
+}
+
+#[test]
+fn an_end_that_can_never_be_sealed_is_told_once_and_tried_again_after_a_start() {
+    let mut town = Town::new(Budget::default());
+    let store = town.keeper.store.clone();
+    let scene = day::scenes().next().unwrap().1;
+    let case = CaseId(uuid::Uuid::from_u128(1));
+    let picture = draft("frames/01-peak.jpg", 100);
+    store.keep(case, &[picture], None).unwrap();
+    let seal = Order::Seal {
+        case,
+        record: Box::new(record(scene.at)),
+    };
+    fault::plan(0, fault::Mode::Once(Errno::IO));
+    town.keeper
+        .carry(&work(&scene, vec![seal], "ended".to_owned()));
+    assert!(!fault::clear(), "it failed");
+    assert_eq!(town.keeper.state().waiting, 1);
+
+    // Meanwhile the box's certificate is another's.
+    town.keeper.facts.config.device.id = "LM-OTHER-1".to_owned();
+    for _ in 0..2 {
+        town.keeper.retry();
+        assert_eq!(town.keeper.state().waiting, 0);
+        let failed = town.journal(kind::PACKAGE_FAILED);
+        assert_eq!(failed.len(), 1, "{failed:?}");
+    }
+    let hits = town.journal(kind::RULE_HIT);
+    assert_eq!(hits.len(), 1);
+    assert_eq!(hits[0]["outcome"], "failed");
+
+    // Somebody mends it and starts the daemon again.
+    town.keeper.facts.config.device.id = DEVICE.to_owned();
+    town.keeper.waiting = ends::left(&store).unwrap();
+    town.keeper.retry();
+    assert_eq!(store.sealed_between(1, 10).unwrap(), [case]);
 }
 
 #[test]

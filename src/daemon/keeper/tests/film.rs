@@ -104,7 +104,7 @@ fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
         let boxed = |t: &Track| (t.detection.area, t.detection.roles);
         let boxes: Vec<(Area, RoleSet)> = scene.tracks.iter().map(boxed).collect();
         let work = Work {
-            time_source: frame.time_source,
+            time_source: Some(frame.time_source),
             frame: Some(frame),
             boxes,
             ..work(&scene, orders, town.judge.book())
