@@ -12,11 +12,11 @@
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
-use lingmou::config;
 use lingmou::perceive::{
     Card, Decoder, Detector, Fit, Letterbox, MotionGate, Outlook, Raw, Tracker,
 };
 use lingmou::types::{Area, Detection, Image, PixelFormat, Point, Role, Stamp};
+use lingmou::{clock, config};
 use rustix::time::{ClockId, clock_gettime};
 
 const WIDTH: usize = 1920;
@@ -56,7 +56,7 @@ fn main() {
 
     let mut gate = MotionGate::new();
     let motion = best(ROUNDS, || {
-        black_box(gate.moved(&planar));
+        black_box(gate.hold_back(clock::now(), &planar, true));
     });
     let [guard, background] = outlook_cost(config::Mount::Fixed, &planar);
     let [drift, _] = outlook_cost(config::Mount::Moving, &planar);

@@ -107,6 +107,7 @@ impl Watcher {
             place: None,
             view: View::Good,
             motion: None,
+            held: Duration::ZERO,
         };
         let orders = self.judge.step(&scene);
         let (camera, seconds) = (frame.camera, monotonic_secs());

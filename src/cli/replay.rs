@@ -171,6 +171,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             place: None,
             view: watched.view,
             motion,
+            // Every frame of a recording is looked at.
+            held: Duration::ZERO,
         };
         let at = clock::rfc3339_ms(frame.at.utc_ns);
         if let Some(why) = &watched.changed

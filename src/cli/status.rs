@@ -200,6 +200,12 @@ impl Page {
             text(&status["store"]["free_bytes"]),
         );
         self.say("store", &words);
+        if let Some(lost @ 1..) = status["files_lost"].as_u64() {
+            let words = format!(
+                "{lost} files of open cases since the start; lingmou journal show --kind case.dropped"
+            );
+            self.say("lost", &words);
+        }
         self.mirror(&status["mirror"]);
     }
 

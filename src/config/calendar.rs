@@ -97,8 +97,9 @@ impl Calendar {
         times.hold(at, |date| self.is_workday(date), |_| true)
     }
 
-    /// The permit that covers a thing of `roles` at `area` in `zone`. When the time is not known,
-    /// whatever is permitted there at any time counts: what is in doubt is permitted.
+    /// The permit that covers a thing of `roles` at `area` in `zone`. What is in doubt is permitted:
+    /// when the time is not known, whatever is permitted there at any time; and a thing of no known
+    /// class, which may be what any of its permits is for.
     pub fn permit(
         &self,
         zone: &str,
@@ -106,17 +107,20 @@ impl Calendar {
         area: Area,
         at: Option<DateTime>,
     ) -> Option<&str> {
+        let is_for = |permit: &&Permit| permit.roles.is_empty() || permit.roles.meets(roles);
         let covers = |permit: &&Permit| {
-            let thing = permit.roles.is_empty() || permit.roles.meets(roles);
             let here = permit.place.is_empty() || area.foot().is_in(&permit.place);
             let (first, last) = permit.days;
             let now = at.is_none_or(|at| {
                 let within = |date: Date| (first..=last).contains(&date);
                 permit.times.hold(at, |date| self.is_workday(date), within)
             });
-            permit.zones.iter().any(|z| z == zone) && thing && here && now
+            permit.zones.iter().any(|z| z == zone) && here && now
         };
-        self.permits.iter().find(covers).map(|p| p.id.as_str())
+        let mut covering = self.permits.iter().filter(covers);
+        let named = covering.clone().find(is_for);
+        let permit = named.or_else(|| covering.next().filter(|_| roles.is_only(Role::Object)));
+        permit.map(|p| p.id.as_str())
     }
 
     fn is_workday(&self, date: Date) -> bool {

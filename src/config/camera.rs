@@ -34,7 +34,7 @@ pub struct Camera {
     pub detect_on: DetectOn,
     /// Detections per second at most.
     pub detect_rate: f64,
-    /// Skip detection while nothing moves.
+    /// Look at no frame in which nothing moves, unless one is wanted.
     pub motion_gate: bool,
     /// No frame for this long means stalled: the connection is made anew.
     pub stall_secs: f64,

@@ -17,7 +17,7 @@ use crate::perceive::{Card, Detector, MotionGate, Outlook, Tracker, UNNAMED};
 use crate::status::Beat;
 use crate::telemetry::Poses;
 use crate::types::{
-    CaseId, Detection, Frame, Order, Placed, Scene, Stamp, TimeSource, Track, WarnReport,
+    CaseId, Detection, Frame, Order, Placed, Scene, Stamp, TimeSource, Track, View, WarnReport,
 };
 
 use super::asks::Ask;
@@ -57,7 +57,9 @@ struct Seen {
 pub(super) struct Sight {
     tracker: Tracker,
     gate: Option<MotionGate>,
-    /// The last detections, which still hold while the gate says that nothing moved.
+    /// For how long nothing has moved and nobody has looked.
+    held: Duration,
+    /// What was detected at the last look.
     last: Vec<Detection>,
     pub(super) looks: VecDeque<Look>,
     /// Where the times of its latest frame come from; `None` before the first.
@@ -72,6 +74,7 @@ impl Sight {
         Self {
             tracker: Tracker::new(card.score_threshold()),
             gate: camera.motion_gate.then(MotionGate::new),
+            held: Duration::ZERO,
             last: Vec::new(),
             looks: VecDeque::new(),
             time_source: None,
@@ -159,6 +162,9 @@ impl Eye {
         if !told.into_iter().all(|message| self.tell(message)) {
             return false;
         }
+        if self.holds_back(frame, watched.view) {
+            return true;
+        }
         let Some(detections) = self.detect(frame) else {
             return true;
         };
@@ -170,6 +176,7 @@ impl Eye {
         }
         let mut tracks = sight.tracker.update(frame.at, &detections);
         sight.outlook.describe(frame.at, &frame.image, &mut tracks);
+        let held = std::mem::take(&mut sight.held);
         let shown = |d: &&Detection| !self.judge.hides(frame.camera, d.area);
         let shown: Vec<Detection> = detections.iter().filter(shown).copied().collect();
         remember(sight, look(frame, &shown, &tracks, self.detector.card()));
@@ -181,6 +188,7 @@ impl Eye {
             place,
             view: watched.view,
             motion,
+            held,
         };
         let orders = self.judge.step(&scene);
         self.counters
@@ -195,22 +203,33 @@ impl Eye {
         self.tell(Message::Work(Box::new(work)))
     }
 
+    /// Whether the frame is done without, because nothing moves in it and nobody wants a look.
+    /// Then it is not judged: what was detected before would count as seen again.
+    fn holds_back(&mut self, frame: &Frame, view: View) -> bool {
+        let asked = self.asked.iter().any(|ask| ask.camera == frame.camera);
+        let wanted = asked || self.judge.wants_look(frame.camera, frame.at);
+        let sight = &mut self.sights[frame.camera];
+        let gate = sight.gate.as_mut();
+        let held = gate.and_then(|gate| gate.hold_back(frame.at, &frame.image, wanted));
+        let Some(held) = held else {
+            return false;
+        };
+        // Through a bad view nobody knows what went on standing.
+        if view.is_good() {
+            sight.held = held;
+        }
+        // The background is learned all the same.
+        drop(sight.outlook.new_things(frame.at, &sight.last));
+        self.counters.gated();
+        true
+    }
+
     /// The frame's detections; `None` when the model could not look at it.
     fn detect(&mut self, frame: &Frame) -> Option<Vec<Detection>> {
-        let sight = &mut self.sights[frame.camera];
-        // While a case is open its second look must rest on a fresh look.
-        let still = match &mut sight.gate {
-            Some(gate) => !gate.moved(&frame.image) && self.judge.open_cases() == 0,
-            None => false,
-        };
-        if still {
-            self.counters.gated();
-            return Some(sight.last.clone());
-        }
         match self.detector.detect(&frame.image) {
             Ok(found) => {
                 self.counters.detected();
-                sight.last.clone_from(&found);
+                self.sights[frame.camera].last.clone_from(&found);
                 Some(found)
             }
             Err(error) => {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::config::Camera;
 use crate::journal::kind;
+use crate::judge::Ended;
 use crate::store::{Store, StoreError};
 use crate::types::{CaseId, Hit, HitOutcome};
 use crate::witness::{STATEMENT, Statement};
@@ -128,8 +129,8 @@ impl Keeper {
 pub(super) struct Told {
     /// Opened, and no end told; the opening's line.
     open: BTreeMap<CaseId, Value>,
-    /// The last that were told to be thrown away.
-    discarded: VecDeque<CaseId>,
+    /// The last that were told to be thrown away, and how they ended.
+    discarded: VecDeque<(CaseId, Ended)>,
 }
 
 /// The part of a line of [`kind::RULE_HIT`] that is read back.
@@ -155,13 +156,18 @@ impl Told {
             if self.discarded.len() == DISCARDED_MAX {
                 self.discarded.pop_front();
             }
-            self.discarded.push_back(line.case);
+            let ended = match line.outcome {
+                HitOutcome::Reminded => Ended::Reminded,
+                _ => Ended::Discarded,
+            };
+            self.discarded.push_back((line.case, ended));
         }
     }
 
-    /// Whether the case was told to be thrown away: the book may not have lived to know.
-    pub(super) fn discarded(&self, case: CaseId) -> bool {
-        self.discarded.contains(&case)
+    /// How the case ended, if it was told to be thrown away: the book may not have lived to know.
+    pub(super) fn ended(&self, case: CaseId) -> Option<Ended> {
+        let told = self.discarded.iter().find(|(told, _)| *told == case);
+        told.map(|(_, ended)| *ended)
     }
 
     /// Ends what a crash left half-told: openings without an end whose case the book does not have
@@ -176,7 +182,7 @@ impl Told {
         let mut over: Vec<CaseId> = drafts
             .iter()
             .copied()
-            .filter(|c| self.discarded(*c))
+            .filter(|c| self.ended(*c).is_some())
             .collect();
         for (case, mut body) in self.open {
             if open(case) {
@@ -275,12 +281,15 @@ mod tests {
             (3, HitOutcome::Discarded),
             (2, HitOutcome::CoolingDown),
             (4, HitOutcome::Opened),
+            (5, HitOutcome::Opened),
+            (5, HitOutcome::Reminded),
         ];
         for (n, outcome) in told {
             hits.tell(case(n), &hit(outcome), None).unwrap();
         }
         let read = Past::read(&store).unwrap().hits;
-        assert!(read.discarded(case(3)) && !read.discarded(case(2)));
+        let ended = [2, 3, 5].map(|n| read.ended(case(n)));
+        assert_eq!(ended, [None, Some(Ended::Discarded), Some(Ended::Reminded)]);
         read.settle(&store, |id| id == case(4)).unwrap();
         let after = lines(dir.path());
         let (_, new) = after.split_at(told.len());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::config::Loaded;
 use crate::journal::{Entry, kind};
-use crate::judge::Judge;
+use crate::judge::{Ended, Judge};
 use crate::store::{Store, StoreError};
 use crate::types::{CaseId, RoleSet};
 use crate::warn::Ledger;
@@ -72,8 +72,9 @@ impl Past {
     ) -> anyhow::Result<Judge> {
         let mut judge = Judge::new(&loaded.config, &loaded.calendar, known, clock::boot_id())?;
         if let Some(saved) = store.book()? {
-            let sealed = |case: CaseId| matches!(store.state(case), Ok(Some(_)));
-            let ended = |case: CaseId| sealed(case) || self.hits.discarded(case) || decided(case);
+            let sealed = |case: CaseId| matches!(store.state(case), Ok(Some(_))) || decided(case);
+            let sealed = |case: CaseId| sealed(case).then_some(Ended::Sealed);
+            let ended = |case: CaseId| sealed(case).or_else(|| self.hits.ended(case));
             let lost = match judge.resume(&saved, ended) {
                 Ok(0) => None,
                 Ok(lost) => Some(format!("{lost} entries of the case book cannot be read")),

@@ -43,7 +43,12 @@ pub(super) fn join(
         stop.clone(),
     ));
     tasks.spawn(caretaker::mirror(gauges.store.clone(), stop.clone()));
-    tasks.spawn(watchdog(progress, Arc::clone(&gauges.upload), stop.clone()));
+    tasks.spawn(watchdog(
+        progress,
+        Arc::clone(&gauges.upload),
+        gauges.store.clone(),
+        stop.clone(),
+    ));
     let (run_dir, stop) = (config.store.run_dir.clone(), stop.clone());
     tasks.spawn(async move {
         let visitors = Visitors::new(gauges.store.clone());

@@ -195,6 +195,8 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>, DiskError> {
+    #[cfg(test)]
+    fault::strike_reading().map_err(|e| DiskError::reading(path, e))?;
     std::fs::read(path).map_err(|e| DiskError::reading(path, e))
 }
 
@@ -202,15 +204,19 @@ pub fn read(path: &Path) -> Result<Vec<u8>, DiskError> {
 /// nothing can be said about it then.
 pub fn is_passing(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(
-        errno,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR | Errno::AGAIN)
-    )
+    // An allocation that failed has no number of the kernel's.
+    error.kind() == io::ErrorKind::OutOfMemory
+        || matches!(
+            errno,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR | Errno::AGAIN)
+        )
 }
 
 /// Names in a directory, sorted. Names that are not UTF-8 are not ours and are left out.
 pub fn list(path: &Path) -> Result<Vec<String>, DiskError> {
     let fail = |e| DiskError::new("list", path, 0, e);
+    #[cfg(test)]
+    fault::strike_reading().map_err(fail)?;
     let mut names = Vec::new();
     for entry in std::fs::read_dir(path).map_err(fail)? {
         if let Ok(name) = entry.map_err(fail)?.file_name().into_string() {
@@ -241,18 +247,30 @@ pub(crate) mod fault {
     thread_local! {
         /// Steps still allowed, how the next one fails, whether one has failed.
         static PLAN: Cell<Option<(u32, Mode, bool)>> = const { Cell::new(None) };
-        /// How the next reading of a file for its hash fails.
-        static READING: Cell<Option<Errno>> = const { Cell::new(None) };
+        /// Readings still allowed, and how the next one fails.
+        static READING: Cell<Option<(u32, Errno)>> = const { Cell::new(None) };
     }
 
-    /// The next file that is read for its hash cannot be.
-    pub(crate) fn plan_reading(errno: Errno) {
-        READING.set(Some(errno));
+    /// The `n`-th reading of a file or folder from now (0 is the next) fails, once.
+    pub(crate) fn plan_reading(n: u32, errno: Errno) {
+        READING.set(Some((n, errno)));
     }
 
-    /// Fails as it was planned, once.
+    /// Ends that plan; tells whether no reading was made to fail.
+    pub(crate) fn clear_reading() -> bool {
+        READING.take().is_some()
+    }
+
+    /// Counts one reading, and fails as it was planned.
     pub(crate) fn strike_reading() -> io::Result<()> {
-        READING.take().map_or(Ok(()), |errno| Err(errno.into()))
+        match READING.take() {
+            None => Ok(()),
+            Some((0, errno)) => Err(errno.into()),
+            Some((n, errno)) => {
+                READING.set(Some((n - 1, errno)));
+                Ok(())
+            }
+        }
     }
 
     /// The `n`-th step from now (0 is the next) fails as `mode` says.
@@ -306,6 +324,19 @@ mod tests {
             assert!(error.to_string().contains("cannot write"), "{error}");
             assert_eq!(std::fs::read(dir.path().join("x")).unwrap(), b"01234");
         }
+    }
+
+    #[test]
+    fn want_of_memory_passes_with_and_without_a_number_of_the_kernels() {
+        for passing in [
+            Errno::NOMEM.into(),
+            Errno::MFILE.into(),
+            io::ErrorKind::OutOfMemory.into(),
+        ] {
+            assert!(is_passing(&passing), "{passing}");
+        }
+        assert!(!is_passing(&Errno::IO.into()));
+        assert!(!is_passing(&io::ErrorKind::UnexpectedEof.into()));
     }
 
     #[test]

@@ -201,6 +201,15 @@ impl Journal {
         segment::walk(&self.dir, visit).map(|_| ())
     }
 
+    /// Takes back what a failed append may have left behind the last line, as the next append would:
+    /// then [`Journal::walk`] shows what this journal holds and no more.
+    pub fn take_back(&mut self) -> Result<(), JournalError> {
+        if self.dirty {
+            self.cut()?;
+        }
+        Ok(())
+    }
+
     /// Takes back what a failed append may have written.
     fn cut(&mut self) -> Result<(), DiskError> {
         disk::cut(&self.file, &self.path, self.len)?;
@@ -286,6 +295,12 @@ pub fn verify(dir: &Path) -> Result<Head, JournalError> {
 pub fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Option<Broken>, JournalError> {
     segment::check_sizes(dir)?;
     Ok(segment::walk(dir, visit)?.broken)
+}
+
+/// [`walk`] through a journal of our own: like [`Journal::open`] it goes on over a segment that is
+/// longer than ours can be.
+pub fn walk_own(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<(), JournalError> {
+    segment::walk(dir, visit).map(|_| ())
 }
 
 /// The bytes of the line at `place` in `dir`, without its newline, as they were hashed.

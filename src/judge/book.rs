@@ -33,13 +33,14 @@ use super::case::{
     Case, Pages, Phase, discard, end_hushed, end_replaced, place_of, present, remind, seal, snap,
     warn_again,
 };
+use super::episode::Episodes;
 use super::finding::Finding;
 use super::history::History;
 use super::likeness::likeness;
 use super::resumed::{Judged, Resumed};
-use super::secs;
 use super::sight::{is_due, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
+use super::{nanos, secs};
 
 /// A loudspeaker that says nothing for this long will not.
 const REPORT_WITHIN: Duration = Duration::from_mins(10);
@@ -92,6 +93,7 @@ pub(super) struct Book {
     /// The zones that are configured.
     pub(super) zones: Vec<Judged>,
     pub(super) device: String,
+    episodes: Episodes,
     /// Grace times of street vending and out-of-store business.
     grace: [Duration; 2],
     pub(super) cool_down: CoolDown,
@@ -119,6 +121,7 @@ impl Book {
             history: History::new(config),
             zones: Judged::all(config),
             device: config.device.id.clone(),
+            episodes: Episodes::new(config),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
             cool_down: CoolDown {
                 vending: secs(v.cool_down_secs),
@@ -170,7 +173,8 @@ impl Book {
     ) -> Vec<Order> {
         self.go_on(scene.at);
         self.pages.carry(scene);
-        self.cool(scene.at);
+        self.episodes.look(&mut self.pages, scene);
+        self.cool(scene);
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
             let over = self.expire(&mut case, (scene.camera, scene.at), &mut orders)
@@ -238,6 +242,10 @@ impl Book {
         (camera, now): (usize, Stamp),
         orders: &mut Vec<Order>,
     ) -> bool {
+        // A reminder is complete when it was heard.
+        if case.phase == Phase::Heard && self.history.reminds(case) {
+            return remind(case, now, orders);
+        }
         // Of another boot, as long as nobody knows how long ago it was, by the time since then.
         let told = case.told_ago(now);
         let told = told.or_else(|| Some(now.since(case.crossed?)));
@@ -293,9 +301,6 @@ impl Book {
                     && warn_again(case, &why, scene, orders)
             }
             Phase::Heard => {
-                if self.history.reminds(case) {
-                    return remind(case, now, orders);
-                }
                 if here {
                     orders.push(snap(case, ShotKind::Warned, now, place_of(case, scene)));
                     case.phase = Phase::Grace { since: now };
@@ -388,8 +393,4 @@ impl Book {
             Violation::Spillage => Duration::ZERO,
         }
     }
-}
-
-fn nanos(d: Duration) -> i64 {
-    i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -14,9 +14,6 @@ use super::resumed::each;
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::{Place, Whereabouts, compare};
 
-/// A suspicion not said for this long and then said again is another episode.
-const EPISODE_GAP: Duration = Duration::from_mins(1);
-
 /// What is more than twice as large or half as small is another thing.
 const SIZE_RATIO_MAX: f32 = 2.0;
 
@@ -59,9 +56,9 @@ pub(super) enum Phase {
     },
     /// Recorded at once; waits for the end of its clip.
     Recording,
-    /// The warning was not to be said; ended at the next scene.
+    /// The warning was not to be said; ended at the next scene or idle moment.
     Hushed { why: String },
-    /// Cannot be brought to an end; discarded at the next scene.
+    /// Cannot be brought to an end; discarded at the next scene or idle moment.
     Broken { why: String },
 }
 
@@ -99,7 +96,11 @@ pub(super) struct Case {
     pub(super) camera: usize,
     pub(super) zone: String,
     pub(super) roles: RoleSet,
+    /// Where its place is in the picture.
     pub(super) area: Area,
+    /// Where that was when the rule fired: the picture of a moving camera moves on.
+    #[serde(default)]
+    pub(super) fired_at: Option<Area>,
     pub(super) first_seen: Stamp,
     pub(super) confirmed: Stamp,
     pub(super) phase: Phase,
@@ -262,11 +263,6 @@ fn carried(area: &mut Area, motion: &Motion) -> bool {
         *area = motion.of_area(*area);
     }
     is_near(*area)
-}
-
-/// Whether a suspicion said at `now`, and before that at `said`, begins another episode.
-pub(super) fn begins(said: Option<Stamp>, now: Stamp) -> bool {
-    said.is_none_or(|said| now.since(said) >= EPISODE_GAP)
 }
 
 /// Ends a case at `at` without a record; always true: it has ended.

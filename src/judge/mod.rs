@@ -5,14 +5,15 @@
 //! done about a hit (`book`): warn first and look again, or record at once; nothing where a permit
 //! covers it. What a rule found can be asked for, hits and near misses ([`Judge::findings`]).
 //!
-//! **Invariants.** Judgement reads no clock and does no I/O: the same scenes and reports give the
-//! same orders, bit for bit. A case ends once, and nothing follows its end. A warn-first case is
+//! **Invariants.** Judgement reads no clock and does no I/O: the same scenes, reports and idle
+//! moments ([`Judge::idle`]) give the same orders, bit for bit. A case ends once, and nothing follows its end. A warn-first case is
 //! sealed only after its warning was heard out. At most [`OPEN_CASES_MAX`] cases are open.
 //!
 //! **Not here.** Detection and tracking (`perceive`), pictures (`develop`), sound (`warn`).
 
 mod book;
 mod case;
+mod episode;
 mod finding;
 mod history;
 mod likeness;
@@ -68,6 +69,17 @@ pub enum JudgeError {
     },
 }
 
+/// How a case ended that the saved book still has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was sealed, or its seal waits for the store.
+    Sealed,
+    /// With a warning that was heard, and no more.
+    Reminded,
+    /// Otherwise.
+    Discarded,
+}
+
 /// The whole of judgement.
 pub struct Judge {
     rules: Vec<Box<dyn Rule>>,
@@ -106,7 +118,7 @@ impl Judge {
 
     /// Takes over the book saved by an earlier run.
     ///
-    /// Cases for which `ended` is true had their end carried out just before that run died; they
+    /// Cases for which `ended` says how had their end carried out just before that run died; they
     /// are closed. Cases whose warning was playing are closed too: nobody knows whether it was
     /// heard, and nobody is shouted at twice.
     ///
@@ -114,7 +126,7 @@ impl Judge {
     pub fn resume(
         &mut self,
         saved: &str,
-        ended: impl Fn(CaseId) -> bool,
+        ended: impl Fn(CaseId) -> Option<Ended>,
     ) -> Result<usize, JudgeError> {
         self.book
             .resume(saved, ended)
@@ -134,9 +146,16 @@ impl Judge {
     }
 
     /// Takes in that it is `now` while `camera` may give no pictures, and says what should be done:
-    /// a case that waits for one that does not come ends. To be asked about once a second.
+    /// a case that waits for one that does not come ends. To be asked about once a second; in a
+    /// recording no camera fails, and a replay does not ask.
     pub fn idle(&mut self, camera: usize, now: Stamp) -> Vec<Order> {
         self.book.idle(camera, now)
+    }
+
+    /// Whether a look at the frame that `camera` took at `at` cannot be done without, though nothing
+    /// moves in it: a case is open, or a rule may record at once what it sees.
+    pub fn wants_look(&self, camera: usize, at: Stamp) -> bool {
+        self.open_cases() > 0 || self.rules.iter().any(|rule| rule.is_tense(camera, at))
     }
 
     /// What the rules found in the last scene, hits and near misses.
@@ -181,4 +200,9 @@ impl Judge {
 /// Seconds from the configuration; what is not a length of time counts as none.
 fn secs(value: f64) -> Duration {
     Duration::try_from_secs_f64(value).unwrap_or_default()
+}
+
+/// A length of time as a shift of a moment.
+fn nanos(d: Duration) -> i64 {
+    i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)
 }

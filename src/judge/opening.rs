@@ -3,14 +3,16 @@
 //!
 //! One subject, one case, however often a tracker loses it, a camera drops out or the box starts
 //! again: a subject is known by violation, zone and place, never by a track. A part of a stall
-//! whose other part opened the case belongs to it.
+//! whose other part opened the case belongs to it. A box that has been elsewhere knows it by the
+//! place of the street and by what it looks like, whichever camera and zone it is in now.
 
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
 use super::OPEN_CASES_MAX;
 use super::book::Book;
-use super::case::{Case, Closed, Permitted, Phase, begins, snap, warn};
+use super::case::{Case, Closed, Permitted, Phase, snap, warn};
+use super::episode::begins;
 use super::finding::Finding;
 use super::likeness::likeness;
 use super::standing::SAME_PLACE_IOU;
@@ -126,6 +128,7 @@ impl Book {
             zone: hit.zone.clone(),
             roles: hit.roles,
             area: hit.area,
+            fired_at: Some(hit.area),
             first_seen: hit.since,
             confirmed: scene.at,
             phase: if hit.violation.warns_first() {
@@ -193,12 +196,15 @@ impl Book {
         });
     }
 
-    /// Forgets the places that have rested long enough, and what was permitted long ago.
-    pub(super) fn cool(&mut self, now: Stamp) {
-        let cool_down = self.cool_down;
+    /// Forgets the places that have rested long enough, and what a permit covered and is not there
+    /// any more. A camera that is not looked at forgets nothing of that.
+    pub(super) fn cool(&mut self, scene: &Scene) {
+        let (now, cool_down) = (scene.at, self.cool_down);
         let rests = |c: &Closed| now.since(c.at) < cool_down.of(c.violation);
         self.pages.closed.retain(rests);
-        self.pages.permitted.retain(|p| !begins(Some(p.said), now));
+        let unseen = |p: &Permitted| p.camera != scene.camera || !scene.view.is_good();
+        let permitted = &mut self.pages.permitted;
+        permitted.retain(|p| unseen(p) || !begins(Some(p.said), now));
     }
 }
 

@@ -7,9 +7,10 @@ use serde::{Deserialize as _, Deserializer};
 use serde_json::Value;
 
 use super::book::Book;
-use super::case::{Case, Pages, Phase};
+use super::case::{Pages, Phase};
 use super::history::age;
 use super::zone::Zone;
+use super::{Ended, nanos};
 use crate::config::{Config, ZoneKind};
 use crate::types::{CaseId, Stamp, Violation};
 
@@ -70,7 +71,7 @@ impl Book {
     pub(super) fn resume(
         &mut self,
         saved: &str,
-        ended: impl Fn(CaseId) -> bool,
+        ended: impl Fn(CaseId) -> Option<Ended>,
     ) -> Result<usize, serde_json::Error> {
         let saved: Value = serde_json::from_str(saved)?;
         let lists = ["open", "closed", "permitted", "past"].iter();
@@ -86,8 +87,11 @@ impl Book {
         });
         pages.boot_id.clone_from(&self.pages.boot_id);
         self.settle_in(&mut pages);
-        let (over, open) = pages.open.into_iter().partition(|c| ended(c.id));
-        pages.open = open;
+        let open = std::mem::take(&mut pages.open).into_iter();
+        let (over, open): (Vec<_>, Vec<_>) = open
+            .map(|case| (ended(case.id), case))
+            .partition(|(ended, _)| ended.is_some());
+        pages.open = open.into_iter().map(|(_, case)| case).collect();
         for case in &mut pages.open {
             if matches!(case.phase, Phase::Warning { .. }) {
                 let why = "restarted before it was known whether the warning was heard";
@@ -97,8 +101,13 @@ impl Book {
             }
         }
         self.pages = pages;
-        self.over = over.iter().map(|c: &Case| c.id).collect();
-        for case in &over {
+        self.over = over.iter().map(|(_, case)| case.id).collect();
+        for (ended, case) in &over {
+            if matches!(ended, Some(Ended::Sealed | Ended::Reminded)) {
+                // Of its end no moment is known; he was warned before it.
+                let warned = case.warning.as_ref().map_or(case.confirmed, |w| w.at);
+                self.history.remember(&mut self.pages, case, warned);
+            }
             self.close(case, case.confirmed);
         }
         Ok(lost)
@@ -129,7 +138,9 @@ impl Book {
         };
         for case in &mut pages.open {
             let judged = known(case.camera, &case.zone, case.violation);
-            let holds = |judged: &Judged| judged.enabled && judged.zone.holds(case.area, true);
+            // A book of an older program does not say where the rule fired.
+            let fired_at = case.fired_at.unwrap_or(case.area);
+            let holds = |judged: &Judged| judged.enabled && judged.zone.holds(fired_at, true);
             let still = judged.is_some_and(holds);
             // What names no camera any more is of none.
             case.camera = judged.map_or(now.len(), |judged| judged.zone.camera);
@@ -161,16 +172,6 @@ impl Book {
         }
         if resumed == Resumed::OtherBoot {
             self.translate(now);
-        }
-        let pages = &mut self.pages;
-        // The time nobody looked is no gap in a suspicion: a restart begins no episode.
-        for case in &mut pages.open {
-            case.said = now;
-        }
-        let closed = pages.closed.iter_mut().filter_map(|c| c.said.as_mut());
-        let permitted = pages.permitted.iter_mut().map(|p| &mut p.said);
-        for said in closed.chain(permitted) {
-            *said = now;
         }
     }
 
@@ -207,9 +208,7 @@ impl Book {
 
 /// A moment of another boot in this boot's clock: by UTC when both ends are trusted, else now.
 fn translated(then: Stamp, now: Stamp) -> Stamp {
-    age(then, now).map_or(now, |age| {
-        now.shifted_ns(-i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
-    })
+    age(then, now).map_or(now, |age| now.shifted_ns(-nanos(age)))
 }
 
 /// Reads a list entry by entry: one that cannot be read costs itself, and not the book.

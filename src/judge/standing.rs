@@ -3,24 +3,32 @@
 //! A tracker loses and renames a stall when a bus passes before it; the stall does not start
 //! standing anew because of that. So dwell is counted for a *spot*: the area where a thing of the
 //! wanted roles was first seen. Whoever walks leaves his first area within a second and never
-//! collects dwell. Two things of different roles at one place, seen at one moment, are two spots.
+//! collects dwell. Two things of different roles at one place, seen at one moment, are two spots;
+//! but a new thing in the box of a known one is that thing, seen twice, and its spot says so.
+//!
+//! A frame that was held back because nothing moved is no look: it counts in no share. What stood
+//! there before goes on standing meanwhile.
 
 use std::time::Duration;
 
 use super::likeness::Looks;
-use crate::types::{Area, RoleSet, Scene, Stamp, Track};
+use crate::types::{Area, Detection, Role, RoleSet, Scene, Stamp, Track};
 
 /// A thing and a spot are the same when their boxes overlap at least this much.
 pub(super) const SAME_PLACE_IOU: f32 = 0.3;
 /// A spot not seen for this long is given up.
 pub(super) const GAP_MAX: Duration = Duration::from_secs(3);
-/// The same where a camera is looked at so rarely that longer would pass between its looks: the
-/// longest interval between two, and half as much.
+/// The same where a camera is looked at so rarely that longer would pass between its looks: two and
+/// a half times the latest interval between two, up to this.
 const GAP_SLOW_MAX: Duration = Duration::from_secs(15);
 /// Share of the looks in which the thing must have been seen.
 pub(super) const SEEN_SHARE_MIN: f64 = 0.5;
 /// Spots followed per zone; a fuller scene is a crowd, not a market to be judged.
 const SPOTS_MAX: usize = 64;
+/// What lies in the box of another thing by this share is that thing.
+const WITHIN_MIN: f32 = 0.5;
+/// Who comes to a road and goes.
+const MOVERS: [Role; 4] = [Role::Person, Role::Vehicle, Role::Truck, Role::Tricycle];
 
 /// How far apart the looks of a camera are: five a second, or one each key frame. What was not
 /// seen for a while must not be given up between two of them.
@@ -32,13 +40,39 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Takes in a look, and gives how long a thing may have gone unseen at it: `gap`, or as long as
-    /// two looks and a half. What counts is the pace before this look: a camera that was away has
-    /// not been looked at slowly.
-    pub(super) fn take(&mut self, at: Stamp, gap: Duration) -> Duration {
+    /// two looks and a half, besides the time in which nothing moved. What counts is the pace before
+    /// this look: a camera that was away has not been looked at slowly.
+    pub(super) fn take(&mut self, scene: &Scene, gap: Duration) -> Duration {
         let slow = (self.every * 5 / 2).min(GAP_SLOW_MAX);
-        self.every = self.last.map_or(Duration::ZERO, |last| at.since(last));
-        self.last = Some(at);
-        gap.max(slow)
+        let last = self.last;
+        self.every = last.map_or(Duration::ZERO, |last| scene.at.since(last));
+        self.last = Some(scene.at);
+        gap.max(slow) + scene.held
+    }
+}
+
+/// Looks without a gap between two of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Watch {
+    pace: Pace,
+    /// The first of them, and the last.
+    looks: Option<(Stamp, Stamp)>,
+}
+
+impl Watch {
+    /// Takes in a look; gives the first one since when there was no gap.
+    pub(super) fn take(&mut self, scene: &Scene) -> Stamp {
+        let gap = self.pace.take(scene, GAP_MAX);
+        let before = self.looks;
+        let before = before.filter(|(_, last)| scene.at.since(*last) <= gap);
+        let first = before.map_or(scene.at, |(first, _)| first);
+        self.looks = Some((first, scene.at));
+        first
+    }
+
+    /// The first of them.
+    pub(super) fn since(&self) -> Option<Stamp> {
+        self.looks.map(|(first, _)| first)
     }
 }
 
@@ -55,6 +89,8 @@ pub(super) struct Spot {
     pub(super) roles: RoleSet,
     /// What it was taken for when it was last seen.
     pub(super) now: RoleSet,
+    /// Whether it was another thing, seen twice, when it was last seen.
+    pub(super) explained: bool,
     /// Since when it is there.
     pub(super) since: Stamp,
     /// Since when its standing counts against it: not while it was allowed.
@@ -89,9 +125,23 @@ impl Spot {
         f64::from(self.seen) / f64::from(self.looks.max(1))
     }
 
+    /// Share of the looks in which it was really seen as what its rule asks for.
+    pub(super) fn fitting_share(&self) -> f64 {
+        f64::from(self.fitting) / f64::from(self.looks.max(1))
+    }
+
     /// Share of the looks in which it was seen that `count` is.
     pub(super) fn share(&self, count: u32) -> f64 {
         f64::from(count) / f64::from(self.seen.max(1))
+    }
+
+    /// Whether this and `other` are one thing that was seen twice: one of them is of no known class,
+    /// and the other lies in its box.
+    pub(super) fn is_one_with(&self, other: &Self) -> bool {
+        let unnamed = |s: &Self| s.now.is_only(Role::Object);
+        let within = |a: Area, b: Area| a.share_in(b) >= WITHIN_MIN;
+        let meet = within(self.area, other.area) || within(other.area, self.area);
+        meet && unnamed(self) != unnamed(other)
     }
 
     /// Whether a thing at `area` stands at its place.
@@ -117,7 +167,7 @@ impl Standing {
         roles: RoleSet,
         wanted: impl Fn(Area, bool) -> bool,
     ) -> Vec<Spot> {
-        let gap = self.pace.take(scene.at, GAP_MAX);
+        let gap = self.pace.take(scene, GAP_MAX);
         let gone = |s: &mut Spot| scene.at.since(s.last_seen) > gap;
         let gone: Vec<Spot> = self.spots.extract_if(.., gone).collect();
         for spot in &mut self.spots {
@@ -133,6 +183,7 @@ impl Standing {
             if track.last_seen != scene.at || !d.roles.meets(roles) {
                 continue;
             }
+            let explained = is_explained(d, scene);
             let roles = d.roles.common(roles);
             let known = self.place_of(d.area, roles, scene.at);
             if !wanted(d.area, known.is_some()) {
@@ -145,16 +196,17 @@ impl Standing {
                     spot.area = d.area;
                     spot.roles = spot.roles.with(roles);
                     spot.now = roles;
+                    spot.explained = explained;
                     spot.last_seen = scene.at;
                     spot.seen += 1;
                 }
-                None => self.begin(track, roles),
+                None => self.begin(track, roles, explained),
             }
         }
         gone
     }
 
-    fn begin(&mut self, track: &Track, roles: RoleSet) {
+    fn begin(&mut self, track: &Track, roles: RoleSet, explained: bool) {
         if self.spots.len() < SPOTS_MAX {
             let (at, area) = (track.last_seen, track.detection.area);
             let mut looks_like = Looks::default();
@@ -166,6 +218,7 @@ impl Standing {
                 area,
                 roles,
                 now: roles,
+                explained,
                 since: at,
                 counted: at,
                 last_seen: at,
@@ -209,4 +262,18 @@ impl Standing {
     pub(super) fn seen_at_mut(&mut self, at: Stamp) -> impl Iterator<Item = &mut Spot> {
         self.spots.iter_mut().filter(move |s| s.last_seen == at)
     }
+}
+
+/// Whether what looks like a new thing is a thing that is known, seen twice: it lies in the box of
+/// one. Debris may be goods that fell, but nobody who came to the road.
+fn is_explained(thing: &Detection, scene: &Scene) -> bool {
+    let unnamed = |role: Role| matches!(role, Role::Object | Role::Debris);
+    let (object, debris) = (Role::Object, Role::Debris);
+    let explains = |role: Role| {
+        thing.roles.is_only(object) && !unnamed(role)
+            || thing.roles.is_only(debris) && MOVERS.contains(&role)
+    };
+    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
+    let mut known = seen.filter(|t| t.detection.roles.iter().any(explains));
+    known.any(|t| thing.area.share_in(t.detection.area) >= WITHIN_MIN)
 }

@@ -5,10 +5,12 @@
 //! camera's exposure is not motion. There is no phase of calibration that a busy street could
 //! keep it in: the first frame counts as motion, and each later one is judged by itself.
 //!
-//! The gate only says moved or not; a frame it holds back is one in which nothing changed, so
-//! what was detected before still holds.
+//! A frame it holds back is one in which nothing changed: what stood there goes on standing. It is
+//! no look all the same: one false box must not count as many because nothing moved after it.
 
-use crate::types::Image;
+use std::time::Duration;
+
+use crate::types::{Image, Stamp};
 
 /// Cells across and down.
 const COLUMNS: usize = 96;
@@ -25,8 +27,8 @@ const CELLS_MIN: usize = 2;
 const NEWEST: f32 = 1.0 / 8.0;
 /// Frames let through after the last motion, so that what just stopped is seen standing.
 const AFTER: u32 = 5;
-/// A frame is let through at least this often, for what moves too little to be noticed.
-const FORCED_EVERY: u32 = 25;
+/// Frames are held back for this long at most, for what moves too little to be noticed.
+const HELD_MAX: Duration = Duration::from_secs(5);
 
 /// The motion gate of one camera.
 #[derive(Debug, Default)]
@@ -36,8 +38,8 @@ pub struct MotionGate {
     now: Vec<f32>,
     /// Frames since the last motion.
     still: u32,
-    /// Frames since the last one let through.
-    held: u32,
+    /// When the last frame was let through.
+    looked: Option<Stamp>,
 }
 
 impl MotionGate {
@@ -46,16 +48,17 @@ impl MotionGate {
         Self::default()
     }
 
-    /// Whether `image` is worth a detection. Never holds back more than 24 frames in a row.
+    /// For how long nothing has moved and nobody has looked, when `image` of moment `at` is to be
+    /// held back; `None` when it is worth a look, or one is `wanted` whatever moves.
     ///
     /// A frame that cannot be read is let through: the detector says what is wrong with it.
-    pub fn moved(&mut self, image: &Image) -> bool {
+    pub fn hold_back(&mut self, at: Stamp, image: &Image, wanted: bool) -> Option<Duration> {
         let size = (image.width, image.height);
         let mut now = std::mem::take(&mut self.now);
         let readable = shrink(image, &mut now).is_some();
         self.now = now;
         if !readable {
-            return true;
+            return None;
         }
         let known = self.size == size && self.mean.len() == self.now.len();
         let changed = !known || changed_cells(&self.now, &self.mean) >= CELLS_MIN;
@@ -72,12 +75,13 @@ impl MotionGate {
         } else {
             self.still.saturating_add(1)
         };
-        self.held += 1;
-        let through = self.still <= AFTER || self.held >= FORCED_EVERY;
-        if through {
-            self.held = 0;
+        let rests = self.still > AFTER && !wanted;
+        let held = self.looked.filter(|_| rests).map(|then| at.since(then));
+        let held = held.filter(|held| *held < HELD_MAX);
+        if held.is_none() {
+            self.looked = Some(at);
         }
-        through
+        held
     }
 }
 
@@ -172,11 +176,21 @@ mod tests {
         (at..at + 20).contains(&x) && (200..250).contains(&y)
     }
 
+    /// The moment of a frame, five a second.
+    fn moment(frame: usize) -> Stamp {
+        film::at_ms(frame as u64 * 200)
+    }
+
+    /// Whether the gate lets a frame through that nobody wants for itself.
+    fn lets(gate: &mut MotionGate, frame: usize, image: &Image) -> bool {
+        gate.hold_back(moment(frame), image, false).is_none()
+    }
+
     /// A gate that has watched an empty street until it holds frames back.
     fn settled() -> MotionGate {
         let mut gate = MotionGate::new();
         for frame in 0..10 {
-            gate.moved(&picture(|x, y| street(x, y, frame)));
+            lets(&mut gate, frame, &picture(|x, y| street(x, y, frame)));
         }
         gate
     }
@@ -185,9 +199,29 @@ mod tests {
     fn an_empty_street_is_held_back_but_for_the_forced_look() {
         let mut gate = settled();
         let through: Vec<usize> = (10..110)
-            .filter(|frame| gate.moved(&picture(|x, y| street(x, y, *frame))))
+            .filter(|&frame| lets(&mut gate, frame, &picture(|x, y| street(x, y, frame))))
             .collect();
         assert!((3..=5).contains(&through.len()), "{through:?}");
+    }
+
+    #[test]
+    fn a_held_frame_says_for_how_long_nobody_looked_and_none_is_held_that_is_wanted() {
+        let mut gate = settled();
+        let mut last = None;
+        for frame in 10..60 {
+            let wanted = (30..33).contains(&frame);
+            let image = picture(|x, y| street(x, y, frame));
+            match gate.hold_back(moment(frame), &image, wanted) {
+                None => last = Some(moment(frame)),
+                Some(held) => {
+                    assert!(!wanted, "frame {frame}");
+                    assert!(held < HELD_MAX, "frame {frame}");
+                    let looked = last.map(|last| moment(frame).since(last));
+                    assert_eq!(held, looked.unwrap_or(held), "frame {frame}");
+                }
+            }
+        }
+        assert!(last.is_some());
     }
 
     #[test]
@@ -202,7 +236,7 @@ mod tests {
                     street(x, y, frame)
                 }
             });
-            assert!(gate.moved(&image), "frame {frame}");
+            assert!(lets(&mut gate, frame, &image), "frame {frame}");
         }
     }
 
@@ -217,7 +251,7 @@ mod tests {
                     street(x, y, frame)
                 }
             });
-            assert!(gate.moved(&image), "frame {frame}");
+            assert!(lets(&mut gate, frame, &image), "frame {frame}");
         }
     }
 
@@ -231,7 +265,7 @@ mod tests {
             let image = picture(|x, y| {
                 street(x, y, frame).saturating_add(u8::try_from(light).expect("invariant: small"))
             });
-            through += u32::from(gate.moved(&image));
+            through += u32::from(lets(&mut gate, frame, &image));
         }
         assert!(through <= 3, "{through} of 50 let through");
     }
@@ -241,12 +275,12 @@ mod tests {
         let mut gate = settled();
         let mut small = picture(|x, y| street(x, y, 0));
         (small.width, small.height) = (320, 180);
-        assert!(gate.moved(&small));
+        assert!(lets(&mut gate, 10, &small));
         let mut empty = small.clone();
         (empty.width, empty.height) = (0, 0);
-        assert!(gate.moved(&empty));
+        assert!(lets(&mut gate, 11, &empty));
         let mut cut = small;
         cut.planes[0].offset = usize::MAX;
-        assert!(gate.moved(&cut));
+        assert!(lets(&mut gate, 12, &cut));
     }
 }

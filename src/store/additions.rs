@@ -13,6 +13,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sha2::{Digest, Sha256};
 
+use super::compare::kept;
 use super::package::{self, Statement};
 use super::{Inner, Store, StoreError, disk, lines};
 use crate::clock;
@@ -127,10 +128,10 @@ pub(super) fn replay(
     (line, at_ms): &(lines::Stamped, i64),
 ) -> Result<(), StoreError> {
     let place = packages.join(line.id.to_string()).join(witness::TIMESTAMP);
-    match disk::read(&place) {
-        Ok(token) if sha256_hex(&token) == line.token_sha256 => write_stamp(conn, line.id, *at_ms),
+    match kept(&place, &line.token_sha256)? {
+        Some(_) => write_stamp(conn, line.id, *at_ms),
         // Without it the stamp is due, and asked for again.
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

@@ -1,23 +1,35 @@
 //! What is done for the store every few seconds, whether or not there is a case.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, View, disk, set_meta};
-use crate::journal::{self, Journal};
+use super::database::Looked;
+use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, View, disk};
+use crate::clock;
+use crate::journal;
 use crate::types::Stamp;
 
 /// How often the database is read through, and how often it is made again at most.
 const DATABASE_EVERY_NS: u64 = 3600 * 1_000_000_000;
+
+/// How soon it is read through again while something is suspect; then twice as long each time, for what
+/// lasts may have nothing to do with it.
+const SUSPECT_EVERY_NS: u64 = 60 * 1_000_000_000;
 
 /// When the database was seen to in this run, boot clock, nanoseconds.
 #[derive(Debug, Default)]
 pub(super) struct SeenTo {
     /// Read through.
     read_ns: Option<u64>,
+    /// How long the next look waits at least, nanoseconds, while something is suspect.
+    patience_ns: u64,
     /// Made again.
     rebuilt_ns: Option<u64>,
+    /// What is known to be wrong with it, until it is made again.
+    broken: Option<String>,
 }
 
 /// How the store is after it was looked after.
@@ -86,14 +98,18 @@ impl Store {
         }
         let head = inner.journal.head();
         let mut ours = head.n == 0;
-        journal::walk(&dir, &mut |entry| ours |= entry.head == head)?;
+        journal::walk_own(&dir, &mut |entry| ours |= entry.head == head)?;
         if !ours {
             let place = self.shared.dir.display();
             let what = format!("another store, or an older copy, is at {place}; restart to use it");
             return Err(StoreError::Io(what));
         }
-        let (fresh, recovery) = Inner::open(&self.shared.config, &self.shared.device, &|_, _| ())?;
+        let (config, device) = (&self.shared.config, &self.shared.device);
+        let (mut fresh, recovery) =
+            self.while_all_wait(|tell| Inner::open(config, device, tell))?;
+        fresh.files_lost += inner.files_lost;
         *inner = fresh;
+        self.seen_to().broken = None;
         drop(inner);
         tracing::info!(?recovery, "the evidence disk is back");
         self.shared.queued.notify_one();
@@ -105,11 +121,24 @@ impl Store {
     fn unsound(&self, now: Stamp, suspect: bool) -> Option<String> {
         {
             let mut seen = self.seen_to();
+            if seen.broken.is_some() {
+                return seen.broken.clone();
+            }
             let read_ns = *seen.read_ns.get_or_insert(now.boot_ns);
-            if !suspect && now.boot_ns.saturating_sub(read_ns) < DATABASE_EVERY_NS {
+            let every = if suspect {
+                seen.patience_ns
+            } else {
+                DATABASE_EVERY_NS
+            };
+            if now.boot_ns.saturating_sub(read_ns) < every {
                 return None;
             }
             seen.read_ns = Some(now.boot_ns);
+            seen.patience_ns = if suspect {
+                (2 * every).clamp(SUSPECT_EVERY_NS, DATABASE_EVERY_NS)
+            } else {
+                0
+            };
         }
         let looked = View::open(&self.shared.config).and_then(|view| view.check_database());
         match looked {
@@ -120,41 +149,53 @@ impl Store {
         }
     }
 
-    /// Makes the database again from the files, as a start does, under our lock. What was kept of
-    /// open cases is lost with it. More than once in a while does not help: then `why` is an error.
+    /// Makes the database again from the files, as a start does. The packages are read before the lock
+    /// is taken: minutes, in which nobody may have to wait. More than once in a while does not help:
+    /// then `why` is an error.
     fn rebuild(&self, now: Stamp, why: String) -> Result<(), StoreError> {
-        let mut inner = self.inner();
-        inner.present()?;
-        let rebuilt_ns = self.seen_to().rebuilt_ns;
+        let rebuilt_ns = {
+            let mut seen = self.seen_to();
+            seen.broken = Some(why.clone());
+            seen.rebuilt_ns
+        };
         if rebuilt_ns.is_some_and(|at| now.boot_ns.saturating_sub(at) < DATABASE_EVERY_NS) {
             return Err(StoreError::Corrupt(why));
         }
         tracing::error!(why, "the database is broken: it is made again");
-        let book = inner.meta("book").ok().flatten();
-        // Closed first: SQLite removes the log of what it closes, and that by its name.
-        drop(std::mem::replace(
-            &mut inner.conn,
-            rusqlite::Connection::open_in_memory()?,
-        ));
-        let lock = inner.lock.try_clone();
-        let lock = lock.map_err(|error| StoreError::Io(format!("the store's lock: {error}")))?;
-        let (config, device) = (&self.shared.config, &self.shared.device);
-        let opened = Inner::open_locked(config, device, (lock, Some(why)), &|_, _| ());
-        if opened.is_err() {
-            // It may have written lines before it failed: ours must follow those.
-            let known = inner.journal.head().n;
-            inner.journal = Journal::open(&self.shared.dir.join(journal::SEGMENTS), known)?;
-        }
-        let (fresh, recovery) = opened?;
-        *inner = fresh;
-        self.seen_to().rebuilt_ns = Some(now.boot_ns);
-        if let Some(book) = book {
-            inner.transact(|tx| set_meta(tx, "book", &book))?;
+        self.inner().present()?;
+        let looked = Looked::at_all(&self.shared.dir)?;
+        let mut inner = self.inner();
+        inner.present()?;
+        let device = &self.shared.device;
+        let recovery = self.while_all_wait(|tell| inner.make_again(device, why, &looked, tell))?;
+        {
+            let mut seen = self.seen_to();
+            seen.rebuilt_ns = Some(now.boot_ns);
+            seen.broken = None;
         }
         drop(inner);
         tracing::info!(?recovery, "the database was made again");
         self.shared.queued.notify_one();
         Ok(())
+    }
+
+    /// Runs what keeps everybody waiting, and leaves a sign of life before it and whenever it tells how
+    /// far it is.
+    fn while_all_wait<T>(&self, run: impl FnOnce(&dyn Fn(usize, usize)) -> T) -> T {
+        let heard_ns = &self.shared.put_right_ns;
+        let tell = |_, _| heard_ns.store(clock::boot_ns(), Ordering::Relaxed);
+        tell(0, 0);
+        let done = run(&tell);
+        heard_ns.store(0, Ordering::Relaxed);
+        done
+    }
+
+    /// Whether everybody waits for the store because it is put right, and something was heard of that
+    /// no longer than `within` before `now`.
+    pub fn is_put_right(&self, now: Stamp, within: Duration) -> bool {
+        let heard_ns = self.shared.put_right_ns.load(Ordering::Relaxed);
+        let within_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+        heard_ns > 0 && now.boot_ns.saturating_sub(heard_ns) < within_ns
     }
 
     fn seen_to(&self) -> std::sync::MutexGuard<'_, SeenTo> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::compare::compare;
+use super::compare::{Unlike, compare, lasting};
 use super::lines::{self, Said};
 use super::package::{self, PackageFile};
 use super::{InUse, Listed, State, Store, StoreError, View, disk, evict};
@@ -152,7 +152,7 @@ impl View {
         let line = told.sealed.get(&listed.id);
         if listed.state == State::Damaged {
             let evicted = evict::is_evicted(&self.conn, listed.id)?;
-            let looked = package::examine(&dir, listed.id, line, evicted);
+            let looked = package::examine(&dir, listed.id, line, evicted)?;
             if evicted
                 && looked
                     .as_ref()
@@ -168,7 +168,7 @@ impl View {
             return Ok(Err(why));
         }
         let files = self.files(listed.id)?;
-        let whole = package(&dir, listed, &files).and_then(|()| match line {
+        let whole = lasting(package(&dir, listed, &files))?.and_then(|()| match line {
             Some(line) => as_told(&files, line),
             None => Err("the journal has no line for it".to_owned()),
         });
@@ -192,7 +192,7 @@ impl View {
             let pruned = told.pruned.contains(&id);
             let line = told.sealed.get(&id);
             findings.push(
-                match package::examine(&self.package_dir(id), id, line, pruned) {
+                match package::examine(&self.package_dir(id), id, line, pruned)? {
                     Some(package) => {
                         let fault = package
                             .fault
@@ -220,12 +220,12 @@ impl View {
 }
 
 /// Holds a package against its rows and its manifest; a pruned one against what must be left.
-pub(super) fn package(dir: &Path, listed: &Listed, files: &[PackageFile]) -> Result<(), String> {
+pub(super) fn package(dir: &Path, listed: &Listed, files: &[PackageFile]) -> Result<(), Unlike> {
     if !disk::is_folder(dir) {
-        return Err("its directory is missing".to_owned());
+        return Err("its directory is missing".to_owned().into());
     }
     compare(dir, files)?;
-    let manifest = disk::read(&dir.join(witness::MANIFEST)).map_err(|e| e.to_string())?;
+    let manifest = disk::read(&dir.join(witness::MANIFEST))?;
     let manifest = Manifest::parse(&manifest).map_err(|e| e.to_string())?;
     let mut rows: BTreeMap<&str, &str> = files
         .iter()
@@ -234,23 +234,27 @@ pub(super) fn package(dir: &Path, listed: &Listed, files: &[PackageFile]) -> Res
     for entry in &manifest.entries {
         match rows.remove(entry.name.as_str()) {
             Some(sha256) if sha256 == entry.sha256_hex() => {}
-            Some(_) => return Err(format!("the manifest has another hash for {}", entry.name)),
+            Some(_) => {
+                return Err(format!("the manifest has another hash for {}", entry.name).into());
+            }
             None if listed.state == State::Pruned && !package::is_head(&entry.name) => {}
-            None => return Err(format!("{} is in the manifest and has no row", entry.name)),
+            None => {
+                return Err(format!("{} is in the manifest and has no row", entry.name).into());
+            }
         }
     }
     strangers(dir, "", &manifest)
 }
 
 /// Files that the signature does not cover; `META-INF` has rules of its own.
-fn strangers(dir: &Path, prefix: &str, manifest: &Manifest) -> Result<(), String> {
-    for name in disk::list(dir).map_err(|e| e.to_string())? {
+fn strangers(dir: &Path, prefix: &str, manifest: &Manifest) -> Result<(), Unlike> {
+    for name in disk::list(dir)? {
         let path = dir.join(&name);
         let inside = format!("{prefix}{name}");
         if disk::is_folder(&path) {
             strangers(&path, &format!("{inside}/"), manifest)?;
         } else if !package::is_head(&inside) && !manifest.entries.iter().any(|e| e.name == inside) {
-            return Err(format!("{inside} lies outside the signature"));
+            return Err(format!("{inside} lies outside the signature").into());
         }
     }
     Ok(())

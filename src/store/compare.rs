@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::disk;
 use super::package::PackageFile;
+use super::{StoreError, disk};
+use crate::witness::sha256_hex;
 
 /// Why files could not be compared with what they must be.
 #[derive(Debug)]
@@ -23,10 +24,28 @@ impl From<String> for Unlike {
     }
 }
 
-impl From<Unlike> for String {
-    fn from(unlike: Unlike) -> Self {
-        unlike.why
+impl From<disk::DiskError> for Unlike {
+    fn from(error: disk::DiskError) -> Self {
+        Self {
+            passing: disk::is_passing(&error.source),
+            why: error.to_string(),
+        }
     }
+}
+
+/// What was read, or what is wrong with it; an error when nothing can be said of it at present.
+pub(super) fn lasting<T>(read: Result<T, Unlike>) -> Result<Result<T, String>, StoreError> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(unlike) if unlike.passing => Err(StoreError::Io(unlike.why)),
+        Err(unlike) => Ok(Err(unlike.why)),
+    }
+}
+
+/// The file at `path` when it has this hash; an error when that cannot be said at present.
+pub(super) fn kept(path: &Path, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let read = lasting(disk::read(path).map_err(Unlike::from))?;
+    Ok(read.ok().filter(|bytes| sha256_hex(bytes) == sha256))
 }
 
 /// Compares the files in `dir` with what they must be; says what is wrong first.

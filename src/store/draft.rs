@@ -100,6 +100,12 @@ impl Store {
         })
     }
 
+    /// Files of open cases that were found missing or changed since the start; the journal has a line
+    /// for each time.
+    pub fn files_lost(&self) -> u64 {
+        self.inner().files_lost
+    }
+
     /// The open cases something is kept for.
     pub fn open_cases(&self) -> Result<Vec<CaseId>, StoreError> {
         cases(&self.inner().conn)
@@ -187,6 +193,7 @@ impl Inner {
             let body = json!({ "id": case, "files": bad, "why": "missing or changed on disk" });
             self.say(clock::now(), lines::DROPPED, body)?;
             self.transact(|tx| bad.iter().try_for_each(|name| forget_file(tx, case, name)))?;
+            self.files_lost += bad.len() as u64;
         }
         disk::sweep(&staging, &good)?;
         Ok(bad.len())
@@ -241,6 +248,19 @@ fn insert(tx: &Transaction<'_>, case: CaseId, entry: &FileEntry) -> Result<(), S
         entry.pts_ns.map(sql_int),
     ])?;
     Ok(())
+}
+
+/// Writes what another database had of an open case.
+pub(super) fn take_over(
+    tx: &Transaction<'_>,
+    case: CaseId,
+    note: Option<&str>,
+    files: &[FileEntry],
+) -> Result<(), StoreError> {
+    open_case(tx, case)?;
+    let sql = "UPDATE draft_case SET note = ?2 WHERE id = ?1";
+    tx.execute(sql, params![case.to_string(), note])?;
+    files.iter().try_for_each(|entry| insert(tx, case, entry))
 }
 
 /// Removes the rows of an open case.

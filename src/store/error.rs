@@ -91,6 +91,17 @@ pub enum StoreError {
     Invariant(String),
 }
 
+impl StoreError {
+    /// What is wrong with the rows, when they are not as our own code writes them.
+    pub(super) fn of_rows(&self) -> Option<String> {
+        match self {
+            Self::Corrupt(why) => Some(why.clone()),
+            Self::Step { .. } => Some(self.to_string()),
+            _ => None,
+        }
+    }
+}
+
 impl From<DiskError> for StoreError {
     fn from(error: DiskError) -> Self {
         match error.kind {

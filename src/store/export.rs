@@ -60,7 +60,7 @@ impl View {
         }
         let files = self.files(package.id).map_err(|error| error.to_string())?;
         let dir = self.package_dir(package.id);
-        check::package(&dir, package, &files)?;
+        check::package(&dir, package, &files).map_err(|unlike| unlike.why)?;
         Container::from_dir(&dir).map_err(|error| error.to_string())
     }
 }

@@ -53,7 +53,7 @@ impl Store {
         let pruned = before == Some(State::Pruned);
         let line = sealed_lines(&self.shared.dir, &HashSet::from([id]))?.remove(&id);
         let (package, brought) =
-            match package::examine(&self.package_dir(id), id, line.as_ref(), pruned) {
+            match package::examine(&self.package_dir(id), id, line.as_ref(), pruned)? {
                 Some(package) if package.fault.is_none() => (package, Vec::new()),
                 here => {
                     let fault = here.map_or_else(
@@ -64,7 +64,7 @@ impl Store {
                         return Ok(Healed::Not(fault));
                     };
                     let copy = medium.join("packages").join(id.to_string());
-                    let mut package = match package::examine(&copy, id, Some(&line), pruned) {
+                    let mut package = match package::examine(&copy, id, Some(&line), pruned)? {
                         Some(package) if package.fault.is_none() => package,
                         other => {
                             let why = other.and_then(|package| package.fault).unwrap_or_default();
@@ -174,7 +174,7 @@ pub(super) fn sealed_lines(
     if ids.is_empty() {
         return Ok(found);
     }
-    journal::walk(
+    journal::walk_own(
         &dir.join(journal::SEGMENTS),
         &mut |entry| match lines::read(&entry) {
             Some(lines::Said::Sealed(line)) if ids.contains(&line.id) => {

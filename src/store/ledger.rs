@@ -7,15 +7,16 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::compare::kept;
 use super::lines::{self, Said};
 use super::{
-    Indexed, Inner, State, StoreError, additions, commands, disk, draft, evict, mirror, outbox,
-    package, queue, verdicts,
+    Indexed, Inner, State, StoreError, additions, commands, draft, evict, mirror, outbox, package,
+    queue, verdicts,
 };
 use crate::clock;
 use crate::journal::Entry;
 use crate::types::CaseId;
-use crate::witness::{self, sha256_hex};
+use crate::witness;
 
 /// What the journal says that the database may not know.
 #[derive(Debug, Default)]
@@ -207,20 +208,20 @@ pub(super) fn replay_answers(
     for (line, at_ms) in &ledger.receipted {
         let state = package::state(tx, line.id)?;
         let kept = |name| {
-            let read = disk::read(&packages.join(line.id.to_string()).join(name));
-            read.ok().filter(|it| sha256_hex(it) == line.receipt_sha256)
+            let place = packages.join(line.id.to_string()).join(name);
+            kept(&place, &line.receipt_sha256)
         };
         match state {
             None | Some(State::Pruned) => {}
             // Its first receipt again, or a later one.
             Some(State::Receipted) => {
-                if kept(witness::LATER_RECEIPT).is_some() {
+                if kept(witness::LATER_RECEIPT)?.is_some() {
                     outbox::write_more_copies(tx, line)?;
                 }
             }
             // Without it the package stays in the queue, and the receiver answers again.
             Some(_) => {
-                if let Some(receipt) = kept(witness::RECEIPT) {
+                if let Some(receipt) = kept(witness::RECEIPT)? {
                     outbox::write_receipt(tx, line, &receipt, *at_ms)?;
                 }
             }

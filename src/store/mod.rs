@@ -34,6 +34,7 @@ mod checkpoints;
 mod clocks;
 mod commands;
 mod compare;
+mod database;
 pub mod disk;
 mod draft;
 mod error;
@@ -62,6 +63,7 @@ mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
@@ -69,7 +71,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::config;
-use crate::journal::{self, Head, Journal, Place};
+use crate::journal::{Head, Journal, Place};
 use crate::types::{CaseId, Stamp};
 
 pub use additions::StampDue;
@@ -116,6 +118,9 @@ struct Shared {
     mirror: Mutex<mirror::Watch>,
     /// When the database was seen to; taken for a moment, after `inner` where both are.
     seen_to: Mutex<care::SeenTo>,
+    /// When something was last heard of the store's being put right while all wait for it, boot clock,
+    /// nanoseconds; 0 while it is not.
+    put_right_ns: AtomicU64,
     queued: Notify,
 }
 
@@ -134,6 +139,8 @@ struct Inner {
     checkpoint: checkpoints::Newest,
     /// Journal lines for the index, written with the next transaction.
     unindexed: Vec<Indexed>,
+    /// Files of open cases that were found missing or changed since the start.
+    files_lost: u64,
     /// Held; also tells whether the store at `dir` is still the one that was opened.
     lock: File,
 }
@@ -176,6 +183,7 @@ impl Store {
                 inner: Mutex::new(inner),
                 mirror: Mutex::default(),
                 seen_to: Mutex::default(),
+                put_right_ns: AtomicU64::default(),
                 queued: Notify::new(),
             }),
         };
@@ -244,54 +252,6 @@ impl Store {
 }
 
 impl Inner {
-    /// Opens what is in `config.dir`, which must be there.
-    fn open(
-        config: &config::Store,
-        device_id: &str,
-        tell: &dyn Fn(usize, usize),
-    ) -> Result<(Self, Recovery), StoreError> {
-        for inner in [
-            "staging",
-            "packages",
-            checkpoints::FOLDER,
-            journal::SEGMENTS,
-        ] {
-            disk::create_dir(&config.dir.join(inner))?;
-        }
-        let lock = disk::lock(&config.dir)?;
-        Self::open_locked(config, device_id, (lock, None), tell)
-    }
-
-    /// The same when the lock is taken already, and perhaps the database known to be broken.
-    fn open_locked(
-        config: &config::Store,
-        device_id: &str,
-        (lock, broken): (File, Option<String>),
-        tell: &dyn Fn(usize, usize),
-    ) -> Result<(Self, Recovery), StoreError> {
-        let dir = &config.dir;
-        let ballast = ballast::Ballast::new(dir, config.ballast_mib.saturating_mul(MIB));
-        let (conn, database) = recover::open_database(dir, broken)?;
-        let checkpoint = checkpoints::newest(dir)?;
-        let known = checkpoint.n().max(ledger::newest_line(&conn)?);
-        let journal = Journal::open(&dir.join(journal::SEGMENTS), known)?;
-        let mut inner = Self {
-            dir: dir.clone(),
-            config: config.clone(),
-            ballast,
-            conn,
-            journal,
-            pending: None,
-            heard: None,
-            checkpoint,
-            unindexed: Vec::new(),
-            lock,
-        };
-        let recovery = recover::run(&mut inner, device_id, database, tell)?;
-        inner.heard = clocks::Heard::before(&inner.conn)?;
-        Ok((inner, recovery))
-    }
-
     /// Fails when the folder is gone or another one is in its place: the disk was pulled or
     /// unmounted. What is missing then is not damaged.
     fn present(&self) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 
-use super::compare::compare;
+use super::compare::{Unlike, compare, lasting};
 use super::lines;
 use super::{State, StoreError, disk};
 use crate::types::{CaseId, Violation};
@@ -228,18 +228,17 @@ pub(super) fn files(conn: &Connection, id: CaseId) -> Result<Vec<PackageFile>, S
 
 /// Looks at the directory of a package without believing any row. `said` is what the journal
 /// says of it; of a `pruned` package only the head is looked for. `None` when neither tells its
-/// number: then it is nothing of ours.
+/// number: then it is nothing of ours. An error: nothing can be said of it at present.
 pub(super) fn examine(
     dir: &Path,
     id: CaseId,
     said: Option<&lines::Sealed>,
     pruned: bool,
-) -> Option<Package> {
-    let statement = disk::read(&dir.join(witness::STATEMENT))
-        .map_err(|e| e.to_string())
-        .and_then(|bytes| Statement::read(&bytes));
-    let sig_sha256 = disk::digest(&dir.join(witness::SIGNATURE));
-    let manifest = disk::read(&dir.join(witness::MANIFEST)).map_err(|e| e.to_string());
+) -> Result<Option<Package>, StoreError> {
+    let read = |name| lasting(disk::read(&dir.join(name)).map_err(Unlike::from));
+    let statement = read(witness::STATEMENT)?.and_then(|bytes| Statement::read(&bytes));
+    let manifest = read(witness::MANIFEST)?;
+    let sig_sha256 = read(witness::SIGNATURE)?.map(|bytes| sha256_hex(&bytes));
     let line = match (said, &statement) {
         (Some(said), _) => said.clone(),
         (None, Ok(statement)) => lines::Sealed {
@@ -250,20 +249,17 @@ pub(super) fn examine(
             manifest_sha256: manifest
                 .as_deref()
                 .map_or_else(|_| String::new(), sha256_hex),
-            sig_sha256: sig_sha256
-                .as_ref()
-                .map_or_else(|_| String::new(), |(_, h)| h.clone()),
+            sig_sha256: sig_sha256.unwrap_or_default(),
         },
-        (None, Err(_)) => return None,
+        (None, Err(_)) => return Ok(None),
     };
     let mut files = Vec::new();
-    let looked = examine_files(dir, &line, statement, manifest, &mut files);
-    let whole = looked.and_then(|()| {
+    let mut fault = examine_files(dir, &line, statement, manifest, &mut files).err();
+    if fault.is_none() {
         let wanted = files.iter().filter(|file| !pruned || file.lane == 1);
-        Ok(compare(dir, &wanted.cloned().collect::<Vec<_>>())?)
-    });
-    let fault = whole.err();
-    Some(Package { line, files, fault })
+        fault = lasting(compare(dir, &wanted.cloned().collect::<Vec<_>>()))?.err();
+    }
+    Ok(Some(Package { line, files, fault }))
 }
 
 /// Fills `files` from the manifest, which must be the one the line names.

@@ -266,10 +266,7 @@ pub(super) fn write_wanted(tx: &Connection, id: CaseId) -> Result<(), StoreError
 fn read_head(due: &Outgoing) -> Result<Vec<(String, Vec<u8>)>, Unlike> {
     let head = due.files.iter().filter(|file| file.lane == 1);
     head.map(|file| {
-        let bytes = disk::read(&due.dir.join(&file.name)).map_err(|e| Unlike {
-            why: e.to_string(),
-            passing: disk::is_passing(&e.source),
-        })?;
+        let bytes = disk::read(&due.dir.join(&file.name))?;
         Ok((file.name.clone(), bytes))
     })
     .collect()

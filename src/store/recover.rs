@@ -4,30 +4,21 @@
 //! explain, rows before files are removed, and what is right already is left alone.
 
 use std::collections::HashSet;
-use std::path::Path;
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Transaction;
 use serde::Serialize;
 use serde_json::json;
 
+use super::database::{self, Looked};
 use super::ledger::{Ledger, index, replay_answers};
 use super::package::{self, Package};
-use super::{Inner, StoreError, disk, draft, heal, lines, migrate, set_meta};
-use crate::clock;
-use crate::journal;
+use super::{
+    Inner, MIB, StoreError, ballast, checkpoints, clocks, disk, draft, heal, ledger, lines,
+    set_meta,
+};
+use crate::journal::{self, Journal};
 use crate::types::CaseId;
-
-/// Name of the database; SQLite adds `-wal` and `-shm`.
-const DATABASE: &str = "q.db";
-
-/// Beginning of the names a broken database is moved to.
-const ASIDE: &str = "q.db.broken-";
-
-/// How many broken databases are kept for whoever wants to know why; they hold no evidence.
-const ASIDE_MAX: usize = 3;
-
-/// What SQLite needs to open a database: its shared memory grows by 32 KiB.
-const OPEN_NEEDS: u64 = 64 * 1024;
+use crate::{clock, config};
 
 /// What opening the store found and did. Every part of it is also in the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -71,77 +62,12 @@ pub enum Database {
     },
 }
 
-/// Opens the database; moves it aside and makes a new one when it cannot be trusted, or is known to
-/// be `broken`.
-pub(super) fn open_database(
-    dir: &Path,
-    broken: Option<String>,
-) -> Result<(Connection, Database), StoreError> {
-    let path = dir.join(DATABASE);
-    let empty = std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
-    let used = journal::is_begun(&dir.join(journal::SEGMENTS))?
-        || !disk::list(&dir.join("packages"))?.is_empty();
-    let open = || migrate::open(&path).map_err(|error| full_after_all(dir, error));
-    if let Some(why) = broken {
-        move_aside(dir)?;
-        return Ok((open()?, Database::Rebuilt { why }));
-    }
-    let why = match open() {
-        Ok(conn) if empty && used => {
-            let why = "it was missing".to_owned();
-            return Ok((conn, Database::Rebuilt { why }));
-        }
-        Ok(conn) if empty => return Ok((conn, Database::New)),
-        Ok(conn) => return Ok((conn, Database::Sound)),
-        Err(StoreError::Corrupt(why)) => why,
-        Err(other) => return Err(other),
-    };
-    move_aside(dir)?;
-    Ok((open()?, Database::Rebuilt { why }))
-}
-
-/// SQLite calls it an input/output error when a full disk has no room for its shared memory.
-fn full_after_all(dir: &Path, error: StoreError) -> StoreError {
-    match (error, disk::free_bytes(dir)) {
-        (StoreError::Io(_), Ok(free)) if free < OPEN_NEEDS => StoreError::Full {
-            free,
-            need: OPEN_NEEDS,
-        },
-        (error, _) => error,
-    }
-}
-
-/// Moves the database with its log out of the way, and removes the oldest of those before.
-fn move_aside(dir: &Path) -> Result<(), StoreError> {
-    let aside = format!("{ASIDE}{:020}", clock::now().utc_ms());
-    for part in ["-wal", "-shm", ""] {
-        let from = dir.join(format!("{DATABASE}{part}"));
-        if from.exists() {
-            disk::rename(&from, &dir.join(format!("{aside}{part}")))?;
-        }
-    }
-    disk::sync_dir(dir)?;
-    let names = disk::list(dir)?;
-    let databases: Vec<_> = names
-        .iter()
-        .filter(|name| {
-            name.starts_with(ASIDE) && !name.ends_with("-wal") && !name.ends_with("-shm")
-        })
-        .collect();
-    let old = databases.len().saturating_sub(ASIDE_MAX);
-    for name in databases.iter().take(old) {
-        for part in ["-wal", "-shm", ""] {
-            disk::remove_file(&dir.join(format!("{name}{part}")))?;
-        }
-    }
-    Ok(())
-}
-
-/// Brings the database level with the files, then the drafts level with the database.
+/// Brings the database level with the files, then the drafts level with the database. Packages that
+/// were `looked` at just now are not read again.
 pub(super) fn run(
     inner: &mut Inner,
-    device: &str,
-    database: Database,
+    (device, database): (&str, Database),
+    looked: &Looked,
     tell: &dyn Fn(usize, usize),
 ) -> Result<Recovery, StoreError> {
     inner.belongs_to(device)?;
@@ -152,7 +78,7 @@ pub(super) fn run(
         ..Recovery::default()
     };
     let ledger = inner.read_journal()?;
-    let mut found = inner.find_packages(&ledger, &mut recovery, tell)?;
+    let mut found = inner.find_packages((&ledger, looked), &mut recovery, tell)?;
     inner.write_lines(&mut found, &recovery)?;
     let packages = inner.dir.join("packages");
     recovery.requeued = inner.transact(|tx| {
@@ -177,6 +103,52 @@ struct Found {
 }
 
 impl Inner {
+    /// Opens what is in `config.dir`, which must be there.
+    pub(super) fn open(
+        config: &config::Store,
+        device_id: &str,
+        tell: &dyn Fn(usize, usize),
+    ) -> Result<(Self, Recovery), StoreError> {
+        for inner in [
+            "staging",
+            "packages",
+            checkpoints::FOLDER,
+            journal::SEGMENTS,
+        ] {
+            disk::create_dir(&config.dir.join(inner))?;
+        }
+        let dir = &config.dir;
+        let lock = disk::lock(dir)?;
+        let ballast = ballast::Ballast::new(dir, config.ballast_mib.saturating_mul(MIB));
+        let (conn, database) = database::open(dir)?;
+        let checkpoint = checkpoints::newest(dir)?;
+        let known = checkpoint.n().max(ledger::newest_line(&conn)?);
+        let journal = Journal::open(&dir.join(journal::SEGMENTS), known)?;
+        let mut inner = Self {
+            dir: dir.clone(),
+            config: config.clone(),
+            ballast,
+            conn,
+            journal,
+            pending: None,
+            heard: None,
+            checkpoint,
+            unindexed: Vec::new(),
+            files_lost: 0,
+            lock,
+        };
+        let sound = database == Database::Sound;
+        let looked = Looked::default();
+        let recovery = run(&mut inner, (device_id, database), &looked, tell);
+        let recovery = match recovery.as_ref().err().and_then(StoreError::of_rows) {
+            // Nothing that somebody wrote into the rows is a reason not to open.
+            Some(why) if sound => inner.make_again(device_id, why, &looked, tell)?,
+            _ => recovery?,
+        };
+        inner.heard = clocks::Heard::before(&inner.conn)?;
+        Ok((inner, recovery))
+    }
+
     fn belongs_to(&self, device: &str) -> Result<(), StoreError> {
         match self.meta("device")? {
             Some(stored) if stored != device => Err(StoreError::OtherDevice {
@@ -190,7 +162,7 @@ impl Inner {
     /// Looks for packages without rows: in `packages/`, and in the journal.
     fn find_packages(
         &self,
-        ledger: &Ledger,
+        (ledger, looked): (&Ledger, &Looked),
         recovery: &mut Recovery,
         tell: &dyn Fn(usize, usize),
     ) -> Result<Vec<Found>, StoreError> {
@@ -216,7 +188,11 @@ impl Inner {
             let said = ledger.sealed.get(&id);
             let line = said.map(|(line, ..)| line);
             let pruned = ledger.pruned.contains(&id) || ledger.is_evicted(id);
-            match package::examine(&self.package_dir(id), id, line, pruned) {
+            let package = match looked.whole(id, line, pruned) {
+                None => package::examine(&self.package_dir(id), id, line, pruned)?,
+                whole => whole,
+            };
+            match package {
                 Some(package) if package.line.seq > 0 && numbers.insert(package.line.seq) => {
                     if package.fault.is_some() {
                         recovery.damaged.push(id);
@@ -284,7 +260,8 @@ impl Inner {
     }
 
     /// Looks once more at the packages that were called damaged before, and queues those that are
-    /// whole.
+    /// whole. One that cannot be looked at waits for the next start; rows that do not take what is
+    /// there are not ours.
     fn look_again(
         &mut self,
         recovery: &mut Recovery,
@@ -304,13 +281,26 @@ impl Inner {
         let all = lines.len();
         for (done, (id, line)) in lines.into_iter().enumerate() {
             tell(done, all);
-            let package = package::examine(&self.package_dir(id), id, Some(&line), false);
-            if let Some(package) = package.filter(|package| package.fault.is_none()) {
-                self.whole(&package, Vec::new())?;
-                recovery.whole_again.push(id);
+            match self.look_once_more(id, &line) {
+                Ok(true) => recovery.whole_again.push(id),
+                Ok(false) => {}
+                Err(error) if error.of_rows().is_some() => return Err(error),
+                Err(error) => {
+                    tracing::error!(%error, package = %id, "a damaged package was not looked at");
+                }
             }
         }
         Ok(())
+    }
+
+    /// Queues a damaged package when it is whole; whether it is.
+    fn look_once_more(&mut self, id: CaseId, line: &lines::Sealed) -> Result<bool, StoreError> {
+        let package = package::examine(&self.package_dir(id), id, Some(line), false)?;
+        let whole = package.filter(|package| package.fault.is_none());
+        if let Some(package) = &whole {
+            self.whole(package, Vec::new())?;
+        }
+        Ok(whole.is_some())
     }
 
     /// Removes what no row knows, drops the rows whose file is not what it should be.

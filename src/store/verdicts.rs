@@ -98,14 +98,15 @@ impl Store {
         })
     }
 
-    /// The newest `window` packages with a verdict on `rule` as `model` saw it, since the rule
-    /// was last restored.
+    /// The `window` packages of whose verdicts on `rule`, as `model` saw it, one came last, since the
+    /// rule was last restored.
     pub fn tally(&self, rule: &str, model: &str, window: u64) -> Result<Tally, StoreError> {
         let sql = "SELECT count(*), coalesce(sum(verdict = 'rejected'), 0) FROM \
-             (SELECT verdict, max(at_ms), max(n) AS newest FROM verdict \
-              WHERE rule = ?1 AND model = ?2 AND n > \
-              coalesce((SELECT since_n FROM rule WHERE rule = ?1), 0) \
-              GROUP BY package_id ORDER BY newest DESC LIMIT ?3)";
+             (SELECT verdict FROM (SELECT verdict, max(n) OVER (PARTITION BY package_id) AS came, \
+              row_number() OVER (PARTITION BY package_id ORDER BY at_ms DESC, n DESC) AS newest \
+              FROM verdict WHERE rule = ?1 AND model = ?2 AND n > \
+              coalesce((SELECT since_n FROM rule WHERE rule = ?1), 0)) \
+              WHERE newest = 1 ORDER BY came DESC LIMIT ?3)";
         let inner = self.inner();
         let mut query = inner.conn.prepare_cached(sql)?;
         Ok(
@@ -121,8 +122,9 @@ impl Store {
     /// All verdicts, per rule, model and place.
     pub fn objections(&self) -> Result<Vec<Objections>, StoreError> {
         let sql = "SELECT rule, model, place, count(*), sum(verdict = 'rejected') FROM \
-             (SELECT rule, model, place, verdict, max(at_ms) FROM verdict GROUP BY package_id) \
-             GROUP BY rule, model, place ORDER BY rule, model, place";
+             (SELECT rule, model, place, verdict, row_number() OVER \
+              (PARTITION BY package_id ORDER BY at_ms DESC, n DESC) AS newest FROM verdict) \
+             WHERE newest = 1 GROUP BY rule, model, place ORDER BY rule, model, place";
         let inner = self.inner();
         let mut query = inner.conn.prepare_cached(sql)?;
         let rows = query.query_map([], |row| {

@@ -1,5 +1,7 @@
 //! What is seen: areas, detections, tracks, scenes.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Appearance, Motion, Placed, Stamp, View};
@@ -222,6 +224,11 @@ impl RoleSet {
         self.0 & (1 << role as u16) != 0
     }
 
+    /// Whether `role` is the only one in the set.
+    pub fn is_only(self, role: Role) -> bool {
+        self.0 == 1 << role as u16
+    }
+
     /// Whether the two sets share a role.
     pub fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -325,4 +332,8 @@ pub struct Scene {
     /// nobody can tell.
     #[serde(default)]
     pub motion: Option<Motion>,
+    /// For how long before this moment nothing moved in the picture and nobody looked, since the
+    /// look before: what stood there then stood there meanwhile.
+    #[serde(default)]
+    pub held: Duration,
 }

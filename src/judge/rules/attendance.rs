@@ -39,7 +39,7 @@ pub(super) struct Attendance {
 impl Attendance {
     /// Takes in the persons of one scene and the spots seen in it.
     pub(super) fn look(&mut self, scene: &Scene, spots: &[Spot]) {
-        let gap = self.pace.take(scene.at, GAP_MAX);
+        let gap = self.pace.take(scene, GAP_MAX);
         self.near.retain(|n| scene.at.since(n.last) <= gap);
         let persons = scene
             .tracks

@@ -19,16 +19,13 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 
 use crate::config::{Calendar, Config, Times};
-use crate::types::{Gate, Role, RoleSet, Scene};
+use crate::types::{Gate, Role, RoleSet, Scene, Stamp};
 
 use super::JudgeError;
 use super::case::Case;
 use super::finding::{Finding, at_least, gate, lasts};
 use super::standing::{SEEN_SHARE_MIN, Spot};
 use super::zone::Zone;
-
-/// An object of which this share lies in the box of something known is that thing.
-const EXPLAINED_SHARE: f32 = 0.5;
 
 /// A scene, and what holds at its moment.
 pub(super) struct Moment<'a> {
@@ -93,6 +90,12 @@ impl<'a> Moment<'a> {
 pub(super) trait Rule: Send {
     /// Takes in one scene and tells what it found in it.
     fn look(&mut self, now: &Moment<'_>) -> Vec<Finding>;
+
+    /// Whether what it finds before `camera` at `at` may be recorded at once: then no frame is done
+    /// without.
+    fn is_tense(&self, _camera: usize, _at: Stamp) -> bool {
+        false
+    }
 }
 
 /// The rules that are enabled and have a zone. `known` are the roles that can be seen.
@@ -121,18 +124,6 @@ fn demand(known: RoleSet, any_of: RoleSet, rule: &'static str) -> Result<(), Jud
     })
 }
 
-/// Whether what looks like a new thing of no known class is a person or a vehicle.
-fn is_explained(spot: &Spot, scene: &Scene) -> bool {
-    let known: RoleSet = [Role::Person, Role::Vehicle, Role::Truck]
-        .into_iter()
-        .collect();
-    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
-    spot.roles == only(Role::Object)
-        && seen
-            .filter(|t| t.detection.roles.meets(known))
-            .any(|t| spot.area.share_in(t.detection.area) >= EXPLAINED_SHARE)
-}
-
 /// One role as a set.
 fn only(role: Role) -> RoleSet {
     [role].into_iter().collect()
@@ -140,7 +131,8 @@ fn only(role: Role) -> RoleSet {
 
 /// The conditions of what must stand, in a zone that is judged. What a permit covers is held
 /// against the dwell it would have had without; the time under a permit, or outside the zone's
-/// hours, does not count against what stands there longer.
+/// hours, does not count against what stands there longer. What is another thing, seen twice, is
+/// told of as that.
 fn standing(
     now: &Moment<'_>,
     zone: &Zone,
@@ -149,7 +141,7 @@ fn standing(
 ) -> (Option<String>, Vec<Gate>) {
     let hours = now.hours(zone);
     let permit = now.permit(zone, spot);
-    let stood = if permit.is_some() {
+    let stood = if permit.is_some() && !spot.explained {
         spot.stood()
     } else {
         spot.counts()

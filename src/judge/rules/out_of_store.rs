@@ -3,12 +3,12 @@
 //! ```text
 //! nothing ──foot in zone──▶ standing ──beyond the line, dwell over──▶ hit
 //!    ▲                         │  ▲         (in every scene in which it is seen)
-//!    └── not seen for 3 s ─────┘  └─ counted anew while inside the line, permitted, or out of hours
+//!    └── not seen any more ────┘  └─ counted anew while inside the line, permitted, or out of hours
 //! ```
 //! The zone is the ground on which the shop's things could stand; the threshold line says where
 //! the shop ends: beyond it, on its forbidden side, by more than the margin. What once was beyond
 //! may tremble back by the zone's inertia. Without a line the zone itself begins at the threshold.
-//! A thing of no known class that a person or a vehicle explains is not counted as long as it is.
+//! A thing of no known class in the box of a known one is that thing, and not counted meanwhile.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::super::finding::{Finding, gate, percent};
 use super::super::standing::{Spot, Standing};
 use super::super::zone::{Threshold, Zone};
 use super::super::{JudgeError, secs};
-use super::{Moment, Rule, demand, is_explained, standing};
+use super::{Moment, Rule, demand, standing};
 
 /// The rule.
 pub(super) struct OutOfStore {
@@ -57,7 +57,7 @@ impl Rule for OutOfStore {
             for spot in things.seen_at_mut(now.scene.at) {
                 let line = zone.threshold.map(|t| beyond(&t, spot));
                 let inside = line.as_ref().is_some_and(|gate| !gate.pass);
-                if inside || is_explained(spot, now.scene) {
+                if inside || spot.explained {
                     spot.counted = now.scene.at;
                 }
                 let (permit, mut gates) = standing(now, zone, spot, self.dwell);

@@ -7,10 +7,12 @@
 //!     with the truck over it, at another place, and its plate
 //! ```
 //! Blame is laid soon after the debris was seen, or never: later its trucks are forgotten one by
-//! one, and the last that is remembered would be to blame for all.
+//! one, and the last that is remembered would be to blame for all. Until then every frame is looked
+//! at: no blame rests on one look that was taken for many.
 //! *New* is what was not there when the zone began to be watched, nor lay there before: a truck in
 //! a jam hides old debris, and gives it back. Debris beside a truck's path is nobody's, and so is
-//! debris over which two trucks drove.
+//! debris over which two trucks drove. While it lies in the box of a person or a vehicle it
+//! is that, and not seen.
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use crate::config::{Config, ZoneKind};
 use crate::types::{Area, Gate, Role, RoleSet, Scene, ShotKind, Stamp, Violation};
 
 use super::super::finding::{Finding, at_least, gate, lasts};
-use super::super::standing::{GAP_MAX, Pace, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing};
+use super::super::standing::{GAP_MAX, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing, Watch};
 use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
 use super::passage::{Passage, follow};
@@ -45,9 +47,8 @@ struct Road {
     passages: Vec<Passage>,
     /// Where debris lay, and when it was last seen there.
     lain: Vec<(Area, Stamp)>,
-    /// When the zone began to be watched, and was last.
-    watched: Option<(Stamp, Stamp)>,
-    pace: Pace,
+    /// For how long the zone has been watched.
+    watched: Watch,
     /// When a truck was last forgotten before its time: who spilled may be one of those.
     crowded: Option<Stamp>,
 }
@@ -70,8 +71,7 @@ impl Spillage {
             lying: Standing::default(),
             passages: Vec::new(),
             lain: Vec::new(),
-            watched: None,
-            pace: Pace::default(),
+            watched: Watch::default(),
             crowded: None,
         };
         Ok(Some(Self {
@@ -96,15 +96,20 @@ impl Rule for Spillage {
         })
         .collect()
     }
+
+    fn is_tense(&self, camera: usize, at: Stamp) -> bool {
+        let keep = self.within + laid_within(self.settle);
+        let here = self.roads.iter().filter(|r| r.zone.camera == camera);
+        let mut trucks = here.flat_map(|road| &road.passages);
+        trucks.any(|truck| at.since(truck.last) <= keep)
+    }
 }
 
 impl Road {
     fn watch(&mut self, scene: &Scene, within: Duration, settle: Duration) {
         let at = scene.at;
         // After a gap in the camera's pictures all that lies there is as good as old.
-        let gap = self.pace.take(at, GAP_MAX);
-        let since = self.watched.filter(|(_, last)| at.since(*last) <= gap);
-        self.watched = Some((since.map_or(at, |(since, _)| since), at));
+        self.watched.take(scene);
         let keep = within + laid_within(settle);
         self.crowded = self.crowded.filter(|then| at.since(*then) <= keep);
         if follow(&mut self.passages, scene, &self.zone, keep) {
@@ -114,6 +119,9 @@ impl Road {
         let gone = self
             .lying
             .look(scene, zone.roles, |area, stood| zone.holds(area, stood));
+        for spot in self.lying.seen_at_mut(at) {
+            spot.fitting += u32::from(!spot.explained);
+        }
         self.lain.retain(|(_, last)| at.since(*last) <= LAIN_FOR);
         if let Some(motion) = &scene.motion {
             for (area, _) in &mut self.lain {
@@ -138,7 +146,7 @@ impl Road {
             hours.clone(),
             lasts("settled", spot.stood(), settle),
             prompt(spot, settle),
-            at_least("seen", spot.seen_share(), SEEN_SHARE_MIN),
+            at_least("seen", spot.fitting_share(), SEEN_SHARE_MIN),
             self.is_new(spot),
         ];
         let over = |p: &Passage| {
@@ -184,9 +192,8 @@ impl Road {
 
     /// Whether the debris was not there before.
     fn is_new(&self, spot: &Spot) -> Gate {
-        let watched = self
-            .watched
-            .is_some_and(|(since, _)| spot.since.boot_ns > since.boot_ns);
+        let watched = self.watched.since();
+        let watched = watched.is_some_and(|since| spot.since.boot_ns > since.boot_ns);
         let lay = self
             .lain
             .iter()

@@ -3,27 +3,27 @@
 //! ```text
 //! nothing ──seen in zone──▶ standing ──dwell over, like a stall, attended to──▶ hit
 //!    ▲                         │  ▲            (in every scene in which it is seen)
-//!    └── not seen for 3 s ─────┘  └─ counted anew while permitted or out of hours
+//!    └── not seen any more ────┘  └─ counted anew while permitted or out of hours
 //! ```
 //! *Like a stall* is a thing of a role that is one by itself (`stall`, and whatever else the
 //! configuration names). An umbrella, a tricycle or goods stand everywhere: they are like a stall
 //! only where two kinds of them stand together, and while somebody attends to them most of the
 //! time. The same holds for a thing of no known class (`object`), which may also stand alone when
-//! it is as large as a cart or a spread of wares, and when no person or vehicle explains it. So a
-//! courier's parked tricycle, a family under an umbrella, people waiting for a bus with their
-//! luggage, and a dog are no stalls. A stall with all its parts is one finding.
+//! it is as large as a cart or a spread of wares. What both the model and the background see is one
+//! thing, not two kinds. So a courier's parked tricycle, a family under an umbrella, people waiting
+//! for a bus with their luggage, and a dog are no stalls. A stall with all its parts is one finding.
 
 use std::time::Duration;
 
 use crate::config::{Config, ZoneKind};
-use crate::types::{Area, Role, RoleSet, Scene, Violation};
+use crate::types::{Area, Role, RoleSet, Violation};
 
 use super::super::finding::{Finding, at_least, gate, percent};
 use super::super::standing::{Spot, Standing};
 use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
 use super::attendance::Attendance;
-use super::{Moment, Rule, demand, is_explained, only, standing};
+use super::{Moment, Rule, demand, only, standing};
 
 /// Roles of things that stand everywhere.
 const PARTS: [Role; 4] = [Role::Umbrella, Role::Tricycle, Role::Goods, Role::Object];
@@ -85,7 +85,7 @@ impl Vending {
             gates.push(at_least("attended", attended, self.attended_min));
         }
         // The next stall is another one.
-        let parts = beside(spot, all).filter(|s| is_part(s)).map(|s| s.area);
+        let parts = near(spot, all).filter(|s| is_part(s)).map(|s| s.area);
         Finding {
             violation: Violation::StreetVending,
             zone: zone.name.clone(),
@@ -115,7 +115,7 @@ impl Rule for Vending {
             for spot in things.seen_at_mut(at) {
                 let tallest = attendance.tallest(spot, at);
                 spot.attended += u32::from(tallest.is_some());
-                let fitting = fits(spot, &all, now.scene, tallest);
+                let fitting = fits(spot, &all, tallest);
                 spot.fitting += u32::from(fitting);
             }
             // As they are after this look: what is new has been taken for something by now.
@@ -139,7 +139,10 @@ fn is_part(spot: &Spot) -> bool {
 
 /// Whether the thing is like a stall at this moment, by what it is taken for at this moment;
 /// `tallest` is the tallest who attends to it.
-fn fits(spot: &mut Spot, all: &[Spot], scene: &Scene, tallest: Option<f32>) -> bool {
+fn fits(spot: &mut Spot, all: &[Spot], tallest: Option<f32>) -> bool {
+    if spot.explained {
+        return false;
+    }
     if !spot.now.iter().all(|r| PARTS.contains(&r)) {
         spot.whole += 1;
         return true;
@@ -151,13 +154,18 @@ fn fits(spot: &mut Spot, all: &[Spot], scene: &Scene, tallest: Option<f32>) -> b
     }
     let side = spot.area.height().max(spot.area.width() * ASPECT);
     let large = tallest.is_none_or(|height| side >= height * OBJECT_SIDE_MIN);
-    !is_explained(spot, scene) && (together || large)
+    together || large
 }
 
-/// The other things that stand beside this one.
-fn beside<'a>(spot: &Spot, all: &'a [Spot]) -> impl Iterator<Item = &'a Spot> {
-    let (id, area) = (spot.id, spot.area);
-    all.iter().filter(move |s| s.id != id && meet(s.area, area))
+/// The other things that stand beside this one: not what is this one, or a passer-by, seen twice.
+fn beside<'a>(spot: &'a Spot, all: &'a [Spot]) -> impl Iterator<Item = &'a Spot> {
+    near(spot, all).filter(|s| !s.explained && !s.is_one_with(spot))
+}
+
+/// What else is seen at its place or beside it.
+fn near<'a>(spot: &'a Spot, all: &'a [Spot]) -> impl Iterator<Item = &'a Spot> {
+    all.iter()
+        .filter(|s| s.id != spot.id && meet(s.area, spot.area))
 }
 
 fn meet(a: Area, b: Area) -> bool {

@@ -7,6 +7,7 @@ use crate::types::Role::{
 };
 
 use super::*;
+use crate::types::Hit;
 
 const HOUR: f64 = 3600.0;
 const PASSERS_BY: u64 = 400;
@@ -105,6 +106,7 @@ fn innocent() -> Vec<Actor> {
         still(Goods, 0.0, 900.0, [0.85, 0.45, 0.95, 0.58]),
         // 9: tables in the hours of their permit: six to nine in the evening.
         still(Furniture, 12.1 * HOUR, 170.0, [0.6, 0.55, 0.75, 0.7]),
+        still(Object, 12.1 * HOUR, 170.0, [0.6, 0.55, 0.75, 0.7]),
         // 10: a truck and, long before it, a plastic bag that lay there.
         still(Debris, 9.0 * HOUR, 60.0, [0.6, 0.82, 0.66, 0.87]),
     ];
@@ -156,7 +158,8 @@ pub(crate) fn street() -> Loaded {
     let text = [
         "[device]\ntime_zone = \"Asia/Shanghai\"\n[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\n\
          [model]\ncard = \"card.toml\"\n[judge]\ncalendar = \"calendar.toml\"\n\
-         [judge.street_vending]\nroles = [\"stall\", \"umbrella\", \"tricycle\", \"goods\", \"object\"]\n",
+         [judge.street_vending]\nroles = [\"stall\", \"umbrella\", \"tricycle\", \"goods\", \"object\"]\n\
+         [judge.out_of_store]\nroles = [\"goods\", \"furniture\", \"object\"]\n",
         &zone("kerb", "no_vending", [0.0, 0.5, 0.5, 0.75]),
         &zone("shop", "shop_front", [0.5, 0.5, 1.0, 0.75]),
         "threshold = [[0.5, 0.6], [1.0, 0.6]]\nhours = [\"07:00-22:00\"]\n",
@@ -191,8 +194,8 @@ pub(crate) fn scenes() -> impl Iterator<Item = (f64, Scene)> {
 
 /// Orders with the seconds since six.
 type Orders = Vec<(f64, Order)>;
-/// Each place of a hit, once.
-type Hits = HashSet<(Violation, String)>;
+/// Each hit: violation, zone, and since when, UTC nanoseconds.
+type Hits = HashSet<(Violation, String, i64)>;
 
 /// What the judge ordered in the day, and what the rules said.
 fn live() -> (Orders, Hits) {
@@ -213,7 +216,7 @@ fn live() -> (Orders, Hits) {
             orders.push((t, order));
         }
         let found = judge.findings().iter().filter(|f| f.is_hit());
-        hits.extend(found.map(|f| (f.violation, f.zone.clone())));
+        hits.extend(found.map(|f| (f.violation, f.zone.clone(), f.since.utc_ns)));
     }
     (orders, hits)
 }
@@ -241,7 +244,8 @@ fn a_day_gives_its_three_offences_and_nothing_else() {
     assert_eq!(count(HitOutcome::Permitted), 1, "the tables, once");
     let warned = day.iter().filter(|(_, o)| matches!(o, Order::Warn { .. }));
     assert_eq!(warned.count(), 2, "one shout a case, none for the lorry");
-    let said: HashSet<_> = told.iter().map(|h| (h.violation, h.zone.clone())).collect();
-    assert_eq!(said, hits, "every hit is told");
+    let said = |h: &Hit| (h.violation, h.zone.clone(), h.since.utc_ns);
+    let said: Hits = told.iter().map(said).collect();
+    assert_eq!(said, hits, "every hit is told, and no other");
     assert_eq!(live(), (day, hits), "to the bit");
 }

@@ -32,7 +32,7 @@ fn a_book_can_be_read_after_a_day_of_driving() {
     ) = (86_400.0, 86_400.0);
     let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
     let (kept, t) = with_a_past();
-    judge.resume(&kept.book(), |_| false).unwrap();
+    judge.resume(&kept.book(), |_| None).unwrap();
     // One is open, one rests, and one is remembered when the box drives off.
     for step in 0..100 {
         let t = t + f64::from(step) * 0.2;
@@ -58,7 +58,7 @@ fn a_book_can_be_read_after_a_day_of_driving() {
     );
     let mut next = judging(&config, all_roles(), "boot-a").unwrap();
     assert_eq!(
-        next.resume(&judge.book(), |_| false).unwrap(),
+        next.resume(&judge.book(), |_| None).unwrap(),
         0,
         "all of it is read"
     );
@@ -71,7 +71,7 @@ fn an_entry_that_cannot_be_read_costs_itself_and_not_the_book() {
     let mut book: serde_json::Value = serde_json::from_str(&judge.book()).unwrap();
     book["past"][0]["area"]["x0"] = serde_json::Value::Null;
     let mut street = Street::new();
-    let lost = street.judge.resume(&book.to_string(), |_| false).unwrap();
+    let lost = street.judge.resume(&book.to_string(), |_| None).unwrap();
     assert_eq!(lost, 1);
     street.run(t, t + 20.0, |_| vec![STALL]);
     assert_eq!(street.told(), Vec::<String>::new(), "the place still rests");

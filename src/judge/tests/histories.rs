@@ -141,7 +141,7 @@ impl World {
                 let saved = self.judge.book();
                 let boot = format!("boot-{}", self.boots);
                 self.judge = judging(&config(), all_roles(), &boot).unwrap();
-                self.judge.resume(&saved, |_| false).unwrap();
+                self.judge.resume(&saved, |_| None).unwrap();
                 self.waiting.clear();
             }
         }

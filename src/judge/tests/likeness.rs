@@ -214,7 +214,7 @@ fn the_book_keeps_what_a_subject_looks_like() {
             case.remove("looks");
         }
         let mut judge = new();
-        judge.resume(&book.to_string(), |_| false).unwrap();
+        judge.resume(&book.to_string(), |_| None).unwrap();
         let orders = play(&mut judge, 24.0, 60.0, |_| Some(Some(look(2))));
         assert_eq!(end(&orders).0, outcome, "kept: {kept}");
     }

@@ -10,6 +10,8 @@
 pub(crate) mod day;
 mod drives;
 mod edges;
+mod episodes;
+mod held;
 mod histories;
 mod likeness;
 mod places;
@@ -25,7 +27,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-use super::{Judge, JudgeError};
+use super::{Ended, Judge, JudgeError};
 use crate::config::{self, Calendar, Config, Loaded, Zone, ZoneKind};
 use crate::types::{
     Area, CaseId, Detection, Heard, HitOutcome, Motion, Order, Outcome, Point, Role, RoleSet,
@@ -114,6 +116,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         place: None,
         view: View::Good,
         motion: None,
+        held: Duration::ZERO,
     }
 }
 
@@ -493,7 +496,7 @@ fn a_restart_in_the_grace_time_finishes_the_case() {
         street.run(0.0, 20.0, |_| vec![STALL]);
         let saved = street.judge.book();
         street.judge = judging(&config(), all_roles(), boot).unwrap();
-        street.judge.resume(&saved, |_| false).unwrap();
+        street.judge.resume(&saved, |_| None).unwrap();
         street.run(21.0, 60.0, |_| vec![STALL]);
         let told = street.told();
         assert_eq!(told.last().unwrap(), "seal persisted", "{why}: {told:?}");
@@ -518,7 +521,7 @@ fn a_restart_while_the_warning_plays_shouts_at_nobody_again() {
     }
     let saved = judge.book();
     let mut street = Street::new();
-    street.judge.resume(&saved, |_| false).unwrap();
+    street.judge.resume(&saved, |_| None).unwrap();
     street.run(t + 1.0, t + 60.0, |_| vec![STALL]);
     let told = street.told();
     assert!(
@@ -540,7 +543,9 @@ fn a_case_that_was_sealed_as_the_daemon_died_is_not_sealed_again() {
     let mut after = Street::new();
     after
         .judge
-        .resume(&before_the_end, |case| case == sealed)
+        .resume(&before_the_end, |case| {
+            (case == sealed).then_some(Ended::Sealed)
+        })
         .unwrap();
     after.run(61.0, 90.0, |_| vec![STALL]);
     assert_eq!(
@@ -554,7 +559,7 @@ fn a_case_that_was_sealed_as_the_daemon_died_is_not_sealed_again() {
 fn a_damaged_book_is_an_error_not_a_panic() {
     let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     for bad in ["", "{", "null", "{\"v\":1}", "[]"] {
-        assert!(judge.resume(bad, |_| false).is_err(), "{bad}");
+        assert!(judge.resume(bad, |_| None).is_err(), "{bad}");
     }
     assert_eq!(judge.open_cases(), 0);
 }
@@ -619,7 +624,7 @@ fn a_restart_begins_no_episode() {
         let before = street.hits();
         let saved = street.judge.book();
         street.judge = judging(&config(), all_roles(), boot).unwrap();
-        street.judge.resume(&saved, |_| false).unwrap();
+        street.judge.resume(&saved, |_| None).unwrap();
         street.run(75.0, 100.0, |_| vec![STALL]);
         assert_eq!(street.hits(), before, "{boot}");
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::types::{FixKind, Placed, Pose, PoseSource};
 
 /// At 0 seconds it is Friday the 29th of May 2026, 07:13:20 in Qingdao.
-const STREET: &str = r#"
+pub(super) const STREET: &str = r#"
 [device]
 time_zone = "Asia/Shanghai"
 [[camera]]
@@ -112,6 +112,30 @@ fn what_is_permitted_is_told_and_nothing_else_is_done() {
             vec!["P1".to_owned()]
         };
         assert_eq!(permits.collect::<Vec<_>>(), named, "{name}");
+    }
+}
+
+#[test]
+fn what_nobody_can_name_may_be_what_is_permitted() {
+    let shop = STREET.replace("\"kerb\"", "\"shop\"\nkind = \"shop_front\"");
+    let shop =
+        format!("{shop}[judge.out_of_store]\nroles = [\"goods\", \"object\"]\ndwell_secs = 10.0\n");
+    let tables = "[[permit]]\nid = \"P1\"\nzones = [\"shop\"]\nroles = [\"furniture\"]\n";
+    let others = tables.replace("P1", "P2").replace("furniture", "object");
+    let both = format!("{tables}{others}");
+    for (role, permits, permit) in [
+        (Role::Object, tables, Some("P1")),
+        (Role::Object, &both, Some("P2")),
+        (Role::Goods, tables, None),
+        (Role::Object, "", None),
+    ] {
+        let mut street = under(&shop, permits);
+        street.run(0.0, 12.0, |_| vec![(1, role, 0.4, 0.8)]);
+        let hits = street.orders.iter().filter_map(|(_, o)| o.hit());
+        let hits: Vec<_> = hits.map(|hit| (hit.outcome, hit.permit)).collect();
+        let wanted = permit.map_or(HitOutcome::Opened, |_| HitOutcome::Permitted);
+        let permit = permit.map(str::to_owned);
+        assert_eq!(hits, [(wanted, permit)], "{role:?} under {permits:?}");
     }
 }
 
@@ -222,7 +246,7 @@ fn the_first_time_is_reminded_and_the_second_recorded() {
         street.orders.clear();
         let loaded = read(&remind, "");
         street.judge = Judge::new(&loaded.config, &loaded.calendar, all_roles(), boot).unwrap();
-        street.judge.resume(&saved, |_| false).unwrap();
+        street.judge.resume(&saved, |_| None).unwrap();
         street.run(300.0, 360.0, |_| vec![STALL]);
         assert_eq!(outcomes(&street)[..2], [Opened, Persisted], "{boot}");
         let prior = street.orders.iter().find_map(|(_, o)| match o {
@@ -416,7 +440,7 @@ fn a_car_that_was_switched_off_in_the_grace_time_goes_on_or_has_left() {
         }
         let saved = judge.book();
         let mut judge = judging(&config(), all_roles(), "boot-b").unwrap();
-        judge.resume(&saved, |_| false).unwrap();
+        judge.resume(&saved, |_| None).unwrap();
         let mut ends = Vec::new();
         for step in 0..150 {
             let t = 60.0 + f64::from(step) * 0.2;

@@ -70,7 +70,7 @@ fn a_case_is_decided_by_its_own_camera_under_any_configuration() {
         let mut config = config();
         edit(&mut config);
         let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
-        judge.resume(&in_grace(), |_| false).unwrap();
+        judge.resume(&in_grace(), |_| None).unwrap();
         let mut ends = Vec::new();
         for step in 0..200 {
             let t = 21.0 + f64::from(step) * 0.2;
@@ -111,11 +111,54 @@ fn a_place_rests_though_a_camera_was_added() {
     let mut config = config();
     camera_added(&mut config);
     let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
-    judge.resume(&saved, |_| false).unwrap();
+    judge.resume(&saved, |_| None).unwrap();
     for step in 0..100 {
         let mut scene = scene(61.0 + f64::from(step) * 0.2, &[STALL]);
         scene.camera = 1;
         let orders = judge.step(&scene);
         assert!(!orders.iter().any(|o| matches!(o, Order::Warn { .. })));
+    }
+}
+
+#[test]
+fn what_was_recorded_at_once_is_kept_though_its_place_has_left_the_picture() {
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+    let (_, t) = waits::spilled(&mut judge, 0);
+    // The box drives on: the place leaves the zone, and the picture.
+    for step in 1..=12 {
+        let mut scene = scene(t + f64::from(step) * 0.2, &[]);
+        scene.motion = Some(Motion {
+            y: [0.0, 1.0, -0.05],
+            ..Motion::NONE
+        });
+        judge.step(&scene);
+    }
+    let saved = judge.book();
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+    judge.resume(&saved, |_| None).unwrap();
+    assert_eq!(judge.idle(0, at(t + 3.0)), []);
+    let orders = judge.idle(0, at(t + 121.0));
+    let told: Vec<String> = orders.iter().map(word).collect();
+    assert_eq!(told, ["clip", "seal recorded"]);
+}
+
+#[test]
+fn who_was_warned_before_a_crash_is_remembered() {
+    for (ended, prior) in [
+        (Ended::Sealed, 1),
+        (Ended::Reminded, 1),
+        (Ended::Discarded, 0),
+    ] {
+        let mut config = config();
+        config.judge.street_vending.history_days = 1;
+        let mut street = Street::new();
+        street.judge = judging(&config, all_roles(), "boot-a").unwrap();
+        street.judge.resume(&in_grace(), |_| Some(ended)).unwrap();
+        street.run(21.0, 220.0, |_| vec![STALL]);
+        let priors = street.orders.iter().filter_map(|(_, o)| match o {
+            Order::Seal { record, .. } => Some(record.prior),
+            _ => None,
+        });
+        assert_eq!(priors.collect::<Vec<_>>(), [Some(prior)], "{ended:?}");
     }
 }

@@ -77,7 +77,7 @@ fn who_was_warned_is_not_held_to_it_when_the_position_was_lost_for_long() {
 }
 
 /// A lorry loses something before camera `camera`; what was ordered, and when the rule fired.
-fn spilled(judge: &mut Judge, camera: usize) -> (Vec<Order>, f64) {
+pub(super) fn spilled(judge: &mut Judge, camera: usize) -> (Vec<Order>, f64) {
     for step in 0..100 {
         let t = f64::from(step) * 0.2;
         let mut things = vec![(7, Role::Truck, (t * 0.1) as f32, 0.8)];
@@ -100,6 +100,20 @@ fn a_case_ends_though_its_camera_never_comes_back() {
     let end = "discard no picture within half an hour of the warning";
     assert_eq!(told, [end]);
     assert_eq!(judge.open_cases(), 0);
+
+    // A reminder needs neither a picture nor a good view.
+    let mut remind = config();
+    let vending = &mut remind.judge.street_vending;
+    (vending.first_time, vending.history_days) = (config::FirstTime::Remind, 1);
+    let reminded = "discard reminded: the first time that is remembered at this place";
+    let (mut judge, t, _) = warned(&remind, true);
+    assert_eq!(words(&judge.idle(0, at(t + 1.0))), [reminded]);
+    let (mut judge, t, _) = warned(&remind, true);
+    let covered = Scene {
+        view: View::Covered,
+        ..scene(t + 1.0, &[])
+    };
+    assert_eq!(words(&judge.step(&covered)), [reminded]);
 
     // What was recorded at once is evidence without its last picture, and has its clip.
     let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
@@ -152,7 +166,7 @@ impl Off {
     /// What is ordered in the first `secs` seconds of the next boot, with the stall standing there.
     fn then(&self, secs: f64) -> Vec<String> {
         let mut judge = judging(&config(), all_roles(), "boot-b").unwrap();
-        judge.resume(&self.saved, |_| false).unwrap();
+        judge.resume(&self.saved, |_| None).unwrap();
         let begun = self.at + self.secs;
         let mut told = Vec::new();
         // The first pictures come when a box has been up for a while.
@@ -242,7 +256,7 @@ fn a_record_says_when_its_moments_are_of_two_boots() {
         street.run(0.0, 20.0, |_| vec![STALL]);
         let saved = street.judge.book();
         street.judge = judging(&config(), all_roles(), boot).unwrap();
-        street.judge.resume(&saved, |_| false).unwrap();
+        street.judge.resume(&saved, |_| None).unwrap();
         street.run(21.0, 60.0, |_| vec![STALL]);
         let record = street.orders.iter().find_map(|(_, o)| match o {
             Order::Seal { record, .. } => Some(record.crossed),

@@ -26,8 +26,12 @@ impl From<StoreError> for CopyFault {
 }
 
 impl From<DiskError> for CopyFault {
-    /// What the door refuses here is always on the medium; the store is only read.
+    /// What the door refuses here is always on the medium, the store is only read; but for want of
+    /// memory or descriptors nothing is said of either.
     fn from(error: DiskError) -> Self {
+        if disk::is_passing(&error.source) {
+            return Self::Store(error.into());
+        }
         Self::Medium(error.to_string())
     }
 }
@@ -54,20 +58,22 @@ pub(super) fn copy(
         .map(|file| (file.name.clone(), Some(file.sha256.as_str())))
         .collect();
     wanted.extend(
-        additions(source, files)
+        additions(source, files)?
             .into_iter()
             .map(|name| (name, None)),
     );
     let mut copied = Vec::new();
     for (name, expected) in wanted {
-        let bytes = match std::fs::read(source.join(&name)) {
+        let bytes = match disk::read(&source.join(&name)) {
             Ok(bytes) => bytes,
+            // What cannot be read for a moment is neither damaged nor to be left out for good.
+            Err(error) if disk::is_passing(&error.source) => return Err(error.into()),
             // The evidence is not to go without its copy for a time-stamp's sake.
             Err(error) if expected.is_none() => {
                 tracing::warn!(%error, package = %id, name, "left out of the second copy");
                 continue;
             }
-            Err(e) => return Ok(Err(format!("{name} cannot be read: {e}"))),
+            Err(e) => return Ok(Err(format!("{name} cannot be read: {}", e.source))),
         };
         let sha256 = sha256_hex(&bytes);
         if expected.is_some_and(|expected| expected != sha256) {
@@ -75,7 +81,7 @@ pub(super) fn copy(
         }
         if fresh {
             disk::write_under(&staging, &name, &bytes)?;
-        } else if !is(&place.join(&name), &sha256) {
+        } else if !is(&place.join(&name), &sha256)? {
             put(&place, &name, (&staging, &bytes))?;
         }
         copied.push((name, sha256));
@@ -85,7 +91,7 @@ pub(super) fn copy(
     }
     for (name, sha256) in copied {
         let path = place.join(&name);
-        if !is(&path, &sha256) {
+        if !is(&path, &sha256)? {
             let what = format!("{} does not read back as it was written", path.display());
             return Err(CopyFault::Medium(what));
         }
@@ -94,18 +100,27 @@ pub(super) fn copy(
 }
 
 /// Names of files in `META-INF` that are not among `files`.
-fn additions(source: &Path, files: &[PackageFile]) -> Vec<String> {
-    let names = disk::list(&source.join("META-INF")).unwrap_or_default();
+fn additions(source: &Path, files: &[PackageFile]) -> Result<Vec<String>, CopyFault> {
+    let names = match disk::list(&source.join("META-INF")) {
+        Err(error) if disk::is_passing(&error.source) => return Err(error.into()),
+        names => names.unwrap_or_default(),
+    };
     let names = names.iter().map(|name| format!("META-INF/{name}"));
-    names
+    Ok(names
         .filter(|name| !files.iter().any(|file| file.name == *name))
         .filter(|name| std::fs::symlink_metadata(source.join(name)).is_ok_and(|it| it.is_file()))
-        .collect()
+        .collect())
 }
 
 /// Whether the medium holds exactly this at `path`.
-fn is(path: &Path, sha256: &str) -> bool {
-    disk::digest_from_medium(path).is_ok_and(|(_, found)| found == sha256)
+fn is(path: &Path, sha256: &str) -> Result<bool, StoreError> {
+    match disk::digest_from_medium(path) {
+        Err(error) if disk::is_passing(&error) => {
+            let what = format!("cannot read {}: {error}", path.display());
+            Err(StoreError::Io(what))
+        }
+        read => Ok(read.is_ok_and(|(_, found)| found == sha256)),
+    }
 }
 
 /// Puts one file into a package that is there, making the folders on its way.
@@ -183,10 +198,9 @@ pub(super) fn copy_checkpoints(store: &Path, medium: &Path) -> Result<(), CopyFa
 
 fn copy_segment(bytes: &[u8], folder: &Path, name: &str) -> Result<(), CopyFault> {
     let place = folder.join(name);
-    let there = match std::fs::read(&place) {
-        Ok(there) => there,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(e) => return Err(CopyFault::Medium(format!("{}: {e}", place.display()))),
+    let there = match disk::read(&place) {
+        Err(e) if e.source.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        read => read?,
     };
     let rest = if let Some(rest) = bytes.strip_prefix(there.as_slice()) {
         rest
@@ -202,7 +216,7 @@ fn copy_segment(bytes: &[u8], folder: &Path, name: &str) -> Result<(), CopyFault
         disk::sync_data(&file, &place)?;
         disk::sync_dir(folder)?;
     }
-    if is(&place, &sha256_hex(bytes)) || bytes.is_empty() {
+    if bytes.is_empty() || is(&place, &sha256_hex(bytes))? {
         return Ok(());
     }
     let what = format!("{} does not read back as it was written", place.display());

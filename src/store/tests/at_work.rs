@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::outside::commanded;
-use super::ruin::{expected, filled, overwrite};
+use super::ruin::{append, expected, filled, overwrite};
 use super::*;
 use crate::journal::disk::fault::{self, Mode};
 use crate::witness::Fate;
@@ -17,6 +17,28 @@ fn break_it(store: &Store) {
     inner.conn = Connection::open_in_memory().unwrap();
     overwrite(&path, |b| b[4096..].fill(0x5a));
     inner.conn = Connection::open(&path).unwrap();
+}
+
+/// Breaks an index; everything else can be read and written.
+fn break_what_the_upload_reads(store: &Store) {
+    let inner = store.inner();
+    let root: i64 = {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        inner.conn.execute_batch(checkpoint).unwrap();
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'package_fresh'";
+        inner.conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let start = (usize::try_from(root).unwrap() - 1) * 4096;
+    overwrite(&inner.dir.join("q.db"), |b| {
+        b[start..start + 4096].fill(0x5a);
+    });
+}
+
+fn fifo(path: &Path) {
+    use rustix::fs::{CWD, FileType, mknodat};
+
+    fs::remove_file(path).unwrap();
+    mknodat(CWD, path, FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
 }
 
 /// No person is there to start the daemon again.
@@ -51,8 +73,6 @@ fn a_database_that_breaks_at_work_is_made_again_at_work() {
 /// A second medium that stops in the middle of a file holds up no seal.
 #[test]
 fn what_is_healed_is_read_without_holding_up_the_store() {
-    use rustix::fs::{CWD, FileType, mknodat};
-
     let (dir, medium) = (folder(), medium());
     let config = mirrored(dir.path(), medium.path());
     let store = Store::open(&config, DEVICE).unwrap().0;
@@ -62,8 +82,7 @@ fn what_is_healed_is_read_without_holding_up_the_store() {
     assert_eq!(store.next_of(NOW, &Wish::default()).unwrap(), None);
     let copy = medium.path().join("packages").join(case(1).to_string());
     let clip = copy.join("clip.mp4");
-    fs::remove_file(&clip).unwrap();
-    mknodat(CWD, &clip, FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    fifo(&clip);
     let healed = std::thread::scope(|scope| {
         let healing = scope.spawn(|| store.heal(case(1)).unwrap());
         // Opens when the other end is read from, which waits for us from then on.
@@ -97,25 +116,104 @@ fn making_the_database_again_fails_at_any_step_without_harm() {
     }
 }
 
+/// Who was warned is not forgotten, whatever ends it, and the journal says that it was made again.
+#[test]
+fn the_book_outlives_the_making_of_the_database_wherever_it_ends() {
+    let hour_later = NOW.shifted_ns(3_600_000_000_000);
+    for mode in [Mode::Once(Errno::NOSPC), Mode::Forever(Errno::IO)] {
+        for n in 0.. {
+            let dir = filled();
+            let mut store = open(dir.path());
+            store.care(NOW, false).unwrap();
+            store.save_book("who was warned").unwrap();
+            break_what_the_upload_reads(&store);
+            fault::plan(n, mode);
+            let cared = store.care(hour_later, false);
+            let through = fault::clear();
+            if matches!(mode, Mode::Forever(_)) {
+                drop(store);
+                store = open(dir.path());
+            }
+            store.care(hour_later, false).unwrap();
+            let book = store.book().unwrap();
+            assert_eq!(book.as_deref(), Some("who was warned"), "{mode:?} {n}");
+            assert_eq!(store.drafts(case(6)).unwrap().len(), NAMES.len());
+            assert_eq!(audit(&store), expected(), "{mode:?} {n}");
+            assert!(!said(dir.path(), "store.rebuilt").is_empty());
+            assert_eq!(store.files_lost(), 0);
+            if through {
+                cared.unwrap();
+                assert!(n > 12, "{n}");
+                break;
+            }
+        }
+    }
+}
+
+/// Reading thousands of packages takes minutes: a case is kept meanwhile. Where everybody has to wait
+/// the watchdog knows of it.
+#[test]
+fn the_packages_are_read_without_holding_up_the_store() {
+    let dir = filled();
+    let store = open(dir.path());
+    store.care(NOW, false).unwrap();
+    break_what_the_upload_reads(&store);
+    let clip = store.package_dir(case(5)).join("clip.mp4");
+    fifo(&clip);
+    let minute = std::time::Duration::from_mins(1);
+    let is_put_right = || store.is_put_right(clock::now(), minute);
+    let hour_later = NOW.shifted_ns(3_600_000_000_000);
+    std::thread::scope(|scope| {
+        let making = scope.spawn(|| store.care(hour_later, false).unwrap());
+        let opened = || fs::OpenOptions::new().write(true).open(&clip).unwrap();
+        // Opens when the other end is read from, which waits for us from then on.
+        let end = opened();
+        assert!(!is_put_right());
+        store.keep(case(7), &drafts(), Some("newer")).unwrap();
+        drop(end);
+        while !is_put_right() {
+            assert!(!making.is_finished());
+            std::thread::yield_now();
+        }
+        // Not whole, so it is read once more, under the lock.
+        let end = opened();
+        assert!(is_put_right());
+        drop(end);
+        making.join().unwrap();
+    });
+    assert!(!is_put_right());
+    assert_eq!(store.book().unwrap().as_deref(), Some("newer"));
+    assert_eq!(store.drafts(case(7)).unwrap().len(), NAMES.len());
+    assert_eq!(store.state(case(5)).unwrap(), Some(State::Damaged));
+    assert_eq!(store.state(case(4)).unwrap(), Some(State::Queued));
+    assert_eq!(said(dir.path(), "store.rebuilt").len(), 1);
+}
+
+/// A token that was pulled out for a weekend is no reason to read it through every ten seconds.
+#[test]
+fn what_stays_suspect_is_looked_at_ever_more_seldom() {
+    let dir = filled();
+    let store = open(dir.path());
+    let after = |seconds: i64| NOW.shifted_ns(seconds * 1_000_000_000);
+    let rebuilt = || said(dir.path(), "store.rebuilt").len();
+    store.care(NOW, true).unwrap();
+    store.care(after(60), true).unwrap();
+    break_what_the_upload_reads(&store);
+    for seconds in [70, 120, 179] {
+        store.care(after(seconds), true).unwrap();
+        assert_eq!(rebuilt(), 0, "{seconds}");
+    }
+    store.care(after(180), true).unwrap();
+    assert_eq!(rebuilt(), 1);
+}
+
 /// What only the upload reads is broken: its own errors tell nobody, an hourly look does.
 #[test]
 fn a_database_that_is_broken_where_nobody_looks_is_found() {
     let dir = filled();
     let store = open(dir.path());
     store.care(NOW, false).unwrap();
-    let root: i64 = {
-        let inner = store.inner();
-        inner
-            .conn
-            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
-            .unwrap();
-        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'package_fresh'";
-        inner.conn.query_row(sql, [], |row| row.get(0)).unwrap()
-    };
-    let start = (usize::try_from(root).unwrap() - 1) * 4096;
-    overwrite(&dir.path().join("q.db"), |b| {
-        b[start..start + 4096].fill(0x5a);
-    });
+    break_what_the_upload_reads(&store);
     store.care(NOW, false).unwrap();
     assert_eq!(said(dir.path(), "store.rebuilt").len(), 0, "not yet");
     store
@@ -169,6 +267,53 @@ fn what_no_row_can_hold_does_not_keep_the_store_from_opening() {
     assert!(recovery.damaged.contains(&id), "{recovery:?}");
     assert_eq!(store.state(id).unwrap(), Some(State::Damaged));
     assert_eq!(store.state(case(4)).unwrap(), Some(State::Queued));
+}
+
+/// The same with rows: those that do not take what the files say are made again.
+#[test]
+fn rows_that_were_bent_do_not_keep_the_store_from_opening() {
+    let dir = filled();
+    let conn = Connection::open(dir.path().join("q.db")).unwrap();
+    let sql = "SELECT sql FROM sqlite_schema WHERE name = 'package_fixed'";
+    let trigger: String = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    let bend = format!(
+        "DROP TRIGGER package_fixed; UPDATE package SET state = 'damaged', \
+         sig_sha256 = '{}' WHERE id = '{}'; {trigger}",
+        "0".repeat(64),
+        case(4)
+    );
+    conn.execute_batch(&bend).unwrap();
+    drop(conn);
+    let (store, recovery) = reopen(dir.path());
+    assert!(
+        matches!(recovery.database, Database::Rebuilt { .. }),
+        "{recovery:?}"
+    );
+    assert_eq!(audit(&store), expected());
+    assert_eq!(store.book().unwrap().as_deref(), Some("open"));
+    assert_eq!(store.drafts(case(6)).unwrap().len(), NAMES.len());
+}
+
+/// A damaged package is looked for in the journal: one more way into it.
+#[test]
+fn an_old_segment_that_was_made_too_long_does_not_keep_the_store_from_opening() {
+    let dir = filled();
+    let store = open(dir.path());
+    fault::plan_reading(0, Errno::IO);
+    store.next_of(NOW, &OLDEST).unwrap();
+    assert_eq!(store.state(case(3)).unwrap(), Some(State::Damaged));
+    let second = dir.path().join("journal/00000002.jsonl");
+    while !second.exists() {
+        let body = json!({ "text": "x".repeat(60_000) });
+        store.note(NOW, "test", body).unwrap();
+    }
+    drop(store);
+    let first = dir.path().join("journal/00000001.jsonl");
+    append(&first, &b"x".repeat(9 << 20));
+    let (store, recovery) = reopen(dir.path());
+    assert!(recovery.journal_broken.is_some());
+    assert_eq!(recovery.whole_again, [case(3)]);
+    assert_eq!(store.state(case(3)).unwrap(), Some(State::Queued));
 }
 
 /// The journal has every command there ever was: they are not all to be answered once more.

@@ -102,16 +102,16 @@ fn what_cannot_be_read_for_a_moment_is_neither_damaged_nor_lost() {
     let store = open(dir.path());
     keep_and_seal(&store, case(1));
     store.keep(case(2), &drafts(), None).unwrap();
-    fault::plan_reading(Errno::MFILE);
+    fault::plan_reading(0, Errno::MFILE);
     let error = store.next_of(NOW, &Wish::default()).unwrap_err();
     assert!(matches!(error, StoreError::Io(_)), "{error}");
-    fault::plan_reading(Errno::NOMEM);
+    fault::plan_reading(0, Errno::NOMEM);
     let error = seal(&store, case(2)).unwrap_err();
     assert!(matches!(error, StoreError::Io(_)), "{error}");
     assert_eq!(store.drafts(case(2)).unwrap().len(), NAMES.len());
     seal(&store, case(2)).unwrap();
 
-    fault::plan_reading(Errno::IO);
+    fault::plan_reading(0, Errno::IO);
     assert_eq!(
         store.next_of(NOW, &Wish::default()).unwrap().unwrap().id,
         case(1)
@@ -126,6 +126,55 @@ fn what_cannot_be_read_for_a_moment_is_neither_damaged_nor_lost() {
         case(2)
     );
     assert_eq!(said(dir.path(), "package.restored").len(), 1);
+}
+
+/// The second copy leaves nothing out for that either, and calls neither package nor medium bad.
+#[test]
+fn what_cannot_be_read_for_a_moment_is_copied_the_next_time() {
+    for n in 0.. {
+        let (dir, medium) = (folder(), medium());
+        let store = Store::open(&mirrored(dir.path(), medium.path()), DEVICE)
+            .unwrap()
+            .0;
+        keep_and_seal(&store, case(1));
+        keep_and_seal(&store, case(2));
+        receipt(&store, case(1)).unwrap();
+        fault::plan_reading(n, Errno::MFILE);
+        let copied = copy_all(&store);
+        let through = fault::clear_reading();
+        assert_eq!(copied.is_ok(), through, "{n}: {copied:?}");
+        copy_all(&store).unwrap();
+        let [here, there] = [dir.path(), medium.path()].map(|d| mirror::tree(&d.join("packages")));
+        assert_eq!(here, there, "{n}");
+        assert!(there.keys().any(|name| name.ends_with(witness::RECEIPT)));
+        for kind in [lines::DAMAGED, lines::MIRROR_MISSING] {
+            assert_eq!(said(dir.path(), kind), [Value::Null; 0], "{n}");
+        }
+        if through {
+            assert!(n > 20, "{n}");
+            break;
+        }
+    }
+}
+
+/// A start without the database reads everything: what it cannot read for a moment it says nothing of.
+#[test]
+fn what_cannot_be_read_for_a_moment_is_not_left_out_of_a_new_database() {
+    let dir = ruin::filled();
+    for n in 0.. {
+        fs::remove_file(dir.path().join("q.db")).unwrap();
+        fault::plan_reading(n, Errno::MFILE);
+        let opened = Store::open(&config(dir.path()), DEVICE).map(drop);
+        let through = fault::clear_reading();
+        assert_eq!(opened.is_ok(), through, "{n}: {opened:?}");
+        let store = open(dir.path());
+        assert_eq!(audit(&store), ruin::expected(), "{n}");
+        if through {
+            assert!(n > 30, "{n}");
+            break;
+        }
+    }
+    assert_eq!(said(dir.path(), lines::DAMAGED), [Value::Null; 0]);
 }
 
 #[test]

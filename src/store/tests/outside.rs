@@ -288,6 +288,13 @@ fn verdicts_are_counted_by_their_newest_word() {
         "overruled"
     );
     assert_eq!(tally(&store, 50), (1, 3));
+    // What was given first comes last.
+    assert_eq!(send(verdict(3, "B", false, 30)).unwrap(), new());
+    assert_eq!(send(verdict(3, "C", true, 20)).unwrap(), new());
+    assert_eq!(tally(&store, 50), (1, 3));
+    assert_eq!(tally(&store, 1), (0, 1));
+    let all = store.objections().unwrap();
+    assert_eq!((all[0].tally.rejected, all[0].tally.judged), (1, 3));
     let unknown = store.verdict(NOW, &verdict(9, "A", true, 10));
     assert!(
         matches!(unknown, Err(StoreError::Unknown(_))),

@@ -313,6 +313,7 @@ fn a_draft_that_rots_is_not_sealed() {
             store = again;
         }
         seal(&store, case(1)).unwrap();
+        assert_eq!(store.files_lost(), 2, "{reboot}");
         let line = said(dir.path(), "case.dropped").remove(0);
         assert_eq!(line["files"], serde_json::json!(["clip.mp4", NAMES[0]]));
         let due = store.next_of(NOW, &Wish::default()).unwrap().unwrap();

@@ -103,7 +103,7 @@ async fn a_case_killed_in_its_warning_is_discarded_and_nobody_is_warned_twice() 
     .await;
     let discarded = field.journal_of("case.discarded", &id);
     let why = discarded[0]["body"]["why"].as_str().unwrap();
-    assert!(why.contains("nobody knows if it was heard"), "{why}");
+    assert!(why.contains("known whether the warning was heard"), "{why}");
     // The footage has begun anew: the same person comes to stand at the same place.
     until(&field, "the person seen standing again", async || {
         let status = field.status().await;

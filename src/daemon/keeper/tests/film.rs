@@ -88,6 +88,7 @@ fn seen(frame: &Frame) -> Scene {
         place: None,
         view: View::Good,
         motion: None,
+        held: Duration::ZERO,
     }
 }
 
