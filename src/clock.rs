@@ -23,7 +23,13 @@ const NO_BOUND_KEPT_US: u64 = 250_000;
 /// A clock that the kernel runs off its rate by more than this is being corrected, parts per million:
 /// no crystal is off by as much, and the kernel itself takes no more for one (`MAXFREQ` of its NTP
 /// code).
-const OFF_RATE_PPM: libc::c_long = 500;
+const OFF_RATE_PPM: u64 = 500;
+
+/// Of what such a correction takes away in a second, microseconds, so much must be in the daemon's
+/// estimate of its error for its bound to hold: one part in two, for the crystal's own rate is in it
+/// too. No correction of chrony's takes less than a second (`MIN_SLEW_TIMEOUT` in its
+/// `sys_generic.c`).
+const TOLD_OF_SLEW: u64 = 2;
 
 /// How far the kernel trusts its UTC clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -163,12 +169,13 @@ struct Told {
 }
 
 impl Told {
-    /// Whether the clock is run off its rate, which is how a time daemon corrects it without setting
-    /// it (chrony beyond its first measurements). It says synchronised meanwhile, and how much is
-    /// left to correct nobody tells.
-    fn off_rate(&self) -> bool {
+    /// By how much the clock is run off its rate, parts per million, when that is more than a
+    /// crystal needs: so a time daemon corrects it without setting it (chrony beyond its first
+    /// measurements).
+    fn off_rate_ppm(&self) -> Option<u64> {
         let tick = self.tick.saturating_sub(10_000).saturating_mul(100 << 16);
-        tick.saturating_add(self.freq).saturating_abs() > OFF_RATE_PPM << 16
+        let rate = tick.saturating_add(self.freq).unsigned_abs();
+        (rate > OFF_RATE_PPM << 16).then_some(rate >> 16)
     }
 }
 
@@ -177,11 +184,17 @@ impl Told {
 /// The bound does not hold what is still to be slewed. And a daemon that says that it estimates no
 /// error at all keeps no bound either: systemd-timesyncd sets both to 0 with every correction,
 /// whatever the way to its server was like (`manager_adjust_clock` in its `timesyncd-manager.c`).
+///
+/// A clock that is run off its rate says synchronised. chrony has what it is about to slew in bound
+/// and estimate from the moment it begins (`set_sync_status` in its `sys_generic.c`); of whoever does
+/// not, how much is left nobody knows.
 fn weigh(told: &Told) -> Trust {
+    let us = |value: libc::c_long| value.unsigned_abs();
     let said = told.state != libc::TIME_ERROR && told.status & libc::STA_UNSYNC == 0;
-    let synced = said && !told.off_rate();
+    let slew_ppm = told.off_rate_ppm();
+    let is_told = |ppm: u64| us(told.esterror).saturating_mul(TOLD_OF_SLEW) >= ppm;
+    let synced = said && slew_ppm.is_none_or(is_told);
     let source = source(told.status).filter(|_| synced);
-    let us = |value: libc::c_long| u64::try_from(value.saturating_abs()).unwrap_or(0);
     let to_slew_us = if told.status & libc::STA_NANO == 0 {
         us(told.offset)
     } else {
@@ -192,9 +205,11 @@ fn weigh(told: &Told) -> Trust {
     } else {
         0
     };
-    let bound_us = us(told.maxerror)
-        .saturating_add(to_slew_us)
-        .saturating_add(unsaid_us);
+    let told_us = match slew_ppm {
+        None => us(told.maxerror),
+        Some(_) => us(told.maxerror).max(us(told.esterror)),
+    };
+    let bound_us = told_us.saturating_add(to_slew_us).saturating_add(unsaid_us);
     Trust {
         synced,
         max_error_us: synced.then_some(bound_us),
@@ -343,6 +358,37 @@ mod tests {
             };
             let expected = synced.then_some(1_800);
             assert_eq!(weigh(&told).max_error_us, expected, "{tick} {freq}");
+        }
+    }
+
+    #[test]
+    fn a_correction_that_the_daemon_counts_keeps_its_bound() {
+        const PPM: libc::c_long = 1 << 16;
+        for (tick, freq, (maxerror, esterror), bound_us) in [
+            // chrony takes away 7 ms in 14 s, 20 ms in 10 s, 20 ms in a second.
+            (10_005, 60 * PPM, (9_000, 7_000), Some(9_000)),
+            (10_020, -12 * PPM, (22_000, 20_000), Some(22_000)),
+            (10_200, 30 * PPM, (22_000, 20_000), Some(22_000)),
+            // Five seconds, as fast as it can: known, and far more than evidence may be off.
+            (10_833, 33 * PPM, (5_100_000, 5_000_000), Some(5_100_000)),
+            // Who says nothing of it, or not enough, does not count it.
+            (10_005, 60 * PPM, (9_000, 0), None),
+            (10_833, 33 * PPM, (60_000, 41_000), None),
+            // The kernel's own first word, which a daemon without a bound leaves as it is.
+            (10_020, 0, (40, 16_000_000), Some(16_000_000)),
+        ] {
+            let told = Told {
+                state: libc::TIME_OK,
+                status: libc::STA_NANO,
+                maxerror,
+                esterror,
+                offset: 0,
+                tick,
+                freq,
+            };
+            let trust = weigh(&told);
+            assert_eq!(trust.max_error_us, bound_us, "{told:?}");
+            assert_eq!(trust.synced, bound_us.is_some(), "{told:?}");
         }
     }
 

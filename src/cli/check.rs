@@ -25,7 +25,7 @@ use super::{Answer, log, out, runtime};
 
 const EXAMPLES: &str = "\
 Examples:
-  lingmou check                                       what systemd has said before each start
+  lingmou check                                       what the unit runs before each start
   lingmou check --config lingmou.toml --online        also cameras, broker and loudspeaker
   lingmou check --config lingmou.toml --json
 
@@ -122,6 +122,17 @@ fn finding<E: std::fmt::Display>(what: &str, word: Result<String, E>) -> Finding
     }
 }
 
+/// The same for what `key` names: what is wrong comes with the place in the file.
+fn finding_at<E: std::fmt::Display>(
+    loaded: &Loaded,
+    key: &str,
+    what: &str,
+    word: Result<String, E>,
+) -> Finding {
+    let placed = |error: E| format!("{}: {key}: {error}", loaded.place(key));
+    finding(what, word.map_err(placed))
+}
+
 /// Everything that needs no network.
 fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let config = &loaded.config;
@@ -130,54 +141,55 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     }
     let ready = ingest::init().map(|()| "every element is there".to_owned());
     findings.push(finding("GStreamer", ready));
-    findings.push(finding("evidence key", identity(config)));
+    let keys = "keys.dir";
+    findings.push(finding_at(loaded, keys, "evidence key", identity(config)));
     if config.upload.enabled {
+        let sent = sent(config, KeyName::Transport);
         let days = daemon::transport_days(config);
-        findings.push(finding(
-            "transport key",
-            days.map(|days| {
-                format!(
-                    "valid for {days} more days{}",
-                    sent(config, KeyName::Transport)
-                )
-            }),
-        ));
+        let word = days.map(|days| format!("valid for {days} more days{sent}"));
+        findings.push(finding_at(loaded, keys, "transport key", word));
     }
     let roots = Roots::load(&config.keys.dir.join("roots.crt"));
-    findings.push(finding(
-        "root certificates",
-        roots.map(|r| format!("{} of them", r.count())),
-    ));
+    let word = roots.map(|r| format!("{} of them", r.count()));
+    findings.push(finding_at(loaded, keys, "root certificates", word));
+    models(loaded, findings);
+    clips(loaded, findings);
+    findings.push(finding("quiet hours", Ok::<_, String>(quiet_hours(config))));
+    findings.push(finding("captions", captions(config)));
+    findings.extend(zones(config));
+    for (index, camera) in config.camera.iter().enumerate() {
+        let in_url = [&camera.url, &camera.substream_url];
+        let has_parameters = |url: &String| config::without_parameters(url) != url;
+        let word = if in_url.into_iter().any(has_parameters) {
+            "its URL has parameters: if a password is among them, let nobody but the daemon's user \
+             read this file"
+        } else {
+            "password readable or not needed"
+        };
+        let what = format!("camera {}", camera.name);
+        let password = Credentials::read(camera).map(|_| word.to_owned());
+        let (key, word) = match (password, ingest::check_roots(camera)) {
+            (Ok(_), Err(error)) => ("tls_roots", Err(error)),
+            (password, _) => ("password_file", password),
+        };
+        let key = format!("camera[{index}].{key}");
+        findings.push(finding_at(loaded, &key, &what, word));
+    }
+}
+
+/// The model, and whether it sees what is to be judged.
+fn models(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let config = &loaded.config;
     let detector =
         Card::read(&config.model.card).and_then(|card| Detector::open(&config.model, card));
     if let Ok(d) = &detector {
         let known = known_roles(config, d.card());
         let judge = Judge::new(config, &loaded.calendar, known, clock::boot_id());
-        findings.push(finding(
-            "rules",
-            judge.map(|_| "the model sees what they judge".to_owned()),
-        ));
+        let word = judge.map(|_| "the model sees what they judge".to_owned());
+        findings.push(finding_at(loaded, "model.card", "rules", word));
     }
-    findings.push(finding(
-        "model",
-        detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers())),
-    ));
-    clips(loaded, findings);
-    findings.push(finding("quiet hours", Ok::<_, String>(quiet_hours(config))));
-    findings.push(finding("captions", captions(config)));
-    findings.extend(zones(config));
-    for camera in &config.camera {
-        let in_url = [&camera.url, &camera.substream_url];
-        let word = if in_url.into_iter().any(|url| ingest::holds_password(url)) {
-            "its URL holds a password: let nobody but the daemon's user read this file"
-        } else {
-            "password readable or not needed"
-        };
-        let word = Credentials::read(camera)
-            .and_then(|_| ingest::check_roots(camera))
-            .map(|()| word.to_owned());
-        findings.push(finding(&format!("camera {}", camera.name), word));
-    }
+    let word = detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers()));
+    findings.push(finding_at(loaded, "model.card", "model", word));
 }
 
 /// The clips, and what speaks texts; a fault with the place in the file that names the clip.

@@ -51,9 +51,14 @@ impl Camera {
     /// The URL as it may be told to others: up to where parameters begin, for some recorders will
     /// have user and password among them, in the query or in the path itself.
     pub fn told_url(&self) -> &str {
-        let end = self.url.find(['?', '&', '=', ';']);
-        end.map_or(&*self.url, |end| self.url.split_at(end).0)
+        without_parameters(&self.url)
     }
+}
+
+/// A URL, or a part of one, up to where parameters begin.
+pub fn without_parameters(url: &str) -> &str {
+    let end = url.find(['?', '&', '=', ';']);
+    end.map_or(url, |end| url.split_at(end).0)
 }
 
 impl Default for Camera {

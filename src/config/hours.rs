@@ -63,14 +63,11 @@ impl Span {
     }
 
     /// From one time of day, `HH:MM`, to another; `None` when one is none, or both are the same.
-    /// What begins at 24:00 begins with the next day.
+    /// What begins at 24:00 is the night of the day that ends then, all of it on the next.
     pub fn between(from: &str, to: &str) -> Option<Self> {
         let (from, to) = (minute_of_day(from)?, minute_of_day(to)?);
         let same = from == to || (from, to) == (DAY, 0);
-        (!same).then_some(Self {
-            from: from % DAY,
-            to,
-        })
+        (!same).then_some(Self { from, to })
     }
 
     /// Whether `minute` of the day, 0 to 1439, lies within.
@@ -188,7 +185,7 @@ mod tests {
             ("00:00-24:00", Some((0, 1440))),
             ("22:00-06:00-07:00", None),
             ("+1:00-02:00", None),
-            ("24:00-06:00", Some((0, 360))),
+            ("24:00-06:00", Some((1440, 360))),
             ("24:00-24:00", None),
             ("24:00-00:00", None),
             ("07:00-07:00", None),
@@ -244,5 +241,9 @@ mod tests {
         check(&[Day::Fri], &["18:00-02:00"], (3, 1, 59), true);
         check(&[Day::Fri], &["18:00-02:00"], (2, 1, 0), false);
         check(&[Day::Fri], &["18:00-02:00"], (3, 2, 0), false);
+        // Saturday's night market that begins when Saturday ends: Sunday, 4 October.
+        check(&[Day::Sat], &["24:00-02:00"], (4, 1, 0), true);
+        check(&[Day::Sat], &["24:00-02:00"], (4, 2, 0), false);
+        check(&[Day::Sat], &["24:00-02:00"], (3, 1, 0), false);
     }
 }

@@ -38,7 +38,10 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use calendar::Calendar;
-pub use camera::{Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport};
+pub use camera::{
+    Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport,
+    without_parameters,
+};
 pub use commands::Commands;
 pub use horn::{Drive, Horn};
 pub use hours::{Span, Times, minute_of_day};

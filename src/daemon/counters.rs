@@ -1,7 +1,8 @@
 //! What the daemon's own threads count, for the status.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,6 +18,8 @@ pub(super) struct EyeCounters {
     detected: AtomicU64,
     gated: AtomicU64,
     blind: AtomicU64,
+    /// Why the latest frame of a camera could not be looked at, by its place.
+    blinded: Mutex<BTreeMap<usize, String>>,
     waited: AtomicU64,
     open_cases: AtomicU64,
     latencies_us: Mutex<Latencies>,
@@ -29,17 +32,30 @@ struct Latencies {
 }
 
 impl EyeCounters {
-    pub(super) fn detected(&self) {
+    /// Counts a frame of this camera that the model looked at.
+    pub(super) fn detected(&self, camera: usize) {
         self.detected.fetch_add(1, Ordering::Relaxed);
+        self.blinded().remove(&camera);
     }
 
     pub(super) fn gated(&self) {
         self.gated.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a frame the model could not look at; true for the first.
-    pub(super) fn blind(&self) -> bool {
-        self.blind.fetch_add(1, Ordering::Relaxed) == 0
+    /// Counts a frame of this camera that the model could not look at; true for the first since
+    /// one that it could.
+    pub(super) fn blind(&self, camera: usize, why: String) -> bool {
+        self.blind.fetch_add(1, Ordering::Relaxed);
+        self.blinded().insert(camera, why).is_none()
+    }
+
+    /// Why the frames of this camera cannot be looked at; `None` while they can.
+    pub(super) fn blind_at(&self, camera: usize) -> Option<String> {
+        self.blinded().get(&camera).cloned()
+    }
+
+    fn blinded(&self) -> MutexGuard<'_, BTreeMap<usize, String>> {
+        self.blinded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn waited(&self) {
@@ -97,4 +113,23 @@ pub(super) struct KeeperState {
     pub(super) waiting: usize,
     /// What the store says; `None` while it works.
     pub(super) trouble: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_is_blind_until_one_of_its_frames_was_looked_at() {
+        let counters = EyeCounters::default();
+        assert!(counters.blind(1, "no memory".to_owned()));
+        assert!(!counters.blind(1, "no device".to_owned()), "said once");
+        counters.detected(0);
+        assert_eq!(counters.blind_at(0), None);
+        assert_eq!(counters.blind_at(1).as_deref(), Some("no device"));
+        counters.detected(1);
+        assert_eq!(counters.blind_at(1), None);
+        assert!(counters.blind(1, "no memory".to_owned()), "said again");
+        assert_eq!(counters.snapshot()["blind"], 3);
+    }
 }

@@ -228,12 +228,12 @@ impl Eye {
     fn detect(&mut self, frame: &Frame) -> Option<Vec<Detection>> {
         match self.detector.detect(&frame.image) {
             Ok(found) => {
-                self.counters.detected();
+                self.counters.detected(frame.camera);
                 self.sights[frame.camera].last.clone_from(&found);
                 Some(found)
             }
             Err(error) => {
-                if self.counters.blind() {
+                if self.counters.blind(frame.camera, error.to_string()) {
                     tracing::warn!(camera = frame.camera, %error, "a frame could not be looked at");
                 }
                 None

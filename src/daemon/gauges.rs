@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::ingest::Camera;
 use crate::status::{Progress, alarms};
 use crate::store::Store;
-use crate::telemetry::TelemetryState;
-use crate::types::Stamp;
+use crate::telemetry::{Poses, TelemetryState};
+use crate::types::{Placed, Stamp};
 use crate::upload::UploadState;
 
 use super::alarms::Acknowledged;
@@ -170,6 +170,7 @@ pub(super) struct Gauges {
     pub(super) care: Arc<Mutex<StoreState>>,
     pub(super) store: Store,
     pub(super) telemetry: Arc<TelemetryState>,
+    pub(super) poses: Arc<Poses>,
     pub(super) upload: Arc<UploadState>,
     pub(super) objections: Arc<Objections>,
     /// Where the configuration comes from.
@@ -192,6 +193,18 @@ impl Gauges {
         shown
     }
 
+    /// What is heard of the position, and whether judgement and loudspeaker can work by it: what
+    /// is last told of a fix says neither.
+    fn telemetry(&self, now: Stamp) -> Value {
+        let mut shown = json!(self.telemetry.snapshot());
+        let placed = self.poses.at(now);
+        let speed = placed.as_ref().and_then(Placed::speed_mps);
+        let matters = self.config.warn.speed_max_kmh > 0.0;
+        shown["place_known"] = placed.as_ref().is_some_and(Placed::tells_place).into();
+        shown["speed_known"] = json!(matters.then_some(speed.is_some()));
+        shown
+    }
+
     /// The status document.
     pub(super) fn snapshot(&self) -> Value {
         let now = clock::now();
@@ -204,6 +217,7 @@ impl Gauges {
             .map(|(index, (config, camera))| {
                 let mut state = json!(camera.state());
                 state["view"] = self.views.of(index);
+                state["blind"] = json!(self.eye.blind_at(index));
                 (config.name.clone(), state)
             })
             .collect();
@@ -221,7 +235,7 @@ impl Gauges {
             "mirror": mirror.ok().flatten(),
             "journal": self.store.head(),
             "voice": self.voice(now),
-            "telemetry": self.telemetry.snapshot(),
+            "telemetry": self.telemetry(now),
             "upload": self.upload.snapshot(),
             "upload_enabled": self.config.upload.enabled,
             "objections": self.objections.snapshot(&self.store),

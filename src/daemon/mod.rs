@@ -228,6 +228,7 @@ fn start(
         care: Arc::default(),
         store: opened.store.clone(),
         telemetry: Arc::clone(&opened.telemetry),
+        poses: Arc::new(Poses::new()),
         upload: Arc::new(UploadState::new()),
         objections: Arc::clone(&opened.facts.objections),
         origin: chosen.origin.clone(),
@@ -280,7 +281,7 @@ fn start_work(
     stop: &CancellationToken,
 ) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>, Ways)> {
     let config = &gauges.config;
-    let poses = Arc::new(Poses::new());
+    let poses = Arc::clone(&gauges.poses);
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);

@@ -73,7 +73,13 @@ pub enum Fault {
     /// No decoder on this box takes the stream.
     #[error("no decoder works for this stream: install gstreamer1.0-libav")]
     NoDecoder,
-    /// Anything else; the text is GStreamer's, without addresses and passwords.
+    /// The stream's own thread does not come back from its pipeline.
+    #[error(
+        "the video pipeline does not come back: a decoder or driver hangs; restart lingmou, or the \
+         box if this stays"
+    )]
+    Hangs,
+    /// Anything else; the text is GStreamer's, without the parameters of a URL.
     #[error("video pipeline: {0}")]
     Pipeline(String),
 }

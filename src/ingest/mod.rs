@@ -46,7 +46,7 @@ pub use clip::Clip;
 pub use codec::{Codec, init};
 pub use faults::Fault;
 pub use recording::Recording;
-pub use secret::{Credentials, Secret, holds_password};
+pub use secret::{Credentials, Secret};
 pub use slots::Slots;
 pub use state::{CameraState, Phase, StreamState};
 pub use stream::STOP_WITHIN;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::config;
+use crate::config::{self, without_parameters};
 
 use super::IngestError;
 
@@ -57,9 +57,9 @@ impl Credentials {
         })
     }
 
-    /// `text` with the password, any `user:password@` of a URL and any `password=` struck out.
+    /// `text` with the password, any `user:password@` of a URL and any parameters struck out.
     ///
-    /// GStreamer puts URLs into its messages, and a camera may send the URL back.
+    /// GStreamer puts URLs into its messages, and a camera may send the URL back, or its path.
     pub(super) fn scrub(&self, text: &str) -> String {
         let password = self.password.expose();
         let text = if password.is_empty() {
@@ -69,11 +69,6 @@ impl Credentials {
         };
         strike_parameters(&strike_userinfo(&text))
     }
-}
-
-/// Whether a URL holds a password in its path or query, as some recorders will have it.
-pub fn holds_password(url: &str) -> bool {
-    strike_parameters(url) != url
 }
 
 fn read_line(path: &Path) -> std::io::Result<Secret> {
@@ -104,24 +99,22 @@ fn strike_userinfo(text: &str) -> String {
     clean
 }
 
-/// Replaces what is called a password in the path or query of a URL by `***`, up to the next `&`.
+/// Replaces what follows where the parameters of a URL or path begin by `***`: recorders call user
+/// and password there what they like. Elsewhere an `=` is enough.
 fn strike_parameters(text: &str) -> String {
-    const NAMES: [&str; 4] = ["password=", "passwd=", "pass=", "pwd="];
     let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    loop {
-        let lower = rest.to_ascii_lowercase();
-        let ends = NAMES.iter().filter_map(|n| Some(lower.find(n)? + n.len()));
-        let Some(end) = ends.min() else {
-            clean.push_str(rest);
-            return clean;
-        };
-        let (name, value) = rest.split_at(end);
-        let stop = value.find(|c: char| c == '&' || c.is_whitespace());
-        clean.push_str(name);
-        clean.push_str("***");
-        rest = value.split_at(stop.unwrap_or(value.len())).1;
+    for piece in text.split_inclusive(char::is_whitespace) {
+        let (word, space) = piece.split_at(piece.trim_end().len());
+        let told = without_parameters(word);
+        if told.len() < word.len() && word.contains(['/', '=']) {
+            clean.push_str(told);
+            clean.push_str("***");
+        } else {
+            clean.push_str(word);
+        }
+        clean.push_str(space);
     }
+    clean
 }
 
 #[cfg(test)]
@@ -155,8 +148,17 @@ mod tests {
             ),
             (
                 "rtsp://cam/user=u&Password=x1&channel=1&pwd= no",
-                "rtsp://cam/user=u&Password=***&channel=1&pwd=*** no",
+                "rtsp://cam/user*** no",
             ),
+            (
+                "rtsp://u:p@cam/live?loginuse=u&loginpas=x1\nno; why?",
+                "rtsp://***@cam/live***\nno; why?",
+            ),
+            (
+                "SETUP /user=u_psw=x1_stream=0.sdp failed",
+                "SETUP /user*** failed",
+            ),
+            ("token=x1, auth;pw=x1", "token*** auth***"),
         ] {
             assert_eq!(credentials.scrub(text), clean);
         }

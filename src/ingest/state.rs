@@ -5,9 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use crate::clock;
 use crate::types::{Stamp, TimeSource};
 
 use super::{Codec, Fault};
+
+/// A stream's thread comes round several times a second; making a connection and taking one down
+/// may take this long.
+const HANGS_AFTER_NS: u64 = 60_000_000_000;
 
 /// What a stream is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -98,6 +103,8 @@ pub(super) struct Status {
     pub(super) skipped: AtomicU64,
     pub(super) damaged: AtomicU64,
     pub(super) reconnects: AtomicU64,
+    /// When its thread last came round, on the boot clock; 0 while it waits of itself.
+    turned_ns: AtomicU64,
     facts: Mutex<Facts>,
 }
 
@@ -130,12 +137,37 @@ impl Status {
         read(&self.offered)
     }
 
+    /// The thread comes round.
+    pub(super) fn turn(&self) {
+        self.turned_ns.store(clock::boot_ns(), Ordering::Relaxed);
+    }
+
+    /// The thread waits of itself, or has ended.
+    pub(super) fn rest(&self) {
+        self.turned_ns.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the thread has not come round for too long: nobody else can say so.
+    fn hangs(&self, now_ns: u64) -> bool {
+        let turned_ns = read(&self.turned_ns);
+        turned_ns != 0 && now_ns.saturating_sub(turned_ns) > HANGS_AFTER_NS
+    }
+
     pub(super) fn snapshot(&self) -> StreamState {
+        self.snapshot_at(clock::boot_ns())
+    }
+
+    fn snapshot_at(&self, now_ns: u64) -> StreamState {
         let facts = self.facts();
+        let (phase, fault) = if self.hangs(now_ns) {
+            (Phase::Stalled, Some(Fault::Hangs))
+        } else {
+            (facts.phase, facts.fault.clone())
+        };
         StreamState {
-            phase: facts.phase,
-            fault: facts.fault.clone(),
-            cause: facts.fault.as_ref().map(ToString::to_string),
+            phase,
+            cause: fault.as_ref().map(ToString::to_string),
+            fault,
             codec: facts.codec,
             width: facts.width,
             height: facts.height,
@@ -161,4 +193,30 @@ pub(super) fn count(counter: &AtomicU64, by: u64) {
 
 fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_does_not_come_back_is_said_whatever_was_said_before() {
+        const S: u64 = 1_000_000_000;
+        let status = Status::default();
+        status.facts().phase = Phase::Playing;
+        let told = |now_ns| {
+            let state = status.snapshot_at(now_ns);
+            (state.phase, state.fault, state.cause.is_some())
+        };
+        let plays = (Phase::Playing, None, false);
+        assert_eq!(told(1_000 * S), plays, "it has not begun");
+        status.turned_ns.store(1_000 * S, Ordering::Relaxed);
+        assert_eq!(told(1_060 * S), plays);
+        let hangs = (Phase::Stalled, Some(Fault::Hangs), true);
+        assert_eq!(told(1_061 * S), hangs);
+        status.rest();
+        assert_eq!(told(2_000 * S), plays, "it waits of itself");
+        status.turn();
+        assert_eq!(told(clock::boot_ns()), plays);
+    }
 }

@@ -178,11 +178,15 @@ impl Worker {
     fn run(&self) {
         let mut pause = Pause::default();
         let mut banned = Vec::new();
+        let mut watch = None;
         let status = &self.intake.status;
         while !self.stop.is_stopped() {
             let began = status.progress();
             let began_ns = clock::boot_ns();
-            let End::Fault(fault) = self.session(&mut banned) else {
+            status.turn();
+            let end = self.session(&mut banned, &mut watch);
+            status.rest();
+            let End::Fault(fault) = end else {
                 break;
             };
             let played = status.progress() > began;
@@ -195,6 +199,7 @@ impl Worker {
             }
             let again_at_once = played && fault == Fault::EndOfFile;
             if !again_at_once {
+                watch = None;
                 let wait = pause.next(&fault);
                 self.give_up(&fault);
                 if self.stop.wait(wait) {
@@ -210,8 +215,9 @@ impl Worker {
         matches!(self.source, Source::File { repeat: false, .. })
     }
 
-    /// One connection from its making to its end.
-    fn session(&self, banned: &mut Vec<String>) -> End {
+    /// One connection from its making to its end. `watch` is what looked at the one before, when
+    /// that was the same film.
+    fn session(&self, banned: &mut Vec<String>, watch: &mut Option<Watch>) -> End {
         if let Source::Rtsp { endpoint, .. } = &self.source {
             match endpoint.knock(&self.stop) {
                 Ok(true) => {}
@@ -225,11 +231,12 @@ impl Worker {
             Err(fault) => return End::Fault(fault),
         };
         self.stop.watch(Some(&session.bus));
-        let end = self.play(&session, banned);
+        let end = self.play(&session, banned, watch);
         self.stop.watch(None);
         // Said before the pipeline is taken down: what hangs in a decoder or driver hangs there too.
+        // The end of a file is none, when it is played again.
         if let End::Fault(fault) = &end
-            && fault.is_stall()
+            && *fault != Fault::EndOfFile
         {
             self.give_up(fault);
         }
@@ -240,11 +247,18 @@ impl Worker {
         end
     }
 
-    fn play(&self, session: &Session, banned: &mut Vec<String>) -> End {
+    fn play(&self, session: &Session, banned: &mut Vec<String>, watch: &mut Option<Watch>) -> End {
         let status = &self.intake.status;
         let counts = || (status.progress(), status.pictures());
         let is_looked_at = self.intake.slots.is_some();
-        let mut watch = Watch::new(clock::boot_ns(), counts(), self.stall_ns, is_looked_at);
+        let now_ns = clock::boot_ns();
+        let watch = match watch {
+            Some(watch) => {
+                watch.again(now_ns, status.progress());
+                watch
+            }
+            None => watch.insert(Watch::new(now_ns, counts(), self.stall_ns, is_looked_at)),
+        };
         if session.pipeline.set_state(gst::State::Playing).is_err() {
             let message = session.bus.pop_filtered(&[gst::MessageType::Error]);
             return End::Fault(match message {
@@ -259,6 +273,7 @@ impl Worker {
         ];
         loop {
             let message = session.bus.timed_pop_filtered(LOOK_EVERY, &kinds);
+            status.turn();
             if self.stop.is_stopped() {
                 return End::Stopped;
             }
@@ -389,6 +404,7 @@ mod tests {
     use crate::config::RtspTransport;
     use crate::ingest::intake::Purpose;
     use crate::ingest::knock::Endpoint;
+    use crate::ingest::ring::Ring;
     use crate::ingest::time::Clockwork;
     use crate::ingest::{Credentials, Slots};
 
@@ -435,13 +451,24 @@ mod tests {
         std::fs::read_dir(folder).unwrap().count()
     }
 
-    /// A worker for an RTSP URL, never started as a thread.
-    fn worker(port: u16) -> Worker {
-        crate::ingest::init().unwrap();
+    /// What is at this port of this machine.
+    fn camera(port: u16) -> Source {
         let url = format!("rtsp://127.0.0.1:{port}/");
+        Source::Rtsp {
+            endpoint: Endpoint::parse(&url).unwrap(),
+            url,
+            credentials: Credentials::default(),
+            transport: RtspTransport::Tcp,
+            roots: std::path::PathBuf::new(),
+        }
+    }
+
+    /// A worker that is not yet started as a thread.
+    fn worker(source: Source, ring: Option<Arc<Mutex<Ring>>>) -> Worker {
+        crate::ingest::init().unwrap();
         let purpose = Purpose {
             camera: 0,
-            ring: None,
+            ring,
             slots: Some(Arc::new(Slots::new(1))),
             key_frames_only: false,
             detect_rate: 5.0,
@@ -452,13 +479,7 @@ mod tests {
                 camera: "test".to_owned(),
                 stream: "main",
             },
-            source: Source::Rtsp {
-                endpoint: Endpoint::parse(&url).unwrap(),
-                url,
-                credentials: Credentials::default(),
-                transport: RtspTransport::Tcp,
-                roots: std::path::PathBuf::new(),
-            },
+            source,
             intake: Arc::new(Intake::new(purpose, Arc::new(Status::default()))),
             stop: Arc::new(Stop::default()),
             stall_ns: 1_000_000_000,
@@ -470,13 +491,13 @@ mod tests {
         // A camera that takes every connection and hangs up: the farthest a failure can get
         // before anything is received.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let worker = worker(listener.local_addr().unwrap().port());
+        let worker = worker(camera(listener.local_addr().unwrap().port()), None);
         thread::spawn(move || listener.incoming().for_each(drop));
         let mut banned = Vec::new();
         let mut fail = |times: usize| {
             for _ in 0..times {
                 assert!(matches!(
-                    worker.session(&mut banned),
+                    worker.session(&mut banned, &mut None),
                     End::Fault(Fault::NoAnswer)
                 ));
             }
@@ -487,5 +508,57 @@ mod tests {
         // GStreamer ends idle threads of its pool in its own time.
         assert!(count("/proc/self/fd") < files + 30);
         assert!(count("/proc/self/task") < threads + 30);
+    }
+
+    /// Two seconds of moving pictures as a file.
+    fn film(path: &std::path::Path) {
+        let line = format!(
+            "videotestsrc num-buffers=50 ! video/x-raw,width=64,height=48,framerate=25/1 ! \
+             x264enc speed-preset=ultrafast key-int-max=25 ! h264parse ! mp4mux ! \
+             filesink location={}",
+            path.display()
+        );
+        let pipeline = gst::parse::launch(&line).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+        let bus = pipeline.bus().unwrap();
+        let end = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds);
+        assert_eq!(end.unwrap().type_(), gst::MessageType::Eos);
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+
+    fn until(what: &str, holds: impl Fn() -> bool) {
+        let begun_ns = clock::boot_ns();
+        while !holds() {
+            assert!(
+                clock::boot_ns() - begun_ns < 60_000_000_000,
+                "never: {what}"
+            );
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_fault_is_said_before_a_pipeline_that_hangs_is_taken_down() {
+        crate::ingest::init().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("film.mp4");
+        film(&path);
+        let repeat = true;
+        let ring = Arc::new(Mutex::new(Ring::new(u64::MAX, 1 << 20)));
+        let worker = worker(Source::File { path, repeat }, Some(Arc::clone(&ring)));
+        let (status, stop) = (Arc::clone(&worker.intake.status), Arc::clone(&worker.stop));
+        // The pipeline's own thread does not come back from the first unit, as from a driver.
+        let held = ring.lock().unwrap();
+        let thread = thread::spawn(move || worker.run());
+        until("a unit", || status.progress() > 0);
+        let bus = stop.lock().bus.clone().unwrap();
+        let error = gst::message::Error::builder(gst::StreamError::Decode, "the device is gone");
+        bus.post(error.build()).unwrap();
+        until("the fault", || status.facts().phase == Phase::Failed);
+        assert!(!thread.is_finished(), "it hangs");
+        drop(held);
+        stop.stop();
+        thread.join().unwrap();
     }
 }

@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 
 use crate::types::{Stamp, TimeSource};
 
+use super::watch::PICTURE_WITHIN_NS;
+
 /// From the light on the sensor to the first packet here: exposure, encoder, network. Nobody
 /// measures it; cameras of this kind need 50–400 ms.
 const CAPTURE_DELAY_NS: u64 = 500_000_000;
@@ -25,16 +27,27 @@ const CAMERA_BEHIND_MAX_NS: i64 = 2_000_000_000;
 /// Nor one that claims to have captured it this long after its arrival.
 const CAMERA_AHEAD_MAX_NS: i64 = 100_000_000;
 
-/// Being later than this is a jump of the timestamps, not a slow box.
+/// Being handled later than this is a jump of the timestamps, not a slow box.
 const LATE_MAX_NS: i64 = 30_000_000_000;
 
-/// The quickest frame is that of the last one to two such times: no queue lasts that long, and a
-/// camera's clock that was set back is known by then.
-const USUAL_WITHIN_NS: u64 = 600_000_000_000;
+/// A camera's time that runs back by more than this from one unit to the next is that of a clock
+/// that was set: a queue keeps the order. Times taken from sender reports were seen to be off by
+/// 1.9 s, and B frames go back by less.
+const SET_BACK_NS: i64 = 2_000_000_000;
 
-/// What a recorder or proxy may send first: the group of pictures it kept. Until the first sender
-/// report says better, the first units may be as old.
-const KEPT_NS: u64 = 5_000_000_000;
+/// Two ordinary crystals part by no more, parts per million. What is later than the quickest frame by
+/// more waited on the way, however long it has been so: a queue on a narrow link stands for hours.
+const DRIFT_PPM: u64 = 100;
+
+/// A camera that is only ever ahead for this long has a clock that is fast.
+const AHEAD_FOR_NS: u64 = 600_000_000_000;
+
+/// What a recorder or proxy may send first: the group of pictures it kept, and none is longer than
+/// what a stream is given to show one.
+const KEPT_NS: u64 = PICTURE_WITHIN_NS;
+
+/// It comes at once, and has come after this long.
+const KEPT_FOR_NS: u64 = 5_000_000_000;
 
 /// This box's clock was set when it moved by so much against the boot clock.
 const SET_NS: u64 = 100_000_000;
@@ -109,6 +122,8 @@ pub(super) struct Times {
     /// Arrival minus the camera's own time, as last seen, and at its least.
     camera_behind_ns: Option<i64>,
     usual_behind: Least,
+    /// The camera's time of the unit before.
+    camera_utc_ns: Option<i64>,
     /// UTC minus time since boot, as of the first of these.
     offset_ns: i64,
     queue: Queue,
@@ -123,6 +138,7 @@ impl Times {
             base_boot_ns: None,
             camera_behind_ns: None,
             usual_behind: Least::default(),
+            camera_utc_ns: None,
             offset_ns: 0,
             queue: Queue::default(),
             recent: VecDeque::with_capacity(RECENT_MAX),
@@ -211,9 +227,11 @@ impl Times {
         };
         let behind = arrival.utc_ns.saturating_sub(camera);
         self.camera_behind_ns = Some(behind);
-        // What was known of the camera's clock was known by this box's, until that was set.
+        // What was known of the camera's clock was known by this box's, until one of them was set.
         let offset_ns = arrival.utc_ns.saturating_sub_unsigned(arrival.boot_ns);
-        if offset_ns.abs_diff(self.offset_ns) > SET_NS {
+        let before = self.camera_utc_ns.replace(camera);
+        let ran_back = before.is_some_and(|before| before.saturating_sub(camera) > SET_BACK_NS);
+        if ran_back || offset_ns.abs_diff(self.offset_ns) > SET_NS {
             self.offset_ns = offset_ns;
             self.usual_behind = Least::default();
         }
@@ -241,41 +259,42 @@ fn agrees(behind_ns: i64) -> bool {
     (-CAMERA_AHEAD_MAX_NS..=CAMERA_BEHIND_MAX_NS).contains(&behind_ns)
 }
 
-/// How far the camera's clock is behind at its quickest, of what was lately seen.
+/// How far the camera's clock is behind at its quickest.
 #[derive(Debug, Default)]
 struct Least {
-    since_ns: u64,
-    /// Since then, and in the time before.
-    now: Option<i64>,
-    before: Option<i64>,
+    /// The least, and when it was seen.
+    least: Option<(u64, i64)>,
+    /// When one was last seen that is not somewhat ahead.
+    counted_ns: u64,
 }
 
 impl Least {
-    /// The least within the last one to two [`USUAL_WITHIN_NS`], with what is `seen` now.
+    /// The least so far, with what is `seen` now; an old one as far as the two clocks may have parted
+    /// since.
     ///
     /// One that is somewhat ahead, of a clock that agreed, does not count: after a burst the jitter
-    /// buffer's times, which arrival is read from, may be early by up to a second. One that is farther
-    /// from the others than any queue makes it is of a clock that was set: it begins anew.
+    /// buffer's times, which arrival is read from, may be early by up to a second. Unless nothing
+    /// else comes for [`AHEAD_FOR_NS`].
     fn of(&mut self, at_ns: u64, seen: i64) -> i64 {
-        if at_ns.saturating_sub(self.since_ns) > USUAL_WITHIN_NS {
-            self.before = self.now.take();
-            self.since_ns = at_ns;
-        }
-        let known = [self.before, self.now].into_iter().flatten().min();
-        if known.is_some_and(|known| known.abs_diff(seen) > LATE_MAX_NS.unsigned_abs()) {
-            *self = Self {
-                since_ns: at_ns,
-                now: Some(seen),
-                before: None,
-            };
-            return seen;
-        }
+        let drifted = |(then_ns, least): (u64, i64)| {
+            let drift_ns = at_ns.saturating_sub(then_ns) / 1_000_000 * DRIFT_PPM;
+            least.saturating_add_unsigned(drift_ns)
+        };
+        let known = self.least.map(drifted);
         let early = (-CAMERA_BEHIND_MAX_NS..-CAMERA_AHEAD_MAX_NS).contains(&seen);
-        if let Some(known) = known.filter(|&known| early && agrees(known)) {
+        if let Some(known) = known.filter(|&known| early && agrees(known))
+            && at_ns.saturating_sub(self.counted_ns) <= AHEAD_FOR_NS
+        {
             return known;
         }
-        self.now = Some(self.now.map_or(seen, |least| least.min(seen)));
-        known.map_or(seen, |known| known.min(seen))
+        self.counted_ns = at_ns;
+        match known {
+            Some(known) if known < seen => known,
+            _ => {
+                self.least = Some((at_ns, seen));
+                seen
+            }
+        }
     }
 }
 
@@ -292,20 +311,22 @@ struct Queue {
     /// So old may a unit be by waiting, until then.
     age_ns: u64,
     until_ns: u64,
+    /// Until then it may be of a group that somebody kept.
+    kept_until_ns: u64,
 }
 
 impl Queue {
     /// How long the unit that arrives now may have waited.
     fn arrived(&mut self, at_ns: u64) -> u64 {
         match self.last_ns {
-            None => {
-                self.age_ns = KEPT_NS;
-                self.until_ns = at_ns.saturating_add(KEPT_NS);
-            }
+            None => self.kept_until_ns = at_ns.saturating_add(KEPT_FOR_NS),
             Some(last_ns) => self.after(at_ns.saturating_sub(last_ns), at_ns),
         }
-        self.last_ns = self.last_ns.max(Some(at_ns));
-        self.age_at(at_ns)
+        // An arrival that is read too early is not back in a time that is over.
+        let latest_ns = self.last_ns.map_or(at_ns, |last_ns| last_ns.max(at_ns));
+        self.last_ns = Some(latest_ns);
+        let kept = latest_ns < self.kept_until_ns;
+        self.age_at(latest_ns).max(if kept { KEPT_NS } else { 0 })
     }
 
     fn after(&mut self, gap_ns: u64, at_ns: u64) {
@@ -314,6 +335,10 @@ impl Queue {
             self.age_ns = self.age_at(at_ns).saturating_add(pause_ns);
             let lasts_ns = self.age_ns.saturating_mul(DRAINS_IN);
             self.until_ns = at_ns.saturating_add(lasts_ns);
+            if at_ns < self.kept_until_ns {
+                // What was kept waits behind the pause too.
+                self.kept_until_ns = self.kept_until_ns.max(self.until_ns);
+            }
         }
         self.spacing_ns = if gap_ns > self.spacing_ns {
             self.spacing_ns.midpoint(gap_ns)
@@ -482,10 +507,77 @@ mod tests {
 
     #[test]
     fn a_group_of_pictures_that_somebody_kept_says_so() {
-        // Sent at once on connecting, four seconds of it, then as it comes.
-        for (captured, moment) in through_a_pause(Says::Nothing, (0, 4000), 5000) {
-            let off = captured.boot_ns.abs_diff(moment.at.boot_ns);
-            assert!(off <= moment.at.error_ns, "{captured:?} {moment:?}");
+        // Sent at once on connecting, so many milliseconds of it, then as it comes.
+        for (says, kept_ms) in [Says::Nothing, Says::Utc(0), Says::Utc(3_600_000)]
+            .into_iter()
+            .flat_map(|says| [4000, 12_000, 55_000].map(|kept_ms| (says, kept_ms)))
+        {
+            for (captured, moment) in through_a_pause(says, (0, kept_ms), 5000) {
+                let off = captured.boot_ns.abs_diff(moment.at.boot_ns);
+                let error = moment.at.error_ns;
+                assert!(off <= error, "{says:?} {kept_ms}: {captured:?} {moment:?}");
+            }
+        }
+    }
+
+    /// A unit a second, so much late in that second, and the camera's clock wrong by so much then;
+    /// milliseconds. Gives error and source stated of the last; what is off is covered throughout.
+    fn late(
+        secs: i64,
+        wrong_ms: impl Fn(i64) -> i64,
+        late_ms: impl Fn(i64) -> i64,
+    ) -> (u64, TimeSource) {
+        let mut times = Times::new(Clockwork::Live);
+        let mut last = None;
+        for i in 0..secs {
+            let captured = NOW.shifted_ns(i * 1000 * MS);
+            let arrival = captured.shifted_ns(late_ms(i) * MS);
+            let camera = captured.utc_ns + wrong_ms(i) * MS;
+            let m = times.note(arrival, timing(0, 0, Some(camera)));
+            let off = captured.boot_ns.abs_diff(m.at.boot_ns);
+            assert!(off <= m.at.error_ns, "{i} s: {m:?}");
+            last = Some((m.at.error_ns / 1_000_000, m.source));
+        }
+        last.expect("units")
+    }
+
+    #[test]
+    fn a_queue_that_stands_stays_one() {
+        // A link that has filled the camera's buffer after a minute and never empties it.
+        let stands = |i: i64| if i < 60 { 150 } else { 4100 };
+        let (error, source) = late(3600, |_| 0, stands);
+        assert_eq!((error, source), (4103, TimeSource::RtcpSenderReport));
+        // A wrong clock goes on all the same and tells as much, less what it may have drifted.
+        for wrong_ms in [-9000, 3000, 3_600_000] {
+            let (error, source) = late(1800, |_| wrong_ms, stands);
+            assert_eq!(source, TimeSource::Arrival, "{wrong_ms}");
+            assert!((4100..4453).contains(&error), "{wrong_ms}: {error}");
+        }
+        // One that grows beyond any number is no clock that was set either.
+        let (error, _) = late(3600, |_| 0, |i| 150 + i * 100);
+        assert!(error > 350_000, "{error}");
+    }
+
+    #[test]
+    fn a_clock_that_drifts_is_no_queue() {
+        // Seventy parts per million: six seconds a day, and after eight hours not believed any more.
+        let (error, source) = late(86_400, |i| -i * 7 / 100, |_| 150);
+        assert_eq!((error, source), (503, TimeSource::Arrival));
+        // The other way round: ahead, and not for a moment.
+        let (error, source) = late(86_400, |i| i * 7 / 100, |_| 150);
+        assert_eq!((error, source), (503, TimeSource::Arrival));
+    }
+
+    #[test]
+    fn a_camera_clock_that_is_set_back_leaves_no_error_behind() {
+        // Fast by four seconds and found right; right and set six seconds back.
+        for (from_ms, to_ms) in [(4000, 0), (0, -6000)] {
+            let set = |i| if i < 60 { from_ms } else { to_ms };
+            let (error, source) = late(120, set, |_| 150);
+            let believed = (353, TimeSource::RtcpSenderReport);
+            let wrong = (503, TimeSource::Arrival);
+            let told = if to_ms == 0 { believed } else { wrong };
+            assert_eq!((error, source), told, "{from_ms} to {to_ms}");
         }
     }
 
@@ -538,10 +630,11 @@ mod tests {
         let mut times = settled();
         // A second early in the middle; the last one waited for four seconds.
         for (i, behind_ms) in (0..).zip([100, 90, -900, 110, -1900, 4100]) {
-            let now = NOW.shifted_ns(i * 40 * MS);
-            let m = times.note(now, timing(0, 0, Some(now.utc_ns - behind_ms * MS)));
+            let camera = NOW.shifted_ns(i * 40 * MS);
+            let now = camera.shifted_ns(behind_ms * MS);
+            let m = times.note(now, timing(0, 0, Some(camera.utc_ns)));
             assert_eq!(m.source, TimeSource::RtcpSenderReport, "{behind_ms}");
-            assert_eq!(m.at.utc_ns, now.utc_ns - behind_ms * MS);
+            assert_eq!(m.at.utc_ns, camera.utc_ns);
             let off = (behind_ms.abs()).max((behind_ms - 500).abs()).max(410);
             assert!(
                 m.at.error_ns <= 3_000_000 + off.unsigned_abs() * 1_000_000,

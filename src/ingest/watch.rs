@@ -7,7 +7,7 @@ use super::Fault;
 
 /// A stream whose units arrive gives a picture within this, also by the slowest `detect_rate`: a
 /// group of pictures is shorter, and a new connection begins with a key frame.
-const PICTURE_WITHIN_NS: u64 = 60_000_000_000;
+pub(super) const PICTURE_WITHIN_NS: u64 = 60_000_000_000;
 
 /// A new connection may take this long before the first frame, however short the stall limit.
 const FIRST_FRAME_WITHIN_NS: u64 = 10_000_000_000;
@@ -51,6 +51,16 @@ impl Watch {
             pictures: is_looked_at.then(|| mark(counts.1, stall_ns.max(PICTURE_WITHIN_NS))),
             stall_ns,
         }
+    }
+
+    /// The same film is played again: its units are waited for as at first, a picture of it since
+    /// it was.
+    pub(super) fn again(&mut self, now_ns: u64, units: u64) {
+        self.units = Mark {
+            count: units,
+            since_ns: now_ns,
+            limit_ns: self.stall_ns.max(FIRST_FRAME_WITHIN_NS),
+        };
     }
 
     pub(super) fn look(&mut self, now_ns: u64, (units, pictures): (u64, u64)) -> Sign {
@@ -112,6 +122,17 @@ mod tests {
         assert_eq!(watch.look(125 * S, (3000, 2)), Sign::Waits);
         let stalled = Sign::Over(Fault::Stalled(4));
         assert_eq!(watch.look(126 * S, (3000, 2)), stalled);
+        // A film of twenty seconds without a key frame, again and again.
+        let mut film = Watch::new(0, (0, 0), 3 * S, true);
+        for secs in 1..=60 {
+            if secs % 20 == 0 {
+                film.again(secs * S, secs * 25);
+            }
+            assert_eq!(film.look(secs * S, (secs * 25, 0)), Sign::Waits);
+        }
+        film.again(61 * S, 61 * 25);
+        let fault = Sign::Over(Fault::NoPictures(61));
+        assert_eq!(film.look(61 * S, (61 * 25, 0)), fault);
         // What is only kept gives no pictures.
         let mut kept = Watch::new(0, (0, 0), 3 * S, false);
         assert_eq!(kept.look(9 * S, (0, 0)), Sign::Waits);

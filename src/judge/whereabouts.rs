@@ -3,18 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{FixKind, Scene};
+use crate::types::{Scene, is_vague};
 
 /// A box that moved farther than this, and than its receiver errs, has left.
 const LEFT_M: f64 = 10.0;
-/// A position whose receiver does not say how far it errs.
-const ERROR_UNTOLD_MM: u32 = 10_000;
 /// An error told is exceeded in a third of the cases; three times of it in one of a thousand.
 const ERRORS: f64 = 3.0;
-/// A position that errs by more does not tell one end of a street from the other.
-const VAGUE_MM: u32 = 30_000;
-/// A measurement older than this says where the box was.
-const AGE_MAX_MS: u64 = 5_000;
 /// Metres to a degree of latitude, mean of the WGS-84 ellipsoid.
 const DEGREE_M: f64 = 111_195.0;
 
@@ -42,10 +36,10 @@ impl Whereabouts {
     pub(super) fn of(scene: &Scene) -> Option<Self> {
         let placed = scene.place.as_ref()?;
         let pose = placed.pose;
-        (pose.fix != FixKind::None && placed.age_ms <= AGE_MAX_MS).then(|| Self {
+        placed.is_current().then(|| Self {
             lat_e7: pose.lat_e7,
             lon_e7: pose.lon_e7,
-            error_mm: pose.h_acc_mm.unwrap_or(ERROR_UNTOLD_MM),
+            error_mm: placed.error_mm(),
         })
     }
 
@@ -69,7 +63,7 @@ pub(super) fn compare(then: Option<Whereabouts>, now: Option<Whereabouts>) -> Pl
     match (then, now) {
         (Some(_), None) => Place::Unknown,
         (Some(then), Some(now)) if then.is_left(now) => Place::Left,
-        (Some(then), Some(now)) if then.error_mm.max(now.error_mm) > VAGUE_MM => Place::Unknown,
+        (Some(then), Some(now)) if is_vague(then.error_mm.max(now.error_mm)) => Place::Unknown,
         (None, _) | (Some(_), Some(_)) => Place::Same,
     }
 }

@@ -65,23 +65,29 @@ impl Alarms {
         }
     }
 
-    /// Of a box that can move: without a position it is not known whether it does, and where.
+    /// Of a box that can move: without a position it is not known whether it does, and where. What
+    /// judgement and loudspeaker make of it is asked, not what the receiver last said.
     fn position(&mut self, telemetry: &Value) {
         if !matches!(telemetry["source"].as_str(), Some("gpsd" | "mavlink")) {
             return;
         }
+        let is_unknown = |what: &str| telemetry[what] == Value::Bool(false);
+        let price = match (is_unknown("place_known"), is_unknown("speed_known")) {
+            (true, true) => "nobody is warned, and packages are leads",
+            (true, false) => "packages are leads",
+            (false, true) => "nobody is warned",
+            (false, false) => return,
+        };
         let cause = telemetry["cause"].as_str();
         let lost = match (&telemetry["connected"], telemetry["fix"].as_str()) {
-            (Value::Bool(true), Some("none") | None) => "the receiver has no fix",
-            (Value::Bool(true), Some(_)) => return,
+            (Value::Bool(true), Some("none")) => "the receiver has no fix",
+            (Value::Bool(true), None) => "no position is told",
+            (Value::Bool(true), Some(_)) => "position or speed of now is not told, or not exact",
             _ => cause.unwrap_or("nothing is heard of it"),
         };
         self.raise(
             "position",
-            format!(
-                "{lost}; while it is not known whether the box moves nobody is warned, and \
-                 packages are leads"
-            ),
+            format!("{lost}; while it is not known whether the box moves {price}"),
         );
     }
 
@@ -106,6 +112,12 @@ impl Alarms {
     fn camera(&mut self, name: &str, camera: &Value) {
         let name = format!("camera {name}");
         self.told(&name, &camera["cause"]);
+        if let Some(why) = camera["blind"].as_str() {
+            self.raise(
+                &name,
+                format!("the model cannot look at its pictures: {why}"),
+            );
+        }
         let view = &camera["view"];
         if let Some(bad) = view["view"].as_str().filter(|v| *v != "good") {
             let since = view["since"].as_str().unwrap_or("-");
@@ -175,7 +187,10 @@ mod tests {
     fn raised(name: &str, change: impl FnOnce(&mut Value)) -> Vec<String> {
         let mut status = json!({
             "clock": { "synced": true, "errno": null },
-            "telemetry": { "source": "gpsd", "connected": true, "fix": "3d", "cause": null },
+            "telemetry": {
+                "source": "gpsd", "connected": true, "fix": "3d", "cause": null,
+                "place_known": true, "speed_known": true,
+            },
             "upload_enabled": false,
         });
         assert_eq!(alarms(&status), []);
@@ -200,48 +215,68 @@ mod tests {
     #[test]
     fn a_lost_position_is_an_alarm_where_the_box_can_move() {
         for (source, connected, fix, cause, words) in [
-            ("gpsd", true, json!("3d"), None, None),
             (
                 "gpsd",
                 true,
                 json!("none"),
                 None,
-                Some("the receiver has no fix; "),
+                "the receiver has no fix; ",
             ),
+            ("mavlink", true, Value::Null, None, "no position is told; "),
             (
                 "mavlink",
                 true,
-                Value::Null,
+                json!("3d"),
                 None,
-                Some("the receiver has no fix; "),
+                "position or speed of now ",
             ),
             (
                 "mavlink",
                 false,
                 json!("3d"),
                 Some("vehicle 1 is silent"),
-                Some("vehicle 1 is silent; "),
+                "vehicle 1 is silent; ",
             ),
-            (
-                "gpsd",
-                false,
-                Value::Null,
-                None,
-                Some("nothing is heard of it; "),
-            ),
-            ("fixed", true, json!("surveyed"), None, None),
-            ("none", false, Value::Null, None, None),
+            ("gpsd", false, Value::Null, None, "nothing is heard of it; "),
         ] {
-            let said = raised("position", |s| {
-                s["telemetry"] =
-                    json!({ "source": source, "connected": connected, "fix": fix, "cause": cause });
-            });
-            assert_eq!(said.len(), usize::from(words.is_some()), "{said:?}");
-            assert!(
-                said.iter()
-                    .zip(words)
-                    .all(|(said, words)| said.starts_with(words))
-            );
+            for (place, speed, price) in [
+                (
+                    false,
+                    json!(false),
+                    Some(" nobody is warned, and packages are leads"),
+                ),
+                (false, json!(true), Some(" moves packages are leads")),
+                // Speed does not matter to this box.
+                (false, Value::Null, Some(" moves packages are leads")),
+                (true, json!(false), Some(" nobody is warned")),
+                (true, json!(true), None),
+                (true, Value::Null, None),
+            ] {
+                let telemetry = |source: &str| {
+                    json!({ "source": source, "connected": connected, "fix": fix, "cause": cause,
+                            "place_known": place, "speed_known": speed })
+                };
+                let said = raised("position", |s| s["telemetry"] = telemetry(source));
+                assert_eq!(said.len(), usize::from(price.is_some()), "{said:?}");
+                assert!(
+                    said.iter()
+                        .zip(price)
+                        .all(|(said, price)| said.starts_with(words) && said.ends_with(price)),
+                    "{said:?}"
+                );
+                for still in ["fixed", "none"] {
+                    let said = raised("position", |s| s["telemetry"] = telemetry(still));
+                    assert!(said.is_empty(), "{said:?}");
+                }
+            }
         }
+    }
+
+    #[test]
+    fn a_blind_model_is_an_alarm_of_the_camera() {
+        let said = raised("camera gate", |s| {
+            s["cameras"]["gate"] = json!({ "cause": null, "blind": "no memory" });
+        });
+        assert_eq!(said, ["the model cannot look at its pictures: no memory"]);
     }
 }

@@ -96,3 +96,40 @@ pub struct Placed {
     /// Whether the pose lies between two measurements (true) or repeats the last one.
     pub interpolated: bool,
 }
+
+/// A measurement older than this, milliseconds, says where the box was.
+const AGE_MAX_MS: u64 = 5_000;
+
+/// The error of a position whose receiver does not say how far it errs.
+const ERROR_UNTOLD_MM: u32 = 10_000;
+
+/// A position that errs by more does not tell one end of a street from the other.
+const VAGUE_MM: u32 = 30_000;
+
+impl Placed {
+    /// Whether it is a receiver's word, and of now. Without a fix a position is carried on by
+    /// sensors, and so is the speed.
+    pub fn is_current(&self) -> bool {
+        self.pose.fix != FixKind::None && self.age_ms <= AGE_MAX_MS
+    }
+
+    /// How far the position may be off, as the receiver estimates it, millimetres.
+    pub fn error_mm(&self) -> u32 {
+        self.pose.h_acc_mm.unwrap_or(ERROR_UNTOLD_MM)
+    }
+
+    /// Whether it says where in the street the box is.
+    pub fn tells_place(&self) -> bool {
+        self.is_current() && !is_vague(self.error_mm())
+    }
+
+    /// Ground speed now, metres per second; `None` when it is not known.
+    pub fn speed_mps(&self) -> Option<f32> {
+        self.pose.speed_mps.filter(|_| self.is_current())
+    }
+}
+
+/// Whether a position with this error does not tell one place of a street from another.
+pub fn is_vague(error_mm: u32) -> bool {
+    error_mm > VAGUE_MM
+}

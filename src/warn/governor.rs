@@ -29,8 +29,6 @@ use crate::types::{CaseId, Placed, Stamp};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// A speed older than this says nothing about now.
-const SPEED_AGE_MS: u64 = 5_000;
 /// Metres per second in a kilometre per hour.
 const MPS_PER_KMH: f64 = 1.0 / 3.6;
 
@@ -66,8 +64,7 @@ impl Travel {
     /// What `placed` says of a vehicle now.
     pub fn of_vehicle(placed: Option<&Placed>) -> Self {
         placed
-            .filter(|placed| placed.age_ms <= SPEED_AGE_MS)
-            .and_then(|placed| placed.pose.speed_mps)
+            .and_then(Placed::speed_mps)
             .map_or(Self::Unknown, Self::Speed)
     }
 }

@@ -165,8 +165,8 @@ fn logged() -> &'static Mutex<Vec<u8>> {
             .with_max_level(tracing::Level::TRACE)
             .with_writer(|| LogWriter)
             .finish();
-        // Another test module may have been first; then this log stays empty.
-        drop(tracing::subscriber::set_global_default(subscriber));
+        // Of all modules of this program only this one keeps a log.
+        tracing::subscriber::set_global_default(subscriber).unwrap();
         Mutex::default()
     })
 }

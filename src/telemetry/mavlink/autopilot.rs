@@ -3,7 +3,7 @@
 use mavlink::dialects::ardupilotmega::{
     ATTITUDE_DATA, COMMAND_ACK_DATA, GIMBAL_DEVICE_ATTITUDE_STATUS_DATA, GLOBAL_POSITION_INT_DATA,
     GPS_RAW_INT_DATA, GpsFixType, HEARTBEAT_DATA, MOUNT_ORIENTATION_DATA, MOUNT_STATUS_DATA,
-    MavAutopilot, MavCmd, MavComponent, MavResult, MavType, SYSTEM_TIME_DATA,
+    MavAutopilot, MavCmd, MavResult, MavType, SYSTEM_TIME_DATA,
 };
 use mavlink::error::ParserError;
 use mavlink::{MavlinkVersion, MessageData};
@@ -53,8 +53,8 @@ pub(super) struct Facts {
 
 /// The chosen vehicle and its latest words.
 ///
-/// The choice is made once per run: the configured system, or the first autopilot heard. It is
-/// never changed by silence, or a neighbour's aircraft would become evidence of where we were.
+/// Its number is chosen once per run: the configured one, or the first heard. Silence does not change
+/// it, or a neighbour would be evidence of where we were. Of two see [`super::peers::Voice`].
 #[derive(Debug)]
 pub(super) struct Autopilot {
     /// Listen only to this system; 0 means the first heard.
@@ -108,6 +108,14 @@ impl Autopilot {
         }
     }
 
+    /// Forgets what was told: it speaks from elsewhere now, and may be another.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self {
+            id: self.id,
+            ..Self::new(self.target, self.own)
+        };
+    }
+
     /// System and component of the chosen autopilot.
     pub(super) fn id(&self) -> Option<(u8, u8)> {
         self.id
@@ -147,7 +155,7 @@ impl Autopilot {
         if sender == id {
             self.version = frame.version();
             self.hear_autopilot(at, frame)
-        } else if is_gimbal(sender.1) {
+        } else if gimbal::is_one(sender.1) {
             self.hear_gimbal(at, frame)
         } else {
             Ok(Heard::Foreign)
@@ -373,13 +381,6 @@ impl Heard {
 /// Whether two moments are at most `limit_ns` apart, either way round.
 fn fresh(a: Stamp, b: Stamp, limit_ns: u64) -> bool {
     a.boot_ns.abs_diff(b.boot_ns) <= limit_ns
-}
-
-/// `MAV_COMP_ID_GIMBAL` and `MAV_COMP_ID_GIMBAL2` … `6`.
-fn is_gimbal(component: u8) -> bool {
-    component == MavComponent::MAV_COMP_ID_GIMBAL as u8
-        || (MavComponent::MAV_COMP_ID_GIMBAL2 as u8..=MavComponent::MAV_COMP_ID_GIMBAL6 as u8)
-            .contains(&component)
 }
 
 /// MAVLink common, `GPS_FIX_TYPE`. A static receiver is an ordinary fix to us, and precise point

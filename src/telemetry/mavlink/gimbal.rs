@@ -6,7 +6,7 @@
 
 use mavlink::dialects::ardupilotmega::{
     GIMBAL_DEVICE_ATTITUDE_STATUS_DATA, GimbalDeviceErrorFlags, GimbalDeviceFlags,
-    MOUNT_ORIENTATION_DATA, MOUNT_STATUS_DATA,
+    MOUNT_ORIENTATION_DATA, MOUNT_STATUS_DATA, MavComponent,
 };
 
 use super::narrowed;
@@ -85,6 +85,13 @@ pub(super) fn from_status(mount: &MOUNT_STATUS_DATA, heading_deg: Option<f32>) -
         f64::from(mount.pointing_a) / 100.0,
         f64::from(mount.pointing_c) / 100.0 + f64::from(heading_deg?),
     )
+}
+
+/// Whether a component is a gimbal: `MAV_COMP_ID_GIMBAL` and `MAV_COMP_ID_GIMBAL2` … `6`.
+pub(super) fn is_one(component: u8) -> bool {
+    component == MavComponent::MAV_COMP_ID_GIMBAL as u8
+        || (MavComponent::MAV_COMP_ID_GIMBAL2 as u8..=MavComponent::MAV_COMP_ID_GIMBAL6 as u8)
+            .contains(&component)
 }
 
 /// Degrees of any turn, brought to the ranges of [`Attitude`]; `None` unless all are finite and

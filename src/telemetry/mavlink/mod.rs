@@ -4,10 +4,11 @@
 //! become poses ([`autopilot`]), and what does not come is asked for ([`requests`]). We show
 //! ourselves once a second as an onboard computer.
 //!
-//! **Invariants.** Only one vehicle's autopilot and its gimbals are believed, chosen once per
-//! run. Senders are told apart, so that one's noise does not tear another's frames, and no more
-//! than eight are remembered. Every wait ends with the stop; a horn is silenced before, in less
-//! than a second.
+//! **Invariants.** Only one vehicle's autopilot and the gimbals beside it are believed. Its number is
+//! chosen once per run, and so is its address; another one has the number only while that is silent
+//! ([`peers::Voice`]). What is sent goes to the autopilot. Senders are told apart, so that one's noise
+//! does not tear another's frames, and no more than eight are remembered. Every wait ends with the
+//! stop; a horn is silenced before, in less than a second.
 //!
 //! **Not here.** No commands but for message rates and the configured horn ([`horn`]): this box
 //! never moves a vehicle. No message signing yet: signed frames are accepted, not verified.
@@ -227,9 +228,18 @@ impl<'a> Listener<'a> {
     fn hear(&mut self, at: Stamp, frame: &Frame, address: Option<SocketAddr>) {
         let sender = frame.system().zip(Some(frame.component()));
         let speaks = |autopilot: &Autopilot| sender.is_some() && sender == autopilot.id();
-        let heard = if speaks(&self.autopilot) && self.voice.is_another(at.boot_ns, address) {
+        let is_strange = if speaks(&self.autopilot) {
+            self.voice.is_another(at.boot_ns, address)
+        } else {
+            !self.voice.is_beside(at.boot_ns, address)
+        };
+        let heard = if is_strange {
             Ok(Heard::Foreign)
         } else {
+            let host = |address: SocketAddr| address.ip();
+            if speaks(&self.autopilot) && self.through.map(host) != address.map(host) {
+                self.autopilot.begin_anew();
+            }
             self.autopilot.hear(at, frame)
         };
         match heard {
@@ -257,23 +267,25 @@ impl<'a> Listener<'a> {
                 if let Some(pose) = pose {
                     self.poses.put(pose);
                 }
+                self.state.update(|s| {
+                    s.counters.messages += 1;
+                    s.counters.poses += u64::from(pose.is_some());
+                });
                 if speaks(&self.autopilot) {
                     self.voice.heard(at.boot_ns, address);
+                    self.through = address;
+                    self.vehicle_ns = at.boot_ns;
+                    self.tell(chosen);
                 }
-                self.through = address;
-                self.vehicle_ns = at.boot_ns;
-                self.tell(chosen, pose.is_some());
             }
         }
     }
 
-    /// Brings the state up to date with the vehicle; one log line per change.
-    fn tell(&mut self, chosen: bool, posed: bool) {
+    /// Brings the state up to date with the autopilot that spoke; one log line per change.
+    fn tell(&mut self, chosen: bool) {
         let (id, facts) = (self.autopilot.id(), self.autopilot.facts());
         self.state.heard(self.vehicle_ns);
         self.state.update(|s| {
-            s.counters.messages += 1;
-            s.counters.poses += u64::from(posed);
             (s.sysid, s.compid) = id.unzip();
             s.fix = facts.fix;
             s.sats = facts.sats;
@@ -369,3 +381,6 @@ impl<'a> Listener<'a> {
 fn silent(heard_ns: u64, limit_ns: u64) -> bool {
     clock::boot_ns().saturating_sub(heard_ns) > limit_ns
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,7 +209,7 @@ fn nothing_is_said_from_a_driving_vehicle() {
 #[test]
 fn an_old_speed_says_nothing_of_now() {
     use crate::types::{FixKind, Pose, PoseSource};
-    let placed = |age_ms, speed_mps| Placed {
+    let measured = |fix, age_ms, speed_mps| Placed {
         pose: Pose {
             at: at("2026-11-26T12:00:00", GOOD),
             lat_e7: 0,
@@ -217,7 +217,7 @@ fn an_old_speed_says_nothing_of_now() {
             alt_mm: None,
             h_acc_mm: None,
             hdop_e2: None,
-            fix: FixKind::Full,
+            fix,
             sats: None,
             heading_deg: None,
             speed_mps,
@@ -229,10 +229,13 @@ fn an_old_speed_says_nothing_of_now() {
         age_ms,
         interpolated: false,
     };
+    let placed = |age_ms, speed_mps| measured(FixKind::Full, age_ms, speed_mps);
     for (placed, travel) in [
         (Some(placed(5_000, Some(2.0))), Travel::Speed(2.0)),
         (Some(placed(5_001, Some(2.0))), Travel::Unknown),
         (Some(placed(0, None)), Travel::Unknown),
+        // Carried on by sensors, without satellites.
+        (Some(measured(FixKind::None, 0, Some(0.0))), Travel::Unknown),
         (None, Travel::Unknown),
     ] {
         assert_eq!(Travel::of_vehicle(placed.as_ref()), travel, "{placed:?}");

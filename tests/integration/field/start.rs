@@ -243,6 +243,8 @@ fn what_is_wrong_with_the_transport_key_is_named_by_check() {
         for word in words {
             assert!(said.contains(word), "{word:?} is not in {said:?}");
         }
+        let placed = said.contains("DIR/lingmou.toml:") && said.contains(": keys.dir: ");
+        assert_eq!(placed, words.contains(&"WRONG"), "{said}");
     }
 }
 

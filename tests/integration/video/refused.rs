@@ -4,6 +4,13 @@ use lingmou::ingest::IngestError;
 
 use super::*;
 
+/// The log, which has what streams say.
+fn log_of_streams() -> String {
+    let log = String::from_utf8_lossy(&logged().lock().unwrap()).into_owned();
+    assert!(log.contains("camera stream changed"), "{log}");
+    log
+}
+
 fn guarded(clip: &Path) -> RtspServer {
     let door = Door {
         login: Some(("admin".to_owned(), PASSWORD.to_owned())),
@@ -17,12 +24,11 @@ fn any_character_may_be_in_a_password_and_no_log_holds_it() {
     let dir = tempfile::tempdir().unwrap();
     let server = guarded(&h264(dir.path()));
     let rig = Rig::with(&rtsp(server.url("/main")), login(PASSWORD));
-    drop(rig.frame());
-    let state = rig.camera.state();
+    let state = rig.until("playing", |s| s.phase == Phase::Playing);
     drop(server);
     rig.until("gone", |s| s.phase != Phase::Playing);
     let told = format!("{state:?} {:?} {:?}", rig.camera.state(), rig.camera);
-    let log = String::from_utf8_lossy(&logged().lock().unwrap()).into_owned();
+    let log = log_of_streams();
     for text in [told, log] {
         assert!(!text.contains("p@ss") && !text.contains("密码"), "{text}");
     }
@@ -40,7 +46,7 @@ fn a_wrong_password_is_told_from_all_else() {
     }
     let rig = Rig::new(&rtsp(server.url("/main")));
     rig.fails_with(&Fault::Unauthorized);
-    assert!(!String::from_utf8_lossy(&logged().lock().unwrap()).contains("wrong-secret"));
+    assert!(!log_of_streams().contains("wrong-secret"));
 }
 
 #[test]
