@@ -255,7 +255,12 @@ impl Page {
             if judged == "0" && !leads_only {
                 continue;
             }
-            let words = format!("{rule}: {rejected} of {judged} packages rejected");
+            let mut words = format!("{rule}: {rejected} of {judged} packages rejected");
+            let parts = told["rejected"].as_u64().zip(told["judged"].as_u64());
+            if let Some((rejected, judged)) = parts.filter(|(_, judged)| *judged > 0) {
+                let percent = rejected.saturating_mul(100) / judged;
+                write!(words, " ({percent} %)").expect("invariant: a String takes everything");
+            }
             self.say("reviewers", &words);
         }
     }
@@ -297,5 +302,28 @@ fn text(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(s) => s.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_reviewers_say_is_told_as_a_share() {
+        let mut page = Page::default();
+        page.objections(&json!({
+            "out_of_store": {"leads_only": true, "judged": 0, "rejected": 0},
+            "spillage": {"leads_only": false, "judged": 0, "rejected": 0},
+            "street_vending": {"leads_only": false, "judged": 12, "rejected": 3},
+        }));
+        let lines: Vec<_> = page.text.lines().map(str::trim_end).collect();
+        let expected = [
+            "reviewers          out_of_store: 0 of 0 packages rejected",
+            "reviewers          street_vending: 3 of 12 packages rejected (25 %)",
+        ];
+        assert_eq!(lines, expected);
     }
 }

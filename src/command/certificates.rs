@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::settings::{Outcome, Settings, SettingsError, State, Trial, digest_of, short};
+use super::settings::{Settings, SettingsError, State, digest_of, short};
+use super::trial::{Outcome, Trial};
 use crate::config::{KeyName, Keys, Loaded, StandIn};
 use crate::store::disk;
 use crate::witness::sha256_hex;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::AHEAD_MAX_SECS;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
 use crate::link::{Acked, Endpoint, LinkError, Pipe};
 use crate::witness::{Reply, Roots};
@@ -13,6 +14,8 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// And one that the box took and has not replied to: it may have been restarted before it could write
 /// it down. What is sent again is done once.
 const AGAIN_TAKEN: Duration = Duration::from_secs(10);
+/// A command that lay in a broker for longer is given to nobody. Its `not_after` says the same to the box.
+const EXPIRY: Duration = Duration::from_secs(AHEAD_MAX_SECS.unsigned_abs());
 /// The broker gives out the box's last state at once.
 const STATE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -99,11 +102,18 @@ impl Client {
         signed: &[u8],
         within: Duration,
     ) -> Result<Asked, AskError> {
+        // A verdict is as good tomorrow.
+        let expires = subject == Subject::Command;
         let topic = Topic::new(&self.device, subject).to_string();
         let until = Instant::now() + within;
         let mut taken = false;
         while Instant::now() < until {
-            let ack = self.pipe.publish(&topic, signed.to_vec(), false).await?;
+            let message = signed.to_vec();
+            let ack = if expires {
+                self.pipe.publish_for(&topic, message, EXPIRY).await?
+            } else {
+                self.pipe.publish(&topic, message, false).await?
+            };
             taken |= ack.await? == Acked::Taken;
             let pause = if taken { AGAIN_TAKEN } else { AGAIN };
             let look = until.min(Instant::now() + pause);

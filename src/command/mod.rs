@@ -19,12 +19,14 @@ mod client;
 mod decide;
 mod objection;
 mod settings;
+mod trial;
 mod verb;
 
 pub use client::{AskError, Asked, Client};
 pub use decide::{Decision, Standing, decide, line};
 pub use objection::Limits;
-pub use settings::{Chosen, Origin, Outcome, Settings, SettingsError, Trial};
+pub use settings::{Chosen, Origin, Settings, SettingsError};
+pub use trial::{Outcome, Trial};
 pub use verb::{Misunderstood, Verb};
 
 /// How far ahead `not_after` may lie, seconds; also how long a nonce holds.

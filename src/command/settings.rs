@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::trial::{Outcome, Trial};
 use crate::config::{Config, KeyName, Keys, Loaded, Mistakes};
 use crate::store::disk::{self, DiskError};
 use crate::store::{InUse, in_use};
@@ -52,40 +53,6 @@ pub enum SettingsError {
     },
 }
 
-/// A configuration or certificate on trial.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trial {
-    /// The key whose certificate it is; `None`: it is a configuration.
-    #[serde(default)]
-    pub certificate: Option<KeyName>,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
-    /// The command that brought it.
-    pub command: Uuid,
-    /// How long it may take until everything is back, seconds.
-    pub limit_secs: u64,
-    /// The cameras that were playing before.
-    pub cameras: Vec<String>,
-    /// SHA-256 of the file on the box that it stands in for, when it came.
-    pub(super) base_sha256: String,
-    /// Whether the daemon has started with it.
-    pub(super) begun: bool,
-}
-
-/// What became of a configuration or certificate that was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The key whose certificate it is; `None`: it is a configuration.
-    #[serde(default)]
-    pub certificate: Option<KeyName>,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
-    /// The command that brought it.
-    pub command: Uuid,
-    /// Why it is not in force; `None`: it is kept.
-    pub why: Option<String>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Active {
     pub(super) sha256: String,
@@ -121,6 +88,7 @@ impl From<Loaded> for Chosen {
             loaded,
             origin: Origin::File,
             trial: None,
+            owed: None,
         }
     }
 }
@@ -134,6 +102,8 @@ pub struct Chosen {
     pub origin: Origin,
     /// What is on trial: the configuration, or a certificate.
     pub trial: Option<Trial>,
+    /// How a trial ended of which the disk took no word: until it does, nothing else can be tried.
+    pub owed: Option<Outcome>,
 }
 
 /// The configurations of one store.
@@ -166,6 +136,9 @@ impl Settings {
         let settings = Self::new(file, store);
         let mut state = settings.read();
         match state.trial.as_mut() {
+            Some(trial) if trial.certificate.is_none() && trial.base_sha256 != base.sha256 => {
+                state.end_trial(Some("the file on the box was changed"));
+            }
             Some(trial) if !trial.begun => {
                 trial.begun = true;
                 if let Err(error) = settings.write(&state) {
@@ -179,15 +152,19 @@ impl Settings {
         let tried = state.trial.clone();
         let keys = &mut loaded.config.keys;
         keys.sent = settings.certificates(&mut state, tried.as_ref(), keys);
+        let mut owed = None;
         if state != settings.read()
             && let Err(error) = settings.write(&state)
         {
-            tracing::warn!(%error, "what became of a trial is told at the next start");
+            tracing::warn!(%error, "what became of a trial is told once the disk takes it");
+            let tried = |ended: &&Outcome| settings.is_on_trial(ended.command);
+            owed = state.ended.iter().find(tried).cloned();
         }
         Ok(Chosen {
             loaded,
             origin,
             trial: state.trial,
+            owed,
         })
     }
 
@@ -280,17 +257,6 @@ impl Settings {
     /// What became of trials, and nobody has been told yet.
     pub fn ended(&self) -> Vec<Outcome> {
         self.read().ended
-    }
-
-    /// What is on trial.
-    pub fn on_trial(&self) -> Option<Trial> {
-        self.read().trial
-    }
-
-    /// Whether `command` is on trial.
-    pub fn is_on_trial(&self, command: Uuid) -> bool {
-        self.on_trial()
-            .is_some_and(|trial| trial.command == command)
     }
 
     /// All that [`Settings::ended`] gave is told.

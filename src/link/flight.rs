@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::v5::{PubAckReason, SubscribeReasonCode};
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -67,6 +68,18 @@ impl<T> Acks<T> {
     /// Whether none is to come.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The oldest one's answer, if it is there. What the broker acknowledged before it sent a message is
+    /// there when the message is.
+    pub fn ready(&mut self) -> Option<(T, Result<Acked, LinkError>)> {
+        let (_, oldest) = self.0.front_mut()?;
+        let answer = match oldest.0.try_recv() {
+            Ok(answer) => answer,
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Closed) => Err(LinkError::Closed),
+        };
+        self.0.pop_front().map(|(what, _)| (what, answer))
     }
 
     /// The oldest one's answer; never, when none is to come. Cancel safe.
@@ -331,6 +344,24 @@ mod tests {
         flight.acknowledged(1, PubAckReason::NotAuthorized);
         let what = "ev1/a/n".to_owned();
         assert_eq!(ack.await, Err(LinkError::NotAuthorised { what }));
+    }
+
+    #[tokio::test]
+    async fn what_is_acknowledged_is_there_at_once_and_in_its_order() {
+        let flight = Flight::new(4);
+        let mut acks = Acks::default();
+        for id in [1, 2] {
+            acks.push(id, sent(&flight, id).await);
+        }
+        flight.acknowledged(2, PubAckReason::Success);
+        assert_eq!(acks.ready(), None, "the first is still to come");
+        flight.acknowledged(1, PubAckReason::QuotaExceeded);
+        assert_eq!(acks.ready(), Some((1, Ok(Acked::Busy))));
+        assert_eq!(acks.ready(), Some((2, Ok(Acked::Taken))));
+        assert_eq!(acks.ready(), None);
+        acks.push(3, sent(&flight, 3).await);
+        flight.end(&LinkError::Closed);
+        assert_eq!(acks.ready(), Some((3, Err(LinkError::Closed))));
     }
 
     #[tokio::test]

@@ -265,6 +265,15 @@ pub struct Presence {
     /// Packages not yet receipted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<u64>,
+    /// Bytes of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_bytes: Option<u64>,
+    /// Bytes free on the store's disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_bytes: Option<u64>,
+    /// The store's fill, of what it may hold, percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill_percent: Option<u64>,
     /// Days until the transport certificate ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cert_days: Option<i64>,
@@ -289,6 +298,9 @@ impl Presence {
             head: None,
             clock_synced: None,
             queued: None,
+            queued_bytes: None,
+            free_bytes: None,
+            fill_percent: None,
             cert_days: None,
             sw: None,
             nonce: None,

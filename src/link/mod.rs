@@ -75,7 +75,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// packet id 2, property length 1; rounded up.
 const PUBLISH_OVERHEAD: usize = 16;
 /// What a user property adds to its name and value: identifier 1, two lengths of 2, and a longer
-/// property length 3.
+/// property length 3. An expiry is shorter: identifier 1, seconds 4.
 const PROPERTY_OVERHEAD: usize = 8;
 
 /// Whom to connect to, and as whom.
@@ -240,12 +240,42 @@ impl Pipe {
         payload: Vec<u8>,
         (name, value): (&str, String),
     ) -> Result<Ack, LinkError> {
-        let extra = PROPERTY_OVERHEAD + name.len() + value.len();
-        let place = self.place(topic, payload.len() + extra).await?;
+        let extra = name.len() + value.len();
         let properties = PublishProperties {
             user_properties: vec![(name.to_owned(), value)],
             ..PublishProperties::default()
         };
+        self.publish_by(topic, payload, (properties, extra)).await
+    }
+
+    /// [`Pipe::publish`] of what the broker may give out for so long and no longer, in whole seconds
+    /// (MQTT 5 section 3.3.2.3.3); not retained.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish_for(
+        &self,
+        topic: &str,
+        payload: Vec<u8>,
+        expiry: Duration,
+    ) -> Result<Ack, LinkError> {
+        let secs = u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX);
+        let properties = PublishProperties {
+            message_expiry_interval: Some(secs),
+            ..PublishProperties::default()
+        };
+        self.publish_by(topic, payload, (properties, 0)).await
+    }
+
+    /// Publishes with properties, which are so many bytes longer than [`PROPERTY_OVERHEAD`].
+    async fn publish_by(
+        &self,
+        topic: &str,
+        payload: Vec<u8>,
+        (properties, longer): (PublishProperties, usize),
+    ) -> Result<Ack, LinkError> {
+        let extra = PROPERTY_OVERHEAD + longer;
+        let place = self.place(topic, payload.len() + extra).await?;
         self.flight.publishing(topic, place, || {
             self.client
                 .try_publish_with_properties(topic, QoS::AtLeastOnce, false, payload, properties)

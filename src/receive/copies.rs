@@ -2,22 +2,39 @@
 //!
 //! A copy counts when it was written, synced, put in its place in one step, and every byte of it
 //! was read back from the medium and had its hash. A medium is there when its marker file is:
-//! an empty mount point is no medium. Receivers may share one.
+//! an empty mount point is no medium. The marker's id tells it from another that stands in its place
+//! ([`super::index`] knows what it has met). Receivers may share one.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
 use super::layout;
 use super::{Event, ReceiveError};
 use crate::store::disk::{self, DiskError};
 use crate::types::CaseId;
-use crate::witness::{MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, Statement, sha256_hex};
+use crate::witness::{
+    LATER_RECEIPT, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, Statement, sha256_hex,
+};
 
 /// The file that marks a medium as one for second copies.
 const MARKER: &str = "lingmou-copies.json";
+/// Value of `type` in it.
+const KIND: &str = "lingmou.copies";
+
 /// What is in it.
-const MARK: &str = "{\"v\":1,\"type\":\"lingmou.copies\"}\n";
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    v: u32,
+    #[serde(rename = "type")]
+    kind: String,
+    /// Which medium it is; media that were prepared by the first versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<Uuid>,
+}
 
 /// The medium.
 pub(super) struct Copies {
@@ -43,18 +60,9 @@ impl Copies {
         &self.dir
     }
 
-    /// Whether the medium is in place, or what is wrong.
-    pub(super) fn there(&self) -> Result<(), String> {
-        let marker = self.dir.join(MARKER);
-        match std::fs::read(&marker) {
-            Ok(mark) if mark == MARK.as_bytes() => Ok(()),
-            Ok(_) => Err(format!("{} is not a marker of ours", marker.display())),
-            Err(error) => Err(format!(
-                "no medium for second copies at {}: it is not in place, or was never prepared \
-                 (lingmou archive prepare-copies): {error}",
-                self.dir.display()
-            )),
-        }
+    /// Which medium is in place, as far as its marker says, or what is wrong.
+    pub(super) fn there(&self) -> Result<Option<Uuid>, String> {
+        recognise(&self.dir)
     }
 
     /// Makes the copy of the package in the folder `package`, with `receipt` instead of the one
@@ -87,8 +95,8 @@ impl Copies {
         Ok(())
     }
 
-    /// What lies at `place` is the package and does not hold. With another receiver's receipt it may
-    /// be counted: that alone is put right. Else it makes room in one step, so that a kill leaves
+    /// What lies at `place` is the package and does not hold. With another receiver's receipt, or
+    /// without the later one, it may be counted: that alone is put right. Else it makes room in one step, so that a kill leaves
     /// either all that was there or a free place.
     fn renew(
         &self,
@@ -99,10 +107,11 @@ impl Copies {
         let draft = self.draft(device, id)?;
         let mut amiss = files.iter().filter(|file| !is_there(place, file));
         if let (Some(file), None) = (amiss.next(), amiss.next())
-            && let Some(receipt) = file.bytes.as_deref().filter(|_| file.name == RECEIPT)
+            && [RECEIPT, LATER_RECEIPT].contains(&&*file.name)
+            && let Some(receipt) = &file.bytes
         {
             let draft = draft.with_file_name(format!("{device}-{id}.receipt"));
-            return disk::replace(&draft, &place.join(RECEIPT), receipt);
+            return disk::replace(&draft, &place.join(&file.name), receipt);
         }
         disk::remove_dir_all(&draft)?;
         disk::rename(place, &draft)?;
@@ -176,7 +185,9 @@ fn wanted(
     receipt: Option<&[u8]>,
 ) -> Result<Vec<Wanted>, DiskError> {
     let mut files = Vec::new();
-    for name in [MIMETYPE, STATEMENT, MANIFEST, SIGNATURE, RECEIPT] {
+    let later = package.join(LATER_RECEIPT).is_file();
+    let head = [MIMETYPE, STATEMENT, MANIFEST, SIGNATURE, RECEIPT];
+    for name in head.into_iter().chain(later.then_some(LATER_RECEIPT)) {
         let bytes = match receipt.filter(|_| name == RECEIPT) {
             Some(receipt) => receipt.to_vec(),
             None => disk::read(&package.join(name))?,
@@ -220,10 +231,27 @@ fn words(error: &DiskError) -> String {
     error.to_string()
 }
 
-/// Prepares the medium mounted at `medium` for the second copies of the receivers' folder `dir`.
+/// Which medium is at `dir`, as far as its marker says, or why there is none.
+fn recognise(dir: &Path) -> Result<Option<Uuid>, String> {
+    let path = dir.join(MARKER);
+    let text = std::fs::read(&path).map_err(|error| {
+        format!(
+            "no medium for second copies at {}: it is not in place, or was never prepared \
+             (lingmou archive prepare-copies): {error}",
+            dir.display()
+        )
+    })?;
+    match serde_json::from_slice(&text) {
+        Ok(Marker { v: 1, kind, id }) if kind == KIND => Ok(id),
+        _ => Err(format!("{} is not a marker of ours", path.display())),
+    }
+}
+
+/// Prepares the medium mounted at `medium` for the second copies of the receivers' folder `dir`. One
+/// that is prepared stays what it is; one whose marker has no id gets one.
 ///
 /// # Errors
-/// It is not there, cannot be written, or lies on the disk of `dir`.
+/// It is not there, cannot be written, lies on the disk of `dir`, or its marker is none of ours.
 pub fn prepare_copies(medium: &Path, dir: &Path) -> Result<(), ReceiveError> {
     use std::os::unix::fs::MetadataExt as _;
 
@@ -235,15 +263,23 @@ pub fn prepare_copies(medium: &Path, dir: &Path) -> Result<(), ReceiveError> {
     if device(medium)? == device(dir)? {
         return Err(ReceiveError::SameDisk(medium.to_owned()));
     }
-    if medium.join(MARKER).exists() {
+    let place = medium.join(MARKER);
+    if place.exists() && recognise(medium).map_err(ReceiveError::Disk)?.is_some() {
         return Ok(());
     }
+    Ok(mark(medium)?)
+}
+
+/// Writes a marker with an id of its own.
+fn mark(medium: &Path) -> Result<(), DiskError> {
+    let marker = Marker {
+        v: 1,
+        kind: KIND.to_owned(),
+        id: Some(Uuid::now_v7()),
+    };
+    let text = serde_json::to_vec(&marker).expect("invariant: strings and a number serialise");
     let draft = medium.join("lingmou-copies.draft");
-    Ok(disk::replace(
-        &draft,
-        &medium.join(MARKER),
-        MARK.as_bytes(),
-    )?)
+    disk::replace(&draft, &medium.join(MARKER), &text)
 }
 
 #[cfg(test)]
@@ -270,7 +306,7 @@ mod tests {
         disk::write_under(&package, "frames/00.jpg", PICTURE).unwrap();
         let medium = dir.path().join("medium");
         disk::create_dir(&medium).unwrap();
-        disk::write_new(&medium.join(MARKER), MARK.as_bytes()).unwrap();
+        mark(&medium).unwrap();
         let copies = Copies::new(&medium, "receiver-1");
         (dir, copies, head(&[PICTURE]).statement)
     }
@@ -318,6 +354,49 @@ mod tests {
                 break;
             }
         }
+    }
+
+    /// What was told of a package, and to whom, is part of it.
+    #[test]
+    fn a_copy_that_is_made_anew_has_the_later_receipt_too() {
+        let (dir, copies, statement) = received();
+        let package = dir.path().join("package");
+        copies.take(&package, &statement, None).unwrap();
+        let later = place(&copies, &statement).join(LATER_RECEIPT);
+        assert!(!later.exists());
+        disk::write_under(&package, LATER_RECEIPT, b"two copies").unwrap();
+        copies.take(&package, &statement, None).unwrap();
+        assert_eq!(
+            fs::read(&later).unwrap(),
+            b"two copies",
+            "that alone lacked"
+        );
+        disk::remove_dir_all(&place(&copies, &statement)).unwrap();
+        copies.take(&package, &statement, None).unwrap();
+        assert_eq!(fs::read(&later).unwrap(), b"two copies");
+    }
+
+    #[test]
+    fn a_medium_is_known_by_its_marker() {
+        let (_dir, copies, _) = received();
+        let id = copies.there().unwrap();
+        assert!(id.is_some());
+        let marker = copies.dir.join(MARKER);
+        for (text, there) in [
+            ("{\"v\":1,\"type\":\"lingmou.copies\"}\n", true),
+            ("{\"v\":2,\"type\":\"lingmou.copies\"}", false),
+            ("{\"v\":1,\"type\":\"lingmou.mirror\"}", false),
+            ("{\"v\":1,\"type\":\"lingmou.copies\",\"id\":7}", false),
+            ("", false),
+        ] {
+            disk::remove_file(&marker).unwrap();
+            disk::write_new(&marker, text.as_bytes()).unwrap();
+            let known = copies.there();
+            assert_eq!(known.is_ok(), there, "{text}");
+            assert_eq!(known.ok().flatten(), None, "{text}");
+        }
+        mark(&copies.dir).unwrap();
+        assert_ne!(copies.there().unwrap(), id, "another medium");
     }
 
     /// What makes room for a copy goes in one step.

@@ -54,6 +54,8 @@ pub(super) struct Desk {
     pub(super) open: BTreeMap<(String, CaseId), Open>,
     /// What the index is still to be told of devices.
     pub(super) news: BTreeMap<String, News>,
+    /// The last word of each device, and of which of its connections.
+    pub(super) words: BTreeMap<String, (PresenceState, u64)>,
 }
 
 impl Desk {
@@ -100,9 +102,13 @@ impl Desk {
             .ok()
             .and_then(|state| state.as_str().map(ToOwned::to_owned));
         let device = topic.device.clone();
+        let word = (presence.state, presence.bd);
+        let before = self.words.insert(device.clone(), word);
+        // The same is said every few minutes.
+        let news = (before != Some(word)).then_some(Event::Presence { device, presence });
         Said {
             answer: None,
-            events: vec![Event::Presence { device, presence }],
+            events: news.into_iter().collect(),
         }
     }
 

@@ -19,7 +19,7 @@ pub enum Event {
         /// Why.
         why: LinkError,
     },
-    /// A device said how it is.
+    /// A device said how it is; told when its word is another than before, or its connection.
     Presence {
         /// The device.
         device: String,

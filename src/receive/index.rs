@@ -3,7 +3,7 @@
 //! It is never the truth. What it says is read from the folders, at every start and at every
 //! question ([`Index::level`]), so that it may be deleted, and so that a package somebody took
 //! away shows. What only it knows is small: when a device was last heard, the largest number it
-//! announced, and which packages were there once.
+//! announced, which packages were there once, and which media for second copies it has met.
 //!
 //! A rollback journal, not a write-ahead log: receivers of several machines may share the folder
 //! over a network, where the shared memory of a log does not reach.
@@ -14,10 +14,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use uuid::Uuid;
 
 use super::kept::{Kept, Refusal, Seen};
 use super::later::says_copies;
-use super::rows::{KEPT, case_id, kept, number, put, put_refused, ruin, unsigned, whole};
+use super::rows::{
+    KEPT, MEDIA, case_id, kept, meet, number, put, put_refused, ruin, unsigned, whole,
+};
 use super::{ReceiveError, layout};
 use crate::clock;
 use crate::store::disk;
@@ -109,6 +112,7 @@ impl Index {
         if version == 0 {
             tx.execute_batch(SCHEMA)?;
         }
+        tx.execute_batch(MEDIA)?;
         tx.commit()?;
         let file = File::open(path).map_err(|error| {
             IndexError::Folder(ReceiveError::Disk(format!("{}: {error}", path.display())))
@@ -123,6 +127,16 @@ impl Index {
     /// Whether the file in the folder is still the one that is open.
     pub(super) fn is_there(&self) -> bool {
         disk::is_same_file(&self.file, &self.path)
+    }
+
+    /// The medium for second copies that is in place now. One that was never met may stand in for one that
+    /// died: of it nothing is counted.
+    pub(super) fn meets(&mut self, medium: Uuid) -> Result<(), IndexError> {
+        let uncounted = meet(&mut self.conn, &medium.to_string())?;
+        if uncounted > 0 {
+            tracing::warn!(%medium, uncounted, "another medium: all second copies are made or read anew");
+        }
+        Ok(())
     }
 
     /// Brings the index level with the folders in `dir`. `copies` is the folder of second copies.
@@ -373,4 +387,59 @@ fn is_ruin(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(DatabaseCorrupt | NotADatabase)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package() -> Kept {
+        Kept {
+            device: "LM-1".to_owned(),
+            id: CaseId(Uuid::from_u128(1)),
+            seq: 1,
+            sig_sha256: "0".repeat(64),
+            kind: "street_vending".to_owned(),
+            outcome: "persisted".to_owned(),
+            grade: None,
+            at: "2026-08-01T02:05:31Z".to_owned(),
+            site: None,
+            zone: None,
+            lat_e7: None,
+            lon_e7: None,
+            bytes: 1,
+            receiver: None,
+            stored: None,
+            copies: 2,
+            gone: None,
+        }
+    }
+
+    #[test]
+    fn a_medium_that_was_never_met_counts_for_nothing_until_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let medium = |n| Uuid::from_u128(n);
+        let owed = |index: &Index| index.uncopied(None).unwrap().is_some();
+        let mut index = Index::open(dir.path()).unwrap();
+        index.meets(medium(1)).unwrap();
+        let stored = Entry::Stored(package());
+        index.enter(&[stored]).unwrap();
+        index.meets(medium(1)).unwrap();
+        assert!(!owed(&index), "it is the same");
+        index.meets(medium(2)).unwrap();
+        assert!(owed(&index), "it is another");
+        let copied = Entry::Copied("LM-1".to_owned(), package().id);
+        index.enter(&[copied]).unwrap();
+        for known in [1, 2, 1] {
+            index.meets(medium(known)).unwrap();
+            assert!(!owed(&index), "media may be changed in turn");
+        }
+        // An index that was made before media had names knows of none.
+        index.conn.execute("DROP TABLE medium", []).unwrap();
+        drop(index);
+        let mut index = Index::open(dir.path()).unwrap();
+        assert!(!owed(&index));
+        index.meets(medium(1)).unwrap();
+        assert!(owed(&index));
+    }
 }

@@ -16,7 +16,7 @@ use super::index::Entry;
 use super::kept::{Kept, Refusal};
 use super::later::newest_receipt;
 use super::{Event, ReceiveError, layout, receipt};
-use crate::store::disk;
+use crate::store::disk::{self, DiskError};
 use crate::types::{CaseId, Stamp};
 use crate::witness::{Receipt, SIGNATURE, sha256_hex};
 
@@ -79,8 +79,11 @@ impl Desk {
         open.transfer.settle(&signed)?;
         disk::create_dir(&layout::packages(&self.office.dir).join(device))?;
         let place = self.office.place(device, id);
-        if let Err(error) = disk::publish(&package, &place) {
-            // Another receiver was quicker; or it is there and only a sync failed after it.
+        if let Err(error) = publish(&package, &place) {
+            if !package.exists() {
+                return Err(error.into());
+            }
+            // Another receiver may have been quicker.
             let before = self.stored_before(device, &head, at)?;
             return before.ok_or_else(|| error.into());
         }
@@ -200,5 +203,55 @@ impl Desk {
     fn refusal(&self, device: &str, id: CaseId) -> PathBuf {
         let folder = layout::refused(&self.office.dir).join(device);
         folder.join(format!("{id}{}", layout::SIGNED))
+    }
+}
+
+/// Puts a package in its place. When it got there and only a sync failed after that, it is moved once
+/// more: the kernel tells of a lost write once, and of the next sync that all is well.
+fn publish(package: &Path, place: &Path) -> Result<(), DiskError> {
+    let published = disk::publish(package, place);
+    if published.is_ok() || package.exists() {
+        return published;
+    }
+    disk::rename(place, package)?;
+    disk::publish(package, place)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::store::disk::fault::{self, Mode};
+
+    /// Moves a package whose `n`-th step fails; whether it is taken for stored, and how many steps of
+    /// the disk that took.
+    fn moved(n: u32, mode: Mode) -> (bool, PathBuf, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let (package, place) = (dir.path().join("in/package"), dir.path().join("out/id"));
+        for folder in ["in", "in/package", "out"] {
+            disk::create_dir(&dir.path().join(folder)).unwrap();
+        }
+        fault::plan(n, mode);
+        let done = publish(&package, &place).is_ok();
+        fault::clear();
+        (done, place, dir)
+    }
+
+    #[test]
+    fn a_package_whose_move_was_not_synced_is_moved_once_more() {
+        // Sync of the folder itself, move, sync of the folder that it is in now and of the one it was in.
+        for n in 0..2 {
+            let (done, place, _dir) = moved(n, Mode::Once(Errno::IO));
+            assert!(!done && !place.exists(), "step {n}: not moved");
+        }
+        for n in 2..4 {
+            let (done, place, _dir) = moved(n, Mode::Once(Errno::IO));
+            assert!(done && place.is_dir(), "step {n}");
+            let (done, place, _dir) = moved(n, Mode::Forever(Errno::IO));
+            assert!(!done && place.is_dir(), "step {n}: never taken for stored");
+        }
+        let (done, place, _dir) = moved(4, Mode::Forever(Errno::IO));
+        assert!(done && place.is_dir(), "it has no more steps");
     }
 }

@@ -9,6 +9,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use uuid::Uuid;
+
 use super::copies::Copies;
 use super::figures::{Count, Figures};
 use super::index::{Entry, Index, IndexError, ROWS};
@@ -50,6 +52,11 @@ impl Office {
     /// The folder of second copies.
     pub(super) fn copies_dir(&self) -> Option<&Path> {
         self.copies.as_ref().map(Copies::dir)
+    }
+
+    /// The medium for second copies that is in place, as far as it says.
+    fn medium(&self) -> Option<Uuid> {
+        self.copies.as_ref()?.there().ok()?
     }
 
     /// Something the index is to be told, soon.
@@ -114,6 +121,9 @@ impl Office {
             }
         }
         let mut index = Index::open(&self.dir)?;
+        if let Some(medium) = self.medium() {
+            index.meets(medium)?;
+        }
         // Reading a large archive anew takes minutes: not while desks wait to enter something.
         // What came meanwhile is found by the second look, which has little to read.
         index.level(&self.dir, self.copies_dir(), at)?;

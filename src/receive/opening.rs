@@ -59,6 +59,7 @@ impl Desk {
             heads,
             open: BTreeMap::new(),
             news: BTreeMap::new(),
+            words: BTreeMap::new(),
         });
         let mut desks: Vec<Self> = desks.collect();
         for device in layout::named(&incoming.join(&office.name))? {

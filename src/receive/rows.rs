@@ -1,6 +1,6 @@
 //! Rows of the index, written and read.
 
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, Row, ToSql, TransactionBehavior, params};
 
 use super::kept::{Kept, Refusal};
 use crate::types::CaseId;
@@ -8,6 +8,27 @@ use crate::types::CaseId;
 /// Columns of `package` in the order of [`kept`].
 pub(super) const KEPT: &str = "device, id, seq, sig_sha256, kind, outcome, grade, at, site, zone, lat_e7, \
     lon_e7, bytes, receiver, stored, copied, gone";
+
+/// The media for second copies that were met. Added to an index of the same version: an older receiver
+/// does not miss it.
+pub(super) const MEDIA: &str =
+    "CREATE TABLE IF NOT EXISTS medium(id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID";
+
+/// Notes that the medium `id` is there. When it was never met, no second copy counts any more until it was
+/// read back; how many that are.
+pub(super) fn meet(conn: &mut Connection, id: &str) -> rusqlite::Result<usize> {
+    let sql = "SELECT EXISTS(SELECT 1 FROM medium WHERE id = ?1)";
+    if conn.query_row(sql, [id], |row| row.get(0))? {
+        return Ok(0);
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if tx.execute("INSERT OR IGNORE INTO medium(id) VALUES(?1)", [id])? == 0 {
+        return Ok(0);
+    }
+    let uncounted = tx.execute("UPDATE package SET copied = 0 WHERE copied = 1", [])?;
+    tx.commit()?;
+    Ok(uncounted)
+}
 
 /// Writes the row of a package, over the one that is there.
 pub(super) fn put(conn: &Connection, package: &Kept) -> rusqlite::Result<()> {

@@ -167,9 +167,15 @@ impl Office {
     /// made does not hold up the others.
     fn catch_up(&self, last: &mut Option<(String, CaseId)>, at: Stamp) -> Vec<Event> {
         let mut events = Vec::new();
-        let Some(copies) = self.copies.as_ref().filter(|it| it.there().is_ok()) else {
+        let Some(copies) = &self.copies else {
             return events;
         };
+        let Ok(medium) = copies.there() else {
+            return events;
+        };
+        if let Some(medium) = medium {
+            self.indexed(|index| index.meets(medium));
+        }
         for _ in 0..COPIES_AT_ONCE {
             let Some(Some((device, id))) = self.indexed(|index| index.uncopied(last.as_ref()))
             else {

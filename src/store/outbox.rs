@@ -11,9 +11,8 @@ use serde_json::json;
 
 use super::lines;
 use super::package;
-use super::{Inner, State, Store, StoreError, additions, clocks, disk, quota, set_meta};
+use super::{Inner, State, Store, StoreError, additions, clocks, disk, set_meta};
 use crate::clock;
-use crate::config::PruneNeeds;
 use crate::types::{CaseId, Stamp};
 use crate::witness::{self, After, JournalCopy, sha256_hex};
 
@@ -169,22 +168,6 @@ impl Store {
             return Ok(false);
         }
         inner.more_copies(id, receipt, facts)
-    }
-
-    /// Some of the packages that wait for a receipt that says a second copy before their pictures and
-    /// video may go; none where the configuration does not ask for one. Of many, `limit` by chance:
-    /// none waits behind others that never get theirs.
-    pub fn wanting_copies(&self, limit: u32) -> Result<Vec<CaseId>, StoreError> {
-        let inner = self.inner();
-        if inner.config.prune_needs != PruneNeeds::MirrorAndCopies {
-            return Ok(Vec::new());
-        }
-        let sql = "SELECT id FROM package WHERE state = 'receipted' AND coalesce(copies, 1) < ?1 \
-             ORDER BY random() LIMIT ?2";
-        let mut query = inner.conn.prepare_cached(sql)?;
-        let names = query.query_map([quota::COPIES, limit], |row| row.get::<_, String>(0))?;
-        let names: Vec<String> = names.collect::<Result<_, _>>()?;
-        Ok(names.iter().filter_map(|n| super::case_id(n)).collect())
     }
 
     /// Keeps the receiver's signed refusal: the package stays here until a person decides.

@@ -15,6 +15,7 @@ use super::compare::compare;
 use super::package::{self, PackageFile};
 use super::quota::{self, Candidate};
 use super::{Inner, State, Store, StoreError, disk, lines};
+use crate::config::PruneNeeds;
 use crate::types::{CaseId, Stamp};
 use crate::witness;
 
@@ -50,6 +51,29 @@ impl Store {
             }
         }
         Ok(pruned)
+    }
+
+    /// Some of the packages that wait for a receipt that says a second copy before their pictures and
+    /// video may go; none where the configuration does not ask for one. Of many, half of `limit` are
+    /// those receipted last, which may well get theirs, and the rest are taken by chance: none waits
+    /// behind others that never do.
+    pub fn wanting_copies(&self, limit: u32) -> Result<Vec<CaseId>, StoreError> {
+        const SQL: &str = "WITH waiting AS (SELECT id, receipted_ms, seq FROM package \
+             WHERE state = 'receipted' AND coalesce(copies, 1) < ?1), \
+             newest AS (SELECT id FROM waiting ORDER BY receipted_ms DESC, seq DESC LIMIT ?2) \
+             SELECT id FROM newest UNION ALL SELECT id FROM (SELECT id FROM waiting \
+             WHERE id NOT IN (SELECT id FROM newest) ORDER BY random() LIMIT ?3)";
+        let inner = self.inner();
+        if inner.config.prune_needs != PruneNeeds::MirrorAndCopies {
+            return Ok(Vec::new());
+        }
+        let newest = limit / 2;
+        let mut query = inner.conn.prepare_cached(SQL)?;
+        let names = query.query_map([quota::COPIES, newest, limit - newest], |row| {
+            row.get::<_, String>(0)
+        })?;
+        let names: Vec<String> = names.collect::<Result<_, _>>()?;
+        Ok(names.iter().filter_map(|n| super::case_id(n)).collect())
     }
 }
 

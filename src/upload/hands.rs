@@ -44,8 +44,10 @@ pub(super) struct Hand {
     pub(super) paths: BTreeMap<String, PathBuf>,
     /// The dialogue about it.
     pub(super) delivery: Delivery,
-    /// Whether all that was asked for has gone out once.
+    /// Whether the broker had all that was asked for once.
     pub(super) sent: bool,
+    /// Whether it did not take a message since all that was asked for had gone out.
+    pub(super) refused: bool,
     /// Bytes of pieces the broker has taken.
     pub(super) acknowledged: u64,
     /// Whether it was sealed a while ago.
@@ -234,6 +236,7 @@ impl Session<'_> {
             package,
             paths,
             sent: false,
+            refused: false,
             acknowledged: 0,
             asked,
             oldest,

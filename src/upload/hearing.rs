@@ -12,7 +12,7 @@ use crate::clock;
 use crate::journal::kind;
 use crate::link::message::{Subject, Topic, Want};
 use crate::link::{Acked, Incoming};
-use crate::store::{ReceiptFacts, StoreError};
+use crate::store::{ReceiptFacts, State, StoreError};
 use crate::types::CaseId;
 use crate::witness::{Receipt, ReceiptVerdict};
 
@@ -27,8 +27,8 @@ pub(super) enum Sent {
     Checkpoint,
     /// The head of the package.
     Head(CaseId),
-    /// The question what is missing.
-    Finished(CaseId),
+    /// The question what is missing, and whether all that was wanted went before it.
+    Finished(CaseId, bool),
     /// A piece of so many bytes, handed over then.
     Piece(CaseId, u64, Instant),
     /// The query for a time-stamp.
@@ -61,26 +61,55 @@ impl Session<'_> {
                 let shown = hand.shown();
                 self.up.state.change(|s| s.in_hand = Some(shown));
             }
-            (Sent::Head(id) | Sent::Finished(id), Acked::Taken) => {
-                if let Some(hand) = self.hand(id) {
-                    hand.delivery.taken(now);
+            (Sent::Head(id), Acked::Taken) => self.taken(id, now),
+            (Sent::Finished(id, all), Acked::Taken) => {
+                self.taken(id, now);
+                if all {
+                    self.all_taken(id).await;
                 }
             }
             (Sent::Head(id), Acked::NobodyListens) => {
                 self.put_back(id, "no receiver is listening").await;
             }
             // That receiver has gone; another may take the head.
-            (Sent::Finished(id) | Sent::Piece(id, ..), Acked::NobodyListens) => {
+            (Sent::Finished(id, _) | Sent::Piece(id, ..), Acked::NobodyListens) => {
                 if let Some(hand) = self.hand(id) {
+                    hand.refused = true;
                     hand.delivery.restart();
                 }
             }
-            (Sent::Head(id) | Sent::Finished(id) | Sent::Piece(id, ..), Acked::Busy) => {
+            (Sent::Head(id) | Sent::Finished(id, _) | Sent::Piece(id, ..), Acked::Busy) => {
                 if let Some(hand) = self.hand(id) {
+                    hand.refused = true;
                     hand.delivery.again();
                 }
                 self.slow_down();
             }
+        }
+    }
+
+    /// The broker has the head, or the question.
+    fn taken(&mut self, id: CaseId, now: Instant) {
+        if let Some(hand) = self.hand(id) {
+            hand.delivery.taken(now);
+        }
+    }
+
+    /// The broker has the question that went behind all that was wanted. Its acknowledgements come in
+    /// the order of sending, so it has all of that too, unless it said that it did not take a piece.
+    async fn all_taken(&mut self, id: CaseId) {
+        let Some(hand) = self.hand(id).filter(|hand| !hand.refused) else {
+            return;
+        };
+        if std::mem::replace(&mut hand.sent, true) {
+            return;
+        }
+        let noted = self
+            .up
+            .store
+            .blocking(move |store| store.step(id, State::Sent));
+        if let Err(error) = noted.await {
+            self.complain(&error);
         }
     }
 
@@ -192,7 +221,10 @@ impl Session<'_> {
             store.receipted_later((id, receipt.seq), &p7m, &facts(receipt, at))
         });
         match kept.await {
-            Ok(true) => tracing::info!(%id, copies, "a later receipt says more copies"),
+            Ok(true) => {
+                tracing::info!(%id, copies, "a later receipt says more copies");
+                self.telling.answered(id, Instant::now());
+            }
             Ok(false) => {}
             Err(error @ (StoreError::Unknown(_) | StoreError::OtherSignature(_))) => {
                 self.ignore(error.to_string()).await;

@@ -14,7 +14,6 @@ use super::session::{Session, bytes};
 use crate::clock;
 use crate::link::LinkError;
 use crate::link::message::{self, Finished, Subject, Topic};
-use crate::store::State;
 use crate::types::CaseId;
 use crate::witness::Container;
 
@@ -94,7 +93,7 @@ impl Session<'_> {
         let Some(hand) = self.hand(id) else {
             return Ok(0);
         };
-        let first = all && !std::mem::replace(&mut hand.sent, true);
+        hand.refused &= !all;
         let subject = Subject::Finished {
             sink: sink.to_owned(),
         };
@@ -102,16 +101,7 @@ impl Session<'_> {
         let finished = bytes(&Finished { id: id.to_string() });
         let len = finished.len() as u64;
         let ack = self.pipe.publish(&topic, finished, false).await?;
-        self.acks.push(Sent::Finished(id), ack);
-        if first {
-            let noted = self
-                .up
-                .store
-                .blocking(move |store| store.step(id, State::Sent));
-            if let Err(error) = noted.await {
-                self.complain(&error);
-            }
-        }
+        self.acks.push(Sent::Finished(id, all), ack);
         Ok(len)
     }
 }

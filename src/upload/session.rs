@@ -16,6 +16,7 @@ use super::hands::Hand;
 use super::hearing::Sent;
 use super::journal::Told;
 use super::lanes::{Claim, Lane, Turns};
+use super::presence::Telling;
 use super::profile::Plan;
 use super::rate::Rate;
 use super::stamping::{Asked, Stamping};
@@ -104,6 +105,8 @@ pub(super) struct Session<'a> {
     pub(super) asked: Option<Asked>,
     /// What this connection has told of the journal.
     pub(super) told: Told,
+    /// When it is told how the device is.
+    pub(super) telling: Telling,
     /// What may be sent when.
     pub(super) plan: Plan,
     /// The profile in force.
@@ -164,6 +167,7 @@ impl<'a> Session<'a> {
             acks: Acks::default(),
             asked: None,
             told: Told::default(),
+            telling: Telling::new(Instant::now()),
             plan: Plan::new(&up.config),
             profile: up.config.profile,
             drain: Drain::new(&up.config, Instant::now()),
@@ -190,17 +194,26 @@ impl<'a> Session<'a> {
             if self.has_room() {
                 self.tell_news().await?;
             }
+            self.present_in_time().await?;
             self.ask_stamp().await?;
             let look_again = self.advance().await?;
             let look_again = self
                 .stamp_look()
                 .map_or(look_again, |at| at.min(look_again));
+            let look_again = if self.has_room() {
+                look_again.min(self.telling.due())
+            } else {
+                look_again
+            };
             self.up.state.turns(clock::now(), ANSWER.max(LOOK));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
                 message = self.pipe.recv() => {
                     let message = message?;
+                    while let Some((sent, answer)) = self.acks.ready() {
+                        self.acknowledged(sent, answer?).await;
+                    }
                     self.hear(&message).await;
                     self.pipe.done(&message)?;
                 }

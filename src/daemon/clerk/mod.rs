@@ -104,6 +104,7 @@ pub(super) fn hire(
         }),
         watch: Watch {
             trial: chosen.trial.clone(),
+            owed: chosen.owed.clone(),
             settings,
             again,
             began_ns: clock::boot_ns(),

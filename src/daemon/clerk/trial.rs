@@ -19,6 +19,8 @@ const STEADY: Duration = Duration::from_secs(5);
 /// Watches over the trial, when there is one.
 pub(super) struct Watch {
     pub(super) trial: Option<Trial>,
+    /// How one ended of which the disk took no word at the start.
+    pub(super) owed: Option<Outcome>,
     pub(super) settings: Settings,
     /// Told when the daemon shall start again, with what was before.
     pub(super) again: CancellationToken,
@@ -30,6 +32,12 @@ pub(super) struct Watch {
 impl Watch {
     /// Looks whether everything is back, or the time is over.
     pub(super) async fn look(&mut self, errands: &Errands) {
+        if let Some(owed) = &self.owed
+            && self.settings.end(owed).is_ok()
+        {
+            self.owed = None;
+            self.tell(errands).await;
+        }
         let Some(trial) = &self.trial else { return };
         let now_ns = clock::boot_ns();
         let missing = errands.missing(&trial.cameras);

@@ -254,3 +254,28 @@ fn the_ballast_is_owed_until_there_is_room_and_new_evidence_leaves_it() {
     assert_eq!(store.book().unwrap().as_deref(), Some("book"));
     audit(&store);
 }
+
+/// Of many that wait for a second copy some are old and never get one: what is asked after are the
+/// newest, and of the others each in its turn.
+#[test]
+fn of_those_that_want_copies_the_newest_are_always_asked_after() {
+    let dir = folder();
+    let store = open(dir.path());
+    for n in 1..=20 {
+        keep_and_seal(&store, case(n));
+        receipt_of(&store, case(n), 1);
+    }
+    let newest = [17, 18, 19, 20].map(case);
+    let mut all = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let asked = store.wanting_copies(8).unwrap();
+        assert!(newest.iter().all(|id| asked.contains(id)), "{asked:?}");
+        let asked = std::collections::BTreeSet::from_iter(asked);
+        assert_eq!(asked.len(), 8, "each once");
+        all.extend(asked);
+    }
+    assert_eq!(all.len(), 20);
+    receipt_of(&store, case(20), 2);
+    let asked = store.wanting_copies(100).unwrap();
+    assert_eq!(asked.len(), 19, "fewer than may be");
+}

@@ -93,6 +93,43 @@ fn on_a_disk_that_takes_nothing_the_box_starts_with_what_was_before() {
     assert_eq!((chosen.origin, chosen.trial), (Origin::File, None), "ended");
 }
 
+/// What could not be begun blocks nothing once the disk takes a word, and is answered then; nor is it
+/// begun beside a file that somebody changed meanwhile.
+#[test]
+fn a_trial_that_could_not_be_begun_is_over_when_the_disk_takes_a_word() {
+    let (_dir, _pki, file, text) = a_box();
+    let choose = || Settings::choose(&file).unwrap();
+    let first = choose();
+    assert_eq!(first.owed, None);
+    let now = first.loaded;
+    let kept = &now.config.store.dir;
+    fs::create_dir_all(kept).unwrap();
+    let settings = Settings::new(&file, kept);
+    let next = format!("{text}\n# next\n");
+    let try_out = |n| settings.try_out(&next, &now, Uuid::from_u128(n), Vec::new());
+    try_out(7).unwrap();
+    let in_the_way = kept.join("config/draft");
+    fs::create_dir(&in_the_way).unwrap();
+    let owed = choose().owed.unwrap();
+    assert!(owed.why.as_ref().unwrap().contains("could not be begun"));
+    assert!(settings.end(&owed).is_err(), "not yet");
+    fs::remove_dir(&in_the_way).unwrap();
+    assert!(matches!(try_out(8), Err(SettingsError::OnTrial)));
+    settings.end(&owed).unwrap();
+    assert_eq!(settings.on_trial(), None);
+    assert_eq!(settings.ended(), std::slice::from_ref(&owed));
+    settings.told().unwrap();
+    try_out(8).unwrap();
+    settings.end(&owed).unwrap();
+    assert!(settings.is_on_trial(Uuid::from_u128(8)), "it is another");
+
+    fs::write(&file, format!("{text}\n# a technician was here\n")).unwrap();
+    let chosen = choose();
+    assert_eq!((chosen.origin, chosen.trial), (Origin::File, None));
+    let why = settings.ended().pop().unwrap().why.unwrap();
+    assert_eq!(why, "the file on the box was changed");
+}
+
 #[test]
 fn a_certificate_stands_in_only_for_the_file_it_was_sent_for() {
     let (_dir, pki, file, text) = a_box();

@@ -382,6 +382,83 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
     a_rotten_copy_is_made_anew(&bench, config, with).await;
 }
 
+/// What a box has missed it gets on the connection it has, few at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_of_later_receipts_comes_on_one_connection() {
+    let bench = Bench::new().await;
+    let medium = bench.dir.path().join("medium");
+    let config = config::Receive {
+        copy_to: Some(medium.clone()),
+        ..bench.receive_config()
+    };
+    let receiver = bench.start(config.clone()).await;
+    let upload = bench.upload();
+    let ids: Vec<CaseId> = (0..12).map(|_| bench.seal(100)).collect();
+    bench.receipted(&ids).await;
+    upload.stop().await;
+    fs::create_dir(&medium).unwrap();
+    fs::write(medium.join("lingmou-copies.json"), MARK).unwrap();
+    let later = |place: &Path| place.join(witness::LATER_RECEIPT).is_file();
+    until("the copies", || {
+        ids.iter().all(|id| later(&bench.received(*id)))
+    })
+    .await;
+    receiver.stop().await;
+    let receiver = bench.start(config).await;
+    let before = bench.snapshot().connections;
+    let upload = bench.upload();
+    until("the receipts that say so", || {
+        ids.iter().all(|id| later(&bench.store.package_dir(*id)))
+    })
+    .await;
+    assert_eq!(bench.snapshot().connections, before + 1);
+    upload.stop().await;
+    receiver.stop().await;
+}
+
+/// The medium dies, and an empty one takes its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_medium_counts_for_nothing_until_it_has_everything() {
+    let bench = Bench::new().await;
+    let medium = bench.dir.path().join("medium");
+    let prepare = || {
+        fs::create_dir(&medium).unwrap();
+        let id = Uuid::now_v7();
+        let mark = format!(r#"{{"v":1,"type":"lingmou.copies","id":"{id}"}}"#);
+        fs::write(medium.join("lingmou-copies.json"), mark).unwrap();
+    };
+    prepare();
+    let config = config::Receive {
+        copy_to: Some(medium.clone()),
+        ..bench.receive_config()
+    };
+    let copies = || {
+        let packages = bench.archive(&["received"]).packages(DEVICE).unwrap();
+        packages.iter().map(|p| p.copies).collect::<Vec<_>>()
+    };
+    let receiver = bench.start(config.clone()).await;
+    let upload = bench.upload();
+    let ids = [bench.seal(1000), bench.seal(1000)];
+    bench.receipted(&ids).await;
+    upload.stop().await;
+    receiver.stop().await;
+    assert_eq!(copies(), [2, 2]);
+
+    fs::remove_dir_all(&medium).unwrap();
+    prepare();
+    let in_the_way = medium.join("packages");
+    fs::write(&in_the_way, "").unwrap();
+    let receiver = bench.start(config).await;
+    until("the other medium to be known", || copies() == [1, 1]).await;
+    fs::remove_file(&in_the_way).unwrap();
+    until("the copies", || copies() == [2, 2]).await;
+    receiver.stop().await;
+    for id in ids {
+        let copy = copies_of(&bench).join(id.to_string());
+        assert!(files(&bench.received(id)) == files(&copy), "{id}");
+    }
+}
+
 /// Where the second copies of these tests lie.
 fn copies_of(bench: &Bench) -> PathBuf {
     bench.dir.path().join("medium/packages").join(DEVICE)

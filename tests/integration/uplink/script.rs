@@ -1,7 +1,7 @@
 //! A broker that does as it is told, where no real one can be brought to: MQTT 5 over TLS, one
 //! device, just enough of the protocol (OASIS MQTT 5.0, sections named below).
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -20,13 +20,30 @@ const QUOTA_EXCEEDED: u8 = 0x97;
 /// To publish once a message of this kind was taken.
 type Later = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
 
+/// What the broker does besides the protocol.
+#[derive(Clone, Default)]
+struct Play {
+    /// So many pieces are not taken.
+    refuse: Arc<AtomicU32>,
+    /// Pieces and questions are taken, and that is not said.
+    withhold: Arc<AtomicBool>,
+    later: Later,
+}
+
+/// A message that came.
+struct Heard {
+    /// Without `ev1/DEVICE/`.
+    topic: String,
+    taken: bool,
+    /// Its expiry, seconds.
+    expiry: Option<u32>,
+}
+
 /// The broker; it ends when dropped.
 pub(super) struct Script {
     port: u16,
-    refuse: Arc<AtomicU32>,
-    later: Later,
-    /// The topic of each message without `ev1/DEVICE/`, and whether it was taken.
-    heard: mpsc::Receiver<(String, bool)>,
+    play: Play,
+    heard: mpsc::Receiver<Heard>,
     task: JoinHandle<()>,
 }
 
@@ -52,17 +69,16 @@ impl Script {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (tell, heard) = mpsc::channel(1024);
-        let (refuse, later) = (Arc::new(AtomicU32::new(0)), Later::default());
-        let play = (Arc::clone(&refuse), Arc::clone(&later));
+        let play = Play::default();
+        let played = play.clone();
         let task = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = acceptor.accept(stream).await.unwrap();
-            serve(&mut stream, &play, &tell).await;
+            serve(&mut stream, &played, &tell).await;
         });
         Self {
             port,
-            refuse,
-            later,
+            play,
             heard,
             task,
         }
@@ -74,22 +90,36 @@ impl Script {
 
     /// So many pieces from now on are not taken.
     pub(super) fn refuse_next(&self, pieces: u32) {
-        self.refuse.store(pieces, Ordering::SeqCst);
+        self.play.refuse.store(pieces, Ordering::SeqCst);
+    }
+
+    /// From now on pieces and questions are acknowledged, or not; what was not is later.
+    pub(super) fn withhold(&self, withheld: bool) {
+        self.play.withhold.store(withheld, Ordering::SeqCst);
     }
 
     /// When the next message of `kind` is taken, `payload` is sent down.
     pub(super) fn publish_after(&self, kind: &str, topic: &str, payload: Vec<u8>) {
         let later = (kind.to_owned(), topic.to_owned(), payload);
-        self.later.lock().unwrap().push(later);
+        self.play.later.lock().unwrap().push(later);
     }
 
     /// Waits for a message of `kind`; whether it was taken.
     pub(super) async fn next(&mut self, kind: &str) -> bool {
+        self.message(kind).await.taken
+    }
+
+    /// Waits for a message of `kind`; how long it may be given out, seconds.
+    pub(super) async fn expiry(&mut self, kind: &str) -> Option<u32> {
+        self.message(kind).await.expiry
+    }
+
+    async fn message(&mut self, kind: &str) -> Heard {
         loop {
             let heard = tokio::time::timeout(DEADLINE, self.heard.recv());
-            let (topic, taken) = heard.await.expect("a message").expect("a connection");
-            if topic.starts_with(kind) {
-                return taken;
+            let heard = heard.await.expect("a message").expect("a connection");
+            if heard.topic.starts_with(kind) {
+                return heard;
             }
         }
     }
@@ -98,11 +128,17 @@ impl Script {
 /// Plays the broker on one connection until it ends.
 async fn serve(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    (refuse, later): &(Arc<AtomicU32>, Later),
-    tell: &mpsc::Sender<(String, bool)>,
+    play: &Play,
+    tell: &mpsc::Sender<Heard>,
 ) {
     let prefix = format!("ev1/{DEVICE}/");
+    let mut withheld: Vec<[u8; 5]> = Vec::new();
     while let Some((kind, body)) = packet(stream).await {
+        if !play.withhold.load(Ordering::SeqCst) {
+            for ack in withheld.drain(..) {
+                stream.write_all(&ack).await.unwrap();
+            }
+        }
         match kind >> 4 {
             // CONNECT: CONNACK without properties (3.2).
             1 => stream.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap(),
@@ -113,20 +149,32 @@ async fn serve(
                 let topic = topic.strip_prefix(&prefix).unwrap().to_owned();
                 let no = |n: u32| n.checked_sub(1);
                 let refused = topic.starts_with("c/")
-                    && refuse
+                    && play
+                        .refuse
                         .fetch_update(Ordering::SeqCst, Ordering::SeqCst, no)
                         .is_ok();
                 let reason = if refused { QUOTA_EXCEEDED } else { 0 };
                 let ack = [0x40, 3, body[2 + len], body[3 + len], reason];
-                stream.write_all(&ack).await.unwrap();
+                if play.withhold.load(Ordering::SeqCst)
+                    && (topic.starts_with("c/") || topic.starts_with("f/"))
+                {
+                    withheld.push(ack);
+                } else {
+                    stream.write_all(&ack).await.unwrap();
+                }
                 let due = {
-                    let mut later = later.lock().unwrap();
+                    let mut later = play.later.lock().unwrap();
                     let at = later
                         .iter()
                         .position(|(of, ..)| topic.starts_with(of.as_str()));
                     at.filter(|_| !refused).map(|at| later.remove(at))
                 };
-                tell.send((topic, !refused)).await.unwrap();
+                let heard = Heard {
+                    topic,
+                    taken: !refused,
+                    expiry: expiry(&body[4 + len..]),
+                };
+                tell.send(heard).await.unwrap();
                 if let Some((_, topic, payload)) = due {
                     stream.write_all(&publish(&topic, &payload)).await.unwrap();
                 }
@@ -143,6 +191,14 @@ async fn serve(
             _ => return,
         }
         stream.flush().await.unwrap();
+    }
+}
+
+/// The expiry in the properties of a PUBLISH (3.3.2.3.3); where it is not alone it is not looked for.
+fn expiry(properties: &[u8]) -> Option<u32> {
+    match properties {
+        [5, 2, a, b, c, d, ..] => Some(u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => None,
     }
 }
 

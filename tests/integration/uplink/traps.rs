@@ -1,6 +1,8 @@
 //! What brokers and MQTT libraries do to a sender: each trap of the design, by a real broker where
 //! it can be brought to do it, else by one that follows a script.
 
+use lingmou::command::{AskError, Client};
+
 use super::hand::ranges;
 use super::relay::{Loss, Relay};
 use super::script::Script;
@@ -110,27 +112,29 @@ async fn a_broker_that_takes_one_at_a_time_is_given_one_at_a_time() {
     bench.audit(&ids);
 }
 
+/// A receiver's word, as the scripted broker brings it.
+fn want(id: CaseId, missing: Vec<Range>) -> Vec<u8> {
+    let want = Want {
+        id: id.to_string(),
+        sink: RECEIVER.to_owned(),
+        missing,
+        max_chunk: None,
+        video: false,
+    };
+    serde_json::to_vec(&want).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_takes_no_more_at_present_is_not_pressed() {
     let bench = Bench::new().await;
     let id = bench.seal(1000);
     let (pictures, video) = ranges(&bench, id);
     let mut broker = Script::start(&bench).await;
-    let want = |missing: Vec<Range>| {
-        let want = Want {
-            id: id.to_string(),
-            sink: RECEIVER.to_owned(),
-            missing,
-            max_chunk: None,
-            video: false,
-        };
-        serde_json::to_vec(&want).unwrap()
-    };
     let down = Topic::new(DEVICE, Subject::Want).to_string();
     let all = [pictures.clone(), video].concat();
-    broker.publish_after("n", &down, want(pictures));
-    broker.publish_after("f/", &down, want(all.clone()));
-    broker.publish_after("f/", &down, want(all));
+    broker.publish_after("n", &down, want(id, pictures));
+    broker.publish_after("f/", &down, want(id, all.clone()));
+    broker.publish_after("f/", &down, want(id, all));
     // What is under way when the first is not taken is at most a window.
     broker.refuse_next(4);
     let upload = bench.upload_by(config::Upload {
@@ -148,6 +152,84 @@ async fn a_broker_that_takes_no_more_at_present_is_not_pressed() {
     assert!(broker.next("f/").await);
     while !broker.next("c/").await {}
     upload.stop().await;
+}
+
+/// Its acknowledgements say that it has every message, and nobody ever gets the question.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broker_acknowledges_and_drops_is_sent_again() {
+    let bench = Bench::new().await;
+    let id = bench.seal(1000);
+    let (pictures, _) = ranges(&bench, id);
+    let mut broker = Script::start(&bench).await;
+    let down = Topic::new(DEVICE, Subject::Want).to_string();
+    broker.publish_after("n", &down, want(id, pictures));
+    let upload = bench.upload_by(config::Upload {
+        port: broker.port(),
+        ..bench.upload_config()
+    });
+    assert!(broker.next("f/").await);
+    let sent = || bench.store.state(id).unwrap() == Some(State::Sent);
+    until("the broker to have it all", sent).await;
+    until("the end of the wait", || {
+        bench.cause() == "the receiver does not answer"
+    })
+    .await;
+    assert!(broker.next("n").await, "its head goes again");
+    upload.stop().await;
+    assert_eq!(bench.store.state(id).unwrap(), Some(State::Queued));
+    let (receiver, upload) = (bench.receiver(), bench.upload());
+    bench.receipted(&[id]).await;
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&[id]);
+}
+
+/// What is on the way when a modem drops never left the box: no line may say otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_is_called_sent_when_the_broker_has_acknowledged_all_of_it() {
+    let bench = Bench::new().await;
+    let id = bench.seal(1000);
+    let (pictures, _) = ranges(&bench, id);
+    let some = |from| want(id, vec![Range(pictures[0].0.clone(), from, from + 1000)]);
+    let mut broker = Script::start(&bench).await;
+    let down = Topic::new(DEVICE, Subject::Want).to_string();
+    broker.publish_after("n", &down, some(0));
+    broker.publish_after("f/", &down, some(1000));
+    broker.withhold(true);
+    let upload = bench.upload_by(config::Upload {
+        port: broker.port(),
+        ..bench.upload_config()
+    });
+    assert!(broker.next("f/").await);
+    // Another piece: it is done with the question.
+    assert!(broker.next("c/").await);
+    assert_eq!(bench.store.state(id).unwrap(), Some(State::Sending));
+    broker.withhold(false);
+    let sent = || bench.store.state(id).unwrap() == Some(State::Sent);
+    until("the broker to have it all", sent).await;
+    upload.stop().await;
+    assert_eq!(bench.journalled("package.sent"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_given_out_by_a_broker_for_five_minutes_and_no_longer() {
+    let bench = Bench::new().await;
+    let mut broker = Script::start(&bench).await;
+    let endpoint = Endpoint {
+        port: broker.port(),
+        ..bench.endpoint(&bench.pki.operators[0], "viewer-1")
+    };
+    let roots = Roots::load(&bench.pki.root()).unwrap();
+    let mut client = Client::connect(&endpoint, roots, DEVICE).await.unwrap();
+    for (subject, kind, expiry) in [
+        (Subject::Command, "d/cmd", Some(300)),
+        (Subject::Verdict, "d/verdict", None),
+    ] {
+        let asked = client.ask(subject, b"signed", Duration::from_secs(1));
+        assert!(matches!(asked.await, Err(AskError::Silent { .. })));
+        assert_eq!(broker.expiry(kind).await, expiry, "{kind}");
+    }
+    client.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
