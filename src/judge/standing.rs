@@ -39,15 +39,16 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Takes in a look, and gives how long a thing may have gone unseen at it: `gap`, or as long as
-    /// two looks and a half, besides the time in which nothing moved. What counts is the pace before
-    /// this look: a camera that was away has not been looked at slowly.
+    /// Takes in a look, and gives how long a thing may have gone unseen at it, besides the time in
+    /// which nothing moved: `gap`, or as long as two looks and a half. What counts is the pace before
+    /// this look, without what was held back: a camera that was away has not been looked at slowly.
     pub(super) fn take(&mut self, scene: &Scene, gap: Duration) -> Duration {
         let slow = (self.every * 5 / 2).min(GAP_SLOW_MAX);
         let last = self.last;
-        self.every = last.map_or(Duration::ZERO, |last| scene.at.since(last));
+        let since = last.map_or(Duration::ZERO, |last| scene.at.since(last));
+        self.every = since.saturating_sub(scene.held);
         self.last = Some(scene.at);
-        gap.max(slow) + scene.held
+        gap.max(slow)
     }
 }
 
@@ -62,7 +63,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Takes in a look; gives the first one since when there was no gap.
     pub(super) fn take(&mut self, scene: &Scene) -> Stamp {
-        let gap = self.pace.take(scene, GAP_MAX);
+        let gap = self.pace.take(scene, GAP_MAX) + scene.held;
         let before = self.looks;
         let before = before.filter(|(_, last)| scene.at.since(*last) <= gap);
         let first = before.map_or(scene.at, |(first, _)| first);
@@ -97,6 +98,8 @@ pub(super) struct Spot {
     pub(super) counted: Stamp,
     /// Last time it was seen.
     last_seen: Stamp,
+    /// For how long nothing has moved since.
+    still: Duration,
     looks: u32,
     seen: u32,
     /// Looks in which it was what its rule asks for.
@@ -168,7 +171,10 @@ impl Standing {
         wanted: impl Fn(Area, bool) -> bool,
     ) -> Vec<Spot> {
         let gap = self.pace.take(scene, GAP_MAX);
-        let gone = |s: &mut Spot| scene.at.since(s.last_seen) > gap;
+        for spot in &mut self.spots {
+            spot.still += scene.held;
+        }
+        let gone = |s: &mut Spot| scene.at.since(s.last_seen) > gap + s.still;
         let gone: Vec<Spot> = self.spots.extract_if(.., gone).collect();
         for spot in &mut self.spots {
             spot.looks += 1;
@@ -190,7 +196,15 @@ impl Standing {
                 continue;
             }
             match known.and_then(|i| self.spots.get_mut(i)) {
-                Some(spot) if spot.last_seen == scene.at => {}
+                // What is named is what the spot is, also when its own shadow in the background came first.
+                Some(spot) if spot.last_seen == scene.at => {
+                    if spot.explained && !explained {
+                        spot.area = d.area;
+                        spot.roles = spot.roles.with(roles);
+                        spot.now = roles;
+                        spot.explained = false;
+                    }
+                }
                 Some(spot) => {
                     spot.looks_like.take(scene.at, track.appearance);
                     spot.area = d.area;
@@ -198,6 +212,7 @@ impl Standing {
                     spot.now = roles;
                     spot.explained = explained;
                     spot.last_seen = scene.at;
+                    spot.still = Duration::ZERO;
                     spot.seen += 1;
                 }
                 None => self.begin(track, roles, explained),
@@ -222,6 +237,7 @@ impl Standing {
                 since: at,
                 counted: at,
                 last_seen: at,
+                still: Duration::ZERO,
                 looks: 1,
                 seen: 1,
                 fitting: 0,

@@ -26,6 +26,8 @@ struct Near {
     track: u64,
     since: Stamp,
     last: Stamp,
+    /// For how long nothing has moved since.
+    still: Duration,
     height: f32,
 }
 
@@ -40,7 +42,11 @@ impl Attendance {
     /// Takes in the persons of one scene and the spots seen in it.
     pub(super) fn look(&mut self, scene: &Scene, spots: &[Spot]) {
         let gap = self.pace.take(scene, GAP_MAX);
-        self.near.retain(|n| scene.at.since(n.last) <= gap);
+        for near in &mut self.near {
+            near.still += scene.held;
+        }
+        self.near
+            .retain(|n| scene.at.since(n.last) <= gap + n.still);
         let persons = scene
             .tracks
             .iter()
@@ -59,13 +65,14 @@ impl Attendance {
             .into_iter()
             .find(|n| (n.spot, n.track) == (spot, track));
         if let Some(near) = known {
-            (near.last, near.height) = (at, height);
+            (near.last, near.still, near.height) = (at, Duration::ZERO, height);
         } else if self.near.len() < PAIRS_MAX {
             self.near.push(Near {
                 spot,
                 track,
                 since: at,
                 last: at,
+                still: Duration::ZERO,
                 height,
             });
         }

@@ -44,6 +44,26 @@ fn what_stood_before_nothing_moved_stands_afterwards() {
 }
 
 #[test]
+fn an_outage_after_a_still_time_is_no_standing() {
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+    let often = |from: f64, looks: u32| (0..looks).map(move |i| (from + f64::from(i) * 0.2, 0.0));
+    let looks = often(0.0, 10).chain([(6.8, 4.8)]).chain(often(17.0, 60));
+    let mut opened = None;
+    for (t, held) in looks {
+        let orders = judge.step(&Scene {
+            held: Duration::from_secs_f64(held),
+            ..scene(t, &[STALL])
+        });
+        let opens = |o: &Order| o.hit().is_some_and(|h| h.outcome == HitOutcome::Opened);
+        opened = opened.or(orders.iter().any(opens).then_some(t));
+    }
+    assert!(
+        opened.is_some_and(|at| (at - 27.0).abs() < 0.3),
+        "{opened:?}"
+    );
+}
+
+#[test]
 fn no_look_is_spared_while_a_case_is_open_or_a_truck_may_be_blamed() {
     let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     let wants = |judge: &Judge, camera, t| judge.wants_look(camera, at(t));

@@ -94,7 +94,17 @@ fn vendor() -> Seen {
 
 #[test]
 fn what_is_like_a_stall_opens_one_case() {
-    let plays: [(&str, Play); 7] = [
+    let plays: [(&str, Play); 8] = [
+        (
+            "a stall whose shadow in the background comes first, and later",
+            |t| {
+                let area = [0.20, 0.45, 0.32, 0.70];
+                let shadow = (1, Object, area);
+                let stall = [(5, Stall, area), vendor()];
+                let seen = (t >= 0.2).then_some(shadow);
+                seen.into_iter().chain(stall).collect()
+            },
+        ),
         (
             "a stall that is taken for its tricycle in every third look",
             |t| {
