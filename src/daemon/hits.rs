@@ -28,7 +28,8 @@ const DISCARDED_MAX: usize = 1024;
 /// Writes what became of hits.
 pub(super) struct Hits {
     store: Store,
-    cameras: Vec<String>,
+    /// The configured ones; then nobody, for what is of none of them; then those that only ends name.
+    cameras: Vec<Option<String>>,
     waiting: VecDeque<Value>,
     lost: u64,
 }
@@ -37,7 +38,11 @@ impl Hits {
     pub(super) fn new(store: Store, cameras: &[Camera]) -> Self {
         Self {
             store,
-            cameras: cameras.iter().map(|c| c.name.clone()).collect(),
+            cameras: cameras
+                .iter()
+                .map(|c| Some(c.name.clone()))
+                .chain([None])
+                .collect(),
             waiting: VecDeque::new(),
             lost: 0,
         }
@@ -45,9 +50,10 @@ impl Hits {
 
     /// The index by which a hit names this camera: one that is not configured any more has its own.
     pub(super) fn camera(&mut self, name: &str) -> usize {
-        let known = self.cameras.iter().position(|known| known == name);
+        let mut all = self.cameras.iter();
+        let known = all.position(|known| known.as_deref() == Some(name));
         known.unwrap_or_else(|| {
-            self.cameras.push(name.to_owned());
+            self.cameras.push(Some(name.to_owned()));
             self.cameras.len() - 1
         })
     }
