@@ -286,8 +286,13 @@ impl Settings {
 
     /// A state that cannot be read is none: the file on the box is always there.
     pub(super) fn read(&self) -> State {
-        let bytes = disk::read(&self.dir.join(STATE)).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
+        self.read_state().unwrap_or_default()
+    }
+
+    /// The same where it matters that it could be read.
+    pub(super) fn read_state(&self) -> Result<State, DiskError> {
+        let bytes = disk::read(&self.dir.join(STATE))?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
     fn write(&self, state: &State) -> Result<(), SettingsError> {

@@ -22,17 +22,18 @@ use super::gauges::{about, tell_opening, tell_waiting};
 const TRY_EVERY: Duration = Duration::from_secs(5);
 
 /// Opens what a run needs; where it `waits`, again and again while it is the disk that fails.
-/// `None`: told to stop before that.
+/// `None`: told to stop before that. Also tells whether it waited: what the start knew before may be
+/// otherwise on the disk.
 pub(super) async fn open<T>(
     (config, waits): (&Config, bool),
     stop: &CancellationToken,
     mut open: impl FnMut() -> anyhow::Result<T>,
-) -> anyhow::Result<Option<T>> {
+) -> anyhow::Result<Option<(T, bool)>> {
     let since = clock::now();
     let mut told = String::new();
     loop {
         let error = match open() {
-            Ok(opened) => return Ok(Some(opened)),
+            Ok(opened) => return Ok(Some((opened, !told.is_empty()))),
             Err(error) => error,
         };
         let Some(fault) = fault_of_the_disk(&error).filter(|_| waits) else {
@@ -128,7 +129,10 @@ mod tests {
             told
         };
         let (opened, told) = tokio::join!(super::open((&config, true), &stop, open), technician);
-        assert!(opened.unwrap().is_some());
+        assert!(matches!(opened.unwrap(), Some((_, true))), "it waited");
+        let open = || Ok(Store::open(&config.store, "LM-DISK-1")?.0);
+        let opened = super::open((&config, true), &stop, open).await.unwrap();
+        assert!(matches!(opened, Some((_, false))), "it did not wait");
         let alarm = told["alarms"].as_array().unwrap().iter();
         let alarm = alarm
             .filter(|alarm| alarm["name"] == "store")

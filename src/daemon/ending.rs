@@ -18,6 +18,9 @@ use super::record;
 /// What is still under way this long after a stop is left to the next start.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
+/// A line and a signature have this long at least.
+const LINES_WITHIN: Duration = Duration::from_secs(2);
+
 /// A running daemon.
 pub(super) struct Running {
     pub(super) cameras: Arc<Vec<Camera>>,
@@ -60,6 +63,7 @@ impl Running {
         let until = Instant::now() + patience;
         if matches!(timeout_at(until, ended).await, Ok(Ok(true))) {
             let lines = tokio::task::spawn_blocking(move || record::end(&store, &identity));
+            let until = until.max(Instant::now() + LINES_WITHIN);
             if timeout_at(until, lines).await.is_err() {
                 tracing::warn!("the stop was not journalled and signed in time");
             }

@@ -94,6 +94,8 @@ pub(super) fn recovering() -> impl Fn(usize, usize) {
         let status = format!("reading packages that the database does not know: {done} of {all}");
         tell_systemd(&[
             sd_notify::NotifyState::ExtendTimeoutUsec(PER_PACKAGE_USEC),
+            // After a wait for the disk systemd counts by the watchdog.
+            sd_notify::NotifyState::Watchdog,
             sd_notify::NotifyState::Status(&status),
         ]);
     }

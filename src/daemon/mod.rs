@@ -101,7 +101,8 @@ const REPORTS: usize = judge::OPEN_CASES_MAX;
 pub enum End {
     /// It was told to stop.
     Stopped,
-    /// It shall be started again: another configuration is in force.
+    /// It shall be started again: another configuration is in force, or may be, after the disk with it
+    /// was away.
     Again,
 }
 
@@ -115,8 +116,11 @@ pub async fn run(chosen: &Chosen, stop: CancellationToken) -> anyhow::Result<End
     // What is on trial and does not start is given up at once.
     let waits = chosen.trial.is_none();
     let opened = diskless::open((&loaded.config, waits), &stop, || open(loaded)).await?;
-    let Some(opened) = opened else {
-        return Ok(End::Stopped);
+    let opened = match opened {
+        None => return Ok(End::Stopped),
+        // Also which configuration and certificates were sent lies on that disk: all is chosen anew.
+        Some((_, true)) => return Ok(End::Again),
+        Some((opened, false)) => opened,
     };
     let running = start(chosen, opened, stop.child_token(), &again)?;
     tracing::info!(device = %chosen.loaded.config.device.id, "running");
