@@ -105,14 +105,14 @@ impl Journal {
             }
         })?;
         let mut head = walk.head;
-        let (segment, len, torn) = match (walk.lost, walk.last) {
-            (Some(lost), _) => {
-                head.n = head.n.max(known);
-                (lost + 1, 0, Vec::new())
-            }
-            (None, Some(last)) => (last.segment, last.len, last.torn),
-            (None, None) => (1, 0, Vec::new()),
-        };
+        if walk.lost.is_some() {
+            head.n = head.n.max(known);
+        }
+        let behind = walk.lost.map_or(1, |lost| lost + 1);
+        let last = walk.last.filter(|last| last.segment >= behind);
+        let (segment, len, torn) = last.map_or((behind, 0, Vec::new()), |last| {
+            (last.segment, last.len, last.torn)
+        });
         let path = dir.join(file_name(segment));
         let file = disk::open_append(&path)?;
         disk::sync_dir(dir)?;

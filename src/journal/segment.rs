@@ -58,8 +58,8 @@ pub(super) struct Walk {
     pub(super) broken: Option<Broken>,
     /// The last segment, if there is any that can be read.
     pub(super) last: Option<Last>,
-    /// Number of the last segment when the disk does not give it any more: lines of it that nobody
-    /// can count come after [`Walk::head`].
+    /// Number of a segment that the disk does not give any more, when no line is behind it: those of it,
+    /// which nobody can count, come after [`Walk::head`].
     pub(super) lost: Option<u32>,
 }
 
@@ -206,8 +206,10 @@ pub(super) fn walk(dir: &Path, visit: &mut dyn FnMut(Entry)) -> Result<Walk, Jou
             }
             read => read?,
         };
-        lost = None;
         let (len, lines) = chain.segment(segment, &bytes, visit);
+        if lines > 0 {
+            lost = None;
+        }
         let torn = bytes.get(len..).unwrap_or_default().to_vec();
         if Some(&segment) != numbers.last() && !torn.is_empty() {
             chain.report(segment, lines + 1, "not a journal line");
