@@ -52,6 +52,9 @@ const KEPT_FOR_NS: u64 = 5_000_000_000;
 /// This box's clock was set when it moved by so much against the boot clock.
 const SET_NS: u64 = 100_000_000;
 
+/// In a burst a time that was joined from sender reports was seen to be off by 1.9 s; why is not known.
+const JOINED_OFF_NS: u64 = 2_000_000_000;
+
 /// A pause between two units that is longer than usual by more than this may have made a queue.
 const PAUSE_NS: u64 = 200_000_000;
 
@@ -247,7 +250,11 @@ impl Times {
             |behind: i64| (behind.unsigned_abs()).max(behind.abs_diff(signed(CAPTURE_DELAY_NS)));
         let claimed = arrival.shifted_ns(-behind);
         let at = Stamp {
-            error_ns: (arrival.error_ns).saturating_add(off(behind).max(off(usual)).max(queued_ns)),
+            error_ns: (arrival.error_ns).saturating_add(
+                off(behind)
+                    .max(off(usual))
+                    .max(queued_ns.min(JOINED_OFF_NS)),
+            ),
             ..claimed
         };
         (at, TimeSource::RtcpSenderReport)
@@ -501,7 +508,7 @@ mod tests {
         };
         assert!(error_ms(19_000) < 600);
         // On time again, and not sure before three times the pause is over.
-        assert!(error_ms(24_000) > 2900 && error_ms(31_000) > 2900);
+        assert!(error_ms(24_000) >= 2000 && error_ms(31_000) >= 2000);
         assert!(error_ms(33_000) < 600);
     }
 
