@@ -49,6 +49,11 @@ impl Poses {
         }
     }
 
+    /// Forgets what was measured: who measures now is another.
+    pub(super) fn forget(&self) {
+        self.lock().measured.clear();
+    }
+
     /// Where the box was at `stamp`.
     ///
     /// Between two measurements at most 2.5 s apart: linear for position, height and speed, the

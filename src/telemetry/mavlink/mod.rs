@@ -239,6 +239,8 @@ impl<'a> Listener<'a> {
             let host = |address: SocketAddr| address.ip();
             if speaks(&self.autopilot) && self.through.map(host) != address.map(host) {
                 self.autopilot.begin_anew();
+                // No line joins the places of two vehicles.
+                self.poses.forget();
             }
             self.autopilot.hear(at, frame)
         };

@@ -157,11 +157,13 @@ fn a_neighbour_of_the_same_number_moves_neither_position_nor_camera_nor_answers(
     // Ours is away, and the other stands in; back again, ours is ours.
     let lat = |secs| told.poses.at(at(secs)).expect("a pose").pose.lat_e7;
     hear(&mut listener, 20, (THEIRS, 1), &position(20, 370_000_000));
+    hear(&mut listener, 22, (THEIRS, 1), &position(22, 370_000_000));
     assert_eq!(lat(20), 370_000_000);
     hear(&mut listener, 23, (THEIRS, 1), &attitude(23));
     hear(&mut listener, 23, (OURS, 1), &position(23, 360_000_001));
     let pose = told.poses.at(at(23)).expect("ours").pose;
     assert_eq!(pose.attitude, None, "what the other told last is not ours");
+    assert_eq!(lat(22), 360_000_001, "nor a line between the two");
     hear(&mut listener, 24, (THEIRS, 1), &position(24, 370_000_000));
     assert_eq!((lat(24), listener.through), (360_000_001, Some(ours)));
 }
