@@ -8,6 +8,9 @@ use crate::clock;
 /// connection commonly have.
 const RENEW_DAYS: i64 = 30;
 
+/// Packages ask for a clock that is no more wrong than this, microseconds.
+const CLOCK_ERROR_MAX_US: u64 = 1_000_000;
+
 /// Something that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Alarm {
@@ -56,6 +59,14 @@ impl Alarms {
 
     fn clock(&mut self, clock: &Value) {
         if clock["synced"] == Value::Bool(true) {
+            let max_error_us = clock["max_error_us"].as_u64();
+            if let Some(us) = max_error_us.filter(|&us| us > CLOCK_ERROR_MAX_US) {
+                let secs = us.div_ceil(1_000_000);
+                self.raise(
+                    "clock",
+                    format!("may be wrong by {secs} s; packages are leads only"),
+                );
+            }
             return;
         }
         let errno = clock["errno"].as_i64().and_then(|n| i32::try_from(n).ok());
