@@ -11,7 +11,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use x509_cert::Certificate;
 
-use super::chain::{ChainFault, Roots, check_document_chain};
 use super::cms::{self, Form};
 use super::key::{Key, SignError, load_key, open_token};
 use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
@@ -252,7 +251,6 @@ impl Identity {
     }
 
     /// Every certificate that came with the key, DER, the own one first.
-    #[cfg(feature = "c2pa")]
     pub(super) fn certificates(&self) -> &[Vec<u8>] {
         &self.chain
     }
@@ -306,14 +304,6 @@ impl Identity {
             });
         }
         Ok(())
-    }
-
-    /// Checks that a verifier with these `roots` would take what is signed at `at`: the certificate
-    /// leads to one of them, and the file holds no other certificate than that takes.
-    pub fn check_chain(&self, roots: &Roots, at: Stamp) -> Result<(), ChainFault> {
-        let others = self.chain.iter().skip(1).cloned();
-        let others: Vec<_> = others.map(CertificateDer::from).collect();
-        check_document_chain(self.certificate_der(), &others, roots, since_1970(at))
     }
 
     /// The algorithms it signs with.

@@ -1,4 +1,7 @@
-//! Whether a certificate may take the place of one of the box's own.
+//! Whether a verifier would take what the box's own certificate signs, and whether another may take its
+//! place.
+
+use std::time::Duration;
 
 use const_oid::db::rfc4519::{CN, SERIAL_NUMBER};
 use const_oid::db::rfc5280::ID_KP_CLIENT_AUTH;
@@ -8,12 +11,31 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::chain::{ChainFault, Roots, check_chain, check_document_chain};
-use super::identity::{FILE_MAX, load_chain, parse_chain, since_1970};
+use super::identity::{FILE_MAX, Identity, load_chain, parse_chain, since_1970};
 use super::installed::Installed;
 use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
 use crate::clock;
 use crate::config::{KeyName, Keys};
 use crate::types::Stamp;
+
+impl Identity {
+    /// Checks that a verifier with these `roots` would take what is signed about `at`: the certificate
+    /// leads to one of them, and the file holds no other certificate than that takes. Whether it is
+    /// valid at `at` is [`Identity::check_validity`]'s: a clock may not be set yet.
+    pub fn check_chain(&self, roots: &Roots, at: Stamp) -> Result<(), ChainFault> {
+        let valid = self.not_before()..=self.not_after();
+        let now = at.utc_ns.div_euclid(1_000_000_000);
+        let secs = if valid.contains(&now) {
+            now
+        } else {
+            *valid.start()
+        };
+        let others = self.certificates().iter().skip(1).cloned();
+        let others: Vec<_> = others.map(CertificateDer::from).collect();
+        let at = Duration::from_secs(u64::try_from(secs).unwrap_or(0));
+        check_document_chain(self.certificate_der(), &others, roots, at)
+    }
+}
 
 /// Why a certificate may not take the place of the one in force.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

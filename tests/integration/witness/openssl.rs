@@ -252,6 +252,26 @@ fn a_certificate_that_leads_nowhere_is_not_carried() {
     // The root itself, and an issuer that is trusted itself, say nothing that is not known.
     assert_eq!(judged("whole.pem", &roots), None);
     assert_eq!(judged("ca.crt", &both), None);
+
+    // The box is told before it signs the first package, whatever its clock says.
+    let own = |certificates: &[u8], roots: &Roots, at| {
+        put(
+            dir,
+            "own.crt",
+            &[read("ee.crt").as_slice(), certificates].concat(),
+        );
+        let own = (dir.join("ee.key"), dir.join("own.crt"));
+        let identity = Identity::load_from(&own.0, &own.1, Usage::Evidence).unwrap();
+        identity.check_chain(roots, at).err()
+    };
+    let years = |n: i64| AT.shifted_ns(n * 365 * 24 * 3600 * 1_000_000_000);
+    for at in [AT, years(-30), years(60)] {
+        assert_eq!(own(&read("ca.crt"), &roots, at), None);
+        let fault = own(&read("surplus.pem"), &roots, at);
+        assert_eq!(fault, Some(ChainFault::Surplus));
+        let fault = own(&[], &roots, at);
+        assert_eq!(fault, Some(ChainFault::UnknownIssuer));
+    }
 }
 
 #[test]
