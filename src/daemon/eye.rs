@@ -405,22 +405,12 @@ mod tests {
     fn a_picture_of_an_earlier_moment_is_placed_where_the_box_was_then() {
         let poses = Poses::new();
         for secs in 0..20 {
-            poses.put(Pose {
-                at: moment(secs),
-                lat_e7: 0,
-                lon_e7: i32::try_from(secs).unwrap() * 1_000,
-                alt_mm: None,
-                h_acc_mm: None,
-                hdop_e2: None,
-                fix: FixKind::Full,
-                sats: None,
-                heading_deg: None,
-                speed_mps: None,
-                attitude: None,
-                camera: None,
-                source: PoseSource::Gpsd,
-                sysid: None,
-            });
+            let place = (0, i32::try_from(secs).unwrap() * 1_000);
+            poses.put(Pose::bare(
+                moment(secs),
+                place,
+                (FixKind::Full, PoseSource::Gpsd),
+            ));
         }
         let area = Area {
             x0: 0.1,

@@ -71,21 +71,12 @@ pub async fn run(
 /// The bearing of its camera is given as the heading: roll and pitch were not surveyed, so
 /// there is no [`Pose::camera`].
 fn surveyed(config: &config::Telemetry) -> Pose {
+    let place = (scaled(config.lat, 1e7), scaled(config.lon, 1e7));
     Pose {
-        at: clock::now(),
-        lat_e7: scaled(config.lat, 1e7),
-        lon_e7: scaled(config.lon, 1e7),
         alt_mm: Some(scaled(config.alt_m, 1e3)),
         h_acc_mm: (config.accuracy_m > 0.0).then(|| scaled(config.accuracy_m, 1e3).unsigned_abs()),
-        hdop_e2: None,
-        fix: FixKind::Surveyed,
-        sats: None,
         heading_deg: (config.bearing_deg >= 0.0).then(|| narrowed(config.bearing_deg)),
-        speed_mps: None,
-        attitude: None,
-        camera: None,
-        source: PoseSource::Fixed,
-        sysid: None,
+        ..Pose::bare(clock::now(), place, (FixKind::Surveyed, PoseSource::Fixed))
     }
 }
 

@@ -86,6 +86,32 @@ pub struct Pose {
     pub sysid: Option<u8>,
 }
 
+impl Pose {
+    /// A place (WGS-84 latitude and longitude in degrees × 10⁷) of which nothing else is known.
+    pub fn bare(
+        at: Stamp,
+        (lat_e7, lon_e7): (i32, i32),
+        (fix, source): (FixKind, PoseSource),
+    ) -> Self {
+        Self {
+            at,
+            lat_e7,
+            lon_e7,
+            alt_mm: None,
+            h_acc_mm: None,
+            hdop_e2: None,
+            fix,
+            sats: None,
+            heading_deg: None,
+            speed_mps: None,
+            attitude: None,
+            camera: None,
+            source,
+            sysid: None,
+        }
+    }
+}
+
 /// A pose asked for at a moment, and how stale the answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Placed {

@@ -360,20 +360,12 @@ mod tests {
 
     fn placed(edit: impl FnOnce(&mut Pose)) -> Placed {
         let mut pose = Pose {
-            at: AT,
-            lat_e7: 361_600_000,
-            lon_e7: 1_204_300_000,
-            alt_mm: None,
-            h_acc_mm: None,
-            hdop_e2: None,
-            fix: FixKind::Full,
-            sats: None,
-            heading_deg: None,
-            speed_mps: None,
-            attitude: None,
-            camera: None,
-            source: PoseSource::Mavlink,
             sysid: Some(1),
+            ..Pose::bare(
+                AT,
+                (361_600_000, 1_204_300_000),
+                (FixKind::Full, PoseSource::Mavlink),
+            )
         };
         edit(&mut pose);
         Placed {

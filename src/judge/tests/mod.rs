@@ -19,6 +19,7 @@ mod recheck;
 mod resumed;
 mod rules;
 mod shouts;
+mod twice;
 mod waits;
 
 use std::collections::{HashMap, HashSet};

@@ -333,20 +333,12 @@ pub(super) fn seen_from(t: f64, things: &[Thing], east_m: Option<f64>) -> Scene 
     let mut scene = scene(t, things);
     scene.place = east_m.map(|east_m| Placed {
         pose: Pose {
-            at: scene.at,
-            lat_e7: 0,
-            lon_e7: (east_m / 111_195.0 * 1e7) as i32,
-            alt_mm: None,
             h_acc_mm: Some(2_000),
-            hdop_e2: None,
-            fix: FixKind::Full,
-            sats: None,
-            heading_deg: None,
-            speed_mps: None,
-            attitude: None,
-            camera: None,
-            source: PoseSource::Gpsd,
-            sysid: None,
+            ..Pose::bare(
+                scene.at,
+                (0, (east_m / 111_195.0 * 1e7) as i32),
+                (FixKind::Full, PoseSource::Gpsd),
+            )
         },
         age_ms: 100,
         interpolated: true,

@@ -11,7 +11,7 @@ type Seen = (u64, Role, [f32; 4]);
 /// What is seen when.
 type Play = fn(f64) -> Vec<Seen>;
 
-fn sight(t: f64, seen: &[Seen]) -> Scene {
+pub(super) fn sight(t: f64, seen: &[Seen]) -> Scene {
     let mut scene = scene(t, &[]);
     for &(id, role, [x0, y0, x1, y1]) in seen {
         let mut track = super::scene(t, &[(id, role, x0, y1)]).tracks.remove(0);

@@ -211,20 +211,12 @@ fn an_old_speed_says_nothing_of_now() {
     use crate::types::{FixKind, Pose, PoseSource};
     let measured = |fix, age_ms, speed_mps| Placed {
         pose: Pose {
-            at: at("2026-11-26T12:00:00", GOOD),
-            lat_e7: 0,
-            lon_e7: 0,
-            alt_mm: None,
-            h_acc_mm: None,
-            hdop_e2: None,
-            fix,
-            sats: None,
-            heading_deg: None,
             speed_mps,
-            attitude: None,
-            camera: None,
-            source: PoseSource::Gpsd,
-            sysid: None,
+            ..Pose::bare(
+                at("2026-11-26T12:00:00", GOOD),
+                (0, 0),
+                (fix, PoseSource::Gpsd),
+            )
         },
         age_ms,
         interpolated: false,

@@ -105,20 +105,13 @@ fn stated(town: &Town, case: CaseId) -> Statement {
 fn somewhere(at: Stamp) -> Placed {
     Placed {
         pose: Pose {
-            at,
-            lat_e7: 361_600_000,
-            lon_e7: 1_204_300_000,
-            alt_mm: None,
             h_acc_mm: Some(1_500),
-            hdop_e2: None,
-            fix: FixKind::Full,
-            sats: None,
-            heading_deg: None,
-            speed_mps: None,
-            attitude: None,
-            camera: None,
-            source: PoseSource::Mavlink,
             sysid: Some(1),
+            ..Pose::bare(
+                at,
+                (361_600_000, 1_204_300_000),
+                (FixKind::Full, PoseSource::Mavlink),
+            )
         },
         age_ms: 40,
         interpolated: true,
