@@ -9,6 +9,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::clock;
+use crate::types::lock;
 
 use super::intake::Intake;
 use super::pipeline::{Session, Source, wake};
@@ -77,7 +78,7 @@ impl Stop {
     }
 
     fn lock(&self) -> MutexGuard<'_, StopState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

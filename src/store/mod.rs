@@ -64,7 +64,7 @@ mod tests;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde_json::Value;
@@ -72,7 +72,7 @@ use tokio::sync::Notify;
 
 use crate::config;
 use crate::journal::{Head, Journal, Place};
-use crate::types::{CaseId, Stamp};
+use crate::types::{CaseId, Stamp, lock};
 
 pub use additions::StampDue;
 pub use care::Care;
@@ -243,11 +243,8 @@ impl Store {
         self.shared.queued.notified().await;
     }
 
-    /// A panic elsewhere must not take the evidence with it: every change below is a
-    /// transaction, so what a panicking thread left is whole.
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        let lock = self.shared.inner.lock();
-        lock.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.inner)
     }
 }
 
