@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::config::{Camera, Config};
+use crate::disk::{self, DiskError};
 use crate::journal::kind;
 use crate::perceive::{Outlook, Reference, Watched};
-use crate::store::disk::{self, DiskError};
 use crate::store::{Store, StoreError};
 use crate::types::{Stamp, View, lock};
 

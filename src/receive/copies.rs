@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::layout;
 use super::{Event, ReceiveError};
-use crate::store::disk::{self, DiskError};
+use crate::disk::{self, DiskError};
 use crate::types::{CaseId, lock};
 use crate::witness::{
     LATER_RECEIPT, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, Statement, sha256_hex,
@@ -291,7 +291,7 @@ mod tests {
 
     use super::super::head::tests::head;
     use super::*;
-    use crate::store::disk::fault::{self, Mode};
+    use crate::disk::fault::{self, Mode};
 
     const PICTURE: &[u8] = b"one picture";
 

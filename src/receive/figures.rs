@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{Event, ReceiveError};
-use crate::store::disk;
+use crate::disk;
 use crate::types::lock;
 
 /// Begin of every name.

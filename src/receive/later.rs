@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::copies::Copies;
 use super::office::Office;
 use super::{Answer, ReceiveError, layout, receipt};
-use crate::store::disk::{self, DiskError};
+use crate::disk::{self, DiskError};
 use crate::types::{Stamp, lock};
 use crate::witness::{LATER_RECEIPT, RECEIPT, Receipt, Statement};
 

@@ -16,7 +16,7 @@ use super::index::Entry;
 use super::office::Office;
 use super::{Event, ReceiveError, blocking};
 use crate::clock;
-use crate::store::disk;
+use crate::disk;
 use crate::types::{CaseId, Stamp, lock};
 use crate::witness::{STATEMENT, Statement};
 

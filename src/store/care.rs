@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::database::Looked;
-use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, View, disk};
+use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, View};
 use crate::clock;
+use crate::disk;
 use crate::journal;
 use crate::types::{Stamp, lock};
 

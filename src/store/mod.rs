@@ -35,7 +35,6 @@ mod clocks;
 mod commands;
 mod compare;
 mod database;
-pub mod disk;
 mod draft;
 mod error;
 mod evict;
@@ -43,6 +42,7 @@ mod export;
 mod heal;
 mod ledger;
 mod lines;
+mod lock;
 mod migrate;
 mod mirror;
 mod outbox;
@@ -71,6 +71,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::config;
+use crate::disk;
 use crate::journal::{Head, Journal, Place};
 use crate::types::{CaseId, Stamp, lock};
 
@@ -293,7 +294,7 @@ impl Inner {
             ledger::index(&tx, line)?;
         }
         #[cfg(test)]
-        crate::journal::disk::fault::commit(&self.dir.join("q.db"))?;
+        crate::disk::fault::commit(&self.dir.join("q.db"))?;
         tx.commit()?;
         self.unindexed.clear();
         Ok(done)
