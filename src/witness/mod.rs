@@ -65,6 +65,7 @@ mod zip_end;
 pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};
+#[cfg(any(test, feature = "demo"))]
 pub(crate) use cms::der_time;
 pub use cms::{Form, SignatureError};
 pub use command::{CONTENT_MAX, Command, CommandError, Commander, Fate, Rank, Reply};
