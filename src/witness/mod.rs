@@ -20,6 +20,8 @@ mod additions;
 mod afterwards;
 mod assess;
 mod attributes;
+#[cfg(any(test, feature = "demo"))]
+mod bare;
 #[cfg(feature = "c2pa")]
 pub mod c2pa;
 mod chain;

@@ -366,74 +366,33 @@ pub(super) mod tests {
 
     /// A statement in which little is known.
     pub(in crate::witness) fn sparse() -> Statement {
-        Statement {
-            v: VERSION,
-            kind: KIND.to_owned(),
-            id: CaseId(uuid::Uuid::from_u128(
-                0x0198_f0a2_0000_7000_8000_0000_0000_0001,
-            )),
-            device: Device {
-                id: "LC-1".to_owned(),
-                model: None,
-                tz: "Asia/Shanghai".to_owned(),
-                boot_id: None,
-            },
-            seq: 1,
-            journal: JournalPoint {
-                n: 1,
-                prev: "00".repeat(32),
-            },
-            after: None,
-            site: None,
-            violation: Some(ViolationFacts {
-                kind: Violation::Spillage,
-                rule: "record-at-once".to_owned(),
-                outcome: Outcome::Recorded,
-                zone: None,
-                first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
-                confirmed: "2026-08-01T02:03:04.567Z".to_owned(),
-                dwell_s: None,
-                prior: None,
-                law: None,
-            }),
-            asked: None,
-            warning: Vec::new(),
-            clock: Clock::at(Stamp {
-                utc_ns: 1_785_549_784_567_000_000,
-                boot_ns: 7,
-                error_ns: Stamp::ERROR_UNKNOWN,
-            }),
-            position: None,
-            heading: None,
-            altitude: None,
-            mavlink: None,
-            camera: Camera {
-                id: "cam0".to_owned(),
-                rtsp: None,
-                onvif_serial: None,
-                codec: None,
-                clip: None,
-            },
-            software: Software {
-                name: "lingmou".to_owned(),
-                version: "0.1.0".to_owned(),
-                binary_sha256: None,
-                config_sha256: None,
-                model: None,
-            },
-            omitted: Vec::new(),
-            grade: None,
-            files: vec![FileEntry {
-                name: "frames/01-peak.jpg".to_owned(),
-                media_type: "image/jpeg".to_owned(),
-                size: 3,
-                sha256: "ab".repeat(32),
-                at: None,
-                pts_ns: Some(1),
-                of: None,
-                quality: None,
-            }],
-        }
+        let at = Stamp {
+            utc_ns: 1_785_549_784_567_000_000,
+            boot_ns: 7,
+            error_ns: Stamp::ERROR_UNKNOWN,
+        };
+        let id = CaseId(uuid::Uuid::from_u128(
+            0x0198_f0a2_0000_7000_8000_0000_0000_0001,
+        ));
+        let violation = ViolationFacts {
+            rule: "record-at-once".to_owned(),
+            first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
+            ..ViolationFacts::bare(Violation::Spillage, Outcome::Recorded, at)
+        };
+        let file = FileEntry {
+            name: "frames/01-peak.jpg".to_owned(),
+            media_type: "image/jpeg".to_owned(),
+            size: 3,
+            sha256: "ab".repeat(32),
+            at: None,
+            pts_ns: Some(1),
+            of: None,
+            quality: None,
+        };
+        let mut statement = Statement::bare("LC-1", id, violation, at);
+        "0.1.0".clone_into(&mut statement.software.version);
+        statement.files = vec![file];
+        statement
     }
 
     #[test]

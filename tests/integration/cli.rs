@@ -13,10 +13,7 @@ use assert_cmd::Command;
 use lingmou::config::Config;
 use lingmou::pki::TestPki;
 use lingmou::types::{CaseId, Outcome, Stamp, Violation};
-use lingmou::witness::{
-    Camera, Clock, Device, FileEntry, Identity, JournalPoint, Software, Statement, ViolationFacts,
-    seal, sha256_hex,
-};
+use lingmou::witness::{FileEntry, Identity, Statement, ViolationFacts, seal, sha256_hex};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -333,61 +330,16 @@ fn the_status_of_a_daemon() {
 
 /// What is stated of a case without a warning.
 fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
-    let utc = lingmou::clock::rfc3339_ms(at.utc_ns);
-    let (v, kind) = Statement::HEAD;
-    Statement {
-        v,
-        kind: kind.to_owned(),
-        id: CaseId(uuid::Uuid::now_v7()),
-        device: Device {
-            id: DEVICE.to_owned(),
-            model: None,
-            tz: "Asia/Shanghai".to_owned(),
-            boot_id: None,
-        },
-        seq: 1,
-        journal: JournalPoint {
-            n: 1,
-            prev: "0".repeat(64),
-        },
-        after: None,
-        site: None,
-        violation: Some(ViolationFacts {
-            kind: Violation::Spillage,
-            rule: "record-at-once".to_owned(),
-            outcome: Outcome::Recorded,
-            zone: None,
-            first_seen: utc.clone(),
-            confirmed: utc.clone(),
-            dwell_s: Some(0),
-            prior: None,
-            law: None,
-        }),
-        asked: None,
-        warning: Vec::new(),
-        clock: Clock::at(at),
-        position: None,
-        heading: None,
-        altitude: None,
-        mavlink: None,
-        camera: Camera {
-            id: "road".to_owned(),
-            rtsp: None,
-            onvif_serial: None,
-            codec: None,
-            clip: None,
-        },
-        software: Software {
-            name: "lingmou".to_owned(),
-            version: "0".to_owned(),
-            binary_sha256: None,
-            config_sha256: None,
-            model: None,
-        },
-        omitted: Vec::new(),
-        grade: None,
-        files,
-    }
+    let violation = ViolationFacts {
+        rule: "record-at-once".to_owned(),
+        dwell_s: Some(0),
+        ..ViolationFacts::bare(Violation::Spillage, Outcome::Recorded, at)
+    };
+    let id = CaseId(uuid::Uuid::now_v7());
+    let mut statement = Statement::bare(DEVICE, id, violation, at);
+    "road".clone_into(&mut statement.camera.id);
+    statement.files = files;
+    statement
 }
 
 /// A package of two files, sealed with the test authority's device key.

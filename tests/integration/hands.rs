@@ -8,8 +8,7 @@ use lingmou::config;
 use lingmou::store::{Draft, ReceiptFacts, SealContext, State, Store, StoreError, Wish};
 use lingmou::types::{CaseId, Outcome, Stamp, Violation};
 use lingmou::witness::{
-    Camera, Clock, Device, Identity, Receipt, ReceiptVerdict, Sealed, Software, Statement,
-    ViolationFacts, seal,
+    Identity, Receipt, ReceiptVerdict, Sealed, Statement, ViolationFacts, seal,
 };
 
 /// The device whose store it is.
@@ -55,58 +54,16 @@ fn drafts(bytes: usize) -> Vec<Draft> {
 
 /// A statement that says no more than it must.
 pub(crate) fn blank(device: &str, id: CaseId, at: Stamp, context: &SealContext) -> Statement {
-    let (v, kind) = Statement::HEAD;
-    let now = clock::rfc3339_ms(at.utc_ns);
-    Statement {
-        v,
-        kind: kind.to_owned(),
-        id,
-        device: Device {
-            id: device.to_owned(),
-            model: None,
-            tz: "Asia/Shanghai".to_owned(),
-            boot_id: None,
-        },
-        seq: context.seq,
-        journal: context.journal.clone(),
-        after: context.last_receipt.clone(),
-        site: None,
-        violation: Some(ViolationFacts {
-            kind: Violation::StreetVending,
-            rule: "warn-then-recheck".to_owned(),
-            outcome: Outcome::Persisted,
-            zone: None,
-            first_seen: now.clone(),
-            confirmed: now,
-            dwell_s: None,
-            prior: None,
-            law: None,
-        }),
-        asked: None,
-        warning: Vec::new(),
-        clock: Clock::at(at),
-        position: None,
-        heading: None,
-        altitude: None,
-        mavlink: None,
-        camera: Camera {
-            id: "cam0".to_owned(),
-            rtsp: None,
-            onvif_serial: None,
-            codec: None,
-            clip: None,
-        },
-        software: Software {
-            name: "lingmou".to_owned(),
-            version: "0".to_owned(),
-            binary_sha256: None,
-            config_sha256: None,
-            model: None,
-        },
-        omitted: Vec::new(),
-        grade: None,
-        files: context.files.clone(),
-    }
+    let violation = ViolationFacts {
+        rule: "warn-then-recheck".to_owned(),
+        ..ViolationFacts::bare(Violation::StreetVending, Outcome::Persisted, at)
+    };
+    let mut statement = Statement::bare(device, id, violation, at);
+    statement.seq = context.seq;
+    statement.journal = context.journal.clone();
+    statement.after = context.last_receipt.clone();
+    statement.files = context.files.clone();
+    statement
 }
 
 /// What the daemon's keeper and the receiver do, one after the other.

@@ -10,10 +10,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::types::{CaseId, Outcome, Stamp, Violation};
-use crate::witness::{
-    self, Camera, Clock, Container, Device, FileEntry, Identity, JournalPoint, Software, Statement,
-    ViolationFacts, sha256_hex,
-};
+use crate::witness::{self, Container, FileEntry, Identity, Statement, ViolationFacts, sha256_hex};
 
 /// Width and height of the pictures.
 const SIZE: (usize, usize) = (640, 360);
@@ -123,59 +120,14 @@ fn statement(
     files: Vec<FileEntry>,
     at: Stamp,
 ) -> Statement {
-    let (v, kind) = Statement::HEAD;
-    let utc = clock::rfc3339_ms(at.utc_ns);
-    Statement {
-        v,
-        kind: kind.to_owned(),
-        id,
-        device: Device {
-            id: device.to_owned(),
-            model: Some("simulated".to_owned()),
-            tz: "Asia/Shanghai".to_owned(),
-            boot_id: None,
-        },
-        seq,
-        journal: JournalPoint {
-            n: 0,
-            prev: "0".repeat(64),
-        },
-        after: None,
-        site: None,
-        violation: Some(ViolationFacts {
-            kind: Violation::StreetVending,
-            rule: "simulated".to_owned(),
-            outcome: Outcome::Persisted,
-            zone: None,
-            first_seen: utc.clone(),
-            confirmed: utc,
-            dwell_s: None,
-            prior: None,
-            law: None,
-        }),
-        asked: None,
-        warning: Vec::new(),
-        clock: Clock::at(at),
-        position: None,
-        heading: None,
-        altitude: None,
-        mavlink: None,
-        camera: Camera {
-            id: "none".to_owned(),
-            rtsp: None,
-            onvif_serial: None,
-            codec: None,
-            clip: None,
-        },
-        software: Software {
-            name: "lingmou simulate".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            binary_sha256: None,
-            config_sha256: None,
-            model: None,
-        },
-        omitted: Vec::new(),
-        grade: None,
-        files,
-    }
+    let violation = ViolationFacts {
+        rule: "simulated".to_owned(),
+        ..ViolationFacts::bare(Violation::StreetVending, Outcome::Persisted, at)
+    };
+    let mut statement = Statement::bare(device, id, violation, at);
+    statement.device.model = Some("simulated".to_owned());
+    (statement.seq, statement.journal.n, statement.files) = (seq, 0, files);
+    "none".clone_into(&mut statement.camera.id);
+    "lingmou simulate".clone_into(&mut statement.software.name);
+    statement
 }

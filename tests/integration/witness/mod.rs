@@ -21,10 +21,9 @@ use std::process::{Command, Output};
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::types::{CaseId, Outcome, Stamp, Violation};
 use lingmou::witness::{
-    CHAIN, Camera, Clock, Container, Device, FileEntry, Identity, JournalCopy, JournalPoint,
-    Manifest, ManifestEntry, Opinion, RECEIPT, Receipt, ReceiptVerdict, ReviewVerdict, Roots,
-    SIGNATURE, Sealed, SigReference, Software, Statement, ViolationFacts, Warning, review, seal,
-    sha256_hex,
+    CHAIN, Container, FileEntry, Identity, JournalCopy, Manifest, ManifestEntry, Opinion, RECEIPT,
+    Receipt, ReceiptVerdict, ReviewVerdict, Roots, SIGNATURE, Sealed, SigReference, Statement,
+    ViolationFacts, Warning, review, seal, sha256_hex,
 };
 use tempfile::TempDir;
 
@@ -238,68 +237,31 @@ fn case(number: u8) -> CaseId {
 }
 
 fn statement(device: &str) -> Statement {
-    Statement {
-        v: Statement::HEAD.0,
-        kind: Statement::HEAD.1.to_owned(),
-        id: case(1),
-        device: Device {
-            id: device.to_owned(),
-            model: None,
-            tz: "Asia/Shanghai".to_owned(),
-            boot_id: None,
-        },
-        seq: 123,
-        journal: JournalPoint {
-            n: 3,
-            prev: "3b".repeat(32),
-        },
-        after: None,
-        site: None,
-        violation: Some(ViolationFacts {
-            kind: Violation::StreetVending,
-            rule: "warn-then-recheck".to_owned(),
-            outcome: Outcome::Persisted,
-            zone: None,
-            first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
-            confirmed: "2026-08-01T02:03:03.567Z".to_owned(),
-            dwell_s: Some(124),
-            prior: None,
-            law: None,
-        }),
-        asked: None,
-        warning: vec![Warning {
-            journal_n: Some(2),
-            at: "2026-08-01T02:01:00.000Z".to_owned(),
-            clip_sha256: "aa".repeat(32),
-            identity_sha256: Some("bb".repeat(32)),
-            played_ms: 4200,
-            acknowledged_by_amp: None,
-            failure: None,
-            heard: None,
-        }],
-        clock: Clock::at(AT),
-        position: None,
-        heading: None,
-        altitude: None,
-        mavlink: None,
-        camera: Camera {
-            id: "cam0".to_owned(),
-            rtsp: Some("rtsp://10.0.0.21/stream1".to_owned()),
-            onvif_serial: None,
-            codec: Some("h264".to_owned()),
-            clip: Some("remux".to_owned()),
-        },
-        software: Software {
-            name: "lingmou".to_owned(),
-            version: "0.1.0".to_owned(),
-            binary_sha256: None,
-            config_sha256: None,
-            model: None,
-        },
-        omitted: Vec::new(),
-        grade: None,
-        files: files().iter().map(entry).collect(),
-    }
+    let violation = ViolationFacts {
+        rule: "warn-then-recheck".to_owned(),
+        first_seen: "2026-08-01T02:01:00.100Z".to_owned(),
+        confirmed: "2026-08-01T02:03:03.567Z".to_owned(),
+        dwell_s: Some(124),
+        ..ViolationFacts::bare(Violation::StreetVending, Outcome::Persisted, AT)
+    };
+    let mut statement = Statement::bare(device, case(1), violation, AT);
+    (statement.seq, statement.journal.n) = (123, 3);
+    statement.journal.prev = "3b".repeat(32);
+    statement.warning = vec![Warning {
+        journal_n: Some(2),
+        at: "2026-08-01T02:01:00.000Z".to_owned(),
+        clip_sha256: "aa".repeat(32),
+        identity_sha256: Some("bb".repeat(32)),
+        played_ms: 4200,
+        acknowledged_by_amp: None,
+        failure: None,
+        heard: None,
+    }];
+    statement.camera.rtsp = Some("rtsp://10.0.0.21/stream1".to_owned());
+    statement.camera.codec = Some("h264".to_owned());
+    statement.camera.clip = Some("remux".to_owned());
+    statement.files = files().iter().map(entry).collect();
+    statement
 }
 
 fn entry((name, media_type, bytes): &(&str, &str, Vec<u8>)) -> FileEntry {
