@@ -341,6 +341,7 @@ mod tests {
                 outcome: Outcome::Persisted,
                 prior: None,
                 likeness: None,
+                gates: Vec::new(),
                 crossed,
             };
             violation(&record, None).dwell_s

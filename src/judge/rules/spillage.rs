@@ -185,6 +185,10 @@ impl Road {
             since: spot.since,
             permit: None,
             gates,
+            // Nobody looks again.
+            offends: false,
+            told_with_another: false,
+            became: None,
             shots,
             looks: Vec::new(),
         }

@@ -18,6 +18,8 @@ mod places;
 mod recheck;
 mod resumed;
 mod rules;
+mod second_look;
+mod shops;
 mod shouts;
 mod twice;
 mod waits;

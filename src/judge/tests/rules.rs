@@ -7,7 +7,7 @@ use crate::types::Role::{
 use super::*;
 
 /// What is seen: track, role, left, top, right, bottom.
-type Seen = (u64, Role, [f32; 4]);
+pub(super) type Seen = (u64, Role, [f32; 4]);
 /// What is seen when.
 type Play = fn(f64) -> Vec<Seen>;
 
@@ -50,7 +50,7 @@ fn opened(orders: &[Order]) -> Vec<Violation> {
 }
 
 /// A road in front, a kerb and a shop behind it side by side.
-fn street() -> Config {
+pub(super) fn street() -> Config {
     let mut config = config();
     let shapes = [
         [(0.0, 0.5), (0.5, 0.5), (0.5, 0.75), (0.0, 0.75)],
@@ -83,12 +83,12 @@ fn passers_by(t: f64) -> Vec<Seen> {
     (0..4).map(one).collect()
 }
 
-const TRICYCLE: Seen = (1, Tricycle, [0.20, 0.50, 0.32, 0.70]);
-const GOODS: Seen = (2, Goods, [0.30, 0.62, 0.38, 0.70]);
+pub(super) const TRICYCLE: Seen = (1, Tricycle, [0.20, 0.50, 0.32, 0.70]);
+pub(super) const GOODS: Seen = (2, Goods, [0.30, 0.62, 0.38, 0.70]);
 const UMBRELLA: Seen = (3, Umbrella, [0.18, 0.30, 0.36, 0.52]);
 const CART: Seen = (4, Object, [0.20, 0.52, 0.36, 0.70]);
 
-fn vendor() -> Seen {
+pub(super) fn vendor() -> Seen {
     person(9, 0.26, 0.69)
 }
 
