@@ -9,6 +9,7 @@
 //! **Not here.** Warning, waiting, looking again, cool-downs (`judge::book`).
 
 mod attendance;
+mod ground;
 mod out_of_store;
 mod passage;
 mod spillage;

@@ -21,6 +21,7 @@ mod rules;
 mod second_look;
 mod shops;
 mod shouts;
+mod spills;
 mod twice;
 mod waits;
 
