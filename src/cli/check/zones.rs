@@ -56,6 +56,8 @@ fn unmet(condition: &Condition) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -76,7 +78,8 @@ mod tests {
             &zone("shop", "shop_front", [0.0, 0.5]),
             &zone("mask", "private", [0.0, 0.5]),
         ];
-        std::fs::write(&path, text.concat()).unwrap();
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(text.concat().as_bytes()).unwrap();
         let loaded = Config::read_elsewhere(&path).unwrap();
         let told: Vec<Finding> = overlaps(&loaded).collect();
         let [one] = told.as_slice() else {
