@@ -19,8 +19,8 @@ use super::time::Clockwork;
 use super::tls::certificates;
 use super::{CameraState, Clip, Credentials, IngestError, Slots, init};
 
-/// A case's clip is cut after the last order before it was carried out.
-const RING_MARGIN_SECS: f64 = 20.0;
+/// Clips and pictures are made after the last order before them was carried out.
+const RING_MARGIN: Duration = Duration::from_secs(20);
 
 /// Memory for one camera's untouched video: a minute at 8 Mbit/s.
 const RING_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -46,20 +46,21 @@ pub struct Camera {
 impl Camera {
     /// Starts receiving. Returns at once; [`Camera::state`] tells how it goes.
     ///
-    /// `index` is the camera's place in the configuration and its slot. The error is a mistake
-    /// in the configuration or a missing GStreamer element; a camera that is away is no error.
+    /// `index` is the camera's place in the configuration and its slot; `back` is how far from the
+    /// newest moment clips and pictures may be asked for, as far as [`RING_BYTES_MAX`] goes. The
+    /// error is a mistake in the configuration or a missing GStreamer element; a camera that is away
+    /// is no error.
     pub fn start(
         index: usize,
         config: &config::Camera,
         secrets: Credentials,
-        ring: &config::Evidence,
+        back: Duration,
         slots: Arc<Slots>,
     ) -> Result<Self, IngestError> {
         init()?;
         let sources = sources(config, secrets)?;
         let has_sub = sources.sub.is_some();
-        let span = ring.clip_before_secs + ring.clip_after_secs + RING_MARGIN_SECS;
-        let span = Duration::try_from_secs_f64(span).unwrap_or_default();
+        let span = back.saturating_add(RING_MARGIN);
         let ring = Arc::new(Mutex::new(Ring::new(
             u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
             RING_BYTES_MAX,
@@ -163,8 +164,10 @@ impl Camera {
         })
     }
 
-    /// Decodes the frame captured nearest to `at` from the main stream's untouched access
-    /// units, at full size. Its `number` counts access units of the main stream.
+    /// Decodes the frame captured nearest to `at`, and no more than a second from it, from the main
+    /// stream's untouched access units, at full size. Its `number` counts access units of the main
+    /// stream. [`IngestError::NotKept`] when that moment is not held: the stream was away, it is long
+    /// ago, or it has not come yet.
     ///
     /// Costs the decoding of up to one group of pictures.
     pub fn full_frame(&self, at: Stamp) -> Result<Frame, IngestError> {
