@@ -63,6 +63,10 @@ fn the_shipped_file_holds_every_key_with_its_default() {
     let all = Config {
         camera: vec![Camera::default()],
         zone: vec![Zone::default()],
+        telemetry: Telemetry {
+            alt_m: Some(0.0),
+            ..Telemetry::default()
+        },
         warn: Warn {
             hours: vec![Hours::default()],
             outlet: vec![Outlet::default()],
