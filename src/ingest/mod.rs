@@ -48,7 +48,7 @@ pub use faults::Fault;
 pub use recording::Recording;
 pub use secret::{Credentials, Secret};
 pub use slots::Slots;
-pub use state::{CameraState, Phase, StreamState};
+pub use state::{CameraState, Phase, StreamState, Unsure};
 pub use stream::STOP_WITHIN;
 
 /// Why video could not be had.
