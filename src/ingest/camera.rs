@@ -7,6 +7,7 @@ use crate::config;
 use crate::config::{CameraKind, DetectOn};
 use crate::types::{Frame, Image, Stamp};
 
+use super::bans::Bans;
 use super::clip::{mux, size};
 use super::intake::{Intake, Purpose};
 use super::knock::Endpoint;
@@ -39,6 +40,7 @@ pub struct Camera {
     name: String,
     slots: Arc<Slots>,
     ring: Arc<Mutex<Ring>>,
+    bans: Arc<Bans>,
     main: Stream,
     sub: Option<Stream>,
 }
@@ -65,6 +67,7 @@ impl Camera {
             u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
             RING_BYTES_MAX,
         )));
+        let bans = Arc::new(Bans::default());
         let stall = Duration::try_from_secs_f64(config.stall_secs).unwrap_or(Duration::MAX);
         let open = |label, source: Source, keep: bool, detect: bool| {
             let clockwork = match source {
@@ -84,7 +87,7 @@ impl Camera {
                 stream: label,
             };
             let intake = Intake::new(purpose, Arc::new(Status::default()));
-            Stream::start(label, source, intake, stall)
+            Stream::start(label, source, intake, stall, Arc::clone(&bans))
         };
         let main = open("main", sources.main, true, !has_sub)?;
         let sub = sources
@@ -96,6 +99,7 @@ impl Camera {
             name: config.name.clone(),
             slots,
             ring,
+            bans,
             main,
             sub,
         })
@@ -172,7 +176,8 @@ impl Camera {
     /// Costs the decoding of up to one group of pictures.
     pub fn full_frame(&self, at: Stamp) -> Result<Frame, IngestError> {
         let stretch = self.ring().upto(at).ok_or_else(|| self.not_kept())?;
-        let image = decode_last(&stretch).map_err(|why| self.process("decoding a picture", why))?;
+        let image = decode_last(&stretch, &self.bans)
+            .map_err(|why| self.process("decoding a picture", why))?;
         let unit = stretch.units.last().ok_or_else(|| self.not_kept())?;
         Ok(Frame {
             camera: self.index,
@@ -205,7 +210,7 @@ impl Camera {
             return Ok(Vec::new());
         }
         let wanted = spread(&stretch.units, (from, at, to), at_most);
-        let images = decode(&stretch, &wanted)
+        let images = decode(&stretch, &wanted, &self.bans)
             .map_err(|why| self.process("decoding pictures to choose from", why))?;
         let frame = |(index, image): (usize, Image)| {
             let unit = stretch.units.get(index)?;

@@ -18,6 +18,7 @@
 //! **Not here.** No detection, no drawing, no scaling, no file of evidence; telemetry has its
 //! own stage.
 
+mod bans;
 mod camera;
 mod clip;
 mod codec;
