@@ -24,6 +24,16 @@ pub struct Alarm {
     pub text: String,
 }
 
+impl Alarm {
+    /// What tells it from another: its words without their numbers, for those count on while it is the
+    /// same alarm.
+    pub fn kind(&self) -> (String, String) {
+        let words = self.text.split(|c: char| c.is_ascii_digit());
+        let words: Vec<&str> = words.filter(|part| !part.is_empty()).collect();
+        (self.name.clone(), words.join("#"))
+    }
+}
+
 /// Everything in `status` that needs a person; empty while all is well.
 pub fn alarms(status: &Value) -> Vec<Alarm> {
     let mut alarms = Alarms(Vec::new());

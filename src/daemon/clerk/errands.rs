@@ -125,7 +125,7 @@ impl Errands {
             at: clock::rfc3339_ms(at.utc_ns),
         };
         for alarm in now.into_iter().filter(|alarm| alarm.name == name) {
-            self.gauges.acknowledged.mark(alarm, noted.clone());
+            self.gauges.acknowledged.mark(&alarm, noted.clone());
         }
         Ok(json!({ "texts": texts }))
     }
