@@ -38,9 +38,14 @@ impl Alarm {
 pub fn alarms(status: &Value) -> Vec<Alarm> {
     let mut alarms = Alarms(Vec::new());
     alarms.clock(&status["clock"]);
+    // A clock that may be wrong makes every camera's times unsure, and has said so.
+    let clock_is_sure = alarms.0.is_empty();
     alarms.certificates(&status["certificates"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         alarms.camera(name, camera);
+        if clock_is_sure {
+            alarms.times(name, camera);
+        }
     }
     if status["voice"]["hour_unknown"] == Value::Bool(true) {
         let why = "nobody is warned: there are quiet hours, and the clock does not tell the hour";
@@ -48,14 +53,9 @@ pub fn alarms(status: &Value) -> Vec<Alarm> {
     }
     alarms.told("loudspeaker", &status["voice"]["trouble"]);
     alarms.position(&status["telemetry"]);
-    // A clock that may be wrong makes every camera's times unsure, and has said so.
-    let clock_is_sure = alarms.0.is_empty();
     alarms.store(status);
     alarms.upload(status);
     alarms.objections(&status["objections"]["rules"]);
-        if clock_is_sure {
-            alarms.times(name, camera);
-        }
     alarms.0
 }
 
@@ -161,16 +161,6 @@ impl Alarms {
         }
     }
 
-    fn store(&mut self, status: &Value) {
-        let (keeper, disk) = (&status["keeper"]["trouble"], &status["disk"]);
-        self.told("store", keeper);
-        self.told("store", &status["store_trouble"]);
-        if disk["trouble"] != *keeper {
-            self.told("store", &disk["trouble"]);
-        }
-        match disk["care"]["level"].as_str() {
-            Some("tight") => self.raise("store", "nearly full: new packages come without video"),
-            Some("shut") => {
     /// A camera whose pictures wait on the way, or may, for as long as nobody mends it.
     fn times(&mut self, name: &str, camera: &Value) {
         let unsure = ["main", "sub"].into_iter().filter_map(|stream| {
@@ -189,6 +179,16 @@ impl Alarms {
         }
     }
 
+    fn store(&mut self, status: &Value) {
+        let (keeper, disk) = (&status["keeper"]["trouble"], &status["disk"]);
+        self.told("store", keeper);
+        self.told("store", &status["store_trouble"]);
+        if disk["trouble"] != *keeper {
+            self.told("store", &disk["trouble"]);
+        }
+        match disk["care"]["level"].as_str() {
+            Some("tight") => self.raise("store", "nearly full: new packages come without video"),
+            Some("shut") => {
                 self.raise("store", "full: no new packages are made, warnings go on");
             }
             _ => {}
@@ -321,14 +321,6 @@ mod tests {
     }
 
     #[test]
-    fn a_blind_model_is_an_alarm_of_the_camera() {
-        let said = raised("camera gate", |s| {
-            s["cameras"]["gate"] = json!({ "cause": null, "blind": "no memory" });
-        });
-        assert_eq!(said, ["the model cannot look at its pictures: no memory"]);
-    }
-}
-    #[test]
     fn a_camera_whose_times_stay_unsure_is_an_alarm() {
         let unsure = |secs: u64, error_secs: u64| json!({ "secs": secs, "error_secs": error_secs });
         let said = |main: Value, sub: Value, max_error_us: u64| {
@@ -358,3 +350,11 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_blind_model_is_an_alarm_of_the_camera() {
+        let said = raised("camera gate", |s| {
+            s["cameras"]["gate"] = json!({ "cause": null, "blind": "no memory" });
+        });
+        assert_eq!(said, ["the model cannot look at its pictures: no memory"]);
+    }
+}
