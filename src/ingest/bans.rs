@@ -5,9 +5,10 @@
 //! picture decoded on demand, spares the other the same. After an hour it is tried again, for what was
 //! taken may be free.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use crate::clock;
+use crate::types::lock;
 
 /// How long a decoder that failed is passed over.
 const BANNED_FOR_NS: u64 = 3_600_000_000_000;
@@ -22,7 +23,7 @@ impl Bans {
     }
 
     fn names_at(&self, now_ns: u64) -> Vec<String> {
-        let mut bans = self.lock();
+        let mut bans = lock(&self.0);
         bans.retain(|(_, since_ns)| now_ns.saturating_sub(*since_ns) < BANNED_FOR_NS);
         bans.iter().map(|(name, _)| name.clone()).collect()
     }
@@ -30,16 +31,12 @@ impl Bans {
     /// It has failed now.
     pub(super) fn add(&self, decoder: String) {
         tracing::warn!(decoder, "a decoder fails, and is passed over for an hour");
-        self.lock().push((decoder, clock::boot_ns()));
+        lock(&self.0).push((decoder, clock::boot_ns()));
     }
 
     /// All have failed: perhaps the stream was to blame.
     pub(super) fn clear(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(String, u64)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).clear();
     }
 }
 

@@ -13,9 +13,10 @@ use lingmou::types::Violation;
 const LINES_MAX: usize = 400;
 
 /// Who may name whom. A module names only modules above it: so there is no circle.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("types", &[]),
     ("clock", &["types"]),
+    ("disk", &["types"]),
     ("config", &["types"]),
     ("ingest", &["types", "config", "clock"]),
     ("telemetry", &["types", "config", "clock"]),
@@ -24,8 +25,11 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("develop", &["types", "config", "clock"]),
     ("witness", &["types", "config", "clock"]),
     ("warn", &["types", "config", "clock"]),
-    ("journal", &["types", "config", "clock", "witness"]),
-    ("store", &["types", "config", "clock", "witness", "journal"]),
+    ("journal", &["types", "config", "clock", "disk", "witness"]),
+    (
+        "store",
+        &["types", "config", "clock", "disk", "witness", "journal"],
+    ),
     ("link", &["types", "config", "clock"]),
     (
         "upload",
@@ -35,11 +39,13 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ),
     (
         "receive",
-        &["types", "config", "clock", "witness", "store", "link"],
+        &["types", "config", "clock", "disk", "witness", "link"],
     ),
     (
         "command",
-        &["types", "config", "clock", "witness", "store", "link"],
+        &[
+            "types", "config", "clock", "disk", "witness", "store", "link",
+        ],
     ),
     ("status", &["types", "config", "clock", "store"]),
     ("pki", &["types", "config", "clock", "witness"]),
