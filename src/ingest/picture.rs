@@ -156,17 +156,19 @@ pub(super) fn decode_last(stretch: &Stretch, bans: &Bans) -> Result<Image, Strin
 /// Decodes the stretch and keeps the units with these indexes, in the order in which they are
 /// shown; one the decoder does not give, or gives as damaged, is left out. The error is for a human.
 ///
-/// A decoder that gives nothing is tried before the next one, up to libav's, and is among `bans` when
-/// that finds something.
+/// Where a decoder gives nothing the next one is tried, up to libav's; when that one finds something,
+/// those before it are among `bans`.
 pub(super) fn decode(
     stretch: &Stretch,
     wanted: &[usize],
     bans: &Bans,
 ) -> Result<Vec<(usize, Image)>, String> {
-    let codec = stretch.run.codec;
-    let mut decoders = codec.decoders(&bans.names());
+    let mut banned = bans.names();
+    // libav is never passed over: what ranks below it does not tell what it had to make up.
+    banned.retain(|name| !name.starts_with(LAST_WORD));
+    let mut decoders = stretch.run.codec.decoders(&banned);
     if decoders.is_empty() {
-        decoders = codec.decoders(&[]);
+        decoders = stretch.run.codec.decoders(&[]);
     }
     decode_by(&decoders, stretch, wanted, bans)
 }
