@@ -80,7 +80,8 @@ const LIMITS: &[Limit] = &[
     limit("warn.horn.secs", 0.2, 10.0, SECONDS),
     limit("warn.horn.on_us", 800.0, 2200.0, " microseconds"),
     limit("warn.horn.off_us", 800.0, 2200.0, " microseconds"),
-    limit("warn.budget.per_case", 1.0, 10.0, ""),
+    // A case ends when its warning failed three times: more would never be reached.
+    limit("warn.budget.per_case", 1.0, 3.0, ""),
     limit("warn.budget.per_place_hour", 0.0, 60.0, ""),
     limit("warn.budget.per_place_day", 0.0, 500.0, ""),
     limit("warn.budget.per_hour", 0.0, 60.0, ""),

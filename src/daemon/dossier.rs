@@ -19,7 +19,7 @@ use crate::types::{
 };
 use crate::witness::{
     Altitude, Device, Heading, Identity, Law, Model, Moments, Position, Seen, Statement,
-    ViolationFacts, Warning, assess,
+    ViolationFacts, Warning, assess, known,
 };
 
 use super::capture::About;
@@ -322,10 +322,6 @@ fn warning(report: &WarnReport) -> Warning {
         failure: report.failure.clone(),
         heard: Some(report.heard),
     }
-}
-
-pub(super) fn known(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The bound of the clock's error in words; `None` when nobody vouches for the clock.

@@ -129,7 +129,8 @@ impl Law {
     }
 }
 
-fn known(text: &str) -> Option<String> {
+/// A fact of the configuration or of a device; `None` when nothing is stated.
+pub(crate) fn known(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
