@@ -282,7 +282,7 @@ async fn online(loaded: &Loaded, findings: &mut Vec<Finding>) {
     for (index, camera) in config.camera.iter().enumerate() {
         let what = format!("camera {} live", camera.name);
         let started = Credentials::read(camera).and_then(|secrets| {
-            Camera::start(index, camera, secrets, &config.evidence, Arc::clone(&slots))
+            Camera::start(index, camera, secrets, Duration::ZERO, Arc::clone(&slots))
         });
         let word = match started {
             Ok(camera) => first_frame(&camera).await,

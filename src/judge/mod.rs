@@ -38,6 +38,7 @@ use crate::types::{Area, CaseId, Order, Role, RoleSet, Scene, Stamp, WarnReport}
 
 pub use finding::Finding;
 pub use recheck::Recheck;
+pub use rules::reach;
 
 use book::Book;
 use case::Case;

@@ -22,6 +22,8 @@ use jiff::civil::DateTime;
 use crate::config::{Calendar, Config, Times};
 use crate::types::{Area, Gate, Role, RoleSet, Scene, Stamp};
 
+pub use spillage::reach;
+
 use super::JudgeError;
 use super::case::Case;
 use super::finding::{Finding, at_least, gate, lasts};

@@ -264,6 +264,18 @@ fn laid_within(settle: Duration) -> Duration {
     settle + settle + GAP_MAX
 }
 
+/// How far before a hit the pictures lie that are ordered with it: of the truck over the place, at
+/// most, and of its plate and of where else it was in as far as it did not stand for long.
+pub fn reach(config: &Config, camera: usize) -> Duration {
+    let rule = &config.judge.spillage;
+    let zones = Zone::of_kind(config, ZoneKind::Road, &[]);
+    if rule.enabled && zones.iter().any(|zone| zone.camera == camera) {
+        secs(rule.within_secs) + laid_within(secs(rule.settle_secs))
+    } else {
+        Duration::ZERO
+    }
+}
+
 fn prompt(spot: &Spot, settle: Duration) -> Gate {
     let (lies, limit) = (spot.stood(), laid_within(settle));
     let told = format!("{:.1} s", lies.as_secs_f64());

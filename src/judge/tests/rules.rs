@@ -5,6 +5,7 @@ use crate::types::Role::{
 };
 
 use super::*;
+use crate::judge;
 
 /// What is seen: track, role, left, top, right, bottom.
 pub(super) type Seen = (u64, Role, [f32; 4]);
@@ -744,4 +745,29 @@ fn of_two_trucks_none_is_forgotten_before_the_other_is_blamed() {
             .collect()
     };
     assert_eq!(opened(&ordered(&street(), many)), [], "a crowd");
+}
+
+#[test]
+fn pictures_are_ordered_no_further_back_than_is_said() {
+    let mut config = street();
+    let orders = ordered(&config, |t| {
+        with(lorry(6, t, 20.0), Some(SPILT).filter(|_| t >= 29.4))
+    });
+    let moment = |wanted: ShotKind| {
+        let snap = |order: &Order| match order {
+            Order::Snap { kind, at, .. } if *kind == wanted => Some(*at),
+            _ => None,
+        };
+        orders.iter().find_map(snap).expect("ordered")
+    };
+    let back = moment(ShotKind::Peak).since(moment(ShotKind::Before));
+    assert!(back > Duration::from_secs(5), "{back:?}");
+    // Ten seconds behind the truck, and twice two to settle with a gap of three.
+    assert_eq!(judge::reach(&config, 0), Duration::from_secs(17));
+    assert!(back <= judge::reach(&config, 0));
+    config.judge.spillage.within_secs = 60.0;
+    assert_eq!(judge::reach(&config, 0), Duration::from_secs(67));
+    assert_eq!(judge::reach(&config, 1), Duration::ZERO, "another camera");
+    config.judge.spillage.enabled = false;
+    assert_eq!(judge::reach(&config, 0), Duration::ZERO);
 }
