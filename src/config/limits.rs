@@ -35,6 +35,12 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
 const LIMITS: &[Limit] = &[
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
+    limit(
+        "camera.bearing_deg",
+        -1.0,
+        360.0,
+        " degrees, -1 when unknown",
+    ),
     limit("model.threads", 1.0, 64.0, ""),
     limit("guard.bad_secs", 1.0, 600.0, SECONDS),
     limit("guard.good_secs", 1.0, 600.0, SECONDS),

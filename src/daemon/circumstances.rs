@@ -136,7 +136,7 @@ impl Keeper {
         about: (&str, Option<Violation>),
     ) -> Circumstances {
         let state = self.cameras[work.camera].state();
-        let placed = work.placed_at(at);
+        let placed = self.facts.placed(work, at);
         (self.facts).circumstances((work.camera, &state), about, placed, work.time_source)
     }
 
