@@ -20,6 +20,7 @@ mod journal;
 #[cfg(feature = "demo")]
 mod kill_loop;
 mod perceive;
+mod skip;
 mod store_cli;
 mod systemd;
 #[cfg(feature = "demo")]
