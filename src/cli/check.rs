@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::clock;
@@ -20,9 +18,12 @@ use crate::link::{Endpoint, Pipe};
 use crate::perceive::{Card, Detector, known_roles};
 use crate::status;
 use crate::warn::{self, Speaker};
-use crate::witness::{Condition, Law, Roots, Site, installation};
+use crate::witness::Roots;
 
 use super::{Answer, log, out, runtime};
+
+mod folders;
+mod zones;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,7 +110,7 @@ fn say_mistakes(args: &Args, mistakes: &crate::config::Mistakes) {
     }
     for m in &mistakes.list {
         let line = json!({
-            "what": "configuration", "ok": false, "file": m.file, "line": m.line, "key": m.key,
+            "what": "configuration", "ok": false, "file": m.file.display().to_string(), "line": m.line, "key": m.key,
             "word": m.what, "expected": m.expected, "fix": m.fix,
         });
         out::data(&line.to_string());
@@ -137,9 +138,8 @@ fn finding_at<E: std::fmt::Display>(
 /// Everything that needs no network.
 fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let config = &loaded.config;
-    if let Some(errno) = clock::trust().errno {
-        findings.push(finding("clock", Err::<String, _>(clock::unreadable(errno))));
-    }
+    findings.push(finding("clock", clock_now()));
+    findings.extend(folders::folders(loaded));
     let ready = ingest::init().map(|()| "every element is there".to_owned());
     findings.push(finding("GStreamer", ready));
     let keys = "keys.dir";
@@ -157,7 +157,7 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     clips(loaded, findings);
     findings.push(finding("quiet hours", Ok::<_, String>(quiet_hours(config))));
     findings.push(finding("captions", captions(config)));
-    findings.extend(zones(config));
+    findings.extend(zones::zones(config));
     for (index, camera) in config.camera.iter().enumerate() {
         let in_url = [&camera.url, &camera.substream_url];
         let has_parameters = |url: &String| config::without_parameters(url) != url;
@@ -225,6 +225,19 @@ fn spoken_texts(what: &str, config: &config::Warn) -> Finding {
     finding(what, voice)
 }
 
+/// Whether the clock would do now; it may be set later, so one that is not set is no mistake.
+fn clock_now() -> Result<String, String> {
+    let trust = clock::trust();
+    match (trust.errno, trust.max_error_us) {
+        (Some(errno), _) => Err(clock::unreadable(errno)),
+        (None, Some(us)) => Ok(format!("synchronised, wrong by {} ms at most", us / 1000)),
+        (None, None) => Ok(
+            "NOT synchronised now (chronyc tracking): until it is, packages are leads only"
+                .to_owned(),
+        ),
+    }
+}
+
 fn identity(config: &Config) -> anyhow::Result<String> {
     let identity = daemon::evidence_identity(config)?;
     let roots = Roots::load(&config.keys.dir.join("roots.crt"))?;
@@ -263,36 +276,6 @@ fn quiet_hours(config: &Config) -> String {
         Some(_) => format!("{} to {}", warn.quiet_from, warn.quiet_to),
     };
     format!("{quiet}; while the clock is not synchronised nobody is warned")
-}
-
-/// What packages of each zone can be worth at best: what the law asks of the installation is known
-/// before the first.
-fn zones(config: &Config) -> impl Iterator<Item = Finding> {
-    let zone = TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC);
-    let today = Timestamp::from_nanosecond(clock::now().utc_ns.into());
-    let today = today.unwrap_or_default().to_zoned(zone).date();
-    let judged = (config.zone.iter()).filter_map(|z| Some((z, z.kind.violation()?)));
-    judged.map(move |(zone, violation)| {
-        let site = Site::of(config, &zone.name);
-        let law = Law::of(config.judge.law(violation));
-        let conditions = installation(site.as_ref(), law.as_ref(), today);
-        let missing = conditions.iter().filter(|c| c.pass != Some(true));
-        let missing: Vec<String> = missing.map(unmet).collect();
-        let word = if missing.is_empty() {
-            "place, review and law are stated".to_owned()
-        } else {
-            format!("gives leads only, no evidence: {}", missing.join(", "))
-        };
-        finding(&format!("zone {}", zone.name), Ok::<_, String>(word))
-    })
-}
-
-fn unmet(condition: &Condition) -> String {
-    let id = &condition.id;
-    match &condition.value {
-        None => format!("{id} not stated"),
-        Some(value) => format!("{id} ({value}) does not suffice"),
-    }
 }
 
 fn captions(config: &Config) -> Result<String, String> {

@@ -86,7 +86,7 @@ pub use error::StoreError;
 pub use export::{Export, Exported};
 pub use heal::Healed;
 pub use lines::{Commanded, LeadsOnly};
-pub use mirror::{MirrorError, MirrorState, MirrorStep, Mirroring, mirror_init};
+pub use mirror::{MirrorError, MirrorState, MirrorStep, Mirroring, mirror_init, recognise};
 pub use outbox::{Counts, ReceiptFacts, StampCount, StateCount};
 pub use package::PackageFile;
 pub use prune::Pruned;
