@@ -1,5 +1,8 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
+mod folders;
+mod zones;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +24,6 @@ use crate::warn::{self, Speaker};
 use crate::witness::Roots;
 
 use super::{Answer, log, out, runtime};
-
-mod folders;
-mod zones;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -157,7 +157,8 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     clips(loaded, findings);
     findings.push(finding("quiet hours", Ok::<_, String>(quiet_hours(config))));
     findings.push(finding("captions", captions(config)));
-    findings.extend(zones::zones(config));
+    findings.extend(zones::worth(config));
+    findings.extend(zones::overlaps(loaded));
     for (index, camera) in config.camera.iter().enumerate() {
         let in_url = [&camera.url, &camera.substream_url];
         let has_parameters = |url: &String| config::without_parameters(url) != url;
@@ -294,7 +295,7 @@ async fn online(loaded: &Loaded, findings: &mut Vec<Finding>) {
     for (index, camera) in config.camera.iter().enumerate() {
         let what = format!("camera {} live", camera.name);
         let started = Credentials::read(camera).and_then(|secrets| {
-            Camera::start(index, camera, secrets, &config.evidence, Arc::clone(&slots))
+            Camera::start(index, camera, secrets, Duration::ZERO, Arc::clone(&slots))
         });
         let word = match started {
             Ok(camera) => first_frame(&camera).await,

@@ -60,17 +60,6 @@ fn nowhere() -> &'static Path {
     Path::new("no-such-folder")
 }
 
-#[cfg(not(feature = "demo"))]
-#[test]
-fn without_the_demonstration_nobody_speaks_of_it() {
-    for args in [&["--help"][..], &["demo"]] {
-        let page = page(args, nowhere());
-        assert!(!page.contains("lingmou demo"), "{page}");
-        assert_eq!(page.starts_with("exit 0"), args[0] == "--help", "{page}");
-    }
-}
-
-#[cfg(feature = "demo")]
 #[test]
 fn help_of_every_command() {
     let overview = page(&["--help"], nowhere());
@@ -215,23 +204,25 @@ fn ten_mistakes_are_told_on_one_page() {
 /// What could not be told must not look like done; a reader who has enough is no fault.
 #[test]
 fn output_that_nobody_gets_ends_the_command() {
-    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
-    let out = lingmou(&["generate", "completions", "bash"])
-        .stdout(full())
-        .output();
-    let out = out.unwrap();
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(out.status.code(), Some(2), "{said}");
+    let generate = |stdout: std::process::Stdio| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lingmou"));
+        command
+            .args(["generate", "completions", "bash"])
+            .stdout(stdout);
+        let out = command
+            .stderr(std::process::Stdio::piped())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        (out.status.code(), said)
+    };
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let (code, said) = generate(full.into());
+    assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("the output cannot be written"), "{said}");
-
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let out = lingmou(&["generate", "completions", "bash"])
-        .stdout(writer)
-        .output();
-    let out = out.unwrap();
-    assert_eq!(out.status.code(), Some(141));
-    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+    assert_eq!(generate(writer.into()), (Some(141), String::new()));
 }
 
 /// Names from elsewhere need not be UTF-8; what is told of them is.
