@@ -71,7 +71,7 @@ impl Desk {
         };
         let (device, id) = (key.0.as_str(), key.1);
         let package = open.transfer.assemble()?;
-        if let Err(why) = check(&package, &self.office.roots)? {
+        if let Err(why) = check(&package, &self.office.roots())? {
             return self.give_up(key, why, at);
         }
         let head = open.transfer.head().clone();

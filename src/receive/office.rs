@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use uuid::Uuid;
 
@@ -25,7 +25,9 @@ pub(super) struct Office {
     pub(super) dir: PathBuf,
     pub(super) name: String,
     pub(super) identity: Identity,
-    pub(super) roots: Roots,
+    /// Who may seal evidence, and the file that says so.
+    pub(super) roots: RwLock<Arc<Roots>>,
+    pub(super) roots_file: PathBuf,
     /// The second copies, where there are to be some.
     pub(super) copies: Option<Copies>,
     pub(super) figures: Arc<Figures>,
@@ -47,6 +49,25 @@ impl Office {
     /// Where a stored package lies.
     pub(super) fn place(&self, device: &str, id: CaseId) -> PathBuf {
         layout::place(&self.dir, device, id)
+    }
+
+    /// Who may seal evidence.
+    pub(super) fn roots(&self) -> Arc<Roots> {
+        let roots = self.roots.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&roots)
+    }
+
+    /// Reads anew who may seal evidence: a bureau adds a root while receivers work. What cannot be
+    /// read changes nothing.
+    pub(super) fn read_roots_anew(&self) -> Arc<Roots> {
+        match Roots::load(&self.roots_file) {
+            Ok(roots) => {
+                let mut known = self.roots.write().unwrap_or_else(PoisonError::into_inner);
+                *known = Arc::new(roots);
+            }
+            Err(error) => tracing::warn!(%error, "the roots stay what they were"),
+        }
+        self.roots()
     }
 
     /// The folder of second copies.
