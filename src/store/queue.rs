@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::compare::{Unlike, compare};
 use super::outbox::boot_ns;
 use super::package::{self, PackageFile};
-use super::{Inner, State, Store, StoreError, disk, lines, set_meta};
+use super::{Inner, Store, StoreError, disk, lines, set_meta};
 use crate::types::{CaseId, Stamp};
 
 /// What [`Inner::row`] reads.
@@ -115,7 +115,7 @@ impl Store {
     pub fn hold(&self, id: CaseId, told: u8) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.settled()?.transact(|tx| {
-            package::step(tx, id, State::Queued)?;
+            package::put_back(tx, id)?;
             tx.execute(
                 "UPDATE package SET told = ?2 WHERE id = ?1",
                 params![id.to_string(), told],
