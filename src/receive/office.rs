@@ -6,10 +6,8 @@
 //! one that a kill takes is made again.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
-use uuid::Uuid;
 
 use super::copies::Copies;
 use super::figures::{Count, Figures};
@@ -29,7 +27,7 @@ pub(super) struct Office {
     pub(super) roots: RwLock<Arc<Roots>>,
     pub(super) roots_file: PathBuf,
     /// The second copies, where there are to be some.
-    pub(super) copies: Option<Copies>,
+    pub(super) copies: Option<Arc<Copies>>,
     pub(super) figures: Arc<Figures>,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) later: Later,
@@ -68,16 +66,6 @@ impl Office {
             Err(error) => tracing::warn!(%error, "the roots stay what they were"),
         }
         self.roots()
-    }
-
-    /// The folder of second copies.
-    pub(super) fn copies_dir(&self) -> Option<&Path> {
-        self.copies.as_ref().map(Copies::dir)
-    }
-
-    /// The medium for second copies that is in place, as far as it says.
-    fn medium(&self) -> Option<Uuid> {
-        self.copies.as_ref()?.there().ok()?
     }
 
     /// Something the index is to be told, soon.
@@ -142,14 +130,11 @@ impl Office {
             }
         }
         let mut index = Index::open(&self.dir)?;
-        if let Some(medium) = self.medium() {
-            index.meets(medium)?;
-        }
         // Reading a large archive anew takes minutes: not while desks wait to enter something.
         // What came meanwhile is found by the second look, which has little to read.
-        index.level(&self.dir, self.copies_dir(), at)?;
+        index.level(&self.dir, at)?;
         let mut ledger = self.ledger();
-        index.level(&self.dir, self.copies_dir(), at)?;
+        index.level(&self.dir, at)?;
         ledger.index = Some(index);
         Ok(true)
     }

@@ -50,7 +50,7 @@ impl Desk {
             identity,
             roots: RwLock::new(Arc::new(roots)),
             roots_file,
-            copies: copies.map(|copies| Copies::new(copies, &config.name)),
+            copies: copies.map(|copies| Arc::new(Copies::new(copies, &config.name))),
             figures,
             ledger: Mutex::default(),
             later: Later::new(),
