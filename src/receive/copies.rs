@@ -10,7 +10,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use super::layout;
 use super::{Event, ReceiveError};
-use crate::store::disk::{self, DiskError};
-use crate::types::CaseId;
+use crate::disk::{self, DiskError};
+use crate::types::{CaseId, lock};
 use crate::witness::{
     LATER_RECEIPT, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, Statement, sha256_hex,
 };
@@ -84,7 +84,7 @@ impl Copies {
 
     /// Whether a call that was not waited for hangs still: then no other is made.
     pub(super) fn hangs(&self) -> bool {
-        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut late = lock(&self.late);
         late.retain(|call| !call.is_finished());
         !late.is_empty()
     }
@@ -111,7 +111,7 @@ impl Copies {
         let thread = std::thread::Builder::new().name("second copy".to_owned());
         let thread = thread.spawn(call).map_err(|error| error.to_string())?;
         told.recv_timeout(within).unwrap_or_else(|_late| {
-            let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut late = lock(&self.late);
             late.push(thread);
             Err(silent())
         })
@@ -219,7 +219,7 @@ impl Copies {
     }
 
     fn told(&self) -> MutexGuard<'_, Option<String>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.told)
     }
 }
 
@@ -343,7 +343,7 @@ mod tests {
 
     use super::super::head::tests::head;
     use super::*;
-    use crate::store::disk::fault::{self, Mode};
+    use crate::disk::fault::{self, Mode};
 
     const PICTURE: &[u8] = b"one picture";
 
@@ -460,7 +460,7 @@ mod tests {
         let pipe = fs::File::options().read(true).write(true).open(&marker);
         disk::rename(&kept, &marker).unwrap();
         drop(pipe.unwrap());
-        let late = std::mem::take(&mut *copies.late.lock().unwrap());
+        let late = std::mem::take(&mut *lock(&copies.late));
         for call in late {
             call.join().unwrap();
         }

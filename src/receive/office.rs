@@ -7,14 +7,14 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::copies::Copies;
 use super::figures::{Count, Figures};
 use super::index::{Entry, Index, IndexError, ROWS};
 use super::later::Later;
 use super::{ReceiveError, layout};
-use crate::types::{CaseId, Stamp};
+use crate::types::{CaseId, Stamp, lock};
 use crate::witness::{Identity, Roots};
 
 /// The receiver's folder and keys, and what keeps account of it all.
@@ -24,7 +24,7 @@ pub(super) struct Office {
     pub(super) name: String,
     pub(super) identity: Identity,
     /// Who may seal evidence, and the file that says so.
-    pub(super) roots: RwLock<Arc<Roots>>,
+    pub(super) roots: Mutex<Arc<Roots>>,
     pub(super) roots_file: PathBuf,
     /// The second copies, where there are to be some.
     pub(super) copies: Option<Arc<Copies>>,
@@ -51,18 +51,14 @@ impl Office {
 
     /// Who may seal evidence.
     pub(super) fn roots(&self) -> Arc<Roots> {
-        let roots = self.roots.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&roots)
+        Arc::clone(&lock(&self.roots))
     }
 
     /// Reads anew who may seal evidence: a bureau adds a root while receivers work. What cannot be
     /// read changes nothing.
     pub(super) fn read_roots_anew(&self) -> Arc<Roots> {
         match Roots::load(&self.roots_file) {
-            Ok(roots) => {
-                let mut known = self.roots.write().unwrap_or_else(PoisonError::into_inner);
-                *known = Arc::new(roots);
-            }
+            Ok(roots) => *lock(&self.roots) = Arc::new(roots),
             Err(error) => tracing::warn!(%error, "the roots stay what they were"),
         }
         self.roots()
@@ -140,6 +136,6 @@ impl Office {
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ledger)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
 use super::copies::Copies;
 use super::desk::{Desk, Open};
@@ -15,7 +15,7 @@ use super::later::Later;
 use super::office::Office;
 use super::transfer::{HEAD, Transfer};
 use super::{ReceiveError, layout};
-use crate::store::disk;
+use crate::disk;
 use crate::witness::{Identity, Roots};
 use crate::{clock, config};
 
@@ -48,7 +48,7 @@ impl Desk {
             dir: dir.clone(),
             name: config.name.clone(),
             identity,
-            roots: RwLock::new(Arc::new(roots)),
+            roots: Mutex::new(Arc::new(roots)),
             roots_file,
             copies: copies.map(|copies| Arc::new(Copies::new(copies, &config.name))),
             figures,

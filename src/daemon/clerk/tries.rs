@@ -7,8 +7,9 @@ use uuid::Uuid;
 use crate::clock;
 use crate::command::{Settings, SettingsError};
 use crate::config::{KeyName, Loaded};
+use crate::disk;
 use crate::journal::kind;
-use crate::store::{Ended, Store, disk};
+use crate::store::{Ended, Store};
 use crate::witness::{Fate, Roots, successor};
 
 use super::{Errands, blocking, ended};
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
     use crate::command::Outcome;
     use crate::config::Config;
-    use crate::store::disk::fault::{self, Mode};
+    use crate::disk::fault::{self, Mode};
 
     const COMMAND: Uuid = Uuid::from_u128(7);
 
