@@ -64,7 +64,7 @@ pub(super) struct Active {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// The configuration.
-    active: Option<Active>,
+    pub(super) active: Option<Active>,
     #[serde(default)]
     pub(super) certificates: BTreeMap<KeyName, Active>,
     pub(super) trial: Option<Trial>,
@@ -253,58 +253,6 @@ impl Settings {
         Ok(trial)
     }
 
-    /// The trial went well: from now on this is in force.
-    pub fn keep(&self) -> Result<(), SettingsError> {
-        let mut state = self.read()?;
-        if let Some(trial) = &state.trial {
-            let active = Active {
-                sha256: trial.sha256.clone(),
-                command: trial.command,
-                base_sha256: trial.base_sha256.clone(),
-            };
-            match trial.certificate {
-                None => state.active = Some(active),
-                Some(key) => drop(state.certificates.insert(key, active)),
-            }
-        }
-        state.end_trial(None);
-        self.write(&state)
-    }
-
-    /// Takes back what `command` put on trial, as if it had never come; whether it stays on trial all
-    /// the same, because the disk does not take that.
-    pub fn take_back(&self, command: Uuid) -> bool {
-        let on_trial = || {
-            let tried = self.on_trial();
-            tried.is_some_and(|trial| trial.command == command)
-        };
-        let withdraw = || {
-            let mut state = self.read()?;
-            state.trial = None;
-            self.write(&state)
-        };
-        on_trial() && withdraw().is_err() && on_trial()
-    }
-
-    /// The trial did not go well: the next start is with what was in force before.
-    pub fn roll_back(&self, why: &str) -> Result<(), SettingsError> {
-        let mut state = self.read()?;
-        state.end_trial(Some(why));
-        self.write(&state)
-    }
-
-    /// What became of trials, and nobody has been told yet; nothing while that cannot be read.
-    pub fn ended(&self) -> Vec<Outcome> {
-        self.read().map_or_else(|_| Vec::new(), |state| state.ended)
-    }
-
-    /// All that [`Settings::ended`] gave is told.
-    pub fn told(&self) -> Result<(), SettingsError> {
-        let mut state = self.read()?;
-        state.ended.clear();
-        self.write(&state)
-    }
-
     /// The configuration that is in force, or why it is not any more.
     fn still_holds(&self, active: &Active, base: &Loaded) -> Read<Loaded> {
         if active.base_sha256 != base.sha256 {
@@ -345,7 +293,7 @@ impl Settings {
         }
     }
 
-    fn write(&self, state: &State) -> Result<(), SettingsError> {
+    pub(super) fn write(&self, state: &State) -> Result<(), SettingsError> {
         let bytes = serde_json::to_vec_pretty(state).expect("invariant: the state is plain data");
         disk::create_dir(&self.dir)?;
         self.put(&self.dir.join(STATE), &bytes)

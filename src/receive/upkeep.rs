@@ -27,7 +27,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const LOOK_THROUGH: Duration = Duration::from_secs(10);
 /// Unfinished packages that nobody touched for so long are forgotten.
 const STALE: Duration = Duration::from_hours(72);
-/// Second copies caught up on before messages are answered again.
+/// Second copies made in one round.
 const COPIES_AT_ONCE: usize = 4;
 
 /// Tends office and desks until `stop`.
