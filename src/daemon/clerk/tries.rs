@@ -161,7 +161,12 @@ mod tests {
             let text = "[[camera]]\nname = \"gate\"\nurl = \"rtsp://h/\"\n\
                         [model]\ncard = \"card.toml\"\n[store]\ndir = \"store\"\n";
             fs::create_dir(dir.path().join("keys")).unwrap();
-            for name in ["keys/evidence.crt", "card.toml"] {
+            for name in [
+                "keys/evidence.crt",
+                "keys/transport.crt",
+                "keys/roots.crt",
+                "card.toml",
+            ] {
                 disk::write_new(&dir.path().join(name), b"").unwrap();
             }
             disk::write_new(&file, text.as_bytes()).unwrap();
