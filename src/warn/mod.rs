@@ -262,16 +262,19 @@ impl Speaker {
                 never = ear.listen() => match never {},
             },
         };
+        // The sink tells its position in whole buffers, which may reach back before the order.
+        let began = (played.began).filter(|began| began.boot_ns > ordered.boot_ns);
+        let began = began.unwrap_or(ordered);
         let heard = match ear {
             _ if played.sounded.is_zero() => Heard::NotPlayed,
-            Some(ear) if played.failure.is_none() => ear.judge(clip).await,
+            Some(ear) if played.failure.is_none() => {
+                ear.judge(clip, began.since(ordered)).await
+            }
             Some(_) | None => Heard::NoMicrophone,
         };
         let unheard = (heard == Heard::PlayedNotHeard).then(|| NOT_HEARD.to_owned());
-        // The sink tells its position in whole buffers, which may reach back before the order.
-        let began = (played.began).filter(|began| began.boot_ns > ordered.boot_ns);
         Said {
-            at: began.unwrap_or(ordered),
+            at: began,
             heard,
             played: played.sounded,
             failure: played.failure.or(unheard),
