@@ -237,8 +237,10 @@ impl Mouth {
             }
         };
         self.state().speaking = false;
+        // Who stopped it while only the microphone was waited for has cut nothing off.
+        let cut_off = said.failure.is_some() && !said.played.is_zero();
         for (order, answer) in stops {
-            self.silence(order, true, answer).await;
+            self.silence(order, cut_off, answer).await;
         }
         said
     }

@@ -267,9 +267,11 @@ impl Speaker {
         let began = began.unwrap_or(ordered);
         let heard = match ear {
             _ if played.sounded.is_zero() => Heard::NotPlayed,
-            Some(ear) if played.failure.is_none() => {
-                ear.judge(clip, began.since(ordered)).await
-            }
+            Some(ear) if played.failure.is_none() => tokio::select! {
+                heard = ear.judge(clip, began.since(ordered)) => heard,
+                // All of it sounded; who stops it does not wait for whether it was heard.
+                () = stop.cancelled() => Heard::NoMicrophone,
+            },
             Some(_) | None => Heard::NoMicrophone,
         };
         let unheard = (heard == Heard::PlayedNotHeard).then(|| NOT_HEARD.to_owned());

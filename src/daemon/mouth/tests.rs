@@ -90,14 +90,18 @@ impl Room {
     /// The same; with a horn for a loudspeaker, where there is a way to one.
     fn with(clip_ms: u32, budget: Budget, horn: Option<Toots>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = store(dir.path());
         let config = config(dir.path(), clip_ms, budget, horn.is_some());
+        Self::of(dir, &config, horn)
+    }
+
+    fn of(dir: tempfile::TempDir, config: &Config, horn: Option<Toots>) -> Self {
+        let store = store(dir.path());
         let ledger = Ledger::new(clock::boot_id(), clock::now());
         let (shouts, shouts_in) = mpsc::channel(8);
         let (requests, requests_in) = mpsc::channel(8);
         let (reports_out, reports) = mpsc::channel(8);
         let (state, stop) = (Arc::default(), CancellationToken::new());
-        let speakers = Speakers::open(&config).unwrap();
+        let speakers = Speakers::open(config).unwrap();
         let voices = speakers.voices();
         let speakers = match horn {
             Some(toots) => speakers.through(toots),
@@ -315,6 +319,39 @@ async fn a_stop_ends_the_sound_within_a_second_and_silences_the_rest() {
             kind::WARNING_STOPPED,
         ]
     );
+    room.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_after_the_end_waits_for_no_microphone_and_cuts_nothing_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = |text: &str| ["/bin/sh", "-c", text].map(ToOwned::to_owned).to_vec();
+    let player = dir.path().join("player");
+    let mut config = config(dir.path(), 200, Budget::default(), false);
+    config.warn.speaker.kind = SpeakerKind::Command;
+    config.warn.speaker.command = script(&format!(
+        "echo $$ > {}; cat > /dev/null; sleep 0.3",
+        player.display()
+    ));
+    // Twenty seconds of nothing: the clip would not be heard.
+    config.warn.microphone.command = script("head -c 640000 /dev/zero; sleep 60");
+    let mut room = Room::of(dir, &config, None);
+    room.shouts.send(shout(1)).await.unwrap();
+    let pid = loop {
+        match std::fs::read_to_string(&player) {
+            Ok(pid) if pid.ends_with('\n') => break pid,
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    // Until its end is known.
+    while std::path::Path::new("/proc").join(pid.trim()).exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let stopped = room.silence().await;
+    assert!(!stopped.sounded && stopped.journal_n.is_some());
+    let report = room.reports.recv().await.unwrap();
+    assert_eq!((report.failure, report.heard), (None, Heard::NoMicrophone));
+    assert_eq!(report.played, Duration::from_millis(200));
     room.end().await;
 }
 
