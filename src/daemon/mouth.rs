@@ -177,11 +177,10 @@ impl Mouth {
     /// Says it, if the governor allows.
     async fn say(&mut self, want: &Want, what: Result<Utterance, String>) -> Told {
         let at = clock::now();
-        let camera = want.camera.as_deref();
         let ask = Ask {
             at,
             zone: &want.zone,
-            heard_in: camera.map_or(&[], |camera| self.speakers.zones_at(camera)),
+            heard_in: want.heard_in(&self.speakers),
             case: want.case,
             by: &want.by,
             travel: self.travel(at),
