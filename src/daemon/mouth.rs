@@ -177,8 +177,10 @@ impl Mouth {
     /// Says it, if the governor allows.
     async fn say(&mut self, want: &Want, what: Result<Utterance, String>) -> Told {
         let at = clock::now();
+        let speaker = want.speaker(&mut self.speakers);
         let ask = Ask {
             at,
+            lasts: (what.as_ref()).map_or(Duration::ZERO, |what| speaker.lasts(what)),
             zone: &want.zone,
             heard_in: want.heard_in(&self.speakers),
             case: want.case,
@@ -187,14 +189,11 @@ impl Mouth {
         };
         let mut told = Told::unplayed("");
         told.what = what.as_ref().ok().cloned();
-        let volume = match self.governor.rule(&ask) {
-            Ok(volume) => volume,
-            Err(hush) => {
-                tracing::info!(zone = %want.zone, why = %hush, "nothing is said");
-                told.hush(hush.to_string());
-                return told;
-            }
-        };
+        if let Err(hush) = self.governor.rule(&ask) {
+            tracing::info!(zone = %want.zone, why = %hush, "nothing is said");
+            told.hush(hush.to_string());
+            return told;
+        }
         match what {
             Ok(what) => {
                 let sha256 = what.clip().map_or("", Clip::sha256);
@@ -202,7 +201,12 @@ impl Mouth {
                 want.name(&mut charge);
                 words::name(&mut charge, &what);
                 self.note(kind::WARNING_BEGUN, charge).await;
-                told.said = self.sound(want, what, volume).await;
+                // A disk may have kept that line waiting into other hours.
+                let at = clock::now();
+                match self.governor.hour(&Ask { at, ..ask }) {
+                    Ok(volume) => told.said = self.sound(want, what, volume).await,
+                    Err(hush) => told.said.failure = Some(hush.to_string()),
+                }
             }
             Err(why) => told.said.failure = Some(why),
         }
