@@ -6,6 +6,8 @@
 //! DIR/journal/            what happened (`crate::journal`)
 //! DIR/checkpoints/        signatures over the journal's head, one file each
 //! DIR/q.db                queue and index, made again from the two above when it is broken
+//! DIR/references/         what fixed cameras look at (`daemon::views`)
+//! DIR/config/             configuration and certificates that commands brought (`command::settings`)
 //! DIR/ballast             room in reserve for journal and queue on a full disk (`ballast.rs`)
 //! DIR/lock                held by the one process that has the store
 //! ```
