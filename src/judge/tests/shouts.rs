@@ -1,29 +1,25 @@
-//! Over any history of looks, reports, kills and reboots: who was warned is not warned again while
-//! his place rests, and nobody is warned a second time for one case but when the first did not
-//! sound.
+//! Over any history of looks, reports, kills and reboots: who was warned, a stall or a shop with all it
+//! puts out, is not warned again while his place rests, and nobody is warned a second time for one case
+//! but when the first did not sound.
 
 use super::*;
 
 #[derive(Clone, Debug)]
 enum Turn {
     Look {
-        there: bool,
+        /// Whether the stall is there, and each of three things before the shop.
+        there: [bool; 4],
         secs: f64,
     },
     /// The loudspeaker reports; this long it sounded, seconds.
-    Report {
-        fails: bool,
-        sounded: f64,
-    },
+    Report { fails: bool, sounded: f64 },
     /// Killed; `late`: before the last step's book was saved, so that its orders come again.
-    Killed {
-        late: bool,
-        reboot: bool,
-    },
+    Killed { late: bool, reboot: bool },
 }
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
-    let look = (proptest::bool::weighted(0.9), 0.2_f64..2.9);
+    let there = [0.9, 0.9, 0.8, 0.3].map(proptest::bool::weighted);
+    let look = (there, 0.2_f64..2.9);
     let look = look.prop_map(|(there, secs)| Turn::Look { there, secs });
     let sounded = prop_oneof![Just(0.0), 0.0_f64..8.0];
     let report = (proptest::bool::weighted(0.3), sounded);
@@ -45,16 +41,26 @@ struct Shouts {
     /// Cases whose last warning failed before it sounded for a second.
     unheard: HashSet<CaseId>,
     warned: HashSet<CaseId>,
-    ended: HashMap<CaseId, f64>,
+    /// When each case ended, and in which zone.
+    ended: HashMap<CaseId, (String, f64)>,
 }
+
+/// The stall, and what the shop puts out.
+const THINGS: [Thing; 4] = [
+    STALL,
+    (2, Role::Furniture, 0.1, 0.8),
+    (3, Role::Furniture, 0.6, 0.8),
+    (4, Role::Furniture, 0.8, 0.8),
+];
 
 impl Shouts {
     fn take(&mut self, t: f64, order: &Order, cool_down: f64) -> Result<(), TestCaseError> {
         let case = order.case();
-        if let Order::Warn { .. } = order {
+        if let Order::Warn { zone, .. } = order {
             let again = !self.warned.insert(case);
             prop_assert!(!again || self.unheard.remove(&case), "twice for {case}");
-            for (other, end) in &self.ended {
+            let here = self.ended.iter().filter(|(_, (other, _))| other == zone);
+            for (other, (_, end)) in here {
                 prop_assert!(
                     t - end >= cool_down - 0.001,
                     "{other} ended at {end}, now {t}"
@@ -62,8 +68,8 @@ impl Shouts {
             }
             self.waiting.push(case);
         }
-        if order.hit().is_some_and(|h| h.outcome.ends()) {
-            self.ended.entry(case).or_insert(t);
+        if let Some(hit) = order.hit().filter(|h| h.outcome.ends()) {
+            self.ended.entry(case).or_insert((hit.zone, t));
         }
         Ok(())
     }
@@ -73,8 +79,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn nobody_is_warned_again_while_his_place_rests(turns in turns()) {
-        let config = config();
+        let mut config = config();
         let cool_down = config.judge.street_vending.cool_down_secs;
+        config.judge.out_of_store.cool_down_secs = cool_down;
         let mut judge = judging(&config, all_roles(), "boot-0").unwrap();
         let mut shouts = Shouts::default();
         let (mut t, mut boots) = (0.0, 0);
@@ -85,7 +92,8 @@ proptest! {
             match turn {
                 Turn::Look { there, secs } => {
                     t += secs;
-                    let things: Vec<Thing> = Some(STALL).filter(|_| there).into_iter().collect();
+                    let things = THINGS.into_iter().zip(there).filter(|(_, there)| *there);
+                    let things: Vec<Thing> = things.map(|(thing, _)| thing).collect();
                     let orders = judge.step(&scene(t, &things));
                     for order in &orders {
                         shouts.take(t, order, cool_down)?;
