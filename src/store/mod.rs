@@ -54,6 +54,7 @@ mod queue;
 mod quota;
 mod reading;
 mod recover;
+mod refusal;
 mod room;
 mod seal;
 mod state;

@@ -77,7 +77,8 @@ pub(super) fn status(view: &View, json: bool) -> anyhow::Result<Answer> {
         ),
         (
             State::Refused,
-            "refused by the receiver; its reason is in the journal",
+            "refused by the receiver; its reason is in the journal (package.refused), `requeue` has \
+             them sent once more",
         ),
     ] {
         if let Some(count) = counts.states.get(&state) {
