@@ -61,8 +61,8 @@ pub(crate) fn blank(device: &str, id: CaseId, at: Stamp, context: &SealContext) 
     let mut statement = Statement::bare(device, id, violation, at);
     statement.seq = context.seq;
     statement.journal = context.journal.clone();
-    statement.after = context.last_receipt.clone();
-    statement.files = context.files.clone();
+    statement.after.clone_from(&context.last_receipt);
+    statement.files.clone_from(&context.files);
     statement
 }
 
