@@ -76,7 +76,7 @@ use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use ending::{Running, thread};
 use ends::Waiting;
-use eye::{Eye, Sight};
+use eye::{Eye, Lookout};
 use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd};
 use hits::Hits;
 use keeper::Keeper;
@@ -293,15 +293,11 @@ fn start_work(
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);
     let (ways, requests_in, asks_in) = Ways::open();
-    let card = opened.detector.card();
-    let cameras = config.camera.iter().enumerate();
-    let sight = |(camera, outlook)| Sight::new(card, camera, outlook);
-    let sights = cameras.zip(views::outlooks(config)).map(sight).collect();
     let eye = Eye {
         slots: Arc::clone(slots),
         poses: Arc::clone(&poses),
+        lookouts: Lookout::all(config, opened.detector.card()),
         detector: opened.detector,
-        sights,
         judge: opened.judge,
         reports: reports_in,
         asks: asks_in,
