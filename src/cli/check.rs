@@ -374,16 +374,7 @@ fn running_upload(status: &serde_json::Value) -> Result<String, String> {
 
 /// A connection of this box's own: no daemon is running that it could throw out.
 async fn broker(config: &Config) -> Result<String, String> {
-    let endpoint = Endpoint {
-        host: config.upload.host.clone(),
-        port: config.upload.port,
-        keys: config.keys.dir.clone(),
-        client_id: config.device.id.clone(),
-        keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
-        interface: config.upload.interface.clone(),
-        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
-    };
-    let pipe = Pipe::connect(&endpoint, None)
+    let pipe = Pipe::connect(&Endpoint::of(config), None)
         .await
         .map_err(|e| e.to_string())?;
     pipe.close().await;

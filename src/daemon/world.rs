@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::KeyName;
+use crate::link::Endpoint;
 use crate::status::{self, Progress};
 use crate::upload::{self, Desk, Uplink};
 use crate::witness::Identity;
@@ -25,13 +25,11 @@ pub(super) fn join(
     let config = &gauges.config;
     let uplink = Uplink {
         config: config.upload.clone(),
-        keys: config.keys.dir.clone(),
-        device: config.device.id.clone(),
+        endpoint: Endpoint::of(config),
         time_zone: TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC),
         store: gauges.store.clone(),
         identity,
         state: Arc::clone(&gauges.upload),
-        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
         desk: Some(desk),
     };
     tasks.spawn(upload::run(uplink, stop.clone()));
