@@ -1,6 +1,5 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::status;
 use crate::warn::{self, Speaker};
 use crate::witness::{Condition, Law, Roots, Site, installation};
 
+use super::places::ConfigFile;
 use super::{Answer, log, out, runtime};
 
 const EXAMPLES: &str = "\
@@ -42,14 +42,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The configuration file
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "/etc/lingmou/lingmou.toml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// Also try cameras, broker and loudspeaker
     #[arg(long)]
     online: bool,
@@ -67,7 +61,7 @@ struct Finding {
 
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     log::start_quiet(verbose);
-    let mut loaded = match Config::read(&args.config) {
+    let mut loaded = match Config::read(&args.file.config) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
             say_mistakes(args, &mistakes);
@@ -77,7 +71,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     Settings::show_certificates(&mut loaded);
     let mut findings = vec![finding(
         "configuration",
-        Ok::<_, String>(args.config.display().to_string()),
+        Ok::<_, String>(args.file.config.display().to_string()),
     )];
     offline(&loaded, &mut findings);
     if args.online {

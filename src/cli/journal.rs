@@ -13,6 +13,7 @@ use crate::journal::{self, AtHand, Entry, Proof, ProofError, SEGMENTS, kind};
 use crate::types::CaseId;
 use crate::witness::{Container, Roots, SIGNATURE, STATEMENT, Statement, sha256_hex};
 
+use super::places::StoreDir;
 use super::{Answer, out};
 
 const EXAMPLES: &str = "\
@@ -42,19 +43,11 @@ enum Command {
     Prove(ProveArgs),
 }
 
-// Not a doc comment: clap would make it the words about the command.
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// The daemon's store, `store.dir` of its configuration, or a copy
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/lingmou")]
-    store: PathBuf,
-}
-
 /// Check the whole chain and every checkpoint
 #[derive(Debug, clap::Args)]
 struct VerifyArgs {
     #[command(flatten)]
-    place: Place,
+    place: StoreDir,
     /// Root certificates: a PEM file, or a folder of them
     #[arg(long, value_name = "PATH")]
     roots: PathBuf,
@@ -70,7 +63,7 @@ struct VerifyArgs {
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
     #[command(flatten)]
-    place: Place,
+    place: StoreDir,
     /// Not before this moment: RFC 3339, or a day in UTC
     #[arg(long, value_name = "TIME", value_parser = moment)]
     from: Option<Timestamp>,
@@ -95,7 +88,7 @@ struct ProveArgs {
     #[arg(value_name = "PACKAGE")]
     package: String,
     #[command(flatten)]
-    place: Place,
+    place: StoreDir,
     /// Root certificates: a PEM file, or a folder of them
     #[arg(long, value_name = "PATH")]
     roots: PathBuf,
