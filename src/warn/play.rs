@@ -8,6 +8,7 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use tokio_util::sync::CancellationToken;
 
 use super::WarnError;
 use super::card;
@@ -43,6 +44,15 @@ pub(super) enum Output {
     Isapi(Isapi),
     /// A camera's loudspeaker.
     Onvif(Onvif),
+}
+
+/// How long a sink may take, at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until<'a> {
+    /// From the first sound on.
+    pub(super) limit: Duration,
+    /// When this is cancelled it falls silent.
+    pub(super) stop: &'a CancellationToken,
 }
 
 /// What came of it.
