@@ -15,15 +15,10 @@ use super::caretaker;
 use super::gauges::{Gauges, watchdog};
 use super::visitors::Visitors;
 
-/// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
-pub(super) fn join(
-    tasks: &TaskTracker,
-    (gauges, desk): (Arc<Gauges>, Desk),
-    (progress, identity): (Progress, Arc<Identity>),
-    stop: &CancellationToken,
-) {
+/// The upload of the box, whose commands go to the clerk over `desk`.
+pub(super) fn uplink(gauges: &Gauges, identity: Arc<Identity>, desk: Desk) -> Uplink {
     let config = &gauges.config;
-    let uplink = Uplink {
+    Uplink {
         config: config.upload.clone(),
         endpoint: Endpoint::of(config),
         time_zone: TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC),
@@ -31,7 +26,17 @@ pub(super) fn join(
         identity,
         state: Arc::clone(&gauges.upload),
         desk: Some(desk),
-    };
+    }
+}
+
+/// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
+pub(super) fn join(
+    tasks: &TaskTracker,
+    gauges: Arc<Gauges>,
+    uplink: Uplink,
+    progress: Progress,
+    stop: &CancellationToken,
+) {
     tasks.spawn(upload::run(uplink, stop.clone()));
     let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));
     tasks.spawn(caretaker::care(
@@ -47,7 +52,7 @@ pub(super) fn join(
         gauges.store.clone(),
         stop.clone(),
     ));
-    let (run_dir, stop) = (config.store.run_dir.clone(), stop.clone());
+    let (run_dir, stop) = (gauges.config.store.run_dir.clone(), stop.clone());
     tasks.spawn(async move {
         let visitors = Visitors::new(gauges.store.clone());
         let came = |uid| visitors.came(uid);
