@@ -24,8 +24,9 @@ use std::path::Path;
 use lingmou::clock;
 use lingmou::config;
 use lingmou::develop::{Developer, Exif};
+use lingmou::disk;
 use lingmou::pki::TestPki;
-use lingmou::store::{Draft, Store, disk};
+use lingmou::store::{Draft, Store};
 #[cfg(feature = "c2pa")]
 use lingmou::types::Violation;
 use lingmou::types::{CaseId, Image, PixelFormat};

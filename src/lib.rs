@@ -14,6 +14,7 @@ pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod develop;
+pub mod disk;
 pub mod ingest;
 pub mod journal;
 pub mod judge;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lingmou::pki::TestPki;
-use lingmou::{status, store};
+use lingmou::{disk, status};
 use serde_json::Value;
 
 use super::watch::KERB;
@@ -71,7 +71,7 @@ pub(crate) fn configure(
         )?;
     }
     let path = dir.join("lingmou.toml");
-    store::disk::write_new(&path, text.as_bytes())?;
+    disk::write_new(&path, text.as_bytes())?;
     Ok(path)
 }
 

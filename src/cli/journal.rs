@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::journal::disk::{create_dir, write_new};
+use crate::disk::{create_dir, write_new};
 use crate::journal::{self, AtHand, Entry, Proof, ProofError, SEGMENTS, kind};
 use crate::types::CaseId;
 use crate::witness::{Container, Roots, SIGNATURE, STATEMENT, Statement, sha256_hex};

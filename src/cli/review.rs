@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::clock;
-use crate::journal::disk;
+use crate::disk;
 use crate::witness::{
     self, CheckId, Container, Identity, Opinion, ReviewVerdict, Reviewed, Roots, Usage, Verdict,
 };

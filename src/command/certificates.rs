@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::settings::{Settings, SettingsError, State, digest_of, short};
 use super::trial::{Outcome, Trial};
 use crate::config::{KeyName, Keys, Loaded, StandIn};
-use crate::store::disk;
+use crate::disk;
 use crate::witness::sha256_hex;
 
 impl Settings {

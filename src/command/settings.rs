@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::trial::{Outcome, Trial};
 use crate::config::{Config, KeyName, Keys, Loaded, Mistakes};
-use crate::store::disk::{self, DiskError};
+use crate::disk::{self, DiskError};
 use crate::store::{InUse, in_use};
 use crate::witness::sha256_hex;
 

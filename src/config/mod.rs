@@ -54,7 +54,7 @@ pub use machine::{
 pub use mistake::{Mistake, Mistakes};
 pub use warn::{Budget, Day, Hours, Microphone, Outlet, SoundFormat, Speaker, SpeakerKind, Warn};
 pub use watch::{Background, Guard};
-pub use wording::{PLACEHOLDERS, Wording};
+pub use wording::Wording;
 pub use zone::{Side, Zone, ZoneKind};
 
 use calendar::CalendarFile;

@@ -8,7 +8,7 @@ use super::mistake::Finder;
 use crate::types::{Outcome, Role, ShotKind, Violation};
 
 /// What a caption may speak of; `{name}` in a template stands for it.
-pub const PLACEHOLDERS: [&str; 16] = [
+const PLACEHOLDERS: [&str; 16] = [
     "time",
     "clock_error",
     "clock_unknown",

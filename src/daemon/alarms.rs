@@ -6,12 +6,13 @@
 //! somebody again.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::status::Alarm;
+use crate::types::lock;
 
 /// Who took note of an alarm, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,7 +51,7 @@ impl Acknowledged {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Alarm, Noted>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

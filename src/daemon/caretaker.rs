@@ -1,7 +1,7 @@
 //! Looks after the store: room, pruning, a disk that comes back, the second copy. Two tasks, so
 //! that a slow second medium never keeps the first from being looked after.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::store::{Care, MirrorStep, Store};
+use crate::types::lock;
 
 use super::counters::KeeperState;
 
@@ -84,8 +85,4 @@ pub(super) async fn mirror(store: Store, stop: CancellationToken) {
             () = tokio::time::sleep(wait) => {}
         }
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,13 +10,13 @@
 //! are told as soon as they add up. What a run leaves half-told is found in its lines by the next
 //! run of the same boot. Spans are bounded ([`SPANS_MAX`]).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::{self, ClockSource, Reading};
-use crate::types::CaseId;
+use crate::types::{CaseId, lock};
 
 /// A clock that was set by at least this much did a step, microseconds.
 const STEP_US: u64 = 100_000;
@@ -250,16 +250,11 @@ pub(super) struct ClockState {
 impl ClockState {
     /// When the clock was last set by a jump, RFC 3339.
     pub(super) fn last_step(&self) -> Option<String> {
-        let step = self.last_step.lock();
-        step.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.last_step).clone()
     }
 
     pub(super) fn set_last_step(&self, at: Option<String>) {
-        let mut step = self
-            .last_step
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *step = at;
+        *lock(&self.last_step) = at;
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::types::Stamp;
+use crate::types::{Stamp, lock};
 
 /// Latencies remembered for the percentiles.
 const LATENCIES_MAX: usize = 512;
@@ -55,7 +55,7 @@ impl EyeCounters {
     }
 
     fn blinded(&self) -> MutexGuard<'_, BTreeMap<usize, String>> {
-        self.blinded.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.blinded)
     }
 
     pub(super) fn waited(&self) {
@@ -65,10 +65,7 @@ impl EyeCounters {
     /// A frame captured at `at` was judged at `now_ns` on the boot clock.
     pub(super) fn looked(&self, at: Stamp, now_ns: u64, open_cases: usize) {
         self.open_cases.store(open_cases as u64, Ordering::Relaxed);
-        let mut l = self
-            .latencies_us
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut l = lock(&self.latencies_us);
         let value = now_ns.saturating_sub(at.boot_ns) / 1000;
         if l.values.len() < LATENCIES_MAX {
             l.values.push(value);
@@ -80,12 +77,7 @@ impl EyeCounters {
     }
 
     pub(super) fn snapshot(&self) -> Value {
-        let mut sorted = self
-            .latencies_us
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values
-            .clone();
+        let mut sorted = lock(&self.latencies_us).values.clone();
         sorted.sort_unstable();
         let at = |percent: usize| sorted.get(sorted.len() * percent / 100).map(|us| us / 1000);
         json!({

@@ -99,7 +99,8 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::store::{Store, disk};
+    use crate::disk;
+    use crate::store::Store;
 
     /// A file lies where the store's folder should be: the medium is not there.
     #[tokio::test]

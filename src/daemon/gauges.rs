@@ -1,7 +1,7 @@
 //! What the daemon shows of itself: the status document, and the word to systemd.
 
 use std::cell::Cell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::ingest::Camera;
 use crate::status::{Progress, alarms};
 use crate::store::Store;
 use crate::telemetry::{Poses, TelemetryState};
-use crate::types::{Placed, Stamp};
+use crate::types::{Placed, Stamp, lock};
 use crate::upload::UploadState;
 
 use super::alarms::Acknowledged;
@@ -188,7 +188,7 @@ pub(super) struct Gauges {
 
 impl Gauges {
     fn voice(&self, now: Stamp) -> Value {
-        let voice = self.voice.lock().unwrap_or_else(PoisonError::into_inner);
+        let voice = lock(&self.voice);
         let mut shown = voice.snapshot(now);
         let unknown = now.error_ns == Stamp::ERROR_UNKNOWN;
         shown["hour_unknown"] = (unknown && self.config.warn.needs_the_hour()).into();
@@ -229,11 +229,11 @@ impl Gauges {
             "certificates": self.terms.snapshot(now),
             "cameras": cameras,
             "eye": self.eye.snapshot(),
-            "keeper": *self.keeper.lock().unwrap_or_else(PoisonError::into_inner),
+            "keeper": *lock(&self.keeper),
             "store": counts.as_ref().ok(),
             "store_trouble": counts.as_ref().err().map(ToString::to_string),
             "files_lost": self.store.files_lost(),
-            "disk": *self.care.lock().unwrap_or_else(PoisonError::into_inner),
+            "disk": *lock(&self.care),
             "mirror": mirror.ok().flatten(),
             "journal": self.store.head(),
             "voice": self.voice(now),

@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn lines_wait_for_the_disk_and_what_does_not_fit_is_counted() {
-        use crate::journal::disk::fault;
+        use crate::disk::fault;
         use rustix::io::Errno;
 
         let dir = tempfile::tempdir().unwrap();

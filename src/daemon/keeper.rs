@@ -9,7 +9,7 @@
 //! case and tried again, after a restart too (`ends`).
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::ingest::Camera;
 use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, Stamp, TimeSource, Violation,
+    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, Stamp, TimeSource, Violation, lock,
 };
 use crate::witness::{self, Omitted};
 
@@ -315,7 +315,7 @@ impl Keeper {
     }
 
     pub(super) fn state(&self) -> std::sync::MutexGuard<'_, KeeperState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

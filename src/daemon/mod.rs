@@ -1,4 +1,4 @@
-//! Joins the stages; the only place with threads and channels.
+//! Joins the stages: the only place with our threads and channels between stages.
 //!
 //! ```text
 //! camera threads ─Slots─▶ eye ─WITNESS_ORDERS─▶ keeper ─▶ store ─▶ upload

@@ -13,7 +13,7 @@
 
 mod words;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,7 +27,7 @@ use crate::config::{self, Config, SpeakerKind, TelemetrySource};
 use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Call, Poses};
-use crate::types::{Stamp, WarnReport};
+use crate::types::{Stamp, WarnReport, lock};
 use crate::warn::{Ask, By, Clip, Governor, Said, Speakers, Travel, Utterance};
 
 use words::{Told, Want};
@@ -302,7 +302,7 @@ impl Mouth {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, VoiceState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

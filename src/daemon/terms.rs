@@ -7,12 +7,12 @@
 //! wait on the disk.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::types::Stamp;
+use crate::types::{Stamp, lock};
 use crate::witness::Installed;
 
 /// Days before the end at which it is said; 0 is the end.
@@ -66,7 +66,7 @@ impl Terms {
         (certificate, command): (&Installed, Option<Uuid>),
         now: Stamp,
     ) -> Option<i64> {
-        let mut terms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut terms = lock(&self.0);
         let known = terms
             .get(name)
             .map(|term| (&term.certificate, term.command));
@@ -90,7 +90,7 @@ impl Terms {
 
     /// For the status: by name `not_after`, `days_left`, `expired`, and the `command` that brought it.
     pub(super) fn snapshot(&self, now: Stamp) -> Value {
-        let terms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let terms = lock(&self.0);
         let told = terms.iter().map(|(name, term)| {
             let said = json!({
                 "not_after": term.certificate.not_after,

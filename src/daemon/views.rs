@@ -8,18 +8,18 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::config::{Camera, Config};
+use crate::disk::{self, DiskError};
 use crate::journal::kind;
 use crate::perceive::{Reference, Watched};
-use crate::store::disk::{self, DiskError};
 use crate::store::{Store, StoreError};
-use crate::types::{Stamp, View};
+use crate::types::{Stamp, View, lock};
 
 use super::keeper::{Keeper, Message};
 
@@ -39,12 +39,12 @@ impl Views {
 
     /// What the status says of the view of camera `index`; null before its first frame.
     pub(super) fn of(&self, index: usize) -> Value {
-        let views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let views = lock(&self.0);
         views.get(index).cloned().unwrap_or_default()
     }
 
     fn put(&self, index: usize, view: Value) {
-        let mut views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut views = lock(&self.0);
         if let Some(slot) = views.get_mut(index) {
             *slot = view;
         }

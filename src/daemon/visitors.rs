@@ -2,7 +2,7 @@
 //! refreshed every second does not fill the disk.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::journal::kind;
 use crate::store::Store;
+use crate::types::lock;
 
 /// One line in this time for each user.
 const AGAIN_AFTER: Duration = Duration::from_hours(1);
@@ -58,7 +59,7 @@ impl Visitors {
 
     /// Somebody asked for the status.
     pub(super) fn came(&self, uid: Option<u32>) {
-        let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut visits = lock(&self.visits);
         let line = visits.take(uid, clock::boot_ns());
         drop(visits);
         if let Some(body) = line

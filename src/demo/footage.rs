@@ -29,7 +29,7 @@ impl Footage {
             // A name of its own: another demonstration may be coding into the same cache.
             let fresh = cache.join(format!("street.part-{}.mp4", std::process::id()));
             recode(Path::new(DEBIAN), &fresh)?;
-            crate::journal::disk::rename(&fresh, &kept)?;
+            crate::disk::rename(&fresh, &kept)?;
         }
         Ok(Self(kept))
     }

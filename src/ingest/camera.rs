@@ -1,11 +1,11 @@
 //! One camera: its streams, its ring, and what can be had from them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::config;
 use crate::config::{CameraKind, DetectOn};
-use crate::types::{Frame, Image, Stamp};
+use crate::types::{Frame, Image, Stamp, lock};
 
 use super::clip::{mux, size};
 use super::intake::{Intake, Purpose};
@@ -231,7 +231,7 @@ impl Camera {
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ring)
     }
 
     fn not_kept(&self) -> IngestError {

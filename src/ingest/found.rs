@@ -1,11 +1,12 @@
 //! A fault met on the pipeline's own threads, for who watches its bus.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::Fault;
+use crate::types::lock;
 
 /// The fault met while linking, on the pipeline's thread, for who watches the bus.
 #[derive(Clone, Debug, Default)]
@@ -14,12 +15,12 @@ pub(super) struct Found(Arc<Mutex<Option<Fault>>>);
 impl Found {
     /// Takes the fault out.
     pub(super) fn take(&self) -> Option<Fault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 
     /// A stream was chosen: another one's codec explains no error any more.
     pub(super) fn forget_codec(&self) {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = lock(&self.0);
         found.take_if(|fault| matches!(fault, Fault::Codec(_)));
     }
 
@@ -28,7 +29,7 @@ impl Found {
         let Err(fault) = result else {
             return true;
         };
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = lock(&self.0);
         found.get_or_insert(fault);
         false
     }

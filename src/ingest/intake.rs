@@ -1,12 +1,12 @@
 //! What happens to each access unit and each frame, on the pipeline's own thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::clock;
-use crate::types::Frame;
+use crate::types::{Frame, lock};
 
 use super::clip::size;
 use super::gate::{Gate, Pace};
@@ -114,9 +114,7 @@ impl Intake {
                 number: flow.number,
                 data: buffer.clone(),
             };
-            ring.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(run, unit);
+            lock(ring).push(run, unit);
         }
         self.publish(moment, &flow.times);
         if self.slots.is_none() {
@@ -205,7 +203,7 @@ impl Intake {
     }
 
     fn flow(&self) -> MutexGuard<'_, Flow> {
-        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.flow)
     }
 }
 

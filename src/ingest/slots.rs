@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::types::Frame;
+use crate::types::{Frame, lock};
 
 /// One slot per camera. A newer frame replaces an older one, which is counted as dropped.
 ///
@@ -93,7 +93,7 @@ impl Slots {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

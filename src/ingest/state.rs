@@ -1,12 +1,12 @@
 //! How a stream is, for people and for the watchdog.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use serde::Serialize;
 
 use crate::clock;
-use crate::types::{Stamp, TimeSource};
+use crate::types::{Stamp, TimeSource, lock};
 
 use super::{Codec, Fault};
 
@@ -124,7 +124,7 @@ pub(super) struct Facts {
 
 impl Status {
     pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.facts)
     }
 
     /// Rises with every sign of life.

@@ -9,6 +9,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::clock;
+use crate::types::lock;
 
 use super::intake::Intake;
 use super::pipeline::{Session, Source, wake};
@@ -64,11 +65,9 @@ impl Stop {
 
     /// Waits; true when stopped meanwhile.
     pub(super) fn wait(&self, time: Duration) -> bool {
-        let (state, _) = self
-            .stopped
-            .wait_timeout_while(self.lock(), time, |state| !state.stop)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.stop
+        let going = |state: &mut StopState| !state.stop;
+        let waited = self.stopped.wait_timeout_while(self.lock(), time, going);
+        waited.unwrap_or_else(PoisonError::into_inner).0.stop
     }
 
     /// From now on a stop also wakes who waits on this bus.
@@ -77,7 +76,7 @@ impl Stop {
     }
 
     fn lock(&self) -> MutexGuard<'_, StopState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

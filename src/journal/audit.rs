@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::disk::{self, DiskError};
 use super::segment::{self, Chain, Entry};
 use super::{CHECKPOINTS, Head, JournalError, SEGMENTS, checkpoint_name, checkpoint_number, kind};
+use crate::disk::{self, DiskError};
 use crate::witness::{Checkpoint, Roots, sha256_hex};
 
 /// Largest checkpoint read; ours are below 2 kB.

@@ -18,7 +18,6 @@
 //! of checkpoints (`store`) and their form (`witness`).
 
 mod audit;
-pub mod disk;
 pub mod kind;
 mod line;
 mod proof;
@@ -34,10 +33,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::disk::{self, DiskError};
 use crate::types::Stamp;
 use crate::witness::sha256_hex;
 pub use audit::{Audit, audit};
-use disk::DiskError;
 pub use line::Head;
 pub use proof::{AtHand, Proof, ProofError, prove};
 pub use segment::{Broken, Chain, Entry, Place, file_name};

@@ -7,9 +7,8 @@ use serde_json::Value;
 
 use super::audit::{open_checkpoint, read_bounded};
 use super::segment::{self, Entry, Place};
-use super::{
-    CHECKPOINTS, Head, JournalError, SEGMENTS, checkpoint_name, checkpoint_number, disk, kind,
-};
+use super::{CHECKPOINTS, Head, JournalError, SEGMENTS, checkpoint_name, checkpoint_number, kind};
+use crate::disk;
 use crate::types::CaseId;
 use crate::witness::{Checkpoint, Roots};
 

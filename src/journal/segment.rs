@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::JournalError;
-use super::disk;
 use super::line::{self, Head};
+use crate::disk;
 use crate::witness::sha256_hex;
 
 /// Where a line lies.

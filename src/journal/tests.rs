@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use rustix::io::Errno;
 
-use super::disk::fault;
 use super::segment::UNREADABLE;
 use super::*;
+use crate::disk::fault;
 
 const AT: Stamp = Stamp {
     utc_ns: 1_785_549_784_567_000_000,

@@ -7,7 +7,7 @@
 //! nothing of a dead connection is ever sent on the next.
 //!
 //! **Invariants.** Clean start always: nothing is kept in the broker or in `rumqttc` between two
-//! connections. At most [`WINDOW`] publishes wait for their acknowledgement, fewer when the broker
+//! connections. At most `WINDOW` publishes wait for their acknowledgement, fewer when the broker
 //! says so. Nothing larger than
 //! the broker takes is ever handed to `rumqttc`. Acknowledged means the broker has it, never that
 //! anybody stored it. Keys and certificates are read anew for each connection.
@@ -51,7 +51,7 @@ use error::Ending;
 use flight::Flight;
 
 /// Publishes that may wait for their acknowledgement at once.
-pub const WINDOW: usize = 4;
+const WINDOW: usize = 4;
 /// Incoming messages not yet acknowledged by us; told to the broker as Receive Maximum.
 const INCOMING: u16 = 32;
 /// Largest packet we take; told to the broker as Maximum Packet Size.
@@ -218,7 +218,7 @@ impl Pipe {
             .saturating_sub(topic.len() + PUBLISH_OVERHEAD)
     }
 
-    /// Publishes that may wait for their acknowledgement at once: [`WINDOW`], or fewer when the
+    /// Publishes that may wait for their acknowledgement at once: `WINDOW`, or fewer when the
     /// broker says so.
     pub fn window(&self) -> usize {
         self.window

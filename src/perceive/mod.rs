@@ -35,11 +35,11 @@ mod track;
 
 pub use background::{UNNAMED, known_roles};
 pub use card::{Align, Card, Colour, Format, Input, Label};
-pub use decode::{DETECTIONS_MAX, Decoder, Raw};
+pub use decode::{Decoder, Raw};
 pub use detector::Detector;
 pub use error::ModelError;
 pub use guard::{Reference, Watched};
 pub use letterbox::{Fit, Letterbox};
 pub use motion::MotionGate;
 pub use sight::Sight;
-pub use track::{HOLD_MOVING, HOLD_STANDING, TRACKS_MAX, Tracker};
+pub use track::Tracker;

@@ -7,13 +7,14 @@
 //! counts the nodes each provider got; that line is read here.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ort::ep::{self, ExecutionProviderDispatch};
 use ort::logging::{LogLevel, LoggerFunction};
 use ort::session::builder::SessionBuilder;
 
 use crate::config::ExecutionProvider;
+use crate::types::lock;
 
 use super::runtime;
 
@@ -85,7 +86,7 @@ impl Placements {
         let placements = self.clone();
         Arc::new(move |level, category, id, location, message| {
             if let Some((provider, nodes)) = placement(message) {
-                let mut known = placements.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut known = lock(&placements.0);
                 known.push((provider.to_owned(), nodes));
             }
             if !matches!(level, LogLevel::Verbose | LogLevel::Info) {
@@ -96,7 +97,7 @@ impl Placements {
 
     /// Nodes that `provider` got; `None` when the runtime said nothing of placements at all.
     pub(super) fn nodes(&self, provider: ExecutionProvider) -> Option<usize> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.0);
         if known.is_empty() {
             return None;
         }

@@ -1,12 +1,13 @@
 //! Finds and loads ONNX Runtime's shared library; one per process.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
 use super::error::ModelError;
+use crate::types::lock;
 
 /// The library's file name, also as the system's linker knows it.
 const LIBRARY: &str = "libonnxruntime.so";
@@ -22,7 +23,7 @@ static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 ///
 /// `configured` is `[model] runtime`: when it is not empty, only there is looked.
 pub(super) fn environment(configured: &Path) -> Result<Environment, ModelError> {
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loaded = lock(&LOADED);
     if let Some((path, environment)) = &*loaded {
         if !configured.as_os_str().is_empty() && configured != path {
             tracing::warn!(

@@ -28,15 +28,15 @@ use std::time::Duration;
 use crate::types::{Area, Detection, Motion, Stamp, Track};
 
 /// Tracks alive at most, tentative ones included.
-pub const TRACKS_MAX: usize = 256;
+const TRACKS_MAX: usize = 256;
 /// Matches until a track is reported: one false box is common, three in a row are not.
 const CONFIRM_HITS: u32 = 3;
 /// Updates in a row without a match that a track survives, whatever the time between them.
 const MISSES_KEPT: u32 = 2;
 /// How long a confirmed track outlives its last match.
-pub const HOLD_MOVING: Duration = Duration::from_secs(2);
+const HOLD_MOVING: Duration = Duration::from_secs(2);
 /// How long a track that stood still outlives its last match.
-pub const HOLD_STANDING: Duration = Duration::from_secs(15);
+const HOLD_STANDING: Duration = Duration::from_secs(15);
 /// Standing means: at the same place for this long.
 const STANDING_AFTER: Duration = Duration::from_secs(3);
 /// The same place: overlap with the box it came to rest in. Detectors' boxes breathe this much.

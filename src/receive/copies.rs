@@ -7,15 +7,15 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::layout;
 use super::{Event, ReceiveError};
-use crate::store::disk::{self, DiskError};
-use crate::types::CaseId;
+use crate::disk::{self, DiskError};
+use crate::types::{CaseId, lock};
 use crate::witness::{
     LATER_RECEIPT, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, Statement, sha256_hex,
 };
@@ -167,7 +167,7 @@ impl Copies {
     }
 
     fn told(&self) -> MutexGuard<'_, Option<String>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.told)
     }
 }
 
@@ -291,7 +291,7 @@ mod tests {
 
     use super::super::head::tests::head;
     use super::*;
-    use crate::store::disk::fault::{self, Mode};
+    use crate::disk::fault::{self, Mode};
 
     const PICTURE: &[u8] = b"one picture";
 

@@ -12,8 +12,8 @@ use super::office::Office;
 use super::transfer::{Look, Transfer};
 use super::{Event, ReceiveError, layout};
 use crate::clock;
+use crate::disk;
 use crate::link::message::{Finished, Presence, PresenceState, Subject, Topic, Want};
-use crate::store::disk;
 use crate::types::{CaseId, Stamp};
 use crate::witness::Limits;
 
@@ -175,8 +175,7 @@ impl Desk {
         }
         let files = head.statement.files.iter();
         let need = files.fold(KEEP_FREE, |sum, file| sum.saturating_add(file.size));
-        let free = disk::free_bytes(&self.office.dir)
-            .map_err(|error| ReceiveError::Disk(error.to_string()))?;
+        let free = disk::free_bytes(&self.office.dir)?;
         if free < need {
             return Err(ReceiveError::Full { need, free });
         }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -18,6 +18,7 @@ use super::{ReceiveError, blocking};
 use crate::clock;
 use crate::link::Incoming;
 use crate::link::message::Topic;
+use crate::types::lock;
 
 /// Desks, and so packages that are checked and stored at once.
 pub(super) const DESKS: usize = 8;
@@ -29,11 +30,6 @@ pub(super) fn desk_of(device: &str) -> usize {
     let mut hash = DefaultHasher::new();
     device.hash(&mut hash);
     usize::try_from(hash.finish() % DESKS as u64).unwrap_or(0)
-}
-
-/// Alone at a desk.
-pub(super) fn hold(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A message for a desk, under its number.
@@ -120,7 +116,7 @@ async fn work(desk: Arc<Mutex<Desk>>, mut jobs: mpsc::Receiver<Job>, tell: mpsc:
     while let Some(Job { n, topic, message }) = jobs.recv().await {
         let desk = Arc::clone(&desk);
         let said =
-            blocking(move || hold(&desk).hear(&topic, message.payload(), clock::now())).await;
+            blocking(move || lock(&desk).hear(&topic, message.payload(), clock::now())).await;
         let told = (n, said.and_then(|said| said));
         if tell.send(told).await.is_err() {
             return;

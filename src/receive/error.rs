@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::index::IndexError;
-use crate::store::disk::DiskError;
+use crate::disk::DiskError;
 use crate::witness::KeyError;
 
 /// Why the receiver cannot work, or could not deal with one message.

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 
 use super::{Event, ReceiveError};
-use crate::store::disk;
+use crate::disk;
+use crate::types::lock;
 
 /// Begin of every name.
 const PREFIX: &str = "lingmou_receive_";
@@ -167,7 +168,7 @@ impl Figures {
 
     /// Changes what is so at the moment.
     pub(super) fn change(&self, change: impl FnOnce(&mut Gauges)) {
-        change(&mut self.gauges.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut lock(&self.gauges));
     }
 
     /// The page.
@@ -187,11 +188,7 @@ impl Figures {
         for ((name, label, help), count) in SERIES.iter().zip(&self.counts) {
             say(name, label, ("counter", help, count.load(Relaxed)));
         }
-        let now = self
-            .gauges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let now = lock(&self.gauges).clone();
         for (name, help, value) in [
             (
                 "connected",

@@ -23,7 +23,7 @@ use super::rows::{
 };
 use super::{ReceiveError, layout};
 use crate::clock;
-use crate::store::disk;
+use crate::disk;
 use crate::types::{CaseId, Stamp};
 use crate::witness::{RECEIPT, Receipt, SIGNATURE, STATEMENT, Statement, sha256_hex};
 

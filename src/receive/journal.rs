@@ -10,8 +10,8 @@ use super::desk::{Desk, Said, ignored};
 use super::head::Head;
 use super::layout::{self, SIGNED};
 use super::{Event, ReceiveError};
+use crate::disk;
 use crate::link::message::{Subject, Topic, is_name};
-use crate::store::disk;
 use crate::witness::{Checkpoint, JournalCopy, Roots};
 
 /// The devices' journals, as far as they were signed for.

@@ -16,7 +16,7 @@ use super::index::Entry;
 use super::kept::{Kept, Refusal};
 use super::later::newest_receipt;
 use super::{Event, ReceiveError, layout, receipt};
-use crate::store::disk::{self, DiskError};
+use crate::disk::{self, DiskError};
 use crate::types::{CaseId, Stamp};
 use crate::witness::{Receipt, SIGNATURE, sha256_hex};
 
@@ -222,7 +222,7 @@ mod tests {
     use rustix::io::Errno;
 
     use super::*;
-    use crate::store::disk::fault::{self, Mode};
+    use crate::disk::fault::{self, Mode};
 
     /// Moves a package whose `n`-th step fails; whether it is taken for stored, and how many steps of
     /// the disk that took.

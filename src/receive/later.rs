@@ -10,15 +10,15 @@
 //! head brings the later receipt too. Killed anywhere on the way, the whole is done again.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use tokio::sync::mpsc;
 
 use super::copies::Copies;
 use super::office::Office;
 use super::{Answer, ReceiveError, layout, receipt};
-use crate::store::disk::{self, DiskError};
-use crate::types::Stamp;
+use crate::disk::{self, DiskError};
+use crate::types::{Stamp, lock};
 use crate::witness::{LATER_RECEIPT, RECEIPT, Receipt, Statement};
 
 /// Later receipts that may wait for the connection; what comes beyond is told when the box asks.
@@ -43,7 +43,7 @@ impl Later {
 
     /// What is to be sent; given once.
     pub(super) fn told(&self) -> Option<mpsc::Receiver<Answer>> {
-        hold(&self.told).take()
+        lock(&self.told).take()
     }
 
     fn tell(&self, device: &str, receipt: Vec<u8>) {
@@ -114,8 +114,4 @@ impl Office {
             }
         }
     }
-}
-
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

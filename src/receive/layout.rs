@@ -11,8 +11,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::disk;
 use crate::link::message::is_name;
-use crate::store::disk;
 use crate::types::CaseId;
 use crate::witness::SIGNATURE;
 

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use super::figures::{Count, Figures};
 use super::index::{Entry, Index, IndexError, ROWS};
 use super::later::Later;
 use super::{ReceiveError, layout};
-use crate::types::{CaseId, Stamp};
+use crate::types::{CaseId, Stamp, lock};
 use crate::witness::{Identity, Roots};
 
 /// The receiver's folder and keys, and what keeps account of it all.
@@ -134,6 +134,6 @@ impl Office {
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ledger)
     }
 }

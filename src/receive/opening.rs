@@ -15,7 +15,7 @@ use super::later::Later;
 use super::office::Office;
 use super::transfer::{HEAD, Transfer};
 use super::{ReceiveError, layout};
-use crate::store::disk;
+use crate::disk;
 use crate::witness::{Identity, Roots};
 use crate::{clock, config};
 

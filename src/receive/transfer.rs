@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use super::ReceiveError;
 use super::head::{Head, parts};
 use super::ranges::Ranges;
+use crate::disk::{self, DiskError};
 use crate::link::message::Range;
-use crate::store::disk::{self, DiskError};
 use crate::witness::{FileEntry, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT};
 
 /// The head as it came.
@@ -347,7 +347,7 @@ mod tests {
 
     use super::super::head::tests::head;
     use super::*;
-    use crate::store::disk::fault::{self, Mode};
+    use crate::disk::fault::{self, Mode};
     use crate::witness::sha256_hex;
 
     /// After a sync that failed Linux shows what was written, says of the next sync that all is

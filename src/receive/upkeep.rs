@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::copies::Copies;
 use super::desk::Desk;
-use super::desks::{desk_of, hold};
+use super::desks::desk_of;
 use super::figures::Count;
 use super::index::Entry;
 use super::office::Office;
 use super::{Event, ReceiveError, blocking};
 use crate::clock;
-use crate::store::disk;
-use crate::types::{CaseId, Stamp};
+use crate::disk;
+use crate::types::{CaseId, Stamp, lock};
 use crate::witness::{STATEMENT, Statement};
 
 /// How often.
@@ -100,11 +100,11 @@ fn look_through(
     at: Stamp,
 ) -> Result<(), ReceiveError> {
     for desk in desks {
-        hold(desk).drop_stale(at.boot_ns.saturating_sub(nanos(STALE)))?;
+        lock(desk).drop_stale(at.boot_ns.saturating_sub(nanos(STALE)))?;
     }
     if office.see_to_index(at)? {
         for desk in desks {
-            hold(desk).all_heads_are_news();
+            lock(desk).all_heads_are_news();
         }
     }
     office.tell_counts();
@@ -115,7 +115,7 @@ fn look_through(
 pub(super) fn tell_news(office: &Office, desks: &[Arc<Mutex<Desk>>]) {
     let mut news = BTreeMap::new();
     for desk in desks {
-        news.append(&mut hold(desk).news);
+        news.append(&mut lock(desk).news);
     }
     // Also without news of devices: packages may have a row to come.
     if office.indexed(|index| index.heard(&news)).is_some() {
@@ -123,7 +123,7 @@ pub(super) fn tell_news(office: &Office, desks: &[Arc<Mutex<Desk>>]) {
     }
     for (device, untold) in news {
         if let Some(desk) = desks.get(desk_of(&device)) {
-            hold(desk).news.entry(device).or_insert(untold);
+            lock(desk).news.entry(device).or_insert(untold);
         }
     }
 }
@@ -131,7 +131,7 @@ pub(super) fn tell_news(office: &Office, desks: &[Arc<Mutex<Desk>>]) {
 fn tell_gauges(office: &Office, desks: &[Arc<Mutex<Desk>>], at: Stamp) {
     let (mut open, mut oldest) = (0, None);
     for desk in desks {
-        let desk = hold(desk);
+        let desk = lock(desk);
         open += desk.open.len() as u64;
         let since = desk.open.values().map(|open| open.since);
         oldest = since.chain(oldest).min();

@@ -15,8 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::compare::kept;
 use super::package::{self, Statement};
-use super::{Inner, Store, StoreError, disk, lines};
+use super::{Inner, Store, StoreError, lines};
 use crate::clock;
+use crate::disk;
 use crate::journal::{self, Place};
 use crate::types::CaseId;
 use crate::witness::{

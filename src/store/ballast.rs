@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
-use super::disk::{self, DiskError};
+use crate::disk::{self, DiskError};
 
 /// Name of the file in the store.
 pub(super) const NAME: &str = "ballast";

@@ -1,16 +1,16 @@
 //! What is done for the store every few seconds, whether or not there is a case.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::database::Looked;
-use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, View, disk};
+use super::{Inner, Level, MIB, Pruned, Room, Store, StoreError, View};
 use crate::clock;
+use crate::disk;
 use crate::journal;
-use crate::types::Stamp;
+use crate::types::{Stamp, lock};
 
 /// How often the database is read through, and how often it is made again at most.
 const DATABASE_EVERY_NS: u64 = 3600 * 1_000_000_000;
@@ -199,8 +199,7 @@ impl Store {
     }
 
     fn seen_to(&self) -> std::sync::MutexGuard<'_, SeenTo> {
-        let lock = self.shared.seen_to.lock();
-        lock.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.seen_to)
     }
 
     /// Writes and removes a small file.

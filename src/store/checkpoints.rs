@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Inner, Store, StoreError, disk};
+use super::{Inner, Store, StoreError};
 use crate::clock;
+use crate::disk;
 use crate::journal::{Head, checkpoint_name, checkpoint_number, kind};
 use crate::witness::{Checkpoint, Identity, SealError, sha256_hex};
 

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::StoreError;
 use super::package::PackageFile;
-use super::{StoreError, disk};
+use crate::disk;
 use crate::witness::sha256_hex;
 
 /// Why files could not be compared with what they must be.

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::lines;
 use super::package::{self, sql_int};
-use super::{Inner, Store, StoreError, disk, save_book};
+use super::{Inner, Store, StoreError, save_book};
 use crate::clock;
-use crate::journal::disk::DiskError;
+use crate::disk::{self, DiskError};
 use crate::types::{CaseId, Stamp};
 use crate::witness::{FileEntry, check_name, sha256_hex};
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 
 use super::State;
+use crate::disk::{DiskError, DiskKind};
 use crate::journal::JournalError;
-use crate::journal::disk::{DiskError, DiskKind};
 use crate::types::CaseId;
 use crate::witness::SealError;
 

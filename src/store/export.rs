@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::disk::{self, DiskError};
 use super::{Listed, State, View, check};
+use crate::disk::{self, DiskError};
 use crate::witness::{Container, Limits, sha256_hex};
 
 /// What became of one package.

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::compare::compare;
 use super::package::{self, Package, sql_int};
-use super::{Inner, State, Store, StoreError, disk, evict, lines, mirror};
+use super::{Inner, State, Store, StoreError, evict, lines, mirror};
 use crate::clock;
+use crate::disk;
 use crate::journal;
 use crate::types::CaseId;
 

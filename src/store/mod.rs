@@ -6,6 +6,8 @@
 //! DIR/journal/            what happened (`crate::journal`)
 //! DIR/checkpoints/        signatures over the journal's head, one file each
 //! DIR/q.db                queue and index, made again from the two above when it is broken
+//! DIR/references/         what fixed cameras look at (`daemon::views`)
+//! DIR/config/             configuration and certificates that commands brought (`command::settings`)
 //! DIR/ballast             room in reserve for journal and queue on a full disk (`ballast.rs`)
 //! DIR/lock                held by the one process that has the store
 //! ```
@@ -35,7 +37,6 @@ mod clocks;
 mod commands;
 mod compare;
 mod database;
-pub mod disk;
 mod draft;
 mod error;
 mod evict;
@@ -43,6 +44,7 @@ mod export;
 mod heal;
 mod ledger;
 mod lines;
+mod lock;
 mod migrate;
 mod mirror;
 mod outbox;
@@ -64,15 +66,16 @@ mod tests;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::config;
+use crate::disk;
 use crate::journal::{Head, Journal, Place};
-use crate::types::{CaseId, Stamp};
+use crate::types::{CaseId, Stamp, lock};
 
 pub use additions::StampDue;
 pub use care::Care;
@@ -243,11 +246,8 @@ impl Store {
         self.shared.queued.notified().await;
     }
 
-    /// A panic elsewhere must not take the evidence with it: every change below is a
-    /// transaction, so what a panicking thread left is whole.
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        let lock = self.shared.inner.lock();
-        lock.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.inner)
     }
 }
 
@@ -296,7 +296,7 @@ impl Inner {
             ledger::index(&tx, line)?;
         }
         #[cfg(test)]
-        crate::journal::disk::fault::commit(&self.dir.join("q.db"))?;
+        crate::disk::fault::commit(&self.dir.join("q.db"))?;
         tx.commit()?;
         self.unindexed.clear();
         Ok(done)

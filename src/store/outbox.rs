@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::lines;
 use super::package;
-use super::{Inner, State, Store, StoreError, additions, clocks, disk, set_meta};
+use super::{Inner, State, Store, StoreError, additions, clocks, set_meta};
 use crate::clock;
+use crate::disk;
 use crate::types::{CaseId, Stamp};
 use crate::witness::{self, After, JournalCopy, sha256_hex};
 

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::compare::{Unlike, compare, lasting};
 use super::lines;
-use super::{State, StoreError, disk};
+use super::{State, StoreError};
+use crate::disk;
 use crate::types::{CaseId, Violation};
 use crate::witness::{self, Manifest, sha256_hex};
 

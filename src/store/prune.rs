@@ -14,8 +14,9 @@ use serde::Serialize;
 use super::compare::compare;
 use super::package::{self, PackageFile};
 use super::quota::{self, Candidate};
-use super::{Inner, State, Store, StoreError, disk, lines};
+use super::{Inner, State, Store, StoreError, lines};
 use crate::config::PruneNeeds;
+use crate::disk;
 use crate::types::{CaseId, Stamp};
 use crate::witness;
 

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::compare::{Unlike, compare};
 use super::outbox::boot_ns;
 use super::package::{self, PackageFile};
-use super::{Inner, State, Store, StoreError, disk, lines, set_meta};
+use super::{Inner, State, Store, StoreError, lines, set_meta};
+use crate::disk;
 use crate::types::{CaseId, Stamp};
 
 /// What [`Inner::row`] reads.

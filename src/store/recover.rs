@@ -13,9 +13,10 @@ use super::database::{self, Looked};
 use super::ledger::{Ledger, index, replay_answers};
 use super::package::{self, Package};
 use super::{
-    Inner, MIB, StoreError, ballast, checkpoints, clocks, disk, draft, heal, ledger, lines,
+    Inner, MIB, StoreError, ballast, checkpoints, clocks, draft, heal, ledger, lines, lock,
     set_meta,
 };
+use crate::disk;
 use crate::journal::{self, Journal};
 use crate::types::CaseId;
 use crate::{clock, config};
@@ -118,7 +119,7 @@ impl Inner {
             disk::create_dir(&config.dir.join(inner))?;
         }
         let dir = &config.dir;
-        let lock = disk::lock(dir)?;
+        let lock = lock::take(dir)?;
         let ballast = ballast::Ballast::new(dir, config.ballast_mib.saturating_mul(MIB));
         let (conn, database) = database::open(dir)?;
         let checkpoint = checkpoints::newest(dir)?;

@@ -5,8 +5,9 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::draft;
-use super::{Inner, Level, MIB, Room, Store, StoreError, disk};
+use super::{Inner, Level, MIB, Room, Store, StoreError};
 use crate::config;
+use crate::disk;
 use crate::types::CaseId;
 
 /// Bytes of everything the store keeps, as far as its rows know: files of packages, those

@@ -5,9 +5,9 @@ use rusqlite::params;
 use super::draft;
 use super::lines;
 use super::package::{self, Package, Statement};
-use super::{Inner, Store, StoreError, disk, save_book};
+use super::{Inner, Store, StoreError, save_book};
 use crate::clock;
-use crate::journal::disk::{DiskError, DiskKind};
+use crate::disk::{self, DiskError, DiskKind};
 use crate::types::CaseId;
 use crate::witness::{After, FileEntry, JournalPoint, SealError, Sealed};
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::lines::{self, Judged, LeadsOnly};
 use super::package::sql_int;
-use super::{Inner, Store, StoreError, disk};
+use super::{Inner, Store, StoreError};
+use crate::disk;
 use crate::types::{CaseId, Stamp};
 use crate::witness;
 

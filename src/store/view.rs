@@ -10,8 +10,9 @@ use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
 use super::package::{self, PackageFile};
-use super::{Counts, Mirroring, Room, State, StoreError, ballast, disk, mirror, outbox, room};
+use super::{Counts, Mirroring, Room, State, StoreError, ballast, mirror, outbox, room};
 use crate::config;
+use crate::disk;
 use crate::types::CaseId;
 
 /// How long a writer may hold us up.

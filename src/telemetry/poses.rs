@@ -1,10 +1,10 @@
 //! The last minute of poses, asked by the time of a frame.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::{narrowed, scaled};
-use crate::types::{Attitude, Placed, Pose, PoseSource, Stamp};
+use crate::types::{Attitude, Placed, Pose, PoseSource, Stamp, lock};
 
 /// How far back the ring reaches, and how far from the nearest measurement it still answers.
 const KEEP_NS: u64 = 60_000_000_000;
@@ -74,9 +74,8 @@ impl Poses {
         })
     }
 
-    /// A panic elsewhere cannot leave the ring half written, so a poisoned lock is taken over.
     fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ring)
     }
 }
 

@@ -1,13 +1,13 @@
 //! What the status page shows of the telemetry.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{self, Reading};
 use crate::config::{self, TelemetrySource};
-use crate::types::{FixKind, Stamp};
+use crate::types::{FixKind, Stamp, lock};
 
 /// A source that said nothing for this long counts as not connected.
 const SILENCE_NS: u64 = 5_000_000_000;
@@ -207,7 +207,7 @@ impl TelemetryState {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

@@ -1,13 +1,13 @@
 //! How the upload stands, for the status page and the watchdog.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::profile::Why;
 use crate::config::Profile;
-use crate::types::Stamp;
+use crate::types::{Stamp, lock};
 
 /// How the upload stands at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -104,7 +104,7 @@ impl UploadState {
     /// Whether the upload's own loop has not turned for longer than it meant to: it hangs. A
     /// broker that is away does not count.
     pub fn hangs(&self, now: Stamp) -> bool {
-        let due = self.turn_due.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = lock(&self.turn_due);
         due.is_some_and(|due| now.boot_ns > due)
     }
 
@@ -115,18 +115,18 @@ impl UploadState {
     /// The loop turns now and will again within `wait`.
     pub(super) fn turns(&self, now: Stamp, wait: Duration) {
         let ns = u64::try_from((wait + LATE).as_nanos()).unwrap_or(u64::MAX);
-        let mut due = self.turn_due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = lock(&self.turn_due);
         *due = Some(now.boot_ns.saturating_add(ns));
     }
 
     /// The loop has ended in order.
     pub(super) fn rests(&self) {
-        let mut due = self.turn_due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = lock(&self.turn_due);
         *due = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, UploadSnapshot> {
-        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.snapshot)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::grade::{Condition, Grading};
+use super::grade::{CONDITIONS, Condition, Grading};
 use super::verdict::{Check, CheckId, Status};
 
 /// One of the four.
@@ -48,7 +48,8 @@ type Row = (QualityId, &'static [CheckId], &'static [&'static str]);
 
 /// The mapping. A check may speak for two qualities: a missing file makes a record neither
 /// authentic nor complete. Site, approval and basis are not here: they are what art. 41 asks of
-/// the installation, not of the record.
+/// the installation, not of the record; nor are `asked` and `objections`, which say why a package
+/// can only be a lead.
 const MAP: [Row; 4] = [
     (
         QualityId::Authentic,
@@ -83,7 +84,7 @@ const MAP: [Row; 4] = [
             CheckId::Stamp,
             CheckId::Grade,
         ],
-        &["clock", "position", "camera_still"],
+        &["clock", "position", "camera_still", "same_subject"],
     ),
 ];
 
@@ -104,6 +105,10 @@ fn quality((id, own, told): &Row, checks: &[Check], stated: Option<&Grading>) ->
     for name in *told {
         let same = |c: &&Condition| c.id == *name;
         let found = stated.and_then(|s| s.conditions.iter().find(same));
+        // Not every package has to state it: one that does not lacks nothing.
+        if found.is_none() && !CONDITIONS.contains(name) {
+            continue;
+        }
         let status = found.map_or(Status::Unknown, |c| status(c.pass));
         parts.push((Part::Condition((*name).to_owned()), status));
     }
@@ -139,7 +144,7 @@ fn combined(parts: &[(Part, Status)]) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::witness::CONDITIONS;
+    use crate::witness::Grade;
 
     #[test]
     fn every_check_and_every_condition_of_a_record_speaks_for_a_quality() {
@@ -150,6 +155,39 @@ mod tests {
         for name in CONDITIONS {
             let mapped = MAP.iter().any(|(_, _, told)| told.contains(&name));
             assert_ne!(mapped, of_the_installation.contains(&name), "{name}");
+        }
+    }
+
+    /// Whoever is said to have persisted was the one that was warned, or the record is not accurate.
+    #[test]
+    fn whether_it_was_the_same_subject_speaks_only_where_it_is_stated() {
+        let stated = |pass: Option<Option<bool>>| {
+            let mut names: Vec<_> = CONDITIONS.iter().map(|id| (*id, Some(true))).collect();
+            names.extend(pass.map(|pass| ("same_subject", pass)));
+            let conditions = names.into_iter().map(|(id, pass)| Condition {
+                id: id.to_owned(),
+                value: None,
+                limit: String::new(),
+                pass,
+            });
+            Grading {
+                grade: Grade::Lead,
+                conditions: conditions.collect(),
+            }
+        };
+        let checks = CheckId::ALL.map(Check::pass);
+        for (pass, expected) in [
+            (None, Status::Pass),
+            (Some(Some(true)), Status::Pass),
+            (Some(Some(false)), Status::Fail),
+            (Some(None), Status::Unknown),
+        ] {
+            let all = qualities(&checks, Some(&stated(pass)));
+            let accurate = all.iter().find(|q| q.id == QualityId::Accurate).unwrap();
+            assert_eq!(accurate.status, expected, "{pass:?}");
+            let part = Part::Condition("same_subject".to_owned());
+            let told = accurate.parts.iter().any(|(is, _)| *is == part);
+            assert_eq!(told, pass.is_some(), "{pass:?}");
         }
     }
 

@@ -10,7 +10,7 @@
 //! by a program on its own, because a few more would lock the token.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use const_oid::db::rfc5912::SECP_256_R_1;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -29,6 +29,7 @@ use sha2::{Digest as _, Sha256};
 use super::identity::KeyError;
 use super::key::{SignError, low_der, read_private};
 use crate::config::{self, secret_file};
+use crate::types::lock;
 
 /// Signed once to see whether key and certificate belong together.
 const TRIAL: &[u8] = b"lingmou: does this key belong to its certificate?";
@@ -157,7 +158,7 @@ impl TokenKey {
 
     /// DER signature over `message`, hashed with SHA-256.
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        let mut slot = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&self.open);
         if let Some(open) = slot.take() {
             match open.sign(&self.public, message) {
                 Ok(signature) => {

@@ -13,9 +13,10 @@ use lingmou::types::Violation;
 const LINES_MAX: usize = 400;
 
 /// Who may name whom. A module names only modules above it: so there is no circle.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("types", &[]),
     ("clock", &["types"]),
+    ("disk", &["types"]),
     ("config", &["types"]),
     ("ingest", &["types", "config", "clock"]),
     ("telemetry", &["types", "config", "clock"]),
@@ -24,8 +25,11 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("develop", &["types", "config", "clock"]),
     ("witness", &["types", "config", "clock"]),
     ("warn", &["types", "config", "clock"]),
-    ("journal", &["types", "config", "clock", "witness"]),
-    ("store", &["types", "config", "clock", "witness", "journal"]),
+    ("journal", &["types", "config", "clock", "disk", "witness"]),
+    (
+        "store",
+        &["types", "config", "clock", "disk", "witness", "journal"],
+    ),
     ("link", &["types", "config", "clock"]),
     (
         "upload",
@@ -35,11 +39,13 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ),
     (
         "receive",
-        &["types", "config", "clock", "witness", "store", "link"],
+        &["types", "config", "clock", "disk", "witness", "link"],
     ),
     (
         "command",
-        &["types", "config", "clock", "witness", "store", "link"],
+        &[
+            "types", "config", "clock", "disk", "witness", "store", "link",
+        ],
     ),
     ("status", &["types", "config", "clock", "store"]),
     ("pki", &["types", "config", "clock", "witness"]),
@@ -440,7 +446,43 @@ fn the_checks_bite() {
     }
 }
 
-/// The failure table promises tests by name.
+/// The code spans of a page's prose, each on one line.
+fn spans(page: &str) -> Vec<String> {
+    let mut in_block = false;
+    let mut prose = String::new();
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            in_block = !in_block;
+        } else if !in_block {
+            prose.push_str(line);
+            prose.push(' ');
+        }
+    }
+    let spans = prose.split('`').skip(1).step_by(2);
+    spans
+        .map(|span| span.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+fn is_name(word: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    !word.is_empty() && word.chars().all(fits)
+}
+
+/// What lies between a page's heading `from` and the next one of its level.
+fn section<'a>(page: &'a str, from: &str) -> &'a str {
+    let (_, after) = page.split_once(from).expect(from);
+    after.split("\n## ").next().unwrap_or(after)
+}
+
+/// The number that begins a row of a table or an item of a list.
+fn number(line: &str) -> Option<usize> {
+    let line = line.strip_prefix("| ").unwrap_or(line);
+    let (number, _) = line.split_once([' ', '.'])?;
+    number.parse().ok()
+}
+
+/// The failure tables promise tests by name, for each row.
 #[test]
 fn every_test_the_failure_table_names_is_there() {
     let page = fs::read_to_string(root().join("docs/RELIABILITY.md")).unwrap();
@@ -449,15 +491,147 @@ fn every_test_the_failure_table_names_is_there() {
         .flat_map(sources)
         .map(|(_, text)| text)
         .collect();
-    let named: Vec<&str> = page
-        .lines()
-        .filter(|line| line.starts_with("| "))
-        .filter_map(|line| line.trim_end_matches(" |").rsplit('|').next())
-        .flat_map(|column| column.split('`').skip(1).step_by(2))
-        .filter(|name| name.matches('_').count() > 1 || *name == "what_goes")
-        .collect();
-    assert!(named.len() > 40, "{named:?}");
+    let mut named = Vec::new();
+    let tables = section(&page, "\n## What fails, and what happens then\n");
+    for part in tables.split("\n### ").skip(1) {
+        let (table, list) = part.split_once("\nProved by:\n").expect(part);
+        let rows: Vec<usize> = table.lines().filter_map(number).collect();
+        let proved: Vec<usize> = list.lines().filter_map(number).collect();
+        let every: Vec<usize> = (1..=rows.len()).collect();
+        assert_eq!((&rows, &proved), (&every, &every), "{table}");
+        for item in list.lines().filter(|line| number(line).is_some()) {
+            assert!(item.contains('`'), "nothing proves {item}");
+        }
+        named.extend(spans(list));
+    }
+    named.retain(|name| !name.starts_with("make "));
+    // In the text beside the tables a test is known by its long name.
+    let beside = spans(&page).into_iter();
+    named.extend(beside.filter(|name| is_name(name) && name.matches('_').count() > 2));
+    assert!(named.len() > 240, "{}: {named:?}", named.len());
     for name in named {
         assert!(code.contains(&format!("fn {name}(")), "no test {name}");
     }
+}
+
+/// Tables and keys of a configuration or a card, also those that are commented out: `warn.speaker`
+/// and `warn.speaker kind`.
+fn tables_and_keys(text: &str) -> BTreeSet<String> {
+    let mut table = "";
+    let mut found = BTreeSet::new();
+    for line in text.lines() {
+        let line = line.strip_prefix('#').unwrap_or(line);
+        if let Some(name) = line.strip_prefix('[') {
+            let name = name.trim_start_matches('[');
+            table = name.split(']').next().unwrap_or(name);
+            found.insert(table.to_owned());
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| is_name(key)) {
+            found.insert(format!("{table} {key}"));
+        }
+    }
+    found
+}
+
+/// The table, and the key behind it, that a span of a page names: `[warn.speaker] kind = "file"`.
+fn table_and_key(span: &str) -> Option<String> {
+    let (table, after) = span.strip_prefix('[')?.split_once(']')?;
+    let table = table.trim_start_matches('[');
+    if !table.split('.').all(is_name) || table.parse::<f64>().is_ok() {
+        return None;
+    }
+    let key = after.trim_start_matches(']').split_whitespace().next();
+    let key = key.filter(|key| is_name(key));
+    Some(key.map_or_else(|| table.to_owned(), |key| format!("{table} {key}")))
+}
+
+/// A page that names a key which is not there sends a technician looking for it.
+#[test]
+fn every_key_the_pages_name_is_in_the_shipped_configuration() {
+    let known = tables_and_keys(&fs::read_to_string(root().join("config/lingmou.toml")).unwrap());
+    let card = root().join("models/efficientdet-lite0.toml");
+    let card = tables_and_keys(&fs::read_to_string(card).unwrap());
+    let (mut found, mut faults) = (0, Vec::new());
+    for (path, text) in project_texts() {
+        if Path::new(&path).extension().is_none_or(|e| e != "md") {
+            continue;
+        }
+        for named in spans(&text).iter().filter_map(|span| table_and_key(span)) {
+            found += 1;
+            let of_card = path == "docs/MODELS.md" && card.contains(&named);
+            if !known.contains(&named) && !of_card {
+                faults.push(format!("{path}: no [table] key like {named}"));
+            }
+        }
+    }
+    assert!(found > 60, "the pages name {found} keys");
+    none(&faults);
+    for (span, named) in [
+        ("[warn] identity = \"x.wav\"", Some("warn identity")),
+        ("[[warn.outlet]]", Some("warn.outlet")),
+        ("[store]", Some("store")),
+        ("[x, y]", None),
+        ("[0]", None),
+        ("kind = \"none\"", None),
+    ] {
+        assert_eq!(table_and_key(span).as_deref(), named, "{span}");
+    }
+}
+
+/// What `lingmou status` puts before its lines: the first argument of what writes one.
+fn status_labels() -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("src/cli/status.rs")).unwrap();
+    let code: String = without_tests(&text).flat_map(|l| [l.trim(), " "]).collect();
+    let calls = [".say(", ".line("].into_iter();
+    let arguments = calls.flat_map(|call| code.split(call).skip(1));
+    let labels = arguments.filter_map(|after| {
+        let after = after.trim_start().trim_start_matches("&format!(");
+        after.strip_prefix('"')?.split('"').next()
+    });
+    labels.map(|l| l.replace("{name}", "NAME")).collect()
+}
+
+#[test]
+fn every_line_of_the_status_is_explained_to_the_technician() {
+    let page = fs::read_to_string(root().join("docs/FIELD.md")).unwrap();
+    let table = section(&page, "\n## Read the status\n").lines();
+    let firsts = table.filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let told: BTreeSet<String> = firsts.flat_map(|cell| spans(&format!("`{cell}"))).collect();
+    let mut labels = status_labels();
+    assert!(labels.len() > 14, "{labels:?}");
+    labels.insert("!".to_owned());
+    assert_eq!(told, labels);
+}
+
+#[test]
+fn every_decision_is_in_the_index_and_says_whether_it_holds() {
+    let dir = root().join("docs/decisions");
+    let index = fs::read_to_string(dir.join("README.md")).unwrap();
+    let mut numbers = BTreeSet::new();
+    let mut faults = Vec::new();
+    for path in files(&dir).iter().filter(|p| !p.ends_with("README.md")) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(path).unwrap();
+        let number = name.get(..4).unwrap_or_default().to_owned();
+        if !text.starts_with(&format!("# {number} ")) {
+            faults.push(format!(
+                "{name}: must begin with `# {number} ` and what was decided"
+            ));
+        }
+        if !text.lines().any(|line| line.starts_with("Status: ")) {
+            faults.push(format!("{name}: no line `Status: …`"));
+        }
+        if index.matches(&format!("]({name})")).count() != 1 {
+            faults.push(format!("{name}: not once in README.md"));
+        }
+        if !numbers.insert(number.clone()) {
+            faults.push(format!("{name}: {number} is taken"));
+        }
+    }
+    let linked = index.matches("](0").count();
+    assert_eq!(
+        linked,
+        numbers.len(),
+        "the index names pages that are not there"
+    );
+    none(&faults);
 }

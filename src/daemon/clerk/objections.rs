@@ -1,14 +1,14 @@
 //! What reviewers say of the rules, and which rules make leads only because of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 
 use crate::command::Limits;
 use crate::config::Commands;
 use crate::store::{LeadsOnly, Store, StoreError, Tally, VerdictFacts};
-use crate::types::{Stamp, Violation};
+use crate::types::{Stamp, Violation, lock};
 use crate::witness::{Notice, Ruling, Signer};
 
 /// The rules as reviewers see them.
@@ -125,7 +125,7 @@ impl Objections {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (bool, Tally)>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rules)
     }
 }
 

@@ -8,7 +8,7 @@
 //! no crash makes a box that restarts for ever.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::journal::kind;
 use crate::store::Ended;
-use crate::types::Stamp;
+use crate::types::{Stamp, lock};
 use crate::warn::told_by_program;
 use crate::witness::Fate;
 
@@ -102,7 +102,7 @@ impl Reboots {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<(i64, Begun)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

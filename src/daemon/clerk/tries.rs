@@ -7,8 +7,9 @@ use uuid::Uuid;
 use crate::clock;
 use crate::command::{Settings, SettingsError};
 use crate::config::{KeyName, Loaded};
+use crate::disk;
 use crate::journal::kind;
-use crate::store::{Ended, disk};
+use crate::store::Ended;
 use crate::witness::{Fate, Roots, successor};
 
 use super::{Errands, blocking, ended};

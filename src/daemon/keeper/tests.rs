@@ -359,7 +359,7 @@ fn what_the_budget_does_not_allow_is_neither_said_nor_held_against_anybody() {
 #[test]
 fn what_is_left_of_a_capture_goes_when_the_disk_permits_or_at_the_next_start() {
     use crate::daemon::capture;
-    use crate::journal::disk::fault;
+    use crate::disk::fault;
     use rustix::io::Errno;
 
     let mut town = Town::new(Budget::default());

@@ -13,6 +13,7 @@ use rtsp_server::prelude::*;
 
 use crate::clock;
 use crate::ingest::Codec;
+use crate::types::lock;
 
 use super::ServeError;
 
@@ -241,6 +242,6 @@ impl Feed {
     }
 
     fn lock(&self) -> MutexGuard<'_, FeedState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -24,7 +24,7 @@ use super::letterbox::Fit;
 /// compared pair by pair.
 const CANDIDATES_MAX: usize = 1024;
 /// Detections in one frame at most; a street shows fewer.
-pub const DETECTIONS_MAX: usize = 128;
+const DETECTIONS_MAX: usize = 128;
 /// Floats compared at a time when scores are scanned.
 const LANES: usize = 8;
 

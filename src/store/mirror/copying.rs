@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::disk::{self, DiskError};
 use crate::journal;
 use crate::store::StoreError;
-use crate::store::disk::{self, DiskError};
 use crate::store::package::PackageFile;
 use crate::types::CaseId;
 use crate::witness::sha256_hex;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::super::disk::{self, DiskError};
+use crate::disk::{self, DiskError};
 use crate::journal::CHECKPOINTS;
 
 /// Name of the file that marks a medium as one for second copies.

@@ -20,7 +20,7 @@ mod medium;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -29,7 +29,7 @@ use serde_json::json;
 use super::package::{self, PackageFile, sql_int};
 use super::{Healed, Inner, State, Store, StoreError, lines};
 use crate::clock;
-use crate::types::CaseId;
+use crate::types::{CaseId, lock};
 use copying::CopyFault;
 pub(super) use copying::move_in;
 #[cfg(test)]
@@ -152,8 +152,7 @@ impl Store {
     }
 
     pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {
-        let lock = self.shared.mirror.lock();
-        lock.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.mirror)
     }
 
     /// The first time a trouble is met the journal says so.

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use super::*;
-use crate::journal::disk::fault::{self, Mode};
+use crate::disk::fault::{self, Mode};
 use crate::witness::{CHAIN, JournalCopy, JournalLines, STAMPED, TIMESTAMP, TimeStamp};
 
 /// What the made-up token says.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::outside::commanded;
 use super::ruin::{append, expected, filled, overwrite};
 use super::*;
-use crate::journal::disk::fault::{self, Mode};
+use crate::disk::fault::{self, Mode};
 use crate::witness::Fate;
 
 fn break_it(store: &Store) {

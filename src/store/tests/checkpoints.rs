@@ -4,7 +4,7 @@
 use rustix::io::Errno;
 
 use super::*;
-use crate::journal::disk::fault;
+use crate::disk::fault;
 use crate::journal::{checkpoint_name, kind};
 use crate::witness::SealError;
 

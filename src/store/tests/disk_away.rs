@@ -94,7 +94,7 @@ fn a_disk_that_was_mounted_anew_is_opened_anew() {
 
 #[test]
 fn a_suspect_disk_is_tried_with_a_small_write() {
-    use crate::journal::disk::fault::{self, Mode};
+    use crate::disk::fault::{self, Mode};
     use rustix::io::Errno;
 
     let dir = folder();

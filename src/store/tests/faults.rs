@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use super::*;
-use crate::journal::disk::fault::{self, Mode};
+use crate::disk::fault::{self, Mode};
 
 const MODES: [Mode; 3] = [
     Mode::Once(Errno::NOSPC),

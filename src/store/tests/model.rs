@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rustix::io::Errno;
 
 use super::*;
-use crate::journal::disk::fault::{self, Mode};
+use crate::disk::fault::{self, Mode};
 
 /// Cases a sequence plays with.
 const CASES: u8 = 4;

@@ -233,15 +233,15 @@ fn the_ballast_is_owed_until_there_is_room_and_new_evidence_leaves_it() {
     let ballast = dir.path().join("ballast");
     assert_eq!(fs::metadata(&ballast).unwrap().len(), MIB);
     // The journal meets a full disk: the ballast goes, the line is written.
-    let strike = crate::journal::disk::fault::Mode::Once(rustix::io::Errno::NOSPC);
+    let strike = crate::disk::fault::Mode::Once(rustix::io::Errno::NOSPC);
     for write in [
         (|store| store.note(NOW, "boot", Value::Null).map(drop))
             as fn(&Store) -> Result<(), StoreError>,
         |store| store.save_book("book"),
     ] {
-        crate::journal::disk::fault::plan(0, strike);
+        crate::disk::fault::plan(0, strike);
         write(&store).unwrap();
-        assert!(!crate::journal::disk::fault::clear());
+        assert!(!crate::disk::fault::clear());
         assert!(!ballast.exists());
         let room = store.inner().room_for(0);
         assert!(room.is_ok(), "{room:?}");

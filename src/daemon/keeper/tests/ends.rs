@@ -5,7 +5,7 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::daemon::ends;
-use crate::journal::disk::fault;
+use crate::disk::fault;
 use crate::types::{FixKind, Hit, HitOutcome, Pose, PoseSource};
 
 fn record(at: Stamp) -> CaseRecord {

@@ -1,15 +1,26 @@
-//! The door to the disk: every create, write, sync, rename and removal of `journal` and `store`.
+//! The door to the disk: every create, write, sync, rename and removal of what must last.
 //!
-//! Each function is one step whose failure names what was being done and where, so that the
-//! layers above only say what comes after what. In this crate's unit tests the N-th step can be
-//! made to fail ([`fault`]), half-way through when it is a write.
+//! Each step's failure names what was being done and where, so that the layers above only say
+//! what comes after what; the moves made of several steps (a whole package made visible, a file
+//! put over another) are here as well. In this crate's unit tests the N-th step can be made to
+//! fail ([`fault`]), half-way through when it is a write.
 
+#[cfg(test)]
+pub(crate) mod fault;
+
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
+use ring::digest::{Context, SHA256};
+use rustix::fs::{Advice, FallocateFlags, StatVfsMountFlags, statvfs};
 use rustix::io::Errno;
+
+use crate::types::hex;
+
+/// Bytes of a file hashed at a time.
+const PIECE: usize = 64 * 1024;
 
 /// A step on the disk that failed.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +69,7 @@ impl DiskError {
 
 impl DiskError {
     /// A file that cannot be read.
-    pub(super) fn reading(path: &Path, source: io::Error) -> Self {
+    pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
         Self::new("read", path, 0, source)
     }
 }
@@ -227,81 +238,133 @@ pub fn list(path: &Path) -> Result<Vec<String>, DiskError> {
     Ok(names)
 }
 
-/// Makes the N-th step on this thread fail, in unit tests.
-#[cfg(test)]
-pub(crate) mod fault {
-    use std::cell::Cell;
-    use std::io;
+/// Writes `name` (which may have folders in it) under `dir`, durable with its way down from
+/// `dir`. It must not exist yet.
+pub fn write_under(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+    write_all_under(dir, &[(name, bytes)])
+}
 
-    use rustix::io::Errno;
-
-    /// How a struck step fails.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) enum Mode {
-        /// This step only; the next works again.
-        Once(Errno),
-        /// This step and every later one: the medium, or the process, is gone.
-        Forever(Errno),
+/// Writes files as [`write_under`] does, each durable on return. They are written in their order
+/// and synced in their order, and every folder is synced once: so the disk may write the next
+/// while it is asked for the first, and a flush is not paid for each name in a folder.
+pub fn write_all_under(dir: &Path, files: &[(&str, &[u8])]) -> Result<(), DiskError> {
+    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| dir.join(name)).collect();
+    let ways = paths.iter().flat_map(|path| way(dir, path));
+    // A folder sorts before what lies in it.
+    for folder in ways.collect::<BTreeSet<_>>() {
+        create_dir(folder)?;
     }
-
-    thread_local! {
-        /// Steps still allowed, how the next one fails, whether one has failed.
-        static PLAN: Cell<Option<(u32, Mode, bool)>> = const { Cell::new(None) };
-        /// Readings still allowed, and how the next one fails.
-        static READING: Cell<Option<(u32, Errno)>> = const { Cell::new(None) };
+    let mut written = Vec::with_capacity(files.len());
+    for (path, (_, bytes)) in paths.iter().zip(files) {
+        let file = create_new(path)?;
+        write_all(&file, path, bytes)?;
+        written.push(file);
     }
-
-    /// The `n`-th reading of a file or folder from now (0 is the next) fails, once.
-    pub(crate) fn plan_reading(n: u32, errno: Errno) {
-        READING.set(Some((n, errno)));
+    for (file, path) in written.iter().zip(&paths) {
+        sync_all(file, path)?;
     }
+    let folders = paths.iter().filter_map(|path| path.parent());
+    folders
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .try_for_each(sync_dir)
+}
 
-    /// Ends that plan; tells whether no reading was made to fail.
-    pub(crate) fn clear_reading() -> bool {
-        READING.take().is_some()
+/// The folders between `dir` and the file `path` below it.
+fn way<'a>(dir: &Path, path: &'a Path) -> impl Iterator<Item = &'a Path> {
+    path.ancestors()
+        .skip(1)
+        .take_while(move |folder| *folder != dir)
+}
+
+/// Makes the finished directory `staging` appear as `place`, as a whole or not at all. Both
+/// must be on one file system, every file and folder inside `staging` already durable.
+pub fn publish(staging: &Path, place: &Path) -> Result<(), DiskError> {
+    sync_dir(staging)?;
+    rename(staging, place)?;
+    place.parent().map_or(Ok(()), sync_dir)?;
+    staging.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Puts `bytes` at `place`, over what is there, as a whole or not at all. `draft` is a path on
+/// the same file system that nobody else uses.
+pub fn replace(draft: &Path, place: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    remove_file(draft)?;
+    write_new(draft, bytes)?;
+    rename(draft, place)?;
+    place.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Removes every file under `dir` whose name there is not in `keep`; folders stay. Fine when
+/// there is no `dir`.
+pub(crate) fn sweep(dir: &Path, keep: &HashSet<String>) -> Result<(), DiskError> {
+    sweep_inner(dir, "", keep)
+}
+
+fn sweep_inner(dir: &Path, prefix: &str, keep: &HashSet<String>) -> Result<(), DiskError> {
+    if !is_folder(dir) {
+        return Ok(());
     }
-
-    /// Counts one reading, and fails as it was planned.
-    pub(crate) fn strike_reading() -> io::Result<()> {
-        match READING.take() {
-            None => Ok(()),
-            Some((0, errno)) => Err(errno.into()),
-            Some((n, errno)) => {
-                READING.set(Some((n - 1, errno)));
-                Ok(())
-            }
+    for name in list(dir)? {
+        let path = dir.join(&name);
+        let inside = format!("{prefix}{name}");
+        if is_folder(&path) {
+            sweep_inner(&path, &format!("{inside}/"), keep)?;
+        } else if !keep.contains(&inside) {
+            remove_file(&path)?;
         }
     }
+    Ok(())
+}
 
-    /// The `n`-th step from now (0 is the next) fails as `mode` says.
-    pub(crate) fn plan(n: u32, mode: Mode) {
-        PLAN.set(Some((n, mode, false)));
-    }
+/// Whether `path` is a directory itself: what a link points to is not ours to tidy.
+pub(crate) fn is_folder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
+}
 
-    /// Ends the plan; tells whether no step was made to fail.
-    pub(crate) fn clear() -> bool {
-        PLAN.take().is_some_and(|(_, _, struck)| !struck)
-    }
+/// Bytes an unprivileged process may still write on the file system of `path`.
+pub fn free_bytes(path: &Path) -> Result<u64, DiskError> {
+    let stat = statvfs(path).map_err(|e| DiskError::new("measure", path, 0, e.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
 
-    /// Counts one step that another library takes.
-    pub(crate) fn commit(path: &std::path::Path) -> Result<(), super::DiskError> {
-        strike().map_err(|e| super::DiskError::new("commit to", path, 0, e))
-    }
-
-    /// Counts one step.
-    pub(crate) fn strike() -> io::Result<()> {
-        match PLAN.get() {
-            None | Some((_, Mode::Once(_), true)) => Ok(()),
-            Some((n, mode, _)) if n > 0 => {
-                PLAN.set(Some((n - 1, mode, false)));
-                Ok(())
-            }
-            Some((n, mode @ (Mode::Once(errno) | Mode::Forever(errno)), _)) => {
-                PLAN.set(Some((n, mode, true)));
-                Err(errno.into())
-            }
+/// Size and SHA-256 (lower-case hex) of a file, read in pieces.
+pub(crate) fn digest(path: &Path) -> io::Result<(u64, String)> {
+    #[cfg(test)]
+    fault::strike_reading()?;
+    let (mut file, mut piece) = (File::open(path)?, vec![0; PIECE]);
+    let (mut hash, mut size) = (Context::new(&SHA256), 0);
+    loop {
+        let n = file.read(&mut piece)?;
+        if n == 0 {
+            return Ok((size, hex(hash.finish().as_ref())));
         }
+        hash.update(piece.get(..n).unwrap_or_default());
+        size += n as u64;
     }
+}
+
+/// Size and SHA-256 of a file as the medium has it: what the kernel still holds of it in memory
+/// is dropped first. The file must have been synced.
+pub fn digest_from_medium(path: &Path) -> io::Result<(u64, String)> {
+    rustix::fs::fadvise(File::open(path)?, 0, None, Advice::DontNeed)?;
+    digest(path)
+}
+
+/// Whether the file that is open and the one at `path` are the same.
+pub fn is_same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let ids = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(there)) => ids(open) == ids(there),
+        _ => false,
+    }
+}
+
+/// Whether the file system of `path` is mounted read-only.
+pub(crate) fn is_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 #[cfg(test)]
