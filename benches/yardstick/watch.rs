@@ -64,13 +64,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         clock::boot_id(),
     )?;
     let slots = Arc::new(Slots::new(config.camera.len()));
+    let clip = config.evidence.clip_before_secs + config.evidence.clip_after_secs;
+    let back = Duration::try_from_secs_f64(clip)?;
     let cameras = config
         .camera
         .iter()
         .enumerate()
         .map(|(index, camera)| {
             let login = Credentials::default();
-            Camera::start(index, camera, login, &config.evidence, Arc::clone(&slots))
+            Camera::start(index, camera, login, back, Arc::clone(&slots))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let threshold = detector.card().score_threshold();

@@ -1,11 +1,11 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
+mod zones;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::clock;
@@ -19,7 +19,7 @@ use crate::link::{Endpoint, Pipe};
 use crate::perceive::{Card, Detector, known_roles};
 use crate::status;
 use crate::warn::{self, Speaker};
-use crate::witness::{Condition, Law, Roots, Site, installation};
+use crate::witness::Roots;
 
 use super::places::ConfigFile;
 use super::{Answer, log, out, runtime};
@@ -151,7 +151,8 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     clips(loaded, findings);
     findings.push(finding("quiet hours", Ok::<_, String>(quiet_hours(config))));
     findings.push(finding("captions", captions(config)));
-    findings.extend(zones(config));
+    findings.extend(zones::worth(config));
+    findings.extend(zones::overlaps(loaded));
     for (index, camera) in config.camera.iter().enumerate() {
         let in_url = [&camera.url, &camera.substream_url];
         let has_parameters = |url: &String| config::without_parameters(url) != url;
@@ -259,36 +260,6 @@ fn quiet_hours(config: &Config) -> String {
     format!("{quiet}; while the clock is not synchronised nobody is warned")
 }
 
-/// What packages of each zone can be worth at best: what the law asks of the installation is known
-/// before the first.
-fn zones(config: &Config) -> impl Iterator<Item = Finding> {
-    let zone = TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC);
-    let today = Timestamp::from_nanosecond(clock::now().utc_ns.into());
-    let today = today.unwrap_or_default().to_zoned(zone).date();
-    let judged = (config.zone.iter()).filter_map(|z| Some((z, z.kind.violation()?)));
-    judged.map(move |(zone, violation)| {
-        let site = Site::of(config, &zone.name);
-        let law = Law::of(config.judge.law(violation));
-        let conditions = installation(site.as_ref(), law.as_ref(), today);
-        let missing = conditions.iter().filter(|c| c.pass != Some(true));
-        let missing: Vec<String> = missing.map(unmet).collect();
-        let word = if missing.is_empty() {
-            "place, review and law are stated".to_owned()
-        } else {
-            format!("gives leads only, no evidence: {}", missing.join(", "))
-        };
-        finding(&format!("zone {}", zone.name), Ok::<_, String>(word))
-    })
-}
-
-fn unmet(condition: &Condition) -> String {
-    let id = &condition.id;
-    match &condition.value {
-        None => format!("{id} not stated"),
-        Some(value) => format!("{id} ({value}) does not suffice"),
-    }
-}
-
 fn captions(config: &Config) -> Result<String, String> {
     let developer = Developer::new(&config.evidence).map_err(|e| e.to_string())?;
     if developer.has_cjk() {
@@ -305,7 +276,7 @@ async fn online(loaded: &Loaded, findings: &mut Vec<Finding>) {
     for (index, camera) in config.camera.iter().enumerate() {
         let what = format!("camera {} live", camera.name);
         let started = Credentials::read(camera).and_then(|secrets| {
-            Camera::start(index, camera, secrets, &config.evidence, Arc::clone(&slots))
+            Camera::start(index, camera, secrets, Duration::ZERO, Arc::clone(&slots))
         });
         let word = match started {
             Ok(camera) => first_frame(&camera).await,

@@ -6,6 +6,8 @@ mod verify;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::disk::{create_dir, write_new};
@@ -43,6 +45,23 @@ enum Command {
     Prove(ProveArgs),
 }
 
+// Not a doc comment: clap would make it the words about the command.
+#[derive(Debug, clap::Args)]
+struct Local {
+    /// The time zone of local times
+    #[arg(long, value_name = "NAME", default_value = "Asia/Shanghai")]
+    time_zone: String,
+}
+
+impl Local {
+    fn zone(&self) -> anyhow::Result<TimeZone> {
+        TimeZone::get(&self.time_zone).map_err(|error| {
+            let what = format!("time zone {:?}: {error}", self.time_zone);
+            out::Hint::error(what, "an IANA name like Asia/Shanghai")
+        })
+    }
+}
+
 /// Check the whole chain and every checkpoint
 #[derive(Debug, clap::Args)]
 struct VerifyArgs {
@@ -64,12 +83,14 @@ struct VerifyArgs {
 struct ShowArgs {
     #[command(flatten)]
     place: StoreDir,
-    /// Not before this moment: RFC 3339, or a day in UTC
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    from: Option<Timestamp>,
-    /// Before this moment: RFC 3339, or a day in UTC
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    to: Option<Timestamp>,
+    /// Not before this moment: local time (2026-08-01T06:10, 2026-08-01) or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Before this moment
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    #[command(flatten)]
+    local: Local,
     /// Only this kind, or all that begin with it and a dot
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
@@ -106,12 +127,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     }
 }
 
-/// A moment as RFC 3339, or the beginning of a day in UTC.
-fn moment(text: &str) -> Result<Timestamp, String> {
-    let day = format!("{text}T00:00:00Z");
-    text.parse()
-        .or_else(|_no_moment: jiff::Error| day.parse())
-        .map_err(|_no_day| "not a moment like 2026-08-01T10:00:00+08:00 or 2026-08-01".to_owned())
+/// A moment as RFC 3339, or by the clock on the wall.
+fn moment(text: &str, zone: &TimeZone) -> anyhow::Result<Timestamp> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let local = text.parse::<DateTime>().ok();
+    let moment = local.and_then(|local| zone.to_timestamp(local).ok());
+    moment.ok_or_else(|| {
+        out::Hint::error(
+            format!("{text:?} is not a moment"),
+            "local time as 2026-08-01T06:10, a day as 2026-08-01, or RFC 3339",
+        )
+    })
 }
 
 pub(super) fn there(store: &Path) -> anyhow::Result<PathBuf> {
@@ -126,11 +154,12 @@ pub(super) fn there(store: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<Answer> {
+    let times = args.times()?;
     let journal = there(&args.place.store)?;
     let mut found = false;
     let mut trouble = None;
     let broken = journal::walk(&journal, &mut |entry| {
-        if !args.wants(&entry) || trouble.is_some() {
+        if !args.wants(&times, &entry) || trouble.is_some() {
             return;
         }
         found = true;
@@ -153,10 +182,17 @@ fn show(args: &ShowArgs) -> anyhow::Result<Answer> {
 }
 
 impl ShowArgs {
-    fn wants(&self, entry: &Entry) -> bool {
+    /// From when to when, where that is asked.
+    fn times(&self) -> anyhow::Result<[Option<Timestamp>; 2]> {
+        let zone = self.local.zone()?;
+        let exact = |text: &Option<String>| text.as_ref().map(|text| moment(text, &zone));
+        Ok([exact(&self.from).transpose()?, exact(&self.to).transpose()?])
+    }
+
+    fn wants(&self, [from, to]: &[Option<Timestamp>; 2], entry: &Entry) -> bool {
         let at: Option<Timestamp> = entry.at.parse().ok();
-        let since = self.from.is_none_or(|from| at.is_some_and(|at| at >= from));
-        let until = self.to.is_none_or(|to| at.is_some_and(|at| at < to));
+        let since = from.is_none_or(|from| at.is_some_and(|at| at >= from));
+        let until = to.is_none_or(|to| at.is_some_and(|at| at < to));
         let of_kind = self.kind.as_ref().is_none_or(|kind| {
             let rest = entry.kind.strip_prefix(kind.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -303,4 +339,53 @@ fn package(text: &str, store: &Path) -> anyhow::Result<AtHand> {
         sig_sha256: Some(sha256_hex(part(SIGNATURE)?)),
         device: Some(statement.device.id),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_local_or_exact() {
+        let zone = TimeZone::get("Asia/Shanghai").unwrap();
+        let utc = |text: &str| text.parse::<Timestamp>().unwrap();
+        for (text, wanted) in [
+            ("2026-08-01T06:10", "2026-07-31T22:10:00Z"),
+            ("2026-08-01", "2026-07-31T16:00:00Z"),
+            ("2026-08-01 06:10", "2026-07-31T22:10:00Z"),
+            ("2026-08-01T06:10:00Z", "2026-08-01T06:10:00Z"),
+        ] {
+            assert_eq!(moment(text, &zone).unwrap(), utc(wanted), "{text}");
+        }
+        for wrong in ["", "06:10", "2026-13-01"] {
+            assert!(moment(wrong, &zone).is_err(), "{wrong}");
+        }
+    }
+
+    /// The same words mean the same time to both subcommands that take them.
+    #[test]
+    fn a_day_is_the_same_day_for_every_subcommand() {
+        use clap::Parser as _;
+
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: Args,
+        }
+        for words in [
+            "show --from 2026-08-01 --to 2026-08-01T06:10",
+            "show --from 2026-07-31T16:00:00Z --to 2026-07-31T22:10:00Z",
+        ] {
+            let cli = Cli::parse_from(["journal"].into_iter().chain(words.split(' ')));
+            let Command::Show(show) = cli.args.command else {
+                panic!("{words}");
+            };
+            let told = show.times().unwrap().map(|at| at.unwrap().to_string());
+            assert_eq!(
+                told,
+                ["2026-07-31T16:00:00Z", "2026-07-31T22:10:00Z"],
+                "{words}"
+            );
+        }
+    }
 }

@@ -155,4 +155,10 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn who_lacks_the_demonstration_does_not_hear_of_it() {
+        let page = Cli::command().render_long_help().to_string();
+        assert_eq!(page.contains("demo"), cfg!(feature = "demo"), "{page}");
+    }
 }

@@ -124,7 +124,7 @@ impl Court {
             }
         }
         if let Some(reasons) = &mut self.reasons {
-            lines.extend(reasons.take(scene.at, self.judge.findings(), &orders));
+            lines.extend(reasons.take(scene.at, self.judge.findings()));
         }
         lines
     }

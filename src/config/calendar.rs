@@ -85,11 +85,16 @@ impl Calendar {
         Self::new(&CalendarFile::default(), time_zone, None)
     }
 
-    /// Local time of a moment; `None` when nobody vouches for its clock.
-    pub fn local(&self, at: Stamp) -> Option<DateTime> {
+    /// Local time of a moment, at both ends of what its clock may be off; `None` when nobody vouches
+    /// for the clock.
+    pub fn local(&self, at: Stamp) -> Option<[DateTime; 2]> {
         let at = Some(at).filter(|at| at.error_ns != Stamp::ERROR_UNKNOWN)?;
-        let at = Timestamp::from_nanosecond(i128::from(at.utc_ns)).ok()?;
-        Some(self.time_zone.to_datetime(at))
+        let (utc, error) = (i128::from(at.utc_ns), i128::from(at.error_ns));
+        let local = |utc: i128| {
+            let at = Timestamp::from_nanosecond(utc).ok()?;
+            Some(self.time_zone.to_datetime(at))
+        };
+        Some([local(utc - error)?, local(utc + error)?])
     }
 
     /// Whether `times` hold at local time `at`.
@@ -98,23 +103,22 @@ impl Calendar {
     }
 
     /// The permit that covers a thing of `roles` at `area` in `zone`. What is in doubt is permitted:
-    /// when the time is not known, whatever is permitted there at any time; and a thing of no known
-    /// class, which may be what any of its permits is for.
+    /// what is permitted at one end of what the clock may be off, or, when the time is not known,
+    /// at any time; and a thing of no known class, which may be what any of its permits is for.
     pub fn permit(
         &self,
         zone: &str,
         roles: RoleSet,
         area: Area,
-        at: Option<DateTime>,
+        at: Option<[DateTime; 2]>,
     ) -> Option<&str> {
         let is_for = |permit: &&Permit| permit.roles.is_empty() || permit.roles.meets(roles);
         let covers = |permit: &&Permit| {
             let here = permit.place.is_empty() || area.foot().is_in(&permit.place);
             let (first, last) = permit.days;
-            let now = at.is_none_or(|at| {
-                let within = |date: Date| (first..=last).contains(&date);
-                permit.times.hold(at, |date| self.is_workday(date), within)
-            });
+            let within = |date: Date| (first..=last).contains(&date);
+            let hold = |at| permit.times.hold(at, |date| self.is_workday(date), within);
+            let now = at.is_none_or(|ends| ends.into_iter().any(hold));
             permit.zones.iter().any(|z| z == zone) && here && now
         };
         let mut covering = self.permits.iter().filter(covers);

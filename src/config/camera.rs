@@ -42,6 +42,8 @@ pub struct Camera {
     pub serial: String,
     /// Whether it looks at the same place for good.
     pub mount: Mount,
+    /// On a pole: compass bearing it looks to, degrees; negative when not surveyed.
+    pub bearing_deg: f32,
     /// Where the camera writes its clock into the picture: left, top, right, bottom, relative;
     /// empty when it does not.
     pub clock_area: Vec<f32>,
@@ -80,6 +82,7 @@ impl Default for Camera {
             stall_secs: 10.0,
             serial: String::new(),
             mount: Mount::Auto,
+            bearing_deg: -1.0,
             clock_area: Vec::new(),
         }
     }
@@ -109,6 +112,8 @@ pub enum Mount {
     Fixed,
     /// On a vehicle or drone, or it pans.
     Moving,
+    /// On the gimbal whose axis MAVLink tells.
+    Gimbal,
 }
 
 /// How RTSP media travels.

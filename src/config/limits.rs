@@ -35,6 +35,12 @@ const fn limit(key: &'static str, low: f64, high: f64, unit: &'static str) -> Li
 const LIMITS: &[Limit] = &[
     limit("camera.detect_rate", 0.1, 30.0, " a second"),
     limit("camera.stall_secs", 1.0, 600.0, SECONDS),
+    limit(
+        "camera.bearing_deg",
+        -1.0,
+        360.0,
+        " degrees, -1 when unknown",
+    ),
     limit("model.threads", 1.0, 64.0, ""),
     limit("guard.bad_secs", 1.0, 600.0, SECONDS),
     limit("guard.good_secs", 1.0, 600.0, SECONDS),
@@ -74,7 +80,8 @@ const LIMITS: &[Limit] = &[
     limit("warn.horn.secs", 0.2, 10.0, SECONDS),
     limit("warn.horn.on_us", 800.0, 2200.0, " microseconds"),
     limit("warn.horn.off_us", 800.0, 2200.0, " microseconds"),
-    limit("warn.budget.per_case", 1.0, 10.0, ""),
+    // A case ends when its warning failed three times: more would never be reached.
+    limit("warn.budget.per_case", 1.0, 3.0, ""),
     limit("warn.budget.per_place_hour", 0.0, 60.0, ""),
     limit("warn.budget.per_place_day", 0.0, 500.0, ""),
     limit("warn.budget.per_hour", 0.0, 60.0, ""),

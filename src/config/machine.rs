@@ -44,7 +44,7 @@ pub struct Site {
 }
 
 /// `[telemetry]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     /// Where the position comes from.
@@ -53,16 +53,31 @@ pub struct Telemetry {
     pub lat: f64,
     /// `fixed`: surveyed longitude, degrees WGS-84.
     pub lon: f64,
-    /// `fixed`: height above mean sea level, metres.
-    pub alt_m: f64,
+    /// `fixed`: height above mean sea level, metres, where it was surveyed.
+    pub alt_m: Option<f64>,
     /// `fixed`: accuracy of the survey, metres.
     pub accuracy_m: f64,
-    /// `fixed`: compass bearing the camera looks to, degrees; negative when unknown.
+    /// `fixed`: compass bearing the box's only camera looks to, degrees; negative when unknown.
     pub bearing_deg: f64,
     /// `gpsd`: host and port.
     pub gpsd: String,
     /// `mavlink`: the link.
     pub mavlink: MavlinkLink,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            source: TelemetrySource::None,
+            lat: 0.0,
+            lon: 0.0,
+            alt_m: None,
+            accuracy_m: 0.0,
+            bearing_deg: -1.0,
+            gpsd: String::new(),
+            mavlink: MavlinkLink::default(),
+        }
+    }
 }
 
 /// Where the position comes from.

@@ -63,6 +63,10 @@ fn the_shipped_file_holds_every_key_with_its_default() {
     let all = Config {
         camera: vec![Camera::default()],
         zone: vec![Zone::default()],
+        telemetry: Telemetry {
+            alt_m: Some(0.0),
+            ..Telemetry::default()
+        },
         warn: Warn {
             hours: vec![Hours::default()],
             outlet: vec![Outlet::default()],
@@ -271,6 +275,28 @@ fn a_password_is_never_repeated() {
         "[[camera]]\nurl = \"rtsp://u:gehe/im@h/geheim\"\n",
     ] {
         assert!(!page(text).contains("geheim"), "{}", page(text));
+    }
+}
+
+#[test]
+fn only_a_camera_of_a_pole_looks_to_one_bearing() {
+    for (bearing, source, wanted) in [
+        ("85.0", "fixed", None),
+        ("-1.0", "mavlink", None),
+        ("361.0", "fixed", Some("out of range")),
+        ("85.0", "mavlink", Some("not that of a pole")),
+        ("0.0", "none", Some("not that of a pole")),
+    ] {
+        let page = page(&format!(
+            "[[camera]]\nname = \"a\"\nbearing_deg = {bearing}\n[telemetry]\nsource = \"{source}\"\n"
+        ));
+        let said = page
+            .lines()
+            .find_map(|line| line.split_once(":3: camera[0].bearing_deg: "));
+        match wanted {
+            Some(words) => assert!(said.is_some_and(|(_, s)| s.contains(words)), "{page}"),
+            None => assert_eq!(said, None, "{page}"),
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Config {
     pub fn is_fixed(&self, camera: &Camera) -> bool {
         match camera.mount {
             Mount::Fixed => true,
-            Mount::Moving => false,
+            Mount::Moving | Mount::Gimbal => false,
             Mount::Auto => matches!(
                 self.telemetry.source,
                 TelemetrySource::None | TelemetrySource::Fixed

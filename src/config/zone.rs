@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::check::polygon::overlap;
 use super::hours::{Day, Times};
 use super::{Config, Site};
 use crate::types::{Point, Role, Violation};
@@ -68,6 +69,13 @@ impl Zone {
     /// When it is judged.
     pub fn times(&self) -> Times {
         Times::new(&self.days, &self.hours)
+    }
+
+    /// Whether the same is judged in it as in `other`, on ground that both have in common.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let judged = self.kind.violation().is_some();
+        let same = judged && (self.kind, &self.camera) == (other.kind, &other.camera);
+        same && overlap(&self.polygon, &other.polygon)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Alarms that somebody has taken note of.
 //!
 //! An acknowledged alarm stays in the status, marked with who and when. The mark is for the alarm as
-//! it was worded then and as long as it lasts: one that is over and comes back, or that says
-//! something else, is a new one. A restart forgets marks: an alarm that is still there then needs
-//! somebody again.
+//! it was worded then, whatever number it has come to, and as long as it lasts: one that is over and
+//! comes back, or that says something else, is a new one. A restart forgets marks: an alarm that is
+//! still there then needs somebody again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -25,24 +25,27 @@ pub(super) struct Noted {
 
 /// The alarms that are acknowledged.
 #[derive(Debug, Default)]
-pub(super) struct Acknowledged(Mutex<BTreeMap<Alarm, Noted>>);
+pub(super) struct Acknowledged(Mutex<Marks>);
+
+/// By [`Alarm::kind`].
+type Marks = BTreeMap<(String, String), Noted>;
 
 impl Acknowledged {
     /// Takes in the alarms there are now, and forgets the marks of those that are over; as the
     /// status shows them.
     pub(super) fn level(&self, now: Vec<Alarm>) -> Value {
         let mut marks = self.lock();
-        marks.retain(|alarm, _| now.contains(alarm));
+        marks.retain(|kind, _| now.iter().any(|alarm| alarm.kind() == *kind));
         let shown = now.into_iter().map(|alarm| {
-            let noted = marks.get(&alarm);
+            let noted = marks.get(&alarm.kind());
             json!({ "name": alarm.name, "text": alarm.text, "acknowledged": noted })
         });
         shown.collect()
     }
 
     /// Marks an alarm; the first who took note of it stays.
-    pub(super) fn mark(&self, alarm: Alarm, noted: Noted) {
-        self.lock().entry(alarm).or_insert(noted);
+    pub(super) fn mark(&self, alarm: &Alarm, noted: Noted) {
+        self.lock().entry(alarm.kind()).or_insert(noted);
     }
 
     /// Whether any alarm is marked: then somebody has to look whether it is over.
@@ -50,7 +53,7 @@ impl Acknowledged {
         !self.lock().is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Alarm, Noted>> {
+    fn lock(&self) -> MutexGuard<'_, Marks> {
         lock(&self.0)
     }
 }
@@ -79,12 +82,58 @@ mod tests {
         let both = [store.clone(), gate.clone()];
         assert_eq!(by(&both), [Value::Null, Value::Null]);
         assert!(!acknowledged.any());
-        acknowledged.mark(gate.clone(), noted("CN=a"));
-        acknowledged.mark(gate.clone(), noted("CN=b"));
+        acknowledged.mark(&gate, noted("CN=a"));
+        acknowledged.mark(&gate, noted("CN=b"));
         assert_eq!(by(&both), [Value::Null, json!("CN=a")], "the first");
         assert_eq!(by(std::slice::from_ref(&gate)), [json!("CN=a")]);
         assert_eq!(by(&[alarm("camera gate", "refused")]), [Value::Null]);
         assert_eq!(by(&both), [Value::Null, Value::Null], "it came back");
         assert!(!acknowledged.any());
+    }
+
+    #[test]
+    fn a_number_that_counts_on_makes_no_new_alarm() {
+        let alarm = |name: &str, text: &str| Alarm {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        };
+        let acknowledged = Acknowledged::default();
+        let first = alarm(
+            "camera gate",
+            "connected, but no frame for 9 s: restart the camera",
+        );
+        assert_eq!(
+            acknowledged.level(vec![first.clone()])[0]["acknowledged"],
+            Value::Null
+        );
+        let noted = Noted {
+            by: "CN=a".to_owned(),
+            at: "2026-08-01T02:03:04.000Z".to_owned(),
+        };
+        acknowledged.mark(&first, noted);
+        for (name, text, marked) in [
+            (
+                "camera gate",
+                "connected, but no frame for 10 s: restart the camera",
+                true,
+            ),
+            (
+                "camera yard",
+                "connected, but no frame for 11 s: restart the camera",
+                false,
+            ),
+            (
+                "camera gate",
+                "connected, but no frame for 12 s: restart the camera",
+                false,
+            ),
+        ] {
+            let shown = acknowledged.level(vec![alarm(name, text)]);
+            assert_eq!(
+                shown[0]["acknowledged"].is_object(),
+                marked,
+                "{name}: {text}"
+            );
+        }
     }
 }

@@ -8,9 +8,9 @@ use crate::clock;
 use crate::ingest::CameraState;
 use crate::store::StoreError;
 use crate::types::{CaseId, CaseRecord, Placed, Stamp, TimeSource, Violation};
-use crate::witness::{self, Clock, FileEntry, Law, Mavlink, Site, Software};
+use crate::witness::{self, Clock, FileEntry, Law, Mavlink, Site, Software, known};
 
-use super::dossier::{Facts, established, known};
+use super::dossier::{Facts, established};
 use super::keeper::{Keeper, Work};
 use super::notes::Notes;
 
@@ -136,7 +136,7 @@ impl Keeper {
         about: (&str, Option<Violation>),
     ) -> Circumstances {
         let state = self.cameras[work.camera].state();
-        let placed = work.placed_at(at);
+        let placed = self.facts.placed(work, at);
         (self.facts).circumstances((work.camera, &state), about, placed, work.time_source)
     }
 

@@ -88,7 +88,7 @@ impl Keeper {
         let boxes = still_there(work, &frame);
         let view = View {
             frame: &frame,
-            placed: work.placed_at(shot.at),
+            placed: self.facts.placed(work, shot.at),
             case,
             violation: shot.violation,
             kind,

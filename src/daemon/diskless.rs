@@ -70,10 +70,9 @@ fn fault_of_the_disk(error: &anyhow::Error) -> Option<&StoreError> {
 async fn show(config: &Config, since: Stamp, trouble: &str, stop: &CancellationToken) {
     let over = stop.child_token();
     let serving = async {
-        let snapshot = || snapshot(config, since, trouble);
-        if let Err(error) =
-            status::serve(&config.store.run_dir, snapshot, |_| (), over.clone()).await
-        {
+        let (told, trouble) = (config.clone(), trouble.to_owned());
+        let answer = move |_| snapshot(&told, since, &trouble);
+        if let Err(error) = status::serve(&config.store.run_dir, answer, over.clone()).await {
             tracing::warn!(%error, "no status can be asked for");
         }
     };

@@ -9,23 +9,24 @@ use jiff::{Timestamp, Zoned};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock;
-use crate::config::{CameraKind, Config, Wording};
+use crate::config::{self, CameraKind, Config, Mount, Wording};
 use crate::develop::{Exif, Mark};
 use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
-    Area, CaseId, CaseRecord, FixKind, Frame, Placed, RoleSet, ShotKind, Stamp, Violation,
-    WarnReport,
+    Area, CaseId, CaseRecord, FixKind, Frame, Placed, Pose, PoseSource, RoleSet, ShotKind, Stamp,
+    Violation, WarnReport,
 };
 use crate::witness::{
     Altitude, Device, Heading, Identity, Law, Model, Moments, Position, Seen, Statement,
-    ViolationFacts, Warning, assess,
+    ViolationFacts, Warning, assess, known,
 };
 
 use super::capture::About;
 use super::circumstances::Circumstances;
 use super::clerk::Objections;
 use super::clock_watch::ClockState;
+use super::keeper::Work;
 use super::notes::Notes;
 
 /// What does not change in one run.
@@ -89,6 +90,13 @@ impl Facts {
     pub(super) fn detects_on_substream(&self, camera: usize) -> bool {
         let c = &self.config.camera[camera];
         c.kind == CameraKind::Rtsp && !c.substream_url.is_empty()
+    }
+
+    /// Where the box was at a moment of `work`, with the directions that its camera is known to have.
+    pub(super) fn placed(&self, work: &Work, moment: Stamp) -> Option<Placed> {
+        let mut placed = work.placed_at(moment)?;
+        placed.pose = facing(placed.pose, &self.config.camera, work.camera);
+        Some(placed)
     }
 
     /// The EXIF facts of a picture.
@@ -252,6 +260,19 @@ impl Facts {
     }
 }
 
+/// The pose with those directions of a camera that are known to be this one's: which of several hangs
+/// on the gimbal, or looks to where the survey says, nobody knows unless the configuration says it.
+fn facing(mut pose: Pose, cameras: &[config::Camera], index: usize) -> Pose {
+    let (camera, alone) = (&cameras[index], cameras.len() == 1);
+    if pose.source == PoseSource::Fixed {
+        let own = (camera.bearing_deg >= 0.0).then_some(camera.bearing_deg);
+        pose.heading_deg = own.or(pose.heading_deg.filter(|_| alone));
+    } else if !alone && camera.mount != Mount::Gimbal {
+        pose.camera = None;
+    }
+    pose
+}
+
 /// Every moment that a statement about this tells, but for the pictures'.
 fn stated(about: About<'_>) -> Vec<Stamp> {
     match about {
@@ -303,10 +324,6 @@ fn warning(report: &WarnReport) -> Warning {
     }
 }
 
-pub(super) fn known(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
 /// The bound of the clock's error in words; `None` when nobody vouches for the clock.
 fn clock_error(at: Stamp) -> Option<String> {
     (at.error_ns != Stamp::ERROR_UNKNOWN).then(|| format!("{} ms", at.error_ns.div_ceil(1_000_000)))
@@ -315,7 +332,60 @@ fn clock_error(at: Stamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Outcome;
+    use crate::types::{Attitude, Outcome};
+
+    #[test]
+    fn a_direction_is_of_the_camera_that_has_it() {
+        let axis = |yaw_deg| Attitude {
+            roll_deg: 0.0,
+            pitch_deg: -20.0,
+            yaw_deg,
+        };
+        let pose = |source, heading, gimbal: Option<f32>| Pose {
+            heading_deg: Some(heading),
+            camera: gimbal.map(axis),
+            ..Pose::bare(clock::now(), (1, 1), (FixKind::Full, source))
+        };
+        let drone = pose(PoseSource::Mavlink, 90.0, Some(270.0));
+        let pole = pose(PoseSource::Fixed, 85.0, None);
+        let camera = |mount, bearing_deg| config::Camera {
+            mount,
+            bearing_deg,
+            ..config::Camera::default()
+        };
+        let (plain, gimbal) = (camera(Mount::Auto, -1.0), camera(Mount::Gimbal, -1.0));
+        let west = camera(Mount::Auto, 265.0);
+        // Where the camera looks, and where the vehicle's nose points.
+        let nose = |pose: Pose| {
+            pose.heading_deg
+                .filter(|_| pose.source != PoseSource::Fixed)
+        };
+        for (pose, cameras, looks, heads) in [
+            (drone, vec![plain.clone()], vec![Some(270.0)], Some(90.0)),
+            (
+                drone,
+                vec![plain.clone(), gimbal],
+                vec![None, Some(270.0)],
+                Some(90.0),
+            ),
+            (drone, vec![plain.clone(); 2], vec![None, None], Some(90.0)),
+            (pole, vec![plain.clone()], vec![Some(85.0)], None),
+            (pole, vec![plain.clone(); 2], vec![None, None], None),
+            (
+                pole,
+                vec![west.clone(), plain],
+                vec![Some(265.0), None],
+                None,
+            ),
+            (pole, vec![west], vec![Some(265.0)], None),
+        ] {
+            for (index, looks) in looks.into_iter().enumerate() {
+                let faces = facing(pose, &cameras, index);
+                let told = (faces.axis_deg(), nose(faces));
+                assert_eq!(told, (looks, heads), "{index} of {cameras:?}");
+            }
+        }
+    }
 
     /// By the boot clock twenty minutes in a car would be two and a half.
     #[test]
@@ -341,6 +411,7 @@ mod tests {
                 outcome: Outcome::Persisted,
                 prior: None,
                 likeness: None,
+                gates: Vec::new(),
                 crossed,
             };
             violation(&record, None).dwell_s

@@ -49,6 +49,7 @@ mod world;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
@@ -367,13 +368,16 @@ fn start_work(
 }
 
 fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {
+    let clip = config.evidence.clip_before_secs + config.evidence.clip_after_secs;
+    let clip = Duration::try_from_secs_f64(clip).unwrap_or_default();
     let start = |(index, camera)| {
         let secrets = Credentials::read(camera)?;
+        let back = clip.max(judge::reach(config, index));
         Ok(Camera::start(
             index,
             camera,
             secrets,
-            &config.evidence,
+            back,
             Arc::clone(slots),
         )?)
     };

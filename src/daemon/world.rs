@@ -55,8 +55,11 @@ pub(super) fn join(
     let (run_dir, stop) = (gauges.config.store.run_dir.clone(), stop.clone());
     tasks.spawn(async move {
         let visitors = Visitors::new(gauges.store.clone());
-        let came = |uid| visitors.came(uid);
-        if let Err(error) = status::serve(&run_dir, || gauges.snapshot(), came, stop).await {
+        let answer = move |uid| {
+            visitors.came(uid);
+            gauges.snapshot()
+        };
+        if let Err(error) = status::serve(&run_dir, answer, stop).await {
             tracing::error!(%error, "no status can be asked for");
         }
     });

@@ -158,7 +158,7 @@ fn place(pose: &Pose) -> Vec<Field> {
         field(Tag::GPSVersionID, Value::Byte(vec![2, 3, 0, 0])),
         text(Tag::GPSMapDatum, "WGS-84"),
     ];
-    if let Some(axis) = pose.camera.and_then(|c| bearing(c.yaw_deg)) {
+    if let Some(axis) = pose.axis_deg().and_then(bearing) {
         fields.push(text(Tag::GPSImgDirectionRef, "T"));
         fields.push(ratio(Tag::GPSImgDirection, &[(axis, 100)]));
     }

@@ -7,6 +7,7 @@ use crate::config;
 use crate::config::{CameraKind, DetectOn};
 use crate::types::{Frame, Image, Stamp, lock};
 
+use super::bans::Bans;
 use super::clip::{mux, size};
 use super::intake::{Intake, Purpose};
 use super::knock::Endpoint;
@@ -19,8 +20,8 @@ use super::time::Clockwork;
 use super::tls::certificates;
 use super::{CameraState, Clip, Credentials, IngestError, Slots, init};
 
-/// A case's clip is cut after the last order before it was carried out.
-const RING_MARGIN_SECS: f64 = 20.0;
+/// Clips and pictures are made after the last order before them was carried out.
+const RING_MARGIN: Duration = Duration::from_secs(20);
 
 /// Memory for one camera's untouched video: a minute at 8 Mbit/s.
 const RING_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -39,6 +40,7 @@ pub struct Camera {
     name: String,
     slots: Arc<Slots>,
     ring: Arc<Mutex<Ring>>,
+    bans: Arc<Bans>,
     main: Stream,
     sub: Option<Stream>,
 }
@@ -46,24 +48,26 @@ pub struct Camera {
 impl Camera {
     /// Starts receiving. Returns at once; [`Camera::state`] tells how it goes.
     ///
-    /// `index` is the camera's place in the configuration and its slot. The error is a mistake
-    /// in the configuration or a missing GStreamer element; a camera that is away is no error.
+    /// `index` is the camera's place in the configuration and its slot; `back` is how far from the
+    /// newest moment clips and pictures may be asked for, as far as [`RING_BYTES_MAX`] goes. The
+    /// error is a mistake in the configuration or a missing GStreamer element; a camera that is away
+    /// is no error.
     pub fn start(
         index: usize,
         config: &config::Camera,
         secrets: Credentials,
-        ring: &config::Evidence,
+        back: Duration,
         slots: Arc<Slots>,
     ) -> Result<Self, IngestError> {
         init()?;
         let sources = sources(config, secrets)?;
         let has_sub = sources.sub.is_some();
-        let span = ring.clip_before_secs + ring.clip_after_secs + RING_MARGIN_SECS;
-        let span = Duration::try_from_secs_f64(span).unwrap_or_default();
+        let span = back.saturating_add(RING_MARGIN);
         let ring = Arc::new(Mutex::new(Ring::new(
             u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
             RING_BYTES_MAX,
         )));
+        let bans = Arc::new(Bans::default());
         let stall = Duration::try_from_secs_f64(config.stall_secs).unwrap_or(Duration::MAX);
         let open = |label, source: Source, keep: bool, detect: bool| {
             let clockwork = match source {
@@ -83,7 +87,7 @@ impl Camera {
                 stream: label,
             };
             let intake = Intake::new(purpose, Arc::new(Status::default()));
-            Stream::start(label, source, intake, stall)
+            Stream::start(label, source, intake, stall, Arc::clone(&bans))
         };
         let main = open("main", sources.main, true, !has_sub)?;
         let sub = sources
@@ -95,6 +99,7 @@ impl Camera {
             name: config.name.clone(),
             slots,
             ring,
+            bans,
             main,
             sub,
         })
@@ -163,13 +168,16 @@ impl Camera {
         })
     }
 
-    /// Decodes the frame captured nearest to `at` from the main stream's untouched access
-    /// units, at full size. Its `number` counts access units of the main stream.
+    /// Decodes the frame captured nearest to `at`, and no more than a second from it, from the main
+    /// stream's untouched access units, at full size. Its `number` counts access units of the main
+    /// stream. [`IngestError::NotKept`] when that moment is not held: the stream was away, it is long
+    /// ago, or it has not come yet.
     ///
     /// Costs the decoding of up to one group of pictures.
     pub fn full_frame(&self, at: Stamp) -> Result<Frame, IngestError> {
         let stretch = self.ring().upto(at).ok_or_else(|| self.not_kept())?;
-        let image = decode_last(&stretch).map_err(|why| self.process("decoding a picture", why))?;
+        let image = decode_last(&stretch, &self.bans)
+            .map_err(|why| self.process("decoding a picture", why))?;
         let unit = stretch.units.last().ok_or_else(|| self.not_kept())?;
         Ok(Frame {
             camera: self.index,
@@ -202,7 +210,7 @@ impl Camera {
             return Ok(Vec::new());
         }
         let wanted = spread(&stretch.units, (from, at, to), at_most);
-        let images = decode(&stretch, &wanted)
+        let images = decode(&stretch, &wanted, &self.bans)
             .map_err(|why| self.process("decoding pictures to choose from", why))?;
         let frame = |(index, image): (usize, Image)| {
             let unit = stretch.units.get(index)?;

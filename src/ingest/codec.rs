@@ -97,13 +97,18 @@ impl Codec {
 
     /// The first decoder that opens, in order of rank.
     pub(super) fn open_decoder(self, banned: &[String]) -> Result<gst::Element, Fault> {
-        self.decoders(banned)
-            .iter()
-            .filter_map(|factory| factory.create().build().ok())
-            .find(opens)
-            .inspect(tune)
-            .ok_or(Fault::NoDecoder)
+        let decoders = self.decoders(banned);
+        decoders.iter().find_map(open).ok_or(Fault::NoDecoder)
     }
+}
+
+/// A decoder of this kind; `None` when it does not open.
+pub(super) fn open(factory: &gst::ElementFactory) -> Option<gst::Element> {
+    let decoder = factory.create().build().ok()?;
+    opens(&decoder).then(|| {
+        tune(&decoder);
+        decoder
+    })
 }
 
 /// The parser. Parameter sets are repeated before every key frame that lacks them, so that a

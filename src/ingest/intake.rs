@@ -199,6 +199,7 @@ impl Intake {
     fn publish(&self, moment: Moment, times: &Times) {
         let mut facts = self.status.facts();
         facts.last = Some((moment.at, moment.source));
+        facts.doubt.take(moment.at);
         facts.camera_behind_ns = times.camera_behind_ns();
     }
 

@@ -18,6 +18,7 @@
 //! **Not here.** No detection, no drawing, no scaling, no file of evidence; telemetry has its
 //! own stage.
 
+mod bans;
 mod camera;
 mod clip;
 mod codec;
@@ -48,7 +49,7 @@ pub use faults::Fault;
 pub use recording::Recording;
 pub use secret::{Credentials, Secret};
 pub use slots::Slots;
-pub use state::{CameraState, Phase, StreamState};
+pub use state::{CameraState, Phase, StreamState, Unsure};
 pub use stream::STOP_WITHIN;
 
 /// Why video could not be had.

@@ -11,12 +11,16 @@ use gstreamer_video as gst_video;
 use crate::types::{Colours, Image, Matrix, PixelFormat, Plane, Range};
 
 use super::Fault;
+use super::bans::Bans;
 use super::clip::{bus_error, timed};
-use super::codec::element;
+use super::codec::{element, open};
 use super::ring::Stretch;
 
 /// Decoding one group of pictures takes well under a second; this long means stuck.
 const DECODE_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
+/// Software that tells what it had to make up: when it has no picture, there is none.
+const LAST_WORD: &str = "avdec_";
 
 /// The formats an [`Image`] can have.
 const FORMATS: [&str; 2] = ["I420", "NV12"];
@@ -142,23 +146,73 @@ pub(super) fn offer_video_meta(sink: &impl IsA<gst::Element>) {
 }
 
 /// Decodes the last unit of the stretch. The error is for a human.
-pub(super) fn decode_last(stretch: &Stretch) -> Result<Image, String> {
+pub(super) fn decode_last(stretch: &Stretch, bans: &Bans) -> Result<Image, String> {
     let last = stretch.units.len().saturating_sub(1);
-    let found = decode(stretch, &[last])?;
+    let found = decode(stretch, &[last], bans)?;
     let image = found.into_iter().next().map(|(_, image)| image);
     image.ok_or_else(|| "the decoder did not give this frame".to_owned())
 }
 
 /// Decodes the stretch and keeps the units with these indexes, in the order in which they are
 /// shown; one the decoder does not give, or gives as damaged, is left out. The error is for a human.
-pub(super) fn decode(stretch: &Stretch, wanted: &[usize]) -> Result<Vec<(usize, Image)>, String> {
+///
+/// Where a decoder gives nothing the next one is tried, up to libav's; when that one finds something,
+/// those before it are among `bans`.
+pub(super) fn decode(
+    stretch: &Stretch,
+    wanted: &[usize],
+    bans: &Bans,
+) -> Result<Vec<(usize, Image)>, String> {
+    let mut banned = bans.names();
+    // libav is never passed over: what ranks below it does not tell what it had to make up.
+    banned.retain(|name| !name.starts_with(LAST_WORD));
+    let mut decoders = stretch.run.codec.decoders(&banned);
+    if decoders.is_empty() {
+        decoders = stretch.run.codec.decoders(&[]);
+    }
+    decode_by(&decoders, stretch, wanted, bans)
+}
+
+/// The same by the first of these that gives a picture.
+fn decode_by(
+    decoders: &[gst::ElementFactory],
+    stretch: &Stretch,
+    wanted: &[usize],
+    bans: &Bans,
+) -> Result<Vec<(usize, Image)>, String> {
+    let mut told = Err(Fault::NoDecoder.to_string());
+    let mut failed = Vec::new();
+    for factory in decoders {
+        let Some(decoder) = open(factory) else {
+            continue;
+        };
+        told = decode_with(&decoder, stretch, wanted);
+        if told.as_ref().is_ok_and(|found| !found.is_empty()) {
+            for name in failed {
+                bans.add(name);
+            }
+            break;
+        }
+        let name = factory.name().to_string();
+        if name.starts_with(LAST_WORD) || wanted.is_empty() {
+            break;
+        }
+        failed.push(name);
+    }
+    told
+}
+
+fn decode_with(
+    decoder: &gst::Element,
+    stretch: &Stretch,
+    wanted: &[usize],
+) -> Result<Vec<(usize, Image)>, String> {
     let pipeline = gst::Pipeline::new();
     let source = gst_app::AppSrc::builder()
         .caps(&stretch.run.caps)
         .format(gst::Format::Time)
         .build();
     let words = |fault: Fault| fault.to_string();
-    let decoder = stretch.run.codec.open_decoder(&[]).map_err(words)?;
     let convert = element("videoconvert").map_err(words)?;
     let sink = gst_app::AppSink::builder()
         .caps(&sink_caps())
@@ -166,7 +220,7 @@ pub(super) fn decode(stretch: &Stretch, wanted: &[usize]) -> Result<Vec<(usize, 
         .max_buffers(2)
         .build();
     offer_video_meta(&sink);
-    let chain = [source.upcast_ref(), &decoder, &convert, sink.upcast_ref()];
+    let chain = [source.upcast_ref(), decoder, &convert, sink.upcast_ref()];
     pipeline
         .add_many(chain)
         .map_err(|error| error.to_string())?;
@@ -307,7 +361,7 @@ mod tests {
     #[test]
     fn what_the_decoder_had_to_make_up_is_no_picture() {
         let given = |stretch: &Stretch, wanted: &[usize]| {
-            let given = decode(stretch, wanted).unwrap();
+            let given = decode(stretch, wanted, &Bans::default()).unwrap();
             given.into_iter().map(|(i, _)| i).collect::<Vec<_>>()
         };
         let whole = two_groups();
@@ -331,7 +385,25 @@ mod tests {
         headless.units[0].data = gst::Buffer::from_slice(joined);
         assert_eq!(given(&headless, &[3, 20]), [20]);
         headless.units.truncate(4);
-        assert!(decode_last(&headless).unwrap_err().contains("did not give"));
+        let refused = decode_last(&headless, &Bans::default()).unwrap_err();
+        assert!(refused.contains("did not give"), "{refused}");
+    }
+
+    #[test]
+    fn a_decoder_that_fails_is_no_reason_to_have_no_picture() {
+        let stretch = two_groups();
+        // It opens, and hands on what no picture can be made of.
+        let broken = gst::ElementFactory::find("identity").unwrap();
+        let sound = stretch.run.codec.decoders(&[]);
+        let bans = Bans::default();
+        let alone = decode_by(std::slice::from_ref(&broken), &stretch, &[3], &bans);
+        assert!(alone.is_err(), "{alone:?}");
+        assert!(bans.names().is_empty(), "perhaps there is no picture");
+        let decoders = [vec![broken], sound].concat();
+        let found = decode_by(&decoders, &stretch, &[3, 20], &bans).unwrap();
+        let given: Vec<usize> = found.iter().map(|(index, _)| *index).collect();
+        assert_eq!(given, [3, 20]);
+        assert_eq!(bans.names(), ["identity"]);
     }
 
     #[test]

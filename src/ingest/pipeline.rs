@@ -70,7 +70,7 @@ impl Session {
     pub(super) fn build(
         source: &Source,
         intake: &Arc<Intake>,
-        banned: &[String],
+        banned: Vec<String>,
     ) -> Result<Self, Fault> {
         let pipeline = gst::Pipeline::new();
         let bus = pipeline
@@ -84,7 +84,7 @@ impl Session {
         let joint = Joint {
             pipeline: session.pipeline.downgrade(),
             intake: Arc::clone(intake),
-            banned: banned.to_vec(),
+            banned,
             found: session.found.clone(),
         };
         match source {

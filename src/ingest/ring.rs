@@ -2,12 +2,17 @@
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use gstreamer as gst;
 
 use crate::types::{Stamp, TimeSource};
 
 use super::Codec;
+
+/// A picture is of a moment when it is no further from it: two streams of one camera are dated by as
+/// much apart, and in a second a car goes out of its place. What is further away shows another moment.
+const OF_A_MOMENT: Duration = Duration::from_secs(1);
 
 /// One access unit, untouched, with its time.
 #[derive(Clone, Debug)]
@@ -110,7 +115,7 @@ impl Ring {
     }
 
     /// What it takes to decode the frame nearest to `at`: the key frame before it up to itself,
-    /// which is the last. `None` when nothing is held.
+    /// which is the last. `None` when none within [`OF_A_MOMENT`] is held.
     pub(super) fn upto(&self, at: Stamp) -> Option<Stretch> {
         let away = |unit: &Unit| unit.at.boot_ns.abs_diff(at.boot_ns);
         let (run, units) = self
@@ -118,6 +123,9 @@ impl Ring {
             .iter()
             .min_by_key(|(_, units)| units.iter().map(away).min())?;
         let last = (0..units.len()).min_by_key(|&i| units.get(i).map(away))?;
+        if u128::from(away(units.get(last)?)) > OF_A_MOMENT.as_nanos() {
+            return None;
+        }
         let first = (0..=last)
             .rev()
             .find(|&i| units.get(i).is_some_and(|u| u.key))?;
@@ -277,11 +285,35 @@ mod tests {
             (10_000, (10_000, 10_000)),
             (10_419, (10_000, 10_400)),
             (10_421, (10_000, 10_440)),
-            (99_000, (29_000, 29_960)),
+            (30_960, (29_000, 29_960)),
         ] {
             assert_eq!(times(ring.upto(stamp(at))), Some(expected), "{at}");
         }
         assert!(Ring::new(1, 1).upto(stamp(0)).is_none());
+    }
+
+    #[test]
+    fn a_picture_of_another_moment_is_none() {
+        // From 29 s on is held; the stream ended at 60 s.
+        let mut ring = filled(30, usize::MAX, 60);
+        for (at, held) in [
+            (27_999, false),
+            (28_000, true),
+            (60_960, true),
+            (60_961, false),
+            (99_000, false),
+        ] {
+            assert_eq!(ring.upto(stamp(at)).is_some(), held, "{at}");
+        }
+        // And began again ten seconds later: in between there is nothing.
+        ring.push(&run(1), unit(70_000, true, 100));
+        for (at, expected) in [
+            (60_500, Some((59_000, 59_960))),
+            (65_000, None),
+            (69_000, Some((70_000, 70_000))),
+        ] {
+            assert_eq!(times(ring.upto(stamp(at))), expected, "{at}");
+        }
     }
 
     #[test]

@@ -14,6 +14,48 @@ use super::{Codec, Fault};
 /// may take this long.
 const HANGS_AFTER_NS: u64 = 60_000_000_000;
 
+/// Times that may be more wrong than this make leads: packages ask for no more than a second.
+const UNSURE_NS: u64 = 1_000_000_000;
+
+/// Times that are unsure again within this have been so all the while: a link that is too narrow has its
+/// better moments.
+const AGAIN_WITHIN_NS: u64 = 30_000_000_000;
+
+/// How unsure a stream's times are, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Unsure {
+    /// For so long, seconds.
+    pub secs: u64,
+    /// By so much when last they were, seconds, rounded up.
+    pub error_secs: u64,
+}
+
+/// The first and the last moment of a time in which a stream's times were unsure.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Doubt(Option<(Stamp, Stamp)>);
+
+impl Doubt {
+    /// Takes in a unit's time. Of an error that nobody knows the clock has to speak.
+    pub(super) fn take(&mut self, at: Stamp) {
+        if at.error_ns > UNSURE_NS && at.error_ns != Stamp::ERROR_UNKNOWN {
+            let before = self.0.filter(|(_, last)| is_again(*last, at.boot_ns));
+            self.0 = Some((before.map_or(at, |(first, _)| first), at));
+        }
+    }
+
+    fn told(self, now_ns: u64) -> Option<Unsure> {
+        let (first, last) = self.0.filter(|(_, last)| is_again(*last, now_ns))?;
+        Some(Unsure {
+            secs: last.since(first).as_secs(),
+            error_secs: last.error_ns.div_ceil(1_000_000_000),
+        })
+    }
+}
+
+fn is_again(last: Stamp, now_ns: u64) -> bool {
+    now_ns.saturating_sub(last.boot_ns) <= AGAIN_WITHIN_NS
+}
+
 /// What a stream is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +109,8 @@ pub struct StreamState {
     pub last: Option<Stamp>,
     /// Where that time came from.
     pub time_source: Option<TimeSource>,
+    /// How unsure its times are, while they are too unsure for evidence.
+    pub unsure: Option<Unsure>,
     /// Arrival minus the camera's own clock, milliseconds, as its sender reports tell. About
     /// 50–500 is a camera set right; anything else means its clock is wrong.
     pub camera_behind_ms: Option<i64>,
@@ -118,6 +162,7 @@ pub(super) struct Facts {
     pub(super) height: u32,
     pub(super) decoder: Option<String>,
     pub(super) last: Option<(Stamp, TimeSource)>,
+    pub(super) doubt: Doubt,
     pub(super) camera_behind_ns: Option<i64>,
     pub(super) no_clip: Option<String>,
 }
@@ -181,6 +226,7 @@ impl Status {
             reconnects: read(&self.reconnects),
             last: facts.last.map(|(at, _)| at),
             time_source: facts.last.map(|(_, source)| source),
+            unsure: facts.doubt.told(now_ns),
             camera_behind_ms: facts.camera_behind_ns.map(|ns| ns / 1_000_000),
         }
     }
@@ -218,5 +264,39 @@ mod tests {
         assert_eq!(told(2_000 * S), plays, "it waits of itself");
         status.turn();
         assert_eq!(told(clock::boot_ns()), plays);
+    }
+
+    #[test]
+    fn times_that_are_unsure_now_and_then_are_so_all_the_while() {
+        let moment = |secs: u64, error_ms: u64| Stamp {
+            utc_ns: 0,
+            boot_ns: secs * 1_000_000_000,
+            error_ns: error_ms * 1_000_000,
+        };
+        let mut doubt = Doubt::default();
+        let mut told = |secs: u64, error_ms: u64| {
+            doubt.take(moment(secs, error_ms));
+            let told = doubt.told(secs * 1_000_000_000);
+            told.map(|unsure| (unsure.secs, unsure.error_secs))
+        };
+        assert_eq!(told(100, 1000), None);
+        assert_eq!(told(101, 1001), Some((0, 2)));
+        // A pause of three seconds in each half minute.
+        for n in 0..10 {
+            assert_eq!(
+                told(110 + n * 30, 503),
+                Some((n * 30, if n == 0 { 2 } else { 3 }))
+            );
+            assert_eq!(told(131 + n * 30, 2_503), Some(((n + 1) * 30, 3)));
+        }
+        assert_eq!(told(431, 503), Some((300, 3)));
+        assert_eq!(told(432, 503), None, "half a minute is over");
+        assert_eq!(told(433, 4_103), Some((0, 5)), "another time begins");
+        doubt = Doubt::default();
+        doubt.take(Stamp {
+            error_ns: Stamp::ERROR_UNKNOWN,
+            ..moment(1, 0)
+        });
+        assert!(doubt.told(1_000_000_000).is_none());
     }
 }

@@ -11,6 +11,7 @@ use gstreamer::prelude::*;
 use crate::clock;
 use crate::types::lock;
 
+use super::bans::Bans;
 use super::intake::Intake;
 use super::pipeline::{Session, Source, wake};
 use super::state::{Phase, Status, count};
@@ -103,6 +104,7 @@ impl Stream {
         source: Source,
         intake: Intake,
         stall: Duration,
+        bans: Arc<Bans>,
     ) -> Result<Self, IngestError> {
         let status = Arc::clone(&intake.status);
         let stop = Arc::new(Stop::default());
@@ -113,6 +115,7 @@ impl Stream {
             source,
             intake: Arc::new(intake),
             stop: Arc::clone(&stop),
+            bans,
             stall_ns: u64::try_from(stall.as_nanos()).unwrap_or(u64::MAX),
         };
         let thread = thread::Builder::new()
@@ -170,20 +173,20 @@ struct Worker {
     source: Source,
     intake: Arc<Intake>,
     stop: Arc<Stop>,
+    bans: Arc<Bans>,
     stall_ns: u64,
 }
 
 impl Worker {
     fn run(&self) {
         let mut pause = Pause::default();
-        let mut banned = Vec::new();
         let mut watch = None;
         let status = &self.intake.status;
         while !self.stop.is_stopped() {
             let began = status.progress();
             let began_ns = clock::boot_ns();
             status.turn();
-            let end = self.session(&mut banned, &mut watch);
+            let end = self.session(&mut watch);
             status.rest();
             let End::Fault(fault) = end else {
                 break;
@@ -216,7 +219,7 @@ impl Worker {
 
     /// One connection from its making to its end. `watch` is what looked at the one before, when
     /// that was the same film.
-    fn session(&self, banned: &mut Vec<String>, watch: &mut Option<Watch>) -> End {
+    fn session(&self, watch: &mut Option<Watch>) -> End {
         if let Source::Rtsp { endpoint, .. } = &self.source {
             match endpoint.knock(&self.stop) {
                 Ok(true) => {}
@@ -225,12 +228,12 @@ impl Worker {
             }
         }
         self.intake.begin_session();
-        let session = match Session::build(&self.source, &self.intake, banned) {
+        let session = match Session::build(&self.source, &self.intake, self.bans.names()) {
             Ok(session) => session,
             Err(fault) => return End::Fault(fault),
         };
         self.stop.watch(Some(&session.bus));
-        let end = self.play(&session, banned, watch);
+        let end = self.play(&session, watch);
         self.stop.watch(None);
         // Said before the pipeline is taken down: what hangs in a decoder or driver hangs there too.
         // The end of a file is none, when it is played again.
@@ -241,12 +244,12 @@ impl Worker {
         }
         if matches!(end, End::Fault(Fault::NoDecoder)) {
             // Every decoder has failed once: perhaps the stream was to blame. Begin anew.
-            banned.clear();
+            self.bans.clear();
         }
         end
     }
 
-    fn play(&self, session: &Session, banned: &mut Vec<String>, watch: &mut Option<Watch>) -> End {
+    fn play(&self, session: &Session, watch: &mut Option<Watch>) -> End {
         let status = &self.intake.status;
         let counts = || (status.progress(), status.pictures());
         let is_looked_at = self.intake.slots.is_some();
@@ -261,7 +264,7 @@ impl Worker {
         if session.pipeline.set_state(gst::State::Playing).is_err() {
             let message = session.bus.pop_filtered(&[gst::MessageType::Error]);
             return End::Fault(match message {
-                Some(message) => self.fault_of(session, &message, banned),
+                Some(message) => self.fault_of(session, &message),
                 None => Fault::Pipeline("does not start".to_owned()),
             });
         }
@@ -279,7 +282,7 @@ impl Worker {
             if let Some(message) = message {
                 match message.type_() {
                     gst::MessageType::Error => {
-                        return End::Fault(self.fault_of(session, &message, banned));
+                        return End::Fault(self.fault_of(session, &message));
                     }
                     gst::MessageType::Eos => return End::Fault(self.end_of_stream(session)),
                     _ => {}
@@ -302,12 +305,7 @@ impl Worker {
     }
 
     /// Reads an error message, and bans the decoder it came from.
-    fn fault_of(
-        &self,
-        session: &Session,
-        message: &gst::Message,
-        banned: &mut Vec<String>,
-    ) -> Fault {
+    fn fault_of(&self, session: &Session, message: &gst::Message) -> Fault {
         if let Some(fault) = session.found.take() {
             return fault;
         }
@@ -317,7 +315,7 @@ impl Worker {
         let error = view.error();
         let debug = view.debug().unwrap_or_default();
         if let Some(decoder) = decoder_of(message) {
-            banned.push(decoder);
+            self.bans.add(decoder);
         }
         match &self.source {
             Source::Rtsp {
@@ -481,6 +479,7 @@ mod tests {
             source,
             intake: Arc::new(Intake::new(purpose, Arc::new(Status::default()))),
             stop: Arc::new(Stop::default()),
+            bans: Arc::default(),
             stall_ns: 1_000_000_000,
         }
     }
@@ -492,11 +491,10 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let worker = worker(camera(listener.local_addr().unwrap().port()), None);
         thread::spawn(move || listener.incoming().for_each(drop));
-        let mut banned = Vec::new();
-        let mut fail = |times: usize| {
+        let fail = |times: usize| {
             for _ in 0..times {
                 assert!(matches!(
-                    worker.session(&mut banned, &mut None),
+                    worker.session(&mut None),
                     End::Fault(Fault::NoAnswer)
                 ));
             }

@@ -49,9 +49,6 @@ const KEPT_NS: u64 = PICTURE_WITHIN_NS;
 /// It comes at once, and has come after this long.
 const KEPT_FOR_NS: u64 = 5_000_000_000;
 
-/// This box's clock was set when it moved by so much against the boot clock.
-const SET_NS: u64 = 100_000_000;
-
 /// In a burst a time that was joined from sender reports was seen to be off by 1.9 s; why is not known.
 const JOINED_OFF_NS: u64 = 2_000_000_000;
 
@@ -127,8 +124,6 @@ pub(super) struct Times {
     usual_behind: Least,
     /// The camera's time of the unit before.
     camera_utc_ns: Option<i64>,
-    /// UTC minus time since boot, as of the first of these.
-    offset_ns: i64,
     queue: Queue,
     recent: VecDeque<Moment>,
     last_out_ns: u64,
@@ -142,7 +137,6 @@ impl Times {
             camera_behind_ns: None,
             usual_behind: Least::default(),
             camera_utc_ns: None,
-            offset_ns: 0,
             queue: Queue::default(),
             recent: VecDeque::with_capacity(RECENT_MAX),
             last_out_ns: 0,
@@ -230,15 +224,11 @@ impl Times {
         };
         let behind = arrival.utc_ns.saturating_sub(camera);
         self.camera_behind_ns = Some(behind);
-        // What was known of the camera's clock was known by this box's, until one of them was set.
-        let offset_ns = arrival.utc_ns.saturating_sub_unsigned(arrival.boot_ns);
         let before = self.camera_utc_ns.replace(camera);
-        let ran_back = before.is_some_and(|before| before.saturating_sub(camera) > SET_BACK_NS);
-        if ran_back || offset_ns.abs_diff(self.offset_ns) > SET_NS {
-            self.offset_ns = offset_ns;
+        if before.is_some_and(|before| before.saturating_sub(camera) > SET_BACK_NS) {
             self.usual_behind = Least::default();
         }
-        let usual = self.usual_behind.of(arrival.boot_ns, behind);
+        let usual = self.usual_behind.of(arrival, behind);
         let waited_ns = u64::try_from(behind.saturating_sub(usual)).unwrap_or(0);
         if !agrees(usual) {
             return (by_arrival(waited_ns.max(queued_ns)), TimeSource::Arrival);
@@ -269,23 +259,27 @@ fn agrees(behind_ns: i64) -> bool {
 /// How far the camera's clock is behind at its quickest.
 #[derive(Debug, Default)]
 struct Least {
-    /// The least, and when it was seen.
+    /// The least, and when it was seen. Kept by the boot clock, which nobody sets: when this box's
+    /// UTC is set, a queue that stands is still the same queue.
     least: Option<(u64, i64)>,
     /// When one was last seen that is not somewhat ahead.
     counted_ns: u64,
 }
 
 impl Least {
-    /// The least so far, with what is `seen` now; an old one as far as the two clocks may have parted
-    /// since.
+    /// The least so far by this box's UTC, with what is `seen` at this arrival; an old one as far as
+    /// the two clocks may have parted since.
     ///
     /// One that is somewhat ahead, of a clock that agreed, does not count: after a burst the jitter
     /// buffer's times, which arrival is read from, may be early by up to a second. Unless nothing
     /// else comes for [`AHEAD_FOR_NS`].
-    fn of(&mut self, at_ns: u64, seen: i64) -> i64 {
+    fn of(&mut self, arrival: Stamp, seen: i64) -> i64 {
+        let at_ns = arrival.boot_ns;
+        let offset_ns = arrival.utc_ns.saturating_sub_unsigned(at_ns);
         let drifted = |(then_ns, least): (u64, i64)| {
             let drift_ns = at_ns.saturating_sub(then_ns) / 1_000_000 * DRIFT_PPM;
-            least.saturating_add_unsigned(drift_ns)
+            let by_utc = least.saturating_add(offset_ns);
+            by_utc.saturating_add_unsigned(drift_ns)
         };
         let known = self.least.map(drifted);
         let early = (-CAMERA_BEHIND_MAX_NS..-CAMERA_AHEAD_MAX_NS).contains(&seen);
@@ -298,7 +292,7 @@ impl Least {
         match known {
             Some(known) if known < seen => known,
             _ => {
-                self.least = Some((at_ns, seen));
+                self.least = Some((at_ns, seen.saturating_sub(offset_ns)));
                 seen
             }
         }
@@ -534,12 +528,26 @@ mod tests {
         wrong_ms: impl Fn(i64) -> i64,
         late_ms: impl Fn(i64) -> i64,
     ) -> (u64, TimeSource) {
+        late_by(|_| 0, secs, wrong_ms, late_ms)
+    }
+
+    /// The same on a box whose own clock is wrong by so much.
+    fn late_by(
+        ours_ms: impl Fn(i64) -> i64,
+        secs: i64,
+        wrong_ms: impl Fn(i64) -> i64,
+        late_ms: impl Fn(i64) -> i64,
+    ) -> (u64, TimeSource) {
         let mut times = Times::new(Clockwork::Live);
         let mut last = None;
         for i in 0..secs {
             let captured = NOW.shifted_ns(i * 1000 * MS);
             let arrival = captured.shifted_ns(late_ms(i) * MS);
             let camera = captured.utc_ns + wrong_ms(i) * MS;
+            let arrival = Stamp {
+                utc_ns: arrival.utc_ns + ours_ms(i) * MS,
+                ..arrival
+            };
             let m = times.note(arrival, timing(0, 0, Some(camera)));
             let off = captured.boot_ns.abs_diff(m.at.boot_ns);
             assert!(off <= m.at.error_ns, "{i} s: {m:?}");
@@ -563,6 +571,25 @@ mod tests {
         // One that grows beyond any number is no clock that was set either.
         let (error, _) = late(3600, |_| 0, |i| 150 + i * 100);
         assert!(error > 350_000, "{error}");
+    }
+
+    #[test]
+    fn a_queue_that_stands_stays_one_when_this_box_s_clock_is_set() {
+        let stands = |i: i64| if i < 60 { 150 } else { 4100 };
+        // Found slow or fast by a little, as a time daemon sets it, or by an hour after a start.
+        for off_ms in [200, -200, 3_600_000, -3_600_000] {
+            let ours = |i: i64| if i < 300 { off_ms } else { 0 };
+            let told = late_by(ours, 600, |_| 0, stands);
+            assert_eq!(told, (4103, TimeSource::RtcpSenderReport), "{off_ms}");
+            // The camera's clock is wrong as well: the queue is told all the same.
+            let (error, source) = late_by(ours, 600, |_| -9000, stands);
+            assert_eq!(source, TimeSource::Arrival, "{off_ms}");
+            assert!((4380..4453).contains(&error), "{off_ms}: {error}");
+        }
+        // Set to and fro every minute.
+        let told = late_by(|i| i / 60 % 2 * 900, 600, |_| 0, stands);
+        assert_eq!(told.1, TimeSource::RtcpSenderReport);
+        assert!(told.0 >= 4103, "{told:?}");
     }
 
     #[test]

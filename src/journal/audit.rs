@@ -2,7 +2,6 @@
 //! daemon, of a stopped one, or in a copy. Only reads.
 
 use std::collections::VecDeque;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -10,7 +9,7 @@ use serde_json::Value;
 use super::segment::{self, Chain, Entry};
 use super::{CHECKPOINTS, Head, JournalError, SEGMENTS, checkpoint_name, checkpoint_number, kind};
 use crate::disk::{self, DiskError};
-use crate::witness::{Checkpoint, Roots, sha256_hex};
+use crate::witness::{Checkpoint, Roots, read_at_most, sha256_hex};
 
 /// Largest checkpoint read; ours are below 2 kB.
 const CHECKPOINT_MAX: u64 = 256 << 10;
@@ -242,11 +241,7 @@ pub(super) fn open_checkpoint(dir: &Path, n: u64, roots: &Roots) -> Result<Check
 
 /// Reads a file of at most `max` bytes; `None` when it is longer.
 pub(super) fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>, DiskError> {
-    let fail = |e| DiskError::reading(path, e);
-    let file = std::fs::File::open(path).map_err(fail)?;
-    let mut bytes = Vec::new();
-    file.take(max + 1).read_to_end(&mut bytes).map_err(fail)?;
-    Ok((bytes.len() as u64 <= max).then_some(bytes))
+    read_at_most(path, max).map_err(|error| DiskError::reading(path, error))
 }
 
 #[cfg(test)]

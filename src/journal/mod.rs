@@ -12,9 +12,10 @@
 //! lost a whole segment, even the one that was being written.
 //!
 //! Checkpoints, files beside the segments, sign the line they are named by; [`audit`] holds the
-//! two together, [`prove`] cuts out what concerns one package.
+//! two together, [`prove`] cuts out what concerns one package. `spoke` alone reads what lines mean:
+//! whether those of a time can vouch that the loudspeaker was silent.
 //!
-//! **Not here.** What a line means, and who is told of it: `store`, `upload`, `daemon`. The making
+//! **Not here.** What else a line means, and who is told of it: `store`, `upload`, `daemon`. The making
 //! of checkpoints (`store`) and their form (`witness`).
 
 mod audit;
@@ -22,6 +23,7 @@ pub mod kind;
 mod line;
 mod proof;
 mod segment;
+pub(crate) mod spoke;
 
 #[cfg(test)]
 mod tests;

@@ -26,18 +26,15 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::types::{
-    Appearance, CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
+    CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
-use super::case::{
-    Case, Pages, Phase, discard, end_hushed, end_replaced, place_of, present, remind, seal, snap,
-    warn_again,
-};
+use super::case::{Case, Pages, Phase, discard, end_hushed, remind, seal, snap, warn_again};
 use super::episode::Episodes;
 use super::finding::Finding;
 use super::history::History;
-use super::likeness::likeness;
 use super::resumed::{Judged, Resumed};
+use super::second_look::{found, place_of};
 use super::sight::{is_due, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
 use super::{nanos, secs};
@@ -48,12 +45,6 @@ const REPORT_WITHIN: Duration = Duration::from_mins(10);
 const WARN_TRIES_MAX: u32 = 3;
 /// Pause before a warning is tried again.
 pub(super) const WARN_AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// The second look ends when the subject was seen this often …
-const SEEN_AGAIN_MIN: u32 = 3;
-/// … in at least this share of the looks, …
-const SEEN_AGAIN_SHARE: f64 = 0.5;
-/// … and looked like the subject, or, with the benefit of the doubt, after this long.
-const LOOK_FOR: Duration = Duration::from_secs(10);
 /// A step that comes later than this proves nothing: the picture after the warning, the next try to
 /// warn, and the second look after the grace time.
 const LATE_MAX: Duration = Duration::from_mins(30);
@@ -163,13 +154,13 @@ impl Book {
         case.warning = Some(report);
     }
 
-    /// Takes in one scene with what the rules found in it; `allowed` says why a case's subject may
-    /// stand there by now.
+    /// Takes in one scene with what the rules found in it, and notes there what became of it;
+    /// `allowed` says why a case's subject, of which the rule found this, may stand there by now.
     pub(super) fn step(
         &mut self,
         scene: &Scene,
-        findings: &[Finding],
-        allowed: impl Fn(&Case) -> Option<String>,
+        findings: &mut [Finding],
+        allowed: impl Fn(&Case, Option<&Finding>) -> Option<String>,
     ) -> Vec<Order> {
         self.go_on(scene.at);
         self.pages.carry(scene);
@@ -177,13 +168,19 @@ impl Book {
         self.cool(scene);
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
+            let allowed = |case: &Case| allowed(case, found(case, findings));
             let over = self.expire(&mut case, (scene.camera, scene.at), &mut orders)
-                || self.spoils(&case, scene, &allowed, &mut orders)
-                || self.advance(&mut case, scene, &mut orders);
+                || self.spoils(&case, scene, allowed, &mut orders)
+                || self.advance(&mut case, (scene, findings), &mut orders);
             self.put_back(case, over, (scene.at, &orders));
         }
-        for hit in findings.iter().filter(|f| f.is_hit()) {
+        for hit in findings.iter_mut().filter(|f| f.speaks()) {
+            let before = orders.len();
             self.take(scene, hit, &mut orders);
+            hit.became = orders[before..].iter().find_map(|order| match order {
+                Order::Hit { case, hit } => Some((*case, hit.outcome)),
+                _ => None,
+            });
         }
         orders
     }
@@ -275,7 +272,7 @@ impl Book {
                 if !case.clip_cut {
                     orders.push(self.clip(case, now));
                 }
-                orders.push(seal(case, Outcome::Recorded, None, None));
+                orders.push(seal(case, Outcome::Recorded, None, (None, Vec::new())));
                 return true;
             }
             _ => return false,
@@ -284,7 +281,12 @@ impl Book {
     }
 
     /// Brings one case forward by one scene; true when it has ended.
-    fn advance(&self, case: &mut Case, scene: &Scene, orders: &mut Vec<Order>) -> bool {
+    fn advance(
+        &self,
+        case: &mut Case,
+        (scene, findings): (&Scene, &[Finding]),
+        orders: &mut Vec<Order>,
+    ) -> bool {
         let now = scene.at;
         let here = case.camera == scene.camera;
         if here && !case.clip_cut && now.since(case.confirmed) >= self.clip_after + CLIP_MARGIN {
@@ -298,7 +300,7 @@ impl Book {
         match case.phase.clone() {
             Phase::Unheard { since, why } => {
                 here && now.since(since) >= WARN_AGAIN_AFTER
-                    && warn_again(case, &why, scene, orders)
+                    && warn_again(case, &why, (scene, findings), orders)
             }
             Phase::Heard => {
                 if here {
@@ -310,71 +312,25 @@ impl Book {
             Phase::Grace { since } => {
                 if here && now.since(since) >= self.grace(case.violation) {
                     case.phase = Phase::looking(now);
-                    return self.look_again(case, scene, orders);
+                    return self.look_again(case, (scene, findings), orders);
                 }
                 false
             }
-            Phase::Looking { .. } => here && self.look_again(case, scene, orders),
+            Phase::Looking { .. } => here && self.look_again(case, (scene, findings), orders),
             Phase::Recording => {
                 if !case.clip_cut || !here {
                     return false;
                 }
                 orders.push(snap(case, ShotKind::After, now, place_of(case, scene)));
-                orders.push(seal(case, Outcome::Recorded, None, None));
+                orders.push(seal(case, Outcome::Recorded, None, (None, Vec::new())));
                 true
             }
             Phase::Warning { .. } | Phase::Hushed { .. } | Phase::Broken { .. } => false,
         }
     }
 
-    /// One look of the second look; true when it decided the case. What stands there must not only
-    /// be there but look like the subject: then it has persisted at once. When that is not clear
-    /// after all, it has persisted as far as anybody can tell, and the package says so; when it
-    /// is clearly another, it has not.
-    fn look_again(&self, case: &mut Case, scene: &Scene, orders: &mut Vec<Order>) -> bool {
-        let there = present(case, scene);
-        let now = likeness(&case.looks, there.and_then(|t| t.appearance));
-        let nothing_known = case.looks.is_empty();
-        let Phase::Looking {
-            since,
-            looks,
-            seen,
-            alike,
-        } = &mut case.phase
-        else {
-            return false;
-        };
-        *looks += 1;
-        *seen += u32::from(there.is_some());
-        *alike = (*alike).max(now);
-        let alike = *alike;
-        let stands =
-            *seen >= SEEN_AGAIN_MIN && f64::from(*seen) >= SEEN_AGAIN_SHARE * f64::from(*looks);
-        let over = scene.at.since(*since) >= LOOK_FOR && *looks >= SEEN_AGAIN_MIN;
-        let decided =
-            over || nothing_known || alike.is_some_and(|alike| alike >= Appearance::SAME_MIN);
-        let subject = there.map(|t| t.detection.area);
-        let (outcome, subject) = match (stands, subject) {
-            // The picture must show it.
-            (true, Some(area)) if decided => (Outcome::Persisted, Some(area)),
-            (false, _) if over => (Outcome::Corrected, None),
-            _ => return false,
-        };
-        let other = alike.filter(|alike| *alike < Appearance::OTHER_BELOW && subject.is_some());
-        if let Some(alike) = other {
-            return end_replaced(case, scene.at, alike, orders);
-        }
-        orders.push(snap(case, ShotKind::Again, scene.at, subject));
-        if !case.clip_cut {
-            orders.push(self.clip(case, scene.at));
-        }
-        let alike = alike.filter(|_| subject.is_some());
-        orders.push(seal(case, outcome, Some(scene.at), alike));
-        true
-    }
-
     /// The clip round the moment the rule fired, as far as it has been seen by `now`.
-    fn clip(&self, case: &mut Case, now: Stamp) -> Order {
+    pub(super) fn clip(&self, case: &mut Case, now: Stamp) -> Order {
         case.clip_cut = true;
         let end = now.since(case.confirmed).min(self.clip_after);
         Order::Clip {

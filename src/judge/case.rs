@@ -5,12 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Appearance, Area, CaseId, CaseRecord, Hit, HitOutcome, Motion, Order, Outcome, RoleSet, Scene,
-    ShotKind, Stamp, Track, Violation, WarnReport, same_subject,
+    Appearance, Area, CaseId, CaseRecord, Gate, Hit, HitOutcome, Motion, Order, Outcome, RoleSet,
+    Scene, ShotKind, Stamp, Violation, WarnReport, same_subject,
 };
 
+use super::finding::Finding;
 use super::history::{Past, age};
 use super::resumed::each;
+use super::second_look::{offender, present};
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::{Place, Whereabouts, compare};
 
@@ -287,12 +289,18 @@ pub(super) fn remind(case: &Case, at: Stamp, orders: &mut Vec<Order>) -> bool {
 
 /// Ends a case at whose place another thing stands at the second look; always true. Nothing is
 /// kept of it, and the place does not rest: who came has not been warned.
-pub(super) fn end_replaced(case: &Case, at: Stamp, alike: u16, orders: &mut Vec<Order>) -> bool {
+pub(super) fn end_replaced(
+    case: &Case,
+    at: Stamp,
+    (alike, mut gates): (u16, Vec<Gate>),
+    orders: &mut Vec<Order>,
+) -> bool {
+    gates.push(same_subject(Some(alike)));
     orders.push(Order::Discard {
         case: case.id,
         why: "what was warned has gone; another thing stands at its place".to_owned(),
         hit: Box::new(Hit {
-            gates: vec![same_subject(Some(alike))],
+            gates,
             ..case.hit(HitOutcome::Replaced, at)
         }),
     });
@@ -309,22 +317,6 @@ pub(super) fn end_hushed(case: &Case, at: Stamp, why: String, orders: &mut Vec<O
     true
 }
 
-/// What is seen at the subject's place in this very scene: its role, its size.
-pub(super) fn present<'a>(case: &Case, scene: &'a Scene) -> Option<&'a Track> {
-    let overlap = |t: &Track| t.detection.area.iou(case.area);
-    scene
-        .tracks
-        .iter()
-        .filter(|t| t.last_seen == scene.at && t.detection.roles.meets(case.roles))
-        .filter(|t| case.is_at(t.detection.area))
-        .max_by(|a, b| overlap(a).total_cmp(&overlap(b)))
-}
-
-/// Where that is.
-pub(super) fn place_of(case: &Case, scene: &Scene) -> Option<Area> {
-    present(case, scene).map(|t| t.detection.area)
-}
-
 pub(super) fn snap(case: &Case, kind: ShotKind, at: Stamp, subject: Option<Area>) -> Order {
     Order::Snap {
         case: case.id,
@@ -337,12 +329,13 @@ pub(super) fn snap(case: &Case, kind: ShotKind, at: Stamp, subject: Option<Area>
     }
 }
 
-/// Seals a case whose second look, where it had one, found something alike by `likeness`.
+/// Seals a case whose second look, where it had one, found something alike by `likeness`, under
+/// these conditions.
 pub(super) fn seal(
     case: &Case,
     outcome: Outcome,
     looked_again: Option<Stamp>,
-    likeness: Option<u16>,
+    (likeness, gates): (Option<u16>, Vec<Gate>),
 ) -> Order {
     let record = CaseRecord {
         violation: case.violation,
@@ -355,6 +348,7 @@ pub(super) fn seal(
         outcome,
         prior: case.prior,
         likeness,
+        gates,
         crossed: case.crossed.is_some(),
     };
     Order::Seal {
@@ -371,15 +365,18 @@ pub(super) fn warn(case: &Case) -> Order {
     }
 }
 
-/// Warns again what is still there; nobody shouts after one who has gone.
+/// Warns again what still may not be there; nobody shouts after one who has gone, or has done by
+/// himself what the warning would tell him.
 pub(super) fn warn_again(
     case: &mut Case,
     why: &str,
-    scene: &Scene,
+    (scene, findings): (&Scene, &[Finding]),
     orders: &mut Vec<Order>,
 ) -> bool {
-    if present(case, scene).is_none() {
-        let why = format!("gone before it could be warned ({why})");
+    if offender(case, scene, findings).is_none() {
+        let seen = present(case, scene).is_some();
+        let now = if seen { "as it should be" } else { "gone" };
+        let why = format!("{now} before it could be warned ({why})");
         return discard(case, scene.at, why, orders);
     }
     case.phase = Phase::Warning { since: scene.at };

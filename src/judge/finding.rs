@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::types::{Appearance, Area, Gate, RoleSet, ShotKind, Stamp, Violation};
+use crate::types::{
+    Appearance, Area, CaseId, Gate, HitOutcome, RoleSet, ShotKind, Stamp, Violation,
+};
 
 /// One thing a rule looked at, with every condition it was held against.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +28,13 @@ pub struct Finding {
     pub permit: Option<String>,
     /// Every condition of the rule.
     pub gates: Vec<Gate>,
+    /// Whether it is, by what and where it is in this very scene, what its rule forbids at this hour:
+    /// the conditions without those of how long and how often. The second look asks this.
+    pub(super) offends: bool,
+    /// Whether it is told with another hit of the scene: a part of its stall, or more of its shop.
+    pub(super) told_with_another: bool,
+    /// What became of it, when that was told in this scene.
+    pub became: Option<(CaseId, HitOutcome)>,
     /// Earlier moments that belong to it, with the area to show.
     pub(super) shots: Vec<(ShotKind, Stamp, Area)>,
     /// What the subject looked like lately.
@@ -36,6 +45,16 @@ impl Finding {
     /// Whether every condition is met.
     pub fn is_hit(&self) -> bool {
         self.gates.iter().all(|g| g.pass)
+    }
+
+    /// Whether it is a hit that speaks for itself, and perhaps for others.
+    pub(super) fn speaks(&self) -> bool {
+        self.is_hit() && !self.told_with_another
+    }
+
+    /// Whether what is seen there may not be there, whatever time it has stood.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.offends && self.permit.is_none()
     }
 }
 

@@ -21,6 +21,7 @@ mod opening;
 mod recheck;
 mod resumed;
 mod rules;
+mod second_look;
 mod sight;
 mod standing;
 #[cfg(test)]
@@ -32,16 +33,18 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::config::{Calendar, Config, Times};
+use crate::config::{Calendar, Config};
 use crate::types::{Area, CaseId, Order, Role, RoleSet, Scene, Stamp, WarnReport};
 
 pub use finding::Finding;
 pub use recheck::Recheck;
+pub use rules::reach;
 
 use book::Book;
 use case::Case;
+use resumed::Judged;
 use rules::{Moment, Rule};
-use zone::Masks;
+use zone::{Masks, Zone};
 
 /// Cases open at one time; the oldest that was not recorded at once gives way.
 pub const OPEN_CASES_MAX: usize = 64;
@@ -85,8 +88,7 @@ pub struct Judge {
     rules: Vec<Box<dyn Rule>>,
     masks: Masks,
     calendar: Calendar,
-    /// When each zone is judged.
-    hours: Vec<(String, Times)>,
+    zones: Vec<Zone>,
     book: Book,
     findings: Vec<Finding>,
 }
@@ -106,11 +108,7 @@ impl Judge {
             rules: rules::all(config, known)?,
             masks: Masks::of(config),
             calendar: calendar.clone(),
-            hours: config
-                .zone
-                .iter()
-                .map(|z| (z.name.clone(), z.times()))
-                .collect(),
+            zones: Judged::all(config).into_iter().map(|j| j.zone).collect(),
             book: Book::new(config, boot_id),
             findings: Vec::new(),
         })
@@ -137,12 +135,12 @@ impl Judge {
     pub fn step(&mut self, scene: &Scene) -> Vec<Order> {
         let masked = self.masks.applied(scene);
         let scene = masked.as_ref().unwrap_or(scene);
-        let now = Moment::new(scene, &self.calendar);
+        let now = Moment::new(scene, &self.calendar, &self.zones);
         // A rule that is not asked forgets what it saw: after a bad view each dwell begins anew.
         let rules = self.rules.iter_mut().filter(|_| scene.view.is_good());
         self.findings = rules.flat_map(|r| r.look(&now)).collect();
-        let allowed = |case: &Case| now.allows(&self.hours, case);
-        self.book.step(scene, &self.findings, allowed)
+        let allowed = |case: &Case, found: Option<&Finding>| now.allows(case, found);
+        self.book.step(scene, &mut self.findings, allowed)
     }
 
     /// Takes in that it is `now` while `camera` may give no pictures, and says what should be done:

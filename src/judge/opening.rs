@@ -2,8 +2,9 @@
 //! rests, or opens one.
 //!
 //! One subject, one case, however often a tracker loses it, a camera drops out or the box starts
-//! again: a subject is known by violation, zone and place, never by a track. A part of a stall
-//! whose other part opened the case belongs to it. A box that has been elsewhere knows it by the
+//! again: a subject is known by violation and place, never by a track, nor by a zone: what stands
+//! where two overlap is one. A part of a stall whose other part opened the case belongs to it, and
+//! so does whatever stands before a shop whose zone has a case. A box that has been elsewhere knows it by the
 //! place of the street and by what it looks like, whichever camera and zone it is in now.
 
 use sha2::{Digest, Sha256};
@@ -31,16 +32,23 @@ impl Book {
     pub(super) fn take(&mut self, scene: &Scene, hit: &Finding, orders: &mut Vec<Order>) {
         let at = scene.at;
         let here = Whereabouts::of(scene);
-        let same = |violation: Violation, camera: usize, zone: &str, area: Area| {
+        let same = |violation: Violation, camera: usize, area: Area| {
             violation == hit.violation
                 && camera == scene.camera
-                && zone == hit.zone
                 && (area.iou(hit.area) >= SAME_PLACE_IOU || is_part(area, hit))
+        };
+        // The shop is the subject, whichever of its things is outside; what a permit covers is not.
+        let of_shop = hit.violation == Violation::OutOfStore && hit.permit.is_none();
+        let shop = |violation: Violation, zone: &str, place: Option<Whereabouts>| {
+            of_shop
+                && violation == hit.violation
+                && zone == hit.zone
+                && compare(place, here) != Place::Left
         };
         let open = &mut self.pages.open;
         let known = open
             .iter_mut()
-            .find(|c| same(c.violation, c.camera, &c.zone, c.area));
+            .find(|c| same(c.violation, c.camera, c.area) || shop(c.violation, &c.zone, c.place));
         if let Some(case) = known {
             if begins(Some(case.said), at) {
                 let told = told(hit, HitOutcome::Belongs, scene);
@@ -55,8 +63,9 @@ impl Book {
         let closed = &mut self.pages.closed;
         let cooling = closed.iter_mut().find(|c| {
             let place = compare(c.place, here);
-            let by_picture = same(c.violation, c.camera, &c.zone, c.area);
+            let by_picture = same(c.violation, c.camera, c.area);
             by_picture && place != Place::Left
+                || shop(c.violation, &c.zone, c.place)
                 || c.left && place == Place::Same && may_be_the_same(c, hit)
         });
         if let Some(place) = cooling {
@@ -87,7 +96,6 @@ impl Book {
         let same = |p: &&mut Permitted| {
             p.violation == hit.violation
                 && p.camera == scene.camera
-                && p.zone == hit.zone
                 && p.area.iou(hit.area) >= SAME_PLACE_IOU
         };
         let known = self.pages.permitted.iter_mut().find(same);

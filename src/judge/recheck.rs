@@ -9,9 +9,10 @@ use std::time::Duration;
 use crate::types::{CaseId, Gate, Scene, Stamp, Violation, same_subject};
 
 use super::book::Book;
-use super::case::{Case, Phase, present};
+use super::case::{Case, Phase};
 use super::finding::Finding;
 use super::likeness::likeness;
+use super::second_look::{found, present};
 use super::whereabouts::{Place, Whereabouts, compare};
 
 /// An open case, and what one scene shows of it.
@@ -51,10 +52,7 @@ impl Book {
     fn recheck_one(&self, case: &Case, scene: &Scene, findings: &[Finding]) -> Recheck {
         let known =
             scene.view.is_good() && compare(case.place, Whereabouts::of(scene)) == Place::Same;
-        let same = |f: &&Finding| {
-            f.violation == case.violation && f.zone == case.zone && case.is_at(f.area)
-        };
-        let found = findings.iter().find(same);
+        let found = found(case, findings);
         let there = present(case, scene).filter(|_| known);
         let alike = likeness(&case.looks, there.and_then(|t| t.appearance));
         let mut gates = found.map(|f| f.gates.clone()).unwrap_or_default();

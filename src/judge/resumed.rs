@@ -12,7 +12,7 @@ use super::history::age;
 use super::zone::Zone;
 use super::{Ended, nanos};
 use crate::config::{Config, ZoneKind};
-use crate::types::{CaseId, Stamp, Violation};
+use crate::types::{CaseId, Role, Stamp, Violation};
 
 /// The id of a boot that the kernel does not tell: two of them need not be one.
 const UNKNOWN_BOOT: &str = "unknown";
@@ -28,7 +28,7 @@ pub(super) enum Resumed {
 
 /// A zone as it is configured now.
 pub(super) struct Judged {
-    zone: Zone,
+    pub(super) zone: Zone,
     violation: Violation,
     /// Whether its rule is.
     enabled: bool,
@@ -36,22 +36,30 @@ pub(super) struct Judged {
 
 impl Judged {
     pub(super) fn all(config: &Config) -> Vec<Self> {
-        let judge = &config.judge;
+        let (v, o) = (&config.judge.street_vending, &config.judge.out_of_store);
+        let debris = [Role::Debris];
         let kinds = [
             (
                 ZoneKind::NoVending,
+                v.roles.as_slice(),
                 Violation::StreetVending,
-                judge.street_vending.enabled,
+                v.enabled,
             ),
             (
                 ZoneKind::ShopFront,
+                o.roles.as_slice(),
                 Violation::OutOfStore,
-                judge.out_of_store.enabled,
+                o.enabled,
             ),
-            (ZoneKind::Road, Violation::Spillage, judge.spillage.enabled),
+            (
+                ZoneKind::Road,
+                debris.as_slice(),
+                Violation::Spillage,
+                config.judge.spillage.enabled,
+            ),
         ];
-        let of_kind = |(kind, violation, enabled)| {
-            let zones = Zone::of_kind(config, kind, &[]).into_iter();
+        let of_kind = |(kind, roles, violation, enabled)| {
+            let zones = Zone::of_kind(config, kind, roles).into_iter();
             zones.map(move |zone| Self {
                 zone,
                 violation,

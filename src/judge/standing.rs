@@ -25,10 +25,12 @@ const GAP_SLOW_MAX: Duration = Duration::from_secs(15);
 pub(super) const SEEN_SHARE_MIN: f64 = 0.5;
 /// Spots followed per zone; a fuller scene is a crowd, not a market to be judged.
 const SPOTS_MAX: usize = 64;
+/// What is of no known class in this share of the looks in which it was seen has none.
+const UNNAMED_MIN: f64 = 0.5;
 /// What lies in the box of another thing by this share is that thing.
 const WITHIN_MIN: f32 = 0.5;
 /// Who comes to a road and goes.
-const MOVERS: [Role; 4] = [Role::Person, Role::Vehicle, Role::Truck, Role::Tricycle];
+pub(super) const MOVERS: [Role; 4] = [Role::Person, Role::Vehicle, Role::Truck, Role::Tricycle];
 
 /// How far apart the looks of a camera are: five a second, or one each key frame. What was not
 /// seen for a while must not be given up between two of them.
@@ -104,6 +106,10 @@ pub(super) struct Spot {
     seen: u32,
     /// Looks in which it was what its rule asks for.
     pub(super) fitting: u32,
+    /// Whether it was when it was last seen.
+    pub(super) fits: bool,
+    /// Looks in which it was of no known class.
+    unnamed: u32,
     /// Looks in which it was what its rule asks for by itself, without anything beside it.
     pub(super) whole: u32,
     /// Looks in which somebody attended to it.
@@ -131,6 +137,23 @@ impl Spot {
     /// Share of the looks in which it was really seen as what its rule asks for.
     pub(super) fn fitting_share(&self) -> f64 {
         f64::from(self.fitting) / f64::from(self.looks.max(1))
+    }
+
+    /// Takes in whether it is what its rule asks for in the look at hand.
+    pub(super) fn fit(&mut self, fits: bool) {
+        self.fitting += u32::from(fits);
+        self.fits = fits;
+    }
+
+    /// What it may be licensed as: what was of no known class in half of the looks is no more than
+    /// that, whatever it was taken for in the others.
+    pub(super) fn licensed_as(&self) -> RoleSet {
+        let object: RoleSet = [Role::Object].into_iter().collect();
+        if self.share(self.unnamed) >= UNNAMED_MIN {
+            object
+        } else {
+            self.roles
+        }
     }
 
     /// Share of the looks in which it was seen that `count` is.
@@ -218,6 +241,9 @@ impl Standing {
                 None => self.begin(track, roles, explained),
             }
         }
+        for spot in self.seen_at_mut(scene.at) {
+            spot.unnamed += u32::from(spot.now.is_only(Role::Object));
+        }
         gone
     }
 
@@ -241,6 +267,8 @@ impl Standing {
                 looks: 1,
                 seen: 1,
                 fitting: 0,
+                fits: false,
+                unnamed: 0,
                 whole: 0,
                 attended: 0,
                 looks_like,

@@ -1,8 +1,9 @@
 //! Makes keys and requests for a device, and a whole small PKI for tests and the demo.
 //!
 //! [`enroll`] makes the two keys of a box and the requests its bureau's CA answers with
-//! certificates. [`TestPki`] plays that CA: root, devices, receiver, broker, operator,
-//! reviewers and time-stamper, each in its own folder.
+//! certificates. `TestPki` plays that CA: root, devices, receiver, broker, operator, reviewers
+//! and time-stamper, each in its own folder. Its root key lies in the open, so it is in no build
+//! without the feature `demo`.
 //!
 //! **Invariants.** A key is never overwritten. Key files are born with mode 0600; a private key
 //! is never printed. Transport and evidence keys are two keys, with certificates that cannot
@@ -12,7 +13,7 @@
 
 mod enroll;
 mod file;
-mod sm2;
+#[cfg(any(test, feature = "demo"))]
 mod test_pki;
 mod x509;
 
@@ -21,12 +22,12 @@ use std::path::PathBuf;
 use const_oid::ObjectIdentifier;
 use p256::elliptic_curve::zeroize::Zeroizing;
 use rcgen::string::PrintableString;
-use rcgen::{DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose};
+use rcgen::{DistinguishedName, DnType, DnValue};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 pub use enroll::{Enrolled, enroll};
-pub use sm2::TestSm2;
-pub use test_pki::{TestPki, TestPkiPlan};
+#[cfg(any(test, feature = "demo"))]
+pub use test_pki::{TestPki, TestPkiPlan, TestSm2};
 
 use crate::witness::Key;
 
@@ -104,13 +105,6 @@ fn check_device_id(id: &str) -> Result<(), PkiError> {
     } else {
         Err(PkiError::DeviceId(id.to_owned()))
     }
-}
-
-/// documentSigning (RFC 9336) and the C2PA claim-signing purpose.
-fn evidence_purposes() -> Vec<ExtendedKeyUsagePurpose> {
-    [DOCUMENT_SIGNING, C2PA_SIGNING]
-        .map(|oid| ExtendedKeyUsagePurpose::Other(oid.arcs().map(u64::from).collect()))
-        .to_vec()
 }
 
 /// A subject: organisation, then what else is given, then the common name.

@@ -1,6 +1,9 @@
 //! A certification authority for tests and the demo. Not for the field: its root key lies
 //! unprotected beside the others.
 
+mod issuer;
+mod sm2;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,10 +14,12 @@ use rcgen::{
 };
 
 use super::file::{self, make_dir, write_key, write_public};
-use super::{PkiError, check_device_id, evidence_purposes, generate, subject};
+use super::{C2PA_SIGNING, DOCUMENT_SIGNING, PkiError, check_device_id, generate, subject};
+
+pub use sm2::TestSm2;
 
 /// Organisation of every certificate.
-pub(super) const ORGANISATION: &str = "Lingmou Test Bureau";
+const ORGANISATION: &str = "Lingmou Test Bureau";
 /// organizationalUnit and name of those who may command boxes.
 const OPERATORS: [(&str, &str); 3] = [
     ("view", "viewer-1"),
@@ -176,16 +181,16 @@ impl TestPki {
         Ok(certificate.pem())
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    fn dir(&self) -> &Path {
         &self.dir
     }
 
-    pub(super) fn root_pem(&self) -> String {
+    fn root_pem(&self) -> String {
         self.issuer.pem()
     }
 
     /// From when to when certificates are valid, since 1970.
-    pub(super) fn span(&self) -> (Duration, Duration) {
+    fn span(&self) -> (Duration, Duration) {
         let TestPkiPlan {
             not_before,
             not_after,
@@ -197,7 +202,7 @@ impl TestPki {
     }
 
     /// Makes `transport.*` of `name` in `dir`.
-    pub(super) fn issue_transport(&self, dir: &Path, name: &str) -> Result<(), PkiError> {
+    fn issue_transport(&self, dir: &Path, name: &str) -> Result<(), PkiError> {
         let name = subject(ORGANISATION, None, None, name)?;
         self.issue(dir, "transport", client(name))
     }
@@ -295,6 +300,13 @@ fn tsa_config(dir: &Path) -> String {
          default_policy = 1.2.3.4\ndigests = sha256, sha384, sha512\ness_cert_id_chain = no\n\
          ess_cert_id_alg = sha256\n"
     )
+}
+
+/// documentSigning (RFC 9336) and the C2PA claim-signing purpose.
+fn evidence_purposes() -> Vec<ExtendedKeyUsagePurpose> {
+    [DOCUMENT_SIGNING, C2PA_SIGNING]
+        .map(|oid| ExtendedKeyUsagePurpose::Other(oid.arcs().map(u64::from).collect()))
+        .to_vec()
 }
 
 fn signing(name: DistinguishedName) -> CertificateParams {

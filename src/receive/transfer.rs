@@ -10,8 +10,6 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::ReceiveError;
 use super::head::{Head, parts};
 use super::ranges::Ranges;
@@ -205,7 +203,9 @@ impl Transfer {
                 if blob.size == 0 {
                     write_at(&path, 0, &[])?;
                 }
-                if hash(&path)? == (blob.size, sha256.clone()) {
+                if disk::digest(&path).map_err(|error| trouble(&path, &error))?
+                    == (blob.size, sha256.clone())
+                {
                     continue;
                 }
                 blob.wrong += 1;
@@ -331,14 +331,6 @@ fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<(), ReceiveError> 
 fn sync_file(path: &Path) -> Result<(), ReceiveError> {
     let file = File::open(path).map_err(|error| trouble(path, &error))?;
     Ok(disk::sync_all(&file, path)?)
-}
-
-fn hash(path: &Path) -> Result<(u64, String), ReceiveError> {
-    let mut hasher = Sha256::new();
-    let size = File::open(path)
-        .and_then(|mut file| io::copy(&mut file, &mut hasher))
-        .map_err(|error| trouble(path, &error))?;
-    Ok((size, format!("{:x}", hasher.finalize())))
 }
 
 #[cfg(test)]

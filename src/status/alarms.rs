@@ -11,6 +11,10 @@ const RENEW_DAYS: i64 = 30;
 /// Packages ask for a clock that is no more wrong than this, microseconds.
 const CLOCK_ERROR_MAX_US: u64 = 1_000_000;
 
+/// A camera's times are an alarm when they were too unsure for evidence for this long, seconds: after a
+/// connection and after a pause on the way they are for a moment.
+const UNSURE_SECS: u64 = 60;
+
 /// Something that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Alarm {
@@ -20,13 +24,28 @@ pub struct Alarm {
     pub text: String,
 }
 
+impl Alarm {
+    /// What tells it from another: its words without their numbers, for those count on while it is the
+    /// same alarm.
+    pub fn kind(&self) -> (String, String) {
+        let words = self.text.split(|c: char| c.is_ascii_digit());
+        let words: Vec<&str> = words.filter(|part| !part.is_empty()).collect();
+        (self.name.clone(), words.join("#"))
+    }
+}
+
 /// Everything in `status` that needs a person; empty while all is well.
 pub fn alarms(status: &Value) -> Vec<Alarm> {
     let mut alarms = Alarms(Vec::new());
     alarms.clock(&status["clock"]);
+    // A clock that may be wrong makes every camera's times unsure, and has said so.
+    let clock_is_sure = alarms.0.is_empty();
     alarms.certificates(&status["certificates"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         alarms.camera(name, camera);
+        if clock_is_sure {
+            alarms.times(name, camera);
+        }
     }
     if status["voice"]["hour_unknown"] == Value::Bool(true) {
         let why = "nobody is warned: there are quiet hours, and the clock does not tell the hour";
@@ -137,6 +156,24 @@ impl Alarms {
                 format!(
                     "its view is {bad} since {since}: nothing is judged by it; lingmou journal show \
                      --kind view.bad"
+                ),
+            );
+        }
+    }
+
+    /// A camera whose pictures wait on the way, or may, for as long as nobody mends it.
+    fn times(&mut self, name: &str, camera: &Value) {
+        let unsure = ["main", "sub"].into_iter().filter_map(|stream| {
+            let unsure = &camera[stream]["unsure"];
+            let lasts = unsure["secs"].as_u64()? >= UNSURE_SECS;
+            unsure["error_secs"].as_u64().filter(|_| lasts)
+        });
+        if let Some(secs) = unsure.max() {
+            self.raise(
+                &format!("camera {name}"),
+                format!(
+                    "its pictures may be {secs} s late: packages are leads; look at its network, or \
+                     lower its bit rate"
                 ),
             );
         }
@@ -280,6 +317,36 @@ mod tests {
                     assert!(said.is_empty(), "{said:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_camera_whose_times_stay_unsure_is_an_alarm() {
+        let unsure = |secs: u64, error_secs: u64| json!({ "secs": secs, "error_secs": error_secs });
+        let said = |main: Value, sub: Value, max_error_us: u64| {
+            raised("camera gate", |s| {
+                s["clock"]["max_error_us"] = max_error_us.into();
+                s["cameras"]["gate"] = json!({
+                    "cause": null, "main": { "unsure": main }, "sub": { "unsure": sub },
+                });
+            })
+        };
+        let told = |secs: u64| {
+            vec![format!(
+                "its pictures may be {secs} s late: packages are leads; look at its network, or \
+                 lower its bit rate"
+            )]
+        };
+        for (main, sub, max_error_us, expected) in [
+            (Value::Null, Value::Null, 3_000, vec![]),
+            (unsure(59, 60), Value::Null, 3_000, vec![]),
+            (unsure(60, 5), Value::Null, 3_000, told(5)),
+            (unsure(90, 5), unsure(600, 7), 3_000, told(7)),
+            (Value::Null, unsure(600, 7), 3_000, told(7)),
+            // Then it is the box's own clock, and that is said once.
+            (unsure(600, 3), Value::Null, 2_000_000, vec![]),
+        ] {
+            assert_eq!(said(main, sub, max_error_us), expected);
         }
     }
 

@@ -15,6 +15,7 @@ mod progress;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -61,12 +62,11 @@ pub enum StatusError {
     },
 }
 
-/// Answers every caller with `snapshot()` until `stop`, and tells `came` the caller's user id,
-/// where the kernel says it (`SO_PEERCRED`).
+/// Answers every caller with `answer` of the caller's user id, where the kernel says it
+/// (`SO_PEERCRED`), until `stop`. The answer is made on a thread that may block: it asks the disk.
 pub async fn serve(
     run_dir: &Path,
-    snapshot: impl Fn() -> Value,
-    came: impl Fn(Option<u32>),
+    answer: impl Fn(Option<u32>) -> Value + Send + Sync + 'static,
     stop: CancellationToken,
 ) -> Result<(), StatusError> {
     let path = run_dir.join(SOCKET);
@@ -81,14 +81,19 @@ pub async fn serve(
     let listener = UnixListener::bind(&path).map_err(fail)?;
     // Whoever may read the status is in the daemon's group.
     std::fs::set_permissions(&path, Permissions::from_mode(0o660)).map_err(fail)?;
+    let answer = Arc::new(answer);
     loop {
         let caller = tokio::select! {
             () = stop.cancelled() => break,
             caller = listener.accept() => caller,
         };
         if let Ok((mut stream, _)) = caller {
-            came(stream.peer_cred().ok().map(|peer| peer.uid()));
-            let text = snapshot().to_string();
+            let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+            let answer = Arc::clone(&answer);
+            let made = tokio::task::spawn_blocking(move || answer(uid).to_string());
+            let Ok(text) = made.await else {
+                continue;
+            };
             let sent = tokio::time::timeout(ANSWER_WITHIN, async {
                 stream.write_all(text.as_bytes()).await?;
                 stream.shutdown().await
@@ -134,14 +139,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let counter = std::sync::atomic::AtomicU64::new(0);
-        let snapshot =
-            move || json!({ "asked": counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) });
         let run_dir = dir.path().to_owned();
         let (came, visitors) = std::sync::mpsc::sync_channel(9);
-        let came = move |uid| came.send(uid).unwrap();
+        let answer = move |uid| {
+            came.send(uid).unwrap();
+            json!({ "asked": counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) })
+        };
         let serving = tokio::spawn({
             let stop = stop.clone();
-            async move { serve(&run_dir, snapshot, came, stop).await }
+            async move { serve(&run_dir, answer, stop).await }
         });
         let mut first = ask(dir.path()).await;
         while matches!(first, Err(StatusError::NoDaemon { .. })) {
@@ -158,5 +164,38 @@ mod tests {
             ask(dir.path()).await,
             Err(StatusError::NoDaemon { .. })
         ));
+    }
+
+    /// On one thread: whoever held it up would never hear what it waits for.
+    #[tokio::test]
+    async fn an_answer_that_waits_for_the_disk_holds_up_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        let (begin, begun) = std::sync::mpsc::sync_channel(1);
+        let (disk, waits) = std::sync::mpsc::sync_channel(1);
+        let waits = std::sync::Mutex::new(waits);
+        let answer = move |_| {
+            begin.send(()).unwrap();
+            let came = waits.lock().unwrap().recv_timeout(Duration::from_secs(30));
+            json!(came.is_ok())
+        };
+        let (run_dir, over) = (dir.path().to_owned(), stop.clone());
+        let serving = tokio::spawn(async move { serve(&run_dir, answer, over).await });
+        let path = dir.path().to_owned();
+        let asking = tokio::spawn(async move {
+            loop {
+                match ask(&path).await {
+                    Err(StatusError::NoDaemon { .. }) => tokio::task::yield_now().await,
+                    told => break told,
+                }
+            }
+        });
+        while begun.try_recv().is_err() {
+            tokio::task::yield_now().await;
+        }
+        disk.send(()).unwrap();
+        assert_eq!(asking.await.unwrap().unwrap(), json!(true));
+        stop.cancel();
+        serving.await.unwrap().unwrap();
     }
 }

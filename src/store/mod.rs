@@ -200,9 +200,7 @@ impl Store {
         call: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || call(&store))
-            .await
-            .unwrap_or_else(|error| Err(StoreError::Invariant(error.to_string())))
+        blocking(move || call(&store)).await
     }
 
     /// The judge's open cases as last saved.
@@ -249,6 +247,15 @@ impl Store {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         lock(&self.shared.inner)
     }
+}
+
+/// Runs what blocks on the disk where it may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(call)
+        .await
+        .unwrap_or_else(|error| Err(StoreError::Invariant(error.to_string())))
 }
 
 impl Inner {

@@ -232,13 +232,14 @@ fn offset_ns(at: Stamp, time: jiff::Timestamp) -> i128 {
 
 fn fix_kind(report: &Report) -> FixKind {
     match (report.mode, report.status) {
-        // Simulated: it was never measured.
-        (_, Some(8)) => FixKind::None,
+        // Dead reckoning alone: carried on by wheels and gyroscopes without satellites. Simulated: it
+        // was never measured.
+        (_, Some(5 | 8)) => FixKind::None,
         (Some(2..=3), Some(3)) => FixKind::RtkFixed,
         (Some(2..=3), Some(4)) => FixKind::RtkFloat,
         (Some(2..=3), Some(2)) => FixKind::Dgnss,
-        // Dead reckoning: the position is carried on by wheels and gyroscopes, not measured.
-        (Some(2..=3), Some(5 | 6)) | (Some(2), _) => FixKind::Flat,
+        // Satellites and dead reckoning together.
+        (Some(2..=3), Some(6)) | (Some(2), _) => FixKind::Flat,
         (Some(3), _) => FixKind::Full,
         _ => FixKind::None,
     }

@@ -68,12 +68,12 @@ pub async fn run(
 
 /// The pose of a pole, as its survey wrote it down.
 ///
-/// The bearing of its camera is given as the heading: roll and pitch were not surveyed, so
-/// there is no [`Pose::camera`].
+/// The bearing of its camera is given as the heading, which of a pole is nothing else: roll and
+/// pitch were not surveyed, so there is no [`Pose::camera`].
 fn surveyed(config: &config::Telemetry) -> Pose {
     let place = (scaled(config.lat, 1e7), scaled(config.lon, 1e7));
     Pose {
-        alt_mm: Some(scaled(config.alt_m, 1e3)),
+        alt_mm: config.alt_m.map(|metres| scaled(metres, 1e3)),
         h_acc_mm: (config.accuracy_m > 0.0).then(|| scaled(config.accuracy_m, 1e3).unsigned_abs()),
         heading_deg: (config.bearing_deg >= 0.0).then(|| narrowed(config.bearing_deg)),
         ..Pose::bare(clock::now(), place, (FixKind::Surveyed, PoseSource::Fixed))
@@ -132,7 +132,7 @@ mod tests {
             source: TelemetrySource::Fixed,
             lat: 36.066_234_5,
             lon: 120.382_123_4,
-            alt_m: 12.5,
+            alt_m: Some(12.5),
             accuracy_m: 0.3,
             bearing_deg: 271.5,
             ..config::Telemetry::default()
@@ -176,11 +176,12 @@ mod tests {
     #[test]
     fn what_the_survey_left_out_stays_unknown() {
         let pose = surveyed(&config::Telemetry {
-            accuracy_m: 0.0,
-            bearing_deg: -1.0,
-            ..pole()
+            lat: 36.0,
+            lon: 120.0,
+            ..config::Telemetry::default()
         });
         assert_eq!((pose.h_acc_mm, pose.heading_deg), (None, None));
+        assert_eq!(pose.alt_mm, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Area, Colours, Heard, Hit, Stamp, TimeSource, same_subject};
+use super::{Area, Colours, Gate, Heard, Hit, Stamp, TimeSource, same_subject};
 
 /// How the planes of an [`Image`] are laid out. Both are 8 bit, 4:2:0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,6 +236,9 @@ pub struct CaseRecord {
     /// tell, or nothing stood there.
     #[serde(default)]
     pub likeness: Option<u16>,
+    /// How the second look came to its end; empty for what is recorded at once.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
     /// Whether its moments are of two boots: then the time between them by the boot clock says
     /// nothing.
     #[serde(default)]
@@ -253,9 +256,10 @@ impl CaseRecord {
             since: self.first_seen,
             at: self.looked_again.unwrap_or(self.confirmed),
             permit: None,
-            gates: match self.outcome {
-                Outcome::Persisted => vec![same_subject(self.likeness)],
-                Outcome::Corrected | Outcome::Recorded => Vec::new(),
+            gates: {
+                let persisted = self.outcome == Outcome::Persisted;
+                let subject = persisted.then(|| same_subject(self.likeness));
+                self.gates.iter().cloned().chain(subject).collect()
             },
         }
     }

@@ -72,7 +72,8 @@ pub struct Pose {
     pub fix: FixKind,
     /// Satellites used.
     pub sats: Option<u8>,
-    /// Course or heading over ground, degrees clockwise from true north.
+    /// Course or heading over ground, of a surveyed pole the bearing of its camera; degrees
+    /// clockwise from true north.
     pub heading_deg: Option<f32>,
     /// Ground speed in metres per second.
     pub speed_mps: Option<f32>,
@@ -109,6 +110,15 @@ impl Pose {
             source,
             sysid: None,
         }
+    }
+
+    /// Compass bearing of the camera's optical axis, degrees: a gimbal's, or what was surveyed of a
+    /// pole's camera, which has no heading besides.
+    pub fn axis_deg(&self) -> Option<f32> {
+        let surveyed = self
+            .heading_deg
+            .filter(|_| self.source == PoseSource::Fixed);
+        self.camera.map(|axis| axis.yaw_deg).or(surveyed)
     }
 }
 

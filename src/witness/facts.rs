@@ -129,7 +129,8 @@ impl Law {
     }
 }
 
-fn known(text: &str) -> Option<String> {
+/// A fact of the configuration or of a device; `None` when nothing is stated.
+pub(crate) fn known(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
@@ -322,8 +323,8 @@ impl Heading {
     /// Where the camera looks, or else where the vehicle points or moves; `None` when unknown.
     pub fn of(placed: &Placed) -> Option<Self> {
         let pose = &placed.pose;
-        let (degrees, of) = match (pose.camera, pose.heading_deg) {
-            (Some(camera), _) => (camera.yaw_deg, HeadingOf::Camera),
+        let (degrees, of) = match (pose.axis_deg(), pose.heading_deg) {
+            (Some(axis), _) => (axis, HeadingOf::Camera),
             (None, Some(heading)) => (heading, HeadingOf::Vehicle),
             (None, None) => return None,
         };
@@ -402,6 +403,10 @@ mod tests {
         );
         let heading = Heading::of(&placed(|p| p.heading_deg = Some(90.25))).expect("known");
         assert_eq!((heading.deg_e2, heading.of), (9025, HeadingOf::Vehicle));
+        // A pole has no nose: what was surveyed is where its camera looks.
+        let pole = placed(|p| (p.heading_deg, p.source) = (Some(90.25), PoseSource::Fixed));
+        let heading = Heading::of(&pole).expect("known");
+        assert_eq!((heading.deg_e2, heading.of), (9025, HeadingOf::Camera));
         assert_eq!(
             Heading::of(&placed(|p| p.heading_deg = Some(f32::NAN))),
             None

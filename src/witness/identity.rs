@@ -340,21 +340,25 @@ pub(super) fn since_1970(at: Stamp) -> Duration {
 
 /// Reads a file of at most `max` bytes.
 pub(super) fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, KeyError> {
-    let read = |source| KeyError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(max + 1).read_to_end(&mut bytes))
-        .map_err(read)?;
-    if bytes.len() as u64 > max {
-        return Err(KeyError::TooLarge {
+    match read_at_most(path, max) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(KeyError::TooLarge {
             path: path.to_owned(),
             max,
-        });
+        }),
+        Err(source) => Err(KeyError::Read {
+            path: path.to_owned(),
+            source,
+        }),
     }
-    Ok(bytes)
+}
+
+/// Reads a file of at most `max` bytes; `None` when it is longer.
+pub(crate) fn read_at_most(path: &Path, max: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= max).then_some(bytes))
 }
 
 /// The own certificate, and the DER of all that came with it, own first.

@@ -65,17 +65,20 @@ mod zip_end;
 pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};
+#[cfg(any(test, feature = "demo"))]
 pub(crate) use cms::der_time;
 pub use cms::{Form, SignatureError};
 pub use command::{CONTENT_MAX, Command, CommandError, Commander, Fate, Rank, Reply};
 pub use container::{Container, ContainerError, Limits};
 pub use credential::{Credential, CredentialState, FileCredential, credentials, tell_credentials};
+pub(crate) use facts::known;
 pub use facts::{
     After, Altitude, Asked, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Law, Mavlink,
     Model, Omitted, Position, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;
 pub use grade::{CONDITIONS, Condition, Grade, Grading, grade};
+pub(crate) use identity::read_at_most;
 pub use identity::{Identity, KeyError};
 pub use installation::installation;
 pub use installed::Installed;

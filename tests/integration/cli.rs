@@ -60,17 +60,6 @@ fn nowhere() -> &'static Path {
     Path::new("no-such-folder")
 }
 
-#[cfg(not(feature = "demo"))]
-#[test]
-fn without_the_demonstration_nobody_speaks_of_it() {
-    for args in [&["--help"][..], &["demo"]] {
-        let page = page(args, nowhere());
-        assert!(!page.contains("lingmou demo"), "{page}");
-        assert_eq!(page.starts_with("exit 0"), args[0] == "--help", "{page}");
-    }
-}
-
-#[cfg(feature = "demo")]
 #[test]
 fn help_of_every_command() {
     let overview = page(&["--help"], nowhere());

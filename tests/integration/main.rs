@@ -11,22 +11,16 @@ mod crash;
 mod develop;
 mod explain;
 mod failing_disk;
-#[cfg(feature = "demo")]
 mod field;
-#[cfg(feature = "demo")]
 mod fleet;
 mod hands;
 mod journal;
-#[cfg(feature = "demo")]
 mod kill_loop;
 mod perceive;
 mod store_cli;
 mod systemd;
-#[cfg(feature = "demo")]
 mod telemetry;
 mod tidy;
-#[cfg(feature = "demo")]
 mod uplink;
-#[cfg(feature = "demo")]
 mod video;
 mod witness;

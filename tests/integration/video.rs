@@ -26,6 +26,9 @@ mod ring;
 /// Longer than any reconnection on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How far back pictures and clips are asked for.
+const BACK: Duration = Duration::from_secs(10);
+
 const PASSWORD: &str = "p@ss/#?:%20 密码&\"";
 
 /// Makes a clip with a key frame each second, 25 frames per second.
@@ -121,8 +124,7 @@ impl Rig {
     fn with(config: &config::Camera, credentials: Credentials) -> Self {
         logged();
         let slots = Arc::new(Slots::new(1));
-        let evidence = config::Evidence::default();
-        let camera = Camera::start(0, config, credentials, &evidence, Arc::clone(&slots)).unwrap();
+        let camera = Camera::start(0, config, credentials, BACK, Arc::clone(&slots)).unwrap();
         Self { camera, slots }
     }
 

@@ -1,7 +1,7 @@
 //! Checks of cameras and model.
 
 use super::{Checker, host_and_port, is_host};
-use crate::config::{Camera, CameraKind, Config, RtspTransport};
+use crate::config::{Camera, CameraKind, Config, RtspTransport, TelemetrySource};
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     if config.camera.is_empty() {
@@ -14,6 +14,12 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     }
     for (i, camera) in config.camera.iter().enumerate() {
         one(camera, &format!("camera[{i}]"), checker);
+        bearing(
+            camera,
+            config.telemetry.source,
+            &format!("camera[{i}].bearing_deg"),
+            checker,
+        );
     }
     let names: Vec<&str> = config.camera.iter().map(|c| c.name.as_str()).collect();
     checker.unique(&names, |i| format!("camera[{i}].name"));
@@ -43,6 +49,19 @@ fn one(camera: &Camera, key: &str, checker: &mut Checker<'_, '_>) {
     checker.range(&key("detect_rate"), camera.detect_rate);
     checker.range(&key("stall_secs"), camera.stall_secs);
     clock_area(camera, &key("clock_area"), checker);
+}
+
+/// Only what stands looks to one bearing.
+fn bearing(camera: &Camera, source: TelemetrySource, key: &str, checker: &mut Checker<'_, '_>) {
+    checker.range(key, camera.bearing_deg.into());
+    if camera.bearing_deg >= 0.0 && source != TelemetrySource::Fixed {
+        checker.say(
+            key,
+            "a bearing, but the position is not that of a pole",
+            "no bearing, or [telemetry] source = \"fixed\"",
+            "remove it; a camera on a gimbal has mount = \"gimbal\"",
+        );
+    }
 }
 
 /// The clock's place must be a box in the picture.

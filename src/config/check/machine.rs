@@ -129,7 +129,9 @@ fn fixed(telemetry: &Telemetry, checker: &mut Checker<'_, '_>) {
             "set lat and lon; a position from a Chinese map (GCJ-02) must be converted first",
         );
     }
-    checker.range("telemetry.alt_m", telemetry.alt_m);
+    if let Some(alt_m) = telemetry.alt_m {
+        checker.range("telemetry.alt_m", alt_m);
+    }
     checker.range("telemetry.accuracy_m", telemetry.accuracy_m);
     checker.range("telemetry.bearing_deg", telemetry.bearing_deg);
 }

@@ -5,7 +5,7 @@ mod camera;
 mod judge;
 mod link;
 mod machine;
-mod polygon;
+pub(super) mod polygon;
 mod warn;
 mod zone;
 

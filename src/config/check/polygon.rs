@@ -1,4 +1,4 @@
-//! Whether a zone's corners make a zone.
+//! Whether a zone's corners make a zone, and whether two zones have ground in common.
 
 use crate::types::Point;
 
@@ -6,6 +6,8 @@ use crate::types::Point;
 const AREA_MIN: f32 = 0.0001;
 /// A coordinate above this was meant in pixels.
 const PIXELS_FROM: f32 = 2.0;
+/// What is nearer to a border than this share of the picture is on it.
+const BORDER: f32 = 1e-4;
 
 /// What is wrong with the polygon and how to mend it; `None` when it is sound.
 pub(super) fn fault(corners: &[Point]) -> Option<[String; 2]> {
@@ -42,17 +44,39 @@ pub(super) fn fault(corners: &[Point]) -> Option<[String; 2]> {
     })
 }
 
-/// Whether two polygons have ground in common.
-pub(super) fn overlap(a: &[Point], b: &[Point]) -> bool {
-    let sides = |p: &[Point]| {
-        let next = p.iter().copied().cycle().skip(1);
-        p.iter().copied().zip(next).collect::<Vec<_>>()
+/// Whether two polygons have ground in common; a border in common is none.
+pub(in crate::config) fn overlap(a: &[Point], b: &[Point]) -> bool {
+    let crossed = sides(a).any(|x| sides(b).any(|y| cross(x, y)));
+    let meets = |a: &[Point], b: &[Point]| points_of(a).any(|p| is_within(p, b));
+    crossed || meets(a, b) || meets(b, a)
+}
+
+fn sides(corners: &[Point]) -> impl Iterator<Item = (Point, Point)> {
+    let next = corners.iter().copied().cycle().skip(1);
+    corners.iter().copied().zip(next)
+}
+
+/// The corners, the middles of the sides, and points inside: of two polygons of one shape and place
+/// nothing else is inside the other.
+fn points_of(corners: &[Point]) -> impl Iterator<Item = Point> {
+    let middle = |(a, b): (Point, Point)| Point {
+        x: f32::midpoint(a.x, b.x),
+        y: f32::midpoint(a.y, b.y),
     };
-    let (a_sides, b_sides) = (sides(a), sides(b));
-    let crossed = a_sides
-        .iter()
-        .any(|&x| b_sides.iter().any(|&y| cross(x, y)));
-    crossed || a.iter().any(|p| p.is_in(b)) || b.iter().any(|p| p.is_in(a))
+    let next = sides(corners).skip(1).chain(sides(corners).take(1));
+    let inner = sides(corners).zip(next).map(move |((a, b), (_, c))| Point {
+        x: (a.x + b.x + c.x) / 3.0,
+        y: (a.y + b.y + c.y) / 3.0,
+    });
+    let inner = inner.filter(|p| is_within(*p, corners));
+    let outline = corners.iter().copied().chain(sides(corners).map(middle));
+    outline.chain(inner)
+}
+
+/// Whether a point is inside, and not on the border.
+fn is_within(point: Point, corners: &[Point]) -> bool {
+    let on = |(a, b): (Point, Point)| point.distance_to(a, b) <= BORDER;
+    point.is_in(corners) && !sides(corners).any(on)
 }
 
 /// Gauss's area formula.
@@ -98,6 +122,10 @@ mod tests {
             (square(0.3, 0.3, 0.1), true),
             (square(0.1, 0.1, 0.8), true),
             (square(0.6, 0.2, 0.3), false),
+            (one, true),
+            (square(0.5, 0.2, 0.3), false),
+            (square(0.5, 0.3, 0.3), false),
+            (square(0.2, 0.45, 0.3), true),
         ] {
             assert_eq!(overlap(&one, &other), wanted, "{other:?}");
             assert_eq!(overlap(&other, &one), wanted, "{other:?}");

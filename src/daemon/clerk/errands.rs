@@ -66,7 +66,7 @@ impl Errands {
             sha256,
         } = errand;
         let done = match verb {
-            Verb::Report {} => Ok(self.gauges.snapshot()),
+            Verb::Report {} => self.snapshot().await,
             Verb::Evict { package } => self.evict(id, package, &by).await,
             Verb::RuleRestore { rule } => self.restore(&rule, &by).await,
             Verb::ConfigSet { toml } => return self.try_out(id, toml).await,
@@ -102,9 +102,16 @@ impl Errands {
         })
     }
 
+    /// The status. It asks the store, which may be busy with its disk.
+    async fn snapshot(&self) -> Result<Value, Ended> {
+        let gauges = Arc::clone(&self.gauges);
+        let asked = tokio::task::spawn_blocking(move || gauges.snapshot()).await;
+        asked.map_err(|error| ended(Fate::Failed, error.to_string()))
+    }
+
     /// Marks the alarms of this name: somebody has taken note of them.
     async fn acknowledge(&self, id: Uuid, name: &str, by: String) -> Result<Value, Ended> {
-        let now = alarms(&self.gauges.snapshot());
+        let now = alarms(&self.snapshot().await?);
         let named = now.iter().filter(|alarm| alarm.name == name);
         let texts: Vec<String> = named.map(|alarm| alarm.text.clone()).collect();
         if texts.is_empty() {
@@ -125,7 +132,7 @@ impl Errands {
             at: clock::rfc3339_ms(at.utc_ns),
         };
         for alarm in now.into_iter().filter(|alarm| alarm.name == name) {
-            self.gauges.acknowledged.mark(alarm, noted.clone());
+            self.gauges.acknowledged.mark(&alarm, noted.clone());
         }
         Ok(json!({ "texts": texts }))
     }
@@ -133,10 +140,8 @@ impl Errands {
     /// Looks whether alarms that are marked are over, as long as there are any.
     pub(super) async fn look_at_alarms(&self) {
         if self.gauges.acknowledged.any() {
-            let gauges = Arc::clone(&self.gauges);
             // The status tells the marks which alarms there are.
-            let looked = tokio::task::spawn_blocking(move || gauges.snapshot()).await;
-            drop(looked);
+            drop(self.snapshot().await);
         }
     }
 

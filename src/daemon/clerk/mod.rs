@@ -31,7 +31,7 @@ use crate::clock;
 use crate::command::Chosen;
 use crate::journal::kind;
 use crate::link::Acked;
-use crate::store::{Ended, StoreError};
+use crate::store::{Ended, blocking};
 use crate::upload::{Answer, Desk, Inbound};
 use crate::warn::Voices;
 use crate::witness::{Fate, Identity};
@@ -338,13 +338,4 @@ fn ended(outcome: Fate, why: impl Into<String>) -> Ended {
         why: Some(why.into()),
         result: None,
     }
-}
-
-/// Runs what blocks on the disk where it may.
-async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(call)
-        .await
-        .unwrap_or_else(|error| Err(StoreError::Invariant(error.to_string())))
 }

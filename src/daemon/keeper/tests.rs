@@ -204,10 +204,10 @@ fn keeper(
     slots: &Arc<Slots>,
 ) -> Keeper {
     let store = Store::open(&config.store, DEVICE).unwrap().0;
-    let (evidence, secrets) = (&config.evidence, Credentials::default());
-    let developer = Developer::new(evidence).unwrap();
-    let slots = Arc::clone(slots);
-    let camera = Camera::start(0, &config.camera[0], secrets, evidence, slots).unwrap();
+    let developer = Developer::new(&config.evidence).unwrap();
+    let (slots, secrets) = (Arc::clone(slots), Credentials::default());
+    let back = Duration::from_secs(20);
+    let camera = Camera::start(0, &config.camera[0], secrets, back, slots).unwrap();
     let facts = Facts {
         config: config.clone(),
         config_sha256: "c0".repeat(32),

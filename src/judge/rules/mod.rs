@@ -9,6 +9,7 @@
 //! **Not here.** Warning, waiting, looking again, cool-downs (`judge::book`).
 
 mod attendance;
+mod ground;
 mod out_of_store;
 mod passage;
 mod spillage;
@@ -19,7 +20,9 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 
 use crate::config::{Calendar, Config, Times};
-use crate::types::{Gate, Role, RoleSet, Scene, Stamp};
+use crate::types::{Area, Gate, Role, RoleSet, Scene, Stamp};
+
+pub use spillage::reach;
 
 use super::JudgeError;
 use super::case::Case;
@@ -31,35 +34,45 @@ use super::zone::Zone;
 pub(super) struct Moment<'a> {
     pub(super) scene: &'a Scene,
     calendar: &'a Calendar,
-    /// Local time; `None` when nobody vouches for the clock.
-    local: Option<DateTime>,
+    /// The zones that are judged.
+    zones: &'a [Zone],
+    /// Local time at both ends of what the clock may be off; `None` when nobody vouches for it.
+    local: Option<[DateTime; 2]>,
 }
 
 impl<'a> Moment<'a> {
-    pub(super) fn new(scene: &'a Scene, calendar: &'a Calendar) -> Self {
+    pub(super) fn new(scene: &'a Scene, calendar: &'a Calendar, zones: &'a [Zone]) -> Self {
         Self {
             scene,
             calendar,
+            zones,
             local: calendar.local(scene.at),
         }
     }
 
-    /// Whether a zone of these times is judged now. When the time is not known, only one that
-    /// always is.
+    /// Whether a zone of these times is judged now, wherever the true time lies. When it is not known,
+    /// only one that always is.
     fn judges(&self, times: &Times) -> bool {
-        let now = || self.local.is_some_and(|at| self.calendar.hold(times, at));
+        let hold = |at| self.calendar.hold(times, at);
+        let now = || self.local.is_some_and(|ends| ends.into_iter().all(hold));
         times.is_always() || now()
     }
 
-    /// Why the subject of an open case may stand there by now; `hours` are those of each zone.
-    pub(super) fn allows(&self, hours: &[(String, Times)], case: &Case) -> Option<String> {
-        let times = hours.iter().find(|(zone, _)| *zone == case.zone);
-        if times.is_some_and(|(_, times)| !self.judges(times)) {
+    /// Why the subject of an open case may stand there by now; `found` is what its rule says of
+    /// what stands there.
+    pub(super) fn allows(&self, case: &Case, found: Option<&Finding>) -> Option<String> {
+        let zone = self.zones.iter().find(|z| z.name == case.zone);
+        if zone.is_some_and(|z| !self.judges(&z.times)) {
             return Some("the zone is not judged at this hour".to_owned());
         }
-        let permit = self
-            .calendar
-            .permit(&case.zone, case.roles, case.area, self.local);
+        let permit = match found {
+            Some(found) => found.permit.as_deref(),
+            // What is not seen may be what a permit is for.
+            None if case.roles.has(Role::Object) => {
+                self.permit(&case.zone, only(Role::Object), case.area)
+            }
+            None => self.permit(&case.zone, case.roles, case.area),
+        };
         permit.map(|permit| format!("permitted by now ({permit})"))
     }
 
@@ -67,7 +80,14 @@ impl<'a> Moment<'a> {
     fn hours(&self, zone: &Zone) -> Gate {
         let told = self.local.map_or_else(
             || "local time not known".to_owned(),
-            |at| at.strftime("%a %H:%M").to_string(),
+            |[first, last]| {
+                let [first, last] = [first, last].map(|at| at.strftime("%a %H:%M").to_string());
+                if first == last {
+                    first
+                } else {
+                    format!("{first} to {last}")
+                }
+            },
         );
         let limit = if zone.times.is_always() {
             "always"
@@ -77,12 +97,18 @@ impl<'a> Moment<'a> {
         gate("hours", told, limit, self.judges(&zone.times))
     }
 
-    /// The permit that covers the spot.
-    fn permit(&self, zone: &Zone, spot: &Spot) -> Option<String> {
-        let permit = self
-            .calendar
-            .permit(&zone.name, spot.roles, spot.area, self.local);
-        permit.map(str::to_owned)
+    /// The permit that covers a thing of `roles` at `area`, which is judged in `zone`: one for that
+    /// zone, or for any other in which it stands and whose rule looks for such a thing.
+    fn permit(&self, zone: &str, roles: RoleSet, area: Area) -> Option<&str> {
+        let here = |z: &&Zone| z.camera == self.scene.camera && z.holds(area, true);
+        let (own, others): (Vec<&Zone>, Vec<&Zone>) =
+            self.zones.iter().partition(|z| z.name == zone);
+        let others = others.into_iter().filter(here);
+        let mut zones = own.into_iter().chain(others);
+        zones.find_map(|z| {
+            let roles = Some(roles.common(z.roles)).filter(|roles| !roles.is_empty())?;
+            self.calendar.permit(&z.name, roles, area, self.local)
+        })
     }
 }
 
@@ -140,7 +166,8 @@ fn standing(
     dwell: Duration,
 ) -> (Option<String>, Vec<Gate>) {
     let hours = now.hours(zone);
-    let permit = now.permit(zone, spot);
+    let permit = now.permit(&zone.name, spot.licensed_as(), spot.area);
+    let permit = permit.map(str::to_owned);
     let stood = if permit.is_some() && !spot.explained {
         spot.stood()
     } else {

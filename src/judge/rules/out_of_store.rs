@@ -9,6 +9,7 @@
 //! the shop ends: beyond it, on its forbidden side, by more than the margin. What once was beyond
 //! may tremble back by the zone's inertia. Without a line the zone itself begins at the threshold.
 //! A thing of no known class in the box of a known one is that thing, and not counted meanwhile.
+//! The zone is one shop's: of all that hits in it, the one that stood there first speaks for the shop.
 
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ impl Rule for OutOfStore {
         let here = self.zones.iter_mut();
         for (zone, things) in here.filter(|z| z.0.camera == now.scene.camera) {
             things.look(now.scene, zone.roles, |area, stood| zone.holds(area, stood));
+            let mut of_shop = Vec::new();
             for spot in things.seen_at_mut(now.scene.at) {
                 let line = zone.threshold.map(|t| beyond(&t, spot));
                 let inside = line.as_ref().is_some_and(|gate| !gate.pass);
@@ -62,7 +64,7 @@ impl Rule for OutOfStore {
                 }
                 let (permit, mut gates) = standing(now, zone, spot, self.dwell);
                 gates.extend(line);
-                found.push(Finding {
+                of_shop.push(Finding {
                     violation: Violation::OutOfStore,
                     zone: zone.name.clone(),
                     thing: spot.id,
@@ -72,10 +74,20 @@ impl Rule for OutOfStore {
                     since: spot.since,
                     permit,
                     gates,
+                    offends: !inside && !spot.explained && now.judges(&zone.times),
+                    told_with_another: false,
+                    became: None,
                     shots: Vec::new(),
                     looks: spot.looks_like.all(),
                 });
             }
+            // What a permit covers is told of its own.
+            of_shop.sort_by_key(|f| (f.since.boot_ns, f.thing));
+            let unlicensed = |f: &&mut Finding| f.is_hit() && f.permit.is_none();
+            for more in of_shop.iter_mut().filter(unlicensed).skip(1) {
+                more.told_with_another = true;
+            }
+            found.append(&mut of_shop);
         }
         found
     }
@@ -90,7 +102,7 @@ fn beyond(threshold: &Threshold, spot: &mut Spot) -> Gate {
         0.0
     };
     let pass = far >= threshold.margin - tremble;
-    spot.fitting += u32::from(pass);
+    spot.fit(pass);
     let limit = format!(">= {} beyond the line", percent(threshold.margin.into()));
     gate("threshold", percent(far.into()), limit, pass)
 }

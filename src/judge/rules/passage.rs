@@ -1,24 +1,36 @@
-//! Trucks' ways through a road zone: where each was when, and when its plate was best seen.
+//! The ways of whoever moves through a road zone: where each was when, and when its plate was best
+//! seen. Whoever drove or walked over a place may have lost what lies there; a truck alone is blamed.
 
 use std::time::Duration;
 
-use crate::types::{Area, Motion, Role, RoleSet, Scene, Stamp};
+use crate::types::{Area, Motion, Role, RoleSet, Scene, Stamp, Track};
 
-use super::super::standing::SAME_PLACE_IOU;
+use super::super::standing::{MOVERS, SAME_PLACE_IOU};
 use super::super::zone::Zone;
 
 /// Passages remembered per zone.
-const PASSAGES_MAX: usize = 16;
+const PASSAGES_MAX: usize = 64;
+/// What is a truck in this share of the looks is one.
+const TRUCK_MIN: f64 = 0.5;
+/// What moves and overlaps a truck's box by so much is that truck, seen twice.
+const SAME_BOX_IOU: f32 = 0.7;
+/// Who is in the box of a vehicle by this share rides in it.
+const RIDES_MIN: f32 = 0.5;
 /// Moments of a passage remembered; of a truck in a jam those in which it hardly moved are forgotten.
 const PATH_MAX: usize = 256;
-/// A truck not seen for longer than this is another one when it comes again.
-const RENAMED_WITHIN: Duration = Duration::from_secs(2);
+/// A truck not seen for longer than this is another one when it comes again, whatever the tracker calls
+/// it: of a queue that moved up while the camera was away each is taken for the one before it.
+pub(super) const RENAMED_WITHIN: Duration = Duration::from_secs(2);
 /// What it loses lies below its box by up to this share of its height: the bed overhangs.
 const BELOW: f32 = 0.25;
 
-/// A truck's way through the zone.
+/// A way through the zone.
 pub(super) struct Passage {
     track: u64,
+    /// What it was taken for when it was last seen.
+    role: Role,
+    /// Looks in which it was seen, and those in which it was a truck.
+    looks: (u32, u32),
     pub(super) last: Stamp,
     path: Vec<(Stamp, Area)>,
     /// The plate where it was largest.
@@ -26,16 +38,28 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    /// The last moment up to `until` at which the truck stood over `debris`.
+    /// Whether it is what the tracker calls `track`, seen a moment ago.
+    fn is(&self, track: u64, at: Stamp, gap: Duration) -> bool {
+        self.track == track && at.since(self.last) <= gap
+    }
+
+    /// Whether it is a truck.
+    pub(super) fn is_truck(&self) -> bool {
+        let (all, truck) = self.looks;
+        f64::from(truck) >= TRUCK_MIN * f64::from(all)
+    }
+
+    /// The first moment at which it was over `debris`.
+    pub(super) fn first_over(&self, debris: Area) -> Option<Stamp> {
+        let mut path = self.path.iter();
+        path.find(|(_, a)| covers(*a, debris)).map(|(at, _)| *at)
+    }
+
+    /// The last moment up to `until` at which it was over `debris`.
     pub(super) fn over(&self, debris: Area, until: Stamp) -> Option<(Stamp, Area)> {
-        let foot = debris.foot();
-        let covers = |a: &Area| {
-            let low = a.y1 + a.height() * BELOW;
-            (a.x0..=a.x1).contains(&foot.x) && (a.y0..=low).contains(&foot.y)
-        };
         let before = |at: &Stamp| at.boot_ns <= until.boot_ns;
         let path = self.path.iter().rev();
-        path.filter(|(at, a)| before(at) && covers(a))
+        path.filter(|(at, a)| before(at) && covers(*a, debris))
             .copied()
             .next()
     }
@@ -75,7 +99,12 @@ impl Passage {
 
     /// What it is called in an explanation.
     pub(super) fn name(&self) -> String {
-        format!("truck {}", self.track)
+        let role = if self.is_truck() {
+            Role::Truck
+        } else {
+            self.role
+        };
+        format!("{} {}", role.name(), self.track)
     }
 
     fn carry(&mut self, motion: &Motion) {
@@ -96,19 +125,26 @@ impl Passage {
     }
 }
 
+/// Whether what is in `mover` may lose what lies at `debris`.
+fn covers(mover: Area, debris: Area) -> bool {
+    let foot = debris.foot();
+    let low = mover.y1 + mover.height() * BELOW;
+    (mover.x0..=mover.x1).contains(&foot.x) && (mover.y0..=low).contains(&foot.y)
+}
+
 fn apart(a: Area, b: Area) -> f32 {
     let (a, b) = (a.centre(), b.centre());
     (a.x - b.x).hypot(a.y - b.y)
 }
 
-/// Takes in one scene: goes on with the ways of the trucks in it, and forgets those that ended
-/// more than `keep` ago. True when there are more than can be remembered, and one was forgotten
+/// Takes in one scene: goes on with the ways of who moves in it, and forgets those that ended
+/// more than `keep` ago. Who was not seen for longer than `gap` is another one. True when there are more than can be remembered, and one was forgotten
 /// before its time.
 pub(super) fn follow(
     passages: &mut Vec<Passage>,
     scene: &Scene,
     zone: &Zone,
-    keep: Duration,
+    (keep, gap): (Duration, Duration),
 ) -> bool {
     passages.retain(|p| scene.at.since(p.last) <= keep);
     if let Some(motion) = &scene.motion {
@@ -121,13 +157,15 @@ pub(super) fn follow(
         let tracks = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
         tracks.filter(move |t| t.detection.roles.meets(roles))
     };
+    let mut movers = movers(scene);
+    movers.retain(|(track, _)| zone.holds(track.detection.area, false));
+    // Of who is new nobody knows whether he is one that was lost, until the others are known.
+    let known = |track: u64| passages.iter().any(|p| p.is(track, scene.at, gap));
+    movers.sort_by_key(|(track, _)| !known(track.id));
     let mut crowded = false;
-    for truck in seen(Role::Truck) {
-        let area = truck.detection.area;
-        if !zone.holds(area, false) {
-            continue;
-        }
-        let (passage, forgot) = place(passages, truck.id, scene.at, area);
+    for (track, role) in movers {
+        let area = track.detection.area;
+        let (passage, forgot) = place(passages, (track.id, role), (scene.at, gap), area);
         crowded |= forgot;
         let plates = seen(Role::Plate).map(|t| t.detection.area);
         let larger = |plate: &Area| passage.plate.is_none_or(|(_, p)| p.width() < plate.width());
@@ -139,18 +177,50 @@ pub(super) fn follow(
     crowded
 }
 
-/// The way of this truck, with this moment added. A tracker that lost a truck gives it another
-/// number: where one was a moment ago and is not any more, it is the same. With it, whether another
-/// had to be forgotten.
-fn place(passages: &mut Vec<Passage>, track: u64, at: Stamp, area: Area) -> (&mut Passage, bool) {
+/// Who moves in the scene and may lose something, each once: a truck that is also taken for another
+/// vehicle is a truck, and who sits in a vehicle goes with it.
+fn movers(scene: &Scene) -> Vec<(&Track, Role)> {
+    let named = |t: &Track| {
+        let mut roles = [Role::Truck].into_iter().chain(MOVERS);
+        roles.find(|role| t.detection.roles.has(*role))
+    };
+    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
+    let all: Vec<(&Track, Role)> = seen.filter_map(|t| Some((t, named(t)?))).collect();
+    let is_of_another = |one: &(&Track, Role)| {
+        let area = one.0.detection.area;
+        all.iter().any(|(other, role)| {
+            let other = other.detection.area;
+            let twin = *role == Role::Truck && area.iou(other) >= SAME_BOX_IOU;
+            let rider = *role != Role::Person && area.share_in(other) >= RIDES_MIN;
+            match one.1 {
+                Role::Truck => false,
+                Role::Person => rider,
+                _ => twin,
+            }
+        })
+    };
+    let alone = all.iter().filter(|one| !is_of_another(one));
+    alone.copied().collect()
+}
+
+/// The way of this track, with this moment added. A tracker that lost a truck gives it another
+/// number: where one of its kind was a moment ago and is not any more, it is the same. With it,
+/// whether another had to be forgotten.
+fn place(
+    passages: &mut Vec<Passage>,
+    (track, role): (u64, Role),
+    (at, gap): (Stamp, Duration),
+    area: Area,
+) -> (&mut Passage, bool) {
     let renamed = |p: &Passage| {
+        let same_kind = p.is_truck() == (role == Role::Truck);
         let there = p
             .path
             .last()
             .is_some_and(|l| l.1.iou(area) >= SAME_PLACE_IOU);
-        p.last != at && at.since(p.last) <= RENAMED_WITHIN && there
+        same_kind && p.last != at && at.since(p.last) <= RENAMED_WITHIN && there
     };
-    let known = passages.iter().position(|p| p.track == track);
+    let known = passages.iter().position(|p| p.is(track, at, gap));
     let i = known.or_else(|| passages.iter().position(renamed));
     let full = i.is_none() && passages.len() == PASSAGES_MAX;
     let i = i.unwrap_or_else(|| {
@@ -159,6 +229,8 @@ fn place(passages: &mut Vec<Passage>, track: u64, at: Stamp, area: Area) -> (&mu
         }
         passages.push(Passage {
             track,
+            role,
+            looks: (0, 0),
             last: at,
             path: Vec::new(),
             plate: None,
@@ -166,7 +238,9 @@ fn place(passages: &mut Vec<Passage>, track: u64, at: Stamp, area: Area) -> (&mu
         passages.len() - 1
     });
     let passage = &mut passages[i];
-    passage.track = track;
+    (passage.track, passage.role) = (track, role);
+    passage.looks.0 += 1;
+    passage.looks.1 += u32::from(role == Role::Truck);
     passage.go_on(at, area);
     (passage, full)
 }

@@ -1,17 +1,18 @@
 //! Spillage: a truck drives through the road zone, then new debris lies where it drove.
 //!
 //! ```text
-//! truck in zone ──▶ passage (path, first and last moment, plate)
+//! mover in zone ──▶ passage (path, first and last moment, plate)
 //! thing of role debris in zone ──▶ spot ──lies for settle_secs──▶ settled
-//! settled ∧ new ∧ under one truck that moved, then free of it, within within_secs ──▶ hit,
+//! settled ∧ new ∧ under one mover, a truck that moved, then free of it, within within_secs ──▶ hit,
 //!     with the truck over it, at another place, and its plate
 //! ```
 //! Blame is laid soon after the debris was seen, or never: later its trucks are forgotten one by
 //! one, and the last that is remembered would be to blame for all. Until then every frame is looked
 //! at: no blame rests on one look that was taken for many.
-//! *New* is what was not there when the zone began to be watched, nor lay there before: a truck in
-//! a jam hides old debris, and gives it back. Debris beside a truck's path is nobody's, and so is
-//! debris over which two trucks drove. While it lies in the box of a person or a vehicle it
+//! *New* is what did not lie there before, at a place that was seen empty before the truck came: a
+//! truck in a jam, and one that stood there when the camera came up, hide old debris and give it back.
+//! Debris beside a truck's path is nobody's, and so is debris over which anybody else drove or walked:
+//! who lost it is not seen. While it lies in the box of a person or a vehicle it
 //! is that, and not seen.
 
 use std::time::Duration;
@@ -20,10 +21,13 @@ use crate::config::{Config, ZoneKind};
 use crate::types::{Area, Gate, Role, RoleSet, Scene, ShotKind, Stamp, Violation};
 
 use super::super::finding::{Finding, at_least, gate, lasts};
-use super::super::standing::{GAP_MAX, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing, Watch};
+use super::super::standing::{
+    GAP_MAX, Pace, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing, Watch,
+};
 use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
-use super::passage::{Passage, follow};
+use super::ground::Ground;
+use super::passage::{Passage, RENAMED_WITHIN, follow};
 use super::{Moment, Rule, demand, only};
 
 /// A truck that moved less than this share of the picture stands, and does not spill on its way.
@@ -32,6 +36,8 @@ const MOVED_MIN: f64 = 0.05;
 const LAIN_FOR: Duration = Duration::from_mins(30);
 /// … and this much of it.
 const LAIN_MAX: usize = 64;
+/// The place must have been seen empty at most this long before what is to be blamed can have come.
+const EMPTY_BEFORE: Duration = Duration::from_secs(10);
 
 /// The rule.
 pub(super) struct Spillage {
@@ -45,12 +51,22 @@ struct Road {
     zone: Zone,
     lying: Standing,
     passages: Vec<Passage>,
-    /// Where debris lay, and when it was last seen there.
-    lain: Vec<(Area, Stamp)>,
+    pace: Pace,
+    ground: Ground,
+    lain: Vec<Lain>,
     /// For how long the zone has been watched.
     watched: Watch,
-    /// When a truck was last forgotten before its time: who spilled may be one of those.
+    /// When a mover was last forgotten before its time: who spilled may be one of those.
     crowded: Option<Stamp>,
+}
+
+/// Where debris lay.
+struct Lain {
+    area: Area,
+    /// When it was first seen there, and last.
+    seen: (Stamp, Stamp),
+    /// Whether it had settled: what was seen for less may have been lost by who came last.
+    settled: bool,
 }
 
 impl Spillage {
@@ -70,6 +86,8 @@ impl Spillage {
             zone,
             lying: Standing::default(),
             passages: Vec::new(),
+            pace: Pace::default(),
+            ground: Ground::default(),
             lain: Vec::new(),
             watched: Watch::default(),
             crowded: None,
@@ -100,8 +118,8 @@ impl Rule for Spillage {
     fn is_tense(&self, camera: usize, at: Stamp) -> bool {
         let keep = self.within + laid_within(self.settle);
         let here = self.roads.iter().filter(|r| r.zone.camera == camera);
-        let mut trucks = here.flat_map(|road| &road.passages);
-        trucks.any(|truck| at.since(truck.last) <= keep)
+        let mut movers = here.flat_map(|road| &road.passages);
+        movers.any(|one| one.is_truck() && at.since(one.last) <= keep)
     }
 }
 
@@ -112,9 +130,11 @@ impl Road {
         self.watched.take(scene);
         let keep = within + laid_within(settle);
         self.crowded = self.crowded.filter(|then| at.since(*then) <= keep);
-        if follow(&mut self.passages, scene, &self.zone, keep) {
+        let gap = self.pace.take(scene, RENAMED_WITHIN) + scene.held;
+        if follow(&mut self.passages, scene, &self.zone, (keep, gap)) {
             self.crowded = Some(at);
         }
+        (self.ground).look(scene, self.zone.roles, keep + EMPTY_BEFORE);
         let zone = &self.zone;
         let gone = self
             .lying
@@ -122,18 +142,36 @@ impl Road {
         for spot in self.lying.seen_at_mut(at) {
             spot.fitting += u32::from(!spot.explained);
         }
-        self.lain.retain(|(_, last)| at.since(*last) <= LAIN_FOR);
+        self.lain.retain(|lain| at.since(lain.seen.1) <= LAIN_FOR);
         if let Some(motion) = &scene.motion {
-            for (area, _) in &mut self.lain {
-                *area = motion.of_area(*area);
+            for lain in &mut self.lain {
+                lain.area = motion.of_area(lain.area);
             }
         }
-        for spot in gone.into_iter().filter(|s| s.stood() >= settle) {
-            if self.lain.len() == LAIN_MAX {
-                self.lain.remove(0);
-            }
-            self.lain.push((spot.area, at));
+        for spot in gone {
+            self.remember(&spot, at, settle);
         }
+    }
+
+    /// Remembers that debris lay there, until `at`.
+    fn remember(&mut self, spot: &Spot, at: Stamp, settle: Duration) {
+        let settled = spot.stood() >= settle;
+        let same = |lain: &&mut Lain| lain.area.iou(spot.area) >= SAME_PLACE_IOU;
+        if let Some(lain) = self.lain.iter_mut().find(same) {
+            (lain.area, lain.seen.1) = (spot.area, at);
+            lain.settled |= settled;
+            return;
+        }
+        if self.lain.len() == LAIN_MAX {
+            // A leaf that blew away gives way first.
+            let leaf = self.lain.iter().position(|lain| !lain.settled);
+            self.lain.remove(leaf.unwrap_or(0));
+        }
+        self.lain.push(Lain {
+            area: spot.area,
+            seen: (spot.since, at),
+            settled,
+        });
     }
 
     fn finding(
@@ -147,16 +185,15 @@ impl Road {
             lasts("settled", spot.stood(), settle),
             prompt(spot, settle),
             at_least("seen", spot.fitting_share(), SEEN_SHARE_MIN),
-            self.is_new(spot),
         ];
         let over = |p: &Passage| {
             let moment = p.over(spot.area, spot.since)?;
             let soon = spot.since.since(moment.0) <= within;
             soon.then_some(moment)
         };
-        let trucks = self.passages.iter().filter_map(|p| Some((p, over(p)?)));
-        let trucks: Vec<(&Passage, (Stamp, Area))> = trucks.collect();
-        let names: Vec<String> = trucks.iter().map(|(p, _)| p.name()).collect();
+        let movers = self.passages.iter().filter_map(|p| Some((p, over(p)?)));
+        let movers: Vec<(&Passage, (Stamp, Area))> = movers.collect();
+        let names: Vec<String> = movers.iter().map(|(p, _)| p.name()).collect();
         let told = if self.crowded.is_some() {
             "more than can be told apart".to_owned()
         } else if names.is_empty() {
@@ -165,15 +202,19 @@ impl Road {
             names.join(", ")
         };
         let limit = format!(
-            "one over the place, at most {} s before",
+            "one alone over the place, at most {} s before",
             within.as_secs_f64()
         );
-        let one = trucks.len() == 1 && self.crowded.is_none();
+        let alone = |(p, moment): &(_, _)| (movers.len() == 1).then_some((*p, *moment));
+        let alone = movers.first().and_then(alone);
+        gates.push(self.is_new(spot, alone));
+        let truck = alone.filter(|(p, _): &(&Passage, _)| p.is_truck());
+        let one = truck.is_some() && self.crowded.is_none();
         gates.push(gate("truck", told, limit, one));
         let mut shots = Vec::new();
-        if let [(truck, moment)] = trucks.as_slice() {
+        if let Some((truck, moment)) = truck {
             gates.push(at_least("moved", truck.moved().into(), MOVED_MIN));
-            shots = shots_of(truck, *moment);
+            shots = shots_of(truck, moment);
         }
         Finding {
             violation: Violation::Spillage,
@@ -185,25 +226,35 @@ impl Road {
             since: spot.since,
             permit: None,
             gates,
+            // Nobody looks again.
+            offends: false,
+            told_with_another: false,
+            became: None,
             shots,
             looks: Vec::new(),
         }
     }
 
-    /// Whether the debris was not there before.
-    fn is_new(&self, spot: &Spot) -> Gate {
+    /// Whether the debris was not there before: before `who` came, and was over the place at that
+    /// moment, or before it was seen.
+    fn is_new(&self, spot: &Spot, who: Option<(&Passage, (Stamp, Area))>) -> Gate {
         let watched = self.watched.since();
-        let watched = watched.is_some_and(|since| spot.since.boot_ns > since.boot_ns);
-        let lay = self
-            .lain
-            .iter()
-            .any(|(area, _)| area.iou(spot.area) >= SAME_PLACE_IOU);
-        let told = match (watched, lay) {
-            (false, _) => "there when the zone began to be watched",
-            (true, true) => "lay there before",
-            (true, false) => "new",
+        let watched = watched.filter(|since| spot.since.boot_ns > since.boot_ns);
+        let over = who.map_or(spot.since, |(_, (over, _))| over);
+        let came = who.and_then(|(p, _)| p.first_over(spot.area));
+        let came = came.unwrap_or(spot.since);
+        let lay = self.lain.iter().any(|lain| {
+            let before = lain.settled || lain.seen.0.boot_ns < over.boot_ns;
+            before && lain.area.iou(spot.area) >= SAME_PLACE_IOU
+        });
+        let empty = |since| self.ground.was_empty(spot.area, since, came);
+        let told = match watched {
+            None => "there when the zone began to be watched",
+            Some(_) if lay => "lay there before",
+            Some(since) if !empty(since) => "its place was not seen empty before",
+            Some(_) => "new",
         };
-        gate("new", told, "not there before", watched && !lay)
+        gate("new", told, "not there before", told == "new")
     }
 }
 
@@ -211,6 +262,18 @@ impl Road {
 /// again after a gap.
 fn laid_within(settle: Duration) -> Duration {
     settle + settle + GAP_MAX
+}
+
+/// How far before a hit the pictures lie that are ordered with it: of the truck over the place, at
+/// most, and of its plate and of where else it was in as far as it did not stand for long.
+pub fn reach(config: &Config, camera: usize) -> Duration {
+    let rule = &config.judge.spillage;
+    let zones = Zone::of_kind(config, ZoneKind::Road, &[]);
+    if rule.enabled && zones.iter().any(|zone| zone.camera == camera) {
+        secs(rule.within_secs) + laid_within(secs(rule.settle_secs))
+    } else {
+        Duration::ZERO
+    }
 }
 
 fn prompt(spot: &Spot, settle: Duration) -> Gate {

@@ -11,7 +11,7 @@
 //! time. The same holds for a thing of no known class (`object`), which may also stand alone when
 //! it is as large as a cart or a spread of wares. What both the model and the background see is one
 //! thing, not two kinds. So a courier's parked tricycle, a family under an umbrella, people waiting
-//! for a bus with their luggage, and a dog are no stalls. A stall with all its parts is one finding.
+//! for a bus with their luggage, and a dog are no stalls. Of a stall with all its parts one speaks.
 
 use std::time::Duration;
 
@@ -84,6 +84,7 @@ impl Vending {
             let attended = spot.share(spot.attended);
             gates.push(at_least("attended", attended, self.attended_min));
         }
+        let offends = spot.fits && now.judges(&zone.times);
         // The next stall is another one.
         let parts = near(spot, all).filter(|s| is_part(s)).map(|s| s.area);
         Finding {
@@ -96,6 +97,9 @@ impl Vending {
             since: spot.since,
             permit,
             gates,
+            offends,
+            told_with_another: false,
+            became: None,
             shots: Vec::new(),
             looks: spot.looks_like.all(),
         }
@@ -116,7 +120,7 @@ impl Rule for Vending {
                 let tallest = attendance.tallest(spot, at);
                 spot.attended += u32::from(tallest.is_some());
                 let fitting = fits(spot, &all, tallest);
-                spot.fitting += u32::from(fitting);
+                spot.fit(fitting);
             }
             // As they are after this look: what is new has been taken for something by now.
             let alive = things.alive().to_vec();
@@ -184,21 +188,15 @@ fn told(spot: &Spot, all: &[Spot]) -> String {
     }
 }
 
-/// The findings with each stall told once: of the parts that stand together, of those that hit,
-/// the one that stood there first; a part beside a stall belongs to it.
+/// The findings, of which one speaks for each stall: of the parts that stand together, of those
+/// that hit, the one that stood there first; a part beside a stall belongs to it.
 fn one_each(mut findings: Vec<(Spot, Finding)>) -> Vec<Finding> {
     findings.sort_by_key(|(spot, _)| (is_part(spot), spot.since.boot_ns, spot.id));
     let mut taken: Vec<Area> = Vec::new();
-    let mut found = Vec::new();
-    for (spot, finding) in findings {
-        if finding.is_hit() {
-            let part = is_part(&spot) && taken.iter().any(|area| meet(*area, spot.area));
-            taken.push(spot.area);
-            if part {
-                continue;
-            }
-        }
-        found.push(finding);
+    for (spot, finding) in findings.iter_mut().filter(|(_, f)| f.is_hit()) {
+        finding.told_with_another =
+            is_part(spot) && taken.iter().any(|area| meet(*area, spot.area));
+        taken.push(spot.area);
     }
-    found
+    findings.into_iter().map(|(_, finding)| finding).collect()
 }

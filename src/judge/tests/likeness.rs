@@ -59,7 +59,7 @@ fn end(orders: &[(f64, Order)]) -> (HitOutcome, f64, Option<(String, bool)>) {
             Order::Discard { hit, .. } => (**hit).clone(),
             _ => return None,
         };
-        let gate = hit.gates.into_iter().next();
+        let gate = hit.gates.into_iter().find(|g| g.gate == "same_subject");
         Some((hit.outcome, *t, gate.map(|g| (g.value, g.pass))))
     };
     orders.iter().find_map(ended).expect("an end")

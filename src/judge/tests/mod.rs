@@ -18,7 +18,10 @@ mod places;
 mod recheck;
 mod resumed;
 mod rules;
+mod second_look;
+mod shops;
 mod shouts;
+mod spills;
 mod twice;
 mod waits;
 
@@ -28,7 +31,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-use super::{Ended, Judge, JudgeError};
+use super::{Ended, Finding, Judge, JudgeError};
 use crate::config::{self, Calendar, Config, Loaded, Zone, ZoneKind};
 use crate::types::{
     Area, CaseId, Detection, Heard, HitOutcome, Motion, Order, Outcome, Point, Role, RoleSet,
@@ -254,6 +257,24 @@ fn word(order: &Order) -> String {
 }
 
 const STALL: Thing = (1, Role::Stall, 0.4, 0.8);
+
+/// What the rules find while stalls stand side by side for so many seconds under `permits`,
+/// scene by scene.
+pub(crate) fn explained(
+    secs: f64,
+    permits: &str,
+    stalls: usize,
+) -> impl Iterator<Item = (Stamp, Vec<Finding>)> {
+    let loaded = places::read(places::STREET, permits);
+    let judge = Judge::new(&loaded.config, &loaded.calendar, all_roles(), "boot-a");
+    let mut judge = judge.unwrap();
+    let things = [STALL, (2, Role::Stall, 0.7, 0.8)];
+    (0..(secs * 5.0) as u32).map(move |step| {
+        let scene = scene(f64::from(step) * 0.2, &things[..stalls]);
+        judge.step(&scene);
+        (scene.at, judge.findings().to_vec())
+    })
+}
 
 #[test]
 fn what_stays_after_the_warning_is_sealed_as_persisted() {

@@ -212,6 +212,32 @@ fn the_hours_of_one_zone_are_not_those_of_another() {
     }
 }
 
+/// At 100 s it is 07:15:00, give or take what the clock may be off.
+#[test]
+fn what_a_clock_that_may_be_off_leaves_open_is_permitted_and_not_judged() {
+    use HitOutcome::{Opened, Permitted};
+    let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nhours = [\"06:00-07:15\"]\n";
+    let late = STREET.replace("[[zone]]", "[[zone]]\nhours = [\"07:15-09:00\"]");
+    for (street, permits, off, told) in [
+        (STREET, permit, 1.0, &[Permitted, Opened][..]),
+        (STREET, permit, 60.0, &[Permitted]),
+        (&late, "", 1.0, &[Opened]),
+        (&late, "", 60.0, &[]),
+    ] {
+        let mut judge = under(street, permits).judge;
+        let mut outcomes = Vec::new();
+        for step in 0..650 {
+            let t = f64::from(step) * 0.2;
+            let mut scene = scene(t, &[STALL]);
+            scene.at.error_ns = (off * 1e9) as u64;
+            scene.tracks[0].last_seen = scene.at;
+            let orders = judge.step(&scene);
+            outcomes.extend(orders.iter().filter_map(Order::hit).map(|hit| hit.outcome));
+        }
+        assert_eq!(outcomes, told, "{permits} off by {off} s");
+    }
+}
+
 #[test]
 fn an_unknown_time_is_taken_for_a_permitted_one() {
     let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nhours = [\"18:00-19:00\"]\n";

@@ -5,9 +5,10 @@ use crate::types::Role::{
 };
 
 use super::*;
+use crate::judge;
 
 /// What is seen: track, role, left, top, right, bottom.
-type Seen = (u64, Role, [f32; 4]);
+pub(super) type Seen = (u64, Role, [f32; 4]);
 /// What is seen when.
 type Play = fn(f64) -> Vec<Seen>;
 
@@ -43,14 +44,14 @@ fn ordered_by_looks(config: &Config, play: Play, every: f64) -> Vec<Order> {
 }
 
 /// Violations of the cases that were opened.
-fn opened(orders: &[Order]) -> Vec<Violation> {
+pub(super) fn opened(orders: &[Order]) -> Vec<Violation> {
     let hits = orders.iter().filter_map(Order::hit);
     let opened = hits.filter(|h| h.outcome == HitOutcome::Opened);
     opened.map(|h| h.violation).collect()
 }
 
 /// A road in front, a kerb and a shop behind it side by side.
-fn street() -> Config {
+pub(super) fn street() -> Config {
     let mut config = config();
     let shapes = [
         [(0.0, 0.5), (0.5, 0.5), (0.5, 0.75), (0.0, 0.75)],
@@ -83,12 +84,12 @@ fn passers_by(t: f64) -> Vec<Seen> {
     (0..4).map(one).collect()
 }
 
-const TRICYCLE: Seen = (1, Tricycle, [0.20, 0.50, 0.32, 0.70]);
-const GOODS: Seen = (2, Goods, [0.30, 0.62, 0.38, 0.70]);
+pub(super) const TRICYCLE: Seen = (1, Tricycle, [0.20, 0.50, 0.32, 0.70]);
+pub(super) const GOODS: Seen = (2, Goods, [0.30, 0.62, 0.38, 0.70]);
 const UMBRELLA: Seen = (3, Umbrella, [0.18, 0.30, 0.36, 0.52]);
 const CART: Seen = (4, Object, [0.20, 0.52, 0.36, 0.70]);
 
-fn vendor() -> Seen {
+pub(super) fn vendor() -> Seen {
     person(9, 0.26, 0.69)
 }
 
@@ -447,15 +448,15 @@ fn goods_put_out_late_are_judged_from_then_on() {
 }
 
 /// A lorry that drives from left to right at a tenth of the picture a second, from `start`.
-fn lorry(id: u64, t: f64, start: f64) -> Option<Seen> {
+pub(super) fn lorry(id: u64, t: f64, start: f64) -> Option<Seen> {
     let x = ((t - start) * 0.1) as f32;
     let there = (0.0..0.85).contains(&x);
     there.then_some((id, Truck, [x, 0.5, x + 0.15, 0.85]))
 }
 
-const SPILT: Seen = (8, Debris, [0.40, 0.82, 0.46, 0.87]);
+pub(super) const SPILT: Seen = (8, Debris, [0.40, 0.82, 0.46, 0.87]);
 
-fn with(seen: impl IntoIterator<Item = Seen>, more: Option<Seen>) -> Vec<Seen> {
+pub(super) fn with(seen: impl IntoIterator<Item = Seen>, more: Option<Seen>) -> Vec<Seen> {
     seen.into_iter().chain(more).collect()
 }
 
@@ -538,7 +539,7 @@ fn without_a_plate_the_truck_is_shown_where_it_was_largest() {
 fn a_truck_s_way_moves_with_the_picture_of_a_moving_camera() {
     let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     let mut found = Vec::new();
-    for step in 100..200 {
+    for step in 90..200 {
         let t = f64::from(step) * 0.2;
         // The picture of the street rises by a twentieth a second.
         let up = (t - 20.0) as f32 * 0.05;
@@ -680,7 +681,7 @@ fn debris_of_which_nobody_knows_who_lost_it_is_nobodys() {
                 Some(SPILT).filter(|_| t >= 30.2),
             )
         }),
-        ("it lay under a lorry when the camera came up", |t| {
+        ("it was seen through a lorry when the camera came up", |t| {
             with([SPILT], lorry(6, t, -3.0))
         }),
         ("it is seen so seldom that nobody knows since when", |t| {
@@ -744,4 +745,29 @@ fn of_two_trucks_none_is_forgotten_before_the_other_is_blamed() {
             .collect()
     };
     assert_eq!(opened(&ordered(&street(), many)), [], "a crowd");
+}
+
+#[test]
+fn pictures_are_ordered_no_further_back_than_is_said() {
+    let mut config = street();
+    let orders = ordered(&config, |t| {
+        with(lorry(6, t, 20.0), Some(SPILT).filter(|_| t >= 29.4))
+    });
+    let moment = |wanted: ShotKind| {
+        let snap = |order: &Order| match order {
+            Order::Snap { kind, at, .. } if *kind == wanted => Some(*at),
+            _ => None,
+        };
+        orders.iter().find_map(snap).expect("ordered")
+    };
+    let back = moment(ShotKind::Peak).since(moment(ShotKind::Before));
+    assert!(back > Duration::from_secs(5), "{back:?}");
+    // Ten seconds behind the truck, and twice two to settle with a gap of three.
+    assert_eq!(judge::reach(&config, 0), Duration::from_secs(17));
+    assert!(back <= judge::reach(&config, 0));
+    config.judge.spillage.within_secs = 60.0;
+    assert_eq!(judge::reach(&config, 0), Duration::from_secs(67));
+    assert_eq!(judge::reach(&config, 1), Duration::ZERO, "another camera");
+    config.judge.spillage.enabled = false;
+    assert_eq!(judge::reach(&config, 0), Duration::ZERO);
 }

@@ -1,5 +1,5 @@
-//! Over any history of looks, reports, kills and reboots: who was warned is not warned again while
-//! his place rests, and nobody is warned a second time for one case but when the first was not
+//! Over any history of looks, reports, kills and reboots: who was warned, a stall or a shop with all it
+//! puts out, is not warned again while his place rests, and nobody is warned a second time for one case but when the first was not
 //! played.
 
 use super::*;
@@ -7,7 +7,8 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Turn {
     Look {
-        there: bool,
+        /// Whether the stall is there, and each of three things before the shop.
+        there: [bool; 4],
         secs: f64,
     },
     Heard(bool),
@@ -19,7 +20,8 @@ enum Turn {
 }
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
-    let look = (proptest::bool::weighted(0.9), 0.2_f64..2.9);
+    let there = [0.9, 0.9, 0.8, 0.3].map(proptest::bool::weighted);
+    let look = (there, 0.2_f64..2.9);
     let look = look.prop_map(|(there, secs)| Turn::Look { there, secs });
     let killed = any::<(bool, bool)>();
     let turn = prop_oneof![
@@ -38,16 +40,26 @@ struct Shouts {
     /// Cases whose last warning was not played.
     unheard: HashSet<CaseId>,
     warned: HashSet<CaseId>,
-    ended: HashMap<CaseId, f64>,
+    /// When each case ended, and in which zone.
+    ended: HashMap<CaseId, (String, f64)>,
 }
+
+/// The stall, and what the shop puts out.
+const THINGS: [Thing; 4] = [
+    STALL,
+    (2, Role::Furniture, 0.1, 0.8),
+    (3, Role::Furniture, 0.6, 0.8),
+    (4, Role::Furniture, 0.8, 0.8),
+];
 
 impl Shouts {
     fn take(&mut self, t: f64, order: &Order, cool_down: f64) -> Result<(), TestCaseError> {
         let case = order.case();
-        if let Order::Warn { .. } = order {
+        if let Order::Warn { zone, .. } = order {
             let again = !self.warned.insert(case);
             prop_assert!(!again || self.unheard.remove(&case), "twice for {case}");
-            for (other, end) in &self.ended {
+            let here = self.ended.iter().filter(|(_, (other, _))| other == zone);
+            for (other, (_, end)) in here {
                 prop_assert!(
                     t - end >= cool_down - 0.001,
                     "{other} ended at {end}, now {t}"
@@ -55,8 +67,8 @@ impl Shouts {
             }
             self.waiting.push(case);
         }
-        if order.hit().is_some_and(|h| h.outcome.ends()) {
-            self.ended.entry(case).or_insert(t);
+        if let Some(hit) = order.hit().filter(|h| h.outcome.ends()) {
+            self.ended.entry(case).or_insert((hit.zone, t));
         }
         Ok(())
     }
@@ -66,8 +78,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn nobody_is_warned_again_while_his_place_rests(turns in turns()) {
-        let config = config();
+        let mut config = config();
         let cool_down = config.judge.street_vending.cool_down_secs;
+        config.judge.out_of_store.cool_down_secs = cool_down;
         let mut judge = judging(&config, all_roles(), "boot-0").unwrap();
         let mut shouts = Shouts::default();
         let (mut t, mut boots) = (0.0, 0);
@@ -78,7 +91,8 @@ proptest! {
             match turn {
                 Turn::Look { there, secs } => {
                     t += secs;
-                    let things: Vec<Thing> = Some(STALL).filter(|_| there).into_iter().collect();
+                    let things = THINGS.into_iter().zip(there).filter(|(_, there)| *there);
+                    let things: Vec<Thing> = things.map(|(thing, _)| thing).collect();
                     let orders = judge.step(&scene(t, &things));
                     for order in &orders {
                         shouts.take(t, order, cool_down)?;

@@ -36,6 +36,11 @@ pub use reference::Reference;
 
 /// How often a view is looked at: nothing here happens faster, and it need not cost more.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Nobody knows what a view was between two looks that are further apart, nor than two looks and a half of
+/// a camera that is looked at more slowly, but …
+const AWAY: Duration = Duration::from_secs(3);
+/// … none is looked at more slowly than this.
+const AWAY_SLOW: Duration = Duration::from_secs(30);
 /// A reference or a further look is averaged over this long.
 const LEARN_FOR: Duration = Duration::from_mins(1);
 
@@ -63,6 +68,8 @@ pub(super) struct Guard {
     /// Since when it looks otherwise than `view` says, and like what.
     against: Option<(View, Stamp)>,
     looked: Option<Stamp>,
+    /// How far apart the last two looks were.
+    every: Duration,
     /// Since when everything has been good and there was something to learn.
     learning: Option<Stamp>,
 }
@@ -103,6 +110,7 @@ impl Guard {
             view: View::Good,
             against: None,
             looked: None,
+            every: LOOK_EVERY,
             learning: None,
         }
     }
@@ -124,6 +132,7 @@ impl Guard {
         let first = self.looked.is_none();
         let since = self.looked.map_or(LOOK_EVERY, |then| at.since(then));
         self.looked = Some(at);
+        let since = self.seen_for(since);
         let now = Measured::of(image, luma);
         let standing = self.standing(at, image, &now);
         let matched = self.averages.as_mut().map(|averages| {
@@ -143,6 +152,18 @@ impl Guard {
             changed: changed.then_some(why),
             learned,
         }
+    }
+
+    /// For how long a view is known by a look `since` after the one before: when the camera was away in
+    /// between, for no longer than by any look, and what was to last began anew.
+    fn seen_for(&mut self, since: Duration) -> Duration {
+        let slow = (self.every * 5 / 2).min(AWAY_SLOW);
+        self.every = since;
+        if since <= AWAY.max(slow) {
+            return since;
+        }
+        (self.learning, self.against) = (None, None);
+        LOOK_EVERY
     }
 
     /// What in the picture stands that should not.

@@ -362,3 +362,41 @@ fn a_reference_survives_its_text_and_nothing_else_is_one() {
         assert_eq!(Reference::read(broken), None, "{broken:.40}");
     }
 }
+
+#[test]
+fn a_minute_without_the_camera_is_no_minute_of_looking() {
+    let away = 61;
+    let mut film = Film::of(guard(true, None));
+    film.show(2, |_| DAY);
+    film.frame += away;
+    film.show(59, |_| DAY);
+    assert!(
+        film.guard.reference().is_none(),
+        "the first minute is not over"
+    );
+    film.show(6, |_| DAY);
+    assert_eq!((film.learned, &film.said), (1, &vec![]));
+
+    // One bad look before it and one after are not a minute of bad ones.
+    let covered = |_| Shot {
+        paint: |_, _, _| 38,
+        ..DAY
+    };
+    film.show(1, covered);
+    film.frame += away;
+    film.show(9, covered);
+    assert_eq!(film.said, []);
+    film.show(3, covered);
+    let views: Vec<View> = film.said.iter().map(|(_, view)| *view).collect();
+    assert_eq!(views, [View::Covered]);
+}
+
+#[test]
+fn a_camera_that_is_looked_at_slowly_has_a_reference_too() {
+    let mut film = Film::of(guard(true, None));
+    for _ in 0..9 {
+        film.show(1, |_| DAY);
+        film.frame += 9;
+    }
+    assert_eq!(film.learned, 1);
+}

@@ -90,7 +90,10 @@ fn mode_and_status_tell_the_fix() {
         (3, Some(2), FixKind::Dgnss),
         (3, Some(3), FixKind::RtkFixed),
         (3, Some(4), FixKind::RtkFloat),
-        (3, Some(5), FixKind::Flat),
+        // Without satellites, whatever the mode: u-blox's dead reckoning is 2, others say 3.
+        (2, Some(5), FixKind::None),
+        (3, Some(5), FixKind::None),
+        (3, Some(6), FixKind::Flat),
         (3, Some(8), FixKind::None),
         (9, None, FixKind::None),
     ] {
@@ -109,6 +112,7 @@ fn what_makes_no_position_makes_no_pose() {
         r#"{"class":"TPV","mode":1,"lat":36.0,"lon":120.0}"#,
         r#"{"class":"TPV","mode":3}"#,
         r#"{"class":"TPV","mode":3,"lat":91.0,"lon":120.0}"#,
+        r#"{"class":"TPV","mode":3,"status":5,"lat":36.0,"lon":120.0,"eph":8.0,"speed":12.0}"#,
         r#"{"class":"TPV","mode":3,"lat":36.0,"lon":"east"}"#,
         r#"{"class":"SKY","hdop":1.0}"#,
         r#"{"class":"VERSION","release":"3.22"}"#,

@@ -84,8 +84,7 @@ fn a_url_with_a_password_is_refused_without_repeating_it() {
     logged();
     let slots = Arc::new(Slots::new(1));
     let config = rtsp("rtsp://admin:tell-nobody@127.0.0.1/".to_owned());
-    let evidence = config::Evidence::default();
-    let error = Camera::start(0, &config, Credentials::default(), &evidence, slots).unwrap_err();
+    let error = Camera::start(0, &config, Credentials::default(), BACK, slots).unwrap_err();
     assert!(matches!(error, IngestError::Config { .. }));
     assert!(!format!("{error} {error:?}").contains("tell-nobody"));
 }

@@ -2,6 +2,7 @@
 
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
+use lingmou::ingest::IngestError;
 use lingmou::types::Image;
 
 use super::*;
@@ -79,10 +80,9 @@ impl Street {
     fn open(configs: &[config::Camera]) -> Self {
         logged();
         let slots = Arc::new(Slots::new(configs.len()));
-        let evidence = config::Evidence::default();
         let start = |(index, config)| {
             let login = Credentials::default();
-            Camera::start(index, config, login, &evidence, Arc::clone(&slots)).unwrap()
+            Camera::start(index, config, login, BACK, Arc::clone(&slots)).unwrap()
         };
         let cameras = configs.iter().enumerate().map(start).collect();
         Self { cameras, slots }
@@ -194,4 +194,44 @@ fn with_a_substream_the_picture_is_the_main_streams_at_that_moment() {
     assert!(seen.len() >= 4, "{seen:?}");
     seen.dedup();
     assert!(seen.len() >= 4, "a picture of each moment: {seen:?}");
+}
+
+#[test]
+fn when_the_main_stream_is_gone_there_is_no_picture_of_a_moment_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let main = clip(dir.path(), "main.mp4", Codec::H264, (320, 240), 50);
+    let sub = clip(dir.path(), "sub.mp4", Codec::H264, (160, 120), 50);
+    let server = RtspServer::start(&[mount("/main", &main, Codec::H264)]).unwrap();
+    let other = RtspServer::start(&[mount("/sub", &sub, Codec::H264)]).unwrap();
+    let rig = Rig::new(&config::Camera {
+        substream_url: other.url("/sub"),
+        ..rtsp(server.url("/main"))
+    });
+    rig.until("both play", |s| {
+        let sub = s
+            .sub
+            .as_ref()
+            .is_some_and(|sub| sub.phase == Phase::Playing);
+        s.ring_secs > 2.0 && sub
+    });
+    drop(server);
+    let last = rig
+        .until("gone", |s| s.main.phase > Phase::Connecting)
+        .main
+        .last;
+    let last = last.expect("there were pictures");
+    // Detection goes on, and what it saw last of the main stream is no picture of what it sees now.
+    let seen = loop {
+        let seen = rig.frame();
+        if seen.at.since(last) > Duration::from_secs(2) {
+            break seen;
+        }
+    };
+    assert_eq!(seen.image.width, 160);
+    let refused = rig.camera.full_frame(seen.at).unwrap_err();
+    assert!(matches!(refused, IngestError::NotKept { .. }), "{refused}");
+    let kept = last.shifted_ns(-1_000_000_000);
+    let full = rig.camera.full_frame(kept).unwrap();
+    assert_eq!(full.image.width, 320);
+    assert!(full.at.boot_ns.abs_diff(kept.boot_ns) <= 1_000_000_000);
 }

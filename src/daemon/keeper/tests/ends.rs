@@ -20,6 +20,7 @@ fn record(at: Stamp) -> CaseRecord {
         outcome: Outcome::Recorded,
         prior: None,
         likeness: None,
+        gates: Vec::new(),
         crossed: false,
     }
 }

@@ -225,6 +225,35 @@ fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
         assert_eq!(condition.unwrap().pass, Some(true), "{condition:?}");
     }
     the_clip_says_when_it_begins(&statement, &folder);
+    no_picture_is_made_of_what_is_long_gone(&mut town);
+}
+
+/// The camera plays, but what was ordered is older than what is kept of it: that is said, and no
+/// other moment shown instead.
+fn no_picture_is_made_of_what_is_long_gone(town: &mut Town) {
+    let mut scene = day::scenes().next().unwrap().1;
+    scene.at.boot_ns = 1_000_000_000;
+    let case = CaseId(uuid::Uuid::from_u128(1));
+    let plate = area([0.4, 0.78, 0.44, 0.8]);
+    let snap = Order::Snap {
+        case,
+        violation: Violation::Spillage,
+        kind: crate::types::ShotKind::Plate,
+        at: scene.at,
+        subject: Some(plate),
+        place: plate,
+        zone: "lane".to_owned(),
+    };
+    town.keeper.carry(&Work {
+        frame: None,
+        ..work(&scene, vec![snap], "open".to_owned())
+    });
+    assert!(town.keeper.store.drafts(case).unwrap().is_empty());
+    let note = town.keeper.store.draft_note(case).unwrap().unwrap();
+    assert!(
+        note.contains("-plate.jpg") && note.contains("no video kept"),
+        "{note}"
+    );
 }
 
 /// The pictures of the moment lie within the clip, and whoever has the clip alone is told when its

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{make_dir, write_key, write_public};
-use super::test_pki::{ORGANISATION, TestPki};
-use super::x509::{Holder, Issuer};
-use super::{PkiError, check_device_id, new_sm2_key};
+use super::issuer::Issuer;
+use super::{ORGANISATION, TestPki};
+use crate::pki::file::{make_dir, write_key, write_public};
+use crate::pki::x509::Holder;
+use crate::pki::{PkiError, check_device_id, new_sm2_key};
 use crate::witness::Key;
 
 /// End of the SM2 root's validity, 2100-01-01, seconds since 1970.

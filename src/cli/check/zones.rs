@@ -1,0 +1,94 @@
+//! `lingmou check` on the zones: what their packages are worth, and which of them share ground.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{Finding, finding};
+use crate::clock;
+use crate::config::{Config, Loaded};
+use crate::witness::{Condition, Law, Site, installation};
+
+/// What packages of each zone can be worth at best: what the law asks of the installation is known
+/// before the first.
+pub(super) fn worth(config: &Config) -> impl Iterator<Item = Finding> {
+    let zone = TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC);
+    let today = Timestamp::from_nanosecond(clock::now().utc_ns.into());
+    let today = today.unwrap_or_default().to_zoned(zone).date();
+    let judged = (config.zone.iter()).filter_map(|z| Some((z, z.kind.violation()?)));
+    judged.map(move |(zone, violation)| {
+        let site = Site::of(config, &zone.name);
+        let law = Law::of(config.judge.law(violation));
+        let conditions = installation(site.as_ref(), law.as_ref(), today);
+        let missing = conditions.iter().filter(|c| c.pass != Some(true));
+        let missing: Vec<String> = missing.map(unmet).collect();
+        let word = if missing.is_empty() {
+            "place, review and law are stated".to_owned()
+        } else {
+            format!("gives leads only, no evidence: {}", missing.join(", "))
+        };
+        finding(&format!("zone {}", zone.name), Ok::<_, String>(word))
+    })
+}
+
+/// Zones that share ground: judged as one there, and most likely drawn so by mistake.
+pub(super) fn overlaps(loaded: &Loaded) -> impl Iterator<Item = Finding> {
+    let zones = &loaded.config.zone;
+    let pairs = (0..zones.len()).flat_map(|i| (0..i).map(move |n| (n, i)));
+    let pairs = pairs.filter(|&(n, i)| zones[n].overlaps(&zones[i]));
+    pairs.map(|(n, i)| {
+        let (first, key) = (&zones[n].name, format!("zone[{i}].polygon"));
+        let word = format!(
+            "warning: {}: {key}: it overlaps with zone {first}: what stands in both is one case, of \
+             {first}, and a permit for either covers it; draw the border between them once",
+            loaded.place(&key)
+        );
+        finding(&format!("zone {}", zones[i].name), Ok::<_, String>(word))
+    })
+}
+
+fn unmet(condition: &Condition) -> String {
+    let id = &condition.id;
+    match &condition.value {
+        None => format!("{id} not stated"),
+        Some(value) => format!("{id} ({value}) does not suffice"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn zones_that_share_ground_are_named_with_their_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lingmou.toml");
+        let zone = |name: &str, kind: &str, [x0, x1]: [f32; 2]| {
+            format!(
+                "[[zone]]\nname = \"{name}\"\nkind = \"{kind}\"\ncamera = \"cam0\"\n\
+                 polygon = [[{x0}, 0.5], [{x1}, 0.5], [{x1}, 1.0], [{x0}, 1.0]]\n"
+            )
+        };
+        let text = [
+            "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\n[model]\ncard = \"card.toml\"\n",
+            &zone("kerb", "no_vending", [0.0, 0.5]),
+            &zone("corner", "no_vending", [0.4, 0.7]),
+            &zone("beside", "no_vending", [0.7, 1.0]),
+            &zone("shop", "shop_front", [0.0, 0.5]),
+            &zone("mask", "private", [0.0, 0.5]),
+        ];
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(text.concat().as_bytes()).unwrap();
+        let loaded = Config::read_elsewhere(&path).unwrap();
+        let told: Vec<Finding> = overlaps(&loaded).collect();
+        let [one] = told.as_slice() else {
+            panic!("one pair: {}", told.len())
+        };
+        assert_eq!(one.what, "zone corner");
+        let word = one.word.as_ref().expect("a warning, no fault");
+        let place = format!("warning: {}:14: zone[1].polygon: ", path.display());
+        assert!(word.starts_with(&place), "{word}");
+        assert!(word.contains("overlaps with zone kerb"), "{word}");
+    }
+}

@@ -1,0 +1,154 @@
+//! The second look: whether what was warned still does what it was warned for.
+//!
+//! It asks what the rule asks, but for how long and how often: a look in which the thing stands
+//! where it may, or is not any more what may not stand there, is a look in which it was not seen.
+//! Who pulled his rack behind the line by a hand's breadth did what the warning told him. And it asks
+//! whether the thing looks like the one that was warned.
+
+use std::time::Duration;
+
+use crate::types::{Appearance, Area, Gate, Order, Outcome, Scene, ShotKind, Track, Violation};
+
+use super::book::Book;
+use super::case::{Case, Phase, discard, end_replaced, seal, snap};
+use super::finding::{Finding, gate, percent};
+use super::likeness::likeness;
+
+/// The second look ends when the subject was seen this often …
+const SEEN_AGAIN_MIN: u32 = 3;
+/// … in at least this share of the looks, …
+const SEEN_AGAIN_SHARE: f64 = 0.5;
+/// … and looked like the subject, or, with the benefit of the doubt, after this long.
+const LOOK_FOR: Duration = Duration::from_secs(10);
+
+/// What is seen at the subject's place in this very scene, whether it may be there or not: its role,
+/// its size.
+pub(super) fn present<'a>(case: &Case, scene: &'a Scene) -> Option<&'a Track> {
+    let overlap = |t: &Track| t.detection.area.iou(case.area);
+    scene
+        .tracks
+        .iter()
+        .filter(|t| t.last_seen == scene.at && t.detection.roles.meets(case.roles))
+        .filter(|t| case.is_at(t.detection.area))
+        .max_by(|a, b| overlap(a).total_cmp(&overlap(b)))
+}
+
+/// Where that is.
+pub(super) fn place_of(case: &Case, scene: &Scene) -> Option<Area> {
+    present(case, scene).map(|t| t.detection.area)
+}
+
+/// What the rule says of what stands at the subject's place: its role, its size.
+pub(super) fn found<'a>(case: &Case, findings: &'a [Finding]) -> Option<&'a Finding> {
+    let overlap = |f: &Finding| f.area.iou(case.area);
+    let here = findings.iter().filter(|f| is_of(case, f));
+    here.max_by(|a, b| overlap(a).total_cmp(&overlap(b)))
+}
+
+/// What is seen at the subject's place in this very scene and may not be there: its role, its size.
+pub(super) fn offender<'a>(
+    case: &Case,
+    scene: &'a Scene,
+    findings: &[Finding],
+) -> Option<&'a Track> {
+    let seen = |f: &Finding| {
+        let mut tracks = scene.tracks.iter();
+        tracks.find(|t| {
+            let d = &t.detection;
+            t.last_seen == scene.at && d.area == f.area && d.roles.meets(case.roles)
+        })
+    };
+    let overlap = |t: &Track| t.detection.area.iou(case.area);
+    let here = findings.iter().filter(|f| is_of(case, f));
+    let forbidden = here.filter(|f| f.is_forbidden()).filter_map(seen);
+    forbidden.max_by(|a, b| overlap(a).total_cmp(&overlap(b)))
+}
+
+fn is_of(case: &Case, f: &Finding) -> bool {
+    let rule = f.violation == case.violation && f.zone == case.zone;
+    rule && f.roles.meets(case.roles) && case.is_at(f.area)
+}
+
+/// Whether other things of the shop than the case's have stood outside for long.
+fn others_stand(case: &Case, findings: &[Finding]) -> bool {
+    let of_shop = |f: &&Finding| f.violation == case.violation && f.zone == case.zone;
+    case.violation == Violation::OutOfStore
+        && findings
+            .iter()
+            .filter(of_shop)
+            .any(|f| f.is_hit() && f.is_forbidden())
+}
+
+impl Book {
+    /// One look of the second look; true when it decided the case. What stands there must not only
+    /// be there but look like the subject: then it has persisted at once. When that is not clear
+    /// after all, it has persisted as far as anybody can tell, and the package says so; when it
+    /// is clearly another, it has not.
+    pub(super) fn look_again(
+        &self,
+        case: &mut Case,
+        (scene, findings): (&Scene, &[Finding]),
+        orders: &mut Vec<Order>,
+    ) -> bool {
+        let there = offender(case, scene, findings);
+        let now = likeness(&case.looks, there.and_then(|t| t.appearance));
+        let nothing_known = case.looks.is_empty();
+        let Phase::Looking {
+            since,
+            looks,
+            seen,
+            alike,
+        } = &mut case.phase
+        else {
+            return false;
+        };
+        *looks += 1;
+        *seen += u32::from(there.is_some());
+        *alike = (*alike).max(now);
+        let alike = *alike;
+        let stands =
+            *seen >= SEEN_AGAIN_MIN && f64::from(*seen) >= SEEN_AGAIN_SHARE * f64::from(*looks);
+        let looked_for = scene.at.since(*since);
+        let over = looked_for >= LOOK_FOR && *looks >= SEEN_AGAIN_MIN;
+        let decided =
+            over || nothing_known || alike.is_some_and(|alike| alike >= Appearance::SAME_MIN);
+        let gates = gates((*seen, *looks, stands), (looked_for, decided));
+        let subject = there.map(|t| t.detection.area);
+        let (outcome, subject) = match (stands, subject) {
+            // The picture must show it.
+            (true, Some(area)) if decided => (Outcome::Persisted, Some(area)),
+            (false, _) if over && others_stand(case, findings) => {
+                let why = "what was warned has gone, and other things of the shop still stand out";
+                return discard(case, scene.at, why.to_owned(), orders);
+            }
+            (false, _) if over => (Outcome::Corrected, None),
+            _ => return false,
+        };
+        let other = alike.filter(|alike| *alike < Appearance::OTHER_BELOW && subject.is_some());
+        if let Some(alike) = other {
+            return end_replaced(case, scene.at, (alike, gates), orders);
+        }
+        orders.push(snap(case, ShotKind::Again, scene.at, subject));
+        if !case.clip_cut {
+            orders.push(self.clip(case, scene.at));
+        }
+        let alike = alike.filter(|_| subject.is_some());
+        orders.push(seal(case, outcome, Some(scene.at), (alike, gates)));
+        true
+    }
+}
+
+/// How the second look came to its end, as conditions of having persisted.
+fn gates((seen, looks, stands): (u32, u32, bool), (time, decided): (Duration, bool)) -> Vec<Gate> {
+    let told = format!("{seen} of {looks} looks");
+    let limit = format!(
+        ">= {SEEN_AGAIN_MIN} and {} of looks",
+        percent(SEEN_AGAIN_SHARE)
+    );
+    let looked = format!("{:.1} s", time.as_secs_f64());
+    let long = format!(">= {} s where it is not clear", LOOK_FOR.as_secs_f64());
+    vec![
+        gate("seen_again", told, limit, stands),
+        gate("looked_for", looked, long, decided),
+    ]
+}

@@ -1,0 +1,227 @@
+//! Whose debris it is: nobody's, unless its place was seen empty and one alone, a truck, drove there.
+
+use super::rules::{SPILT, Seen, lorry, opened, sight, street, with};
+use super::*;
+use crate::types::Role::{Person, Tricycle, Truck, Vehicle};
+
+type Play = fn(f64) -> Vec<Seen>;
+
+fn told(play: impl Fn(f64) -> Vec<Seen>) -> Vec<Violation> {
+    let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
+    let mut orders = Vec::new();
+    for step in 0..300 {
+        let t = f64::from(step) * 0.2;
+        orders.extend(judge.step(&sight(t, &play(t))));
+    }
+    opened(&orders)
+}
+
+/// What drives like a lorry, and is none.
+fn like(role: Role, lorry: Option<Seen>) -> Option<Seen> {
+    lorry.map(|(id, _, area)| (id, role, area))
+}
+
+/// A truck that stands over the place until `until`, and drives on.
+fn standing(t: f64, until: f64) -> Seen {
+    let x = 0.35 + ((t - until).max(0.0) * 0.1) as f32;
+    (6, Truck, [x, 0.5, x + 0.15, 0.85])
+}
+
+#[test]
+fn what_a_truck_hid_is_not_what_it_lost() {
+    let plays: [(&str, Play); 5] = [
+        ("old debris under a lorry when the camera comes up", |t| {
+            with(lorry(6, t, -3.0), Some(SPILT).filter(|_| t > 1.7))
+        }),
+        ("the same under a lorry that stands there first", |t| {
+            with([standing(t, 8.0)], Some(SPILT).filter(|_| t > 9.3))
+        }),
+        (
+            "the same, and the detector misses the lorry a few times",
+            |t| {
+                let missed = (3.9..4.5).contains(&t) || (6.0..6.1).contains(&t);
+                let lorry = Some(standing(t, 8.0)).filter(|_| !missed);
+                with(lorry, Some(SPILT).filter(|_| t > 9.3))
+            },
+        ),
+        (
+            "old debris under a bus, seen for a moment before a truck stops there",
+            |t| {
+                let bus = (5, Vehicle, [0.35, 0.5, 0.5, 0.85]);
+                let truck = standing(t, 31.0);
+                let seen = (10.0..11.0).contains(&t) || t > 32.3;
+                let mover = match t {
+                    _ if t < 10.0 => Some(bus),
+                    _ => Some(truck).filter(|_| t >= 11.0 && truck.2[0] < 0.85),
+                };
+                with(mover, Some(SPILT).filter(|_| seen))
+            },
+        ),
+        (
+            "old debris under a parked car, which a lorry passes closely",
+            |t| {
+                let x = 0.36 + ((t - 25.0).max(0.0) * 0.2) as f32;
+                let car = (5, Vehicle, [x, 0.7, x + 0.14, 0.88]);
+                let truck = lorry(6, t, 16.0);
+                let truck = truck.map(|(id, role, [x0, y0, x1, _])| (id, role, [x0, y0, x1, 0.8]));
+                let seen = Some(SPILT).filter(|_| t > 25.6);
+                with(
+                    truck.into_iter().chain(Some(car).filter(|_| x < 0.85)),
+                    seen,
+                )
+            },
+        ),
+    ];
+    for (name, play) in plays {
+        assert_eq!(told(play), [], "{name}");
+    }
+}
+
+#[test]
+fn what_was_seen_for_a_moment_before_the_truck_came_lay_there() {
+    // The place is seen empty, then debris for a moment, then a truck stands over it.
+    let orders = told(|t| {
+        let truck = standing(t, 16.0);
+        let there = t >= 12.0 && truck.2[0] < 0.85;
+        let seen = (11.0..11.9).contains(&t) || t > 17.3;
+        with(Some(truck).filter(|_| there), Some(SPILT).filter(|_| seen))
+    });
+    assert_eq!(orders, []);
+}
+
+#[test]
+fn whose_debris_it_is_nobody_knows_when_anybody_else_was_there() {
+    let spilt = |t: f64, from: f64| Some(SPILT).filter(|_| t >= from);
+    for (name, role, wanted) in [
+        ("a lorry alone", None, vec![Violation::Spillage]),
+        ("a car behind it", Some(Vehicle), vec![]),
+        ("a tricycle behind it", Some(Tricycle), vec![]),
+        ("another lorry behind it", Some(Truck), vec![]),
+        ("somebody walks there after it", Some(Person), vec![]),
+    ] {
+        let play = |t: f64| {
+            let second = role.and_then(|role| like(role, lorry(7, t, 22.0)));
+            with(lorry(6, t, 20.0).into_iter().chain(second), spilt(t, 28.0))
+        };
+        assert_eq!(told(play), wanted, "{name}");
+    }
+}
+
+#[test]
+fn one_truck_is_one_though_it_is_not_alone_in_the_picture() {
+    let plays: [(&str, Play); 5] = [
+        ("a car drove there long before", |t| {
+            let car = like(Vehicle, lorry(5, t, 6.0));
+            with(
+                car.into_iter().chain(lorry(6, t, 20.0)),
+                Some(SPILT).filter(|_| t >= 26.0),
+            )
+        }),
+        ("a car comes when the debris lies there", |t| {
+            let car = like(Vehicle, lorry(7, t, 26.4));
+            with(
+                lorry(6, t, 20.0).into_iter().chain(car),
+                Some(SPILT).filter(|_| t >= 26.0),
+            )
+        }),
+        ("the lorry is taken for a car as well", |t| {
+            let twin = lorry(6, t, 20.0).map(|(_, _, area)| (7, Vehicle, area));
+            with(
+                lorry(6, t, 20.0).into_iter().chain(twin),
+                Some(SPILT).filter(|_| t >= 26.0),
+            )
+        }),
+        ("its driver is seen", |t| {
+            let driver = lorry(6, t, 20.0).map(|(_, _, [_, _, x1, _])| {
+                let cab = [x1 - 0.04, 0.55, x1 - 0.01, 0.65];
+                (7, Person, cab)
+            });
+            with(
+                lorry(6, t, 20.0).into_iter().chain(driver),
+                Some(SPILT).filter(|_| t >= 26.0),
+            )
+        }),
+        ("it is taken for a car in every third look", |t| {
+            let car = ((t * 5.0).round() as u64).is_multiple_of(3);
+            let truck = lorry(6, t, 20.0);
+            let truck = if car { like(Vehicle, truck) } else { truck };
+            with(truck, Some(SPILT).filter(|_| t >= 26.0))
+        }),
+    ];
+    for (name, play) in plays {
+        assert_eq!(told(play), [Violation::Spillage], "{name}");
+    }
+}
+
+/// The tracker gives the number of the one that stood there to the next in the queue.
+#[test]
+fn who_moved_up_unseen_is_another_truck() {
+    // Nothing is seen, or no truck, from 24.5 s on; whoever is seen then has moved up.
+    for (name, dark, unseen_until, wanted) in [
+        ("always seen", false, 0.0, vec![Violation::Spillage]),
+        ("lost for a moment", false, 25.7, vec![Violation::Spillage]),
+        ("lost for longer", false, 27.0, vec![]),
+        ("the camera was away", true, 28.7, vec![]),
+    ] {
+        let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
+        let mut orders = Vec::new();
+        for step in 0..300 {
+            let t = f64::from(step) * 0.2;
+            let unseen = (24.5..unseen_until).contains(&t);
+            if dark && unseen {
+                continue;
+            }
+            // It drives up to the place, stops there, and whoever stands there then drives on.
+            let x = (((t - 20.0).min(3.5) + (t - 31.0).max(0.0)) * 0.1) as f32;
+            let truck = (6, Truck, [x, 0.5, x + 0.15, 0.85]);
+            let truck = Some(truck).filter(|_| t >= 20.0 && x < 0.85 && !unseen);
+            let seen = with(truck, Some(SPILT).filter(|_| t >= 32.5));
+            orders.extend(judge.step(&sight(t, &seen)));
+        }
+        assert_eq!(opened(&orders), wanted, "{name}");
+    }
+}
+
+#[test]
+fn a_car_that_comes_where_a_truck_was_lost_is_not_that_truck() {
+    // The tracker loses the truck over the place as the car comes up to it.
+    let orders = told(|t| {
+        let truck = lorry(6, t, 20.0).filter(|_| t < 23.5);
+        let car = like(Vehicle, lorry(7, t, 20.2)).filter(|_| t >= 23.7);
+        with(
+            truck.into_iter().chain(car),
+            Some(SPILT).filter(|_| t >= 26.4),
+        )
+    });
+    assert_eq!(orders, []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// What lay on the road from the start is laid at nobody's door, whoever drives over it, stops on
+    /// it and hides it, and whenever it is seen for the first time.
+    #[test]
+    fn what_lay_there_from_the_start_is_nobodys(
+        movers in proptest::collection::vec((0_usize..4, -6.0_f64..40.0, 0.0_f64..12.0), 1..6),
+    ) {
+        let roles = [Truck, Truck, Vehicle, Person];
+        let play = |t: f64| {
+            let mut seen: Vec<Seen> = Vec::new();
+            for (id, (role, start, stops)) in movers.iter().enumerate() {
+                // It stops over the place, and drives on.
+                let way = (t - start).max(0.0);
+                let way = if way < 3.5 { way } else { (way - stops).max(3.5) };
+                let x = (way * 0.1) as f32;
+                if t >= *start && x < 0.85 {
+                    seen.push((id as u64 + 1, roles[*role], [x, 0.5, x + 0.15, 0.85]));
+                }
+            }
+            let spilt = Area { x0: SPILT.2[0], y0: SPILT.2[1], x1: SPILT.2[2], y1: SPILT.2[3] };
+            let hidden = seen.iter().any(|(_, _, [x0, y0, x1, y1])| {
+                spilt.share_in(Area { x0: *x0, y0: *y0, x1: *x1, y1: *y1 }) > 0.0
+            });
+            with(seen, Some(SPILT).filter(|_| !hidden))
+        };
+        prop_assert_eq!(told(play), []);
+    }
+}
