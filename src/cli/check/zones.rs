@@ -87,7 +87,7 @@ mod tests {
         };
         assert_eq!(one.what, "zone corner");
         let word = one.word.as_ref().expect("a warning, no fault");
-        let place = format!("warning: {}:14: zone[1].polygon: ", path.display());
+        let place = format!("warning: {}:15: zone[1].polygon: ", path.display());
         assert!(word.starts_with(&place), "{word}");
         assert!(word.contains("overlaps with zone kerb"), "{word}");
     }
