@@ -26,7 +26,9 @@ demo: setup ## Show the whole way on loopback: camera, case, warning, evidence, 
 
 test: ## Run all tests
 	@.ci/setup.sh --tests
+	@rm -f target/tmp/skipped
 	cargo $(TEST) --locked --features $(FEATURES)
+	@! test -s target/tmp/skipped || { echo "skipped on this machine:"; sort -u target/tmp/skipped; }
 
 kill-loop: setup ## Kill daemon, broker, receiver and store KILLS=100 times each way, at random moments
 	LINGMOU_TEST_KILLS=$(KILLS) cargo test --locked --features $(FEATURES) --test integration -- \

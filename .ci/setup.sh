@@ -154,10 +154,12 @@ onnx_runtime() {
 
 test_libraries() {
     local wanted=$root/.ci/requirements-test.txt have=$venv/requirements-test.txt
-    if [[ -x $venv/bin/python ]] && cmp --quiet "$wanted" "$have"; then
+    # After an upgrade of Debian its Python is another, which does not look where they lie.
+    if cmp --quiet "$wanted" "$have" && "$venv/bin/python" -c 'import pymavlink' 2>/dev/null; then
         say "Python libraries for tests: all there"
         return
     fi
+    rm -rf "$venv"
     python_environment
     say "Python libraries for tests: installing into $venv"
     "$venv/bin/pip" --disable-pip-version-check install --quiet --only-binary=:all: \

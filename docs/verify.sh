@@ -2,6 +2,7 @@
 # bash verify.sh PACKAGE ROOT.crt: checks a package (folder or .asice) against the bureau's root(s), and no other, with
 # bash 4.4, unzip, OpenSSL 3 and coreutils. Exit code 0 valid, 1 not valid, 2 could not be checked. See EVIDENCE.md.
 [ "${BASH_VERSION-}" ] || exec bash "$0" "$@"; set -u; export LC_ALL=C SSL_CERT_DIR=/nonexistent; M=META-INF nl=$'\n'
+w="[ $nl]*" S='"([^"\[:cntrl:]]|\\(["\/bfnrt]|u[0-9a-f]{4}))*"' # of JSON: white space, a string
 declare -A is covered && shopt -s extglob globstar dotglob nullglob || exit 2; names=() bad=0
 [ $# = 2 ] && package=$(realpath -e "$1") && root=$(realpath -e "$2") && openssl x509 -in "$root" -noout && [ -r "$package" ] &&
     [[ $(openssl version) =~ ^OpenSSL\ [3-9] ]] && unzip -v > /dev/null && t=$(mktemp -d) ||
@@ -10,8 +11,14 @@ trap 'rm -rf "$t"' EXIT; exec 2> /dev/null # what is missing from here on is a f
 check() { local what=$1; shift; if "$@"; then echo "  ok    $what"; else echo "  FAIL  $what"; bad=1; fi; }
 cannot() { echo "cannot check: $*"; exit 2; }
 first() { [[ $2 =~ $1 ]] && echo "${BASH_REMATCH[1]}"; } # what the brackets of expression $1 hold in text $2
-field() { local s='"(([^"\]|\\.)*)"'; [[ $2 =~ \"$1\":\ *($s|[^\",}\ ]*) ]] && # of JSON text $2, as it is written there
+field() { local s='"(([^"\]|\\.)*)"'; [[ $2 =~ \"$1\"$w:$w($s|[^\",}\ ]*) ]] && # of JSON text $2, as it is written there
     echo "${BASH_REMATCH[2]:-${BASH_REMATCH[1]#\"\"}}"; }
+text() { local x; [ "$(tr -d '\0' < "$1" | wc -c)" = "$(wc -c < "$1")" ] && x=$(< "$1") && (LC_ALL=C.UTF-8; [[ $x =~ ^.*$ ]]); }
+plain() { # $1 is one object of strings, whole numbers and such objects, and what counts stands in it once (EVIDENCE.md); gives $it
+    local k v o; v="($S|-?[0-9]+|true|false|null)"; o="\\{$w$S$w:$w$v$w(,$w$S$w:$w$v$w)*}"; [ "$(wc -c < "$1")" -le 16384 ] && text "$1" &&
+        it=$(< "$1") && [[ $it =~ ^\{$w$S$w:$w($v|$o)$w(,$w$S$w:$w($v|$o)$w)*\}$w$ && $it =~ \"v\"$w:${w}1$w[,}] ]] || return 1
+    for k in v type id device seq sig_sha256 verdict why reason copies head hash at receiver reviewer; do
+        [[ $it != *\"$k\"*([ $nl]):*\"$k\"*([ $nl]):* ]] || return 1; done; }
 stated() { field "$2" "$(first ".*\"$1\": *(\{.*)" "$said")"; } # by the statement, below object $1
 subject() { openssl x509 -in "$t/$1.pem" -noout -subject -nameopt multiline,utf8,-esc_msb; } # of signer $1
 named() { local s; s=$nl$(subject "$1") && [[ ! $s =~ $nl\ *$2\ .*$nl\ *$2\  ]] && s=$(first "$nl *$2 *= ([^$nl]+)" "$s") &&
@@ -26,7 +33,7 @@ container() { # plain, unique names; nothing compressed, locked, linked or hidde
         [ ${#names[@]} -le 256 ] && for f in "${names[@]}"; do
         [[ $f =~ ^$part(/$part){0,2}$ && ! ${is[$f]-} ]] && is[$f]=1 || return 1; done &&
         { [ -d "$package" ] || zipped; } && for f in "${names[@]}"; do [ -f "$f" ] && [ ! -L "$f" ] || return 1
-        [ -r "$f" ] || cannot "$f is not readable"; done && [ "$(< mimetype)" = application/vnd.etsi.asic-e+zip ]; }
+        [ -r "$f" ] || cannot "$f is not readable"; done && [ "$(hex mimetype)" = "$(printf application/vnd.etsi.asic-e+zip | hex)" ]; }
 zipped() { # stored entries, mimetype first, each where the one before ends; then the directory and its end (APPNOTE 4.3)
     local f h p=0 size; size=$(wc -c < "$package"); [ "$size" -le 268435456 ] && [ "${names[0]-}" = mimetype ] &&
         for f in "${names[@]}"; do h=$(hex -j $p -N $((30 + ${#f})) "$t/zip")
@@ -36,7 +43,7 @@ zipped() { # stored entries, mimetype first, each where the one before ends; the
         [[ $(tail -c 22 "$package" | hex) =~ ^504b050600000000(....)(....)(.{8})(.{8})0000$ ]] &&
         [ "${BASH_REMATCH[1]}" = "${BASH_REMATCH[2]}" ] && [ "$(le "${BASH_REMATCH[1]}")" = ${#names[@]} ] &&
         [ "$(le "${BASH_REMATCH[4]}")" = $p ] && [ $((p + $(le "${BASH_REMATCH[3]}") + 22)) = "$size" ] &&
-        [[ $(unzip -Zv "$t/zip") != *'ID 0x7075'* ]] || return 1 # and no second name (Info-ZIP's Unicode Path)
+        [[ $(unzip -Zv "$t/zip") != *@('ID 0x7075'|'file comment begins')* ]] || return 1 # and no second name (Unicode Path)
     unzip -qq -P '' "$t/zip" < /dev/null > /dev/null; case $? in 50) cannot "no room in $t" ;; *) return $? ;; esac; }
 der() { # goes over, or with $2 into, the DER value of tag $1 at digit $p of $h; $v is its bytes
     local k=0 n=$((16#0${h:p + 2:2})); from=$((p + 4)); [ "${h:p:2}" = "$1" ] || return 1
@@ -60,7 +67,8 @@ signed() { # $1 signs $3, or what it carries, well at the time it names, over ce
     if [[ $alg = *2a811ccf55018375 ]]; then sm2 "$@"; else openssl cms -verify -binary -cades -inform DER -in "$1" ${3:+-content "$3"} \
         -CAfile "$root" -purpose any -attime "$at" -out "$t/$2" -signer "$t/$2.pem" -certsout "$t/certs" && split; fi &&
         for c in "$t"/ca-* "$t/$2.pem"; do eku=$(openssl x509 -in "$c" -noout -ext extendedKeyUsage)
-        [[ $eku, =~ $oid || (! $eku && $c != *.pem) ]] || return 1; done; }
+        [[ $eku, =~ $oid || ($c != *.pem && (! $eku || $eku == *'Any Extended Key Usage'*)) ]] || return 1; done &&
+        [[ $(openssl x509 -in "$t/$2.pem" -noout -subject -nameopt sep_multiline,esc_2253) != *' + '* ]]; } # one part, one attribute
 split() { rm -f "$t"/ca-* && csplit -szf "$t/ca-" "$t/certs" /BEGIN/ '{*}'; }
 sm2() { # the same step by step, as `cms -verify` knows no signer id: content, certificate, signature, way to the root
     local hash digest id=distid:1234567812345678 ca; [[ $(openssl list -public-key-algorithms) == *SM2* ]] || cannot "openssl knows no SM2"
@@ -74,14 +82,17 @@ sm2() { # the same step by step, as `cms -verify` knows no signer id: content, c
     for ca in "$t"/ca-* "$t"/ca-* "$t/$2.pem"; do openssl verify -partial_chain -vfyopt $id -attime "$at" -CAfile "$t/way" "$ca" \
         > "$t/ok" && cat "$ca" >> "$t/way"; done; }
 digests() { # all that manifest $1 lists, $2 among it, is there with its SHA-256; gives the list, and what signs it
-    local x f uri='URI="([A-Za-z0-9._/-]+)" MimeType="[^"<>&]*"' d=http://www.w3.org/ e; unset list by; declare -gA list
+    local x f type='[A-Za-z0-9.+_-]{1,127}' uri d=http://www.w3.org/ e; unset list by; declare -gA list
+    uri="URI=\"([A-Za-z0-9._/-]+)\" MimeType=\"($type/$type)\""; text "$1" || return 1
     e="<asic:DataObjectReference $uri><ds:DigestMethod Algorithm=\"${d}2001/04/xmlenc#sha256\"/>" # as this program writes
     e+='<ds:DigestValue>([A-Za-z0-9+/=]+)</ds:DigestValue></asic:DataObjectReference>(.*)$'
     x=$(tr -d '\n' < "$1" | tr -s ' ') && x=${x//> </><} && [[ $x =~ ^'<?xml version="1.0" encoding="UTF-8"?>'\
 '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#">'\
-'<asic:SigReference '$uri'/>'(.*)'</asic:ASiCManifest>'$ ]] && by=${BASH_REMATCH[1]} x=${BASH_REMATCH[2]} || return 1
-    while [[ $x =~ ^$e ]]; do f=${BASH_REMATCH[1]} x=${BASH_REMATCH[3]}; [ ! "${list[$f]-}" ] && [ "${is[$f]-}" ] &&
-        [ "$(openssl dgst -sha256 -binary "$f" | base64)" = "${BASH_REMATCH[2]}" ] || { echo "        $f"; return 1; }
+'<asic:SigReference '$uri'/>'(.*)'</asic:ASiCManifest>'$ ]] && by=${BASH_REMATCH[1]} x=${BASH_REMATCH[3]} &&
+        [[ $by\ ${BASH_REMATCH[2]} =~ ^$M/(signature...\.p7s\ application/pkcs7-signature|timestamp...\.tst\ \
+application/vnd\.etsi\.timestamp-token)$ && $by =~ [0-9]{3}\....$ && $by != *000.* ]] || return 1
+    while [[ $x =~ ^$e ]]; do f=${BASH_REMATCH[1]} x=${BASH_REMATCH[4]}; [ ! "${list[$f]-}" ] && [ "${is[$f]-}" ] &&
+        [ "$(openssl dgst -sha256 -binary "$f" | base64)" = "${BASH_REMATCH[3]}" ] || { echo "        $f"; return 1; }
         list[$f]=1; done; [ ! "$x" ] && [ "${list[$2]-}" ]; }
 statement() { # UTF-8; states the digests of the listed files, and the grade that its conditions, 15 of every case, give
     local f n=15 follows=lead pass='"pass": true'; [[ $(tr -d '\n' < evidence.json | wc -c) = ${#said} &&
@@ -95,16 +106,19 @@ statement() { # UTF-8; states the digests of the listed files, and the grade tha
     [[ $(((${#said} - ${#f}) / ${#pass})) -lt $n || $said =~ \"pass\":\ [fn] ]] || follows=evidence
     [ "$(stated grade grade)" = $follows ]; }
 names() { # the JSON $1, a $2, names this package, its signature, and the signer of $2, who has role $3; gives $it
-    it=$(tr -d '\n' < "$1") && [ "$(field v "$it") $(field type "$it")" = "1 lingmou.$2" ] &&
+    plain "$1" && [ "$(field type "$it")" = "lingmou.$2" ] &&
         [ "$(named "$2" organizationalUnitName)" = "$3" ] && [ "$(field id "$it") $(field sig_sha256 "$it") $(
         field "$3" "$it")" = "$(field id "$said") $sig $(named "$2" commonName)" ]; }
 receipt() { signed "$1" receipt && names "$t/receipt" receipt receiver && # $1 is a receiver's, for this package
-    [ "$(field seq "$it") $(field device "$it")" = "$(field seq "$said") $(stated device id)" ]; }
+    [ "$(field seq "$it") $(field device "$it")" = "$(field seq "$said") $(stated device id)" ] &&
+        [[ $(field verdict "$it") =~ ^(stored|refused)$ && $it =~ \"seq\"$w:$w[0-9] && $it =~ \"copies\"$w:$w[0-9] &&
+        $it =~ \"at\"$w:$w\" ]]; }
 chain() { # the device's journal from this package's line to the head that the first receipt names
-    local line sealed= n prev c=$M/chain.jsonl; n=$(stated journal n) prev=$(stated journal prev)
-    [ ! "$(tail -c 1 $c)" ] && [ "$(tr -d '\0' < $c | wc -c)" = "$(wc -c < $c)" ] && while IFS= read -r line; do
-        [[ $line == "{\"n\":$n,"*"\"prev\":\"$prev\""* ]] || return 1
-        [[ $line =~ \"kind\":\"package.(sealed|adopted)\" && $line == *"\"sig_sha256\":\"$sig\""* ]] && sealed=1
+    local line sealed= first n prev c=$M/chain.jsonl; n=$(stated journal n) prev=$(stated journal prev) first=$n
+    [ ! "$(tail -c 1 $c)" ] && text $c && while IFS= read -r line; do
+        [[ $line =~ ^\{\"n\":$n,\"at\":$S,\"kind\":\"([a-z._]+)\",\"prev\":\"$prev\",\"body\":\{($S|[]{}:,0-9a-z.+-])*\}\}$ ]] || return 1
+        [[ ${BASH_REMATCH[3]} =~ ^package.(adopted|sealed)$ && (${BASH_REMATCH[1]} = adopted || $n = "$first") &&
+            $line == *"\"sig_sha256\":\"$sig\""* ]] && sealed=1
         n=$((n + 1)) prev=$(printf %s "$line" | sha256sum | cut -c -64); done < $c
     [[ $sealed && (! $head || $head == *"\"hash\":\"$prev\""*) ]]; }
 stamp() { # $1 is a time-stamp over $2 by an authority of this root
@@ -113,6 +127,8 @@ stamp() { # $1 is a time-stamp over $2 by an authority of this root
 review() { # $1 is a reviewer's signature over $2, which covers the review $3 and the signatures before it
     signed "$1" review "$2" && names "$3" review reviewer && for f in $M/signature???.p7s "$3"; do
         [[ $f < $1 || $f = "$3" ]] || continue; [ "${list[$f]-}" ] || return 1; done &&
+        [[ $(field verdict "$it") =~ ^(accept|reject)$ && $it =~ \"reason\"$w:$w\" && $(field at "$it") =~ \
+            ^[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{1,9})?Z$ ]] && date -ud "$(field at "$it")" > "$t/ok" &&
         echo "        $(field verdict "$it") by $(field reviewer "$it"), $(field at "$it")"; }
 device() { [ "$(named device serialNumber)" = "$(stated device id)" ] && [ "$(stated device id)" ] && # no person's
     [[ ! $(subject device)$nl =~ organizationalUnitName\ *=\ (receiver|reviewer|view|operate|admin)$nl ]]; }
@@ -132,7 +148,7 @@ head=$(first '("head":\{.*)' "$(< "$t/receipt")") end="on; nobody has signed its
 for m in $M/ASiCManifest!(001).xml; do n=${m%.xml} n=${n#"$M/ASiCManifest"}
     check "$m: what it lists is unchanged, and of this package" digests "$m" $M/signature001.p7s
     [ "$n" = 000 ] || covered[$m]=1; case ${by-} in
-    $M/timestamp[0-9][0-9][0-9].tst) covered[$by]=1; [ ! -f "$by" ] || check "  time-stamp" stamp "$by" "$m" ;;
+    $M/timestamp*) covered[$by]=1; [ ! -f "$by" ] || check "  time-stamp" stamp "$by" "$m" ;;
     $M/signature$n.p7s) covered[$by]=1 covered[$M/review$n.json]=1
         check "  review" review "$by" "$m" "$M/review$n.json" ;;
     *) check "  names its signature or time-stamp" false ;; esac; done

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::receive::archive::{Archive, DeviceSum, Gap, Kept, Missing, Refusal};
 use crate::receive::prepare_copies;
 
+use super::out::Hint;
 use super::{Answer, out};
 
 const EXAMPLES: &str = "\
@@ -104,9 +105,17 @@ impl Of {
         line: impl Fn(&T) -> String,
     ) -> anyhow::Result<usize> {
         let archive = Archive::open(&self.dir, clock::now())?;
+        let known = archive.devices()?;
         let names = match &self.device {
+            // Of a box nobody knows, "nothing is missing" would be no answer.
+            Some(name) if !known.contains(name) => {
+                return Err(Hint::error(
+                    format!("no receiver has ever heard of {name}"),
+                    format!("devices here: {}", known.join(", ")),
+                ));
+            }
             Some(name) => vec![name.clone()],
-            None => archive.devices()?,
+            None => known,
         };
         let mut count = 0;
         for name in names {

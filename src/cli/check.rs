@@ -1,5 +1,6 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
+mod folders;
 mod zones;
 
 use std::sync::Arc;
@@ -103,7 +104,7 @@ fn say_mistakes(args: &Args, mistakes: &crate::config::Mistakes) {
     }
     for m in &mistakes.list {
         let line = json!({
-            "what": "configuration", "ok": false, "file": m.file, "line": m.line, "key": m.key,
+            "what": "configuration", "ok": false, "file": m.file.display().to_string(), "line": m.line, "key": m.key,
             "word": m.what, "expected": m.expected, "fix": m.fix,
         });
         out::data(&line.to_string());
@@ -131,9 +132,8 @@ fn finding_at<E: std::fmt::Display>(
 /// Everything that needs no network.
 fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let config = &loaded.config;
-    if let Some(errno) = clock::trust().errno {
-        findings.push(finding("clock", Err::<String, _>(clock::unreadable(errno))));
-    }
+    findings.push(finding("clock", clock_now()));
+    findings.extend(folders::folders(loaded));
     let ready = ingest::init().map(|()| "every element is there".to_owned());
     findings.push(finding("GStreamer", ready));
     let keys = "keys.dir";
@@ -218,6 +218,19 @@ fn spoken_texts(what: &str, config: &config::Warn) -> Finding {
         Err(why) => format!("none: {why}"),
     });
     finding(what, voice)
+}
+
+/// Whether the clock would do now; it may be set later, so one that is not set is no mistake.
+fn clock_now() -> Result<String, String> {
+    let trust = clock::trust();
+    match (trust.errno, trust.max_error_us) {
+        (Some(errno), _) => Err(clock::unreadable(errno)),
+        (None, Some(us)) => Ok(format!("synchronised, wrong by {} ms at most", us / 1000)),
+        (None, None) => Ok(
+            "NOT synchronised now (chronyc tracking): until it is, packages are leads only"
+                .to_owned(),
+        ),
+    }
 }
 
 fn identity(config: &Config) -> anyhow::Result<String> {

@@ -33,6 +33,7 @@ Examples:
   lingmou command --device LM-0007 --keys keys config-set new.toml   tried, kept or rolled back
   lingmou command --device LM-0007 --keys keys cert-install new.crt  tried, kept or rolled back
   lingmou command --device LM-0007 --keys keys evict 0198f0a2-…      give up its pictures and video
+  lingmou command --device LM-0007 --keys keys resend                what a receiver refused, again
   lingmou command --device LM-0007 --keys keys verdict packages/ID --verdict reject --reason '…'
 
 KEYS holds transport.key and transport.crt (the connection), roots.crt, and operator.key and
@@ -143,6 +144,12 @@ enum What {
         /// The package
         #[arg(value_name = "ID")]
         package: Uuid,
+    },
+    /// Send once more what a receiver has refused, when the reason is put right there
+    Resend {
+        /// The package; all that are refused, unless given
+        #[arg(value_name = "ID")]
+        package: Option<Uuid>,
     },
     /// Let a rule make evidence again that reviewers objected to
     RuleRestore {
@@ -279,6 +286,9 @@ fn verb(what: &What) -> anyhow::Result<Verb> {
         What::Reboot => Verb::Reboot {},
         What::Evict { package } => Verb::Evict {
             package: CaseId(*package),
+        },
+        What::Resend { package } => Verb::Resend {
+            package: package.map(CaseId),
         },
         What::RuleRestore { rule } => Verb::RuleRestore { rule: rule.clone() },
         What::Verdict(_) => anyhow::bail!("a verdict is signed by a reviewer"),

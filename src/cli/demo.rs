@@ -57,10 +57,10 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     })?;
     let language = Language::of_locale(&args.lang.clone().unwrap_or_else(locale));
     for shown in &show.shown {
-        out::data(&story(shown));
-        out::data(&shown.verdict.page(language));
+        out::told(&story(shown));
+        out::told(&shown.verdict.page(language));
     }
-    out::data(&farewell(&show));
+    out::told(&farewell(&show));
     let good = !show.shown.is_empty() && show.shown.iter().all(|s| s.verdict.valid());
     Ok(if good { Answer::Yes } else { Answer::No })
 }

@@ -2,15 +2,32 @@
 
 use std::io::Write;
 
-/// Writes data to standard output. A reader that went away (`| head`) ends the program quietly
-/// at the next write of the caller; that is not an error worth words.
+/// Exit code of a program whose reader went away, as shells give it to one killed by SIGPIPE.
+const READER_GONE: i32 = 141;
+
+/// Writes data to standard output, which is what the command was called for: when it cannot be
+/// written the program ends. A reader that went away (`| head`) is no error worth words.
+#[expect(clippy::exit, reason = "what cannot be told must not look like done")]
 pub(super) fn data(text: &str) {
-    put(&mut std::io::stdout().lock(), text);
+    let Err(error) = put(&mut std::io::stdout().lock(), text) else {
+        return;
+    };
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        std::process::exit(READER_GONE);
+    }
+    word(&format!("error: the output cannot be written: {error}"));
+    std::process::exit(2);
+}
+
+/// Writes what a service or a show tells as it goes on, to standard output: it works on when
+/// nobody reads.
+pub(super) fn told(text: &str) {
+    lossy(&mut std::io::stdout().lock(), text);
 }
 
 /// Writes a word about the work to standard error.
 pub(super) fn word(text: &str) {
-    put(&mut std::io::stderr().lock(), text);
+    lossy(&mut std::io::stderr().lock(), text);
 }
 
 /// Says an error once, with its causes and, where the text has one, a hint.
@@ -27,14 +44,19 @@ pub(super) fn error(error: &anyhow::Error) {
     if let Some(hint) = error.downcast_ref::<Hint>() {
         lines.push(format!("hint: {}", hint.hint));
     }
-    put(&mut std::io::stderr().lock(), &lines.join("\n"));
+    word(&lines.join("\n"));
 }
 
-fn put(to: &mut dyn Write, text: &str) {
-    let end = if text.ends_with('\n') { "" } else { "\n" };
-    if to.write_all(format!("{text}{end}").as_bytes()).is_err() {
+fn lossy(to: &mut dyn Write, text: &str) {
+    if put(to, text).is_err() {
         tracing::debug!("nobody reads the output");
     }
+}
+
+fn put(to: &mut dyn Write, text: &str) -> std::io::Result<()> {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    to.write_all(format!("{text}{end}").as_bytes())?;
+    to.flush()
 }
 
 /// An error with a word on what to do about it.

@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let json = args.json;
     let tell = move |event: Event| {
         let (word, facts) = word(&event);
-        out::data(&if json { facts.to_string() } else { word });
+        out::told(&if json { facts.to_string() } else { word });
     };
     runtime()?.block_on(async {
         let stop = daemon::stop_on_signals()?;
@@ -124,7 +124,7 @@ fn word(event: &Event) -> (String, Value) {
                 "{device}: stored {id} (seq {seq}, {copies} copies) in {}",
                 path.display()
             ),
-            json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path,
+            json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path.display().to_string(),
                 "copies": copies }),
         ),
         Event::Refused { device, id, why } => (

@@ -63,8 +63,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
             .and_then(|c| credentials(c, &verdict, &roots));
         if args.json {
             let valid = verdict.valid();
-            let line =
-                json!({ "package": package, "valid": valid, "verdict": verdict, "c2pa": c2pa });
+            let line = json!({ "package": package.display().to_string(), "valid": valid, "verdict": verdict, "c2pa": c2pa });
             out::data(&line.to_string());
         } else {
             let page = verdict.page_within(language, columns());

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::settings::{Settings, SettingsError, State, digest_of, short};
+use super::settings::{Read, Settings, SettingsError, State, digest_of, is_gone, short};
 use super::trial::{Outcome, Trial};
 use crate::config::{KeyName, Keys, Loaded, StandIn};
 use crate::disk;
@@ -39,7 +39,7 @@ impl Settings {
     /// Puts the certificates that were sent in their places, for whoever only looks at `loaded`.
     pub fn show_certificates(loaded: &mut Loaded) {
         let settings = Self::new(&loaded.path, &loaded.config.store.dir);
-        let mut state = settings.read();
+        let mut state = settings.read().unwrap_or_default();
         loaded.config.keys.sent = settings.certificates(&mut state, None, &loaded.config.keys);
     }
 
@@ -56,8 +56,11 @@ impl Settings {
             if let Some(active) = state.certificates.get(&key) {
                 let (sha256, command) = (active.sha256.clone(), active.command);
                 match self.stand_in((key, &sha256), (command, &active.base_sha256), keys) {
-                    Ok(stand_in) => drop(sent.insert(key, stand_in)),
-                    Err(why) => {
+                    Ok(Ok(stand_in)) => drop(sent.insert(key, stand_in)),
+                    Err(error) => {
+                        tracing::error!(%error, "a certificate that was sent cannot be read just now");
+                    }
+                    Ok(Err(why)) => {
                         state.certificates.remove(&key);
                         state.ended.push(Outcome {
                             certificate: Some(key),
@@ -71,7 +74,8 @@ impl Settings {
         }
         if let Some((key, trial)) = trial.and_then(|trial| Some((trial.certificate?, trial))) {
             let base = (trial.command, trial.base_sha256.as_str());
-            match self.stand_in((key, &trial.sha256), base, keys) {
+            let stand_in = self.stand_in((key, &trial.sha256), base, keys);
+            match stand_in.unwrap_or_else(|error| Err(error.to_string())) {
                 Ok(stand_in) => drop(sent.insert(key, stand_in)),
                 Err(why) => state.end_trial(Some(&why)),
             }
@@ -85,20 +89,21 @@ impl Settings {
         (key, sha256): (KeyName, &str),
         (command, base_sha256): (Uuid, &str),
         keys: &Keys,
-    ) -> Result<StandIn, String> {
-        let stand_in = StandIn {
+    ) -> Read<StandIn> {
+        let file = keys.file(key);
+        let there = match disk::read(&file) {
+            Ok(bytes) => sha256_hex(&bytes) == base_sha256,
+            Err(error) if is_gone(&error) => false,
+            Err(error) => return Err(error),
+        };
+        if !there {
+            return Ok(Err("the file on the box was changed".to_owned()));
+        }
+        let whole = self.bytes(sha256, Some(key))?;
+        Ok(whole.map(|_| StandIn {
             path: self.kept(sha256, Some(key)),
             stands_for: base_sha256.to_owned(),
             command,
-        };
-        if !stand_in.holds_for(&keys.file(key)) {
-            return Err("the file on the box was changed".to_owned());
-        }
-        let kept = disk::read(&stand_in.path).map_err(|error| error.to_string())?;
-        if sha256_hex(&kept) == sha256 {
-            Ok(stand_in)
-        } else {
-            Err(format!("{} was changed", stand_in.path.display()))
-        }
+        }))
     }
 }

@@ -10,6 +10,7 @@
 //! is marked as begun before the daemon starts with it; a start that finds one begun ends it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -63,7 +64,7 @@ pub(super) struct Active {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// The configuration.
-    active: Option<Active>,
+    pub(super) active: Option<Active>,
     #[serde(default)]
     pub(super) certificates: BTreeMap<KeyName, Active>,
     pub(super) trial: Option<Trial>,
@@ -106,6 +107,10 @@ pub struct Chosen {
     pub owed: Option<Outcome>,
 }
 
+/// Something that was sent, as it was kept, or why it does not hold; an error when the disk does not
+/// give it at this moment.
+pub(super) type Read<T> = Result<Result<T, String>, DiskError>;
+
 /// The configurations of one store.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -125,7 +130,8 @@ impl Settings {
 
     /// Reads the file on the box and chooses what to run with. To be called once for each start: a
     /// trial is begun by it, and one that was begun before is ended. On a disk that takes no word of
-    /// that no trial is begun; the box starts all the same.
+    /// that no trial is begun; the box starts all the same. What the disk does not give at this moment
+    /// is not in force for this run, and stays kept.
     pub fn choose(file: &Path) -> Result<Chosen, SettingsError> {
         let base = Config::read(file)?;
         let store = &base.config.store.dir;
@@ -134,16 +140,26 @@ impl Settings {
             return Ok(base.into());
         }
         let settings = Self::new(file, store);
-        let mut state = settings.read();
+        let before = match settings.read() {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::error!(%error, "what was sent cannot be read: the file on the box it is");
+                return Ok(base.into());
+            }
+        };
+        let (mut state, mut written) = (before.clone(), before.clone());
         match state.trial.as_mut() {
             Some(trial) if trial.certificate.is_none() && trial.base_sha256 != base.sha256 => {
                 state.end_trial(Some("the file on the box was changed"));
             }
             Some(trial) if !trial.begun => {
                 trial.begun = true;
-                if let Err(error) = settings.write(&state) {
+                match settings.write(&state) {
+                    Ok(()) => written = state.clone(),
                     // Not noted as begun, a trial that cuts the box off would never end.
-                    state.end_trial(Some(&format!("it could not be begun: {error}")));
+                    Err(error) => {
+                        state.end_trial(Some(&format!("it could not be begun: {error}")));
+                    }
                 }
             }
             _ => state.end_trial(Some("the box was started again during the trial")),
@@ -153,12 +169,13 @@ impl Settings {
         let keys = &mut loaded.config.keys;
         keys.sent = settings.certificates(&mut state, tried.as_ref(), keys);
         let mut owed = None;
-        if state != settings.read()
+        if state != written
             && let Err(error) = settings.write(&state)
         {
             tracing::warn!(%error, "what became of a trial is told once the disk takes it");
-            let tried = |ended: &&Outcome| settings.is_on_trial(ended.command);
-            owed = state.ended.iter().find(tried).cloned();
+            let tried = before.trial.map(|trial| trial.command);
+            let of_trial = |ended: &&Outcome| Some(ended.command) == tried;
+            owed = state.ended.iter().find(of_trial).cloned();
         }
         Ok(Chosen {
             loaded,
@@ -171,7 +188,10 @@ impl Settings {
     /// The configuration on trial, the one that is kept, or `base`, the file on the box.
     fn configuration(&self, state: &mut State, base: Loaded) -> (Loaded, Origin) {
         if let Some(trial) = state.trial.as_ref().filter(|t| t.certificate.is_none()) {
-            match self.load(&trial.sha256) {
+            match self
+                .load(&trial.sha256)
+                .unwrap_or_else(|e| Err(e.to_string()))
+            {
                 Ok(loaded) => return (loaded, Origin::Command(trial.command)),
                 Err(why) => state.end_trial(Some(&why)),
             }
@@ -180,8 +200,12 @@ impl Settings {
             return (base, Origin::File);
         };
         match self.still_holds(&active, &base) {
-            Ok(loaded) => (loaded, Origin::Command(active.command)),
-            Err(why) => {
+            Ok(Ok(loaded)) => (loaded, Origin::Command(active.command)),
+            Err(error) => {
+                tracing::error!(%error, "the configuration that was sent cannot be read just now");
+                (base, Origin::File)
+            }
+            Ok(Err(why)) => {
                 state.active = None;
                 state.ended.push(Outcome {
                     certificate: None,
@@ -218,7 +242,7 @@ impl Settings {
 
     /// Keeps `bytes` for `trial`, unless there is one already.
     pub(super) fn put_on_trial(&self, trial: Trial, bytes: &[u8]) -> Result<Trial, SettingsError> {
-        let mut state = self.read();
+        let mut state = self.read()?;
         if state.trial.is_some() {
             return Err(SettingsError::OnTrial);
         }
@@ -229,73 +253,47 @@ impl Settings {
         Ok(trial)
     }
 
-    /// The trial went well: from now on this is in force.
-    pub fn keep(&self) -> Result<(), SettingsError> {
-        let mut state = self.read();
-        if let Some(trial) = &state.trial {
-            let active = Active {
-                sha256: trial.sha256.clone(),
-                command: trial.command,
-                base_sha256: trial.base_sha256.clone(),
-            };
-            match trial.certificate {
-                None => state.active = Some(active),
-                Some(key) => drop(state.certificates.insert(key, active)),
-            }
-        }
-        state.end_trial(None);
-        self.write(&state)
-    }
-
-    /// The trial did not go well: the next start is with what was in force before.
-    pub fn roll_back(&self, why: &str) -> Result<(), SettingsError> {
-        let mut state = self.read();
-        state.end_trial(Some(why));
-        self.write(&state)
-    }
-
-    /// What became of trials, and nobody has been told yet.
-    pub fn ended(&self) -> Vec<Outcome> {
-        self.read().ended
-    }
-
-    /// All that [`Settings::ended`] gave is told.
-    pub fn told(&self) -> Result<(), SettingsError> {
-        let mut state = self.read();
-        state.ended.clear();
-        self.write(&state)
-    }
-
-    fn still_holds(&self, active: &Active, base: &Loaded) -> Result<Loaded, String> {
+    /// The configuration that is in force, or why it is not any more.
+    fn still_holds(&self, active: &Active, base: &Loaded) -> Read<Loaded> {
         if active.base_sha256 != base.sha256 {
-            return Err("the file on the box was changed".to_owned());
+            return Ok(Err("the file on the box was changed".to_owned()));
         }
         self.load(&active.sha256)
     }
 
-    fn load(&self, sha256: &str) -> Result<Loaded, String> {
-        let path = self.kept(sha256, None);
-        let bytes = disk::read(&path).map_err(|error| error.to_string())?;
-        if sha256_hex(&bytes) != sha256 {
-            return Err(format!("{} was changed", path.display()));
-        }
-        let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+    fn load(&self, sha256: &str) -> Read<Loaded> {
+        let bytes = match self.bytes(sha256, None)? {
+            Ok(bytes) => bytes,
+            Err(why) => return Ok(Err(why)),
+        };
+        let text = String::from_utf8(bytes).map_err(|error| error.to_string());
         // Read as if it were the file on the box: its paths are relative to that.
-        Config::parse(&self.file, &text).map_err(|mistakes| mistakes.to_string())
+        let parse = |text: String| Config::parse(&self.file, &text).map_err(|e| e.to_string());
+        Ok(text.and_then(parse))
     }
 
-    /// A state that cannot be read is none: the file on the box is always there.
-    pub(super) fn read(&self) -> State {
-        self.read_state().unwrap_or_default()
+    /// What was sent, whole.
+    pub(super) fn bytes(&self, sha256: &str, certificate: Option<KeyName>) -> Read<Vec<u8>> {
+        let path = self.kept(sha256, certificate);
+        match disk::read(&path) {
+            Ok(bytes) if sha256_hex(&bytes) == sha256 => Ok(Ok(bytes)),
+            Ok(_) => Ok(Err(format!("{} was changed", path.display()))),
+            Err(error) if is_gone(&error) => Ok(Err(error.to_string())),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The same where it matters that it could be read.
-    pub(super) fn read_state(&self) -> Result<State, DiskError> {
-        let bytes = disk::read(&self.dir.join(STATE))?;
-        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    /// A state that is not there, or is none, says that nothing was sent. One that the disk does not
+    /// give may say anything: nobody writes another in its place.
+    pub(super) fn read(&self) -> Result<State, DiskError> {
+        match disk::read(&self.dir.join(STATE)) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+            Err(error) if is_gone(&error) => Ok(State::default()),
+            Err(error) => Err(error),
+        }
     }
 
-    fn write(&self, state: &State) -> Result<(), SettingsError> {
+    pub(super) fn write(&self, state: &State) -> Result<(), SettingsError> {
         let bytes = serde_json::to_vec_pretty(state).expect("invariant: the state is plain data");
         disk::create_dir(&self.dir)?;
         self.put(&self.dir.join(STATE), &bytes)
@@ -323,6 +321,10 @@ impl State {
             });
         }
     }
+}
+
+pub(super) fn is_gone(error: &DiskError) -> bool {
+    error.source.kind() == ErrorKind::NotFound
 }
 
 pub(super) fn short(why: &str) -> String {

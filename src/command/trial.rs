@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::settings::{Settings, SettingsError};
+use super::settings::{Active, Settings, SettingsError};
 use crate::config::KeyName;
 
 /// A configuration or certificate on trial.
@@ -41,21 +41,72 @@ pub struct Outcome {
 }
 
 impl Settings {
-    /// What is on trial.
+    /// What is on trial, as far as that can be read.
     pub fn on_trial(&self) -> Option<Trial> {
-        self.read().trial
+        self.read().ok()?.trial
     }
 
-    /// Whether `command` is on trial.
+    /// Whether `command` is on trial, or may be: while that cannot be read nobody is told how it ended.
     pub fn is_on_trial(&self, command: Uuid) -> bool {
-        self.on_trial()
-            .is_some_and(|trial| trial.command == command)
+        let tried = self.read().map(|state| state.trial);
+        tried.map_or(true, |trial| trial.is_some_and(|t| t.command == command))
+    }
+
+    /// The trial went well: from now on this is in force.
+    pub fn keep(&self) -> Result<(), SettingsError> {
+        let mut state = self.read()?;
+        if let Some(trial) = &state.trial {
+            let active = Active {
+                sha256: trial.sha256.clone(),
+                command: trial.command,
+                base_sha256: trial.base_sha256.clone(),
+            };
+            match trial.certificate {
+                None => state.active = Some(active),
+                Some(key) => drop(state.certificates.insert(key, active)),
+            }
+        }
+        state.end_trial(None);
+        self.write(&state)
+    }
+
+    /// Takes back what `command` put on trial, as if it had never come; whether it stays on trial all
+    /// the same, because the disk does not take that.
+    pub fn take_back(&self, command: Uuid) -> bool {
+        let on_trial = || {
+            let tried = self.on_trial();
+            tried.is_some_and(|trial| trial.command == command)
+        };
+        let withdraw = || {
+            let mut state = self.read()?;
+            state.trial = None;
+            self.write(&state)
+        };
+        on_trial() && withdraw().is_err() && on_trial()
+    }
+
+    /// The trial did not go well: the next start is with what was in force before.
+    pub fn roll_back(&self, why: &str) -> Result<(), SettingsError> {
+        let mut state = self.read()?;
+        state.end_trial(Some(why));
+        self.write(&state)
+    }
+
+    /// What became of trials, and nobody has been told yet; nothing while that cannot be read.
+    pub fn ended(&self) -> Vec<Outcome> {
+        self.read().map_or_else(|_| Vec::new(), |state| state.ended)
+    }
+
+    /// All that [`Settings::ended`] gave is told.
+    pub fn told(&self) -> Result<(), SettingsError> {
+        let mut state = self.read()?;
+        state.ended.clear();
+        self.write(&state)
     }
 
     /// Writes down how a trial ended of which the disk took no word at the start.
     pub fn end(&self, outcome: &Outcome) -> Result<(), SettingsError> {
-        // A disk that does not give the state has forgotten no trial.
-        let trial = self.read_state()?.trial;
+        let trial = self.read()?.trial;
         if trial.is_some_and(|trial| trial.command == outcome.command) {
             self.roll_back(outcome.why.as_deref().unwrap_or_default())?;
         }

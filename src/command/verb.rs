@@ -86,6 +86,13 @@ pub enum Verb {
         /// The package.
         package: CaseId,
     },
+    /// Send once more what a receiver has refused.
+    #[serde(rename = "resend")]
+    Resend {
+        /// The package; by default all that are refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        package: Option<CaseId>,
+    },
     /// Let a rule make evidence again that reviewers objected to.
     #[serde(rename = "rule.restore")]
     RuleRestore {
@@ -111,7 +118,7 @@ pub enum Misunderstood {
 }
 
 /// Every verb.
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "report",
     "fetch",
     "capture",
@@ -125,6 +132,7 @@ const VERBS: [&str; 14] = [
     "cert.install",
     "reboot",
     "evict",
+    "resend",
     "rule.restore",
 ];
 
@@ -174,6 +182,7 @@ impl Verb {
             | Self::CertInstall { .. }
             | Self::Reboot {}
             | Self::Evict { .. }
+            | Self::Resend { .. }
             | Self::RuleRestore { .. } => Rank::Admin,
         }
     }
@@ -190,6 +199,7 @@ impl Verb {
             | Self::AlarmAcknowledge { .. }
             | Self::Stop {}
             | Self::Evict { .. }
+            | Self::Resend { .. }
             | Self::RuleRestore { .. } => true,
             Self::Speak { .. }
             | Self::Say { .. }
@@ -270,6 +280,8 @@ mod tests {
             ("cert.install", json!({ "pem": "x" }), Rank::Admin, false),
             ("reboot", json!({}), Rank::Admin, false),
             ("evict", json!({ "package": package }), Rank::Admin, true),
+            ("resend", json!({ "package": package }), Rank::Admin, true),
+            ("resend", json!({}), Rank::Admin, true),
             (
                 "rule.restore",
                 json!({ "rule": "spillage" }),

@@ -89,8 +89,7 @@ impl Warn {
     /// Whether there is a loudspeaker that plays the clips.
     pub fn plays_clips(&self) -> bool {
         let outlets = self.outlet.iter().map(|outlet| &outlet.speaker);
-        let mut speakers = outlets.chain([&self.speaker]);
-        speakers.any(|s| !matches!(s.kind, SpeakerKind::None | SpeakerKind::Mavlink))
+        outlets.chain([&self.speaker]).any(Speaker::plays_clips)
     }
 }
 
@@ -212,6 +211,13 @@ pub struct Speaker {
     pub password_file: PathBuf,
     /// `https://`: certificates (PEM) trusted for this device. Empty: the system's roots.
     pub tls_roots: PathBuf,
+}
+
+impl Speaker {
+    /// Whether it plays the clips: a horn's tone is none.
+    pub fn plays_clips(&self) -> bool {
+        !matches!(self.kind, SpeakerKind::None | SpeakerKind::Mavlink)
+    }
 }
 
 impl Default for Speaker {

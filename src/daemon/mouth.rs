@@ -177,25 +177,23 @@ impl Mouth {
     /// Says it, if the governor allows.
     async fn say(&mut self, want: &Want, what: Result<Utterance, String>) -> Told {
         let at = clock::now();
-        let camera = want.camera.as_deref();
+        let speaker = want.speaker(&mut self.speakers);
         let ask = Ask {
             at,
+            lasts: (what.as_ref()).map_or(Duration::ZERO, |what| speaker.lasts(what)),
             zone: &want.zone,
-            heard_in: camera.map_or(&[], |camera| self.speakers.zones_at(camera)),
+            heard_in: want.heard_in(&self.speakers),
             case: want.case,
             by: &want.by,
             travel: self.travel(at),
         };
         let mut told = Told::unplayed("");
         told.what = what.as_ref().ok().cloned();
-        let volume = match self.governor.rule(&ask) {
-            Ok(volume) => volume,
-            Err(hush) => {
-                tracing::info!(zone = %want.zone, why = %hush, "nothing is said");
-                told.hush(hush.to_string());
-                return told;
-            }
-        };
+        if let Err(hush) = self.governor.rule(&ask) {
+            tracing::info!(zone = %want.zone, why = %hush, "nothing is said");
+            told.hush(hush.to_string());
+            return told;
+        }
         match what {
             Ok(what) => {
                 let sha256 = what.clip().map_or("", Clip::sha256);
@@ -203,7 +201,12 @@ impl Mouth {
                 want.name(&mut charge);
                 words::name(&mut charge, &what);
                 self.note(kind::WARNING_BEGUN, charge).await;
-                told.said = self.sound(want, what, volume).await;
+                // A disk may have kept that line waiting into other hours.
+                let at = clock::now();
+                match self.governor.hour(&Ask { at, ..ask }) {
+                    Ok(volume) => told.said = self.sound(want, what, volume).await,
+                    Err(hush) => told.said.failure = Some(hush.to_string()),
+                }
             }
             Err(why) => told.said.failure = Some(why),
         }
@@ -237,8 +240,10 @@ impl Mouth {
             }
         };
         self.state().speaking = false;
+        // Who stopped it while only the microphone was waited for has cut nothing off.
+        let cut_off = said.failure.is_some() && !said.played.is_zero();
         for (order, answer) in stops {
-            self.silence(order, true, answer).await;
+            self.silence(order, cut_off, answer).await;
         }
         said
     }

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first stops in order, the second at once. SIGUSR1 stops the loudspeaker.
+//! SIGTERM, SIGINT, SIGHUP: the first stops in order, the second at once. SIGUSR1 stops the loudspeaker.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -11,19 +11,20 @@ use super::mouth::Request;
 /// Exit code of a process that was told twice.
 const TOLD_TWICE: i32 = 130;
 
-/// A token that the first SIGTERM or SIGINT cancels. The second ends the process on the spot:
-/// whatever it was doing, the store is made for that.
+/// A token that the first SIGTERM or SIGINT cancels, or the SIGHUP of a line that broke. The second
+/// ends the process on the spot: whatever it was doing, the store is made for that.
 pub fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     let listen = |kind| signal(kind).context("cannot listen to signals");
     let mut term = listen(SignalKind::terminate())?;
     let mut int = listen(SignalKind::interrupt())?;
+    let mut hup = listen(SignalKind::hangup())?;
     let stop = CancellationToken::new();
     let told = stop.clone();
     tokio::spawn(async move {
-        either(&mut term, &mut int).await;
+        any([&mut term, &mut int, &mut hup]).await;
         tracing::info!("told to stop; once more stops at once");
         told.cancel();
-        either(&mut term, &mut int).await;
+        any([&mut term, &mut int, &mut hup]).await;
         exit_now();
     });
     Ok(stop)
@@ -53,10 +54,11 @@ pub(super) fn stop_speaking(
     })
 }
 
-async fn either(term: &mut Signal, int: &mut Signal) {
+async fn any([term, int, hup]: [&mut Signal; 3]) {
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
+        _ = hup.recv() => {}
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -238,6 +239,8 @@ fn spawn(config: &Path, log: &Path) -> Result<Child> {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(out)
+            // Ctrl-C is for us: the broker goes last, when nobody needs it any more.
+            .process_group(0)
             .spawn();
         match started {
             Ok(child) => return Ok(child),

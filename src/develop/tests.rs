@@ -178,7 +178,7 @@ const BARS: [[f64; 3]; 10] = [
 
 #[test]
 fn colours_are_those_the_camera_saw() {
-    let size = (640, 480);
+    let size = (160, 120);
     let bar = size.0 / BARS.len();
     let mut developer = developer();
     for (colours, weights) in every_kind() {

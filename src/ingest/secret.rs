@@ -73,7 +73,14 @@ impl Credentials {
 
 fn read_line(path: &Path) -> std::io::Result<Secret> {
     let text = std::fs::read_to_string(path)?;
-    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+    let line = text.trim_end_matches(['\r', '\n']);
+    // A camera that is asked with a wrong one locks its user out for half an hour.
+    let fault = match line {
+        "" => "it is empty",
+        line if line.contains(['\r', '\n']) => "it has more than one line",
+        line => return Ok(Secret::new(line)),
+    };
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidData, fault))
 }
 
 /// Replaces what stands between `://` and the last `@` before the path by `***`.
@@ -120,6 +127,24 @@ fn strike_parameters(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_file_has_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        for (text, read) in [
+            ("secret\n", Some("secret")),
+            (" with blanks \r\n", Some(" with blanks ")),
+            ("", None),
+            ("\n", None),
+            ("secret\nsecond\n", None),
+        ] {
+            std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), text.as_bytes())
+                .unwrap();
+            let password = read_line(&path).ok();
+            assert_eq!(password.as_ref().map(Secret::expose), read, "{text:?}");
+        }
+    }
 
     #[test]
     fn a_secret_never_shows() {

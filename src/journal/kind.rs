@@ -45,6 +45,8 @@ pub const PACKAGE_SENT: &str = "package.sent";
 pub const PACKAGE_RECEIPTED: &str = "package.receipted";
 /// The receiver signed that it refuses.
 pub const PACKAGE_REFUSED: &str = "package.refused";
+/// A person had a refused package queued again.
+pub const PACKAGE_REQUEUED: &str = "package.requeued";
 /// A file of a package is missing or changed.
 pub const PACKAGE_DAMAGED: &str = "package.damaged";
 /// The time-stamp of a package is kept.
@@ -140,6 +142,7 @@ pub const ALL: &[&str] = &[
     PACKAGE_SENT,
     PACKAGE_RECEIPTED,
     PACKAGE_REFUSED,
+    PACKAGE_REQUEUED,
     PACKAGE_DAMAGED,
     STAMP,
     PACKAGE_PRUNED,

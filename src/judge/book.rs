@@ -6,7 +6,7 @@
 //!      Snap(Found) │  ▲                Snap(Warned)                  ├──gone──▶ corrected
 //!      Warn        │  │ again      └──first time──▶ reminded        │   Snap(Again), Clip, Seal
 //!                  ▼  │                                             └──another there──▶ replaced
-//!               Unheard ──third time──▶ discarded     not to be said now ──▶ hushed
+//!    no sound ─▶ Unheard ──third time──▶ discarded     not to be said now ──▶ hushed
 //!   at each of these steps: allowed by now, or the box has left the place ──▶ discarded
 //! record at once:
 //!   suspicion ─▶ Recording ──after the clip's end──▶ recorded
@@ -41,8 +41,10 @@ use super::{nanos, secs};
 
 /// A loudspeaker that says nothing for this long will not.
 const REPORT_WITHIN: Duration = Duration::from_mins(10);
-/// A warning that could not be played is tried this often in all.
+/// A warning that could not be played is tried this often in all …
 const WARN_TRIES_MAX: u32 = 3;
+/// … unless so much of it sounded: what somebody heard is not said again.
+const SOUNDED_MIN: Duration = Duration::from_secs(1);
 /// Pause before a warning is tried again.
 pub(super) const WARN_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// A step that comes later than this proves nothing: the picture after the warning, the next try to
@@ -140,14 +142,15 @@ impl Book {
             return;
         }
         case.tries += 1;
-        case.phase = match report.hushed.as_ref().or(report.failure.as_ref()) {
-            None => Phase::Heard,
-            Some(why) if report.hushed.is_some() => Phase::Hushed { why: why.clone() },
-            Some(why) if case.tries < WARN_TRIES_MAX => Phase::Unheard {
-                since: report.at,
-                why: why.clone(),
+        let since = report.at;
+        case.phase = match (report.hushed.clone(), report.failure.clone()) {
+            (Some(why), _) => Phase::Hushed { why },
+            (None, None) => Phase::Heard,
+            (None, Some(why)) if report.played >= SOUNDED_MIN => Phase::Broken {
+                why: format!("the warning was not for certain heard out: {why}"),
             },
-            Some(why) => Phase::Broken {
+            (None, Some(why)) if case.tries < WARN_TRIES_MAX => Phase::Unheard { since, why },
+            (None, Some(why)) => Phase::Broken {
                 why: format!("the warning could not be played: {why}"),
             },
         };

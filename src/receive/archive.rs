@@ -97,7 +97,7 @@ impl Archive {
                 return Err(ReceiveError::Disk(why));
             }
             let mut index = Index::open(dir)?;
-            index.level(dir, None, at)?;
+            index.level(dir, at)?;
             indexes.push(index);
         }
         Ok(Self { indexes })

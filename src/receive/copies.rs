@@ -4,10 +4,15 @@
 //! was read back from the medium and had its hash. A medium is there when its marker file is:
 //! an empty mount point is no medium. The marker's id tells it from another that stands in its place
 //! ([`super::index`] knows what it has met). Receivers may share one.
+//!
+//! A medium may also be there and not answer: a network that is away, a disk that hangs. Calls to it
+//! then never return, so each is made by a thread that nobody has to wait for.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -43,6 +48,17 @@ pub(super) struct Copies {
     name: String,
     /// What was complained about last: the same is not told again and again.
     told: Mutex<Option<String>>,
+    /// The calls that were not waited for to their end.
+    late: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A copy to be made.
+pub(super) struct Order {
+    /// Where the package lies.
+    pub(super) package: PathBuf,
+    pub(super) statement: Statement,
+    /// The receipt it is to have.
+    pub(super) receipt: Vec<u8>,
 }
 
 impl Copies {
@@ -52,6 +68,7 @@ impl Copies {
             dir: dir.to_owned(),
             name: name.to_owned(),
             told: Mutex::default(),
+            late: Mutex::default(),
         }
     }
 
@@ -63,6 +80,41 @@ impl Copies {
     /// Which medium is in place, as far as its marker says, or what is wrong.
     pub(super) fn there(&self) -> Result<Option<Uuid>, String> {
         recognise(&self.dir)
+    }
+
+    /// Whether a call that was not waited for hangs still: then no other is made.
+    pub(super) fn hangs(&self) -> bool {
+        let mut late = lock(&self.late);
+        late.retain(|call| !call.is_finished());
+        !late.is_empty()
+    }
+
+    /// [`Self::take`], waited for no longer than `within`. One that ends later counts for nothing: it is
+    /// made or read once more.
+    pub(super) fn take_within(
+        self: &Arc<Self>,
+        within: Duration,
+        order: Order,
+    ) -> Result<(), String> {
+        let silent = || format!("the medium at {} does not answer", self.dir.display());
+        if self.hangs() {
+            return Err(silent());
+        }
+        let (tell, told) = mpsc::sync_channel(1);
+        let copies = Arc::clone(self);
+        let call = move || {
+            let taken = copies.take(&order.package, &order.statement, Some(&order.receipt));
+            if tell.send(taken).is_err() {
+                tracing::debug!("a second copy came too late");
+            }
+        };
+        let thread = std::thread::Builder::new().name("second copy".to_owned());
+        let thread = thread.spawn(call).map_err(|error| error.to_string())?;
+        told.recv_timeout(within).unwrap_or_else(|_late| {
+            let mut late = lock(&self.late);
+            late.push(thread);
+            Err(silent())
+        })
     }
 
     /// Makes the copy of the package in the folder `package`, with `receipt` instead of the one
@@ -374,6 +426,48 @@ mod tests {
         disk::remove_dir_all(&place(&copies, &statement)).unwrap();
         copies.take(&package, &statement, None).unwrap();
         assert_eq!(fs::read(&later).unwrap(), b"two copies");
+    }
+
+    /// Reading a pipe that nobody writes to never ends, like reading from a server that is away.
+    #[test]
+    fn a_medium_that_hangs_holds_up_nobody() {
+        const LONG: Duration = Duration::from_mins(1);
+        let (dir, copies, statement) = received();
+        let copies = Arc::new(copies);
+        let order = || Order {
+            package: dir.path().join("package"),
+            statement: statement.clone(),
+            receipt: b"two copies".to_vec(),
+        };
+        let (marker, kept) = (copies.dir.join(MARKER), dir.path().join("marker"));
+        disk::rename(&marker, &kept).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &marker,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let silent = copies.take_within(Duration::from_millis(50), order());
+        assert!(silent.unwrap_err().contains("does not answer"));
+        assert!(copies.hangs());
+        // Not one call more, however long it might be waited for.
+        let silent = copies.take_within(LONG, order());
+        assert!(silent.unwrap_err().contains("does not answer"));
+
+        // It answers again; what hung ends.
+        let pipe = fs::File::options().read(true).write(true).open(&marker);
+        disk::rename(&kept, &marker).unwrap();
+        drop(pipe.unwrap());
+        let late = std::mem::take(&mut *lock(&copies.late));
+        for call in late {
+            call.join().unwrap();
+        }
+        assert!(!copies.hangs());
+        copies.take_within(LONG, order()).unwrap();
+        let receipt = fs::read(place(&copies, &statement).join(RECEIPT)).unwrap();
+        assert_eq!(receipt, b"two copies");
     }
 
     #[test]

@@ -113,7 +113,12 @@ impl Desk {
     }
 
     fn head(&mut self, device: &str, zip: &[u8], at: Stamp) -> Result<Said, ReceiveError> {
-        let head = match Head::open(zip, device, &self.office.roots) {
+        let mut opened = Head::open(zip, device, &self.office.roots());
+        if matches!(opened, Err(HeadError::Refused { .. })) {
+            // A refusal is for good: not by roots of yesterday.
+            opened = Head::open(zip, device, &self.office.read_roots_anew());
+        }
+        let head = match opened {
             Ok(head) => head,
             Err(HeadError::Unreadable(why)) => {
                 return Ok(ignored(&Topic::new(device, Subject::Head), &why));

@@ -102,6 +102,8 @@ pub(super) struct Gauges {
     pub(super) open: u64,
     /// How long the oldest of them is under way in this run, seconds.
     pub(super) oldest_secs: u64,
+    /// Bytes free on the medium for second copies, when it was last looked at and was there.
+    pub(super) copies_free: Option<u64>,
 }
 
 /// The figures of one receiver.
@@ -109,19 +111,17 @@ pub(super) struct Gauges {
 pub(super) struct Figures {
     counts: [AtomicU64; SERIES.len()],
     gauges: Mutex<Gauges>,
-    /// The folders whose room is told, and under which name.
-    folders: Vec<(&'static str, PathBuf)>,
+    /// The folder whose room is told.
+    dir: PathBuf,
 }
 
 impl Figures {
-    /// All zero. `copies` is the folder of second copies.
-    pub(super) fn new(dir: &Path, copies: Option<&Path>) -> Self {
-        let mut folders = vec![("dir", dir.to_owned())];
-        folders.extend(copies.map(|copies| ("copies", copies.to_owned())));
+    /// All zero.
+    pub(super) fn new(dir: &Path) -> Self {
         Self {
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
             gauges: Mutex::default(),
-            folders,
+            dir: dir.to_owned(),
         }
     }
 
@@ -219,11 +219,19 @@ impl Figures {
         ] {
             say(name, "", ("gauge", help, value));
         }
-        for (n, (what, folder)) in self.folders.iter().enumerate() {
-            let help = if n == 0 { "Room on the disk" } else { "" };
-            let label = format!("{{folder=\"{what}\"}}");
-            if let Ok(free) = disk::free_bytes(folder) {
-                say("free_bytes", &label, ("gauge", help, free));
+        let mut help = "Room on the disk";
+        // The medium is not asked here: it may not answer.
+        for (what, free) in [
+            ("dir", disk::free_bytes(&self.dir).ok()),
+            ("copies", now.copies_free),
+        ] {
+            if let Some(free) = free {
+                let label = format!("{{folder=\"{what}\"}}");
+                say(
+                    "free_bytes",
+                    &label,
+                    ("gauge", std::mem::take(&mut help), free),
+                );
             }
         }
         text
@@ -236,7 +244,7 @@ mod tests {
 
     #[test]
     fn every_count_has_its_series() {
-        let figures = Figures::new(Path::new("/"), None);
+        let figures = Figures::new(Path::new("/"));
         figures.add(Count::Stored, 3);
         figures.add(Count::OtherErrors, 7);
         figures.failed(&ReceiveError::Full { need: 2, free: 1 });

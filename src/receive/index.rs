@@ -17,7 +17,6 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 use uuid::Uuid;
 
 use super::kept::{Kept, Refusal, Seen};
-use super::later::says_copies;
 use super::rows::{
     KEPT, MEDIA, case_id, kept, meet, number, put, put_refused, ruin, unsigned, whole,
 };
@@ -139,17 +138,14 @@ impl Index {
         Ok(())
     }
 
-    /// Brings the index level with the folders in `dir`. `copies` is the folder of second copies.
-    pub(super) fn level(
-        &mut self,
-        dir: &Path,
-        copies: Option<&Path>,
-        at: Stamp,
-    ) -> Result<(), IndexError> {
+    /// Brings the index level with the folders in `dir`. What gets a row by that has no second copy
+    /// until it is read back: that it lies there, and that a receipt says two, proves nothing of the
+    /// medium that is in place now.
+    pub(super) fn level(&mut self, dir: &Path, at: Stamp) -> Result<(), IndexError> {
         let mut devices = BTreeSet::from_iter(layout::named(&layout::packages(dir))?);
         devices.extend(self.devices_of("package")?);
         for device in &devices {
-            self.level_device(dir, device, (copies, at))?;
+            self.level_device(dir, device, at)?;
         }
         let mut devices = BTreeSet::from_iter(layout::named(&layout::refused(dir))?);
         devices.extend(self.devices_of("refused")?);
@@ -164,12 +160,7 @@ impl Index {
         self.all(&sql, [], |row| row.get(0))
     }
 
-    fn level_device(
-        &mut self,
-        dir: &Path,
-        device: &str,
-        (copies, at): (Option<&Path>, Stamp),
-    ) -> Result<(), IndexError> {
+    fn level_device(&mut self, dir: &Path, device: &str, at: Stamp) -> Result<(), IndexError> {
         // The rows first: what has a row now was in its folder before, and is still to be found
         // there unless somebody took it away.
         let rows = self.rows(device)?;
@@ -180,7 +171,7 @@ impl Index {
             .copied()
             .collect();
         for some in lacking.chunks(ROWS) {
-            let read = some.iter().filter_map(|id| read(dir, device, *id, copies));
+            let read = some.iter().filter_map(|id| read(dir, device, *id));
             let read: Vec<Kept> = read.collect();
             let tx = self.conn.transaction()?;
             for package in &read {
@@ -364,17 +355,14 @@ impl Index {
 }
 
 /// Reads a whole package for its row; one that cannot be read has none, and shows as missing.
-fn read(dir: &Path, device: &str, id: CaseId, copies: Option<&Path>) -> Option<Kept> {
+fn read(dir: &Path, device: &str, id: CaseId) -> Option<Kept> {
     let place = layout::place(dir, device, id);
     let file = |name| disk::read(&place.join(name)).map_err(|error| error.to_string());
     let read = || -> Result<Kept, String> {
         let statement = Statement::parse(&file(STATEMENT)?).map_err(|e| e.to_string())?;
         let sig_sha256 = sha256_hex(&file(SIGNATURE)?);
         let receipt = Receipt::read(&file(RECEIPT)?).map_err(|e| e.to_string())?;
-        let copy = copies.map(|copies| layout::place(copies, device, id));
-        let copied =
-            says_copies(&place, &receipt) && copy.is_some_and(|copy| copy.join(RECEIPT).is_file());
-        Ok(Kept::of(&statement, sig_sha256, &receipt, copied))
+        Ok(Kept::of(&statement, sig_sha256, &receipt, false))
     };
     read()
         .map_err(|error| tracing::warn!(device, %id, error, "a stored package is unreadable"))

@@ -152,7 +152,7 @@ impl Desk {
     /// A checkpoint of `device`: kept when it is newer than what we have.
     pub(super) fn checkpoint(&mut self, device: &str, p7m: &[u8]) -> Result<Said, ReceiveError> {
         let topic = || Topic::new(device, Subject::Journal);
-        let checkpoint = match Checkpoint::open(p7m, &self.office.roots) {
+        let checkpoint = match Checkpoint::open(p7m, &self.office.roots()) {
             Ok((checkpoint, _)) if checkpoint.device == device => checkpoint,
             Ok((other, _)) => {
                 let why = format!("the checkpoint is of device {:?}", other.device);

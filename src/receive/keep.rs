@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! verify ─▶ second copy, read back ─▶ receipt ─▶ the package in its place, in one step ─▶ row ─▶ answer
-//!            └─ the medium is away: the receipt says one copy, and the copy is made later
+//!            └─ the medium is away or hangs: the receipt says one copy, and the copy is made later
 //! ```
 //! Receivers that share the folder may have the same package whole at the same moment: the one
 //! that comes second finds the place taken, and sends on the receipt that lies there.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::copies::Order;
 use super::desk::{Desk, Said};
 use super::figures::Count;
 use super::head::{Head, check};
@@ -20,6 +22,9 @@ use crate::disk::{self, DiskError};
 use crate::types::{CaseId, Stamp};
 use crate::witness::{Receipt, SIGNATURE, sha256_hex};
 
+/// A package waits so long for its second copy, and with it everything else at its desk. Below the ten
+/// seconds after which a box offers it again.
+const COPY_WITHIN: Duration = Duration::from_secs(5);
 /// Refusals kept of one device: what it claims in refused heads must not fill the disk.
 const REFUSALS_PER_DEVICE: usize = 256;
 
@@ -71,7 +76,7 @@ impl Desk {
         };
         let (device, id) = (key.0.as_str(), key.1);
         let package = open.transfer.assemble()?;
-        if let Err(why) = check(&package, &self.office.roots)? {
+        if let Err(why) = check(&package, &self.office.roots())? {
             return self.give_up(key, why, at);
         }
         let head = open.transfer.head().clone();
@@ -122,7 +127,12 @@ impl Desk {
             return Ok((sign(1)?, false, None));
         };
         let both = sign(2)?;
-        match copies.take(package, &head.statement, Some(&both)) {
+        let order = Order {
+            package: package.to_owned(),
+            statement: head.statement.clone(),
+            receipt: both.clone(),
+        };
+        match copies.take_within(COPY_WITHIN, order) {
             Ok(()) => Ok((both, true, None)),
             Err(why) => {
                 self.office.figures.add(Count::CopyErrors, 1);

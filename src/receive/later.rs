@@ -64,7 +64,7 @@ pub(super) fn newest_receipt(place: &Path) -> Result<Vec<u8>, DiskError> {
 }
 
 /// Whether the receipts of the package at `place` say its second copy.
-pub(super) fn says_copies(place: &Path, first: &Receipt) -> bool {
+fn says_copies(place: &Path, first: &Receipt) -> bool {
     first.copies > 1 || place.join(LATER_RECEIPT).is_file()
 }
 

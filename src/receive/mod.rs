@@ -93,7 +93,7 @@ pub async fn run(
     if !is_name(&config.name) {
         return Err(ReceiveError::Name(config.name));
     }
-    let figures = Arc::new(Figures::new(&config.dir, config.copy_to.as_deref()));
+    let figures = Arc::new(Figures::new(&config.dir));
     if let Some(addr) = config.metrics {
         let listener = listen(addr).await?;
         tokio::spawn(metrics::serve(listener, Arc::clone(&figures), stop.clone()));
@@ -111,7 +111,9 @@ pub async fn run(
     let later = office.later.told();
     let desks = Desks::start(office, desks);
     let upkeep = upkeep::keep(desks.all(), Arc::clone(&on_event), stop.clone());
-    let upkeep = tokio::spawn(upkeep);
+    let (office, _) = desks.all();
+    let copying = upkeep::keep_copies(office, Arc::clone(&on_event), stop.clone());
+    let upkeep = [tokio::spawn(upkeep), tokio::spawn(copying)];
     let mut receiver = Receiver {
         endpoint: Endpoint {
             host: config.host,
@@ -130,7 +132,7 @@ pub async fn run(
         on_event,
         figures,
         pause: Pause::new(RETRY.0, RETRY.1),
-        _upkeep: AbortOnDropHandle::new(upkeep),
+        _upkeep: upkeep.map(AbortOnDropHandle::new),
     };
     while !stop.is_cancelled() {
         if let Err(why) = receiver.session(&stop).await {
@@ -214,7 +216,7 @@ struct Receiver<F> {
     on_event: Arc<F>,
     figures: Arc<Figures>,
     pause: Pause,
-    _upkeep: AbortOnDropHandle<()>,
+    _upkeep: [AbortOnDropHandle<()>; 2],
 }
 
 impl<F: Fn(Event)> Receiver<F> {

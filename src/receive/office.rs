@@ -6,10 +6,8 @@
 //! one that a kill takes is made again.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-
-use uuid::Uuid;
 
 use super::copies::Copies;
 use super::figures::{Count, Figures};
@@ -25,9 +23,11 @@ pub(super) struct Office {
     pub(super) dir: PathBuf,
     pub(super) name: String,
     pub(super) identity: Identity,
-    pub(super) roots: Roots,
+    /// Who may seal evidence, and the file that says so.
+    pub(super) roots: Mutex<Arc<Roots>>,
+    pub(super) roots_file: PathBuf,
     /// The second copies, where there are to be some.
-    pub(super) copies: Option<Copies>,
+    pub(super) copies: Option<Arc<Copies>>,
     pub(super) figures: Arc<Figures>,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) later: Later,
@@ -49,14 +49,19 @@ impl Office {
         layout::place(&self.dir, device, id)
     }
 
-    /// The folder of second copies.
-    pub(super) fn copies_dir(&self) -> Option<&Path> {
-        self.copies.as_ref().map(Copies::dir)
+    /// Who may seal evidence.
+    pub(super) fn roots(&self) -> Arc<Roots> {
+        Arc::clone(&lock(&self.roots))
     }
 
-    /// The medium for second copies that is in place, as far as it says.
-    fn medium(&self) -> Option<Uuid> {
-        self.copies.as_ref()?.there().ok()?
+    /// Reads anew who may seal evidence: a bureau adds a root while receivers work. What cannot be
+    /// read changes nothing.
+    pub(super) fn read_roots_anew(&self) -> Arc<Roots> {
+        match Roots::load(&self.roots_file) {
+            Ok(roots) => *lock(&self.roots) = Arc::new(roots),
+            Err(error) => tracing::warn!(%error, "the roots stay what they were"),
+        }
+        self.roots()
     }
 
     /// Something the index is to be told, soon.
@@ -121,14 +126,11 @@ impl Office {
             }
         }
         let mut index = Index::open(&self.dir)?;
-        if let Some(medium) = self.medium() {
-            index.meets(medium)?;
-        }
         // Reading a large archive anew takes minutes: not while desks wait to enter something.
         // What came meanwhile is found by the second look, which has little to read.
-        index.level(&self.dir, self.copies_dir(), at)?;
+        index.level(&self.dir, at)?;
         let mut ledger = self.ledger();
-        index.level(&self.dir, self.copies_dir(), at)?;
+        index.level(&self.dir, at)?;
         ledger.index = Some(index);
         Ok(true)
     }

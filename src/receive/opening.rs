@@ -27,7 +27,8 @@ impl Desk {
         figures: Arc<Figures>,
     ) -> Result<(Arc<Office>, Vec<Self>), ReceiveError> {
         let identity = Identity::load(&config.keys, "receiver")?;
-        let roots = Roots::load(&config.keys.join("roots.crt"))?;
+        let roots_file = config.keys.join("roots.crt");
+        let roots = Roots::load(&roots_file)?;
         let dir = &config.dir;
         std::fs::create_dir_all(dir)
             .map_err(|error| ReceiveError::Disk(format!("{}: {error}", dir.display())))?;
@@ -47,8 +48,9 @@ impl Desk {
             dir: dir.clone(),
             name: config.name.clone(),
             identity,
-            roots,
-            copies: copies.map(|copies| Copies::new(copies, &config.name)),
+            roots: Mutex::new(Arc::new(roots)),
+            roots_file,
+            copies: copies.map(|copies| Arc::new(Copies::new(copies, &config.name))),
             figures,
             ledger: Mutex::default(),
             later: Later::new(),
@@ -100,7 +102,7 @@ impl Desk {
     /// `None` when it was finished already or its head does not hold any more.
     fn resume_one(&self, device: &str, dir: &Path) -> Result<Option<Transfer>, ReceiveError> {
         let zip = disk::read(&dir.join(HEAD))?;
-        let Ok(head) = Head::open(&zip, device, &self.office.roots) else {
+        let Ok(head) = Head::open(&zip, device, &self.office.roots()) else {
             return Ok(None);
         };
         let id = head.statement.id;

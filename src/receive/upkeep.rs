@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -26,17 +27,8 @@ const EVERY: Duration = Duration::from_secs(2);
 const LOOK_THROUGH: Duration = Duration::from_secs(10);
 /// Unfinished packages that nobody touched for so long are forgotten.
 const STALE: Duration = Duration::from_hours(72);
-/// Second copies caught up on before messages are answered again.
+/// Second copies made in one round.
 const COPIES_AT_ONCE: usize = 4;
-
-/// What is carried from one round to the next.
-#[derive(Default)]
-struct Rounds {
-    /// When the desk was last looked through, nanoseconds since boot.
-    looked: Option<u64>,
-    /// The package that a second copy was last tried of.
-    copied_to: Option<(String, CaseId)>,
-}
 
 /// Tends office and desks until `stop`.
 pub(super) async fn keep(
@@ -44,17 +36,18 @@ pub(super) async fn keep(
     on_event: Arc<impl Fn(Event)>,
     stop: CancellationToken,
 ) {
-    let mut rounds = Rounds::default();
+    // When the desks were last looked through, nanoseconds since boot.
+    let mut looked = None;
     loop {
         let (office, desks) = (Arc::clone(&office), desks.clone());
         let tended = blocking(move || {
-            let events = round((&office, &desks), &mut rounds, clock::now());
-            (rounds, events)
+            let event = round((&office, &desks), &mut looked, clock::now());
+            (looked, event)
         });
         match tended.await {
-            Ok((after, events)) => {
-                rounds = after;
-                for event in events {
+            Ok((after, event)) => {
+                looked = after;
+                if let Some(event) = event {
                     on_event(event);
                 }
             }
@@ -70,27 +63,63 @@ pub(super) async fn keep(
     }
 }
 
+/// Makes the second copies that are owed, until `stop`. Each round has a thread of its own: a medium
+/// that hangs holds up this alone, and the end of the program does not wait for it.
+pub(super) async fn keep_copies(
+    office: Arc<Office>,
+    on_event: Arc<impl Fn(Event)>,
+    stop: CancellationToken,
+) {
+    // The package that a second copy was last tried of.
+    let mut last = None;
+    while office.copies.is_some() {
+        let (done, told) = oneshot::channel();
+        let at_work = Arc::clone(&office);
+        let round = move || {
+            let events = at_work.catch_up(&mut last, clock::now());
+            if done.send((last, events)).is_err() {
+                tracing::debug!("the receiver has stopped meanwhile");
+            }
+        };
+        let thread = std::thread::Builder::new().name("copies".to_owned());
+        if let Err(error) = thread.spawn(round) {
+            tracing::warn!(%error, "second copies wait");
+        }
+        let told = tokio::select! {
+            () = stop.cancelled() => return,
+            told = told => told,
+        };
+        // Without a thread it begins at the first again.
+        let (after, events) = told.unwrap_or_default();
+        last = after;
+        events.into_iter().for_each(&*on_event);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(EVERY) => {}
+        }
+    }
+}
+
 /// One round; what to tell.
 fn round(
     (office, desks): (&Office, &[Arc<Mutex<Desk>>]),
-    rounds: &mut Rounds,
+    looked: &mut Option<u64>,
     at: Stamp,
-) -> Vec<Event> {
-    let mut events = Vec::new();
+) -> Option<Event> {
+    let mut event = None;
     let due = |looked| at.boot_ns.saturating_sub(looked) >= nanos(LOOK_THROUGH);
-    if rounds.looked.is_none_or(due) {
-        rounds.looked = Some(at.boot_ns);
+    if looked.is_none_or(due) {
+        *looked = Some(at.boot_ns);
         if let Err(error) = look_through(office, desks, at) {
             office.figures.failed(&error);
             let why = error.to_string();
             tracing::warn!(error = why, "receiver trouble");
-            events.push(Event::Trouble { why });
+            event = Some(Event::Trouble { why });
         }
     }
     tell_news(office, desks);
-    events.extend(office.catch_up(&mut rounds.copied_to, at));
     tell_gauges(office, desks, at);
-    events
+    event
 }
 
 /// Forgets what is stale, and sees that there is an index that is level with the folder.
@@ -167,10 +196,14 @@ impl Office {
     /// made does not hold up the others.
     fn catch_up(&self, last: &mut Option<(String, CaseId)>, at: Stamp) -> Vec<Event> {
         let mut events = Vec::new();
-        let Some(copies) = &self.copies else {
+        let Some(copies) = self.copies.as_ref().filter(|copies| !copies.hangs()) else {
             return events;
         };
-        let Ok(medium) = copies.there() else {
+        let there = copies.there();
+        let room = there.is_ok().then(|| disk::free_bytes(copies.dir()).ok());
+        self.figures
+            .change(|gauges| gauges.copies_free = room.flatten());
+        let Ok(medium) = there else {
             return events;
         };
         if let Some(medium) = medium {

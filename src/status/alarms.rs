@@ -193,8 +193,18 @@ impl Alarms {
             }
             _ => {}
         }
-        if status["store"]["states"]["damaged"].is_object() {
+        let states = &status["store"]["states"];
+        if states["damaged"].is_object() {
             self.raise("store", "damaged packages; lingmou store check");
+        }
+        if let Some(packages) = states["refused"]["packages"].as_u64() {
+            self.raise(
+                "store",
+                format!(
+                    "{packages} packages were refused by a receiver and are only here; lingmou journal \
+                     show --kind package.refused says why, lingmou command … resend offers them again"
+                ),
+            );
         }
         self.told("second copy", &status["mirror"]["trouble"]);
     }
@@ -318,6 +328,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_a_receiver_refused_is_an_alarm() {
+        let said = raised("store", |s| {
+            s["store"]["states"]["refused"] = json!({ "packages": 37, "bytes": 5 });
+        });
+        assert_eq!(said.len(), 1);
+        assert!(said[0].starts_with("37 packages were refused"), "{said:?}");
     }
 
     #[test]

@@ -44,6 +44,15 @@ pub enum StatusError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Somebody may listen, but not for this user.
+    #[error(
+        "the daemon may not be asked by this user ({path}: permission denied); as root or as the \
+         daemon's user: sudo lingmou status"
+    )]
+    Forbidden {
+        /// The socket.
+        path: PathBuf,
+    },
     /// It listens but does not answer.
     #[error("the daemon at {path} does not answer: {why}")]
     NoAnswer {
@@ -74,6 +83,13 @@ pub async fn serve(
         path: path.clone(),
         source,
     };
+    if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        let taken = "another lingmou answers there; give this one a [store] run_dir of its own";
+        return Err(fail(std::io::Error::new(
+            std::io::ErrorKind::AddrInUse,
+            taken,
+        )));
+    }
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(fail(e)),
         _ => {}
@@ -111,9 +127,12 @@ pub async fn ask(run_dir: &Path) -> Result<Value, StatusError> {
     let path = run_dir.join(SOCKET);
     let stream = UnixStream::connect(&path)
         .await
-        .map_err(|source| StatusError::NoDaemon {
-            path: path.clone(),
-            source,
+        .map_err(|source| match source.kind() {
+            std::io::ErrorKind::PermissionDenied => StatusError::Forbidden { path: path.clone() },
+            _ => StatusError::NoDaemon {
+                path: path.clone(),
+                source,
+            },
         })?;
     let silent = |why: String| StatusError::NoAnswer {
         path: path.clone(),
@@ -164,6 +183,28 @@ mod tests {
             ask(dir.path()).await,
             Err(StatusError::NoDaemon { .. })
         ));
+    }
+
+    /// Two boxes' daemons on one machine, and the second one has the first one's folder.
+    #[tokio::test]
+    async fn a_second_daemon_does_not_take_the_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        let serve_in = |stop| serve(dir.path(), |_| json!({ "pid": 1 }), stop);
+        let first = serve_in(stop.clone());
+        let second = async {
+            while ask(dir.path()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+            let refused = serve_in(CancellationToken::new()).await;
+            let kept = ask(dir.path()).await;
+            stop.cancel();
+            (refused, kept)
+        };
+        let (served, (refused, kept)) = tokio::join!(first, second);
+        served.unwrap();
+        assert!(matches!(refused, Err(StatusError::Listen { .. })));
+        assert_eq!(kept.unwrap()["pid"], 1);
     }
 
     /// On one thread: whoever held it up would never hear what it waits for.

@@ -11,7 +11,7 @@ use super::compare::kept;
 use super::lines::{self, Said};
 use super::{
     Indexed, Inner, State, StoreError, additions, commands, draft, evict, mirror, outbox, package,
-    queue, verdicts,
+    queue, refusal, verdicts,
 };
 use crate::clock;
 use crate::journal::Entry;
@@ -29,8 +29,8 @@ pub(super) struct Ledger {
     pub(super) sealed: HashMap<CaseId, (lines::Sealed, u64, i64)>,
     /// Receipts, in order.
     receipted: Vec<(lines::Receipted, i64)>,
-    /// Refusals, in order.
-    refused: Vec<lines::Refused>,
+    /// Packages that were refused; without their line when a person has overruled the last refusal.
+    refused: HashMap<CaseId, Option<lines::Refused>>,
     /// Packages whose pictures and video were removed.
     pub(super) pruned: HashSet<CaseId>,
     /// Packages the second medium has.
@@ -111,7 +111,10 @@ impl Inner {
                     ledger.receipted.push((line, at_ms));
                 }
                 Some(Said::Refused(line)) if fresh || !known.contains(&line.id) => {
-                    ledger.refused.push(line);
+                    ledger.refused.insert(line.id, Some(line));
+                }
+                Some(Said::Requeued(id)) if fresh || !known.contains(&id) => {
+                    ledger.refused.insert(id, None);
                 }
                 Some(Said::Pruned(id)) if fresh || !known.contains(&id) => {
                     ledger.pruned.insert(id);
@@ -200,9 +203,13 @@ pub(super) fn replay_answers(
     packages: &Path,
     ledger: &Ledger,
 ) -> Result<(), StoreError> {
-    for line in &ledger.refused {
-        if package::state(tx, line.id)?.is_some_and(State::is_open) {
-            outbox::write_refusal(tx, line, None)?;
+    for (id, refused) in &ledger.refused {
+        match (package::state(tx, *id)?, refused) {
+            (Some(state), Some(line)) if state.is_open() => {
+                refusal::write_refusal(tx, line, None)?;
+            }
+            (Some(State::Refused), None) => refusal::write_requeued(tx, *id)?,
+            _ => {}
         }
     }
     for (line, at_ms) in &ledger.receipted {

@@ -17,9 +17,10 @@ pub(super) use crate::journal::kind::{
     COMMAND_RECEIVED as COMMANDED, COMMAND_REFUSED, JOURNAL_LOST as LINES_LOST,
     MIRROR_COPIED as COPIED, MIRROR_MISSING, PACKAGE_ADOPTED as ADOPTED,
     PACKAGE_DAMAGED as DAMAGED, PACKAGE_EVICTED as EVICTED, PACKAGE_PRUNED as PRUNED,
-    PACKAGE_RECEIPTED as RECEIPTED, PACKAGE_REFUSED as REFUSED, PACKAGE_RESTORED as RESTORED,
-    PACKAGE_SEALED as SEALED, PACKAGE_SENT as SENT, PACKAGE_WANTED as WANTED,
-    RULE_LEADS_ONLY as LEADS_ONLY, STAMP, STORE_REBUILT as REBUILT, VERDICT_RECEIVED as JUDGED,
+    PACKAGE_RECEIPTED as RECEIPTED, PACKAGE_REFUSED as REFUSED, PACKAGE_REQUEUED as REQUEUED,
+    PACKAGE_RESTORED as RESTORED, PACKAGE_SEALED as SEALED, PACKAGE_SENT as SENT,
+    PACKAGE_WANTED as WANTED, RULE_LEADS_ONLY as LEADS_ONLY, STAMP, STORE_REBUILT as REBUILT,
+    VERDICT_RECEIVED as JUDGED,
 };
 
 /// Body of [`SEALED`] and [`ADOPTED`].
@@ -80,6 +81,17 @@ pub(super) struct Refused {
     pub(super) refusal_sha256: String,
     /// The receiver's reason.
     pub(super) why: String,
+}
+
+/// Body of [`REQUEUED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Requeued {
+    /// The package.
+    pub(super) id: CaseId,
+    /// The command; `null`: it was done on the box.
+    pub(super) command: Option<Uuid>,
+    /// Subject of the certificate that signed it.
+    pub(super) by: Option<String>,
 }
 
 /// Body of [`PRUNED`].
@@ -238,6 +250,8 @@ pub(super) enum Said {
     Receipted(Receipted),
     /// It was refused.
     Refused(Refused),
+    /// It was refused, and a person had it queued again.
+    Requeued(CaseId),
     /// Its pictures and video were removed.
     Pruned(CaseId),
     /// The second medium has it.
@@ -284,6 +298,7 @@ fn said(entry: &Entry) -> Option<Said> {
         SEALED | ADOPTED => body(&entry.body).map(Said::Sealed),
         RECEIPTED => body(&entry.body).map(Said::Receipted),
         REFUSED => body(&entry.body).map(Said::Refused),
+        REQUEUED => body(&entry.body).map(|line: Requeued| Said::Requeued(line.id)),
         PRUNED => body(&entry.body).map(|line: Pruned| Said::Pruned(line.id)),
         COPIED => body(&entry.body).map(Said::Copied),
         STAMP => body(&entry.body).map(Said::Stamped),

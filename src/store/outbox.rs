@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::lines;
 use super::package;
-use super::{Inner, State, Store, StoreError, additions, clocks, set_meta};
+use super::{Inner, State, Store, StoreError, additions, clocks, evict, set_meta};
 use crate::clock;
 use crate::disk;
 use crate::types::{CaseId, Stamp};
@@ -76,9 +76,9 @@ pub struct Counts {
 }
 
 impl Store {
-    /// Moves a package one step along `queued`, `sending`, `sent`, or back to `queued`; back
-    /// from `refused` and `damaged` too, when a person has looked. Answers of the receiver have
-    /// their own functions.
+    /// Moves a package one step along `queued`, `sending`, `sent`, or back to `queued`. Answers of
+    /// the receiver have their own functions, and so has the way back from `refused`
+    /// ([`Store::requeue`]) and `damaged` ([`Store::heal`]).
     pub fn step(&self, id: CaseId, to: State) -> Result<(), StoreError> {
         if !matches!(to, State::Queued | State::Sending | State::Sent) {
             let what = format!("{to} is not a step of sending");
@@ -90,11 +90,12 @@ impl Store {
         if to == State::Sent && from == Some(State::Sending) {
             inner.say(clock::now(), lines::SENT, json!({ "id": id }))?;
         }
-        inner.transact(|tx| package::step(tx, id, to))?;
-        drop(inner);
-        if to == State::Queued {
-            self.shared.queued.notify_one();
+        if to != State::Queued {
+            return inner.transact(|tx| package::step(tx, id, to));
         }
+        inner.transact(|tx| package::put_back(tx, id))?;
+        drop(inner);
+        self.shared.queued.notify_one();
         Ok(())
     }
 
@@ -102,7 +103,7 @@ impl Store {
     pub fn defer(&self, id: CaseId, until: Stamp, why: &str) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.settled()?.transact(|tx| {
-            package::step(tx, id, State::Queued)?;
+            package::put_back(tx, id)?;
             tx.execute(
                 "UPDATE package SET attempts = attempts + 1, next_try_ns = ?2, last_error = ?3 \
                  WHERE id = ?1",
@@ -134,27 +135,17 @@ impl Store {
             inner.add_or_later(id);
             return Ok(());
         }
-        let draft = inner.dir.join("staging").join(format!("{id}.receipt"));
-        let package = inner.package_dir(id);
-        let place = package.join(witness::RECEIPT);
-        if let Some(folder) = place.parent().filter(|folder| !folder.is_dir()) {
-            // The package was lost here after it had reached the receiver: keep the proof.
-            disk::create_dir(&package)?;
-            disk::create_dir(folder)?;
-        }
-        disk::replace(&draft, &place, receipt)?;
-        let line = line_of(id, receipt, facts);
-        let at = clock::now();
-        inner.say(at, lines::RECEIPTED, lines::body(&line))?;
-        inner.transact(|tx| write_receipt(tx, &line, receipt, at.utc_ms()))?;
-        inner.heard = clocks::Heard::new(&line.server_time, at.boot_ns).or(inner.heard);
-        inner.add_or_later(id);
-        Ok(())
+        inner.first_receipt(id, receipt, facts)
     }
 
-    /// Keeps a later receipt of package `id` with number `seq` beside its first, when it says more
-    /// copies than those before; whether it does. More copies may permit pruning; the first
-    /// receipt stays, for the time-stamp is bound to it. Checked by the caller like the first.
+    /// Keeps a receipt of package `id` with number `seq` that nobody waits for any more; whether it
+    /// tells something new. Checked by the caller like any other.
+    ///
+    /// A later receipt of one that has its first is kept beside it when it says more copies than
+    /// those before. More copies may permit pruning; the first receipt stays, for the time-stamp is
+    /// bound to it. Of a package that another receiver has refused, or that was damaged meanwhile, the
+    /// head is not sent again and this is the only time that it comes: it is kept as in
+    /// [`Store::receipted`]. One that is still in the queue will bring it again.
     pub fn receipted_later(
         &self,
         (id, seq): (CaseId, u64),
@@ -165,37 +156,17 @@ impl Store {
         let from = inner.settled()?.answered(id, &facts.sig_sha256)?;
         let sql = "SELECT seq FROM package WHERE id = ?1";
         let number: i64 = inner.conn.query_row(sql, [id.to_string()], |r| r.get(0))?;
-        if from != State::Receipted || number.unsigned_abs() != seq {
+        if number.unsigned_abs() != seq {
             return Ok(false);
         }
-        inner.more_copies(id, receipt, facts)
-    }
-
-    /// Keeps the receiver's signed refusal: the package stays here until a person decides.
-    /// Checked by the caller like a receipt. A second refusal changes nothing.
-    pub fn refused(
-        &self,
-        id: CaseId,
-        refusal: &[u8],
-        sig_sha256: &str,
-        why: &str,
-    ) -> Result<(), StoreError> {
-        let mut inner = self.inner();
-        let from = inner.settled()?.answered(id, sig_sha256)?;
-        if from == State::Refused {
-            return Ok(());
+        match from {
+            State::Receipted => inner.more_copies(id, receipt, facts),
+            State::Refused | State::Damaged if !evict::is_evicted(&inner.conn, id)? => {
+                inner.first_receipt(id, receipt, facts)?;
+                Ok(true)
+            }
+            _ => Ok(false),
         }
-        if !from.is_open() {
-            let to = State::Refused;
-            return Err(StoreError::Step { id, from, to });
-        }
-        let line = lines::Refused {
-            id,
-            refusal_sha256: sha256_hex(refusal),
-            why: why.to_owned(),
-        };
-        inner.say(clock::now(), lines::REFUSED, lines::body(&line))?;
-        inner.transact(|tx| write_refusal(tx, &line, Some(refusal)))
     }
 
     /// What the store holds, for status and alarms.
@@ -262,23 +233,9 @@ fn set_last_receipt(tx: &rusqlite::Connection, line: &lines::Receipted) -> Resul
     set_meta(tx, LAST_RECEIPT, &text)
 }
 
-/// Turns a package `refused`; a rebuilt database has no longer the refusal itself.
-pub(super) fn write_refusal(
-    tx: &rusqlite::Connection,
-    line: &lines::Refused,
-    refusal: Option<&[u8]>,
-) -> Result<(), StoreError> {
-    package::step(tx, line.id, State::Refused)?;
-    tx.execute(
-        "UPDATE package SET receipt = ?2, last_error = ?3 WHERE id = ?1",
-        params![line.id.to_string(), refusal, line.why],
-    )?;
-    Ok(())
-}
-
 impl Inner {
     /// The state of a package an answer is about, when it is about the signature kept here.
-    fn answered(&self, id: CaseId, sig_sha256: &str) -> Result<State, StoreError> {
+    pub(super) fn answered(&self, id: CaseId, sig_sha256: &str) -> Result<State, StoreError> {
         let mut query = self
             .conn
             .prepare_cached("SELECT state, sig_sha256 FROM package WHERE id = ?1")?;
@@ -290,6 +247,31 @@ impl Inner {
             return Err(StoreError::OtherSignature(id));
         }
         Ok(state)
+    }
+
+    /// Keeps the receipt of a package that has none: file, lines, row.
+    fn first_receipt(
+        &mut self,
+        id: CaseId,
+        receipt: &[u8],
+        facts: &ReceiptFacts,
+    ) -> Result<(), StoreError> {
+        let draft = self.dir.join("staging").join(format!("{id}.receipt"));
+        let package = self.package_dir(id);
+        let place = package.join(witness::RECEIPT);
+        if let Some(folder) = place.parent().filter(|folder| !folder.is_dir()) {
+            // The package was lost here after it had reached the receiver: keep the proof.
+            disk::create_dir(&package)?;
+            disk::create_dir(folder)?;
+        }
+        disk::replace(&draft, &place, receipt)?;
+        let line = line_of(id, receipt, facts);
+        let at = clock::now();
+        self.say(at, lines::RECEIPTED, lines::body(&line))?;
+        self.transact(|tx| write_receipt(tx, &line, receipt, at.utc_ms()))?;
+        self.heard = clocks::Heard::new(&line.server_time, at.boot_ns).or(self.heard);
+        self.add_or_later(id);
+        Ok(())
     }
 
     /// Keeps a later receipt when it says more copies than the row does; whether it does.
@@ -358,7 +340,7 @@ pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, Store
             .and_then(|text| serde_json::from_str(&text).ok()),
         last_receipt_ms: None,
         stamps: StampCount { kept, due },
-        evicted: super::evict::count(conn)?,
+        evicted: evict::count(conn)?,
         open_cases: super::draft::cases(conn)?.len() as u64,
         free_bytes,
     };

@@ -211,6 +211,16 @@ pub(super) fn step(conn: &Connection, id: CaseId, to: State) -> Result<(), Store
     }
 }
 
+/// Puts a package that is on its way back into the queue. From `refused` and `damaged` other ways
+/// lead there, each with its line in the journal.
+pub(super) fn put_back(conn: &Connection, id: CaseId) -> Result<(), StoreError> {
+    let (from, to) = (state(conn, id)?, State::Queued);
+    match from {
+        Some(from @ (State::Refused | State::Damaged)) => Err(StoreError::Step { id, from, to }),
+        _ => step(conn, id, to),
+    }
+}
+
 /// The files of a package as its rows have them.
 pub(super) fn files(conn: &Connection, id: CaseId) -> Result<Vec<PackageFile>, StoreError> {
     let mut query = conn.prepare_cached(

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::compare::{Unlike, compare};
 use super::outbox::boot_ns;
 use super::package::{self, PackageFile};
-use super::{Inner, State, Store, StoreError, lines, set_meta};
+use super::{Inner, Store, StoreError, lines, set_meta};
 use crate::disk;
 use crate::types::{CaseId, Stamp};
 
@@ -116,7 +116,7 @@ impl Store {
     pub fn hold(&self, id: CaseId, told: u8) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.settled()?.transact(|tx| {
-            package::step(tx, id, State::Queued)?;
+            package::put_back(tx, id)?;
             tx.execute(
                 "UPDATE package SET told = ?2 WHERE id = ?1",
                 params![id.to_string(), told],

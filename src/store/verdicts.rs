@@ -40,8 +40,10 @@ pub enum Taken {
         /// SHA-256 of the model; empty when not stated.
         model: String,
     },
-    /// This reviewer's verdict on this package is known, or a newer one is.
+    /// This reviewer's verdict on this package is known, or a newer one that says the same.
     Known,
+    /// Another word of this reviewer on this package bears a later time, UTC milliseconds, and counts.
+    Overtaken(i64),
 }
 
 /// Verdicts counted.
@@ -82,13 +84,19 @@ impl Store {
         if kept.as_ref() != Some(&facts.sig_sha256) {
             return Err(StoreError::OtherSignature(facts.id));
         }
-        let newest: Option<i64> = inner
+        let newest: Option<(i64, String)> = inner
             .conn
-            .prepare_cached("SELECT at_ms FROM verdict WHERE package_id = ?1 AND reviewer = ?2")?
-            .query_row([&facts.id.to_string(), &facts.reviewer], |row| row.get(0))
+            .prepare_cached(
+                "SELECT at_ms, verdict FROM verdict WHERE package_id = ?1 AND reviewer = ?2",
+            )?
+            .query_row([&facts.id.to_string(), &facts.reviewer], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .optional()?;
-        if newest.is_some_and(|newest| newest >= facts.at_ms) {
-            return Ok(Taken::Known);
+        match newest.filter(|(at_ms, _)| *at_ms >= facts.at_ms) {
+            Some((_, said)) if said == word(facts) => return Ok(Taken::Known),
+            Some((at_ms, _)) => return Ok(Taken::Overtaken(at_ms)),
+            None => {}
         }
         let line = inner.judged(facts)?;
         let head = inner.say(at, lines::JUDGED, lines::body(&line))?;
@@ -172,12 +180,7 @@ impl Inner {
         Ok(Judged {
             id: facts.id,
             sig_sha256: facts.sig_sha256.clone(),
-            verdict: if facts.rejected {
-                "rejected"
-            } else {
-                "accepted"
-            }
-            .to_owned(),
+            verdict: word(facts).to_owned(),
             reason: facts.reason.clone(),
             reviewer: facts.reviewer.clone(),
             at_ms: facts.at_ms,
@@ -188,6 +191,14 @@ impl Inner {
             model: text(&statement["software"]["model"]["sha256"]),
             place: text(&statement["site"]["public_id"]),
         })
+    }
+}
+
+fn word(facts: &VerdictFacts) -> &'static str {
+    if facts.rejected {
+        "rejected"
+    } else {
+        "accepted"
     }
 }
 

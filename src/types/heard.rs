@@ -18,7 +18,8 @@ pub enum Heard {
     },
     /// A microphone listened and the clip is not in what it took up.
     PlayedNotHeard,
-    /// Nobody listened: there is no microphone, or it gave nothing.
+    /// Nobody listened to the end: there is no microphone, it gave nothing or gave out, the clip
+    /// broke off, or a person stopped it meanwhile.
     #[default]
     NoMicrophone,
     /// There was nothing to be heard.

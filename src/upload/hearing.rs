@@ -209,9 +209,9 @@ impl Session<'_> {
         });
     }
 
-    /// A receipt of ours about a package that is not in hand: one that has its receipt may get a
-    /// later one, which says more copies. Of one that was put back nothing is kept: its head will
-    /// bring the receipt again.
+    /// A receipt of ours about a package that is not in hand: a later one, which says more copies, or
+    /// the first of one that another receiver has refused. Of one that was put back nothing is kept: its
+    /// head will bring the receipt again.
     async fn later_receipt(&mut self, receipt: Receipt, at: jiff::Timestamp, p7m: &[u8]) {
         if receipt.verdict != ReceiptVerdict::Stored {
             return;
@@ -222,8 +222,9 @@ impl Session<'_> {
         });
         match kept.await {
             Ok(true) => {
-                tracing::info!(%id, copies, "a later receipt says more copies");
+                tracing::info!(%id, copies, "a receipt came later");
                 self.telling.answered(id, Instant::now());
+                self.carry.stamping.due();
             }
             Ok(false) => {}
             Err(error @ (StoreError::Unknown(_) | StoreError::OtherSignature(_))) => {

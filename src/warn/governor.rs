@@ -5,7 +5,8 @@
 //! its first sound, so that one the power cut off counts as said.
 //!
 //! **Invariants.** In no hour, day or night begins more than the budget, over any restarts. By
-//! itself nothing is said in quiet hours, or while nobody knows whether these are quiet hours.
+//! itself nothing is said in quiet hours, nor so that it would end in them, or while nobody knows
+//! whether these are quiet hours.
 //! Nothing at all is said after a stop until its time is over. What cannot be known is decided for
 //! the neighbours (`docs/decisions/0023`): an announcement of another boot counts as just made
 //! unless both clocks vouch for its age.
@@ -37,6 +38,8 @@ const MPS_PER_KMH: f64 = 1.0 / 3.6;
 pub struct Ask<'a> {
     /// Now.
     pub at: Stamp,
+    /// From now to its last sound, at the longest.
+    pub lasts: Duration,
     /// The zone that is spoken to; empty: no particular one.
     pub zone: &'a str,
     /// Further zones in which it is heard: their hours hold too.
@@ -188,8 +191,12 @@ impl Governor {
         self.ledger.stopped(at, self.stop)
     }
 
-    /// The volume of the zone that is the quietest now.
-    fn hour(&self, ask: &Ask<'_>) -> Result<f64, Hush> {
+    /// Whether the hours alone allow it, and how loud at most: the volume of the zone that is the
+    /// quietest while it sounds.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn hour(&self, ask: &Ask<'_>) -> Result<f64, Hush> {
         let others = ask.heard_in.iter().map(String::as_str);
         let mut volumes = others.map(|zone| self.hour_in(zone, ask));
         let first = self.hour_in(ask.zone, ask)?;
@@ -198,7 +205,7 @@ impl Governor {
 
     fn hour_in(&self, zone: &str, ask: &Ask<'_>) -> Result<f64, Hush> {
         let person = ask.by.is_person();
-        match self.hours.volume(ask.at, zone, person) {
+        match self.hours.volume((ask.at, ask.lasts), zone, person) {
             None if person => Ok(self.hours.lowest(zone)),
             None => Err(Hush::HourUnknown),
             Some(volume) if volume > 0.0 || person => Ok(volume),

@@ -36,6 +36,11 @@ impl Horn {
         }
     }
 
+    /// From an order to the end of its tone, at the longest.
+    pub(super) fn lasts(&self) -> Duration {
+        self.length + CONFIRMS_WITHIN
+    }
+
     /// Sounds it once; within a second of `stop` it is told to be silent.
     pub(super) async fn sound(&self, stop: &CancellationToken) -> Tooted {
         let began = clock::now();
@@ -53,7 +58,7 @@ impl Horn {
         tokio::select! {
             tooted = answer => tooted.unwrap_or_else(|_gone| cut("the link to the vehicle ended")),
             () = stop.cancelled() => cut(super::STOPPED),
-            () = tokio::time::sleep(self.length + CONFIRMS_WITHIN) => {
+            () = tokio::time::sleep(self.lasts()) => {
                 cut("the link to the vehicle hangs")
             }
         }

@@ -8,6 +8,8 @@
 //! until it ends. That the device still answers `close` well is all that comes back: whether it
 //! sounded only a microphone knows.
 
+use std::time::Duration;
+
 use roxmltree::Document;
 
 use super::clip::Clip;
@@ -19,7 +21,9 @@ use super::{LETTING_GO, STOPPED};
 use crate::config;
 
 /// A question is answered within this time, seconds.
-const ANSWER_SECS: u32 = 3;
+const ANSWER_SECS: u64 = 3;
+/// Both questions before the sound.
+pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(2 * ANSWER_SECS);
 /// What stands before the channel in every address.
 const CHANNELS: &str = "/ISAPI/System/TwoWayAudio/channels";
 

@@ -20,14 +20,19 @@ use crate::types::Heard;
 /// Samples a second.
 const RATE: u32 = 16_000;
 /// A microphone that gives nothing for this long is none.
-const BEGINS_WITHIN: Duration = Duration::from_secs(4);
-/// The clip arrives no later than this: the delays of loudspeaker, network and microphone.
+pub(super) const BEGINS_WITHIN: Duration = Duration::from_secs(4);
+/// The clip arrives no later than this after playing began: the delays of loudspeaker, network and
+/// microphone.
 const DELAY_MAX: Duration = Duration::from_secs(3);
+/// Nor earlier than this before: a sink tells its position in whole buffers.
+const EARLY_MAX: Duration = Duration::from_millis(200);
 /// A recording that is not longer than the clip by this much cannot hold it: the microphone gave
 /// out meanwhile.
 const SLACK: Duration = Duration::from_secs(1);
-/// More is not kept: the longest clip and its delay.
+/// More is not kept: four minutes.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes in a millisecond: sixteen samples of two.
+const BYTES_A_MS: usize = 32;
 /// Taken from the program at once.
 const PIECE: usize = 4_096;
 
@@ -60,7 +65,7 @@ impl Ear {
         }
     }
 
-    /// From here on the clip is looked for.
+    /// Playing is ordered now.
     pub(super) fn order(&mut self) {
         self.ordered = self.taken.len();
     }
@@ -72,13 +77,15 @@ impl Ear {
         std::future::pending().await
     }
 
-    /// Listens for the last of it, and says whether `clip` was heard. A microphone that gave out
-    /// while it listened is none: the vendor heard what it did not.
-    pub(super) async fn judge(mut self, clip: Arc<Clip>) -> Heard {
+    /// Listens for the last of it, and says whether `clip` was heard, which began to be played
+    /// `opening` after the order. A microphone that gave out while it listened is none: the vendor
+    /// heard what it did not.
+    pub(super) async fn judge(mut self, clip: Arc<Clip>, opening: Duration) -> Heard {
         drop(tokio::time::timeout(DELAY_MAX, self.listen()).await);
-        let samples = self
-            .taken
-            .split_off(self.ordered.next_multiple_of(2).min(self.taken.len()));
+        let early = opening.min(EARLY_MAX);
+        let before = usize::try_from(opening.saturating_sub(early).as_millis()).unwrap_or_default();
+        let from = (self.ordered + before * BYTES_A_MS).next_multiple_of(2);
+        let samples = self.taken.split_off(from.min(self.taken.len()));
         drop(self.running);
         let recording = Sound {
             rate: RATE,
@@ -86,14 +93,14 @@ impl Ear {
             samples,
         };
         let lasted = recording.time_of(recording.samples.len());
-        let whole = lasted >= clip.duration() + SLACK;
-        let found = move || echo::find(clip.sound(), &recording, DELAY_MAX);
+        let whole = lasted >= early + clip.duration() + SLACK;
+        let found = move || echo::find(clip.sound(), &recording, early + DELAY_MAX);
         let found = tokio::task::spawn_blocking(found).await.ok().flatten();
         if found.is_none() && !whole {
             tracing::warn!(?lasted, "the microphone gave out while it listened");
             return Heard::NoMicrophone;
         }
-        found.map_or(Heard::PlayedNotHeard, heard)
+        found.map_or(Heard::PlayedNotHeard, |found| heard(found, early))
     }
 
     /// Takes what is there; false when the program has ended.
@@ -110,15 +117,17 @@ impl Ear {
     }
 }
 
+/// What was found in a recording that begins `early` before playing.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "decibels and thousandths"
 )]
-fn heard(found: echo::Found) -> Heard {
+fn heard(found: echo::Found, early: Duration) -> Heard {
+    let delay = found.delay.saturating_sub(early);
     Heard::PlayedHeard {
         level_db: found.level_db.round() as i32,
-        delay_ms: u32::try_from(found.delay.as_millis()).unwrap_or(u32::MAX),
+        delay_ms: u32::try_from(delay.as_millis()).unwrap_or(u32::MAX),
         correlation_permille: (found.alike * 1_000.0).round() as u32,
     }
 }

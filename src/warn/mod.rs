@@ -262,16 +262,21 @@ impl Speaker {
                 never = ear.listen() => match never {},
             },
         };
+        // The sink tells its position in whole buffers, which may reach back before the order.
+        let began = (played.began).filter(|began| began.boot_ns > ordered.boot_ns);
+        let began = began.unwrap_or(ordered);
         let heard = match ear {
             _ if played.sounded.is_zero() => Heard::NotPlayed,
-            Some(ear) if played.failure.is_none() => ear.judge(clip).await,
+            Some(ear) if played.failure.is_none() => tokio::select! {
+                heard = ear.judge(clip, began.since(ordered)) => heard,
+                // All of it sounded; who stops it does not wait for whether it was heard.
+                () = stop.cancelled() => Heard::NoMicrophone,
+            },
             Some(_) | None => Heard::NoMicrophone,
         };
         let unheard = (heard == Heard::PlayedNotHeard).then(|| NOT_HEARD.to_owned());
-        // The sink tells its position in whole buffers, which may reach back before the order.
-        let began = (played.began).filter(|began| began.boot_ns > ordered.boot_ns);
         Said {
-            at: began.unwrap_or(ordered),
+            at: began,
             heard,
             played: played.sounded,
             failure: played.failure.or(unheard),

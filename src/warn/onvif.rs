@@ -28,7 +28,7 @@ use crate::clock;
 use crate::config;
 
 /// Everything up to the first sound.
-const OPEN_WITHIN: Duration = Duration::from_secs(6);
+pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(6);
 /// The end of an announcement is answered within this time, or the camera hangs.
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// The camera plays a little later than it takes; TEARDOWN would cut that off.

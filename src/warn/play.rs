@@ -15,8 +15,8 @@ use super::card;
 use super::clip::{Clip, Sound};
 use super::convert::Law;
 use super::http::Http;
-use super::isapi::Isapi;
-use super::onvif::Onvif;
+use super::isapi::{self, Isapi};
+use super::onvif::{self, Onvif};
 use crate::clock;
 use crate::types::Stamp;
 
@@ -44,6 +44,17 @@ pub(super) enum Output {
     Isapi(Isapi),
     /// A camera's loudspeaker.
     Onvif(Onvif),
+}
+
+impl Output {
+    /// What it may take before the time a clip has begins to count.
+    pub(super) fn opens_within(&self) -> Duration {
+        match self {
+            Self::Onvif(_) => onvif::OPEN_WITHIN,
+            Self::Isapi(_) => isapi::OPEN_WITHIN,
+            Self::Local(_) | Self::File(_) | Self::Program(_) | Self::Http(_) => Duration::ZERO,
+        }
+    }
 }
 
 /// How long a sink may take, at most.

@@ -2,8 +2,6 @@
 //!
 //! One thing is said at a time all the same: who is spoken to shall understand it.
 
-use std::collections::BTreeMap;
-
 use super::{Speaker, Toots, Voice, WarnError};
 use crate::config::Config;
 
@@ -11,9 +9,9 @@ use crate::config::Config;
 #[derive(Debug)]
 pub struct Speakers {
     main: Speaker,
+    /// Names of the zones it speaks to: those drawn on cameras without an outlet.
+    zones: Vec<String>,
     outlets: Vec<Outlet>,
-    /// Names of the zones drawn on each camera.
-    drawn: BTreeMap<String, Vec<String>>,
 }
 
 /// One where particular cameras look.
@@ -41,24 +39,18 @@ impl Speakers {
     pub fn open(config: &Config) -> Result<Self, WarnError> {
         let mut outlets = Vec::with_capacity(config.warn.outlet.len());
         for outlet in &config.warn.outlet {
-            let zones = config.zone.iter();
-            let zones = zones.filter(|zone| outlet.cameras.contains(&zone.camera));
             outlets.push(Outlet {
                 cameras: outlet.cameras.clone(),
-                zones: zones.map(|zone| zone.name.clone()).collect(),
+                zones: zones(config, |camera| outlet.cameras.contains(camera)),
                 speaker: Speaker::open(&config.warn.at(outlet))?,
             });
         }
-        let main = Speaker::open(&config.warn)?;
-        let mut drawn = BTreeMap::<String, Vec<String>>::new();
-        for zone in &config.zone {
-            let zones = drawn.entry(zone.camera.clone()).or_default();
-            zones.push(zone.name.clone());
-        }
         Ok(Self {
-            main,
+            main: Speaker::open(&config.warn)?,
+            zones: zones(config, |camera| {
+                !outlets.iter().any(|o| o.cameras.contains(camera))
+            }),
             outlets,
-            drawn,
         })
     }
 
@@ -87,15 +79,18 @@ impl Speakers {
         outlet.map_or(&mut self.main, |outlet| &mut outlet.speaker)
     }
 
-    /// Names of the zones that are spoken to where `camera` looks: those of its own loudspeaker; when
-    /// it has none, those drawn on it.
+    /// Names of the zones in which the one is heard that speaks to `zone`: all that it speaks to.
+    pub fn zones_with(&self, zone: &str) -> &[String] {
+        let mut outlets = self.outlets.iter();
+        let outlet = outlets.find(|outlet| outlet.zones.iter().any(|name| name == zone));
+        outlet.map_or(&self.zones, |outlet| &outlet.zones)
+    }
+
+    /// Names of the zones in which the one is heard that speaks where `camera` looks.
     pub fn zones_at(&self, camera: &str) -> &[String] {
         let mut outlets = self.outlets.iter();
         let outlet = outlets.find(|outlet| outlet.cameras.iter().any(|name| name == camera));
-        let zones = outlet.map(|outlet| &outlet.zones);
-        zones
-            .or_else(|| self.drawn.get(camera))
-            .map_or(&[], Vec::as_slice)
+        outlet.map_or(&self.zones, |outlet| &outlet.zones)
     }
 
     /// The one that speaks where `camera` looks.
@@ -104,6 +99,12 @@ impl Speakers {
         let outlet = outlets.find(|outlet| outlet.cameras.iter().any(|name| name == camera));
         outlet.map_or(&mut self.main, |outlet| &mut outlet.speaker)
     }
+}
+
+/// Names of the zones drawn on those of the cameras.
+fn zones(config: &Config, of: impl Fn(&String) -> bool) -> Vec<String> {
+    let zones = config.zone.iter().filter(|zone| of(&zone.camera));
+    zones.map(|zone| zone.name.clone()).collect()
 }
 
 impl Voices {

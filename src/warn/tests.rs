@@ -266,6 +266,27 @@ async fn without_a_loudspeaker_or_a_clip_nothing_is_played() {
 }
 
 #[test]
+fn how_long_an_announcement_can_sound_is_known_before() {
+    let mut room = Room::new(700);
+    for (kind, microphone, secs) in [
+        (SpeakerKind::File, false, 0),
+        (SpeakerKind::File, true, 4),
+        (SpeakerKind::Onvif, true, 10),
+        (SpeakerKind::Hikvision, false, 6),
+    ] {
+        room.config.speaker.kind = kind;
+        let listens = microphone.then(|| "/bin/cat".to_owned());
+        room.config.microphone.command = listens.into_iter().collect();
+        let speaker = room.speaker();
+        let clip = speaker.warning(Violation::StreetVending).expect("a clip");
+        // Identity and clip, the margin, and until a sink that hangs is let go.
+        let whole = Duration::from_millis(700 + 3_000 + 600);
+        let lasts = whole + Duration::from_secs(secs);
+        assert_eq!(speaker.lasts(&clip), lasts, "{kind:?} {microphone}");
+    }
+}
+
+#[test]
 fn what_cannot_be_opened_is_said_at_the_start() {
     let mut room = Room::new(200);
     room.config.out_of_store = room.folder.path().join("missing.wav");

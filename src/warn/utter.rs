@@ -1,10 +1,14 @@
 //! What is made to sound: words, or the tone of a horn.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Clip, Said, Speaker, Toots};
+use super::horn::Horn;
+use super::listen::BEGINS_WITHIN;
+use super::play::Output;
+use super::{Clip, LETTING_GO, Said, Speaker, Toots};
 use crate::clock;
 use crate::config::Drive;
 use crate::types::{Heard, Violation};
@@ -43,6 +47,21 @@ impl Speaker {
         match &self.horn {
             Some(horn) if violation.warns_first() => Ok(Utterance::Tone(horn.drive)),
             _ => self.clip(violation).map(Utterance::Words),
+        }
+    }
+
+    /// From an order to the last sound of `what`, at the longest: until the microphone gives something,
+    /// the loudspeaker is open, and a clip that hangs is cut off.
+    pub fn lasts(&self, what: &Utterance) -> Duration {
+        let listens = if self.microphone.is_empty() {
+            Duration::ZERO
+        } else {
+            BEGINS_WITHIN
+        };
+        let opens = (self.output.as_ref()).map_or(Duration::ZERO, Output::opens_within);
+        match what {
+            Utterance::Words(clip) => listens + opens + clip.duration() + self.margin + LETTING_GO,
+            Utterance::Tone(_) => self.horn.as_ref().map_or(Duration::ZERO, Horn::lasts),
         }
     }
 

@@ -274,10 +274,9 @@ impl Container {
             .into_inner()
     }
 
-    /// Whether `mimetype` says ASiC-E (a newline at its end is tolerated).
+    /// Whether `mimetype` says ASiC-E, and nothing else.
     pub(super) fn is_asic_e(&self) -> bool {
-        self.get(MIMETYPE)
-            .is_some_and(|bytes| bytes.trim_ascii_end() == ASIC_E.as_bytes())
+        self.get(MIMETYPE) == Some(ASIC_E.as_bytes())
     }
 }
 

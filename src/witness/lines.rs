@@ -180,7 +180,8 @@ impl Way {
 }
 
 /// The check of a package's journal lines: the statement names the line before them (`point`), the
-/// receipt the last of them (`head`).
+/// receipt the last of them (`head`). Without a head they prove nothing, but must still be this
+/// package's.
 pub(super) fn judge(
     lines: Option<&Result<JournalLines, LinesError>>,
     point: &JournalPoint,
@@ -191,7 +192,10 @@ pub(super) fn judge(
     let proof = match (lines, head) {
         (None, _) => return unknown(Finding::NoJournalLines),
         (Some(Err(error)), _) => Err(*error),
-        (Some(Ok(_)), None) => return unknown(Finding::JournalHeadUnknown),
+        (Some(Ok(lines)), None) => match lines.check(point, sig_sha256, lines.head()) {
+            Ok(()) => return unknown(Finding::JournalHeadUnknown),
+            error => error,
+        },
         (Some(Ok(lines)), Some(head)) => lines.check(point, sig_sha256, head),
     };
     match proof {

@@ -43,6 +43,7 @@ mod name;
 mod notice;
 mod opened;
 mod page;
+mod plain;
 mod quality;
 mod receipt;
 mod report;

@@ -8,6 +8,7 @@ use super::finding::Finding;
 use super::identity::Identity;
 use super::key::SignError;
 use super::opened::{check_attached, form, open};
+use super::plain;
 use super::signer::{Signer, Usage};
 use crate::types::{CaseId, Stamp};
 
@@ -147,6 +148,9 @@ impl Receipt {
     fn parse(bytes: &[u8]) -> Result<Self, ReceiptError> {
         let receipt: Self =
             serde_json::from_slice(bytes).map_err(|e| ReceiptError::Json(e.to_string()))?;
+        if let Some(fault) = plain::fault(bytes) {
+            return Err(ReceiptError::Json(fault.to_owned()));
+        }
         if (receipt.v, receipt.kind.as_str()) == Self::HEAD {
             return Ok(receipt);
         }

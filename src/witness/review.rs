@@ -22,7 +22,7 @@ use super::opened::check_detached;
 use super::signer::{Signer, Usage};
 use super::statement::Statement;
 use super::verdict::{Check, CheckId};
-use super::{SIGNATURE, STAMPED, TIMESTAMP, sha256_hex};
+use super::{SIGNATURE, STAMPED, TIMESTAMP, plain, sha256_hex};
 use crate::types::{CaseId, Stamp};
 
 /// Value of `type`.
@@ -32,7 +32,7 @@ const VERSION: u32 = 1;
 /// Media type of a signature in a manifest.
 const SIGNATURE_TYPE: &str = "application/pkcs7-signature";
 /// Largest review read: a reason is a few sentences.
-const BYTES_MAX: usize = 64 << 10;
+const BYTES_MAX: usize = 16 << 10;
 /// Longest reason, characters.
 pub const REASON_MAX: usize = 2000;
 /// Numbers a review may have; 2 is kept for the time-stamp's manifest, which the device may write
@@ -78,7 +78,7 @@ pub enum ReviewError {
     #[error("the package has no readable statement or no signature, so nothing can be reviewed")]
     Nothing,
     /// The reason is empty or too long.
-    #[error("the reason must have 1 to {REASON_MAX} characters")]
+    #[error("the reason must have 1 to {REASON_MAX} characters, and be text")]
     Reason,
     /// Every number is taken.
     #[error("the package has {} manifests already", NUMBERS.end())]
@@ -124,14 +124,15 @@ pub fn names(number: u16) -> [String; 3] {
     ]
 }
 
-/// The number in `META-INF/` + three digits + whatever kind of file, when it has one.
-fn number_of(name: &str) -> Option<u16> {
-    let stem = name.strip_prefix("META-INF/")?.split('.').next()?;
-    let digits = stem.get(stem.len().checked_sub(3)?..)?;
-    digits
-        .bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| digits.parse().ok())?
+/// The number of the next review: behind every other, whatever else anybody put into META-INF.
+fn next_number(container: &Container) -> Option<u16> {
+    let last = container.files().filter_map(|(name, _)| review_file(name));
+    let next = last.max().map_or(0, |n| n + 1).max(*NUMBERS.start());
+    (next..=*NUMBERS.end()).find(|number| {
+        names(*number)
+            .iter()
+            .all(|name| container.get(name).is_none())
+    })
 }
 
 /// Writes a review of `container` by the holder of `identity`: the files to add, in the order
@@ -149,15 +150,11 @@ pub fn review(
         return Err(ReviewError::Nothing);
     };
     let reason = opinion.reason.trim();
-    if reason.is_empty() || reason.chars().count() > REASON_MAX {
+    let readable = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    if reason.is_empty() || reason.chars().count() > REASON_MAX || !reason.chars().all(readable) {
         return Err(ReviewError::Reason);
     }
-    let taken = container.files().filter_map(|(name, _)| number_of(name));
-    let next = taken.max().map_or(0, |n| n + 1);
-    let number = next.max(*NUMBERS.start());
-    if !NUMBERS.contains(&number) {
-        return Err(ReviewError::Full);
-    }
+    let number = next_number(container).ok_or(ReviewError::Full)?;
     let [document_name, signature_name, manifest_name] = names(number);
     let document = Review {
         v: VERSION,
@@ -371,17 +368,21 @@ pub(super) fn rank(reviews: &mut [Reviewed]) {
 fn parse(bytes: &[u8]) -> Result<Review, Finding> {
     let unreadable = |why: String| Finding::ReviewUnreadable { why };
     if bytes.len() > BYTES_MAX {
-        return Err(unreadable("larger than 64 KiB".to_owned()));
+        return Err(unreadable("larger than 16 KiB".to_owned()));
     }
     let review: Review = serde_json::from_slice(bytes).map_err(|e| unreadable(e.to_string()))?;
+    if let Some(fault) = plain::fault(bytes) {
+        return Err(unreadable(fault.to_owned()));
+    }
     if (review.v, review.kind.as_str()) != (VERSION, KIND) {
         return Err(unreadable(format!(
             "type {:?} version {} is not supported by this program",
             review.kind, review.v
         )));
     }
-    if review.at.parse::<jiff::Timestamp>().is_err() {
-        return Err(unreadable("at: not an RFC 3339 time".to_owned()));
+    let utc = review.at.ends_with('Z') && review.at.as_bytes().get(10) == Some(&b'T');
+    if !utc || review.at.parse::<jiff::Timestamp>().is_err() {
+        return Err(unreadable("at: not an RFC 3339 time in UTC".to_owned()));
     }
     Ok(review)
 }
@@ -402,15 +403,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_from_names() {
-        for (name, number) in [
-            ("META-INF/ASiCManifest002.xml", Some(2)),
-            ("META-INF/review010.json", Some(10)),
-            ("META-INF/chain.jsonl", None),
-            ("META-INF/x.xml", None),
-            ("frames/001.jpg", None),
+    fn nobody_takes_a_reviewers_number_but_a_review() {
+        for (files, number) in [
+            (
+                &["META-INF/ASiCManifest002.xml", "frames/001.jpg"][..],
+                Some(3),
+            ),
+            (
+                &["META-INF/receipt999.p7m", "META-INF/timestamp998.tst"],
+                Some(3),
+            ),
+            (&["META-INF/ASiCManifest003.xml"], Some(4)),
+            (
+                &["META-INF/review010.json", "META-INF/ASiCManifest011.xml"],
+                Some(12),
+            ),
+            (&["META-INF/signature999.p7s"], None),
         ] {
-            assert_eq!(number_of(name), number, "{name}");
+            let mut container = Container::new();
+            for name in files {
+                container.insert(name, Vec::new()).expect("a plain name");
+            }
+            assert_eq!(next_number(&container), number, "{files:?}");
         }
     }
 

@@ -170,6 +170,12 @@ pub(super) fn check_purpose(certificate: &Certificate, usage: Usage) -> Result<(
         Ok(Some(_)) => return Err(PurposeFault::NotSignatures),
         Err(_) => return Err(PurposeFault::Unreadable("keyUsage")),
     }
+    // Readers of text write such parts in one line, and each takes another attribute for the first.
+    if tbs.subject.0.iter().any(|part| part.0.len() > 1) {
+        return Err(PurposeFault::Unreadable(
+            "a subject with two attributes in one part",
+        ));
+    }
     let unit = only(&tbs.subject, OU).unwrap_or_default();
     match usage.roles() {
         [] if only(&tbs.subject, SERIAL_NUMBER).is_none() => Err(PurposeFault::NoDevice),

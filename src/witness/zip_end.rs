@@ -6,6 +6,8 @@ use super::container::{ContainerError, Limits, too_many_files};
 /// and comment (PKWARE APPNOTE 4.3.16 and 4.3.12).
 const END_LEN: usize = 22;
 const ENTRY_LEN: usize = 46;
+/// Number of the extra field with another name of the file, as it is written.
+const UNICODE_PATH: [u8; 2] = 0x7075_u16.to_le_bytes();
 /// Length of what would say before that record that there is another one, for zip64 (4.3.15).
 const LOCATOR_LEN: usize = 20;
 
@@ -43,15 +45,25 @@ pub(super) fn directory(zip: &[u8], limits: Limits) -> Result<u64, ContainerErro
     }
 }
 
-/// What lies behind the first entry of a directory; `None` when it begins with none.
+/// What lies behind the first entry of a directory; `None` when it begins with none, or with one
+/// that says more than a file has: a comment, or a second name (Info-ZIP's Unicode Path, 4.6.9).
 fn after_entry(directory: &[u8]) -> Option<&[u8]> {
     let (head, rest) = directory.split_first_chunk::<ENTRY_LEN>()?;
     let len_at = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
-    let more = len_at(28) + len_at(30) + len_at(32);
-    head.starts_with(b"PK\x01\x02").then(|| rest.get(more..))?
+    let (name, extra, comment) = (len_at(28), len_at(30), len_at(32));
+    let plain = head.starts_with(b"PK\x01\x02") && comment == 0;
+    let mut fields = rest.get(name..name + extra).filter(|_| plain)?;
+    while let Some(([id @ .., len_low, len_high], behind)) = fields.split_first_chunk::<4>() {
+        if *id == UNICODE_PATH {
+            return None;
+        }
+        let len = usize::from(u16::from_le_bytes([*len_low, *len_high]));
+        fields = behind.get(len..)?;
+    }
+    rest.get(name + extra..)
 }
 
 pub(super) fn another_directory() -> ContainerError {
-    let why = "its directory is not all that ends the file, so other readers may find another one";
+    let why = "its directory is not plain and all that ends the file, so other readers may find another one";
     ContainerError::Form(why.to_owned())
 }

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use crate::skip::skipped;
 use lingmou::clock;
 use lingmou::config;
 use lingmou::journal;
@@ -293,7 +294,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_loses_nothing_that_is_sealed() {
     let dir = with_keys();
     let Some(disk) = SmallDisk::mount(&dir.path().join("store")) else {
-        println!("skipped: mounting a small disk needs root");
+        skipped("mounting a small disk needs root");
         return;
     };
     let hands = hands_on(dir.path());
@@ -408,7 +409,7 @@ fn catch_up(store: &Store) -> u32 {
 fn nothing_is_lost_to_kill_9_while_mirroring_and_pruning() {
     let dir = with_keys();
     let Some(medium) = Medium::new(dir.path()) else {
-        println!("skipped: a second medium needs /dev/shm and the right to mount");
+        skipped("a second medium needs /dev/shm and the right to mount");
         return;
     };
     let config = care_config(dir.path());
@@ -466,7 +467,7 @@ fn nothing_is_lost_to_kill_9_while_mirroring_and_pruning() {
 fn a_medium_that_is_pulled_and_returned_is_caught_up() {
     let dir = with_keys();
     let Some(medium) = Medium::new(dir.path()) else {
-        println!("skipped: a second medium needs /dev/shm and the right to mount");
+        skipped("a second medium needs /dev/shm and the right to mount");
         return;
     };
     let hands = Hands::open(&keys(dir.path()), &care_config(dir.path())).unwrap();
@@ -510,7 +511,7 @@ fn a_medium_that_is_pulled_and_returned_is_caught_up() {
 fn on_a_disk_that_is_really_full_the_ballast_takes_the_last_words() {
     let dir = with_keys();
     let Some(disk) = SmallDisk::mount(&dir.path().join("store")) else {
-        println!("skipped: mounting a small disk needs root");
+        skipped("mounting a small disk needs root");
         return;
     };
     let config = config::Store {

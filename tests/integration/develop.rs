@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::skip::skipped;
 use jiff::tz::TimeZone;
 use lingmou::config;
 use lingmou::develop::{Developer, Exif, Glance, Mark, measure, stillness};
@@ -122,26 +123,23 @@ fn save(path: &Path, bytes: &[u8]) {
     File::create(path).unwrap().write_all(bytes).unwrap();
 }
 
-/// What `program` prints; `None`, said aloud, when it is not on this machine.
-fn run(program: &str, args: &[&str]) -> Option<Vec<u8>> {
-    let Ok(output) = Command::new(program)
+/// What `program` prints.
+fn run(program: &str, args: &[&str]) -> Vec<u8> {
+    let output = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
         .output()
-    else {
-        println!("SKIPPED: {program} is not installed");
-        return None;
-    };
+        .unwrap_or_else(|e| panic!("{program}: {e} (run: make setup)"));
     assert!(
         output.status.success(),
         "{program}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Some(output.stdout)
+    output.stdout
 }
 
 /// One 4:2:0 frame of a source ffmpeg knows.
-fn frame(input: &[&str], width: usize, height: usize) -> Option<Image> {
+fn frame(input: &[&str], width: usize, height: usize) -> Image {
     let size = format!("scale={width}:{height}:flags=bicubic:out_color_matrix=bt709:out_range=tv");
     let filter = if input.contains(&STREET) {
         "null"
@@ -152,12 +150,7 @@ fn frame(input: &[&str], width: usize, height: usize) -> Option<Image> {
     args.extend(input);
     args.extend(["-frames:v", "1", "-vf", filter]);
     args.extend(["-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]);
-    Some(Image::packed(
-        PixelFormat::I420,
-        width,
-        height,
-        run("ffmpeg", &args)?,
-    ))
+    Image::packed(PixelFormat::I420, width, height, run("ffmpeg", &args))
 }
 
 #[test]
@@ -173,13 +166,11 @@ fn exiftool_reads_every_picture_back() {
         let path = folder.path().join(name);
         save(&path, &jpeg);
         let path = path.to_str().unwrap();
-        let Some(json) = run("exiftool", &["-json", "-n", "-validate", "-warning", path]) else {
-            return;
-        };
+        let json = run("exiftool", &["-json", "-n", "-validate", "-warning", path]);
         let checked: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(checked[0]["Validate"], "0 0 0", "{name}: {checked}");
 
-        let json = run("exiftool", &["-json", "-n", path]).unwrap();
+        let json = run("exiftool", &["-json", "-n", path]);
         let read: serde_json::Value = serde_json::from_slice(&json).unwrap();
         for (tag, wanted) in [
             ("Make", serde_json::json!("李沧区综合行政执法局")),
@@ -214,7 +205,7 @@ fn exiftool_reads_every_picture_back() {
 }
 
 /// Red, green, blue of every pixel as ffmpeg sees them in `args`' output.
-fn pixels(args: &[&str]) -> Option<Vec<u8>> {
+fn pixels(args: &[&str]) -> Vec<u8> {
     let mut all = vec!["-v", "error"];
     all.extend(args);
     all.extend(["-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]);
@@ -225,15 +216,13 @@ fn pixels(args: &[&str]) -> Option<Vec<u8>> {
 fn colour_bars_look_as_ffmpeg_shows_the_stream() {
     let (width, height) = (1280, 720);
     let bars = ["-f", "lavfi", "-i", "smptehdbars=size=1280x720:rate=1"];
-    let Some(image) = frame(&bars, width, height) else {
-        return;
-    };
+    let image = frame(&bars, width, height);
     let folder = tempfile::tempdir().unwrap();
     let raw = folder.path().join("bars.yuv");
     save(&raw, image.bytes());
     let jpeg = folder.path().join("bars.jpg");
     save(&jpeg, &develop(&image).original);
-    let ours = pixels(&["-i", jpeg.to_str().unwrap()]).unwrap();
+    let ours = pixels(&["-i", jpeg.to_str().unwrap()]);
     let theirs = pixels(&[
         "-f",
         "rawvideo",
@@ -245,8 +234,7 @@ fn colour_bars_look_as_ffmpeg_shows_the_stream() {
         raw.to_str().unwrap(),
         "-vf",
         "scale=in_color_matrix=bt709:in_range=tv:flags=accurate_rnd+full_chroma_int",
-    ])
-    .unwrap();
+    ]);
     assert_eq!(ours.len(), theirs.len());
     let mean = |off: u64| off / (ours.len() as u64 / 100);
     let off: u64 = ours
@@ -266,13 +254,7 @@ fn colour_bars_look_as_ffmpeg_shows_the_stream() {
 
 #[test]
 fn a_real_street_is_developed() {
-    if !Path::new(STREET).exists() {
-        println!("SKIPPED: {STREET} (package opencv-doc) is absent");
-        return;
-    }
-    let Some(image) = frame(&["-ss", "8", "-i", STREET], 768, 576) else {
-        return;
-    };
+    let image = frame(&["-ss", "8", "-i", STREET], 768, 576);
     let shot = develop(&image);
     let decoded = turbojpeg::decompress(&shot.original, turbojpeg::PixelFormat::RGB).unwrap();
     assert_eq!((decoded.width, decoded.height), (768, 576));
@@ -282,11 +264,7 @@ fn a_real_street_is_developed() {
 }
 
 /// A frame of a film after an ffmpeg filter, 640 × 360 so that films can be compared.
-fn filmed(film: &str, second: &str, filter: &str) -> Option<Image> {
-    if !Path::new(film).exists() {
-        println!("SKIPPED: {film} is absent");
-        return None;
-    }
+fn filmed(film: &str, second: &str, filter: &str) -> Image {
     let filter = format!("{filter},scale=640:360:flags=area");
     let args = [
         "-v",
@@ -305,12 +283,7 @@ fn filmed(film: &str, second: &str, filter: &str) -> Option<Image> {
         "rawvideo",
         "-",
     ];
-    Some(Image::packed(
-        PixelFormat::I420,
-        640,
-        360,
-        run("ffmpeg", &args)?,
-    ))
+    Image::packed(PixelFormat::I420, 640, 360, run("ffmpeg", &args))
 }
 
 /// How a later picture of the same street lies on an earlier one.
@@ -331,9 +304,7 @@ fn a_real_camera_that_was_turned_is_told_from_one_that_stands() {
         f64::from(shift) <= limits.camera_shift_max * 1000.0
             && f64::from(alike) >= limits.camera_similarity_min * 1000.0
     };
-    let Some(first) = filmed(STREET, "2", "crop=640:480:64:48") else {
-        return;
-    };
+    let first = filmed(STREET, "2", "crop=640:480:64:48");
     // People walk through all of them, and nobody is masked here.
     for (second, filter) in [
         ("7", "crop=640:480:64:48"),
@@ -345,7 +316,7 @@ fn a_real_camera_that_was_turned_is_told_from_one_that_stands() {
         ("20", "crop=640:480:64:48,gblur=sigma=1.5"),
         ("20", "crop=640:480:68:48"),
     ] {
-        let last = filmed(STREET, second, filter).unwrap();
+        let last = filmed(STREET, second, filter);
         assert!(passes(laid(&first, &last)), "{second} s {filter}");
     }
     for filter in [
@@ -356,7 +327,7 @@ fn a_real_camera_that_was_turned_is_told_from_one_that_stands() {
         "crop=480:360:144:108",
         "crop=640:480:64:48,rotate=0.1",
     ] {
-        let last = filmed(STREET, "20", filter).unwrap();
+        let last = filmed(STREET, "20", filter);
         assert!(!passes(laid(&first, &last)), "{filter}");
     }
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/video");
@@ -366,9 +337,12 @@ fn a_real_camera_that_was_turned_is_told_from_one_that_stands() {
         "intel_one-by-one-person.mp4",
     ] {
         let film = shared.join(film);
-        if let Some(last) = filmed(film.to_str().unwrap(), "5", "null") {
-            assert!(!passes(laid(&first, &last)), "{}", film.display());
+        if !film.exists() {
+            skipped(&format!("{} is not there", film.display()));
+            continue;
         }
+        let last = filmed(film.to_str().unwrap(), "5", "null");
+        assert!(!passes(laid(&first, &last)), "{}", film.display());
     }
 }
 
@@ -377,7 +351,7 @@ fn a_real_street_out_of_focus_is_told_from_a_sharp_one() {
     let limit = config::Evidence::default().focus_min;
     // Where people walk in this footage.
     let places = [(0.3, 0.2), (0.45, 0.4), (0.6, 0.35), (0.2, 0.5), (0.7, 0.6)];
-    let focus = |filter: &str| -> Option<Vec<u32>> {
+    let focus = |filter: &str| -> Vec<u32> {
         let filter = format!("{filter},scale=768:576");
         let args = [
             "-v",
@@ -396,7 +370,7 @@ fn a_real_street_out_of_focus_is_told_from_a_sharp_one() {
             "rawvideo",
             "-",
         ];
-        let image = Image::packed(PixelFormat::I420, 768, 576, run("ffmpeg", &args)?);
+        let image = Image::packed(PixelFormat::I420, 768, 576, run("ffmpeg", &args));
         let measured = places.map(|(x0, y0)| {
             let area = Area {
                 x0,
@@ -407,22 +381,16 @@ fn a_real_street_out_of_focus_is_told_from_a_sharp_one() {
             measure(&image, area).unwrap().focus
         });
         println!("{filter}: {measured:?}");
-        Some(measured.to_vec())
+        measured.to_vec()
     };
-    if !Path::new(STREET).exists() {
-        println!("SKIPPED: {STREET} (package opencv-doc) is absent");
-        return;
-    }
-    let Some(sharp) = focus("null") else {
-        return;
-    };
+    let sharp = focus("null");
     assert!(sharp.iter().all(|f| *f >= 2 * limit), "{sharp:?}");
     for filter in [
         "gblur=sigma=2.5",
         "scale=192:144:flags=area",
         "avgblur=sizeX=6:sizeY=0",
     ] {
-        let blurred = focus(filter).unwrap();
+        let blurred = focus(filter);
         let below = blurred.iter().filter(|f| **f < limit).count();
         assert!(below >= 4, "{filter}: {blurred:?}");
     }

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::skip::skipped;
 use lingmou::clock;
 use lingmou::store::{State, Store, StoreError};
 use lingmou::types::CaseId;
@@ -126,14 +127,14 @@ fn all_there(dir: &Path, sealed: &[CaseId]) {
 fn a_disk_that_turns_read_only_loses_nothing_that_is_sealed() {
     let dir = with_keys();
     let Some(disk) = Disk::mount(dir.path()) else {
-        println!("SKIPPED: a disk that fails needs root and a loop device");
+        skipped("a disk that fails needs root and a loop device");
         return;
     };
     let hands = hands_on(dir.path());
     let (sealed, error) = seal_until_it_fails(&hands, 5);
     assert!(error.is_none(), "{error:?}");
     if !disk.abort() {
-        println!("SKIPPED: this kernel does not abort a file system when it is told to");
+        skipped("this kernel does not abort a file system when it is told to");
         return;
     }
     let (none, error) = seal_until_it_fails(&hands, 1);
@@ -163,7 +164,7 @@ fn a_disk_that_turns_read_only_loses_nothing_that_is_sealed() {
 fn a_medium_with_input_output_errors_loses_nothing_that_is_sealed() {
     let dir = with_keys();
     let Some(disk) = Disk::mount(dir.path()) else {
-        println!("SKIPPED: a disk that fails needs root and a loop device");
+        skipped("a disk that fails needs root and a loop device");
         return;
     };
     let hands = hands_on(dir.path());

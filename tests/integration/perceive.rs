@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::skip::skipped;
 use lingmou::config;
 use lingmou::config::ExecutionProvider;
 use lingmou::perceive::{Card, Detector, ModelError};
@@ -102,18 +103,6 @@ fn put(path: &Path, bytes: &[u8]) {
     std::io::Write::write_all(&mut file, bytes).unwrap();
 }
 
-/// Whether ONNX Runtime is at hand; says so when it is not.
-fn runtime_missing(test: &str) -> bool {
-    let missing = matches!(
-        Draft::new("efficientdet.onnx", "efficientdet").open(),
-        Err(ModelError::Runtime { .. })
-    );
-    if missing {
-        println!("SKIPPED {test}: no ONNX Runtime here, run `make setup`");
-    }
-    missing
-}
-
 /// A frame of one grey.
 fn grey(format: PixelFormat, width: usize, height: usize, luma: u8) -> Image {
     let mut data = vec![luma; width * height];
@@ -128,9 +117,6 @@ fn close(area: Area, x0: f32, y0: f32, x1: f32, y1: f32) -> bool {
 
 #[test]
 fn every_layout_finds_the_same_things_in_a_bright_frame_and_none_in_a_black_one() {
-    if runtime_missing("every_layout") {
-        return;
-    }
     let layouts = [
         ("efficientdet.onnx", "efficientdet"),
         ("dynamic_input.onnx", "efficientdet"),
@@ -173,9 +159,6 @@ fn every_layout_finds_the_same_things_in_a_bright_frame_and_none_in_a_black_one(
 
 #[test]
 fn a_new_picture_size_is_followed_and_the_bars_are_left_out() {
-    if runtime_missing("a_new_picture_size") {
-        return;
-    }
     let mut detector = Draft::new("yolox.onnx", "yolox").open().unwrap();
     // 2:1 fills the canvas; 1:1 covers its left half, where only the first box lies.
     let wide = detector.detect(&grey(PixelFormat::I420, 128, 64, 235));
@@ -194,9 +177,6 @@ fn a_new_picture_size_is_followed_and_the_bars_are_left_out() {
 
 #[test]
 fn a_bad_frame_is_refused_and_the_next_one_is_good() {
-    if runtime_missing("a_bad_frame") {
-        return;
-    }
     let mut detector = Draft::new("efficientdet.onnx", "efficientdet")
         .open()
         .unwrap();
@@ -232,9 +212,6 @@ fn refused(table: &[(Draft, [&str; 2])]) {
 
 #[test]
 fn what_is_no_model_or_wants_another_input_is_refused_with_a_reason() {
-    if runtime_missing("what_is_no_model") {
-        return;
-    }
     let good = || Draft::new("efficientdet.onnx", "efficientdet");
     let (mut name, mut size) = (good(), good());
     name.input = "images";
@@ -259,9 +236,6 @@ fn what_is_no_model_or_wants_another_input_is_refused_with_a_reason() {
 
 #[test]
 fn what_gives_other_outputs_than_its_card_says_is_refused_with_a_reason() {
-    if runtime_missing("what_gives_other_outputs") {
-        return;
-    }
     let with_labels = |file, format, labels| Draft {
         labels,
         ..Draft::new(file, format)
@@ -309,9 +283,6 @@ fn what_gives_other_outputs_than_its_card_says_is_refused_with_a_reason() {
 
 #[test]
 fn a_provider_that_is_not_there_falls_back_to_the_cpu() {
-    if runtime_missing("a_provider_that_is_not_there") {
-        return;
-    }
     for provider in [
         ExecutionProvider::Xnnpack,
         ExecutionProvider::Cuda,
@@ -361,28 +332,23 @@ fn the_detector_can_live_on_its_own_thread() {
 /// Every `models/*.toml`: its hash, labels and tensors are what it says.
 #[test]
 fn every_shipped_card_is_true() {
-    let skipped = runtime_missing("the tensors of every_shipped_card");
-    let Ok(entries) = fs::read_dir(root().join("models")) else {
-        println!("SKIPPED every_shipped_card: no models/ here");
-        return;
-    };
+    let entries = fs::read_dir(root().join("models")).unwrap();
     let mut cards: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
     cards.retain(|path| path.extension().is_some_and(|e| e == "toml"));
     cards.sort();
+    assert!(!cards.is_empty());
     for path in cards {
         let card = Card::read(&path).unwrap_or_else(|e| panic!("{e}"));
         assert!(!card.roles().is_empty(), "{}", path.display());
         assert!(!card.source().is_empty() && !card.licence().is_empty());
-        if !skipped {
-            let mut detector = Detector::open(&settings(), card).unwrap_or_else(|e| panic!("{e}"));
-            let grey = grey(PixelFormat::I420, 1920, 1080, 128);
-            assert_eq!(detector.detect(&grey).unwrap(), [], "{}", path.display());
-        }
+        let mut detector = Detector::open(&settings(), card).unwrap_or_else(|e| panic!("{e}"));
+        let grey = grey(PixelFormat::I420, 1920, 1080, 128);
+        assert_eq!(detector.detect(&grey).unwrap(), [], "{}", path.display());
     }
 }
 
-/// A frame of Debian's opencv-doc footage, as decoded; `None` without footage or ffmpeg.
-pub(crate) fn street(at_secs: u32) -> Option<Image> {
+/// A frame of Debian's opencv-doc footage, as decoded.
+fn street(at_secs: u32) -> Image {
     let clip = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";
     let out = Command::new("ffmpeg")
         .args(["-v", "error", "-ss", &at_secs.to_string(), "-i", clip])
@@ -396,41 +362,29 @@ pub(crate) fn street(at_secs: u32) -> Option<Image> {
             "-",
         ])
         .output()
-        .ok()?;
+        .expect("ffmpeg (run: make setup)");
     let (width, height) = (768, 576);
-    (out.stdout.len() == width * height * 3 / 2)
-        .then(|| Image::packed(PixelFormat::I420, width, height, out.stdout))
+    assert_eq!(
+        out.stdout.len(),
+        width * height * 3 / 2,
+        "{clip} (run: make setup)"
+    );
+    Image::packed(PixelFormat::I420, width, height, out.stdout)
 }
 
+/// The shipped model, and another layout where its file lies beside the project.
 #[test]
 fn real_models_find_people_on_real_footage() {
-    let data = root().join("../shared/data/models");
-    let models: [(&str, &str); 2] = [
-        (
-            "efficientdet_lite0_320_qdq.onnx",
-            "format = \"efficientdet\"\n[input]\nname = \"image\"\nwidth = 320\nheight = 320\n\
-             colour = \"rgb\"\npad = 127\n[output]\nboxes = \"boxes\"\nscores = \"scores\"\n",
-        ),
-        (
-            "yolox_nano_416.onnx",
-            "format = \"yolox\"\n[input]\nname = \"images\"\nwidth = 416\nheight = 416\n\
-             colour = \"bgr\"\npad = 114\n[output]\noutput = \"output\"\nstrides = [8, 16, 32]\n",
-        ),
-    ];
-    for (file, body) in models {
-        let Ok(bytes) = fs::read(data.join(file)) else {
-            println!("SKIPPED real_models: {file} is not here");
-            continue;
-        };
-        let Some(frame) = street(12) else {
-            println!("SKIPPED real_models: needs ffmpeg and the package opencv-doc");
-            return;
-        };
-        if runtime_missing("real_models") {
-            return;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let card = real_card(dir.path(), file, body, &bytes);
+    let mut cards = vec![root().join("models/efficientdet-lite0.toml")];
+    let theirs = root().join("../shared/data/models/yolox_nano_416.onnx");
+    if theirs.exists() {
+        cards.push(root().join("tests/data/cards/yolox-nano-416.toml"));
+    } else {
+        skipped(&format!("{} is not there", theirs.display()));
+    }
+    let frame = street(12);
+    for card in cards {
+        let file = card.display();
         let mut detector = Detector::open(&settings(), Card::read(&card).unwrap()).unwrap();
         let found = detector.detect(&frame).unwrap();
         let people: Vec<&Detection> = found
@@ -447,28 +401,4 @@ fn real_models_find_people_on_real_footage() {
             "{file}: {people:?}"
         );
     }
-}
-
-/// A card for a model with COCO's classes, of which only the person means something.
-fn real_card(dir: &Path, file: &str, body: &str, bytes: &[u8]) -> PathBuf {
-    let hash = sha256(bytes);
-    put(&dir.join(file), bytes);
-    let common = "mean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]\nalign = \"top_left\"\n[output]";
-    let mut text = format!(
-        "version = 1\nname = \"{file}\"\nfile = \"{file}\"\nsha256 = \"{hash}\"\nsource = \"\"\n\
-         licence = \"Apache-2.0\"\nscore_threshold = 0.35\nnms_iou = 0.5\n{}",
-        body.replace("[output]", common)
-    );
-    let labels = if body.contains("efficientdet") {
-        90
-    } else {
-        80
-    };
-    for index in 0..labels {
-        let roles = if index == 0 { "[\"person\"]" } else { "[]" };
-        text += &label(index, roles);
-    }
-    let card = dir.join("card.toml");
-    put(&card, text.as_bytes());
-    card
 }

@@ -95,10 +95,15 @@ fn pending_and_status_beside_the_daemon_and_without_it() {
         err.contains("in use by another lingmou") && err.contains("hint: "),
         "{err}"
     );
+    let (_, err, code) = store(dir.path(), &["requeue", "--refused"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("resend"), "{err}");
     drop(hands);
     look(false);
     let (out, _, code) = store(dir.path(), &["repair"]);
     assert_eq!((out.trim(), code), ("there was nothing to repair", 0));
+    let (out, _, code) = store(dir.path(), &["requeue", "--refused"]);
+    assert_eq!((out.starts_with("0 packages"), code), (true, 0), "{out}");
 }
 
 #[test]

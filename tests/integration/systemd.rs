@@ -29,7 +29,12 @@ fn unit(dir: &Path, (shipped, installed, starts): (&str, &str, &str)) -> PathBuf
     let text = fs::read_to_string(folder.join(shipped)).unwrap();
     assert!(text.contains(starts), "{shipped}");
     let unit = dir.join(installed);
-    let here = text.replace("/usr/bin/lingmou", env!("CARGO_BIN_EXE_lingmou"));
+    // Its own folder may have a space in its name, which a unit would have to quote.
+    let program = dir.join("lingmou");
+    if !program.exists() {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_lingmou"), &program).unwrap();
+    }
+    let here = text.replace("/usr/bin/lingmou", program.to_str().unwrap());
     let mut file = fs::File::create(&unit).unwrap();
     std::io::Write::write_all(&mut file, here.as_bytes()).unwrap();
     unit

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::skip::skipped;
 use lingmou::clock;
 use lingmou::config::{self, Drive, MavlinkLink, SpeakerKind, Telemetry, TelemetrySource};
 use lingmou::demo::vehicle::Vehicle;
@@ -583,7 +584,7 @@ async fn a_recorded_flight_comes_out_as_it_was() {
     let log = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data/telemetry/uavlogviewer_vtol.tlog");
     let Ok(log) = std::fs::read(&log) else {
-        println!("skipped: {} is not there", log.display());
+        skipped(&format!("{} is not there", log.display()));
         return;
     };
     let running = Running::mavlink("udpin:127.0.0.1:0");

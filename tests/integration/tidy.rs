@@ -385,6 +385,52 @@ fn every_kind_of_journal_line_is_in_its_list_and_on_its_page() {
 }
 
 /// Each check finds the fault it is for, and only that.
+/// Programs that are started by name, and the Debian package each is in; none: on every Debian.
+const PROGRAMS: [(&str, Option<&str>); 15] = [
+    ("bash", None),
+    ("cp", None),
+    ("exiftool", Some("libimage-exiftool-perl")),
+    ("ffmpeg", Some("ffmpeg")),
+    ("ffprobe", Some("ffmpeg")),
+    ("mkfs.ext4", Some("e2fsprogs")),
+    ("mount", None),
+    ("openssl", Some("openssl")),
+    ("pkcs11-tool", Some("opensc")),
+    ("sh", None),
+    ("softhsm2-util", Some("softhsm2")),
+    ("stdbuf", None),
+    ("systemd-analyze", Some("systemd")),
+    ("umount", None),
+    ("zip", Some("zip")),
+];
+
+#[test]
+fn every_program_that_tests_start_is_installed_by_setup() {
+    let packages = fs::read_to_string(root().join(".ci/packages")).unwrap();
+    let installed = |package| {
+        let mut names = packages.lines().filter_map(|l| l.split_whitespace().next());
+        names.any(|name| name == package)
+    };
+    let mut faults = Vec::new();
+    for (path, text) in ["src", "tests", "benches"].into_iter().flat_map(sources) {
+        for start in ["Command::new(\"", "tool(\""] {
+            for rest in text.split(start).skip(1) {
+                let program = rest.split('"').next().unwrap();
+                if program.starts_with('/') {
+                    continue;
+                }
+                let known = PROGRAMS.iter().find(|(name, _)| *name == program);
+                if !known.is_some_and(|(_, package)| package.is_none_or(installed)) {
+                    faults.push(format!(
+                        "{path}: which package of .ci/packages has {program}?"
+                    ));
+                }
+            }
+        }
+    }
+    none(&faults);
+}
+
 #[test]
 fn the_checks_bite() {
     let sound = "//! A stage.\nuse crate::types::Stamp;\nuse crate::{clock, config::Config};\n";

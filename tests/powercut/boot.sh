@@ -29,8 +29,16 @@ ldd "$program" | grep -o '/[^ ]*' | sort -u | while read -r library; do
 done
 # In the order in which they need each other.
 for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
-    find "$kernel/lib/modules" -name "$module.ko" -exec cp {} "$initrd/modules/" \;
+    # Debian 13 has some of them built in, and the others packed.
+    find "$kernel" -name "$module.ko" -exec cp {} "$initrd/modules/" \;
+    find "$kernel" -name "$module.ko.xz" -exec sh -c 'xz -dc "$1" >"$2"' sh {} \
+        "$initrd/modules/$module.ko" \;
 done
+[[ -f $initrd/modules/virtio_blk.ko ]] || find "$kernel" -name modules.builtin -exec cat {} + |
+    grep -q /virtio_blk.ko || {
+    echo "powercut: the kernel in $kernel has no driver for the disk" >&2
+    exit 1
+}
 preload=
 if [[ $sync == nosync ]]; then
     cc -shared -fPIC -O1 -o "$initrd/nosync.so" "$here/nosync.c"
@@ -42,7 +50,7 @@ cat >"$initrd/init" <<INIT
 /bin/busybox mount -t sysfs sysfs /sys
 /bin/busybox mount -t devtmpfs devtmpfs /dev
 for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
-    /bin/busybox insmod /modules/\$module.ko
+    [ ! -f /modules/\$module.ko ] || /bin/busybox insmod /modules/\$module.ko
 done
 /bin/busybox mount -t ext4 /dev/vda1 /mnt &&
     LD_LIBRARY_PATH=$(ldd "$program" | grep -o '/[^ ]*' | xargs -n1 dirname | sort -u | paste -sd:) \

@@ -13,12 +13,12 @@ fail() {
 }
 
 [[ $(uname -sm) == "Linux x86_64" ]] || fail "the machine it starts is x86-64, this is $(uname -sm)"
-[[ $EUID -eq 0 ]] || fail "disks are mounted through loop devices, which needs root: sudo make powercut"
+[[ $EUID -eq 0 ]] || fail "disks are mounted through loop devices, which needs root (by sudo: sudo env PATH=\"\$PATH\" make powercut, in a clone of its own, since its files will be root's)"
 [[ -e /dev/loop-control ]] || fail "there are no loop devices (a container without them?)"
 command -v apt-get >/dev/null || fail "this is not Debian: apt-get is missing"
 
 missing=()
-for package in qemu-system-x86 busybox-static e2fsprogs gcc; do
+for package in qemu-system-x86 busybox-static e2fsprogs gcc xz-utils; do
     dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' ||
         missing+=("$package")
 done

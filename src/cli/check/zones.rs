@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::{Finding, finding};
 use crate::clock;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, TelemetrySource};
 use crate::witness::{Condition, Law, Site, installation};
 
 /// What packages of each zone can be worth at best: what the law asks of the installation is known
@@ -20,14 +20,30 @@ pub(super) fn worth(config: &Config) -> impl Iterator<Item = Finding> {
         let law = Law::of(config.judge.law(violation));
         let conditions = installation(site.as_ref(), law.as_ref(), today);
         let missing = conditions.iter().filter(|c| c.pass != Some(true));
-        let missing: Vec<String> = missing.map(unmet).collect();
-        let word = if missing.is_empty() {
+        let mut missing: Vec<String> = missing.map(unmet).collect();
+        if config.telemetry.source == TelemetrySource::None {
+            missing.push("[telemetry] source is \"none\"".to_owned());
+        }
+        let word = if violation.warns_first() && !speaks(config, &zone.camera) {
+            "gives NOTHING: who cannot be warned there is not reported ([warn.speaker])".to_owned()
+        } else if missing.is_empty() {
             "place, review and law are stated".to_owned()
         } else {
             format!("gives leads only, no evidence: {}", missing.join(", "))
         };
         finding(&format!("zone {}", zone.name), Ok::<_, String>(word))
     })
+}
+
+/// Whether the clips are played by the loudspeaker of this camera.
+fn speaks(config: &Config, camera: &str) -> bool {
+    let warn = &config.warn;
+    let own = warn
+        .outlet
+        .iter()
+        .find(|o| o.cameras.iter().any(|c| c == camera));
+    own.map_or(&warn.speaker, |outlet| &outlet.speaker)
+        .plays_clips()
 }
 
 /// Zones that share ground: judged as one there, and most likely drawn so by mistake.

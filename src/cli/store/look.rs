@@ -77,7 +77,8 @@ pub(super) fn status(view: &View, json: bool) -> anyhow::Result<Answer> {
         ),
         (
             State::Refused,
-            "refused by the receiver; its reason is in the journal",
+            "refused by the receiver; its reason is in the journal (package.refused), `requeue` has \
+             them sent once more",
         ),
     ] {
         if let Some(count) = counts.states.get(&state) {
@@ -90,7 +91,7 @@ pub(super) fn status(view: &View, json: bool) -> anyhow::Result<Answer> {
         InUse::No => None,
     };
     let value = json!({
-        "dir": view.config().dir, "device": view.device()?, "running": in_use != InUse::No,
+        "dir": view.config().dir.display().to_string(), "device": view.device()?, "running": in_use != InUse::No,
         "pid": pid, "room": room, "percent": room.percent(), "level": room.level(),
         "ballast_owed": view.ballast_owed(), "counts": counts, "mirror": mirror,
         "mirroring": mirroring, "mirror_trouble": trouble, "troubles": page.troubles,

@@ -3,6 +3,7 @@
 mod export;
 mod look;
 mod repair;
+mod requeue;
 
 use std::path::{Path, PathBuf};
 
@@ -21,10 +22,11 @@ Examples:
   lingmou store export /media/usb       every package as one .asice file
   lingmou store export /media/usb --id 0198f0a2-0000-7000-8000-000000000001
   lingmou store repair                  what a start of the daemon does, by hand and explained
+  lingmou store requeue --refused       what a receiver refused for a reason that is put right
   lingmou store mirror-init /media/evidence
   lingmou store check --dir /mnt/old-box/lingmou
 
-All but `repair` leave the store as it is, and work beside a running daemon.
+All but `repair` and `requeue` leave the store as it is, and work beside a running daemon.
 Exit code: 0 all well, nothing pending; 1 something needs attention, or is pending; 2 could not
 be done.";
 
@@ -54,6 +56,8 @@ enum What {
     Check,
     /// Do by hand what a start of the daemon does, and say what was done; removes no evidence
     Repair,
+    /// Put packages that a receiver has refused back into the queue
+    Requeue(requeue::Args),
     /// Write packages as .asice files into a folder; marks nothing, may be called again
     Export(export::Args),
     /// Prepare the medium mounted at a folder for the second copy
@@ -69,13 +73,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         What::Status => look::status(&view(&config)?, args.json),
         What::Pending => look::pending(&view(&config)?, args.json),
         What::Check => look::check(&view(&config)?, args.json),
-        What::Repair => {
-            let device = match device {
-                Some(device) => device,
-                None => device_of(&config)?,
-            };
-            repair::run(&config, &device, args.json)
-        }
+        What::Repair => repair::run(&config, &whose(&config, device)?, args.json),
+        What::Requeue(which) => requeue::run((&config, &whose(&config, device)?), which, args.json),
         What::Export(export) => export::run(&view(&config)?, export, args.json),
         What::MirrorInit { folder } => init(&config, device, folder),
     }
@@ -104,8 +103,11 @@ fn view(config: &config::Store) -> anyhow::Result<View> {
     })
 }
 
-/// The device a store belongs to, by its own word.
-fn device_of(config: &config::Store) -> anyhow::Result<String> {
+/// The device a store belongs to: by the configuration, else by its own word.
+fn whose(config: &config::Store, device: Option<String>) -> anyhow::Result<String> {
+    if let Some(device) = device {
+        return Ok(device);
+    }
     let device = View::open(config).and_then(|view| view.device());
     device.ok().flatten().ok_or_else(|| {
         out::Hint::error(
@@ -116,10 +118,7 @@ fn device_of(config: &config::Store) -> anyhow::Result<String> {
 }
 
 fn init(config: &config::Store, device: Option<String>, folder: &Path) -> anyhow::Result<Answer> {
-    let device = match device {
-        Some(device) => device,
-        None => device_of(config)?,
-    };
+    let device = whose(config, device)?;
     let id = mirror_init(folder, &config.dir, &device)?;
     let place = folder.display();
     out::data(&format!(

@@ -36,6 +36,9 @@ fn keys(config: &Config, checker: &mut Checker<'_, '_>) {
         token(&config.keys, checker);
     }
     let dir = &config.keys.dir;
+    if !checker.seen("keys.dir", dir) {
+        return;
+    }
     if !dir.is_dir() {
         let what = format!("no such folder: {}", dir.display());
         let fix = "create the device's keys: lingmou enroll";

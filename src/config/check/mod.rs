@@ -9,6 +9,7 @@ pub(super) mod polygon;
 mod warn;
 mod zone;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::Config;
@@ -135,10 +136,27 @@ impl Checker<'_, '_> {
 
     /// The file `key` names must be there.
     fn file(&mut self, key: &str, path: &Path, fix: &str) {
-        if !path.is_file() {
+        if self.seen(key, path) && !path.is_file() {
             let what = format!("no such file: {}", path.display());
             self.absent(key, what, "a file that exists", fix);
         }
+    }
+
+    /// Whether this user may see what is at `path`, if anything is; says so when he may not.
+    fn seen(&mut self, key: &str, path: &Path) -> bool {
+        let Err(error) = std::fs::metadata(path) else {
+            return true;
+        };
+        let absent = [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind());
+        if !absent {
+            self.say(
+                key,
+                format!("{} cannot be looked at: {error}", path.display()),
+                "what this user may see",
+                "give it, and the folders above it, to the daemon's user (chown, chmod)",
+            );
+        }
+        absent
     }
 
     /// Notes that something `key` names is not on this machine.

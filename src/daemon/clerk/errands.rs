@@ -68,6 +68,7 @@ impl Errands {
         let done = match verb {
             Verb::Report {} => self.snapshot().await,
             Verb::Evict { package } => self.evict(id, package, &by).await,
+            Verb::Resend { package } => self.resend(id, package, &by).await,
             Verb::RuleRestore { rule } => self.restore(&rule, &by).await,
             Verb::ConfigSet { toml } => return self.try_out(id, toml).await,
             Verb::CertInstall { pem } => return self.install(id, pem, by).await,
@@ -223,13 +224,22 @@ impl Errands {
     async fn evict(&self, id: Uuid, package: CaseId, by: &str) -> Result<Value, Ended> {
         let (store, by) = (self.store(), by.to_owned());
         let evicted = blocking(move || store.evict(clock::now(), package, (id, &by))).await;
-        let bytes = evicted.map_err(|error| match error {
-            StoreError::Unknown(_) | StoreError::Step { .. } => {
-                ended(Fate::Refused, error.to_string())
-            }
-            error => ended(Fate::Failed, error.to_string()),
-        })?;
+        let bytes = evicted.map_err(|error| not_done(&error))?;
         Ok(json!({ "bytes": bytes }))
+    }
+
+    /// Has a package that a receiver has refused sent once more, or all of them.
+    async fn resend(&self, id: Uuid, package: Option<CaseId>, by: &str) -> Result<Value, Ended> {
+        let (store, by) = (self.store(), by.to_owned());
+        let requeued = blocking(move || {
+            let (at, by) = (clock::now(), Some((id, by.as_str())));
+            match package {
+                Some(package) => store.requeue(at, package, by).map(u64::from),
+                None => store.requeue_all(at, by),
+            }
+        });
+        let packages = requeued.await.map_err(|error| not_done(&error))?;
+        Ok(json!({ "packages": packages }))
     }
 
     /// Has a text said, after the identity.
@@ -333,6 +343,15 @@ impl Errands {
             .find(|name| !playing.contains(name));
         missing.map(|name| format!("camera {name} did not play"))
     }
+}
+
+/// What the store says to something that was asked of a package.
+fn not_done(error: &StoreError) -> Ended {
+    let fate = match error {
+        StoreError::Unknown(_) | StoreError::Step { .. } => Fate::Refused,
+        _ => Fate::Failed,
+    };
+    ended(fate, error.to_string())
 }
 
 fn mouth_ended() -> Ended {

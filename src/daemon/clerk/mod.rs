@@ -209,7 +209,7 @@ impl Clerk {
             Inbound::Command(p7m) => {
                 blocking(move || office.command(&p7m, (synced, &nonces))).await
             }
-            Inbound::Verdict(p7m) => blocking(move || office.verdict(&p7m)).await,
+            Inbound::Verdict(p7m) => blocking(move || office.verdict(&p7m, synced)).await,
         };
         match step {
             Ok(Step::Nothing) => {}

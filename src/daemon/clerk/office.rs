@@ -7,9 +7,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::command::{Decision, Standing, Verb, decide, line};
+use crate::command::{AHEAD_MAX_SECS, Decision, Standing, Verb, decide, line};
 use crate::journal::kind;
-use crate::store::{ReplyDue, Store, StoreError, Taken, UnderWay};
+use crate::store::{ReplyDue, Store, StoreError, Taken, UnderWay, VerdictFacts};
+use crate::types::Stamp;
 use crate::witness::{Command, Fate, Identity, Notice, Reply, Roots, sha256_hex};
 
 use super::objections::{Objections, facts};
@@ -117,7 +118,7 @@ impl Office {
     }
 
     /// Examines what claims to be a verdict.
-    pub(super) fn verdict(&self, p7m: &[u8]) -> Result<Step, StoreError> {
+    pub(super) fn verdict(&self, p7m: &[u8], synced: bool) -> Result<Step, StoreError> {
         let stranger = |why: String| Ok(Step::Stranger(kind::VERDICT_REFUSED, why));
         let opened = self
             .roots()
@@ -131,16 +132,9 @@ impl Office {
         }
         let now = clock::now();
         let facts = facts(&notice, signer);
-        let (fate, why) = match self.store.verdict(now, &facts) {
-            Ok(Taken::New { rule, model }) => {
-                self.objections.heard(&self.store, now, (&rule, &model))?;
-                (Fate::Done, None)
-            }
-            Ok(Taken::Known) => (Fate::Done, Some("it was known".to_owned())),
-            Err(error @ (StoreError::Unknown(_) | StoreError::OtherSignature(_))) => {
-                (Fate::Refused, Some(error.to_string()))
-            }
-            Err(error) => return Err(error),
+        let (fate, why) = match to_come(facts.at_ms, (synced, now.utc_ms())) {
+            Some(why) => (Fate::Refused, Some(why)),
+            None => self.take(now, &facts)?,
         };
         let mut reply = Reply::new(&self.device, (&sha256_hex(p7m), notice.id.0), fate, now);
         reply.why = why;
@@ -150,6 +144,29 @@ impl Office {
                 tracing::warn!(%error, "a verdict is kept and cannot be answered");
                 Step::Nothing
             }
+        })
+    }
+
+    /// Keeps a verdict; what is answered to it.
+    fn take(&self, now: Stamp, facts: &VerdictFacts) -> Result<(Fate, Option<String>), StoreError> {
+        Ok(match self.store.verdict(now, facts) {
+            Ok(Taken::New { rule, model }) => {
+                self.objections.heard(&self.store, now, (&rule, &model))?;
+                (Fate::Done, None)
+            }
+            Ok(Taken::Known) => (Fate::Done, Some("it was known".to_owned())),
+            Ok(Taken::Overtaken(at_ms)) => {
+                let newer = clock::rfc3339_ms(at_ms.saturating_mul(1_000_000));
+                let why = format!(
+                    "another verdict of yours on this package is of {newer}, and counts: give it once \
+                     more with a later time"
+                );
+                (Fate::Refused, Some(why))
+            }
+            Err(error @ (StoreError::Unknown(_) | StoreError::OtherSignature(_))) => {
+                (Fate::Refused, Some(error.to_string()))
+            }
+            Err(error) => return Err(error),
         })
     }
 
@@ -237,5 +254,34 @@ impl Office {
             }
         }
         Ok(again)
+    }
+}
+
+/// Why a verdict that names this time is not taken: it would overrule every one given until then. A
+/// clock that nobody vouches for does not judge another.
+fn to_come(at_ms: i64, (synced, now_ms): (bool, i64)) -> Option<String> {
+    let ahead = at_ms.saturating_sub(now_ms) > AHEAD_MAX_SECS * 1000;
+    (synced && ahead).then(|| {
+        let at = clock::rfc3339_ms(at_ms.saturating_mul(1_000_000));
+        format!("its time, {at}, is more than {AHEAD_MAX_SECS} s ahead of the box's clock")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_of_a_time_to_come_is_not_taken_by_a_clock_that_knows() {
+        let now_ms = 1_785_549_784_567;
+        for (ahead_ms, synced, taken) in [
+            (-3_600_000, true, true),
+            (AHEAD_MAX_SECS * 1000, true, true),
+            (AHEAD_MAX_SECS * 1000 + 1, true, false),
+            (3_600_000, false, true),
+        ] {
+            let why = to_come(now_ms + ahead_ms, (synced, now_ms));
+            assert_eq!(why.is_none(), taken, "{ahead_ms} {synced}: {why:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::command::{Settings, SettingsError};
 use crate::config::{KeyName, Loaded};
 use crate::disk;
 use crate::journal::kind;
-use crate::store::Ended;
+use crate::store::{Ended, Store};
 use crate::witness::{Fate, Roots, successor};
 
 use super::{Errands, blocking, ended};
@@ -21,7 +21,7 @@ impl Errands {
     /// Puts a configuration on trial; refused when it has mistakes.
     pub(super) async fn try_out(&self, id: Uuid, toml: String) -> Option<Ended> {
         let cameras = self.playing();
-        self.begin_trial(move |settings, loaded| {
+        self.begin_trial(id, move |settings, loaded| {
             let trial = settings.try_out(&toml, loaded, id, cameras);
             let trial = trial.map_err(|error| not_tried(&error))?;
             let body = json!({
@@ -36,7 +36,7 @@ impl Errands {
     /// place of the one in force.
     pub(super) async fn install(&self, id: Uuid, pem: String, by: String) -> Option<Ended> {
         let cameras = self.playing();
-        self.begin_trial(move |settings, loaded| {
+        self.begin_trial(id, move |settings, loaded| {
             let config = &loaded.config;
             let roots = Roots::load(&config.keys.dir.join("roots.crt"));
             let roots = roots.map_err(|error| ended(Fate::Failed, error.to_string()))?;
@@ -64,12 +64,13 @@ impl Errands {
     /// with it.
     async fn begin_trial(
         &self,
+        id: Uuid,
         put: impl FnOnce(&Settings, &Loaded) -> Result<Line, Ended> + Send + 'static,
     ) -> Option<Ended> {
         let (settings, loaded, store) = (self.settings.clone(), self.loaded.clone(), self.store());
-        let begun = blocking(move || match put(&settings, &loaded) {
-            Ok((kind, body)) => store.note(clock::now(), kind, body).map(|_| Ok(())),
-            Err(ended) => Ok(Err(ended)),
+        let begun = blocking(move || {
+            let put = || put(&settings, &loaded);
+            Ok(begin(&settings, &store, id, put))
         });
         match begun.await {
             Ok(Ok(())) => {
@@ -105,10 +106,168 @@ impl Errands {
     }
 }
 
+/// Has `put` keep something for a trial and journals what it says. What is told to have failed is not
+/// on trial: the next start would begin it.
+fn begin(
+    settings: &Settings,
+    store: &Store,
+    command: Uuid,
+    put: impl FnOnce() -> Result<Line, Ended>,
+) -> Result<(), Ended> {
+    let begun = put().and_then(|(kind, body)| {
+        let noted = store.note(clock::now(), kind, body);
+        noted.map_err(|error| ended(Fate::Failed, error.to_string()))
+    });
+    match begun {
+        Ok(_) => Ok(()),
+        // The disk keeps it, whatever it said: so it is tried, and how it ends has its own line.
+        Err(_) if settings.take_back(command) => Ok(()),
+        Err(failed) => Err(failed),
+    }
+}
+
 fn not_tried(error: &SettingsError) -> Ended {
     let fate = match error {
         SettingsError::Mistakes(_) | SettingsError::Fixed(_) => Fate::Refused,
         _ => Fate::Failed,
     };
     ended(fate, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::command::Outcome;
+    use crate::config::Config;
+    use crate::disk::fault::{self, Mode};
+
+    const COMMAND: Uuid = Uuid::from_u128(7);
+
+    /// A box with its file and store, and nothing sent yet.
+    struct Pole {
+        dir: tempfile::TempDir,
+        loaded: Loaded,
+        settings: Settings,
+    }
+
+    impl Pole {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("lingmou.toml");
+            let text = "[[camera]]\nname = \"gate\"\nurl = \"rtsp://h/\"\n\
+                        [model]\ncard = \"card.toml\"\n[store]\ndir = \"store\"\n";
+            fs::create_dir(dir.path().join("keys")).unwrap();
+            for name in [
+                "keys/evidence.crt",
+                "keys/transport.crt",
+                "keys/roots.crt",
+                "card.toml",
+            ] {
+                disk::write_new(&dir.path().join(name), b"").unwrap();
+            }
+            disk::write_new(&file, text.as_bytes()).unwrap();
+            let loaded = Config::read(&file).unwrap();
+            let store = &loaded.config.store.dir;
+            let settings = Settings::new(&file, store);
+            fs::create_dir(store).unwrap();
+            Self {
+                dir,
+                loaded,
+                settings,
+            }
+        }
+
+        fn text(&self) -> String {
+            let file = fs::read_to_string(self.dir.path().join("lingmou.toml"));
+            format!("{}\n# next\n", file.unwrap())
+        }
+
+        fn try_out(&self) -> Result<Line, Ended> {
+            let text = self.text();
+            let tried = self
+                .settings
+                .try_out(&text, &self.loaded, COMMAND, Vec::new());
+            let trial = tried.map_err(|error| not_tried(&error))?;
+            Ok((kind::CONFIG_TRIAL, json!({ "sha256": trial.sha256 })))
+        }
+
+        fn choose(&self) -> crate::command::Chosen {
+            Settings::choose(&self.dir.path().join("lingmou.toml")).unwrap()
+        }
+
+        fn state(&self) -> Vec<u8> {
+            let state = self.loaded.config.store.dir.join("config/state.json");
+            fs::read(state).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_is_told_to_have_failed_is_not_tried() {
+        for mode in [Mode::Once(Errno::NOSPC), Mode::Forever(Errno::NOSPC)] {
+            for n in 0.. {
+                let pole = Pole::new();
+                let (store, settings) = (&pole.loaded.config.store, &pole.settings);
+                let (store, _) = Store::open(store, "LM-TEST-1").unwrap();
+                fault::plan(n, mode);
+                let begun = begin(settings, &store, COMMAND, || pole.try_out());
+                let through = fault::clear();
+                let on_trial = settings.on_trial().is_some();
+                assert_eq!(begun.is_ok(), on_trial, "{mode:?} {n}: {begun:?}");
+                if through {
+                    begun.unwrap();
+                    break;
+                }
+            }
+        }
+    }
+
+    /// A configuration was sent and kept; then its disk does not give one of its files, once.
+    #[test]
+    fn what_cannot_be_read_for_a_moment_throws_away_nothing_that_was_sent() {
+        let kept = || {
+            let pole = Pole::new();
+            pole.try_out().unwrap();
+            pole.choose();
+            pole.settings.keep().unwrap();
+            pole
+        };
+        let pole = kept();
+        let before = pole.state();
+        let of_trial = Outcome {
+            certificate: None,
+            sha256: String::new(),
+            command: COMMAND,
+            why: None,
+        };
+        let calls: [&dyn Fn() -> bool; 5] = [
+            &|| pole.settings.keep().is_ok(),
+            &|| pole.settings.roll_back("why").is_ok(),
+            &|| pole.settings.told().is_ok(),
+            &|| pole.settings.end(&of_trial).is_ok(),
+            &|| pole.try_out().is_ok(),
+        ];
+        for (call, run) in calls.iter().enumerate() {
+            fault::plan_reading(0, Errno::IO);
+            let done = run();
+            assert!(!fault::clear_reading(), "it was to fail");
+            assert!(!done && pole.state() == before, "call {call}");
+        }
+        fault::plan_reading(0, Errno::IO);
+        assert!(pole.settings.is_on_trial(COMMAND), "it may be");
+        for n in 0.. {
+            fault::plan_reading(n, Errno::IO);
+            let chosen = pole.choose();
+            let through = fault::clear_reading();
+            assert!(pole.state() == before, "reading {n}");
+            if through {
+                assert_eq!(chosen.origin, crate::command::Origin::Command(COMMAND));
+                assert!(n >= 2, "state and configuration are read");
+                break;
+            }
+        }
+    }
 }

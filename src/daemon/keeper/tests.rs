@@ -117,6 +117,7 @@ impl Town {
     fn say(&mut self, shout: &Shout) -> WarnReport {
         let ask = Ask {
             at: shout.at,
+            lasts: Duration::ZERO,
             zone: &shout.zone,
             heard_in: &[],
             case: Some(shout.case),

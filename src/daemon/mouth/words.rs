@@ -143,6 +143,14 @@ impl Want {
         }
     }
 
+    /// Names of the zones in which that is heard.
+    pub(super) fn heard_in<'a>(&self, speakers: &'a Speakers) -> &'a [String] {
+        match &self.camera {
+            Some(camera) => speakers.zones_at(camera),
+            None => speakers.zones_with(&self.zone),
+        }
+    }
+
     /// What else a journal line says of it: the camera a person named.
     pub(super) fn name(&self, body: &mut Value) {
         if let Some(camera) = &self.camera {

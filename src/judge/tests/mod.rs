@@ -194,7 +194,7 @@ fn report(case: CaseId, t: f64, works: bool) -> WarnReport {
     WarnReport {
         case,
         at: at(t),
-        played: Duration::from_secs(5),
+        played: Duration::from_secs(if works { 5 } else { 0 }),
         clip_sha256: "00".repeat(32),
         identity_sha256: None,
         failure: (!works).then(|| "no sound card".to_owned()),
@@ -410,6 +410,47 @@ fn an_unheard_warning_never_becomes_evidence() {
             .any(|w| w.starts_with("discard the warning could not be played"))
     );
     assert!(!told.iter().any(|w| w.starts_with("seal")));
+}
+
+/// A device that plays the whole clip and then refuses to end the session, a program that plays it
+/// and ends badly, a microphone that did not hear it: who was meant heard it, as far as anybody knows.
+#[test]
+fn what_sounded_is_not_said_again() {
+    for (played_ms, warns, end) in [
+        (0, 3, "discard the warning could not be played: no end"),
+        (999, 3, "discard the warning could not be played: no end"),
+        (
+            1_000,
+            1,
+            "discard the warning was not for certain heard out: no end",
+        ),
+        (
+            8_000,
+            1,
+            "discard the warning was not for certain heard out: no end",
+        ),
+    ] {
+        let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+        let mut told = Vec::new();
+        for step in 0..500 {
+            let t = f64::from(step) * 0.2;
+            for order in judge.step(&scene(t, &[STALL])) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(WarnReport {
+                        played: Duration::from_millis(played_ms),
+                        failure: Some("no end".to_owned()),
+                        ..report(*case, t, false)
+                    });
+                }
+                told.push(word(&order));
+            }
+        }
+        let warned = told.iter().filter(|w| *w == "warn").count();
+        assert_eq!(warned, warns, "{played_ms} ms: {told:?}");
+        let ends: Vec<_> = told.iter().filter(|w| w.starts_with("discard")).collect();
+        assert_eq!(ends, [end], "{played_ms} ms");
+        assert!(!told.iter().any(|w| w.starts_with("seal")), "{told:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Over any history of looks, reports, kills and reboots: who was warned, a stall or a shop with all it
-//! puts out, is not warned again while his place rests, and nobody is warned a second time for one case but when the first was not
-//! played.
+//! puts out, is not warned again while his place rests, and nobody is warned a second time for one case
+//! but when the first did not sound.
 
 use super::*;
 
@@ -11,22 +11,23 @@ enum Turn {
         there: [bool; 4],
         secs: f64,
     },
-    Heard(bool),
+    /// The loudspeaker reports; this long it sounded, seconds.
+    Report { fails: bool, sounded: f64 },
     /// Killed; `late`: before the last step's book was saved, so that its orders come again.
-    Killed {
-        late: bool,
-        reboot: bool,
-    },
+    Killed { late: bool, reboot: bool },
 }
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
     let there = [0.9, 0.9, 0.8, 0.3].map(proptest::bool::weighted);
     let look = (there, 0.2_f64..2.9);
     let look = look.prop_map(|(there, secs)| Turn::Look { there, secs });
+    let sounded = prop_oneof![Just(0.0), 0.0_f64..8.0];
+    let report = (proptest::bool::weighted(0.3), sounded);
+    let report = report.prop_map(|(fails, sounded)| Turn::Report { fails, sounded });
     let killed = any::<(bool, bool)>();
     let turn = prop_oneof![
         20 => look,
-        4 => proptest::bool::weighted(0.8).prop_map(Turn::Heard),
+        4 => report,
         1 => killed.prop_map(|(late, reboot)| Turn::Killed { late, reboot }),
     ];
     proptest::collection::vec(turn, 100..500)
@@ -37,7 +38,7 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 struct Shouts {
     /// Cases that were ordered to be warned and have no report yet.
     waiting: Vec<CaseId>,
-    /// Cases whose last warning was not played.
+    /// Cases whose last warning failed before it sounded for a second.
     unheard: HashSet<CaseId>,
     warned: HashSet<CaseId>,
     /// When each case ended, and in which zone.
@@ -103,10 +104,13 @@ proptest! {
                         warns = orders.iter().any(|o| matches!(o, Order::Warn { .. }));
                     }
                 }
-                Turn::Heard(played) => {
+                Turn::Report { fails, sounded } => {
                     for case in shouts.waiting.drain(..) {
-                        judge.hear(report(case, t, played));
-                        if !played {
+                        judge.hear(WarnReport {
+                            played: Duration::from_secs_f64(sounded),
+                            ..report(case, t, !fails)
+                        });
+                        if fails && sounded < 1.0 {
                             shouts.unheard.insert(case);
                         }
                     }

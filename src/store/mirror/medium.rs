@@ -65,7 +65,7 @@ struct Marker {
 }
 
 /// Looks which medium is at `dir`, for the box `device`.
-pub(in crate::store) fn recognise(dir: &Path, device: &str) -> Result<Uuid, MirrorError> {
+pub fn recognise(dir: &Path, device: &str) -> Result<Uuid, MirrorError> {
     let path = dir.join(MARKER);
     let text = match std::fs::read(&path) {
         Ok(text) => text,

@@ -34,8 +34,7 @@ use copying::CopyFault;
 pub(super) use copying::move_in;
 #[cfg(test)]
 pub(super) use medium::prepare;
-pub(super) use medium::recognise;
-pub use medium::{MirrorError, mirror_init};
+pub use medium::{MirrorError, mirror_init, recognise};
 
 /// Key of the media that were in place before in `meta`, a list as JSON.
 const MEDIA: &str = "media";

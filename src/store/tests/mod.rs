@@ -11,6 +11,7 @@ mod mirror;
 mod model;
 mod outside;
 mod prune;
+mod refusal;
 mod ruin;
 mod view;
 

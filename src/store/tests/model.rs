@@ -23,6 +23,7 @@ enum Op {
     Defer(u8),
     Receipt(u8),
     Refuse(u8),
+    Requeue(u8),
     Evict(u8),
     Prune,
     Mirror,
@@ -45,6 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => case.clone().prop_map(Op::Defer),
         2 => case.clone().prop_map(Op::Receipt),
         1 => case.clone().prop_map(Op::Refuse),
+        1 => case.clone().prop_map(Op::Requeue),
         1 => case.prop_map(Op::Evict),
         2 => Just(Op::Prune),
         3 => Just(Op::Mirror),
@@ -234,11 +236,11 @@ fn send(op: &Op, model: &mut Model, store: &Store, attempt: Attempt<'_>) {
             attempt(&|| store.step(case(c), Sent), expected);
         }
         Op::Back(c) => {
-            let expected = model.step(case(c), &[Sending, Sent, Refused], Queued);
+            let expected = model.step(case(c), &[Sending, Sent], Queued);
             attempt(&|| store.step(case(c), Queued), expected);
         }
         Op::Defer(c) => {
-            let expected = model.step(case(c), &[Sending, Sent, Refused], Queued);
+            let expected = model.step(case(c), &[Sending, Sent], Queued);
             if expected {
                 model.deferred.insert(case(c));
             }
@@ -258,6 +260,12 @@ fn send(op: &Op, model: &mut Model, store: &Store, attempt: Attempt<'_>) {
                 let sig = sig(store, case(c));
                 attempt(&|| store.refused(case(c), b"no", &sig, "why"), expected);
             }
+        }
+        Op::Requeue(c) => {
+            let state = model.sealed.get(&case(c)).copied();
+            let refused = model.step(case(c), &[Refused], Queued) && state == Some(Refused);
+            let expected = refused || state.is_some_and(State::is_open);
+            attempt(&|| store.requeue(NOW, case(c), None).map(drop), expected);
         }
         Op::Evict(c) => {
             let expected = model.step(case(c), &[Queued, Refused], Damaged);
@@ -315,13 +323,6 @@ proptest! {
                     model.restart();
                     model.open.clear();
                     model.book = None;
-                    // A refusal that a person overruled is only in the database.
-                    for (id, state) in &mut model.sealed {
-                        if *state == State::Queued {
-                            *state = store.state(*id).unwrap().unwrap();
-                            assert!(matches!(state, State::Queued | State::Refused));
-                        }
-                    }
                 }
                 Op::Pull if !model.pulled => {
                     disk::rename(&medium, &shelf).unwrap();

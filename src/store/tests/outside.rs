@@ -269,11 +269,11 @@ fn verdicts_are_counted_by_their_newest_word() {
     };
     assert_eq!(send(verdict(1, "A", true, 10)).unwrap(), new());
     assert_eq!(send(verdict(1, "A", true, 10)).unwrap(), Taken::Known);
-    assert_eq!(
-        send(verdict(1, "A", false, 9)).unwrap(),
-        Taken::Known,
-        "older"
-    );
+    assert_eq!(send(verdict(1, "A", true, 9)).unwrap(), Taken::Known);
+    for at_ms in [9, 10] {
+        let corrected = send(verdict(1, "A", false, at_ms)).unwrap();
+        assert_eq!(corrected, Taken::Overtaken(10), "by a clock that went back");
+    }
     assert_eq!(send(verdict(2, "A", true, 10)).unwrap(), new());
     assert_eq!(send(verdict(3, "A", false, 10)).unwrap(), new());
     let tally = |store: &Store, window| {
@@ -378,7 +378,7 @@ fn what_a_person_asked_for_is_counted_and_known_again_without_the_database() {
         };
         match store.verdict(NOW, &facts).unwrap() {
             Taken::New { rule, .. } => assert_eq!(rule, "capture"),
-            Taken::Known => {}
+            Taken::Known | Taken::Overtaken(_) => {}
         }
         store = lose_the_database(dir.path(), store);
     }

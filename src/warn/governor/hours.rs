@@ -1,14 +1,17 @@
 //! The hours of the day: when it is quiet, and how loud it may be.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{self, Day, Span};
 use crate::types::Stamp;
 
 /// A clock this far off does not tell the hour.
 const ERROR_MAX_NS: u64 = 30 * 60 * 1_000_000_000;
+const MINUTE_NS: i64 = 60 * 1_000_000_000;
 
 /// The time zone is not known here.
 #[derive(Debug, thiserror::Error)]
@@ -61,14 +64,19 @@ impl Hours {
         })
     }
 
-    /// The volume at `at` in `zone`; for a person the hours that are silent do not count. `None`
-    /// when it depends on the hour and the clock does not tell it.
-    pub(super) fn volume(&self, at: Stamp, zone: &str, person: bool) -> Option<f64> {
+    /// The volume in `zone` from a moment on for so long; for a person the hours that are silent do
+    /// not count. `None` when it depends on the hour and the clock does not tell it.
+    pub(super) fn volume(
+        &self,
+        (at, lasts): (Stamp, Duration),
+        zone: &str,
+        person: bool,
+    ) -> Option<f64> {
         let concerned = || self.more.iter().filter(|e| e.concerns(zone));
         if self.quiet.is_none() && concerned().next().is_none() {
             return Some(self.volume);
         }
-        let moments = self.moments(at)?;
+        let moments = self.moments(at, lasts)?;
         let quiet = moments.iter().any(|&m| self.is_quiet(m));
         let mut volume = if quiet && !person { 0.0 } else { self.volume };
         for entry in concerned() {
@@ -95,7 +103,7 @@ impl Hours {
 
     /// Whether `at` is in quiet hours, or may be.
     pub(super) fn is_night(&self, at: Stamp) -> bool {
-        let Some(moments) = self.moments(at) else {
+        let Some(moments) = self.moments(at, Duration::ZERO) else {
             return self.quiet.is_some();
         };
         moments.iter().any(|&m| self.is_quiet(m))
@@ -105,21 +113,25 @@ impl Hours {
         self.quiet.is_some_and(|span| span.contains(minute))
     }
 
-    /// Day and minute, local time, at both ends of what the clock may be off; `None` when it does
-    /// not tell the hour.
-    fn moments(&self, at: Stamp) -> Option<[(Date, u16); 2]> {
+    /// Days and minutes, local time, from the earliest that `at` can be to the latest that it is
+    /// `lasts` later; `None` when the clock does not tell the hour.
+    fn moments(&self, at: Stamp, lasts: Duration) -> Option<Vec<(Date, u16)>> {
         let error = i64::try_from(at.error_ns).ok()?;
         if at.error_ns > ERROR_MAX_NS {
             return None;
         }
-        let local = |error: i64| {
-            let utc = Timestamp::from_nanosecond(at.utc_ns.into()).ok()?;
-            let utc = utc.checked_add(SignedDuration::from_nanos(error)).ok()?;
+        let lasts = i64::try_from(lasts.as_nanos()).ok()?;
+        let first = at.utc_ns.checked_sub(error)?;
+        let last = at.utc_ns.checked_add(error)?.checked_add(lasts)?;
+        let local = |utc_ns: i64| {
+            let utc = Timestamp::from_nanosecond(utc_ns.into()).ok()?;
             let local = utc.to_zoned(self.zone.clone());
             let minute =
                 u16::try_from(local.hour()).ok()? * 60 + u16::try_from(local.minute()).ok()?;
             Some((local.date(), minute))
         };
-        Some([local(-error)?, local(error)?])
+        let minutes = std::iter::successors(Some(first), |ns| ns.checked_add(MINUTE_NS));
+        let minutes = minutes.take_while(|ns| *ns < last);
+        minutes.chain([last]).map(local).collect()
     }
 }

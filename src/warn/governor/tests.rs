@@ -33,6 +33,7 @@ fn governor(config: &config::Warn) -> Governor {
 fn ask(at: Stamp, by: &By) -> Ask<'_> {
     Ask {
         at,
+        lasts: Duration::ZERO,
         zone: "kerb",
         heard_in: &[],
         case: None,
@@ -68,6 +69,44 @@ fn by_itself_it_is_silent_at_night_and_a_person_is_not() {
         let now = at(local, error);
         assert_eq!(governor.rule(&ask(now, &By::Rule)), by_rule, "{local}");
         assert_eq!(governor.rule(&ask(now, &officer())), Ok(0.8), "{local}");
+    }
+}
+
+#[test]
+fn what_would_sound_into_quiet_hours_is_not_begun() {
+    let quieter = |from: &str, to: &str, volume| config::Hours {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        volume,
+        ..config::Hours::default()
+    };
+    let governor = governor(&config::Warn {
+        hours: vec![
+            quieter("12:00", "12:01", 0.0),
+            quieter("13:00", "14:00", 0.3),
+        ],
+        ..config::Warn::default()
+    });
+    for (local, error, secs, by_rule, by_person) in [
+        ("21:59:50", 0, 9, Ok(0.8), 0.8),
+        ("21:59:50", 0, 10, Err(Hush::Quiet), 0.8),
+        ("21:59:40", 15 * SECOND, 10, Err(Hush::Quiet), 0.8),
+        ("06:59:50", 0, 30, Err(Hush::Quiet), 0.8),
+        // A silence that is shorter than the clip, or than what the clock may be off.
+        ("11:59:50", 0, 90, Err(Hush::Quiet), 0.8),
+        ("11:50:00", 20 * MINUTE, 0, Err(Hush::Quiet), 0.8),
+        ("12:59:50", 0, 9, Ok(0.8), 0.8),
+        ("12:59:50", 0, 30, Ok(0.3), 0.3),
+    ] {
+        let now = at(&format!("2026-11-25T{local}"), error);
+        let officer = officer();
+        let of = |by| Ask {
+            lasts: Duration::from_secs(secs),
+            ..ask(now, by)
+        };
+        assert_eq!(governor.rule(&of(&By::Rule)), by_rule, "{local} {secs} s");
+        assert_eq!(governor.hour(&of(&By::Rule)), by_rule, "{local} {secs} s");
+        assert_eq!(governor.rule(&of(&officer)), Ok(by_person), "{local}");
     }
 }
 
@@ -284,6 +323,7 @@ fn each_budget_counts_what_it_is_for() {
         let now = at(&format!("2026-11-26T{local}:00"), GOOD);
         let ask = Ask {
             at: now,
+            lasts: Duration::ZERO,
             zone,
             heard_in: &[],
             case,
@@ -496,6 +536,7 @@ proptest! {
                     let zone_name = format!("zone{zone}");
                     let ask = Ask {
                         at: now,
+                        lasts: Duration::ZERO,
                         zone: &zone_name,
                         heard_in: &[],
                         case: (!person).then(|| CaseId(Uuid::from_u128(case.into()))),

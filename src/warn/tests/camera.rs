@@ -30,7 +30,7 @@ impl Room {
 #[cfg(feature = "demo")]
 mod real {
     use gstreamer_rtsp_server as rtsp_server;
-    use rtsp_server::gst_rtsp::RTSPAuthMethod;
+    use rtsp_server::gst_rtsp::{RTSPAuthMethod, RTSPStatusCode};
     use rtsp_server::prelude::*;
 
     use super::*;
@@ -53,7 +53,8 @@ mod real {
     }
 
     impl Cameras {
-        fn start(folder: &std::path::Path) -> Self {
+        /// They answer PLAY so late.
+        fn start(folder: &std::path::Path, late: Duration) -> Self {
             gst::init().expect("GStreamer");
             let context = glib::MainContext::new();
             let main_loop = glib::MainLoop::new(Some(&context), false);
@@ -64,6 +65,12 @@ mod real {
                     let server = rtsp_server::RTSPOnvifServer::new();
                     server.set_address("127.0.0.1");
                     server.set_service("0");
+                    server.connect_client_connected(move |_, client| {
+                        client.connect_pre_play_request(move |_, _| {
+                            std::thread::park_timeout(late);
+                            RTSPStatusCode::Ok
+                        });
+                    });
                     mount(&server, &folder);
                     let id = server.attach(Some(&context));
                     say.send(id.map(|_| server.bound_port())).expect("heard");
@@ -176,17 +183,34 @@ mod real {
     #[tokio::test]
     async fn a_cameras_loudspeaker_gets_the_clip() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let cameras = Cameras::start(folder.path());
+        let cameras = Cameras::start(folder.path(), Duration::ZERO);
         tokio::join!(
             arrives(&cameras, folder.path(), "mu"),
             arrives(&cameras, folder.path(), "a"),
         );
     }
 
+    /// Longer than a clip may take from loudspeaker to microphone: it counts from where playing began.
+    #[tokio::test]
+    async fn a_clip_is_heard_though_its_camera_opens_late() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let cameras = Cameras::start(folder.path(), Duration::from_millis(3_200));
+        let mut room = Room::with_camera(100, cameras.url("mu"), LOGIN);
+        room.with_shipped("test.wav");
+        let before = peers::nothing_until("-s", &folder.path().join("mu.raw"));
+        room.with_microphone(&before, "test.wav");
+        let said = say(&mut room.speaker()).await;
+        assert_eq!(said.failure, None);
+        let Heard::PlayedHeard { delay_ms, .. } = said.heard else {
+            panic!("{said:?}");
+        };
+        assert!((280..3_000).contains(&delay_ms), "{delay_ms} ms");
+    }
+
     #[tokio::test]
     async fn why_a_camera_does_not_speak_is_said() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let cameras = Cameras::start(folder.path());
+        let cameras = Cameras::start(folder.path(), Duration::ZERO);
         for (path, login, part) in [
             ("mu", (LOGIN.0, "wrong"), "wrong user or password"),
             ("mu", ("", ""), "asks who it is (401)"),

@@ -9,8 +9,18 @@ use super::*;
 use crate::config::SoundFormat;
 
 /// A script as a command.
-fn script(text: &str) -> Vec<String> {
+pub(super) fn script(text: &str) -> Vec<String> {
     ["/bin/sh", "-c", text].map(ToOwned::to_owned).to_vec()
+}
+
+/// A script that gives nothing in its own time until this holds of the file, as a microphone does: 32
+/// bytes a millisecond, the first two at once.
+pub(super) fn nothing_until(holds: &str, file: &std::path::Path) -> String {
+    format!(
+        "began=$(date +%s%3N); head -c 2 /dev/zero; until [ {holds} {} ]; do sleep 0.02; done; \
+         head -c $((($(date +%s%3N) - began) * 32)) /dev/zero",
+        file.display()
+    )
 }
 
 impl Room {
@@ -23,21 +33,35 @@ impl Room {
         room
     }
 
-    /// A microphone that takes up `before` seconds of nothing, `sound`, and then nothing more.
-    fn with_microphone(&mut self, sound: &std::path::Path) {
-        let wav = Clip::read(sound).expect("a sound");
+    /// What is really said for this shipped clip, at the microphone's rate and quieter, by ffmpeg.
+    fn taken(&self, clip: &str) -> std::path::PathBuf {
+        let clips = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
+        let taken = self.folder.path().join("taken.wav");
+        let made = std::process::Command::new("ffmpeg")
+            .args(["-v", "error", "-i"])
+            .arg(&self.config.identity)
+            .arg("-i")
+            .arg(clips.join(clip))
+            .args(["-filter_complex", "concat=n=2:v=0:a=1,volume=-20dB"])
+            .args(["-ar", "16000", "-ac", "1"])
+            .arg(&taken)
+            .status();
+        assert!(made.expect("ffmpeg").success());
+        taken
+    }
+
+    /// A microphone that gives what this script gives, then 0.3 s of nothing, this shipped clip after
+    /// the identity, and then nothing more.
+    pub(super) fn with_microphone(&mut self, before: &str, clip: &str) {
+        let wav = Clip::read(&self.taken(clip)).expect("a sound");
         let mut taken = vec![0; 9_600];
         taken.extend(wav.sound().samples.iter());
         taken.extend(vec![0; 320_000]);
         let raw = self.folder.path().join("taken.raw");
         std::io::Write::write_all(&mut std::fs::File::create(&raw).expect("a file"), &taken)
             .expect("room");
-        // The first sound at once; the rest when the loudspeaker has begun, as in a real room.
-        let (raw, begun) = (raw.display(), self.folder.path().join("begun"));
-        let begun = begun.display();
-        self.config.microphone.command = script(&format!(
-            "head -c 2 /dev/zero; until [ -e {begun} ]; do sleep 0.02; done; cat {raw}; sleep 60"
-        ));
+        let raw = raw.display();
+        self.config.microphone.command = script(&format!("{before}; cat {raw}; sleep 60"));
     }
 }
 
@@ -117,26 +141,13 @@ async fn a_stop_ends_a_program_and_what_it_started() {
 
 /// The shipped warning, played by a program, with a microphone in the room.
 async fn heard(taken: &str) -> Said {
-    let clips = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
     let mut room = Room::with_program(100, "touch begun; cat > /dev/null; sleep 7.2");
     room.with_shipped("test.wav");
     let clip = room.speaker().clip(Violation::StreetVending);
     let length = clip.expect("it").duration();
     assert!(length < Duration::from_millis(7_500), "{length:?}");
-    // What was really said, at the microphone's rate, by ffmpeg.
-    let source = clips.join(taken);
-    let taken = room.folder.path().join("taken.wav");
-    let made = std::process::Command::new("ffmpeg")
-        .args(["-v", "error", "-i"])
-        .arg(&room.config.identity)
-        .arg("-i")
-        .arg(&source)
-        .args(["-filter_complex", "concat=n=2:v=0:a=1,volume=-20dB"])
-        .args(["-ar", "16000", "-ac", "1"])
-        .arg(&taken)
-        .status();
-    assert!(made.expect("ffmpeg").success());
-    room.with_microphone(&taken);
+    let before = nothing_until("-e", &room.folder.path().join("begun"));
+    room.with_microphone(&before, taken);
     say(&mut room.speaker()).await
 }
 
@@ -153,8 +164,56 @@ async fn a_microphone_hears_the_clip_with_level_and_delay() {
         panic!("{said:?}");
     };
     assert!((-60..=-25).contains(&level_db), "{level_db} dB");
-    assert!((280..=320).contains(&delay_ms), "{delay_ms} ms");
+    assert!((280..3_000).contains(&delay_ms), "{delay_ms} ms");
     assert!(correlation_permille > 800, "{correlation_permille}");
+}
+
+/// What a microphone says of the shipped clip that arrives so long after the order, when playing
+/// began that long after it.
+async fn heard_after(arrives_ms: u32, opening_ms: u64) -> Heard {
+    let mut room = Room::new(100);
+    room.with_shipped("test.wav");
+    let ordered = room.folder.path().join("ordered");
+    // Its first sound, and the rest of what it hears once playing was ordered.
+    let before = format!(
+        "head -c 2 /dev/zero; until [ -e {} ]; do sleep 0.02; done; head -c {} /dev/zero",
+        ordered.display(),
+        (arrives_ms - 300) * 32
+    );
+    room.with_microphone(&before, "test.wav");
+    let mut ear = Ear::open(&room.config.microphone.command)
+        .await
+        .expect("it hears");
+    ear.order();
+    std::fs::File::create(&ordered).expect("a file");
+    let clip = room.speaker().clip(Violation::StreetVending);
+    let opening = Duration::from_millis(opening_ms);
+    ear.judge(clip.expect("the clip"), opening).await
+}
+
+#[tokio::test]
+async fn a_microphone_counts_from_where_playing_began() {
+    let [at_once, late, early, before, never]: [Heard; 5] = tokio::join!(
+        heard_after(300, 0),
+        heard_after(4_300, 4_000),
+        // A sink tells where it began a little late.
+        heard_after(1_050, 1_100),
+        heard_after(500, 4_000),
+        heard_after(4_300, 0),
+    )
+    .into();
+    let delay = |heard: Heard| match heard {
+        Heard::PlayedHeard { delay_ms, .. } => Some(delay_ms),
+        _ => None,
+    };
+    for heard in [at_once, late] {
+        let delay = delay(heard).expect("heard");
+        assert!((280..=320).contains(&delay), "{delay} ms");
+    }
+    assert_eq!(delay(early), Some(0), "{early:?}");
+    for heard in [before, never] {
+        assert_eq!(heard, Heard::PlayedNotHeard);
+    }
 }
 
 #[tokio::test]

@@ -220,7 +220,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (broken, other) = (path(&broken), path(&other));
     let silence = "00".repeat(32);
-    let table: [(usize, &[&str], &str, &str); 22] = [
+    let table: [(usize, &[&str], &str, &str); 25] = [
         (
             ADMIN,
             &["say", "请收摊"],
@@ -256,6 +256,9 @@ async fn each_verb_is_done_or_refused_by_role() {
             "[device] id cannot be changed",
         ),
         (ADMIN, &["evict", &package], "done", ""),
+        (OPERATE, &["resend"], "refused", "for admin"),
+        (ADMIN, &["resend", &package], "refused", "is damaged and"),
+        (ADMIN, &["resend"], "done", ""),
         (OPERATE, &["reboot"], "refused", "for admin"),
         (ADMIN, &["reboot"], "failed", "not today"),
         (ADMIN, &["reboot"], "failed", "not today"),
@@ -293,7 +296,7 @@ async fn each_verb_is_done_or_refused_by_role() {
     assert!(signers.clone().any(|name| name.contains("CN=viewer-1")));
     assert!(signers.clone().any(|name| name.contains("CN=admin-1")));
     assert_eq!(received.len(), field.journal("command.done").len());
-    assert_eq!(field.journal("command.refused").len(), 6, "by role");
+    assert_eq!(field.journal("command.refused").len(), 7, "by role");
     let evicted = &field.journal("package.evicted")[0]["body"];
     assert!(evicted["by"].as_str().unwrap().contains("CN=admin-1"));
 }

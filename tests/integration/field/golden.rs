@@ -4,6 +4,8 @@ use super::*;
 
 /// Seconds of the footage that are replayed: several cases come up and some come to their end.
 const SECONDS: &str = "30";
+/// Enough for the first person to be found.
+const SHORT_SECONDS: &str = "12";
 /// In which seconds of the footage the first person has stood long enough.
 ///
 /// Between two runs on one machine everything is compared, to the bit. With what was once seen
@@ -81,12 +83,7 @@ fn a_replay_tells_the_same_story_each_time_and_needs_no_keys() {
     // The quick times of the demonstration; a cool-down longer than the footage.
     profile["judge"]["street_vending"]["cool_down_secs"] = value(600.0);
     fs::write(dir.path().join("lingmou.toml"), profile.to_string()).unwrap();
-    let (whole, part) = (footage(), dir.path().join("street.mp4"));
-    let [whole, part] = [whole.path(), &part].map(|path| path.to_str().unwrap());
-    let cut = [
-        "-v", "error", "-i", whole, "-t", SECONDS, "-c", "copy", part,
-    ];
-    tool("ffmpeg", &cut);
+    cut(dir.path(), SECONDS);
     let (first, code) = replay(dir.path(), &[]);
     assert_eq!(code, Some(0), "nothing would have been sealed:\n{first}");
     explained(dir.path(), &first);
@@ -112,7 +109,18 @@ fn a_replay_tells_the_same_story_each_time_and_needs_no_keys() {
         let replaced = usize::from(outcome == "replaced");
         assert_eq!(count("discard"), replaced, "{story:#?}");
     }
+    cut(dir.path(), SHORT_SECONDS);
     asked_what_if(dir.path());
+}
+
+/// The first seconds of the footage, as `street.mp4`.
+fn cut(dir: &Path, seconds: &str) {
+    let (whole, part) = (footage(), dir.join("street.mp4"));
+    let [whole, part] = [whole.path(), &part].map(|path| path.to_str().unwrap());
+    let cut = [
+        "-v", "error", "-y", "-i", whole, "-t", seconds, "-c", "copy", part,
+    ];
+    tool("ffmpeg", &cut);
 }
 
 /// A second time the orders are the same, to the bit; and each thing is explained once, by every

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 
 use super::*;
+use crate::skip::skipped;
 
 /// Told to stop, the daemon ends within this time.
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
@@ -285,7 +286,7 @@ async fn a_full_disk_stops_capture_but_not_warnings_and_heals() {
     .await;
     let device = field.dir.path().join("device");
     let Some(disk) = SmallDisk::mount(&device, 64) else {
-        println!("SKIPPED: a full disk needs the right to mount (root)");
+        skipped("a full disk needs the right to mount (root)");
         return;
     };
     let mut daemon = field.daemon();
@@ -373,7 +374,7 @@ async fn a_pulled_disk_stops_capture_but_not_warnings_and_comes_back() {
     let live = camera();
     let field = Field::start(&live.url(STREAM), &|_| ()).await;
     let Some(disk) = Pluggable::plug(field.dir.path(), "device") else {
-        println!("SKIPPED: a disk that can be pulled needs the right to mount (root)");
+        skipped("a disk that can be pulled needs the right to mount (root)");
         return;
     };
     let mut daemon = field.daemon();
@@ -381,6 +382,8 @@ async fn a_pulled_disk_stops_capture_but_not_warnings_and_comes_back() {
         field.status().await["disk"]["care"].is_object()
     })
     .await;
+    let spoken = field.dir.path().join("spoken.wav");
+    assert!(!spoken.exists(), "nothing was said before");
     assert!(disk.pull());
     until(&field, "the alarm", async || {
         let status = field.status().await;
@@ -388,7 +391,6 @@ async fn a_pulled_disk_stops_capture_but_not_warnings_and_comes_back() {
         trouble.contains("taken away")
     })
     .await;
-    let spoken = field.dir.path().join("spoken.wav");
     until(&field, "a warning all the same", async || spoken.exists()).await;
     let left = fs::read_dir(&disk.place).unwrap().count();
     assert_eq!(left, 0, "nothing is begun in the mount point");

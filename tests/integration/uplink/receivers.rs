@@ -382,7 +382,8 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
     a_rotten_copy_is_made_anew(&bench, config, with).await;
 }
 
-/// What a box has missed it gets on the connection it has, few at a time.
+/// What a box has missed it gets on the connection it has, few at a time. It was missed because the
+/// medium hung: nobody waits for that but the copies.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_of_later_receipts_comes_on_one_connection() {
     let bench = Bench::new().await;
@@ -391,13 +392,22 @@ async fn what_was_missed_of_later_receipts_comes_on_one_connection() {
         copy_to: Some(medium.clone()),
         ..bench.receive_config()
     };
+    fs::create_dir(&medium).unwrap();
+    let (marker, ready) = (medium.join("lingmou-copies.json"), medium.join("ready"));
+    let made = Command::new("mkfifo").arg(&marker).status().unwrap();
+    assert!(made.success());
     let receiver = bench.start(config.clone()).await;
     let upload = bench.upload();
     let ids: Vec<CaseId> = (0..12).map(|_| bench.seal(100)).collect();
     bench.receipted(&ids).await;
     upload.stop().await;
-    fs::create_dir(&medium).unwrap();
-    fs::write(medium.join("lingmou-copies.json"), MARK).unwrap();
+    let silent = |e: &Event| matches!(e, Event::Trouble { why } if why.contains("not answer"));
+    assert_eq!(bench.events(silent), 1, "told once");
+    // It answers again: what waits for the pipe's other end finds it, and then the marker.
+    let pipe = fs::File::options().read(true).write(true).open(&marker);
+    fs::write(&ready, MARK).unwrap();
+    fs::rename(&ready, &marker).unwrap();
+    drop(pipe.unwrap());
     let later = |place: &Path| place.join(witness::LATER_RECEIPT).is_file();
     until("the copies", || {
         ids.iter().all(|id| later(&bench.received(*id)))
@@ -448,15 +458,27 @@ async fn another_medium_counts_for_nothing_until_it_has_everything() {
     prepare();
     let in_the_way = medium.join("packages");
     fs::write(&in_the_way, "").unwrap();
-    let receiver = bench.start(config).await;
+    let receiver = bench.start(config.clone()).await;
     until("the other medium to be known", || copies() == [1, 1]).await;
     fs::remove_file(&in_the_way).unwrap();
     until("the copies", || copies() == [2, 2]).await;
     receiver.stop().await;
+    let copy = |id: CaseId| copies_of(&bench).join(id.to_string());
     for id in ids {
-        let copy = copies_of(&bench).join(id.to_string());
-        assert!(files(&bench.received(id)) == files(&copy), "{id}");
+        assert!(files(&bench.received(id)) == files(&copy(id)), "{id}");
     }
+
+    // A new index has met no medium: what lies there, half of it, is read before it counts.
+    fs::remove_file(bench.dir.path().join("received/index.db")).unwrap();
+    let [half, whole] = [copy(ids[0]), bench.received(ids[0])].map(|dir| dir.join("clip.mp4"));
+    fs::write(&half, b"half").unwrap();
+    let receiver = bench.start(config).await;
+    let whole = fs::read(whole).unwrap();
+    until("the copy to be read", || {
+        fs::read(&half).is_ok_and(|read| read == whole)
+    })
+    .await;
+    receiver.stop().await;
 }
 
 /// Where the second copies of these tests lie.

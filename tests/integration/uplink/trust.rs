@@ -92,11 +92,17 @@ async fn a_package_the_receiver_cannot_trust_is_refused_and_kept() {
     })
     .await;
     bench.receipted(&[good]).await;
-    upload.stop().await;
-    receiver.stop().await;
     assert_eq!(bench.snapshot().refused, 1);
     assert_eq!(bench.journalled("package.refused"), 1);
-    assert_eq!(bench.store.counts().unwrap().pending.packages, 1, "kept");
+    let counts = bench.store.counts().unwrap();
+    assert_eq!(counts.pending.packages, 1, "kept");
+    let status = serde_json::json!({ "store": counts, "clock": { "synced": true } });
+    let alarms = lingmou::status::alarms(&status);
+    assert!(
+        alarms
+            .iter()
+            .any(|alarm| alarm.text.starts_with("1 packages were refused"))
+    );
     let refused = |e: &Event| matches!(e, Event::Refused { why, .. } if why.contains("chain"));
     assert_eq!(bench.events(refused), 1);
     let packages = bench.dir.path().join("received").join("packages");
@@ -105,6 +111,19 @@ async fn a_package_the_receiver_cannot_trust_is_refused_and_kept() {
         [good.to_string()],
         "nothing of the bad one"
     );
+
+    // The office adds the root that was missing, and somebody has it offered again.
+    let refusal = packages.with_file_name("refused").join(DEVICE);
+    assert_eq!(names(&refusal).len(), 1);
+    let roots = bench.pki.receiver.join("roots.crt");
+    let own = fs::read_to_string(&roots).unwrap();
+    let both = own + &fs::read_to_string(other.root()).unwrap();
+    fs::write(&roots, both).unwrap();
+    assert_eq!(bench.store.requeue_all(clock::now(), None).unwrap(), 1);
+    bench.receipted(&[bad]).await;
+    upload.stop().await;
+    receiver.stop().await;
+    assert_eq!(names(&refusal), [""; 0], "it is no longer refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Capture devices: what is none, and one that is there.
 
 use super::*;
+use crate::skip::skipped;
 
 fn device(path: &Path) -> config::Camera {
     config::Camera {
@@ -48,7 +49,7 @@ fn a_device_this_user_may_not_open_is_said() {
     std::fs::File::create(&file).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&file).is_ok() {
-        println!("SKIPPED: root may open everything; the message itself has a unit test");
+        skipped("root may open everything; the message itself has a unit test");
         return;
     }
     let cause = cause(&file);
@@ -71,7 +72,7 @@ fn devices() -> Vec<PathBuf> {
 fn a_device_that_is_there_plays_or_says_why_not() {
     let found = devices();
     if found.is_empty() {
-        println!("SKIPPED: no /dev/video* on this machine; plug a camera in to run this");
+        skipped("no /dev/video* on this machine; plug a camera in to run this");
         return;
     }
     for path in found {

@@ -297,11 +297,15 @@ fn a_role_is_told_from_a_name_that_goes_on_like_it() {
             true,
         ),
         ("/OU=receiver/CN=Room 2, x", "Room 2", false),
+        ("/OU=receiver/CN=Room 2 \\+ x", "Room 2 + x", true),
+        ("/OU=receiver+CN=test x", "test x", false),
     ] {
         let receipt = receipt.replace("evidence-receiver-1", told);
         let ask = "req -new -key ee.key -out ee.csr -addext extendedKeyUsage=1.3.6.1.5.5.7.3.36";
         let mut openssl = Command::new("openssl");
-        openssl.args(ask.split(' ')).args(["-subj", subject]);
+        openssl
+            .args(ask.split(' '))
+            .args(["-multivalue-rdn", "-subj", subject]);
         let (code, said) = said_by(openssl.current_dir(&dir));
         assert_eq!(code, Some(0), "{said}");
         issue(&dir, "ca", "ee");
@@ -529,6 +533,23 @@ fn a_manifest_that_is_no_xml() {
             xml.replace("MimeType=\"app", "URI=\"clip.mp4\" MimeType=\"app"),
         ),
         ("cut off", xml.replace("</asic:ASiCManifest>", "")),
+        (
+            "a byte that no text has",
+            xml.replace("</asic:A", "</asic\0:A"),
+        ),
+        (
+            "another prefix",
+            xml.replace("asic:", "a:").replace(":asic=", ":a="),
+        ),
+        ("stamp 000", xml.replace("timestamp009", "timestamp000")),
+        (
+            "a stamp of no type",
+            xml.replace("application/vnd.etsi.timestamp-token", ""),
+        ),
+        (
+            "words for a type",
+            xml.replace("application/octet-stream", "see: the other stall"),
+        ),
     ] {
         assert_ne!(changed, xml, "{what}");
         let package = with(&kit.package, name, Some(changed.as_bytes()));
@@ -552,7 +573,17 @@ fn journal_lines_without_a_receipt_are_told_as_such() {
     accepted("lines", &kit, &package);
     let (_, said) = kit.script(&package);
     assert!(said.contains("nobody has signed its end"), "{said}");
+    let (begin, rest) = lines.split_once("\"at\"").unwrap();
+    let elsewhere = lines.replacen("\"n\":3", "\"n\":2", 1);
     for (what, lines) in [
+        (
+            "words that look like a line",
+            format!("{begin}no line \"at\"{rest}"),
+        ),
+        (
+            "lines from elsewhere",
+            elsewhere.lines().next().unwrap().to_owned() + "\n",
+        ),
         ("its last newline is gone", lines.trim_end().to_owned()),
         (
             "a byte that no text has",
@@ -562,6 +593,107 @@ fn journal_lines_without_a_receipt_are_told_as_such() {
         let package = with(&package, CHAIN, Some(lines.as_bytes()));
         refused(what, &kit, &package, CheckId::Journal);
     }
+}
+
+/// What says ASiC-E and something beside it.
+#[test]
+fn a_mimetype_with_more_to_it() {
+    let kit = Kit::new();
+    let said = kit.package.get(MIMETYPE).unwrap();
+    let parts = said.split_at(15);
+    for (what, more) in [
+        ("white space", [said, b" \n"].concat()),
+        (
+            "bytes that text loses",
+            [parts.0, b"\0\0", parts.1].concat(),
+        ),
+    ] {
+        let package = with(&kit.package, MIMETYPE, Some(&more));
+        refused(what, &kit, &package, CheckId::Container);
+    }
+}
+
+/// A package with the review `document`, signed by whoever has `keys`.
+fn reviewed(kit: &Kit, document: &str) -> Container {
+    let identity = Identity::load(&kit.pki.reviewers[0], "reviewer").unwrap();
+    let mut package = with(&kit.package, REVIEW_3, Some(document.as_bytes()));
+    let manifest = Manifest {
+        signature: SigReference::signature(3),
+        entries: [SIGNATURE, REVIEW_3]
+            .map(|name| covered(&package, name))
+            .to_vec(),
+    };
+    let manifest = manifest.to_xml().unwrap();
+    let signature = identity.sign(&manifest, Form::Detached, AT).unwrap();
+    package
+        .insert("META-INF/ASiCManifest003.xml", manifest)
+        .unwrap();
+    package
+        .insert("META-INF/signature003.p7s", signature)
+        .unwrap();
+    package
+}
+
+/// Other people's tools write reviews too: both verifiers read the same in each, or refuse it.
+#[test]
+fn reviews_that_other_tools_write() {
+    let kit = Kit::new();
+    let sig = kit.sealed.sig_sha256();
+    let good = format!(
+        "{{\"v\":1,\"type\":\"lingmou.review\",\"id\":\"{}\",\"sig_sha256\":\"{sig}\",\
+         \"verdict\":\"reject\",\"reason\":\"the wrong \\\"stall\\\" 王\",\
+         \"reviewer\":\"reviewer-1\",\"at\":\"2026-08-01T02:03:04Z\"}}",
+        case(1)
+    );
+    let spaced = good.replace("\":", "\" : ").replace(',', " ,\n  ");
+    let noted = good.replace("\"verdict\"", "\"desk\":{\"room\":12},\"verdict\"");
+    for (what, document) in [("plain", &good), ("spaced", &spaced), ("with more", &noted)] {
+        let package = reviewed(&kit, document);
+        accepted(what, &kit, &package);
+        let (_, said) = kit.script(&package);
+        assert!(
+            said.contains("reject by reviewer-1, 2026-08-01T02:03:04Z"),
+            "{said}"
+        );
+        let page = verify(&package, &kit.roots).page(Language::English);
+        assert!(page.contains("REJECTED by reviewer-1"), "{page}");
+    }
+    let earlier =
+        "\"earlier\":{\"verdict\":\"accept\",\"at\":\"2026-07-01T00:00:00Z\"},\"verdict\"";
+    for (what, from, to) in [
+        ("the journal's word", "\"reject\"", "\"rejected\""),
+        (
+            "a time in words",
+            "2026-08-01T02:03:04Z",
+            "1 August, in the morning",
+        ),
+        ("a day that is none", "2026-08-01T", "2026-02-30T"),
+        ("a time of another zone", "02:03:04Z", "10:03:04+08:00"),
+        ("words behind", "04Z\"}", "04Z\"} <-- but accept it"),
+        ("two verdicts", "04Z\"}", "04Z\",\"verdict\":\"accept\"}"),
+        ("an earlier verdict", "\"verdict\"", earlier),
+        ("a list", "\"verdict\"", "\"seen\":[1],\"verdict\""),
+        ("escaped", "王", "\\u738b"),
+        ("a version in quotes", "\"v\":1", "\"v\":\"1\""),
+        ("no reason", "\"reason\"", "\"because\""),
+        ("a newline in a word", "wrong ", "wrong\n"),
+        ("a byte that no text has", "wrong ", "wrong\0"),
+    ] {
+        let changed = good.replacen(from, to, 1);
+        assert_ne!(changed, good, "{what}");
+        refused(what, &kit, &reviewed(&kit, &changed), CheckId::Review);
+    }
+}
+
+/// What anybody can add beside the signatures keeps nobody from adding a review.
+#[test]
+fn a_receipt_of_nobody_keeps_no_reviewer_out() {
+    let kit = Kit::new();
+    let mut package = kit.package.clone();
+    package.insert("META-INF/receipt999.p7m", vec![1]).unwrap();
+    accepted("a receipt of nobody", &kit, &package);
+    add_review(&mut package, &kit.pki.reviewers[0], ReviewVerdict::Reject);
+    accepted("and a review", &kit, &package);
 }
 
 /// Whoever reads a version that he does not know must not guess what its fields mean.
