@@ -164,6 +164,8 @@ fn warned(config: &Config, camera: &Camera) -> RoleSet {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::super::film::{Street, at_ms, hash, picture};
     use super::*;
     use crate::config::{Mount, Zone};
@@ -190,12 +192,11 @@ mod tests {
     }
 
     /// A frame of a camera that looks `right` pixels further along the street, in which a gaudy stall
-    /// stands 230 pixels from the left of the first frame.
-    fn frame(street: &Street, number: u64, right: usize) -> Frame {
+    /// stands at the pixels `stall` from the left.
+    fn frame(street: &Street, number: u64, right: usize, stall: Range<usize>) -> Frame {
         let image = picture(SIZE.0, SIZE.1, |x, y| {
-            let stall = (230..294).contains(&(x + right)) && (54..126).contains(&y);
-            let albedo = if stall {
-                f32::from(hash((x + right) / 11, y / 11, 9))
+            let albedo = if stall.contains(&x) && (54..126).contains(&y) {
+                f32::from(hash(x / 11, y / 11, 9))
             } else {
                 street.albedo(x + 300 + right, y + 100)
             };
@@ -235,7 +236,7 @@ mod tests {
         let mut sight = sight(Mount::Fixed);
         let mut scenes = Vec::new();
         for number in 0..4 {
-            let frame = frame(&street, number, 0);
+            let frame = frame(&street, number, 0, 230..294);
             assert_eq!(sight.look(&frame).view, View::Good);
             let mut found = vec![thing(230, Role::Tricycle), thing(100, Role::Person)];
             scenes.push(sight.see(&frame, &mut found));
@@ -262,7 +263,7 @@ mod tests {
         let mut last = None;
         for number in 0..8_u8 {
             let right = 30 * usize::from(number);
-            let frame = frame(&street, number.into(), right);
+            let frame = frame(&street, number.into(), right, 0..0);
             sight.look(&frame);
             if number % 2 == 1 {
                 sight.pass(frame.at);
