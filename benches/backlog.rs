@@ -31,9 +31,10 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use lingmou::clock;
-use lingmou::config;
+use lingmou::config::{self, Config};
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::disk;
+use lingmou::link::Endpoint;
 use lingmou::pki::TestPki;
 use lingmou::types::CaseId;
 use lingmou::upload::{self, Uplink, UploadState};
@@ -98,20 +99,23 @@ fn store_config(dir: &Path) -> config::Store {
 async fn be_a_box(dir: &Path, port: u16) {
     let began = clock::boot_ns();
     let hands = Hands::open(&dir.join("keys"), &store_config(dir)).unwrap();
-    let keys = dir.join("keys/device");
-    let uplink = Uplink {
-        sent: None,
-        desk: None,
-        config: config::Upload {
+    let mut config = Config {
+        upload: config::Upload {
             port,
             retry_max_secs: 1,
             drain_delay_secs: 0,
             drain_kib_s: 0,
             ..config::Upload::default()
         },
-        identity: Arc::new(Identity::load(&keys, "evidence").unwrap()),
-        keys,
-        device: DEVICE.to_owned(),
+        ..Config::default()
+    };
+    config.keys.dir = dir.join("keys/device");
+    DEVICE.clone_into(&mut config.device.id);
+    let uplink = Uplink {
+        desk: None,
+        endpoint: Endpoint::of(&config),
+        identity: Arc::new(Identity::load(&config.keys.dir, "evidence").unwrap()),
+        config: config.upload,
         time_zone: TimeZone::UTC,
         store: hands.store.clone(),
         state: Arc::new(UploadState::new()),

@@ -29,10 +29,11 @@ use anyhow::Context as _;
 use hands::blank;
 use jiff::tz::TimeZone;
 use lingmou::clock;
-use lingmou::config;
+use lingmou::config::{self, Config};
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::demo::fleet::{self, FleetPlan};
 use lingmou::disk;
+use lingmou::link::Endpoint;
 use lingmou::pki::TestPki;
 use lingmou::receive::{self, Event};
 use lingmou::store::{Draft, Store};
@@ -130,18 +131,17 @@ impl Scene {
 
     /// Begins to upload to the broker, or the relay before it, at `port`.
     fn upload(&self, port: u16) -> anyhow::Result<()> {
+        let mut config = Config::default();
+        config.upload.port = port;
+        config.keys.dir.clone_from(&self.pki.device);
+        DEVICE.clone_into(&mut config.device.id);
         let uplink = Uplink {
-            config: config::Upload {
-                port,
-                ..config::Upload::default()
-            },
-            keys: self.pki.device.clone(),
-            device: DEVICE.to_owned(),
+            endpoint: Endpoint::of(&config),
+            config: config.upload,
             time_zone: TimeZone::UTC,
             store: self.store.clone(),
             identity: Arc::new(Identity::load(&self.pki.device, "evidence")?),
             state: Arc::clone(&self.state),
-            sent: None,
             desk: None,
         };
         tokio::spawn(upload::run(uplink, self.stop.clone()));

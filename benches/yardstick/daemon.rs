@@ -12,10 +12,34 @@ use super::watch::KERB;
 
 const DEVICE: &str = "LM-BENCH-1";
 
+/// Who comes to the street.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Street {
+    /// People who stay, with times as short as the demonstration's: cases are opened, pictured,
+    /// sealed and kept while it is measured.
+    SomebodyStays,
+    /// The same people, none of whom stays long enough: no case is opened, no picture is made.
+    NobodyStays,
+}
+
+impl Street {
+    /// From when on a person who stands counts as a stall; the clips last a minute.
+    fn dwell_secs(self) -> f64 {
+        match self {
+            Self::SomebodyStays => 3.0,
+            Self::NobodyStays => 3_600.0,
+        }
+    }
+}
+
 /// Writes keys and a configuration below `dir` and gives the configuration's path. A person who
-/// stands counts as a stall, with times as short as the demonstration's, so that cases are
-/// opened, pictured, sealed and kept while it is measured, at any hour; nothing is sent.
-pub(crate) fn configure(dir: &Path, card: &Path, urls: &[String]) -> anyhow::Result<PathBuf> {
+/// stands counts as a stall, at any hour; nothing is sent.
+pub(crate) fn configure(
+    dir: &Path,
+    card: &Path,
+    urls: &[String],
+    street: Street,
+) -> anyhow::Result<PathBuf> {
     let pki = TestPki::create(&dir.join("pki"), DEVICE)?;
     let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/clips");
     let mut text = format!(
@@ -23,7 +47,7 @@ pub(crate) fn configure(dir: &Path, card: &Path, urls: &[String]) -> anyhow::Res
          [keys]\ndir = '{keys}'\n\
          [model]\ncard = '{card}'\n\
          [judge.street_vending]\nroles = ['person']\n\
-         dwell_secs = 3.0\ngrace_secs = 2.0\ncool_down_secs = 60.0\n\
+         dwell_secs = {dwell:?}\ngrace_secs = 2.0\ncool_down_secs = 60.0\n\
          [warn]\nquiet_from = '00:00'\nquiet_to = '00:00'\nidentity = '{clips}/identity.wav'\n\
          street_vending = '{clips}/test.wav'\nout_of_store = '{clips}/test.wav'\n\
          [warn.budget]\nper_place_hour = 60\nper_place_day = 500\nper_hour = 60\nper_day = 500\n\
@@ -32,6 +56,7 @@ pub(crate) fn configure(dir: &Path, card: &Path, urls: &[String]) -> anyhow::Res
          [upload]\nenabled = false\n",
         keys = pki.device.display(),
         card = card.display(),
+        dwell = street.dwell_secs(),
         clips = clips.display(),
         dir = dir.display(),
     );

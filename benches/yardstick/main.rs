@@ -3,7 +3,7 @@
 //!
 //! This process plays the cameras. Each system is a process of its own, whose CPU time and
 //! memory the kernel tells: `decode` (GStreamer's RTSP client and decoder alone), `watch` (the
-//! daemon's own stages, joined as its eye joins them, which say what they saw and when) and
+//! daemon's own stages, joined by its own `Sight`, which say what they saw and when) and
 //! `lingmou run`, the daemon itself. `infer` measures the model alone.
 //!
 //! Not cargo's harness: `cargo bench --bench yardstick -- --help`; clips and models come from

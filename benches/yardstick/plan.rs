@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use lingmou::clock;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::daemon;
+use super::daemon::{self, Street};
 use super::process::{Process, lines};
 use super::stage::Stage;
 use super::table::{self, Limit, Row};
@@ -63,10 +63,18 @@ enum System {
     /// The stages up to the orders.
     Watch(PathBuf, Looks),
     /// The daemon itself.
-    Daemon(PathBuf),
+    Daemon(PathBuf, Street),
 }
 
 impl System {
+    /// The card of the model it looks with.
+    fn card(&self) -> Option<&Path> {
+        match self {
+            Self::Decode => None,
+            Self::Watch(card, _) | Self::Daemon(card, _) => Some(card),
+        }
+    }
+
     fn command(&self, stage: &Stage, cameras: usize, dir: &Path) -> anyhow::Result<Command> {
         let urls = |sub| {
             (0..cameras)
@@ -95,8 +103,8 @@ impl System {
                 }
                 command
             }
-            Self::Daemon(card) => {
-                let config = daemon::configure(dir, card, &urls(false))?;
+            Self::Daemon(card, street) => {
+                let config = daemon::configure(dir, card, &urls(false), *street)?;
                 let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
                 command.arg("run").arg("--config").arg(config);
                 command.stderr(std::process::Stdio::null());
@@ -163,9 +171,8 @@ fn systems(root: &Path, made: &Path, args: &Args) -> (Vec<(String, System, usize
     let square = made.join("yolox-nano-416.toml");
     let shaped = made.join("yolox-nano-256x416.toml");
     let mut systems = Vec::new();
-    let mut add = |name: &str, card: &Path, looks, cameras| {
-        if card.is_file() {
-            let system = System::Watch(card.to_owned(), looks);
+    let mut add = |name: &str, system: System, cameras| {
+        if system.card().is_none_or(Path::is_file) {
             systems.push((name.to_owned(), system, cameras));
         } else {
             println!("left out, no model for it (see prepare.sh): {name}");
@@ -184,30 +191,40 @@ fn systems(root: &Path, made: &Path, args: &Args) -> (Vec<(String, System, usize
         ("main stream, shipped model", &shipped, Looks::Main),
         ("substream, shipped model", &shipped, Looks::Substream),
     ] {
-        add(name, card, looks, 1);
+        add(name, System::Watch(card.clone(), looks), 1);
     }
-    for cameras in &args.cameras {
-        add(
-            "main stream, YOLOX-Nano 256x416",
+    for (name, looks) in [
+        ("main stream, YOLOX-Nano 256x416", Looks::Main),
+        ("substream, YOLOX-Nano 256x416", Looks::Substream),
+    ] {
+        for cameras in &args.cameras {
+            add(name, System::Watch(shaped.clone(), looks), *cameras);
+        }
+    }
+    for (name, card, street) in [
+        (
+            "lingmou run, YOLOX-Nano 256x416",
             &shaped,
-            Looks::Main,
-            *cameras,
-        );
-    }
-    for cameras in &args.cameras {
-        add(
-            "substream, YOLOX-Nano 256x416",
+            Street::SomebodyStays,
+        ),
+        (
+            "lingmou run, nobody stays, YOLOX-Nano 256x416",
             &shaped,
-            Looks::Substream,
-            *cameras,
-        );
+            Street::NobodyStays,
+        ),
+        (
+            "lingmou run, shipped model",
+            &shipped,
+            Street::SomebodyStays,
+        ),
+        (
+            "lingmou run, nobody stays, shipped model",
+            &shipped,
+            Street::NobodyStays,
+        ),
+    ] {
+        add(name, System::Daemon(card.clone(), street), 1);
     }
-    if shaped.is_file() {
-        let system = System::Daemon(shaped);
-        systems.push(("lingmou run, YOLOX-Nano 256x416".to_owned(), system, 1));
-    }
-    let system = System::Daemon(shipped.clone());
-    systems.push(("lingmou run, shipped model".to_owned(), system, 1));
     systems.retain(|(name, _, _)| name.contains(&args.only));
     (systems, if square.is_file() { square } else { shipped })
 }
@@ -244,7 +261,7 @@ impl Bench {
         });
         listen(&heard, self.warm);
         let detected = |system: &System| match system {
-            System::Daemon(_) => daemon::number(&daemon::ask(dir.path())?, "/eye/detected"),
+            System::Daemon(..) => daemon::number(&daemon::ask(dir.path())?, "/eye/detected"),
             _ => Ok(0.0),
         };
         let before = (process.cpu_secs()?, clock::boot_ns(), detected(system)?);
@@ -265,7 +282,7 @@ impl Bench {
         match system {
             System::Decode => {}
             System::Watch(_, looks_at) => self.told(&mut row, *looks_at, &looks),
-            System::Daemon(_) => {
+            System::Daemon(..) => {
                 let rate = (after.2 - before.2) / minutes / 60.0;
                 row.rate = Some((rate, rate));
                 said(&mut row, dir.path())?;

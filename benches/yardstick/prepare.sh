@@ -7,6 +7,11 @@
 #   yolox-nano-416.toml, yolox-nano-256x416.toml
 #             cards of YOLOX-Nano as published, and with an input in the picture's own shape
 #
+# YOLOX-Nano is not part of the project: YOLOX=FILE says where it lies. It is model/yolox_nano.onnx
+# of github.com/Kazuhito00/YOLOX-ONNX-TFLite-Sample, 3,660,092 bytes; the sha256 in
+# tests/data/cards/yolox-nano-416.toml says whether it is that one. Left out, it is looked for where
+# the project's third-party test data lie: beside the repository.
+#
 # Every frame carries its number: 16 squares of 1/60 of the width along the top edge; white,
 # black, twelve bits (highest first), their parity, white.
 set -euo pipefail
@@ -15,7 +20,7 @@ export LC_ALL=C
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 out=$root/.setup/bench
 street=/usr/share/doc/opencv-doc/examples/data/vtest.avi
-yolox=$root/../shared/data/models/yolox_nano_416.onnx
+yolox=${YOLOX:-$root/../shared/data/models/yolox_nano_416.onnx}
 card=$root/tests/data/cards/yolox-nano-416.toml
 frames=1500
 onnx=onnx==1.23.2
@@ -66,8 +71,17 @@ write_card() {
 models() {
     [[ -s $out/yolox-nano-256x416.toml ]] && return
     if [[ ! -s $yolox ]]; then
-        say "no YOLOX-Nano at ${yolox#"$root/"}: its rows are left out"
+        say "no YOLOX-Nano at ${yolox#"$root/"}. It is model/yolox_nano.onnx of" \
+            "github.com/Kazuhito00/YOLOX-ONNX-TFLite-Sample; say where you have it: make bench YOLOX=FILE"
+        [[ -z ${YOLOX:-} ]] || exit 1
+        say "its rows are left out"
         return
+    fi
+    local wanted
+    wanted=$(sed -n 's/^sha256 = "\(.*\)"$/\1/p' "$card")
+    if ! sha256sum --status -c <<<"$wanted  $yolox"; then
+        say "$yolox is another file than the one of the figures: its sha256 is not $wanted"
+        exit 1
     fi
     write_card yolox-nano-416 "$yolox" 416
     say "giving YOLOX-Nano an input of 256x416, once"

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::daemon;
+use super::daemon::{self, Street};
 use super::process::{Process, lines};
 use super::stage::Stage;
 
@@ -29,7 +29,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let card = args.card.clone().unwrap_or_else(shipped);
     let stage = Stage::open(&root.join(".setup/bench"), 1)?;
     let dir = tempfile::tempdir()?;
-    let config = daemon::configure(dir.path(), &card, &[stage.url(0, false)])?;
+    let urls = [stage.url(0, false)];
+    let config = daemon::configure(dir.path(), &card, &urls, Street::SomebodyStays)?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
     command.arg("run").arg("--config").arg(config);
     command.stderr(Stdio::null());

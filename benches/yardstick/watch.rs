@@ -1,4 +1,5 @@
-//! The daemon's stages up to the orders, joined as its eye joins them, telling what they saw.
+//! The daemon's stages up to the orders, joined by the same [`Sight`] as its eye's, telling what they
+//! saw. As by default the view is watched (`[guard]`) and no motion gate saves a look.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,8 +13,8 @@ use lingmou::config::{self, Calendar, Config, DetectOn, Zone, ZoneKind};
 use lingmou::develop::{Developer, Exif};
 use lingmou::ingest::{self, Camera, Credentials, Slots};
 use lingmou::judge::Judge;
-use lingmou::perceive::{Card, Detector, Tracker};
-use lingmou::types::{Frame, Order, Point, Role, Scene, Stamp, View};
+use lingmou::perceive::{Card, Detector, Sight, known_roles};
+use lingmou::types::{Frame, Order, Point, Role, Stamp};
 use lingmou::witness::sha256_hex;
 use rustix::time::{ClockId, clock_gettime};
 use uuid::Uuid;
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let judge = Judge::new(
         &config,
         &Calendar::plain(TimeZone::UTC),
-        detector.card().roles(),
+        known_roles(&config, detector.card()),
         clock::boot_id(),
     )?;
     let slots = Arc::new(Slots::new(config.camera.len()));
@@ -75,8 +76,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         })
         .collect::<Result<Vec<_>, _>>()?;
     let threshold = detector.card().score_threshold();
+    let sight = |camera| Sight::new(&config, camera, None, threshold);
     let mut watcher = Watcher {
-        trackers: cameras.iter().map(|_| Tracker::new(threshold)).collect(),
+        sights: (0..cameras.len()).map(sight).collect(),
         developer: Developer::new(&config.evidence)?,
         on_substream: !args.subs.is_empty(),
         cameras,
@@ -92,7 +94,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 struct Watcher {
     cameras: Vec<Camera>,
     detector: Detector,
-    trackers: Vec<Tracker>,
+    sights: Vec<Sight>,
     judge: Judge,
     developer: Developer,
     on_substream: bool,
@@ -100,18 +102,10 @@ struct Watcher {
 
 impl Watcher {
     fn look(&mut self, frame: &Frame) -> anyhow::Result<()> {
-        let found = self.detector.detect(&frame.image)?;
-        let tracks = self.trackers[frame.camera].update(frame.at, &found);
-        let scene = Scene {
-            camera: frame.camera,
-            at: frame.at,
-            tracks,
-            place: None,
-            view: View::Good,
-            motion: None,
-            held: Duration::ZERO,
-        };
-        let orders = self.judge.step(&scene);
+        let sight = &mut self.sights[frame.camera];
+        sight.look(frame);
+        let mut found = self.detector.detect(&frame.image)?;
+        let orders = self.judge.step(&sight.see(frame, &mut found));
         let (camera, seconds) = (frame.camera, monotonic_secs());
         let mut out = std::io::stdout().lock();
         match barcode::read(&frame.image) {

@@ -3,7 +3,6 @@
 mod folders;
 mod zones;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::status;
 use crate::warn::{self, Speaker};
 use crate::witness::Roots;
 
+use super::places::ConfigFile;
 use super::{Answer, log, out, runtime};
 
 const EXAMPLES: &str = "\
@@ -43,14 +43,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The configuration file
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "/etc/lingmou/lingmou.toml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// Also try cameras, broker and loudspeaker
     #[arg(long)]
     online: bool,
@@ -68,7 +62,7 @@ struct Finding {
 
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     log::start_quiet(verbose);
-    let mut loaded = match Config::read(&args.config) {
+    let mut loaded = match Config::read(&args.file.config) {
         Ok(loaded) => loaded,
         Err(mistakes) => {
             say_mistakes(args, &mistakes);
@@ -78,7 +72,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     Settings::show_certificates(&mut loaded);
     let mut findings = vec![finding(
         "configuration",
-        Ok::<_, String>(args.config.display().to_string()),
+        Ok::<_, String>(args.file.config.display().to_string()),
     )];
     offline(&loaded, &mut findings);
     if args.online {
@@ -358,16 +352,7 @@ fn running_upload(status: &serde_json::Value) -> Result<String, String> {
 
 /// A connection of this box's own: no daemon is running that it could throw out.
 async fn broker(config: &Config) -> Result<String, String> {
-    let endpoint = Endpoint {
-        host: config.upload.host.clone(),
-        port: config.upload.port,
-        keys: config.keys.dir.clone(),
-        client_id: config.device.id.clone(),
-        keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
-        interface: config.upload.interface.clone(),
-        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
-    };
-    let pipe = Pipe::connect(&endpoint, None)
+    let pipe = Pipe::connect(&Endpoint::of(config), None)
         .await
         .map_err(|e| e.to_string())?;
     pipe.close().await;

@@ -1,7 +1,7 @@
 //! `lingmou explain`: what a box says of one case, condition by condition. Changes nothing.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use crate::types::{CaseId, Gate};
 use crate::witness::{STATEMENT, Statement};
 
 use super::journal::{names, plain, there};
+use super::places::StoreDir;
 use super::{Answer, out};
 
 const EXAMPLES: &str = "\
@@ -30,9 +31,8 @@ pub(super) struct Args {
     /// The case, or the id of a permitted hit
     #[arg(value_name = "CASE")]
     case: CaseArg,
-    /// The daemon's store, `store.dir` of its configuration, or a copy
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/lingmou")]
-    store: PathBuf,
+    #[command(flatten)]
+    place: StoreDir,
     /// Print the journal's lines and the grade as JSON
     #[arg(long)]
     json: bool,
@@ -53,7 +53,7 @@ impl std::str::FromStr for CaseArg {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
-    let journal = there(&args.store)?;
+    let journal = there(&args.place.store)?;
     let case = args.case.0;
     let id = case.to_string();
     let mut lines: Vec<Entry> = Vec::new();
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         out::word(&format!("the journal knows no case {id}"));
         return Ok(Answer::No);
     }
-    let statement = statement(&args.store, case)?;
+    let statement = statement(&args.place.store, case)?;
     if args.json {
         out::data(&facts(&lines, statement.as_ref()).to_string());
     } else {

@@ -15,6 +15,7 @@ use crate::journal::{self, AtHand, Entry, Proof, ProofError, SEGMENTS, kind};
 use crate::types::CaseId;
 use crate::witness::{Container, Roots, SIGNATURE, STATEMENT, Statement, sha256_hex};
 
+use super::places::StoreDir;
 use super::{Answer, out};
 
 const EXAMPLES: &str = "\
@@ -46,14 +47,6 @@ enum Command {
 
 // Not a doc comment: clap would make it the words about the command.
 #[derive(Debug, clap::Args)]
-struct Place {
-    /// The daemon's store, `store.dir` of its configuration, or a copy
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/lingmou")]
-    store: PathBuf,
-}
-
-// Not a doc comment, as above.
-#[derive(Debug, clap::Args)]
 struct Local {
     /// The time zone of local times
     #[arg(long, value_name = "NAME", default_value = "Asia/Shanghai")]
@@ -73,7 +66,7 @@ impl Local {
 #[derive(Debug, clap::Args)]
 struct VerifyArgs {
     #[command(flatten)]
-    place: Place,
+    place: StoreDir,
     /// Root certificates: a PEM file, or a folder of them
     #[arg(long, value_name = "PATH")]
     roots: PathBuf,
@@ -89,7 +82,7 @@ struct VerifyArgs {
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
     #[command(flatten)]
-    place: Place,
+    place: StoreDir,
     /// Not before this moment: local time (2026-08-01T06:10, 2026-08-01) or RFC 3339
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -116,7 +109,7 @@ struct ProveArgs {
     #[arg(value_name = "PACKAGE")]
     package: String,
     #[command(flatten)]
-    place: Place,
+    place: StoreDir,
     /// Root certificates: a PEM file, or a folder of them
     #[arg(long, value_name = "PATH")]
     roots: PathBuf,

@@ -19,6 +19,7 @@ mod generate;
 mod journal;
 mod log;
 mod out;
+mod places;
 mod reasons;
 mod receive;
 mod replay;

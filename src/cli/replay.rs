@@ -1,4 +1,10 @@
 //! `lingmou replay`: what the daemon would have ordered on a recording.
+//!
+//! Frames become scenes, and scenes orders, by the daemon's own [`Sight`] and [`Judge`]. What differs is
+//! what a recording cannot have: every frame that is due is looked at, whatever `motion_gate` says
+//! and however slow the machine; the view is held against no reference of an earlier run, but takes
+//! one from the recording's first minute; there is no position, no moment at which the camera is
+//! away, and nobody between an order to warn and the warning: it is heard out after [`WARNING`].
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +15,7 @@ use crate::clock;
 use crate::config::{Config, Loaded};
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, Outlook, Tracker, known_roles};
+use crate::perceive::{Card, Detector, Sight, known_roles};
 use crate::types::{Heard, HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
 
 use super::reasons::Reasons;
@@ -143,8 +149,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let config = &loaded.config;
     let camera = camera(config, args.camera.as_deref())?;
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
-    let mut tracker = Tracker::new(detector.card().score_threshold());
-    let mut outlook = Outlook::new(config, &config.camera[camera], None);
+    let mut sight = Sight::new(config, camera, None, detector.card().score_threshold());
     let known = known_roles(config, detector.card());
     let mut as_is = Court::new(&loaded, known, args.explain)?;
     let mut would_be = if args.what_if.is_empty() {
@@ -155,25 +160,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     };
     let mut recording = Recording::open(&args.clip, EPOCH, config.camera[camera].detect_rate)?;
     while let Some(frame) = recording.next()? {
-        let watched = outlook.look(frame.at, &frame.image);
-        let mut detections = detector.detect(&frame.image)?;
-        detections.extend(outlook.new_things(frame.at, &detections));
-        let motion = outlook.take_motion();
-        if let Some(motion) = &motion {
-            tracker.carry(motion);
-        }
-        let mut tracks = tracker.update(frame.at, &detections);
-        outlook.describe(frame.at, &frame.image, &mut tracks);
-        let scene = Scene {
-            camera,
-            at: frame.at,
-            tracks,
-            place: None,
-            view: watched.view,
-            motion,
-            // Every frame of a recording is looked at.
-            held: Duration::ZERO,
-        };
+        let watched = sight.look(&frame);
+        let scene = sight.see(&frame, &mut detector.detect(&frame.image)?);
         let at = clock::rfc3339_ms(frame.at.utc_ns);
         if let Some(why) = &watched.changed
             && would_be.is_none()

@@ -1,7 +1,6 @@
 //! `lingmou run`: the daemon.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::runtime::Runtime;
 use crate::command::Settings;
 use crate::daemon::{self, End};
 
+use super::places::ConfigFile;
 use super::{Answer, log, runtime};
 
 const EXAMPLES: &str = "\
@@ -28,19 +28,13 @@ const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The configuration file
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "/etc/lingmou/lingmou.toml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     log::start(verbose);
-    let chosen = Settings::choose(&args.config)?;
+    let chosen = Settings::choose(&args.file.config)?;
     let ended = to_the_end(runtime()?, async {
         let stop = daemon::stop_on_signals()?;
         daemon::run(&chosen, stop).await
@@ -52,7 +46,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             let why = format!("the box could not start with it: {error:#}");
             tracing::error!(why, "what is on trial is given up");
             let store = &chosen.loaded.config.store.dir;
-            Settings::new(&args.config, store).roll_back(&why)?;
+            Settings::new(&args.file.config, store).roll_back(&why)?;
             again()
         }
         (Err(error), _) => Err(error),

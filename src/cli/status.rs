@@ -1,12 +1,12 @@
 //! `lingmou status`: what the running daemon does and lacks.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use serde_json::Value;
 
 use crate::status::{self, Alarm};
 
+use super::places::RunDir;
 use super::{Answer, out, runtime};
 
 const EXAMPLES: &str = "\
@@ -21,16 +21,15 @@ Exit code: 0 all well, 1 something needs attention, 2 no daemon answers.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The daemon's run folder, `store.run_dir` of its configuration
-    #[arg(long, value_name = "DIR", default_value = "/run/lingmou")]
-    run_dir: PathBuf,
+    #[command(flatten)]
+    place: RunDir,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
-    let status = runtime()?.block_on(status::ask(&args.run_dir))?;
+    let status = runtime()?.block_on(status::ask(&args.place.run_dir))?;
     let (page, well) = page(&status);
     if args.json {
         out::data(&serde_json::to_string_pretty(&status)?);

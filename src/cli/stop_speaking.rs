@@ -1,6 +1,5 @@
 //! `lingmou stop-speaking`: the loudspeaker of the running daemon, silent now.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,6 +8,7 @@ use serde_json::Value;
 
 use crate::status;
 
+use super::places::RunDir;
 use super::{Answer, out, runtime};
 
 const EXAMPLES: &str = "\
@@ -30,14 +30,13 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The daemon's run folder, `store.run_dir` of its configuration
-    #[arg(long, value_name = "DIR", default_value = "/run/lingmou")]
-    run_dir: PathBuf,
+    #[command(flatten)]
+    place: RunDir,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     let words = runtime()?.block_on(async {
-        let before = status::ask(&args.run_dir).await?;
+        let before = status::ask(&args.place.run_dir).await?;
         tell(&before)?;
         tokio::time::timeout(WITHIN, done(args, stops(&before)))
             .await
@@ -70,7 +69,7 @@ fn tell(status: &Value) -> anyhow::Result<()> {
 /// Waits until the daemon counts one stop more.
 async fn done(args: &Args, before: u64) -> anyhow::Result<String> {
     loop {
-        let now = status::ask(&args.run_dir).await?;
+        let now = status::ask(&args.place.run_dir).await?;
         if stops(&now) > before {
             let left = now["voice"]["silent_secs"].as_u64().unwrap_or_default();
             return Ok(format!("silent for {left} s"));

@@ -99,7 +99,7 @@ impl Eye {
                 What::Capture { id, asked, before } => {
                     let before_ns = i64::try_from(before.as_nanos()).unwrap_or(i64::MAX);
                     let from = frame.at.shifted_ns(-before_ns);
-                    let looks = &self.sights[frame.camera].looks;
+                    let looks = &self.lookouts[frame.camera].looks;
                     let seen = vec![(id, lines(looks, from, frame.at))];
                     let work = Work {
                         seen,

@@ -10,10 +10,10 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::Camera;
+use crate::config::Config;
 use crate::ingest::Slots;
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, MotionGate, Outlook, Tracker, UNNAMED};
+use crate::perceive::{Card, Detector, MotionGate, Sight, UNNAMED};
 use crate::status::Beat;
 use crate::telemetry::Poses;
 use crate::types::{
@@ -24,7 +24,7 @@ use super::asks::Ask;
 use super::counters::EyeCounters;
 use super::dossier::established;
 use super::keeper::{Message, Work};
-use super::views::{ViewWatch, Views};
+use super::views::{self, ViewWatch, Views};
 
 /// How long the eye waits for a frame before it turns idle.
 const FRAME_WAIT: Duration = Duration::from_millis(200);
@@ -54,31 +54,33 @@ struct Seen {
 }
 
 /// What the eye keeps per camera.
-pub(super) struct Sight {
-    tracker: Tracker,
+pub(super) struct Lookout {
+    sight: Sight,
     gate: Option<MotionGate>,
     /// For how long nothing has moved and nobody has looked.
     held: Duration,
-    /// What was detected at the last look.
-    last: Vec<Detection>,
     pub(super) looks: VecDeque<Look>,
     /// Where the times of its latest frame come from; `None` before the first.
     time_source: Option<TimeSource>,
-    outlook: Outlook,
     view: ViewWatch,
 }
 
-impl Sight {
-    pub(super) fn new(card: &Card, camera: (usize, &Camera), outlook: Outlook) -> Self {
-        let (index, camera) = camera;
+impl Lookout {
+    /// One for each camera, whose detections the model of `card` makes.
+    pub(super) fn all(config: &Config, card: &Card) -> Vec<Self> {
+        let one = |index| Self::new(config, index, card);
+        (0..config.camera.len()).map(one).collect()
+    }
+
+    fn new(config: &Config, index: usize, card: &Card) -> Self {
+        let camera = &config.camera[index];
+        let kept = views::kept(config, camera);
         Self {
-            tracker: Tracker::new(card.score_threshold()),
+            sight: Sight::new(config, index, kept, card.score_threshold()),
             gate: camera.motion_gate.then(MotionGate::new),
             held: Duration::ZERO,
-            last: Vec::new(),
             looks: VecDeque::new(),
             time_source: None,
-            outlook,
             view: ViewWatch::new(index, &camera.name),
         }
     }
@@ -89,7 +91,7 @@ pub(super) struct Eye {
     pub(super) slots: Arc<Slots>,
     pub(super) poses: Arc<Poses>,
     pub(super) detector: Detector,
-    pub(super) sights: Vec<Sight>,
+    pub(super) lookouts: Vec<Lookout>,
     pub(super) judge: Judge,
     pub(super) reports: Receiver<WarnReport>,
     pub(super) asks: Receiver<Ask>,
@@ -132,19 +134,19 @@ impl Eye {
             return true;
         }
         self.idled = Some(now);
-        (0..self.sights.len()).all(|camera| {
+        (0..self.lookouts.len()).all(|camera| {
             let orders = self.judge.idle(camera, now);
             if orders.is_empty() {
                 return true;
             }
-            let sight = &self.sights[camera];
+            let lookout = &self.lookouts[camera];
             let work = Work {
                 camera,
                 at: now,
-                time_source: sight.time_source,
+                time_source: lookout.time_source,
                 frame: None,
                 placed: places(&self.poses, now, &orders),
-                seen: seen_in_clips(&sight.looks, &orders),
+                seen: seen_in_clips(&lookout.looks, &orders),
                 orders,
                 book: self.judge.book(),
                 boxes: Vec::new(),
@@ -155,41 +157,28 @@ impl Eye {
 
     /// One frame; false when the keeper is gone.
     fn look(&mut self, frame: &Frame) -> bool {
-        let sight = &mut self.sights[frame.camera];
-        sight.time_source = Some(frame.time_source);
-        let watched = sight.outlook.look(frame.at, &frame.image);
-        let told = (sight.view).take(frame.at, &watched, &sight.outlook, &self.views);
+        let lookout = &mut self.lookouts[frame.camera];
+        lookout.time_source = Some(frame.time_source);
+        let watched = lookout.sight.look(frame);
+        let reference = lookout.sight.reference();
+        let told = (lookout.view).take(frame.at, &watched, reference, &self.views);
         if !told.into_iter().all(|message| self.tell(message)) {
             return false;
         }
         if self.holds_back(frame, watched.view) {
             return true;
         }
-        let Some(detections) = self.detect(frame) else {
+        let Some(mut detections) = self.detect(frame) else {
             return true;
         };
-        let sight = &mut self.sights[frame.camera];
-        let detections = with_new_things(&mut sight.outlook, frame.at, detections);
-        let motion = sight.outlook.take_motion();
-        if let Some(motion) = &motion {
-            sight.tracker.carry(motion);
-        }
-        let mut tracks = sight.tracker.update(frame.at, &detections);
-        sight.outlook.describe(frame.at, &frame.image, &mut tracks);
-        let held = std::mem::take(&mut sight.held);
+        let lookout = &mut self.lookouts[frame.camera];
+        let mut scene = lookout.sight.see(frame, &mut detections);
+        scene.held = std::mem::take(&mut lookout.held);
+        scene.place = self.poses.at(frame.at);
         let shown = |d: &&Detection| !self.judge.hides(frame.camera, d.area);
         let shown: Vec<Detection> = detections.iter().filter(shown).copied().collect();
-        remember(sight, look(frame, &shown, &tracks, self.detector.card()));
-        let place = self.poses.at(frame.at);
-        let scene = Scene {
-            camera: frame.camera,
-            at: frame.at,
-            tracks,
-            place,
-            view: watched.view,
-            motion,
-            held,
-        };
+        let look = look(frame, &shown, &scene.tracks, self.detector.card());
+        remember(&mut lookout.looks, look);
         let orders = self.judge.step(&scene);
         self.counters
             .looked(frame.at, clock::boot_ns(), self.judge.open_cases());
@@ -208,18 +197,17 @@ impl Eye {
     fn holds_back(&mut self, frame: &Frame, view: View) -> bool {
         let asked = self.asked.iter().any(|ask| ask.camera == frame.camera);
         let wanted = asked || self.judge.wants_look(frame.camera, frame.at);
-        let sight = &mut self.sights[frame.camera];
-        let gate = sight.gate.as_mut();
+        let lookout = &mut self.lookouts[frame.camera];
+        let gate = lookout.gate.as_mut();
         let held = gate.and_then(|gate| gate.hold_back(frame.at, &frame.image, wanted));
         let Some(held) = held else {
             return false;
         };
         // Through a bad view nobody knows what went on standing.
         if view.is_good() {
-            sight.held = held;
+            lookout.held = held;
         }
-        // The background is learned all the same.
-        drop(sight.outlook.new_things(frame.at, &sight.last));
+        lookout.sight.pass(frame.at);
         self.counters.gated();
         true
     }
@@ -229,7 +217,6 @@ impl Eye {
         match self.detector.detect(&frame.image) {
             Ok(found) => {
                 self.counters.detected(frame.camera);
-                self.sights[frame.camera].last.clone_from(&found);
                 Some(found)
             }
             Err(error) => {
@@ -242,7 +229,7 @@ impl Eye {
     }
 
     pub(super) fn work(&self, frame: &Frame, scene: &Scene, orders: Vec<Order>) -> Work {
-        let seen = seen_in_clips(&self.sights[frame.camera].looks, &orders);
+        let seen = seen_in_clips(&self.lookouts[frame.camera].looks, &orders);
         let boxes = scene
             .tracks
             .iter()
@@ -277,22 +264,11 @@ impl Eye {
     }
 }
 
-/// The detections, and the things of no known class that stand among them.
-fn with_new_things(
-    outlook: &mut Outlook,
-    at: Stamp,
-    mut detections: Vec<Detection>,
-) -> Vec<Detection> {
-    let new = outlook.new_things(at, &detections);
-    detections.extend(new);
-    detections
-}
-
-fn remember(sight: &mut Sight, look: Look) {
-    if sight.looks.len() == LOOKS_MAX {
-        sight.looks.pop_front();
+fn remember(looks: &mut VecDeque<Look>, look: Look) {
+    if looks.len() == LOOKS_MAX {
+        looks.pop_front();
     }
-    sight.looks.push_back(look);
+    looks.push_back(look);
 }
 
 #[expect(

@@ -1,8 +1,6 @@
 //! The keys the box works with, and whether they would do now: for the start and for `lingmou
 //! check`.
 
-use std::time::Duration;
-
 use crate::clock;
 use crate::config::{Config, KeyName, secret_file};
 use crate::link::{self, Endpoint};
@@ -24,17 +22,7 @@ pub fn evidence_identity(config: &Config) -> anyhow::Result<Identity> {
 /// Whether the files for the connection to the broker would do now; whole days until the
 /// certificate ends. A box whose upload cannot work goes on all the same: packages wait.
 pub fn transport_days(config: &Config) -> anyhow::Result<i64> {
-    let keys = &config.keys.dir;
-    witness::check_private(&secret_file(&keys.join("transport.key")))?;
-    let endpoint = Endpoint {
-        host: config.upload.host.clone(),
-        port: config.upload.port,
-        keys: keys.clone(),
-        client_id: config.device.id.clone(),
-        keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
-        interface: config.upload.interface.clone(),
-        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
-    };
+    witness::check_private(&secret_file(&config.keys.dir.join("transport.key")))?;
     let now = clock::now().utc_ns.div_euclid(1_000_000_000);
-    Ok(link::check_keys(&endpoint, now)?)
+    Ok(link::check_keys(&Endpoint::of(config), now)?)
 }

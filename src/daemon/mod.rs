@@ -72,12 +72,12 @@ use crate::witness::Roots;
 
 use alarms::Acknowledged;
 use asks::Ways;
-use clerk::Reboots;
+use clerk::{Means, Reboots};
 use counters::{EyeCounters, KeeperState};
 use dossier::Facts;
 use ending::{Running, thread};
 use ends::Waiting;
-use eye::{Eye, Sight};
+use eye::{Eye, Lookout};
 use gauges::{Gauges, recovering, tell_again, tell_ready, tell_systemd};
 use hits::Hits;
 use keeper::Keeper;
@@ -223,9 +223,13 @@ fn start(
     again: &CancellationToken,
 ) -> anyhow::Result<Running> {
     let config = &chosen.loaded.config;
-    let mut progress = Progress::default();
-    let slots = Arc::new(Slots::new(config.camera.len()));
-    let cameras = Arc::new(cameras(config, &slots)?);
+    let mut shared = Shared {
+        slots: Arc::new(Slots::new(config.camera.len())),
+        tasks: TaskTracker::new(),
+        progress: Progress::default(),
+        stop,
+    };
+    let cameras = Arc::new(cameras(config, &shared.slots)?);
     let gauges = Gauges {
         config: config.clone(),
         since: clock::now(),
@@ -245,28 +249,28 @@ fn start(
         acknowledged: Acknowledged::default(),
         terms: Arc::clone(&opened.recorder.terms),
     };
-    let tasks = TaskTracker::new();
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let reboots = std::mem::take(&mut opened.reboots);
     let voices = opened.speakers.voices();
-    let (eye, keeper, ways) = start_work(opened, &gauges, (&slots, &tasks), &mut progress, &stop)?;
+    let (eye, keeper, ways) = start_work(opened, &gauges, &mut shared)?;
+    let Shared {
+        slots,
+        tasks,
+        progress,
+        stop,
+    } = shared;
     let stop_upload = CancellationToken::new();
     let gauges = Arc::new(gauges);
+    let means = Means {
+        ways,
+        voices,
+        reboots,
+    };
     let signer = Arc::clone(&identity);
-    let (clerk, desk) = clerk::hire(
-        &gauges,
-        chosen,
-        signer,
-        again.clone(),
-        (ways, voices, reboots),
-    );
+    let (clerk, desk) = clerk::hire(&gauges, chosen, signer, again.clone(), means);
     tasks.spawn(clerk.run(stop_upload.clone()));
-    world::join(
-        &tasks,
-        (gauges, desk),
-        (progress, Arc::clone(&identity)),
-        &stop_upload,
-    );
+    let uplink = world::uplink(&gauges, Arc::clone(&identity), desk);
+    world::join(&tasks, gauges, uplink, progress, &stop_upload);
     Ok(Running {
         cameras,
         slots,
@@ -280,29 +284,32 @@ fn start(
     })
 }
 
+/// What threads and tasks share.
+struct Shared {
+    slots: Arc<Slots>,
+    tasks: TaskTracker,
+    progress: Progress,
+    stop: CancellationToken,
+}
+
 /// Eye, keeper, mouth and telemetry, with the channels between them; and the ways in.
 fn start_work(
     opened: Opened,
     gauges: &Gauges,
-    (slots, tasks): (&Arc<Slots>, &TaskTracker),
-    progress: &mut Progress,
-    stop: &CancellationToken,
+    shared: &mut Shared,
 ) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>, Ways)> {
     let config = &gauges.config;
     let poses = Arc::clone(&gauges.poses);
+    let (tasks, stop) = (&shared.tasks, &shared.stop);
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
     let (reports, reports_in) = mpsc::channel(REPORTS);
     let (ways, requests_in, asks_in) = Ways::open();
-    let card = opened.detector.card();
-    let cameras = config.camera.iter().enumerate();
-    let sight = |(camera, outlook)| Sight::new(card, camera, outlook);
-    let sights = cameras.zip(views::outlooks(config)).map(sight).collect();
     let eye = Eye {
-        slots: Arc::clone(slots),
+        slots: Arc::clone(&shared.slots),
         poses: Arc::clone(&poses),
+        lookouts: Lookout::all(config, opened.detector.card()),
         detector: opened.detector,
-        sights,
         judge: opened.judge,
         reports: reports_in,
         asks: asks_in,
@@ -310,7 +317,7 @@ fn start_work(
         keeper: orders,
         counters: Arc::clone(&gauges.eye),
         views: Arc::clone(&gauges.views),
-        beat: progress.watch("eye"),
+        beat: shared.progress.watch("eye"),
         stop: stop.clone(),
         idled: None,
     };
@@ -331,7 +338,7 @@ fn start_work(
         waiting: opened.ends,
         half_made: Vec::new(),
         state: Arc::clone(&gauges.keeper),
-        beat: progress.watch("keeper"),
+        beat: shared.progress.watch("keeper"),
     };
     let eye = thread("eye", move || eye.run())?;
     let keeper = thread("keeper", move || keeper.run())?;

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::{Camera, Config};
 use crate::disk::{self, DiskError};
 use crate::journal::kind;
-use crate::perceive::{Outlook, Reference, Watched};
+use crate::perceive::{Reference, Watched};
 use crate::store::{Store, StoreError};
 use crate::types::{Stamp, View, lock};
 
@@ -74,7 +74,7 @@ impl ViewWatch {
         &mut self,
         at: Stamp,
         watched: &Watched,
-        outlook: &Outlook,
+        reference: Option<&Reference>,
         views: &Views,
     ) -> Vec<Message> {
         let mut messages = Vec::new();
@@ -86,7 +86,6 @@ impl ViewWatch {
             self.view = watched.view;
             self.since = Some(at);
         }
-        let reference = outlook.reference();
         if watched.learned
             && let Some(reference) = reference
         {
@@ -136,13 +135,9 @@ impl ViewWatch {
     }
 }
 
-/// The outlook of each camera, with the reference kept of it.
-pub(super) fn outlooks(config: &Config) -> Vec<Outlook> {
-    let outlook = |camera: &Camera| {
-        let kept = read(&config.store.dir, camera, &key(config, camera));
-        Outlook::new(config, camera, kept)
-    };
-    config.camera.iter().map(outlook).collect()
+/// The reference that was kept of `camera` and its zones.
+pub(super) fn kept(config: &Config, camera: &Camera) -> Option<Reference> {
+    read(&config.store.dir, camera, &key(config, camera))
 }
 
 /// What a reference was taken for: the camera's address and its zones.
@@ -282,10 +277,7 @@ mod tests {
             polygon: vec![Point { x: 0.5, y: 0.5 }],
             ..Zone::default()
         });
-        let kept = |config: &Config| {
-            let camera = &config.camera[0];
-            read(&config.store.dir, camera, &key(config, camera))
-        };
+        let kept = |config: &Config| kept(config, &config.camera[0]);
         assert_eq!(kept(&config), None);
         let text = reference().text();
         for _ in 0..2 {

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::KeyName;
+use crate::link::Endpoint;
 use crate::status::{self, Progress};
 use crate::upload::{self, Desk, Uplink};
 use crate::witness::Identity;
@@ -15,25 +15,28 @@ use super::caretaker;
 use super::gauges::{Gauges, watchdog};
 use super::visitors::Visitors;
 
-/// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
-pub(super) fn join(
-    tasks: &TaskTracker,
-    (gauges, desk): (Arc<Gauges>, Desk),
-    (progress, identity): (Progress, Arc<Identity>),
-    stop: &CancellationToken,
-) {
+/// The upload of the box, whose commands go to the clerk over `desk`.
+pub(super) fn uplink(gauges: &Gauges, identity: Arc<Identity>, desk: Desk) -> Uplink {
     let config = &gauges.config;
-    let uplink = Uplink {
+    Uplink {
         config: config.upload.clone(),
-        keys: config.keys.dir.clone(),
-        device: config.device.id.clone(),
+        endpoint: Endpoint::of(config),
         time_zone: TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC),
         store: gauges.store.clone(),
         identity,
         state: Arc::clone(&gauges.upload),
-        sent: config.keys.sent.get(&KeyName::Transport).cloned(),
         desk: Some(desk),
-    };
+    }
+}
+
+/// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
+pub(super) fn join(
+    tasks: &TaskTracker,
+    gauges: Arc<Gauges>,
+    uplink: Uplink,
+    progress: Progress,
+    stop: &CancellationToken,
+) {
     tasks.spawn(upload::run(uplink, stop.clone()));
     let (care, keeper) = (Arc::clone(&gauges.care), Arc::clone(&gauges.keeper));
     tasks.spawn(caretaker::care(
@@ -49,7 +52,7 @@ pub(super) fn join(
         gauges.store.clone(),
         stop.clone(),
     ));
-    let (run_dir, stop) = (config.store.run_dir.clone(), stop.clone());
+    let (run_dir, stop) = (gauges.config.store.run_dir.clone(), stop.clone());
     tasks.spawn(async move {
         let visitors = Visitors::new(gauges.store.clone());
         let answer = move |uid| {

@@ -45,7 +45,7 @@ pub use pause::{Pause, spread};
 pub use pump::Carried;
 pub use tls::{certificate_days_left, check_keys};
 
-use crate::config::StandIn;
+use crate::config::{Config, KeyName, StandIn};
 use driver::Driver;
 use error::Ending;
 use flight::Flight;
@@ -95,6 +95,21 @@ pub struct Endpoint {
     pub interface: String,
     /// What stands in for `transport.crt` in `keys`.
     pub sent: Option<StandIn>,
+}
+
+impl Endpoint {
+    /// The broker of this box's `[upload]`, and the box as itself.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            host: config.upload.host.clone(),
+            port: config.upload.port,
+            keys: config.keys.dir.clone(),
+            client_id: config.device.id.clone(),
+            keep_alive: Duration::from_secs(config.upload.keep_alive_secs),
+            interface: config.upload.interface.clone(),
+            sent: config.keys.sent.get(&KeyName::Transport).cloned(),
+        }
+    }
 }
 
 /// What the broker publishes, retained, when this connection breaks.

@@ -3,7 +3,8 @@
 //! A frame is drawn onto the model's input tensor ([`Letterbox`]), ONNX Runtime computes, the raw
 //! outputs become detections ([`Decoder`]), and those continue the tracks of the frames before
 //! ([`Tracker`]). What a model is and means stands in its card ([`Card`]); [`Detector`] holds the
-//! model to it.
+//! model to it. [`Sight`] joins all but the detector, and what a picture tells without one, to a
+//! [`crate::types::Scene`].
 //!
 //! Detections come out down to the card's floor, half its threshold: the weak ones only keep
 //! known tracks alive. What is judged is tracks, and only those seen three times.
@@ -27,9 +28,9 @@ mod guard;
 mod letterbox;
 mod luma;
 mod motion;
-mod outlook;
 mod providers;
 mod runtime;
+mod sight;
 mod track;
 
 pub use background::{UNNAMED, known_roles};
@@ -40,5 +41,5 @@ pub use error::ModelError;
 pub use guard::{Reference, Watched};
 pub use letterbox::{Fit, Letterbox};
 pub use motion::MotionGate;
-pub use outlook::Outlook;
+pub use sight::Sight;
 pub use track::Tracker;

@@ -85,7 +85,7 @@ impl Session<'_> {
             }
             News::Answer(answer) => answer,
         };
-        let topic = Topic::new(&self.up.device, Subject::Result).to_string();
+        let topic = Topic::new(self.up.device(), Subject::Result).to_string();
         match self.pipe.publish(&topic, bytes, false).await {
             Ok(ack) => self.acks.push(Sent::Answer(taken), ack),
             // Nobody will ever get it; the desk keeps answers far below what a broker takes.

@@ -167,14 +167,14 @@ impl Session<'_> {
             return self.ignore("receipt: its time is not one".to_owned()).await;
         };
         let Some(hand) = self.hand(receipt.id) else {
-            if receipt.device != self.up.device {
+            if receipt.device != self.up.device() {
                 return self.ignore("receipt: for another device".to_owned()).await;
             }
             return self.later_receipt(receipt, server_time, p7m).await;
         };
         let package = &hand.package;
         let (id, seq, sig_sha256) = (package.id, package.seq, package.sig_sha256.clone());
-        if let Err(error) = receipt.check_names(id, &self.up.device, seq, &sig_sha256) {
+        if let Err(error) = receipt.check_names(id, self.up.device(), seq, &sig_sha256) {
             return self.ignore(error.to_string()).await;
         }
         if let Some(head) = &receipt.head {

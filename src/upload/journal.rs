@@ -88,7 +88,7 @@ impl Session<'_> {
         let Some(Some((n, p7m))) = newest.await else {
             return Ok(());
         };
-        let topic = Topic::new(&self.up.device, Subject::Journal).to_string();
+        let topic = Topic::new(self.up.device(), Subject::Journal).to_string();
         let ack = self.pipe.publish(&topic, p7m, false).await?;
         self.acks.push(Sent::Checkpoint, ack);
         self.told.line = n;

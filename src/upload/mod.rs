@@ -38,7 +38,6 @@ mod stamping;
 mod state;
 mod weighing;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +46,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::{self, StandIn};
+use crate::config;
 use crate::link::{ATTEMPT, Endpoint, LinkError, Pause};
 use crate::store::Store;
 use crate::witness::Identity;
@@ -67,10 +66,8 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 pub struct Uplink {
     /// `[upload]`.
     pub config: config::Upload,
-    /// Folder with `transport.key`, `transport.crt`, `roots.crt`.
-    pub keys: PathBuf,
-    /// The device id: common name of `transport.crt`, and in every package.
-    pub device: String,
+    /// The broker, and the box as itself: its client id is the device id of every package.
+    pub endpoint: Endpoint,
     /// Where the box is: its midnight ends the day of the budget.
     pub time_zone: TimeZone,
     /// Where the packages are.
@@ -79,23 +76,14 @@ pub struct Uplink {
     pub identity: Arc<Identity>,
     /// Where it is said how things stand.
     pub state: Arc<UploadState>,
-    /// What stands in for `transport.crt` in `keys`.
-    pub sent: Option<StandIn>,
     /// Where commands and verdicts go; `None`: what comes is dropped.
     pub desk: Option<Desk>,
 }
 
 impl Uplink {
-    fn endpoint(&self) -> Endpoint {
-        Endpoint {
-            host: self.config.host.clone(),
-            port: self.config.port,
-            keys: self.keys.clone(),
-            client_id: self.device.clone(),
-            keep_alive: Duration::from_secs(self.config.keep_alive_secs),
-            interface: self.config.interface.clone(),
-            sent: self.sent.clone(),
-        }
+    /// The device id.
+    fn device(&self) -> &str {
+        &self.endpoint.client_id
     }
 }
 
@@ -107,7 +95,6 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
         stop.cancelled().await;
         return;
     }
-    let endpoint = uplink.endpoint();
     let longest = Duration::from_secs(uplink.config.retry_max_secs);
     let mut pause = Pause::new(RETRY_FIRST, longest);
     let mut carry = Carry::new(uplink.desk.take());
@@ -118,7 +105,7 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     }
     while !stop.is_cancelled() {
         uplink.state.turns(clock::now(), ATTEMPT);
-        let ended = Session::run(&uplink, &endpoint, &mut carry, &stop).await;
+        let ended = Session::run(&uplink, &mut carry, &stop).await;
         let Err(why) = ended else { break };
         if carry.connected {
             pause.reset();

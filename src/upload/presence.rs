@@ -69,7 +69,7 @@ impl Session<'_> {
 
     /// Publishes how this device is.
     pub(super) async fn present(&mut self, state: PresenceState) -> Result<(), LinkError> {
-        let certificate = self.up.endpoint().certificate();
+        let certificate = self.up.endpoint.certificate();
         let desk = self.carry.desk.as_ref();
         let bare = Presence {
             nonce: desk.map(|desk| desk.nonce.borrow().clone()),
@@ -108,7 +108,7 @@ impl Session<'_> {
             }
         };
         self.telling.told(asked, Instant::now());
-        let topic = Topic::new(&self.up.device, Subject::State).to_string();
+        let topic = Topic::new(self.up.device(), Subject::State).to_string();
         let ack = self.pipe.publish(&topic, bytes(&presence), true).await?;
         self.acks.push(Sent::State, ack);
         Ok(())

@@ -33,7 +33,7 @@ impl Session<'_> {
         }
         let zip = container.to_zip();
         let bytes = zip.len() as u64;
-        let topic = Topic::new(&self.up.device, Subject::Head).to_string();
+        let topic = Topic::new(self.up.device(), Subject::Head).to_string();
         let published = match age_secs(sealed_ms) {
             Some(age) => {
                 let late = (message::LATE, age.to_string());
@@ -77,7 +77,7 @@ impl Session<'_> {
             sha256: piece.sha256.clone(),
             offset: from,
         };
-        let topic = Topic::new(&self.up.device, chunk).to_string();
+        let topic = Topic::new(self.up.device(), chunk).to_string();
         let ack = self.pipe.publish(&topic, payload, false).await?;
         self.acks
             .push(Sent::Piece(id, to - from, Instant::now()), ack);
@@ -97,7 +97,7 @@ impl Session<'_> {
         let subject = Subject::Finished {
             sink: sink.to_owned(),
         };
-        let topic = Topic::new(&self.up.device, subject).to_string();
+        let topic = Topic::new(self.up.device(), subject).to_string();
         let finished = bytes(&Finished { id: id.to_string() });
         let len = finished.len() as u64;
         let ack = self.pipe.publish(&topic, finished, false).await?;

@@ -23,7 +23,7 @@ use super::stamping::{Asked, Stamping};
 use crate::clock;
 use crate::config::Profile;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
-use crate::link::{Acks, Carried, Endpoint, LinkError, Pause, Pipe, Will};
+use crate::link::{Acks, Carried, LinkError, Pause, Pipe, Will};
 use crate::store::StoreError;
 use crate::types::CaseId;
 use crate::witness::{JournalCopy, Roots};
@@ -127,20 +127,20 @@ impl<'a> Session<'a> {
     /// Connects and uploads; `Ok` when stopped, else why the connection is over.
     pub(super) async fn run(
         up: &'a Uplink,
-        endpoint: &Endpoint,
         carry: &'a mut Carry,
         stop: &CancellationToken,
     ) -> Result<(), LinkError> {
         carry.connected = false;
         carry.births += 1;
-        let file = up.keys.join("roots.crt");
+        let endpoint = &up.endpoint;
+        let file = endpoint.keys.join("roots.crt");
         let roots = Roots::load(&file).map_err(|error| LinkError::Key {
             file: file.display().to_string(),
             why: error.to_string(),
         })?;
         let lost = Presence::bare(PresenceState::Lost, carry.births);
         let will = Will {
-            topic: Topic::new(&up.device, Subject::State).to_string(),
+            topic: Topic::new(up.device(), Subject::State).to_string(),
             payload: bytes(&lost),
         };
         let carried = Arc::clone(&carry.carried.0);
@@ -148,7 +148,7 @@ impl<'a> Session<'a> {
             () = stop.cancelled() => return Ok(()),
             pipe = Pipe::connect_counting(endpoint, Some(will), carried) => pipe?,
         };
-        pipe.subscribe(&Topic::all_down(&up.device)).await?;
+        pipe.subscribe(&Topic::all_down(up.device())).await?;
         carry.connected = true;
         up.state.change(|s| {
             s.connected = true;
@@ -331,7 +331,7 @@ impl<'a> Session<'a> {
             sha256: "0".repeat(64),
             offset: u64::MAX,
         };
-        let topic = Topic::new(&self.up.device, longest).to_string();
+        let topic = Topic::new(self.up.device(), longest).to_string();
         let broker = self.pipe.payload_max(&topic) as u64;
         (u64::from(self.up.config.chunk_kib.max(1)) * 1024).min(broker)
     }

@@ -84,7 +84,7 @@ impl Session<'_> {
             }
         };
         let query = StampQuery::new(&due.manifest, random());
-        let topic = Topic::new(&self.up.device, Subject::StampQuery).to_string();
+        let topic = Topic::new(self.up.device(), Subject::StampQuery).to_string();
         let ack = self.pipe.publish(&topic, query.to_der(), false).await?;
         self.acks.push(Sent::StampQuery, ack);
         self.asked = Some(Asked {

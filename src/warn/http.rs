@@ -1,14 +1,10 @@
 //! A horn loudspeaker with a network address: takes the sound in one HTTP request and plays it as
 //! it comes (Axis VAPIX "Audio API", `transmit.cgi`, and others alike).
 
-use std::time::Duration;
-
-use tokio_util::sync::CancellationToken;
-
 use super::clip::Clip;
 use super::convert::{self, Law};
 use super::curl::{Login, quoted};
-use super::play::Played;
+use super::play::{Played, Until};
 use super::program::{self, Input};
 use crate::config::{self, SoundFormat};
 
@@ -39,12 +35,7 @@ impl Http {
         }
     }
 
-    pub(super) async fn play(
-        &self,
-        clip: &Clip,
-        volume: f64,
-        (limit, stop): (Duration, &CancellationToken),
-    ) -> Played {
+    pub(super) async fn play(&self, clip: &Clip, volume: f64, until: Until<'_>) -> Played {
         let sound = clip.sound().at(volume);
         let (bytes, pace) = match self.format {
             SoundFormat::Wav => {
@@ -67,7 +58,7 @@ impl Http {
             pace: Some(pace),
             length: clip.duration(),
         };
-        program::play(&orders.command(), input, limit, stop).await
+        program::play(&orders.command(), input, until).await
     }
 
     fn request(&self, bytes: usize) -> String {

@@ -11,12 +11,11 @@
 use std::time::Duration;
 
 use roxmltree::Document;
-use tokio_util::sync::CancellationToken;
 
 use super::clip::Clip;
 use super::convert::{self, Law};
 use super::curl::{Login, quoted};
-use super::play::Played;
+use super::play::{Played, Until};
 use super::program::{self, Input};
 use super::{LETTING_GO, STOPPED};
 use crate::config;
@@ -43,6 +42,13 @@ struct Channel {
     law: Law,
 }
 
+/// A channel that is open for us.
+struct Session {
+    channel: Channel,
+    /// What the device calls it; empty when it does not name it.
+    id: String,
+}
+
 impl Isapi {
     pub(super) fn new(speaker: &config::Speaker) -> Self {
         Self {
@@ -58,28 +64,22 @@ impl Isapi {
         Ok(format!("{}: channel {id} takes {law}", self.url))
     }
 
-    /// Plays `clip`; `limit` is from the first sound on.
-    pub(super) async fn play(
-        &self,
-        clip: &Clip,
-        volume: f64,
-        (limit, stop): (Duration, &CancellationToken),
-    ) -> Played {
+    /// Plays `clip`; the limit is from the first sound on.
+    pub(super) async fn play(&self, clip: &Clip, volume: f64, until: Until<'_>) -> Played {
         let opened = tokio::select! {
             opened = self.open() => opened,
-            () = stop.cancelled() => Err(STOPPED.to_owned()),
+            () = until.stop.cancelled() => Err(STOPPED.to_owned()),
         };
-        let (channel, session) = match opened {
-            Ok(opened) => opened,
+        let session = match opened {
+            Ok(session) => session,
             Err(why) => return Played::refused(&why),
         };
-        let sent = self.send(clip, volume, (&channel, &session), (limit, stop));
-        let mut played = sent.await;
-        let closing = self.put(&channel.id, "close");
+        let mut played = self.send(clip, volume, &session, until).await;
+        let closing = self.put(&session.channel.id, "close");
         let closed = if played.failure.is_none() {
             tokio::select! {
                 closed = closing => closed,
-                () = stop.cancelled() => Err(STOPPED.to_owned()),
+                () = until.stop.cancelled() => Err(STOPPED.to_owned()),
             }
         } else {
             let closing = tokio::time::timeout(LETTING_GO, closing).await;
@@ -89,25 +89,19 @@ impl Isapi {
         played
     }
 
-    /// The channel, and what the device calls this session; empty when it does not name it.
-    async fn open(&self) -> Result<(Channel, String), String> {
+    async fn open(&self) -> Result<Session, String> {
         let channel = self.channel().await?;
         let told = self.put(&channel.id, "open").await?;
-        let session = value(&told, "sessionId").unwrap_or_default();
-        Ok((channel, session))
+        let id = value(&told, "sessionId").unwrap_or_default();
+        Ok(Session { channel, id })
     }
 
-    async fn send(
-        &self,
-        clip: &Clip,
-        volume: f64,
-        (channel, session): (&Channel, &str),
-        (limit, stop): (Duration, &CancellationToken),
-    ) -> Played {
+    async fn send(&self, clip: &Clip, volume: f64, session: &Session, until: Until<'_>) -> Played {
+        let channel = &session.channel;
         let bytes = convert::g711_aside(clip.sound().at(volume), channel.law).await;
-        let query = match session {
+        let query = match session.id.as_str() {
             "" => String::new(),
-            session => format!("?sessionId={session}"),
+            id => format!("?sessionId={id}"),
         };
         let url = format!("{}{CHANNELS}/{}/audioData{query}", self.url, channel.id);
         // No length is announced: what follows the head is the sound, for as long as it lasts.
@@ -128,7 +122,7 @@ impl Isapi {
             pace: Some(convert::G711_RATE),
             length: clip.duration(),
         };
-        program::play(&orders.command(), input, limit, stop).await
+        program::play(&orders.command(), input, until).await
     }
 
     async fn channel(&self) -> Result<Channel, String> {

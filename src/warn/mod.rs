@@ -59,7 +59,7 @@ use self::http::Http;
 use self::isapi::Isapi;
 use self::listen::Ear;
 use self::onvif::Onvif;
-use self::play::{Output, Played, Watch};
+use self::play::{Output, Played, Until, Watch};
 use self::program::Input;
 use crate::clock;
 use crate::config::{self, SpeakerKind};
@@ -299,7 +299,10 @@ impl Speaker {
         (output, volume): (Output, f64),
         stop: &CancellationToken,
     ) -> Played {
-        let limit = clip.duration() + self.margin;
+        let until = Until {
+            limit: clip.duration() + self.margin,
+            stop,
+        };
         match output {
             Output::Program(command) => {
                 let input = Input {
@@ -307,11 +310,11 @@ impl Speaker {
                     pace: None,
                     length: clip.duration(),
                 };
-                program::play(&command, input, limit, stop).await
+                program::play(&command, input, until).await
             }
-            Output::Http(http) => http.play(&clip, volume, (limit, stop)).await,
-            Output::Isapi(isapi) => isapi.play(&clip, volume, (limit, stop)).await,
-            Output::Onvif(onvif) => onvif.play(&clip, volume, (limit, stop)).await,
+            Output::Http(http) => http.play(&clip, volume, until).await,
+            Output::Isapi(isapi) => isapi.play(&clip, volume, until).await,
+            Output::Onvif(onvif) => onvif.play(&clip, volume, until).await,
             Output::Local(_) | Output::File(_) => self.stream(clip, (output, volume), stop).await,
         }
     }

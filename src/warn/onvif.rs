@@ -18,12 +18,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gstreamer::glib;
-use tokio_util::sync::CancellationToken;
 
 use self::rtsp::{Connection, Login};
 use self::sdp::Backchannel;
 use super::clip::Clip;
-use super::play::{Played, shortfall};
+use super::play::{Played, Until, shortfall};
 use super::{LETTING_GO, STOPPED, convert, curl};
 use crate::clock;
 use crate::config;
@@ -82,13 +81,9 @@ impl Onvif {
         Ok(format!("{}: takes {law}, opened in {took:.1} s", self.url))
     }
 
-    /// Plays `clip`; `limit` is from the first sound on.
-    pub(super) async fn play(
-        &self,
-        clip: &Clip,
-        volume: f64,
-        (limit, stop): (Duration, &CancellationToken),
-    ) -> Played {
+    /// Plays `clip`; the limit is from the first sound on.
+    pub(super) async fn play(&self, clip: &Clip, volume: f64, until: Until<'_>) -> Played {
+        let Until { limit, stop } = until;
         let opened = tokio::select! {
             opened = self.session() => opened,
             () = stop.cancelled() => Err(STOPPED.to_owned()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use tokio_util::sync::CancellationToken;
 
 use super::WarnError;
 use super::card;
@@ -54,6 +55,15 @@ impl Output {
             Self::Local(_) | Self::File(_) | Self::Program(_) | Self::Http(_) => Duration::ZERO,
         }
     }
+}
+
+/// How long a sink may take, at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until<'a> {
+    /// From the first sound on.
+    pub(super) limit: Duration,
+    /// When this is cancelled it falls silent.
+    pub(super) stop: &'a CancellationToken,
 }
 
 /// What came of it.

@@ -9,10 +9,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
-use tokio_util::sync::CancellationToken;
 
 use super::WarnError;
-use super::play::{Played, shortfall};
+use super::play::{Played, Until, shortfall};
 use crate::clock;
 
 /// Words of a program's own that are kept.
@@ -84,13 +83,12 @@ pub(super) struct Input {
     pub(super) length: Duration,
 }
 
-/// Has a program play `input`, until it ends, `stop`, or `limit`. Only one that ended well, and in
+/// Has a program play `input`, until it ends or `until`. Only one that ended well, and in
 /// no less than the sound's own time, has played it.
 pub(super) async fn play(
     command: &[String],
     input: Input,
-    limit: Duration,
-    stop: &CancellationToken,
+    Until { limit, stop }: Until<'_>,
 ) -> Played {
     let began = clock::now();
     let mut running = match Running::start(command, [Stdio::piped(), Stdio::null()]) {

@@ -283,7 +283,7 @@ fn the_shipped_profiles_pass_the_check() {
         let said: String = said
             .lines()
             .filter(ours)
-            .map(|line| format!("{line}\n"))
+            .flat_map(|line| [line, "\n"])
             .collect();
         insta::assert_snapshot!(format!("check-{name}"), said);
     }

@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use lingmou::config;
+use lingmou::config::{self, Config};
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::journal;
+use lingmou::link::Endpoint;
 use lingmou::pki::TestPki;
 use lingmou::store::Store;
 use lingmou::types::CaseId;
@@ -101,19 +102,22 @@ fn say(words: &str) {
 }
 
 fn uplink(dir: &Path, port: u16, store: &Store) -> Uplink {
-    let keys = keys(dir).join("device");
-    Uplink {
-        sent: None,
-        desk: None,
-        config: config::Upload {
+    let mut config = Config {
+        upload: config::Upload {
             port,
             keep_alive_secs: 5,
             retry_max_secs: 1,
             ..config::Upload::default()
         },
-        identity: Arc::new(Identity::load(&keys, "evidence").unwrap()),
-        keys,
-        device: DEVICE.to_owned(),
+        ..Config::default()
+    };
+    config.keys.dir = keys(dir).join("device");
+    DEVICE.clone_into(&mut config.device.id);
+    Uplink {
+        desk: None,
+        endpoint: Endpoint::of(&config),
+        identity: Arc::new(Identity::load(&config.keys.dir, "evidence").unwrap()),
+        config: config.upload,
         time_zone: TimeZone::UTC,
         store: store.clone(),
         state: Arc::new(UploadState::new()),

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use lingmou::clock;
-use lingmou::config;
+use lingmou::config::{self, Config};
 use lingmou::demo::broker::{Broker, BrokerKeys};
 use lingmou::demo::tsa;
 use lingmou::journal;
@@ -200,13 +200,17 @@ impl Bench {
         self.uplink_by(keys, self.upload_config())
     }
 
-    fn uplink_by(&self, keys: &Path, config: config::Upload) -> Running {
+    fn uplink_by(&self, keys: &Path, upload: config::Upload) -> Running {
+        let mut config = Config {
+            upload,
+            ..Config::default()
+        };
+        keys.clone_into(&mut config.keys.dir);
+        DEVICE.clone_into(&mut config.device.id);
         let uplink = Uplink {
-            sent: None,
             desk: None,
-            config,
-            keys: keys.to_owned(),
-            device: DEVICE.to_owned(),
+            endpoint: Endpoint::of(&config),
+            config: config.upload,
             time_zone: TimeZone::UTC,
             store: self.store.clone(),
             identity: Arc::new(Identity::load(&self.pki.device, "evidence").unwrap()),

@@ -10,14 +10,13 @@ use crate::journal;
 use crate::journal::spoke::Account;
 use crate::witness::Roots;
 
-use super::{Answer, Local, moment, out, there};
+use super::{Answer, Local, StoreDir, moment, out, there};
 
 /// Did the loudspeaker play in that time, what was not said, and why
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The daemon's store, `store.dir` of its configuration, or a copy
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/lingmou")]
-    store: PathBuf,
+    #[command(flatten)]
+    place: StoreDir,
     /// From this moment: local time (2026-08-01T06:10, 2026-08-01) or RFC 3339
     #[arg(long, value_name = "TIME")]
     from: String,
@@ -45,14 +44,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         let hint = "--to must be later than --from";
         return Err(out::Hint::error("no time lies between the two", hint));
     }
-    let journal = there(&args.store)?;
+    let journal = there(&args.place.store)?;
     let mut account = Account::new(from, to);
     let broken = journal::walk(&journal, &mut |entry| account.take(&entry))?;
     account.end();
     account.broken = broken.map(|broken| broken.to_string());
     if let Some(roots) = &args.roots {
         let roots = Roots::load(roots)?;
-        account.vouch(&journal::audit(&args.store, &roots, None)?);
+        account.vouch(&journal::audit(&args.place.store, &roots, None)?);
     }
     if args.json {
         out::data(&page::json(&account, &args.local.time_zone).to_string());

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::store::{StoreError, View, mirror_init};
 
+use super::places::ConfigFile;
 use super::{Answer, out};
 
 const EXAMPLES: &str = "\
@@ -35,15 +36,8 @@ be done.";
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,
-    /// The configuration file
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FILE",
-        default_value = "/etc/lingmou/lingmou.toml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// A store elsewhere, instead of the configured one
     #[arg(long, global = true, value_name = "DIR", conflicts_with = "config")]
     dir: Option<PathBuf>,
@@ -95,7 +89,7 @@ fn configured(args: &Args) -> anyhow::Result<(config::Store, Option<String>)> {
         };
         return Ok((store, None));
     }
-    let loaded = Config::read_elsewhere(&args.config)?;
+    let loaded = Config::read_elsewhere(&args.file.config)?;
     Ok((loaded.config.store, Some(loaded.config.device.id)))
 }
 

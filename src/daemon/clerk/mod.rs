@@ -67,15 +67,24 @@ pub(super) struct Clerk {
     answers: mpsc::Sender<Answer>,
 }
 
+/// What the clerk has things done by.
+pub(super) struct Means {
+    /// The ways to loudspeaker and eye.
+    pub(super) ways: Ways,
+    /// Speak texts for the loudspeaker.
+    pub(super) voices: Voices,
+    /// What was ordered before.
+    pub(super) reboots: Reboots,
+}
+
 /// The clerk, and the upload's end of the way to it. `again` is told when the daemon shall start
-/// again, with something on trial; `ways` lead to loudspeaker and eye, `voices` speak texts for
-/// the former; `reboots` were ordered before.
+/// again, with something on trial.
 pub(super) fn hire(
     gauges: &Arc<Gauges>,
     chosen: &Chosen,
     identity: Arc<Identity>,
     again: CancellationToken,
-    (ways, voices, reboots): (Ways, Voices, Reboots),
+    means: Means,
 ) -> (Clerk, Desk) {
     let config = &chosen.loaded.config;
     let (inbound_to, inbound) = mpsc::channel(MESSAGES);
@@ -97,9 +106,9 @@ pub(super) fn hire(
             loaded: chosen.loaded.clone(),
             settings: settings.clone(),
             again: again.clone(),
-            ways,
-            voices,
-            reboots,
+            ways: means.ways,
+            voices: means.voices,
+            reboots: means.reboots,
             wanted: wanted_to,
         }),
         watch: Watch {

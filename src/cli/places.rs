@@ -1,0 +1,33 @@
+//! Where a box keeps its things, as the commands that look there ask for it.
+
+use std::path::PathBuf;
+
+// Plain comments here: clap would make a doc comment the words about each command.
+
+// The file of a daemon or of a box; also after a command's own subcommand.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigFile {
+    /// The configuration file
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/lingmou/lingmou.toml"
+    )]
+    pub(super) config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StoreDir {
+    /// The daemon's store, `store.dir` of its configuration, or a copy
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/lingmou")]
+    pub(super) store: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RunDir {
+    /// The daemon's run folder, `store.run_dir` of its configuration
+    #[arg(long, value_name = "DIR", default_value = "/run/lingmou")]
+    pub(super) run_dir: PathBuf,
+}
