@@ -229,8 +229,9 @@ impl Facts {
             error_ns: Stamp::ERROR_UNKNOWN,
             ..about.at()
         };
-        let pictures = notes.moments().map(|at| at.unwrap_or(undated));
-        let moments: Vec<Stamp> = stated(about).into_iter().chain(pictures).collect();
+        let files = notes.moments(&statement.files);
+        let files = files.map(|at| at.unwrap_or(undated));
+        let moments: Vec<Stamp> = stated(about).into_iter().chain(files).collect();
         let seen = Seen {
             moments: Moments::of(&moments),
             moved_permille: notes.moved_permille(),
@@ -273,7 +274,7 @@ fn facing(mut pose: Pose, cameras: &[config::Camera], index: usize) -> Pose {
     pose
 }
 
-/// Every moment that a statement about this tells, but for the pictures'.
+/// Every moment that a statement about this tells, but for the files'.
 fn stated(about: About<'_>) -> Vec<Stamp> {
     match about {
         About::Case(record) => {
