@@ -215,6 +215,7 @@ impl Facts {
                 .into_iter()
                 .collect(),
             clock: then.clock(about.at()),
+            sealed: None,
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),
             altitude: placed.and_then(Altitude::of),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{
     After, Altitude, Asked, Camera, Clock, Device, Heading, JournalPoint, Mavlink, Omitted,
-    Position, Site, Software, ViolationFacts, Warning,
+    Position, SealingClock, Site, Software, ViolationFacts, Warning,
 };
 use super::grade::{Grade, Grading};
 use super::name::{NameError, check_name};
@@ -85,6 +85,9 @@ pub struct Statement {
     pub warning: Vec<Warning>,
     /// The clock at `confirmed`, or when the capture was taken.
     pub clock: Clock,
+    /// The clock at the sealing, which fills this in; packages older than the field say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<SealingClock>,
     /// Where the box was then.
     pub position: Option<Position>,
     /// Where it looked or moved to.
@@ -191,6 +194,10 @@ impl Statement {
             ),
             ("clock.boottime_ns", Some(self.clock.boottime_ns)),
             ("clock.max_error_us", self.clock.max_error_us),
+            (
+                "sealed.max_error_us",
+                self.sealed.as_ref().and_then(|s| s.max_error_us),
+            ),
         ] {
             whole(field, value)?;
         }
@@ -403,6 +410,7 @@ pub(super) mod tests {
                 boot_ns: 7,
                 error_ns: Stamp::ERROR_UNKNOWN,
             }),
+            sealed: None,
             position: None,
             heading: None,
             altitude: None,

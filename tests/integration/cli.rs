@@ -418,6 +418,7 @@ fn statement(at: Stamp, files: Vec<FileEntry>) -> Statement {
             law: None,
         }),
         asked: None,
+        sealed: None,
         warning: Vec::new(),
         clock: Clock::at(at),
         position: None,

@@ -83,6 +83,7 @@ pub(crate) fn blank(device: &str, id: CaseId, at: Stamp, context: &SealContext) 
             law: None,
         }),
         asked: None,
+        sealed: None,
         warning: Vec::new(),
         clock: Clock::at(at),
         position: None,

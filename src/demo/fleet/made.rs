@@ -154,6 +154,7 @@ fn statement(
             law: None,
         }),
         asked: None,
+        sealed: None,
         warning: Vec::new(),
         clock: Clock::at(at),
         position: None,

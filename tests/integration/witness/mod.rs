@@ -267,6 +267,7 @@ fn statement(device: &str) -> Statement {
             law: None,
         }),
         asked: None,
+        sealed: None,
         warning: vec![Warning {
             journal_n: Some(2),
             at: "2026-08-01T02:01:00.000Z".to_owned(),
