@@ -322,7 +322,7 @@ fn warning(report: &WarnReport) -> Warning {
         played_ms: u64::try_from(report.played.as_millis()).unwrap_or(u64::MAX),
         acknowledged_by_amp: None,
         failure: report.failure.clone(),
-        heard: Some(report.heard),
+        heard: report.heard,
     }
 }
 

@@ -153,7 +153,8 @@ pub struct Warning {
     pub acknowledged_by_amp: Option<bool>,
     /// Why it was not played to the end; `null` when it was.
     pub failure: Option<String>,
-    /// What a microphone says of it; `null` in packages older than the field.
+    /// What a microphone says of it; `null` when there is one and it said nothing, and in packages
+    /// older than the field.
     #[serde(default)]
     pub heard: Option<Heard>,
 }

@@ -81,7 +81,7 @@ pub struct Statement {
     /// Who asked for it; only in a capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
-    /// Every warning that was tried, in order.
+    /// The warning as it was last tried; of tries before it the journal tells.
     pub warning: Vec<Warning>,
     /// The clock at `confirmed`, or when the capture was taken.
     pub clock: Clock,
