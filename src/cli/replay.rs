@@ -119,7 +119,7 @@ impl Court {
                     failure: None,
                     journal_n: None,
                     hushed: None,
-                    heard: Heard::default(),
+                    heard: Some(Heard::NoMicrophone),
                 });
             }
         }

@@ -215,6 +215,7 @@ impl Facts {
                 .into_iter()
                 .collect(),
             clock: then.clock(about.at()),
+            sealed: None,
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),
             altitude: placed.and_then(Altitude::of),
@@ -229,8 +230,9 @@ impl Facts {
             error_ns: Stamp::ERROR_UNKNOWN,
             ..about.at()
         };
-        let pictures = notes.moments().map(|at| at.unwrap_or(undated));
-        let moments: Vec<Stamp> = stated(about).into_iter().chain(pictures).collect();
+        let files = notes.moments(&statement.files);
+        let files = files.map(|at| at.unwrap_or(undated));
+        let moments: Vec<Stamp> = stated(about).into_iter().chain(files).collect();
         let seen = Seen {
             moments: Moments::of(&moments),
             moved_permille: notes.moved_permille(),
@@ -273,7 +275,7 @@ fn facing(mut pose: Pose, cameras: &[config::Camera], index: usize) -> Pose {
     pose
 }
 
-/// Every moment that a statement about this tells, but for the pictures'.
+/// Every moment that a statement about this tells, but for the files'.
 fn stated(about: About<'_>) -> Vec<Stamp> {
     match about {
         About::Case(record) => {
@@ -320,7 +322,7 @@ fn warning(report: &WarnReport) -> Warning {
         played_ms: u64::try_from(report.played.as_millis()).unwrap_or(u64::MAX),
         acknowledged_by_amp: None,
         failure: report.failure.clone(),
-        heard: Some(report.heard),
+        heard: report.heard,
     }
 }
 

@@ -247,6 +247,7 @@ impl Keeper {
                 if !clip.whole {
                     self.omit(case, "clip.mp4 (part)", "the video was interrupted")?;
                 }
+                self.note_clip(case, clip.first)?;
                 let mut file = Draft {
                     name: "clip.mp4".to_owned(),
                     media_type: "video/mp4".to_owned(),
@@ -278,6 +279,13 @@ impl Keeper {
         self.store.seal(sealing.case, make, book)?;
         self.state().sealed += 1;
         Ok(())
+    }
+
+    /// Notes when the case's clip begins.
+    fn note_clip(&self, case: CaseId, first: Stamp) -> Result<(), StoreError> {
+        let mut notes = Notes::read(self.store.draft_note(case)?.as_deref());
+        notes.clip = Some(first);
+        self.store.save_draft_note(case, &notes.text())
     }
 
     /// Notes that something of the case is missing, and why.

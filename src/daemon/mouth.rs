@@ -279,6 +279,7 @@ impl Mouth {
                 (None, None) => {
                     state.said += 1;
                     state.trouble = None;
+                    state.unheard = told.said.heard.is_none();
                 }
                 (None, Some(why)) => {
                     state.failed += 1;

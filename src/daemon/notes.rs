@@ -17,6 +17,9 @@ pub(super) struct Notes {
     pub(super) omitted: Vec<Omitted>,
     /// What was measured on each original.
     pictures: Vec<Picture>,
+    /// When the clip begins; an older program did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) clip: Option<Stamp>,
     /// The first picture, for comparing with the last.
     first: Option<Glance>,
     /// How the latest picture lies on the first; `None` before there are two.
@@ -73,9 +76,12 @@ impl Notes {
         }
     }
 
-    /// When each of the pictures was taken; `None`: nobody noted it.
-    pub(super) fn moments(&self) -> impl Iterator<Item = Option<Stamp>> {
-        self.pictures.iter().map(|p| p.at)
+    /// When each of the pictures was taken, and when the clip begins if it is among `files`; `None`:
+    /// nobody noted it.
+    pub(super) fn moments(&self, files: &[FileEntry]) -> impl Iterator<Item = Option<Stamp>> {
+        let clip = files.iter().any(|f| f.name == "clip.mp4");
+        let pictures = self.pictures.iter().map(|p| p.at);
+        pictures.chain(clip.then_some(self.clip))
     }
 
     /// What was measured on the original `name`.
@@ -178,6 +184,7 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::witness::Moments;
 
     fn shown(x: f32, focus: u32) -> Shown {
         Shown {
@@ -216,8 +223,46 @@ mod tests {
         let focus = |name| again.quality(name).map(|q| q.focus);
         assert_eq!(focus("frames/02-moved.jpg"), Some(400));
         assert_eq!(focus("frames/03-peak.jpg"), None);
-        let taken: Vec<_> = again.moments().map(|at| at.map(|at| at.utc_ns)).collect();
-        assert_eq!(taken, [Some(500), Some(400)]);
+        let taken = again.moments(&[]).map(|at| at.map(|at| at.utc_ns));
+        assert_eq!(taken.collect::<Vec<_>>(), [Some(500), Some(400)]);
+    }
+
+    /// The clock of a box that has just booted is set between the clip's first frame and the first
+    /// picture.
+    #[test]
+    fn the_clip_begins_at_a_moment_that_counts() {
+        const STEP_NS: i64 = 9_000_000_000;
+        let mut notes = Notes::default();
+        let first = shown(0.4, 500);
+        notes.clip = Some(Stamp {
+            utc_ns: first.at.utc_ns - STEP_NS,
+            ..first.at
+        });
+        notes.add("frames/01-peak.jpg".to_owned(), ShotKind::Peak, &first);
+        let notes = Notes::read(Some(&notes.text()));
+        let moved_ms = |files: &[FileEntry]| {
+            let moments: Vec<Stamp> = notes.moments(files).flatten().collect();
+            Moments::of(&moments).moved_ms
+        };
+        assert_eq!((moved_ms(&[clip()]), moved_ms(&[])), (9_000, 0));
+        assert_eq!(
+            Notes::default().moments(&[clip()]).collect::<Vec<_>>(),
+            [None],
+            "one that nobody noted"
+        );
+    }
+
+    fn clip() -> FileEntry {
+        FileEntry {
+            name: "clip.mp4".to_owned(),
+            media_type: "video/mp4".to_owned(),
+            size: 1,
+            sha256: "ab".repeat(32),
+            at: None,
+            pts_ns: None,
+            of: None,
+            quality: None,
+        }
     }
 
     #[test]
@@ -245,7 +290,7 @@ mod tests {
             "first":null,"stillness":null}"#;
         let notes = Notes::read(Some(text));
         assert_eq!(notes.omitted.len(), 1);
-        assert_eq!(notes.moments().collect::<Vec<_>>(), [None]);
+        assert_eq!(notes.moments(&[]).collect::<Vec<_>>(), [None]);
         assert_eq!((notes.peak, notes.end), (None, None));
     }
 

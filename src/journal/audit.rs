@@ -1,11 +1,14 @@
-//! Holds a journal and its checkpoints together, wherever they lie: in the store of a running
-//! daemon, of a stopped one, or in a copy. Only reads.
+//! Holds a journal, its checkpoints and the receipts of the packages beside it together, wherever
+//! they lie: in the store of a running daemon, of a stopped one, or in a copy. Only reads.
+
+mod receipts;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use self::receipts::Receipts;
 use super::segment::{self, Chain, Entry};
 use super::{CHECKPOINTS, Head, JournalError, SEGMENTS, checkpoint_name, checkpoint_number, kind};
 use crate::disk::{self, DiskError};
@@ -31,6 +34,8 @@ pub struct Audit {
     pub checkpoints: usize,
     /// The newest of them.
     pub signed: Option<Checkpoint>,
+    /// How many of its lines receivers name as the newest they know, in receipts that hold.
+    pub receipts: usize,
     /// Bytes behind the last whole line: one that is being written, or was by a power cut.
     pub torn: u64,
     /// What does not hold, and where.
@@ -54,15 +59,17 @@ impl Audit {
     }
 }
 
-/// Follows the chain in the store at `dir` and checks every checkpoint against it and `roots`.
+/// Follows the chain in the store at `dir` and checks every checkpoint, and what every receipt that
+/// holds says of the journal, against it and `roots`.
 /// `device`: whose it must be; by default the device that the journal itself names first.
 ///
 /// # Errors
 /// Only what keeps it from looking; what does not hold is in the [`Audit`].
 pub fn audit(dir: &Path, roots: &Roots, device: Option<&str>) -> Result<Audit, JournalError> {
     let journal = dir.join(SEGMENTS);
-    // Before the lines: a running daemon adds to both, and a checkpoint is always the later.
+    // Before the lines: a running daemon adds to all, and checkpoints and receipts are the later.
     let mut stamps = Checkpoints::list(dir, roots, device)?;
+    let mut receipts = Receipts::list(dir, roots)?;
     let mut chain = Chain::new();
     let mut audit = Audit {
         segments: 0,
@@ -71,6 +78,7 @@ pub fn audit(dir: &Path, roots: &Roots, device: Option<&str>) -> Result<Audit, J
         last_at: None,
         checkpoints: 0,
         signed: None,
+        receipts: 0,
         torn: 0,
         faults: std::mem::take(&mut stamps.strange),
         more_faults: 0,
@@ -96,6 +104,7 @@ pub fn audit(dir: &Path, roots: &Roots, device: Option<&str>) -> Result<Audit, J
         let (len, lines) = chain.segment(number, &bytes, &mut |entry| {
             audit.lines += 1;
             stamps.line(&entry, &mut audit);
+            receipts.line(&entry.head, stamps.device.as_deref(), &mut audit);
             audit.last_at = Some(entry.at);
         });
         audit.segments += 1;
@@ -107,6 +116,7 @@ pub fn audit(dir: &Path, roots: &Roots, device: Option<&str>) -> Result<Audit, J
     }
     audit.head = chain.head().clone();
     stamps.rest(&mut audit);
+    receipts.rest(stamps.device.as_deref(), &mut audit);
     let mut faults: Vec<String> = chain.broken().iter().map(ToString::to_string).collect();
     faults.append(&mut audit.faults);
     audit.faults = faults;

@@ -52,6 +52,10 @@ pub fn alarms(status: &Value) -> Vec<Alarm> {
         alarms.raise("loudspeaker", why);
     }
     alarms.told("loudspeaker", &status["voice"]["trouble"]);
+    if status["voice"]["unheard"] == Value::Bool(true) {
+        let why = "did not tell whether the last warning was heard; such packages are leads";
+        alarms.raise("microphone", why);
+    }
     alarms.position(&status["telemetry"]);
     alarms.store(status);
     alarms.upload(status);
@@ -337,6 +341,14 @@ mod tests {
         });
         assert_eq!(said.len(), 1);
         assert!(said[0].starts_with("37 packages were refused"), "{said:?}");
+    }
+
+    #[test]
+    fn a_microphone_that_says_nothing_is_an_alarm() {
+        for (unheard, alarms) in [(true, 1), (false, 0)] {
+            let said = raised("microphone", |s| s["voice"] = json!({ "unheard": unheard }));
+            assert_eq!(said.len(), alarms, "{said:?}");
+        }
     }
 
     #[test]

@@ -377,7 +377,7 @@ pub struct WarnReport {
     /// warning. `None` when it was to be said.
     #[serde(default)]
     pub hushed: Option<String>,
-    /// What a microphone says of it.
+    /// What a microphone says of it; `None` when there is one and nobody knows.
     #[serde(default)]
-    pub heard: Heard,
+    pub heard: Option<Heard>,
 }

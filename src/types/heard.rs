@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a microphone says of a warning that was played.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a microphone says of a warning that was played. Where there is one and it gave nothing, gave
+/// out, or was not waited for, that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "heard")]
 pub enum Heard {
     /// The clip was found again in what a microphone took up.
@@ -18,9 +19,7 @@ pub enum Heard {
     },
     /// A microphone listened and the clip is not in what it took up.
     PlayedNotHeard,
-    /// Nobody listened to the end: there is no microphone, it gave nothing or gave out, the clip
-    /// broke off, or a person stopped it meanwhile.
-    #[default]
+    /// There is no microphone.
     NoMicrophone,
     /// There was nothing to be heard.
     NotPlayed,

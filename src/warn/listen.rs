@@ -78,9 +78,9 @@ impl Ear {
     }
 
     /// Listens for the last of it, and says whether `clip` was heard, which began to be played
-    /// `opening` after the order. A microphone that gave out while it listened is none: the vendor
-    /// heard what it did not.
-    pub(super) async fn judge(mut self, clip: Arc<Clip>, opening: Duration) -> Heard {
+    /// `opening` after the order. `None`: the microphone gave out while it listened, and nobody knows
+    /// what the vendor heard.
+    pub(super) async fn judge(mut self, clip: Arc<Clip>, opening: Duration) -> Option<Heard> {
         drop(tokio::time::timeout(DELAY_MAX, self.listen()).await);
         let early = opening.min(EARLY_MAX);
         let before = usize::try_from(opening.saturating_sub(early).as_millis()).unwrap_or_default();
@@ -98,9 +98,9 @@ impl Ear {
         let found = tokio::task::spawn_blocking(found).await.ok().flatten();
         if found.is_none() && !whole {
             tracing::warn!(?lasted, "the microphone gave out while it listened");
-            return Heard::NoMicrophone;
+            return None;
         }
-        found.map_or(Heard::PlayedNotHeard, |found| heard(found, early))
+        Some(found.map_or(Heard::PlayedNotHeard, |found| heard(found, early)))
     }
 
     /// Takes what is there; false when the program has ended.

@@ -107,8 +107,8 @@ pub struct Said {
     pub played: Duration,
     /// `None` when it was played to its end; otherwise why not.
     pub failure: Option<String>,
-    /// What a microphone says of it.
-    pub heard: Heard,
+    /// What a microphone says of it; `None` when there is one and it says nothing.
+    pub heard: Option<Heard>,
 }
 
 impl Said {
@@ -118,7 +118,7 @@ impl Said {
             at,
             played: Duration::ZERO,
             failure: Some(why.into()),
-            heard: Heard::NotPlayed,
+            heard: Some(Heard::NotPlayed),
         }
     }
 }
@@ -265,16 +265,17 @@ impl Speaker {
         // The sink tells its position in whole buffers, which may reach back before the order.
         let began = (played.began).filter(|began| began.boot_ns > ordered.boot_ns);
         let began = began.unwrap_or(ordered);
+        let none = (self.microphone.is_empty()).then_some(Heard::NoMicrophone);
         let heard = match ear {
-            _ if played.sounded.is_zero() => Heard::NotPlayed,
+            _ if played.sounded.is_zero() => Some(Heard::NotPlayed),
             Some(ear) if played.failure.is_none() => tokio::select! {
                 heard = ear.judge(clip, began.since(ordered)) => heard,
                 // All of it sounded; who stops it does not wait for whether it was heard.
-                () = stop.cancelled() => Heard::NoMicrophone,
+                () = stop.cancelled() => None,
             },
-            Some(_) | None => Heard::NoMicrophone,
+            Some(_) | None => none,
         };
-        let unheard = (heard == Heard::PlayedNotHeard).then(|| NOT_HEARD.to_owned());
+        let unheard = (heard == Some(Heard::PlayedNotHeard)).then(|| NOT_HEARD.to_owned());
         Said {
             at: began,
             heard,

@@ -96,7 +96,7 @@ async fn the_file_holds_the_clip_and_took_its_time() {
     assert!(clock::now().since(before) >= Duration::from_millis(600));
     assert!(report.at.boot_ns >= before.boot_ns);
     assert_eq!(room.played(), room.samples);
-    assert_eq!(report.heard, Heard::NoMicrophone);
+    assert_eq!(report.heard, Some(Heard::NoMicrophone));
     let clip = Clip::read(&room.config.street_vending).expect("the clip");
     let speaker = room.speaker();
     assert_eq!(
@@ -258,7 +258,7 @@ async fn without_a_loudspeaker_or_a_clip_nothing_is_played() {
         .say(clip.expect("a clip"), 1.0, &CancellationToken::new())
         .await;
     assert_eq!(said.failure.as_deref(), Some(why.as_str()));
-    assert_eq!(said.heard, Heard::NotPlayed);
+    assert_eq!(said.heard, Some(Heard::NotPlayed));
     assert!(none.probe().await.is_err());
 
     let why = room.speaker().clip(Violation::Spillage).expect_err("none");

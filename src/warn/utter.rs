@@ -79,11 +79,11 @@ impl Speaker {
             return Said::nothing(ordered, "the loudspeaker is no horn");
         };
         let tooted = horn.sound(stop).await;
-        let heard = if tooted.sounded.is_zero() {
+        let heard = Some(if tooted.sounded.is_zero() {
             Heard::NotPlayed
         } else {
             Heard::NoMicrophone
-        };
+        });
         Said {
             at: tooted.began.unwrap_or(ordered),
             played: tooted.sounded,

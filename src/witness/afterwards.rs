@@ -93,11 +93,13 @@ impl Examination<'_> {
         let (Ok(statement), Ok(opened)) = (&self.statement, &self.signature) else {
             return Check::not_reached(CheckId::Time);
         };
-        let Some(error_us) = statement.clock.max_error_us else {
+        let sealing = statement.sealed.as_ref();
+        let Some(error_us) = sealing.and_then(|s| s.max_error_us) else {
             return Check::unknown(CheckId::Time, vec![Finding::ClockUnsynced]);
         };
+        let secs = |error_us: u64| i64::try_from(error_us / 1_000_000).unwrap_or(i64::MAX / 4);
         // signingTime is told in whole seconds, and either side may be off by its error.
-        let slack = i64::try_from(error_us / 1_000_000).unwrap_or(i64::MAX / 4) + 2;
+        let slack = secs(error_us) + 2;
         let sealed = opened.signer.signing_time;
         let mut findings = Vec::new();
         let after = statement.after.as_ref().and_then(|a| unix(&a.server_time));
@@ -115,7 +117,10 @@ impl Examination<'_> {
         if stamped.is_some_and(|later| sealed.saturating_sub(slack) > later) {
             findings.push(contradiction("signingTime", "genTime"));
         }
-        if unix(&statement.clock.utc).is_some_and(|c| c.saturating_sub(slack) > sealed) {
+        // That was read earlier, perhaps when nobody vouched for the clock.
+        let earlier = statement.clock.max_error_us.zip(unix(&statement.clock.utc));
+        let earliest = earlier.map(|(error_us, utc)| utc.saturating_sub(slack + secs(error_us)));
+        if earliest.is_some_and(|earliest| earliest > sealed) {
             findings.push(contradiction("clock.utc", "signingTime"));
         }
         if findings.is_empty() {

@@ -225,7 +225,8 @@ fn exposure(wide: &[&FileEntry], limits: &Evidence) -> Condition {
     stated
 }
 
-/// The last warning counts: those before it were tried and failed.
+/// The last warning counts: it is the one that the grace time followed. Where there is a microphone
+/// that said nothing, nobody knows whether it sounded.
 fn warning(kind: Violation, warnings: &[Warning]) -> Condition {
     if !kind.warns_first() {
         let none = "none demanded";
@@ -246,17 +247,20 @@ fn warning(kind: Violation, warnings: &[Warning]) -> Condition {
     }
     let (value, heard) = match last.heard {
         Some(Heard::PlayedHeard { level_db, .. }) => {
-            (format!("{played}, heard {level_db} dB"), true)
+            (format!("{played}, heard {level_db} dB"), Some(true))
         }
-        Some(Heard::PlayedNotHeard | Heard::NotPlayed) => (format!("{played}, not heard"), false),
-        Some(Heard::NoMicrophone) | None => (played, true),
+        Some(Heard::PlayedNotHeard | Heard::NotPlayed) => {
+            (format!("{played}, not heard"), Some(false))
+        }
+        Some(Heard::NoMicrophone) => (played, Some(true)),
+        None => (format!("{played}, the microphone said nothing"), None),
     };
-    condition(
-        "warning",
-        Some(value),
-        limit,
-        Some(heard && last.played_ms > 0),
-    )
+    let pass = if last.played_ms > 0 {
+        heard
+    } else {
+        Some(false)
+    };
+    condition("warning", Some(value), limit, pass)
 }
 
 /// Where the box was, as near and as fresh as the limits ask; an error nobody told is unknown.
@@ -409,7 +413,7 @@ mod tests {
             played_ms: 6200,
             acknowledged_by_amp: None,
             failure: None,
-            heard: None,
+            heard: Some(Heard::NoMicrophone),
         }];
         statement.position = Some(Position {
             lat_e7: 1,
@@ -504,7 +508,7 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "one row for each way to fail")]
     fn each_condition_alone_makes_a_lead() {
         let (no, unknown) = (Some(false), None);
-        let table: [(&str, Option<bool>, Edit); 39] = [
+        let table: [(&str, Option<bool>, Edit); 40] = [
             ("clock", unknown, |s, _| s.clock.max_error_us = None),
             ("clock", unknown, |_, seen| seen.moments.error_ms = None),
             ("clock", no, |_, seen| seen.moments.error_ms = Some(1001)),
@@ -563,6 +567,8 @@ mod tests {
             ("warning", no, |s, _| {
                 s.warning[0].heard = Some(Heard::PlayedNotHeard);
             }),
+            // There is a microphone, and it gave nothing.
+            ("warning", unknown, |s, _| s.warning[0].heard = None),
             ("position", unknown, |s, _| s.position = None),
             ("position", unknown, |s, _| {
                 s.position.as_mut().unwrap().h_acc_mm = None;
@@ -610,8 +616,17 @@ mod tests {
     /// Whoever words a condition anew adds its words to `[phrase]` in config/wording/zh.toml.
     #[test]
     fn what_a_device_says_of_a_condition_is_read_in_chinese() {
-        let edits: [Edit; 6] = [
+        let edits: [Edit; 9] = [
             |_, _| (),
+            |s, _| s.warning[0].heard = None,
+            |s, _| s.warning[0].heard = Some(Heard::PlayedNotHeard),
+            |s, _| {
+                s.warning[0].heard = Some(Heard::PlayedHeard {
+                    level_db: -31,
+                    delay_ms: 140,
+                    correlation_permille: 620,
+                });
+            },
             |_, seen| {
                 seen.moments = Moments {
                     error_ms: None,

@@ -49,6 +49,7 @@ impl Statement {
             asked: None,
             warning: Vec::new(),
             clock: Clock::at(at),
+            sealed: None,
             position: None,
             heading: None,
             altitude: None,

@@ -153,7 +153,8 @@ pub struct Warning {
     pub acknowledged_by_amp: Option<bool>,
     /// Why it was not played to the end; `null` when it was.
     pub failure: Option<String>,
-    /// What a microphone says of it; `null` in packages older than the field.
+    /// What a microphone says of it; `null` when there is one and it said nothing, and in packages
+    /// older than the field.
     #[serde(default)]
     pub heard: Option<Heard>,
 }
@@ -177,6 +178,14 @@ pub struct Clock {
     pub last_step: Option<String>,
     /// Where the pictures' capture time comes from.
     pub capture_source: Option<TimeSource>,
+}
+
+/// `sealed`: the clock that told signingTime. `clock` is of an earlier moment, perhaps of another
+/// boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealingClock {
+    /// The kernel's bound of its error, microseconds; `null` when unsynced.
+    pub max_error_us: Option<u64>,
 }
 
 /// `position`: WGS-84 always, never GCJ-02.
@@ -285,16 +294,30 @@ pub struct Omitted {
     pub why: String,
 }
 
+/// The bound of the error of `at`, microseconds.
+fn max_error_us(at: Stamp) -> Option<u64> {
+    (at.error_ns != Stamp::ERROR_UNKNOWN).then(|| at.error_ns.div_ceil(1000))
+}
+
+impl SealingClock {
+    /// The clock that told `at`.
+    pub(super) fn at(at: Stamp) -> Self {
+        Self {
+            max_error_us: max_error_us(at),
+        }
+    }
+}
+
 impl Clock {
     /// The clock as `at` tells it; what a [`Stamp`] does not know is left `null`.
     pub fn at(at: Stamp) -> Self {
-        let known = at.error_ns != Stamp::ERROR_UNKNOWN;
+        let max_error_us = max_error_us(at);
         Self {
             utc: crate::clock::rfc3339_ms(at.utc_ns),
             boottime_ns: at.boot_ns,
             source: None,
-            synced: known,
-            max_error_us: known.then(|| at.error_ns.div_ceil(1000)),
+            synced: max_error_us.is_some(),
+            max_error_us,
             gnss_minus_system_us: None,
             last_step: None,
             capture_source: None,

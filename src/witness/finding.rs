@@ -210,7 +210,7 @@ pub enum Finding {
         /// Its name.
         name: String,
     },
-    /// The device's clock was not synchronised.
+    /// Nobody vouches for the clock that the device signed by.
     ClockUnsynced,
     /// An earlier event is told later than a later one.
     TimeContradiction {

@@ -77,7 +77,7 @@ pub use credential::{Credential, CredentialState, FileCredential, credentials, t
 pub(crate) use facts::known;
 pub use facts::{
     After, Altitude, Asked, Camera, Clock, Device, Heading, HeadingOf, JournalPoint, Law, Mavlink,
-    Model, Omitted, Position, Site, Software, ViolationFacts, Warning,
+    Model, Omitted, Position, SealingClock, Site, Software, ViolationFacts, Warning,
 };
 pub use finding::Finding;
 pub use grade::{CONDITIONS, Condition, Grade, Grading, grade};

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::cms::Form;
+use super::facts::SealingClock;
 use super::identity::Identity;
 use super::key::SignError;
 use super::manifest::{Manifest, ManifestEntry, ManifestError, SigReference};
@@ -64,7 +65,8 @@ impl Sealed {
     }
 }
 
-/// Writes and signs the statement and the manifest of the files it lists.
+/// Writes and signs the statement, with how wrong the clock may be that tells `at`, and the manifest
+/// of the files it lists.
 pub fn seal(statement: &Statement, identity: &Identity, at: Stamp) -> Result<Sealed, SealError> {
     if statement.device.id != identity.device_id() {
         return Err(SealError::Device {
@@ -72,7 +74,12 @@ pub fn seal(statement: &Statement, identity: &Identity, at: Stamp) -> Result<Sea
             certified: identity.device_id().to_owned(),
         });
     }
-    let bytes = statement.to_bytes()?;
+    let sealed = Some(SealingClock::at(at));
+    let bytes = Statement {
+        sealed,
+        ..statement.clone()
+    }
+    .to_bytes()?;
     let mut entries = vec![ManifestEntry {
         name: STATEMENT.to_owned(),
         media_type: "application/json".to_owned(),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{
     After, Altitude, Asked, Camera, Clock, Device, Heading, JournalPoint, Mavlink, Omitted,
-    Position, Site, Software, ViolationFacts, Warning,
+    Position, SealingClock, Site, Software, ViolationFacts, Warning,
 };
 use super::grade::{Grade, Grading};
 use super::name::{NameError, check_name};
@@ -81,10 +81,13 @@ pub struct Statement {
     /// Who asked for it; only in a capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
-    /// Every warning that was tried, in order.
+    /// The warning as it was last tried; of tries before it the journal tells.
     pub warning: Vec<Warning>,
     /// The clock at `confirmed`, or when the capture was taken.
     pub clock: Clock,
+    /// The clock at the sealing, which fills this in; packages older than the field say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<SealingClock>,
     /// Where the box was then.
     pub position: Option<Position>,
     /// Where it looked or moved to.
@@ -191,6 +194,10 @@ impl Statement {
             ),
             ("clock.boottime_ns", Some(self.clock.boottime_ns)),
             ("clock.max_error_us", self.clock.max_error_us),
+            (
+                "sealed.max_error_us",
+                self.sealed.as_ref().and_then(|s| s.max_error_us),
+            ),
         ] {
             whole(field, value)?;
         }

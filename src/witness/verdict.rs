@@ -181,7 +181,7 @@ pub struct Bounds {
     pub earliest: Option<String>,
     /// signingTime by the device's own clock, RFC 3339.
     pub signed: Option<String>,
-    /// The error of that clock as stated, microseconds; `null` when nobody vouches for it.
+    /// The error of that clock then, as stated, microseconds; `null` when nobody vouches for it.
     pub error_us: Option<u64>,
     /// By how much the device later found that clock wrong; the last word on it.
     pub correction: Option<Correction>,
@@ -252,7 +252,7 @@ impl Verdict {
         self.bounds = Bounds {
             earliest: statement.and_then(|s| Some(s.after.as_ref()?.server_time.clone())),
             signed: signed.map(|s| crate::clock::rfc3339_ms(s.saturating_mul(1_000_000_000))),
-            error_us: statement.and_then(|s| s.clock.max_error_us),
+            error_us: statement.and_then(|s| s.sealed.as_ref()?.max_error_us),
             correction,
             latest: self.latest(),
         };

@@ -35,6 +35,7 @@ fn facts(audit: &Audit) -> Value {
         "head": audit.head,
         "last_at": audit.last_at,
         "checkpoints": audit.checkpoints,
+        "receipts": audit.receipts,
         "signed_up_to": signed.map(|s| s.n),
         "signed_at": signed.map(|s| &s.at),
         "device": signed.map(|s| &s.device),
@@ -78,6 +79,10 @@ fn page(audit: &Audit) -> String {
             "not signed",
             &format!("none of {lines} lines: no checkpoint holds"),
         ),
+    }
+    if audit.receipts > 0 {
+        let words = "lines that receivers named in signed receipts are in it";
+        say("receipts", &format!("{} {words}", audit.receipts));
     }
     if audit.torn > 0 {
         let words = "bytes of a line that is being written, or that a power cut left";

@@ -133,7 +133,7 @@ impl Town {
             failure: None,
             journal_n: None,
             hushed: None,
-            heard: Heard::default(),
+            heard: Some(Heard::NoMicrophone),
         };
         match self.governor.rule(&ask) {
             Ok(_volume) => {

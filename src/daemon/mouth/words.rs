@@ -74,8 +74,8 @@ pub(in crate::daemon) struct Answer {
     pub(in crate::daemon) hushed: Option<String>,
     /// Why it was not said to its end.
     pub(in crate::daemon) failure: Option<String>,
-    /// What a microphone says of it.
-    pub(in crate::daemon) heard: Heard,
+    /// What a microphone says of it; `null` when there is one and it says nothing.
+    pub(in crate::daemon) heard: Option<Heard>,
     /// The journal line that records it.
     pub(in crate::daemon) journal_n: Option<u64>,
 }
@@ -107,6 +107,8 @@ pub(in crate::daemon) struct VoiceState {
     pub(in crate::daemon) failed: u64,
     /// Why the last one could not be said; `None` when it could.
     pub(in crate::daemon) trouble: Option<String>,
+    /// Whether the microphone left open if the last one that was said was heard.
+    pub(in crate::daemon) unheard: bool,
 }
 
 impl VoiceState {

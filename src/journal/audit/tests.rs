@@ -18,8 +18,8 @@ use crate::config;
 use crate::journal::line;
 use crate::pki::TestPki;
 use crate::store::Store;
-use crate::types::Stamp;
-use crate::witness::Identity;
+use crate::types::{CaseId, Stamp};
+use crate::witness::{Identity, JournalCopy, RECEIPT, Receipt, ReceiptVerdict};
 
 const DEVICE: &str = "LM-TEST-1";
 const SEGMENT: &str = "journal/00000001.jsonl";
@@ -35,6 +35,7 @@ struct Kit {
     roots: Roots,
     device: Identity,
     other: Identity,
+    receiver: Identity,
 }
 
 /// Keys are slow to make: one set for all.
@@ -54,6 +55,7 @@ impl Kit {
             roots: Roots::load(&pki.root()).unwrap(),
             device: Identity::load(&pki.device, "evidence").unwrap(),
             other: Identity::load(other, "evidence").unwrap(),
+            receiver: Identity::load(&pki.receiver, "receiver").unwrap(),
         };
         let config = config::Store {
             dir: kit.dir.path().to_owned(),
@@ -95,6 +97,31 @@ impl Kit {
         self.dir.path().join(CHECKPOINTS).join(checkpoint_name(n))
     }
 
+    /// Puts a package there whose receipt, signed by `signer`, names line `n` of `device`'s journal.
+    fn receipt(&self, package: u128, signer: &Identity, (device, n): (&str, usize)) {
+        let id = CaseId(uuid::Uuid::from_u128(package));
+        let receipt = Receipt {
+            v: Receipt::HEAD.0,
+            kind: Receipt::HEAD.1.to_owned(),
+            id,
+            device: device.to_owned(),
+            seq: 1,
+            sig_sha256: "ab".repeat(32),
+            verdict: ReceiptVerdict::Stored,
+            why: None,
+            copies: 1,
+            head: Some(JournalCopy {
+                n: n as u64,
+                hash: sha256_hex(self.lines()[n - 1].as_bytes()),
+            }),
+            at: "2026-08-01T02:05:31Z".to_owned(),
+            receiver: "evidence-receiver-1".to_owned(),
+        };
+        let path = self.path(&format!("packages/{id}/{RECEIPT}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, receipt.sign(signer, clock::now()).unwrap()).unwrap();
+    }
+
     /// The same lines as whoever holds the box, but not the key, would chain them anew.
     fn rewrite(&self, change: impl Fn(u64, &mut Value)) {
         let mut head = Head::none();
@@ -134,7 +161,7 @@ fn an_untouched_journal_holds_up_to_its_newest_checkpoint() {
 type Spoil = fn(&Kit);
 
 /// What is done, and what is said of it.
-const SPOILT: [(&str, Spoil, &[&str]); 15] = [
+const SPOILT: [(&str, Spoil, &[&str]); 17] = [
     (
         "a line changed",
         |kit| {
@@ -192,6 +219,31 @@ const SPOILT: [(&str, Spoil, &[&str]); 15] = [
         &[
             "000000000007.p7m: it signs line 7, but the journal ends with line 5: its last lines were cut off",
         ],
+    ),
+    (
+        "the last lines cut off with the checkpoint over them, after a receiver had it",
+        |kit| {
+            kit.receipt(1, &kit.receiver, (DEVICE, 7));
+            kit.write(&kit.lines()[..4]);
+            fs::remove_file(kit.checkpoint(7)).unwrap();
+        },
+        &[
+            "0001: receiver evidence-receiver-1 has signed for line 7, but the journal ends with line 4",
+        ],
+    ),
+    (
+        "the same, and others in their place",
+        |kit| {
+            kit.receipt(1, &kit.receiver, (DEVICE, 7));
+            kit.rewrite(|n, body| {
+                if n == 5 {
+                    body["i"] = json!(55);
+                }
+            });
+            fs::remove_file(kit.checkpoint(7)).unwrap();
+            kit.write(&kit.lines()[..7]);
+        },
+        &["0001: receiver evidence-receiver-1 has signed for another line 7 than the journal has"],
     ),
     (
         "everything rewritten without the key",
@@ -295,6 +347,23 @@ fn what_was_done_to_it_is_named() {
             assert_eq!(found, 1, "{what}: {words:?} in {faults:#?}");
         }
     }
+}
+
+#[test]
+fn a_receipt_counts_when_a_receiver_signed_it_for_this_device() {
+    let kit = Kit::new();
+    kit.receipt(1, &kit.receiver, (DEVICE, 3));
+    kit.receipt(2, &kit.receiver, (DEVICE, 7));
+    kit.receipt(3, &kit.device, (DEVICE, 8));
+    kit.receipt(4, &kit.receiver, ("LM-TEST-2", 9));
+    let audit = kit.audit();
+    assert_eq!(audit.faults, [""; 0]);
+    assert_eq!(audit.receipts, 2);
+    // What does not count accuses nobody either.
+    kit.write(&kit.lines()[..7]);
+    let audit = kit.audit();
+    assert_eq!(audit.faults, [""; 0]);
+    assert_eq!((audit.receipts, audit.head.n), (2, 7));
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn report(case: CaseId, t: f64, works: bool) -> WarnReport {
         failure: (!works).then(|| "no sound card".to_owned()),
         journal_n: None,
         hushed: None,
-        heard: Heard::default(),
+        heard: Some(Heard::NoMicrophone),
     }
 }
 

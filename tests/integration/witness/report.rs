@@ -98,6 +98,31 @@ fn what_a_package_claims_counts_only_when_it_is_valid() {
     assert!(page.contains("not verified"), "{page}");
 }
 
+/// The end waited, the power went, and the box came back with a clock that nobody had set.
+#[test]
+fn the_error_of_the_time_of_signing_is_not_that_of_an_earlier_moment() {
+    let kit = Kit::new();
+    let stated = statement(DEVICE);
+    assert_eq!(stated.clock.max_error_us, Some(1800));
+    for (hours, error_ns, error_us, words) in [
+        (0, 1_800_000, Some(1800), "clock, error at most 2 ms"),
+        (10, 40_000_000, Some(40_000), "clock, error at most 40 ms"),
+        (10, Stamp::ERROR_UNKNOWN, None, "clock, whose error is not"),
+        (-3, Stamp::ERROR_UNKNOWN, None, "clock, whose error is not"),
+    ] {
+        let at = Stamp {
+            utc_ns: AT.utc_ns + hours * 3_600_000_000_000,
+            boot_ns: 1,
+            error_ns,
+        };
+        let package = assemble(&seal(&stated, &kit.evidence, at).unwrap());
+        let verdict = verify(&package, &kit.roots);
+        assert_eq!(verdict.bounds.error_us, error_us);
+        let page = verdict.page_within(Language::English, 200);
+        assert!(page.contains(words), "{page}");
+    }
+}
+
 #[test]
 fn a_clock_found_wrong_later_is_told_with_the_corrected_time() {
     let kit = Kit::new();

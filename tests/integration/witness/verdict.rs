@@ -2,7 +2,7 @@
 
 use lingmou::types::Stamp;
 use lingmou::witness::{
-    After, Check, CheckId, Clock, Language, Status, seal, verify, verify_head, verify_zip,
+    After, Check, CheckId, Language, Status, seal, verify, verify_head, verify_zip,
 };
 
 use super::{AT, DEVICE, Kit, assemble, statement};
@@ -50,25 +50,32 @@ fn the_untouched_package_is_valid_in_every_form() {
 #[test]
 fn contradicting_times_are_told_but_do_not_unmake_the_signature() {
     let kit = Kit::new();
-    let time = |statement| {
-        let sealed = seal(&statement, &kit.evidence, AT).unwrap();
+    let time_at = |statement, at| {
+        let sealed = seal(&statement, &kit.evidence, at).unwrap();
         let verdict = verify(&assemble(&sealed), &kit.roots);
         assert!(verdict.valid());
         verdict.check(CheckId::Time).unwrap().status
     };
+    let time = |statement| time_at(statement, AT);
     let mut late = statement(DEVICE);
     late.after = Some(After {
         receipt_sha256: "5e".repeat(32),
         server_time: "2026-08-02T00:00:00Z".to_owned(),
     });
     assert_eq!(time(late), Status::Fail);
-    let mut unsynced = statement(DEVICE);
-    unsynced.clock = Clock::at(Stamp {
+    let unsynced = Stamp {
         error_ns: Stamp::ERROR_UNKNOWN,
         ..AT
-    });
-    assert_eq!(time(unsynced), Status::Unknown);
+    };
+    assert_eq!(time_at(statement(DEVICE), unsynced), Status::Unknown);
     assert_eq!(time(statement(DEVICE)), Status::Pass);
+    let mut ahead = statement(DEVICE);
+    ahead.clock.utc = "2026-08-01T02:03:08Z".to_owned();
+    assert_eq!(time(ahead.clone()), Status::Fail);
+    ahead.clock.max_error_us = Some(2_000_000);
+    assert_eq!(time(ahead.clone()), Status::Pass, "as far as is known");
+    ahead.clock.max_error_us = None;
+    assert_eq!(time(ahead), Status::Pass, "nobody knows");
 }
 
 #[test]
