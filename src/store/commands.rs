@@ -170,18 +170,23 @@ impl Store {
         Ok(rows.into_iter().filter_map(read).collect())
     }
 
-    /// The replies that nobody has taken yet, oldest first.
-    pub fn replies_due(&self) -> Result<Vec<ReplyDue>, StoreError> {
-        self.inner()
-            .replies("outcome IS NOT NULL AND taken = 0", &[])
+    /// The commands whose replies nobody has taken yet, oldest first. There can be a thousand, of
+    /// many kilobytes each, so they are read one by one ([`Store::reply`]).
+    pub fn replies_due(&self) -> Result<Vec<Uuid>, StoreError> {
+        let inner = self.inner();
+        let sql = "SELECT id FROM command WHERE outcome IS NOT NULL AND taken = 0 ORDER BY n";
+        let mut query = inner.conn.prepare_cached(sql)?;
+        let ids = query.query_map([], |row| row.get::<_, String>(0))?;
+        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        Ok(ids
+            .iter()
+            .filter_map(|id| Uuid::parse_str(id).ok())
+            .collect())
     }
 
     /// The reply to a command, whether or not it was taken before.
     pub fn reply(&self, id: Uuid) -> Result<Option<ReplyDue>, StoreError> {
-        let found = self
-            .inner()
-            .replies("outcome IS NOT NULL AND id = ?1", &[&id.to_string()])?;
-        Ok(found.into_iter().next())
+        self.inner().reply(id)
     }
 
     /// Keeps the signed reply; from now on these bytes are the answer.
@@ -209,33 +214,26 @@ impl Store {
 }
 
 impl Inner {
-    fn replies(
-        &self,
-        which: &str,
-        values: &[&dyn rusqlite::ToSql],
-    ) -> Result<Vec<ReplyDue>, StoreError> {
-        let sql = format!(
-            "SELECT id, sha256, outcome, why, result, reply FROM command WHERE {which} ORDER BY n"
-        );
-        let mut query = self.conn.prepare_cached(&sql)?;
-        let mut rows = query.query(values)?;
-        let mut due = Vec::new();
-        while let Some(row) = rows.next()? {
-            let (id, outcome): (String, String) = (row.get(0)?, row.get(2)?);
-            let (Ok(id), Some(outcome)) = (Uuid::parse_str(&id), fate(&outcome)) else {
-                continue;
-            };
-            let result: Option<String> = row.get(4)?;
-            due.push(ReplyDue {
-                id,
-                sha256: row.get(1)?,
-                outcome,
-                why: row.get(3)?,
-                result: result.and_then(|text| serde_json::from_str(&text).ok()),
-                reply: row.get(5)?,
-            });
-        }
-        Ok(due)
+    fn reply(&self, id: Uuid) -> Result<Option<ReplyDue>, StoreError> {
+        let sql = "SELECT sha256, outcome, why, result, reply FROM command
+                   WHERE outcome IS NOT NULL AND id = ?1";
+        let mut query = self.conn.prepare_cached(sql)?;
+        let mut rows = query.query([id.to_string()])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let Some(outcome) = fate(&row.get::<_, String>(1)?) else {
+            return Ok(None);
+        };
+        let result: Option<String> = row.get(3)?;
+        Ok(Some(ReplyDue {
+            id,
+            sha256: row.get(0)?,
+            outcome,
+            why: row.get(2)?,
+            result: result.and_then(|text| serde_json::from_str(&text).ok()),
+            reply: row.get(4)?,
+        }))
     }
 }
 

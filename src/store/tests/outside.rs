@@ -75,14 +75,16 @@ fn a_command_is_answered_once_and_its_reply_kept() {
         .unwrap();
     assert_eq!(said(dir.path(), "command.done").len(), 1);
     assert_eq!(store.commands_open().unwrap(), []);
-    let due = store.replies_due().unwrap().remove(0);
+    assert_eq!(store.replies_due().unwrap(), [first.id]);
+    let due = store.reply(first.id).unwrap().unwrap();
     assert_eq!((due.outcome, &due.result), (Fate::Done, &end.result));
     assert_eq!(due.reply, None);
     store.keep_reply(first.id, b"reply").unwrap();
     store.keep_reply(first.id, b"another").unwrap();
     drop(store);
     let store = open(dir.path());
-    let due = store.replies_due().unwrap().remove(0);
+    assert_eq!(store.replies_due().unwrap(), [first.id]);
+    let due = store.reply(first.id).unwrap().unwrap();
     assert_eq!(due.reply.as_deref(), Some(&b"reply"[..]));
     store.reply_taken(first.id).unwrap();
     assert_eq!(store.replies_due().unwrap(), []);
@@ -120,8 +122,11 @@ fn a_lost_database_forgets_no_command_and_repeats_none() {
     };
     assert_eq!(store.commands_open().unwrap(), [under_way]);
     let due = store.replies_due().unwrap();
-    let told: Vec<_> = due.iter().map(|d| (d.outcome, d.why.as_deref())).collect();
-    assert_eq!(told, [(Fate::Done, None), (Fate::Refused, Some("no"))]);
+    assert_eq!(due, [commanded(1, 0).id, commanded(2, 0).id]);
+    let reply = |n| store.reply(commanded(n, 0).id).unwrap().unwrap();
+    assert_eq!((reply(1).outcome, reply(1).why), (Fate::Done, None));
+    let why = Some("no".to_owned());
+    assert_eq!((reply(2).outcome, reply(2).why), (Fate::Refused, why));
 }
 
 #[test]
