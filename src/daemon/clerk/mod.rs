@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::command::Chosen;
+use crate::command::{Chosen, Verb};
 use crate::journal::kind;
 use crate::link::Acked;
 use crate::store::{Ended, blocking};
@@ -48,7 +48,8 @@ pub(super) use reboot::{Begun, Reboots};
 
 /// Messages between upload and clerk, each way.
 const MESSAGES: usize = 16;
-/// Errands under way at once; beyond it a command is answered that the box is busy.
+/// Errands under way at once; beyond it a command is answered that the box is busy. Only a stop is
+/// carried out all the same.
 const ERRANDS_MAX: usize = 8;
 /// Replies on their way to the upload at once.
 const OFFERS_MAX: usize = 16;
@@ -214,7 +215,9 @@ impl Clerk {
         match step {
             Ok(Step::Nothing) => {}
             Ok(Step::Again(id)) => self.again(id, going).await,
-            Ok(Step::Carry(errand)) if going.errands.len() >= ERRANDS_MAX => {
+            Ok(Step::Carry(errand))
+                if going.errands.len() >= ERRANDS_MAX && errand.verb != (Verb::Stop {}) =>
+            {
                 let ended = ended(Fate::Failed, "too much is being done for others just now");
                 self.end(errand.id, ended).await;
             }

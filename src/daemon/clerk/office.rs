@@ -73,7 +73,16 @@ impl Office {
             Err(why) => return Ok(Step::Stranger(kind::COMMAND_REFUSED, why)),
         };
         let sha256 = sha256_hex(p7m);
-        let (known, seq) = self.store.command(command.id, &commander.signer.subject)?;
+        // Done twice it harms nobody, and a disk that fails must not keep a loudspeaker going.
+        let is_stop = Verb::read(&command.verb, &command.args) == Ok(Verb::Stop {});
+        let asked = self.store.command(command.id, &commander.signer.subject);
+        let (known, seq) = match asked {
+            Err(error) if is_stop => {
+                tracing::error!(%error, "whether a stop was obeyed before is not known");
+                (None, None)
+            }
+            asked => asked?,
+        };
         let now = clock::now();
         let standing = Standing {
             device: &self.device,
@@ -106,7 +115,12 @@ impl Office {
             }
             Decision::Carry(verb) => {
                 tracing::info!(signer = line.signer, verb = line.verb, "command");
-                self.store.command_received(now, &line, p7m)?;
+                match self.store.command_received(now, &line, p7m) {
+                    Err(error) if is_stop => {
+                        tracing::error!(%error, "a stop is obeyed that cannot be written down");
+                    }
+                    received => received?,
+                }
                 Ok(Step::Carry(Errand {
                     id: command.id,
                     verb,
@@ -185,11 +199,11 @@ impl Office {
         max: usize,
     ) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
         let due = self.store.replies_due()?;
-        let due = due.into_iter().filter(|due| !skip.contains(&due.id));
+        let due = due.into_iter().filter(|id| !skip.contains(id));
         due.take(max)
-            .filter_map(|due| {
-                let id = due.id;
-                self.signed(due).map(|bytes| Some((id, bytes?))).transpose()
+            .filter_map(|id| {
+                let bytes = self.reply(id);
+                bytes.map(|bytes| Some((id, bytes?))).transpose()
             })
             .collect()
     }
@@ -269,7 +283,66 @@ fn to_come(at_ms: i64, (synced, now_ms): (bool, i64)) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+    use serde_json::json;
+
     use super::*;
+    use crate::config;
+    use crate::disk::fault::{self, Mode};
+    use crate::pki::TestPki;
+
+    const DEVICE: &str = "LM-TEST-1";
+
+    /// On a disk that takes nothing more warnings go on, so a stop must be obeyed; what else is
+    /// ordered waits until it can be written down.
+    #[test]
+    fn a_stop_is_obeyed_on_a_disk_that_takes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+        let settings = config::Store {
+            dir: dir.path().join("store"),
+            ..config::Store::default()
+        };
+        let (store, _) = Store::open(&settings, DEVICE).unwrap();
+        let objections = Objections::read(&store, &config::Commands::default(), "model").unwrap();
+        let office = Office {
+            device: DEVICE.to_owned(),
+            roots: pki.device.join("roots.crt"),
+            enabled: true,
+            store,
+            identity: Arc::new(Identity::load(&pki.device, "evidence").unwrap()),
+            objections: Arc::new(objections),
+        };
+        let operator = Identity::load(&pki.operators[1], "operator").unwrap();
+        let signed = |id: u128, seq, verb: &str| {
+            let (v, kind) = Command::HEAD;
+            let now = clock::now();
+            let command = Command {
+                v,
+                kind: kind.to_owned(),
+                id: Uuid::from_u128(id),
+                device: DEVICE.to_owned(),
+                seq,
+                verb: verb.to_owned(),
+                args: json!({}),
+                not_after: clock::rfc3339_ms(now.utc_ns + 60_000_000_000),
+                nonce: Some("here".to_owned()),
+            };
+            command.sign(&operator, now).unwrap()
+        };
+        let nonces = ["here".to_owned(), "before".to_owned()];
+        let (stop, report) = (signed(1, 1, "stop"), signed(2, 2, "report"));
+        let ask = |p7m: &[u8]| office.command(p7m, (false, &nonces));
+        fault::plan(0, Mode::Forever(Errno::IO));
+        let (obeyed, waits) = (ask(&stop), ask(&report));
+        fault::clear();
+        assert!(matches!(obeyed, Ok(Step::Carry(errand)) if errand.verb == (Verb::Stop {})));
+        assert!(waits.is_err());
+        // With the disk back it is one command like any other: written down, and done once.
+        assert!(matches!(ask(&stop), Ok(Step::Carry(_))));
+        assert!(matches!(ask(&stop), Ok(Step::Again(_))));
+        assert!(matches!(ask(&report), Ok(Step::Carry(_))));
+    }
 
     #[test]
     fn a_verdict_of_a_time_to_come_is_not_taken_by_a_clock_that_knows() {
