@@ -2,7 +2,7 @@
 # bash verify.sh PACKAGE ROOT.crt: checks a package (folder or .asice) against the bureau's root(s), and no other, with
 # bash 4.4, unzip, OpenSSL 3 and coreutils. Exit code 0 valid, 1 not valid, 2 could not be checked. See EVIDENCE.md.
 [ "${BASH_VERSION-}" ] || exec bash "$0" "$@"; set -u; export LC_ALL=C SSL_CERT_DIR=/nonexistent; M=META-INF nl=$'\n'
-w="[ $nl]*" S='"([^"\[:cntrl:]]|\\(["\/bfnrt]|u[0-9a-f]{4}))*"' # of JSON: white space, a string
+w="[ $nl]*" S='"([^"\[:cntrl:]]|\\(["\/bfnrt]|u00[01][0-9a-f]))*"' # of JSON: white space, a string
 declare -A is covered && shopt -s extglob globstar dotglob nullglob || exit 2; names=() bad=0
 [ $# = 2 ] && package=$(realpath -e "$1") && root=$(realpath -e "$2") && openssl x509 -in "$root" -noout && [ -r "$package" ] &&
     [[ $(openssl version) =~ ^OpenSSL\ [3-9] ]] && unzip -v > /dev/null && t=$(mktemp -d) ||

@@ -39,6 +39,7 @@ pub(super) fn fault(json: &[u8]) -> Option<&'static str> {
                 }
                 rest = rest.get(1..).unwrap_or_default();
             }
+            (true, 0x7f) => return Some("a control character that is not escaped"),
             (false, b'{') => depth += 1,
             (false, b'}') => depth = depth.saturating_sub(1),
             (false, b'[') => return Some("a list, where a word or a number is wanted"),
@@ -85,6 +86,7 @@ mod tests {
             (r#"{"v":1,"more":{"so":true,"not":false}}"#, true),
             (r#"{"v":1,"reason":"\u738b"}"#, false),
             (r#"{"v":1,"more":{"so":{"on":1}}}"#, false),
+            ("{\"v\":1,\"reason\":\"\u{7f}\"}", false),
             (r#"{"v":1,"more":[1]}"#, false),
             (r#"{"v":1,"more":1.5}"#, false),
             (r#"{"v":1,"more":1e5}"#, false),
