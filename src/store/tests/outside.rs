@@ -66,7 +66,7 @@ fn a_command_is_answered_once_and_its_reply_kept() {
         signed: Some(b"signed".to_vec()),
     };
     assert_eq!(open_ones, [under_way]);
-    assert_eq!(store.replies_due().unwrap(), []);
+    assert!(store.replies_due().unwrap().is_empty());
 
     let end = ended(Fate::Done, None);
     store.command_done(NOW, first.id, &end).unwrap();
@@ -87,7 +87,7 @@ fn a_command_is_answered_once_and_its_reply_kept() {
     let due = store.reply(first.id).unwrap().unwrap();
     assert_eq!(due.reply.as_deref(), Some(&b"reply"[..]));
     store.reply_taken(first.id).unwrap();
-    assert_eq!(store.replies_due().unwrap(), []);
+    assert!(store.replies_due().unwrap().is_empty());
     let kept = store.reply(first.id).unwrap().unwrap();
     assert_eq!(kept.reply.as_deref(), Some(&b"reply"[..]));
 }
