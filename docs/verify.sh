@@ -116,7 +116,7 @@ receipt() { signed "$1" receipt && names "$t/receipt" receipt receiver && # $1 i
 chain() { # the device's journal from this package's line to the head that the first receipt names
     local line sealed= first n prev c=$M/chain.jsonl; n=$(stated journal n) prev=$(stated journal prev) first=$n
     [ ! "$(tail -c 1 $c)" ] && text $c && while IFS= read -r line; do
-        [[ $line =~ ^\{\"n\":$n,\"at\":$S,\"kind\":\"([a-z._]+)\",\"prev\":\"$prev\",\"body\":\{($S|[]{}:,0-9a-z.+-])*\}\}$ ]] || return 1
+        [[ $line =~ ^\{\"n\":$n,\"at\":$S,\"kind\":\"([a-z._]+)\",\"prev\":\"$prev\",\"body\":\{($S|[][{}:,0-9a-z.+-])*\}\}$ ]] || return 1
         [[ ${BASH_REMATCH[3]} =~ ^package.(adopted|sealed)$ && (${BASH_REMATCH[1]} = adopted || $n = "$first") &&
             $line == *"\"sig_sha256\":\"$sig\""* ]] && sealed=1
         n=$((n + 1)) prev=$(printf %s "$line" | sha256sum | cut -c -64); done < $c

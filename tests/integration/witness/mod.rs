@@ -200,8 +200,9 @@ fn journal_lines(sig_sha256: &str) -> String {
         "3b".repeat(32)
     );
     let next = format!(
-        "{{\"n\":4,\"at\":\"2026-08-01T02:04:00.000Z\",\"kind\":\"checkpoint\",\
-         \"prev\":\"{}\",\"body\":{{\"n\":3}}}}",
+        "{{\"n\":4,\"at\":\"2026-08-01T02:04:00.000Z\",\"kind\":\"rule.hit\",\"prev\":\"{}\",\
+         \"body\":{{\"gates\":[{{\"gate\":\"dwell\",\"pass\":true,\"value\":\"3.2 s\"}}],\
+         \"why\":null,\"zone\":\"路边 \\\"a\\\" \\\\ \\u0007 {{[\",\"off\":[-1.5e-7,[],{{}}]}}}}",
         sha256_hex(sealed.as_bytes())
     );
     format!("{sealed}\n{next}\n")
