@@ -157,6 +157,32 @@ mod tests {
         assert_eq!(ended(true).await, 0);
     }
 
+    /// The upload works on meanwhile, and its receipts are lines too.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_line_comes_between_the_last_word_and_its_signature() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = running(dir.path(), || ());
+        let store = running.store.clone();
+        let uploads: Vec<_> = (0..3)
+            .map(|_| {
+                let (store, stop) = (store.clone(), running.stop_upload.clone());
+                thread::spawn(move || {
+                    while !stop.is_cancelled() {
+                        let receipted = kind::PACKAGE_RECEIPTED;
+                        store.note(clock::now(), receipted, json!({})).unwrap();
+                    }
+                })
+            })
+            .collect();
+        running.finish_within(Duration::from_mins(1)).await;
+        for upload in uploads {
+            upload.join().unwrap();
+        }
+        let lines = journal::tail(&dir.path().join("store/journal"), 100_000).unwrap();
+        let ended = lines.iter().find(|line| line.kind == kind::SHUTDOWN);
+        assert_eq!(ended.unwrap().head.n, store.signed_up_to());
+    }
+
     /// Whoever hangs with the disk or the token has the store's lock.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_disk_that_hangs_under_the_last_lines_holds_up_no_end() {

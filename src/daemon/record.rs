@@ -115,8 +115,7 @@ fn say_boot(
 
 /// Writes the lines a run ends with.
 pub(super) fn end(store: &Store, identity: &Identity) {
-    let said = store.note(clock::now(), kind::SHUTDOWN, json!({}));
-    if let Err(error) = said.and_then(|_| store.checkpoint(identity)) {
+    if let Err(error) = store.end(identity) {
         tracing::warn!(%error, "the stop could not be journalled and signed");
     }
 }

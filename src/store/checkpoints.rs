@@ -44,10 +44,16 @@ pub(super) fn newest(dir: &Path) -> Result<Newest, StoreError> {
 impl Store {
     /// Signs the last line of the journal, whose number is returned; durable on return.
     pub fn checkpoint(&self, identity: &Identity) -> Result<u64, StoreError> {
-        self.checkpoint_by(|head| {
-            let line = (head.n, head.sha256.as_str());
-            Checkpoint::sign(identity, line, clock::boot_id(), clock::now())
-        })
+        self.checkpoint_by(|head| sign(identity, head))
+    }
+
+    /// Writes the line that a run ended in order, and signs it: no other line comes between, though
+    /// the upload still works on. Gives its number.
+    pub fn end(&self, identity: &Identity) -> Result<u64, StoreError> {
+        let mut inner = self.inner();
+        inner.settled()?;
+        inner.say(clock::now(), kind::SHUTDOWN, json!({}))?;
+        inner.sign_head(|head| sign(identity, head))
     }
 
     /// The same with another signer. The journal is held meanwhile.
@@ -57,20 +63,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut inner = self.inner();
         inner.settled()?;
-        let head = inner.journal.head();
-        if head.n == 0 {
-            // Nothing has happened yet.
-            return Ok(0);
-        }
-        let p7m = make(&head)?;
-        // Here start-up removes what a crash leaves.
-        let draft = inner.dir.join("staging").join("checkpoint.p7m");
-        disk::replace(&draft, &inner.checkpoint_file(head.n), &p7m)?;
-        inner.checkpoint.n = head.n;
-        let body = json!({ "n": head.n, "head": head.sha256, "sha256": sha256_hex(&p7m) });
-        let line = inner.say(clock::now(), kind::CHECKPOINT, body)?;
-        inner.checkpoint.said = Some(line.n);
-        Ok(head.n)
+        inner.sign_head(make)
     }
 
     /// Number of the newest line that is signed; 0 when none is.
@@ -92,7 +85,32 @@ impl Store {
     }
 }
 
+fn sign(identity: &Identity, head: &Head) -> Result<Vec<u8>, SealError> {
+    let line = (head.n, head.sha256.as_str());
+    Checkpoint::sign(identity, line, clock::boot_id(), clock::now())
+}
+
 impl Inner {
+    fn sign_head(
+        &mut self,
+        make: impl FnOnce(&Head) -> Result<Vec<u8>, SealError>,
+    ) -> Result<u64, StoreError> {
+        let head = self.journal.head();
+        if head.n == 0 {
+            // Nothing has happened yet.
+            return Ok(0);
+        }
+        let p7m = make(&head)?;
+        // Here start-up removes what a crash leaves.
+        let draft = self.dir.join("staging").join("checkpoint.p7m");
+        disk::replace(&draft, &self.checkpoint_file(head.n), &p7m)?;
+        self.checkpoint.n = head.n;
+        let body = json!({ "n": head.n, "head": head.sha256, "sha256": sha256_hex(&p7m) });
+        let line = self.say(clock::now(), kind::CHECKPOINT, body)?;
+        self.checkpoint.said = Some(line.n);
+        Ok(head.n)
+    }
+
     fn checkpoint_file(&self, n: u64) -> PathBuf {
         self.dir.join(FOLDER).join(checkpoint_name(n))
     }
