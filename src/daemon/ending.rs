@@ -158,29 +158,33 @@ mod tests {
     }
 
     /// The upload works on meanwhile, and its receipts are lines too.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn no_line_comes_between_the_last_word_and_its_signature() {
+    #[test]
+    fn no_line_comes_between_the_last_word_and_its_signature() {
         let dir = tempfile::tempdir().unwrap();
         let running = running(dir.path(), || ());
-        let store = running.store.clone();
-        let uploads: Vec<_> = (0..3)
-            .map(|_| {
-                let (store, stop) = (store.clone(), running.stop_upload.clone());
-                thread::spawn(move || {
-                    while !stop.is_cancelled() {
-                        let receipted = kind::PACKAGE_RECEIPTED;
-                        store.note(clock::now(), receipted, json!({})).unwrap();
-                    }
-                })
-            })
-            .collect();
-        running.finish_within(Duration::from_mins(1)).await;
-        for upload in uploads {
-            upload.join().unwrap();
-        }
-        let lines = journal::tail(&dir.path().join("store/journal"), 100_000).unwrap();
-        let ended = lines.iter().find(|line| line.kind == kind::SHUTDOWN);
-        assert_eq!(ended.unwrap().head.n, store.signed_up_to());
+        let (store, stop) = (&running.store, &running.stop_upload);
+        let receipted = || {
+            while !stop.is_cancelled() {
+                store
+                    .note(clock::now(), kind::PACKAGE_RECEIPTED, json!({}))
+                    .unwrap();
+            }
+        };
+        let signed: Vec<u64> = thread::scope(|uploads| {
+            for _ in 0..3 {
+                uploads.spawn(receipted);
+            }
+            let ends = (0..200).map(|_| {
+                record::end(store, &running.identity);
+                store.signed_up_to()
+            });
+            let signed = ends.collect();
+            stop.cancel();
+            signed
+        });
+        let lines = journal::tail(&dir.path().join("store/journal"), usize::MAX).unwrap();
+        let ended = lines.iter().filter(|line| line.kind == kind::SHUTDOWN);
+        assert_eq!(ended.map(|line| line.head.n).collect::<Vec<_>>(), signed);
     }
 
     /// Whoever hangs with the disk or the token has the store's lock.
