@@ -33,7 +33,7 @@ use super::case::{Case, Pages, Phase, discard, end_hushed, remind, seal, snap, w
 use super::episode::Episodes;
 use super::finding::Finding;
 use super::history::History;
-use super::resumed::{Judged, Resumed};
+use super::resumed::{Earlier, Judged};
 use super::second_look::{found, place_of};
 use super::sight::{is_due, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
@@ -78,8 +78,8 @@ impl CoolDown {
 /// The case book.
 pub(super) struct Book {
     pub(super) pages: Pages,
-    /// Pages of an earlier run that has not seen a scene yet.
-    pub(super) resumed: Option<Resumed>,
+    /// The book this run goes on from, before its first moment.
+    pub(super) earlier: Option<Earlier>,
     /// Cases of an earlier run whose end was carried out just before that run died.
     pub(super) over: Vec<CaseId>,
     pub(super) history: History,
@@ -109,7 +109,7 @@ impl Book {
                 permitted: Vec::new(),
                 past: Vec::new(),
             },
-            resumed: None,
+            earlier: None,
             over: Vec::new(),
             history: History::new(config),
             zones: Judged::all(config),

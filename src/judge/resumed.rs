@@ -17,9 +17,16 @@ use crate::types::{CaseId, Role, Stamp, Violation};
 /// The id of a boot that the kernel does not tell: two of them need not be one.
 const UNKNOWN_BOOT: &str = "unknown";
 
+/// The book of an earlier run, as long as this one has had no moment.
+pub(super) struct Earlier {
+    boot: Resumed,
+    /// As it was saved. Until then it is what is saved again: its times are of its own boot.
+    saved: String,
+}
+
 /// Where the pages of an earlier run come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Resumed {
+enum Resumed {
     /// This boot: the boot clock goes on.
     SameBoot,
     /// Another boot, whose boot clock means nothing here.
@@ -72,6 +79,9 @@ impl Judged {
 
 impl Book {
     pub(super) fn save(&self) -> String {
+        if let Some(earlier) = &self.earlier {
+            return earlier.saved.clone();
+        }
         serde_json::to_string(&self.pages).expect("invariant: the book is plain data")
     }
 
@@ -81,17 +91,21 @@ impl Book {
         saved: &str,
         ended: impl Fn(CaseId) -> Option<Ended>,
     ) -> Result<usize, serde_json::Error> {
-        let saved: Value = serde_json::from_str(saved)?;
+        let read: Value = serde_json::from_str(saved)?;
         let lists = ["open", "closed", "permitted", "past"].iter();
-        let lists = lists.filter_map(|list| saved.get(list)?.as_array());
+        let lists = lists.filter_map(|list| read.get(list)?.as_array());
         let entries: usize = lists.map(Vec::len).sum();
-        let mut pages: Pages = serde_json::from_value(saved)?;
+        let mut pages: Pages = serde_json::from_value(read)?;
         let lost = entries - pages.entries();
         let same = pages.boot_id == self.pages.boot_id && pages.boot_id != UNKNOWN_BOOT;
-        self.resumed = Some(if same {
+        let boot = if same {
             Resumed::SameBoot
         } else {
             Resumed::OtherBoot
+        };
+        self.earlier = Some(Earlier {
+            boot,
+            saved: saved.to_owned(),
         });
         pages.boot_id.clone_from(&self.pages.boot_id);
         self.settle_in(&mut pages);
@@ -169,7 +183,7 @@ impl Book {
 
     /// Takes the pages of an earlier run into this one, once, at its first moment.
     pub(super) fn go_on(&mut self, now: Stamp) {
-        let Some(resumed) = self.resumed.take() else {
+        let Some(earlier) = self.earlier.take() else {
             return;
         };
         // Nobody knows when they ended; their places rest from now on.
@@ -178,7 +192,7 @@ impl Book {
         for place in places.filter(|c| over.contains(&c.case)) {
             place.at = now;
         }
-        if resumed == Resumed::OtherBoot {
+        if earlier.boot == Resumed::OtherBoot {
             self.translate(now);
         }
     }

@@ -162,3 +162,36 @@ fn who_was_warned_before_a_crash_is_remembered() {
         assert_eq!(priors.collect::<Vec<_>>(), [Some(prior)], "{ended:?}");
     }
 }
+
+/// Between two restarts of one boot there may be no moment at all, as with `systemctl restart` right
+/// after the box came up: the book is still the one of the boot before.
+#[test]
+fn a_run_without_a_moment_hands_on_the_book_it_was_given() {
+    let begun = 2_000.0;
+    let again = |saved: &str| {
+        let mut judge = judging(&config(), all_roles(), "boot-b").unwrap();
+        judge.resume(saved, |_| None).unwrap();
+        judge
+    };
+    // That the warning was long ago only UTC says.
+    let saved = in_grace();
+    let book = again(&saved).book();
+    assert_eq!(book, saved);
+    let mut judge = again(&book);
+    let mut told = Vec::new();
+    for step in 0..100 {
+        let scene = scene(begun + 40.0 + f64::from(step) * 0.2, &[STALL]);
+        let orders = judge.step(&seen_in_boot(scene, begun));
+        told.extend(
+            orders
+                .iter()
+                .filter(|o| o.hit().is_some_and(|h| h.outcome.ends()))
+                .map(word),
+        );
+    }
+    let why = "discard no second look within half an hour of the end of the grace time";
+    assert_eq!(told, [why]);
+    let moved_on = judge.book();
+    assert_ne!(moved_on, saved);
+    assert!(moved_on.contains("boot-b"), "{moved_on}");
+}
