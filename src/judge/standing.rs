@@ -118,6 +118,8 @@ pub(super) struct Spot {
     pub(super) looks_like: Looks,
 }
 
+    /// How tall in the picture the tallest was who attended to it last; `None` when nobody ever did.
+    pub(super) keeper: Option<f32>,
 impl Spot {
     /// How long it has stood.
     pub(super) fn stood(&self) -> Duration {
@@ -273,6 +275,7 @@ impl Standing {
                 attended: 0,
                 looks_like,
             });
+                keeper: None,
         }
     }
 

@@ -192,7 +192,7 @@ fn a_stall_before_a_larger_one_is_another() {
 
 #[test]
 fn nobody_near_a_stall_is_one() {
-    let plays: [(&str, Play); 13] = [
+    let plays: [(&str, Play); 14] = [
         ("an empty street", |_| vec![]),
         ("passers-by", passers_by),
         ("a queue that waits for its bus, with a suitcase", |_| {
@@ -210,6 +210,10 @@ fn nobody_near_a_stall_is_one() {
         }),
         ("a pram beside a parent", |_| {
             vec![(1, Object, [0.24, 0.55, 0.31, 0.70]), vendor()]
+        }),
+        ("a bag whose owner leaves it after a minute", |t| {
+            let owner = Some(vendor()).filter(|_| t < 60.0);
+            with(owner, Some((1, Object, [0.24, 0.62, 0.32, 0.70])))
         }),
         ("a courier's tricycle, parked and left", |_| {
             vec![TRICYCLE, GOODS]
