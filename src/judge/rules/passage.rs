@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::types::{Area, Motion, Role, RoleSet, Scene, Stamp, Track};
+use crate::types::{Area, Role, RoleSet, Scene, Stamp, Track};
 
 use super::super::standing::{MOVERS, SAME_PLACE_IOU};
 use super::super::zone::Zone;
@@ -107,12 +107,6 @@ impl Passage {
         format!("{} {}", role.name(), self.track)
     }
 
-    fn carry(&mut self, motion: &Motion) {
-        for (_, area) in &mut self.path {
-            *area = motion.of_area(*area);
-        }
-    }
-
     fn go_on(&mut self, at: Stamp, area: Area) {
         self.last = at;
         if self.path.len() == PATH_MAX {
@@ -146,12 +140,10 @@ pub(super) fn follow(
     zone: &Zone,
     (keep, gap): (Duration, Duration),
 ) -> bool {
-    passages.retain(|p| scene.at.since(p.last) <= keep);
-    if let Some(motion) = &scene.motion {
-        for passage in passages.iter_mut() {
-            passage.carry(motion);
-        }
-    }
+    passages.retain_mut(|p| {
+        let mut path = p.path.iter_mut().map(|(_, area)| area);
+        scene.at.since(p.last) <= keep && path.all(|area| scene.moved.carry(area))
+    });
     let seen = |role: Role| {
         let roles: RoleSet = [role].into_iter().collect();
         let tracks = scene.tracks.iter().filter(|t| t.last_seen == scene.at);

@@ -142,12 +142,9 @@ impl Road {
         for spot in self.lying.seen_at_mut(at) {
             spot.fitting += u32::from(!spot.explained);
         }
-        self.lain.retain(|lain| at.since(lain.seen.1) <= LAIN_FOR);
-        if let Some(motion) = &scene.motion {
-            for lain in &mut self.lain {
-                lain.area = motion.of_area(lain.area);
-            }
-        }
+        (self.lain).retain_mut(|lain| {
+            at.since(lain.seen.1) <= LAIN_FOR && scene.moved.carry(&mut lain.area)
+        });
         for spot in gone {
             self.remember(&spot, at, settle);
         }

@@ -246,6 +246,49 @@ fn nobody_near_a_stall_is_one() {
 }
 
 #[test]
+fn a_cart_stays_though_its_vendor_steps_aside_at_the_second_look() {
+    let orders = ordered(&street(), |t| {
+        with(Some(vendor()).filter(|_| t < 35.0), Some(CART))
+    });
+    let told: Vec<String> = orders.iter().map(word).collect();
+    assert!(told.contains(&"seal persisted".to_owned()), "{told:?}");
+}
+
+#[test]
+fn what_the_background_has_taken_for_the_street_is_not_said_to_have_gone() {
+    for (since, wanted) in [
+        (1.0, "seal corrected"),
+        (
+            20.0,
+            "discard what stood there could not be told from the street any more",
+        ),
+    ] {
+        let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
+        let mut told = Vec::new();
+        for step in 0..300_u16 {
+            let t = f64::from(step) * 0.2;
+            let seen = with([vendor()], Some(CART).filter(|_| t < 20.0));
+            let mut scene = sight(t, &seen);
+            scene.background_since = Some(at(if t < 20.0 { 1.0 } else { since }));
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                told.push(word(&order));
+            }
+        }
+        assert_eq!(told.last().unwrap(), wanted);
+    }
+}
+
+#[test]
+fn beside_nobody_no_new_thing_is_large() {
+    let mut config = street();
+    config.judge.street_vending.attended_min = 0.0;
+    assert_eq!(opened(&ordered(&config, |_| vec![CART])), []);
+}
+
+#[test]
 fn what_model_and_background_both_see_is_no_stall() {
     let plays: [(&str, Play); 7] = [
         ("a family under an umbrella, a new thing too", |_| {
@@ -555,7 +598,7 @@ fn a_truck_s_way_moves_with_the_picture_of_a_moving_camera() {
             Some(spilt).filter(|_| t >= 24.0),
         ];
         let mut scene = sight(t, &seen.into_iter().flatten().collect::<Vec<_>>());
-        scene.motion = Some(Motion {
+        scene.moved = Moved::By(Motion {
             y: [0.0, 1.0, -0.01],
             ..Motion::NONE
         });
