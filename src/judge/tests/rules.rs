@@ -605,6 +605,51 @@ fn a_truck_s_way_moves_with_the_picture_of_a_moving_camera() {
         found.extend(judge.step(&scene));
     }
     assert_eq!(opened(&found), [Violation::Spillage]);
+    // Each picture shows the lorry where it was at that moment.
+    let mut shown = Vec::new();
+    for order in &found {
+        let Order::Snap {
+            kind: kind @ (ShotKind::Before | ShotKind::Moved | ShotKind::Plate),
+            at: moment,
+            subject: Some(area),
+            ..
+        } = order
+        else {
+            continue;
+        };
+        let since = moment.since(at(20.0)).as_secs_f64() as f32;
+        let (left, up) = (since * 0.1, since * 0.05);
+        let bottom = (area.y1 - (0.85 - up)).abs();
+        assert!(
+            (area.x0 - left).abs() < 1e-3 && bottom < 1e-3,
+            "{kind:?} {area:?}"
+        );
+        shown.push(*kind);
+    }
+    shown.sort_by_key(|kind| kind.name());
+    assert_eq!(shown, [ShotKind::Before, ShotKind::Moved, ShotKind::Plate]);
+}
+
+#[test]
+fn a_truck_is_not_blamed_across_a_picture_that_moved_nobody_knows_how() {
+    for (name, lost_at, wanted) in [
+        ("never", 1_000.0, vec![Violation::Spillage]),
+        ("after the truck", 25.0, vec![]),
+        ("while it settles", 27.0, vec![]),
+    ] {
+        let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
+        let mut found = Vec::new();
+        for step in 0..300_u16 {
+            let t = f64::from(step) * 0.2;
+            let seen = with(lorry(6, t, 20.0), Some(SPILT).filter(|_| t >= 26.0));
+            let mut scene = sight(t, &seen);
+            if (t - lost_at).abs() < 0.1 {
+                scene.moved = Moved::Unknown;
+            }
+            found.extend(judge.step(&scene));
+        }
+        assert_eq!(opened(&found), wanted, "{name}");
+    }
 }
 
 #[test]
