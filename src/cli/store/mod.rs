@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::config::{self, Config};
-use crate::store::{StoreError, View, mirror_init};
+use crate::store::{StoreError, View, device_of, mirror_init};
 
 use super::places::ConfigFile;
 use super::{Answer, out};
@@ -94,22 +94,36 @@ fn configured(args: &Args) -> anyhow::Result<(config::Store, Option<String>)> {
 }
 
 fn view(config: &config::Store) -> anyhow::Result<View> {
-    View::open(config).map_err(|error| match error {
+    View::open(config).map_err(hinted)
+}
+
+fn hinted(error: StoreError) -> anyhow::Error {
+    match error {
         StoreError::Corrupt(why) => out::Hint::error(
             format!("the store's database cannot be read: {why}"),
             "start the daemon, or run `lingmou store repair`: it is made again from the files",
         ),
+        StoreError::Absent(_) => out::Hint::error(
+            error.to_string(),
+            "the daemon has not run yet; or name the store's folder by --dir, or the configuration \
+             of its box by --config",
+        ),
         other => other.into(),
-    })
+    }
 }
 
-/// The device a store belongs to: by the configuration, else by its own word.
+/// The device a store belongs to: by the configuration, else by its own word, in the database or,
+/// where that is lost, in the files.
 fn whose(config: &config::Store, device: Option<String>) -> anyhow::Result<String> {
     if let Some(device) = device {
         return Ok(device);
     }
-    let device = View::open(config).and_then(|view| view.device());
-    device.ok().flatten().ok_or_else(|| {
+    let device = match View::open(config).and_then(|view| view.device()) {
+        Ok(Some(device)) => Some(device),
+        Err(error @ StoreError::Absent(_)) => return Err(hinted(error)),
+        Ok(None) | Err(_) => device_of(&config.dir)?,
+    };
+    device.ok_or_else(|| {
         out::Hint::error(
             format!("{} does not say whose store it is", config.dir.display()),
             "name the configuration of its box instead: --config FILE",
