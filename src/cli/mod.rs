@@ -4,7 +4,7 @@
 //! as `error: … / caused by: … / hint: …`.
 //!
 //! **Invariants.** Exit code 0: done and good. 1: done, and the answer is no (not valid, mistakes
-//! found, nothing sealed). 2: could not be done.
+//! found, nothing sealed). 2: could not be done, or not all of it.
 //!
 //! **Not here.** Everything that is done: it lives in the stages and in `daemon`.
 
@@ -44,6 +44,8 @@ enum Answer {
     Yes,
     /// Done, and the answer is no.
     No,
+    /// Done as far as it could be; what could not be was said.
+    InPart,
 }
 
 const DEMO_EXAMPLE: &str = if cfg!(feature = "demo") {
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
     match answer {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::InPart) => ExitCode::from(2),
         Err(error) => {
             out::error(&error);
             ExitCode::from(2)

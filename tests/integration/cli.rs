@@ -232,7 +232,8 @@ fn a_file_name_in_another_encoding_is_no_panic() {
     let name = dir
         .path()
         .join(std::ffi::OsStr::from_bytes(b"\xd6\xd0.asice"));
-    fs::File::create(&name).unwrap();
+    // The beginning of a package: what is none is not judged.
+    fs::write(&name, b"PK\x03\x04").unwrap();
     let mut verify = lingmou(&["verify", "--json", "--roots"]);
     let out = verify.arg(pki.root()).arg(&name).output().unwrap();
     let said = String::from_utf8_lossy(&out.stdout);
@@ -476,13 +477,26 @@ fn verify_answers_with_its_exit_code() {
         .output()
         .unwrap();
     assert_eq!(out.status.code(), Some(1));
+    // What is not there, or is no package, is not judged; what comes after it is.
     let missing = dir.path().join("nothing");
-    let out = lingmou(&["verify", missing.to_str().unwrap(), "--roots", roots])
+    let letter = dir.path().join("letter.txt");
+    fs::write(&letter, "no package").unwrap();
+    let pki = dir.path().join("pki");
+    let nothing = [&missing, &letter, &pki].map(|path| path.to_str().unwrap());
+    let out = lingmou(&["verify", "--json", "--roots", roots])
+        .args(nothing)
+        .arg(package)
         .output()
         .unwrap();
     assert_eq!(out.status.code(), Some(2));
     let said = String::from_utf8(out.stderr).unwrap();
-    assert!(said.starts_with("error: "), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    for (line, path) in lines.iter().zip(nothing) {
+        assert!(line.starts_with(&format!("error: {path}")), "{said}");
+    }
+    let judged: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(judged["package"], json!(package), "one line, of the last");
 }
 
 #[test]
