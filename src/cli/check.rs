@@ -70,10 +70,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         }
     };
     Settings::show_certificates(&mut loaded);
-    let mut findings = vec![finding(
-        "configuration",
-        Ok::<_, String>(args.file.config.display().to_string()),
-    )];
+    let word = Ok::<_, String>(configuration(&loaded));
+    let mut findings = vec![finding("configuration", word)];
     offline(&loaded, &mut findings);
     if args.online {
         runtime()?.block_on(online(&loaded, &mut findings));
@@ -127,6 +125,19 @@ fn finding_at<E: std::fmt::Display>(
 ) -> Finding {
     let placed = |error: E| format!("{}: {key}: {error}", loaded.place(key));
     finding(what, word.map_err(placed))
+}
+
+/// The file that is checked, and whether it is the one that counts.
+fn configuration(loaded: &Loaded) -> String {
+    let file = loaded.path.display();
+    match Settings::stand_in_for(loaded) {
+        None => file.to_string(),
+        Some((command, kept)) => format!(
+            "{file}, which is NOT in force: {} (sent by command {command}) stands in for it until \
+             it is changed",
+            kept.display()
+        ),
+    }
 }
 
 /// Everything that needs no network.

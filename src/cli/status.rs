@@ -50,6 +50,7 @@ fn page(status: &Value) -> (String, bool) {
     page.line("up", &[&status["up_secs"]], "s");
     page.clock(&status["clock"]);
     page.certificates(&status["certificates"]);
+    page.configuration(&status["configuration"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         page.camera(name, camera);
     }
@@ -156,6 +157,14 @@ impl Page {
         }
         if !ends.is_empty() {
             self.say("certificates", &ends.join("  "));
+        }
+    }
+
+    /// Where the configuration comes from, when it is not the file on the box.
+    fn configuration(&mut self, origin: &Value) {
+        if let Some(command) = origin["command"].as_str() {
+            let words = format!("sent by command {command}; the file on the box is not in force");
+            self.say("configuration", &words);
         }
     }
 
