@@ -235,6 +235,28 @@ enabled = yes
 }
 
 #[test]
+fn slips_of_a_chinese_keyboard_and_a_second_header_are_told_as_what_they_are() {
+    for (text, wanted) in [
+        (
+            "[device]\nid = \u{201c}LC-7\u{201d}\n",
+            ":2: \u{201c} is not \"",
+        ),
+        ("[device]\nid \u{ff1d} \"LC-7\"\n", ":2: \u{ff1d} is not ="),
+        (
+            "[[zone]]\npolygon = [[0.1\u{ff0c}0.1],\n [0.9,0.9]]\n",
+            ":2: \u{ff0c} is not ,",
+        ),
+        (
+            "[warn]\nstop_secs = 5\n[site]\n[warn] # again\nstop_secs = 6\n",
+            ":4: [warn] is there already, on line 1",
+        ),
+    ] {
+        let said = page(text);
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+}
+
+#[test]
 fn single_brackets_and_wrong_shapes() {
     snapshot!(page(
         r#"
