@@ -1,6 +1,7 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
 mod folders;
+mod passwords;
 mod zones;
 
 use std::sync::Arc;
@@ -160,28 +161,12 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     findings.push(finding_at(loaded, keys, "root certificates", word));
     models(loaded, findings);
     clips(loaded, findings);
+    findings.extend(passwords::speakers(loaded));
     findings.push(finding("quiet hours", Ok::<_, String>(quiet_hours(config))));
     findings.push(finding("captions", captions(config)));
     findings.extend(zones::worth(config));
     findings.extend(zones::overlaps(loaded));
-    for (index, camera) in config.camera.iter().enumerate() {
-        let in_url = [&camera.url, &camera.substream_url];
-        let has_parameters = |url: &String| config::without_parameters(url) != url;
-        let word = if in_url.into_iter().any(has_parameters) {
-            "its URL has parameters: if a password is among them, let nobody but the daemon's user \
-             read this file"
-        } else {
-            "password readable or not needed"
-        };
-        let what = format!("camera {}", camera.name);
-        let password = Credentials::read(camera).map(|_| word.to_owned());
-        let (key, word) = match (password, ingest::check_roots(camera)) {
-            (Ok(_), Err(error)) => ("tls_roots", Err(error)),
-            (password, _) => ("password_file", password),
-        };
-        let key = format!("camera[{index}].{key}");
-        findings.push(finding_at(loaded, &key, &what, word));
-    }
+    findings.extend(passwords::cameras(loaded));
 }
 
 /// The model, and whether it sees what is to be judged.

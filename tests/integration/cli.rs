@@ -290,6 +290,42 @@ fn the_shipped_profiles_pass_the_check() {
     }
 }
 
+/// A key that others may read is refused; a password that they may read is at least told.
+#[test]
+fn a_password_that_lies_open_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("lingmou.toml");
+    let text = "[[camera]]\nname = \"gate\"\nurl = \"rtsp://h/\"\nuser = \"u\"\n\
+                password_file = \"gate.password\"\n[model]\ncard = \"card.toml\"\n\
+                [warn.speaker]\nkind = \"none\"\n\
+                password_file = \"horn.password\"\n";
+    fs::create_dir(dir.path().join("keys")).unwrap();
+    let empty = ["evidence.crt", "transport.crt", "roots.crt"].map(|name| format!("keys/{name}"));
+    for name in empty.iter().map(String::as_str).chain(["card.toml"]) {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    fs::write(&config, text).unwrap();
+    let check = |mode: u32| {
+        for name in ["gate.password", "horn.password"] {
+            let path = dir.path().join(name);
+            fs::write(&path, "secret\n").unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(&path, mode).unwrap();
+        }
+        page(&["check", "--config", config.to_str().unwrap()], dir.path())
+    };
+    for (mode, told) in [(0o600, false), (0o644, true)] {
+        let said = check(mode);
+        for line in [
+            "WRONG  camera gate        DIR/lingmou.toml:5: camera[0].password_file: ",
+            "WRONG  loudspeaker        DIR/lingmou.toml:10: warn.speaker.password_file: ",
+        ] {
+            assert_eq!(said.contains(line), told, "{mode:o} {line}: {said}");
+        }
+        assert_eq!(said.contains("mode 0644 lets others read"), told, "{said}");
+    }
+}
+
 /// A daemon that answers one caller with `text`.
 fn answering(run_dir: &Path, text: String) -> std::thread::JoinHandle<()> {
     let listener = UnixListener::bind(run_dir.join("status.sock")).unwrap();
