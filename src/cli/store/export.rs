@@ -6,8 +6,8 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::store::{Export, Listed, View};
-use crate::types::CaseId;
 
+use super::super::places::CaseArg;
 use super::super::{Answer, out};
 use super::size;
 
@@ -18,7 +18,7 @@ pub(super) struct Args {
     into: PathBuf,
     /// Only this package; may be given several times
     #[arg(long, value_name = "ID")]
-    id: Vec<uuid::Uuid>,
+    id: Vec<CaseArg>,
 }
 
 pub(super) fn run(view: &View, args: &Args, json: bool) -> anyhow::Result<Answer> {
@@ -28,8 +28,8 @@ pub(super) fn run(view: &View, args: &Args, json: bool) -> anyhow::Result<Answer
     let wanted: Vec<&Listed> = if args.id.is_empty() {
         all.iter().collect()
     } else {
-        let find = |id: &uuid::Uuid| {
-            let found = all.iter().find(|package| package.id == CaseId(*id));
+        let find = |CaseArg(id): &CaseArg| {
+            let found = all.iter().find(|package| package.id == *id);
             found.with_context(|| format!("there is no package {id}"))
         };
         args.id.iter().map(find).collect::<Result<_, _>>()?

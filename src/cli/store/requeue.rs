@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::clock;
 use crate::config;
 use crate::store::{Store, StoreError};
-use crate::types::CaseId;
 
+use super::super::places::CaseArg;
 use super::super::{Answer, out};
 
 /// Which packages
@@ -14,7 +14,7 @@ use super::super::{Answer, out};
 pub(super) struct Args {
     /// These packages
     #[arg(value_name = "ID", required_unless_present = "refused")]
-    id: Vec<uuid::Uuid>,
+    id: Vec<CaseArg>,
     /// All that a receiver has refused
     #[arg(long, conflicts_with = "id")]
     refused: bool,
@@ -39,7 +39,7 @@ pub(super) fn run(
     } else {
         let mut requeued = 0;
         for id in &which.id {
-            requeued += u64::from(store.requeue(now, CaseId(*id), None)?);
+            requeued += u64::from(store.requeue(now, id.0, None)?);
         }
         requeued
     };
