@@ -28,8 +28,8 @@ use super::{Answer, log, out, runtime};
 
 const EXAMPLES: &str = "\
 Examples:
-  lingmou check                                       what the unit runs before each start
-  lingmou check --config lingmou.toml --online        also cameras, broker and loudspeaker
+  lingmou check                                       # what the unit runs before each start
+  lingmou check --config lingmou.toml --online        # also cameras, broker and loudspeaker
   lingmou check --config lingmou.toml --json
 
 Every mistake is said at once, with its line, what was expected and how to mend it.

@@ -577,6 +577,8 @@ fn man_pages_and_completions_are_made() {
     let text = fs::read_to_string(man.join("lingmou-verify.1")).unwrap();
     assert!(text.starts_with(".ie") || text.contains(".TH"), "{text}");
     assert!(text.contains("Exit code: 0 all valid"), "{text}");
+    let typed = ".SH EXAMPLES\n.nf\n  lingmou verify case.asice";
+    assert!(text.contains(typed) && text.contains("\n.fi\n"), "{text}");
 
     let out = lingmou(&["generate", "completions", "bash"])
         .output()

@@ -11,8 +11,16 @@ use super::super::places::CaseArg;
 use super::super::{Answer, out};
 use super::size;
 
+const EXAMPLES: &str = "\
+Examples:
+  lingmou store export /media/usb
+  lingmou store export /media/usb --id 0198f0a2-0000-7000-8000-000000000001
+
+Exit code: 0 all are there, 1 some were left out, and why, 2 could not be done.";
+
 /// Which packages, and where to
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The folder to write into; made when it is missing
     into: PathBuf,

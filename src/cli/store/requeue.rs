@@ -9,8 +9,16 @@ use crate::store::{Store, StoreError};
 use super::super::places::CaseArg;
 use super::super::{Answer, out};
 
+const EXAMPLES: &str = "\
+Examples:
+  lingmou store requeue --refused
+  lingmou store requeue 0198f0a2-0000-7000-8000-000000000001
+
+Exit code: 0 done, 2 could not be done.";
+
 /// Which packages
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// These packages
     #[arg(value_name = "ID", required_unless_present = "refused")]
