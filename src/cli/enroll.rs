@@ -55,7 +55,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         out::data(&request.display().to_string());
     }
     if enrolled.new_keys.is_empty() {
-        out::word("The keys were there already and are kept.");
+        let kept = "The keys were there already and are kept";
+        out::word(&format!("{kept}; the requests are for {device} now."));
     }
     out::word("Send these two requests to the bureau's CA. The keys stay here; copy them nowhere.");
     Ok(Answer::Yes)

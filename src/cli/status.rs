@@ -292,6 +292,9 @@ fn link_words(link: &Value) -> String {
 }
 
 fn position(telemetry: &Value) -> String {
+    if telemetry["source"] == "none" {
+        return "none configured".to_owned();
+    }
     let age = &telemetry["last_message_age_ms"];
     let heard = match age.as_u64() {
         Some(ms) => format!("heard {ms} ms ago"),

@@ -182,8 +182,9 @@ impl Config {
 
     /// Makes every path absolute, as seen from the folder of the file.
     fn resolve(&mut self, file: &Path) {
+        // The file, not its folder: that of a bare name is empty, and no path.
+        let file = std::path::absolute(file).unwrap_or_else(|_e| file.to_owned());
         let folder = file.parent().unwrap_or(Path::new(""));
-        let folder = std::path::absolute(folder).unwrap_or_else(|_e| folder.to_owned());
         let cameras = self.camera.iter_mut();
         let cameras = cameras.flat_map(|c| [&mut c.password_file, &mut c.tls_roots, &mut c.path]);
         let outlets = self

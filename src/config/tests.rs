@@ -381,6 +381,10 @@ fn paths_start_at_the_folder_of_the_file() {
     assert_eq!(config.evidence.font, Path::new("/usr/share/fonts/x.ttf"));
     assert_eq!(config.evidence.wording, Path::new(""));
     assert_eq!(config.store.dir, Path::new("/var/lib/lingmou"));
+    let mut config = Config::default();
+    config.resolve(Path::new("lingmou.toml"));
+    let here = std::env::current_dir().expect("a folder");
+    assert_eq!(config.keys.dir, here.join("keys"));
 }
 
 #[test]
