@@ -29,6 +29,7 @@ mod hands;
 mod hearing;
 mod journal;
 mod lanes;
+mod places;
 mod presence;
 mod profile;
 mod rate;
