@@ -27,8 +27,6 @@ use crate::types::CaseId;
 pub(super) const LATE: Duration = Duration::from_mins(5);
 /// Receivers remembered for packages that were set aside.
 const BEGUN_MAX: usize = 64;
-/// Packages whose video was asked for and that are not here yet; what comes beyond is asked again.
-pub(super) const ASKED_MAX: usize = 256;
 
 /// A package in hand.
 pub(super) struct Hand {
@@ -90,17 +88,24 @@ impl Session<'_> {
             self.look = true;
         }
         self.look |= now.duration_since(self.looked) >= LOOK;
-        while self.look {
+        if self.look {
             self.looked = now;
-            match self.take_one().await {
-                Ok(taken) => self.look = taken,
-                Err(error) => {
-                    tracing::warn!(%error, "upload cannot read the store");
-                    self.rest(&error.to_string(), LOOK);
-                    self.look = false;
-                }
+            if let Err(error) = self.read_asked().await {
+                self.cannot_read(&error);
             }
         }
+        while self.look {
+            match self.take_one().await {
+                Ok(taken) => self.look = taken,
+                Err(error) => self.cannot_read(&error),
+            }
+        }
+    }
+
+    fn cannot_read(&mut self, error: &StoreError) {
+        tracing::warn!(%error, "upload cannot read the store");
+        self.rest(&error.to_string(), LOOK);
+        self.look = false;
     }
 
     /// Whether one more was taken in hand.
@@ -178,8 +183,8 @@ impl Session<'_> {
         if self.profile == Profile::Quiet || self.rests() {
             return Ok(None);
         }
-        let in_hand = |id: &CaseId| self.hands.iter().any(|hand| hand.package.id == *id);
-        let next = self.carry.asked.iter().find(|id| !in_hand(id)).copied();
+        let in_hand = |id| self.hands.iter().any(|hand| hand.package.id == id);
+        let next = self.carry.asked.next(in_hand);
         let Some((place, id)) = places::for_asked(&self.hands).zip(next) else {
             return Ok(None);
         };
@@ -196,9 +201,22 @@ impl Session<'_> {
                 }
             }
             // Answered long ago, or never ours.
-            None => self.carry.asked.retain(|other| *other != id),
+            None => self.carry.asked.done(id),
         }
         Ok(Some(true))
+    }
+
+    /// Reads what was asked for by commands, when there may be more of it than is known here.
+    async fn read_asked(&mut self) -> Result<(), StoreError> {
+        if !self.carry.asked.runs_low() {
+            return Ok(());
+        }
+        let wanted = self.up.store.blocking(Store::wanted).await?;
+        self.carry.asked.read(wanted);
+        for hand in &mut self.hands {
+            hand.asked |= self.carry.asked.contains(hand.package.id);
+        }
+        Ok(())
     }
 
     /// A package comes in hand, unless it is: a store that was opened anew has queued all again.
@@ -262,10 +280,9 @@ impl Session<'_> {
 
     /// Somebody asks for the video of a package: the receiver `sink`, or a command.
     pub(super) fn ask_for(&mut self, id: CaseId, sink: Option<&str>) {
-        if self.carry.asked.contains(&id) || self.carry.asked.len() >= ASKED_MAX {
+        if !self.carry.asked.push(id) {
             return;
         }
-        self.carry.asked.push_back(id);
         if let Some(hand) = self.hand(id) {
             hand.asked = true;
         } else if let Some(sink) = sink.filter(|sink| is_name(sink)) {

@@ -15,7 +15,7 @@ pub(super) const HANDS: usize = 8;
 /// Of these, such as were sealed a while ago.
 const HANDS_LATE: usize = 6;
 /// Of these, such as were taken because somebody asked for them.
-const HANDS_ASKED: usize = 4;
+pub(super) const HANDS_ASKED: usize = 4;
 
 /// Where a package finds room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
