@@ -48,7 +48,7 @@ const COURSE_ERROR_MAX: f64 = 20.0;
 #[serde(default)]
 struct Report {
     class: String,
-    /// The receiver that it is about.
+    /// The receiver that it is about; empty when it names none, and then there is but one.
     device: String,
     /// 0 unknown, 1 no fix, 2 two-dimensional, 3 three-dimensional.
     mode: Option<u8>,
@@ -108,7 +108,8 @@ impl Receiver {
     /// this one told is forgotten.
     fn is_heard(&mut self, at: Stamp, report: &Report, poses: &Poses) -> bool {
         let fixed = report.class == "TPV" && fix_kind(report) > FixKind::None;
-        if self.device.as_ref() != Some(&report.device) {
+        let named = !report.device.is_empty();
+        if named && self.device.as_ref() != Some(&report.device) {
             let holds = |last| at.boot_ns.saturating_sub(last) <= HOLD_NS;
             if self.device.is_some() && (!fixed || self.fixed_ns.is_some_and(holds)) {
                 return false;
