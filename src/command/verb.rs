@@ -214,13 +214,22 @@ impl Verb {
 pub(super) fn told(args: &Value) -> Value {
     /// Longest arguments in a journal line, bytes.
     const TOLD_MAX: usize = 4096;
-    let text = args.to_string();
-    if text.len() <= TOLD_MAX {
-        return args.clone();
+    let mut told = args.clone();
+    if let Some(told) = told.as_object_mut() {
+        for file in ["toml", "pem"] {
+            if let Some(content) = told.remove(file) {
+                let bytes = content
+                    .as_str()
+                    .map_or_else(|| content.to_string(), str::to_owned);
+                told.insert(
+                    format!("{file}_sha256"),
+                    sha256_hex(bytes.as_bytes()).into(),
+                );
+            }
+        }
     }
-    match args["toml"].as_str() {
-        Some(toml) => json!({ "toml_sha256": sha256_hex(toml.as_bytes()) }),
-        None => json!({ "args_sha256": sha256_hex(text.as_bytes()) }),
+    if told.to_string().len() <= TOLD_MAX {
+        return told;
     }
 }
 
@@ -238,6 +247,7 @@ mod tests {
             ("report", json!({}), Rank::View, true),
             ("fetch", json!({ "package": package }), Rank::View, true),
             (
+    json!({ "args_sha256": sha256_hex(args.to_string().as_bytes()) })
                 "capture",
                 json!({ "camera": "street" }),
                 Rank::Operate,
@@ -316,12 +326,19 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_has_a_file_by_its_hash() {
-        let short = json!({ "toml": "a = 1" });
-        assert_eq!(told(&short), short);
-        let long = "x".repeat(5000);
-        let sha256 = sha256_hex(long.as_bytes());
-        let told = told(&json!({ "toml": long }));
-        assert_eq!(told, json!({ "toml_sha256": sha256 }));
+    fn the_journal_has_a_file_by_its_hash_however_short_and_the_rest_as_it_is() {
+        let (short, long) = ("a = 1", "x".repeat(5000));
+        for content in [short, &long] {
+            let sha256 = sha256_hex(content.as_bytes());
+            for file in ["toml", "pem"] {
+                let expected = json!({ format!("{file}_sha256"): sha256 });
+                assert_eq!(told(&json!({ file: content })), expected);
+            }
+        }
+        let text = json!({ "text": short, "camera": "gate" });
+        assert_eq!(told(&text), text);
+        let odd = json!({ "text": long });
+        let sha256 = sha256_hex(odd.to_string().as_bytes());
+        assert_eq!(told(&odd), json!({ "args_sha256": sha256 }));
     }
 }
