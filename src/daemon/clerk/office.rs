@@ -168,7 +168,10 @@ impl Office {
                 self.objections.heard(&self.store, now, (&rule, &model))?;
                 (Fate::Done, None)
             }
-            Ok(Taken::Known) => (Fate::Done, Some("it was known".to_owned())),
+            Ok(Taken::Known { rule, model }) => {
+                self.objections.heard(&self.store, now, (&rule, &model))?;
+                (Fate::Done, Some("it was known".to_owned()))
+            }
             Ok(Taken::Overtaken(at_ms)) => {
                 let newer = clock::rfc3339_ms(at_ms.saturating_mul(1_000_000));
                 let why = format!(
