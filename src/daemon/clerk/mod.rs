@@ -119,6 +119,7 @@ pub(super) fn hire(
             again,
             began_ns: clock::boot_ns(),
             well_since_ns: None,
+            passed: false,
         },
         nonces,
         inbound,
