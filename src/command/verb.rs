@@ -208,9 +208,25 @@ impl Verb {
             | Self::Reboot {} => false,
         }
     }
+
+    /// Whether it is about the moment at which it was ordered: done after its time it would show, silence
+    /// or mark what nobody meant.
+    pub fn is_of_its_moment(&self) -> bool {
+        !matches!(
+            self,
+            Self::Fetch { .. }
+                | Self::CertRequest {}
+                | Self::ConfigSet { .. }
+                | Self::CertInstall { .. }
+                | Self::Evict { .. }
+                | Self::Resend { .. }
+                | Self::RuleRestore { .. }
+        )
+    }
 }
 
-/// `args` as the journal has them: a file by its hash, everything else as it is.
+/// `args` as the journal has them: what was sent as a file by its hash, since a configuration may hold
+/// passwords and lines of the journal travel with packages; and so what is too long for a line.
 pub(super) fn told(args: &Value) -> Value {
     /// Longest arguments in a journal line, bytes.
     const TOLD_MAX: usize = 4096;
@@ -231,6 +247,7 @@ pub(super) fn told(args: &Value) -> Value {
     if told.to_string().len() <= TOLD_MAX {
         return told;
     }
+    json!({ "args_sha256": sha256_hex(args.to_string().as_bytes()) })
 }
 
 #[cfg(test)]
@@ -238,6 +255,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    /// What is as right at any later time.
+    const TIMELESS: [&str; 7] = [
+        "fetch",
+        "config.set",
+        "cert.request",
+        "cert.install",
+        "evict",
+        "resend",
+        "rule.restore",
+    ];
 
     #[test]
     fn every_verb_is_read_back_and_has_its_rank() {
@@ -247,7 +275,6 @@ mod tests {
             ("report", json!({}), Rank::View, true),
             ("fetch", json!({ "package": package }), Rank::View, true),
             (
-    json!({ "args_sha256": sha256_hex(args.to_string().as_bytes()) })
                 "capture",
                 json!({ "camera": "street" }),
                 Rank::Operate,
@@ -305,6 +332,7 @@ mod tests {
             let verb = Verb::read(name, &args).unwrap();
             assert_eq!(verb.parts(), (name.to_owned(), args));
             assert_eq!((verb.needs(), verb.may_be_repeated()), (rank, repeated));
+            assert_eq!(verb.is_of_its_moment(), !TIMELESS.contains(&name), "{name}");
         }
     }
 

@@ -182,7 +182,8 @@ impl Clerk {
             tracing::error!(%error, "what follows from verdicts is not written down");
         }
         let (office, errands) = (self.office.clone(), Arc::clone(&self.errands));
-        let left = blocking(move || office.left_over(&errands)).await;
+        let synced = clock::trust().synced;
+        let left = blocking(move || office.left_over(&errands, synced)).await;
         match left {
             Ok(left) => left
                 .into_iter()

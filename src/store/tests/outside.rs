@@ -64,6 +64,7 @@ fn a_command_is_answered_once_and_its_reply_kept() {
     let under_way = UnderWay {
         id: first.id,
         signed: Some(b"signed".to_vec()),
+        at: Some(clock::rfc3339_ms(NOW.utc_ns)),
     };
     assert_eq!(open_ones, [under_way]);
     assert!(store.replies_due(10).unwrap().is_empty());
@@ -119,6 +120,7 @@ fn a_lost_database_forgets_no_command_and_repeats_none() {
     let under_way = UnderWay {
         id: commanded(3, 0).id,
         signed: None,
+        at: Some(clock::rfc3339_ms(NOW.utc_ns)),
     };
     assert_eq!(store.commands_open().unwrap(), [under_way]);
     let due = store.replies_due(10).unwrap();
