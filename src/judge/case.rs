@@ -170,12 +170,9 @@ impl Case {
     /// Why a thing at its place could not be known again in the picture; `None` when it could.
     pub(super) fn out_of_picture(&self) -> Option<&'static str> {
         if self.area.share_in(PICTURE) < SAME_PLACE_IOU {
-            Some("its place has left the picture")
-        } else if self.gone {
-            Some("nobody can tell where in the picture its place is by now")
-        } else {
-            None
+            return Some("its place has left the picture");
         }
+        (self.gone).then_some("nobody can tell where in the picture its place is by now")
     }
 
     /// Whether a thing at `area` is as large as the subject, and at its place.
