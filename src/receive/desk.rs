@@ -132,7 +132,8 @@ impl Desk {
         news.seen = clock::rfc3339_ms(at.utc_ns);
         news.seq = news.seq.max(head.statement.seq);
         let doubt = self.doubt(device, &head);
-        if let Some(said) = self.stored_before(device, &head, at)? {
+        if let Some(mut said) = self.stored_before(device, &head, at)? {
+            said.events.extend(doubt);
             return Ok(said);
         }
         let key = (device.to_owned(), id);

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,6 +83,18 @@ pub(super) struct News {
     pub(super) seq: u64,
     /// The newest signed line of its journal.
     pub(super) journal: Option<(u64, String)>,
+}
+
+impl News {
+    /// Joins what was not told before.
+    pub(super) fn join(&mut self, untold: Self) {
+        self.state = self.state.take().or(untold.state);
+        self.seq = self.seq.max(untold.seq);
+        self.journal = self.journal.take().max(untold.journal);
+        if self.seen < untold.seen {
+            self.seen = untold.seen;
+        }
+    }
 }
 
 impl Index {
@@ -207,7 +220,11 @@ impl Index {
         let mut entries = Vec::new();
         for id in there.difference(&rows) {
             let path = folder.join(format!("{id}{}", layout::SIGNED));
-            let read = disk::read(&path).map_err(ReceiveError::from)?;
+            let read = match disk::read(&path) {
+                // A receiver took the package meanwhile.
+                Err(error) if error.source.kind() == ErrorKind::NotFound => continue,
+                read => read.map_err(ReceiveError::from)?,
+            };
             match Receipt::read(&read) {
                 Ok(receipt) => entries.push(Entry::Refused(Refusal::of(&receipt))),
                 Err(error) => tracing::warn!(device, %id, %error, "a kept refusal is unreadable"),

@@ -105,6 +105,11 @@ impl Heads {
             (Some(known), Some(named)) if named.n > known.n => Some(named),
             (Some(known), _) => Some(known),
             (None, named) => named,
+    /// The newest line of a device's journal that it signed for by itself.
+    pub(super) fn of(&self, device: &str) -> Option<&JournalCopy> {
+        self.known.get(device)
+    }
+
         }
     }
 

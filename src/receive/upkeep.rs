@@ -152,7 +152,7 @@ pub(super) fn tell_news(office: &Office, desks: &[Arc<Mutex<Desk>>]) {
     }
     for (device, untold) in news {
         if let Some(desk) = desks.get(desk_of(&device)) {
-            lock(desk).news.entry(device).or_insert(untold);
+            lock(desk).news(&device).join(untold);
         }
     }
 }
