@@ -136,6 +136,7 @@ impl Desk {
             said.events.extend(doubt);
             return Ok(said);
         }
+        let mut told: Vec<Event> = doubt.into_iter().collect();
         let key = (device.to_owned(), id);
         let same = |open: &Open| open.transfer.head().sig_sha256 == head.sig_sha256;
         if !self.open.get(&key).is_some_and(same) {
@@ -143,6 +144,7 @@ impl Desk {
                 return self.refuse(device, &head, why, at);
             }
             self.make_room(device, &head)?;
+            told.extend(self.clocks_differ(device, &head, at));
             let incoming = layout::incoming(&self.office.dir);
             let incoming = incoming.join(&self.office.name).join(device);
             let transfer = Transfer::begin(&incoming.join(id.to_string()), head, zip)?;
@@ -154,7 +156,7 @@ impl Desk {
             self.open.insert(key.clone(), open);
         }
         let mut said = self.look(&key, at)?;
-        said.events.extend(doubt);
+        said.events.extend(told);
         if let Some(open) = self.open.get(&key) {
             said.events.insert(
                 0,
@@ -286,7 +288,9 @@ impl Desk {
             return Ok(ignored(&topic(), "its payload names no package"));
         };
         if self.office.place(device, id).exists() {
-            return self.receipt_again(device, id);
+            let again = self.receipt_again(device, id)?;
+            let awaited = || ignored(&topic(), "its receipt does not hold: its head comes again");
+            return Ok(again.unwrap_or_else(awaited));
         }
         let key = (device.to_owned(), id);
         if self.open.contains_key(&key) {

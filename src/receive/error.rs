@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::index::IndexError;
 use crate::disk::DiskError;
-use crate::witness::KeyError;
+use crate::witness::{ChainFault, KeyError};
 
 /// Why the receiver cannot work, or could not deal with one message.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,18 @@ pub enum ReceiveError {
     /// A key or certificate is missing or unfit.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// What it signs would be believed by nobody.
+    #[error(
+        "receiver.crt: {0}, so no box and no verifier would believe a receipt: it must lead to a root in \
+         roots.crt, and its file hold no certificate that this does not take"
+    )]
+    Unbelievable(ChainFault),
+    /// Nobody vouches for our clock. The device keeps its package and tries again.
+    #[error(
+        "no receipt is signed, for its time would stand in each package: {0}; set up a time daemon \
+         (timedatectl), or say --any-clock where there can be none"
+    )]
+    Clock(String),
     /// Another receiver of this name works in the folder.
     #[error("a receiver {name:?} is at work in {} already; give each its own name", dir.display())]
     Locked {

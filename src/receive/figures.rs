@@ -34,10 +34,12 @@ pub(super) enum Count {
     CopyErrors,
     LinkErrors,
     OtherErrors,
+    SignErrors,
+    ClocksDiffer,
 }
 
 /// Name, label and help of each count.
-const SERIES: [(&str, &str, &str); 19] = [
+const SERIES: [(&str, &str, &str); 21] = [
     (
         "packages_total",
         r#"{result="stored"}"#,
@@ -85,6 +87,12 @@ const SERIES: [(&str, &str, &str); 19] = [
     ("errors_total", r#"{kind="copy"}"#, ""),
     ("errors_total", r#"{kind="link"}"#, ""),
     ("errors_total", r#"{kind="other"}"#, ""),
+    ("errors_total", r#"{kind="sign"}"#, ""),
+    (
+        "clocks_differ_total",
+        "",
+        "Packages sealed by a synchronised clock later than it is here",
+    ),
 ];
 
 /// What is so at the moment.
@@ -102,6 +110,10 @@ pub(super) struct Gauges {
     pub(super) open: u64,
     /// How long the oldest of them is under way in this run, seconds.
     pub(super) oldest_secs: u64,
+    /// How long the certificate that signs receipts is still valid, seconds.
+    pub(super) certificate_secs: u64,
+    /// Whether the clock of this machine is synchronised.
+    pub(super) clock_synced: bool,
     /// Bytes free on the medium for second copies, when it was last looked at and was there.
     pub(super) copies_free: Option<u64>,
 }
@@ -215,6 +227,16 @@ impl Figures {
                 "oldest_open_seconds",
                 "How long the oldest of them is under way",
                 now.oldest_secs,
+            ),
+            (
+                "certificate_seconds_left",
+                "How long the certificate that signs receipts is valid; 0: nothing is signed",
+                now.certificate_secs,
+            ),
+            (
+                "clock_synchronised",
+                "Whether something synchronises this machine's clock; 0: nothing is signed",
+                u64::from(now.clock_synced),
             ),
         ] {
             say(name, "", ("gauge", help, value));

@@ -16,6 +16,9 @@ pub(super) struct Head {
     pub(super) statement: Statement,
     /// SHA-256 of its signature, lower-case hex.
     pub(super) sig_sha256: String,
+    /// When it was signed, Unix seconds, and how far that clock might be off, microseconds; `None` when
+    /// nobody vouched for the clock.
+    pub(super) signed: Option<(i64, u64)>,
 }
 
 /// A head that is not taken.
@@ -49,9 +52,13 @@ impl Head {
             let why = format!("it is of device {:?}", statement.device.id);
             return Err(HeadError::Unreadable(why));
         }
+        let sealing = statement.sealed.as_ref();
+        let error_us = sealing.and_then(|sealing| sealing.max_error_us);
+        let signed = verdict.signer.as_ref().map(|signer| signer.signing_time);
         let head = Self {
             statement,
             sig_sha256,
+            signed: signed.zip(error_us),
         };
         if !verdict.valid() {
             return Err(HeadError::Refused {
@@ -148,6 +155,7 @@ pub(super) mod tests {
         Head {
             statement: serde_json::from_value(statement).unwrap(),
             sig_sha256: String::new(),
+            signed: None,
         }
     }
 }

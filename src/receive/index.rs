@@ -372,7 +372,7 @@ impl Index {
 }
 
 /// Reads a whole package for its row; one that cannot be read has none, and shows as missing.
-fn read(dir: &Path, device: &str, id: CaseId) -> Option<Kept> {
+pub(super) fn read(dir: &Path, device: &str, id: CaseId) -> Option<Kept> {
     let place = layout::place(dir, device, id);
     let file = |name| disk::read(&place.join(name)).map_err(|error| error.to_string());
     let read = || -> Result<Kept, String> {

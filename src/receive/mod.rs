@@ -12,7 +12,8 @@
 //! receivers may work on one broker, each in a folder of its own or several in one ([`layout`]).
 //!
 //! **Invariants.** A foreign or wrong head writes nothing but its refusal. No receipt says *stored*
-//! before the package is durable in its place, nor two copies before the second was read back.
+//! before the package is durable in its place, nor two copies before the second was read back, and none
+//! is signed that nobody would believe, or by a clock that nobody vouches for ([`signing`]).
 //! Repeating any message changes nothing and gives the same answer, whichever receiver of the
 //! folder hears it: a package is there once. What a device can make us keep unfinished is bounded,
 //! and only verified names and numbers become paths. Killed at any moment, a new start takes up
@@ -42,6 +43,7 @@ mod ranges;
 mod receipt;
 mod rows;
 mod stamping;
+mod signing;
 mod transfer;
 mod upkeep;
 

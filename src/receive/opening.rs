@@ -13,6 +13,7 @@ use super::head::Head;
 use super::journal::Heads;
 use super::later::Later;
 use super::office::Office;
+use super::signing::certified;
 use super::transfer::{HEAD, Transfer};
 use super::{ReceiveError, layout};
 use crate::disk;
@@ -29,6 +30,7 @@ impl Desk {
         let identity = Identity::load(&config.keys, "receiver")?;
         let roots_file = config.keys.join("roots.crt");
         let roots = Roots::load(&roots_file)?;
+        certified(&identity, &roots, clock::now())?;
         let dir = &config.dir;
         std::fs::create_dir_all(dir)
             .map_err(|error| ReceiveError::Disk(format!("{}: {error}", dir.display())))?;
@@ -54,6 +56,8 @@ impl Desk {
             figures,
             ledger: Mutex::default(),
             later: Later::new(),
+            any_clock: config.any_clock,
+            unsigned: Mutex::default(),
             _lock: lock,
         });
         let desks = heads.split(DESKS, desk_of).into_iter().map(|heads| Self {

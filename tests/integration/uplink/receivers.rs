@@ -604,7 +604,7 @@ impl Process {
     fn start(config: &config::Receive) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
             .args(["receive", "--host", &config.host, "--name", &config.name])
-            .args(["--port", &config.port.to_string()])
+            .args(["--any-clock", "--port", &config.port.to_string()])
             .args([
                 Path::new("--keys"),
                 &config.keys,
