@@ -303,6 +303,20 @@ impl Index {
             .optional()?)
     }
 
+    /// Some packages that have their second copy, after `last` in the order of the index.
+    pub(super) fn copied(
+        &self,
+        last: Option<&(String, CaseId)>,
+        most: u32,
+    ) -> Result<Vec<(String, CaseId)>, IndexError> {
+        let (device, id) = last.map_or(("", String::new()), |(d, id)| (d, id.to_string()));
+        let sql = "SELECT device, id FROM package WHERE copied = 1 AND gone IS NULL \
+            AND (device, id) > (?1, ?2) ORDER BY device, id LIMIT ?3";
+        self.all(sql, params![device, id, most], |row| {
+            Ok((row.get(0)?, case_id(row, 1)?))
+        })
+    }
+
     /// How many devices are known, packages are there, and of these have no second copy.
     pub(super) fn counts(&self) -> Result<[u64; 3], IndexError> {
         let count = |sql: &str| self.conn.query_row(sql, [], |row| number(row, 0));
