@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::clock;
 use crate::receive::archive::{Archive, DeviceSum, Gap, Kept, Missing, Refusal};
-use crate::receive::prepare_copies;
+use crate::receive::{prepare_copies, remove};
 
 use super::out::Hint;
 use super::{Answer, out};
@@ -20,6 +20,8 @@ Examples:
   lingmou archive packages --dir /srv/evidence --device LC-POLE-0007 --json
   lingmou archive packages --dir /srv/rx1 --dir /srv/rx2            two receivers, asked as one
   lingmou archive prepare-copies /media/second --dir /srv/evidence
+  lingmou archive remove LC-POLE-0007/0198f0a2-0000-7000-8000-000000000001 --dir /srv/evidence \
+    --copy-to /media/second --why '90 days are over'
 
 Reads what lies in the folder of `lingmou receive`, beside running receivers or without them. The
 index (DIR/index.db) is brought level with the packages first, and made again when it is gone.
@@ -35,7 +37,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Question {
-    /// Every package with its number, case, place and copies; also those that are gone
+    /// Every package with its number, case, place and copies; also those that are gone or were removed
     Packages(Of),
     /// Every device: last heard, how many packages are kept, how many numbers are missing
     Devices(Of),
@@ -43,6 +45,21 @@ enum Question {
     Missing(Of),
     /// Packages that were refused, with the reason
     Refused(Of),
+    /// Remove packages on purpose, with their second copies: nothing is missing of them then
+    Remove {
+        /// Packages, as device and id; they cannot be had back
+        #[arg(value_name = "DEVICE/ID", required = true)]
+        packages: Vec<String>,
+        /// The receivers' folder
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// The medium for second copies; must be named when there are some of these packages
+        #[arg(long, value_name = "DIR")]
+        copy_to: Option<PathBuf>,
+        /// Why, in a few words: kept for good in DIR/removed/DEVICE.jsonl
+        #[arg(long, value_name = "WORDS")]
+        why: String,
+    },
     /// Prepare another medium for second copies (lingmou receive --copy-to)
     PrepareCopies {
         /// Where the medium is mounted
@@ -85,6 +102,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         }
         Question::Refused(of) => {
             of.each(Archive::refusals, refusal)?;
+        }
+        Question::Remove {
+            packages,
+            dir,
+            copy_to,
+            why,
+        } => {
+            let word = (why.as_str(), clock::now());
+            for one in remove(dir, copy_to.as_deref(), packages, word)? {
+                out::data(&format!(
+                    "{} {:>6}  {} removed",
+                    one.device, one.seq, one.id
+                ));
+            }
         }
         Question::PrepareCopies { medium, dir } => {
             prepare_copies(medium, dir).context("the medium cannot be prepared")?;
@@ -133,10 +164,11 @@ impl Of {
 }
 
 fn package(p: &Kept) -> String {
-    let copies = match (&p.gone, p.copies) {
-        (Some(since), _) => format!("GONE, noticed {since}"),
-        (None, 1) => "1 copy".to_owned(),
-        (None, copies) => format!("{copies} copies"),
+    let copies = match (&p.removed, &p.gone, p.copies) {
+        (Some(why), ..) => format!("removed: {why}"),
+        (_, Some(since), _) => format!("GONE, noticed {since}"),
+        (_, None, 1) => "1 copy".to_owned(),
+        (_, None, copies) => format!("{copies} copies"),
     };
     let place = p.site.as_deref().or(p.zone.as_deref()).unwrap_or("-");
     let grade = p.grade.as_deref().unwrap_or("-");

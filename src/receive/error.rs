@@ -50,6 +50,14 @@ pub enum ReceiveError {
          the first; mount the other medium first", .0.display()
     )]
     SameDisk(PathBuf),
+    /// No package of this name is or was here.
+    #[error(
+        "{0:?} is no package that is or was here; name it DEVICE/ID, as `archive packages` has them"
+    )]
+    NoPackage(String),
+    /// The package has a second copy, and where is not said.
+    #[error("{0} has a second copy: say with --copy-to where, so that it is removed there too")]
+    SecondCopy(String),
     /// The index cannot be read or written. It is no evidence: it may be deleted and is made again.
     #[error("the index: {0}; it may be deleted, and is made again from the packages")]
     Index(String),

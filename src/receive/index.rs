@@ -431,6 +431,7 @@ mod tests {
             stored: None,
             copies: 2,
             gone: None,
+            removed: None,
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Kept {
     pub copies: u32,
     /// When it was noticed that it is not in its folder any more, RFC 3339 UTC.
     pub gone: Option<String>,
+    /// Why it was removed on purpose; `null`: nobody said so.
+    pub removed: Option<String>,
 }
 
 impl Kept {
@@ -81,6 +83,7 @@ impl Kept {
             stored: Some(receipt.at.clone()),
             copies: 1 + u32::from(copied),
             gone: None,
+            removed: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! packages/DEVICE/ID/       whole packages, each there in one step
 //! refused/DEVICE/ID.p7m     signed refusals
+//! removed/DEVICE.jsonl      what somebody removed on purpose
 //! heads/NAME/DEVICE.p7m     the newest checkpoint of a device's journal that receiver NAME took
 //! incoming/NAME/DEVICE/ID/  what receiver NAME is taking
 //! incoming/NAME.lock        held while receiver NAME runs
@@ -34,6 +35,16 @@ pub(super) fn place(dir: &Path, device: &str, id: CaseId) -> PathBuf {
 /// The folder of refusals.
 pub(super) fn refused(dir: &Path) -> PathBuf {
     dir.join("refused")
+}
+
+/// The folder that tells what was removed on purpose.
+pub(super) fn all_removed(dir: &Path) -> PathBuf {
+    dir.join("removed")
+}
+
+/// The file that tells it of a device.
+pub(super) fn removed(dir: &Path, device: &str) -> PathBuf {
+    all_removed(dir).join(format!("{device}.jsonl"))
 }
 
 /// The folder with a folder of journal heads for each receiver.

@@ -19,8 +19,8 @@
 //! and only verified names and numbers become paths. Killed at any moment, a new start takes up
 //! what was durable. The index may be deleted.
 //!
-//! **Not here.** No review of cases; nothing is ever deleted that was receipted. Receivers do not
-//! talk to each other.
+//! **Not here.** No review of cases. No receiver deletes what was receipted: a person does, and says so
+//! ([`remove`]). Receivers do not talk to each other.
 
 pub mod archive;
 mod copies;
@@ -41,11 +41,15 @@ mod office;
 mod opening;
 mod ranges;
 mod receipt;
+mod removed;
 mod rows;
-mod stamping;
 mod signing;
+mod stamping;
 mod transfer;
 mod upkeep;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -65,6 +69,7 @@ use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe};
 pub use copies::prepare_copies;
 pub use error::ReceiveError;
 pub use event::Event;
+pub use removed::{Removed, remove};
 
 use desk::{Desk, Said};
 use desks::{Desks, Owed};

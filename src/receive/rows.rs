@@ -105,6 +105,7 @@ pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         stored: row.get(14)?,
         copies: 1 + u32::from(copied),
         gone: row.get(16)?,
+        removed: None,
     })
 }
 
