@@ -37,7 +37,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Question {
-    /// Every package with its number, case, place and copies; also those that are gone or were removed
+    /// Every package with its number, case, place and copies; also those gone or removed
     Packages(Of),
     /// Every device: last heard, how many packages are kept, how many numbers are missing
     Devices(Of),
@@ -45,7 +45,7 @@ enum Question {
     Missing(Of),
     /// Packages that were refused, with the reason
     Refused(Of),
-    /// Remove packages on purpose, with their second copies: nothing is missing of them then
+    /// Remove packages on purpose, with their second copies, so that none is missing
     Remove {
         /// Packages, as device and id; they cannot be had back
         #[arg(value_name = "DEVICE/ID", required = true)]

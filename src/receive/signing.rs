@@ -59,8 +59,10 @@ impl Office {
         });
         let why = self.may_sign(at).err().map(|error| error.to_string());
         let before = std::mem::replace(&mut *lock(&self.unsigned), why.clone());
-        let why = why.filter(|_| why != before)?;
-        Some(Event::Trouble { why })
+        if why == before {
+            return None;
+        }
+        Some(Event::Trouble { why: why? })
     }
 
     /// The newest receipt of the package at `place`; `None` when one of its receipts does not hold: no

@@ -1,7 +1,8 @@
 //! A desk and its office without a broker: what is signed, when, and what becomes of it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -20,8 +21,8 @@ use crate::link::message::Finished;
 use crate::pki::{TestPki, TestPkiPlan};
 use crate::types::{CaseId, Outcome, Stamp, Violation};
 use crate::witness::{
-    self, Checkpoint, Container, Identity, JournalPoint, KeyError, LATER_RECEIPT, Limits, Opinion,
-    RECEIPT, Receipt, ReceiptVerdict, ReviewVerdict, Roots, Statement, ViolationFacts,
+    self, Checkpoint, Container, Identity, JournalPoint, KeyError, LATER_RECEIPT, Opinion, RECEIPT,
+    Receipt, ReceiptVerdict, ReviewVerdict, Roots, Statement, ViolationFacts,
 };
 
 const DEVICE: &str = "LM-1";
@@ -411,12 +412,12 @@ fn what_was_removed_on_purpose_is_not_missing() {
     let ids: Vec<CaseId> = packages.iter().map(id_of).collect();
     let name = |n: usize| format!("{DEVICE}/{}", ids[n]);
     let gaps = || {
-        let archive = archive::Archive::open(&[config.dir.clone()], now()).unwrap();
+        let archive = archive::Archive::open(slice::from_ref(&config.dir), now()).unwrap();
         let missing = archive.missing(DEVICE).unwrap().into_iter();
         let told = missing.map(|m| (m.from, m.to, m.gap));
         told.collect::<Vec<_>>()
     };
-    let removed = |names: &[String], copies: Option<&std::path::Path>| {
+    let removed = |names: &[String], copies: Option<&Path>| {
         remove(&config.dir, copies, names, ("90 days", now()))
     };
     // Nothing is removed when one of them is not known, or its copy would stay.
@@ -454,7 +455,7 @@ fn what_was_removed_on_purpose_is_not_missing() {
     removed(&[name(1)], Some(&medium)).unwrap();
     assert_eq!(gaps(), []);
     assert!(!layout::place(&medium, DEVICE, ids[1]).exists());
-    let archive = archive::Archive::open(&[config.dir.clone()], now()).unwrap();
+    let archive = archive::Archive::open(slice::from_ref(&config.dir), now()).unwrap();
     let kept = archive.packages(DEVICE).unwrap();
     let whys: Vec<_> = kept.iter().map(|kept| kept.removed.as_deref()).collect();
     let went = Some("90 days");
@@ -500,9 +501,8 @@ fn a_review_comes_to_the_second_copy() {
     assert!(verdict.valid(), "{verdict:?}");
     assert_eq!(verdict.reviews.len(), 1);
     assert_eq!(verdict.reviews[0].level, Some(1));
-    let there = Container::from_zip(&files.to_zip(), Limits::PACKAGE).unwrap();
     let copied = Container::from_dir(&copy).unwrap();
-    for (name, bytes) in there.files() {
+    for (name, bytes) in files.files() {
         assert_eq!(copied.get(name), Some(bytes), "{name}");
     }
 }
