@@ -3,16 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::slice;
-use std::sync::Arc;
 
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::desk::{Desk, Said};
 use super::desks::desk_of;
-use super::figures::Figures;
 use super::head::Head;
-use super::office::Office;
 use super::upkeep::Place;
 use super::*;
 use crate::clock;
