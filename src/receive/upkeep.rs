@@ -112,9 +112,9 @@ fn round(
         *looked = Some(at.boot_ns);
         if let Err(error) = look_through(office, desks, at) {
             office.figures.failed(&error);
-            let why = error.to_string();
-            tracing::warn!(error = why, "receiver trouble");
-            event = Some(Event::Trouble { why });
+            event = Some(Event::Trouble {
+                why: error.to_string(),
+            });
         }
     }
     tell_news(office, desks);
@@ -203,8 +203,13 @@ impl Office {
         let room = there.is_ok().then(|| disk::free_bytes(copies.dir()).ok());
         self.figures
             .change(|gauges| gauges.copies_free = room.flatten());
-        let Ok(medium) = there else {
-            return events;
+        let medium = match there {
+            Ok(medium) => medium,
+            Err(why) => {
+                // Also at the start, before any package: its folder may be mistyped.
+                events.extend(copies.complain(&why));
+                return events;
+            }
         };
         if let Some(medium) = medium {
             self.indexed(|index| index.meets(medium));
