@@ -150,11 +150,11 @@ impl Session<'_> {
             // A place that is free again, or the end of the rest, is a reason to look again.
             return Ok(taken);
         }
-        let taken = self.take(any).await?;
-        if !taken {
-            self.count_held().await;
+        if self.take(any).await? || self.tell_again().await? {
+            return Ok(true);
         }
-        Ok(taken)
+        self.count_held().await;
+        Ok(false)
     }
 
     /// A fresh package takes the place of the last in rank that sends video, if it goes before it.
@@ -325,7 +325,10 @@ impl Session<'_> {
             self.remember(id, sink.to_owned());
         }
         let told = told.number();
-        let held = self.up.store.blocking(move |store| store.hold(id, told));
+        let held = self
+            .up
+            .store
+            .blocking(move |store| store.hold(clock::now(), id, told));
         self.owe(id, held.await);
     }
 
