@@ -21,6 +21,7 @@
 //! **Not here.** No review of cases; nothing is ever deleted that was receipted. Receivers do not
 //! talk to each other.
 
+mod announced;
 pub mod archive;
 mod copies;
 mod desk;

@@ -248,6 +248,16 @@ fn asked(bench: &Bench, question: &str) -> (i32, Vec<serde_json::Value>) {
     (code, lines.collect())
 }
 
+fn in_words(gap: &Gap) -> String {
+    match gap {
+        Gap::NeverCame => "never came".to_owned(),
+        Gap::Announced { id, .. } => format!("announced {id}"),
+        Gap::Gone { id, .. } => format!("gone {id}"),
+        Gap::Refused { id, .. } => format!("refused {id}"),
+        Gap::Doubled { .. } => "doubled".to_owned(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn which_numbers_are_missing_is_answered_with_and_without_the_index() {
     let bench = Bench::new().await;
@@ -267,13 +277,7 @@ async fn which_numbers_are_missing_is_answered_with_and_without_the_index() {
 
     let gaps = || {
         let missing = bench.archive(&["received"]).missing(DEVICE).unwrap();
-        let gap = |gap: &Gap| match gap {
-            Gap::NeverCame => "never came".to_owned(),
-            Gap::Gone { id, .. } => format!("gone {id}"),
-            Gap::Refused { id, .. } => format!("refused {id}"),
-            Gap::Doubled { .. } => "doubled".to_owned(),
-        };
-        let told = missing.iter().map(|m| (m.from, m.to, gap(&m.gap)));
+        let told = missing.iter().map(|m| (m.from, m.to, in_words(&m.gap)));
         told.collect::<Vec<_>>()
     };
     let was_refused = (4, 4, format!("refused {refused}"));
@@ -361,12 +365,12 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
         Receipt::open(&receipt, &roots).unwrap().0.copies
     };
     let receiver = bench.start(config.clone()).await;
+    let told = |e: &Event| matches!(e, Event::Trouble { why } if why.contains("no second copy"));
+    until("the word that it is not there", || bench.events(told) == 1).await;
     let upload = bench.upload();
     let without = [bench.seal(100_000), bench.seal(1000)];
     bench.receipted(&without).await;
     assert_eq!(without.map(copies), [1, 1], "the medium is not there");
-    let told = |e: &Event| matches!(e, Event::Trouble { why } if why.contains("no second copy"));
-    until("the word that it is not there", || bench.events(told) == 1).await;
     assert_eq!(bench.events(told), 1, "told once, not for each package");
     assert!(
         !medium.exists(),
