@@ -8,7 +8,8 @@
 //! link may carry now, by configuration, hour and [`account`]; what may not go is held, and told
 //! again in time ([`retelling`]). [`drain`] slows what waited through an outage. What was sent is
 //! never written down here: after any break the receiver knows. Before a head goes a checkpoint of
-//! the journal that signs the package's line ([`journal`]); what the receiver says it has of the journal is held against it.
+//! the journal that signs the package's line ([`journal`]); what the receiver says it has of the
+//! journal is held against it.
 //!
 //! Once a package is receipted its time-stamp is asked for over the same connection
 //! ([`stamping`]).
@@ -22,6 +23,7 @@
 //! **Not here.** No quota, no reading of commands.
 
 mod account;
+mod asked;
 mod delivery;
 mod desk;
 mod drain;
@@ -29,6 +31,7 @@ mod hands;
 mod hearing;
 mod journal;
 mod lanes;
+mod places;
 mod presence;
 mod profile;
 mod rate;
@@ -56,7 +59,6 @@ pub use desk::{Answer, Desk, Inbound};
 pub use profile::Why;
 pub use state::{InHand, LinkState, UploadSnapshot, UploadState};
 
-use hands::ASKED_MAX;
 use session::{Carry, Session};
 
 /// First pause before another try to connect.
@@ -99,11 +101,6 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     let longest = Duration::from_secs(uplink.config.retry_max_secs);
     let mut pause = Pause::new(RETRY_FIRST, longest);
     let mut carry = Carry::new(uplink.desk.take());
-    // What was asked for before the last stop or crash.
-    match uplink.store.blocking(Store::wanted).await {
-        Ok(wanted) => carry.asked.extend(wanted.into_iter().take(ASKED_MAX)),
-        Err(error) => tracing::warn!(%error, "what was asked for is not read"),
-    }
     while !stop.is_cancelled() {
         uplink.state.turns(clock::now(), ATTEMPT);
         let ended = Session::run(&uplink, &mut carry, &stop).await;
