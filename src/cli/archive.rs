@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::clock;
-use crate::receive::archive::{Archive, DeviceSum, Gap, Kept, Missing, Refusal};
+use crate::receive::archive::{Announced, Archive, DeviceSum, Gap, Kept, Missing, Refusal};
 use crate::receive::{prepare_copies, remove};
 
 use super::out::Hint;
@@ -19,12 +19,14 @@ Examples:
   lingmou archive devices --dir /srv/evidence
   lingmou archive packages --dir /srv/evidence --device LC-POLE-0007 --json
   lingmou archive packages --dir /srv/rx1 --dir /srv/rx2            two receivers, asked as one
+  lingmou archive announced --dir /srv/evidence                     what is not here whole yet
   lingmou archive prepare-copies /media/second --dir /srv/evidence
   lingmou archive remove LC-POLE-0007/0198f0a2-0000-7000-8000-000000000001 --dir /srv/evidence \
     --copy-to /media/second --why '90 days are over'
 
 Reads what lies in the folder of `lingmou receive`, beside running receivers or without them. The
 index (DIR/index.db) is brought level with the packages first, and made again when it is gone.
+What was announced comes whole when somebody asks its box for it: lingmou command … fetch ID.
 Exit code of `missing`: 0 nothing is missing, 1 something is.";
 
 /// Ask what the receivers keep: packages, devices, refusals, and which numbers are missing
@@ -45,6 +47,8 @@ enum Question {
     Missing(Of),
     /// Packages that were refused, with the reason
     Refused(Of),
+    /// Packages known by their head and not here whole: their ids, and what is here
+    Announced(Of),
     /// Remove packages on purpose, with their second copies, so that none is missing
     Remove {
         /// Packages, as device and id; they cannot be had back
@@ -102,6 +106,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         }
         Question::Refused(of) => {
             of.each(Archive::refusals, refusal)?;
+        }
+        Question::Announced(of) => {
+            of.each(Archive::announced, announced)?;
         }
         Question::Remove {
             packages,
@@ -205,6 +212,14 @@ fn missing(m: &Missing) -> String {
     };
     let what = match &m.gap {
         Gap::NeverCame => "never came".to_owned(),
+        Gap::Announced { id, pictures } => {
+            let here = if *pictures {
+                "all but its video is here"
+            } else {
+                "and is not here"
+            };
+            format!("{id} was announced, {here} (lingmou archive announced)")
+        }
         Gap::Gone { id, since, .. } => {
             format!("{id} was stored and IS GONE from its folder, noticed {since}")
         }
@@ -215,6 +230,18 @@ fn missing(m: &Missing) -> String {
         }
     };
     format!("{}: {numbers} {what}", m.device)
+}
+
+fn announced(a: &Announced) -> String {
+    let here = match (&a.receiver, a.pictures) {
+        (Some(receiver), true) => format!("all but its video is with {receiver}"),
+        (Some(receiver), false) => format!("its head is with {receiver}"),
+        (None, _) => "forgotten here, its box has it".to_owned(),
+    };
+    format!(
+        "{} {:>6}  {}  {}  {} {}  {here}",
+        a.device, a.seq, a.id, a.at, a.kind, a.outcome
+    )
 }
 
 fn refusal(r: &Refusal) -> String {

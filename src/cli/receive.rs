@@ -126,7 +126,8 @@ fn word(event: &Event) -> (String, Value) {
             copies,
         } => (
             format!(
-                "{device}: stored {id} (seq {seq}, {copies} copies) in {}",
+                "{device}: stored {id} (seq {seq}, {copies} {}) in {}",
+                if *copies == 1 { "copy" } else { "copies" },
                 path.display()
             ),
             json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path.display().to_string(),

@@ -1,5 +1,5 @@
-//! What the receivers keep, asked from outside: packages, devices, refusals, and the numbers
-//! that are missing.
+//! What the receivers keep, asked from outside: packages, devices, refusals, what was announced and
+//! is not whole, and the numbers that are missing.
 //!
 //! A question goes to one folder or to several at once: receivers that do not share a folder may
 //! both have the same package (its receipt was lost on the way), and together they have it once.
@@ -15,7 +15,7 @@ use super::index::Index;
 use super::removed::{Removed, removed};
 use crate::types::{CaseId, Stamp};
 
-pub use super::kept::{Kept, Refusal, Seen};
+pub use super::kept::{Announced, Kept, Refusal, Seen};
 
 /// A device with what is kept of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -39,6 +39,13 @@ pub struct DeviceSum {
 pub enum Gap {
     /// No package with these numbers ever came.
     NeverCame,
+    /// Its head came, and it is not here whole.
+    Announced {
+        /// The package.
+        id: CaseId,
+        /// Whether everything but video is here.
+        pictures: bool,
+    },
     /// It was stored and is not there any more.
     Gone {
         /// The package.
@@ -165,6 +172,30 @@ impl Archive {
         Ok(merged.into_values().collect())
     }
 
+    /// The packages of a device of which a head came and that are nowhere whole, by number.
+    ///
+    /// # Errors
+    /// An index or a folder cannot be read.
+    pub fn announced(&self, device: &str) -> Result<Vec<Announced>, ReceiveError> {
+        let mut merged: BTreeMap<(u64, CaseId, String), Announced> = BTreeMap::new();
+        for index in &self.indexes {
+            for one in index.announced(device)? {
+                let more = |one: &Announced| (one.pictures, one.receiver.is_some());
+                let key = (one.seq, one.id, one.sig_sha256.clone());
+                if merged
+                    .get(&key)
+                    .is_none_or(|known| more(known) < more(&one))
+                {
+                    merged.insert(key, one);
+                }
+            }
+        }
+        for kept in self.packages(device)? {
+            merged.remove(&(kept.seq, kept.id, kept.sig_sha256));
+        }
+        Ok(merged.into_values().collect())
+    }
+
     /// What is known of a device and kept of it.
     ///
     /// # Errors
@@ -220,6 +251,12 @@ impl Archive {
         for refusal in self.refusals(device)? {
             let (id, why) = (refusal.id, refusal.why);
             numbers.known.insert(refusal.seq, Gap::Refused { id, why });
+        }
+        // What was refused and is taken now is announced after that.
+        for announced in self.announced(device)? {
+            let (id, pictures) = (announced.id, announced.pictures);
+            let gap = Gap::Announced { id, pictures };
+            numbers.known.insert(announced.seq, gap);
         }
         // Also when a new index knows nothing of it.
         for line in self.removed(device)? {

@@ -241,7 +241,6 @@ impl Copies {
         if told.as_deref() == Some(why) {
             return None;
         }
-        tracing::warn!(why, "no second copy");
         *told = Some(why.to_owned());
         let why = format!("no second copy, receipts say one: {why}");
         Some(Event::Trouble { why })

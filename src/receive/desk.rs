@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::desks::DESKS;
 use super::figures::Count;
 use super::head::{Head, HeadError};
-use super::index::News;
+use super::index::{Entry, News};
 use super::journal::Heads;
+use super::kept::Announced;
 use super::office::Office;
 use super::transfer::{Look, Transfer};
 use super::{Event, ReceiveError, layout};
@@ -143,6 +144,8 @@ impl Desk {
             if let Some(why) = too_much(&head) {
                 return self.refuse(device, &head, why, at);
             }
+            let announced = Announced::of(&head, at);
+            self.office.enter(Entry::Announced(announced));
             self.make_room(device, &head)?;
             told.extend(self.clocks_differ(device, &head, at));
             let incoming = layout::incoming(&self.office.dir);

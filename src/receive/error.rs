@@ -13,6 +13,27 @@ pub enum ReceiveError {
     /// The name cannot stand in a topic.
     #[error("receiver name {0:?}: only A-Z a-z 0-9 and - are allowed, 1 to 64 of them")]
     Name(String),
+    /// The broker's name is none.
+    #[error("--host {0:?} is not a host: a name or an address alone, without scheme and port")]
+    Host(String),
+    /// The broker knows a receiver by its certificate, and lets it hear what is for that name.
+    #[error(
+        "--name is {name:?}, and {} is for {certificate:?}: make them equal", path.display()
+    )]
+    OtherName {
+        /// The name.
+        name: String,
+        /// The certificate.
+        path: PathBuf,
+        /// The name it is for.
+        certificate: String,
+    },
+    /// The time-stamping program cannot be run.
+    #[error(
+        "--tsa-command: there is no program {0:?} that could be run; install it, or correct its \
+         name"
+    )]
+    NoProgram(String),
     /// A key or certificate is missing or unfit.
     #[error(transparent)]
     Key(#[from] KeyError),

@@ -129,13 +129,38 @@ pub(super) mod tests {
 
     use super::*;
     use crate::types::Stamp;
-    use crate::witness::{Clock, sha256_hex};
+    use crate::witness::{Clock, SIGNATURE, STATEMENT, sha256_hex};
 
     /// A head that lists these files, as `frames/00.jpg` and so on.
     pub(in crate::receive) fn head(files: &[&[u8]]) -> Head {
-        let entry = |(n, bytes): (usize, &&[u8])| {
+        let files: Vec<_> = files.iter().map(|bytes| ("image/jpeg", *bytes)).collect();
+        head_of(&files)
+    }
+
+    /// A head that lists these files, each with its media type.
+    pub(in crate::receive) fn head_of(files: &[(&str, &[u8])]) -> Head {
+        Head {
+            statement: serde_json::from_value(statement(files)).unwrap(),
+            sig_sha256: String::new(),
+            signed: None,
+        }
+    }
+
+    /// The same as it comes, under a made-up signature.
+    pub(in crate::receive) fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut container = Container::new();
+        let statement = statement(files).to_string();
+        let parts = [(STATEMENT, statement.as_str()), (SIGNATURE, "signature")];
+        for (name, text) in parts {
+            container.insert(name, text.into()).unwrap();
+        }
+        container.to_zip()
+    }
+
+    fn statement(files: &[(&str, &[u8])]) -> serde_json::Value {
+        let entry = |(n, (media_type, bytes)): (usize, &(&str, &[u8]))| {
             json!({
-                "name": format!("frames/{n:02}.jpg"), "type": "image/jpeg",
+                "name": format!("frames/{n:02}.jpg"), "type": media_type,
                 "size": bytes.len(), "sha256": sha256_hex(bytes),
             })
         };
@@ -145,17 +170,12 @@ pub(super) mod tests {
             boot_ns: 7,
             error_ns: 0,
         };
-        let statement = json!({
+        json!({
             "v": 1, "type": "lingmou.evidence", "id": "0198f0a2-0000-7000-8000-000000000001",
             "device": {"id": "LM-1", "tz": "Asia/Shanghai"}, "seq": 1,
             "journal": {"n": 1, "prev": "00"}, "warning": [], "clock": Clock::at(at),
             "camera": {"id": "cam0"}, "software": {"name": "lingmou", "version": "0"},
             "files": files,
-        });
-        Head {
-            statement: serde_json::from_value(statement).unwrap(),
-            sig_sha256: String::new(),
-            signed: None,
-        }
+        })
     }
 }

@@ -3,7 +3,8 @@
 //! It is never the truth. What it says is read from the folders, at every start and at every
 //! question ([`Index::level`]), so that it may be deleted, and so that a package somebody took
 //! away shows. What only it knows is small: when a device was last heard, the largest number it
-//! announced, which packages were there once, and which media for second copies it has met.
+//! announced, which packages were there once, which were announced and forgotten unfinished, and
+//! which media for second copies it has met.
 //!
 //! A rollback journal, not a write-ahead log: receivers of several machines may share the folder
 //! over a network, where the shared memory of a log does not reach.
@@ -17,9 +18,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
-use super::kept::{Kept, Refusal, Seen};
+use super::kept::{Announced, Kept, Refusal, Seen};
 use super::rows::{
-    KEPT, MEDIA, case_id, kept, meet, number, put, put_refused, ruin, unsigned, whole,
+    ANNOUNCED, KEPT, MEDIA, case_id, kept, meet, number, put, put_announced, put_refused, ruin,
+    unsigned, whole,
 };
 use super::{ReceiveError, layout};
 use crate::clock;
@@ -42,6 +44,8 @@ pub(super) const ROWS: usize = 200;
 /// Something the index is told of a package.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
+    /// Its verified head came.
+    Announced(Announced),
     /// It is stored.
     Stored(Kept),
     /// It was refused.
@@ -125,6 +129,7 @@ impl Index {
             tx.execute_batch(SCHEMA)?;
         }
         tx.execute_batch(MEDIA)?;
+        tx.execute_batch(ANNOUNCED)?;
         tx.commit()?;
         let file = File::open(path).map_err(|error| {
             IndexError::Folder(ReceiveError::Disk(format!("{}: {error}", path.display())))
@@ -165,7 +170,12 @@ impl Index {
         for device in &devices {
             self.level_refused(dir, device)?;
         }
-        Ok(())
+        self.level_announced(dir, at)
+    }
+
+    /// The folder it is of.
+    pub(super) fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     fn devices_of(&self, table: &str) -> Result<Vec<String>, IndexError> {
@@ -243,6 +253,7 @@ impl Index {
         let tx = self.conn.transaction()?;
         for entry in entries {
             match entry {
+                Entry::Announced(announced) => put_announced(&tx, announced)?,
                 Entry::Stored(package) => put(&tx, package)?,
                 Entry::Refused(refusal) => put_refused(&tx, refusal)?,
                 Entry::Accepted(device, id) => {
@@ -373,7 +384,8 @@ impl Index {
         Ok(seen.optional()?)
     }
 
-    fn all<T>(
+    /// Every row that an SQL question finds.
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         args: impl rusqlite::Params,
@@ -409,10 +421,11 @@ fn is_ruin(error: &rusqlite::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn package() -> Kept {
+    /// A package with its second copy.
+    pub(in crate::receive) fn package() -> Kept {
         Kept {
             device: "LM-1".to_owned(),
             id: CaseId(Uuid::from_u128(1)),

@@ -137,7 +137,6 @@ impl Heads {
 
     fn refuse(&self, device: &str, why: String) -> Event {
         let refused = self.refused.fetch_add(1, Relaxed) + 1;
-        tracing::error!(device, why, refused, "a journal head was refused");
         Event::HeadRefused {
             device: device.to_owned(),
             why,

@@ -29,7 +29,12 @@ pub(super) fn packages(dir: &Path) -> PathBuf {
 
 /// Where a whole package lies.
 pub(super) fn place(dir: &Path, device: &str, id: CaseId) -> PathBuf {
-    packages(dir).join(device).join(id.to_string())
+    under(&packages(dir), device, id)
+}
+
+/// Where a package lies in a folder with a folder for each device.
+pub(super) fn under(folder: &Path, device: &str, id: CaseId) -> PathBuf {
+    folder.join(device).join(id.to_string())
 }
 
 /// The folder of refusals.
@@ -76,6 +81,11 @@ pub(super) fn ids(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
     let mut ids: Vec<CaseId> = names.iter().filter_map(|name| id(name)).collect();
     ids.retain(|id| folder.join(id.to_string()).join(SIGNATURE).is_file());
     Ok(ids)
+}
+
+/// What lies in the folder of unfinished packages of a device.
+pub(super) fn unfinished(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
+    Ok(list(folder)?.iter().filter_map(|name| id(name)).collect())
 }
 
 /// The refusals in the folder of a device.

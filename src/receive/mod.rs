@@ -22,6 +22,7 @@
 //! **Not here.** No review of cases. No receiver deletes what was receipted: a person does, and says so
 //! ([`remove`]). Receivers do not talk to each other.
 
+mod announced;
 pub mod archive;
 mod copies;
 mod desk;
@@ -91,7 +92,8 @@ const LOCK_TRY: Duration = Duration::from_millis(50);
 /// Receives until `stop`. Each [`Event`] is told to `on_event`, from a task: it must not block.
 ///
 /// # Errors
-/// Only what stops it from beginning: name, keys, folder. A broker that is away is waited for.
+/// Only what stops it from beginning, and no try would mend: names, keys, folder, the time-stamping
+/// program. A broker that is away is waited for, and so is a medium for second copies.
 pub async fn run(
     config: config::Receive,
     on_event: impl Fn(Event) + Send + Sync + 'static,
@@ -143,7 +145,6 @@ pub async fn run(
     };
     while !stop.is_cancelled() {
         if let Err(why) = receiver.session(&stop).await {
-            tracing::warn!(error = %why, "receiver disconnected");
             (receiver.on_event)(Event::Disconnected { why });
             let pause = receiver.pause.step();
             tokio::select! {
@@ -249,7 +250,6 @@ impl<F: Fn(Event)> Receiver<F> {
             pipe.subscribe(&filter).await?;
         }
         self.pause.reset();
-        tracing::info!(peer = self.endpoint.peer(), "receiver connected");
         (self.on_event)(Event::Connected {
             peer: self.endpoint.peer(),
         });
@@ -337,7 +337,6 @@ impl<F: Fn(Event)> Receiver<F> {
     }
 
     fn tell_trouble(&self, why: String) {
-        tracing::warn!(error = why, "receiver trouble");
         (self.on_event)(Event::Trouble { why });
     }
 

@@ -121,9 +121,9 @@ fn round(
         events.extend(office.tell_signing(at));
         if let Err(error) = look_through(office, desks, at) {
             office.figures.failed(&error);
-            let why = error.to_string();
-            tracing::warn!(error = why, "receiver trouble");
-            events.push(Event::Trouble { why });
+            events.push(Event::Trouble {
+                why: error.to_string(),
+            });
         }
     }
     tell_news(office, desks);
@@ -212,8 +212,13 @@ impl Office {
         let room = there.is_ok().then(|| disk::free_bytes(copies.dir()).ok());
         self.figures
             .change(|gauges| gauges.copies_free = room.flatten());
-        let Ok(medium) = there else {
-            return events;
+        let medium = match there {
+            Ok(medium) => medium,
+            Err(why) => {
+                // Also at the start, before any package: its folder may be mistyped.
+                events.extend(copies.complain(&why));
+                return events;
+            }
         };
         if let Some(medium) = medium {
             self.indexed(|index| index.meets(medium));

@@ -29,6 +29,8 @@ impl Session<'_> {
         account.count(self.carried(), day, clock::trust().synced);
         let (profile, why) = self.plan.standing(minute, account.used());
         self.profile = profile;
+        let spent = (account.used(), self.plan.budget());
+        self.carry.retelling.weigh(why, spent);
         if account.profile() != Some(profile) {
             self.changed(&account, (profile, why), now).await;
             account.set_profile(profile);
