@@ -280,19 +280,17 @@ impl Desk {
     }
 
     fn finished(&mut self, device: &str, payload: &[u8], at: Stamp) -> Result<Said, ReceiveError> {
-        let topic = || {
-            let sink = self.office.name.clone();
-            Topic::new(device, Subject::Finished { sink })
-        };
+        let sink = self.office.name.clone();
+        let topic = Topic::new(device, Subject::Finished { sink });
         let asked = serde_json::from_slice::<Finished>(payload)
             .ok()
             .and_then(|finished| uuid::Uuid::parse_str(&finished.id).ok());
         let Some(id) = asked.map(CaseId) else {
-            return Ok(ignored(&topic(), "its payload names no package"));
+            return Ok(ignored(&topic, "its payload names no package"));
         };
         if self.office.place(device, id).exists() {
             let again = self.receipt_again(device, id)?;
-            let awaited = || ignored(&topic(), "its receipt does not hold: its head comes again");
+            let awaited = || ignored(&topic, "its receipt does not hold: its head comes again");
             return Ok(again.unwrap_or_else(awaited));
         }
         let key = (device.to_owned(), id);
@@ -300,7 +298,7 @@ impl Desk {
             return self.look(&key, at);
         }
         // Not known here: the device sends the head again when it hears nothing.
-        Ok(ignored(&topic(), "this package is not known here"))
+        Ok(ignored(&topic, "this package is not known here"))
     }
 
     /// Asks for what is missing, or finishes the package.
