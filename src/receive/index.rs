@@ -18,7 +18,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
-use super::kept::{Announced, Kept, Refusal, Seen};
+use super::kept::{Announced, Kept, News, Refusal, Seen};
 use super::rows::{
     ANNOUNCED, KEPT, MEDIA, case_id, kept, meet, number, put, put_announced, put_refused, ruin,
     unsigned, whole,
@@ -74,31 +74,6 @@ pub(super) struct Index {
     path: PathBuf,
     /// The file that is open, to notice when it is not the one in the folder any more.
     file: File,
-}
-
-/// News of a device that the index is to keep.
-#[derive(Clone, Debug, Default)]
-pub(super) struct News {
-    /// When it was last heard, RFC 3339; empty when it was not.
-    pub(super) seen: String,
-    /// What it said of itself last.
-    pub(super) state: Option<String>,
-    /// The largest number of a verified head.
-    pub(super) seq: u64,
-    /// The newest signed line of its journal.
-    pub(super) journal: Option<(u64, String)>,
-}
-
-impl News {
-    /// Joins what was not told before.
-    pub(super) fn join(&mut self, untold: Self) {
-        self.state = self.state.take().or(untold.state);
-        self.seq = self.seq.max(untold.seq);
-        self.journal = self.journal.take().max(untold.journal);
-        if self.seen < untold.seen {
-            self.seen = untold.seen;
-        }
-    }
 }
 
 impl Index {

@@ -187,3 +187,28 @@ pub struct Seen {
     /// The newest line of its journal that it signed for.
     pub journal_n: Option<u64>,
 }
+
+/// News of a device that the index is to keep.
+#[derive(Clone, Debug, Default)]
+pub(super) struct News {
+    /// When it was last heard, RFC 3339; empty when it was not.
+    pub(super) seen: String,
+    /// What it said of itself last.
+    pub(super) state: Option<String>,
+    /// The largest number of a verified head.
+    pub(super) seq: u64,
+    /// The newest signed line of its journal.
+    pub(super) journal: Option<(u64, String)>,
+}
+
+impl News {
+    /// Joins what was not told before.
+    pub(super) fn join(&mut self, untold: Self) {
+        self.state = self.state.take().or(untold.state);
+        self.seq = self.seq.max(untold.seq);
+        self.journal = self.journal.take().max(untold.journal);
+        if self.seen < untold.seen {
+            self.seen = untold.seen;
+        }
+    }
+}

@@ -356,7 +356,7 @@ fn what_a_refused_head_claims_of_a_journal_is_not_attested_and_doubts_are_told_e
 
 #[test]
 fn news_that_were_not_told_are_joined_with_what_came_meanwhile() {
-    let news = |seen: &str, state: Option<&str>, seq, journal: Option<u64>| index::News {
+    let news = |seen: &str, state: Option<&str>, seq, journal: Option<u64>| kept::News {
         seen: seen.to_owned(),
         state: state.map(ToOwned::to_owned),
         seq,
@@ -373,7 +373,7 @@ fn news_that_were_not_told_are_joined_with_what_came_meanwhile() {
         ),
     ] {
         later.join(untold);
-        let index::News {
+        let kept::News {
             seen,
             state,
             seq,
