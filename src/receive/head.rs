@@ -129,7 +129,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::types::Stamp;
-    use crate::witness::{Clock, SIGNATURE, STATEMENT, sha256_hex};
+    use crate::witness::{ASIC_E, Clock, MIMETYPE, SIGNATURE, STATEMENT, sha256_hex};
 
     /// A head that lists these files, as `frames/00.jpg` and so on.
     pub(in crate::receive) fn head(files: &[&[u8]]) -> Head {
@@ -150,7 +150,11 @@ pub(super) mod tests {
     pub(in crate::receive) fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut container = Container::new();
         let statement = statement(files).to_string();
-        let parts = [(STATEMENT, statement.as_str()), (SIGNATURE, "signature")];
+        let parts = [
+            (MIMETYPE, ASIC_E),
+            (STATEMENT, statement.as_str()),
+            (SIGNATURE, "signature"),
+        ];
         for (name, text) in parts {
             container.insert(name, text.into()).unwrap();
         }

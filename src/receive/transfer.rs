@@ -213,6 +213,7 @@ impl Transfer {
                 }
                 disk::remove_file(&path)?;
                 blob.have = Ranges::default();
+                blob.fresh = false;
             }
             missing = self.missing();
         }
@@ -431,5 +432,22 @@ mod tests {
         assert!(matches!(look, Look::Missing(missing) if missing == video));
         let again = Transfer::resume(&dir, head).unwrap();
         assert_eq!(again.missing(), video);
+    }
+
+    /// What is left of a file that came wrong is no file that could be synced.
+    #[test]
+    fn a_video_that_came_wrong_is_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("rx-1/LM-1/id");
+        let (picture, video): (&[u8], &[u8]) = (b"one picture", b"a video");
+        let files = [("video/mp4", video), ("image/jpeg", picture)];
+        let mut transfer = Transfer::begin(&dir, head_of(&files), &zip_of(&files)).unwrap();
+        assert!(transfer.take(&sha256_hex(picture), 0, picture).unwrap());
+        assert!(transfer.take(&sha256_hex(video), 0, b"a vodeo").unwrap());
+        let wanted = vec![Range(sha256_hex(video), 0, video.len() as u64)];
+        let look = transfer.look().unwrap();
+        assert!(matches!(look, Look::Missing(missing) if missing == wanted));
+        assert!(transfer.take(&sha256_hex(video), 0, video).unwrap());
+        assert!(matches!(transfer.look().unwrap(), Look::Whole));
     }
 }
