@@ -293,7 +293,7 @@ fn additions(package: &Path) -> Result<Vec<String>, DiskError> {
     let names = names.iter().map(|name| format!("META-INF/{name}"));
     let added = names.filter(|name| is_addition(name) && !ours.contains(&&**name));
     let mut added: Vec<String> = added.collect();
-    added.sort_by_key(|name| name.ends_with(".xml"));
+    added.sort_by_key(|name| name.contains("/ASiCManifest"));
     Ok(added)
 }
 

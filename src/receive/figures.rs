@@ -118,6 +118,50 @@ pub(super) struct Gauges {
     pub(super) copies_free: Option<u64>,
 }
 
+impl Gauges {
+    /// Name, help and value of each that has no label.
+    fn named(&self) -> [(&'static str, &'static str, u64); 8] {
+        [
+            (
+                "connected",
+                "Whether the broker is connected",
+                u64::from(self.connected),
+            ),
+            ("devices", "Devices known", self.devices),
+            (
+                "packages",
+                "Packages kept in the folder, by all its receivers",
+                self.packages,
+            ),
+            (
+                "packages_uncopied",
+                "Of these, without a second copy",
+                self.uncopied,
+            ),
+            (
+                "open_transfers",
+                "Packages under way to this receiver",
+                self.open,
+            ),
+            (
+                "oldest_open_seconds",
+                "How long the oldest of them is under way",
+                self.oldest_secs,
+            ),
+            (
+                "certificate_seconds_left",
+                "How long the certificate that signs receipts is valid; 0: nothing is signed",
+                self.certificate_secs,
+            ),
+            (
+                "clock_synchronised",
+                "Whether something synchronises this machine's clock",
+                u64::from(self.clock_synced),
+            ),
+        ]
+    }
+}
+
 /// The figures of one receiver.
 #[derive(Debug)]
 pub(super) struct Figures {
@@ -201,44 +245,7 @@ impl Figures {
             say(name, label, ("counter", help, count.load(Relaxed)));
         }
         let now = lock(&self.gauges).clone();
-        for (name, help, value) in [
-            (
-                "connected",
-                "Whether the broker is connected",
-                u64::from(now.connected),
-            ),
-            ("devices", "Devices known", now.devices),
-            (
-                "packages",
-                "Packages kept in the folder, by all its receivers",
-                now.packages,
-            ),
-            (
-                "packages_uncopied",
-                "Of these, without a second copy",
-                now.uncopied,
-            ),
-            (
-                "open_transfers",
-                "Packages under way to this receiver",
-                now.open,
-            ),
-            (
-                "oldest_open_seconds",
-                "How long the oldest of them is under way",
-                now.oldest_secs,
-            ),
-            (
-                "certificate_seconds_left",
-                "How long the certificate that signs receipts is valid; 0: nothing is signed",
-                now.certificate_secs,
-            ),
-            (
-                "clock_synchronised",
-                "Whether something synchronises this machine's clock; 0: nothing is signed",
-                u64::from(now.clock_synced),
-            ),
-        ] {
+        for (name, help, value) in now.named() {
             say(name, "", ("gauge", help, value));
         }
         let mut help = "Room on the disk";
