@@ -34,7 +34,7 @@ pub use hit::{Gate, Hit, HitOutcome};
 pub use horn::Tooted;
 pub use lock::lock;
 pub use picture::{PictureOf, Quality, Stillness};
-pub use place::{Attitude, FixKind, Placed, Pose, PoseSource, is_vague};
+pub use place::{Attitude, FixKind, Placed, Pose, PoseSource, is_old, is_vague};
 pub use scene::{Area, Detection, Point, Role, RoleSet, Scene, Track};
 pub use time::{Stamp, TimeSource};
 pub use view::{Motion, View};
