@@ -30,7 +30,7 @@ const TOLD_LONG_AGO: &str = "SELECT id FROM package INDEXED BY package_gravest \
      AND told_ms + min(max(told_ms - sealed_ms, ?3), ?4) <= ?2 ORDER BY told_ms, seq LIMIT 1";
 
 /// Key of what the upload notes about its link in `meta`.
-const LINK_ACCOUNT: &str = "link";
+pub(super) const LINK_ACCOUNT: &str = "link";
 
 /// A package that is due, with all that sending it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
