@@ -175,9 +175,13 @@ pub(super) mod tests {
             error_ns: 0,
         };
         json!({
-            "v": 1, "type": "lingmou.evidence", "id": "0198f0a2-0000-7000-8000-000000000001",
+            "v": 1, "type": "lingmou.capture", "id": "0198f0a2-0000-7000-8000-000000000001",
             "device": {"id": "LM-1", "tz": "Asia/Shanghai"}, "seq": 1,
-            "journal": {"n": 1, "prev": "00"}, "warning": [], "clock": Clock::at(at),
+            "journal": {"n": 1, "prev": "0".repeat(64)}, "warning": [], "clock": Clock::at(at),
+            "asked": {
+                "by": "CN=operator-1", "command": "0198f0a2-0000-7000-8000-000000000002",
+                "command_sha256": "0".repeat(64), "at": "2026-08-01T02:03:04Z",
+            },
             "camera": {"id": "cam0"}, "software": {"name": "lingmou", "version": "0"},
             "files": files,
         })
