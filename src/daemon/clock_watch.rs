@@ -141,7 +141,7 @@ impl ClockWatch {
 
     /// The line is line `n` of the journal. Lines of another boot say nothing here.
     pub(super) fn take(&mut self, n: u64, line: ClockLine) {
-        if line.boot_id != self.boot_id || self.boot_id == "unknown" {
+        if clock::is_same_boot(&line.boot_id, &self.boot_id) != Some(true) {
             return;
         }
         if line.step_us.is_some() {
