@@ -58,6 +58,13 @@ pub(super) struct ClockLine {
 }
 
 impl ClockLine {
+    /// When it was written at the latest, UTC nanoseconds; `None` when nobody vouched for the clock.
+    pub(super) fn utc_by_ns(&self) -> Option<i64> {
+        let us = self.offset_us.checked_add_unsigned(self.boottime_us)?;
+        let by_us = us.checked_add_unsigned(self.max_error_us?)?;
+        by_us.checked_mul(1_000)
+    }
+
     /// UTC of the line by its own clock, RFC 3339.
     fn utc(&self) -> String {
         utc(self.boottime_us, self.offset_us)

@@ -100,6 +100,8 @@ impl Mouth {
     /// Speaks until `stop` or until the keeper has ended; then says of each warning that still waits
     /// that it was not begun.
     pub(super) async fn run(mut self, mut shouts: Receiver<Shout>) {
+        // A stop of an earlier run may still hold.
+        self.state().stopped = self.governor.last_stop();
         self.serve(&mut shouts).await;
         // What the keeper gives from now on, it journals itself.
         shouts.close();
@@ -262,10 +264,7 @@ impl Mouth {
         {
             let mut state = self.state();
             state.stops += 1;
-            state.stopped = self.governor.stopped(at).map(|(by, left)| {
-                let left = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
-                (by, at.boot_ns.saturating_add(left))
-            });
+            state.stopped = self.governor.last_stop();
         }
         let _gone: Result<(), Stopped> = answer.send(Stopped { sounded, journal_n });
     }

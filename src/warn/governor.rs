@@ -8,8 +8,8 @@
 //! itself nothing is said in quiet hours, nor so that it would end in them, or while nobody knows
 //! whether these are quiet hours.
 //! Nothing at all is said after a stop until its time is over. What cannot be known is decided for
-//! the neighbours (`docs/decisions/0023`): an announcement of another boot counts as just made
-//! unless both clocks vouch for its age.
+//! the neighbours (`docs/decisions/0023`): an announcement of another boot is as young as boot clock and
+//! UTC allow, and that is asked again each time (`docs/decisions/0049`).
 
 mod hours;
 mod ledger;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use hours::UnknownZone;
-pub use ledger::{By, Ledger};
+pub use ledger::{By, Ledger, Stop};
 
 use self::hours::Hours;
 use self::ledger::{Line, Said};
@@ -132,8 +132,8 @@ impl Governor {
     /// # Errors
     /// Why not.
     pub fn rule(&self, ask: &Ask<'_>) -> Result<f64, Hush> {
-        if let Some((by, _)) = self.stopped(ask.at) {
-            return Err(Hush::Stopped(by));
+        if let Some(stop) = self.last_stop().filter(|stop| stop.left(ask.at).is_some()) {
+            return Err(Hush::Stopped(stop.by().to_owned()));
         }
         let volume = self.hour(ask)?;
         self.travel(ask)?;
@@ -186,9 +186,9 @@ impl Governor {
         self.ledger.stop(at, &Line::new(at, by))
     }
 
-    /// Who stopped the loudspeaker, and how long that still holds.
-    pub fn stopped(&self, at: Stamp) -> Option<(String, Duration)> {
-        self.ledger.stopped(at, self.stop)
+    /// The last time that somebody stopped the loudspeaker, whether that still holds or not.
+    pub fn last_stop(&self) -> Option<Stop> {
+        self.ledger.stopped(self.stop)
     }
 
     /// Whether the hours alone allow it, and how loud at most: the volume of the zone that is the
