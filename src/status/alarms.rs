@@ -40,6 +40,7 @@ pub fn alarms(status: &Value) -> Vec<Alarm> {
     alarms.clock(&status["clock"]);
     // A clock that may be wrong makes every camera's times unsure, and has said so.
     let clock_is_sure = alarms.0.is_empty();
+    alarms.satellites(status);
     alarms.certificates(&status["certificates"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         alarms.camera(name, camera);
@@ -97,6 +98,29 @@ impl Alarms {
             Some(errno) => self.raise("clock", clock::unreadable(errno)),
             None => self.raise("clock", "not synchronised; packages say so"),
         }
+    }
+
+    /// Satellites that contradict a clock which the kernel takes to be right.
+    fn satellites(&mut self, status: &Value) {
+        let telemetry = &status["telemetry"];
+        let lasts = telemetry["gnss_apart_secs"].as_u64();
+        let (true, Some(us)) = (
+            status["clock"]["synced"] == Value::Bool(true) && lasts >= Some(UNSURE_SECS),
+            telemetry["gnss_minus_system_us"].as_i64(),
+        ) else {
+            return;
+        };
+        let (secs, way) = (
+            us.unsigned_abs() / 1_000_000,
+            if us > 0 { "behind" } else { "ahead" },
+        );
+        self.raise(
+            "clock",
+            format!(
+                "satellites say that it is {secs} s {way}: packages are leads, and hours are taken to be \
+                 as uncertain; look at where it gets its time"
+            ),
+        );
     }
 
     /// Of a box that can move: without a position it is not known whether it does, and where. What
@@ -331,6 +355,28 @@ mod tests {
                     assert!(said.is_empty(), "{said:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn satellites_that_contradict_the_clock_are_an_alarm() {
+        for (secs, us, words) in [
+            (json!(60), 3_600_200_000_i64, Some("3600 s behind: ")),
+            (json!(60), -2_000_000, Some("2 s ahead: ")),
+            (json!(59), 3_600_000_000, None),
+            (Value::Null, 900_000, None),
+        ] {
+            let said = raised("clock", |s| {
+                s["telemetry"]["gnss_apart_secs"] = secs;
+                s["telemetry"]["gnss_minus_system_us"] = us.into();
+            });
+            assert_eq!(said.len(), usize::from(words.is_some()), "{said:?}");
+            assert!(
+                said.iter()
+                    .zip(words)
+                    .all(|(said, words)| said.contains(words)),
+                "{said:?}"
+            );
         }
     }
 

@@ -82,7 +82,7 @@ pub enum Hush {
     #[error("quiet hours")]
     Quiet,
     /// The clock does not tell the hour.
-    #[error("the clock is not synchronised: whether these are quiet hours is not known")]
+    #[error("the clock does not tell the hour: whether these are quiet hours is not known")]
     HourUnknown,
     /// The vehicle drives.
     #[error("the vehicle drives {0} km/h")]
@@ -230,4 +230,9 @@ impl Governor {
             (Some(_), Travel::Unknown) => Err(Hush::SpeedUnknown),
         }
     }
+}
+
+/// Whether a clock like that of `at` tells the hour, as quiet hours need it.
+pub fn tells_the_hour(at: Stamp) -> bool {
+    at.error_ns <= hours::ERROR_MAX_NS
 }
