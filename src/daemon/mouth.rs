@@ -26,7 +26,7 @@ use crate::clock;
 use crate::config::{self, Config, SpeakerKind, TelemetrySource};
 use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
-use crate::telemetry::{Call, Poses};
+use crate::telemetry::{Call, Poses, TelemetryState};
 use crate::types::{Stamp, WarnReport, lock};
 use crate::warn::{Ask, By, Clip, Governor, Said, Speakers, Travel, Utterance};
 
@@ -90,8 +90,10 @@ pub(super) struct Mouth {
     pub(super) requests: Receiver<Request>,
     pub(super) store: Store,
     pub(super) poses: Arc<Poses>,
-    /// Where the position comes from: whether the box may move.
-    pub(super) source: TelemetrySource,
+    /// What satellites say of the clock.
+    pub(super) telemetry: Arc<TelemetryState>,
+    /// Where the position comes from, and whether a camera of the box moves.
+    pub(super) moves: (TelemetrySource, bool),
     pub(super) state: Arc<Mutex<VoiceState>>,
     pub(super) stop: CancellationToken,
 }
@@ -178,7 +180,7 @@ impl Mouth {
 
     /// Says it, if the governor allows.
     async fn say(&mut self, want: &Want, what: Result<Utterance, String>) -> Told {
-        let at = clock::now();
+        let at = self.now();
         let speaker = want.speaker(&mut self.speakers);
         let ask = Ask {
             at,
@@ -204,7 +206,7 @@ impl Mouth {
                 words::name(&mut charge, &what);
                 self.note(kind::WARNING_BEGUN, charge).await;
                 // A disk may have kept that line waiting into other hours.
-                let at = clock::now();
+                let at = self.now();
                 match self.governor.hour(&Ask { at, ..ask }) {
                     Ok(volume) => told.said = self.sound(want, what, volume).await,
                     Err(hush) => told.said.failure = Some(hush.to_string()),
@@ -298,12 +300,13 @@ impl Mouth {
     }
 
     fn travel(&self, at: Stamp) -> Travel {
-        match self.source {
-            TelemetrySource::None | TelemetrySource::Fixed => Travel::Fixed,
-            TelemetrySource::Gpsd | TelemetrySource::Mavlink => {
-                Travel::of_vehicle(self.poses.at(at).as_ref())
-            }
-        }
+        let (source, moving) = self.moves;
+        Travel::of(source, moving, self.poses.at(at).as_ref())
+    }
+
+    /// Now, and how wrong that may be: as wrong as satellites say, if they do.
+    fn now(&self) -> Stamp {
+        self.telemetry.doubt(clock::now())
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, VoiceState> {

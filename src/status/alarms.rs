@@ -126,18 +126,22 @@ impl Alarms {
     /// Of a box that can move: without a position it is not known whether it does, and where. What
     /// judgement and loudspeaker make of it is asked, not what the receiver last said.
     fn position(&mut self, telemetry: &Value) {
-        if !matches!(telemetry["source"].as_str(), Some("gpsd" | "mavlink")) {
-            return;
-        }
         let is_unknown = |what: &str| telemetry[what] == Value::Bool(false);
-        let price = match (is_unknown("place_known"), is_unknown("speed_known")) {
-            (true, true) => "nobody is warned, and packages are leads",
-            (true, false) => "packages are leads",
+        let (place, speed) = (is_unknown("place_known"), is_unknown("speed_known"));
+        let (place, is_told) = match telemetry["source"].as_str() {
+            Some("gpsd" | "mavlink") => (place, true),
+            // Nothing is to tell its place: it is taken to stand.
+            Some("none") => (false, false),
+            _ => return,
+        };
+        let price = match (place, speed) {
+            (true, _) => "nobody is warned, and packages are leads",
             (false, true) => "nobody is warned",
             (false, false) => return,
         };
         let cause = telemetry["cause"].as_str();
         let lost = match (&telemetry["connected"], telemetry["fix"].as_str()) {
+            _ if !is_told => "a camera moves, and [telemetry] source is \"none\"",
             (Value::Bool(true), Some("none")) => "the receiver has no fix",
             (Value::Bool(true), None) => "no position is told",
             (Value::Bool(true), Some(_)) => "position or speed of now is not told, or not exact",
@@ -325,15 +329,13 @@ mod tests {
             ),
             ("gpsd", false, Value::Null, None, "nothing is heard of it; "),
         ] {
+            let both = Some(" nobody is warned, and packages are leads");
             for (place, speed, price) in [
-                (
-                    false,
-                    json!(false),
-                    Some(" nobody is warned, and packages are leads"),
-                ),
-                (false, json!(true), Some(" moves packages are leads")),
+                (false, json!(false), both),
+                // It is told, and vague: nobody could look again at the same place.
+                (false, json!(true), both),
                 // Speed does not matter to this box.
-                (false, Value::Null, Some(" moves packages are leads")),
+                (false, Value::Null, both),
                 (true, json!(false), Some(" nobody is warned")),
                 (true, json!(true), None),
                 (true, Value::Null, None),
@@ -350,10 +352,12 @@ mod tests {
                         .all(|(said, price)| said.starts_with(words) && said.ends_with(price)),
                     "{said:?}"
                 );
-                for still in ["fixed", "none"] {
-                    let said = raised("position", |s| s["telemetry"] = telemetry(still));
-                    assert!(said.is_empty(), "{said:?}");
-                }
+                let said = raised("position", |s| s["telemetry"] = telemetry("fixed"));
+                assert!(said.is_empty(), "{said:?}");
+                // Without telemetry speed is asked of what moves only.
+                let said = raised("position", |s| s["telemetry"] = telemetry("none"));
+                assert_eq!(said.len(), usize::from(speed == json!(false)), "{said:?}");
+                assert!(said.iter().all(|said| said.contains("source is \"none\"")));
             }
         }
     }

@@ -123,7 +123,8 @@ impl Room {
             requests: requests_in,
             store: store.clone(),
             poses: Arc::default(),
-            source: TelemetrySource::None,
+            telemetry: Arc::default(),
+            moves: (TelemetrySource::None, false),
             state: Arc::clone(&state),
             stop: stop.clone(),
         };

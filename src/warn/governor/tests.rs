@@ -207,17 +207,26 @@ fn hours_lower_the_volume_by_zone_and_day() {
 fn nothing_is_said_from_a_driving_vehicle() {
     let governor = governor(&config::Warn::default());
     let noon = at("2026-11-26T12:00:00", GOOD);
+    let moves = |speed, lost| Travel::Moves { speed, lost };
     for (travel, by_rule, by_person) in [
         (Travel::Fixed, Ok(0.8), Ok(0.8)),
-        (Travel::Speed(5.5), Ok(0.8), Ok(0.8)),
+        (moves(Some(5.5), false), Ok(0.8), Ok(0.8)),
         (
-            Travel::Speed(8.4),
+            moves(Some(8.4), false),
             Err(Hush::Drives(30)),
             Err(Hush::Drives(30)),
         ),
-        (Travel::Unknown, Err(Hush::SpeedUnknown), Ok(0.8)),
         (
-            Travel::Speed(f32::NAN),
+            moves(Some(8.4), true),
+            Err(Hush::Drives(30)),
+            Err(Hush::Drives(30)),
+        ),
+        (moves(None, false), Err(Hush::SpeedUnknown), Ok(0.8)),
+        (moves(None, true), Err(Hush::SpeedUnknown), Ok(0.8)),
+        // Who is warned there could not be looked at again.
+        (moves(Some(0.0), true), Err(Hush::PlaceUnknown), Ok(0.8)),
+        (
+            moves(Some(f32::NAN), false),
             Err(Hush::Drives(0)),
             Err(Hush::Drives(0)),
         ),
@@ -238,19 +247,27 @@ fn nothing_is_said_from_a_driving_vehicle() {
         "Asia/Shanghai",
         ledger(),
     );
-    let fast = Ask {
-        travel: Travel::Speed(30.0),
-        ..ask(noon, &By::Rule)
-    };
-    assert_eq!(flying.expect("known").rule(&fast), Ok(0.8));
+    let flying = flying.expect("known");
+    for (travel, ruled) in [
+        (moves(Some(30.0), false), Ok(0.8)),
+        (moves(None, false), Ok(0.8)),
+        (moves(None, true), Err(Hush::PlaceUnknown)),
+    ] {
+        let ask = Ask {
+            travel,
+            ..ask(noon, &By::Rule)
+        };
+        assert_eq!(flying.rule(&ask), ruled, "{travel:?}");
+    }
 }
 
 #[test]
 fn an_old_speed_says_nothing_of_now() {
     use crate::types::{FixKind, Pose, PoseSource};
-    let measured = |fix, age_ms, speed_mps| Placed {
+    let measured = |fix, age_ms, speed_mps, h_acc_mm| Placed {
         pose: Pose {
             speed_mps,
+            h_acc_mm,
             ..Pose::bare(
                 at("2026-11-26T12:00:00", GOOD),
                 (0, 0),
@@ -260,16 +277,43 @@ fn an_old_speed_says_nothing_of_now() {
         age_ms,
         interpolated: false,
     };
-    let placed = |age_ms, speed_mps| measured(FixKind::Full, age_ms, speed_mps);
-    for (placed, travel) in [
-        (Some(placed(5_000, Some(2.0))), Travel::Speed(2.0)),
-        (Some(placed(5_001, Some(2.0))), Travel::Unknown),
-        (Some(placed(0, None)), Travel::Unknown),
-        // Carried on by sensors, without satellites.
-        (Some(measured(FixKind::None, 0, Some(0.0))), Travel::Unknown),
-        (None, Travel::Unknown),
+    let placed = |age_ms, speed_mps| measured(FixKind::Full, age_ms, speed_mps, None);
+    let vague = measured(FixKind::Full, 0, Some(2.0), Some(35_000));
+    // Carried on by sensors, without satellites.
+    let carried = measured(FixKind::None, 0, Some(0.0), None);
+    for (placed, speed, lost) in [
+        (Some(placed(5_000, Some(2.0))), Some(2.0), false),
+        (Some(placed(5_001, Some(2.0))), None, true),
+        (Some(placed(0, None)), None, false),
+        (Some(vague), Some(2.0), true),
+        (Some(carried), None, true),
+        (None, None, true),
     ] {
-        assert_eq!(Travel::of_vehicle(placed.as_ref()), travel, "{placed:?}");
+        for source in [TelemetrySource::Gpsd, TelemetrySource::Mavlink] {
+            let travel = Travel::of(source, true, placed.as_ref());
+            assert_eq!(travel, Travel::Moves { speed, lost }, "{placed:?}");
+        }
+    }
+}
+
+#[test]
+fn what_moves_and_tells_no_speed_may_drive() {
+    let unknown = Travel::Moves {
+        speed: None,
+        lost: false,
+    };
+    for (source, moving, travel) in [
+        (TelemetrySource::None, false, Travel::Fixed),
+        (TelemetrySource::None, true, unknown),
+        // A pole whose camera pans.
+        (TelemetrySource::Fixed, true, Travel::Fixed),
+        (TelemetrySource::Fixed, false, Travel::Fixed),
+    ] {
+        assert_eq!(
+            Travel::of(source, moving, None),
+            travel,
+            "{source:?} {moving}"
+        );
     }
 }
 
@@ -664,7 +708,7 @@ proptest! {
                         heard_in: &[],
                         case: (!person).then(|| CaseId(Uuid::from_u128(case.into()))),
                         by: &by,
-                        travel: Travel::Speed(speed),
+                        travel: Travel::Moves { speed: Some(speed), lost: false },
                     };
                     if governor.rule(&ask).is_err() {
                         continue;
