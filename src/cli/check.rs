@@ -153,6 +153,7 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     findings.push(finding("captions", captions(config)));
     findings.extend(zones::worth(config));
     findings.extend(zones::overlaps(loaded));
+    findings.extend(zones::roving_permits(loaded));
     for (index, camera) in config.camera.iter().enumerate() {
         let in_url = [&camera.url, &camera.substream_url];
         let has_parameters = |url: &String| config::without_parameters(url) != url;
