@@ -127,7 +127,7 @@ impl VoiceState {
 /// What is wanted, whoever wants it.
 pub(super) struct Want {
     pub(super) case: Option<CaseId>,
-    /// The zone a rule speaks to; empty for a person.
+    /// The zone a rule speaks to; empty for a person, whose orders count as a place of their own.
     pub(super) zone: String,
     /// The camera by which a person has it said.
     pub(super) camera: Option<String>,

@@ -393,6 +393,46 @@ fn each_budget_counts_what_it_is_for() {
 }
 
 #[test]
+fn what_persons_order_counts_as_a_place_of_its_own() {
+    let mut governor = governor(&config::Warn {
+        budget: Budget {
+            per_place_hour: 2,
+            per_hour: 5,
+            ..Budget::default()
+        },
+        ..config::Warn::default()
+    });
+    let noon = at("2026-11-26T12:00:00", GOOD);
+    let (officer, heard_in) = (officer(), ["kerb".to_owned()]);
+    let by_person = Ask {
+        zone: "",
+        heard_in: &heard_in,
+        ..ask(noon, &officer)
+    };
+    for (ask, allowed) in [
+        (ask(noon, &By::Rule), 2),
+        (by_person, 2),
+        // The fifth and last of the whole box.
+        (
+            Ask {
+                zone: "gate",
+                ..ask(noon, &By::Rule)
+            },
+            1,
+        ),
+    ] {
+        let said = (0..4).filter(|_| {
+            let ruled = governor.rule(&ask).is_ok();
+            if ruled {
+                governor.charge(&ask, "");
+            }
+            ruled
+        });
+        assert_eq!(said.count(), allowed, "{ask:?}");
+    }
+}
+
+#[test]
 fn after_a_stop_nothing_is_said_until_its_time_is_over() {
     let mut before = governor(&config::Warn::default());
     let noon = at("2026-11-26T12:00:00", GOOD);
