@@ -170,13 +170,15 @@ impl Store {
         Ok(rows.into_iter().filter_map(read).collect())
     }
 
-    /// The commands whose replies nobody has taken yet, oldest first. There can be a thousand, of
-    /// many kilobytes each, so they are read one by one ([`Store::reply`]).
-    pub fn replies_due(&self) -> Result<Vec<Uuid>, StoreError> {
+    /// The commands whose replies no broker has taken yet, the `max` oldest. There can be a thousand,
+    /// of many kilobytes each, so they are read one by one ([`Store::reply`]).
+    pub fn replies_due(&self, max: usize) -> Result<Vec<Uuid>, StoreError> {
         let inner = self.inner();
-        let sql = "SELECT id FROM command WHERE outcome IS NOT NULL AND taken = 0 ORDER BY n";
+        let sql = "SELECT id FROM command WHERE outcome IS NOT NULL AND taken = 0 \
+                   ORDER BY n LIMIT ?1";
         let mut query = inner.conn.prepare_cached(sql)?;
-        let ids = query.query_map([], |row| row.get::<_, String>(0))?;
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let ids = query.query_map([max], |row| row.get::<_, String>(0))?;
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
         Ok(ids
             .iter()
@@ -200,7 +202,8 @@ impl Store {
         })
     }
 
-    /// Somebody was listening when the reply went out.
+    /// A broker has taken the reply, whether or not somebody was listening: by itself it is not sent
+    /// again.
     pub fn reply_taken(&self, id: Uuid) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.settled()?.transact(|tx| {

@@ -1,9 +1,8 @@
 //! The packages in hand: which are taken up, set aside, put back, held.
 //!
-//! At most [`HANDS`], far below what a receiver keeps unfinished of one device. Packages sealed a
-//! while ago ([`LATE`]) never fill all of them, nor do those that were asked for, and one place is
-//! always the oldest package's; a fresh package that finds no place takes that of the last in rank
-//! whose video is under way. Only what is fresh is begun while nobody answers.
+//! At most [`HANDS`], far below what a receiver keeps unfinished of one device; [`places`] says whose
+//! place is taken when none is free. One is always the oldest package's. Only what is fresh is begun
+//! while nobody answers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,8 +10,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::delivery::{Delivery, Turn};
+use super::delivery::Delivery;
 use super::lanes::Lane;
+use super::places::{self, HANDS, Place};
 use super::profile;
 use super::session::{LOOK, Session};
 use super::state::InHand;
@@ -22,19 +22,11 @@ use crate::link::message::is_name;
 use crate::store::{Outgoing, State, Store, StoreError, Wish};
 use crate::types::CaseId;
 
-/// Packages in hand at once.
-const HANDS: usize = 8;
-/// Of these, such as were sealed a while ago.
-const HANDS_LATE: usize = 6;
-/// Of these, such as were taken because somebody asked for them.
-const HANDS_ASKED: usize = 4;
 /// Sealed longer ago than this, a package is no longer news: it goes at the drain's rate, and its
 /// head says so.
 pub(super) const LATE: Duration = Duration::from_mins(5);
 /// Receivers remembered for packages that were set aside.
 const BEGUN_MAX: usize = 64;
-/// Packages whose video was asked for and that are not here yet; what comes beyond is asked again.
-pub(super) const ASKED_MAX: usize = 256;
 
 /// A package in hand.
 pub(super) struct Hand {
@@ -55,15 +47,10 @@ pub(super) struct Hand {
     /// Whether somebody asked for its video.
     pub(super) asked: bool,
     /// Whether it has the place of the oldest.
-    oldest: bool,
+    pub(super) oldest: bool,
 }
 
 impl Hand {
-    /// What goes first among packages.
-    fn rank(&self) -> (bool, u8, u64) {
-        (!self.late, self.package.severity, self.package.seq)
-    }
-
     /// As the status shows it.
     pub(super) fn shown(&self) -> InHand {
         InHand {
@@ -101,17 +88,24 @@ impl Session<'_> {
             self.look = true;
         }
         self.look |= now.duration_since(self.looked) >= LOOK;
-        while self.look {
+        if self.look {
             self.looked = now;
-            match self.take_one().await {
-                Ok(taken) => self.look = taken,
-                Err(error) => {
-                    tracing::warn!(%error, "upload cannot read the store");
-                    self.rest(&error.to_string(), LOOK);
-                    self.look = false;
-                }
+            if let Err(error) = self.read_asked().await {
+                self.cannot_read(&error);
             }
         }
+        while self.look {
+            match self.take_one().await {
+                Ok(taken) => self.look = taken,
+                Err(error) => self.cannot_read(&error),
+            }
+        }
+    }
+
+    fn cannot_read(&mut self, error: &StoreError) {
+        tracing::warn!(%error, "upload cannot read the store");
+        self.rest(&error.to_string(), LOOK);
+        self.look = false;
     }
 
     /// Whether one more was taken in hand.
@@ -121,8 +115,7 @@ impl Session<'_> {
             return Ok(taken);
         }
         let open = self.open(false).number();
-        let late = self.hands.iter().filter(|hand| hand.late).count();
-        let may_begin = self.hands.len() < HANDS && late < HANDS_LATE && !self.rests();
+        let may_begin = places::is_free(&self.hands) && !self.rests();
         let any = Wish {
             open,
             ..Wish::default()
@@ -157,15 +150,11 @@ impl Session<'_> {
         Ok(taken)
     }
 
-    /// A fresh package takes the place of the last in rank that sends video, if it goes before it.
+    /// A fresh package takes the place of one that makes room, if it goes before it.
     async fn take_in_place_of_last(&mut self, fresh: Wish) -> Result<bool, StoreError> {
-        let now = Instant::now();
-        let on_video = |hand: &&Hand| {
-            let turn = hand.delivery.turn(now, Lane::Video);
-            !hand.oldest && turn == Turn::Ready(Lane::Video)
+        let Some(last) = places::for_fresh(&self.hands, Instant::now()) else {
+            return Ok(false);
         };
-        let last = self.hands.iter().filter(on_video).min_by_key(|h| h.rank());
-        let Some(last) = last else { return Ok(false) };
         let id = last.package.id;
         let before = (!last.late).then_some((last.package.severity, last.package.seq));
         let taken = self.take(Wish { before, ..fresh }).await?;
@@ -191,25 +180,43 @@ impl Session<'_> {
     /// The next package whose video was asked for; `None` when none is, or not now. One that makes
     /// room, or that nobody takes, stays asked for.
     async fn take_asked(&mut self) -> Result<Option<bool>, StoreError> {
-        let asked = self.hands.iter().filter(|hand| hand.asked).count();
-        let full = self.hands.len() >= HANDS || asked >= HANDS_ASKED;
-        if self.profile == Profile::Quiet || full || self.rests() {
+        if self.profile == Profile::Quiet || self.rests() {
             return Ok(None);
         }
-        let in_hand = |id: &CaseId| self.hands.iter().any(|hand| hand.package.id == *id);
-        let next = self.carry.asked.iter().find(|id| !in_hand(id)).copied();
-        let Some(id) = next else { return Ok(None) };
+        let in_hand = |id| self.hands.iter().any(|hand| hand.package.id == id);
+        let next = self.carry.asked.next(in_hand);
+        let Some((place, id)) = places::for_asked(&self.hands).zip(next) else {
+            return Ok(None);
+        };
         let due = self
             .up
             .store
             .blocking(move |store| begin(store, store.queued(id)?))
             .await?;
         match due {
-            Some(package) => self.hold_out(package, false, true),
+            Some(package) => {
+                self.hold_out(package, false, true);
+                if let Place::Of(last) = place {
+                    self.set_aside(last).await;
+                }
+            }
             // Answered long ago, or never ours.
-            None => self.carry.asked.retain(|other| *other != id),
+            None => self.carry.asked.done(id),
         }
         Ok(Some(true))
+    }
+
+    /// Reads what was asked for by commands, when there may be more of it than is known here.
+    async fn read_asked(&mut self) -> Result<(), StoreError> {
+        if !self.carry.asked.runs_low() {
+            return Ok(());
+        }
+        let wanted = self.up.store.blocking(Store::wanted).await?;
+        self.carry.asked.read(wanted);
+        for hand in &mut self.hands {
+            hand.asked |= self.carry.asked.contains(hand.package.id);
+        }
+        Ok(())
     }
 
     /// A package comes in hand, unless it is: a store that was opened anew has queued all again.
@@ -273,10 +280,9 @@ impl Session<'_> {
 
     /// Somebody asks for the video of a package: the receiver `sink`, or a command.
     pub(super) fn ask_for(&mut self, id: CaseId, sink: Option<&str>) {
-        if self.carry.asked.contains(&id) || self.carry.asked.len() >= ASKED_MAX {
+        if !self.carry.asked.push(id) {
             return;
         }
-        self.carry.asked.push_back(id);
         if let Some(hand) = self.hand(id) {
             hand.asked = true;
         } else if let Some(sink) = sink.filter(|sink| is_name(sink)) {

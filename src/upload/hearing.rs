@@ -196,7 +196,7 @@ impl Session<'_> {
         }
         tracing::info!(%id, seq, stored, "package answered");
         self.let_go(id);
-        self.carry.asked.retain(|asked| *asked != id);
+        self.carry.asked.done(id);
         self.carry.stamping.due();
         self.answered();
         self.up.state.change(|s| {

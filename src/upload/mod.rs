@@ -22,6 +22,7 @@
 //! **Not here.** No quota, no reading of commands.
 
 mod account;
+mod asked;
 mod delivery;
 mod desk;
 mod drain;
@@ -29,6 +30,7 @@ mod hands;
 mod hearing;
 mod journal;
 mod lanes;
+mod places;
 mod presence;
 mod profile;
 mod rate;
@@ -55,7 +57,6 @@ pub use desk::{Answer, Desk, Inbound};
 pub use profile::Why;
 pub use state::{InHand, LinkState, UploadSnapshot, UploadState};
 
-use hands::ASKED_MAX;
 use session::{Carry, Session};
 
 /// First pause before another try to connect.
@@ -98,11 +99,6 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     let longest = Duration::from_secs(uplink.config.retry_max_secs);
     let mut pause = Pause::new(RETRY_FIRST, longest);
     let mut carry = Carry::new(uplink.desk.take());
-    // What was asked for before the last stop or crash.
-    match uplink.store.blocking(Store::wanted).await {
-        Ok(wanted) => carry.asked.extend(wanted.into_iter().take(ASKED_MAX)),
-        Err(error) => tracing::warn!(%error, "what was asked for is not read"),
-    }
     while !stop.is_cancelled() {
         uplink.state.turns(clock::now(), ATTEMPT);
         let ended = Session::run(&uplink, &mut carry, &stop).await;

@@ -1,6 +1,6 @@
 //! One connection's worth of uploading.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Uplink;
 use super::account::Account;
+use super::asked::AskedFor;
 use super::delivery::{ANSWER, Step, Turn};
 use super::desk::{Desk, news};
 use super::drain::Drain;
@@ -45,7 +46,7 @@ pub(super) struct Carry {
     /// Packages that were set aside, and who was taking them.
     pub(super) begun: BTreeMap<CaseId, String>,
     /// Packages whose video was asked for.
-    pub(super) asked: VecDeque<CaseId>,
+    pub(super) asked: AskedFor,
     /// Pauses after unanswered tries.
     pub(super) unanswered: Pause,
     /// Pauses while the broker takes no more.
@@ -75,7 +76,7 @@ impl Carry {
             connected: false,
             births: 0,
             begun: BTreeMap::new(),
-            asked: VecDeque::new(),
+            asked: AskedFor::new(),
             unanswered: Pause::new(UNANSWERED.0, UNANSWERED.1),
             busy: Pause::new(BUSY.0, BUSY.1),
             rate: Rate::default(),

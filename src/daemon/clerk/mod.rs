@@ -13,15 +13,15 @@ mod nonces;
 mod objections;
 mod office;
 mod reboot;
+mod replies;
 mod trial;
 mod tries;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -30,9 +30,8 @@ use uuid::Uuid;
 use crate::clock;
 use crate::command::{Chosen, Verb};
 use crate::journal::kind;
-use crate::link::Acked;
 use crate::store::{Ended, blocking};
-use crate::upload::{Answer, Desk, Inbound};
+use crate::upload::{Desk, Inbound};
 use crate::warn::Voices;
 use crate::witness::{Fate, Identity};
 
@@ -41,6 +40,7 @@ use super::gauges::Gauges;
 use errands::Errands;
 use nonces::Nonces;
 use office::{Errand, Office, Step};
+use replies::Replies;
 use trial::Watch;
 
 pub(super) use objections::Objections;
@@ -51,8 +51,6 @@ const MESSAGES: usize = 16;
 /// Errands under way at once; beyond it a command is answered that the box is busy. Only a stop is
 /// carried out all the same.
 const ERRANDS_MAX: usize = 8;
-/// Replies on their way to the upload at once.
-const OFFERS_MAX: usize = 16;
 /// How often is looked for replies that are due, and after the trial.
 const LOOK: Duration = Duration::from_secs(1);
 /// Journal lines about strangers' messages: one in this time, with a count.
@@ -65,7 +63,7 @@ pub(super) struct Clerk {
     watch: Watch,
     nonces: Nonces,
     inbound: mpsc::Receiver<Inbound>,
-    answers: mpsc::Sender<Answer>,
+    replies: Replies,
 }
 
 /// What the clerk has things done by.
@@ -93,15 +91,17 @@ pub(super) fn hire(
     let (wanted_to, wanted) = mpsc::channel(MESSAGES);
     let (nonces, nonce) = Nonces::new();
     let settings = gauges.settings.clone();
+    let office = Office {
+        device: config.device.id.clone(),
+        roots: config.keys.dir.join("roots.crt"),
+        enabled: config.commands.enabled,
+        store: gauges.store.clone(),
+        identity,
+        objections: Arc::clone(&gauges.objections),
+    };
     let clerk = Clerk {
-        office: Office {
-            device: config.device.id.clone(),
-            roots: config.keys.dir.join("roots.crt"),
-            enabled: config.commands.enabled,
-            store: gauges.store.clone(),
-            identity,
-            objections: Arc::clone(&gauges.objections),
-        },
+        replies: Replies::new(office.clone(), answers),
+        office,
         errands: Arc::new(Errands {
             gauges: Arc::clone(gauges),
             loaded: chosen.loaded.clone(),
@@ -122,7 +122,6 @@ pub(super) fn hire(
         },
         nonces,
         inbound,
-        answers,
     };
     let desk = Desk {
         inbound: inbound_to,
@@ -133,20 +132,10 @@ pub(super) fn hire(
     (clerk, desk)
 }
 
-/// A reply on its way: the command's id, where the reply is kept, and what became of it.
-type Offered = (Option<Uuid>, Option<Acked>);
-
 /// What goes on meanwhile.
 #[derive(Default)]
 struct Going {
     errands: JoinSet<(Uuid, Option<Ended>)>,
-    offers: JoinSet<Offered>,
-    /// Replies among `offers`.
-    offered: HashSet<Uuid>,
-    /// Those of them that were asked for again meanwhile.
-    again: HashSet<Uuid>,
-    /// Replies nobody listened to: given again when the command comes again, or at the next start.
-    unheard: HashSet<Uuid>,
     /// When a stranger's message was last journalled, and how many came since, by kind.
     strangers: [(Option<Instant>, u64); 2],
 }
@@ -171,18 +160,14 @@ impl Clerk {
                         self.end(id, ended).await;
                     }
                 }
-                Some(offered) = going.offers.join_next() => {
-                    if let Ok(offered) = offered {
-                        self.offered(offered, &mut going).await;
-                    }
-                }
+                Some(told) = self.replies.next() => self.replies.told(told).await,
                 _ = look.tick() => {
                     self.nonces.turn(clock::now(), clock::trust().synced);
                     self.watch.look(&self.errands).await;
                     self.errands.look_at_alarms().await;
                 }
             }
-            self.offer_due(&mut going).await;
+            self.replies.offer_due().await;
         }
     }
 
@@ -214,7 +199,7 @@ impl Clerk {
         };
         match step {
             Ok(Step::Nothing) => {}
-            Ok(Step::Again(id)) => self.again(id, going).await,
+            Ok(Step::Again(id)) => self.replies.again(id).await,
             Ok(Step::Carry(errand))
                 if going.errands.len() >= ERRANDS_MAX && errand.verb != (Verb::Stop {}) =>
             {
@@ -222,25 +207,10 @@ impl Clerk {
                 self.end(errand.id, ended).await;
             }
             Ok(Step::Carry(errand)) => carry(&self.errands, errand, going),
-            Ok(Step::Tell(bytes)) => self.offer((None, bytes), going),
+            Ok(Step::Tell(bytes)) => self.replies.offer(None, bytes),
             Ok(Step::Stranger(kind, why)) => self.stranger(kind, &why, going).await,
             // It is not answered, so it comes again.
             Err(error) => tracing::error!(%error, "a command or verdict cannot be written down"),
-        }
-    }
-
-    /// Gives a reply again; one on its way just now, which may be gone already, once more after it.
-    async fn again(&self, id: Uuid, going: &mut Going) {
-        if going.offered.contains(&id) {
-            going.again.insert(id);
-            return;
-        }
-        going.unheard.remove(&id);
-        let office = self.office.clone();
-        match blocking(move || office.reply(id)).await {
-            Ok(Some(bytes)) => self.offer((Some(id), bytes), going),
-            Ok(None) => {}
-            Err(error) => tracing::error!(%error, "a reply cannot be given again"),
         }
     }
 
@@ -252,58 +222,6 @@ impl Clerk {
         let done = blocking(move || store.command_done(clock::now(), id, &ended)).await;
         if let Err(error) = done {
             tracing::error!(%error, %id, "what became of a command cannot be written down");
-        }
-    }
-
-    /// Signs and offers what is due.
-    async fn offer_due(&self, going: &mut Going) {
-        let room = OFFERS_MAX.saturating_sub(going.offers.len());
-        if room == 0 {
-            return;
-        }
-        let skip: HashSet<Uuid> = going.offered.union(&going.unheard).copied().collect();
-        let office = self.office.clone();
-        let due = blocking(move || office.due(&skip, room)).await;
-        match due {
-            Ok(due) => due
-                .into_iter()
-                .for_each(|(id, bytes)| self.offer((Some(id), bytes), going)),
-            Err(error) => tracing::warn!(%error, "replies wait"),
-        }
-    }
-
-    fn offer(&self, (id, bytes): (Option<Uuid>, Vec<u8>), going: &mut Going) {
-        if id.is_some_and(|id| !going.offered.insert(id)) {
-            return;
-        }
-        let answers = self.answers.clone();
-        going.offers.spawn(async move {
-            let (taken, told) = oneshot::channel();
-            match answers.send(Answer { bytes, taken }).await {
-                // The connection broke: it is offered on the next.
-                Ok(()) => (id, told.await.ok()),
-                Err(_upload_ended) => (id, Some(Acked::NobodyListens)),
-            }
-        });
-    }
-
-    async fn offered(&self, (id, acked): Offered, going: &mut Going) {
-        let Some(id) = id else { return };
-        going.offered.remove(&id);
-        match acked {
-            Some(Acked::Taken) => {
-                let store = self.office.store.clone();
-                if let Err(error) = blocking(move || store.reply_taken(id)).await {
-                    tracing::warn!(%error, "a reply may be sent twice");
-                }
-            }
-            Some(Acked::NobodyListens | Acked::Busy) => {
-                going.unheard.insert(id);
-            }
-            None => {}
-        }
-        if going.again.remove(&id) {
-            self.again(id, going).await;
         }
     }
 

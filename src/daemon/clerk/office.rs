@@ -192,13 +192,13 @@ impl Office {
         }
     }
 
-    /// Signed replies that nobody has taken yet, at most `max`.
+    /// Signed replies that no broker has taken yet, at most `max`, without those to `skip`.
     pub(super) fn due(
         &self,
         skip: &HashSet<Uuid>,
         max: usize,
     ) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
-        let due = self.store.replies_due()?;
+        let due = self.store.replies_due(max.saturating_add(skip.len()))?;
         let due = due.into_iter().filter(|id| !skip.contains(id));
         due.take(max)
             .filter_map(|id| {
@@ -282,7 +282,9 @@ fn to_come(at_ms: i64, (synced, now_ms): (bool, i64)) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::path::Path;
+
     use rustix::io::Errno;
     use serde_json::json;
 
@@ -290,17 +292,16 @@ mod tests {
     use crate::config;
     use crate::disk::fault::{self, Mode};
     use crate::pki::TestPki;
+    use crate::store::Commanded;
+    use crate::witness::Rank;
 
     const DEVICE: &str = "LM-TEST-1";
 
-    /// On a disk that takes nothing more warnings go on, so a stop must be obeyed; what else is
-    /// ordered waits until it can be written down.
-    #[test]
-    fn a_stop_is_obeyed_on_a_disk_that_takes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+    /// The office of a box whose store is below `dir`, and who may command it.
+    pub(in crate::daemon::clerk) fn office(dir: &Path) -> (Office, TestPki) {
+        let pki = TestPki::create(&dir.join("pki"), DEVICE).unwrap();
         let settings = config::Store {
-            dir: dir.path().join("store"),
+            dir: dir.join("store"),
             ..config::Store::default()
         };
         let (store, _) = Store::open(&settings, DEVICE).unwrap();
@@ -313,6 +314,33 @@ mod tests {
             identity: Arc::new(Identity::load(&pki.device, "evidence").unwrap()),
             objections: Arc::new(objections),
         };
+        (office, pki)
+    }
+
+    /// A command that was refused; its id.
+    pub(in crate::daemon::clerk) fn refused(store: &Store, n: u128) -> Uuid {
+        let id = Uuid::from_u128(n);
+        let commanded = Commanded {
+            id,
+            sha256: sha256_hex(&n.to_be_bytes()),
+            signer: "CN=operator-1,OU=operate".to_owned(),
+            certificate_sha256: sha256_hex(b"certificate"),
+            role: Rank::Operate,
+            seq: 1,
+            verb: "report".to_owned(),
+            args: json!({}),
+        };
+        let refused = store.command_refused(clock::now(), &commanded, (Fate::Refused, "no"));
+        refused.unwrap();
+        id
+    }
+
+    /// On a disk that takes nothing more warnings go on, so a stop must be obeyed; what else is
+    /// ordered waits until it can be written down.
+    #[test]
+    fn a_stop_is_obeyed_on_a_disk_that_takes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (office, pki) = office(dir.path());
         let operator = Identity::load(&pki.operators[1], "operator").unwrap();
         let signed = |id: u128, seq, verb: &str| {
             let (v, kind) = Command::HEAD;

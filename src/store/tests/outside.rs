@@ -66,7 +66,7 @@ fn a_command_is_answered_once_and_its_reply_kept() {
         signed: Some(b"signed".to_vec()),
     };
     assert_eq!(open_ones, [under_way]);
-    assert!(store.replies_due().unwrap().is_empty());
+    assert!(store.replies_due(10).unwrap().is_empty());
 
     let end = ended(Fate::Done, None);
     store.command_done(NOW, first.id, &end).unwrap();
@@ -75,7 +75,7 @@ fn a_command_is_answered_once_and_its_reply_kept() {
         .unwrap();
     assert_eq!(said(dir.path(), "command.done").len(), 1);
     assert_eq!(store.commands_open().unwrap(), []);
-    assert_eq!(store.replies_due().unwrap(), [first.id]);
+    assert_eq!(store.replies_due(10).unwrap(), [first.id]);
     let due = store.reply(first.id).unwrap().unwrap();
     assert_eq!((due.outcome, &due.result), (Fate::Done, &end.result));
     assert_eq!(due.reply, None);
@@ -83,11 +83,11 @@ fn a_command_is_answered_once_and_its_reply_kept() {
     store.keep_reply(first.id, b"another").unwrap();
     drop(store);
     let store = open(dir.path());
-    assert_eq!(store.replies_due().unwrap(), [first.id]);
+    assert_eq!(store.replies_due(10).unwrap(), [first.id]);
     let due = store.reply(first.id).unwrap().unwrap();
     assert_eq!(due.reply.as_deref(), Some(&b"reply"[..]));
     store.reply_taken(first.id).unwrap();
-    assert!(store.replies_due().unwrap().is_empty());
+    assert!(store.replies_due(10).unwrap().is_empty());
     let kept = store.reply(first.id).unwrap().unwrap();
     assert_eq!(kept.reply.as_deref(), Some(&b"reply"[..]));
 }
@@ -121,7 +121,7 @@ fn a_lost_database_forgets_no_command_and_repeats_none() {
         signed: None,
     };
     assert_eq!(store.commands_open().unwrap(), [under_way]);
-    let due = store.replies_due().unwrap();
+    let due = store.replies_due(10).unwrap();
     assert_eq!(due, [commanded(1, 0).id, commanded(2, 0).id]);
     let reply = |n| store.reply(commanded(n, 0).id).unwrap().unwrap();
     assert_eq!((reply(1).outcome, reply(1).why), (Fate::Done, None));

@@ -130,6 +130,41 @@ async fn what_was_asked_for_leaves_places_for_what_is_fresh() {
     upload.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_its_while_gives_its_place_to_what_is_fresh_or_asked_for() {
+    let bench = Bench::new().await;
+    let ids: Vec<CaseId> = (0..8).map(|_| bench.seal(1000)).collect();
+    age(&bench, &ids);
+    let mut receiver = HandReceiver::new(&bench).await;
+    // Drawn by lot between nothing and a third of a year.
+    let upload = bench.upload_by(config::Upload {
+        drain_delay_secs: 10_000_000,
+        ..bench.upload_config()
+    });
+    until("six that wait", || bench.snapshot().hands == 6).await;
+    // Those that are not among the six: the newest and the oldest are.
+    let asked = [ids[1], ids[2]];
+    for id in asked {
+        receiver.want(id, Vec::new(), true).await;
+    }
+    let mut heard = BTreeSet::new();
+    for _ in asked {
+        match receiver.hear().await {
+            Heard::Finished(id) => heard.insert(id),
+            other => panic!("{other:?}"),
+        };
+    }
+    assert_eq!(heard, BTreeSet::from(asked));
+    assert_eq!(bench.snapshot().hands, 6, "two are left for what is fresh");
+    for _ in 0..4 {
+        let fresh = bench.seal(1000);
+        assert_eq!(receiver.head().await, (fresh, None));
+    }
+    assert_eq!(bench.snapshot().hands, 8);
+    assert_eq!(bench.cause(), "", "none had to be given up for it");
+    upload.stop().await;
+}
+
 /// The evidence disk that was mounted anew queues what is in hand.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_package_in_hand_is_not_taken_once_more() {
