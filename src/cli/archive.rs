@@ -14,16 +14,42 @@ use super::{Answer, out};
 
 const EXAMPLES: &str = "\
 Examples:
-  lingmou archive missing --dir /srv/evidence                       is anything missing, of any box?
+  lingmou archive missing --dir /srv/evidence               # of any box
   lingmou archive missing --dir /srv/evidence --device LC-POLE-0007
   lingmou archive devices --dir /srv/evidence
   lingmou archive packages --dir /srv/evidence --device LC-POLE-0007 --json
-  lingmou archive packages --dir /srv/rx1 --dir /srv/rx2            two receivers, asked as one
+  lingmou archive packages --dir /srv/rx1 --dir /srv/rx2    # two receivers, asked as one
   lingmou archive prepare-copies /media/second --dir /srv/evidence
 
 Reads what lies in the folder of `lingmou receive`, beside running receivers or without them. The
 index (DIR/index.db) is brought level with the packages first, and made again when it is gone.
-Exit code of `missing`: 0 nothing is missing, 1 something is.";
+Exit code: 0 told, or nothing is missing, 1 something is missing, 2 could not look.";
+
+const PACKAGES: &str = "\
+Example:
+  lingmou archive packages --dir /srv/evidence --device LC-POLE-0007 --json
+
+Exit code: 0 told, 2 could not look.";
+const DEVICES: &str = "\
+Example:
+  lingmou archive devices --dir /srv/evidence
+
+Exit code: 0 told, 2 could not look.";
+const MISSING: &str = "\
+Example:
+  lingmou archive missing --dir /srv/evidence --device LC-POLE-0007
+
+Exit code: 0 nothing is missing, 1 something is, 2 could not look.";
+const REFUSED: &str = "\
+Example:
+  lingmou archive refused --dir /srv/evidence
+
+Exit code: 0 told, 2 could not look.";
+const COPIES: &str = "\
+Example:
+  lingmou archive prepare-copies /media/second --dir /srv/evidence
+
+Exit code: 0 prepared, or it was already, 2 could not be done.";
 
 /// Ask what the receivers keep: packages, devices, refusals, and which numbers are missing
 #[derive(Debug, clap::Args)]
@@ -36,14 +62,19 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Question {
     /// Every package with its number, case, place and copies; also those that are gone
+    #[command(after_help = PACKAGES)]
     Packages(Of),
     /// Every device: last heard, how many packages are kept, how many numbers are missing
+    #[command(after_help = DEVICES)]
     Devices(Of),
     /// Numbers of which no package is here, with what is known about them
+    #[command(after_help = MISSING)]
     Missing(Of),
     /// Packages that were refused, with the reason
+    #[command(after_help = REFUSED)]
     Refused(Of),
     /// Prepare another medium for second copies (lingmou receive --copy-to)
+    #[command(after_help = COPIES)]
     PrepareCopies {
         /// Where the medium is mounted
         medium: PathBuf,

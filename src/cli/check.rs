@@ -1,6 +1,7 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
 mod folders;
+mod passwords;
 mod zones;
 
 use std::sync::Arc;
@@ -27,8 +28,8 @@ use super::{Answer, log, out, runtime};
 
 const EXAMPLES: &str = "\
 Examples:
-  lingmou check                                       what the unit runs before each start
-  lingmou check --config lingmou.toml --online        also cameras, broker and loudspeaker
+  lingmou check                                       # what the unit runs before each start
+  lingmou check --config lingmou.toml --online        # also cameras, broker and loudspeaker
   lingmou check --config lingmou.toml --json
 
 Every mistake is said at once, with its line, what was expected and how to mend it.
@@ -70,10 +71,8 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         }
     };
     Settings::show_certificates(&mut loaded);
-    let mut findings = vec![finding(
-        "configuration",
-        Ok::<_, String>(args.file.config.display().to_string()),
-    )];
+    let word = Ok::<_, String>(configuration(&loaded));
+    let mut findings = vec![finding("configuration", word)];
     offline(&loaded, &mut findings);
     if args.online {
         runtime()?.block_on(online(&loaded, &mut findings));
@@ -129,6 +128,19 @@ fn finding_at<E: std::fmt::Display>(
     finding(what, word.map_err(placed))
 }
 
+/// The file that is checked, and whether it is the one that counts.
+fn configuration(loaded: &Loaded) -> String {
+    let file = loaded.path.display();
+    match Settings::stand_in_for(loaded) {
+        None => file.to_string(),
+        Some((command, kept)) => format!(
+            "{file}, which is NOT in force: {} (sent by command {command}) stands in for it until \
+             it is changed",
+            kept.display()
+        ),
+    }
+}
+
 /// Everything that needs no network.
 fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let config = &loaded.config;
@@ -149,29 +161,13 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     findings.push(finding_at(loaded, keys, "root certificates", word));
     models(loaded, findings);
     clips(loaded, findings);
+    findings.extend(passwords::speakers(loaded));
     findings.push(finding("quiet hours", Ok::<_, String>(quiet_hours(config))));
     findings.push(finding("captions", captions(config)));
     findings.extend(zones::worth(config));
     findings.extend(zones::overlaps(loaded));
     findings.extend(zones::roving_permits(loaded));
-    for (index, camera) in config.camera.iter().enumerate() {
-        let in_url = [&camera.url, &camera.substream_url];
-        let has_parameters = |url: &String| config::without_parameters(url) != url;
-        let word = if in_url.into_iter().any(has_parameters) {
-            "its URL has parameters: if a password is among them, let nobody but the daemon's user \
-             read this file"
-        } else {
-            "password readable or not needed"
-        };
-        let what = format!("camera {}", camera.name);
-        let password = Credentials::read(camera).map(|_| word.to_owned());
-        let (key, word) = match (password, ingest::check_roots(camera)) {
-            (Ok(_), Err(error)) => ("tls_roots", Err(error)),
-            (password, _) => ("password_file", password),
-        };
-        let key = format!("camera[{index}].{key}");
-        findings.push(finding_at(loaded, &key, &what, word));
-    }
+    findings.extend(passwords::cameras(loaded));
 }
 
 /// The model, and whether it sees what is to be judged.

@@ -24,7 +24,8 @@ evidence.crt, transport.crt and roots.crt; then: lingmou check
 
 With --config, device, folder and suite are the configuration's, and where [keys.token] names a
 PKCS#11 module the evidence key is made in that token. A key that is there is kept and its
-requests are written again.";
+requests are written again.
+Exit code: 0 the requests are there, 2 they could not be made.";
 
 /// Make the keys of a new box and the requests for their certificates
 #[derive(Debug, clap::Args)]
@@ -54,7 +55,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         out::data(&request.display().to_string());
     }
     if enrolled.new_keys.is_empty() {
-        out::word("The keys were there already and are kept.");
+        let kept = "The keys were there already and are kept";
+        out::word(&format!("{kept}; the requests are for {device} now."));
     }
     out::word("Send these two requests to the bureau's CA. The keys stay here; copy them nowhere.");
     Ok(Answer::Yes)

@@ -10,7 +10,7 @@ use crate::types::{CaseId, Gate};
 use crate::witness::{STATEMENT, Statement};
 
 use super::journal::{names, plain, there};
-use super::places::StoreDir;
+use super::places::{CaseArg, StoreDir};
 use super::{Answer, out};
 
 const EXAMPLES: &str = "\
@@ -36,20 +36,6 @@ pub(super) struct Args {
     /// Print the journal's lines and the grade as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// A case id as it is typed.
-#[derive(Clone, Copy, Debug)]
-struct CaseArg(CaseId);
-
-impl std::str::FromStr for CaseArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        uuid::Uuid::parse_str(text)
-            .map(|id| Self(CaseId(id)))
-            .map_err(|_no_id| "not a case id like 0198f0a2-0000-7000-8000-000000000001".to_owned())
-    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {

@@ -29,6 +29,23 @@ Examples:
 --store is the folder that holds journal/ and checkpoints/: the daemon's, running or not, or a
 copy of it. Exit code: 0 it holds and is signed, 1 not (or nothing was found), 2 could not look.";
 
+const VERIFY: &str = "\
+Example:
+  lingmou journal verify --store /mnt/box/lingmou --roots roots.crt --device LC-POLE-0007
+
+Exit code: 0 it holds and is signed, 1 it does not hold or nobody signed it, 2 could not look.";
+const SHOW: &str = "\
+Examples:
+  lingmou journal show --from 2026-08-01 --to 2026-08-02 --kind rule.hit
+  lingmou journal show --case 0198f0a2-0000-7000-8000-000000000001 --json
+
+Exit code: 0 shown, 1 there is no such line, 2 could not look.";
+const PROVE: &str = "\
+Example:
+  lingmou journal prove case.asice --store /mnt/box/lingmou --roots roots.crt --out proof
+
+Exit code: 0 proved, 1 not proved, and why, 2 could not look.";
+
 /// Read, check and prove from the journal of a box
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -39,9 +56,12 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    #[command(after_help = VERIFY)]
     Verify(VerifyArgs),
+    #[command(after_help = SHOW)]
     Show(ShowArgs),
     Spoke(spoke::Args),
+    #[command(after_help = PROVE)]
     Prove(ProveArgs),
 }
 

@@ -1,5 +1,6 @@
 //! The log: to journald when systemd started us, else to standard error.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -34,13 +35,44 @@ fn begin(verbose: u8, least: &str) {
     } else {
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
+            .with_ansi(coloured(std::io::stderr().is_terminal(), std::env::var_os))
             .with_target(false);
         registry.with(layer).init();
     }
 }
 
+/// Whether lines have colours: on a terminal that shows them, unless asked not to
+/// (<https://no-color.org>).
+fn coloured(terminal: bool, set: impl Fn(&'static str) -> Option<OsString>) -> bool {
+    let no_colour = set("NO_COLOR").is_some_and(|value| !value.is_empty());
+    terminal && !no_colour && set("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// Whether standard error is journald's.
 fn under_systemd() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_whose_owner_wants_them() {
+        for (terminal, no_color, term, wanted) in [
+            (true, None, Some("xterm"), true),
+            (true, None, None, true),
+            (true, Some(""), Some("xterm"), true),
+            (true, Some("1"), Some("xterm"), false),
+            (true, None, Some("dumb"), false),
+            (false, None, Some("xterm"), false),
+        ] {
+            let set = |name| match name {
+                "NO_COLOR" => no_color.map(OsString::from),
+                _ => term.map(OsString::from),
+            };
+            let found = coloured(terminal, set);
+            assert_eq!(found, wanted, "{terminal} {no_color:?} {term:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! as `error: … / caused by: … / hint: …`.
 //!
 //! **Invariants.** Exit code 0: done and good. 1: done, and the answer is no (not valid, mistakes
-//! found, nothing sealed). 2: could not be done.
+//! found, nothing sealed). 2: could not be done, or not all of it.
 //!
 //! **Not here.** Everything that is done: it lives in the stages and in `daemon`.
 
@@ -44,19 +44,21 @@ enum Answer {
     Yes,
     /// Done, and the answer is no.
     No,
+    /// Done as far as it could be; what could not be was said.
+    InPart,
 }
 
 const DEMO_EXAMPLE: &str = if cfg!(feature = "demo") {
-    "  lingmou demo                                  see the whole way work on this machine\n"
+    "  lingmou demo                                  # see the whole way work on this machine\n"
 } else {
     ""
 };
 
 const EXAMPLES: &str = "  lingmou check --config /etc/lingmou/lingmou.toml --online
   lingmou run --config /etc/lingmou/lingmou.toml
-  lingmou status                                what the running daemon does and lacks
-  lingmou store pending                         what is still only on this box
-  lingmou verify case.asice --roots roots.crt   check a package, offline
+  lingmou status                                # what the running daemon does and lacks
+  lingmou store pending                         # what is still only on this box
+  lingmou verify case.asice --roots roots.crt   # check a package, offline
 
 Each command has its own --help with examples.";
 
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
     match answer {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::InPart) => ExitCode::from(2),
         Err(error) => {
             out::error(&error);
             ExitCode::from(2)
@@ -154,6 +157,61 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Every command and subcommand, without the library's `help`.
+    fn each(command: &clap::Command, see: &mut dyn FnMut(&clap::Command)) {
+        see(command);
+        for inner in command.get_subcommands().filter(|c| c.get_name() != "help") {
+            each(inner, see);
+        }
+    }
+
+    /// The words behind the first `lingmou` of a line, as a shell takes them.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut quoted) = (vec![String::new()], false);
+        let line = line.split_once("lingmou ").map_or("", |(_, rest)| rest);
+        for c in line.chars() {
+            let fresh = words.last().is_some_and(String::is_empty);
+            match c {
+                '\'' => quoted = !quoted,
+                '#' if fresh && !quoted => break,
+                '|' | '>' if !quoted => break,
+                ' ' if !quoted && fresh => {}
+                ' ' if !quoted => words.push(String::new()),
+                c => words.last_mut().unwrap().push(c),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    /// What is shown to be typed can be typed, and the page is not wrapped.
+    #[test]
+    fn every_example_of_every_help_is_a_command() {
+        let mut seen = 0;
+        let mut program = Cli::command();
+        program.build();
+        each(&program, &mut |command| {
+            let name = command.get_display_name().unwrap_or_default();
+            let help = command.get_after_help();
+            let help = help.map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Example"), "{name}: no example");
+            let tells = command.has_subcommands() || help.contains("Exit code: 0");
+            assert!(tells, "{name}: no exit code");
+            for line in help.lines() {
+                assert!(line.chars().count() <= 100, "{name}: too wide: {line}");
+            }
+            let joined = help.replace("\\\n", " ");
+            let examples = joined.lines().filter(|line| line.starts_with("  "));
+            for line in examples.filter(|line| line.contains("lingmou ")) {
+                seen += 1;
+                let typed = ["lingmou".to_owned()].into_iter().chain(words(line));
+                let parsed = Cli::command().try_get_matches_from(typed);
+                assert!(parsed.is_ok(), "{name}: {line}: {}", parsed.unwrap_err());
+            }
+        });
+        assert!(seen > 70, "{seen}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! Where a box keeps its things, as the commands that look there ask for it.
+//! Where a box keeps its things, and which case is meant, as the commands ask for it.
 
 use std::path::PathBuf;
+
+use crate::types::CaseId;
 
 // Plain comments here: clap would make a doc comment the words about each command.
 
@@ -30,4 +32,18 @@ pub(super) struct RunDir {
     /// The daemon's run folder, `store.run_dir` of its configuration
     #[arg(long, value_name = "DIR", default_value = "/run/lingmou")]
     pub(super) run_dir: PathBuf,
+}
+
+/// The id of a case or package as it is typed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CaseArg(pub(super) CaseId);
+
+impl std::str::FromStr for CaseArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        uuid::Uuid::parse_str(text)
+            .map(|id| Self(CaseId(id)))
+            .map_err(|_no_id| "not a case id like 0198f0a2-0000-7000-8000-000000000001".to_owned())
+    }
 }

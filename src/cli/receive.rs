@@ -12,16 +12,18 @@ use super::{Answer, log, out, runtime};
 
 const EXAMPLES: &str = "\
 Examples:
-  lingmou receive --name rx1 --host broker.bureau.lan --keys /etc/lingmou/receiver --dir /srv/evidence
-
-  lingmou receive … --copy-to /media/second --metrics 127.0.0.1:9464
-  lingmou receive … --tsa-command 'openssl ts -reply -queryfile /dev/stdin -config /etc/lingmou/tsa.cnf'
+  lingmou receive --name rx1 --host broker.bureau.lan --keys /etc/lingmou/receiver \\
+      --dir /srv/evidence
+  lingmou receive --name rx1 --host broker.bureau.lan --keys /etc/lingmou/receiver \\
+      --dir /srv/evidence --copy-to /media/second --metrics 127.0.0.1:9464 \\
+      --tsa-command 'openssl ts -reply -queryfile /dev/stdin -config /etc/lingmou/tsa.cnf'
 
 Verifies each package, writes it to DIR/packages/DEVICE/ID and signs a receipt; only that receipt
 ends the device's duty to keep. Boxes then ask for an RFC 3161 time-stamp over the receipt; with
 --tsa-command it is fetched for them. Any number of receivers may work behind one broker, each with
 a name and keys of its own; on one machine they may share DIR. `lingmou archive` answers what is
-kept. docs/RECEIVER.md says how to run a pilot, docs/BROKER.md how to set up the broker.";
+kept. docs/RECEIVER.md says how to run a pilot, docs/BROKER.md how to set up the broker.
+Exit code: 0 it was stopped, 2 it could not begin.";
 
 /// Receive packages from a broker, verify and keep them, and sign receipts
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@
 //! one from the recording's first minute; there is no position, no moment at which the camera is
 //! away, and nobody between an order to warn and the warning: it is heard out after [`WARNING`].
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -71,6 +72,28 @@ pub(super) struct Args {
     /// Say what another value of a key of [judge] or a [[zone]] would have changed
     #[arg(long, value_name = "KEY=VALUE", conflicts_with_all = ["explain", "tracks"])]
     what_if: Vec<String>,
+}
+
+/// How far a replay is, for who waits for it at a terminal.
+#[derive(Default)]
+struct Progress {
+    /// Tenths of the recording, or whole minutes where its length is not known.
+    told: u64,
+}
+
+impl Progress {
+    /// What is to be said when `done` of `whole` is judged.
+    fn word(&mut self, done: Duration, whole: Option<Duration>) -> Option<String> {
+        let (done, whole) = (done.as_secs(), whole.map_or(0, |whole| whole.as_secs()));
+        let (step, of) = match (done * 10).checked_div(whole) {
+            Some(tenths) => (tenths, format!(" of {whole}")),
+            None => (done / 60, String::new()),
+        };
+        (step > self.told).then(|| {
+            self.told = step;
+            format!("{done}{of} s judged")
+        })
+    }
 }
 
 /// One judgement of the recording.
@@ -159,7 +182,14 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         Some(Court::new(&other, known, false)?)
     };
     let mut recording = Recording::open(&args.clip, EPOCH, config.camera[camera].detect_rate)?;
+    let mut progress = std::io::stderr().is_terminal().then(Progress::default);
     while let Some(frame) = recording.next()? {
+        let word = progress
+            .as_mut()
+            .and_then(|progress| progress.word(frame.at.since(EPOCH), recording.duration()));
+        if let Some(word) = word {
+            out::word(&word);
+        }
         let watched = sight.look(&frame);
         let scene = sight.see(&frame, &mut detector.detect(&frame.image)?);
         let at = clock::rfc3339_ms(frame.at.utc_ns);
@@ -221,4 +251,26 @@ fn camera(config: &Config, name: Option<&str>) -> anyhow::Result<usize> {
                 format!("it has: {}", names.join(", ")),
             )
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_tenth_is_told_once_or_each_minute() {
+        let secs = Duration::from_secs;
+        let told = |whole: Option<Duration>, at: &[u64]| {
+            let mut progress = Progress::default();
+            let words = at.iter().filter_map(|at| progress.word(secs(*at), whole));
+            words.collect::<Vec<_>>()
+        };
+        let tenths = told(Some(secs(79)), &[0, 7, 8, 9, 17, 40]);
+        let expected = ["8 of 79 s judged", "17 of 79 s judged", "40 of 79 s judged"];
+        assert_eq!(tenths, expected);
+        for whole in [None, Some(Duration::ZERO)] {
+            let minutes = told(whole, &[0, 59, 60, 61, 125]);
+            assert_eq!(minutes, ["60 s judged", "125 s judged"]);
+        }
+    }
 }

@@ -58,7 +58,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     let identity = Identity::load_from(&args.key, &args.cert, Usage::Reviewer)?;
     let now = clock::now();
     identity.check_validity(now)?;
-    let folder = args.package.is_dir();
+    let package = std::fs::metadata(&args.package);
+    let folder = package
+        .with_context(|| format!("cannot read {}", args.package.display()))?
+        .is_dir();
     if !folder && args.out.is_none() {
         return Err(Hint::error(
             format!("{} is a file", args.package.display()),

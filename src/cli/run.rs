@@ -16,10 +16,11 @@ use super::{Answer, log, runtime};
 const EXAMPLES: &str = "\
 Examples:
   lingmou run --config /etc/lingmou/lingmou.toml
-  lingmou -v run --config lingmou.toml          with a talkative log
+  lingmou -v run --config lingmou.toml          # with a talkative log
 
 Under systemd the log goes to the journal: journalctl -u lingmou -f
-SIGTERM or Ctrl-C stops in order; a second one stops at once.";
+SIGTERM or Ctrl-C stops in order; a second one stops at once.
+Exit code: 0 it was stopped, 2 it could not begin.";
 
 /// What still hangs when everything ended in order, or ran out of its time, is given this long.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(1);

@@ -50,6 +50,7 @@ fn page(status: &Value) -> (String, bool) {
     page.line("up", &[&status["up_secs"]], "s");
     page.clock(&status["clock"]);
     page.certificates(&status["certificates"]);
+    page.configuration(&status["configuration"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         page.camera(name, camera);
     }
@@ -156,6 +157,14 @@ impl Page {
         }
         if !ends.is_empty() {
             self.say("certificates", &ends.join("  "));
+        }
+    }
+
+    /// Where the configuration comes from, when it is not the file on the box.
+    fn configuration(&mut self, origin: &Value) {
+        if let Some(command) = origin["command"].as_str() {
+            let words = format!("sent by command {command}; the file on the box is not in force");
+            self.say("configuration", &words);
         }
     }
 
@@ -283,6 +292,9 @@ fn link_words(link: &Value) -> String {
 }
 
 fn position(telemetry: &Value) -> String {
+    if telemetry["source"] == "none" {
+        return "none configured".to_owned();
+    }
     let age = &telemetry["last_message_age_ms"];
     let heard = match age.as_u64() {
         Some(ms) => format!("heard {ms} ms ago"),

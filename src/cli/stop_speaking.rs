@@ -13,9 +13,9 @@ use super::{Answer, out, runtime};
 
 const EXAMPLES: &str = "\
 Examples:
-  lingmou stop-speaking                 silent now, and for [warn] stop_secs after it
-  sudo lingmou stop-speaking            when you are not the daemon's own user
-  kill -USR1 PID                        the same, without this program
+  lingmou stop-speaking                 # silent now, and for [warn] stop_secs after it
+  sudo lingmou stop-speaking            # when you are not the daemon's own user
+  kill -USR1 PID                        # the same, without this program
 
 What is being said breaks off within a second, and nothing more is said, whoever orders it, until
 the time is over; a restart does not end it. The journal keeps who stopped what

@@ -25,7 +25,8 @@ Examples:
 
 A package is the directory the daemon keeps or the .asice file made of it.
 docs/verify.sh makes the same checks with unzip and openssl alone.
-Exit code: 0 all valid, 1 at least one is not valid, 2 could not be checked.";
+Exit code: 0 all valid, 1 at least one is not valid, 2 at least one is not there or no package, or
+could not be read; the others are judged all the same.";
 
 /// Check evidence packages against the bureau's root certificates; needs no network
 #[derive(Debug, clap::Args)]
@@ -54,9 +55,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     }
     let roots = Roots::load(&args.roots)?;
     let language = Language::of_locale(&args.lang.clone().unwrap_or_else(locale));
-    let mut all_valid = true;
+    let (mut all_valid, mut all_checked) = (true, true);
     for package in &args.packages {
-        let (verdict, container) = judge(package, &roots)?;
+        let (verdict, container) = match judge(package, &roots) {
+            Ok(judged) => judged,
+            Err(error) => {
+                out::error(&error.into());
+                all_checked = false;
+                continue;
+            }
+        };
         all_valid &= verdict.valid();
         let c2pa = container
             .as_ref()
@@ -77,14 +85,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
             )?;
         }
     }
-    Ok(if all_valid { Answer::Yes } else { Answer::No })
+    Ok(match (all_checked, all_valid) {
+        (false, _) => Answer::InPart,
+        (true, true) => Answer::Yes,
+        (true, false) => Answer::No,
+    })
 }
 
 /// Reads the package once and judges what was read: the same bytes are then shown.
 fn judge(package: &Path, roots: &Roots) -> Result<(Verdict, Option<Container>), ContainerError> {
     match Container::open(package) {
         Ok(container) => Ok((witness::verify(&container, roots), Some(container))),
-        Err(error @ ContainerError::Io { .. }) => Err(error),
+        Err(error @ (ContainerError::Io { .. } | ContainerError::NoPackage(_))) => Err(error),
         Err(error) => Ok((Verdict::unreadable(&error), None)),
     }
 }

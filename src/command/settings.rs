@@ -26,6 +26,8 @@ use crate::witness::sha256_hex;
 const FOLDER: &str = "config";
 /// Name of the state.
 const STATE: &str = "state.json";
+/// What is said for the file of a configuration that was sent: the one on the box is another.
+const SENT: &str = "the configuration sent";
 /// Longest reason kept, characters.
 const WHY_MAX: usize = 2000;
 
@@ -226,7 +228,7 @@ impl Settings {
         command: Uuid,
         cameras: Vec<String>,
     ) -> Result<Trial, SettingsError> {
-        let next = Config::parse(&self.file, toml)?;
+        let next = self.parse(toml)?;
         fixed(&now.config, &next.config)?;
         let trial = Trial {
             certificate: None,
@@ -267,9 +269,30 @@ impl Settings {
             Err(why) => return Ok(Err(why)),
         };
         let text = String::from_utf8(bytes).map_err(|error| error.to_string());
-        // Read as if it were the file on the box: its paths are relative to that.
-        let parse = |text: String| Config::parse(&self.file, &text).map_err(|e| e.to_string());
-        Ok(text.and_then(parse))
+        Ok(text.and_then(|text| self.parse(&text).map_err(|e| e.to_string())))
+    }
+
+    /// Reads what was sent as if it were the file on the box: its paths are relative to that. The
+    /// mistakes are not that file's, and are not told as its.
+    fn parse(&self, text: &str) -> Result<Loaded, Mistakes> {
+        Config::parse(&self.file, text).map_err(|mut mistakes| {
+            let files = mistakes.list.iter_mut().map(|mistake| &mut mistake.file);
+            for file in files.chain([&mut mistakes.path]) {
+                if *file == self.file {
+                    *file = SENT.into();
+                }
+            }
+            mistakes
+        })
+    }
+
+    /// The configuration that stands in for `base`, the file on the box: the command that brought
+    /// it, and where it is kept. For whoever only looks.
+    pub fn stand_in_for(base: &Loaded) -> Option<(Uuid, PathBuf)> {
+        let settings = Self::new(&base.path, &base.config.store.dir);
+        let active = settings.read().ok()?.active?;
+        let holds = matches!(settings.still_holds(&active, base), Ok(Ok(_)));
+        holds.then(|| (active.command, settings.kept(&active.sha256, None)))
     }
 
     /// What was sent, whole.

@@ -27,6 +27,7 @@ mod parse;
 mod source;
 #[cfg(test)]
 mod tests;
+mod text;
 mod warn;
 mod watch;
 mod wording;
@@ -128,23 +129,13 @@ impl Loaded {
 impl Config {
     /// Reads the file and whatever it names that must exist.
     pub fn read(path: &Path) -> Result<Loaded, Mistakes> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(path, &text),
-            Err(error) => Err(Mistakes {
-                path: path.to_owned(),
-                list: vec![unreadable(path, &error)],
-            }),
-        }
+        Self::parse(path, &text::read(path)?)
     }
 
     /// Reads the file on a machine that is not the box: the keys, passwords and clips it names
     /// need not be there. Whoever needs one of them says so when it opens it.
     pub fn read_elsewhere(path: &Path) -> Result<Loaded, Mistakes> {
-        let text = std::fs::read_to_string(path).map_err(|error| Mistakes {
-            path: path.to_owned(),
-            list: vec![unreadable(path, &error)],
-        })?;
-        Self::parse_elsewhere(path, &text)
+        Self::parse_elsewhere(path, &text::read(path)?)
     }
 
     /// Reads `text` as if it were the file at `path`, on a machine that is not the box.
@@ -191,8 +182,9 @@ impl Config {
 
     /// Makes every path absolute, as seen from the folder of the file.
     fn resolve(&mut self, file: &Path) {
+        // The file, not its folder: that of a bare name is empty, and no path.
+        let file = std::path::absolute(file).unwrap_or_else(|_e| file.to_owned());
         let folder = file.parent().unwrap_or(Path::new(""));
-        let folder = std::path::absolute(folder).unwrap_or_else(|_e| folder.to_owned());
         let cameras = self.camera.iter_mut();
         let cameras = cameras.flat_map(|c| [&mut c.password_file, &mut c.tls_roots, &mut c.path]);
         let outlets = self
@@ -264,24 +256,12 @@ fn beside(path: &Path, list: &mut Vec<Mistake>) -> Option<String> {
     if !path.is_file() {
         return None;
     }
-    match std::fs::read_to_string(path) {
+    match text::read(path) {
         Ok(text) => Some(text),
-        Err(error) => {
-            list.push(unreadable(path, &error));
+        Err(mut mistakes) => {
+            list.append(&mut mistakes.list);
             None
         }
-    }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Mistake {
-    Mistake {
-        file: path.to_owned(),
-        line: 0,
-        key: String::new(),
-        what: format!("cannot be read: {error}"),
-        expected: "a text file in UTF-8".to_owned(),
-        fix: "check the path and who may read it".to_owned(),
-        absent: false,
     }
 }
 

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::limits::limit_of;
 use super::mistake::{Finder, meant};
 use super::source::{Source, line_start};
+use super::text;
 
 /// More rounds than this would be a file of nothing but mistakes.
 const ROUNDS_MAX: usize = 200;
@@ -76,17 +77,7 @@ fn without_bad_syntax(text: String, finder: &mut Finder<'_>) -> Source {
         } else {
             line_end(&source.text, at.max(start))
         };
-        let fix = match error.message() {
-            _ if is_header => "mend this header; what stands under it was not looked at yet",
-            _ if unclosed => "close what is opened here: every [ needs a ], every { a }",
-            "duplicate key" => "delete one of the two",
-            _ => "mend this line: key = value, text in \"quotes\", lists in [brackets]",
-        };
-        let told = [
-            error.message().to_owned(),
-            "TOML".to_owned(),
-            fix.to_owned(),
-        ];
+        let told = syntax(&source, (start, at), error.message(), unclosed);
         let line = source.line(start);
         finder.note(line, "", told);
         let name = source.text.get(start..).and_then(|t| t.split('=').next());
@@ -100,6 +91,62 @@ fn without_bad_syntax(text: String, finder: &mut Finder<'_>) -> Source {
         }
     }
     source
+}
+
+/// What is said of the statement that begins at `start` and is no TOML at `at`.
+fn syntax(
+    source: &Source,
+    (start, at): (usize, usize),
+    message: &str,
+    unclosed: bool,
+) -> [String; 3] {
+    let text = &source.text;
+    let statement = text.get(start..line_end(text, at.max(start)));
+    let statement = statement.unwrap_or_default();
+    let is_header = is_header(statement);
+    let told = |what: String, fix: String| [what, "TOML".to_owned(), fix];
+    if let Some((typed, meant)) = statement.lines().find_map(text::foreign_sign) {
+        return told(
+            format!("{typed} is not {meant}"),
+            format!("write {meant} in this line, with the keyboard set to English"),
+        );
+    }
+    if is_header
+        && message == "duplicate key"
+        && let Some(first) = header_before(text, start)
+    {
+        let (name, line) = (header(text, start), source.line(first));
+        return told(
+            format!("{name} is there already, on line {line}"),
+            format!("move what stands here to line {line}; it was not looked at yet"),
+        );
+    }
+    let fix = match message {
+        _ if is_header => "mend this header; what stands under it was not looked at yet",
+        _ if unclosed => "close what is opened here: every [ needs a ], every { a }",
+        "duplicate key" => "delete one of the two",
+        _ => "mend this line: key = value, text in \"quotes\", lists in [brackets]",
+    };
+    told(message.to_owned(), fix.to_owned())
+}
+
+/// The header on the line that begins at `at`, without a comment.
+fn header(text: &str, at: usize) -> &str {
+    let line = text.get(at..line_end(text, at)).unwrap_or_default();
+    line.split('#').next().unwrap_or_default().trim()
+}
+
+/// Where the same header stands above the one at `start`.
+fn header_before(text: &str, start: usize) -> Option<usize> {
+    let name = header(text, start);
+    let mut at = 0;
+    while at < start {
+        if header(text, at) == name {
+            return Some(at);
+        }
+        at = line_end(text, at) + 1;
+    }
+    None
 }
 
 /// Whether the line is a `[table]`, not a list's `[1.0, 2.0]`.

@@ -235,6 +235,28 @@ enabled = yes
 }
 
 #[test]
+fn slips_of_a_chinese_keyboard_and_a_second_header_are_told_as_what_they_are() {
+    for (text, wanted) in [
+        (
+            "[device]\nid = \u{201c}LC-7\u{201d}\n",
+            ":2: \u{201c} is not \"",
+        ),
+        ("[device]\nid \u{ff1d} \"LC-7\"\n", ":2: \u{ff1d} is not ="),
+        (
+            "[[zone]]\npolygon = [[0.1\u{ff0c}0.1],\n [0.9,0.9]]\n",
+            ":2: \u{ff0c} is not ,",
+        ),
+        (
+            "[warn]\nstop_secs = 5\n[site]\n[warn] # again\nstop_secs = 6\n",
+            ":4: [warn] is there already, on line 1",
+        ),
+    ] {
+        let said = page(text);
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+}
+
+#[test]
 fn single_brackets_and_wrong_shapes() {
     snapshot!(page(
         r#"
@@ -359,6 +381,10 @@ fn paths_start_at_the_folder_of_the_file() {
     assert_eq!(config.evidence.font, Path::new("/usr/share/fonts/x.ttf"));
     assert_eq!(config.evidence.wording, Path::new(""));
     assert_eq!(config.store.dir, Path::new("/var/lib/lingmou"));
+    let mut config = Config::default();
+    config.resolve(Path::new("lingmou.toml"));
+    let here = std::env::current_dir().expect("a folder");
+    assert_eq!(config.keys.dir, here.join("keys"));
 }
 
 #[test]

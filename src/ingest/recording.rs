@@ -1,6 +1,7 @@
 //! A recording, decoded as fast as it is asked for, with its own time.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -69,6 +70,12 @@ impl Recording {
             return Err(recording.fails(fault));
         }
         Ok(recording)
+    }
+
+    /// How long it is, where the file says so.
+    pub fn duration(&self) -> Option<Duration> {
+        let whole: Option<gst::ClockTime> = self.pipeline.query_duration();
+        whole.map(|whole| Duration::from_nanos(whole.nseconds()))
     }
 
     /// The next frame due, or `None` at the end of the recording.

@@ -312,6 +312,9 @@ pub fn prepare_copies(medium: &Path, dir: &Path) -> Result<(), ReceiveError> {
         meta.map(|meta| meta.dev())
             .map_err(|error| ReceiveError::Disk(format!("{}: {error}", path.display())))
     };
+    if !medium.is_dir() {
+        return Err(ReceiveError::NoFolder(medium.to_owned()));
+    }
     if device(medium)? == device(dir)? {
         return Err(ReceiveError::SameDisk(medium.to_owned()));
     }

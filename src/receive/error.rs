@@ -32,6 +32,9 @@ pub enum ReceiveError {
         /// Why.
         why: String,
     },
+    /// There is no such folder for second copies.
+    #[error("there is no folder {}; mount the medium there first", .0.display())]
+    NoFolder(PathBuf),
     /// The folder for second copies is no other medium.
     #[error(
         "{} is on the same disk as the first copies: a second copy there would be lost with \

@@ -95,7 +95,11 @@ impl View {
         let listed = self.packages()?;
         for (done, package) in listed.iter().enumerate() {
             tell(done, listed.len());
-            if let Err(what) = self.check_package(package, &told)? {
+            if let Err(mut what) = self.check_package(package, &told)? {
+                // What is lost here alone is another trouble than what is lost.
+                if matches!(package.state, State::Receipted | State::Pruned) {
+                    what.push_str("; a receiver has signed that it has it whole");
+                }
                 findings.push(Finding::Package {
                     id: package.id,
                     what,

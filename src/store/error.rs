@@ -40,6 +40,9 @@ pub enum StoreError {
     /// The medium fails or forbids. Capture stops, warnings go on, a person is needed.
     #[error("the evidence disk fails: {0}; check the medium and the rights on it")]
     Io(String),
+    /// Nothing is there that could be a store.
+    #[error("there is no store at {}", .0.display())]
+    Absent(PathBuf),
     /// Another process has this store. Do not start.
     #[error("the store {} is in use by another lingmou{}; stop it first", dir.display(),
         pid.map_or_else(String::new, |pid| format!(" (process {pid})")))]

@@ -97,7 +97,7 @@ pub use recover::{Database, Recovery};
 pub use seal::SealContext;
 pub use state::State;
 pub use verdicts::{Objections, Taken, Tally, VerdictFacts};
-pub use view::{InUse, Listed, View, in_use};
+pub use view::{InUse, Listed, View, device_of, in_use};
 
 /// Bytes in the unit of `keep_free_mib`.
 const MIB: u64 = 1024 * 1024;

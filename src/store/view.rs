@@ -1,5 +1,6 @@
 //! The store seen from outside: read only, beside a running daemon or without one.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,12 +9,15 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::package::{self, PackageFile};
 use super::{Counts, Mirroring, Room, State, StoreError, ballast, mirror, outbox, room};
 use crate::config;
 use crate::disk;
+use crate::journal::{self, kind};
 use crate::types::CaseId;
+use crate::witness;
 
 /// How long a writer may hold us up.
 const BUSY: Duration = Duration::from_secs(5);
@@ -56,15 +60,13 @@ pub struct Listed {
 }
 
 impl View {
-    /// Opens the store in `config.dir`. [`StoreError::Corrupt`] when its database cannot be
-    /// read, and a start of the daemon or a repair makes it again.
+    /// Opens the store in `config.dir`. [`StoreError::Absent`] when there is none,
+    /// [`StoreError::Corrupt`] when its database cannot be read, and a start of the daemon or a
+    /// repair makes it again.
     pub fn open(config: &config::Store) -> Result<Self, StoreError> {
         let dir = &config.dir;
         if !dir.join("packages").is_dir() {
-            return Err(StoreError::Io(format!(
-                "there is no store at {}",
-                dir.display()
-            )));
+            return Err(StoreError::Absent(dir.clone()));
         }
         let path = dir.join("q.db");
         if !path.is_file() {
@@ -178,6 +180,34 @@ impl View {
     pub fn package_dir(&self, id: CaseId) -> PathBuf {
         super::package_dir(&self.config.dir, id)
     }
+}
+
+/// Whose store lies in `dir`, told by its files alone, for one whose database is lost: the box's
+/// own last word in the journal, else what the statements of its packages agree in.
+pub fn device_of(dir: &Path) -> Result<Option<String>, StoreError> {
+    let (journal, packages) = (dir.join(journal::SEGMENTS), dir.join("packages"));
+    let mut last = None;
+    if journal.is_dir() {
+        journal::walk_own(&journal, &mut |entry| {
+            if entry.kind == kind::BOOT
+                && let Some(device) = entry.body["device"].as_str()
+            {
+                last = Some(device.to_owned());
+            }
+        })?;
+    }
+    if last.is_some() {
+        return Ok(last);
+    }
+    let mut told = BTreeSet::new();
+    for name in disk::list(&packages)? {
+        let statement = disk::read(&packages.join(name).join(witness::STATEMENT)).ok();
+        let statement = statement.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let device = statement.and_then(|said| said["device"]["id"].as_str().map(str::to_owned));
+        told.extend(device);
+    }
+    let one = told.len() == 1;
+    Ok(told.pop_first().filter(|_| one))
 }
 
 /// Whether a process has the store in `dir`; none has one that is not there.

@@ -11,6 +11,8 @@ use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 use super::name::{NameError, check_name};
 use super::{ASIC_E, MANIFEST, MIMETYPE, SIGNATURE, STATEMENT, zip_end};
 
+/// Folder of what signs a package.
+const META_INF: &str = "META-INF";
 /// Deepest folder read below a package's own.
 const DEPTH_MAX: usize = 3;
 /// How much of a foreign container is taken into memory.
@@ -46,6 +48,9 @@ pub enum ContainerError {
         /// Why.
         source: std::io::Error,
     },
+    /// It has nothing of a package; says nothing about any.
+    #[error("{} is no evidence package; give a package's folder or its .asice file", .0.display())]
+    NoPackage(PathBuf),
     /// It is not a zip of the plain kind, or it is cut off or damaged.
     #[error("not a readable package: {0}")]
     Form(String),
@@ -131,7 +136,12 @@ impl Container {
         let io = |source| io_error(path, source);
         let meta = std::fs::metadata(path).map_err(io)?;
         if meta.is_dir() {
-            return Self::from_dir(path);
+            let lacks = |part| path.join(part).try_exists().is_ok_and(|there| !there);
+            return if [MIMETYPE, STATEMENT, META_INF].into_iter().all(lacks) {
+                Err(ContainerError::NoPackage(path.to_owned()))
+            } else {
+                Self::from_dir(path)
+            };
         }
         let limits = Limits::PACKAGE;
         if meta.len() > limits.bytes_max {
@@ -141,6 +151,9 @@ impl Container {
         std::fs::File::open(path)
             .and_then(|file| file.take(limits.bytes_max + 1).read_to_end(&mut bytes))
             .map_err(io)?;
+        if !zip_end::is_like_a_zip(&bytes) {
+            return Err(ContainerError::NoPackage(path.to_owned()));
+        }
         Self::from_zip(&bytes, limits)
     }
 

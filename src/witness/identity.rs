@@ -52,7 +52,7 @@ pub enum KeyError {
     /// Others than the owner may read the key, or the PIN of one.
     #[error(
         "{path}: mode {mode:04o} lets others read the secret in it; run `chmod 600 {path}`, and \
-         replace the key if it lay open",
+         replace the secret if it lay open",
         path = path.display()
     )]
     Permissions {

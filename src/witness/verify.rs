@@ -38,11 +38,11 @@ pub fn verify_zip(zip: &[u8], roots: &Roots) -> Verdict {
 }
 
 /// Reads and judges the package at `path`, folder or zip. An error means that the disk could
-/// not be read, which says nothing about the package.
+/// not be read, or that there is none: that says nothing about any package.
 pub fn verify_path(path: &Path, roots: &Roots) -> Result<Verdict, ContainerError> {
     match Container::open(path) {
         Ok(container) => Ok(verify(&container, roots)),
-        Err(error @ ContainerError::Io { .. }) => Err(error),
+        Err(error @ (ContainerError::Io { .. } | ContainerError::NoPackage(_))) => Err(error),
         Err(error) => Ok(Verdict::unreadable(&error)),
     }
 }

@@ -63,6 +63,15 @@ fn after_entry(directory: &[u8]) -> Option<&[u8]> {
     rest.get(name + extra..)
 }
 
+/// Whether `bytes` begin as a zip does, or have what ends one: a package then, though it may be cut
+/// off or have something round it.
+pub(super) fn is_like_a_zip(bytes: &[u8]) -> bool {
+    // Behind the record may be a comment, as long as its length can say.
+    let tail = bytes.len().saturating_sub(END_LEN + usize::from(u16::MAX));
+    let mut fours = bytes.get(tail..).unwrap_or_default().windows(4);
+    bytes.starts_with(b"PK\x03\x04") || fours.any(|four| four == b"PK\x05\x06")
+}
+
 pub(super) fn another_directory() -> ContainerError {
     let why = "its directory is not plain and all that ends the file, so other readers may find another one";
     ContainerError::Form(why.to_owned())

@@ -232,7 +232,8 @@ fn a_file_name_in_another_encoding_is_no_panic() {
     let name = dir
         .path()
         .join(std::ffi::OsStr::from_bytes(b"\xd6\xd0.asice"));
-    fs::File::create(&name).unwrap();
+    // The beginning of a package: what is none is not judged.
+    fs::write(&name, b"PK\x03\x04").unwrap();
     let mut verify = lingmou(&["verify", "--json", "--roots"]);
     let out = verify.arg(pki.root()).arg(&name).output().unwrap();
     let said = String::from_utf8_lossy(&out.stdout);
@@ -286,6 +287,42 @@ fn the_shipped_profiles_pass_the_check() {
             .flat_map(|line| [line, "\n"])
             .collect();
         insta::assert_snapshot!(format!("check-{name}"), said);
+    }
+}
+
+/// A key that others may read is refused; a password that they may read is at least told.
+#[test]
+fn a_password_that_lies_open_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("lingmou.toml");
+    let text = "[[camera]]\nname = \"gate\"\nurl = \"rtsp://h/\"\nuser = \"u\"\n\
+                password_file = \"gate.password\"\n[model]\ncard = \"card.toml\"\n\
+                [warn.speaker]\nkind = \"none\"\n\
+                password_file = \"horn.password\"\n";
+    fs::create_dir(dir.path().join("keys")).unwrap();
+    let empty = ["evidence.crt", "transport.crt", "roots.crt"].map(|name| format!("keys/{name}"));
+    for name in empty.iter().map(String::as_str).chain(["card.toml"]) {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    fs::write(&config, text).unwrap();
+    let check = |mode: u32| {
+        for name in ["gate.password", "horn.password"] {
+            let path = dir.path().join(name);
+            fs::write(&path, "secret\n").unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(&path, mode).unwrap();
+        }
+        page(&["check", "--config", config.to_str().unwrap()], dir.path())
+    };
+    for (mode, told) in [(0o600, false), (0o644, true)] {
+        let said = check(mode);
+        for line in [
+            "WRONG  camera gate        DIR/lingmou.toml:5: camera[0].password_file: ",
+            "WRONG  loudspeaker        DIR/lingmou.toml:10: warn.speaker.password_file: ",
+        ] {
+            assert_eq!(said.contains(line), told, "{mode:o} {line}: {said}");
+        }
+        assert_eq!(said.contains("mode 0644 lets others read"), told, "{said}");
     }
 }
 
@@ -347,6 +384,9 @@ fn the_status_of_a_daemon() {
         "evidence": { "not_after": "2026-08-01T00:00:00.000Z", "days_left": -1, "expired": true },
         "transport": { "not_after": "2026-08-14T00:00:00.000Z", "days_left": 12, "expired": false },
     });
+    ill["configuration"] = json!({ "command": "0198f0a2-0000-7000-8000-000000000009" });
+    ill["telemetry"] = json!({ "source": "none", "fix": null, "connected": false,
+        "last_message_age_ms": null });
     ill["cameras"]["east"]["phase"] = json!("failed");
     ill["cameras"]["east"]["cause"] = json!("wrong user or password");
     ill["cameras"]["east"]["view"] =
@@ -476,13 +516,26 @@ fn verify_answers_with_its_exit_code() {
         .output()
         .unwrap();
     assert_eq!(out.status.code(), Some(1));
+    // What is not there, or is no package, is not judged; what comes after it is.
     let missing = dir.path().join("nothing");
-    let out = lingmou(&["verify", missing.to_str().unwrap(), "--roots", roots])
+    let letter = dir.path().join("letter.txt");
+    fs::write(&letter, "no package").unwrap();
+    let pki = dir.path().join("pki");
+    let nothing = [&missing, &letter, &pki].map(|path| path.to_str().unwrap());
+    let out = lingmou(&["verify", "--json", "--roots", roots])
+        .args(nothing)
+        .arg(package)
         .output()
         .unwrap();
     assert_eq!(out.status.code(), Some(2));
     let said = String::from_utf8(out.stderr).unwrap();
-    assert!(said.starts_with("error: "), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    for (line, path) in lines.iter().zip(nothing) {
+        assert!(line.starts_with(&format!("error: {path}")), "{said}");
+    }
+    let judged: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(judged["package"], json!(package), "one line, of the last");
 }
 
 #[test]
@@ -524,6 +577,8 @@ fn man_pages_and_completions_are_made() {
     let text = fs::read_to_string(man.join("lingmou-verify.1")).unwrap();
     assert!(text.starts_with(".ie") || text.contains(".TH"), "{text}");
     assert!(text.contains("Exit code: 0 all valid"), "{text}");
+    let typed = ".SH EXAMPLES\n.nf\n  lingmou verify case.asice";
+    assert!(text.contains(typed) && text.contains("\n.fi\n"), "{text}");
 
     let out = lingmou(&["generate", "completions", "bash"])
         .output()

@@ -12,8 +12,16 @@ use crate::witness::Roots;
 
 use super::{Answer, Local, StoreDir, moment, out, there};
 
+const EXAMPLES: &str = "\
+Examples:
+  lingmou journal spoke --from 2026-08-01T06:00 --to 2026-08-01T07:00
+  lingmou journal spoke --from 2026-08-01 --store /mnt/box/lingmou --roots roots.crt
+
+Exit code: 0 it sounded, 1 it did not, or that is not known, 2 could not look.";
+
 /// Did the loudspeaker play in that time, what was not said, and why
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     place: StoreDir,

@@ -6,19 +6,27 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::store::{Export, Listed, View};
-use crate::types::CaseId;
 
+use super::super::places::CaseArg;
 use super::super::{Answer, out};
 use super::size;
 
+const EXAMPLES: &str = "\
+Examples:
+  lingmou store export /media/usb
+  lingmou store export /media/usb --id 0198f0a2-0000-7000-8000-000000000001
+
+Exit code: 0 all are there, 1 some were left out, and why, 2 could not be done.";
+
 /// Which packages, and where to
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The folder to write into; made when it is missing
     into: PathBuf,
     /// Only this package; may be given several times
     #[arg(long, value_name = "ID")]
-    id: Vec<uuid::Uuid>,
+    id: Vec<CaseArg>,
 }
 
 pub(super) fn run(view: &View, args: &Args, json: bool) -> anyhow::Result<Answer> {
@@ -28,8 +36,8 @@ pub(super) fn run(view: &View, args: &Args, json: bool) -> anyhow::Result<Answer
     let wanted: Vec<&Listed> = if args.id.is_empty() {
         all.iter().collect()
     } else {
-        let find = |id: &uuid::Uuid| {
-            let found = all.iter().find(|package| package.id == CaseId(*id));
+        let find = |CaseArg(id): &CaseArg| {
+            let found = all.iter().find(|package| package.id == *id);
             found.with_context(|| format!("there is no package {id}"))
         };
         args.id.iter().map(find).collect::<Result<_, _>>()?

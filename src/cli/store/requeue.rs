@@ -5,16 +5,24 @@ use serde_json::json;
 use crate::clock;
 use crate::config;
 use crate::store::{Store, StoreError};
-use crate::types::CaseId;
 
+use super::super::places::CaseArg;
 use super::super::{Answer, out};
+
+const EXAMPLES: &str = "\
+Examples:
+  lingmou store requeue --refused
+  lingmou store requeue 0198f0a2-0000-7000-8000-000000000001
+
+Exit code: 0 done, 2 could not be done.";
 
 /// Which packages
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// These packages
     #[arg(value_name = "ID", required_unless_present = "refused")]
-    id: Vec<uuid::Uuid>,
+    id: Vec<CaseArg>,
     /// All that a receiver has refused
     #[arg(long, conflicts_with = "id")]
     refused: bool,
@@ -39,7 +47,7 @@ pub(super) fn run(
     } else {
         let mut requeued = 0;
         for id in &which.id {
-            requeued += u64::from(store.requeue(now, CaseId(*id), None)?);
+            requeued += u64::from(store.requeue(now, id.0, None)?);
         }
         requeued
     };

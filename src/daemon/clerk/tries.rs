@@ -225,6 +225,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_was_sent_is_told_apart_from_the_file_on_the_box() {
+        let pole = Pole::new();
+        assert_eq!(Settings::stand_in_for(&pole.loaded), None, "nothing was");
+        pole.try_out().unwrap();
+        assert_eq!(Settings::stand_in_for(&pole.loaded), None, "it is tried");
+        pole.choose();
+        pole.settings.keep().unwrap();
+        let (command, kept) = Settings::stand_in_for(&pole.loaded).unwrap();
+        assert_eq!(command, COMMAND);
+        assert_eq!(fs::read_to_string(kept).unwrap(), pole.text());
+
+        let wrong = pole.text().replace("\"gate\"", "5");
+        let tried = pole
+            .settings
+            .try_out(&wrong, &pole.loaded, COMMAND, Vec::new());
+        let said = tried.unwrap_err().to_string();
+        assert!(
+            said.starts_with("the configuration sent:2: camera[0].name: "),
+            "{said}"
+        );
+
+        let file = pole.dir.path().join("lingmou.toml");
+        let edited = Config::parse(&file, &format!("{}# edited\n", pole.text())).unwrap();
+        assert_eq!(Settings::stand_in_for(&edited), None, "the file counts");
+    }
+
     /// A configuration was sent and kept; then its disk does not give one of its files, once.
     #[test]
     fn what_cannot_be_read_for_a_moment_throws_away_nothing_that_was_sent() {

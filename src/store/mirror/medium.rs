@@ -25,6 +25,9 @@ pub enum MirrorError {
          mirror-init DIR)", .0.display()
     )]
     Absent(PathBuf),
+    /// Nothing can be mounted there.
+    #[error("there is no folder {}; mount the medium there first", .0.display())]
+    NoFolder(PathBuf),
     /// The marker is not one.
     #[error("{} cannot be read: {why}", path.display())]
     Unreadable {
@@ -103,7 +106,7 @@ pub fn recognise(dir: &Path, device: &str) -> Result<Uuid, MirrorError> {
 pub fn mirror_init(dir: &Path, store: &Path, device: &str) -> Result<Uuid, MirrorError> {
     let device_of = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev());
     let Ok(medium) = device_of(dir) else {
-        return Err(MirrorError::Absent(dir.to_owned()));
+        return Err(MirrorError::NoFolder(dir.to_owned()));
     };
     if device_of(store).is_ok_and(|disk| disk == medium) {
         return Err(MirrorError::SameDisk(dir.to_owned()));
@@ -166,7 +169,7 @@ mod tests {
         let (store, medium) = (dir.path().join("store"), dir.path().join("medium"));
         std::fs::create_dir(&store).unwrap();
         let absent = mirror_init(&medium, &store, "A").unwrap_err();
-        assert!(matches!(absent, MirrorError::Absent(_)), "{absent}");
+        assert!(matches!(absent, MirrorError::NoFolder(_)), "{absent}");
         std::fs::create_dir(&medium).unwrap();
         let same = mirror_init(&medium, &store, "A").unwrap_err();
         assert!(matches!(same, MirrorError::SameDisk(_)), "{same}");

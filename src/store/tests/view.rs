@@ -1,6 +1,9 @@
 //! The store from outside, beside the process that has it.
 
+use serde_json::json;
+
 use super::*;
+use crate::journal::kind;
 use crate::witness::Container;
 
 fn view(dir: &Path) -> View {
@@ -56,6 +59,36 @@ fn a_store_is_seen_while_it_is_used_and_afterwards() {
     fs::remove_file(dir.path().join("q.db")).unwrap();
     let error = View::open(&config(dir.path())).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+}
+
+/// What is left of a box is perhaps its disk, and the database on it broken.
+#[test]
+fn a_store_says_whose_it_is_without_its_database() {
+    let dir = folder();
+    assert!(device_of(dir.path()).is_err(), "no store");
+    let store = open(dir.path());
+    assert_eq!(
+        device_of(dir.path()).unwrap(),
+        None,
+        "nothing was ever done"
+    );
+    let boot = |device: &str| store.note(NOW, kind::BOOT, json!({ "device": device }));
+    boot("LM-BEFORE").unwrap();
+    boot(DEVICE).unwrap();
+    let device = || device_of(dir.path()).unwrap();
+    assert_eq!(device().as_deref(), Some(DEVICE), "its last word");
+    fs::remove_dir_all(dir.path().join("journal")).unwrap();
+    let state = |n: u8, device: &str| {
+        let folder = dir.path().join("packages").join(case(n).to_string());
+        disk::create_dir(&folder).unwrap();
+        let said = json!({ "device": { "id": device } }).to_string();
+        disk::write_new(&folder.join("evidence.json"), said.as_bytes()).unwrap();
+    };
+    state(1, DEVICE);
+    disk::create_dir(&dir.path().join("packages/lost+found")).unwrap();
+    assert_eq!(device().as_deref(), Some(DEVICE), "its packages");
+    state(2, "LM-OTHER");
+    assert_eq!(device(), None, "two boxes' packages");
 }
 
 #[test]
