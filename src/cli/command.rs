@@ -15,8 +15,8 @@ use crate::link::Endpoint;
 use crate::link::message::{Presence, Subject, is_name};
 use crate::types::Stamp;
 use crate::witness::{
-    self, Command, Container, Fate, Identity, Notice, REASON_MAX, Roots, Ruling, SIGNATURE,
-    STATEMENT, Statement, sha256_hex,
+    self, Command, Container, Fate, Identity, Notice, REASON_MAX, Review, ReviewVerdict, Roots,
+    Ruling, SIGNATURE, STATEMENT, Statement, sha256_hex,
 };
 
 use super::out::Hint;
@@ -109,14 +109,15 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let identity = Identity::load(keys, signs)?;
     identity.check_validity(now)?;
     let endpoint = endpoint(&args.broker, keys)?;
+    let notice = match &args.what {
+        What::Verdict(verdict) => Some(notice(device, verdict, &roots, (&identity, now))?),
+        _ => None,
+    };
     let asked = runtime()?.block_on(async {
         let mut client = Client::connect(&endpoint, roots, device).await?;
-        let (subject, signed) = match &args.what {
-            What::Verdict(verdict) => {
-                let notice = notice(device, verdict, (&identity, now))?;
-                (Subject::Verdict, notice.sign(&identity, now)?)
-            }
-            what => {
+        let (subject, signed) = match (&args.what, notice) {
+            (_, Some(notice)) => (Subject::Verdict, notice.sign(&identity, now)?),
+            (what, None) => {
                 let in_doubt = |state: &&Presence| state.clock_synced != Some(true);
                 let state = client.state().filter(in_doubt);
                 let nonce = state.and_then(|state| state.nonce.clone());
@@ -193,12 +194,9 @@ fn command(
 fn notice(
     device: &str,
     verdict: &VerdictArgs,
+    roots: &Roots,
     (identity, now): (&Identity, Stamp),
 ) -> anyhow::Result<Notice> {
-    let reason = verdict.reason.trim();
-    if reason.is_empty() || reason.chars().count() > REASON_MAX {
-        anyhow::bail!("the reason must have 1 to {REASON_MAX} characters");
-    }
     let container = Container::open(&verdict.package)?;
     let lacks = |name| format!("{} has no {name}", verdict.package.display());
     let signature = container.get(SIGNATURE).with_context(|| lacks(SIGNATURE))?;
@@ -208,6 +206,16 @@ fn notice(
         let what = format!("the package is by {}, not {device}", statement.device.id);
         return Err(Hint::error(what, "tell --device whose package it is"));
     }
+    let reviewer = identity.common_name();
+    let reviews = witness::verify(&container, roots).reviews.into_iter();
+    let mut own = reviews.filter_map(|reviewed| reviewed.review);
+    let own = own.find(|review| review.reviewer == reviewer);
+    let said = verdict.verdict.as_deref().zip(verdict.reason.as_deref());
+    let Opinion {
+        verdict,
+        reason,
+        at,
+    } = opinion(own, said, now)?;
     let (v, kind) = Notice::HEAD;
     Ok(Notice {
         v,
@@ -215,14 +223,61 @@ fn notice(
         id: statement.id,
         device: device.to_owned(),
         sig_sha256: sha256_hex(signature),
-        verdict: match verdict.verdict.as_str() {
-            "accept" => Ruling::Accepted,
-            _ => Ruling::Rejected,
-        },
-        reason: reason.to_owned(),
-        at: clock::rfc3339_ms(now.utc_ns),
-        reviewer: identity.common_name(),
+        verdict,
+        reason,
+        at,
+        reviewer,
     })
+}
+
+/// What a reviewer decided, and when.
+#[derive(Debug, PartialEq, Eq)]
+struct Opinion {
+    verdict: Ruling,
+    reason: String,
+    at: String,
+}
+
+/// What is told to the box: the reviewer's `own` review as it lies in the package, with its time, however
+/// late and often it is told; or what he `said` just now of a package without one.
+fn opinion(own: Option<Review>, said: Option<(&str, &str)>, now: Stamp) -> anyhow::Result<Opinion> {
+    let said = said.map(|(verdict, reason)| match verdict {
+        "accept" => (Ruling::Accepted, reason.trim()),
+        _ => (Ruling::Rejected, reason.trim()),
+    });
+    let own = own.map(|review| Opinion {
+        verdict: match review.verdict {
+            ReviewVerdict::Accept => Ruling::Accepted,
+            ReviewVerdict::Reject => Ruling::Rejected,
+        },
+        reason: review.reason,
+        at: review.at,
+    });
+    let opinion = match (own, said) {
+        (Some(own), None) => own,
+        (Some(own), Some((verdict, _))) if own.verdict != verdict => {
+            let what = format!(
+                "your review in the package is another: {}",
+                own.verdict.name()
+            );
+            return Err(Hint::error(what, "without --verdict that review is told"));
+        }
+        (own, Some((verdict, reason))) => Opinion {
+            verdict,
+            reason: reason.to_owned(),
+            at: own.map_or_else(|| clock::rfc3339_ms(now.utc_ns), |own| own.at),
+        },
+        (None, None) => {
+            let what = "no review of yours that holds is in the package";
+            let hint = "review it first (lingmou review), or say --verdict and --reason";
+            return Err(Hint::error(what, hint));
+        }
+    };
+    let length = opinion.reason.chars().count();
+    if !(1..=REASON_MAX).contains(&length) {
+        anyhow::bail!("the reason must have 1 to {REASON_MAX} characters");
+    }
+    Ok(opinion)
 }
 
 /// Prints the reply; what was not done is the answer no.
@@ -248,5 +303,60 @@ fn show(args: &Args, asked: &Asked) -> Answer {
         Answer::Yes
     } else {
         Answer::No
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::CaseId;
+
+    /// A verdict that is told late, or once more, is no newer than the review that it tells of.
+    #[test]
+    fn what_is_told_is_the_review_in_the_package_with_its_time() {
+        const REVIEWED: &str = "2026-08-02T09:00:00.000Z";
+        let now = Stamp {
+            // 2026-08-03T16:05:00Z
+            utc_ns: 1_785_773_100_000_000_000,
+            boot_ns: 0,
+            error_ns: 0,
+        };
+        let told = |own: bool, said| {
+            let own = own.then(|| Review {
+                v: 1,
+                kind: "lingmou.review".to_owned(),
+                id: CaseId(Uuid::from_u128(1)),
+                sig_sha256: String::new(),
+                verdict: ReviewVerdict::Reject,
+                reason: "wrong shop".to_owned(),
+                reviewer: "reviewer-1".to_owned(),
+                at: REVIEWED.to_owned(),
+            });
+            opinion(own, said, now)
+        };
+        for (own, said, expected) in [
+            (true, None, Some(("wrong shop", REVIEWED))),
+            (
+                true,
+                Some(("reject", " other words ")),
+                Some(("other words", REVIEWED)),
+            ),
+            (true, Some(("accept", "x")), None),
+            (
+                false,
+                Some(("reject", "x")),
+                Some(("x", "2026-08-03T16:05:00.000Z")),
+            ),
+            (false, Some(("reject", " ")), None),
+            (false, None, None),
+        ] {
+            let opinion = told(own, said).ok();
+            let expected = expected.map(|(reason, at)| Opinion {
+                verdict: Ruling::Rejected,
+                reason: reason.to_owned(),
+                at: at.to_owned(),
+            });
+            assert_eq!(opinion, expected, "{own} {said:?}");
+        }
     }
 }

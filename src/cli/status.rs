@@ -279,6 +279,7 @@ fn link_words(link: &Value) -> String {
     let why = match link["why"].as_str() {
         Some("quiet_hours") => " (quiet hours)",
         Some("budget_spent") => " (the day's budget is used up)",
+        Some("budget_unknown") => " (what was used of the day's budget cannot be read)",
         _ => "",
     };
     let mib = |key: &str| link[key].as_f64().map(|bytes| bytes / MIB);

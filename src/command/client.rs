@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::AHEAD_MAX_SECS;
 use crate::link::message::{Presence, PresenceState, Subject, Topic};
@@ -16,6 +16,9 @@ const AGAIN: Duration = Duration::from_secs(3);
 const AGAIN_TAKEN: Duration = Duration::from_secs(10);
 /// A command that lay in a broker for longer is given to nobody. Its `not_after` says the same to the box.
 const EXPIRY: Duration = Duration::from_secs(AHEAD_MAX_SECS.unsigned_abs());
+/// How long after a connection broke the next is tried. Where two consoles use one certificate the broker
+/// ends the connection of the one for that of the other: each needs time for its question.
+const CONNECT_AGAIN: Duration = Duration::from_secs(3);
 /// The broker gives out the box's last state at once.
 const STATE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -54,6 +57,7 @@ pub struct Asked {
 
 /// A connection for commanding one box.
 pub struct Client {
+    endpoint: Endpoint,
     pipe: Pipe,
     roots: Roots,
     device: String,
@@ -68,16 +72,13 @@ impl Client {
         roots: Roots,
         device: &str,
     ) -> Result<Self, AskError> {
-        let pipe = Pipe::connect(endpoint, None).await?;
         let mut client = Self {
-            pipe,
+            endpoint: endpoint.clone(),
+            pipe: open(endpoint, device).await?,
             roots,
             device: device.to_owned(),
             state: None,
         };
-        let topic = |subject| Topic::new(device, subject).to_string();
-        client.pipe.subscribe(&topic(Subject::Result)).await?;
-        client.pipe.subscribe(&topic(Subject::State)).await?;
         let until = Instant::now() + STATE_WITHIN;
         while client.state.is_none() {
             match timeout_at(until, client.hear(None)).await {
@@ -93,7 +94,8 @@ impl Client {
         self.state.as_ref()
     }
 
-    /// Publishes `signed` about `subject`, again until there is a reply, and waits for it.
+    /// Publishes `signed` about `subject`, again until there is a reply, and waits for it. Over a
+    /// connection that broke meanwhile it is not lost: what is asked again by the same bytes is done once.
     ///
     /// A reply that is not signed by the box, or answers something else, is passed over.
     pub async fn ask(
@@ -108,22 +110,16 @@ impl Client {
         let until = Instant::now() + within;
         let mut taken = false;
         while Instant::now() < until {
-            let message = signed.to_vec();
-            let ack = if expires {
-                self.pipe.publish_for(&topic, message, EXPIRY).await?
-            } else {
-                self.pipe.publish(&topic, message, false).await?
-            };
-            taken |= ack.await? == Acked::Taken;
-            let pause = if taken { AGAIN_TAKEN } else { AGAIN };
-            let look = until.min(Instant::now() + pause);
-            loop {
-                match timeout_at(look, self.hear(Some(signed))).await {
-                    Ok(Ok(Some(asked))) => return Ok(asked),
-                    Ok(Ok(None)) => {}
-                    Ok(Err(error)) => return Err(error.into()),
-                    Err(_elapsed) => break,
+            match self
+                .ask_once((&topic, expires), signed, (&mut taken, until))
+                .await
+            {
+                Ok(Some(asked)) => return Ok(asked),
+                Ok(None) => {}
+                Err(error) if is_of_the_connection(&error) => {
+                    self.connect_again(error, until).await?;
                 }
+                Err(error) => return Err(error.into()),
             }
         }
         let device = self.device.clone();
@@ -141,6 +137,55 @@ impl Client {
             device,
             last: last.to_owned(),
         })
+    }
+
+    /// Publishes once, and waits for the reply until it should be published again.
+    async fn ask_once(
+        &mut self,
+        (topic, expires): (&str, bool),
+        signed: &[u8],
+        (taken, until): (&mut bool, Instant),
+    ) -> Result<Option<Asked>, LinkError> {
+        let message = signed.to_vec();
+        let ack = if expires {
+            self.pipe.publish_for(topic, message, EXPIRY).await?
+        } else {
+            self.pipe.publish(topic, message, false).await?
+        };
+        *taken |= ack.await? == Acked::Taken;
+        let pause = if *taken { AGAIN_TAKEN } else { AGAIN };
+        let look = until.min(Instant::now() + pause);
+        loop {
+            match timeout_at(look, self.hear(Some(signed))).await {
+                Ok(Ok(None)) => {}
+                Ok(heard) => return heard,
+                Err(_elapsed) => return Ok(None),
+            }
+        }
+    }
+
+    /// Connects anew, as long as there is time; the `error` is the last that kept it from that.
+    async fn connect_again(
+        &mut self,
+        mut error: LinkError,
+        until: Instant,
+    ) -> Result<(), LinkError> {
+        loop {
+            let at = Instant::now() + CONNECT_AGAIN;
+            if at >= until {
+                return Err(error);
+            }
+            tracing::warn!(%error, "connecting again");
+            sleep_until(at).await;
+            match timeout_at(until, open(&self.endpoint, &self.device)).await {
+                Ok(Ok(pipe)) => {
+                    self.pipe = pipe;
+                    return Ok(());
+                }
+                Ok(Err(again)) => error = again,
+                Err(_elapsed) => return Err(error),
+            }
+        }
     }
 
     /// Ends the connection in order.
@@ -176,4 +221,19 @@ impl Client {
             _ => Ok(None),
         }
     }
+}
+
+/// A connection that hears what the box replies, and says of itself.
+async fn open(endpoint: &Endpoint, device: &str) -> Result<Pipe, LinkError> {
+    let pipe = Pipe::connect(endpoint, None).await?;
+    for subject in [Subject::Result, Subject::State] {
+        pipe.subscribe(&Topic::new(device, subject).to_string())
+            .await?;
+    }
+    Ok(pipe)
+}
+
+/// Whether another connection may go better; what the broker forbids or cannot take it will again.
+fn is_of_the_connection(error: &LinkError) -> bool {
+    matches!(error, LinkError::Lost { .. } | LinkError::Stalled { .. })
 }

@@ -6,7 +6,7 @@ use crate::store::Tally;
 /// The limits of `[commands]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// From this share of rejections on: leads only.
+    /// Above this share of rejections: leads only.
     max: f64,
     /// At or below this share: evidence again.
     back: f64,

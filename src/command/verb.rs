@@ -208,20 +208,46 @@ impl Verb {
             | Self::Reboot {} => false,
         }
     }
+
+    /// Whether it is about the moment at which it was ordered: done after its time it would show, silence
+    /// or mark what nobody meant.
+    pub fn is_of_its_moment(&self) -> bool {
+        !matches!(
+            self,
+            Self::Fetch { .. }
+                | Self::CertRequest {}
+                | Self::ConfigSet { .. }
+                | Self::CertInstall { .. }
+                | Self::Evict { .. }
+                | Self::Resend { .. }
+                | Self::RuleRestore { .. }
+        )
+    }
 }
 
-/// `args` as the journal has them: a file by its hash, everything else as it is.
+/// `args` as the journal has them: what was sent as a file by its hash, since a configuration may hold
+/// passwords and lines of the journal travel with packages; and so what is too long for a line.
 pub(super) fn told(args: &Value) -> Value {
     /// Longest arguments in a journal line, bytes.
     const TOLD_MAX: usize = 4096;
-    let text = args.to_string();
-    if text.len() <= TOLD_MAX {
-        return args.clone();
+    let mut told = args.clone();
+    if let Some(told) = told.as_object_mut() {
+        for file in ["toml", "pem"] {
+            if let Some(content) = told.remove(file) {
+                let bytes = content
+                    .as_str()
+                    .map_or_else(|| content.to_string(), str::to_owned);
+                told.insert(
+                    format!("{file}_sha256"),
+                    sha256_hex(bytes.as_bytes()).into(),
+                );
+            }
+        }
     }
-    match args["toml"].as_str() {
-        Some(toml) => json!({ "toml_sha256": sha256_hex(toml.as_bytes()) }),
-        None => json!({ "args_sha256": sha256_hex(text.as_bytes()) }),
+    if told.to_string().len() <= TOLD_MAX {
+        return told;
     }
+    json!({ "args_sha256": sha256_hex(args.to_string().as_bytes()) })
 }
 
 #[cfg(test)]
@@ -229,6 +255,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    /// What is as right at any later time.
+    const TIMELESS: [&str; 7] = [
+        "fetch",
+        "config.set",
+        "cert.request",
+        "cert.install",
+        "evict",
+        "resend",
+        "rule.restore",
+    ];
 
     #[test]
     fn every_verb_is_read_back_and_has_its_rank() {
@@ -295,6 +332,7 @@ mod tests {
             let verb = Verb::read(name, &args).unwrap();
             assert_eq!(verb.parts(), (name.to_owned(), args));
             assert_eq!((verb.needs(), verb.may_be_repeated()), (rank, repeated));
+            assert_eq!(verb.is_of_its_moment(), !TIMELESS.contains(&name), "{name}");
         }
     }
 
@@ -316,12 +354,19 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_has_a_file_by_its_hash() {
-        let short = json!({ "toml": "a = 1" });
-        assert_eq!(told(&short), short);
-        let long = "x".repeat(5000);
-        let sha256 = sha256_hex(long.as_bytes());
-        let told = told(&json!({ "toml": long }));
-        assert_eq!(told, json!({ "toml_sha256": sha256 }));
+    fn the_journal_has_a_file_by_its_hash_however_short_and_the_rest_as_it_is() {
+        let (short, long) = ("a = 1", "x".repeat(5000));
+        for content in [short, &long] {
+            let sha256 = sha256_hex(content.as_bytes());
+            for file in ["toml", "pem"] {
+                let expected = json!({ format!("{file}_sha256"): sha256 });
+                assert_eq!(told(&json!({ file: content })), expected);
+            }
+        }
+        let text = json!({ "text": short, "camera": "gate" });
+        assert_eq!(told(&text), text);
+        let odd = json!({ "text": long });
+        let sha256 = sha256_hex(odd.to_string().as_bytes());
+        assert_eq!(told(&odd), json!({ "args_sha256": sha256 }));
     }
 }

@@ -161,6 +161,14 @@ impl Keeper {
         Ok(())
     }
 
+    /// Notes the ends that could not be when they came to wait: until then no book is saved.
+    pub(super) fn note_waiting(&mut self) {
+        for waiting in self.waiting.iter_mut().filter(|waiting| !waiting.noted) {
+            // Tried again with the next step, and with the end itself.
+            drop(waiting.note(&self.store));
+        }
+    }
+
     /// Tries again what the store could not take.
     pub(super) fn retry(&mut self) {
         if self.waiting.is_empty() {

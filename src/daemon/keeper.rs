@@ -4,9 +4,11 @@
 //! The book is saved with the last order of a step, so that a crash between two orders repeats
 //! some of them instead of losing any: a picture twice is harmless, a package twice is refused by
 //! the store, and a warning is given to the loudspeaker only after the book that knows of it was
-//! saved, so that nobody is shouted at twice. When the store fails, warnings go on all the same:
-//! teaching does not need evidence. The end of a case that the store cannot take is noted with the
-//! case and tried again, after a restart too (`ends`).
+//! saved, so that nobody is shouted at twice. What is recorded at once is not seen again after a crash:
+//! its pictures come last in a step, and the book with the first of them. When the store fails, warnings
+//! go on all the same: teaching does not need evidence. The end of a case that the store cannot take is
+//! noted with the case and tried again, after a restart too (`ends`); a book that could not be saved,
+//! or had to wait for that, is saved as soon as it can be.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -20,7 +22,8 @@ use crate::ingest::Camera;
 use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, Order, Placed, RoleSet, Stamp, TimeSource, Violation, lock,
+    Area, CaseId, CaseRecord, Frame, HitOutcome, Order, Placed, RoleSet, ShotKind, Stamp,
+    TimeSource, Violation, lock,
 };
 use crate::witness::{self, Omitted};
 
@@ -106,6 +109,8 @@ pub(super) struct Keeper {
     pub(super) mouth: Mouthpiece,
     /// Ends that the store could not take yet.
     pub(super) waiting: Vec<Waiting>,
+    /// The newest book, while it is not saved.
+    pub(super) unsaved: Option<String>,
     /// Captures that are not finished and could not be thrown away yet.
     pub(super) half_made: Vec<CaseId>,
     pub(super) state: Arc<Mutex<KeeperState>>,
@@ -120,10 +125,7 @@ impl Keeper {
             self.beat.turn();
             match self.orders.recv_timeout(WORK_WAIT) {
                 Ok(Message::Work(work)) => self.carry(&work),
-                Ok(Message::Book(book)) => {
-                    let saved = self.save(Some(book.as_str()).filter(|_| self.all_noted()));
-                    self.note(saved, "the book could not be saved");
-                }
+                Ok(Message::Book(book)) => self.unsaved = Some(book),
                 Ok(Message::Capture(capture)) => self.capture(*capture),
                 Ok(Message::View { kind, body }) => self.tell_view(kind, body),
                 Ok(Message::Reference {
@@ -135,35 +137,49 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.retry();
+            if self.unsaved.is_some() {
+                let saved = self.save_unsaved();
+                self.note(saved, "the book could not be saved");
+            }
             self.clear_away_again();
             self.tell_waiting();
             self.tell_views();
         }
     }
 
-    /// Carries out one step's orders; the book goes with the last that touches the store, the
-    /// warnings come after it. What could not be kept is no reason to save no book: that who is
-    /// warned is known must be on the disk before he is.
+    /// Carries out one step's orders; the book goes with the last that touches the store, and with the
+    /// pictures of what is recorded at once, which come last; the warnings come after it. What could not
+    /// be kept is no reason to save no book: that who is warned is known must be on the disk before he is.
     fn carry(&mut self, work: &Work) {
+        self.note_waiting();
+        self.unsaved = Some(work.book.clone());
+        let at_once = recorded_at_once(&work.orders);
+        let of_them = |o: &&Order| matches!(o, Order::Snap { case, .. } if at_once.contains(case));
         let (warnings, orders): (Vec<_>, Vec<_>) = work
             .orders
             .iter()
             .partition(|o| matches!(o, Order::Warn { .. }));
-        let last = orders.len().saturating_sub(1);
+        let (pictures, mut orders): (Vec<_>, Vec<_>) = orders.into_iter().partition(of_them);
+        let begun = orders.len();
+        orders.extend(pictures);
+        let mut from = orders.len().saturating_sub(1);
         for (i, order) in orders.iter().enumerate() {
             // A picture may wait for a decoder as long as the watchdog does.
             self.beat.turn();
-            let book = (i == last && self.all_noted()).then_some(work.book.as_str());
+            if i == begun && self.note_peaks(&orders[i..], work).is_ok() {
+                from = i;
+            }
+            let book = (i >= from && self.all_noted()).then_some(work.book.as_str());
             let done = self.obey(order, work, book);
             self.count_refused(order, done.as_ref().copied());
-            let failed = done.is_err();
-            self.note(done, "an order could not be carried out");
-            if failed && i == last {
-                self.save_alone(&work.book);
+            if book.is_some() && done.is_ok() {
+                self.unsaved = None;
             }
+            self.note(done, "an order could not be carried out");
         }
-        if orders.is_empty() {
-            let saved = self.save(Some(work.book.as_str()).filter(|_| self.all_noted()));
+        // The trouble that is told is the order's, when this goes well.
+        let saved = self.save_unsaved();
+        if saved.is_err() {
             self.note(saved, "the book could not be saved");
         }
         for order in warnings {
@@ -183,12 +199,35 @@ impl Keeper {
         }
     }
 
-    /// Saves the book after its order failed; the trouble that is told is the order's.
-    fn save_alone(&self, book: &str) {
-        let saved = self.save(Some(book).filter(|_| self.all_noted()));
-        if saved.is_err() {
-            self.note(saved, "the book could not be saved");
+    /// Notes what is so at the violations whose pictures are ordered: with the book on the disk they may
+    /// be sealed by another run.
+    fn note_peaks(&self, orders: &[&Order], work: &Work) -> Result<(), StoreError> {
+        for order in orders {
+            if let Order::Snap {
+                case,
+                violation,
+                kind: ShotKind::Peak,
+                at,
+                zone,
+                ..
+            } = order
+            {
+                let now = self.circumstances(work, *at, (zone.as_str(), Some(*violation)));
+                self.note_peak(*case, now)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Saves the newest book where it is not, once every end that waits is noted.
+    fn save_unsaved(&mut self) -> Result<(), StoreError> {
+        if self.all_noted()
+            && let Some(book) = &self.unsaved
+        {
+            self.store.save_book(book)?;
+            self.unsaved = None;
+        }
+        Ok(())
     }
 
     fn obey(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
@@ -325,6 +364,17 @@ impl Keeper {
     pub(super) fn state(&self) -> std::sync::MutexGuard<'_, KeeperState> {
         lock(&self.state)
     }
+}
+
+/// The cases that these orders open and that are recorded at once.
+fn recorded_at_once(orders: &[Order]) -> Vec<CaseId> {
+    let opened = orders.iter().filter_map(|order| match order {
+        Order::Hit { case, hit } if hit.outcome == HitOutcome::Opened => {
+            (!hit.violation.warns_first()).then_some(*case)
+        }
+        _ => None,
+    });
+    opened.collect()
 }
 
 #[cfg(test)]

@@ -336,6 +336,7 @@ fn start_work(
             store: opened.store.clone(),
         },
         waiting: opened.ends,
+        unsaved: None,
         half_made: Vec::new(),
         state: Arc::clone(&gauges.keeper),
         beat: shared.progress.watch("keeper"),

@@ -25,8 +25,8 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
-/// Longest pause after wrong passwords: longer than the half hour for which cameras lock an account,
-/// and which each further try begins anew.
+/// The pause that those after wrong passwords grow to: the least of it is longer than the half hour for
+/// which cameras lock an account, and which each further try begins anew.
 const PAUSE_LOCKED_MAX: Duration = Duration::from_mins(32);
 
 /// A stream that played this long has recovered: the next pause is the first again.
@@ -370,8 +370,9 @@ fn decoder_of(message: &gst::Message) -> Option<String> {
         .then(|| factory.name().to_string())
 }
 
-/// Pauses between tries: doubling up to a bound, spread so that a street of cameras does not
-/// come back in step after a power cut.
+/// Pauses between tries: doubling up to a bound, spread by a quarter so that a street of cameras does
+/// not come back in step after a power cut. After wrong passwords they are longer than that by the quarter,
+/// else shorter.
 #[derive(Debug, Default)]
 struct Pause {
     tries: u32,
@@ -381,17 +382,17 @@ struct Pause {
 
 impl Pause {
     fn next(&mut self, fault: &Fault) -> Duration {
-        let (first, max, tries) = if fault.wants_long_pause() {
-            (PAUSE_MAX, PAUSE_LOCKED_MAX, &mut self.refused)
+        let (first, max, tries, least) = if fault.wants_long_pause() {
+            (PAUSE_MAX, PAUSE_LOCKED_MAX, &mut self.refused, 1.0)
         } else {
-            (PAUSE_FIRST, PAUSE_MAX, &mut self.tries)
+            (PAUSE_FIRST, PAUSE_MAX, &mut self.tries, 0.75)
         };
         let doubled = first.saturating_mul(1u32.checked_shl(*tries).unwrap_or(u32::MAX));
         let full = doubled.min(max);
         *tries = tries.saturating_add(1);
         // A fresh `RandomState` is seeded by the system: good enough to spread, no dependency.
         let roll = RandomState::new().build_hasher().finish() % 256;
-        full.mul_f64(0.75) + full.mul_f64(0.25) * u32::try_from(roll).unwrap_or(0) / 256
+        full.mul_f64(least) + full.mul_f64(0.25) * u32::try_from(roll).unwrap_or(0) / 256
     }
 }
 
@@ -421,12 +422,16 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_password_is_not_repeated_soon() {
+    fn a_wrong_password_is_not_repeated_before_a_lock_of_half_an_hour_ends() {
         let mut pause = Pause::default();
         for mins in [1, 2, 4, 8, 16, 32, 32] {
             let wait = pause.next(&Fault::Unauthorized).as_secs_f64();
-            let full = f64::from(mins) * 60.0;
-            assert!(wait > full * 0.74 && wait <= full, "{wait} of {full}");
+            let least = f64::from(mins) * 60.0;
+            assert!(wait >= least && wait <= least * 1.25, "{wait} of {least}");
+        }
+        let half_an_hour = Duration::from_mins(30);
+        for _ in 0..50 {
+            assert!(pause.next(&Fault::Unauthorized) > half_an_hour);
         }
         // A camera that was off is soon tried again.
         assert!(pause.next(&Fault::Timeout) <= PAUSE_FIRST);

@@ -67,6 +67,8 @@ pub const RECEIPT_IGNORED: &str = "receipt.ignored";
 pub const CHECKPOINT: &str = "checkpoint";
 /// A receiver signed for a head that this journal never had.
 pub const HEAD_FOREIGN: &str = "head.foreign";
+/// A receiver that did so has since signed for a head of this journal.
+pub const HEAD_OURS: &str = "head.ours";
 /// Another profile of the uplink than before is in force.
 pub const LINK_PROFILE: &str = "link.profile";
 /// A camera's view is bad: nothing is judged by it.
@@ -168,6 +170,7 @@ pub const ALL: &[&str] = &[
     RECEIPT_IGNORED,
     CHECKPOINT,
     HEAD_FOREIGN,
+    HEAD_OURS,
     LINK_PROFILE,
     VIEW_BAD,
     VIEW_GOOD,

@@ -53,6 +53,8 @@ pub struct UnderWay {
     pub id: Uuid,
     /// Its signed bytes; `None` where a lost database took them.
     pub signed: Option<Vec<u8>>,
+    /// When it was accepted, as its journal line says, RFC 3339 UTC; `None` when that is not to be had.
+    pub at: Option<String>,
 }
 
 /// How a command ended.
@@ -159,13 +161,16 @@ impl Store {
     /// The commands that are under way; at the start: that a crash cut short.
     pub fn commands_open(&self) -> Result<Vec<UnderWay>, StoreError> {
         let inner = self.inner();
-        let sql = "SELECT id, body FROM command WHERE outcome IS NULL ORDER BY n";
+        let sql = "SELECT id, body, at FROM command LEFT JOIN journal USING(n) \
+                   WHERE outcome IS NULL ORDER BY n";
         let mut query = inner.conn.prepare_cached(sql)?;
-        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
-        let rows: Vec<(String, _)> = rows.collect::<Result<_, _>>()?;
-        let read = |(id, signed): (String, _)| {
+        let rows = query.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        let rows: Vec<(String, _, _)> = rows.collect::<Result<_, _>>()?;
+        let read = |(id, signed, at): (String, _, _)| {
             let id = Uuid::parse_str(&id).ok()?;
-            Some(UnderWay { id, signed })
+            Some(UnderWay { id, signed, at })
         };
         Ok(rows.into_iter().filter_map(read).collect())
     }

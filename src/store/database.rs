@@ -4,8 +4,8 @@
 //! q.db.new: the tables, and what no file knows ─▶ q.db becomes q.db.broken-… ─▶ q.db.new becomes q.db
 //!   ─▶ packages and journal are read ─▶ one transaction: all rows, and whose store it is
 //! ```
-//! What no file knows is the book and which files belong to open cases: at every moment the one database
-//! or the other has it. One that does not say whose store it is has no rows yet; the next start goes on.
+//! What no file knows is the book, which files belong to open cases, and what the link has carried today:
+//! at every moment the one database or the other has it. One that does not say whose store it is has no rows yet; the next start goes on.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::lines::{self, Said};
 use super::package::{self, Package};
+use super::queue::LINK_ACCOUNT;
 use super::recover::{self, Database, Recovery};
 use super::{Inner, StoreError, draft, migrate};
 use crate::clock;
@@ -137,6 +138,8 @@ fn move_aside(dir: &Path) -> Result<(), StoreError> {
 #[derive(Debug, Default)]
 struct Saved {
     book: Option<String>,
+    /// What the upload notes about its link.
+    account: Option<String>,
     /// Open cases with their notes and files.
     cases: Vec<(CaseId, Option<String>, Vec<FileEntry>)>,
 }
@@ -151,6 +154,7 @@ impl Saved {
         Self {
             cases: cases.collect(),
             book: super::meta(conn, "book").ok().flatten(),
+            account: super::meta(conn, LINK_ACCOUNT).ok().flatten(),
         }
     }
 
@@ -165,7 +169,7 @@ impl Saved {
     }
 
     fn or(self, other: impl FnOnce() -> Self) -> Self {
-        let nothing = self.book.is_none() && self.cases.is_empty();
+        let nothing = self.book.is_none() && self.account.is_none() && self.cases.is_empty();
         if nothing { other() } else { self }
     }
 
@@ -174,6 +178,9 @@ impl Saved {
         tracing::info!(book, cases, "taken over from the broken database");
         let tx = conn.transaction()?;
         super::save_book(&tx, self.book.as_deref())?;
+        if let Some(account) = &self.account {
+            super::set_meta(&tx, LINK_ACCOUNT, account)?;
+        }
         for (case, note, files) in &self.cases {
             match draft::take_over(&tx, *case, note.as_deref(), files) {
                 // Rows that our own code never wrote.

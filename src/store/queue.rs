@@ -20,7 +20,7 @@ const HELD: &str = "SELECT count(*) FROM package INDEXED BY package_gravest \
      WHERE state = 'queued' AND told >= ?1";
 
 /// Key of what the upload notes about its link in `meta`.
-const LINK_ACCOUNT: &str = "link";
+pub(super) const LINK_ACCOUNT: &str = "link";
 
 /// A package that is due, with all that sending it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

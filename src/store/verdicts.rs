@@ -40,8 +40,14 @@ pub enum Taken {
         /// SHA-256 of the model; empty when not stated.
         model: String,
     },
-    /// This reviewer's verdict on this package is known, or a newer one that says the same.
-    Known,
+    /// This reviewer's word on this package is known, whatever time it bears now; the rule and the
+    /// model it speaks of.
+    Known {
+        /// `violation.kind` of the statement.
+        rule: String,
+        /// SHA-256 of the model; empty when not stated.
+        model: String,
+    },
     /// Another word of this reviewer on this package bears a later time, UTC milliseconds, and counts.
     Overtaken(i64),
 }
@@ -70,7 +76,8 @@ pub struct Objections {
 }
 
 impl Store {
-    /// Keeps a verdict that was checked; durable on return. [`StoreError::Unknown`] and
+    /// Keeps a verdict that was checked; durable on return. The word that counts of this reviewer, told
+    /// again, is no newer one: it would overrule who spoke meanwhile. [`StoreError::Unknown`] and
     /// [`StoreError::OtherSignature`] when it is not about a package of this store.
     pub fn verdict(&self, at: Stamp, facts: &VerdictFacts) -> Result<Taken, StoreError> {
         let mut inner = self.inner();
@@ -84,19 +91,22 @@ impl Store {
         if kept.as_ref() != Some(&facts.sig_sha256) {
             return Err(StoreError::OtherSignature(facts.id));
         }
-        let newest: Option<(i64, String)> = inner
+        let newest: Option<(i64, String, String, String)> = inner
             .conn
             .prepare_cached(
-                "SELECT at_ms, verdict FROM verdict WHERE package_id = ?1 AND reviewer = ?2",
+                "SELECT at_ms, verdict, rule, model FROM verdict \
+                 WHERE package_id = ?1 AND reviewer = ?2",
             )?
             .query_row([&facts.id.to_string(), &facts.reviewer], |row| {
-                Ok((row.get(0)?, row.get(1)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })
             .optional()?;
-        match newest.filter(|(at_ms, _)| *at_ms >= facts.at_ms) {
-            Some((_, said)) if said == word(facts) => return Ok(Taken::Known),
-            Some((at_ms, _)) => return Ok(Taken::Overtaken(at_ms)),
-            None => {}
+        match newest {
+            Some((_, said, rule, model)) if said == word(facts) => {
+                return Ok(Taken::Known { rule, model });
+            }
+            Some((at_ms, ..)) if at_ms >= facts.at_ms => return Ok(Taken::Overtaken(at_ms)),
+            _ => {}
         }
         let line = inner.judged(facts)?;
         let head = inner.say(at, lines::JUDGED, lines::body(&line))?;
@@ -207,7 +217,7 @@ pub(super) fn write_verdict(tx: &Connection, line: &Judged, n: u64) -> Result<()
         "INSERT INTO verdict(package_id, reviewer, verdict, at_ms, n, rule, model, place) \
          VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(package_id, reviewer) DO UPDATE SET \
          verdict = excluded.verdict, at_ms = excluded.at_ms, n = excluded.n \
-         WHERE excluded.at_ms > at_ms",
+         WHERE excluded.at_ms > at_ms AND excluded.verdict <> verdict",
         params![
             line.id.to_string(),
             line.reviewer,

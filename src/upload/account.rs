@@ -3,7 +3,8 @@
 //!
 //! What is written down runs ahead of what is used: after a crash rather too much is counted than
 //! too little. The day turns at local midnight of the configured time zone, and only forward, and
-//! only by a synchronised clock.
+//! only by a synchronised clock; a day that was begun is not begun again by a clock that was set back
+//! over its midnight.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ const AHEAD_PART: u64 = 200;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Noted {
     day: Option<String>,
+    /// The day that got its budget last.
+    #[serde(default)]
+    given: Option<String>,
     used: u64,
     profile: Option<Profile>,
 }
@@ -30,6 +34,7 @@ struct Noted {
 pub(super) struct Account {
     noted: Noted,
     day: Option<Date>,
+    given: Option<Date>,
     used: u64,
     /// What was noted is not what is to be noted.
     stale: bool,
@@ -44,6 +49,7 @@ impl Account {
         Self {
             used: noted.used,
             day: noted.day.as_deref().and_then(|day| day.parse().ok()),
+            given: noted.given.as_deref().and_then(|day| day.parse().ok()),
             noted,
             stale: false,
         }
@@ -69,21 +75,28 @@ impl Account {
     pub(super) fn count(&mut self, bytes: u64, today: Date, synced: bool) {
         match self.day {
             // The first day is what the clock says; there is nothing to win by it.
-            None => self.begin(today),
+            None => self.begin(today, synced),
             Some(day) if today > day && synced => {
-                self.begin(today);
-                self.used = 0;
+                if self.given != Some(today) {
+                    self.used = 0;
+                }
+                self.begin(today, true);
             }
-            // The day noted was wrong. Its use stays: nobody gets a day twice.
-            Some(day) if today < day && synced => self.begin(today),
+            // The day noted was wrong. Its use stays, and what it was given.
+            Some(day) if today < day && synced => self.begin(today, false),
             Some(_) => {}
         }
         self.used = self.used.saturating_add(bytes);
     }
 
-    fn begin(&mut self, today: Date) {
+    /// It is `today`, which has its budget by that when `given`.
+    fn begin(&mut self, today: Date, given: bool) {
         self.day = Some(today);
         self.noted.day = Some(today.to_string());
+        if given {
+            self.given = Some(today);
+            self.noted.given.clone_from(&self.noted.day);
+        }
         self.stale = true;
     }
 
@@ -114,7 +127,7 @@ mod tests {
     const BUDGET: Option<u64> = Some(50 * 1024 * 1024);
 
     #[test]
-    fn a_new_day_comes_only_forward_and_only_by_a_synchronised_clock() {
+    fn a_new_day_comes_only_forward_only_by_a_synchronised_clock_and_once() {
         let (monday, tuesday) = (date(2026, 8, 3), date(2026, 8, 4));
         let mut account = Account::default();
         account.count(10, monday, false);
@@ -124,8 +137,16 @@ mod tests {
         assert_eq!(account.used(), 0, "a new day");
         account.count(5, monday, true);
         assert_eq!(account.used(), 5, "back: what was used stays");
-        account.count(0, tuesday, true);
-        assert_eq!(account.used(), 0, "and the next midnight counts again");
+        let text = account.note(BUDGET, true).expect("another day");
+        account = Account::read(Some(&text));
+        account.count(2, tuesday, true);
+        assert_eq!(
+            account.used(),
+            7,
+            "that day had its budget, before a restart too"
+        );
+        account.count(0, date(2026, 8, 5), true);
+        assert_eq!(account.used(), 0, "the next midnight counts again");
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Session<'_> {
     }
 
     /// Holds what a receiver has signed for as our journal against the journal. A head that it
-    /// never had means that somebody rewrote it, or speaks with our key elsewhere.
+    /// never had means that somebody rewrote it, or speaks with our key elsewhere; one of ours, by the
+    /// same receiver and later, that this is over.
     pub(super) async fn compare_head(&mut self, head: &JournalCopy, receiver: &str) {
         let n = head.n;
         let none = Head::none();
@@ -121,7 +122,15 @@ impl Session<'_> {
             self.ask(move |store| store.line_sha256(n)).await
         };
         let Some(ours) = ours else { return };
-        if ours.as_ref() == Some(&head.hash) || self.carry.foreign_head.as_ref() == Some(head) {
+        let told = self.carry.foreign_heads.get(receiver);
+        if ours.as_ref() == Some(&head.hash) {
+            // One that knows no line yet has signed for none of ours.
+            if told.is_some() && n > none.n {
+                self.head_is_ours(n, receiver).await;
+            }
+            return;
+        }
+        if told == Some(head) {
             return;
         }
         let words = format!(
@@ -139,7 +148,26 @@ impl Session<'_> {
         let body = json!({ "receiver": receiver, "n": n, "hash": head.hash, "ours": ours });
         let noted = self.ask(move |store| store.note(clock::now(), kind::HEAD_FOREIGN, body));
         if noted.await.is_some() {
-            self.carry.foreign_head = Some(head.clone());
+            let heads = &mut self.carry.foreign_heads;
+            heads.insert(receiver.to_owned(), head.clone());
+        }
+    }
+
+    /// A receiver whose head was foreign has signed for line `n` of ours: the alarm ends with the last.
+    async fn head_is_ours(&mut self, n: u64, receiver: &str) {
+        tracing::info!(
+            receiver,
+            n,
+            "the journal head that is signed for is ours again"
+        );
+        let body = json!({ "receiver": receiver, "n": n });
+        let noted = self.ask(move |store| store.note(clock::now(), kind::HEAD_OURS, body));
+        if noted.await.is_none() {
+            return;
+        }
+        self.carry.foreign_heads.remove(receiver);
+        if self.carry.foreign_heads.is_empty() {
+            self.up.state.change(|s| s.foreign_head = None);
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum Why {
     QuietHours,
     /// The day's budget is used up.
     BudgetSpent,
+    /// There is a budget, and what was used of it cannot be read at this moment.
+    BudgetUnknown,
 }
 
 impl Plan {
@@ -62,6 +64,14 @@ impl Plan {
             (self.profile, Why::Configured)
         }
     }
+
+    /// The same while it is not known how much went today.
+    pub(super) fn unweighed(&self, minute: u16) -> (Profile, Why) {
+        match self.standing(minute, u64::MAX) {
+            (profile, Why::BudgetSpent) => (profile, Why::BudgetUnknown),
+            known => known,
+        }
+    }
 }
 
 /// The last lane that is open under `profile`; `asked`: somebody asked for the package's video.
@@ -90,7 +100,7 @@ mod tests {
     #[test]
     fn hours_and_budget_narrow_the_profile() {
         use Profile::{Full, Metered, Quiet};
-        use Why::{BudgetSpent, Configured, QuietHours};
+        use Why::{BudgetSpent, BudgetUnknown, Configured, QuietHours};
         let night: &[&str] = &["22:00-06:00"];
         let (noon, midnight) = (720, 0);
         for (profile, mib, hours, minute, used, expected) in [
@@ -109,6 +119,16 @@ mod tests {
                 expected,
                 "{plan:?} {minute} {used}"
             );
+        }
+        // What was used is not known.
+        for (profile, mib, hours, expected) in [
+            (Metered, 1, &[][..], (Quiet, BudgetUnknown)),
+            (Metered, 1, night, (Quiet, QuietHours)),
+            (Metered, 0, &[], (Metered, Configured)),
+            (Full, 0, &[], (Full, Configured)),
+        ] {
+            let plan = plan(profile, mib, hours);
+            assert_eq!(plan.unweighed(midnight), expected, "{plan:?}");
         }
     }
 

@@ -55,8 +55,8 @@ pub(super) struct Carry {
     pub(super) rate: Rate,
     /// When a receipt not believed was last journalled, and how many came since.
     pub(super) ignored: (Option<Instant>, u64),
-    /// The foreign head that was journalled last.
-    pub(super) foreign_head: Option<JournalCopy>,
+    /// The foreign heads that were journalled, by the receivers that have signed for them.
+    pub(super) foreign_heads: BTreeMap<String, JournalCopy>,
     /// Packages the store could not yet be told to queue again.
     pub(super) owed: Vec<CaseId>,
     /// Bytes carried by all connections, and how many of them are in the account.
@@ -81,7 +81,7 @@ impl Carry {
             busy: Pause::new(BUSY.0, BUSY.1),
             rate: Rate::default(),
             ignored: (None, 0),
-            foreign_head: None,
+            foreign_heads: BTreeMap::new(),
             owed: Vec::new(),
             carried: (Arc::default(), 0),
             account: None,

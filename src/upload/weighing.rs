@@ -20,14 +20,18 @@ impl Session<'_> {
     /// Takes what was carried into the account and finds the profile in force. `last`: the
     /// connection is over.
     pub(super) async fn weigh(&mut self, last: bool) {
-        let mut account = match self.carry.account.take() {
-            Some(account) => account,
-            None => self.read_account().await,
-        };
         let now = clock::now();
         let (day, minute) = local(now, &self.up.time_zone);
+        let account = match self.carry.account.take() {
+            Some(account) => Some(account),
+            None => self.read_account().await,
+        };
+        let Some(mut account) = account else {
+            return self.unweighed(minute);
+        };
         account.count(self.carried(), day, clock::trust().synced);
         let (profile, why) = self.plan.standing(minute, account.used());
+        self.look |= self.profile != profile;
         self.profile = profile;
         if account.profile() != Some(profile) {
             self.changed(&account, (profile, why), now).await;
@@ -70,14 +74,28 @@ impl Session<'_> {
         fresh
     }
 
-    async fn read_account(&self) -> Account {
-        match self.up.store.blocking(Store::link_account).await {
-            Ok(text) => Account::read(text.as_deref()),
-            Err(error) => {
-                self.complain(&error);
-                Account::default()
-            }
-        }
+    /// The account as it was kept; `None` when the disk does not give it at this moment: nobody writes
+    /// another in its place.
+    async fn read_account(&self) -> Option<Account> {
+        let read = self.up.store.blocking(Store::link_account).await;
+        let read = read.map_err(|error| self.complain(&error)).ok()?;
+        Some(Account::read(read.as_deref()))
+    }
+
+    /// What was used is not known: where there is a budget, it is taken for used up until it is.
+    fn unweighed(&mut self, minute: u16) {
+        let (profile, why) = self.plan.unweighed(minute);
+        self.profile = profile;
+        let budget_bytes = self.plan.budget();
+        self.up.state.change(|s| {
+            s.link = Some(LinkState {
+                profile,
+                why,
+                today_bytes: None,
+                budget_bytes,
+                held: s.link.as_ref().map_or(0, |link| link.held),
+            });
+        });
     }
 
     /// Another profile than before is in force.

@@ -138,12 +138,12 @@ pub(super) struct VerdictArgs {
     /// Package directory or .asice file, as it was received
     #[arg(value_name = "PACKAGE")]
     pub(super) package: PathBuf,
-    /// accept or reject
-    #[arg(long, value_name = "VERDICT", value_parser = ["accept", "reject"])]
-    pub(super) verdict: String,
-    /// Why, in a sentence or two
-    #[arg(long, value_name = "TEXT")]
-    pub(super) reason: String,
+    /// accept or reject; unless given, what your own review in the package says
+    #[arg(long, value_name = "VERDICT", value_parser = ["accept", "reject"], requires = "reason")]
+    pub(super) verdict: Option<String>,
+    /// Why, in a sentence or two; unless given, as your own review says
+    #[arg(long, value_name = "TEXT", requires = "verdict")]
+    pub(super) reason: Option<String>,
 }
 
 impl What {

@@ -64,6 +64,7 @@ impl Errands {
             verb,
             by,
             sha256,
+            at,
         } = errand;
         let done = match verb {
             Verb::Report {} => self.snapshot().await,
@@ -85,7 +86,7 @@ impl Errands {
                     by,
                     command: id,
                     command_sha256: sha256,
-                    at: clock::rfc3339_ms(clock::now().utc_ns),
+                    at,
                 };
                 self.capture(&camera, asked).await
             }

@@ -119,6 +119,7 @@ pub(super) fn hire(
             again,
             began_ns: clock::boot_ns(),
             well_since_ns: None,
+            passed: false,
         },
         nonces,
         inbound,
@@ -175,8 +176,14 @@ impl Clerk {
     /// told as interrupted where it might.
     async fn settle(&mut self, going: &mut Going) {
         self.watch.tell(&self.errands).await;
+        let office = self.office.clone();
+        let follows = move || office.objections.settle(&office.store, clock::now());
+        if let Err(error) = blocking(follows).await {
+            tracing::error!(%error, "what follows from verdicts is not written down");
+        }
         let (office, errands) = (self.office.clone(), Arc::clone(&self.errands));
-        let left = blocking(move || office.left_over(&errands)).await;
+        let synced = clock::trust().synced;
+        let left = blocking(move || office.left_over(&errands, synced)).await;
         match left {
             Ok(left) => left
                 .into_iter()

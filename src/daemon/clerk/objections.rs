@@ -22,7 +22,8 @@ pub(in crate::daemon) struct Objections {
 }
 
 impl Objections {
-    /// As the store has them.
+    /// As the verdicts in the store have them: a crash may have come between the last of them and what
+    /// follows from it ([`Objections::settle`]).
     pub(in crate::daemon) fn read(
         store: &Store,
         config: &Commands,
@@ -37,12 +38,19 @@ impl Objections {
         let fallen = store.leads_only()?;
         for rule in Violation::ALL.map(Violation::name) {
             let tally = store.tally(rule, model, objections.window)?;
-            let leads_only = fallen.get(rule).copied().unwrap_or_default();
+            let before = fallen.get(rule).copied().unwrap_or_default();
+            let leads_only = objections.limits.leads_only(before, tally);
             objections
                 .lock()
                 .insert(rule.to_owned(), (leads_only, tally));
         }
         Ok(objections)
+    }
+
+    /// Writes down what follows from the verdicts of earlier runs and was not written then.
+    pub(super) fn settle(&self, store: &Store, now: Stamp) -> Result<(), StoreError> {
+        let mut rules = Violation::ALL.map(Violation::name).into_iter();
+        rules.try_for_each(|rule| self.weigh(store, now, rule))
     }
 
     /// Why packages of this rule are leads only; `None` when they are not.
@@ -52,7 +60,8 @@ impl Objections {
         leads_only.then_some(*tally)
     }
 
-    /// A verdict on a package of `rule`, as `model` saw it, was kept: the rule may fall or return.
+    /// A verdict on a package of `rule`, as `model` saw it, is kept: the rule may fall or return. Also of
+    /// one that was known: what followed from it may not have been written then.
     pub(super) fn heard(
         &self,
         store: &Store,
@@ -63,8 +72,13 @@ impl Objections {
         if model != self.model || !judged {
             return Ok(());
         }
-        let tally = store.tally(rule, model, self.window)?;
-        let before = self.lock().get(rule).is_some_and(|(fallen, _)| *fallen);
+        self.weigh(store, now, rule)
+    }
+
+    /// Holds the verdicts on a rule against the limits, and writes down what changes by it.
+    fn weigh(&self, store: &Store, now: Stamp, rule: &str) -> Result<(), StoreError> {
+        let tally = store.tally(rule, &self.model, self.window)?;
+        let before = store.leads_only()?.get(rule).copied().unwrap_or_default();
         let after = self.limits.leads_only(before, tally);
         if after != before {
             tracing::warn!(
@@ -80,7 +94,11 @@ impl Objections {
                 by: None,
                 counted_anew: false,
             };
-            store.set_leads_only(now, &line)?;
+            if let Err(error) = store.set_leads_only(now, &line) {
+                // Not written down it holds all the same where it is for the vendor.
+                self.lock().insert(rule.to_owned(), (true, tally));
+                return Err(error);
+            }
         }
         self.lock().insert(rule.to_owned(), (after, tally));
         Ok(())
@@ -138,5 +156,75 @@ pub(super) fn facts(notice: &Notice, signer: Signer) -> VerdictFacts {
         rejected: notice.verdict == Ruling::Rejected,
         reason: notice.reason.clone(),
         at_ms: notice.at_ms().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::disk::fault::{self, Mode};
+    use crate::store::tests::{NOW, case, folder, keep_and_seal, open, sig};
+
+    const RULE: &str = "street_vending";
+
+    /// A package of the rule, and a reviewer's word on it in the store, of which nothing follows yet.
+    fn judged(store: &Store, n: u8, rejected: bool) {
+        keep_and_seal(store, case(n));
+        let facts = VerdictFacts {
+            id: case(n),
+            sig_sha256: sig(store, case(n)),
+            reviewer: "CN=reviewer-1".to_owned(),
+            rejected,
+            reason: "why".to_owned(),
+            at_ms: 10,
+        };
+        store.verdict(NOW, &facts).unwrap();
+    }
+
+    fn read(store: &Store) -> Objections {
+        let limits = Commands {
+            objections_least: 2,
+            ..Commands::default()
+        };
+        Objections::read(store, &limits, "").unwrap()
+    }
+
+    /// A crash, or a disk that failed once, between the verdict and what follows from it.
+    #[test]
+    fn a_rule_falls_and_returns_though_the_word_of_it_was_not_written() {
+        let dir = folder();
+        let store = open(dir.path());
+        let objections = read(&store);
+        let (vending, lines) = (Violation::StreetVending, || store.leads_only().unwrap());
+        let heard = |objections: &Objections| objections.heard(&store, NOW, (RULE, ""));
+        for n in 1..=2 {
+            judged(&store, n, true);
+        }
+        fault::plan(0, Mode::Once(Errno::NOSPC));
+        heard(&objections).unwrap_err();
+        assert!(!fault::clear(), "it was to fail");
+        assert!(
+            objections.against(vending).is_some(),
+            "for the vendor at once"
+        );
+        assert!(lines().is_empty());
+        // The verdict comes again, because nobody was answered.
+        heard(&objections).unwrap();
+        assert!(lines()[RULE]);
+
+        // Killed before it was even tried: many more that accept, and a start.
+        for n in 3..=50 {
+            judged(&store, n, false);
+        }
+        let objections = read(&store);
+        assert_eq!(objections.against(vending), None);
+        assert!(
+            lines()[RULE],
+            "a start reads, and writes once the journal says that it began"
+        );
+        objections.settle(&store, NOW).unwrap();
+        assert!(!lines()[RULE]);
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Errand {
     pub(super) by: String,
     /// SHA-256 of the signed command.
     pub(super) sha256: String,
+    /// When the box accepted it, RFC 3339 UTC.
+    pub(super) at: String,
 }
 
 impl Office {
@@ -126,6 +128,7 @@ impl Office {
                     verb,
                     by: line.signer,
                     sha256,
+                    at: clock::rfc3339_ms(now.utc_ns),
                 }))
             }
         }
@@ -168,7 +171,10 @@ impl Office {
                 self.objections.heard(&self.store, now, (&rule, &model))?;
                 (Fate::Done, None)
             }
-            Ok(Taken::Known) => (Fate::Done, Some("it was known".to_owned())),
+            Ok(Taken::Known { rule, model }) => {
+                self.objections.heard(&self.store, now, (&rule, &model))?;
+                (Fate::Done, Some("it was known".to_owned()))
+            }
             Ok(Taken::Overtaken(at_ms)) => {
                 let newer = clock::rfc3339_ms(at_ms.saturating_mul(1_000_000));
                 let why = format!(
@@ -234,11 +240,16 @@ impl Office {
         }
     }
 
-    /// The errands of commands that were cut short; what may not be repeated is ended here.
-    pub(super) fn left_over(&self, errands: &Errands) -> Result<Vec<Errand>, StoreError> {
-        let roots = self.roots();
+    /// The errands of commands that were cut short; what may not be repeated, or not any more, is ended
+    /// here. `synced`: the box's clock can tell what is late.
+    pub(super) fn left_over(
+        &self,
+        errands: &Errands,
+        synced: bool,
+    ) -> Result<Vec<Errand>, StoreError> {
         let mut again = Vec::new();
-        for UnderWay { id, signed } in self.store.commands_open()? {
+        for left in self.store.commands_open()? {
+            let id = left.id;
             if errands.is_on_trial(id) {
                 continue;
             }
@@ -246,18 +257,7 @@ impl Office {
                 self.store.command_done(clock::now(), id, &ended)?;
                 continue;
             }
-            let opened = signed.zip(roots.as_ref().ok());
-            let errand = opened.and_then(|(p7m, roots)| {
-                let (command, commander) = Command::open(&p7m, roots).ok()?;
-                let verb = Verb::read(&command.verb, &command.args).ok()?;
-                verb.may_be_repeated().then(|| Errand {
-                    id,
-                    verb,
-                    by: commander.signer.subject,
-                    sha256: sha256_hex(&p7m),
-                })
-            });
-            match errand {
+            match self.once_more(left, synced) {
                 Some(errand) if again.len() < ERRANDS_MAX => again.push(errand),
                 _ => {
                     let why =
@@ -268,6 +268,27 @@ impl Office {
             }
         }
         Ok(again)
+    }
+
+    /// The errand of a command that was cut short, where doing it now harms nobody.
+    fn once_more(&self, left: UnderWay, synced: bool) -> Option<Errand> {
+        let p7m = left.signed?;
+        let (command, commander) = Command::open(&p7m, &self.roots().ok()?).ok()?;
+        let verb = Verb::read(&command.verb, &command.args).ok()?;
+        let in_time = || {
+            let until_ms = command.not_after_ms();
+            synced && until_ms.is_some_and(|until_ms| clock::now().utc_ms() < until_ms)
+        };
+        let harmless = verb.may_be_repeated() && (!verb.is_of_its_moment() || in_time());
+        harmless.then(|| Errand {
+            id: left.id,
+            verb,
+            by: commander.signer.subject,
+            sha256: sha256_hex(&p7m),
+            at: left
+                .at
+                .unwrap_or_else(|| clock::rfc3339_ms(clock::now().utc_ns)),
+        })
     }
 }
 
@@ -335,6 +356,22 @@ pub(super) mod tests {
         id
     }
 
+    /// A command that is good for so many seconds.
+    fn asking(id: u64, (verb, args): (&str, serde_json::Value), secs: i64) -> Command {
+        let (v, kind) = Command::HEAD;
+        Command {
+            v,
+            kind: kind.to_owned(),
+            id: Uuid::from_u128(id.into()),
+            device: DEVICE.to_owned(),
+            seq: id,
+            verb: verb.to_owned(),
+            args,
+            not_after: clock::rfc3339_ms(clock::now().utc_ns + secs * 1_000_000_000),
+            nonce: Some("here".to_owned()),
+        }
+    }
+
     /// On a disk that takes nothing more warnings go on, so a stop must be obeyed; what else is
     /// ordered waits until it can be written down.
     #[test]
@@ -342,24 +379,9 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (office, pki) = office(dir.path());
         let operator = Identity::load(&pki.operators[1], "operator").unwrap();
-        let signed = |id: u128, seq, verb: &str| {
-            let (v, kind) = Command::HEAD;
-            let now = clock::now();
-            let command = Command {
-                v,
-                kind: kind.to_owned(),
-                id: Uuid::from_u128(id),
-                device: DEVICE.to_owned(),
-                seq,
-                verb: verb.to_owned(),
-                args: json!({}),
-                not_after: clock::rfc3339_ms(now.utc_ns + 60_000_000_000),
-                nonce: Some("here".to_owned()),
-            };
-            command.sign(&operator, now).unwrap()
-        };
+        let signed = |id, verb| asking(id, (verb, json!({})), 60).sign(&operator, clock::now());
         let nonces = ["here".to_owned(), "before".to_owned()];
-        let (stop, report) = (signed(1, 1, "stop"), signed(2, 2, "report"));
+        let (stop, report) = (signed(1, "stop").unwrap(), signed(2, "report").unwrap());
         let ask = |p7m: &[u8]| office.command(p7m, (false, &nonces));
         fault::plan(0, Mode::Forever(Errno::IO));
         let (obeyed, waits) = (ask(&stop), ask(&report));
@@ -370,6 +392,40 @@ pub(super) mod tests {
         assert!(matches!(ask(&stop), Ok(Step::Carry(_))));
         assert!(matches!(ask(&stop), Ok(Step::Again(_))));
         assert!(matches!(ask(&report), Ok(Step::Carry(_))));
+    }
+
+    /// A power cut in the middle; the box comes back at once, or on another day.
+    #[test]
+    fn what_a_crash_cut_short_is_not_done_when_its_time_is_over() {
+        const HOUR: i64 = 3600;
+        const ACCEPTED: &str = "2026-08-07T09:00:00.000Z";
+        let dir = tempfile::tempdir().unwrap();
+        let (office, pki) = office(dir.path());
+        let operator = Identity::load(&pki.operators[1], "operator").unwrap();
+        let case = json!({ "package": Uuid::from_u128(9) });
+        let gate = json!({ "camera": "gate" });
+        let table = [
+            ("capture", &gate, HOUR, true, true),
+            ("capture", &gate, -HOUR, true, false),
+            ("capture", &gate, HOUR, false, false),
+            ("stop", &json!({}), -HOUR, true, false),
+            ("evict", &case, -HOUR, false, true),
+            ("fetch", &case, -HOUR, true, true),
+            ("say", &json!({ "text": "x" }), HOUR, true, false),
+        ];
+        for (verb, args, secs, synced, again) in table {
+            let command = asking(7, (verb, args.clone()), secs);
+            let signed = command.sign(&operator, clock::now()).unwrap();
+            let left = UnderWay {
+                id: command.id,
+                signed: Some(signed),
+                at: Some(ACCEPTED.to_owned()),
+            };
+            let errand = office.once_more(left, synced);
+            let at = errand.map(|errand| errand.at);
+            let expected = again.then(|| ACCEPTED.to_owned());
+            assert_eq!(at, expected, "{verb} {secs} {synced}");
+        }
     }
 
     #[test]

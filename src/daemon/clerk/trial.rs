@@ -27,10 +27,12 @@ pub(super) struct Watch {
     /// Boot clock, nanoseconds: when the trial began, and since when everything is back.
     pub(super) began_ns: u64,
     pub(super) well_since_ns: Option<u64>,
+    /// Everything was back for long enough; the disk has not taken that yet.
+    pub(super) passed: bool,
 }
 
 impl Watch {
-    /// Looks whether everything is back, or the time is over.
+    /// Looks whether everything is back, or the time is over, and tells how the trial ended.
     pub(super) async fn look(&mut self, errands: &Errands) {
         if let Some(owed) = &self.owed
             && self.settings.end(owed).is_ok()
@@ -39,37 +41,49 @@ impl Watch {
             self.tell(errands).await;
         }
         let Some(trial) = &self.trial else { return };
-        let now_ns = clock::boot_ns();
         let missing = errands.missing(&trial.cameras);
-        let result = match missing {
+        if self.is_over(missing, clock::boot_ns()) {
+            self.tell(errands).await;
+        }
+    }
+
+    /// Ends the trial when it has passed, or what is `missing` was not back in time.
+    pub(super) fn is_over(&mut self, missing: Option<String>, now_ns: u64) -> bool {
+        let Some(trial) = &self.trial else {
+            return false;
+        };
+        match missing.filter(|_| !self.passed) {
             None => {
                 let since = *self.well_since_ns.get_or_insert(now_ns);
                 if Duration::from_nanos(now_ns.saturating_sub(since)) < STEADY {
-                    return;
+                    return false;
                 }
-                self.trial = None;
+                if let Err(error) = self.settings.keep() {
+                    // Left as begun, any later start would throw it away: it is tried until it is written.
+                    if !std::mem::replace(&mut self.passed, true) {
+                        tracing::error!(%error, "that the trial went well cannot be written down yet");
+                    }
+                    return false;
+                }
                 tracing::info!("what was tried is kept");
-                self.settings.keep()
             }
             Some(missing) => {
                 self.well_since_ns = None;
                 let tried = Duration::from_nanos(now_ns.saturating_sub(self.began_ns));
                 if tried < Duration::from_secs(trial.limit_secs) {
-                    return;
+                    return false;
                 }
                 let why = format!("{missing} within {} s", trial.limit_secs);
-                self.trial = None;
                 tracing::error!(why, "what was tried is given up");
-                let rolled_back = self.settings.roll_back(&why);
+                if let Err(error) = self.settings.roll_back(&why) {
+                    // The next start finds the trial begun, and ends it.
+                    tracing::error!(%error, "how the trial ended cannot be written down");
+                }
                 self.again.cancel();
-                rolled_back
             }
-        };
-        if let Err(error) = result {
-            // The next start finds the trial begun, and ends it.
-            tracing::error!(%error, "how the trial ended cannot be written down");
         }
-        self.tell(errands).await;
+        self.trial = None;
+        true
     }
 
     /// Says in journal and replies what became of trials.

@@ -140,8 +140,11 @@ mod tests {
 
     use rustix::io::Errno;
 
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::trial::Watch;
     use super::*;
-    use crate::command::Outcome;
+    use crate::command::{Origin, Outcome};
     use crate::config::Config;
     use crate::disk::fault::{self, Mode};
 
@@ -252,6 +255,39 @@ mod tests {
         assert_eq!(Settings::stand_in_for(&edited), None, "the file counts");
     }
 
+    /// Everything is back, and the disk is full for the one second in which that is to be written.
+    #[test]
+    fn what_passed_its_trial_is_kept_though_the_disk_did_not_take_that_at_once() {
+        let pole = Pole::new();
+        pole.try_out().unwrap();
+        let chosen = pole.choose();
+        assert!(chosen.trial.is_some());
+        let mut watch = Watch {
+            trial: chosen.trial,
+            owed: None,
+            settings: pole.settings.clone(),
+            again: CancellationToken::new(),
+            began_ns: 0,
+            well_since_ns: None,
+            passed: false,
+        };
+        let at = |secs: u64| secs * 1_000_000_000;
+        assert!(!watch.is_over(None, at(1)), "not yet for long enough");
+        fault::plan(0, Mode::Once(Errno::NOSPC));
+        assert!(!watch.is_over(None, at(7)), "nobody is told");
+        assert!(!fault::clear(), "it was to fail");
+        // A camera that fails now, long after the trial's time, was back when it counted.
+        let late = at(100_000);
+        assert!(watch.is_over(Some("camera gate did not play".to_owned()), late));
+        assert!(!watch.again.is_cancelled());
+        let again = pole.choose();
+        assert_eq!(
+            (again.origin, again.trial),
+            (Origin::Command(COMMAND), None)
+        );
+        assert_eq!(pole.settings.ended()[0].why, None, "it is told as kept");
+    }
+
     /// A configuration was sent and kept; then its disk does not give one of its files, once.
     #[test]
     fn what_cannot_be_read_for_a_moment_throws_away_nothing_that_was_sent() {
@@ -291,7 +327,7 @@ mod tests {
             let through = fault::clear_reading();
             assert!(pole.state() == before, "reading {n}");
             if through {
-                assert_eq!(chosen.origin, crate::command::Origin::Command(COMMAND));
+                assert_eq!(chosen.origin, Origin::Command(COMMAND));
                 assert!(n >= 2, "state and configuration are read");
                 break;
             }

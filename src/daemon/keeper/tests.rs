@@ -239,6 +239,7 @@ fn keeper(
         },
         store,
         waiting: Vec::new(),
+        unsaved: None,
         half_made: Vec::new(),
         state: Arc::default(),
         beat: Progress::default().watch("keeper"),

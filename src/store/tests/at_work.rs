@@ -116,7 +116,8 @@ fn making_the_database_again_fails_at_any_step_without_harm() {
     }
 }
 
-/// Who was warned is not forgotten, whatever ends it, and the journal says that it was made again.
+/// Neither who was warned nor what the link has carried is forgotten, whatever ends it, and the journal
+/// says that it was made again.
 #[test]
 fn the_book_outlives_the_making_of_the_database_wherever_it_ends() {
     let hour_later = NOW.shifted_ns(3_600_000_000_000);
@@ -126,6 +127,7 @@ fn the_book_outlives_the_making_of_the_database_wherever_it_ends() {
             let mut store = open(dir.path());
             store.care(NOW, false).unwrap();
             store.save_book("who was warned").unwrap();
+            store.save_link_account("48 of 50 MiB").unwrap();
             break_what_the_upload_reads(&store);
             fault::plan(n, mode);
             let cared = store.care(hour_later, false);
@@ -137,6 +139,8 @@ fn the_book_outlives_the_making_of_the_database_wherever_it_ends() {
             store.care(hour_later, false).unwrap();
             let book = store.book().unwrap();
             assert_eq!(book.as_deref(), Some("who was warned"), "{mode:?} {n}");
+            let account = store.link_account().unwrap();
+            assert_eq!(account.as_deref(), Some("48 of 50 MiB"), "{mode:?} {n}");
             assert_eq!(store.drafts(case(6)).unwrap().len(), NAMES.len());
             assert_eq!(audit(&store), expected(), "{mode:?} {n}");
             assert!(!said(dir.path(), "store.rebuilt").is_empty());

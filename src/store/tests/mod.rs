@@ -29,7 +29,7 @@ use crate::witness::{self, Manifest, ManifestEntry, Sealed, SigReference, sha256
 pub(super) const DEVICE: &str = "LM-TEST-1";
 
 /// Late enough for everything deferred within a test.
-pub(super) const NOW: Stamp = Stamp {
+pub(crate) const NOW: Stamp = Stamp {
     utc_ns: 1_785_549_784_567_000_000,
     boot_ns: 1_000_000,
     error_ns: 0,
@@ -45,7 +45,7 @@ pub(super) const OLDEST: Wish = Wish {
 
 /// A folder in memory where there is one: these tests sync thousands of times, and a process
 /// cannot see whether a sync reached the platter.
-pub(super) fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
@@ -105,11 +105,11 @@ pub(super) fn reopen(dir: &Path) -> (Store, Recovery) {
     Store::open(&config(dir), DEVICE).unwrap()
 }
 
-pub(super) fn open(dir: &Path) -> Store {
+pub(crate) fn open(dir: &Path) -> Store {
     reopen(dir).0
 }
 
-pub(super) fn case(n: u8) -> CaseId {
+pub(crate) fn case(n: u8) -> CaseId {
     CaseId(uuid::Uuid::from_u128(
         0x0198_f0a2_0000_7000_8000_0000_0000_0000 + u128::from(n),
     ))
@@ -181,12 +181,12 @@ pub(super) fn seal(store: &Store, id: CaseId) -> Result<(), StoreError> {
     store.seal(id, |context| Ok(make(id, &context)), Some("sealed"))
 }
 
-pub(super) fn keep_and_seal(store: &Store, id: CaseId) {
+pub(crate) fn keep_and_seal(store: &Store, id: CaseId) {
     store.keep(id, &drafts(), None).unwrap();
     seal(store, id).unwrap();
 }
 
-pub(super) fn sig(store: &Store, id: CaseId) -> String {
+pub(crate) fn sig(store: &Store, id: CaseId) -> String {
     let path = store.package_dir(id).join(witness::SIGNATURE);
     sha256_hex(&fs::read(path).unwrap())
 }

@@ -64,6 +64,7 @@ fn a_command_is_answered_once_and_its_reply_kept() {
     let under_way = UnderWay {
         id: first.id,
         signed: Some(b"signed".to_vec()),
+        at: Some(clock::rfc3339_ms(NOW.utc_ns)),
     };
     assert_eq!(open_ones, [under_way]);
     assert!(store.replies_due(10).unwrap().is_empty());
@@ -119,6 +120,7 @@ fn a_lost_database_forgets_no_command_and_repeats_none() {
     let under_way = UnderWay {
         id: commanded(3, 0).id,
         signed: None,
+        at: Some(clock::rfc3339_ms(NOW.utc_ns)),
     };
     assert_eq!(store.commands_open().unwrap(), [under_way]);
     let due = store.replies_due(10).unwrap();
@@ -272,9 +274,13 @@ fn verdicts_are_counted_by_their_newest_word() {
         rule: rule.clone(),
         model: String::new(),
     };
+    let known = || Taken::Known {
+        rule: rule.clone(),
+        model: String::new(),
+    };
     assert_eq!(send(verdict(1, "A", true, 10)).unwrap(), new());
-    assert_eq!(send(verdict(1, "A", true, 10)).unwrap(), Taken::Known);
-    assert_eq!(send(verdict(1, "A", true, 9)).unwrap(), Taken::Known);
+    assert_eq!(send(verdict(1, "A", true, 10)).unwrap(), known());
+    assert_eq!(send(verdict(1, "A", true, 9)).unwrap(), known());
     for at_ms in [9, 10] {
         let corrected = send(verdict(1, "A", false, at_ms)).unwrap();
         assert_eq!(corrected, Taken::Overtaken(10), "by a clock that went back");
@@ -310,6 +316,48 @@ fn verdicts_are_counted_by_their_newest_word() {
         matches!(foreign, Err(StoreError::OtherSignature(_))),
         "{foreign:?}"
     );
+}
+
+/// A script that tells all verdicts once more in the night, with the time of the night.
+#[test]
+fn a_verdict_told_again_overrules_nobody_and_undoes_no_restoration() {
+    let dir = folder();
+    let mut store = open(dir.path());
+    let send = |store: &Store, reviewer, rejected, at_ms| {
+        let facts = VerdictFacts {
+            sig_sha256: sig(store, case(1)),
+            ..verdict(1, reviewer, rejected, at_ms)
+        };
+        store.verdict(NOW, &facts).unwrap()
+    };
+    let tally = |store: &Store| {
+        let tally = store.tally("street_vending", "", 50).unwrap();
+        (tally.rejected, tally.judged)
+    };
+    keep_and_seal(&store, case(1));
+    send(&store, "A", true, 9);
+    send(&store, "B", false, 10);
+    let again = send(&store, "A", true, 11);
+    assert!(matches!(again, Taken::Known { .. }), "{again:?}");
+    assert_eq!(tally(&store), (0, 1), "the second level holds");
+    // Another word is another matter.
+    assert!(matches!(send(&store, "B", true, 12), Taken::New { .. }));
+    assert_eq!(tally(&store), (1, 1));
+    let restored = LeadsOnly {
+        rule: "street_vending".to_owned(),
+        leads_only: false,
+        judged: 1,
+        rejected: 1,
+        by: Some(ADMIN.to_owned()),
+        counted_anew: true,
+    };
+    store.set_leads_only(NOW, &restored).unwrap();
+    for (reviewer, at_ms) in [("A", 20), ("B", 21)] {
+        send(&store, reviewer, true, at_ms);
+    }
+    assert_eq!(tally(&store), (0, 0));
+    store = lose_the_database(dir.path(), store);
+    assert_eq!(tally(&store), (0, 0));
 }
 
 #[test]
@@ -383,7 +431,7 @@ fn what_a_person_asked_for_is_counted_and_known_again_without_the_database() {
         };
         match store.verdict(NOW, &facts).unwrap() {
             Taken::New { rule, .. } => assert_eq!(rule, "capture"),
-            Taken::Known | Taken::Overtaken(_) => {}
+            Taken::Known { .. } | Taken::Overtaken(_) => {}
         }
         store = lose_the_database(dir.path(), store);
     }

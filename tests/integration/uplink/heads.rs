@@ -123,18 +123,19 @@ async fn a_head_that_goes_back_or_forks_is_refused_aloud_and_the_known_one_stays
     device.close().await;
 }
 
-/// A receipt for the package that names `head`.
-fn naming(bench: &Bench, id: CaseId, head: JournalCopy) -> Vec<u8> {
+/// A receipt for package number `seq` that names `head`.
+fn naming(bench: &Bench, (id, seq): (CaseId, u64), head: JournalCopy) -> Vec<u8> {
     let (right, receiver) = bench.right_receipt(id);
     let receipt = Receipt {
         head: Some(head),
+        seq,
         ..right
     };
     receipt.sign(&receiver, clock::now()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_this_journal_never_had_is_an_alarm() {
+async fn a_head_this_journal_never_had_is_an_alarm_until_its_receiver_signs_for_ours() {
     let ours = |bench: &Bench| {
         let head = bench.store.head();
         JournalCopy {
@@ -158,10 +159,13 @@ async fn a_head_this_journal_never_had_is_an_alarm() {
         peer.recv().await.unwrap();
         let head = foreign.map_or_else(|| ours(&bench), |(n, hash)| JournalCopy { n, hash });
         let n = head.n;
-        let receipt = naming(&bench, id, head);
         let topic = Topic::new(DEVICE, Subject::Receipt).to_string();
-        let ack = peer.publish(&topic, receipt, false).await.unwrap();
-        assert_eq!(ack.await, Ok(Acked::Taken));
+        let give = async |peer: &Pipe, package, head| {
+            let receipt = naming(&bench, package, head);
+            let ack = peer.publish(&topic, receipt, false).await.unwrap();
+            assert_eq!(ack.await, Ok(Acked::Taken));
+        };
+        give(&peer, (id, 1), head).await;
         // The package is safe with the receiver all the same.
         bench.receipted(&[id]).await;
         let lines = bench.lines(kind::HEAD_FOREIGN);
@@ -172,6 +176,13 @@ async fn a_head_this_journal_never_had_is_an_alarm() {
             assert_eq!(line.body["n"], n);
             assert_eq!(line.body["ours"].is_string(), n == 1);
             assert!(words.unwrap().contains("never had"));
+            // Whoever it was is gone, or the journal is that which was.
+            let next = bench.seal(1000);
+            peer.recv().await.unwrap();
+            give(&peer, (next, 2), ours(&bench)).await;
+            bench.receipted(&[next]).await;
+            assert_eq!(bench.snapshot().foreign_head, None);
+            assert_eq!(bench.lines(kind::HEAD_OURS).len(), 1);
         }
         peer.close().await;
         upload.stop().await;

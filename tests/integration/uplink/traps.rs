@@ -2,6 +2,7 @@
 //! it can be brought to do it, else by one that follows a script.
 
 use lingmou::command::{AskError, Client};
+use lingmou::witness::{Fate, Reply};
 
 use super::hand::ranges;
 use super::relay::{Loss, Relay};
@@ -305,4 +306,44 @@ async fn an_interface_that_is_not_there_is_named() {
     bench.receipted(&[id]).await;
     upload.stop().await;
     receiver.stop().await;
+}
+
+/// Two consoles with one certificate: the broker ends the connection of the one for that of the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_thrown_out_while_he_waited_has_his_reply_all_the_same() {
+    const COMMAND: &[u8] = b"signed";
+    let bench = Bench::new().await;
+    let console = async || {
+        let roots = Roots::load(&bench.pki.root()).unwrap();
+        let endpoint = bench.endpoint(&bench.pki.operators[0], "viewer-1");
+        Client::connect(&endpoint, roots, DEVICE).await.unwrap()
+    };
+    let keys = bench.endpoint(&bench.pki.device, DEVICE);
+    let mut device = Pipe::connect(&keys, None).await.unwrap();
+    device.subscribe(&Topic::all_down(DEVICE)).await.unwrap();
+    let mut first = console().await;
+    // A box that takes the command, and answers only when it comes again.
+    let answers = async {
+        let identity = Identity::load(&bench.pki.device, "evidence").unwrap();
+        let topic = Topic::new(DEVICE, Subject::Result).to_string();
+        let message = device.recv().await.unwrap();
+        device.done(&message).unwrap();
+        assert_eq!(message.payload(), COMMAND);
+        console().await.close().await;
+        loop {
+            let message = device.recv().await.unwrap();
+            device.done(&message).unwrap();
+            assert_eq!(message.payload(), COMMAND, "the same signed bytes");
+            let to = witness::sha256_hex(message.payload());
+            let reply = Reply::new(DEVICE, (&to, Uuid::nil()), Fate::Done, clock::now());
+            let reply = reply.sign(&identity, clock::now()).unwrap();
+            device.publish(&topic, reply, false).await.unwrap();
+        }
+    };
+    let asked = tokio::select! {
+        asked = first.ask(Subject::Command, COMMAND, DEADLINE) => asked,
+        () = answers => unreachable!(),
+    };
+    assert_eq!(asked.unwrap().reply.outcome, Fate::Done);
+    first.close().await;
 }

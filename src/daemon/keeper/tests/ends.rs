@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use super::*;
 use crate::daemon::ends;
 use crate::disk::fault;
-use crate::types::{FixKind, Hit, HitOutcome, Pose, PoseSource};
+use crate::types::{FixKind, Hit, Pose, PoseSource};
 
 fn record(at: Stamp) -> CaseRecord {
     CaseRecord {
@@ -134,7 +134,7 @@ fn opens_with_a_picture(case: CaseId, at: Stamp) -> Vec<Order> {
         Order::Snap {
             case,
             violation: Violation::Spillage,
-            kind: crate::types::ShotKind::Peak,
+            kind: ShotKind::Peak,
             at,
             subject: Some(place),
             place,
@@ -318,7 +318,7 @@ fn nobody_is_warned_whom_no_saved_book_knows() {
     let snap = Order::Snap {
         case,
         violation: Violation::StreetVending,
-        kind: crate::types::ShotKind::Found,
+        kind: ShotKind::Found,
         at: scene.at,
         subject: Some(place),
         place,
@@ -335,4 +335,86 @@ fn nobody_is_warned_whom_no_saved_book_knows() {
     assert_eq!(store.drafts(case).unwrap(), []);
     assert_eq!(town.shouts.try_recv().unwrap().case, case);
     assert_eq!(store.book().unwrap().as_deref(), Some("who is warned"));
+}
+
+/// The end of one case could not even be noted, so no book was saved; then the disk works again.
+#[test]
+fn nobody_is_warned_whom_no_saved_book_knows_when_the_disk_works_again() {
+    let mut town = Town::new(Budget::default());
+    let store = town.keeper.store.clone();
+    let scene = day::scenes().next().unwrap().1;
+    let [over, case] = [1, 2].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+    let picture = draft("frames/01-peak.jpg", 100);
+    store.keep(over, &[picture], Some("open")).unwrap();
+    let step = |orders, book: &str| work(&scene, orders, book.to_owned());
+    let seal = Order::Seal {
+        case: over,
+        record: Box::new(record(scene.at)),
+    };
+    let warn = Order::Warn {
+        case,
+        violation: Violation::StreetVending,
+        zone: "kerb".to_owned(),
+    };
+    fault::plan(0, fault::Mode::Forever(Errno::NOSPC));
+    town.keeper.carry(&step(vec![seal], "over"));
+    town.keeper.carry(&step(Vec::new(), "nothing new"));
+    assert!(!fault::clear(), "it failed");
+    assert!(!town.keeper.all_noted());
+    assert_eq!(store.book().unwrap().as_deref(), Some("open"));
+
+    // Before the keeper comes to try the end again.
+    town.keeper.carry(&step(vec![warn], "who is warned"));
+    assert_eq!(town.shouts.try_recv().unwrap().case, case);
+    assert_eq!(store.book().unwrap().as_deref(), Some("who is warned"));
+
+    // On a disk that fails he is warned all the same, and the book follows.
+    fault::plan(0, fault::Mode::Forever(Errno::NOSPC));
+    town.keeper.carry(&step(Vec::new(), "newer"));
+    fault::clear();
+    assert_eq!(town.keeper.unsaved.as_deref(), Some("newer"));
+    town.keeper.save_unsaved().unwrap();
+    assert_eq!(store.book().unwrap().as_deref(), Some("newer"));
+    assert_eq!(town.keeper.unsaved, None);
+}
+
+/// Debris is not seen again after a crash: all of it was there when the zone began to be watched.
+#[test]
+fn of_what_is_recorded_at_once_the_book_knows_from_the_first_picture_on() {
+    let mut town = Town::new(Budget::default());
+    let store = town.keeper.store.clone();
+    let scene = day::scenes().next().unwrap().1;
+    let mut cut_short = 0;
+    for n in 0.. {
+        let case = CaseId(uuid::Uuid::from_u128(1_000 + u128::from(n)));
+        let mut orders = opens_with_a_picture(case, scene.at);
+        let mut before = orders[1].clone();
+        if let Order::Snap { kind, .. } = &mut before {
+            *kind = ShotKind::Before;
+        }
+        orders.insert(1, before);
+        let book = format!("{n} is open");
+        fault::plan(n, fault::Mode::Forever(Errno::IO));
+        town.keeper.carry(&work(&scene, orders, book.clone()));
+        let through = fault::clear();
+        // As killed at that step, and started again.
+        town.keeper.unsaved = None;
+        town.keeper.hits = Hits::new(store.clone(), &town.keeper.facts.config.camera);
+        let known = store.book().unwrap() == Some(book);
+        let files = store.drafts(case).unwrap().len();
+        assert_eq!(known, files > 0, "step {n}: {files} files");
+        if known {
+            let notes = Notes::read(store.draft_note(case).unwrap().as_deref());
+            assert!(
+                notes.peak.is_some(),
+                "step {n}: when it is sealed it is not known"
+            );
+            cut_short += u32::from(files < 6);
+        }
+        if through {
+            assert_eq!(files, 6, "two pictures, each with close-up and marked copy");
+            break;
+        }
+    }
+    assert!(cut_short > 0);
 }
