@@ -122,7 +122,7 @@ mod tests {
         let text = format!(
             "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\nmount = \"{mount}\"\n\
              [model]\ncard = \"card.toml\"\n[judge]\ncalendar = \"calendar.toml\"\n\
-             [telemetry]\nsource = \"{source}\"\n[warn.speaker]\nkind = \"local\"\n\
+             [telemetry]\nsource = \"{source}\"\ngpsd = \"127.0.0.1:2947\"\n[warn.speaker]\nkind = \"local\"\n\
              [[zone]]\nname = \"kerb\"\nkind = \"no_vending\"\ncamera = \"cam0\"\n\
              polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
         );
