@@ -192,7 +192,8 @@ async fn drain(dir: &Path, port: u16, packages: u64, watched: Duration) {
     );
     let receiver = Running(
         Command::new(env!("CARGO_BIN_EXE_lingmou"))
-            .args(["receive", "--name", RECEIVER, "--host", "127.0.0.1"])
+            .args(["receive", "--any-clock", "--name", RECEIVER])
+            .args(["--host", "127.0.0.1"])
             .args(["--port", &port.to_string(), "--keys"])
             .arg(dir.join("keys/receiver"))
             .arg("--dir")

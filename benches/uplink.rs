@@ -108,6 +108,7 @@ impl Scene {
             port: broker.port(),
             keys: pki.receiver.clone(),
             dir: dir.path().join("received"),
+            any_clock: true,
             ..config::Receive::default()
         };
         let (tell, events) = mpsc::channel(1024);

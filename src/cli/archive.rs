@@ -6,8 +6,8 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::clock;
-use crate::receive::archive::{Archive, DeviceSum, Gap, Kept, Missing, Refusal};
-use crate::receive::prepare_copies;
+use crate::receive::archive::{Announced, Archive, DeviceSum, Gap, Kept, Missing, Refusal};
+use crate::receive::{prepare_copies, remove};
 
 use super::out::Hint;
 use super::{Answer, out};
@@ -19,10 +19,14 @@ Examples:
   lingmou archive devices --dir /srv/evidence
   lingmou archive packages --dir /srv/evidence --device LC-POLE-0007 --json
   lingmou archive packages --dir /srv/rx1 --dir /srv/rx2    # two receivers, asked as one
+  lingmou archive announced --dir /srv/evidence
   lingmou archive prepare-copies /media/second --dir /srv/evidence
+  lingmou archive remove LC-POLE-0007/0198f0a2-0000-7000-8000-000000000001 --dir /srv/evidence \\
+    --copy-to /media/second --why '90 days are over'
 
 Reads what lies in the folder of `lingmou receive`, beside running receivers or without them. The
 index (DIR/index.db) is brought level with the packages first, and made again when it is gone.
+What was announced comes whole when somebody asks its box for it: lingmou command … fetch ID.
 Exit code: 0 told, or nothing is missing, 1 something is missing, 2 could not look.";
 
 const PACKAGES: &str = "\
@@ -45,6 +49,19 @@ Example:
   lingmou archive refused --dir /srv/evidence
 
 Exit code: 0 told, 2 could not look.";
+const ANNOUNCED: &str = "\
+Example:
+  lingmou archive announced --dir /srv/evidence --json
+
+Exit code: 0 told, 2 could not look.";
+const REMOVE: &str = "\
+Example:
+  lingmou archive remove LC-POLE-0007/0198f0a2-0000-7000-8000-000000000001 --dir /srv/evidence \\
+    --copy-to /media/second --why '90 days are over'
+
+Nothing is removed when one of the packages is not known, or a copy would stay. A package that
+somebody took away without a word can be named afterwards.
+Exit code: 0 removed, 2 not, or not all: the same command does the rest.";
 const COPIES: &str = "\
 Example:
   lingmou archive prepare-copies /media/second --dir /srv/evidence
@@ -61,7 +78,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Question {
-    /// Every package with its number, case, place and copies; also those that are gone
+    /// Every package with its number, case, place and copies; also those gone or removed
     #[command(after_help = PACKAGES)]
     Packages(Of),
     /// Every device: last heard, how many packages are kept, how many numbers are missing
@@ -73,6 +90,25 @@ enum Question {
     /// Packages that were refused, with the reason
     #[command(after_help = REFUSED)]
     Refused(Of),
+    /// Packages known by their head and not here whole: their ids, and what is here
+    #[command(after_help = ANNOUNCED)]
+    Announced(Of),
+    /// Remove packages on purpose, with their second copies, so that none is missing
+    #[command(after_help = REMOVE)]
+    Remove {
+        /// Packages, as device and id; they cannot be had back
+        #[arg(value_name = "DEVICE/ID", required = true)]
+        packages: Vec<String>,
+        /// The receivers' folder
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// The medium for second copies; must be named when there are some of these packages
+        #[arg(long, value_name = "DIR")]
+        copy_to: Option<PathBuf>,
+        /// Why, in a few words: kept for good in DIR/removed/DEVICE.jsonl
+        #[arg(long, value_name = "WORDS")]
+        why: String,
+    },
     /// Prepare another medium for second copies (lingmou receive --copy-to)
     #[command(after_help = COPIES)]
     PrepareCopies {
@@ -116,6 +152,23 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
         }
         Question::Refused(of) => {
             of.each(Archive::refusals, refusal)?;
+        }
+        Question::Announced(of) => {
+            of.each(Archive::announced, announced)?;
+        }
+        Question::Remove {
+            packages,
+            dir,
+            copy_to,
+            why,
+        } => {
+            let word = (why.as_str(), clock::now());
+            for one in remove(dir, copy_to.as_deref(), packages, word)? {
+                out::data(&format!(
+                    "{} {:>6}  {} removed",
+                    one.device, one.seq, one.id
+                ));
+            }
         }
         Question::PrepareCopies { medium, dir } => {
             prepare_copies(medium, dir).context("the medium cannot be prepared")?;
@@ -164,10 +217,11 @@ impl Of {
 }
 
 fn package(p: &Kept) -> String {
-    let copies = match (&p.gone, p.copies) {
-        (Some(since), _) => format!("GONE, noticed {since}"),
-        (None, 1) => "1 copy".to_owned(),
-        (None, copies) => format!("{copies} copies"),
+    let copies = match (&p.removed, &p.gone, p.copies) {
+        (Some(why), ..) => format!("removed: {why}"),
+        (_, Some(since), _) => format!("GONE, noticed {since}"),
+        (_, None, 1) => "1 copy".to_owned(),
+        (_, None, copies) => format!("{copies} copies"),
     };
     let place = p.site.as_deref().or(p.zone.as_deref()).unwrap_or("-");
     let grade = p.grade.as_deref().unwrap_or("-");
@@ -204,6 +258,14 @@ fn missing(m: &Missing) -> String {
     };
     let what = match &m.gap {
         Gap::NeverCame => "never came".to_owned(),
+        Gap::Announced { id, pictures } => {
+            let here = if *pictures {
+                "all but its video is here"
+            } else {
+                "and is not here"
+            };
+            format!("{id} was announced, {here} (lingmou archive announced)")
+        }
         Gap::Gone { id, since, .. } => {
             format!("{id} was stored and IS GONE from its folder, noticed {since}")
         }
@@ -214,6 +276,18 @@ fn missing(m: &Missing) -> String {
         }
     };
     format!("{}: {numbers} {what}", m.device)
+}
+
+fn announced(a: &Announced) -> String {
+    let here = match (&a.receiver, a.pictures) {
+        (Some(receiver), true) => format!("all but its video is with {receiver}"),
+        (Some(receiver), false) => format!("its head is with {receiver}"),
+        (None, _) => "forgotten here, its box has it".to_owned(),
+    };
+    format!(
+        "{} {:>6}  {}  {}  {} {}  {here}",
+        a.device, a.seq, a.id, a.at, a.kind, a.outcome
+    )
 }
 
 fn refusal(r: &Refusal) -> String {

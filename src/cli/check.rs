@@ -19,7 +19,7 @@ use crate::ingest::{self, Camera, Credentials, Phase, Slots};
 use crate::judge::Judge;
 use crate::link::{Endpoint, Pipe};
 use crate::perceive::{Card, Detector, known_roles};
-use crate::status;
+use crate::status::{self, StatusError};
 use crate::warn::{self, Speaker};
 use crate::witness::Roots;
 
@@ -295,12 +295,7 @@ async fn online(loaded: &Loaded, findings: &mut Vec<Finding>) {
         findings.push(Finding { what, word });
     }
     if config.upload.enabled {
-        let word = match status::ask(&config.store.run_dir).await {
-            // A second connection with this box's certificate would throw the daemon out.
-            Ok(status) => running_upload(&status),
-            Err(_no_daemon) => broker(config).await,
-        };
-        findings.push(finding("broker", word));
+        findings.push(finding("broker", uplink(config).await));
     }
     findings.push(loudspeaker("loudspeaker", &config.warn).await);
     for outlet in &config.warn.outlet {
@@ -337,6 +332,16 @@ async fn first_frame(camera: &Camera) -> Result<String, String> {
         .unwrap_or_else(|_elapsed| none())
 }
 
+/// The broker, as the running daemon finds it. A second connection with this box's certificate would
+/// throw the daemon out, so there is one only where none is running for certain.
+async fn uplink(config: &Config) -> Result<String, String> {
+    match status::ask(&config.store.run_dir).await {
+        Ok(status) => running_upload(&status),
+        Err(StatusError::NoDaemon { .. }) => broker(config).await,
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// The upload of the daemon that is running with this configuration.
 fn running_upload(status: &serde_json::Value) -> Result<String, String> {
     let upload = &status["upload"];
@@ -357,4 +362,27 @@ async fn broker(config: &Config) -> Result<String, String> {
         "{}:{} accepts this box",
         config.upload.host, config.upload.port
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_daemon_that_does_not_answer_keeps_its_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.store.run_dir = dir.path().to_owned();
+        let daemon = UnixListener::bind(dir.path().join("status.sock")).unwrap();
+        let daemon = std::thread::spawn(move || {
+            let (mut caller, _) = daemon.accept().unwrap();
+            caller.write_all(b"busy").unwrap();
+        });
+        let word = uplink(&config).await.expect_err("nobody knows");
+        daemon.join().unwrap();
+        assert!(word.contains("does not answer"), "{word}");
+    }
 }

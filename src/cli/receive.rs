@@ -56,6 +56,10 @@ pub(super) struct Args {
     /// standard output, DER both; split at spaces, no shell. Without it boxes get no time-stamps
     #[arg(long, value_name = "COMMAND")]
     tsa_command: Option<String>,
+    /// Sign receipts though nothing synchronises this machine's clock, for a network without a time
+    /// server: the time in each receipt, and in what boxes state later, is then as right as somebody set it
+    #[arg(long)]
+    any_clock: bool,
     /// Print each event as a JSON line
     #[arg(long)]
     json: bool,
@@ -71,6 +75,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         dir: args.dir.clone(),
         copy_to: args.copy_to.clone(),
         metrics: args.metrics,
+        any_clock: args.any_clock,
         tsa_command: args
             .tsa_command
             .iter()
@@ -123,7 +128,8 @@ fn word(event: &Event) -> (String, Value) {
             copies,
         } => (
             format!(
-                "{device}: stored {id} (seq {seq}, {copies} copies) in {}",
+                "{device}: stored {id} (seq {seq}, {copies} {}) in {}",
+                if *copies == 1 { "copy" } else { "copies" },
                 path.display()
             ),
             json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path.display().to_string(),

@@ -85,6 +85,8 @@ pub struct Receive {
     pub copy_to: Option<PathBuf>,
     /// Loopback address that serves figures to a monitoring system; `None`: none does.
     pub metrics: Option<SocketAddr>,
+    /// Whether receipts are signed though nothing synchronises the clock.
+    pub any_clock: bool,
     /// Program and arguments of the time-stamping authority: an RFC 3161 query on its standard
     /// input, the answer on its standard output. Empty: there is none.
     pub tsa_command: Vec<String>,

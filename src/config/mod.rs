@@ -43,6 +43,7 @@ pub use camera::{
     Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport,
     without_parameters,
 };
+pub(crate) use check::is_host;
 pub use commands::Commands;
 pub use horn::{Drive, Horn};
 pub use hours::{Span, Times, minute_of_day};

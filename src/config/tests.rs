@@ -1,6 +1,7 @@
 //! What is shipped holds every key; what is wrong is told all at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sha2::Digest as _;
 
@@ -125,6 +126,49 @@ fn the_profiles_lack_only_files_of_the_box() {
             );
         }
     }
+}
+
+/// A vendor who is promised five minutes must not be looked at again after two.
+#[test]
+fn each_grace_time_is_what_the_clip_says() {
+    let page = std::fs::read_to_string(house().join("config/clips/README.md")).expect("the page");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let minutes: BTreeMap<&str, Option<f64>> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            (cells[0].trim_end_matches('`'), cells[3].parse().ok())
+        })
+        .collect();
+    let mut promises = 0;
+    for name in [
+        "lingmou",
+        "profiles/pole",
+        "profiles/patrol-car",
+        "profiles/drone",
+        "profiles/demo",
+    ] {
+        let path = house().join(format!("config/{name}.toml"));
+        let text = std::fs::read_to_string(&path).expect("a shipped file");
+        let config: Config = toml::from_str(&text).expect("its keys are known");
+        let (vending, shop) = (&config.judge.street_vending, &config.judge.out_of_store);
+        for (clip, grace_secs) in [
+            (&config.warn.street_vending, vending.grace_secs),
+            (&config.warn.out_of_store, shop.grace_secs),
+        ] {
+            let clip = clip
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("a file");
+            // One that asks for nothing promises no time.
+            if let Some(minutes) = minutes[clip] {
+                let promised = Duration::from_secs_f64(minutes * 60.0);
+                let given = Duration::from_secs_f64(grace_secs);
+                assert_eq!(given, promised, "{name}: {clip}");
+                promises += 1;
+            }
+        }
+    }
+    assert_eq!(promises, 8, "the demonstration's clip asks for nothing");
 }
 
 /// The page for `text`, as if it were in a folder where nothing else is.

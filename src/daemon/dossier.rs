@@ -15,7 +15,7 @@ use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
     Area, CaseId, CaseRecord, FixKind, Frame, Placed, Pose, PoseSource, RoleSet, ShotKind, Stamp,
-    Violation, WarnReport,
+    Violation, WarnReport, is_old,
 };
 use crate::witness::{
     Altitude, Device, Heading, Identity, Law, Model, Moments, Position, Seen, Statement,
@@ -92,10 +92,12 @@ impl Facts {
         c.kind == CameraKind::Rtsp && !c.substream_url.is_empty()
     }
 
-    /// Where the box was at a moment of `work`, with the directions that its camera is known to have.
+    /// Where the box was at a moment of `work`, with the height and the directions of its camera that
+    /// are known to be of that moment.
     pub(super) fn placed(&self, work: &Work, moment: Stamp) -> Option<Placed> {
         let mut placed = work.placed_at(moment)?;
-        placed.pose = facing(placed.pose, &self.config.camera, work.camera);
+        let pose = of_the_moment(&placed);
+        placed.pose = facing(pose, &self.config.camera, work.camera);
         Some(placed)
     }
 
@@ -137,20 +139,7 @@ impl Facts {
 
     fn caption(&self, view: &View<'_>, check: &str) -> Vec<String> {
         let config = &self.config;
-        let pose = view
-            .placed
-            .map(|p| p.pose)
-            .filter(|p| p.fix != FixKind::None);
-        let position = pose.map(|p| {
-            format!(
-                "{:.6}, {:.6}",
-                f64::from(p.lat_e7) / 1e7,
-                f64::from(p.lon_e7) / 1e7
-            )
-        });
-        let accuracy = pose
-            .and_then(|p| p.h_acc_mm)
-            .map(|mm| format!("{:.1} m", f64::from(mm) / 1000.0));
+        let (position, accuracy) = shown(view.placed.as_ref());
         let site = self.config.place(view.zone);
         let clock_error = clock_error(view.frame.at);
         let clock_unknown = if clock_error.is_none() {
@@ -168,8 +157,8 @@ impl Facts {
             ("place_id", &site.public_id),
             ("camera", &config.camera[view.frame.camera].name),
             ("zone", view.zone),
-            ("position", &position.unwrap_or_default()),
-            ("accuracy", &accuracy.unwrap_or_default()),
+            ("position", &position),
+            ("accuracy", &accuracy),
             (
                 "violation",
                 view.violation.map_or("", |v| self.wording.violation(v)),
@@ -260,6 +249,34 @@ impl Facts {
             .unwrap_or_default()
             .to_zoned(self.time_zone.clone())
     }
+}
+
+/// The pose without what it does not say of the moment asked for: how high the box was and where it
+/// looked at another, and the height of a receiver that found latitude and longitude at most.
+fn of_the_moment(placed: &Placed) -> Pose {
+    let pose = placed.pose;
+    let fresh = !is_old(placed.age_ms);
+    Pose {
+        alt_mm: pose.alt_mm.filter(|_| fresh && pose.fix >= FixKind::Full),
+        heading_deg: pose.heading_deg.filter(|_| fresh),
+        attitude: pose.attitude.filter(|_| fresh),
+        camera: pose.camera.filter(|_| fresh),
+        ..pose
+    }
+}
+
+/// Position and error for the caption, which has no room for an age: empty unless it is a receiver's
+/// word and of that moment.
+fn shown(placed: Option<&Placed>) -> (String, String) {
+    let Some(Placed { pose, .. }) = placed.filter(|placed| placed.is_current()) else {
+        return Default::default();
+    };
+    let degrees = |e7| f64::from(e7) / 1e7;
+    let position = format!("{:.6}, {:.6}", degrees(pose.lat_e7), degrees(pose.lon_e7));
+    let accuracy = pose
+        .h_acc_mm
+        .map(|mm| format!("{:.1} m", f64::from(mm) / 1000.0));
+    (position, accuracy.unwrap_or_default())
 }
 
 /// The pose with those directions of a camera that are known to be this one's: which of several hangs
@@ -387,6 +404,73 @@ mod tests {
                 assert_eq!(told, (looks, heads), "{index} of {cameras:?}");
             }
         }
+    }
+
+    /// A link that was lost, a receiver that sees too little of the sky.
+    #[test]
+    fn what_was_so_at_another_moment_is_not_stated_of_this_one() {
+        let axis = Attitude {
+            roll_deg: 0.0,
+            pitch_deg: -20.0,
+            yaw_deg: 270.0,
+        };
+        let told = |fix, age_ms, camera: Option<Attitude>| {
+            let pose = Pose {
+                alt_mm: Some(31_000),
+                h_acc_mm: Some(2_000),
+                heading_deg: Some(90.0),
+                attitude: Some(axis),
+                camera,
+                ..Pose::bare(
+                    clock::now(),
+                    (361_600_000, 1_204_300_000),
+                    (fix, PoseSource::Mavlink),
+                )
+            };
+            let mut placed = Placed {
+                pose,
+                age_ms,
+                interpolated: false,
+            };
+            placed.pose = of_the_moment(&placed);
+            let height = Altitude::of(&placed).map(|a| a.msl_mm);
+            let looks = Heading::of(&placed).map(|h| h.deg_e2);
+            (looks, height, shown(Some(&placed)).0)
+        };
+        let (here, nowhere) = ("36.160000, 120.430000".to_owned(), String::new());
+        for (fix, age_ms, camera, wanted) in [
+            (
+                FixKind::Full,
+                5_000,
+                Some(axis),
+                (Some(27_000), Some(31_000), here.clone()),
+            ),
+            (
+                FixKind::Full,
+                5_000,
+                None,
+                (Some(9_000), Some(31_000), here.clone()),
+            ),
+            // What it found is two-dimensional, a height that it carries on is none.
+            (FixKind::Flat, 100, Some(axis), (Some(27_000), None, here)),
+            // A compass needs no satellites.
+            (
+                FixKind::None,
+                100,
+                Some(axis),
+                (Some(27_000), None, nowhere.clone()),
+            ),
+            (
+                FixKind::Full,
+                5_001,
+                Some(axis),
+                (None, None, nowhere.clone()),
+            ),
+            (FixKind::Full, 55_000, None, (None, None, nowhere)),
+        ] {
+            assert_eq!(told(fix, age_ms, camera), wanted, "{fix:?} {age_ms}");
+        }
+        assert_eq!(shown(None), Default::default());
     }
 
     /// By the boot clock twenty minutes in a car would be two and a half.

@@ -157,6 +157,8 @@ fn receive_config(dir: &Path, pki: &TestPki, port: u16) -> anyhow::Result<Receiv
         keys: pki.receiver.clone(),
         dir: dir.join("receiver"),
         tsa_command: tsa::command(&dir.join("tsa"), pki)?,
+        // A demonstration may run where nothing synchronises the clock.
+        any_clock: true,
         ..Receive::default()
     })
 }

@@ -35,7 +35,7 @@ use super::finding::Finding;
 use super::history::History;
 use super::resumed::{Earlier, Judged};
 use super::second_look::{found, place_of};
-use super::sight::{is_due, spoilt};
+use super::sight::{absorbed, is_due, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
 use super::{nanos, secs};
 
@@ -86,6 +86,8 @@ pub(super) struct Book {
     /// The zones that are configured.
     pub(super) zones: Vec<Judged>,
     pub(super) device: String,
+    /// Of each camera, by index, whether its picture may move.
+    moving: Vec<bool>,
     episodes: Episodes,
     /// Grace times of street vending and out-of-store business.
     grace: [Duration; 2],
@@ -114,6 +116,7 @@ impl Book {
             history: History::new(config),
             zones: Judged::all(config),
             device: config.device.id.clone(),
+            moving: config.camera.iter().map(|c| !config.is_fixed(c)).collect(),
             episodes: Episodes::new(config),
             grace: [secs(v.grace_secs), secs(o.grace_secs)],
             cool_down: CoolDown {
@@ -124,6 +127,11 @@ impl Book {
             clip_before: secs(config.evidence.clip_before_secs),
             clip_after: secs(config.evidence.clip_after_secs),
         }
+    }
+
+    /// Whether the picture of this camera may move.
+    pub(super) fn is_moving(&self, camera: usize) -> bool {
+        self.moving.get(camera).is_some_and(|moving| *moving)
     }
 
     pub(super) fn open_cases(&self) -> usize {
@@ -227,9 +235,9 @@ impl Book {
         }
         let left = compare(case.place, Whereabouts::of(scene)) == Place::Left;
         let left = left.then(|| "left the place".to_owned());
-        let unseen = || "its place has left the picture".to_owned();
-        let left = left.or_else(|| (!case.is_in_picture()).then(unseen));
-        let why = left.or_else(|| spoilt(scene)).or_else(|| allowed(case));
+        let unseen = || case.out_of_picture().map(str::to_owned);
+        let blind = || spoilt(scene).or_else(|| absorbed(case, scene));
+        let why = (left.or_else(unseen).or_else(blind)).or_else(|| allowed(case));
         why.is_some_and(|why| discard(case, scene.at, why, orders))
     }
 

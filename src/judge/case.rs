@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Appearance, Area, CaseId, CaseRecord, Gate, Hit, HitOutcome, Motion, Order, Outcome, RoleSet,
+    Appearance, Area, CaseId, CaseRecord, Gate, Hit, HitOutcome, Moved, Order, Outcome, RoleSet,
     Scene, ShotKind, Stamp, Violation, WarnReport, same_subject,
 };
 
@@ -100,7 +100,11 @@ pub(super) struct Case {
     pub(super) roles: RoleSet,
     /// Where its place is in the picture.
     pub(super) area: Area,
-    /// Where that was when the rule fired: the picture of a moving camera moves on.
+    /// Whether that is not known any more: it went far from the picture of a moving camera, or nobody
+    /// could tell how that moved. Then it is a place of the street only.
+    #[serde(default)]
+    pub(super) gone: bool,
+    /// Where the place was when the rule fired: the picture of a moving camera moves on.
     #[serde(default)]
     pub(super) fired_at: Option<Area>,
     pub(super) first_seen: Stamp,
@@ -160,14 +164,23 @@ impl Case {
 
     /// Whether its place is in the picture, so far that a thing there could be known again.
     pub(super) fn is_in_picture(&self) -> bool {
-        self.area.share_in(PICTURE) >= SAME_PLACE_IOU
+        self.out_of_picture().is_none()
+    }
+
+    /// Why a thing at its place could not be known again in the picture; `None` when it could.
+    pub(super) fn out_of_picture(&self) -> Option<&'static str> {
+        if self.area.share_in(PICTURE) < SAME_PLACE_IOU {
+            return Some("its place has left the picture");
+        }
+        (self.gone).then_some("nobody can tell where in the picture its place is by now")
     }
 
     /// Whether a thing at `area` is as large as the subject, and at its place.
     pub(super) fn is_at(&self, area: Area) -> bool {
         let size = |a: Area| a.width() * a.height();
         let ratio = size(area) / size(self.area);
-        (1.0 / SIZE_RATIO_MAX..=SIZE_RATIO_MAX).contains(&ratio)
+        !self.gone
+            && (1.0 / SIZE_RATIO_MAX..=SIZE_RATIO_MAX).contains(&ratio)
             && area.iou(self.area) >= SAME_PLACE_IOU
     }
 }
@@ -189,7 +202,10 @@ pub(super) struct Closed {
     /// Whether it has been elsewhere since: then the place is not where it was in the picture.
     #[serde(default)]
     pub(super) left: bool,
-    /// What the subject looked like, where the box knows its place.
+    /// Whether nobody knows any more where the place is in the picture, as of a case.
+    #[serde(default)]
+    pub(super) gone: bool,
+    /// What the subject looked like, where it may have to be known by that.
     #[serde(default)]
     pub(super) looks: Vec<Appearance>,
 }
@@ -226,27 +242,29 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Lets the places of a box that moves move with its picture. What has gone far from it
-    /// is not met there again and stays where it is: it is forgotten, unless the box knows the
-    /// place of the street.
+    /// Lets the places of a box that moves move with its picture. What has gone far from it, or
+    /// nobody knows whither, is not met there again, though the picture may come back: of a case, and
+    /// of a place that rests, the place of the street and the looks are left; the others are forgotten.
     pub(super) fn carry(&mut self, scene: &Scene) {
         let here = Whereabouts::of(scene);
         for closed in &mut self.closed {
             closed.left |= compare(closed.place, here) == Place::Left;
         }
-        let Some(motion) = &scene.motion else { return };
+        if scene.moved == Moved::Still {
+            return;
+        }
         let elsewhere = |camera: usize| camera != scene.camera;
         for case in self.open.iter_mut().filter(|c| !elsewhere(c.camera)) {
-            carried(&mut case.area, motion);
+            case.gone = case.gone || !carried(&mut case.area, &scene.moved);
         }
-        self.closed.retain_mut(|c| {
-            elsewhere(c.camera) || carried(&mut c.area, motion) || c.place.is_some()
-        });
+        for closed in self.closed.iter_mut().filter(|c| !elsewhere(c.camera)) {
+            closed.gone = closed.gone || !carried(&mut closed.area, &scene.moved);
+        }
         self.permitted
-            .retain_mut(|p| elsewhere(p.camera) || carried(&mut p.area, motion));
+            .retain_mut(|p| elsewhere(p.camera) || carried(&mut p.area, &scene.moved));
         self.past.retain_mut(|past| {
-            let (camera, area, placed) = past.place_mut();
-            elsewhere(camera) || carried(area, motion) || placed
+            let (camera, area) = past.place_mut();
+            elsewhere(camera) || carried(area, &scene.moved)
         });
     }
 
@@ -256,15 +274,11 @@ impl Pages {
     }
 }
 
-/// Moves a place with the picture while it is in it or near it; false when it is not any more. A
+/// Moves a place with the picture; false when it is not in it or near it any more, or nobody knows. A
 /// place that was carried on for ever would grow beyond all numbers, as the picture of a box that
 /// drives does.
-fn carried(area: &mut Area, motion: &Motion) -> bool {
-    let is_near = |area: Area| area.share_in(NEAR) >= NEAR_MIN;
-    if is_near(*area) {
-        *area = motion.of_area(*area);
-    }
-    is_near(*area)
+fn carried(area: &mut Area, moved: &Moved) -> bool {
+    moved.carry(area) && area.share_in(NEAR) >= NEAR_MIN
 }
 
 /// Ends a case at `at` without a record; always true: it has ended.

@@ -56,10 +56,14 @@ impl History {
     }
 
     /// Earlier cases at the place of this one; `None` when none are remembered.
-    pub(super) fn prior(&self, pages: &Pages, case: &Case) -> Option<u32> {
+    ///
+    /// Where its camera is `moving`, a place of the picture that was remembered without a place of the
+    /// street may be any: the box may have driven on while nobody looked.
+    pub(super) fn prior(&self, pages: &Pages, case: &Case, moving: bool) -> Option<u32> {
         let (_, keep) = self.of(case.violation);
         let here = pages.past.iter().filter(|p| {
-            let box_stood = compare(p.place, case.place) == Place::Same;
+            let told = !moving || p.place.is_some() || case.place.is_none();
+            let box_stood = told && compare(p.place, case.place) == Place::Same;
             let same = (p.violation, p.camera) == (case.violation, case.camera);
             let place = p.zone == case.zone && case.is_at(p.area) && box_stood;
             same && place && age(p.at, case.confirmed).is_some_and(|age| age <= keep)
@@ -99,10 +103,9 @@ impl Past {
         (&mut self.camera, &self.zone, self.violation)
     }
 
-    /// Camera and place, to move with the picture of a moving camera; and whether the place of
-    /// the street is known.
-    pub(super) fn place_mut(&mut self) -> (usize, &mut Area, bool) {
-        (self.camera, &mut self.area, self.place.is_some())
+    /// Camera and place, to move with the picture of a moving camera.
+    pub(super) fn place_mut(&mut self) -> (usize, &mut Area) {
+        (self.camera, &mut self.area)
     }
 }
 

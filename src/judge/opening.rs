@@ -5,7 +5,8 @@
 //! again: a subject is known by violation and place, never by a track, nor by a zone: what stands
 //! where two overlap is one. A part of a stall whose other part opened the case belongs to it, and
 //! so does whatever stands before a shop whose zone has a case. A box that has been elsewhere knows it by the
-//! place of the street and by what it looks like, whichever camera and zone it is in now.
+//! place of the street and by what it looks like, whichever camera and zone it is in now; and so does a camera
+//! whose picture was elsewhere, or nobody knows where.
 
 use sha2::{Digest, Sha256};
 use uuid::Builder;
@@ -45,11 +46,22 @@ impl Book {
                 && zone == hit.zone
                 && compare(place, here) != Place::Left
         };
+        // Where the picture went nobody knows, or it may have come back: what may be he is he.
+        let again = |violation: Violation, place: Option<Whereabouts>, looks: &[Appearance]| {
+            violation == hit.violation
+                && compare(place, here) != Place::Left
+                && may_be_the_same(looks, hit)
+        };
         let open = &mut self.pages.open;
-        let known = open
-            .iter_mut()
-            .find(|c| same(c.violation, c.camera, c.area) || shop(c.violation, &c.zone, c.place));
-        if let Some(case) = known {
+        let known = open.iter().position(|c| {
+            !c.gone && same(c.violation, c.camera, c.area) || shop(c.violation, &c.zone, c.place)
+        });
+        let lost = |c: &Case| c.gone && c.camera == scene.camera && hit.permit.is_none();
+        let known = known.or_else(|| {
+            let mut open = open.iter();
+            open.position(|c| lost(c) && again(c.violation, c.place, &c.looks))
+        });
+        if let Some(case) = known.and_then(|i| open.get_mut(i)) {
             if begins(Some(case.said), at) {
                 let told = told(hit, HitOutcome::Belongs, scene);
                 orders.push(hit_order(case.id, told));
@@ -62,11 +74,11 @@ impl Book {
         }
         let closed = &mut self.pages.closed;
         let cooling = closed.iter_mut().find(|c| {
-            let place = compare(c.place, here);
-            let by_picture = same(c.violation, c.camera, c.area);
-            by_picture && place != Place::Left
+            let by_picture = !c.gone && same(c.violation, c.camera, c.area);
+            let lost = c.left || c.gone && c.camera == scene.camera;
+            by_picture && compare(c.place, here) != Place::Left
                 || shop(c.violation, &c.zone, c.place)
-                || c.left && place == Place::Same && may_be_the_same(c, hit)
+                || lost && again(c.violation, c.place, &c.looks)
         });
         if let Some(place) = cooling {
             if begins(place.said, at) {
@@ -136,6 +148,7 @@ impl Book {
             zone: hit.zone.clone(),
             roles: hit.roles,
             area: hit.area,
+            gone: false,
             fired_at: Some(hit.area),
             first_seen: hit.since,
             confirmed: scene.at,
@@ -153,7 +166,7 @@ impl Book {
             looks: hit.looks.clone(),
             crossed: None,
         };
-        case.prior = self.history.prior(&self.pages, &case);
+        case.prior = (self.history).prior(&self.pages, &case, self.is_moving(case.camera));
         let told = Hit {
             gates: hit.gates.clone(),
             ..case.hit(HitOutcome::Opened, scene.at)
@@ -190,6 +203,7 @@ impl Book {
         if self.pages.closed.len() == CLOSED_MAX {
             self.pages.closed.remove(0);
         }
+        let known_by_looks = case.place.is_some() || self.is_moving(case.camera);
         self.pages.closed.push(Closed {
             violation: case.violation,
             camera: case.camera,
@@ -200,7 +214,12 @@ impl Book {
             said: None,
             place: case.place,
             left: false,
-            looks: case.place.map_or_else(Vec::new, |_| case.looks.clone()),
+            gone: case.gone,
+            looks: if known_by_looks {
+                case.looks.clone()
+            } else {
+                Vec::new()
+            },
         });
     }
 
@@ -216,12 +235,12 @@ impl Book {
     }
 }
 
-/// Whether a hit may be whom a box met here before it drove round the block, by what both look
-/// like: where that is not clear it is the same, and he is left in peace.
-fn may_be_the_same(closed: &Closed, hit: &Finding) -> bool {
-    let alike = |now: &Appearance| likeness(&closed.looks, Some(*now));
+/// Whether a hit may be whom a box met before it drove round the block, by what he looked like:
+/// where that is not clear it is the same, and he is left in peace.
+fn may_be_the_same(looks: &[Appearance], hit: &Finding) -> bool {
+    let alike = |now: &Appearance| likeness(looks, Some(*now));
     let alike = hit.looks.iter().filter_map(alike).max();
-    closed.violation == hit.violation && alike.is_none_or(|a| a >= Appearance::OTHER_BELOW)
+    alike.is_none_or(|a| a >= Appearance::OTHER_BELOW)
 }
 
 /// Whether what stood at `area` is a part of the stall that was hit.

@@ -34,7 +34,7 @@ pub struct Recheck {
     /// When the warning was played to its end; `None` when it was not, or not yet.
     pub warned: Option<Stamp>,
     /// Whether the subject is seen at its place in this scene; `None` when nobody knows, because
-    /// the view is bad or the box may be somewhere else.
+    /// the view is bad, the place is not in the picture, or the box may be somewhere else.
     pub seen: Option<bool>,
     /// What its rule holds against what stands there now, and whether that looks like the subject;
     /// empty when nothing does, or nobody can tell.
@@ -50,8 +50,9 @@ impl Book {
     }
 
     fn recheck_one(&self, case: &Case, scene: &Scene, findings: &[Finding]) -> Recheck {
-        let known =
-            scene.view.is_good() && compare(case.place, Whereabouts::of(scene)) == Place::Same;
+        let known = scene.view.is_good()
+            && case.is_in_picture()
+            && compare(case.place, Whereabouts::of(scene)) == Place::Same;
         let found = found(case, findings);
         let there = present(case, scene).filter(|_| known);
         let alike = likeness(&case.looks, there.and_then(|t| t.appearance));

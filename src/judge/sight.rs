@@ -5,10 +5,13 @@
 //! nobody knows what he did meanwhile. Until then it waits, so that a moment's glare during the
 //! grace time ends nothing. What is recorded at once goes on: its pictures were taken when the view
 //! was good, and the last of them is measured against the first like any other.
+//!
+//! So it is with what only the background sees, when the background is learned anew (after a start, a
+//! bad view, a change of light): what stands there then is taken for the street, and would seem gone.
 
 use std::time::Duration;
 
-use crate::types::{Scene, Stamp};
+use crate::types::{Role, Scene, Stamp};
 
 use super::book::WARN_AGAIN_AFTER;
 use super::case::{Case, Phase};
@@ -32,4 +35,13 @@ pub(super) fn spoilt(scene: &Scene) -> Option<String> {
     let view = scene.view.name();
     let told = || format!("the camera's view was bad ({view}) when the next look was due");
     (!scene.view.is_good()).then(told)
+}
+
+/// Why what `scene` does not show of a case proves nothing, though its view is good: only before the
+/// background could it be seen, and that has been learned since. `None` when it proves something.
+pub(super) fn absorbed(case: &Case, scene: &Scene) -> Option<String> {
+    let since = scene.background_since?;
+    let older = case.crossed.is_some() || case.confirmed.boot_ns < since.boot_ns;
+    let told = || "what stood there could not be told from the street any more".to_owned();
+    (older && case.roles.is_only(Role::Object)).then(told)
 }

@@ -6,13 +6,15 @@
 //! collects dwell. Two things of different roles at one place, seen at one moment, are two spots;
 //! but a new thing in the box of a known one is that thing, seen twice, and its spot says so.
 //!
+//! Where the picture of a moving camera went nobody can tell, nothing goes on standing.
+//!
 //! A frame that was held back because nothing moved is no look: it counts in no share. What stood
 //! there before goes on standing meanwhile.
 
 use std::time::Duration;
 
 use super::likeness::Looks;
-use crate::types::{Area, Detection, Role, RoleSet, Scene, Stamp, Track};
+use crate::types::{Area, Detection, Moved, Role, RoleSet, Scene, Stamp, Track};
 
 /// A thing and a spot are the same when their boxes overlap at least this much.
 pub(super) const SAME_PLACE_IOU: f32 = 0.3;
@@ -54,7 +56,8 @@ impl Pace {
     }
 }
 
-/// Looks without a gap between two of them.
+/// Looks without a gap between two of them, at one picture: when nobody can tell how that moved, they
+/// begin anew.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watch {
     pace: Pace,
@@ -67,6 +70,7 @@ impl Watch {
     pub(super) fn take(&mut self, scene: &Scene) -> Stamp {
         let gap = self.pace.take(scene, GAP_MAX) + scene.held;
         let before = self.looks;
+        let before = before.filter(|_| scene.moved != Moved::Unknown);
         let before = before.filter(|(_, last)| scene.at.since(*last) <= gap);
         let first = before.map_or(scene.at, |(first, _)| first);
         self.looks = Some((first, scene.at));
@@ -114,6 +118,8 @@ pub(super) struct Spot {
     pub(super) whole: u32,
     /// Looks in which somebody attended to it.
     pub(super) attended: u32,
+    /// How tall in the picture the tallest was who attended to it last; `None` when nobody ever did.
+    pub(super) keeper: Option<f32>,
     /// What it looked like.
     pub(super) looks_like: Looks,
 }
@@ -197,15 +203,13 @@ impl Standing {
         for spot in &mut self.spots {
             spot.still += scene.held;
         }
+        // On a vehicle the street moves through the picture; its places go with it.
+        let carry = |area: &mut Area| scene.moved.carry(area);
+        (self.spots).retain_mut(|s| carry(&mut s.anchor) && carry(&mut s.area));
         let gone = |s: &mut Spot| scene.at.since(s.last_seen) > gap + s.still;
         let gone: Vec<Spot> = self.spots.extract_if(.., gone).collect();
         for spot in &mut self.spots {
             spot.looks += 1;
-            // On a vehicle the street moves through the picture; its places go with it.
-            if let Some(motion) = &scene.motion {
-                spot.anchor = motion.of_area(spot.anchor);
-                spot.area = motion.of_area(spot.area);
-            }
         }
         for track in &scene.tracks {
             let d = &track.detection;
@@ -271,6 +275,7 @@ impl Standing {
                 unnamed: 0,
                 whole: 0,
                 attended: 0,
+                keeper: None,
                 looks_like,
             });
         }

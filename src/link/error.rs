@@ -14,7 +14,10 @@ use crate::clock;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The host name has no address.
-    #[error("broker {host}: the name is not resolved ({why}); check upload.host and DNS")]
+    #[error(
+        "broker {host}: the name is not resolved ({why}); check upload.host (a receiver's --host) \
+         and DNS"
+    )]
     NotResolved {
         /// As configured.
         host: String,
@@ -72,7 +75,10 @@ pub enum LinkError {
         now: String,
     },
     /// The broker's certificate is for another name.
-    #[error("broker {peer}: its certificate is for another name; correct upload.host")]
+    #[error(
+        "broker {peer}: its certificate is for another name; correct upload.host (a receiver's \
+         --host)"
+    )]
     BrokerName {
         /// Host and port.
         peer: String,

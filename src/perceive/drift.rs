@@ -6,12 +6,12 @@
 //! that moves by itself, are left out. A second round searches near that fit, which finds turns that
 //! the first could not.
 //!
-//! **Invariants.** The same frames give the same movement. Where too few blocks agree nothing is
-//! said. Nothing of a frame's size is allocated in the steady state.
+//! **Invariants.** The same frames give the same movement. Where too few blocks agree it is unknown:
+//! a camera that was seen to stand and one of which nobody can tell are two things. Nothing of a frame's size is allocated in the steady state.
 //!
 //! **Not here.** What moves with it (`track`, `judge`).
 
-use crate::types::Motion;
+use crate::types::{Motion, Moved};
 
 use super::luma::{Luma, WIDTH};
 
@@ -41,6 +41,7 @@ const KEPT_MAX: u32 = 25;
 /// What is remembered of the frame before.
 #[derive(Debug, Default)]
 pub(super) struct Drift {
+    begun: bool,
     height: usize,
     /// Frames since the one it is counted from.
     kept: u32,
@@ -66,9 +67,9 @@ struct Fit {
 }
 
 impl Drift {
-    /// Takes in a frame; how the picture moved since the one before, where that can be told and is
-    /// more than nothing.
-    pub(super) fn look(&mut self, luma: &Luma) -> Option<Motion> {
+    /// Takes in a frame; how the picture moved since the one before. Before the first there is none:
+    /// whether the box was moved since an earlier run its position tells.
+    pub(super) fn look(&mut self, luma: &Luma) -> Moved {
         shrink(luma.cells(), luma.height(), &mut self.small);
         let comparable = self.height == luma.height() && self.height > 0;
         let fit = comparable.then(|| self.fit(luma.cells())).flatten();
@@ -77,14 +78,19 @@ impl Drift {
         let moved = fit.filter(far);
         if fit.is_some() && moved.is_none() && self.kept < KEPT_MAX {
             self.kept += 1;
-            return None;
+            return Moved::Still;
         }
         self.kept = 0;
+        let first = !std::mem::replace(&mut self.begun, true);
         self.height = luma.height();
         self.before.clear();
         self.before.extend_from_slice(luma.cells());
         std::mem::swap(&mut self.small, &mut self.small_before);
-        moved.map(|fit| fit.motion(self.height))
+        match (fit, moved) {
+            (_, Some(moved)) => Moved::By(moved.motion(self.height)),
+            (None, None) if !first => Moved::Unknown,
+            (_, None) => Moved::Still,
+        }
     }
 
     fn fit(&mut self, now: &[u8]) -> Option<Fit> {
@@ -378,13 +384,15 @@ mod tests {
             let middle = [START[0] + dx, START[1] + dy];
             let mut drift = Drift::default();
             let before = shoot(&street, (START, 0.0, 1.0), 1, nobody);
-            assert_eq!(drift.look(&before), None, "there is none before it");
+            assert_eq!(drift.look(&before), Moved::Still, "there is none before it");
             let now = if passing {
                 shoot(&street, (middle, turn, zoom), 2, lorry)
             } else {
                 shoot(&street, (middle, turn, zoom), 2, nobody)
             };
-            let motion = drift.look(&now).expect("it moved");
+            let Moved::By(motion) = drift.look(&now) else {
+                panic!("it moved")
+            };
             let (sin, cos) = turn.sin_cos();
             for p in [[80.0, 60.0], [250.0, 140.0], [160.0, 90.0]] {
                 let [u, v] = [p[0] - 160.0 - dx, p[1] - 90.0 - dy];
@@ -406,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_a_camera_at_rest_of_fog_and_of_a_cut() {
+    fn a_camera_at_rest_is_told_from_one_of_which_nobody_can_tell() {
         let street = Street::new();
         let lorry = |x: usize, _: usize| x < 120;
         let mut drift = Drift::default();
@@ -414,14 +422,18 @@ mod tests {
             let luma = shoot(&street, (START, 0.0, 1.0), frame, |x, y| {
                 frame % 2 == 1 && lorry(x, y)
             });
-            assert_eq!(drift.look(&luma), None, "frame {frame}");
+            assert_eq!(drift.look(&luma), Moved::Still, "frame {frame}");
         }
         let elsewhere = shoot(&street, ([250.0, 150.0], 0.0, 1.0), 9, |_, _| false);
-        assert_eq!(drift.look(&elsewhere), None, "a cut");
+        assert_eq!(drift.look(&elsewhere), Moved::Unknown, "a cut");
         let mut fog = Luma::new();
         assert!(fog.draw(&picture(WIDE, HIGH, |_, _| 120)));
         for _ in 0..2 {
-            assert_eq!(drift.look(&fog), None, "fog");
+            assert_eq!(drift.look(&fog), Moved::Unknown, "fog");
+        }
+        let empty = Luma::new();
+        for luma in [&empty, &elsewhere] {
+            assert_eq!(drift.look(luma), Moved::Unknown, "a picture that is none");
         }
     }
 }

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::config::{Camera, Config, ZoneKind};
-use crate::types::{Detection, Frame, Image, Motion, RoleSet, Scene, Stamp, Track, View};
+use crate::types::{Detection, Frame, Image, Moved, RoleSet, Scene, Stamp, Track, View};
 
 use super::appearance::describe;
 use super::background::Background;
@@ -29,7 +29,7 @@ pub struct Sight {
     background: Option<Background>,
     drift: Option<Drift>,
     /// The movement since the scene before.
-    motion: Option<Motion>,
+    moved: Moved,
     view: View,
     /// What is warned before it is recorded: only of this does it matter what it looks like.
     warned: RoleSet,
@@ -59,7 +59,7 @@ impl Sight {
                 .then(|| Background::new(config, &camera.name))
                 .flatten(),
             drift: (!fixed).then(Drift::default),
-            motion: None,
+            moved: Moved::Still,
             view: View::Good,
             warned: warned(config, camera),
             guard: config.guard.enabled.then(guard),
@@ -75,8 +75,8 @@ impl Sight {
         let guard = self.guard.as_mut();
         let watched = guard.map_or_else(Watched::default, |g| g.look(frame.at, image, &self.luma));
         self.view = watched.view;
-        if let Some(moved) = self.drift.as_mut().and_then(|d| d.look(&self.luma)) {
-            self.motion = Some(self.motion.map_or(moved, |before| before.then(&moved)));
+        if let Some(drift) = &mut self.drift {
+            self.moved = self.moved.then(drift.look(&self.luma));
         }
         watched
     }
@@ -87,8 +87,8 @@ impl Sight {
     pub fn see(&mut self, frame: &Frame, detections: &mut Vec<Detection>) -> Scene {
         self.last.clone_from(detections);
         detections.extend(self.new_things(frame.at));
-        let motion = self.motion.take();
-        if let Some(motion) = &motion {
+        let moved = std::mem::take(&mut self.moved);
+        if let Moved::By(motion) = &moved {
             self.tracker.carry(motion);
         }
         let mut tracks = self.tracker.update(frame.at, detections);
@@ -99,7 +99,8 @@ impl Sight {
             tracks,
             place: None,
             view: self.view,
-            motion,
+            moved,
+            background_since: self.background.as_ref().and_then(Background::since),
             held: Duration::ZERO,
         }
     }
@@ -246,7 +247,7 @@ mod tests {
         assert_eq!(seen, [0, 0, 2, 2]);
         let last = scenes.last().unwrap();
         assert_eq!((last.camera, last.at), (1, at_ms(600)));
-        assert_eq!((last.motion, last.place.is_some()), (None, false));
+        assert_eq!((last.moved, last.place.is_some()), (Moved::Still, false));
         // Only of what may be warned is it taken down what it looks like.
         let described = |role| {
             let track = last.tracks.iter().find(|t| t.detection.roles.has(role));
@@ -260,7 +261,7 @@ mod tests {
     fn tracks_move_with_the_picture_also_over_frames_that_nobody_sees() {
         let street = Street::new();
         let mut sight = sight(Mount::Moving);
-        let mut last = None;
+        let mut scenes = Vec::new();
         for number in 0..8_u8 {
             let right = 30 * usize::from(number);
             let frame = frame(&street, number.into(), right, 0..0);
@@ -270,15 +271,13 @@ mod tests {
                 continue;
             }
             let mut found = vec![thing(230 - right, Role::Tricycle)];
-            last = Some(sight.see(&frame, &mut found));
+            scenes.push(sight.see(&frame, &mut found));
         }
-        let scene = last.unwrap();
+        let scene = scenes.last().unwrap();
         let tracks: Vec<_> = scene.tracks.iter().map(|t| (t.id, t.hits)).collect();
         assert_eq!(tracks, [(1, 4)]);
-        let moved = scene
-            .motion
-            .unwrap()
-            .of_area(thing(110, Role::Tricycle).area);
+        let mut moved = thing(110, Role::Tricycle).area;
+        assert!(scene.moved.carry(&mut moved));
         let off = (moved.x0 - thing(50, Role::Tricycle).area.x0).abs();
         assert!(
             off < 0.01,

@@ -1,5 +1,5 @@
-//! What the receivers keep, asked from outside: packages, devices, refusals, and the numbers
-//! that are missing.
+//! What the receivers keep, asked from outside: packages, devices, refusals, what was announced and
+//! is not whole, and the numbers that are missing.
 //!
 //! A question goes to one folder or to several at once: receivers that do not share a folder may
 //! both have the same package (its receipt was lost on the way), and together they have it once.
@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use super::ReceiveError;
 use super::index::Index;
+use super::removed::{Removed, removed};
 use crate::types::{CaseId, Stamp};
 
-pub use super::kept::{Kept, Refusal, Seen};
+pub use super::kept::{Announced, Kept, Refusal, Seen};
 
 /// A device with what is kept of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -38,6 +39,13 @@ pub struct DeviceSum {
 pub enum Gap {
     /// No package with these numbers ever came.
     NeverCame,
+    /// Its head came, and it is not here whole.
+    Announced {
+        /// The package.
+        id: CaseId,
+        /// Whether everything but video is here.
+        pictures: bool,
+    },
     /// It was stored and is not there any more.
     Gone {
         /// The package.
@@ -79,6 +87,7 @@ pub struct Missing {
 /// The archive of one group of receivers.
 #[derive(Debug)]
 pub struct Archive {
+    dirs: Vec<PathBuf>,
     indexes: Vec<Index>,
 }
 
@@ -100,7 +109,8 @@ impl Archive {
             index.level(dir, at)?;
             indexes.push(index);
         }
-        Ok(Self { indexes })
+        let dirs = dirs.to_vec();
+        Ok(Self { dirs, indexes })
     }
 
     /// Every device that was heard or of which something is kept, sorted.
@@ -130,7 +140,19 @@ impl Archive {
                 }
             }
         }
+        for line in self.removed(device)? {
+            let kept = merged.get_mut(&(line.seq, line.id, line.sig_sha256));
+            if let Some(kept) = kept.filter(|kept| kept.gone.is_some()) {
+                kept.removed = Some(line.why);
+            }
+        }
         Ok(merged.into_values().collect())
+    }
+
+    /// What was removed of a device on purpose.
+    fn removed(&self, device: &str) -> Result<Vec<Removed>, ReceiveError> {
+        let told = self.dirs.iter().map(|dir| removed(dir, device));
+        Ok(told.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
     /// The refused packages of a device, without those that were taken later.
@@ -146,6 +168,30 @@ impl Archive {
         }
         for kept in self.packages(device)? {
             merged.remove(&(kept.id, kept.sig_sha256));
+        }
+        Ok(merged.into_values().collect())
+    }
+
+    /// The packages of a device of which a head came and that are nowhere whole, by number.
+    ///
+    /// # Errors
+    /// An index or a folder cannot be read.
+    pub fn announced(&self, device: &str) -> Result<Vec<Announced>, ReceiveError> {
+        let mut merged: BTreeMap<(u64, CaseId, String), Announced> = BTreeMap::new();
+        for index in &self.indexes {
+            for one in index.announced(device)? {
+                let more = |one: &Announced| (one.pictures, one.receiver.is_some());
+                let key = (one.seq, one.id, one.sig_sha256.clone());
+                if merged
+                    .get(&key)
+                    .is_none_or(|known| more(known) < more(&one))
+                {
+                    merged.insert(key, one);
+                }
+            }
+        }
+        for kept in self.packages(device)? {
+            merged.remove(&(kept.seq, kept.id, kept.sig_sha256));
         }
         Ok(merged.into_values().collect())
     }
@@ -193,7 +239,7 @@ impl Archive {
     }
 
     /// The numbers of a device from 1 to the largest that no package here has, with what is known
-    /// about them, and the numbers that several have.
+    /// about them, and the numbers that several have. Of what was removed on purpose nothing is missing.
     ///
     /// # Errors
     /// An index cannot be read.
@@ -206,7 +252,20 @@ impl Archive {
             let (id, why) = (refusal.id, refusal.why);
             numbers.known.insert(refusal.seq, Gap::Refused { id, why });
         }
-        for kept in self.packages(device)? {
+        // What was refused and is taken now is announced after that.
+        for announced in self.announced(device)? {
+            let (id, pictures) = (announced.id, announced.pictures);
+            let gap = Gap::Announced { id, pictures };
+            numbers.known.insert(announced.seq, gap);
+        }
+        // Also when a new index knows nothing of it.
+        for line in self.removed(device)? {
+            numbers.max = numbers.max.max(line.seq);
+            numbers.known.remove(&line.seq);
+            numbers.removed.insert(line.seq);
+        }
+        let kept = self.packages(device)?.into_iter();
+        for kept in kept.filter(|kept| kept.removed.is_none()) {
             let (id, sig_sha256) = (kept.id, kept.sig_sha256);
             if let Some(since) = kept.gone {
                 let gone = Gap::Gone {
@@ -241,6 +300,8 @@ struct Numbers {
     there: BTreeMap<u64, BTreeSet<(CaseId, String)>>,
     /// What is known of some that are not there.
     known: BTreeMap<u64, Gap>,
+    /// Those of packages that were removed on purpose.
+    removed: BTreeSet<u64>,
 }
 
 impl Numbers {
@@ -256,6 +317,7 @@ impl Numbers {
         };
         let mut next = 1;
         let told = self.there.keys().chain(self.known.keys());
+        let told = told.chain(&self.removed);
         let told: BTreeSet<u64> = told.copied().filter(|seq| *seq > 0).collect();
         let told = told.range(..=self.max);
         for &seq in told {
@@ -312,6 +374,8 @@ mod tests {
                 (6, refused.clone()),
                 (u64::MAX, refused),
             ]),
+            // Another under 6 went on purpose; that one was refused all the same.
+            removed: BTreeSet::from([6, 10]),
         };
         let told: Vec<_> = numbers
             .missing("LM-1")
@@ -332,7 +396,8 @@ mod tests {
                 (4, 4, "never_came".into()),
                 (6, 6, "refused".into()),
                 (7, 7, "never_came".into()),
-                (9, 1 << 53, "never_came".into()),
+                (9, 9, "never_came".into()),
+                (11, 1 << 53, "never_came".into()),
             ]
         );
         assert_eq!(Numbers::default().missing("LM-2"), []);

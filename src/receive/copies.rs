@@ -22,7 +22,8 @@ use super::{Event, ReceiveError};
 use crate::disk::{self, DiskError};
 use crate::types::{CaseId, lock};
 use crate::witness::{
-    LATER_RECEIPT, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, Statement, sha256_hex,
+    Container, LATER_RECEIPT, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, Statement,
+    is_addition, is_signed, sha256_hex,
 };
 
 /// The file that marks a medium as one for second copies.
@@ -147,6 +148,34 @@ impl Copies {
         Ok(())
     }
 
+    /// Brings to the copy what was added to the package in the folder `package` since: reviews. Nothing that
+    /// lies there is replaced.
+    pub(super) fn add(&self, package: &Path, (device, id): (&str, CaseId)) -> Result<(), String> {
+        let place = layout::place(&self.dir, device, id);
+        for name in additions(package).map_err(|e| words(&e))? {
+            let there = place.join(&name);
+            if there.exists() {
+                continue;
+            }
+            self.there()?;
+            let bytes = disk::read(&package.join(&name)).map_err(|e| words(&e))?;
+            let draft = self.draft(device, id).map_err(|e| words(&e))?;
+            let draft = draft.with_file_name(format!("{device}-{id}.added"));
+            disk::replace(&draft, &there, &bytes).map_err(|e| words(&e))?;
+            let sha256 = sha256_hex(&bytes);
+            let bytes = None;
+            let file = Wanted {
+                name,
+                sha256,
+                bytes,
+            };
+            if !is_there(&place, &file) {
+                return Err(format!("{} does not read back as written", there.display()));
+            }
+        }
+        Ok(())
+    }
+
     /// What lies at `place` is the package and does not hold. With another receiver's receipt, or
     /// without the later one, it may be counted: that alone is put right. Else it makes room in one step, so that a kill leaves
     /// either all that was there or a free place.
@@ -212,7 +241,6 @@ impl Copies {
         if told.as_deref() == Some(why) {
             return None;
         }
-        tracing::warn!(why, "no second copy");
         *told = Some(why.to_owned());
         let why = format!("no second copy, receipts say one: {why}");
         Some(Event::Trouble { why })
@@ -258,15 +286,30 @@ fn wanted(
     Ok(files)
 }
 
-/// Whether what lies at `place` is the package in the folder `package`, or what is left of one:
-/// without a signature it is nobody's.
+/// What was added to a package after its receipts, the manifest that makes it count last.
+fn additions(package: &Path) -> Result<Vec<String>, DiskError> {
+    let ours = [MANIFEST, SIGNATURE, RECEIPT, LATER_RECEIPT];
+    let names = disk::list(&package.join("META-INF"))?;
+    let names = names.iter().map(|name| format!("META-INF/{name}"));
+    let added = names.filter(|name| is_addition(name) && !ours.contains(&&**name));
+    let mut added: Vec<String> = added.collect();
+    added.sort_by_key(|name| name.contains("/ASiCManifest"));
+    Ok(added)
+}
+
+/// Whether what lies at `place` is the package in the folder `package`, or what is left of one: what
+/// nobody's signature holds together is no package, whatever a cut cable left of it.
 fn is_same(place: &Path, package: &Path) -> Result<bool, String> {
-    let there = match disk::read(&place.join(SIGNATURE)) {
-        Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(true),
-        there => there.map_err(|e| words(&e))?,
-    };
+    let mut there = Container::new();
+    for name in [STATEMENT, MANIFEST, SIGNATURE] {
+        let bytes = match disk::read(&place.join(name)) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(true),
+            bytes => bytes.map_err(|e| words(&e))?,
+        };
+        there.insert(name, bytes).map_err(|e| e.to_string())?;
+    }
     let ours = disk::read(&package.join(SIGNATURE)).map_err(|e| words(&e))?;
-    Ok(there == ours)
+    Ok(there.get(SIGNATURE) == Some(&*ours) || !is_signed(&there))
 }
 
 /// Whether the medium itself has every file as it must be.
@@ -284,7 +327,7 @@ fn words(error: &DiskError) -> String {
 }
 
 /// Which medium is at `dir`, as far as its marker says, or why there is none.
-fn recognise(dir: &Path) -> Result<Option<Uuid>, String> {
+pub(super) fn recognise(dir: &Path) -> Result<Option<Uuid>, String> {
     let path = dir.join(MARKER);
     let text = std::fs::read(&path).map_err(|error| {
         format!(
@@ -345,8 +388,11 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::head::tests::head;
+    use super::super::tests::sealed;
     use super::*;
     use crate::disk::fault::{self, Mode};
+    use crate::pki::TestPki;
+    use crate::witness::review_files;
 
     const PICTURE: &[u8] = b"one picture";
 
@@ -382,8 +428,11 @@ mod tests {
         assert_eq!(fs::read(place.join("frames/00.jpg")).unwrap(), PICTURE);
         assert!(place.join(SIGNATURE).is_file());
         // Another package is left alone.
-        disk::remove_file(&place.join(SIGNATURE)).unwrap();
-        disk::write_new(&place.join(SIGNATURE), b"another").unwrap();
+        let pki = TestPki::create(&dir.path().join("pki"), &statement.device.id).unwrap();
+        let another = sealed(&pki, 2);
+        for (name, bytes) in another.files() {
+            disk::replace(&dir.path().join("draft"), &place.join(name), bytes).unwrap();
+        }
         let refused = copies.take(&package, &statement, None).unwrap_err();
         assert!(refused.contains("another package"), "{refused}");
     }
@@ -494,6 +543,50 @@ mod tests {
         }
         mark(&copies.dir).unwrap();
         assert_ne!(copies.there().unwrap(), id, "another medium");
+    }
+
+    /// A copy of which a cut cable left a file empty, or half, is no package of anybody's.
+    #[test]
+    fn a_copy_with_any_file_spoilt_is_made_anew() {
+        let (dir, copies, statement) = received();
+        let package = dir.path().join("package");
+        let names = [MIMETYPE, STATEMENT, MANIFEST, SIGNATURE, RECEIPT];
+        for name in names.into_iter().chain(["frames/00.jpg"]) {
+            for left in [&b""[..], &name.as_bytes()[..3]] {
+                copies.take(&package, &statement, None).unwrap();
+                let file = place(&copies, &statement).join(name);
+                disk::replace(&dir.path().join("draft"), &file, left).unwrap();
+                copies.take(&package, &statement, None).unwrap();
+                let whole = fs::read(package.join(name)).unwrap();
+                assert_eq!(fs::read(&file).unwrap(), whole, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_added_to_a_package_comes_to_its_copy_and_replaces_nothing() {
+        let (dir, copies, statement) = received();
+        let package = dir.path().join("package");
+        copies.take(&package, &statement, None).unwrap();
+        let add = || copies.add(&package, (&statement.device.id, statement.id));
+        add().unwrap();
+        let (first, second) = (review_files(10), review_files(11));
+        let place = place(&copies, &statement);
+        for name in &first {
+            disk::write_under(&package, name, b"ours").unwrap();
+        }
+        disk::write_under(&package, "META-INF/notes.txt", b"no part of it").unwrap();
+        disk::write_under(&place, &first[0], b"was there").unwrap();
+        // Killed in between, the next round ends it.
+        fault::plan(8, Mode::Forever(Errno::IO));
+        add().unwrap_err();
+        assert!(!fault::clear());
+        add().unwrap();
+        let [there, added, manifest] = first.map(|name| fs::read(place.join(name)).unwrap());
+        assert_eq!(there, b"was there");
+        assert_eq!((&*added, &*manifest), (&b"ours"[..], &b"ours"[..]));
+        assert!(!place.join("META-INF/notes.txt").exists());
+        assert!(!place.join(&second[0]).exists());
     }
 
     /// What makes room for a copy goes in one step.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::desks::DESKS;
 use super::figures::Count;
 use super::head::{Head, HeadError};
-use super::index::News;
+use super::index::Entry;
 use super::journal::Heads;
+use super::kept::{Announced, News};
 use super::office::Office;
 use super::transfer::{Look, Transfer};
 use super::{Event, ReceiveError, layout};
@@ -132,16 +133,21 @@ impl Desk {
         news.seen = clock::rfc3339_ms(at.utc_ns);
         news.seq = news.seq.max(head.statement.seq);
         let doubt = self.doubt(device, &head);
-        if let Some(said) = self.stored_before(device, &head, at)? {
+        if let Some(mut said) = self.stored_before(device, &head, at)? {
+            said.events.extend(doubt);
             return Ok(said);
         }
+        let mut told: Vec<Event> = doubt.into_iter().collect();
         let key = (device.to_owned(), id);
         let same = |open: &Open| open.transfer.head().sig_sha256 == head.sig_sha256;
         if !self.open.get(&key).is_some_and(same) {
             if let Some(why) = too_much(&head) {
                 return self.refuse(device, &head, why, at);
             }
+            let announced = Announced::of(&head, at);
+            self.office.enter(Entry::Announced(announced));
             self.make_room(device, &head)?;
+            told.extend(self.clocks_differ(device, &head, at));
             let incoming = layout::incoming(&self.office.dir);
             let incoming = incoming.join(&self.office.name).join(device);
             let transfer = Transfer::begin(&incoming.join(id.to_string()), head, zip)?;
@@ -153,7 +159,7 @@ impl Desk {
             self.open.insert(key.clone(), open);
         }
         let mut said = self.look(&key, at)?;
-        said.events.extend(doubt);
+        said.events.extend(told);
         if let Some(open) = self.open.get(&key) {
             said.events.insert(
                 0,
@@ -274,25 +280,25 @@ impl Desk {
     }
 
     fn finished(&mut self, device: &str, payload: &[u8], at: Stamp) -> Result<Said, ReceiveError> {
-        let topic = || {
-            let sink = self.office.name.clone();
-            Topic::new(device, Subject::Finished { sink })
-        };
+        let sink = self.office.name.clone();
+        let topic = Topic::new(device, Subject::Finished { sink });
         let asked = serde_json::from_slice::<Finished>(payload)
             .ok()
             .and_then(|finished| uuid::Uuid::parse_str(&finished.id).ok());
         let Some(id) = asked.map(CaseId) else {
-            return Ok(ignored(&topic(), "its payload names no package"));
+            return Ok(ignored(&topic, "its payload names no package"));
         };
         if self.office.place(device, id).exists() {
-            return self.receipt_again(device, id);
+            let again = self.receipt_again(device, id)?;
+            let awaited = || ignored(&topic, "its receipt does not hold: its head comes again");
+            return Ok(again.unwrap_or_else(awaited));
         }
         let key = (device.to_owned(), id);
         if self.open.contains_key(&key) {
             return self.look(&key, at);
         }
         // Not known here: the device sends the head again when it hears nothing.
-        Ok(ignored(&topic(), "this package is not known here"))
+        Ok(ignored(&topic, "this package is not known here"))
     }
 
     /// Asks for what is missing, or finishes the package.

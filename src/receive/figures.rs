@@ -34,10 +34,12 @@ pub(super) enum Count {
     CopyErrors,
     LinkErrors,
     OtherErrors,
+    SignErrors,
+    ClocksDiffer,
 }
 
 /// Name, label and help of each count.
-const SERIES: [(&str, &str, &str); 19] = [
+const SERIES: [(&str, &str, &str); 21] = [
     (
         "packages_total",
         r#"{result="stored"}"#,
@@ -85,6 +87,12 @@ const SERIES: [(&str, &str, &str); 19] = [
     ("errors_total", r#"{kind="copy"}"#, ""),
     ("errors_total", r#"{kind="link"}"#, ""),
     ("errors_total", r#"{kind="other"}"#, ""),
+    ("errors_total", r#"{kind="sign"}"#, ""),
+    (
+        "clocks_differ_total",
+        "",
+        "Packages sealed by a synchronised clock later than it is here",
+    ),
 ];
 
 /// What is so at the moment.
@@ -102,8 +110,56 @@ pub(super) struct Gauges {
     pub(super) open: u64,
     /// How long the oldest of them is under way in this run, seconds.
     pub(super) oldest_secs: u64,
+    /// How long the certificate that signs receipts is still valid, seconds.
+    pub(super) certificate_secs: u64,
+    /// Whether the clock of this machine is synchronised.
+    pub(super) clock_synced: bool,
     /// Bytes free on the medium for second copies, when it was last looked at and was there.
     pub(super) copies_free: Option<u64>,
+}
+
+impl Gauges {
+    /// Name, help and value of each that has no label.
+    fn named(&self) -> [(&'static str, &'static str, u64); 8] {
+        [
+            (
+                "connected",
+                "Whether the broker is connected",
+                u64::from(self.connected),
+            ),
+            ("devices", "Devices known", self.devices),
+            (
+                "packages",
+                "Packages kept in the folder, by all its receivers",
+                self.packages,
+            ),
+            (
+                "packages_uncopied",
+                "Of these, without a second copy",
+                self.uncopied,
+            ),
+            (
+                "open_transfers",
+                "Packages under way to this receiver",
+                self.open,
+            ),
+            (
+                "oldest_open_seconds",
+                "How long the oldest of them is under way",
+                self.oldest_secs,
+            ),
+            (
+                "certificate_seconds_left",
+                "How long the certificate that signs receipts is valid; 0: nothing is signed",
+                self.certificate_secs,
+            ),
+            (
+                "clock_synchronised",
+                "Whether something synchronises this machine's clock",
+                u64::from(self.clock_synced),
+            ),
+        ]
+    }
 }
 
 /// The figures of one receiver.
@@ -189,34 +245,7 @@ impl Figures {
             say(name, label, ("counter", help, count.load(Relaxed)));
         }
         let now = lock(&self.gauges).clone();
-        for (name, help, value) in [
-            (
-                "connected",
-                "Whether the broker is connected",
-                u64::from(now.connected),
-            ),
-            ("devices", "Devices known", now.devices),
-            (
-                "packages",
-                "Packages kept in the folder, by all its receivers",
-                now.packages,
-            ),
-            (
-                "packages_uncopied",
-                "Of these, without a second copy",
-                now.uncopied,
-            ),
-            (
-                "open_transfers",
-                "Packages under way to this receiver",
-                now.open,
-            ),
-            (
-                "oldest_open_seconds",
-                "How long the oldest of them is under way",
-                now.oldest_secs,
-            ),
-        ] {
+        for (name, help, value) in now.named() {
             say(name, "", ("gauge", help, value));
         }
         let mut help = "Room on the disk";

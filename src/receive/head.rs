@@ -16,6 +16,9 @@ pub(super) struct Head {
     pub(super) statement: Statement,
     /// SHA-256 of its signature, lower-case hex.
     pub(super) sig_sha256: String,
+    /// When it was signed, Unix seconds, and how far that clock might be off, microseconds; `None` when
+    /// nobody vouched for the clock.
+    pub(super) signed: Option<(i64, u64)>,
 }
 
 /// A head that is not taken.
@@ -49,9 +52,13 @@ impl Head {
             let why = format!("it is of device {:?}", statement.device.id);
             return Err(HeadError::Unreadable(why));
         }
+        let sealing = statement.sealed.as_ref();
+        let error_us = sealing.and_then(|sealing| sealing.max_error_us);
+        let signed = verdict.signer.as_ref().map(|signer| signer.signing_time);
         let head = Self {
             statement,
             sig_sha256,
+            signed: signed.zip(error_us),
         };
         if !verdict.valid() {
             return Err(HeadError::Refused {
@@ -122,13 +129,42 @@ pub(super) mod tests {
 
     use super::*;
     use crate::types::Stamp;
-    use crate::witness::{Clock, sha256_hex};
+    use crate::witness::{ASIC_E, Clock, MIMETYPE, SIGNATURE, STATEMENT, sha256_hex};
 
     /// A head that lists these files, as `frames/00.jpg` and so on.
     pub(in crate::receive) fn head(files: &[&[u8]]) -> Head {
-        let entry = |(n, bytes): (usize, &&[u8])| {
+        let files: Vec<_> = files.iter().map(|bytes| ("image/jpeg", *bytes)).collect();
+        head_of(&files)
+    }
+
+    /// A head that lists these files, each with its media type.
+    pub(in crate::receive) fn head_of(files: &[(&str, &[u8])]) -> Head {
+        Head {
+            statement: serde_json::from_value(statement(files)).unwrap(),
+            sig_sha256: String::new(),
+            signed: None,
+        }
+    }
+
+    /// The same as it comes, under a made-up signature.
+    pub(in crate::receive) fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut container = Container::new();
+        let statement = statement(files).to_string();
+        let parts = [
+            (MIMETYPE, ASIC_E),
+            (STATEMENT, statement.as_str()),
+            (SIGNATURE, "signature"),
+        ];
+        for (name, text) in parts {
+            container.insert(name, text.into()).unwrap();
+        }
+        container.to_zip()
+    }
+
+    fn statement(files: &[(&str, &[u8])]) -> serde_json::Value {
+        let entry = |(n, (media_type, bytes)): (usize, &(&str, &[u8]))| {
             json!({
-                "name": format!("frames/{n:02}.jpg"), "type": "image/jpeg",
+                "name": format!("frames/{n:02}.jpg"), "type": media_type,
                 "size": bytes.len(), "sha256": sha256_hex(bytes),
             })
         };
@@ -138,16 +174,16 @@ pub(super) mod tests {
             boot_ns: 7,
             error_ns: 0,
         };
-        let statement = json!({
-            "v": 1, "type": "lingmou.evidence", "id": "0198f0a2-0000-7000-8000-000000000001",
+        json!({
+            "v": 1, "type": "lingmou.capture", "id": "0198f0a2-0000-7000-8000-000000000001",
             "device": {"id": "LM-1", "tz": "Asia/Shanghai"}, "seq": 1,
-            "journal": {"n": 1, "prev": "00"}, "warning": [], "clock": Clock::at(at),
+            "journal": {"n": 1, "prev": "0".repeat(64)}, "warning": [], "clock": Clock::at(at),
+            "asked": {
+                "by": "CN=operator-1", "command": "0198f0a2-0000-7000-8000-000000000002",
+                "command_sha256": "0".repeat(64), "at": "2026-08-01T02:03:04Z",
+            },
             "camera": {"id": "cam0"}, "software": {"name": "lingmou", "version": "0"},
             "files": files,
-        });
-        Head {
-            statement: serde_json::from_value(statement).unwrap(),
-            sig_sha256: String::new(),
-        }
+        })
     }
 }

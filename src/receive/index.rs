@@ -3,22 +3,25 @@
 //! It is never the truth. What it says is read from the folders, at every start and at every
 //! question ([`Index::level`]), so that it may be deleted, and so that a package somebody took
 //! away shows. What only it knows is small: when a device was last heard, the largest number it
-//! announced, which packages were there once, and which media for second copies it has met.
+//! announced, which packages were there once, which were announced and forgotten unfinished, and
+//! which media for second copies it has met.
 //!
 //! A rollback journal, not a write-ahead log: receivers of several machines may share the folder
 //! over a network, where the shared memory of a log does not reach.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
-use super::kept::{Kept, Refusal, Seen};
+use super::kept::{Announced, Kept, News, Refusal, Seen};
 use super::rows::{
-    KEPT, MEDIA, case_id, kept, meet, number, put, put_refused, ruin, unsigned, whole,
+    ANNOUNCED, KEPT, MEDIA, case_id, kept, meet, number, put, put_announced, put_refused, ruin,
+    unsigned, whole,
 };
 use super::{ReceiveError, layout};
 use crate::clock;
@@ -41,6 +44,8 @@ pub(super) const ROWS: usize = 200;
 /// Something the index is told of a package.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
+    /// Its verified head came.
+    Announced(Announced),
     /// It is stored.
     Stored(Kept),
     /// It was refused.
@@ -71,19 +76,6 @@ pub(super) struct Index {
     file: File,
 }
 
-/// News of a device that the index is to keep.
-#[derive(Clone, Debug, Default)]
-pub(super) struct News {
-    /// When it was last heard, RFC 3339; empty when it was not.
-    pub(super) seen: String,
-    /// What it said of itself last.
-    pub(super) state: Option<String>,
-    /// The largest number of a verified head.
-    pub(super) seq: u64,
-    /// The newest signed line of its journal.
-    pub(super) journal: Option<(u64, String)>,
-}
-
 impl Index {
     /// Opens the index in `dir`; one that cannot be read is set aside and made anew, empty.
     pub(super) fn open(dir: &Path) -> Result<Self, IndexError> {
@@ -112,6 +104,7 @@ impl Index {
             tx.execute_batch(SCHEMA)?;
         }
         tx.execute_batch(MEDIA)?;
+        tx.execute_batch(ANNOUNCED)?;
         tx.commit()?;
         let file = File::open(path).map_err(|error| {
             IndexError::Folder(ReceiveError::Disk(format!("{}: {error}", path.display())))
@@ -152,7 +145,12 @@ impl Index {
         for device in &devices {
             self.level_refused(dir, device)?;
         }
-        Ok(())
+        self.level_announced(dir, at)
+    }
+
+    /// The folder it is of.
+    pub(super) fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     fn devices_of(&self, table: &str) -> Result<Vec<String>, IndexError> {
@@ -207,7 +205,11 @@ impl Index {
         let mut entries = Vec::new();
         for id in there.difference(&rows) {
             let path = folder.join(format!("{id}{}", layout::SIGNED));
-            let read = disk::read(&path).map_err(ReceiveError::from)?;
+            let read = match disk::read(&path) {
+                // A receiver took the package meanwhile.
+                Err(error) if error.source.kind() == ErrorKind::NotFound => continue,
+                read => read.map_err(ReceiveError::from)?,
+            };
             match Receipt::read(&read) {
                 Ok(receipt) => entries.push(Entry::Refused(Refusal::of(&receipt))),
                 Err(error) => tracing::warn!(device, %id, %error, "a kept refusal is unreadable"),
@@ -226,6 +228,7 @@ impl Index {
         let tx = self.conn.transaction()?;
         for entry in entries {
             match entry {
+                Entry::Announced(announced) => put_announced(&tx, announced)?,
                 Entry::Stored(package) => put(&tx, package)?,
                 Entry::Refused(refusal) => put_refused(&tx, refusal)?,
                 Entry::Accepted(device, id) => {
@@ -286,6 +289,20 @@ impl Index {
             .optional()?)
     }
 
+    /// Some packages that have their second copy, after `last` in the order of the index.
+    pub(super) fn copied(
+        &self,
+        last: Option<&(String, CaseId)>,
+        most: u32,
+    ) -> Result<Vec<(String, CaseId)>, IndexError> {
+        let (device, id) = last.map_or(("", String::new()), |(d, id)| (d, id.to_string()));
+        let sql = "SELECT device, id FROM package WHERE copied = 1 AND gone IS NULL \
+            AND (device, id) > (?1, ?2) ORDER BY device, id LIMIT ?3";
+        self.all(sql, params![device, id, most], |row| {
+            Ok((row.get(0)?, case_id(row, 1)?))
+        })
+    }
+
     /// How many devices are known, packages are there, and of these have no second copy.
     pub(super) fn counts(&self) -> Result<[u64; 3], IndexError> {
         let count = |sql: &str| self.conn.query_row(sql, [], |row| number(row, 0));
@@ -342,7 +359,8 @@ impl Index {
         Ok(seen.optional()?)
     }
 
-    fn all<T>(
+    /// Every row that an SQL question finds.
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         args: impl rusqlite::Params,
@@ -355,7 +373,7 @@ impl Index {
 }
 
 /// Reads a whole package for its row; one that cannot be read has none, and shows as missing.
-fn read(dir: &Path, device: &str, id: CaseId) -> Option<Kept> {
+pub(super) fn read(dir: &Path, device: &str, id: CaseId) -> Option<Kept> {
     let place = layout::place(dir, device, id);
     let file = |name| disk::read(&place.join(name)).map_err(|error| error.to_string());
     let read = || -> Result<Kept, String> {
@@ -378,10 +396,11 @@ fn is_ruin(error: &rusqlite::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn package() -> Kept {
+    /// A package with its second copy.
+    pub(in crate::receive) fn package() -> Kept {
         Kept {
             device: "LM-1".to_owned(),
             id: CaseId(Uuid::from_u128(1)),
@@ -400,6 +419,7 @@ mod tests {
             stored: None,
             copies: 2,
             gone: None,
+            removed: None,
         }
     }
 

@@ -69,16 +69,25 @@ impl Heads {
         let Some(device) = device else {
             return Ok(());
         };
-        let head = match Checkpoint::open(&disk::read(path)?, roots) {
+        let p7m = disk::read(path)?;
+        let head = match Checkpoint::open(&p7m, roots) {
             Ok((checkpoint, _)) if checkpoint.device == device => copy(checkpoint),
             Ok(_) => {
                 tracing::error!(file, "a kept checkpoint is another device's");
                 return Ok(());
             }
-            Err(error) => {
-                tracing::error!(file, %error, "a kept checkpoint does not hold");
-                return Ok(());
-            }
+            // It was verified when it was kept, and its root may have gone since: that is no reason to
+            // believe a journal that was cut back.
+            Err(error) => match Checkpoint::read(&p7m) {
+                Ok(checkpoint) if checkpoint.device == device => {
+                    tracing::warn!(file, %error, "a kept checkpoint is of a root that is gone");
+                    copy(checkpoint)
+                }
+                _ => {
+                    tracing::error!(file, %error, "a kept checkpoint does not hold");
+                    return Ok(());
+                }
+            },
         };
         match self.known.get(device) {
             Some(known) if known.n == head.n && known.hash != head.hash => {
@@ -94,6 +103,11 @@ impl Heads {
     /// Every device with the newest line that it signed for.
     pub(super) fn known(&self) -> impl Iterator<Item = (&String, &JournalCopy)> {
         self.known.iter()
+    }
+
+    /// The newest line of a device's journal that it signed for by itself.
+    pub(super) fn of(&self, device: &str) -> Option<&JournalCopy> {
+        self.known.get(device)
     }
 
     /// The newest line of the device's journal that its signatures prove to us: its checkpoint,
@@ -123,7 +137,6 @@ impl Heads {
 
     fn refuse(&self, device: &str, why: String) -> Event {
         let refused = self.refused.fetch_add(1, Relaxed) + 1;
-        tracing::error!(device, why, refused, "a journal head was refused");
         Event::HeadRefused {
             device: device.to_owned(),
             why,
@@ -152,7 +165,12 @@ impl Desk {
     /// A checkpoint of `device`: kept when it is newer than what we have.
     pub(super) fn checkpoint(&mut self, device: &str, p7m: &[u8]) -> Result<Said, ReceiveError> {
         let topic = || Topic::new(device, Subject::Journal);
-        let checkpoint = match Checkpoint::open(p7m, &self.office.roots()) {
+        let mut opened = Checkpoint::open(p7m, &self.office.roots());
+        if opened.is_err() {
+            // Not by roots of yesterday.
+            opened = Checkpoint::open(p7m, &self.office.read_roots_anew());
+        }
+        let checkpoint = match opened {
             Ok((checkpoint, _)) if checkpoint.device == device => checkpoint,
             Ok((other, _)) => {
                 let why = format!("the checkpoint is of device {:?}", other.device);

@@ -16,7 +16,6 @@ use super::figures::Count;
 use super::head::{Head, check};
 use super::index::Entry;
 use super::kept::{Kept, Refusal};
-use super::later::newest_receipt;
 use super::{Event, ReceiveError, layout, receipt};
 use crate::disk::{self, DiskError};
 use crate::types::{CaseId, Stamp};
@@ -46,15 +45,34 @@ impl Desk {
             let why = "another package with this id is already stored".to_owned();
             return self.refuse(device, head, why, at).map(Some);
         }
-        self.receipt_again(device, id).map(Some)
+        match self.receipt_again(device, id)? {
+            Some(said) => Ok(Some(said)),
+            None => self.receipt_anew(device, head, at).map(Some),
+        }
     }
 
-    /// The receipt of a package in its place, whoever of the receivers signed it. The last try
-    /// may have failed at the very end.
-    pub(super) fn receipt_again(&mut self, device: &str, id: CaseId) -> Result<Said, ReceiveError> {
-        let place = self.office.place(device, id);
-        let receipt = newest_receipt(&place)?;
-        if let Some(folder) = place.parent() {
+    /// The receipt of a package in its place, whoever of the receivers signed it; `None` when it does
+    /// not hold.
+    pub(super) fn receipt_again(
+        &mut self,
+        device: &str,
+        id: CaseId,
+    ) -> Result<Option<Said>, ReceiveError> {
+        let receipt = self
+            .office
+            .believed_receipt(&self.office.place(device, id))?;
+        let said = receipt.map(|receipt| self.receipted(device, id, receipt));
+        said.transpose()
+    }
+
+    /// A package in its place has this receipt. The last try may have failed at the very end.
+    pub(super) fn receipted(
+        &mut self,
+        device: &str,
+        id: CaseId,
+        receipt: Vec<u8>,
+    ) -> Result<Said, ReceiveError> {
+        if let Some(folder) = self.office.place(device, id).parent() {
             disk::sync_dir(folder)?;
         }
         self.forget(&(device.to_owned(), id))?;
@@ -74,6 +92,9 @@ impl Desk {
         let Some(open) = self.open.get(key) else {
             return Ok(Said::default());
         };
+        if let Some(said) = self.office.waits(at) {
+            return Ok(said);
+        }
         let (device, id) = (key.0.as_str(), key.1);
         let package = open.transfer.assemble()?;
         if let Err(why) = check(&package, &self.office.roots())? {
@@ -176,7 +197,11 @@ impl Desk {
         why: String,
         at: Stamp,
     ) -> Result<Said, ReceiveError> {
-        let journal = self.heads.newest(head);
+        if let Some(said) = self.office.waits(at) {
+            return Ok(said);
+        }
+        // What a refused head names as the line before its own proves nothing.
+        let journal = self.heads.of(device).cloned();
         let word = receipt::Word::Refused { why: &why };
         let refusal = receipt::sign(&self.office.identity, head, word, (journal, at))?;
         let id = head.statement.id;

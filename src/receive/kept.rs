@@ -1,8 +1,10 @@
-//! What the index has of each package, refusal and device.
+//! What the index has of each package, announcement, refusal and device.
 
 use serde::Serialize;
 
-use crate::types::CaseId;
+use super::head::Head;
+use crate::clock;
+use crate::types::{CaseId, Stamp};
 use crate::witness::{Grade, Receipt, Statement};
 
 /// `outcome` of a package that a person asked for.
@@ -45,6 +47,8 @@ pub struct Kept {
     pub copies: u32,
     /// When it was noticed that it is not in its folder any more, RFC 3339 UTC.
     pub gone: Option<String>,
+    /// Why it was removed on purpose; `null`: nobody said so.
+    pub removed: Option<String>,
 }
 
 impl Kept {
@@ -69,7 +73,7 @@ impl Kept {
             seq: statement.seq,
             sig_sha256,
             kind: statement.about().to_owned(),
-            outcome: violation.map_or(ASKED, |v| v.outcome.name()).to_owned(),
+            outcome: outcome(statement),
             grade: grade.map(ToOwned::to_owned),
             at: statement.at().to_owned(),
             site: site.and_then(|site| site.public_id.clone().or(site.name.clone())),
@@ -81,8 +85,59 @@ impl Kept {
             stored: Some(receipt.at.clone()),
             copies: 1 + u32::from(copied),
             gone: None,
+            removed: None,
         }
     }
+}
+
+/// A package of which a verified head came, and which is not here whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Announced {
+    /// The device.
+    pub device: String,
+    /// The package.
+    pub id: CaseId,
+    /// Its number on the device.
+    pub seq: u64,
+    /// SHA-256 of its signature, lower-case hex.
+    pub sig_sha256: String,
+    /// Its violation; `capture` when a person asked for it.
+    pub kind: String,
+    /// How the case ended; `asked` when there was none.
+    pub outcome: String,
+    /// When the outcome was established, or the picture taken that was asked for, RFC 3339 UTC.
+    pub at: String,
+    /// When its head came, or a new index found it, RFC 3339 UTC.
+    pub heard: String,
+    /// The receiver that has what is here of it; `null`: all but this was forgotten.
+    pub receiver: Option<String>,
+    /// Whether everything but video is here.
+    pub pictures: bool,
+}
+
+impl Announced {
+    /// What the index has of a package whose head came `at`, before anything of it is looked for.
+    pub(super) fn of(head: &Head, at: Stamp) -> Self {
+        let statement = &head.statement;
+        Self {
+            device: statement.device.id.clone(),
+            id: statement.id,
+            seq: statement.seq,
+            sig_sha256: head.sig_sha256.clone(),
+            kind: statement.about().to_owned(),
+            outcome: outcome(statement),
+            at: statement.at().to_owned(),
+            heard: clock::rfc3339_ms(at.utc_ns),
+            receiver: None,
+            pictures: false,
+        }
+    }
+}
+
+/// How the case of a package ended.
+fn outcome(statement: &Statement) -> String {
+    let violation = statement.violation.as_ref();
+    violation.map_or(ASKED, |v| v.outcome.name()).to_owned()
 }
 
 /// A package that was not taken.
@@ -131,4 +186,29 @@ pub struct Seen {
     pub seq_max: u64,
     /// The newest line of its journal that it signed for.
     pub journal_n: Option<u64>,
+}
+
+/// News of a device that the index is to keep.
+#[derive(Clone, Debug, Default)]
+pub(super) struct News {
+    /// When it was last heard, RFC 3339; empty when it was not.
+    pub(super) seen: String,
+    /// What it said of itself last.
+    pub(super) state: Option<String>,
+    /// The largest number of a verified head.
+    pub(super) seq: u64,
+    /// The newest signed line of its journal.
+    pub(super) journal: Option<(u64, String)>,
+}
+
+impl News {
+    /// Joins what was not told before.
+    pub(super) fn join(&mut self, untold: Self) {
+        self.state = self.state.take().or(untold.state);
+        self.seq = self.seq.max(untold.seq);
+        self.journal = self.journal.take().max(untold.journal);
+        if self.seen < untold.seen {
+            self.seen = untold.seen;
+        }
+    }
 }

@@ -54,7 +54,7 @@ impl Later {
 }
 
 /// The newest receipt of the package at `place`.
-pub(super) fn newest_receipt(place: &Path) -> Result<Vec<u8>, DiskError> {
+fn newest_receipt(place: &Path) -> Result<Vec<u8>, DiskError> {
     let later = place.join(LATER_RECEIPT);
     disk::read(&if later.is_file() {
         later
@@ -105,12 +105,17 @@ impl Office {
             if !place.exists() {
                 continue;
             }
-            match newest_receipt(&place) {
-                Ok(receipt) if Receipt::read(&receipt).is_ok_and(|it| it.copies > 1) => {
+            let told = match newest_receipt(&place) {
+                Ok(receipt) if !Receipt::read(&receipt).is_ok_and(|it| it.copies > 1) => Ok(()),
+                Ok(receipt) if self.holds(&receipt) => {
                     self.later.tell(device, receipt);
+                    Ok(())
                 }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(device, %id, %error, "a later receipt is not sent"),
+                Ok(_) => self.take_back(device, id),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = told {
+                tracing::warn!(device, %id, %error, "a later receipt is not sent");
             }
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! packages/DEVICE/ID/       whole packages, each there in one step
 //! refused/DEVICE/ID.p7m     signed refusals
+//! removed/DEVICE.jsonl      what somebody removed on purpose
 //! heads/NAME/DEVICE.p7m     the newest checkpoint of a device's journal that receiver NAME took
 //! incoming/NAME/DEVICE/ID/  what receiver NAME is taking
 //! incoming/NAME.lock        held while receiver NAME runs
@@ -28,12 +29,27 @@ pub(super) fn packages(dir: &Path) -> PathBuf {
 
 /// Where a whole package lies.
 pub(super) fn place(dir: &Path, device: &str, id: CaseId) -> PathBuf {
-    packages(dir).join(device).join(id.to_string())
+    under(&packages(dir), device, id)
+}
+
+/// Where a package lies in a folder with a folder for each device.
+pub(super) fn under(folder: &Path, device: &str, id: CaseId) -> PathBuf {
+    folder.join(device).join(id.to_string())
 }
 
 /// The folder of refusals.
 pub(super) fn refused(dir: &Path) -> PathBuf {
     dir.join("refused")
+}
+
+/// The folder that tells what was removed on purpose.
+pub(super) fn all_removed(dir: &Path) -> PathBuf {
+    dir.join("removed")
+}
+
+/// The file that tells it of a device.
+pub(super) fn removed(dir: &Path, device: &str) -> PathBuf {
+    all_removed(dir).join(format!("{device}.jsonl"))
 }
 
 /// The folder with a folder of journal heads for each receiver.
@@ -65,6 +81,11 @@ pub(super) fn ids(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
     let mut ids: Vec<CaseId> = names.iter().filter_map(|name| id(name)).collect();
     ids.retain(|id| folder.join(id.to_string()).join(SIGNATURE).is_file());
     Ok(ids)
+}
+
+/// What lies in the folder of unfinished packages of a device.
+pub(super) fn unfinished(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
+    Ok(list(folder)?.iter().filter_map(|name| id(name)).collect())
 }
 
 /// The refusals in the folder of a device.

@@ -12,15 +12,17 @@
 //! receivers may work on one broker, each in a folder of its own or several in one ([`layout`]).
 //!
 //! **Invariants.** A foreign or wrong head writes nothing but its refusal. No receipt says *stored*
-//! before the package is durable in its place, nor two copies before the second was read back.
+//! before the package is durable in its place, nor two copies before the second was read back, and none
+//! is signed that nobody would believe, or by a clock that nobody vouches for ([`signing`]).
 //! Repeating any message changes nothing and gives the same answer, whichever receiver of the
 //! folder hears it: a package is there once. What a device can make us keep unfinished is bounded,
 //! and only verified names and numbers become paths. Killed at any moment, a new start takes up
 //! what was durable. The index may be deleted.
 //!
-//! **Not here.** No review of cases; nothing is ever deleted that was receipted. Receivers do not
-//! talk to each other.
+//! **Not here.** No review of cases. No receiver deletes what was receipted: a person does, and says so
+//! ([`remove`]). Receivers do not talk to each other.
 
+mod announced;
 pub mod archive;
 mod copies;
 mod desk;
@@ -40,10 +42,15 @@ mod office;
 mod opening;
 mod ranges;
 mod receipt;
+mod removed;
 mod rows;
+mod signing;
 mod stamping;
 mod transfer;
 mod upkeep;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -63,6 +70,7 @@ use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe};
 pub use copies::prepare_copies;
 pub use error::ReceiveError;
 pub use event::Event;
+pub use removed::{Removed, remove};
 
 use desk::{Desk, Said};
 use desks::{Desks, Owed};
@@ -84,7 +92,8 @@ const LOCK_TRY: Duration = Duration::from_millis(50);
 /// Receives until `stop`. Each [`Event`] is told to `on_event`, from a task: it must not block.
 ///
 /// # Errors
-/// Only what stops it from beginning: name, keys, folder. A broker that is away is waited for.
+/// Only what stops it from beginning, and no try would mend: names, keys, folder, the time-stamping
+/// program. A broker that is away is waited for, and so is a medium for second copies.
 pub async fn run(
     config: config::Receive,
     on_event: impl Fn(Event) + Send + Sync + 'static,
@@ -136,7 +145,6 @@ pub async fn run(
     };
     while !stop.is_cancelled() {
         if let Err(why) = receiver.session(&stop).await {
-            tracing::warn!(error = %why, "receiver disconnected");
             (receiver.on_event)(Event::Disconnected { why });
             let pause = receiver.pause.step();
             tokio::select! {
@@ -242,7 +250,6 @@ impl<F: Fn(Event)> Receiver<F> {
             pipe.subscribe(&filter).await?;
         }
         self.pause.reset();
-        tracing::info!(peer = self.endpoint.peer(), "receiver connected");
         (self.on_event)(Event::Connected {
             peer: self.endpoint.peer(),
         });
@@ -330,7 +337,6 @@ impl<F: Fn(Event)> Receiver<F> {
     }
 
     fn tell_trouble(&self, why: String) {
-        tracing::warn!(error = why, "receiver trouble");
         (self.on_event)(Event::Trouble { why });
     }
 

@@ -31,6 +31,10 @@ pub(super) struct Office {
     pub(super) figures: Arc<Figures>,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) later: Later,
+    /// Whether it signs though nothing synchronises the clock.
+    pub(super) any_clock: bool,
+    /// Why nothing is signed, as it was told last.
+    pub(super) unsigned: Mutex<Option<String>>,
     /// Held, never used.
     pub(super) _lock: File,
 }

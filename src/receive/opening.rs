@@ -5,6 +5,8 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use rustix::fs::{Access, access};
+
 use super::copies::Copies;
 use super::desk::{Desk, Open};
 use super::desks::{DESKS, desk_of};
@@ -13,10 +15,11 @@ use super::head::Head;
 use super::journal::Heads;
 use super::later::Later;
 use super::office::Office;
+use super::signing::certified;
 use super::transfer::{HEAD, Transfer};
 use super::{ReceiveError, layout};
 use crate::disk;
-use crate::witness::{Identity, Roots};
+use crate::witness::{Identity, Installed, Roots};
 use crate::{clock, config};
 
 impl Desk {
@@ -26,9 +29,11 @@ impl Desk {
         config: &config::Receive,
         figures: Arc<Figures>,
     ) -> Result<(Arc<Office>, Vec<Self>), ReceiveError> {
+        check(config)?;
         let identity = Identity::load(&config.keys, "receiver")?;
         let roots_file = config.keys.join("roots.crt");
         let roots = Roots::load(&roots_file)?;
+        certified(&identity, &roots, clock::now())?;
         let dir = &config.dir;
         std::fs::create_dir_all(dir)
             .map_err(|error| ReceiveError::Disk(format!("{}: {error}", dir.display())))?;
@@ -54,6 +59,8 @@ impl Desk {
             figures,
             ledger: Mutex::default(),
             later: Later::new(),
+            any_clock: config.any_clock,
+            unsigned: Mutex::default(),
             _lock: lock,
         });
         let desks = heads.split(DESKS, desk_of).into_iter().map(|heads| Self {
@@ -113,6 +120,37 @@ impl Desk {
         }
         Transfer::resume(dir, head).map(Some)
     }
+}
+
+/// What only a person can mend, and no number of tries.
+fn check(config: &config::Receive) -> Result<(), ReceiveError> {
+    if !config::is_host(&config.host) {
+        return Err(ReceiveError::Host(config.host.clone()));
+    }
+    let path = config.keys.join("transport.crt");
+    let certificate = Installed::read(&path)?.common_name.unwrap_or_default();
+    if certificate != config.name {
+        let name = config.name.clone();
+        return Err(ReceiveError::OtherName {
+            name,
+            path,
+            certificate,
+        });
+    }
+    match config.tsa_command.first() {
+        Some(program) if !can_run(program) => Err(ReceiveError::NoProgram(program.clone())),
+        _ => Ok(()),
+    }
+}
+
+/// Whether `program` can be run: by its path, or found by its name.
+fn can_run(program: &str) -> bool {
+    let runs = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+    if program.contains('/') {
+        return runs(Path::new(program));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| runs(&folder.join(program)))
 }
 
 /// Keeps a second receiver of the same name out of the folder; the lock ends with the file.

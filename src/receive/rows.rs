@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, ToSql, TransactionBehavior, params};
 
-use super::kept::{Kept, Refusal};
+use super::kept::{Announced, Kept, Refusal};
 use crate::types::CaseId;
 
 /// Columns of `package` in the order of [`kept`].
@@ -13,6 +13,14 @@ pub(super) const KEPT: &str = "device, id, seq, sig_sha256, kind, outcome, grade
 /// does not miss it.
 pub(super) const MEDIA: &str =
     "CREATE TABLE IF NOT EXISTS medium(id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID";
+
+/// What was announced and is not here whole. Added like [`MEDIA`].
+pub(super) const ANNOUNCED: &str = "CREATE TABLE IF NOT EXISTS announced(
+  device TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, sig_sha256 TEXT NOT NULL,
+  kind TEXT NOT NULL, outcome TEXT NOT NULL, at TEXT NOT NULL, heard TEXT NOT NULL,
+  PRIMARY KEY(device, seq, id)) STRICT, WITHOUT ROWID";
+/// Announced packages that are remembered of a device, the newest: a box could announce for ever.
+pub(super) const ANNOUNCED_MAX: u32 = 1024;
 
 /// Notes that the medium `id` is there. When it was never met, no second copy counts any more until it was
 /// read back; how many that are.
@@ -57,10 +65,55 @@ pub(super) fn put(conn: &Connection, package: &Kept) -> rusqlite::Result<()> {
         &p.gone,
     ];
     conn.execute(&sql, row)?;
+    let sql = "DELETE FROM announced WHERE device = ?1 AND seq = ?2 AND id = ?3";
+    conn.execute(sql, params![p.device, seq, id])?;
+    has_number(conn, &p.device, seq)
+}
+
+/// A verified head of the device had this number.
+fn has_number(conn: &Connection, device: &str, seq: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO device(id, seq_max) VALUES(?1, ?2) \
         ON CONFLICT(id) DO UPDATE SET seq_max = max(seq_max, ?2)";
-    conn.execute(sql, params![p.device, seq])?;
+    conn.execute(sql, params![device, seq])?;
     Ok(())
+}
+
+/// Writes the row of an announced package, over the one that is there.
+pub(super) fn put_announced(conn: &Connection, announced: &Announced) -> rusqlite::Result<()> {
+    let (a, seq) = (announced, whole(announced.seq));
+    let sql = "INSERT OR REPLACE INTO announced VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let id = a.id.to_string();
+    let row = params![
+        a.device,
+        seq,
+        id,
+        a.sig_sha256,
+        a.kind,
+        a.outcome,
+        a.at,
+        a.heard
+    ];
+    conn.execute(sql, row)?;
+    let sql = "DELETE FROM announced WHERE device = ?1 AND (seq, id) < (SELECT seq, id \
+        FROM announced WHERE device = ?1 ORDER BY seq DESC, id DESC LIMIT 1 OFFSET ?2)";
+    conn.execute(sql, params![a.device, ANNOUNCED_MAX - 1])?;
+    has_number(conn, &a.device, seq)
+}
+
+/// Reads the row of an announced package of `device`, columns as in the table.
+pub(super) fn announced(device: &str, row: &Row<'_>) -> rusqlite::Result<Announced> {
+    Ok(Announced {
+        device: device.to_owned(),
+        seq: number(row, 0)?,
+        id: case_id(row, 1)?,
+        sig_sha256: row.get(2)?,
+        kind: row.get(3)?,
+        outcome: row.get(4)?,
+        at: row.get(5)?,
+        heard: row.get(6)?,
+        receiver: None,
+        pictures: false,
+    })
 }
 
 /// Writes the row of a refusal, over the one that is there.
@@ -78,6 +131,9 @@ pub(super) fn put_refused(conn: &Connection, refusal: &Refusal) -> rusqlite::Res
     let seq = whole(*seq);
     let row = params![device, id.to_string(), seq, sig_sha256, why, at, receiver];
     conn.execute(sql, row)?;
+    let sql =
+        "DELETE FROM announced WHERE device = ?1 AND seq = ?2 AND id = ?3 AND sig_sha256 = ?4";
+    conn.execute(sql, params![device, seq, id.to_string(), sig_sha256])?;
     // What a refused head claims raises no number.
     let sql = "INSERT OR IGNORE INTO device(id) VALUES(?1)";
     conn.execute(sql, [device])?;
@@ -105,6 +161,7 @@ pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         stored: row.get(14)?,
         copies: 1 + u32::from(copied),
         gone: row.get(16)?,
+        removed: None,
     })
 }
 

@@ -103,10 +103,7 @@ async fn work(
                 };
                 (Some(to(&device, answer)), event)
             }
-            Err(why) => {
-                tracing::warn!(why, "time-stamping command failed");
-                rejected(&device, &format!("the authority does not answer: {why}"))
-            }
+            Err(why) => rejected(&device, &format!("the authority does not answer: {why}")),
         };
         if said.send(answered).await.is_err() {
             return;

@@ -15,7 +15,9 @@ use super::head::{Head, parts};
 use super::ranges::Ranges;
 use crate::disk::{self, DiskError};
 use crate::link::message::Range;
-use crate::witness::{FileEntry, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT};
+use crate::witness::{
+    FileEntry, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, Statement, sha256_hex,
+};
 
 /// The head as it came.
 pub(super) const HEAD: &str = "head.zip";
@@ -77,10 +79,7 @@ impl Transfer {
     pub(super) fn resume(dir: &Path, head: Head) -> Result<Self, ReceiveError> {
         let mut transfer = Self::of(dir, head);
         disk::remove_dir_all(&dir.join("package"))?;
-        let said: BTreeMap<String, Ranges> = disk::read(&dir.join(RANGES))
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
+        let said = durable(dir);
         for (sha256, blob) in &mut transfer.blobs {
             let there = std::fs::metadata(part(dir, sha256)).map_or(0, |m| m.len());
             if let Some(ranges) = said.get(sha256) {
@@ -214,12 +213,19 @@ impl Transfer {
                 }
                 disk::remove_file(&path)?;
                 blob.have = Ranges::default();
+                blob.fresh = false;
             }
             missing = self.missing();
         }
-        if missing.is_empty() {
+        let Some(Range(next, ..)) = missing.first() else {
             self.sync_parts()?;
             return Ok(Look::Whole);
+        };
+        // Nothing but video: with a metered link that is all there is for days, and the box does not repeat it.
+        let files = &self.head.statement.files;
+        let only_video = !files.iter().any(|f| f.sha256 == *next && !is_video(f));
+        if only_video && self.unsynced > 0 {
+            self.sync()?;
         }
         Ok(Look::Missing(missing))
     }
@@ -230,9 +236,8 @@ impl Transfer {
         let mut asked = Vec::new();
         let mut left = ASK_BYTES;
         let mut seen = BTreeSet::new();
-        let is_video = |file: &&FileEntry| file.media_type.starts_with("video/");
         let files = &self.head.statement.files;
-        let video = files.iter().filter(is_video);
+        let video = files.iter().filter(|file| is_video(file));
         for file in files.iter().filter(|file| !is_video(file)).chain(video) {
             let Some(blob) = self.blobs.get(&file.sha256) else {
                 continue;
@@ -310,6 +315,44 @@ impl Transfer {
     }
 }
 
+/// An unfinished package as anybody finds it on the disk.
+pub(super) struct Found {
+    /// Its head; it was verified when it came.
+    pub(super) head: Head,
+    /// Whether everything but video is here, and durable.
+    pub(super) pictures: bool,
+}
+
+impl Found {
+    /// Looks into `dir`; `None` when there is no head that can be read.
+    pub(super) fn at(dir: &Path) -> Option<Self> {
+        let parts = parts(&disk::read(&dir.join(HEAD)).ok()?).ok()?;
+        let head = Head {
+            statement: Statement::parse(parts.get(STATEMENT)?).ok()?,
+            sig_sha256: sha256_hex(parts.get(SIGNATURE)?),
+            signed: None,
+        };
+        let have = durable(dir);
+        let files = &head.statement.files;
+        let pictures = files.iter().filter(|file| !is_video(file)).all(|file| {
+            let ranges = have.get(&file.sha256);
+            file.size == 0 || ranges.is_some_and(|ranges| ranges.covers(0, file.size))
+        });
+        Some(Self { head, pictures })
+    }
+}
+
+/// What was durable of each file when that was last written down.
+fn durable(dir: &Path) -> BTreeMap<String, Ranges> {
+    let said = disk::read(&dir.join(RANGES)).ok();
+    said.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default()
+}
+
+fn is_video(file: &FileEntry) -> bool {
+    file.media_type.starts_with("video/")
+}
+
 fn part(dir: &Path, sha256: &str) -> PathBuf {
     dir.join(format!("{sha256}.part"))
 }
@@ -337,10 +380,9 @@ fn sync_file(path: &Path) -> Result<(), ReceiveError> {
 mod tests {
     use rustix::io::Errno;
 
-    use super::super::head::tests::head;
+    use super::super::head::tests::{head, head_of, zip_of};
     use super::*;
     use crate::disk::fault::{self, Mode};
-    use crate::witness::sha256_hex;
 
     /// After a sync that failed Linux shows what was written, says of the next sync that all is
     /// well, and the disk may have nothing of it.
@@ -369,6 +411,43 @@ mod tests {
         let lost = files.iter().find(|bytes| sha256_hex(bytes) == *sha256);
         assert_eq!((*from, *to), (0, lost.unwrap().len() as u64));
         all(&mut transfer);
+        assert!(matches!(transfer.look().unwrap(), Look::Whole));
+    }
+
+    /// A box with a metered link sends them once, and then nothing for days.
+    #[test]
+    fn pictures_that_wait_for_their_video_outlive_the_receiver() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("rx-1/LM-1/id");
+        let (picture, video): (&[u8], &[u8]) = (b"one picture", b"a video");
+        let files = [("video/mp4", video), ("image/jpeg", picture)];
+        let (head, zip) = (head_of(&files), zip_of(&files));
+        let video = vec![Range(sha256_hex(video), 0, video.len() as u64)];
+        let mut transfer = Transfer::begin(&dir, head.clone(), &zip).unwrap();
+        assert!(transfer.take(&sha256_hex(picture), 0, picture).unwrap());
+        // What it was before it is asked is not written down: a package costs few syncs.
+        let again = Transfer::resume(&dir, head.clone()).unwrap();
+        assert_eq!(again.missing().len(), 2);
+        let look = transfer.look().unwrap();
+        assert!(matches!(look, Look::Missing(missing) if missing == video));
+        let again = Transfer::resume(&dir, head).unwrap();
+        assert_eq!(again.missing(), video);
+    }
+
+    /// What is left of a file that came wrong is no file that could be synced.
+    #[test]
+    fn a_video_that_came_wrong_is_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("rx-1/LM-1/id");
+        let (picture, video): (&[u8], &[u8]) = (b"one picture", b"a video");
+        let files = [("video/mp4", video), ("image/jpeg", picture)];
+        let mut transfer = Transfer::begin(&dir, head_of(&files), &zip_of(&files)).unwrap();
+        assert!(transfer.take(&sha256_hex(picture), 0, picture).unwrap());
+        assert!(transfer.take(&sha256_hex(video), 0, b"a vodeo").unwrap());
+        let wanted = vec![Range(sha256_hex(video), 0, video.len() as u64)];
+        let look = transfer.look().unwrap();
+        assert!(matches!(look, Look::Missing(missing) if missing == wanted));
+        assert!(transfer.take(&sha256_hex(video), 0, video).unwrap());
         assert!(matches!(transfer.look().unwrap(), Look::Whole));
     }
 }

@@ -29,6 +29,8 @@ const LOOK_THROUGH: Duration = Duration::from_secs(10);
 const STALE: Duration = Duration::from_hours(72);
 /// Second copies made in one round.
 const COPIES_AT_ONCE: usize = 4;
+/// Packages looked at in one round for what was added to them, reviews: a million in nine hours.
+const ADDED_AT_ONCE: u32 = 64;
 
 /// Tends office and desks until `stop`.
 pub(super) async fn keep(
@@ -41,15 +43,13 @@ pub(super) async fn keep(
     loop {
         let (office, desks) = (Arc::clone(&office), desks.clone());
         let tended = blocking(move || {
-            let event = round((&office, &desks), &mut looked, clock::now());
-            (looked, event)
+            let events = round((&office, &desks), &mut looked, clock::now());
+            (looked, events)
         });
         match tended.await {
-            Ok((after, event)) => {
+            Ok((after, events)) => {
                 looked = after;
-                if let Some(event) = event {
-                    on_event(event);
-                }
+                events.into_iter().for_each(&*on_event);
             }
             Err(error) => {
                 tracing::error!(%error, "the receiver's upkeep ended");
@@ -70,14 +70,13 @@ pub(super) async fn keep_copies(
     on_event: Arc<impl Fn(Event)>,
     stop: CancellationToken,
 ) {
-    // The package that a second copy was last tried of.
-    let mut last = None;
+    let mut place = Place::default();
     while office.copies.is_some() {
         let (done, told) = oneshot::channel();
         let at_work = Arc::clone(&office);
         let round = move || {
-            let events = at_work.catch_up(&mut last, clock::now());
-            if done.send((last, events)).is_err() {
+            let events = at_work.catch_up(&mut place, clock::now());
+            if done.send((place, events)).is_err() {
                 tracing::debug!("the receiver has stopped meanwhile");
             }
         };
@@ -91,7 +90,7 @@ pub(super) async fn keep_copies(
         };
         // Without a thread it begins at the first again.
         let (after, events) = told.unwrap_or_default();
-        last = after;
+        place = after;
         events.into_iter().for_each(&*on_event);
         tokio::select! {
             () = stop.cancelled() => return,
@@ -100,26 +99,36 @@ pub(super) async fn keep_copies(
     }
 }
 
+/// Where second copies are in the order of the index.
+#[derive(Default)]
+pub(super) struct Place {
+    /// The package that one was last tried of.
+    made: Option<(String, CaseId)>,
+    /// The package that was last looked at for what was added to it.
+    added: Option<(String, CaseId)>,
+}
+
 /// One round; what to tell.
 fn round(
     (office, desks): (&Office, &[Arc<Mutex<Desk>>]),
     looked: &mut Option<u64>,
     at: Stamp,
-) -> Option<Event> {
-    let mut event = None;
+) -> Vec<Event> {
+    let mut events = Vec::new();
     let due = |looked| at.boot_ns.saturating_sub(looked) >= nanos(LOOK_THROUGH);
     if looked.is_none_or(due) {
         *looked = Some(at.boot_ns);
+        events.extend(office.tell_signing(at));
         if let Err(error) = look_through(office, desks, at) {
             office.figures.failed(&error);
-            let why = error.to_string();
-            tracing::warn!(error = why, "receiver trouble");
-            event = Some(Event::Trouble { why });
+            events.push(Event::Trouble {
+                why: error.to_string(),
+            });
         }
     }
     tell_news(office, desks);
     tell_gauges(office, desks, at);
-    event
+    events
 }
 
 /// Forgets what is stale, and sees that there is an index that is level with the folder.
@@ -152,7 +161,7 @@ pub(super) fn tell_news(office: &Office, desks: &[Arc<Mutex<Desk>>]) {
     }
     for (device, untold) in news {
         if let Some(desk) = desks.get(desk_of(&device)) {
-            lock(desk).news.entry(device).or_insert(untold);
+            lock(desk).news(&device).join(untold);
         }
     }
 }
@@ -192,9 +201,9 @@ impl Office {
         }
     }
 
-    /// Makes some of the second copies that are owed, beginning after `last`. One that cannot be
-    /// made does not hold up the others.
-    fn catch_up(&self, last: &mut Option<(String, CaseId)>, at: Stamp) -> Vec<Event> {
+    /// Makes some of the second copies that are owed, beginning after the last, and brings to others what
+    /// was added since. One that cannot be made does not hold up the others.
+    pub(super) fn catch_up(&self, place: &mut Place, at: Stamp) -> Vec<Event> {
         let mut events = Vec::new();
         let Some(copies) = self.copies.as_ref().filter(|copies| !copies.hangs()) else {
             return events;
@@ -203,28 +212,48 @@ impl Office {
         let room = there.is_ok().then(|| disk::free_bytes(copies.dir()).ok());
         self.figures
             .change(|gauges| gauges.copies_free = room.flatten());
-        let Ok(medium) = there else {
-            return events;
+        let medium = match there {
+            Ok(medium) => medium,
+            Err(why) => {
+                // Also at the start, before any package: its folder may be mistyped.
+                events.extend(copies.complain(&why));
+                return events;
+            }
         };
         if let Some(medium) = medium {
             self.indexed(|index| index.meets(medium));
         }
+        // A copy that cannot be told of in a receipt would be made again and again.
+        if self.may_sign(at).is_err() {
+            return events;
+        }
         for _ in 0..COPIES_AT_ONCE {
-            let Some(Some((device, id))) = self.indexed(|index| index.uncopied(last.as_ref()))
-            else {
-                *last = None;
+            let last = place.made.as_ref();
+            let Some(Some((device, id))) = self.indexed(|index| index.uncopied(last)) else {
+                place.made = None;
                 break;
             };
             match self.copy_later(copies, (&device, id), at) {
                 Ok(()) => self.enter(Entry::Copied(device.clone(), id)),
-                Err(why) => {
-                    events.extend(copies.complain(&why));
-                    self.figures.add(Count::CopyErrors, 1);
-                }
+                Err(why) => events.extend(self.no_copy(copies, &why)),
             }
-            *last = Some((device, id));
+            place.made = Some((device, id));
         }
+        let last = place.added.as_ref();
+        let looked_at = self.indexed(|index| index.copied(last, ADDED_AT_ONCE));
+        let looked_at = looked_at.unwrap_or_default();
+        for (device, id) in &looked_at {
+            if let Err(why) = copies.add(&self.place(device, *id), (device, *id)) {
+                events.extend(self.no_copy(copies, &why));
+            }
+        }
+        place.added = looked_at.into_iter().last();
         events
+    }
+
+    fn no_copy(&self, copies: &Copies, why: &str) -> Option<Event> {
+        self.figures.add(Count::CopyErrors, 1);
+        copies.complain(why)
     }
 
     fn copy_later(

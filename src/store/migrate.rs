@@ -18,6 +18,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("received.sql")),
     M::up(include_str!("wanted.sql")),
     M::up(include_str!("backlog.sql")),
+    M::up(include_str!("retold.sql")),
 ];
 
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -19,6 +19,16 @@ const OUTGOING: &str = "SELECT id, seq, sig_sha256, attempts, journal_n, severit
 const HELD: &str = "SELECT count(*) FROM package INDEXED BY package_gravest \
      WHERE state = 'queued' AND told >= ?1";
 
+/// A held package is told again after this, milliseconds: a receiver has forgotten it by then, which keeps
+/// what is unfinished for three days.
+const TELL_AGAIN_MS: i64 = 4 * 24 * 3_600_000;
+/// And after no longer than this, whatever its age, milliseconds.
+const TELL_AGAIN_MAX_MS: i64 = 8 * TELL_AGAIN_MS;
+/// The held package that was told longest ago, when that is as long as it was old then.
+const TOLD_LONG_AGO: &str = "SELECT id FROM package INDEXED BY package_gravest \
+     WHERE state = 'queued' AND told >= ?1 \
+     AND told_ms + min(max(told_ms - sealed_ms, ?3), ?4) <= ?2 ORDER BY told_ms, seq LIMIT 1";
+
 /// Key of what the upload notes about its link in `meta`.
 pub(super) const LINK_ACCOUNT: &str = "link";
 
@@ -112,17 +122,42 @@ impl Store {
     }
 
     /// Puts a package back into the queue: a receiver has asked nothing more of it up to the lane
-    /// `told`, 1 or 2, and the others are closed for now.
-    pub fn hold(&self, id: CaseId, told: u8) -> Result<(), StoreError> {
+    /// `told`, 1 or 2, and the others are closed for now, `at`.
+    pub fn hold(&self, at: Stamp, id: CaseId, told: u8) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.settled()?.transact(|tx| {
             package::put_back(tx, id)?;
             tx.execute(
-                "UPDATE package SET told = ?2 WHERE id = ?1",
-                params![id.to_string(), told],
+                "UPDATE package SET told = ?2, told_ms = ?3 WHERE id = ?1",
+                params![id.to_string(), told, at.utc_ms()],
             )?;
             Ok(())
         })
+    }
+
+    /// Has one package that waits for lanes beyond `open` announced anew, as if no receiver had heard
+    /// of it: the one that was told longest ago, when by now none can have it any more. `None`: not yet.
+    ///
+    /// That is after four days, and then each time when the package has become twice as old: however long a
+    /// link stays narrow, what is repeated of a package grows like the logarithm of its age. By this box's
+    /// clock: one that was set forward repeats too early once, one that was set back later.
+    pub fn tell_again(&self, now: Stamp, open: u8) -> Result<Option<CaseId>, StoreError> {
+        let mut inner = self.inner();
+        let inner = inner.settled()?;
+        let name: Option<String> = {
+            let mut query = inner.conn.prepare_cached(TOLD_LONG_AGO)?;
+            let values = params![open, now.utc_ms(), TELL_AGAIN_MS, TELL_AGAIN_MAX_MS];
+            query.query_row(values, |row| row.get(0)).optional()?
+        };
+        let Some(id) = name.as_deref().and_then(super::case_id) else {
+            return Ok(None);
+        };
+        inner.transact(|tx| {
+            let sql = "UPDATE package SET told = 0 WHERE id = ?1";
+            tx.execute(sql, [id.to_string()])?;
+            Ok(())
+        })?;
+        Ok(Some(id))
     }
 
     /// How many queued packages wait for lanes beyond `open`.

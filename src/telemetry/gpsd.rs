@@ -1,8 +1,8 @@
 //! Listens to gpsd, the daemon that knows every satellite receiver (patrol car).
 //!
 //! Source: gpsd's client protocol (`gpsd_json(5)`), reports `TPV`, `SKY`, `ERROR`. Lines are
-//! bounded; a field that is missing or of the wrong kind is unknown, and a line that is no JSON
-//! is counted and passed over.
+//! bounded; a field that is missing is unknown, and a line that is no JSON, or has a field of the
+//! wrong kind, is counted and passed over.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -34,11 +34,22 @@ const LATE_MAX_NS: i64 = 2_000_000_000;
 /// UTC of this box may be this much behind the satellites' and still be right.
 const EARLY_MAX_NS: i64 = 50_000_000;
 
+/// Of several receivers another is listened to only when ours has had no fix, or been silent, for
+/// this long: so long a position counts.
+const HOLD_NS: u64 = 5_000_000_000;
+/// What drives more slowly, metres per second, has no direction: between two fixes of a receiver that
+/// stands lies nothing but their error, and many repeat the last course or make one up.
+const COURSE_FROM_MPS: f64 = 1.5;
+/// A course that errs by more, degrees, tells nobody which way the street was seen.
+const COURSE_ERROR_MAX: f64 = 20.0;
+
 /// One report, as far as it is of interest. Other classes have none of these fields.
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 struct Report {
     class: String,
+    /// The receiver that it is about; empty when it names none, and then there is but one.
+    device: String,
     /// 0 unknown, 1 no fix, 2 two-dimensional, 3 three-dimensional.
     mode: Option<u8>,
     /// 2 differential, 3 RTK fixed, 4 RTK float, 5 and 6 dead reckoning, 7 surveyed in,
@@ -53,7 +64,10 @@ struct Report {
     eph: Option<f64>,
     epx: Option<f64>,
     epy: Option<f64>,
+    /// Course over ground.
     track: Option<f64>,
+    /// Estimated error of it, degrees.
+    epd: Option<f64>,
     speed: Option<f64>,
     hdop: Option<f64>,
     /// Satellites used.
@@ -76,6 +90,44 @@ struct Sky {
     sats: Option<u8>,
 }
 
+/// The receiver that is listened to.
+///
+/// gpsd tells of all it has on one connection. There is no way between the fixes of two, one is not
+/// seen by the satellites of another, and of two speeds one may be of a receiver that hangs.
+#[derive(Debug, Default)]
+struct Receiver {
+    /// The first one heard, until one with a fix stands in for it.
+    device: Option<String>,
+    /// When it last had a fix, by the time since boot.
+    fixed_ns: Option<u64>,
+    sky: Sky,
+}
+
+impl Receiver {
+    /// Whether a report is from it. From another it is after [`HOLD_NS`]: then that is ours, and what
+    /// this one told is forgotten.
+    fn is_heard(&mut self, at: Stamp, report: &Report, poses: &Poses) -> bool {
+        let fixed = report.class == "TPV" && fix_kind(report) > FixKind::None;
+        let named = !report.device.is_empty();
+        if named && self.device.as_ref() != Some(&report.device) {
+            let holds = |last| at.boot_ns.saturating_sub(last) <= HOLD_NS;
+            if self.device.is_some() && (!fixed || self.fixed_ns.is_some_and(holds)) {
+                return false;
+            }
+            tracing::info!(device = report.device, "satellite receiver is listened to");
+            poses.forget();
+            *self = Self {
+                device: Some(report.device.clone()),
+                ..Self::default()
+            };
+        }
+        if fixed {
+            self.fixed_ns = Some(at.boot_ns);
+        }
+        true
+    }
+}
+
 /// Listens until `stop`; connects again for ever.
 pub(super) async fn run(
     peer: &str,
@@ -85,12 +137,13 @@ pub(super) async fn run(
 ) {
     let peer = with_port(peer);
     let mut pauses = Pauses::new();
+    let mut receiver = Receiver::default();
     let mut told = None;
     loop {
         let before = state.snapshot().counters.messages;
         let lost = tokio::select! {
             () = stop.cancelled() => return,
-            lost = listen(&peer, poses, state) => lost,
+            lost = listen(&peer, &mut receiver, poses, state) => lost,
         };
         if state.snapshot().counters.messages > before {
             pauses.succeeded();
@@ -122,12 +175,18 @@ fn with_port(peer: &str) -> String {
 }
 
 /// Reads reports until the connection is gone; says why.
-async fn listen(peer: &str, poses: &Poses, state: &TelemetryState) -> io::Error {
+async fn listen(
+    peer: &str,
+    receiver: &mut Receiver,
+    poses: &Poses,
+    state: &TelemetryState,
+) -> io::Error {
     let mut stream = match open(peer).await {
         Ok(stream) => stream,
         Err(e) => return e,
     };
-    let (mut lines, mut sky) = (Lines::default(), Sky::default());
+    let mut lines = Lines::default();
+    receiver.sky = Sky::default();
     let mut buf = vec![0; LINE_MAX];
     loop {
         let n = match tokio::time::timeout(SILENCE, stream.read(&mut buf)).await {
@@ -146,7 +205,7 @@ async fn listen(peer: &str, poses: &Poses, state: &TelemetryState) -> io::Error 
         let mut torn = 0;
         while let Some(line) = lines.next_line() {
             match serde_json::from_slice::<Report>(&line) {
-                Ok(report) => hear(at, &report, &mut sky, poses, state),
+                Ok(report) => hear(at, &report, receiver, poses, state),
                 Err(_no_json) => torn += 1,
             }
         }
@@ -169,26 +228,35 @@ async fn open(peer: &str) -> io::Result<TcpStream> {
 }
 
 /// Takes one report.
-fn hear(at: Stamp, report: &Report, sky: &mut Sky, poses: &Poses, state: &TelemetryState) {
+fn hear(
+    at: Stamp,
+    report: &Report,
+    receiver: &mut Receiver,
+    poses: &Poses,
+    state: &TelemetryState,
+) {
     state.update(|s| s.counters.messages += 1);
     match report.class.as_str() {
+        "TPV" | "SKY" if !receiver.is_heard(at, report, poses) => {
+            state.update(|s| s.counters.ignored += 1);
+        }
         "TPV" => {
             let fix = fix_kind(report);
             let time = report.time.as_deref().and_then(|t| t.parse().ok());
-            let pose = pose(measured_at(at, time), report, *sky);
+            let pose = pose(measured_at(at, time), report, receiver.sky);
             if let Some(pose) = pose {
                 poses.put(pose);
             }
             state.heard(at.boot_ns);
             state.update(|s| {
                 s.fix = Some(fix);
-                s.sats = sky.sats;
+                s.sats = receiver.sky.sats;
                 s.counters.poses += u64::from(pose.is_some());
             });
             let time = time.filter(|_| fix > FixKind::None);
             state.tell_time(time.map(|t| SatelliteTime::of(t.as_microsecond(), at)));
         }
-        "SKY" => *sky = heard_sky(report, *sky),
+        "SKY" => receiver.sky = heard_sky(report, receiver.sky),
         "ERROR" => {
             let message = report.message.as_deref().unwrap_or_default();
             tracing::warn!(message, "gpsd reports an error");
@@ -258,11 +326,16 @@ fn pose(at: Stamp, report: &Report, sky: Sky) -> Option<Pose> {
         .eph
         .or_else(|| report.epx.zip(report.epy).map(|(x, y)| x.hypot(y)));
     let finite = |value: &f64| value.is_finite();
+    let drives = report.speed.is_some_and(|v| v >= COURSE_FROM_MPS);
+    let points = drives && report.epd.is_none_or(|d| d <= COURSE_ERROR_MAX);
     Some(Pose {
         at,
         lat_e7: scaled(lat, 1e7),
         lon_e7: scaled(lon, 1e7),
-        alt_mm: report.alt_msl.filter(finite).map(|m| scaled(m, 1e3)),
+        alt_mm: report
+            .alt_msl
+            .filter(|m| m.is_finite() && fix >= FixKind::Full)
+            .map(|m| scaled(m, 1e3)),
         h_acc_mm: error_m
             .filter(|m| *m > 0.0)
             .map(|m| scaled(m, 1e3).unsigned_abs()),
@@ -271,7 +344,7 @@ fn pose(at: Stamp, report: &Report, sky: Sky) -> Option<Pose> {
         sats: sky.sats,
         heading_deg: report
             .track
-            .filter(|d| (0.0..360.0).contains(d))
+            .filter(|d| points && (0.0..360.0).contains(d))
             .map(narrowed),
         speed_mps: report.speed.filter(finite).map(narrowed),
         attitude: None,

@@ -146,7 +146,7 @@ impl Placed {
     /// Whether it is a receiver's word, and of now. Without a fix a position is carried on by
     /// sensors, and so is the speed.
     pub fn is_current(&self) -> bool {
-        self.pose.fix != FixKind::None && self.age_ms <= AGE_MAX_MS
+        self.pose.fix != FixKind::None && !is_old(self.age_ms)
     }
 
     /// How far the position may be off, as the receiver estimates it, millimetres.
@@ -163,6 +163,11 @@ impl Placed {
     pub fn speed_mps(&self) -> Option<f32> {
         self.pose.speed_mps.filter(|_| self.is_current())
     }
+}
+
+/// Whether what was measured so many milliseconds before or after a moment says nothing of it.
+pub fn is_old(age_ms: u64) -> bool {
+    age_ms > AGE_MAX_MS
 }
 
 /// Whether a position with this error does not tell one place of a street from another.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Appearance, Motion, Placed, Stamp, View};
+use super::{Appearance, Moved, Placed, Stamp, View};
 
 /// A point of the picture, relative coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -328,10 +328,13 @@ pub struct Scene {
     /// What the picture is worth; nothing is judged by one that is not good.
     #[serde(default)]
     pub view: View,
-    /// How the picture moved since this camera's scene before; `None` when it did not, or when
-    /// nobody can tell.
+    /// How the picture moved since this camera's scene before.
     #[serde(default)]
-    pub motion: Option<Motion>,
+    pub moved: Moved,
+    /// Since when new things are told from the street where the background is watched; what stood
+    /// there already is a part of it. `None` where nobody watches it.
+    #[serde(default)]
+    pub background_since: Option<Stamp>,
     /// For how long before this moment nothing moved in the picture and nobody looked, since the
     /// look before: what stood there then stood there meanwhile.
     #[serde(default)]

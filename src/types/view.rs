@@ -103,6 +103,39 @@ impl Motion {
     }
 }
 
+/// What is known of how the picture of a camera moved from one moment to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moved {
+    /// Not at all: a fixed camera's, and a moving one's that was seen to stand.
+    #[default]
+    Still,
+    /// So.
+    By(Motion),
+    /// Nobody can tell: what was at a place of the picture may be anywhere by now.
+    Unknown,
+}
+
+impl Moved {
+    /// This and then `next`.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Still, moved) | (moved, Self::Still) => moved,
+            (Self::By(first), Self::By(next)) => Self::By(first.then(&next)),
+        }
+    }
+
+    /// Brings `area` to where what filled it is now; false when nobody knows.
+    pub fn carry(&self, area: &mut Area) -> bool {
+        if let Self::By(motion) = self {
+            *area = motion.of_area(*area);
+        }
+        *self != Self::Unknown
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +158,18 @@ mod tests {
         assert!((one_by_one.x - at_once.x).abs() < 1e-6 && (one_by_one.y - at_once.y).abs() < 1e-6);
         assert_eq!(Motion::NONE.then(&TURN), TURN);
         assert_eq!(TURN.then(&Motion::NONE), TURN);
+    }
+
+    #[test]
+    fn what_nobody_can_tell_stays_so_whatever_follows() {
+        let by = Moved::By(TURN);
+        assert_eq!(Moved::Still.then(by), by);
+        assert_eq!(by.then(Moved::Still), by);
+        assert_eq!(by.then(by), Moved::By(TURN.then(&TURN)));
+        for other in [Moved::Still, by, Moved::Unknown] {
+            assert_eq!(Moved::Unknown.then(other), Moved::Unknown);
+            assert_eq!(other.then(Moved::Unknown), Moved::Unknown);
+        }
     }
 
     #[test]

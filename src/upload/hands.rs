@@ -143,11 +143,11 @@ impl Session<'_> {
             // A place that is free again, or the end of the rest, is a reason to look again.
             return Ok(taken);
         }
-        let taken = self.take(any).await?;
-        if !taken {
-            self.count_held().await;
+        if self.take(any).await? || self.tell_again().await? {
+            return Ok(true);
         }
-        Ok(taken)
+        self.count_held().await;
+        Ok(false)
     }
 
     /// A fresh package takes the place of one that makes room, if it goes before it.
@@ -331,7 +331,10 @@ impl Session<'_> {
             self.remember(id, sink.to_owned());
         }
         let told = told.number();
-        let held = self.up.store.blocking(move |store| store.hold(id, told));
+        let held = self
+            .up
+            .store
+            .blocking(move |store| store.hold(clock::now(), id, told));
         self.owe(id, held.await);
     }
 

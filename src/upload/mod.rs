@@ -5,10 +5,11 @@
 //! receipt comes ([`delivery`] is that dialogue as a pure machine, [`session`] drives it over one
 //! [`crate::link::Pipe`]). A few packages are in hand at once ([`hands`]), and [`lanes`] says whose
 //! message is next, so that a fresh head never waits behind old video. [`profile`] says what the
-//! link may carry now, by configuration, hour and [`account`]; what may not go is held. [`drain`]
-//! slows what waited through an outage. What was sent is never written down here: after any break
-//! the receiver knows. Before a head goes a checkpoint of the journal that signs the
-//! package's line ([`journal`]); what the receiver says it has of the journal is held against it.
+//! link may carry now, by configuration, hour and [`account`]; what may not go is held, and told
+//! again in time ([`retelling`]). [`drain`] slows what waited through an outage. What was sent is
+//! never written down here: after any break the receiver knows. Before a head goes a checkpoint of
+//! the journal that signs the package's line ([`journal`]); what the receiver says it has of the
+//! journal is held against it.
 //!
 //! Once a package is receipted its time-stamp is asked for over the same connection
 //! ([`stamping`]).
@@ -34,6 +35,7 @@ mod places;
 mod presence;
 mod profile;
 mod rate;
+mod retelling;
 mod sending;
 mod session;
 mod stamping;

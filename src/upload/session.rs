@@ -20,6 +20,7 @@ use super::lanes::{Claim, Lane, Turns};
 use super::presence::Telling;
 use super::profile::Plan;
 use super::rate::Rate;
+use super::retelling::Retelling;
 use super::stamping::{Asked, Stamping};
 use crate::clock;
 use crate::config::Profile;
@@ -63,6 +64,8 @@ pub(super) struct Carry {
     pub(super) carried: (Arc<Carried>, u64),
     /// What the link has carried today; read when it is first needed.
     pub(super) account: Option<Account>,
+    /// When what waits for a wider link is told again.
+    pub(super) retelling: Retelling,
     /// When time-stamps are asked for.
     pub(super) stamping: Stamping,
     /// Where commands and verdicts go.
@@ -85,6 +88,7 @@ impl Carry {
             owed: Vec::new(),
             carried: (Arc::default(), 0),
             account: None,
+            retelling: Retelling::default(),
             stamping: Stamping::default(),
             desk,
         }

@@ -33,6 +33,8 @@ impl Session<'_> {
         let (profile, why) = self.plan.standing(minute, account.used());
         self.look |= self.profile != profile;
         self.profile = profile;
+        let spent = (account.used(), self.plan.budget());
+        self.carry.retelling.weigh(why, spent);
         if account.profile() != Some(profile) {
             self.changed(&account, (profile, why), now).await;
             account.set_profile(profile);

@@ -164,7 +164,7 @@ impl<'a> Additions<'a> {
 }
 
 /// Whether later steps may add a file of this name without touching what is signed.
-pub(super) fn is_addition(name: &str) -> bool {
+pub(crate) fn is_addition(name: &str) -> bool {
     let families = [
         ("META-INF/ASiCManifest", ".xml"),
         ("META-INF/signature", ".p7s"),

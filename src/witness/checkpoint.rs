@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::chain::Roots;
 use super::cms::{Form, SignatureError};
 use super::identity::Identity;
-use super::opened::check_attached;
+use super::opened::{check_attached, form, open};
 use super::seal::SealError;
 use super::signer::{Signer, Usage};
 use crate::clock;
@@ -95,8 +95,22 @@ impl Checkpoint {
     /// Opens a checkpoint signed by the device it names, for which `roots` vouch.
     pub fn open(p7m: &[u8], roots: &Roots) -> Result<(Self, Signer), CheckpointError> {
         let (bytes, signer) = check_attached(p7m, roots, Usage::Evidence)?;
+        let checkpoint = Self::parse(&bytes, &signer)?;
+        Ok((checkpoint, signer))
+    }
+
+    /// Reads a checkpoint without asking who vouches for its device: one that was checked when it was
+    /// kept, and whose root may have gone since.
+    pub fn read(p7m: &[u8]) -> Result<Self, CheckpointError> {
+        let opened = open(p7m, None)?;
+        let content = opened.content.as_deref();
+        let bytes = content.ok_or_else(|| form("it carries no content"))?;
+        Self::parse(bytes, &opened.signer)
+    }
+
+    fn parse(bytes: &[u8], signer: &Signer) -> Result<Self, CheckpointError> {
         let checkpoint: Self =
-            serde_json::from_slice(&bytes).map_err(|e| CheckpointError::Json(e.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|e| CheckpointError::Json(e.to_string()))?;
         if (checkpoint.v, checkpoint.kind.as_str()) != (VERSION, KIND) {
             return Err(CheckpointError::Version {
                 kind: checkpoint.kind,
@@ -117,6 +131,6 @@ impl Checkpoint {
         if checkpoint.head.len() != 64 || !checkpoint.head.bytes().all(hex) {
             return Err(CheckpointError::Field("head"));
         }
-        Ok((checkpoint, signer))
+        Ok(checkpoint)
     }
 }

@@ -32,11 +32,7 @@ pub enum KeyError {
         source: std::io::Error,
     },
     /// The key is not there.
-    #[error(
-        "{path}: no such file; `lingmou enroll` makes the keys, systemd may bring them as \
-         credentials",
-        path = path.display()
-    )]
+    #[error("{path}: no such file; {made}", path = path.display(), made = who_makes(path))]
     Missing {
         /// The file.
         path: PathBuf,
@@ -147,6 +143,16 @@ pub enum KeyError {
         /// RFC 3339.
         not_before: String,
     },
+}
+
+/// Where a key that is not there comes from.
+fn who_makes(path: &Path) -> &'static str {
+    match path.file_stem().and_then(|stem| stem.to_str()) {
+        Some("receiver" | "operator" | "reviewer") => {
+            "docs/RECEIVER.md has the lines that make the keys of the bureau"
+        }
+        _ => "`lingmou enroll` makes the keys of a box, systemd may bring them as credentials",
+    }
 }
 
 /// A certificate (with the chain that came with it) and its private key.

@@ -65,6 +65,7 @@ mod verify;
 mod wording;
 mod zip_end;
 
+pub(crate) use additions::is_addition;
 pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -104,7 +105,7 @@ pub use statement::{ABOUT_CAPTURE, FileEntry, Statement, StatementError};
 pub use successor::{Successor, SuccessorFault, has_private_key, successor};
 pub use timestamp::{StampError, StampQuery, TimeStamp, check_stamp, reject_query};
 pub use verdict::{Bounds, Check, CheckId, Correction, Latest, LatestBy, Status, Verdict};
-pub use verify::{verify, verify_head, verify_path, verify_zip};
+pub use verify::{is_signed, verify, verify_head, verify_path, verify_zip};
 pub use wording::Language;
 
 pub use crate::types::sha256_hex;

@@ -10,7 +10,7 @@ use super::review::{Review, Reviewed};
 use super::statement::Statement;
 use super::verdict::{Status, Verdict};
 use super::wording::{Wording, name_of, word};
-use crate::types::Heard;
+use crate::types::{Heard, is_old};
 
 /// A fact: the key of its label, and its text.
 pub(super) type Fact = (&'static str, String);
@@ -216,10 +216,13 @@ impl<'a> Told<'a> {
             ("lat", degrees(position.lat_e7)),
             ("lon", degrees(position.lon_e7)),
             ("accuracy", accuracy.unwrap_or_else(|| self.unknown())),
+            ("age", format!("{} s", position.age_ms.div_ceil(1000))),
             site,
             approval,
         ];
-        self.words.line("where_line", &fields)
+        let old = is_old(position.age_ms);
+        let line = if old { "where_then" } else { "where_line" };
+        self.words.line(line, &fields)
     }
 
     fn warnings(&self, statement: &Statement) -> Vec<Fact> {
@@ -369,6 +372,52 @@ fn degrees(e7: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::witness::statement::tests::sparse;
+    use crate::witness::wording::Language;
+    use crate::witness::{ContainerError, Position};
+
+    #[test]
+    fn a_position_of_another_moment_comes_with_its_age() {
+        let place = |age_ms| {
+            let mut verdict = Verdict::unreadable(&ContainerError::Form(String::new()));
+            let mut statement = sparse();
+            statement.position = Some(Position {
+                lat_e7: 361_600_000,
+                lon_e7: 1_204_300_000,
+                datum: "WGS-84".to_owned(),
+                h_acc_mm: Some(2_000),
+                fix: "3d".to_owned(),
+                sats: None,
+                source: "mavlink".to_owned(),
+                age_ms,
+            });
+            verdict.statement = Some(statement);
+            [Language::English, Language::Chinese].map(|language| {
+                let told = Told::new(&verdict, Wording::of(language));
+                let facts = told.facts();
+                let place = facts.into_iter().find(|(key, _)| *key == "where");
+                place.expect("a place").1
+            })
+        };
+        let [english, chinese] = place(5_000);
+        assert!(
+            english.starts_with("36.1600000, 120.4300000 (WGS-84), ± 2.0 m; "),
+            "{english}"
+        );
+        assert!(
+            chinese.starts_with("36.1600000，120.4300000（WGS-84），± 2.0 m；"),
+            "{chinese}"
+        );
+        let [english, chinese] = place(54_001);
+        assert!(
+            english.contains("± 2.0 m, but 55 s before or after; "),
+            "{english}"
+        );
+        assert!(
+            chinese.contains("± 2.0 m，测得时刻前后相差 55 s；"),
+            "{chinese}"
+        );
+    }
 
     #[test]
     fn degrees_are_exact() {

@@ -47,6 +47,19 @@ pub fn verify_path(path: &Path, roots: &Roots) -> Result<Verdict, ContainerError
     }
 }
 
+/// Whether somebody, trusted or not, signed the manifest that is there, and with it the statement.
+pub fn is_signed(head: &Container) -> bool {
+    let (Some(manifest), Some(statement)) = (head.get(MANIFEST), head.get(STATEMENT)) else {
+        return false;
+    };
+    let signature = head.get(SIGNATURE).unwrap_or_default();
+    let lists = |manifest: Manifest| {
+        let entry = manifest.entry(STATEMENT);
+        entry.is_some_and(|it| it.sha256 == <[u8; 32]>::from(Sha256::digest(statement)))
+    };
+    open(signature, Some(manifest)).is_ok() && Manifest::parse_sealed(manifest).is_ok_and(lists)
+}
+
 /// How much of the package is at hand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {

@@ -200,7 +200,7 @@ pub(super) fn receiver((keys, dir): (&Path, &Path), port: u16, more: &[String]) 
             .unwrap()
     };
     let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
-        .args(["receive", "--json", "--name", RECEIVER])
+        .args(["receive", "--json", "--any-clock", "--name", RECEIVER])
         .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--keys"])
         .arg(keys)
         .arg("--dir")

@@ -142,6 +142,28 @@ fn a_finding_of_the_check_does_not_keep_the_box_from_starting() {
     assert!(before[0].starts_with("-/usr/bin/lingmou check "));
 }
 
+/// A path that is no mount point when the unit starts is bound on itself, and what is mounted there later
+/// stays hidden beneath.
+#[test]
+fn a_second_medium_mounted_after_the_start_is_seen() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+    let unit = fs::read_to_string(folder.join("lingmou-receive@.service")).unwrap();
+    let (_, options) = unit.split_once("OPTIONS=").unwrap();
+    let mut words = options.lines().next().unwrap().split_whitespace();
+    let medium = words.find(|word| *word == "--copy-to").and(words.next());
+    let medium = Path::new(medium.unwrap());
+    let writable = unit
+        .lines()
+        .filter_map(|l| l.strip_prefix("ReadWritePaths="));
+    let writable = writable.flat_map(str::split_whitespace);
+    let writable: Vec<&Path> = writable
+        .map(|path| Path::new(path.trim_start_matches('-')))
+        .collect();
+    assert!(!writable.contains(&medium), "{writable:?}");
+    let above = |path: &&Path| medium.starts_with(path);
+    assert!(writable.iter().any(above), "{writable:?}");
+}
+
 #[test]
 fn the_units_are_hardened() {
     let dir = tempfile::tempdir().unwrap();

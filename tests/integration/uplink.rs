@@ -239,6 +239,7 @@ impl Bench {
             keys: self.pki.receiver.clone(),
             dir: self.dir.path().join("received"),
             tsa_command: self.tsa.clone(),
+            any_clock: true,
             ..config::Receive::default()
         }
     }

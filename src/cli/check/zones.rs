@@ -21,9 +21,7 @@ pub(super) fn worth(config: &Config) -> impl Iterator<Item = Finding> {
         let conditions = installation(site.as_ref(), law.as_ref(), today);
         let missing = conditions.iter().filter(|c| c.pass != Some(true));
         let mut missing: Vec<String> = missing.map(unmet).collect();
-        if config.telemetry.source == TelemetrySource::None {
-            missing.push("[telemetry] source is \"none\"".to_owned());
-        }
+        missing.extend(unplaced(config));
         let mute = mute(config, &zone.camera).filter(|_| violation.warns_first());
         let word = if let Some(why) = mute {
             format!("gives NOTHING: who cannot be warned there is not reported ({why})")
@@ -47,6 +45,22 @@ fn mute(config: &Config, camera: &str) -> Option<&'static str> {
     (speed_unknown && speed_matters).then_some(
         "a camera moves and nothing tells its speed: [telemetry] source, \"fixed\" where the box stands",
     )
+}
+
+/// What the configuration lacks for any package to state a position that suffices.
+fn unplaced(config: &Config) -> Option<String> {
+    let (telemetry, most) = (&config.telemetry, config.evidence.position_accuracy_max_m);
+    match telemetry.source {
+        TelemetrySource::None => Some("[telemetry] source is \"none\"".to_owned()),
+        TelemetrySource::Fixed if telemetry.accuracy_m <= 0.0 => {
+            Some("[telemetry] accuracy_m not stated".to_owned())
+        }
+        TelemetrySource::Fixed if telemetry.accuracy_m > most => Some(format!(
+            "[telemetry] accuracy_m ({} m) does not suffice",
+            telemetry.accuracy_m
+        )),
+        _ => None,
+    }
 }
 
 /// Whether the clips are played by the loudspeaker of this camera.
@@ -149,6 +163,33 @@ mod tests {
                 .as_ref()
                 .is_some_and(|word| word.ends_with("the box is: P-1"));
             assert_eq!(named, everywhere, "{mount} {source}: {permits:?}");
+        }
+    }
+
+    #[test]
+    fn a_surveyed_place_says_how_far_it_may_be_off() {
+        let lacks = |source, accuracy_m| {
+            let mut config = Config::default();
+            (config.telemetry.source, config.telemetry.accuracy_m) = (source, accuracy_m);
+            config.evidence.position_accuracy_max_m = 20.0;
+            unplaced(&config)
+        };
+        for (source, accuracy_m, told) in [
+            (TelemetrySource::None, 0.5, Some("source is \"none\"")),
+            (TelemetrySource::Fixed, 0.0, Some("accuracy_m not stated")),
+            (TelemetrySource::Fixed, 0.5, None),
+            (TelemetrySource::Fixed, 20.0, None),
+            (
+                TelemetrySource::Fixed,
+                20.5,
+                Some("accuracy_m (20.5 m) does not suffice"),
+            ),
+            // A receiver says it itself.
+            (TelemetrySource::Gpsd, 0.0, None),
+            (TelemetrySource::Mavlink, 0.0, None),
+        ] {
+            let told = told.map(|told| format!("[telemetry] {told}"));
+            assert_eq!(lacks(source, accuracy_m), told, "{source:?} {accuracy_m}");
         }
     }
 

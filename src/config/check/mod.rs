@@ -182,7 +182,7 @@ impl Checker<'_, '_> {
 }
 
 /// Whether `host` looks like a host name, an IPv4 or a bracketed or bare IPv6 address.
-fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     let inner = host
         .strip_prefix('[')
         .map_or(Some(host), |h| h.strip_suffix(']'));

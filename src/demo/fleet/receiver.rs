@@ -42,7 +42,8 @@ impl Receiver {
         let log = File::create(dir.with_file_name(format!("{name}.log")))?;
         let child = Command::new(program)
             .args(["receive", "--host", "127.0.0.1", "--name", name])
-            .args(["--port", &port.to_string()])
+            // A simulation may run where nothing synchronises the clock.
+            .args(["--any-clock", "--port", &port.to_string()])
             .args(["--metrics", &metrics.to_string()])
             .args([Path::new("--keys"), keys, Path::new("--dir"), dir])
             .stdin(Stdio::null())

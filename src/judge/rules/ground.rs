@@ -35,13 +35,10 @@ impl Ground {
     /// Takes in one scene, where things of `lying` lie; forgets what is older than `keep`.
     pub(super) fn look(&mut self, scene: &Scene, lying: RoleSet, keep: Duration) {
         let at = scene.at;
-        self.0.retain(|look| at.since(look.at) <= keep);
-        if let Some(motion) = &scene.motion {
-            for look in &mut self.0 {
-                let boxes = look.boxes.iter_mut().chain([&mut look.picture]);
-                boxes.for_each(|area| *area = motion.of_area(*area));
-            }
-        }
+        self.0.retain_mut(|look| {
+            let mut boxes = look.boxes.iter_mut().chain([&mut look.picture]);
+            at.since(look.at) <= keep && boxes.all(|area| scene.moved.carry(area))
+        });
         let soon = keep / LOOKS_MAX;
         if self.0.back().is_some_and(|last| at.since(last.at) < soon) {
             return;

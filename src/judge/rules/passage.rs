@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::types::{Area, Motion, Role, RoleSet, Scene, Stamp, Track};
+use crate::types::{Area, Role, RoleSet, Scene, Stamp, Track};
 
 use super::super::standing::{MOVERS, SAME_PLACE_IOU};
 use super::super::zone::Zone;
@@ -24,6 +24,23 @@ pub(super) const RENAMED_WITHIN: Duration = Duration::from_secs(2);
 /// What it loses lies below its box by up to this share of its height: the bed overhangs.
 const BELOW: f32 = 0.25;
 
+/// Where a mover was at one moment.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    pub(super) at: Stamp,
+    /// In the picture of that moment: this is what its picture shows.
+    seen: Area,
+    /// The same place of the street in the picture of now.
+    area: Area,
+}
+
+impl Step {
+    /// What a picture of it is to show.
+    pub(super) fn shot(self) -> (Stamp, Area) {
+        (self.at, self.seen)
+    }
+}
+
 /// A way through the zone.
 pub(super) struct Passage {
     track: u64,
@@ -32,7 +49,7 @@ pub(super) struct Passage {
     /// Looks in which it was seen, and those in which it was a truck.
     looks: (u32, u32),
     pub(super) last: Stamp,
-    path: Vec<(Stamp, Area)>,
+    path: Vec<Step>,
     /// The plate where it was largest.
     plate: Option<(Stamp, Area)>,
 }
@@ -52,33 +69,33 @@ impl Passage {
     /// The first moment at which it was over `debris`.
     pub(super) fn first_over(&self, debris: Area) -> Option<Stamp> {
         let mut path = self.path.iter();
-        path.find(|(_, a)| covers(*a, debris)).map(|(at, _)| *at)
+        path.find(|step| covers(step.area, debris))
+            .map(|step| step.at)
     }
 
     /// The last moment up to `until` at which it was over `debris`.
-    pub(super) fn over(&self, debris: Area, until: Stamp) -> Option<(Stamp, Area)> {
-        let before = |at: &Stamp| at.boot_ns <= until.boot_ns;
-        let path = self.path.iter().rev();
-        path.filter(|(at, a)| before(at) && covers(*a, debris))
-            .copied()
-            .next()
+    pub(super) fn over(&self, debris: Area, until: Stamp) -> Option<Step> {
+        let mut path = self.path.iter().rev();
+        let over = |s: &&Step| s.at.boot_ns <= until.boot_ns && covers(s.area, debris);
+        path.find(over).copied()
     }
 
     /// The moment at which the truck was farthest in the picture from where it was at `moment`;
     /// `None` when it was seen but once.
-    pub(super) fn farthest_from(&self, moment: (Stamp, Area)) -> Option<(Stamp, Area)> {
+    pub(super) fn farthest_from(&self, moment: Step) -> Option<Step> {
+        let way = |step: &Step| apart(step.area, moment.area);
         self.path
             .iter()
-            .filter(|(at, _)| *at != moment.0)
-            .max_by(|a, b| apart(a.1, moment.1).total_cmp(&apart(b.1, moment.1)))
+            .filter(|step| step.at != moment.at)
+            .max_by(|a, b| way(a).total_cmp(&way(b)))
             .copied()
     }
 
     /// How far it moved in the picture, share of the picture.
     pub(super) fn moved(&self) -> f32 {
-        let first = self.path.first().map(|p| p.1);
+        let first = self.path.first().map(|step| step.area);
         let ways = first.iter().flat_map(|first| {
-            let way = |p: &(Stamp, Area)| apart(p.1, *first);
+            let way = |step: &Step| apart(step.area, *first);
             self.path.iter().map(way)
         });
         ways.fold(0.0, f32::max)
@@ -90,10 +107,10 @@ impl Passage {
         let size = |a: Area| a.width() * a.height();
         let seen = self.plate.map(|(at, area)| (at, area.grown(1.0)));
         seen.or_else(|| {
-            let largest = |a: &&(Stamp, Area), b: &&(Stamp, Area)| size(a.1).total_cmp(&size(b.1));
-            let (at, area) = *self.path.iter().max_by(largest)?;
-            let y0 = area.centre().y;
-            Some((at, Area { y0, ..area }))
+            let largest = |a: &&Step, b: &&Step| size(a.seen).total_cmp(&size(b.seen));
+            let (at, seen) = self.path.iter().max_by(largest)?.shot();
+            let y0 = seen.centre().y;
+            Some((at, Area { y0, ..seen }))
         })
     }
 
@@ -107,21 +124,16 @@ impl Passage {
         format!("{} {}", role.name(), self.track)
     }
 
-    fn carry(&mut self, motion: &Motion) {
-        for (_, area) in &mut self.path {
-            *area = motion.of_area(*area);
-        }
-    }
-
     fn go_on(&mut self, at: Stamp, area: Area) {
         self.last = at;
         if self.path.len() == PATH_MAX {
-            let way = |i: usize| apart(self.path[i - 1].1, self.path[i + 1].1);
+            let way = |i: usize| apart(self.path[i - 1].area, self.path[i + 1].area);
             let middle = 1..self.path.len() - 1;
             let least = middle.min_by(|a, b| way(*a).total_cmp(&way(*b)));
             self.path.remove(least.unwrap_or(0));
         }
-        self.path.push((at, area));
+        let seen = area;
+        self.path.push(Step { at, seen, area });
     }
 }
 
@@ -146,12 +158,10 @@ pub(super) fn follow(
     zone: &Zone,
     (keep, gap): (Duration, Duration),
 ) -> bool {
-    passages.retain(|p| scene.at.since(p.last) <= keep);
-    if let Some(motion) = &scene.motion {
-        for passage in passages.iter_mut() {
-            passage.carry(motion);
-        }
-    }
+    passages.retain_mut(|p| {
+        let mut path = p.path.iter_mut().map(|step| &mut step.area);
+        scene.at.since(p.last) <= keep && path.all(|area| scene.moved.carry(area))
+    });
     let seen = |role: Role| {
         let roles: RoleSet = [role].into_iter().collect();
         let tracks = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
@@ -217,7 +227,7 @@ fn place(
         let there = p
             .path
             .last()
-            .is_some_and(|l| l.1.iou(area) >= SAME_PLACE_IOU);
+            .is_some_and(|l| l.area.iou(area) >= SAME_PLACE_IOU);
         same_kind && p.last != at && at.since(p.last) <= RENAMED_WITHIN && there
     };
     let known = passages.iter().position(|p| p.is(track, at, gap));

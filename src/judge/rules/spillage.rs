@@ -27,7 +27,7 @@ use super::super::standing::{
 use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
 use super::ground::Ground;
-use super::passage::{Passage, RENAMED_WITHIN, follow};
+use super::passage::{Passage, RENAMED_WITHIN, Step, follow};
 use super::{Moment, Rule, demand, only};
 
 /// A truck that moved less than this share of the picture stands, and does not spill on its way.
@@ -142,12 +142,9 @@ impl Road {
         for spot in self.lying.seen_at_mut(at) {
             spot.fitting += u32::from(!spot.explained);
         }
-        self.lain.retain(|lain| at.since(lain.seen.1) <= LAIN_FOR);
-        if let Some(motion) = &scene.motion {
-            for lain in &mut self.lain {
-                lain.area = motion.of_area(lain.area);
-            }
-        }
+        (self.lain).retain_mut(|lain| {
+            at.since(lain.seen.1) <= LAIN_FOR && scene.moved.carry(&mut lain.area)
+        });
         for spot in gone {
             self.remember(&spot, at, settle);
         }
@@ -187,12 +184,12 @@ impl Road {
             at_least("seen", spot.fitting_share(), SEEN_SHARE_MIN),
         ];
         let over = |p: &Passage| {
-            let moment = p.over(spot.area, spot.since)?;
-            let soon = spot.since.since(moment.0) <= within;
-            soon.then_some(moment)
+            let step = p.over(spot.area, spot.since)?;
+            let soon = spot.since.since(step.at) <= within;
+            soon.then_some(step)
         };
         let movers = self.passages.iter().filter_map(|p| Some((p, over(p)?)));
-        let movers: Vec<(&Passage, (Stamp, Area))> = movers.collect();
+        let movers: Vec<(&Passage, Step)> = movers.collect();
         let names: Vec<String> = movers.iter().map(|(p, _)| p.name()).collect();
         let told = if self.crowded.is_some() {
             "more than can be told apart".to_owned()
@@ -205,16 +202,16 @@ impl Road {
             "one alone over the place, at most {} s before",
             within.as_secs_f64()
         );
-        let alone = |(p, moment): &(_, _)| (movers.len() == 1).then_some((*p, *moment));
+        let alone = |(p, step): &(_, _)| (movers.len() == 1).then_some((*p, *step));
         let alone = movers.first().and_then(alone);
         gates.push(self.is_new(spot, alone));
         let truck = alone.filter(|(p, _): &(&Passage, _)| p.is_truck());
         let one = truck.is_some() && self.crowded.is_none();
         gates.push(gate("truck", told, limit, one));
         let mut shots = Vec::new();
-        if let Some((truck, moment)) = truck {
+        if let Some((truck, step)) = truck {
             gates.push(at_least("moved", truck.moved().into(), MOVED_MIN));
-            shots = shots_of(truck, moment);
+            shots = shots_of(truck, step);
         }
         Finding {
             violation: Violation::Spillage,
@@ -237,10 +234,10 @@ impl Road {
 
     /// Whether the debris was not there before: before `who` came, and was over the place at that
     /// moment, or before it was seen.
-    fn is_new(&self, spot: &Spot, who: Option<(&Passage, (Stamp, Area))>) -> Gate {
+    fn is_new(&self, spot: &Spot, who: Option<(&Passage, Step)>) -> Gate {
         let watched = self.watched.since();
         let watched = watched.filter(|since| spot.since.boot_ns > since.boot_ns);
-        let over = who.map_or(spot.since, |(_, (over, _))| over);
+        let over = who.map_or(spot.since, |(_, over)| over.at);
         let came = who.and_then(|(p, _)| p.first_over(spot.area));
         let came = came.unwrap_or(spot.since);
         let lay = self.lain.iter().any(|lain| {
@@ -283,11 +280,13 @@ fn prompt(spot: &Spot, settle: Duration) -> Gate {
     gate("prompt", told, limit_told, lies <= limit)
 }
 
-/// The truck over the place, at another place, and its plate.
-fn shots_of(truck: &Passage, moment: (Stamp, Area)) -> Vec<(ShotKind, Stamp, Area)> {
+/// The truck over the place, at another place, and its plate, each where the picture of its moment
+/// shows it.
+fn shots_of(truck: &Passage, over: Step) -> Vec<(ShotKind, Stamp, Area)> {
     let shot = |kind| move |(at, area): (Stamp, Area)| (kind, at, area);
-    let mut shots = vec![shot(ShotKind::Before)(moment)];
-    shots.extend(truck.farthest_from(moment).map(shot(ShotKind::Moved)));
+    let mut shots = vec![shot(ShotKind::Before)(over.shot())];
+    let elsewhere = truck.farthest_from(over).map(Step::shot);
+    shots.extend(elsewhere.map(shot(ShotKind::Moved)));
     shots.extend(truck.plate().map(shot(ShotKind::Plate)));
     shots.sort_by_key(|(_, at, _)| at.boot_ns);
     shots

@@ -8,8 +8,8 @@
 //! *Like a stall* is a thing of a role that is one by itself (`stall`, and whatever else the
 //! configuration names). An umbrella, a tricycle or goods stand everywhere: they are like a stall
 //! only where two kinds of them stand together, and while somebody attends to them most of the
-//! time. The same holds for a thing of no known class (`object`), which may also stand alone when
-//! it is as large as a cart or a spread of wares. What both the model and the background see is one
+//! time. The same holds for a thing of no known class (`object`), which may also stand alone when,
+//! beside whoever attended to it last, it is as large as a cart or a spread of wares. What both the model and the background see is one
 //! thing, not two kinds. So a courier's parked tricycle, a family under an umbrella, people waiting
 //! for a bus with their luggage, and a dog are no stalls. Of a stall with all its parts one speaks.
 
@@ -119,7 +119,9 @@ impl Rule for Vending {
             for spot in things.seen_at_mut(at) {
                 let tallest = attendance.tallest(spot, at);
                 spot.attended += u32::from(tallest.is_some());
-                let fitting = fits(spot, &all, tallest);
+                // Who steps aside is still the measure of what he left standing.
+                spot.keeper = tallest.or(spot.keeper);
+                let fitting = fits(spot, &all);
                 spot.fit(fitting);
             }
             // As they are after this look: what is new has been taken for something by now.
@@ -141,9 +143,9 @@ fn is_part(spot: &Spot) -> bool {
     spot.share(spot.whole) < LIKE_MIN
 }
 
-/// Whether the thing is like a stall at this moment, by what it is taken for at this moment;
-/// `tallest` is the tallest who attends to it.
-fn fits(spot: &mut Spot, all: &[Spot], tallest: Option<f32>) -> bool {
+/// Whether the thing is like a stall at this moment, by what it is taken for at this moment. How
+/// large it is nobody can tell to whom nobody ever attended.
+fn fits(spot: &mut Spot, all: &[Spot]) -> bool {
     if spot.explained {
         return false;
     }
@@ -157,8 +159,8 @@ fn fits(spot: &mut Spot, all: &[Spot], tallest: Option<f32>) -> bool {
         return together;
     }
     let side = spot.area.height().max(spot.area.width() * ASPECT);
-    let large = tallest.is_none_or(|height| side >= height * OBJECT_SIDE_MIN);
-    together || large
+    let large = |height: f32| side >= height * OBJECT_SIDE_MIN;
+    together || spot.keeper.is_some_and(large)
 }
 
 /// The other things that stand beside this one: not what is this one, or a passer-by, seen twice.

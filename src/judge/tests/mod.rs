@@ -34,8 +34,8 @@ use proptest::prelude::*;
 use super::{Ended, Finding, Judge, JudgeError};
 use crate::config::{self, Calendar, Config, Loaded, Zone, ZoneKind};
 use crate::types::{
-    Area, CaseId, Detection, Heard, HitOutcome, Motion, Order, Outcome, Point, Role, RoleSet,
-    Scene, ShotKind, Stamp, Track, View, Violation, WarnReport,
+    Area, CaseId, Detection, Heard, HitOutcome, Motion, Moved, Order, Outcome, Point, Role,
+    RoleSet, Scene, ShotKind, Stamp, Track, View, Violation, WarnReport,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -119,7 +119,8 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         tracks: things.iter().map(track).collect(),
         place: None,
         view: View::Good,
-        motion: None,
+        moved: Moved::Still,
+        background_since: None,
         held: Duration::ZERO,
     }
 }
@@ -816,13 +817,13 @@ fn a_place_moves_with_the_picture_of_a_moving_camera() {
         x: [1.0, 0.0, step],
         ..Motion::NONE
     };
-    let told = |motion: Option<Motion>| {
+    let told = |moved: Moved| {
         let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
         let mut told = Vec::new();
         for n in 0..250_u16 {
             let t = f64::from(n) * 0.2;
             let mut scene = scene(t, &[(1, Role::Stall, 0.1 + step * f32::from(n), 0.8)]);
-            scene.motion = motion;
+            scene.moved = moved;
             for order in judge.step(&scene) {
                 if let Order::Warn { case, .. } = &order {
                     judge.hear(report(*case, t, true));
@@ -833,9 +834,9 @@ fn a_place_moves_with_the_picture_of_a_moving_camera() {
         let told = told.iter().filter(|o| !matches!(o, Order::Hit { .. }));
         told.map(word).collect::<Vec<_>>()
     };
-    assert_eq!(told(None), Vec::<String>::new(), "it walks");
+    assert_eq!(told(Moved::Still), Vec::<String>::new(), "it walks");
     assert_eq!(
-        told(Some(motion)).last().unwrap(),
+        told(Moved::By(motion)).last().unwrap(),
         "seal persisted",
         "it stands"
     );

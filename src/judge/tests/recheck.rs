@@ -117,3 +117,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_a_place_that_is_not_in_the_picture_a_recheck_knows_nothing() {
+    let away = Moved::By(Motion {
+        x: [1.0, 0.0, 0.8],
+        ..Motion::NONE
+    });
+    for (name, moved) in [("panned away", away), ("nobody knows", Moved::Unknown)] {
+        let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+        let mut last = None;
+        for step in 0..=100 {
+            let t = f64::from(step) * 0.2;
+            let things: &[Thing] = if step < 80 { &[STALL] } else { &[] };
+            let mut scene = scene(t, things);
+            if step == 80 {
+                scene.moved = moved;
+            }
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = order {
+                    judge.hear(report(case, t, true));
+                }
+            }
+            last = judge.recheck(&scene).pop();
+        }
+        let last = last.expect("an open case");
+        assert_eq!((last.phase, last.seen), ("grace", None), "{name}");
+    }
+}

@@ -127,7 +127,7 @@ fn what_was_recorded_at_once_is_kept_though_its_place_has_left_the_picture() {
     // The box drives on: the place leaves the zone, and the picture.
     for step in 1..=12 {
         let mut scene = scene(t + f64::from(step) * 0.2, &[]);
-        scene.motion = Some(Motion {
+        scene.moved = Moved::By(Motion {
             y: [0.0, 1.0, -0.05],
             ..Motion::NONE
         });

@@ -192,7 +192,7 @@ fn a_stall_before_a_larger_one_is_another() {
 
 #[test]
 fn nobody_near_a_stall_is_one() {
-    let plays: [(&str, Play); 13] = [
+    let plays: [(&str, Play); 14] = [
         ("an empty street", |_| vec![]),
         ("passers-by", passers_by),
         ("a queue that waits for its bus, with a suitcase", |_| {
@@ -210,6 +210,10 @@ fn nobody_near_a_stall_is_one() {
         }),
         ("a pram beside a parent", |_| {
             vec![(1, Object, [0.24, 0.55, 0.31, 0.70]), vendor()]
+        }),
+        ("a bag whose owner leaves it after a minute", |t| {
+            let owner = Some(vendor()).filter(|_| t < 60.0);
+            with(owner, Some((1, Object, [0.24, 0.62, 0.32, 0.70])))
         }),
         ("a courier's tricycle, parked and left", |_| {
             vec![TRICYCLE, GOODS]
@@ -239,6 +243,49 @@ fn nobody_near_a_stall_is_one() {
     for (name, play) in plays {
         assert_eq!(opened(&ordered(&street(), play)), [], "{name}");
     }
+}
+
+#[test]
+fn a_cart_stays_though_its_vendor_steps_aside_at_the_second_look() {
+    let orders = ordered(&street(), |t| {
+        with(Some(vendor()).filter(|_| t < 35.0), Some(CART))
+    });
+    let told: Vec<String> = orders.iter().map(word).collect();
+    assert!(told.contains(&"seal persisted".to_owned()), "{told:?}");
+}
+
+#[test]
+fn what_the_background_has_taken_for_the_street_is_not_said_to_have_gone() {
+    for (since, wanted) in [
+        (1.0, "seal corrected"),
+        (
+            20.0,
+            "discard what stood there could not be told from the street any more",
+        ),
+    ] {
+        let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
+        let mut told = Vec::new();
+        for step in 0..300_u16 {
+            let t = f64::from(step) * 0.2;
+            let seen = with([vendor()], Some(CART).filter(|_| t < 20.0));
+            let mut scene = sight(t, &seen);
+            scene.background_since = Some(at(if t < 20.0 { 1.0 } else { since }));
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                told.push(word(&order));
+            }
+        }
+        assert_eq!(told.last().unwrap(), wanted);
+    }
+}
+
+#[test]
+fn beside_nobody_no_new_thing_is_large() {
+    let mut config = street();
+    config.judge.street_vending.attended_min = 0.0;
+    assert_eq!(opened(&ordered(&config, |_| vec![CART])), []);
 }
 
 #[test]
@@ -551,13 +598,58 @@ fn a_truck_s_way_moves_with_the_picture_of_a_moving_camera() {
             Some(spilt).filter(|_| t >= 24.0),
         ];
         let mut scene = sight(t, &seen.into_iter().flatten().collect::<Vec<_>>());
-        scene.motion = Some(Motion {
+        scene.moved = Moved::By(Motion {
             y: [0.0, 1.0, -0.01],
             ..Motion::NONE
         });
         found.extend(judge.step(&scene));
     }
     assert_eq!(opened(&found), [Violation::Spillage]);
+    // Each picture shows the lorry where it was at that moment.
+    let mut shown = Vec::new();
+    for order in &found {
+        let Order::Snap {
+            kind: kind @ (ShotKind::Before | ShotKind::Moved | ShotKind::Plate),
+            at: moment,
+            subject: Some(area),
+            ..
+        } = order
+        else {
+            continue;
+        };
+        let since = moment.since(at(20.0)).as_secs_f64() as f32;
+        let (left, up) = (since * 0.1, since * 0.05);
+        let bottom = (area.y1 - (0.85 - up)).abs();
+        assert!(
+            (area.x0 - left).abs() < 1e-3 && bottom < 1e-3,
+            "{kind:?} {area:?}"
+        );
+        shown.push(*kind);
+    }
+    shown.sort_by_key(|kind| kind.name());
+    assert_eq!(shown, [ShotKind::Before, ShotKind::Moved, ShotKind::Plate]);
+}
+
+#[test]
+fn a_truck_is_not_blamed_across_a_picture_that_moved_nobody_knows_how() {
+    for (name, lost_at, wanted) in [
+        ("never", 1_000.0, vec![Violation::Spillage]),
+        ("after the truck", 25.0, vec![]),
+        ("while it settles", 27.0, vec![]),
+    ] {
+        let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
+        let mut found = Vec::new();
+        for step in 0..300_u16 {
+            let t = f64::from(step) * 0.2;
+            let seen = with(lorry(6, t, 20.0), Some(SPILT).filter(|_| t >= 26.0));
+            let mut scene = sight(t, &seen);
+            if (t - lost_at).abs() < 0.1 {
+                scene.moved = Moved::Unknown;
+            }
+            found.extend(judge.step(&scene));
+        }
+        assert_eq!(opened(&found), wanted, "{name}");
+    }
 }
 
 #[test]

@@ -95,6 +95,8 @@ pub(super) struct Background {
     cells: Vec<Cell>,
     blobs: Blobs,
     looked: Option<Stamp>,
+    /// When it was begun, or learned anew as a whole.
+    since: Option<Stamp>,
 }
 
 /// The roles that can be seen: by the model, and before the background of fixed cameras.
@@ -140,12 +142,19 @@ impl Background {
             cells: Vec::new(),
             blobs: Blobs::default(),
             looked: None,
+            since: None,
         })
     }
 
     /// Forgets everything: another view, another background.
     pub(super) fn forget(&mut self) {
         self.height = 0;
+    }
+
+    /// Since when it is learned: what stood there already is a part of it, and no new thing. `None`
+    /// before the first frame.
+    pub(super) fn since(&self) -> Option<Stamp> {
+        self.since
     }
 
     /// Takes in the frame of moment `at` with what the detector found in it; gives the new things.
@@ -158,11 +167,15 @@ impl Background {
         let since = self.looked.map_or(Duration::ZERO, |then| at.since(then));
         self.looked = Some(at);
         let secs = since.as_secs_f32().min(PAUSE_MAX);
+        if self.height != luma.height() {
+            self.since = Some(at);
+        }
         self.take(luma, secs);
         self.hide(detections, secs);
         let changed = self.follow(secs);
         if changed > CHANGED_MAX {
             // Learned anew from here.
+            self.since = Some(at);
             for cell in &mut self.cells {
                 (cell.learned, cell.stood) = (0.0, 0.0);
             }

@@ -343,3 +343,38 @@ fn what_has_stood_for_long_belongs_to_the_street() {
     let last = told.last().copied().unwrap_or_default();
     assert!((58..=66).contains(&last), "{last}");
 }
+
+#[test]
+fn it_says_since_when_it_is_learned() {
+    let mut background =
+        Background::new(&config(ZoneKind::NoVending), "cam").expect("it has a zone");
+    let mut luma = Luma::new();
+    let mut look = |background: &mut Background, frame: u64, shift: usize| {
+        let board = |x: usize, y: usize| {
+            if ((x + shift) / 8 + y / 8).is_multiple_of(2) {
+                200
+            } else {
+                40
+            }
+        };
+        luma.draw(&picture(WIDE, HIGH, board));
+        background.look(at_ms(frame * STEP_MS), &luma, &[]);
+        background.since()
+    };
+    assert_eq!(background.since(), None);
+    let learned = 30;
+    for frame in 0..learned {
+        assert_eq!(look(&mut background, frame, 0), Some(at_ms(0)));
+    }
+    // After a bad view, and when all of the picture is another.
+    background.forget();
+    let again = Some(at_ms(learned * STEP_MS));
+    for frame in learned..2 * learned {
+        assert_eq!(look(&mut background, frame, 0), again);
+    }
+    let mut other = None;
+    for frame in 2 * learned..2 * learned + 5 {
+        other = look(&mut background, frame, 8);
+    }
+    assert!(other.unwrap().boot_ns >= at_ms(2 * learned * STEP_MS).boot_ns);
+}

@@ -285,6 +285,7 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
                  DROP INDEX package_oldest; DROP INDEX package_fresh;
                  CREATE INDEX package_due ON package(state, severity DESC, seq);
                  ALTER TABLE package DROP COLUMN told;
+                 ALTER TABLE package DROP COLUMN told_ms;
                  ALTER TABLE package DROP COLUMN copies;
                  ALTER TABLE package DROP COLUMN additions;
                  ALTER TABLE package DROP COLUMN mirror;

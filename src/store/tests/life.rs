@@ -225,7 +225,7 @@ fn a_package_that_is_held_waits_for_a_wider_link() {
     let next = |wish: Wish| store.next_of(NOW, &wish).unwrap().map(|due| due.id);
     for (n, told) in [(3, 1), (2, 2)] {
         store.step(case(n), State::Sending).unwrap();
-        store.hold(case(n), told).unwrap();
+        store.hold(NOW, case(n), told).unwrap();
     }
     assert_eq!(next(wish(1)), Some(case(1)), "only heads");
     assert_eq!(next(wish(2)), Some(case(3)), "pictures too");
@@ -255,6 +255,58 @@ fn a_package_that_is_held_waits_for_a_wider_link() {
     drop(store);
     let (store, _) = reopen(dir.path());
     assert_eq!(store.held(1).unwrap(), 2, "a restart repeats nothing");
+}
+
+#[test]
+fn what_was_told_long_ago_is_told_again_and_ever_more_rarely() {
+    let dir = folder();
+    let store = open(dir.path());
+    keep_and_seal(&store, case(1));
+    keep_and_seal(&store, case(2));
+    let sealed_ms = store.queued(case(1)).unwrap().unwrap().sealed_ms;
+    let at = |hours: i64| Stamp {
+        utc_ns: (sealed_ms + hours * 3_600_000) * 1_000_000,
+        ..NOW
+    };
+    let hold = |hours| {
+        store.step(case(1), State::Sending).unwrap();
+        store.hold(at(hours), case(1), 2).unwrap();
+    };
+    let again = |hours, open| store.tell_again(at(hours), open).unwrap();
+    let waits = || {
+        let wish = Wish {
+            open: 2,
+            oldest: true,
+            ..Wish::default()
+        };
+        let next = store.next_of(NOW, &wish).unwrap().unwrap();
+        next.id != case(1)
+    };
+    hold(1);
+    assert!(waits());
+    assert_eq!(again(96, 2), None, "a receiver may have it");
+    assert_eq!(again(97, 3), None, "a wide link holds nothing");
+    assert_eq!(again(97, 2), Some(case(1)));
+    assert!(!waits(), "it is as if nobody had heard of it");
+    assert_eq!(again(10_000, 2), None, "it is on its way, and once");
+    assert_eq!(again(-1, 2), None);
+
+    hold(1);
+    let mut days = Vec::new();
+    for hours in 1..365 * 24 {
+        if again(hours, 2).is_some() {
+            days.push(hours / 24);
+            hold(hours);
+        }
+    }
+    let months = (1..=11).map(|n| n * 32);
+    let expected: Vec<i64> = [4, 8, 16].into_iter().chain(months).collect();
+    assert_eq!(days, expected);
+    assert_eq!(
+        again(100, 2),
+        None,
+        "a clock that was set back repeats nothing"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! gpsd as it speaks, and as no gpsd should.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
@@ -15,10 +16,10 @@ fn arrival() -> Stamp {
 
 /// The ring and the state after these lines arrived together.
 fn heard(lines: &[&str]) -> (Poses, TelemetryState) {
-    let (poses, state, mut sky) = (Poses::new(), TelemetryState::new(), Sky::default());
+    let (poses, state, mut receiver) = (Poses::new(), TelemetryState::new(), Receiver::default());
     for line in lines {
         if let Ok(report) = serde_json::from_str::<Report>(line) {
-            hear(arrival(), &report, &mut sky, &poses, &state);
+            hear(arrival(), &report, &mut receiver, &poses, &state);
         }
     }
     (poses, state)
@@ -125,13 +126,74 @@ fn what_makes_no_position_makes_no_pose() {
 
 #[test]
 fn the_two_axes_stand_in_for_a_missing_horizontal_error() {
-    let line =
-        r#"{"class":"TPV","mode":2,"lat":36.0,"lon":120.0,"epx":3.0,"epy":4.0,"track":361.0}"#;
+    // The height of a flat fix is one that the receiver carries on.
+    let line = r#"{"class":"TPV","mode":2,"lat":36.0,"lon":120.0,"altMSL":12.5,"epx":3.0,"epy":4.0,
+        "track":361.0,"speed":5.2}"#;
     let pose = only_pose(&[line]).expect("a flat fix");
     assert_eq!(
         (pose.h_acc_mm, pose.alt_mm, pose.heading_deg),
         (Some(5_000), None, None)
     );
+}
+
+#[test]
+fn what_stands_has_no_direction() {
+    for (speed, epd, known) in [
+        (Some(0.05), None, false),
+        (Some(1.4), Some(5.0), false),
+        (None, None, false),
+        (Some(1.5), None, true),
+        (Some(1.5), Some(20.0), true),
+        (Some(5.2), Some(20.5), false),
+    ] {
+        let report = Report {
+            mode: Some(3),
+            lat: Some(36.0),
+            lon: Some(120.0),
+            track: Some(213.5),
+            speed,
+            epd,
+            ..Report::default()
+        };
+        let pose = pose(arrival(), &report, Sky::default()).expect("a fix");
+        let wanted = known.then_some(213.5);
+        assert_eq!(pose.heading_deg, wanted, "{speed:?} {epd:?}");
+    }
+}
+
+/// A gateway with a receiver built in, and one on the roof: gpsd tells of both.
+#[test]
+fn of_two_receivers_one_is_listened_to() {
+    let (poses, state, mut receiver) = (Poses::new(), TelemetryState::new(), Receiver::default());
+    let (roof, inside) = (("roof", 36.1), ("inside", 36.2));
+    // At which second which receiver speaks, with which fix and satellites; whose pose counts then,
+    // with how many satellites, and how old it is.
+    for (second, (device, lat), mode, sats, wanted) in [
+        (0, inside, 1, 0, None),
+        (0, roof, 3, 9, Some((36.1, None, 0))),
+        (1, roof, 3, 9, Some((36.1, Some(9), 0))),
+        (1, inside, 3, 4, Some((36.1, Some(9), 0))),
+        (2, inside, 3, 4, Some((36.1, Some(9), 1))),
+        (5, roof, 1, 0, Some((36.1, Some(9), 4))),
+        (6, inside, 3, 4, Some((36.1, Some(9), 5))),
+        (7, inside, 3, 4, Some((36.2, None, 0))),
+        (8, inside, 3, 4, Some((36.2, Some(4), 0))),
+        (9, roof, 3, 9, Some((36.2, Some(4), 1))),
+    ] {
+        let at = arrival().shifted_ns(second * 1_000_000_000);
+        for line in [
+            json!({"class": "SKY", "device": device, "uSat": sats}),
+            json!({"class": "TPV", "device": device, "mode": mode, "lat": lat, "lon": 120.0}),
+        ] {
+            let report = serde_json::from_value(line).expect("a report");
+            hear(at, &report, &mut receiver, &poses, &state);
+        }
+        let told = poses.at(at).map(|placed| {
+            let degrees = f64::from(placed.pose.lat_e7) / 1e7;
+            (degrees, placed.pose.sats, placed.age_ms / 1_000)
+        });
+        assert_eq!(told, wanted, "{second} s, {device}");
+    }
 }
 
 #[test]
@@ -200,12 +262,12 @@ proptest! {
     #[test]
     fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..3_000), piece in 1..50_usize) {
         let mut lines = Lines::default();
-        let (poses, state, mut sky) = (Poses::new(), TelemetryState::new(), Sky::default());
+        let (poses, state, mut receiver) = (Poses::new(), TelemetryState::new(), Receiver::default());
         for piece in bytes.chunks(piece) {
             lines.push(piece);
             while let Some(line) = lines.next_line() {
                 if let Ok(report) = serde_json::from_slice::<Report>(&line) {
-                    hear(arrival(), &report, &mut sky, &poses, &state);
+                    hear(arrival(), &report, &mut receiver, &poses, &state);
                 }
             }
         }

@@ -160,6 +160,7 @@ impl Field {
             keys: self.receiver_keys.clone(),
             dir: self.dir.path().join("received"),
             tsa_command: tsa::command(&self.dir.path().join("tsa"), &self.pki).unwrap(),
+            any_clock: true,
             ..config::Receive::default()
         };
         let events = Arc::clone(&self.events);

@@ -1,6 +1,7 @@
 //! What a narrow, costly or returning link carries.
 
 use lingmou::config::Profile;
+use lingmou::receive::archive::{Archive, Gap};
 use lingmou::upload::Why;
 
 use super::hand::{HandReceiver, hashes, ranges};
@@ -52,6 +53,64 @@ async fn a_metered_link_carries_pictures_and_video_only_when_asked() {
     assert_eq!(receiver.pieces(id).await, hashes(&video));
     upload.stop().await;
     assert_eq!(bench.journalled("package.sent"), 1);
+}
+
+/// Makes a held package look as if it had been told five days before.
+fn told_long_ago(bench: &Bench, id: CaseId) {
+    let path = bench.dir.path().join("store").join("q.db");
+    let conn = rusqlite::Connection::open(path).unwrap();
+    let sql = "UPDATE package SET told_ms = told_ms - 432000000 WHERE id = ?1 AND told = 2";
+    assert_eq!(conn.execute(sql, [id.to_string()]).unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_metered_link_holds_has_a_name_at_the_bureau_and_is_told_again() {
+    let bench = Bench::new().await;
+    let id = bench.seal(300_000);
+    let metered = config::Upload {
+        profile: Profile::Metered,
+        ..bench.upload_config()
+    };
+    let folder = bench.dir.path().join("received");
+    let archive = || Archive::open(std::slice::from_ref(&folder), clock::now());
+    let named = || {
+        let known = archive().unwrap().announced(DEVICE).unwrap().into_iter();
+        known
+            .map(|a| (a.id, a.receiver, a.pictures))
+            .collect::<Vec<_>>()
+    };
+    let here = [(id, Some(RECEIVER.to_owned()), true)];
+    let receiver = bench.receiver();
+    let upload = bench.upload_by(metered.clone());
+    until("the package held", || held(&bench) == 1).await;
+    upload.stop().await;
+    assert_eq!(named(), here);
+    let missing = archive().unwrap().missing(DEVICE).unwrap();
+    let told: Vec<&Gap> = missing.iter().map(|missing| &missing.gap).collect();
+    assert_eq!(told, [&Gap::Announced { id, pictures: true }]);
+
+    // What a receiver forgets of it, it goes on naming.
+    receiver.stop().await;
+    fs::remove_dir_all(folder.join("incoming")).unwrap();
+    assert_eq!(named(), [(id, None, false)]);
+    // With its disk it loses that too.
+    fs::remove_dir_all(&folder).unwrap();
+    let receiver = bench.receiver();
+    told_long_ago(&bench, id);
+    let upload = bench.upload_by(metered.clone());
+    until("it is told again", || announced(&bench) == 2).await;
+    until("its pictures", || named() == here).await;
+    upload.stop().await;
+
+    // Whoever reads that can have it fetched.
+    fetch(&bench, &[id]);
+    let upload = bench.upload_by(metered);
+    bench.receipted(&[id]).await;
+    assert_eq!(named(), []);
+    assert_eq!(archive().unwrap().missing(DEVICE).unwrap(), []);
+    upload.stop().await;
+    receiver.stop().await;
+    bench.audit(&[id]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

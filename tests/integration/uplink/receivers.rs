@@ -192,6 +192,46 @@ async fn receivers_with_folders_of_their_own_count_a_package_once() {
     assert_eq!(alone.packages(DEVICE).unwrap().len(), 1);
 }
 
+/// Trying again for ever would not help.
+#[tokio::test]
+async fn what_only_a_person_can_mend_is_said_at_a_receivers_start() {
+    let dir = TempDir::new().unwrap();
+    let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+    let right = || config::Receive {
+        name: RECEIVER.to_owned(),
+        host: "127.0.0.1".to_owned(),
+        keys: pki.receiver.clone(),
+        dir: dir.path().join("received"),
+        ..config::Receive::default()
+    };
+    let program = |name: &str| config::Receive {
+        tsa_command: vec![name.to_owned()],
+        ..right()
+    };
+    let no_program = pki.receiver.join("receiver.crt");
+    let host = config::Receive {
+        host: "http://broker.bureau.lan".to_owned(),
+        ..right()
+    };
+    let name = config::Receive {
+        name: "other".to_owned(),
+        ..right()
+    };
+    for (config, words) in [
+        (host, "--host \"http://broker.bureau.lan\" is not a host"),
+        (name, "transport.crt is for \"receiver-1\""),
+        (program("no-such-program"), "no program \"no-such-program\""),
+        (program(no_program.to_str().unwrap()), "that could be run"),
+    ] {
+        let refused = receive::run(config, |_| {}, CancellationToken::new()).await;
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let stop = CancellationToken::new();
+    stop.cancel();
+    receive::run(program("sh"), |_| {}, stop).await.unwrap();
+}
+
 /// `lingmou archive …` on the bench's folder: exit code and JSON lines.
 fn asked(bench: &Bench, question: &str) -> (i32, Vec<serde_json::Value>) {
     let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
@@ -206,6 +246,16 @@ fn asked(bench: &Bench, question: &str) -> (i32, Vec<serde_json::Value>) {
     let code = out.status.code().unwrap();
     assert!(code < 2, "{}", String::from_utf8_lossy(&out.stderr));
     (code, lines.collect())
+}
+
+fn in_words(gap: &Gap) -> String {
+    match gap {
+        Gap::NeverCame => "never came".to_owned(),
+        Gap::Announced { id, .. } => format!("announced {id}"),
+        Gap::Gone { id, .. } => format!("gone {id}"),
+        Gap::Refused { id, .. } => format!("refused {id}"),
+        Gap::Doubled { .. } => "doubled".to_owned(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,13 +277,7 @@ async fn which_numbers_are_missing_is_answered_with_and_without_the_index() {
 
     let gaps = || {
         let missing = bench.archive(&["received"]).missing(DEVICE).unwrap();
-        let gap = |gap: &Gap| match gap {
-            Gap::NeverCame => "never came".to_owned(),
-            Gap::Gone { id, .. } => format!("gone {id}"),
-            Gap::Refused { id, .. } => format!("refused {id}"),
-            Gap::Doubled { .. } => "doubled".to_owned(),
-        };
-        let told = missing.iter().map(|m| (m.from, m.to, gap(&m.gap)));
+        let told = missing.iter().map(|m| (m.from, m.to, in_words(&m.gap)));
         told.collect::<Vec<_>>()
     };
     let was_refused = (4, 4, format!("refused {refused}"));
@@ -321,11 +365,12 @@ async fn a_second_copy_counts_when_it_was_read_back_and_is_caught_up_later() {
         Receipt::open(&receipt, &roots).unwrap().0.copies
     };
     let receiver = bench.start(config.clone()).await;
+    let told = |e: &Event| matches!(e, Event::Trouble { why } if why.contains("no second copy"));
+    until("the word that it is not there", || bench.events(told) == 1).await;
     let upload = bench.upload();
     let without = [bench.seal(100_000), bench.seal(1000)];
     bench.receipted(&without).await;
     assert_eq!(without.map(copies), [1, 1], "the medium is not there");
-    let told = |e: &Event| matches!(e, Event::Trouble { why } if why.contains("no second copy"));
     assert_eq!(bench.events(told), 1, "told once, not for each package");
     assert!(
         !medium.exists(),
@@ -604,7 +649,7 @@ impl Process {
     fn start(config: &config::Receive) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
             .args(["receive", "--host", &config.host, "--name", &config.name])
-            .args(["--port", &config.port.to_string()])
+            .args(["--any-clock", "--port", &config.port.to_string()])
             .args([
                 Path::new("--keys"),
                 &config.keys,

@@ -108,6 +108,21 @@ fn keys_that_others_can_read_are_refused() {
 }
 
 #[test]
+fn a_key_that_is_not_there_says_who_makes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, words) in [
+        ("evidence", "lingmou enroll"),
+        ("receiver", "RECEIVER.md"),
+        ("operator", "RECEIVER.md"),
+        ("reviewer", "RECEIVER.md"),
+    ] {
+        let error = Identity::load(dir.path(), name).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+        assert_eq!(error.contains("enroll"), name == "evidence", "{error}");
+    }
+}
+
+#[test]
 fn keys_of_another_form_say_how_to_convert_them() {
     let kit = Kit::new();
     fails(&kit, "BEGIN PRIVATE KEY", |dir| {

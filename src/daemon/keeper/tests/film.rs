@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::CameraKind;
-use crate::types::{Detection, PictureOf, Track, View};
+use crate::types::{Detection, Moved, PictureOf, Track, View};
 use crate::witness::FileEntry;
 
 const WIDTH: usize = 1280;
@@ -87,7 +87,8 @@ fn seen(frame: &Frame) -> Scene {
         tracks: things.into_iter().map(track).collect(),
         place: None,
         view: View::Good,
-        motion: None,
+        moved: Moved::Still,
+        background_since: None,
         held: Duration::ZERO,
     }
 }

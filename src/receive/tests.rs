@@ -1,0 +1,504 @@
+//! A desk and its office without a broker: what is signed, when, and what becomes of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::slice;
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::desks::desk_of;
+use super::head::Head;
+use super::upkeep::Place;
+use super::*;
+use crate::clock;
+use crate::disk;
+use crate::link::message::Finished;
+use crate::pki::{TestPki, TestPkiPlan};
+use crate::types::{CaseId, Outcome, Stamp, Violation};
+use crate::witness::{
+    self, Checkpoint, Container, Identity, JournalPoint, KeyError, LATER_RECEIPT, Opinion, RECEIPT,
+    Receipt, ReceiptVerdict, ReviewVerdict, Roots, Statement, ViolationFacts,
+};
+
+const DEVICE: &str = "LM-1";
+
+/// A package without pictures, sealed with the device's key.
+pub(super) fn sealed(pki: &TestPki, seq: u64) -> Container {
+    sealed_at(pki, (seq, clock::now()), |_| {})
+}
+
+fn sealed_at(
+    pki: &TestPki,
+    (seq, at): (u64, Stamp),
+    state: impl FnOnce(&mut Statement),
+) -> Container {
+    let violation = ViolationFacts::bare(Violation::StreetVending, Outcome::Persisted, at);
+    let id = CaseId(Uuid::from_u128(
+        0x0198_f0a2_0000_7000_8000_0000_0000_0000 + u128::from(seq),
+    ));
+    let mut statement = Statement::bare(DEVICE, id, violation, at);
+    statement.seq = seq;
+    state(&mut statement);
+    let identity = Identity::load(&pki.device, "evidence").unwrap();
+    let sealed = witness::seal(&statement, &identity, at).unwrap();
+    let mut package = Container::new();
+    for (name, bytes) in sealed.parts() {
+        package.insert(name, bytes.to_vec()).unwrap();
+    }
+    package
+}
+
+/// A receiver's folder and keys.
+struct Bench {
+    dir: TempDir,
+    pki: TestPki,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+        Self { dir, pki }
+    }
+
+    fn config(&self) -> config::Receive {
+        config::Receive {
+            name: "receiver-1".to_owned(),
+            host: "127.0.0.1".to_owned(),
+            keys: self.pki.receiver.clone(),
+            dir: self.dir.path().join("received"),
+            ..config::Receive::default()
+        }
+    }
+
+    /// The desk of the device, in the office.
+    fn open(config: &config::Receive) -> Result<(Arc<Office>, Desk), ReceiveError> {
+        let figures = Arc::new(Figures::new(&config.dir));
+        let (office, mut desks) = Desk::open_all(config, figures)?;
+        Ok((office, desks.swap_remove(desk_of(DEVICE))))
+    }
+
+    fn place(&self, id: CaseId) -> PathBuf {
+        layout::place(&self.config().dir, DEVICE, id)
+    }
+
+    fn roots(&self) -> Roots {
+        Roots::load(&self.pki.root()).unwrap()
+    }
+}
+
+/// Now, by a clock that is synchronised.
+fn now() -> Stamp {
+    Stamp {
+        error_ns: 1_000_000,
+        ..clock::now()
+    }
+}
+
+fn id_of(package: &Container) -> CaseId {
+    Statement::parse(package.get(witness::STATEMENT).unwrap())
+        .unwrap()
+        .id
+}
+
+fn hear(desk: &mut Desk, subject: Subject, payload: &[u8], at: Stamp) -> Said {
+    desk.hear(&Topic::new(DEVICE, subject), payload, at)
+        .unwrap()
+}
+
+fn announce(desk: &mut Desk, package: &Container, at: Stamp) -> Said {
+    hear(desk, Subject::Head, &package.head().to_zip(), at)
+}
+
+/// The receipt that is answered, as the box believes it.
+fn receipt(said: Said, roots: &Roots) -> Receipt {
+    let (topic, p7m) = said.answer.expect("an answer");
+    assert_eq!(topic, "ev1/LM-1/d/receipt");
+    Receipt::open(&p7m, roots).unwrap().0
+}
+
+fn why(event: Option<Event>) -> String {
+    match event {
+        Some(Event::Trouble { why }) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn no_receipt_is_signed_that_nobody_would_believe() {
+    let bench = Bench::new();
+    let (office, mut desk) = Bench::open(&bench.config()).unwrap();
+    let package = sealed(&bench.pki, 1);
+    let place = bench.place(id_of(&package));
+    let ended = Stamp {
+        utc_ns: (office.identity.not_after() + 3600) * 1_000_000_000,
+        ..now()
+    };
+    let unsynced = Stamp {
+        error_ns: Stamp::ERROR_UNKNOWN,
+        ..now()
+    };
+    for (at, told) in [(ended, "expired on"), (unsynced, "no receipt is signed")] {
+        assert!(announce(&mut desk, &package, at).answer.is_none(), "{told}");
+        assert!(!place.exists(), "{told}");
+        let event = why(office.tell_signing(at));
+        assert!(event.contains(told), "{event}");
+        assert_eq!(office.tell_signing(at), None, "told once");
+    }
+    let page = office.figures.page();
+    for line in [
+        r#"lingmou_receive_errors_total{kind="sign"} 2"#,
+        "lingmou_receive_clock_synchronised 0",
+    ] {
+        assert!(page.lines().any(|l| l == line), "{line}\n{page}");
+    }
+    // What was refused would not be believed either.
+    let foreign = TestPki::create(&bench.dir.path().join("foreign"), DEVICE).unwrap();
+    let forged = sealed(&foreign, 2);
+    assert!(announce(&mut desk, &forged, ended).answer.is_none());
+
+    // The box comes again.
+    let answer = receipt(announce(&mut desk, &package, now()), &bench.roots());
+    assert_eq!(answer.verdict, ReceiptVerdict::Stored);
+    assert!(office.tell_signing(now()).is_none());
+    assert!(place.is_dir());
+    // A network without a time server.
+    let mut config = bench.config();
+    (config.name, config.any_clock) = ("receiver-2".to_owned(), true);
+    config.keys = bench.pki.add_receiver("receiver-2").unwrap();
+    let (_, mut desk) = Bench::open(&config).unwrap();
+    let another = sealed(&bench.pki, 3);
+    let answer = receipt(announce(&mut desk, &another, unsynced), &bench.roots());
+    assert_eq!(answer.seq, 3);
+}
+
+#[test]
+fn a_receiver_that_nobody_would_believe_does_not_start() {
+    let bench = Bench::new();
+    let at = u64::try_from(clock::now().utc_ns / 1_000_000_000).unwrap();
+    let plan = TestPkiPlan {
+        not_before: at - 7200,
+        not_after: at - 3600,
+    };
+    let over = bench.dir.path().join("over");
+    let over = TestPki::create_planned(&over, DEVICE, plan).unwrap();
+    let mut config = bench.config();
+    config.keys = over.receiver;
+    let opened = Bench::open(&config).map(drop);
+    assert!(
+        matches!(opened, Err(ReceiveError::Key(KeyError::Expired { .. }))),
+        "{opened:?}"
+    );
+    let foreign = TestPki::create(&bench.dir.path().join("foreign"), DEVICE).unwrap();
+    fs::copy(foreign.root(), bench.pki.receiver.join("roots.crt")).unwrap();
+    let opened = Bench::open(&bench.config()).map(drop);
+    assert!(
+        matches!(opened, Err(ReceiveError::Unbelievable(_))),
+        "{opened:?}"
+    );
+}
+
+/// Its certificate had ended when the receiver signed, before it asked; or its root is gone.
+#[test]
+fn a_receipt_that_nobody_believes_is_replaced_by_a_right_one() {
+    let bench = Bench::new();
+    let (office, mut desk) = Bench::open(&bench.config()).unwrap();
+    let package = sealed(&bench.pki, 1);
+    let (id, roots) = (id_of(&package), bench.roots());
+    let place = bench.place(id);
+    announce(&mut desk, &package, now());
+    let head = package.head().to_zip();
+    let Ok(head) = Head::open(&head, DEVICE, &roots) else {
+        panic!("a head that does not hold");
+    };
+    let ended = Stamp {
+        utc_ns: (office.identity.not_after() + 3600) * 1_000_000_000,
+        ..now()
+    };
+    let bad = |copies| {
+        let word = super::receipt::Word::Stored { copies };
+        super::receipt::sign(&office.identity, &head, word, (None, ended)).unwrap()
+    };
+    let lay = |name: &str, p7m: &[u8]| {
+        let draft = bench.dir.path().join("draft");
+        disk::replace(&draft, &place.join(name), p7m).unwrap();
+    };
+    let finished = Finished { id: id.to_string() };
+    let finished = serde_json::to_vec(&finished).unwrap();
+    let sink = "receiver-1".to_owned();
+    for later in [None, Some(bad(2))] {
+        lay(RECEIPT, &bad(1));
+        if let Some(later) = &later {
+            lay(LATER_RECEIPT, later);
+        }
+        let subject = Subject::Finished { sink: sink.clone() };
+        let said = hear(&mut desk, subject, &finished, now());
+        assert!(said.answer.is_none(), "it is not sent");
+        assert!(announce(&mut desk, &package, ended).answer.is_none());
+        assert!(place.join(RECEIPT).is_file(), "nor is it lost");
+
+        let answer = receipt(announce(&mut desk, &package, now()), &roots);
+        assert_eq!(answer.copies, 1, "the second is read back before it counts");
+        assert!(!place.join(LATER_RECEIPT).exists());
+        let verdict = witness::verify_path(&place, &roots).unwrap();
+        assert!(verdict.valid(), "{verdict:?}");
+        let again = receipt(announce(&mut desk, &package, now()), &roots);
+        assert_eq!(again, answer, "and stays");
+    }
+    // A box that waits for its second copy does not get a word that it would not believe.
+    lay(LATER_RECEIPT, &bad(2));
+    let mut told = office.later.told().unwrap();
+    office.tell_again(DEVICE, &[id.to_string()]);
+    assert!(told.try_recv().is_err());
+    assert!(!place.join(LATER_RECEIPT).exists());
+}
+
+#[test]
+fn a_clock_that_is_behind_the_boxes_is_told_and_counted() {
+    let bench = Bench::new();
+    let (office, mut desk) = Bench::open(&bench.config()).unwrap();
+    let behind = now().shifted_ns(-60_000_000_000);
+    for (seq, error_ns, tells) in [
+        (1, 500_000_000, 1),
+        (2, 61_000_000_000, 0),
+        (3, Stamp::ERROR_UNKNOWN, 0),
+    ] {
+        let at = Stamp { error_ns, ..now() };
+        let package = sealed_at(&bench.pki, (seq, at), |_| {});
+        let said = announce(&mut desk, &package, behind);
+        let told = |e: &&Event| matches!(e, Event::Trouble { why } if why.contains("clock"));
+        assert_eq!(said.events.iter().filter(told).count(), tells, "{seq}");
+    }
+    let page = office.figures.page();
+    assert!(
+        page.contains("lingmou_receive_clocks_differ_total 1\n"),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_checkpoint_is_not_judged_by_roots_of_yesterday_and_a_known_line_is_not_forgotten() {
+    let bench = Bench::new();
+    let other = TestPki::create(&bench.dir.path().join("other"), DEVICE).unwrap();
+    let (_, mut desk) = Bench::open(&bench.config()).unwrap();
+    let checkpoint = |pki: &TestPki, n: u64| {
+        let identity = Identity::load(&pki.device, "evidence").unwrap();
+        Checkpoint::sign(&identity, (n, &"a".repeat(64)), "boot", now()).unwrap()
+    };
+    let ours = bench.pki.receiver.join("roots.crt");
+    let old = fs::read(&ours).unwrap();
+    let said = hear(&mut desk, Subject::Journal, &checkpoint(&other, 50), now());
+    assert!(matches!(said.events[..], [Event::Ignored { .. }]));
+    // The bureau adds a root while the receiver works.
+    let draft = bench.dir.path().join("draft");
+    let new = fs::read(other.root()).unwrap();
+    disk::replace(&draft, &ours, &[old.clone(), new].concat()).unwrap();
+    let said = hear(&mut desk, Subject::Journal, &checkpoint(&other, 50), now());
+    assert!(
+        matches!(said.events[..], [Event::Checkpoint { n: 50, .. }]),
+        "{:?}",
+        said.events
+    );
+    drop(desk);
+    // And takes it away again: the box comes back with a journal that was cut.
+    disk::replace(&draft, &ours, &old).unwrap();
+    let (_, mut desk) = Bench::open(&bench.config()).unwrap();
+    let said = hear(
+        &mut desk,
+        Subject::Journal,
+        &checkpoint(&bench.pki, 49),
+        now(),
+    );
+    assert!(matches!(said.events[..], [Event::HeadRefused { .. }]));
+}
+
+#[test]
+fn what_a_refused_head_claims_of_a_journal_is_not_attested_and_doubts_are_told_each_time() {
+    let bench = Bench::new();
+    let (_, mut desk) = Bench::open(&bench.config()).unwrap();
+    let roots = bench.roots();
+    let foreign = TestPki::create(&bench.dir.path().join("foreign"), DEVICE).unwrap();
+    let forged = sealed_at(&foreign, (1, now()), |statement| {
+        statement.journal = JournalPoint {
+            n: 1000,
+            prev: "f".repeat(64),
+        };
+    });
+    let answer = receipt(announce(&mut desk, &forged, now()), &roots);
+    assert_eq!(
+        (answer.verdict, answer.head),
+        (ReceiptVerdict::Refused, None)
+    );
+    let identity = Identity::load(&bench.pki.device, "evidence").unwrap();
+    let p7m = Checkpoint::sign(&identity, (5, &"a".repeat(64)), "boot", now()).unwrap();
+    hear(&mut desk, Subject::Journal, &p7m, now());
+    let package = sealed_at(&bench.pki, (2, now()), |statement| {
+        statement.journal = JournalPoint {
+            n: 6,
+            prev: "b".repeat(64),
+        };
+    });
+    for time in ["first", "again"] {
+        let said = announce(&mut desk, &package, now());
+        let doubt = |e: &Event| matches!(e, Event::HeadRefused { .. });
+        assert!(said.events.iter().any(doubt), "{time}");
+        assert_eq!(receipt(said, &roots).verdict, ReceiptVerdict::Stored);
+    }
+    // A refusal that another receiver takes away while the folder is read is no trouble.
+    let refused = layout::refused(&bench.config().dir).join(DEVICE);
+    let gone = CaseId(Uuid::from_u128(7));
+    let name = format!("{gone}{}", layout::SIGNED);
+    std::os::unix::fs::symlink("nowhere", refused.join(name)).unwrap();
+    let archive = archive::Archive::open(&[bench.config().dir], now()).unwrap();
+    assert_eq!(archive.refusals(DEVICE).unwrap().len(), 1);
+}
+
+#[test]
+fn news_that_were_not_told_are_joined_with_what_came_meanwhile() {
+    let news = |seen: &str, state: Option<&str>, seq, journal: Option<u64>| kept::News {
+        seen: seen.to_owned(),
+        state: state.map(ToOwned::to_owned),
+        seq,
+        journal: journal.map(|n| (n, n.to_string())),
+    };
+    for (mut later, untold) in [
+        (
+            news("2026-02", None, 0, None),
+            news("2026-01", Some("ready"), 7, Some(9)),
+        ),
+        (
+            news("2026-02", Some("ready"), 7, Some(9)),
+            news("", Some("lost"), 3, Some(8)),
+        ),
+    ] {
+        later.join(untold);
+        let kept::News {
+            seen,
+            state,
+            seq,
+            journal,
+        } = later;
+        assert_eq!(
+            (&*seen, state.as_deref(), seq),
+            ("2026-02", Some("ready"), 7)
+        );
+        assert_eq!(journal, Some((9, "9".to_owned())));
+    }
+}
+
+/// Removed on purpose it is not missing, and not there either, on neither medium.
+#[test]
+fn what_was_removed_on_purpose_is_not_missing() {
+    let bench = Bench::new();
+    let medium = bench.dir.path().join("medium");
+    fs::create_dir(&medium).unwrap();
+    let marker = medium.join("lingmou-copies.json");
+    disk::write_new(&marker, b"{\"v\":1,\"type\":\"lingmou.copies\"}").unwrap();
+    let mut config = bench.config();
+    config.copy_to = Some(medium.clone());
+    let (office, mut desk) = Bench::open(&config).unwrap();
+    office.see_to_index(now()).unwrap();
+    let packages: Vec<Container> = (1..=5).map(|seq| sealed(&bench.pki, seq)).collect();
+    for package in &packages {
+        let answer = receipt(announce(&mut desk, package, now()), &bench.roots());
+        assert_eq!(answer.copies, 2);
+    }
+    office.indexed(|_| Ok(())).unwrap();
+    let ids: Vec<CaseId> = packages.iter().map(id_of).collect();
+    let name = |n: usize| format!("{DEVICE}/{}", ids[n]);
+    let gaps = || {
+        let archive = archive::Archive::open(slice::from_ref(&config.dir), now()).unwrap();
+        let missing = archive.missing(DEVICE).unwrap().into_iter();
+        let told = missing.map(|m| (m.from, m.to, m.gap));
+        told.collect::<Vec<_>>()
+    };
+    let removed = |names: &[String], copies: Option<&Path>| {
+        remove(&config.dir, copies, names, ("90 days", now()))
+    };
+    // Nothing is removed when one of them is not known, or its copy would stay.
+    let unknown = format!("{DEVICE}/{}", CaseId(Uuid::from_u128(1)));
+    let wrong = ["..", "../x", &unknown].map(ToOwned::to_owned);
+    for wrong in wrong {
+        let failed = removed(&[name(0), wrong], Some(&medium));
+        assert!(
+            matches!(failed, Err(ReceiveError::NoPackage(_))),
+            "{failed:?}"
+        );
+    }
+    let failed = removed(&[name(0)], None);
+    assert!(
+        matches!(failed, Err(ReceiveError::SecondCopy(_))),
+        "{failed:?}"
+    );
+    assert!(removed(&[name(0)], Some(&config.dir)).is_err(), "no medium");
+    assert!(bench.place(ids[0]).exists() && gaps().is_empty());
+
+    let told = removed(&[name(0), name(4)], Some(&medium)).unwrap();
+    assert_eq!(told.iter().map(|one| one.seq).collect::<Vec<_>>(), [1, 5]);
+    for id in [ids[0], ids[4]] {
+        assert!(!bench.place(id).exists());
+        assert!(!layout::place(&medium, DEVICE, id).exists());
+    }
+    assert_eq!(gaps(), []);
+    // One is taken away without a word: that shows, and a torn line hides nothing of the others.
+    fs::remove_dir_all(bench.place(ids[1])).unwrap();
+    let path = layout::removed(&config.dir, DEVICE);
+    let file = disk::open_append(&path).unwrap();
+    disk::write_all(&file, &path, b"{\"v\":1,\"type\":\"lingmou.rem").unwrap();
+    assert!(matches!(gaps()[..], [(2, 2, archive::Gap::Gone { .. })]));
+    // It is said afterwards.
+    removed(&[name(1)], Some(&medium)).unwrap();
+    assert_eq!(gaps(), []);
+    assert!(!layout::place(&medium, DEVICE, ids[1]).exists());
+    let archive = archive::Archive::open(slice::from_ref(&config.dir), now()).unwrap();
+    let kept = archive.packages(DEVICE).unwrap();
+    let whys: Vec<_> = kept.iter().map(|kept| kept.removed.as_deref()).collect();
+    let went = Some("90 days");
+    assert_eq!(whys, [went, went, None, None, went]);
+    drop(archive);
+    // A new index knows nothing of them, and nothing is missing all the same.
+    fs::remove_file(config.dir.join("index.db")).unwrap();
+    assert_eq!(gaps(), []);
+    fs::remove_dir_all(bench.place(ids[3])).unwrap();
+    assert!(matches!(gaps()[..], [(4, 4, _)]));
+}
+
+/// A review is written into the first copy, weeks after the receipt.
+#[test]
+fn a_review_comes_to_the_second_copy() {
+    let bench = Bench::new();
+    let medium = bench.dir.path().join("medium");
+    fs::create_dir(&medium).unwrap();
+    let marker = medium.join("lingmou-copies.json");
+    disk::write_new(&marker, b"{\"v\":1,\"type\":\"lingmou.copies\"}").unwrap();
+    let mut config = bench.config();
+    config.copy_to = Some(medium.clone());
+    let (office, mut desk) = Bench::open(&config).unwrap();
+    office.see_to_index(now()).unwrap();
+    let package = sealed(&bench.pki, 1);
+    announce(&mut desk, &package, now());
+    let id = id_of(&package);
+    let (ours, copy) = (bench.place(id), layout::place(&medium, DEVICE, id));
+    let reviewer = Identity::load(&bench.pki.reviewers[0], "reviewer").unwrap();
+    let opinion = Opinion {
+        verdict: ReviewVerdict::Accept,
+        reason: "clear",
+    };
+    let files = Container::from_dir(&ours).unwrap();
+    for (name, bytes) in witness::review(&files, opinion, &reviewer, now()).unwrap() {
+        disk::write_under(&ours, &name, &bytes).unwrap();
+    }
+    let mut place = Place::default();
+    for _ in 0..2 {
+        assert_eq!(office.catch_up(&mut place, now()), []);
+    }
+    let verdict = witness::verify_path(&copy, &bench.roots()).unwrap();
+    assert!(verdict.valid(), "{verdict:?}");
+    assert_eq!(verdict.reviews.len(), 1);
+    assert_eq!(verdict.reviews[0].level, Some(1));
+    let copied = Container::from_dir(&copy).unwrap();
+    for (name, bytes) in files.files() {
+        assert_eq!(copied.get(name), Some(bytes), "{name}");
+    }
+}
