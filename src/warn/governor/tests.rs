@@ -266,8 +266,8 @@ fn an_old_speed_says_nothing_of_now() {
     use crate::types::{FixKind, Pose, PoseSource};
     let measured = |fix, age_ms, speed_mps, h_acc_mm| Placed {
         pose: Pose {
-            speed_mps,
             h_acc_mm,
+            speed_mps,
             ..Pose::bare(
                 at("2026-11-26T12:00:00", GOOD),
                 (0, 0),
