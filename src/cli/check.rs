@@ -166,6 +166,7 @@ fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
     findings.push(finding("captions", captions(config)));
     findings.extend(zones::worth(config));
     findings.extend(zones::overlaps(loaded));
+    findings.extend(zones::roving_permits(loaded));
     findings.extend(passwords::cameras(loaded));
 }
 

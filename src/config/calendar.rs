@@ -127,6 +127,15 @@ impl Calendar {
         permit.map(|p| p.id.as_str())
     }
 
+    /// Numbers of the permits for `zone`.
+    pub fn permits_in<'a>(&'a self, zone: &'a str) -> impl Iterator<Item = &'a str> {
+        let for_zone = move |permit: &&Permit| permit.zones.iter().any(|z| z == zone);
+        self.permits
+            .iter()
+            .filter(for_zone)
+            .map(|permit| permit.id.as_str())
+    }
+
     fn is_workday(&self, date: Date) -> bool {
         let weekend = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday);
         self.workdays.contains(&date) || !weekend && !self.holidays.contains(&date)

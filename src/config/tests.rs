@@ -498,6 +498,11 @@ fn a_whole_configuration_is_read_with_its_words() {
 
 /// The page for a calendar beside a street with a kerb, a shop and a road.
 fn calendar_page(calendar: &str) -> String {
+    calendar_page_of("", calendar)
+}
+
+/// The page of a calendar beside a configuration whose camera has `mount`.
+fn calendar_page_of(mount: &str, calendar: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let made = std::fs::File::create(folder.path().join("calendar.toml"));
     made.and_then(|mut f| std::io::Write::write_all(&mut f, calendar.as_bytes()))
@@ -509,10 +514,13 @@ fn calendar_page(calendar: &str) -> String {
         )
     };
     let text = [
-        "[[camera]]\nname = \"a\"\nurl = \"rtsp://h/\"\n[judge]\ncalendar = \"calendar.toml\"\n",
-        &zone("kerb", "no_vending"),
-        &zone("shop-12", "shop_front"),
-        &zone("lane", "road"),
+        format!(
+            "[[camera]]\nname = \"a\"\nurl = \"rtsp://h/\"\n{mount}\n[judge]\n\
+             calendar = \"calendar.toml\"\n"
+        ),
+        zone("kerb", "no_vending"),
+        zone("shop-12", "shop_front"),
+        zone("lane", "road"),
     ];
     let page = match Config::parse_elsewhere(&folder.path().join("lingmou.toml"), &text.concat()) {
         Ok(_) => "no mistake".to_owned(),
@@ -592,6 +600,36 @@ fn mistakes_of_the_calendar_are_named_with_file_and_line() {
         assert!(page.contains(wanted), "{text}: {page}");
         assert!(page.contains("/etc/lingmou/calendar.toml:"), "{page}");
     }
+}
+
+#[test]
+fn what_moves_has_no_place_in_its_picture() {
+    let permit = "[[permit]]\nid = \"P\"\nzones = [\"kerb\"]\n";
+    let part = format!("{permit}place = [[0.1, 0.5], [0.4, 0.5], [0.4, 0.9]]\n");
+    let told = ":4: permit[0].place: the camera of zone \"kerb\" moves";
+    for (mount, refused) in [
+        ("", false),
+        ("mount = \"fixed\"", false),
+        ("mount = \"moving\"", true),
+        ("mount = \"gimbal\"", true),
+    ] {
+        let page = calendar_page_of(mount, &part);
+        assert_eq!(page.contains(told), refused, "{mount}: {page}");
+        assert!(
+            !calendar_page_of(mount, permit).contains("permit[0]"),
+            "{mount}"
+        );
+    }
+    let shop = |source: &str| {
+        page(&format!(
+            "[telemetry]\nsource = \"{source}\"\n[[camera]]\nname = \"c\"\n[[zone]]\nname = \"a\"\n\
+             camera = \"c\"\nkind = \"shop_front\"\npolygon = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]\n\
+             threshold = [[0.1, 0.2], [0.3, 0.2]]\n"
+        ))
+    };
+    let told = ":10: zone[0].threshold: the camera moves";
+    assert!(shop("gpsd").contains(told), "{}", shop("gpsd"));
+    assert!(!shop("none").contains(told));
 }
 
 #[test]

@@ -99,9 +99,9 @@ impl Warn {
 pub struct Budget {
     /// For one case, in all.
     pub per_case: u32,
-    /// In one zone, in any hour.
+    /// In one zone, in any hour; what persons order counts as one more zone.
     pub per_place_hour: u32,
-    /// In one zone, in any 24 hours.
+    /// In one zone, in any 24 hours, likewise.
     pub per_place_day: u32,
     /// In any hour, whatever for.
     pub per_hour: u32,

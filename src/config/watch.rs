@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Camera, Config, Mount, TelemetrySource};
+use super::{Camera, Config, Mount, TelemetrySource, Zone};
 
 /// `[guard]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,5 +66,16 @@ impl Config {
                 TelemetrySource::None | TelemetrySource::Fixed
             ),
         }
+    }
+
+    /// Whether a camera of this box moves, and the box perhaps with it.
+    pub fn is_moving(&self) -> bool {
+        self.camera.iter().any(|camera| !self.is_fixed(camera))
+    }
+
+    /// Whether `zone` is a place of the street, and not one of a picture that moves.
+    pub fn is_in_place(&self, zone: &Zone) -> bool {
+        let camera = self.camera.iter().find(|c| c.name == zone.camera);
+        camera.is_none_or(|camera| self.is_fixed(camera))
     }
 }

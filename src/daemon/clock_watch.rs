@@ -58,6 +58,13 @@ pub(super) struct ClockLine {
 }
 
 impl ClockLine {
+    /// When it was written at the latest, UTC nanoseconds; `None` when nobody vouched for the clock.
+    pub(super) fn utc_by_ns(&self) -> Option<i64> {
+        let us = self.offset_us.checked_add_unsigned(self.boottime_us)?;
+        let by_us = us.checked_add_unsigned(self.max_error_us?)?;
+        by_us.checked_mul(1_000)
+    }
+
     /// UTC of the line by its own clock, RFC 3339.
     fn utc(&self) -> String {
         utc(self.boottime_us, self.offset_us)
@@ -141,7 +148,7 @@ impl ClockWatch {
 
     /// The line is line `n` of the journal. Lines of another boot say nothing here.
     pub(super) fn take(&mut self, n: u64, line: ClockLine) {
-        if line.boot_id != self.boot_id || self.boot_id == "unknown" {
+        if clock::is_same_boot(&line.boot_id, &self.boot_id) != Some(true) {
             return;
         }
         if line.step_us.is_some() {

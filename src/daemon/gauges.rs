@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::telemetry::{Poses, TelemetryState};
 use crate::types::{Placed, Stamp, lock};
 use crate::upload::UploadState;
+use crate::warn::{Travel, tells_the_hour};
 
 use super::alarms::Acknowledged;
 use super::caretaker::StoreState;
@@ -190,8 +191,8 @@ impl Gauges {
     fn voice(&self, now: Stamp) -> Value {
         let voice = lock(&self.voice);
         let mut shown = voice.snapshot(now);
-        let unknown = now.error_ns == Stamp::ERROR_UNKNOWN;
-        shown["hour_unknown"] = (unknown && self.config.warn.needs_the_hour()).into();
+        let known = tells_the_hour(self.telemetry.doubt(now));
+        shown["hour_unknown"] = (!known && self.config.warn.needs_the_hour()).into();
         shown
     }
 
@@ -200,10 +201,13 @@ impl Gauges {
     fn telemetry(&self, now: Stamp) -> Value {
         let mut shown = json!(self.telemetry.snapshot());
         let placed = self.poses.at(now);
-        let speed = placed.as_ref().and_then(Placed::speed_mps);
         let matters = self.config.warn.speed_max_kmh > 0.0;
+        let (source, moving) = (self.config.telemetry.source, self.config.is_moving());
         shown["place_known"] = placed.as_ref().is_some_and(Placed::tells_place).into();
-        shown["speed_known"] = json!(matters.then_some(speed.is_some()));
+        shown["speed_known"] = json!(match Travel::of(source, moving, placed.as_ref()) {
+            Travel::Moves { speed, .. } if matters => Some(speed.is_some()),
+            Travel::Moves { .. } | Travel::Fixed => None,
+        });
         shown
     }
 

@@ -351,7 +351,8 @@ fn start_work(
         requests: requests_in,
         store: opened.store,
         poses: Arc::clone(&poses),
-        source: config.telemetry.source,
+        telemetry: Arc::clone(&opened.telemetry),
+        moves: (config.telemetry.source, config.is_moving()),
         state: Arc::clone(&gauges.voice),
         stop: stop.clone(),
     };

@@ -26,7 +26,7 @@ use crate::clock;
 use crate::config::{self, Config, SpeakerKind, TelemetrySource};
 use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
-use crate::telemetry::{Call, Poses};
+use crate::telemetry::{Call, Poses, TelemetryState};
 use crate::types::{Stamp, WarnReport, lock};
 use crate::warn::{Ask, By, Clip, Governor, Said, Speakers, Travel, Utterance};
 
@@ -90,8 +90,10 @@ pub(super) struct Mouth {
     pub(super) requests: Receiver<Request>,
     pub(super) store: Store,
     pub(super) poses: Arc<Poses>,
-    /// Where the position comes from: whether the box may move.
-    pub(super) source: TelemetrySource,
+    /// What satellites say of the clock.
+    pub(super) telemetry: Arc<TelemetryState>,
+    /// Where the position comes from, and whether a camera of the box moves.
+    pub(super) moves: (TelemetrySource, bool),
     pub(super) state: Arc<Mutex<VoiceState>>,
     pub(super) stop: CancellationToken,
 }
@@ -100,6 +102,8 @@ impl Mouth {
     /// Speaks until `stop` or until the keeper has ended; then says of each warning that still waits
     /// that it was not begun.
     pub(super) async fn run(mut self, mut shouts: Receiver<Shout>) {
+        // A stop of an earlier run may still hold.
+        self.state().stopped = self.governor.last_stop();
         self.serve(&mut shouts).await;
         // What the keeper gives from now on, it journals itself.
         shouts.close();
@@ -176,7 +180,7 @@ impl Mouth {
 
     /// Says it, if the governor allows.
     async fn say(&mut self, want: &Want, what: Result<Utterance, String>) -> Told {
-        let at = clock::now();
+        let at = self.now();
         let speaker = want.speaker(&mut self.speakers);
         let ask = Ask {
             at,
@@ -202,7 +206,7 @@ impl Mouth {
                 words::name(&mut charge, &what);
                 self.note(kind::WARNING_BEGUN, charge).await;
                 // A disk may have kept that line waiting into other hours.
-                let at = clock::now();
+                let at = self.now();
                 match self.governor.hour(&Ask { at, ..ask }) {
                     Ok(volume) => told.said = self.sound(want, what, volume).await,
                     Err(hush) => told.said.failure = Some(hush.to_string()),
@@ -262,10 +266,7 @@ impl Mouth {
         {
             let mut state = self.state();
             state.stops += 1;
-            state.stopped = self.governor.stopped(at).map(|(by, left)| {
-                let left = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
-                (by, at.boot_ns.saturating_add(left))
-            });
+            state.stopped = self.governor.last_stop();
         }
         let _gone: Result<(), Stopped> = answer.send(Stopped { sounded, journal_n });
     }
@@ -299,12 +300,13 @@ impl Mouth {
     }
 
     fn travel(&self, at: Stamp) -> Travel {
-        match self.source {
-            TelemetrySource::None | TelemetrySource::Fixed => Travel::Fixed,
-            TelemetrySource::Gpsd | TelemetrySource::Mavlink => {
-                Travel::of_vehicle(self.poses.at(at).as_ref())
-            }
-        }
+        let (source, moving) = self.moves;
+        Travel::of(source, moving, self.poses.at(at).as_ref())
+    }
+
+    /// Now, and how wrong that may be: as wrong as satellites say, if they do.
+    fn now(&self) -> Stamp {
+        self.telemetry.doubt(clock::now())
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, VoiceState> {

@@ -52,7 +52,7 @@ impl Past {
         let mut past = Self {
             last_run: LastRun::default(),
             hits: Told::default(),
-            voice: Ledger::new(clock::boot_id(), clock::now()),
+            voice: Ledger::new(clock::boot_id()),
             clock: ClockWatch::new(clock::boot_id()),
             certificates: BTreeMap::new(),
             reboots: Reboots::default(),
@@ -90,7 +90,7 @@ impl Past {
 
     /// What was said and stopped, for the governor; afterwards nothing is left here.
     pub(super) fn take_voice(&mut self) -> Ledger {
-        let empty = Ledger::new(clock::boot_id(), clock::now());
+        let empty = Ledger::new(clock::boot_id());
         std::mem::replace(&mut self.voice, empty)
     }
 
@@ -116,6 +116,9 @@ impl Past {
             kind::CLOCK => {
                 // Lines of older programs say less and are passed over.
                 if let Ok(line) = ClockLine::deserialize(&body) {
+                    if let Some(utc_ns) = line.utc_by_ns() {
+                        self.voice.no_later_than(utc_ns);
+                    }
                     self.clock.take(head.n, line);
                 }
             }

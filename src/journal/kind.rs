@@ -120,6 +120,21 @@ pub const CERT_ROLLED_BACK: &str = "cert.rolled_back";
 /// An administrator has the whole box restarted.
 pub const REBOOT_BEGUN: &str = "reboot.begun";
 
+/// Lines that may come before the line [`BOOT`]: of the opening of the store, before a daemon can say
+/// what its clock is worth, and of `lingmou store` without a daemon. What the run before said of its
+/// clock does not hold for them.
+pub const BEFORE_BOOT: &[&str] = &[
+    JOURNAL_REPAIRED,
+    JOURNAL_LOST,
+    STORE_REBUILT,
+    BOOK_LOST,
+    CASE_DROPPED,
+    PACKAGE_ADOPTED,
+    PACKAGE_DAMAGED,
+    PACKAGE_RESTORED,
+    PACKAGE_REQUEUED,
+];
+
 /// Every kind.
 pub const ALL: &[&str] = &[
     BOOT,

@@ -164,7 +164,8 @@ impl Account {
             kind::WARNING_STOPPED => self.keep(event(What::Stopped)),
             _ => {}
         }
-        if self.synced && !self.booting {
+        let told_at_work = !kind::BEFORE_BOOT.contains(&entry.kind.as_str());
+        if self.synced && !self.booting && told_at_work {
             self.trusted = Some(at);
             if at >= self.to {
                 self.reached.get_or_insert(entry.head.n);

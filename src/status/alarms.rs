@@ -40,6 +40,7 @@ pub fn alarms(status: &Value) -> Vec<Alarm> {
     alarms.clock(&status["clock"]);
     // A clock that may be wrong makes every camera's times unsure, and has said so.
     let clock_is_sure = alarms.0.is_empty();
+    alarms.satellites(status);
     alarms.certificates(&status["certificates"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         alarms.camera(name, camera);
@@ -99,21 +100,48 @@ impl Alarms {
         }
     }
 
+    /// Satellites that contradict a clock which the kernel takes to be right.
+    fn satellites(&mut self, status: &Value) {
+        let telemetry = &status["telemetry"];
+        let lasts = telemetry["gnss_apart_secs"].as_u64();
+        let (true, Some(us)) = (
+            status["clock"]["synced"] == Value::Bool(true) && lasts >= Some(UNSURE_SECS),
+            telemetry["gnss_minus_system_us"].as_i64(),
+        ) else {
+            return;
+        };
+        let (secs, way) = (
+            us.unsigned_abs() / 1_000_000,
+            if us > 0 { "behind" } else { "ahead" },
+        );
+        self.raise(
+            "clock",
+            format!(
+                "satellites say that it is {secs} s {way}: packages are leads, and hours are taken to be \
+                 as uncertain; look at where it gets its time"
+            ),
+        );
+    }
+
     /// Of a box that can move: without a position it is not known whether it does, and where. What
     /// judgement and loudspeaker make of it is asked, not what the receiver last said.
     fn position(&mut self, telemetry: &Value) {
-        if !matches!(telemetry["source"].as_str(), Some("gpsd" | "mavlink")) {
-            return;
-        }
         let is_unknown = |what: &str| telemetry[what] == Value::Bool(false);
-        let price = match (is_unknown("place_known"), is_unknown("speed_known")) {
-            (true, true) => "nobody is warned, and packages are leads",
-            (true, false) => "packages are leads",
+        let (place, speed) = (is_unknown("place_known"), is_unknown("speed_known"));
+        let (place, is_told) = match telemetry["source"].as_str() {
+            Some("gpsd" | "mavlink") => (place, true),
+            // Nothing is to tell its place: it is taken to stand.
+            Some("none") => (false, false),
+            _ => return,
+        };
+        let price = match (place, speed) {
+            (true, _) => "nobody is warned, and packages are leads",
             (false, true) => "nobody is warned",
             (false, false) => return,
         };
         let cause = telemetry["cause"].as_str();
         let lost = match (&telemetry["connected"], telemetry["fix"].as_str()) {
+            _ if !is_told => "a camera moves, and [telemetry] source is \"none\"",
             (Value::Bool(true), Some("none")) => "the receiver has no fix",
             (Value::Bool(true), None) => "no position is told",
             (Value::Bool(true), Some(_)) => "position or speed of now is not told, or not exact",
@@ -301,15 +329,13 @@ mod tests {
             ),
             ("gpsd", false, Value::Null, None, "nothing is heard of it; "),
         ] {
+            let both = Some(" nobody is warned, and packages are leads");
             for (place, speed, price) in [
-                (
-                    false,
-                    json!(false),
-                    Some(" nobody is warned, and packages are leads"),
-                ),
-                (false, json!(true), Some(" moves packages are leads")),
+                (false, json!(false), both),
+                // It is told, and vague: nobody could look again at the same place.
+                (false, json!(true), both),
                 // Speed does not matter to this box.
-                (false, Value::Null, Some(" moves packages are leads")),
+                (false, Value::Null, both),
                 (true, json!(false), Some(" nobody is warned")),
                 (true, json!(true), None),
                 (true, Value::Null, None),
@@ -326,11 +352,35 @@ mod tests {
                         .all(|(said, price)| said.starts_with(words) && said.ends_with(price)),
                     "{said:?}"
                 );
-                for still in ["fixed", "none"] {
-                    let said = raised("position", |s| s["telemetry"] = telemetry(still));
-                    assert!(said.is_empty(), "{said:?}");
-                }
+                let said = raised("position", |s| s["telemetry"] = telemetry("fixed"));
+                assert!(said.is_empty(), "{said:?}");
+                // Without telemetry speed is asked of what moves only.
+                let said = raised("position", |s| s["telemetry"] = telemetry("none"));
+                assert_eq!(said.len(), usize::from(speed == json!(false)), "{said:?}");
+                assert!(said.iter().all(|said| said.contains("source is \"none\"")));
             }
+        }
+    }
+
+    #[test]
+    fn satellites_that_contradict_the_clock_are_an_alarm() {
+        for (secs, us, words) in [
+            (json!(60), 3_600_200_000_i64, Some("3600 s behind: ")),
+            (json!(60), -2_000_000, Some("2 s ahead: ")),
+            (json!(59), 3_600_000_000, None),
+            (Value::Null, 900_000, None),
+        ] {
+            let said = raised("clock", |s| {
+                s["telemetry"]["gnss_apart_secs"] = secs;
+                s["telemetry"]["gnss_minus_system_us"] = us.into();
+            });
+            assert_eq!(said.len(), usize::from(words.is_some()), "{said:?}");
+            assert!(
+                said.iter()
+                    .zip(words)
+                    .all(|(said, words)| said.contains(words)),
+                "{said:?}"
+            );
         }
     }
 

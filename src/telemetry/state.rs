@@ -15,6 +15,10 @@ const SILENCE_NS: u64 = 5_000_000_000;
 /// A clock that was set by this much since satellites spoke of it is another clock.
 const SET_NS: u64 = 100_000_000;
 
+/// Satellites that say a time further from this box's than this contradict it, microseconds: more than
+/// what a receiver and its link delay.
+const APART_US: u64 = 1_000_000;
+
 /// What satellites said of this box's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SatelliteTime {
@@ -87,6 +91,10 @@ pub struct TelemetrySnapshot {
     pub sats: Option<u8>,
     /// Satellite time minus this box's UTC, microseconds; see [`TelemetryState::vehicle_time`].
     pub gnss_minus_system_us: Option<i64>,
+    /// For how long they have said without a break that it is wrong by more than a second, seconds;
+    /// `None` while they do not.
+    #[serde(default)]
+    pub gnss_apart_secs: Option<u64>,
     /// The vehicle's flight mode, as it last told.
     #[serde(default)]
     pub mode: Option<String>,
@@ -107,6 +115,8 @@ struct Inner {
     heard_ns: Option<u64>,
     /// The latest word of satellites on the clock.
     time: Option<SatelliteTime>,
+    /// Since when, on the boot clock, satellites have contradicted the clock; `None`: they do not.
+    apart_ns: Option<u64>,
 }
 
 impl Default for TelemetryState {
@@ -132,11 +142,13 @@ impl TelemetryState {
                     fix: None,
                     sats: None,
                     gnss_minus_system_us: None,
+                    gnss_apart_secs: None,
                     mode: None,
                     counters: Counters::default(),
                 },
                 heard_ns: None,
                 time: None,
+                apart_ns: None,
             }),
         }
     }
@@ -145,9 +157,13 @@ impl TelemetryState {
     pub fn snapshot(&self) -> TelemetrySnapshot {
         let inner = self.lock();
         let mut snapshot = inner.snapshot.clone();
-        let (heard_ns, time) = (inner.heard_ns, inner.time);
+        let (heard_ns, time, apart_ns) = (inner.heard_ns, inner.time, inner.apart_ns);
         drop(inner);
-        snapshot.gnss_minus_system_us = time.and_then(|time| time.still(&clock::reading()));
+        let now = clock::reading();
+        snapshot.gnss_minus_system_us = time.and_then(|time| time.still(&now));
+        let apart_ns = apart_ns.filter(|_| snapshot.gnss_minus_system_us.is_some());
+        let secs = |since: u64| now.boot_ns.saturating_sub(since) / 1_000_000_000;
+        snapshot.gnss_apart_secs = apart_ns.map(secs);
         if snapshot.source == TelemetrySource::Fixed {
             snapshot.connected = true;
             return snapshot;
@@ -174,9 +190,21 @@ impl TelemetryState {
         time?.still(now)
     }
 
+    /// `at` with an error that holds also what satellites say against its clock.
+    pub fn doubt(&self, at: Stamp) -> Stamp {
+        let apart_us = self.vehicle_time().map_or(0, i64::unsigned_abs);
+        Stamp {
+            error_ns: at.error_ns.saturating_add(apart_us.saturating_mul(1_000)),
+            ..at
+        }
+    }
+
     /// Satellites said this of the clock, or nothing.
     pub(super) fn tell_time(&self, time: Option<SatelliteTime>) {
-        self.lock().time = time;
+        let apart = time.filter(|time| time.minus_system_us.unsigned_abs() > APART_US);
+        let mut inner = self.lock();
+        inner.apart_ns = apart.map(|time| inner.apart_ns.unwrap_or(time.at.boot_ns));
+        inner.time = time;
     }
 
     pub(super) fn begin(&self, config: &config::Telemetry) {
@@ -277,6 +305,51 @@ mod tests {
         let at = clock::now();
         state.tell_time(Some(SatelliteTime { at, ..told }));
         assert_eq!(state.snapshot().gnss_minus_system_us, Some(7));
+    }
+
+    #[test]
+    fn a_clock_that_satellites_contradict_may_be_wrong_by_as_much() {
+        let state = TelemetryState::new();
+        let now = clock::now();
+        let sure = Stamp {
+            error_ns: 3_000_000,
+            ..now
+        };
+        assert_eq!(state.doubt(sure), sure, "nobody says anything");
+        let tell = |ago_ns: u64, minus_system_us: i64| {
+            let at = Stamp {
+                utc_ns: now.utc_ns.saturating_sub_unsigned(ago_ns),
+                boot_ns: now.boot_ns.saturating_sub(ago_ns),
+                ..now
+            };
+            state.tell_time(Some(SatelliteTime {
+                minus_system_us,
+                at,
+            }));
+            state.snapshot().gnss_apart_secs
+        };
+        assert_eq!(
+            tell(4_000_000_000, 1_000_000),
+            None,
+            "as a receiver delays it"
+        );
+        let first = tell(3_000_000_000, -3_600_000_000);
+        assert!(first >= Some(3), "{first:?}");
+        let still = tell(0, -3_600_000_000);
+        assert!(still >= Some(3), "since the first: {still:?}");
+        assert_eq!(state.doubt(sure).error_ns, 3_600_003_000_000);
+        let unknown = Stamp {
+            error_ns: Stamp::ERROR_UNKNOWN,
+            ..now
+        };
+        assert_eq!(state.doubt(unknown), unknown);
+        assert_eq!(tell(0, 20), None);
+        tell(0, -3_600_000_000);
+        state.tell_time(None);
+        assert_eq!(
+            (state.snapshot().gnss_apart_secs, state.doubt(sure)),
+            (None, sure)
+        );
     }
 
     #[test]

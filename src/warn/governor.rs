@@ -8,8 +8,8 @@
 //! itself nothing is said in quiet hours, nor so that it would end in them, or while nobody knows
 //! whether these are quiet hours.
 //! Nothing at all is said after a stop until its time is over. What cannot be known is decided for
-//! the neighbours (`docs/decisions/0023`): an announcement of another boot counts as just made
-//! unless both clocks vouch for its age.
+//! the neighbours (`docs/decisions/0023`): an announcement of another boot is as young as boot clock and
+//! UTC allow, and that is asked again each time (`docs/decisions/0049`).
 
 mod hours;
 mod ledger;
@@ -21,11 +21,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use hours::UnknownZone;
-pub use ledger::{By, Ledger};
+pub use ledger::{By, Ledger, Stop};
 
 use self::hours::Hours;
 use self::ledger::{Line, Said};
-use crate::config::{self, Budget};
+use crate::config::{self, Budget, TelemetrySource};
 use crate::types::{CaseId, Placed, Stamp};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -57,18 +57,32 @@ pub struct Ask<'a> {
 pub enum Travel {
     /// It stands where it was mounted.
     Fixed,
-    /// Ground speed, metres per second.
-    Speed(f32),
-    /// It may move, and nobody knows whether it does.
-    Unknown,
+    /// It may move.
+    Moves {
+        /// Ground speed, metres per second; `None`: nobody knows.
+        speed: Option<f32>,
+        /// Whether something is to tell its position, and does not tell where in the street it is:
+        /// then nobody can look again at the same place.
+        lost: bool,
+    },
 }
 
 impl Travel {
-    /// What `placed` says of a vehicle now.
-    pub fn of_vehicle(placed: Option<&Placed>) -> Self {
-        placed
-            .and_then(Placed::speed_mps)
-            .map_or(Self::Unknown, Self::Speed)
+    /// Of a box that has its position from `source`; whether one of its cameras moves; what is told of
+    /// now.
+    pub fn of(source: TelemetrySource, moving: bool, placed: Option<&Placed>) -> Self {
+        match source {
+            TelemetrySource::Fixed => Self::Fixed,
+            TelemetrySource::None if !moving => Self::Fixed,
+            TelemetrySource::None => Self::Moves {
+                speed: None,
+                lost: false,
+            },
+            TelemetrySource::Gpsd | TelemetrySource::Mavlink => Self::Moves {
+                speed: placed.and_then(Placed::speed_mps),
+                lost: !placed.is_some_and(Placed::tells_place),
+            },
+        }
     }
 }
 
@@ -82,7 +96,7 @@ pub enum Hush {
     #[error("quiet hours")]
     Quiet,
     /// The clock does not tell the hour.
-    #[error("the clock is not synchronised: whether these are quiet hours is not known")]
+    #[error("the clock does not tell the hour: whether these are quiet hours is not known")]
     HourUnknown,
     /// The vehicle drives.
     #[error("the vehicle drives {0} km/h")]
@@ -90,6 +104,9 @@ pub enum Hush {
     /// Nobody knows whether the vehicle drives.
     #[error("whether the vehicle drives is not known")]
     SpeedUnknown,
+    /// Nobody knows where the vehicle is.
+    #[error("where in the street the vehicle is is not known")]
+    PlaceUnknown,
     /// A budget is used up.
     #[error("said {limit} times {what} already")]
     Budget {
@@ -132,8 +149,8 @@ impl Governor {
     /// # Errors
     /// Why not.
     pub fn rule(&self, ask: &Ask<'_>) -> Result<f64, Hush> {
-        if let Some((by, _)) = self.stopped(ask.at) {
-            return Err(Hush::Stopped(by));
+        if let Some(stop) = self.last_stop().filter(|stop| stop.left(ask.at).is_some()) {
+            return Err(Hush::Stopped(stop.by().to_owned()));
         }
         let volume = self.hour(ask)?;
         self.travel(ask)?;
@@ -186,9 +203,9 @@ impl Governor {
         self.ledger.stop(at, &Line::new(at, by))
     }
 
-    /// Who stopped the loudspeaker, and how long that still holds.
-    pub fn stopped(&self, at: Stamp) -> Option<(String, Duration)> {
-        self.ledger.stopped(at, self.stop)
+    /// The last time that somebody stopped the loudspeaker, whether that still holds or not.
+    pub fn last_stop(&self) -> Option<Stop> {
+        self.ledger.stopped(self.stop)
     }
 
     /// Whether the hours alone allow it, and how loud at most: the volume of the zone that is the
@@ -214,20 +231,33 @@ impl Governor {
     }
 
     fn travel(&self, ask: &Ask<'_>) -> Result<(), Hush> {
-        match (self.speed_max, ask.travel) {
-            (None, _) | (_, Travel::Fixed) => Ok(()),
-            (Some(limit), Travel::Speed(speed)) if f64::from(speed) <= limit => Ok(()),
+        let Travel::Moves { speed, lost } = ask.travel else {
+            return Ok(());
+        };
+        // Who orders it sees where the box is, and whether it drives.
+        let person = ask.by.is_person();
+        match (self.speed_max, speed) {
+            (Some(limit), Some(speed)) if f64::from(speed) <= limit => {}
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "a speed to be read; saturates"
             )]
-            (Some(_), Travel::Speed(speed)) => {
-                Err(Hush::Drives((f64::from(speed) / MPS_PER_KMH).round() as u32))
+            (Some(_), Some(speed)) => {
+                let kmh = f64::from(speed) / MPS_PER_KMH;
+                return Err(Hush::Drives(kmh.round() as u32));
             }
-            // Who orders it sees whether it drives.
-            (Some(_), Travel::Unknown) if ask.by.is_person() => Ok(()),
-            (Some(_), Travel::Unknown) => Err(Hush::SpeedUnknown),
+            (Some(_), None) if !person => return Err(Hush::SpeedUnknown),
+            (Some(_), None) | (None, _) => {}
         }
+        if lost && !person {
+            return Err(Hush::PlaceUnknown);
+        }
+        Ok(())
     }
+}
+
+/// Whether a clock like that of `at` tells the hour, as quiet hours need it.
+pub fn tells_the_hour(at: Stamp) -> bool {
+    at.error_ns <= hours::ERROR_MAX_NS
 }

@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use clip::Clip;
 pub use error::WarnError;
-pub use governor::{Ask, By, Governor, Hush, Ledger, Travel, UnknownZone};
+pub use governor::{Ask, By, Governor, Hush, Ledger, Stop, Travel, UnknownZone, tells_the_hour};
 pub use horn::Toots;
 pub use look::look_at_clips;
 pub use program::told as told_by_program;

@@ -22,8 +22,9 @@ pub(super) fn worth(config: &Config) -> impl Iterator<Item = Finding> {
         let missing = conditions.iter().filter(|c| c.pass != Some(true));
         let mut missing: Vec<String> = missing.map(unmet).collect();
         missing.extend(unplaced(config));
-        let word = if violation.warns_first() && !speaks(config, &zone.camera) {
-            "gives NOTHING: who cannot be warned there is not reported ([warn.speaker])".to_owned()
+        let mute = mute(config, &zone.camera).filter(|_| violation.warns_first());
+        let word = if let Some(why) = mute {
+            format!("gives NOTHING: who cannot be warned there is not reported ({why})")
         } else if missing.is_empty() {
             "place, review and law are stated".to_owned()
         } else {
@@ -31,6 +32,19 @@ pub(super) fn worth(config: &Config) -> impl Iterator<Item = Finding> {
         };
         finding(&format!("zone {}", zone.name), Ok::<_, String>(word))
     })
+}
+
+/// Why nobody is ever warned by this camera's loudspeaker.
+fn mute(config: &Config, camera: &str) -> Option<&'static str> {
+    if !speaks(config, camera) {
+        return Some("[warn.speaker]");
+    }
+    let source = config.telemetry.source;
+    let speed_matters = config.warn.speed_max_kmh > 0.0;
+    let speed_unknown = source == TelemetrySource::None && config.is_moving();
+    (speed_unknown && speed_matters).then_some(
+        "a camera moves and nothing tells its speed: [telemetry] source, \"fixed\" where the box stands",
+    )
 }
 
 /// What the configuration lacks for any package to state a position that suffices.
@@ -76,6 +90,24 @@ pub(super) fn overlaps(loaded: &Loaded) -> impl Iterator<Item = Finding> {
     })
 }
 
+/// Permits for a zone that moves with its camera.
+pub(super) fn roving_permits(loaded: &Loaded) -> impl Iterator<Item = Finding> {
+    let config = &loaded.config;
+    let roving = config.zone.iter().filter(|zone| !config.is_in_place(zone));
+    let held = roving.map(|zone| {
+        let permits: Vec<&str> = loaded.calendar.permits_in(&zone.name).collect();
+        (&zone.name, permits)
+    });
+    let held = held.filter(|(_, permits)| !permits.is_empty());
+    held.map(|(zone, permits)| {
+        let word = format!(
+            "warning: its camera moves, so what is permitted in it is permitted wherever the box is: {}",
+            permits.join(", ")
+        );
+        finding(&format!("zone {zone}"), Ok::<_, String>(word))
+    })
+}
+
 fn unmet(condition: &Condition) -> String {
     let id = &condition.id;
     match &condition.value {
@@ -89,6 +121,50 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    /// A configuration of one camera and one zone, with a permit for it.
+    fn loaded(mount: &str, source: &str) -> Loaded {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let mut file = std::fs::File::create(dir.path().join(name)).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        write(
+            "calendar.toml",
+            "[[permit]]\nid = \"P-1\"\nzones = [\"kerb\"]\n",
+        );
+        let text = format!(
+            "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\nmount = \"{mount}\"\n\
+             [model]\ncard = \"card.toml\"\n[judge]\ncalendar = \"calendar.toml\"\n\
+             [telemetry]\nsource = \"{source}\"\ngpsd = \"127.0.0.1:2947\"\n[warn.speaker]\nkind = \"local\"\n\
+             [[zone]]\nname = \"kerb\"\nkind = \"no_vending\"\ncamera = \"cam0\"\n\
+             polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
+        );
+        write("lingmou.toml", &text);
+        Config::read_elsewhere(&dir.path().join("lingmou.toml")).unwrap()
+    }
+
+    #[test]
+    fn what_moves_is_told_that_it_warns_nobody_and_permits_everywhere() {
+        for (mount, source, mute, everywhere) in [
+            ("auto", "none", false, false),
+            ("fixed", "none", false, false),
+            ("moving", "none", true, true),
+            ("moving", "gpsd", false, true),
+            ("auto", "gpsd", false, true),
+        ] {
+            let loaded = loaded(mount, source);
+            let told = |mut findings: Vec<Finding>| findings.pop().map(|f| f.word.unwrap());
+            let worth = told(worth(&loaded.config).collect()).unwrap();
+            let nothing = worth.starts_with("gives NOTHING") && worth.contains("its speed");
+            assert_eq!(nothing, mute, "{mount} {source}: {worth}");
+            let permits = told(roving_permits(&loaded).collect());
+            let named = permits
+                .as_ref()
+                .is_some_and(|word| word.ends_with("the box is: P-1"));
+            assert_eq!(named, everywhere, "{mount} {source}: {permits:?}");
+        }
+    }
 
     #[test]
     fn a_surveyed_place_says_how_far_it_may_be_off() {

@@ -81,6 +81,20 @@ fn one(permit: &PermitEntry, i: usize, config: &Config, checker: &mut Checker<'_
             );
         }
     }
+    let roving = zones().find(|z| permit.zones.contains(&z.name) && !config.is_in_place(z));
+    if !permit.place.is_empty()
+        && let Some(zone) = roving
+    {
+        checker.say(
+            &key("place"),
+            format!(
+                "the camera of zone \"{}\" moves, and the place with it",
+                zone.name
+            ),
+            "a place only in zones of cameras that stand still",
+            "leave it out: the permit then holds in the whole zone, wherever the box is",
+        );
+    }
     if !permit.place.is_empty()
         && let Some([what, fix]) = fault(&permit.place)
     {

@@ -32,7 +32,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
         checker.range(&key("inertia"), zone.inertia);
         checker.range(&key("margin"), zone.margin);
         checker.day(&key("approval_until"), &zone.approval_until);
-        threshold(zone, &key("threshold"), checker);
+        threshold((config, zone), &key("threshold"), checker);
     }
     let names: Vec<&str> = config.zone.iter().map(|z| z.name.as_str()).collect();
     checker.unique(&names, |i| format!("zone[{i}].name"));
@@ -57,7 +57,7 @@ fn camera(zone: &Zone, key: &str, cameras: &[&str], checker: &mut Checker<'_, '_
     );
 }
 
-fn threshold(zone: &Zone, key: &str, checker: &mut Checker<'_, '_>) {
+fn threshold((config, zone): (&Config, &Zone), key: &str, checker: &mut Checker<'_, '_>) {
     let expected = "two points [x, y] of the threshold, 0 to 1 from the top left";
     let fix = "for example threshold = [[0.20, 0.60], [0.80, 0.62]]";
     let inside = |p: &Point| (0.0..=1.0).contains(&p.x) && (0.0..=1.0).contains(&p.y);
@@ -66,6 +66,16 @@ fn threshold(zone: &Zone, key: &str, checker: &mut Checker<'_, '_>) {
         _ if zone.kind != ZoneKind::ShopFront => {
             let fix = "kind = \"shop_front\", or remove the line";
             return checker.say(key, "only a shop has a threshold", "a shop_front zone", fix);
+        }
+        _ if !config.is_in_place(zone) => {
+            let what = "the camera moves, and the line with it";
+            let fix = "leave it out, or judge shops by a camera that stands still";
+            return checker.say(
+                key,
+                what,
+                "a threshold only where the camera stands still",
+                fix,
+            );
         }
         [a, b] if !inside(a) || !inside(b) => "a point is outside the picture".to_owned(),
         [a, b] if (a.x - b.x).hypot(a.y - b.y) < LINE_MIN => {

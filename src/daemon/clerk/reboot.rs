@@ -86,9 +86,14 @@ impl Reboots {
             why: Some(why.to_owned()),
             result: None,
         };
-        Some(if begun.boot_id == boot_id {
+        let same_boot = clock::is_same_boot(&begun.boot_id, boot_id);
+        Some(if same_boot == Some(true) {
             let why = "the program was started again, but the box was not";
             told(Fate::Failed, why)
+        } else if same_boot.is_none() {
+            let why = "whether the box was started again is not known: the kernel hides the id of \
+                       the boot";
+            told(Fate::Interrupted, why)
         } else if after_ms > BACK_WITHIN_MS {
             let why = "the box was started again so much later that it may have another cause";
             told(Fate::Interrupted, why)
@@ -180,6 +185,8 @@ mod tests {
             (7, "now", -500_000_000, Some(Fate::Done)),
             (7, "now", BACK_WITHIN_MS, Some(Fate::Done)),
             (7, "now", BACK_WITHIN_MS + 1, Some(Fate::Interrupted)),
+            // The kernel hides which boot it is.
+            (7, "unknown", 90_000, Some(Fate::Interrupted)),
             (8, "now", 90_000, None),
         ];
         for (command, boot_id, ms, outcome) in table {

@@ -70,8 +70,7 @@ impl Town {
         edit(config);
         let known = Role::ALL.into_iter().collect();
         let judge = Judge::new(config, &loaded.calendar, known, BOOT).unwrap();
-        let first = day::scenes().next().unwrap().1;
-        let ledger = Ledger::new(BOOT, first.at);
+        let ledger = Ledger::new(BOOT);
         let governor = Governor::new(&config.warn, "Asia/Shanghai", ledger).unwrap();
         let (orders, orders_in) = sync_channel(1);
         let (shouts_out, shouts) = mpsc::channel(8);

@@ -99,7 +99,13 @@ impl Room {
 
     fn of(dir: tempfile::TempDir, config: &Config, horn: Option<Toots>) -> Self {
         let store = store(dir.path());
-        let ledger = Ledger::new(clock::boot_id(), clock::now());
+        let mut ledger = Ledger::new(clock::boot_id());
+        let recall = &mut |line: crate::journal::Entry| {
+            if line.kind == kind::WARNING_STOPPED {
+                ledger.recall_stopped(&line.body);
+            }
+        };
+        store.walk_journal(recall).unwrap();
         let (shouts, shouts_in) = mpsc::channel(8);
         let (requests, requests_in) = mpsc::channel(8);
         let (reports_out, reports) = mpsc::channel(8);
@@ -117,7 +123,8 @@ impl Room {
             requests: requests_in,
             store: store.clone(),
             poses: Arc::default(),
-            source: TelemetrySource::None,
+            telemetry: Arc::default(),
+            moves: (TelemetrySource::None, false),
             state: Arc::clone(&state),
             stop: stop.clone(),
         };
@@ -187,9 +194,10 @@ impl Room {
         self.dir.path().join("spoken.wav")
     }
 
-    async fn end(self) {
+    async fn end(self) -> tempfile::TempDir {
         self.stop.cancel();
         self.running.await.unwrap();
+        self.dir
     }
 }
 
@@ -321,6 +329,30 @@ async fn a_stop_ends_the_sound_within_a_second_and_silences_the_rest() {
             kind::WARNING_HUSHED,
             kind::WARNING_STOPPED,
         ]
+    );
+    room.end().await;
+}
+
+#[tokio::test]
+async fn after_a_restart_the_status_says_who_stopped_it() {
+    let room = Room::new(200, Budget::default());
+    room.silence().await;
+    let dir = room.end().await;
+    let config = config(dir.path(), 200, Budget::default(), false);
+    let mut room = Room::of(dir, &config, None);
+    assert_eq!(
+        room.warn(1).await.hushed.as_deref(),
+        Some("stopped by officer-7")
+    );
+    let shown = room.state.lock().unwrap().snapshot(clock::now());
+    assert_eq!(shown["stopped_by"], "officer-7");
+    assert!(shown["silent_secs"].as_u64() > Some(3_500), "{shown}");
+    assert_eq!(shown["stops"], 0, "in this run");
+    let over = clock::now().shifted_ns(3_600_000_000_000);
+    let shown = room.state.lock().unwrap().snapshot(over);
+    assert_eq!(
+        (&shown["stopped_by"], &shown["silent_secs"]),
+        (&Value::Null, &Value::Null)
     );
     room.end().await;
 }

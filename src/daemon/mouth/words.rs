@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::journal::kind;
 use crate::types::{CaseId, Heard, Stamp, Violation, WarnReport};
-use crate::warn::{By, Clip, Said, Speaker, Speakers, Utterance};
+use crate::warn::{By, Clip, Said, Speaker, Speakers, Stop, Utterance};
 
 /// Why nobody was warned by a horn.
 const TONE: &str = "a horn's tone tells nobody what to do";
@@ -94,9 +94,9 @@ pub(in crate::daemon) struct Stopped {
 pub(in crate::daemon) struct VoiceState {
     /// Whether something sounds at this moment.
     pub(in crate::daemon) speaking: bool,
-    /// Who stopped the loudspeaker, and until when that holds on the boot clock, nanoseconds.
+    /// The last time that somebody stopped the loudspeaker, in this run or an earlier one.
     #[serde(skip)]
-    pub(in crate::daemon) stopped: Option<(String, u64)>,
+    pub(in crate::daemon) stopped: Option<Stop>,
     /// Stops so far, in this run.
     pub(in crate::daemon) stops: u64,
     /// Said, or sounded as a tone, in this run.
@@ -115,13 +115,11 @@ impl VoiceState {
     /// As the status shows it at `now`.
     pub(in crate::daemon) fn snapshot(&self, now: Stamp) -> Value {
         let mut shown = json!(self);
-        let stopped = self
-            .stopped
-            .as_ref()
-            .filter(|(_, until)| *until > now.boot_ns);
+        let stopped = self.stopped.as_ref();
+        let stopped = stopped.and_then(|stop| Some((stop.by(), stop.left(now)?)));
         shown["stopped_by"] = json!(stopped.map(|(by, _)| by));
-        let left = stopped.map(|(_, until)| (until - now.boot_ns).div_ceil(1_000_000_000));
-        shown["silent_secs"] = json!(left);
+        let secs = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        shown["silent_secs"] = json!(stopped.map(|(_, left)| secs(left)));
         shown
     }
 }
@@ -129,7 +127,7 @@ impl VoiceState {
 /// What is wanted, whoever wants it.
 pub(super) struct Want {
     pub(super) case: Option<CaseId>,
-    /// The zone a rule speaks to; empty for a person.
+    /// The zone a rule speaks to; empty for a person, whose orders count as a place of their own.
     pub(super) zone: String,
     /// The camera by which a person has it said.
     pub(super) camera: Option<String>,

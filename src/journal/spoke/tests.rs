@@ -128,6 +128,7 @@ fn a_clock_that_was_wrong_makes_no_false_no() {
                 (local, kind::CLOCK, body)
             }
             "boot" => (local, kind::BOOT, json!({})),
+            "repaired" => (local, kind::JOURNAL_REPAIRED, json!({})),
             "said" => (local, kind::WARNING_PLAYED, body),
             _ => (local, kind::CHECKPOINT, json!({})),
         }
@@ -142,6 +143,12 @@ fn a_clock_that_was_wrong_makes_no_false_no() {
             "good 05:00, boot 01:00, bad 01:00, said 01:10, good 06:25, then 08:00",
             Played::NotKnown,
         ),
+        // What opening the store told before is of the same clock.
+        (
+            "good 05:00, repaired 09:00, boot 09:00, bad 09:00, said 09:10, good 06:25, then 08:00",
+            Played::NotKnown,
+        ),
+        ("good 05:00, repaired 08:00", Played::NotKnown),
         // Over before the time asked for, as the trusted lines round it prove.
         (
             "good 05:00, boot 09:00, bad 09:00, said 09:10, good 05:30, then 08:00",

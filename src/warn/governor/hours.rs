@@ -10,7 +10,7 @@ use crate::config::{self, Day, Span};
 use crate::types::Stamp;
 
 /// A clock this far off does not tell the hour.
-const ERROR_MAX_NS: u64 = 30 * 60 * 1_000_000_000;
+pub(super) const ERROR_MAX_NS: u64 = 30 * 60 * 1_000_000_000;
 const MINUTE_NS: i64 = 60 * 1_000_000_000;
 
 /// The time zone is not known here.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::clock;
 use crate::types::{CaseId, Stamp};
 
 /// Announcements remembered: more than the largest budget of a day.
@@ -55,6 +56,12 @@ impl Line {
             max_error_us: (at.error_ns != Stamp::ERROR_UNKNOWN).then_some(at.error_ns / 1_000),
         }
     }
+
+    /// UTC nanoseconds at the latest, where the clock was vouched for.
+    fn utc_by(&self) -> Option<i64> {
+        let by_us = self.utc_us.checked_add_unsigned(self.max_error_us?);
+        by_us?.checked_mul(1_000)
+    }
 }
 
 /// An announcement.
@@ -67,14 +74,64 @@ pub(super) struct Said {
     pub(super) night: bool,
 }
 
-/// When something was, on the clock of the boot that counts now: negative before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct When(i64);
+/// When a line was written, as far as it is known. How long ago that was is asked anew each time: a
+/// clock that was not set when the journal was read may be by now.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    /// Whether it was in this boot; `None`: the kernel does not tell boots apart.
+    this_boot: Option<bool>,
+    /// On the clock of its own boot, nanoseconds.
+    boot_ns: u64,
+    /// UTC nanoseconds at the latest, as its own clock told or the next that was vouched for.
+    utc_by: Option<i64>,
+}
 
-impl When {
+impl Moment {
+    fn now(at: Stamp, line: &Line) -> Self {
+        Self {
+            this_boot: Some(true),
+            boot_ns: at.boot_ns,
+            utc_by: line.utc_by(),
+        }
+    }
+
+    /// How long before `now` it was: exact within one boot, otherwise the least that it can be.
     fn age(self, now: Stamp) -> Duration {
-        let now = i64::try_from(now.boot_ns).unwrap_or(i64::MAX);
-        Duration::from_nanos(u64::try_from(now.saturating_sub(self.0)).unwrap_or(0))
+        let in_one_boot = now.boot_ns.saturating_sub(self.boot_ns);
+        let by_boot = match self.this_boot {
+            Some(true) => return Duration::from_nanos(in_one_boot),
+            // Before this boot began.
+            Some(false) => now.boot_ns,
+            None => in_one_boot,
+        };
+        let utc_by = self.utc_by.filter(|_| now.error_ns != Stamp::ERROR_UNKNOWN);
+        let by_utc = utc_by.map_or(0, |by| {
+            // As young as both clocks allow.
+            let age = now.utc_ns.saturating_sub(by);
+            u64::try_from(age.saturating_sub_unsigned(now.error_ns)).unwrap_or(0)
+        });
+        Duration::from_nanos(by_boot.max(by_utc))
+    }
+}
+
+/// A person's stop.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    by: String,
+    when: Moment,
+    lasts: Duration,
+}
+
+impl Stop {
+    /// Who stopped the loudspeaker.
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// How long that still holds; `None` when it is over.
+    pub fn left(&self, now: Stamp) -> Option<Duration> {
+        let left = self.lasts.checked_sub(self.when.age(now))?;
+        (!left.is_zero()).then_some(left)
     }
 }
 
@@ -82,18 +139,15 @@ impl When {
 #[derive(Debug)]
 pub struct Ledger {
     boot_id: String,
-    /// Now, when an earlier run's lines are read.
-    read_at: Stamp,
-    said: VecDeque<(When, Said)>,
-    stopped: Option<(When, String)>,
+    said: VecDeque<(Moment, Said)>,
+    stopped: Option<(Moment, String)>,
 }
 
 impl Ledger {
-    /// Nothing was said yet, in the boot `boot_id`, at `now`.
-    pub fn new(boot_id: &str, now: Stamp) -> Self {
+    /// Nothing was said yet, in the boot `boot_id`.
+    pub fn new(boot_id: &str) -> Self {
         Self {
             boot_id: boot_id.to_owned(),
-            read_at: now,
             said: VecDeque::new(),
             stopped: None,
         }
@@ -102,68 +156,69 @@ impl Ledger {
     /// Takes in a line about an announcement that was charged ([`super::Governor::charge`]).
     pub fn recall_said(&mut self, body: &Value) {
         let said = Said::deserialize(body).ok();
-        if let (Some(when), Some(said)) = (self.when(body), said) {
+        if let (Some((when, _)), Some(said)) = (self.recall(body), said) {
             self.keep(when, said);
         }
     }
 
     /// Takes in a line about a stop ([`super::Governor::stop`]).
     pub fn recall_stopped(&mut self, body: &Value) {
-        let by = Line::deserialize(body).ok().map(|line| line.by.to_string());
-        if let (Some(when), Some(by)) = (self.when(body), by) {
-            self.stopped = Some((when, by));
+        if let Some((when, line)) = self.recall(body) {
+            self.stopped = Some((when, line.by.to_string()));
         }
     }
 
-    /// When the line was, as this boot counts: by the boot clock within one boot; in another by
-    /// UTC where both ends are vouched for; otherwise as late as it can have been.
-    fn when(&self, body: &Value) -> Option<When> {
-        let line = Line::deserialize(body).ok()?;
-        let nanos = |us: u64| i64::try_from(us.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        if body.get("boot_id").and_then(Value::as_str) == Some(self.boot_id.as_str()) {
-            return Some(When(nanos(line.boottime_us)));
+    /// Takes in that the journal's next line was written no later than `utc_ns`, by a clock that was
+    /// vouched for. Lines stand in true order: what nobody could date before was not later either.
+    pub fn no_later_than(&mut self, utc_ns: i64) {
+        let said = self.said.iter_mut().map(|(when, _)| when);
+        let stopped = self.stopped.iter_mut().map(|(when, _)| when);
+        for when in said.chain(stopped) {
+            when.utc_by.get_or_insert(utc_ns);
         }
-        let now = i64::try_from(self.read_at.boot_ns).unwrap_or(i64::MAX);
-        let trusted = self.read_at.error_ns != Stamp::ERROR_UNKNOWN;
-        let age = line.max_error_us.filter(|_| trusted).map_or(0, |error| {
-            let age = self
-                .read_at
-                .utc_ns
-                .saturating_sub(line.utc_us.saturating_mul(1_000));
-            // As young as both clocks allow.
-            let error = nanos(error).saturating_add_unsigned(self.read_at.error_ns);
-            age.saturating_sub(error).max(0)
-        });
-        Some(When(now.saturating_sub(age)))
+    }
+
+    fn recall(&mut self, body: &Value) -> Option<(Moment, Line)> {
+        let line = Line::deserialize(body).ok()?;
+        let boot_id = body.get("boot_id").and_then(Value::as_str);
+        let utc_by = line.utc_by();
+        if let Some(utc_ns) = utc_by {
+            self.no_later_than(utc_ns);
+        }
+        let when = Moment {
+            this_boot: boot_id.and_then(|id| clock::is_same_boot(id, &self.boot_id)),
+            boot_ns: line.boottime_us.saturating_mul(1_000),
+            utc_by,
+        };
+        Some((when, line))
     }
 
     pub(super) fn say(&mut self, at: Stamp, line: &Line, said: Said) -> Value {
         let body = self.body(line, Some(&said));
-        self.keep(of(at), said);
+        self.keep(Moment::now(at, line), said);
         body
     }
 
     pub(super) fn stop(&mut self, at: Stamp, line: &Line) -> Value {
-        self.stopped = Some((of(at), line.by.to_string()));
+        self.stopped = Some((Moment::now(at, line), line.by.to_string()));
         self.body(line, None)
     }
 
     /// What was said within `time` before `now`.
     pub(super) fn within(&self, now: Stamp, time: Duration) -> impl Iterator<Item = &Said> {
-        let young = move |when: &When| when.age(now) < time;
+        let young = move |when: Moment| when.age(now) < time;
         let said = self.said.iter();
-        said.filter(move |(when, _)| young(when))
+        said.filter(move |(when, _)| young(*when))
             .map(|(_, said)| said)
     }
 
-    /// Who stopped it, and what is left of `time` since.
-    pub(super) fn stopped(&self, now: Stamp, time: Duration) -> Option<(String, Duration)> {
-        let (when, by) = self.stopped.as_ref()?;
-        let left = time.checked_sub(when.age(now))?;
-        (!left.is_zero()).then(|| (by.clone(), left))
+    /// The last stop, which holds for `lasts`.
+    pub(super) fn stopped(&self, lasts: Duration) -> Option<Stop> {
+        let (when, by) = self.stopped.clone()?;
+        Some(Stop { by, when, lasts })
     }
 
-    fn keep(&mut self, when: When, said: Said) {
+    fn keep(&mut self, when: Moment, said: Said) {
         if self.said.len() == SAID_MAX {
             self.said.pop_front();
         }
@@ -179,8 +234,4 @@ impl Ledger {
         body["boot_id"] = self.boot_id.as_str().into();
         body
     }
-}
-
-fn of(at: Stamp) -> When {
-    When(i64::try_from(at.boot_ns).unwrap_or(i64::MAX))
 }

@@ -23,7 +23,7 @@ fn at(local: &str, error_ns: u64) -> Stamp {
 }
 
 fn ledger() -> Ledger {
-    Ledger::new("boot-1", at("2026-11-01T00:00:00", GOOD))
+    Ledger::new("boot-1")
 }
 
 fn governor(config: &config::Warn) -> Governor {
@@ -207,17 +207,26 @@ fn hours_lower_the_volume_by_zone_and_day() {
 fn nothing_is_said_from_a_driving_vehicle() {
     let governor = governor(&config::Warn::default());
     let noon = at("2026-11-26T12:00:00", GOOD);
+    let moves = |speed, lost| Travel::Moves { speed, lost };
     for (travel, by_rule, by_person) in [
         (Travel::Fixed, Ok(0.8), Ok(0.8)),
-        (Travel::Speed(5.5), Ok(0.8), Ok(0.8)),
+        (moves(Some(5.5), false), Ok(0.8), Ok(0.8)),
         (
-            Travel::Speed(8.4),
+            moves(Some(8.4), false),
             Err(Hush::Drives(30)),
             Err(Hush::Drives(30)),
         ),
-        (Travel::Unknown, Err(Hush::SpeedUnknown), Ok(0.8)),
         (
-            Travel::Speed(f32::NAN),
+            moves(Some(8.4), true),
+            Err(Hush::Drives(30)),
+            Err(Hush::Drives(30)),
+        ),
+        (moves(None, false), Err(Hush::SpeedUnknown), Ok(0.8)),
+        (moves(None, true), Err(Hush::SpeedUnknown), Ok(0.8)),
+        // Who is warned there could not be looked at again.
+        (moves(Some(0.0), true), Err(Hush::PlaceUnknown), Ok(0.8)),
+        (
+            moves(Some(f32::NAN), false),
             Err(Hush::Drives(0)),
             Err(Hush::Drives(0)),
         ),
@@ -238,18 +247,26 @@ fn nothing_is_said_from_a_driving_vehicle() {
         "Asia/Shanghai",
         ledger(),
     );
-    let fast = Ask {
-        travel: Travel::Speed(30.0),
-        ..ask(noon, &By::Rule)
-    };
-    assert_eq!(flying.expect("known").rule(&fast), Ok(0.8));
+    let flying = flying.expect("known");
+    for (travel, ruled) in [
+        (moves(Some(30.0), false), Ok(0.8)),
+        (moves(None, false), Ok(0.8)),
+        (moves(None, true), Err(Hush::PlaceUnknown)),
+    ] {
+        let ask = Ask {
+            travel,
+            ..ask(noon, &By::Rule)
+        };
+        assert_eq!(flying.rule(&ask), ruled, "{travel:?}");
+    }
 }
 
 #[test]
 fn an_old_speed_says_nothing_of_now() {
     use crate::types::{FixKind, Pose, PoseSource};
-    let measured = |fix, age_ms, speed_mps| Placed {
+    let measured = |fix, age_ms, speed_mps, h_acc_mm| Placed {
         pose: Pose {
+            h_acc_mm,
             speed_mps,
             ..Pose::bare(
                 at("2026-11-26T12:00:00", GOOD),
@@ -260,16 +277,43 @@ fn an_old_speed_says_nothing_of_now() {
         age_ms,
         interpolated: false,
     };
-    let placed = |age_ms, speed_mps| measured(FixKind::Full, age_ms, speed_mps);
-    for (placed, travel) in [
-        (Some(placed(5_000, Some(2.0))), Travel::Speed(2.0)),
-        (Some(placed(5_001, Some(2.0))), Travel::Unknown),
-        (Some(placed(0, None)), Travel::Unknown),
-        // Carried on by sensors, without satellites.
-        (Some(measured(FixKind::None, 0, Some(0.0))), Travel::Unknown),
-        (None, Travel::Unknown),
+    let placed = |age_ms, speed_mps| measured(FixKind::Full, age_ms, speed_mps, None);
+    let vague = measured(FixKind::Full, 0, Some(2.0), Some(35_000));
+    // Carried on by sensors, without satellites.
+    let carried = measured(FixKind::None, 0, Some(0.0), None);
+    for (placed, speed, lost) in [
+        (Some(placed(5_000, Some(2.0))), Some(2.0), false),
+        (Some(placed(5_001, Some(2.0))), None, true),
+        (Some(placed(0, None)), None, false),
+        (Some(vague), Some(2.0), true),
+        (Some(carried), None, true),
+        (None, None, true),
     ] {
-        assert_eq!(Travel::of_vehicle(placed.as_ref()), travel, "{placed:?}");
+        for source in [TelemetrySource::Gpsd, TelemetrySource::Mavlink] {
+            let travel = Travel::of(source, true, placed.as_ref());
+            assert_eq!(travel, Travel::Moves { speed, lost }, "{placed:?}");
+        }
+    }
+}
+
+#[test]
+fn what_moves_and_tells_no_speed_may_drive() {
+    let unknown = Travel::Moves {
+        speed: None,
+        lost: false,
+    };
+    for (source, moving, travel) in [
+        (TelemetrySource::None, false, Travel::Fixed),
+        (TelemetrySource::None, true, unknown),
+        // A pole whose camera pans.
+        (TelemetrySource::Fixed, true, Travel::Fixed),
+        (TelemetrySource::Fixed, false, Travel::Fixed),
+    ] {
+        assert_eq!(
+            Travel::of(source, moving, None),
+            travel,
+            "{source:?} {moving}"
+        );
     }
 }
 
@@ -349,16 +393,58 @@ fn each_budget_counts_what_it_is_for() {
 }
 
 #[test]
+fn what_persons_order_counts_as_a_place_of_its_own() {
+    let mut governor = governor(&config::Warn {
+        budget: Budget {
+            per_place_hour: 2,
+            per_hour: 5,
+            ..Budget::default()
+        },
+        ..config::Warn::default()
+    });
+    let noon = at("2026-11-26T12:00:00", GOOD);
+    let (officer, heard_in) = (officer(), ["kerb".to_owned()]);
+    let by_person = Ask {
+        zone: "",
+        heard_in: &heard_in,
+        ..ask(noon, &officer)
+    };
+    for (ask, allowed) in [
+        (ask(noon, &By::Rule), 2),
+        (by_person, 2),
+        // The fifth and last of the whole box.
+        (
+            Ask {
+                zone: "gate",
+                ..ask(noon, &By::Rule)
+            },
+            1,
+        ),
+    ] {
+        let said = (0..4).filter(|_| {
+            let ruled = governor.rule(&ask).is_ok();
+            if ruled {
+                governor.charge(&ask, "");
+            }
+            ruled
+        });
+        assert_eq!(said.count(), allowed, "{ask:?}");
+    }
+}
+
+#[test]
 fn after_a_stop_nothing_is_said_until_its_time_is_over() {
     let mut before = governor(&config::Warn::default());
     let noon = at("2026-11-26T12:00:00", GOOD);
     let line = before.stop(noon, &officer());
-    let mut ledger = Ledger::new("boot-2", noon.shifted_ns(60_000_000_000));
+    let mut ledger = Ledger::new("boot-2");
     ledger.recall_stopped(&line);
     let after = Governor::new(&config::Warn::default(), "Asia/Shanghai", ledger).expect("known");
-    for governor in [&before, &after] {
+    // The other boot began with the stop.
+    for (governor, booted_ns) in [(&before, 0), (&after, noon.boot_ns)] {
         for (minutes, spoken) in [(2, false), (59, false), (61, true)] {
-            let now = noon.shifted_ns(minutes * 60_000_000_000);
+            let mut now = noon.shifted_ns(minutes * 60_000_000_000);
+            now.boot_ns -= booted_ns;
             for by in [By::Rule, By::Person("another".to_owned())] {
                 let ruled = governor.rule(&ask(now, &by));
                 assert_eq!(ruled.is_ok(), spoken, "{minutes} {by}");
@@ -382,27 +468,115 @@ fn how_old_an_announcement_of_an_earlier_run_is() {
     };
     let said = at("2026-11-26T12:00:00", GOOD);
     let line = governor(&config).charge(&ask(said, &By::Rule), "");
-    for (boot, minutes, error_ns, spoken) in [
+    // The boot it is asked in and for how long that has run, minutes; when, minutes after it was said.
+    for ((boot, up), minutes, error_ns, spoken) in [
         // The boot clock tells, whatever the time is.
-        ("boot-1", 59, GOOD, false),
-        ("boot-1", 61, GOOD, true),
-        ("boot-1", 61, Stamp::ERROR_UNKNOWN, true),
+        (("boot-1", None), 59, GOOD, false),
+        (("boot-1", None), 61, GOOD, true),
+        (("boot-1", None), 61, Stamp::ERROR_UNKNOWN, true),
         // Another boot's clock means nothing; UTC tells, if it is vouched for.
-        ("boot-2", 59, GOOD, false),
-        ("boot-2", 61, GOOD, true),
-        ("boot-2", 61, Stamp::ERROR_UNKNOWN, false),
+        (("boot-2", Some(5)), 59, GOOD, false),
+        (("boot-2", Some(5)), 61, GOOD, true),
+        (("boot-2", Some(5)), 61, Stamp::ERROR_UNKNOWN, false),
+        // It was before this boot began.
+        (("boot-2", Some(59)), 1_000, Stamp::ERROR_UNKNOWN, false),
+        (("boot-2", Some(61)), 1_000, Stamp::ERROR_UNKNOWN, true),
+        // Where the kernel hides which boot it is, it may have been in this one.
+        (("unknown", Some(59)), 61, Stamp::ERROR_UNKNOWN, false),
+        (("unknown", Some(5)), 61, GOOD, true),
     ] {
+        let mut ledger = Ledger::new(boot);
+        let mut said = said;
+        if boot == "unknown" {
+            said.boot_ns = 0;
+        }
+        let mut line = line.clone();
+        line["boottime_us"] = (said.boot_ns / 1_000).into();
+        ledger.recall_said(&line);
         let mut now = said.shifted_ns(minutes * 60_000_000_000);
         now.error_ns = error_ns;
-        if boot == "boot-2" {
-            now.boot_ns = 2 * HOUR_NS;
+        if let Some(up) = up {
+            now.boot_ns = up * MINUTE;
         }
-        let mut ledger = Ledger::new(boot, now);
-        ledger.recall_said(&line);
         let governor = Governor::new(&config, "Asia/Shanghai", ledger).expect("known");
         let ruled = governor.rule(&ask(now, &officer()));
-        assert_eq!(ruled.is_ok(), spoken, "{boot} {minutes} {error_ns}");
+        assert_eq!(ruled.is_ok(), spoken, "{boot} {up:?} {minutes} {error_ns}");
     }
+}
+
+#[test]
+fn a_clock_that_is_set_after_the_start_tells_how_old_everything_is() {
+    let config = config::Warn::default();
+    let weeks_ago = at("2026-11-02T12:00:00", GOOD);
+    let mut before = governor(&config);
+    // Four an hour at most, so over a day.
+    let lines: Vec<Value> = (0..12)
+        .map(|n| {
+            before.charge(
+                &ask(weeks_ago.shifted_ns(n * 3_600_000_000_000), &By::Rule),
+                "",
+            )
+        })
+        .collect();
+    let mut ledger = Ledger::new("boot-2");
+    for line in &lines {
+        ledger.recall_said(line);
+    }
+    let governor = Governor::new(&config, "Asia/Shanghai", ledger).expect("known");
+    let noon = Stamp {
+        boot_ns: 15 * SECOND,
+        ..at("2026-11-26T12:00:00", GOOD)
+    };
+    let unset = Stamp {
+        error_ns: Stamp::ERROR_UNKNOWN,
+        ..noon
+    };
+    let ruled = |now| governor.rule(&ask(now, &officer()));
+    assert!(matches!(ruled(unset), Err(Hush::Budget { .. })));
+    assert_eq!(ruled(noon.shifted_ns(40_000_000_000)), Ok(0.8));
+}
+
+#[test]
+fn what_nobody_could_date_is_no_younger_than_what_was_written_next() {
+    let config = config::Warn::default();
+    let unset = Stamp {
+        utc_ns: 20_000_000_000,
+        boot_ns: 20 * SECOND,
+        error_ns: Stamp::ERROR_UNKNOWN,
+    };
+    let stop = governor(&config).stop(unset, &officer());
+    let next_day = |ledger: Ledger, error_ns| {
+        let governor = Governor::new(&config, "Asia/Shanghai", ledger).expect("known");
+        let now = Stamp {
+            boot_ns: 60 * SECOND,
+            ..at("2026-11-26T12:00:00", error_ns)
+        };
+        governor.rule(&ask(now, &officer()))
+    };
+    let stopped = Err(Hush::Stopped("officer-7".to_owned()));
+    let yesterday = at("2026-11-25T12:00:00", GOOD);
+    for dated in [false, true] {
+        let ledger = || {
+            let mut ledger = Ledger::new("boot-2");
+            ledger.recall_stopped(&stop);
+            if dated {
+                ledger.no_later_than(yesterday.utc_ns);
+            }
+            ledger
+        };
+        let wanted = if dated { Ok(0.8) } else { stopped.clone() };
+        assert_eq!(next_day(ledger(), GOOD), wanted);
+        assert_eq!(
+            next_day(ledger(), Stamp::ERROR_UNKNOWN),
+            stopped,
+            "not set yet"
+        );
+    }
+    // Any later line of a clock that was vouched for dates it, not only the clock's own.
+    let mut ledger = Ledger::new("boot-2");
+    ledger.recall_stopped(&stop);
+    ledger.recall_said(&governor(&config).charge(&ask(yesterday, &By::Rule), ""));
+    assert_eq!(next_day(ledger, GOOD), Ok(0.8));
 }
 
 #[test]
@@ -438,6 +612,8 @@ enum Step {
         boot: bool,
         wrong_by: Option<i64>,
     },
+    /// The clock is set right, and the journal says so.
+    ClockSet,
 }
 
 fn step() -> impl Strategy<Value = (u64, Step)> {
@@ -455,7 +631,7 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         (any::<bool>(), wrong_by).prop_map(|(boot, wrong_by)| Step::Restart { boot, wrong_by });
     (
         0_u64..40,
-        prop_oneof![12 => ask, 1 => Just(Step::Stop), 3 => restart],
+        prop_oneof![12 => ask, 1 => Just(Step::Stop), 3 => restart, 1 => Just(Step::ClockSet)],
     )
 }
 
@@ -464,13 +640,21 @@ const DAY_NS: i64 = 86_400_000_000_000;
 /// Something said: when, in which zone, for which case, whether at night.
 type Said = (u64, u8, Option<u8>, bool);
 
+/// A line of the journal.
+enum Told {
+    Said(Value),
+    Stopped(Value),
+    /// By a synchronised clock, UTC nanoseconds at the latest.
+    Clock(i64),
+}
+
 /// The world round the governor: true time, the boot, and the journal's lines.
 struct World {
     true_ns: u64,
     boot: u64,
     booted_ns: u64,
     wrong_by: Option<i64>,
-    lines: Vec<(bool, Value)>,
+    lines: Vec<Told>,
 }
 
 impl World {
@@ -484,15 +668,36 @@ impl World {
     }
 
     fn governor(&self, config: &config::Warn) -> Governor {
-        let mut ledger = Ledger::new(&self.boot.to_string(), self.now());
-        for (said, line) in &self.lines {
-            if *said {
-                ledger.recall_said(line);
-            } else {
-                ledger.recall_stopped(line);
+        let mut ledger = Ledger::new(&self.boot.to_string());
+        for line in &self.lines {
+            match line {
+                Told::Said(line) => ledger.recall_said(line),
+                Told::Stopped(line) => ledger.recall_stopped(line),
+                Told::Clock(utc_by) => ledger.no_later_than(*utc_by),
             }
         }
         Governor::new(config, "Asia/Shanghai", ledger).expect("known")
+    }
+
+    fn set_clock(&mut self) {
+        self.wrong_by = None;
+        let now = self.now();
+        let utc_by = now.utc_ns.saturating_add_unsigned(now.error_ns);
+        self.lines.push(Told::Clock(utc_by));
+    }
+
+    fn reboot(&mut self, wrong_by: Option<i64>) {
+        self.boot += 1;
+        self.booted_ns = self.true_ns;
+        self.wrong_by = wrong_by;
+    }
+
+    /// The first noon in Shanghai that two days have gone before.
+    fn wait_for_a_noon(&mut self) {
+        const DAY: u64 = 24 * HOUR_NS;
+        // Noon there is four o'clock UTC.
+        let since_noon = (self.true_ns + 1_790_000_000 * SECOND - 4 * HOUR_NS) % DAY;
+        self.true_ns += 3 * DAY - since_noon;
     }
 }
 
@@ -511,9 +716,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     /// Whatever happens, restarts and wrong clocks among it: no budget is ever passed, by itself
-    /// nothing is said in quiet hours, nothing at all after a stop.
+    /// nothing is said in quiet hours, nothing at all after a stop; and after two quiet days it speaks
+    /// again, as soon as its clock is right.
     #[test]
-    fn no_history_passes_a_budget(steps in proptest::collection::vec(step(), 1..120)) {
+    fn no_history_passes_a_budget(
+        steps in proptest::collection::vec(step(), 1..120),
+        wakes_late in any::<bool>(),
+    ) {
         let config = config::Warn {
             budget: Budget {
                 per_case: 2, per_place_hour: 3, per_place_day: 6,
@@ -541,12 +750,12 @@ proptest! {
                         heard_in: &[],
                         case: (!person).then(|| CaseId(Uuid::from_u128(case.into()))),
                         by: &by,
-                        travel: Travel::Speed(speed),
+                        travel: Travel::Moves { speed: Some(speed), lost: false },
                     };
                     if governor.rule(&ask).is_err() {
                         continue;
                     }
-                    world.lines.push((true, governor.charge(&ask, "")));
+                    world.lines.push(Told::Said(governor.charge(&ask, "")));
                     prop_assert!(stopped.is_none_or(|at| world.true_ns >= at + HOUR_NS));
                     prop_assert!(f64::from(speed) <= 20.0 / 3.6);
                     let true_utc = now.utc_ns - world.wrong_by.unwrap_or(0);
@@ -557,19 +766,28 @@ proptest! {
                     said.push((world.true_ns, zone, (!person).then_some(case), night));
                 }
                 Step::Stop => {
-                    world.lines.push((false, governor.stop(now, &officer())));
+                    world.lines.push(Told::Stopped(governor.stop(now, &officer())));
                     stopped = Some(world.true_ns);
                 }
                 Step::Restart { boot, wrong_by } => {
                     if boot {
-                        world.boot += 1;
-                        world.booted_ns = world.true_ns;
-                        world.wrong_by = wrong_by;
+                        world.reboot(wrong_by);
                     }
                     governor = world.governor(&config);
                 }
+                Step::ClockSet => world.set_clock(),
             }
         }
+        // Some time the clock was right: what was never dated nobody can tell from yesterday's.
+        world.set_clock();
+        world.wait_for_a_noon();
+        if wakes_late {
+            world.reboot(Some(-DAY_NS));
+            governor = world.governor(&config);
+        }
+        world.set_clock();
+        world.true_ns += 40 * SECOND;
+        prop_assert_eq!(governor.rule(&ask(world.now(), &By::Rule)), Ok(0.8));
         let of = |keep: &dyn Fn(&Said) -> bool| -> Vec<u64> {
             said.iter().filter(|s| keep(s)).map(|s| s.0).collect()
         };
