@@ -6,10 +6,13 @@ use super::*;
 fn a_recheck_says_where_a_case_stands_and_whether_its_subject_is_there() {
     let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
     let mut told = Vec::new();
-    // A stall stands from the start, is warned at 10 s and has gone at 20 s; a bag hides it at 15 s.
+    // A stall stands from the start, is warned at 10 s and has gone at 20 s, when somebody stands in
+    // its place; a bag hides it at 15 s.
+    let (_, _, x, bottom) = STALL;
+    let somebody = (2, Role::Person, x, bottom);
     for step in 0..=110 {
         let t = f64::from(step) * 0.2;
-        let things: &[Thing] = if t < 20.0 { &[STALL] } else { &[] };
+        let things: &[Thing] = if t < 20.0 { &[STALL] } else { &[somebody] };
         let mut scene = scene(t, things);
         if (15.0..16.0).contains(&t) {
             scene.view = View::Covered;

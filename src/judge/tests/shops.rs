@@ -46,7 +46,7 @@ fn warnings(orders: &[Order]) -> usize {
 fn one_shop_is_one_case_whatever_it_puts_outside() {
     use HitOutcome::{CoolingDown, Corrected, Discarded, Opened, Persisted};
     type Play = fn(f64) -> Vec<Seen>;
-    let plays: [(&str, Play, &[HitOutcome]); 5] = [
+    let plays: [(&str, Play, &[HitOutcome]); 6] = [
         (
             "five crates, and they stay",
             |_| crates(),
@@ -69,6 +69,18 @@ fn one_shop_is_one_case_whatever_it_puts_outside() {
                 match t {
                     _ if t < 25.0 => crates(),
                     _ if t < 49.0 => vec![other],
+                    _ => Vec::new(),
+                }
+            },
+            &[Opened, Corrected],
+        ),
+        (
+            "another stands there for a moment at the second look",
+            |t| {
+                let other = (9, Goods, [0.88, 0.60, 0.96, 0.72]);
+                match t {
+                    _ if t < 25.0 => crates(),
+                    _ if (50.0..66.0).contains(&t) => vec![other],
                     _ => Vec::new(),
                 }
             },

@@ -108,6 +108,17 @@ fn whose_debris_it_is_nobody_knows_when_anybody_else_was_there() {
 }
 
 #[test]
+fn a_truck_that_only_stood_there_lost_nothing() {
+    for (until, wanted) in [(19.0, vec![Violation::Spillage]), (f64::INFINITY, vec![])] {
+        let orders = told(|t| {
+            let truck = Some(standing(t, until)).filter(|truck| t >= 10.0 && truck.2[0] < 0.85);
+            with(truck, Some(SPILT).filter(|_| t >= 20.0))
+        });
+        assert_eq!(orders, wanted, "it stands until {until}");
+    }
+}
+
+#[test]
 fn one_truck_is_one_though_it_is_not_alone_in_the_picture() {
     let plays: [(&str, Play); 5] = [
         ("a car drove there long before", |t| {
