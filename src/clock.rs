@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::types::Stamp;
+use crate::types::{Stamp, UNKNOWN_BOOT};
 
 /// What is stated of a clock whose time daemon keeps no bound of its error, microseconds: half of
 /// a round trip of half a second, which is how far a server may be off behind a mobile network.
@@ -250,23 +250,14 @@ fn read_timex() -> Result<Told, i32> {
     })
 }
 
-/// What stands for the identifier of a boot where the kernel's file is hidden.
-const UNKNOWN_BOOT: &str = "unknown";
-
 /// The kernel's identifier of this boot (`/proc/sys/kernel/random/boot_id`), or
-/// `"unknown"` where the file is hidden. [`is_same_boot`] compares two.
+/// [`UNKNOWN_BOOT`] where the file is hidden.
 pub fn boot_id() -> &'static str {
     static BOOT_ID: OnceLock<String> = OnceLock::new();
     BOOT_ID.get_or_init(|| {
         std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .map_or_else(|_| UNKNOWN_BOOT.to_owned(), |s| s.trim().to_owned())
     })
-}
-
-/// Whether two identifiers are of one boot; `None` where the kernel hides one of them.
-pub fn is_same_boot(one: &str, other: &str) -> Option<bool> {
-    let told = one != UNKNOWN_BOOT && other != UNKNOWN_BOOT;
-    told.then(|| one == other)
 }
 
 /// RFC 3339 UTC with milliseconds, e.g. `2026-08-01T02:03:04.567Z`.

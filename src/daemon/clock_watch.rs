@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::{self, ClockSource, Reading};
-use crate::types::{CaseId, lock};
+use crate::types::{CaseId, is_same_boot, lock};
 
 /// A clock that was set by at least this much did a step, microseconds.
 const STEP_US: u64 = 100_000;
@@ -148,7 +148,7 @@ impl ClockWatch {
 
     /// The line is line `n` of the journal. Lines of another boot say nothing here.
     pub(super) fn take(&mut self, n: u64, line: ClockLine) {
-        if clock::is_same_boot(&line.boot_id, &self.boot_id) != Some(true) {
+        if is_same_boot(&line.boot_id, &self.boot_id) != Some(true) {
             return;
         }
         if line.step_us.is_some() {

@@ -15,7 +15,7 @@ use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
     Area, CaseId, CaseRecord, FixKind, Frame, Placed, Pose, PoseSource, RoleSet, ShotKind, Stamp,
-    Violation, WarnReport, is_old,
+    UNKNOWN_BOOT, Violation, WarnReport, is_old,
 };
 use crate::witness::{
     Altitude, Device, Heading, Identity, Law, Model, Moments, Position, Seen, Statement,
@@ -190,7 +190,7 @@ impl Facts {
                 id: device.id.clone(),
                 model: known(&device.model),
                 tz: device.time_zone.clone(),
-                boot_id: known(clock::boot_id()).filter(|id| id != "unknown"),
+                boot_id: known(clock::boot_id()).filter(|id| id != UNKNOWN_BOOT),
             },
             seq: context.seq,
             journal: context.journal,

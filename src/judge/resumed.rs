@@ -12,10 +12,7 @@ use super::history::age;
 use super::zone::Zone;
 use super::{Ended, nanos};
 use crate::config::{Config, ZoneKind};
-use crate::types::{CaseId, Role, Stamp, Violation};
-
-/// The id of a boot that the kernel does not tell: two of them need not be one.
-const UNKNOWN_BOOT: &str = "unknown";
+use crate::types::{CaseId, Role, Stamp, Violation, is_same_boot};
 
 /// The book of an earlier run, as long as this one has had no moment.
 pub(super) struct Earlier {
@@ -97,7 +94,7 @@ impl Book {
         let entries: usize = lists.map(Vec::len).sum();
         let mut pages: Pages = serde_json::from_value(read)?;
         let lost = entries - pages.entries();
-        let same = pages.boot_id == self.pages.boot_id && pages.boot_id != UNKNOWN_BOOT;
+        let same = is_same_boot(&pages.boot_id, &self.pages.boot_id) == Some(true);
         let boot = if same {
             Resumed::SameBoot
         } else {

@@ -44,6 +44,16 @@ impl Stamp {
     }
 }
 
+/// What stands for the identifier of a boot where the kernel does not tell it.
+pub const UNKNOWN_BOOT: &str = "unknown";
+
+/// Whether two identifiers are of one boot; `None` where the kernel did not tell one of them: two that
+/// are not known need not be one.
+pub fn is_same_boot(one: &str, other: &str) -> Option<bool> {
+    let told = one != UNKNOWN_BOOT && other != UNKNOWN_BOOT;
+    told.then(|| one == other)
+}
+
 /// Where a frame's capture time comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

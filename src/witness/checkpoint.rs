@@ -9,7 +9,7 @@ use super::opened::{check_attached, form, open};
 use super::seal::SealError;
 use super::signer::{Signer, Usage};
 use crate::clock;
-use crate::types::Stamp;
+use crate::types::{Stamp, UNKNOWN_BOOT};
 
 /// Value of `type`.
 const KIND: &str = "lingmou.checkpoint";
@@ -85,7 +85,7 @@ impl Checkpoint {
             n,
             head: head.to_owned(),
             at: clock::rfc3339_ms(at.utc_ns),
-            boot_id: Some(boot_id.to_owned()).filter(|id| id != "unknown"),
+            boot_id: Some(boot_id.to_owned()).filter(|id| id != UNKNOWN_BOOT),
             nv_counter: None,
         };
         let bytes = serde_json::to_vec(&checkpoint).expect("invariant: a checkpoint is plain data");

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::journal::kind;
 use crate::store::Ended;
-use crate::types::{Stamp, lock};
+use crate::types::{Stamp, is_same_boot, lock};
 use crate::warn::told_by_program;
 use crate::witness::Fate;
 
@@ -86,7 +86,7 @@ impl Reboots {
             why: Some(why.to_owned()),
             result: None,
         };
-        let same_boot = clock::is_same_boot(&begun.boot_id, boot_id);
+        let same_boot = is_same_boot(&begun.boot_id, boot_id);
         Some(if same_boot == Some(true) {
             let why = "the program was started again, but the box was not";
             told(Fate::Failed, why)

@@ -119,6 +119,25 @@ fn a_truck_that_only_stood_there_lost_nothing() {
 }
 
 #[test]
+fn a_car_that_is_taken_for_a_truck_now_and_then_is_none() {
+    for (every, wanted) in [(1, vec![Violation::Spillage]), (5, vec![])] {
+        let orders = told(|t| {
+            let look = (t * 5.0).round() as u32;
+            let role = if look.is_multiple_of(every) {
+                Truck
+            } else {
+                Vehicle
+            };
+            with(
+                like(role, lorry(6, t, 20.0)),
+                Some(SPILT).filter(|_| t >= 28.0),
+            )
+        });
+        assert_eq!(orders, wanted, "a truck in one of {every} looks");
+    }
+}
+
+#[test]
 fn one_truck_is_one_though_it_is_not_alone_in_the_picture() {
     let plays: [(&str, Play); 5] = [
         ("a car drove there long before", |t| {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::clock;
-use crate::types::{CaseId, Stamp};
+use crate::types::{CaseId, Stamp, is_same_boot};
 
 /// Announcements remembered: more than the largest budget of a day.
 const SAID_MAX: usize = 512;
@@ -186,7 +185,7 @@ impl Ledger {
             self.no_later_than(utc_ns);
         }
         let when = Moment {
-            this_boot: boot_id.and_then(|id| clock::is_same_boot(id, &self.boot_id)),
+            this_boot: boot_id.and_then(|id| is_same_boot(id, &self.boot_id)),
             boot_ns: line.boottime_us.saturating_mul(1_000),
             utc_by,
         };
