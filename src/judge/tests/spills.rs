@@ -29,7 +29,7 @@ fn standing(t: f64, until: f64) -> Seen {
 
 #[test]
 fn what_a_truck_hid_is_not_what_it_lost() {
-    let plays: [(&str, Play); 5] = [
+    let plays: [(&str, Play); 6] = [
         ("old debris under a lorry when the camera comes up", |t| {
             with(lorry(6, t, -3.0), Some(SPILT).filter(|_| t > 1.7))
         }),
@@ -55,6 +55,16 @@ fn what_a_truck_hid_is_not_what_it_lost() {
                     _ => Some(truck).filter(|_| t >= 11.0 && truck.2[0] < 0.85),
                 };
                 with(mover, Some(SPILT).filter(|_| seen))
+            },
+        ),
+        (
+            "old debris under a queue, which the detector finds late",
+            |t| {
+                let bus = (5, Vehicle, [0.35, 0.5, 0.5, 0.85]);
+                let truck = standing(t, 20.0);
+                let truck = Some(truck).filter(|_| truck.2[0] < 0.85);
+                let mover = if t < 10.0 { Some(bus) } else { truck };
+                with(mover, Some(SPILT).filter(|_| t >= 23.0))
             },
         ),
         (
@@ -111,7 +121,9 @@ fn whose_debris_it_is_nobody_knows_when_anybody_else_was_there() {
 fn a_truck_that_only_stood_there_lost_nothing() {
     for (until, wanted) in [(19.0, vec![Violation::Spillage]), (f64::INFINITY, vec![])] {
         let orders = told(|t| {
-            let truck = Some(standing(t, until)).filter(|truck| t >= 10.0 && truck.2[0] < 0.85);
+            // What lies close before its wheels is not hidden by it.
+            let (id, role, [x0, y0, x1, _]) = standing(t, until);
+            let truck = (t >= 10.0 && x0 < 0.85).then_some((id, role, [x0, y0, x1, 0.80]));
             with(truck, Some(SPILT).filter(|_| t >= 20.0))
         });
         assert_eq!(orders, wanted, "it stands until {until}");

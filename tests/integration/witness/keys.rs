@@ -32,6 +32,8 @@ fn enrolment_makes_requests_that_openssl_accepts_and_a_ca_can_answer() {
             &keys,
             &format!("openssl req -verify -noout -text -in {name}.csr"),
         );
+        // Later releases print names without blanks.
+        let text = text.replace(" = ", "=");
         for part in expected {
             assert!(text.contains(part), "{part}: {text}");
         }
@@ -39,14 +41,14 @@ fn enrolment_makes_requests_that_openssl_accepts_and_a_ca_can_answer() {
     };
     let evidence = [
         "erify OK",
-        "serialNumber = LC-CAR-0003",
+        "serialNumber=LC-CAR-0003",
         "Digital Signature, Non Repudiation",
         "1.3.6.1.5.5.7.3.36, 1.3.6.1.4.1.62558.2.1",
     ];
     request("evidence", &evidence);
     let transport = [
         "erify OK",
-        "CN = LC-CAR-0003",
+        "CN=LC-CAR-0003",
         "TLS Web Client Authentication",
     ];
     let text = request("transport", &transport);

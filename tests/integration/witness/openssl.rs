@@ -385,14 +385,15 @@ fn the_commands_in_the_public_page_work_as_printed() {
     put(&dir, "check.sh", super::script("package").as_bytes());
     std::fs::copy(kit.pki.root(), dir.join("root.crt")).unwrap();
     put(&dir, "case.asice", &kit.zip);
-    let text = succeed(&dir, "sh -e check.sh");
+    // Later releases of OpenSSL print names without blanks.
+    let text = succeed(&dir, "sh -e check.sh").replace(" = ", "=");
     let listed = 1 + super::files().len();
     assert_eq!(text.matches("same ").count(), listed, "{text}");
     assert!(!text.contains("CHANGED"), "{text}");
     let signature = kit.sealed.sig_sha256();
     for (part, times) in [
         ("erification successful", 2),
-        ("serialNumber = LC-POLE-0007", 1),
+        ("serialNumber=LC-POLE-0007", 1),
         ("1.3.6.1.5.5.7.3.36", 1),
         (signature.as_str(), 2),
     ] {

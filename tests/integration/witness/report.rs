@@ -360,7 +360,7 @@ fn the_command_writes_the_report_of_one_package() {
         html.starts_with("<!DOCTYPE html>") && html.contains("证据包核验"),
         "{html}"
     );
-    super::put(dir, "case.asice", b"no zip");
+    super::put(dir, "case.asice", &kit.zip[..kit.zip.len() / 2]);
     assert_eq!(run(&["case.asice"]), Some(1));
     let html = std::fs::read_to_string(dir.join("case.html")).unwrap();
     assert!(html.contains("<strong>无效</strong>"), "{html}");
