@@ -20,7 +20,7 @@ const NEXT: &[u8] = b"\n---\n";
 
 fn seeds() {
     let dir = scratch();
-    let mut journal = Journal::open(dir.path()).expect("a new journal");
+    let mut journal = Journal::open(dir.path(), 0).expect("a new journal");
     for i in 0..3 {
         let body = serde_json::json!({ "i": i, "why": "因为" });
         journal.append(clock::now(), "boot", body).expect("a line");
@@ -53,7 +53,7 @@ fuzz_target!(init: seeds(), |data: &[u8]| {
     put(dir.path(), data);
     let before = journal::verify(dir.path());
     let lines = journal::tail(dir.path(), usize::MAX).expect("it can be read");
-    let mut open = Journal::open(dir.path()).expect("what is in it never keeps it from opening");
+    let mut open = Journal::open(dir.path(), 0).expect("what is in it never keeps it from opening");
     assert!(before.is_err() || open.repairs() == 0, "a whole journal needs no repair");
     open.append(clock::now(), "boot", serde_json::json!({})).expect("a line can be added");
     let (head, repairs) = (open.head(), open.repairs());
@@ -62,6 +62,6 @@ fuzz_target!(init: seeds(), |data: &[u8]| {
     let after = journal::tail(dir.path(), usize::MAX).expect("it can be read");
     assert_eq!(after.get(..lines.len()), Some(lines.as_slice()));
     assert_eq!(after.len() as u64, lines.len() as u64 + repairs + 1);
-    let again = Journal::open(dir.path()).expect("it opens again");
+    let again = Journal::open(dir.path(), 0).expect("it opens again");
     assert_eq!((again.head(), again.repairs()), (head, 0));
 });
