@@ -72,6 +72,20 @@ impl Bench {
         }
     }
 
+    /// The same with a second medium that is in place, and where that is.
+    fn with_medium(&self) -> (config::Receive, PathBuf) {
+        let medium = self.dir.path().join("medium");
+        fs::create_dir(&medium).unwrap();
+        let marker = medium.join("lingmou-copies.json");
+        disk::write_new(&marker, b"{\"v\":1,\"type\":\"lingmou.copies\"}").unwrap();
+        let copy_to = Some(medium.clone());
+        let config = config::Receive {
+            copy_to,
+            ..self.config()
+        };
+        (config, medium)
+    }
+
     /// The desk of the device, in the office.
     fn open(config: &config::Receive) -> Result<(Arc<Office>, Desk), ReceiveError> {
         let figures = Arc::new(Figures::new(&config.dir));
@@ -391,12 +405,7 @@ fn news_that_were_not_told_are_joined_with_what_came_meanwhile() {
 #[test]
 fn what_was_removed_on_purpose_is_not_missing() {
     let bench = Bench::new();
-    let medium = bench.dir.path().join("medium");
-    fs::create_dir(&medium).unwrap();
-    let marker = medium.join("lingmou-copies.json");
-    disk::write_new(&marker, b"{\"v\":1,\"type\":\"lingmou.copies\"}").unwrap();
-    let mut config = bench.config();
-    config.copy_to = Some(medium.clone());
+    let (config, medium) = bench.with_medium();
     let (office, mut desk) = Bench::open(&config).unwrap();
     office.see_to_index(now()).unwrap();
     let packages: Vec<Container> = (1..=5).map(|seq| sealed(&bench.pki, seq)).collect();
@@ -468,12 +477,7 @@ fn what_was_removed_on_purpose_is_not_missing() {
 #[test]
 fn a_review_comes_to_the_second_copy() {
     let bench = Bench::new();
-    let medium = bench.dir.path().join("medium");
-    fs::create_dir(&medium).unwrap();
-    let marker = medium.join("lingmou-copies.json");
-    disk::write_new(&marker, b"{\"v\":1,\"type\":\"lingmou.copies\"}").unwrap();
-    let mut config = bench.config();
-    config.copy_to = Some(medium.clone());
+    let (config, medium) = bench.with_medium();
     let (office, mut desk) = Bench::open(&config).unwrap();
     office.see_to_index(now()).unwrap();
     let package = sealed(&bench.pki, 1);
