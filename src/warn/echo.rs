@@ -4,7 +4,8 @@
 //! and horn loudspeakers have their energy; in each the loudness over time is compared, at every
 //! delay that is possible. Rooms, loudspeakers and codecs change phases and timbre, but not when
 //! it is loud in which band. Each quarter of the clip must be found by itself at the same delay,
-//! so that a clip that breaks off, or another that begins alike, is not taken for this one.
+//! so that a clip that breaks off, or another that begins alike, is not taken for this one. And it must
+//! stand out: talk and traffic are somewhat like any clip at many delays, the clip itself at one.
 //!
 //! Pure: samples in, a finding out.
 
@@ -18,14 +19,23 @@ const FRAMES: u32 = 100;
 const BANDS: [f64; 5] = [400.0, 640.0, 1_000.0, 1_600.0, 2_500.0];
 /// Width of the bands: middle over width.
 const Q: f64 = 2.0;
-/// The whole clip must be alike at least this much …
+/// A clip of ten seconds or more must be alike at least this much …
 const ALIKE_MIN: f64 = 0.25;
 /// … and each quarter of it this much.
 const PART_ALIKE_MIN: f64 = 0.12;
+/// The length for which they hold. How alike unrelated sounds are by chance spreads with one over the
+/// root of the length, so a shorter clip must be that much more alike ([`stricter`]).
+const LENGTH_USUAL: Duration = Duration::from_secs(10);
 /// … and at least this share of what the most alike quarter is: noise is in all of them.
 const PART_SHARE_MIN: f64 = 0.4;
 /// Parts that must be found, each by itself.
 const PARTS: usize = 4;
+/// By so many standard deviations the clip must be more alike at its delay than at the others.
+const STANDS_OUT_MIN: f64 = 5.0;
+/// Delays so near to the best one are much the same sound, frames.
+const NEAR: usize = 15;
+/// Fewer other delays tell nothing of how alike chance is.
+const OTHERS_MIN: usize = 30;
 /// A band of the clip with less than this share of the loudest one's power does not count.
 const BAND_SHARE_MIN: f64 = 0.01;
 /// A shorter clip has too few syllables to be told from another.
@@ -55,22 +65,21 @@ pub(super) fn find(clip: &Sound, recording: &Sound, delay_max: Duration) -> Opti
     let latest = usize::try_from(delay_max.as_millis() * u128::from(FRAMES) / 1_000).ok()?;
     let latest = latest.min(taken.frames().checked_sub(wanted.frames())?);
     let whole = 0..wanted.frames();
-    let (delay, alike) = (0..=latest)
-        .map(|delay| {
-            (
-                delay,
-                alikeness(&wanted, &taken, &bands, (whole.clone(), delay)),
-            )
-        })
-        .max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let all: Vec<f64> = (0..=latest)
+        .map(|delay| alikeness(&wanted, &taken, &bands, (whole.clone(), delay)))
+        .collect();
+    let best = all.iter().copied().enumerate();
+    let (delay, alike) = best.max_by(|a, b| a.1.total_cmp(&b.1))?;
     let part = wanted.frames() / PARTS;
     let parts: [f64; PARTS] = std::array::from_fn(|n| {
         let frames = n * part..(n + 1) * part;
         alikeness(&wanted, &taken, &bands, (frames, delay))
     });
     let best = parts.iter().copied().fold(0.0, f64::max);
-    let needed = f64::max(PART_ALIKE_MIN, best * PART_SHARE_MIN);
-    if alike < ALIKE_MIN || parts.iter().any(|part| *part < needed) {
+    let by = stricter(clip.time_of(clip.samples.len()));
+    let needed = f64::max(PART_ALIKE_MIN * by, best * PART_SHARE_MIN);
+    let found = alike >= ALIKE_MIN * by && parts.iter().all(|part| *part >= needed);
+    if !found || stands_out(&all, delay)? < STANDS_OUT_MIN {
         return None;
     }
     let delay_ms = u64::try_from(delay).ok()? * 1_000 / u64::from(FRAMES);
@@ -79,6 +88,29 @@ pub(super) fn find(clip: &Sound, recording: &Sound, delay_max: Duration) -> Opti
         level_db: 10.0 * (taken.power(delay, wanted.frames()) * alike).log10(),
         alike,
     })
+}
+
+/// By how much more alike a clip of this length must be than one of [`LENGTH_USUAL`].
+fn stricter(length: Duration) -> f64 {
+    let share = length.as_secs_f64() / LENGTH_USUAL.as_secs_f64();
+    share.min(1.0).sqrt().recip()
+}
+
+/// By how many standard deviations what is at `best` is above the others that are not near it; `None`
+/// when these are too few.
+fn stands_out(all: &[f64], best: usize) -> Option<f64> {
+    let values = all.iter().enumerate();
+    let others: Vec<f64> = values
+        .filter(|(n, _)| n.abs_diff(best) > NEAR)
+        .map(|(_, alike)| *alike)
+        .collect();
+    if others.len() < OTHERS_MIN {
+        return None;
+    }
+    let mean = others.iter().sum::<f64>() / count(others.len());
+    let square = |alike: &f64| (alike - mean).powi(2);
+    let variance = others.iter().map(square).sum::<f64>() / count(others.len());
+    Some((all[best] - mean) / variance.sqrt())
 }
 
 /// How alike clip and recording are in these frames of the clip, at this delay: the mean of the
@@ -215,7 +247,8 @@ mod tests {
     use crate::warn::Clip;
 
     const RATE: u32 = 8_000;
-    const DELAY_MAX: Duration = Duration::from_millis(600);
+    /// The daemon's: three seconds, and what a sink may be early.
+    const DELAY_MAX: Duration = Duration::from_millis(3_200);
 
     /// A small generator, the same everywhere (xorshift64*, Vigna 2016).
     struct Dice(u64);
@@ -361,7 +394,7 @@ mod tests {
                 "too short a recording",
                 room(&clip, 0, 0.5, &quiet[..20_000]),
             ),
-            ("too late", room(&clip, 7_600, 0.5, &quiet)),
+            ("cut off by the end", room(&clip, 8_400, 0.5, &quiet)),
         ] {
             let found = find(&sound(&clip), &sound(&taken), DELAY_MAX);
             assert_eq!(found, None, "{what}");
@@ -374,13 +407,34 @@ mod tests {
         );
     }
 
+    /// Noise that comes and goes, as traffic and talk do.
+    fn bursts(dice: &mut Dice, secs: f64) -> Vec<f64> {
+        let mut samples = Vec::new();
+        while count(samples.len()) < secs * f64::from(RATE) {
+            let length = 0.2 + 0.15 * dice.uniform();
+            let loudness = dice.uniform() * dice.uniform() * 0.4;
+            samples.extend(noise(dice, length, loudness));
+        }
+        samples
+    }
+
+    /// A thousand recordings without the clip, each as long as the daemon's: the clip could begin
+    /// anywhere in more than three seconds.
     #[test]
     fn a_thousand_times_noise_is_never_taken_for_the_clip() {
-        let clip = sound(&speech(7, 2.0));
         let mut dice = Dice(2026);
-        for trial in 0..1_000 {
-            let taken = sound(&noise(&mut dice, 2.7, 0.2));
-            assert_eq!(find(&clip, &taken, DELAY_MAX), None, "trial {trial}");
+        for (secs, trials) in [(1.0, 500), (2.0, 400), (4.0, 100)] {
+            let clip = sound(&speech(7, secs));
+            for trial in 0..trials {
+                let lasts = secs + 3.3;
+                let street = match trial % 4 {
+                    0 => noise(&mut dice, lasts, 0.2),
+                    1 | 2 => bursts(&mut dice, lasts),
+                    _ => speech(1_000 + trial, lasts),
+                };
+                let found = find(&clip, &sound(&street), DELAY_MAX);
+                assert_eq!(found, None, "{secs} s, trial {trial}");
+            }
         }
     }
 
