@@ -20,6 +20,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -37,6 +38,8 @@ pub(super) use words::{Answer, Request, Shout, Stopped, VoiceState, Words};
 /// A warning that waited longer than this behind others is not played: whoever it was meant for
 /// may have gone.
 const STALE_AFTER: Duration = Duration::from_secs(30);
+/// How often it is looked whether the vehicle drives while something sounds.
+const ROAD_EVERY: Duration = Duration::from_millis(500);
 /// Why a warning is not played while the daemon ends.
 const STOPPING: &str = "the daemon was stopping; it was not begun";
 /// Calls to a vehicle's horn: the end of each is waited for.
@@ -217,19 +220,31 @@ impl Mouth {
         told
     }
 
-    /// Plays it, and hears requests meanwhile: a stop ends it, another order to speak has to wait
-    /// for another time.
+    /// Plays it, and hears requests meanwhile: a stop ends it, and so does a vehicle that drives off;
+    /// another order to speak has to wait for another time.
     async fn sound(&mut self, want: &Want, what: Utterance, volume: f64) -> Said {
         self.state().speaking = true;
         let halt = self.stop.child_token();
         let mut stops: Vec<((String, Stamp), oneshot::Sender<Stopped>)> = Vec::new();
-        let said = {
+        let mut hushed = None;
+        let mut said = {
             let speaker = want.speaker(&mut self.speakers);
             let saying = speaker.utter(what, volume, &halt);
             tokio::pin!(saying);
+            let mut road = interval(ROAD_EVERY);
             loop {
                 tokio::select! {
                     said = &mut saying => break said,
+                    _ = road.tick(), if hushed.is_none() => {
+                        let at = self.telemetry.doubt(clock::now());
+                        let (source, moving) = self.moves;
+                        let travel = Travel::of(source, moving, self.poses.at(at).as_ref());
+                        if let Err(hush) = self.governor.goes_on(&want.by, travel) {
+                            tracing::info!(zone = %want.zone, why = %hush, "cut off");
+                            hushed = Some(hush.to_string());
+                            halt.cancel();
+                        }
+                    }
                     Some(request) = self.requests.recv() => match request {
                         Request::Stop { by, answer } => {
                             halt.cancel();
@@ -244,6 +259,9 @@ impl Mouth {
             }
         };
         self.state().speaking = false;
+        if let (Some(why), Some(failure)) = (hushed, &mut said.failure) {
+            *failure = why;
+        }
         // Who stopped it while only the microphone was waited for has cut nothing off.
         let cut_off = said.failure.is_some() && !said.played.is_zero();
         for (order, answer) in stops {

@@ -153,7 +153,7 @@ impl Governor {
             return Err(Hush::Stopped(stop.by().to_owned()));
         }
         let volume = self.hour(ask)?;
-        self.travel(ask)?;
+        self.travel(ask.by, ask.travel)?;
         let night = self.hours.is_night(ask.at);
         let count = |within: Duration, of: &dyn Fn(&Said) -> bool| {
             let said = self.ledger.within(ask.at, within);
@@ -230,12 +230,23 @@ impl Governor {
         }
     }
 
-    fn travel(&self, ask: &Ask<'_>) -> Result<(), Hush> {
-        let Travel::Moves { speed, lost } = ask.travel else {
+    /// Whether what sounds may go on: not in a vehicle that drives off meanwhile.
+    ///
+    /// # Errors
+    /// That it drives. A speed or place that is lost meanwhile ends nothing.
+    pub fn goes_on(&self, by: &By, travel: Travel) -> Result<(), Hush> {
+        match self.travel(by, travel) {
+            Err(hush @ Hush::Drives(_)) => Err(hush),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn travel(&self, by: &By, travel: Travel) -> Result<(), Hush> {
+        let Travel::Moves { speed, lost } = travel else {
             return Ok(());
         };
         // Who orders it sees where the box is, and whether it drives.
-        let person = ask.by.is_person();
+        let person = by.is_person();
         match (self.speed_max, speed) {
             (Some(limit), Some(speed)) if f64::from(speed) <= limit => {}
             #[expect(

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::config::Budget;
-use crate::types::{CaseId, Heard, Tooted, Violation};
+use crate::types::{CaseId, FixKind, Heard, Pose, PoseSource, Tooted, Violation};
 use crate::warn::{Ledger, Toots, Voices};
 
 const RATE: u32 = 16_000;
@@ -20,6 +20,7 @@ struct Room {
     dir: tempfile::TempDir,
     store: Store,
     voices: Voices,
+    poses: Arc<Poses>,
     shouts: mpsc::Sender<Shout>,
     requests: mpsc::Sender<Request>,
     reports: mpsc::Receiver<WarnReport>,
@@ -110,6 +111,7 @@ impl Room {
         let (requests, requests_in) = mpsc::channel(8);
         let (reports_out, reports) = mpsc::channel(8);
         let (state, stop) = (Arc::default(), CancellationToken::new());
+        let poses: Arc<Poses> = Arc::default();
         let speakers = Speakers::open(config).unwrap();
         let voices = speakers.voices();
         let speakers = match horn {
@@ -122,9 +124,9 @@ impl Room {
             reports: reports_out,
             requests: requests_in,
             store: store.clone(),
-            poses: Arc::default(),
+            poses: Arc::clone(&poses),
             telemetry: Arc::default(),
-            moves: (TelemetrySource::None, false),
+            moves: (config.telemetry.source, false),
             state: Arc::clone(&state),
             stop: stop.clone(),
         };
@@ -132,6 +134,7 @@ impl Room {
             dir,
             store,
             voices,
+            poses,
             shouts,
             requests,
             reports,
@@ -330,6 +333,38 @@ async fn a_stop_ends_the_sound_within_a_second_and_silences_the_rest() {
             kind::WARNING_STOPPED,
         ]
     );
+    room.end().await;
+}
+
+#[tokio::test]
+async fn who_drives_off_does_not_go_on_shouting() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), 20_000, Budget::default(), false);
+    config.telemetry.source = TelemetrySource::Gpsd;
+    let mut room = Room::of(dir, &config, None);
+    let drives = |speed_mps| Pose {
+        speed_mps: Some(speed_mps),
+        h_acc_mm: Some(1_000),
+        ..Pose::bare(clock::now(), (0, 0), (FixKind::Full, PoseSource::Gpsd))
+    };
+    room.poses.put(drives(0.5));
+    room.shouts.send(shout(1)).await.unwrap();
+    while std::fs::metadata(room.spoken()).map_or(0, |m| m.len()) < 10_000 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    room.poses.put(drives(15.0));
+    let report = room.reports.recv().await.unwrap();
+    assert_eq!(
+        report.failure.as_deref(),
+        Some("the vehicle drives 54 km/h")
+    );
+    let cut = Duration::ZERO..Duration::from_secs(10);
+    assert!(
+        cut.contains(&report.played) && !report.played.is_zero(),
+        "{report:?}"
+    );
+    assert_eq!(room.kinds(), [kind::WARNING_BEGUN, kind::WARNING_FAILED]);
+    assert!(room.state.lock().unwrap().stops == 0, "nobody stopped it");
     room.end().await;
 }
 
