@@ -19,6 +19,8 @@ const RATES: std::ops::RangeInclusive<u32> = 8_000..=96_000;
 /// Loudness of a clip, decibels against full scale (see `Sound::loudness`).
 const LOUDNESS_MIN: f64 = -30.0;
 const LOUDNESS_MAX: f64 = -8.0;
+/// What makes a clip as loud as the others.
+pub(super) const LOUDNORM: &str = "ffmpeg -i IN -af loudnorm=I=-18:TP=-2 -ac 1 -c:a pcm_s16le OUT";
 /// Samples of a thousand that may be at full scale.
 const CUT_MAX: f64 = 2.0;
 /// `WAVE_FORMAT_PCM`.
@@ -257,15 +259,14 @@ impl Clip {
     pub fn describe(&self) -> Result<String, String> {
         let name = self.path.display();
         let (loudness, cut) = self.sound.loudness();
-        let fix = "make it anew: ffmpeg -i IN -af loudnorm=I=-18:TP=-2 -ac 1 -c:a pcm_s16le OUT";
         if !(LOUDNESS_MIN..=LOUDNESS_MAX).contains(&loudness) {
             return Err(format!(
-                "{name}: {loudness:.0} dB, not {LOUDNESS_MIN} to {LOUDNESS_MAX} dB; {fix}"
+                "{name}: {loudness:.0} dB, not {LOUDNESS_MIN} to {LOUDNESS_MAX} dB; make it anew: {LOUDNORM}"
             ));
         }
         if cut > CUT_MAX {
             return Err(format!(
-                "{name}: {cut:.0} ‰ of it is cut off at full scale; {fix}"
+                "{name}: {cut:.0} ‰ of it is cut off at full scale; make it anew: {LOUDNORM}"
             ));
         }
         Ok(format!(

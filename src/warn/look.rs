@@ -3,13 +3,18 @@
 use std::path::Path;
 
 use super::Clip;
+use super::clip::LOUDNORM;
 use crate::config;
+
+/// A clip further than this from the identity before it, decibels, is heard as another voice: too
+/// quiet to be understood, or a fright.
+const APART_MAX: f64 = 4.0;
 
 /// Reads the clips of `config` for `lingmou check`: how long and how loud each is.
 ///
 /// # Errors
-/// The key and the fault of each that is no clip, cannot follow the identity in the same sound, or
-/// is much too quiet or cut off at full scale; and how to mend it.
+/// The key and the fault of each that is no clip, cannot follow the identity in the same sound, is
+/// not about as loud as it, or is much too quiet or cut off at full scale; and how to mend it.
 pub fn look_at_clips(config: &config::Warn) -> Result<String, Vec<(&'static str, String)>> {
     if !config.plays_clips() {
         return Ok("none".to_owned());
@@ -20,6 +25,17 @@ pub fn look_at_clips(config: &config::Warn) -> Result<String, Vec<(&'static str,
         if let Ok(identity) = &identity {
             let alike = clip.check_alike(identity);
             alike.map_err(|error| error.to_string())?;
+            let said = clip.describe()?;
+            let apart = clip.sound().loudness().0 - identity.sound().loudness().0;
+            return if apart.abs() <= APART_MAX {
+                Ok(said)
+            } else {
+                Err(format!(
+                    "{}: {apart:+.0} dB against the identity before it, not within {APART_MAX} dB; \
+                     make both anew: {LOUDNORM}",
+                    path.display()
+                ))
+            };
         }
         clip.describe()
     };

@@ -299,6 +299,21 @@ fn what_cannot_be_opened_is_said_at_the_start() {
     let faults = look_at_clips(&room.config).expect_err("two clips are unlike it");
     let keys: Vec<&str> = faults.iter().map(|(key, _)| *key).collect();
     assert_eq!(keys, ["warn.street_vending", "warn.out_of_store"]);
+    // Half as loud as the identity before it is another voice.
+    let quiet = room.folder.path().join("quiet.wav");
+    let shipped = Clip::read(&room.config.identity).expect("the identity");
+    std::fs::write(&quiet, shipped.sound().at(0.5).wav()).expect("a clip");
+    room.config.street_vending = room.config.identity.clone();
+    room.config.out_of_store = quiet;
+    let faults = look_at_clips(&room.config).expect_err("one is too quiet beside it");
+    let [(key, why)] = faults.as_slice() else {
+        panic!("{faults:?}")
+    };
+    assert_eq!(*key, "warn.out_of_store");
+    assert!(
+        why.contains("-6 dB against the identity") && why.contains("loudnorm"),
+        "{why}"
+    );
     room.config.speaker.path = PathBuf::new();
     let error = Speaker::open(&room.config).expect_err("no path");
     assert!(matches!(error, WarnError::NoPath));
