@@ -136,7 +136,8 @@ impl Calendar {
             .map(|permit| permit.id.as_str())
     }
 
-    fn is_workday(&self, date: Date) -> bool {
+    /// Whether people work on that day.
+    pub(super) fn is_workday(&self, date: Date) -> bool {
         let weekend = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday);
         self.workdays.contains(&date) || !weekend && !self.holidays.contains(&date)
     }

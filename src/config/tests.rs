@@ -667,6 +667,22 @@ fn two_permits_overlap_only_where_both_hold() {
         ("roles = [\"stall\"]", "", true),
         ("until = \"2026-05-31\"", "from = \"2026-06-01\"", false),
         (
+            "until = \"2026-05-31\"\nhours = [\"18:00-02:00\"]",
+            "from = \"2026-06-01\"",
+            true,
+        ),
+        (
+            "until = \"2026-05-31\"\nhours = [\"18:00-02:00\"]",
+            "from = \"2026-06-01\"\nhours = [\"08:00-20:00\"]",
+            false,
+        ),
+        // 1 and 2 June 2026 are a Monday and a Tuesday.
+        (
+            "until = \"2026-06-02\"\ndays = [\"mon\", \"sat\"]",
+            "from = \"2026-06-01\"\ndays = [\"tue\", \"sat\"]",
+            false,
+        ),
+        (
             "place = [[0.1, 0.5], [0.4, 0.5], [0.4, 0.9]]",
             "place = [[0.5, 0.5], [0.9, 0.5], [0.9, 0.9]]",
             false,
@@ -679,6 +695,29 @@ fn two_permits_overlap_only_where_both_hold() {
         let page = calendar_page(&text);
         let told = page.contains("it overlaps with \"A\" of line 1");
         assert_eq!(told, overlap, "{one} | {other}: {page}");
+    }
+}
+
+#[test]
+fn a_permit_that_never_holds_is_said() {
+    for (times, never) in [
+        (
+            "from = \"2026-06-02\"\nuntil = \"2026-06-02\"\ndays = [\"mon\"]",
+            true,
+        ),
+        (
+            "from = \"2026-06-01\"\nuntil = \"2026-06-02\"\ndays = [\"mon\"]",
+            false,
+        ),
+        ("from = \"2026-06-02\"\ndays = [\"mon\"]", false),
+        (
+            "from = \"2026-06-01\"\nuntil = \"2026-06-05\"\ndays = [\"holiday\"]",
+            true,
+        ),
+    ] {
+        let text = format!("[[permit]]\nid = \"A\"\nzones = [\"kerb\"]\n{times}\n");
+        let page = calendar_page(&text);
+        assert_eq!(page.contains("it never holds"), never, "{times}: {page}");
     }
 }
 

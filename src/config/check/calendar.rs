@@ -1,16 +1,20 @@
 //! Checks of the calendar: what its days, hours and permits mean, and whether two permits speak of
 //! the same thing at the same time.
 
-use jiff::civil::Weekday;
+use jiff::civil::{Date, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{Span as Time, Unit};
 
 use super::Checker;
 use super::polygon::{fault, overlap};
-use crate::config::calendar::{CalendarFile, PermitEntry};
+use crate::config::calendar::{Calendar, CalendarFile, PermitEntry};
 use crate::config::hours::Span;
 use crate::config::mistake::meant;
 use crate::config::{Config, ZoneKind};
 use crate::types::RoleSet;
 
+/// So many days are looked at one by one; more hold every kind of day there is.
+const DAYS_MAX: i32 = 400;
 const WEEK: [Weekday; 7] = [
     Weekday::Monday,
     Weekday::Tuesday,
@@ -35,14 +39,29 @@ pub(super) fn check(file: &CalendarFile, config: &Config, checker: &mut Checker<
             "remove it from one of them",
         );
     }
+    let calendar = Calendar::new(file, TimeZone::UTC, None);
     for (i, permit) in file.permit.iter().enumerate() {
         one(permit, i, config, checker);
+        let days = |date| !on(permit, date, &calendar).is_empty();
+        let (first, last) = permit.dates();
+        let few = few((first, last)).filter(|_| first <= last);
+        if few.is_some_and(|dates| !dates.into_iter().any(days)) {
+            checker.say(
+                &format!("permit[{i}]"),
+                "it never holds: none of its days lies between from and until",
+                "days on which it holds",
+                "look at days, from and until, and at the holidays of this file",
+            );
+        }
     }
     let ids: Vec<&str> = file.permit.iter().map(|p| p.id.as_str()).collect();
     checker.unique(&ids, |i| format!("permit[{i}].id"));
     for (i, permit) in file.permit.iter().enumerate() {
         let earlier = file.permit[..i].iter().zip(0..);
-        if let Some((other, n)) = earlier.into_iter().find(|(p, _)| same(p, permit)) {
+        if let Some((other, n)) = earlier
+            .into_iter()
+            .find(|(p, _)| same(p, permit, &calendar))
+        {
             let line = checker.source.line_of(&format!("permit[{n}]"));
             checker.say(
                 &format!("permit[{i}]"),
@@ -119,48 +138,78 @@ fn one(permit: &PermitEntry, i: usize, config: &Config, checker: &mut Checker<'_
 }
 
 /// Whether two permits cover one thing at one moment.
-fn same(a: &PermitEntry, b: &PermitEntry) -> bool {
+fn same(a: &PermitEntry, b: &PermitEntry, calendar: &Calendar) -> bool {
     let roles = |p: &PermitEntry| p.roles.iter().copied().collect::<RoleSet>();
     let things = a.roles.is_empty() || b.roles.is_empty() || roles(a).meets(roles(b));
     let places = a.place.is_empty() || b.place.is_empty() || overlap(&a.place, &b.place);
-    let (a_days, b_days) = (a.dates(), b.dates());
-    a.zones.iter().any(|zone| b.zones.contains(zone))
-        && things
-        && places
-        && a_days.0 <= b_days.1
-        && b_days.0 <= a_days.1
-        && times_meet(a, b)
+    a.zones.iter().any(|zone| b.zones.contains(zone)) && things && places && meet(a, b, calendar)
 }
 
-/// Whether there is a kind of day with a minute on which both hold.
-fn times_meet(a: &PermitEntry, b: &PermitEntry) -> bool {
+/// Whether there is a minute in which both hold.
+fn meet(a: &PermitEntry, b: &PermitEntry, calendar: &Calendar) -> bool {
+    let (a_days, b_days) = (a.dates(), b.dates());
+    let (first, last) = (a_days.0.max(b_days.0), a_days.1.min(b_days.1));
+    let common = |a: &[Minutes], b: &[Minutes]| {
+        let meet = |x: &Minutes, y: &Minutes| x.start.max(y.start) < x.end.min(y.end);
+        a.iter().any(|x| b.iter().any(|y| meet(x, y)))
+    };
+    if let Some(dates) = few((first, last)) {
+        let both = |date| common(&on(a, date, calendar), &on(b, date, calendar));
+        return dates.into_iter().any(both);
+    }
     // A day is told by its weekday, by whether people work on it, and by whether they did the day
     // before: that day's nights reach into it.
     let works = [true, false];
-    WEEK.into_iter().any(|weekday| {
-        works.iter().any(|&work| {
-            works.iter().any(|&before| {
-                let [a, b] = [a, b].map(|p| spans(p, weekday, work, before));
-                let meet = |x: &std::ops::Range<u16>, y: &std::ops::Range<u16>| {
-                    x.start.max(y.start) < x.end.min(y.end)
-                };
-                a.iter().any(|x| b.iter().any(|y| meet(x, y)))
-            })
-        })
+    let kinds = WEEK.into_iter().flat_map(|weekday| {
+        let kinds = works
+            .into_iter()
+            .flat_map(move |today| works.map(|before| (today, before)));
+        kinds.map(move |(today, before)| (weekday, today, before))
+    });
+    kinds.into_iter().any(|(weekday, today, before)| {
+        let [a, b] = [a, b].map(|permit| {
+            let days = (
+                is_for(permit, weekday, today),
+                is_for(permit, weekday.previous(), before),
+            );
+            minutes(permit, days)
+        });
+        common(&a, &b)
     })
 }
 
-/// The minutes of such a day on which a permit holds.
-fn spans(
-    permit: &PermitEntry,
-    weekday: Weekday,
-    work: bool,
-    before: bool,
-) -> Vec<std::ops::Range<u16>> {
-    let on = |weekday: Weekday, work: bool| {
-        permit.days.is_empty() || permit.days.iter().any(|d| d.is(weekday, work))
+/// The days from the first to the one after the last, into which its night reaches; `None` when these
+/// are many.
+fn few((first, last): (Date, Date)) -> Option<Vec<Date>> {
+    let last = last.tomorrow().ok()?;
+    let days = first.until((Unit::Day, last)).ok()?.get_days();
+    (days <= DAYS_MAX).then(|| {
+        first
+            .series(Time::new().days(1))
+            .take_while(|date| *date <= last)
+            .collect()
+    })
+}
+
+/// Minutes of a day.
+type Minutes = std::ops::Range<u16>;
+
+/// The minutes of a date on which a permit holds.
+fn on(permit: &PermitEntry, date: Date, calendar: &Calendar) -> Vec<Minutes> {
+    let (first, last) = permit.dates();
+    let holds = |date: Date| {
+        (first..=last).contains(&date) && is_for(permit, date.weekday(), calendar.is_workday(date))
     };
-    let (today, yesterday) = (on(weekday, work), on(weekday.previous(), before));
+    let before = date.yesterday().is_ok_and(holds);
+    minutes(permit, (holds(date), before))
+}
+
+fn is_for(permit: &PermitEntry, weekday: Weekday, work: bool) -> bool {
+    permit.days.is_empty() || permit.days.iter().any(|day| day.is(weekday, work))
+}
+
+/// The minutes of a day on which a permit holds, which is for that day or not, and for the day before.
+fn minutes(permit: &PermitEntry, (today, yesterday): (bool, bool)) -> Vec<Minutes> {
     let whole = ["00:00-24:00".to_owned()];
     let hours: &[String] = if permit.hours.is_empty() {
         &whole
@@ -170,8 +219,8 @@ fn spans(
     let mut list = Vec::new();
     for span in hours.iter().filter_map(|h| Span::parse(h)) {
         let [first, next] = span.parts();
-        list.extend(Some(first).filter(|_| today));
-        list.extend(Some(next).filter(|_| yesterday));
+        list.extend(Some(first).filter(|part| today && !part.is_empty()));
+        list.extend(Some(next).filter(|part| yesterday && !part.is_empty()));
     }
     list
 }
