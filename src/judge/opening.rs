@@ -132,7 +132,6 @@ impl Book {
             self.pages.opened += 1;
             let told = Hit {
                 permit: Some(permit.to_owned()),
-                gates: hit.gates.clone(),
                 ..told(hit, HitOutcome::Permitted, scene)
             };
             orders.push(hit_order(self.new_id(scene), told));
@@ -268,6 +267,6 @@ fn told(hit: &Finding, outcome: HitOutcome, scene: &Scene) -> Hit {
         since: hit.since,
         at: scene.at,
         permit: None,
-        gates: Vec::new(),
+        gates: hit.gates.clone(),
     }
 }

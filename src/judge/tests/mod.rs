@@ -678,6 +678,12 @@ fn every_hit_is_told_once_with_what_became_of_it() {
         [(Opened, 1), (Belongs, 1), (Corrected, 1)],
         "back while the case is open"
     );
+    // What the rule measured is told of those too that open nothing.
+    let gates = street.orders.iter().filter_map(|(_, order)| match order {
+        Order::Hit { hit, .. } if hit.outcome == Belongs => Some(hit.gates.len()),
+        _ => None,
+    });
+    assert!(gates.sum::<usize>() > 1);
 }
 
 #[test]
