@@ -81,7 +81,7 @@ pub(super) fn page(account: &Account, zone: &TimeZone) -> String {
 
 fn words(event: &Event) -> String {
     let text = |key: &str| event.body[key].as_str().filter(|text| !text.is_empty());
-    let mut words = format!("{:<10}", word(event.what));
+    let mut words = format!("{:<10}", word(event));
     let mut put = |more: String| {
         words.push(' ');
         words.push_str(&more);
@@ -116,10 +116,11 @@ fn words(event: &Event) -> String {
     plain(&words)
 }
 
-fn word(what: What) -> &'static str {
-    match what {
+fn word(event: &Event) -> &'static str {
+    match event.what {
         What::Said => "said",
         What::Tone => "a tone",
+        What::BrokenOff if event.played_ms == 0 => "not played",
         What::BrokenOff => "broken off",
         What::CutOff => "cut off",
         What::Hushed => "not said",
