@@ -699,6 +699,25 @@ fn two_permits_overlap_only_where_both_hold() {
 }
 
 #[test]
+fn no_password_is_in_a_command() {
+    let told = |address: &str| {
+        page(&format!(
+            "[warn.microphone]\ncommand = [\"/bin/cat\", \"-i\", \"{address}\"]\n"
+        ))
+    };
+    let with = told("rtsp://admin:secret@10.0.0.2/1");
+    assert!(
+        with.contains(":2: warn.microphone.command: user and password"),
+        "{with}"
+    );
+    assert!(!with.contains("secret"), "{with}");
+    for without in ["rtsp://10.0.0.2/1?at=a@b", "rtsp://10.0.0.2/a@b", "a@b"] {
+        let page = told(without);
+        assert!(!page.contains("warn.microphone.command"), "{page}");
+    }
+}
+
+#[test]
 fn a_permit_that_never_holds_is_said() {
     for (times, never) in [
         (

@@ -272,6 +272,21 @@ pub(super) fn program(checker: &mut Checker<'_, '_>, key: &str, command: &[Strin
     let Some(program) = command.first() else {
         return;
     };
+    let login = |word: &String| {
+        let host = word
+            .split_once("://")
+            .map(|(_, rest)| rest.split('/').next());
+        host.flatten().is_some_and(|host| host.contains('@'))
+    };
+    if command.iter().any(login) {
+        checker.say(
+            key,
+            "user and password in an address of it",
+            "a command that everybody may read",
+            "write the whole command into a script that only lingmou may read (chmod 700), and name \
+             the script",
+        );
+    }
     let path = Path::new(program);
     if path.is_absolute() {
         checker.file(key, path, "install it, or correct its path");
