@@ -250,7 +250,8 @@ impl Page {
             text(&upload["receipted"]),
             text(&upload["refused"]),
         );
-        self.say("upload", &words);
+        let cause = upload["cause"].as_str().map(|why| format!("  {why}"));
+        self.say("upload", &(words + &cause.unwrap_or_default()));
         self.link(&upload["link"]);
         self.stamps(&status["store"]["stamps"], &upload["stamp_cause"]);
     }

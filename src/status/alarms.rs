@@ -15,6 +15,13 @@ const CLOCK_ERROR_MAX_US: u64 = 1_000_000;
 /// connection and after a pause on the way they are for a moment.
 const UNSURE_SECS: u64 = 60;
 
+/// A connection on which nobody takes a package for this long is an alarm, seconds: a receiver may
+/// start anew meanwhile.
+const UNTAKEN_SECS: u64 = 600;
+
+/// So is one on which packages wait and no receipt came for this long, milliseconds.
+const UNRECEIPTED_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// Something that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Alarm {
@@ -244,9 +251,53 @@ impl Alarms {
     fn upload(&mut self, status: &Value) {
         let upload = &status["upload"];
         self.told("journal", &upload["foreign_head"]);
-        let enabled = status["upload_enabled"] != Value::Bool(false);
-        if enabled && upload["connected"] != Value::Bool(true) {
-            self.told("upload", &upload["cause"]);
+        if status["upload_enabled"] == Value::Bool(false) {
+            return;
+        }
+        if upload["connected"] != Value::Bool(true) {
+            return self.told("upload", &upload["cause"]);
+        }
+        // What a receiver refused, or is damaged, has an alarm of its own.
+        let Some(oldest_ms) = status["store"]["oldest_due_ms"].as_i64() else {
+            return;
+        };
+        match (upload["cause"].as_str(), upload["cause_secs"].as_u64()) {
+            (Some(why), Some(UNTAKEN_SECS..)) => {
+                self.raise(
+                    "upload",
+                    format!("connected, but no package is taken: {why}"),
+                );
+            }
+            _ => self.unreceipted(status, oldest_ms),
+        }
+    }
+
+    /// Packages go out, or seem to, and no receipt comes back. What waits for a wider link is meant to.
+    fn unreceipted(&mut self, status: &Value, oldest_ms: i64) {
+        let held = status["upload"]["link"]["held"].as_u64() > Some(0);
+        let at = status["at"].as_str().and_then(|at| at.parse().ok());
+        let up = status["up_secs"].as_u64() >= Some(UNTAKEN_SECS);
+        let Some(now_ms) = at
+            .map(jiff::Timestamp::as_millisecond)
+            .filter(|_| up && !held)
+        else {
+            return;
+        };
+        let old = |ms: i64| now_ms.saturating_sub(ms) >= UNRECEIPTED_MS;
+        let last_ms = status["store"]["last_receipt_ms"].as_i64();
+        if old(oldest_ms) && last_ms.is_none_or(old) {
+            let since = last_ms.map(|ms| now_ms.saturating_sub(ms) / UNRECEIPTED_MS);
+            let since = since.map_or_else(
+                || "none has come yet".to_owned(),
+                |days| format!("the last one came {days} days ago"),
+            );
+            self.raise(
+                "upload",
+                format!(
+                    "connected, but packages of more than a day ago have no receipt, and {since}; \
+                     look at the receiver: its clock, its certificate, its disk"
+                ),
+            );
         }
     }
 
@@ -391,6 +442,84 @@ mod tests {
         });
         assert_eq!(said.len(), 1);
         assert!(said[0].starts_with("37 packages were refused"), "{said:?}");
+    }
+
+    #[test]
+    fn a_link_on_which_nobody_takes_packages_is_an_alarm() {
+        const NOW_MS: i64 = 1_785_549_784_567;
+        let nobody = json!("no receiver is listening");
+        let ago = |hours: i64| json!(NOW_MS - hours * 3_600_000);
+        // Cause, how long it lasts, oldest that is due, last receipt, held, up for; what is said.
+        for (cause, lasts, oldest, receipt, held, up_secs, words) in [
+            (&nobody, json!(599), ago(1), ago(2), 0, 9_000, None),
+            (
+                &nobody,
+                json!(600),
+                ago(1),
+                ago(2),
+                0,
+                9_000,
+                Some("taken: no receiver is listening"),
+            ),
+            (
+                &nobody,
+                json!(600),
+                ago(1),
+                ago(2),
+                3,
+                9_000,
+                Some("taken: no receiver is listening"),
+            ),
+            // Nothing is due.
+            (&nobody, json!(600), Value::Null, ago(2), 0, 9_000, None),
+            // A receiver takes them, and signs nothing.
+            (
+                &Value::Null,
+                Value::Null,
+                ago(24),
+                ago(49),
+                0,
+                9_000,
+                Some("came 2 days ago; "),
+            ),
+            (
+                &Value::Null,
+                Value::Null,
+                ago(24),
+                Value::Null,
+                0,
+                9_000,
+                Some("none has come yet; "),
+            ),
+            (&Value::Null, Value::Null, ago(23), ago(49), 0, 9_000, None),
+            (&Value::Null, Value::Null, ago(49), ago(23), 0, 9_000, None),
+            // They wait for a wider link; the box has only just begun.
+            (&Value::Null, Value::Null, ago(49), ago(49), 3, 9_000, None),
+            (&Value::Null, Value::Null, ago(49), ago(49), 0, 599, None),
+        ] {
+            let change = |s: &mut Value| {
+                s["at"] = json!("2026-08-01T02:03:04.567Z");
+                s["up_secs"] = json!(up_secs);
+                s["upload_enabled"] = json!(true);
+                s["upload"] = json!({ "connected": true, "cause": cause, "cause_secs": lasts,
+                                      "link": { "held": held } });
+                s["store"] = json!({ "oldest_due_ms": oldest, "last_receipt_ms": receipt });
+            };
+            let said = raised("upload", change);
+            assert_eq!(said.len(), usize::from(words.is_some()), "{said:?}");
+            assert!(
+                said.iter()
+                    .zip(words)
+                    .all(|(said, words)| said.contains(words)),
+                "{said:?}"
+            );
+            assert!(!said.concat().contains("  "), "{said:?}");
+            let off = raised("upload", |s| {
+                change(s);
+                s["upload_enabled"] = json!(false);
+            });
+            assert!(off.is_empty(), "{off:?}");
+        }
     }
 
     #[test]

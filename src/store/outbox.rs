@@ -60,6 +60,8 @@ pub struct Counts {
     pub pending: StateCount,
     /// When the oldest of these was sealed, UTC milliseconds.
     pub oldest_pending_ms: Option<i64>,
+    /// When the oldest of those that no receiver has answered about was sealed, UTC milliseconds.
+    pub oldest_due_ms: Option<i64>,
     /// The newest receipt.
     pub last_receipt: Option<After>,
     /// When it was kept, UTC milliseconds.
@@ -336,6 +338,7 @@ pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, Store
         states: BTreeMap::new(),
         pending: StateCount::default(),
         oldest_pending_ms: None,
+        oldest_due_ms: None,
         last_receipt: super::meta(conn, LAST_RECEIPT)?
             .and_then(|text| serde_json::from_str(&text).ok()),
         last_receipt_ms: None,
@@ -358,8 +361,11 @@ pub(super) fn counts(conn: &Connection, free_bytes: u64) -> Result<Counts, Store
             let oldest: i64 = row.get(3)?;
             counts.pending.packages += count.packages;
             counts.pending.bytes += count.bytes;
-            let before = counts.oldest_pending_ms.unwrap_or(oldest);
-            counts.oldest_pending_ms = Some(before.min(oldest));
+            let earlier = |known: Option<i64>| Some(known.unwrap_or(oldest).min(oldest));
+            counts.oldest_pending_ms = earlier(counts.oldest_pending_ms);
+            if state.is_open() {
+                counts.oldest_due_ms = earlier(counts.oldest_due_ms);
+            }
         }
     }
     Ok(counts)

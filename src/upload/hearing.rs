@@ -56,6 +56,7 @@ impl Session<'_> {
             (Sent::Piece(id, bytes, at), Acked::Taken) => {
                 self.carry.rate.acknowledged(bytes, at, now);
                 self.carry.busy.reset();
+                self.up.state.moves();
                 let Some(hand) = self.hand(id) else { return };
                 hand.acknowledged += bytes;
                 let shown = hand.shown();

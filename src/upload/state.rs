@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::profile::Why;
+use crate::clock;
 use crate::config::Profile;
 use crate::types::{Stamp, lock};
 
@@ -16,6 +17,8 @@ pub struct UploadSnapshot {
     pub connected: bool,
     /// What keeps packages from being sent, in words for a technician; `None` when nothing does.
     pub cause: Option<String>,
+    /// For how long there has been a cause without anything of a package gone since, seconds.
+    pub cause_secs: Option<u64>,
     /// Whether a person must change something before it can go on.
     pub needs_a_person: bool,
     /// Connections made since the start.
@@ -83,6 +86,8 @@ pub struct InHand {
 #[derive(Debug, Default)]
 pub struct UploadState {
     snapshot: Mutex<UploadSnapshot>,
+    /// Boot clock, nanoseconds: since when there is a cause, or when a package last moved all the same.
+    stuck_since: Mutex<Option<u64>>,
     /// Boot clock, nanoseconds: before this the upload will have moved again.
     turn_due: Mutex<Option<u64>>,
 }
@@ -98,7 +103,15 @@ impl UploadState {
 
     /// How it stands now.
     pub fn snapshot(&self) -> UploadSnapshot {
-        self.lock().clone()
+        self.snapshot_at(clock::boot_ns())
+    }
+
+    fn snapshot_at(&self, now_ns: u64) -> UploadSnapshot {
+        let since = *lock(&self.stuck_since);
+        UploadSnapshot {
+            cause_secs: since.map(|since| now_ns.saturating_sub(since) / 1_000_000_000),
+            ..self.lock().clone()
+        }
     }
 
     /// Whether the upload's own loop has not turned for longer than it meant to: it hangs. A
@@ -109,7 +122,24 @@ impl UploadState {
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut UploadSnapshot)) {
-        change(&mut self.lock());
+        self.change_at(clock::boot_ns(), change);
+    }
+
+    fn change_at(&self, now_ns: u64, change: impl FnOnce(&mut UploadSnapshot)) {
+        let mut snapshot = self.lock();
+        change(&mut snapshot);
+        let mut since = lock(&self.stuck_since);
+        *since = snapshot.cause.as_ref().and(since.or(Some(now_ns)));
+    }
+
+    /// A part of a package has gone, whatever keeps others from going.
+    pub(super) fn moves(&self) {
+        self.moves_at(clock::boot_ns());
+    }
+
+    fn moves_at(&self, now_ns: u64) {
+        let mut since = lock(&self.stuck_since);
+        *since = since.and(Some(now_ns));
     }
 
     /// The loop turns now and will again within `wait`.
@@ -133,6 +163,26 @@ impl UploadState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_lasts_until_it_is_over_or_something_goes_all_the_same() {
+        const SEC: u64 = 1_000_000_000;
+        let state = UploadState::new();
+        let lasts = |secs: u64| state.snapshot_at(secs * SEC).cause_secs;
+        let cause = |secs: u64, why: Option<&str>| {
+            state.change_at(secs * SEC, |s| s.cause = why.map(str::to_owned));
+        };
+        assert_eq!(lasts(100), None);
+        state.moves_at(100 * SEC);
+        assert_eq!(lasts(100), None, "nothing keeps it");
+        cause(100, Some("no receiver is listening"));
+        cause(130, Some("the receiver does not answer"));
+        assert_eq!(lasts(700), Some(600), "in other words it is still one");
+        state.moves_at(700 * SEC);
+        assert_eq!(lasts(701), Some(1));
+        cause(702, None);
+        assert_eq!(lasts(800), None);
+    }
 
     #[test]
     fn a_loop_that_does_not_turn_hangs_but_a_long_pause_does_not() {

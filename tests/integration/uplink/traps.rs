@@ -43,6 +43,10 @@ async fn without_a_receiver_heads_are_tried_and_pictures_held() {
     let upload = bench.upload();
     let first = bench.seal(1000);
     until("the cause", || bench.cause() == "no receiver is listening").await;
+    assert_eq!(
+        bench.snapshot().cause_secs.map(|secs| secs < 600),
+        Some(true)
+    );
     let before = bench.snapshot().sent_bytes;
     // Fresh, so it does not wait for the pause to end.
     let second = bench.seal(1000);
@@ -51,8 +55,13 @@ async fn without_a_receiver_heads_are_tried_and_pictures_held() {
     })
     .await;
     assert!(bench.snapshot().sent_bytes < 60_000, "no picture");
+    let due = bench.store.counts().unwrap();
+    assert_eq!(due.oldest_due_ms, due.oldest_pending_ms);
+    assert!(due.oldest_due_ms.is_some());
     let receiver = bench.receiver();
     bench.receipted(&[first, second]).await;
+    assert_eq!(bench.snapshot().cause_secs, None);
+    assert_eq!(bench.store.counts().unwrap().oldest_due_ms, None);
     upload.stop().await;
     receiver.stop().await;
     bench.audit(&[first, second]);
