@@ -87,7 +87,7 @@ pub use error::StoreError;
 pub use export::{Export, Exported};
 pub use heal::Healed;
 pub use lines::{Commanded, LeadsOnly};
-pub use mirror::{MirrorError, MirrorState, MirrorStep, Mirroring, mirror_init, recognise};
+pub use mirror::{MirrorError, MirrorState, MirrorStep, Mirroring, mirror_init, recognise_in_time};
 pub use outbox::{Counts, ReceiptFacts, StampCount, StateCount};
 pub use package::PackageFile;
 pub use prune::Pruned;
@@ -120,6 +120,8 @@ struct Shared {
     inner: Mutex<Inner>,
     /// What is known of the second medium; taken before `inner`, never after.
     mirror: Mutex<mirror::Watch>,
+    /// What can be told of it meanwhile; taken for a moment, and nothing after it.
+    signs: Mutex<mirror::Signs>,
     /// When the database was seen to; taken for a moment, after `inner` where both are.
     seen_to: Mutex<care::SeenTo>,
     /// When something was last heard of the store's being put right while all wait for it, boot clock,
@@ -186,6 +188,7 @@ impl Store {
                 device: device_id.to_owned(),
                 inner: Mutex::new(inner),
                 mirror: Mutex::default(),
+                signs: Mutex::default(),
                 seen_to: Mutex::default(),
                 put_right_ns: AtomicU64::default(),
                 queued: Notify::new(),

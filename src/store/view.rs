@@ -131,7 +131,7 @@ impl View {
             return Ok(None);
         }
         let device = self.device()?.unwrap_or_default();
-        Ok(mirror::recognise(dir, &device)
+        Ok(mirror::recognise_in_time(dir, &device)
             .err()
             .map(|error| error.to_string()))
     }

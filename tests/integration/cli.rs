@@ -326,6 +326,32 @@ fn a_password_that_lies_open_is_wrong() {
     }
 }
 
+/// The unit runs `check` before each start: it must end, whatever hangs.
+#[test]
+fn a_second_medium_that_hangs_does_not_hold_up_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let medium = dir.path().join("medium");
+    fs::create_dir(&medium).unwrap();
+    // Reading a pipe that nobody writes to never ends, like reading from a server that is away.
+    let (pipe, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+    let marker = medium.join("lingmou-mirror.json");
+    rustix::fs::mknodat(rustix::fs::CWD, &marker, pipe, mode, 0).unwrap();
+    let config = dir.path().join("lingmou.toml");
+    fs::create_dir(dir.path().join("keys")).unwrap();
+    let empty = ["evidence.crt", "transport.crt", "roots.crt"].map(|name| format!("keys/{name}"));
+    for name in empty.iter().map(String::as_str).chain(["card.toml"]) {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let text = format!(
+        "[[camera]]\nname = \"gate\"\nurl = \"rtsp://h/\"\n[model]\ncard = \"card.toml\"\n\
+         [store]\nmirror = {medium:?}\n"
+    );
+    fs::write(&config, text).unwrap();
+    let said = page(&["check", "--config", config.to_str().unwrap()], dir.path());
+    assert!(said.contains("WRONG  second copy "), "{said}");
+    assert!(said.contains("DIR/medium does not answer"), "{said}");
+}
+
 /// A daemon that answers one caller with `text`.
 fn answering(run_dir: &Path, text: String) -> std::thread::JoinHandle<()> {
     let listener = UnixListener::bind(run_dir.join("status.sock")).unwrap();

@@ -107,7 +107,8 @@ fn care_child_entry() {
             say("receipted", id);
         }
         let step = hands.store.mirror_step().unwrap();
-        assert!(!matches!(step, MirrorStep::Missing(_)), "{step:?}");
+        let troubled = matches!(step, MirrorStep::Missing(_) | MirrorStep::Failed(_));
+        assert!(!troubled, "{step:?}");
         hands.store.care(in_a_year(), true).unwrap();
     }
 }
@@ -505,6 +506,37 @@ fn a_medium_that_is_pulled_and_returned_is_caught_up() {
         );
     }
     assert_eq!(hands.store.check().unwrap(), []);
+}
+
+/// What does not fit is not written to be found too much, and what is there stays.
+#[test]
+fn a_medium_without_room_is_left_alone() {
+    let dir = with_keys();
+    let place = dir.path().join("medium");
+    let Some(disk) = SmallDisk::mount(&place) else {
+        skipped("mounting a small disk needs root");
+        return;
+    };
+    let hands = Hands::open(&keys(dir.path()), &care_config(dir.path())).unwrap();
+    mirror_init(&place, &dir.path().join("store"), DEVICE).unwrap();
+    let mut copied = 0;
+    let why = loop {
+        let id = CaseId(Uuid::now_v7());
+        hands
+            .keep(id, 200_000)
+            .and_then(|()| hands.seal(id))
+            .unwrap();
+        match hands.store.mirror_step().unwrap() {
+            MirrorStep::Copied(_) => copied += 1,
+            MirrorStep::Failed(why) => break why,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(why.contains("has no room for a package of"), "{why}");
+    assert!(copied > 1);
+    let names = |folder: &str| std::fs::read_dir(place.join(folder)).unwrap().count();
+    assert_eq!((names("staging"), names("packages")), (0, copied));
+    drop(disk);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) fn folders(loaded: &Loaded) -> Vec<Finding> {
         findings.push(finding_at(loaded, key, what, usable(dir)));
     }
     if !config.mirror.as_os_str().is_empty() {
-        let medium = store::recognise(&config.mirror, &loaded.config.device.id);
+        let medium = store::recognise_in_time(&config.mirror, &loaded.config.device.id);
         let word = medium.map(|id| format!("medium {id}"));
         findings.push(finding_at(loaded, "store.mirror", "second copy", word));
     }

@@ -50,6 +50,7 @@ pub(super) fn copy(
     let fresh = !place.exists();
     if fresh {
         disk::remove_dir_all(&staging)?;
+        has_room(medium, files)?;
         disk::create_dir(&staging)?;
     }
     let mut wanted: Vec<(String, Option<&str>)> = files
@@ -97,6 +98,19 @@ pub(super) fn copy(
         }
     }
     Ok(Ok(()))
+}
+
+/// A medium that is full is the usual end of one: nothing is written there only to be found too much.
+fn has_room(medium: &Path, files: &[PackageFile]) -> Result<(), CopyFault> {
+    let need: u64 = files.iter().map(|file| file.size).sum();
+    let free = disk::free_bytes(medium)?;
+    if free >= need {
+        return Ok(());
+    }
+    let place = medium.display();
+    Err(CopyFault::Medium(format!(
+        "{place} has no room for a package of {need} bytes: {free} bytes are free"
+    )))
 }
 
 /// Names of files in `META-INF` that are not among `files`.

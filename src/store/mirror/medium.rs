@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -36,6 +38,12 @@ pub enum MirrorError {
         /// Why.
         why: String,
     },
+    /// It is there and does not answer.
+    #[error(
+        "the second medium at {} does not answer: a network that is away, or a disk that hangs",
+        .0.display()
+    )]
+    Silent(PathBuf),
     /// It has the copies of another box.
     #[error("the medium at {} belongs to device {found}, not {device}; put in the right one", dir.display())]
     OtherDevice {
@@ -67,8 +75,31 @@ struct Marker {
     id: Uuid,
 }
 
+/// A person, or the start of the daemon, waits no longer for a medium to be looked at.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Looks which medium is at `dir`, for the box `device`, on a thread that is left behind when it hangs
+/// there: nobody has to wait for a second copy.
+pub fn recognise_in_time(dir: &Path, device: &str) -> Result<Uuid, MirrorError> {
+    let (tell, told) = mpsc::sync_channel(1);
+    let (place, ours) = (dir.to_owned(), device.to_owned());
+    let thread = std::thread::Builder::new().name("second medium".to_owned());
+    let looking = thread.spawn(move || {
+        if tell.send(recognise(&place, &ours)).is_err() {
+            tracing::debug!("the second medium answered too late");
+        }
+    });
+    if let Err(error) = looking {
+        let why = error.to_string();
+        let path = dir.join(MARKER);
+        return Err(MirrorError::Unreadable { path, why });
+    }
+    told.recv_timeout(ANSWERS_WITHIN)
+        .unwrap_or_else(|_late| Err(MirrorError::Silent(dir.to_owned())))
+}
+
 /// Looks which medium is at `dir`, for the box `device`.
-pub fn recognise(dir: &Path, device: &str) -> Result<Uuid, MirrorError> {
+pub(super) fn recognise(dir: &Path, device: &str) -> Result<Uuid, MirrorError> {
     let path = dir.join(MARKER);
     let text = match std::fs::read(&path) {
         Ok(text) => text,

@@ -17,6 +17,7 @@
 
 mod copying;
 mod medium;
+mod signs;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,6 @@ use std::sync::MutexGuard;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
-use serde_json::json;
 
 use super::package::{self, PackageFile, sql_int};
 use super::{Healed, Inner, State, Store, StoreError, lines};
@@ -34,7 +34,9 @@ use copying::CopyFault;
 pub(super) use copying::move_in;
 #[cfg(test)]
 pub(super) use medium::prepare;
-pub use medium::{MirrorError, mirror_init, recognise};
+use medium::recognise;
+pub use medium::{MirrorError, mirror_init, recognise_in_time};
+pub(super) use signs::Signs;
 
 /// Key of the media that were in place before in `meta`, a list as JSON.
 const MEDIA: &str = "media";
@@ -42,9 +44,7 @@ const MEDIA: &str = "media";
 /// What the daemon knows of the medium, in one run.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// What is wrong with it; `None` while it works, or before the first look.
-    trouble: Option<String>,
-    /// The medium looked at last.
+    /// The medium looked at last; `None` when it was not there.
     medium: Option<uuid::Uuid>,
     /// How much of the journal it has: segment and bytes.
     journal: Option<(u32, u64)>,
@@ -57,8 +57,10 @@ pub(super) struct Watch {
 pub enum MirrorStep {
     /// No second medium is configured.
     Off,
-    /// It is not there, or fails.
+    /// It is not there.
     Missing(String),
+    /// It is there, and full, read-only or failing: looking again costs reading and writing.
+    Failed(String),
     /// It has everything.
     Idle,
     /// It has one package more, or what was added to one.
@@ -100,70 +102,54 @@ struct Due {
 
 impl Store {
     /// Copies one package to the second medium, or brings one back from it. To be called again
-    /// at once after [`MirrorStep::Copied`] and [`MirrorStep::Restored`], else after a while.
+    /// at once after [`MirrorStep::Copied`] and [`MirrorStep::Restored`], else after a while. A medium
+    /// that hangs holds it up: see [`Store::mirror_hangs`].
     ///
-    /// Errors are those of the store itself; trouble with the medium is [`MirrorStep::Missing`].
+    /// Errors are those of the store itself; trouble with the medium is [`MirrorStep::Missing`] or
+    /// [`MirrorStep::Failed`].
     pub fn mirror_step(&self) -> Result<MirrorStep, StoreError> {
         let dir = self.shared.config.mirror.clone();
         if dir.as_os_str().is_empty() {
             return Ok(MirrorStep::Off);
         }
         let mut watch = self.watch();
-        let medium = match recognise(&dir, &self.shared.device) {
-            Ok(medium) => medium,
-            Err(error) => return self.missing(&mut watch, error.to_string()),
+        let looked = {
+            let _busy = self.busy();
+            recognise(&dir, &self.shared.device)
         };
-        if watch.medium != Some(medium) || watch.trouble.is_some() {
+        let medium = match looked {
+            Ok(medium) => medium,
+            Err(error) => {
+                let why = error.to_string();
+                *watch = Watch::default();
+                self.in_trouble(why.clone())?;
+                return Ok(MirrorStep::Missing(why));
+            }
+        };
+        if watch.medium != Some(medium) {
             self.inner().meet(medium)?;
             *watch = Watch {
                 medium: Some(medium),
-                trouble: watch.trouble.take(),
                 ..Watch::default()
             };
         }
         match self.copy_one(&dir, medium, &mut watch) {
             Ok(step) => {
-                if watch.trouble.take().is_some() {
+                if self.out_of_trouble() {
                     tracing::info!(medium = %medium, "the second medium is back");
                 }
                 Ok(step)
             }
-            Err(CopyFault::Medium(why)) => self.missing(&mut watch, why),
+            Err(CopyFault::Medium(why)) => {
+                self.in_trouble(why.clone())?;
+                Ok(MirrorStep::Failed(why))
+            }
             Err(CopyFault::Store(error)) => Err(error),
         }
     }
 
-    /// How the second copy stands; `None` when none is configured.
-    pub fn mirror_state(&self) -> Result<Option<MirrorState>, StoreError> {
-        let dir = self.shared.config.mirror.clone();
-        if dir.as_os_str().is_empty() {
-            return Ok(None);
-        }
-        let mirroring = mirroring(&self.inner().conn)?;
-        // A copy may be under way for minutes: the state must not wait for it.
-        let watch = self.shared.mirror.try_lock();
-        let trouble = watch.ok().and_then(|watch| watch.trouble.clone());
-        Ok(Some(MirrorState {
-            dir,
-            trouble,
-            mirroring,
-        }))
-    }
-
     pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {
         lock(&self.shared.mirror)
-    }
-
-    /// The first time a trouble is met the journal says so.
-    fn missing(&self, watch: &mut Watch, why: String) -> Result<MirrorStep, StoreError> {
-        if watch.trouble.is_none() {
-            tracing::warn!(why, "the second medium is missing");
-            let body = json!({ "why": why });
-            self.inner()
-                .say(clock::now(), lines::MIRROR_MISSING, body)?;
-        }
-        watch.trouble = Some(why.clone());
-        Ok(MirrorStep::Missing(why))
     }
 
     fn copy_one(
@@ -179,7 +165,10 @@ impl Store {
         };
         self.copy_journal(dir, watch)?;
         if let Some(id) = damaged {
-            let healed = self.heal_from(id, Some(dir))?;
+            let healed = {
+                let _busy = self.busy();
+                self.heal_from(id, Some(dir))?
+            };
             if matches!(healed, Healed::Whole(_)) {
                 self.shared.queued.notify_one();
                 return Ok(MirrorStep::Restored(id));
@@ -191,7 +180,11 @@ impl Store {
         };
         // Without the lock of the store: a slow medium must not hold up a seal.
         let source = self.package_dir(due.id);
-        match copying::copy(&source, &due.files, (dir, due.id, due.first))? {
+        let copied = {
+            let _busy = self.busy();
+            copying::copy(&source, &due.files, (dir, due.id, due.first))?
+        };
+        match copied {
             Ok(()) => {
                 self.inner().copied(&due, medium)?;
                 self.copy_journal(dir, watch)?;
@@ -215,7 +208,11 @@ impl Store {
             inner.damaged(due.id, why)?;
             package::state(&inner.conn, due.id)? == Some(State::Damaged)
         };
-        if let Healed::Whole(files) = self.heal_from(due.id, Some(dir))?
+        let healed = {
+            let _busy = self.busy();
+            self.heal_from(due.id, Some(dir))?
+        };
+        if let Healed::Whole(files) = healed
             && (damaged || !files.is_empty())
         {
             return Ok(MirrorStep::Restored(due.id));
@@ -233,6 +230,7 @@ impl Store {
         };
         if watch.journal != Some(durable) {
             let from = watch.journal.map_or(1, |(segment, _)| segment);
+            let _busy = self.busy();
             copying::copy_journal(&journal, from, durable, dir)?;
             copying::copy_checkpoints(&self.shared.dir, dir)?;
             watch.journal = Some(durable);

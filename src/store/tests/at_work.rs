@@ -34,7 +34,8 @@ fn break_what_the_upload_reads(store: &Store) {
     });
 }
 
-fn fifo(path: &Path) {
+/// Reading a pipe that nobody writes to never ends, like reading from a server that is away.
+pub(super) fn fifo(path: &Path) {
     use rustix::fs::{CWD, FileType, mknodat};
 
     fs::remove_file(path).unwrap();

@@ -308,7 +308,7 @@ fn copy_all(store: &Store) -> Result<(), StoreError> {
         match store.mirror_step()? {
             MirrorStep::Copied(_) | MirrorStep::Restored(_) => {}
             MirrorStep::Idle => return Ok(()),
-            MirrorStep::Missing(why) => return Err(StoreError::Io(why)),
+            MirrorStep::Missing(why) | MirrorStep::Failed(why) => return Err(StoreError::Io(why)),
             MirrorStep::Off => panic!("a medium is configured"),
         }
     }

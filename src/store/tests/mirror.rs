@@ -131,6 +131,76 @@ fn a_medium_that_is_missing_is_told_once_and_caught_up_later() {
     audit(&store);
 }
 
+/// What never ends is told of while it does not, and holds up neither a seal nor whoever asks.
+#[test]
+fn a_second_medium_that_hangs_is_told_of_and_caught_up_later() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    keep_and_seal(&store, case(1));
+    let marker = medium.path().join("lingmou-mirror.json");
+    let kept = fs::read(&marker).unwrap();
+    at_work::fifo(&marker);
+    let trouble = || store.mirror_state().unwrap().unwrap().trouble;
+    let late = || clock::now().shifted_ns(120_000_000_000);
+    assert!(!store.mirror_hangs(late()).unwrap(), "nobody looks at it");
+    let step = std::thread::scope(|scope| {
+        let step = scope.spawn(|| store.mirror_step().unwrap());
+        // Opens when the step is at the other end, which waits for us from then on.
+        let end = fs::OpenOptions::new().write(true).open(&marker).unwrap();
+        assert!(!store.mirror_hangs(clock::now()).unwrap());
+        assert_eq!(trouble(), None);
+        for _ in 0..2 {
+            assert!(store.mirror_hangs(late()).unwrap());
+            assert!(trouble().unwrap().contains("does not answer"));
+        }
+        keep_and_seal(&store, case(2));
+        drop(end);
+        step.join().unwrap()
+    });
+    assert!(matches!(step, MirrorStep::Missing(_)), "{step:?}");
+    assert!(!store.mirror_hangs(late()).unwrap());
+    assert_eq!(said(dir.path(), "mirror.missing").len(), 1);
+    fs::remove_file(&marker).unwrap();
+    disk::write_new(&marker, &kept).unwrap();
+    assert_eq!(catch_up(&store), [case(1), case(2)]);
+    assert_eq!(trouble(), None);
+    same(dir.path(), medium.path());
+}
+
+/// One that fails for days is not read from the beginning each time; one that was away is.
+#[test]
+fn the_journal_of_a_medium_that_fails_is_not_read_again_and_again() {
+    let (dir, medium) = (folder(), medium());
+    let store = opened(dir.path(), medium.path());
+    let packages = medium.path().join("packages");
+    fs::remove_dir(&packages).unwrap();
+    disk::write_new(&packages, b"in the way").unwrap();
+    keep_and_seal(&store, case(1));
+    let fails = || {
+        let step = store.mirror_step().unwrap();
+        assert!(matches!(step, MirrorStep::Failed(_)), "{step:?}");
+    };
+    // The line that it fails is still to come onto it.
+    (0..2).for_each(|_| fails());
+    let journal = medium.path().join("journal/00000001.jsonl");
+    fs::remove_file(&journal).unwrap();
+    fails();
+    assert!(!journal.exists());
+    assert_eq!(said(dir.path(), "mirror.missing").len(), 1);
+
+    let away = folder();
+    let shelf = away.path().join("medium");
+    disk::rename(medium.path(), &shelf).unwrap();
+    assert!(missing(&store).contains("mirror-init"));
+    disk::rename(&shelf, medium.path()).unwrap();
+    fails();
+    assert!(journal.exists());
+    fs::remove_file(&packages).unwrap();
+    fs::create_dir(&packages).unwrap();
+    assert_eq!(catch_up(&store), [case(1)]);
+    assert_eq!(store.mirror_state().unwrap().unwrap().trouble, None);
+}
+
 #[test]
 fn a_copy_that_rots_is_made_again_and_a_strange_journal_is_kept_beside() {
     let (dir, medium) = (folder(), medium());

@@ -192,7 +192,7 @@ fn copy_all(store: &Store) -> Result<(), StoreError> {
             MirrorStep::Missing(why) if why.contains("mirror-init") => {
                 return Err(StoreError::Io(why));
             }
-            MirrorStep::Missing(_) => return Err(StoreError::Full { free: 0, need: 1 }),
+            MirrorStep::Failed(_) => return Err(StoreError::Full { free: 0, need: 1 }),
             other => panic!("{other:?}"),
         }
     }
