@@ -1,5 +1,7 @@
 //! After an outage: what waited goes at a limited rate and begins after a while of its own, so
 //! that a fleet that returns at once does not overwhelm the broker. What is fresh is not slowed.
+//! Where the link alone drops, again and again, the while is waited once: else a link that never holds
+//! for long would hardly carry anything.
 
 use std::time::Duration;
 
@@ -10,6 +12,34 @@ use crate::link::{Bucket, spread};
 
 /// Bytes in the unit of `drain_kib_s`.
 const KIB: u32 = 1024;
+
+/// Without a broker for so long, others were too, and come back now as well.
+const AWAY: Duration = Duration::from_mins(2);
+
+/// When the backlog may begin, over all connections.
+#[derive(Debug, Default)]
+pub(super) struct Lot {
+    /// Drawn for the first connection, and for each after a long time without.
+    from: Option<Instant>,
+    /// When the last connection ended.
+    left: Option<Instant>,
+}
+
+impl Lot {
+    /// A connection is made `now`.
+    fn connected(&mut self, delay: Duration, now: Instant) -> Instant {
+        let lasts = self.left.is_some_and(|left| now < left + AWAY);
+        let drawn = self.from.filter(|_| lasts);
+        *self
+            .from
+            .insert(drawn.unwrap_or_else(|| now + spread(delay)))
+    }
+
+    /// It has ended.
+    pub(super) fn left(&mut self, now: Instant) {
+        self.left = Some(now);
+    }
+}
 
 /// The way out of the backlog, for one connection.
 #[derive(Debug)]
@@ -22,10 +52,11 @@ pub(super) struct Drain {
 
 impl Drain {
     /// For a connection made `now`.
-    pub(super) fn new(config: &config::Upload, now: Instant) -> Self {
+    pub(super) fn new(config: &config::Upload, lot: &mut Lot, now: Instant) -> Self {
         let rate = config.drain_kib_s.saturating_mul(KIB);
+        let delay = Duration::from_secs(config.drain_delay_secs);
         Self {
-            from: now + spread(Duration::from_secs(config.drain_delay_secs)),
+            from: lot.connected(delay, now),
             // A second's worth at once: less than a piece would never be saved up.
             bucket: (rate > 0).then(|| Bucket::new(rate, rate, now)),
         }
@@ -57,7 +88,7 @@ mod tests {
             drain_delay_secs: 10,
             ..config::Upload::default()
         };
-        let mut drain = Drain::new(&config, now);
+        let mut drain = Drain::new(&config, &mut Lot::default(), now);
         let begin = drain.ready_at(now);
         assert!(begin <= now + Duration::from_secs(10));
         assert_eq!(drain.ready_at(begin), begin);
@@ -71,8 +102,32 @@ mod tests {
                 drain_delay_secs: 0,
                 ..config
             },
+            &mut Lot::default(),
             now,
         );
         assert_eq!(free.ready_at(now), now);
+    }
+
+    #[test]
+    fn a_link_that_drops_each_minute_waits_its_while_once() {
+        let config = config::Upload {
+            drain_kib_s: 0,
+            drain_delay_secs: 30,
+            ..config::Upload::default()
+        };
+        let (begun, mut lot) = (Instant::now(), Lot::default());
+        let from = |lot: &mut Lot, now| Drain::new(&config, lot, now).ready_at(begun);
+        let first = from(&mut lot, begun);
+        let mut now = begun;
+        for _ in 0..60 {
+            now += Duration::from_secs(10);
+            lot.left(now);
+            now += Duration::from_secs(50);
+            assert_eq!(from(&mut lot, now), first);
+        }
+        // A broker that was away: the fleet returns.
+        lot.left(now);
+        now += AWAY;
+        assert!(from(&mut lot, now) >= now);
     }
 }

@@ -12,7 +12,7 @@ use super::account::Account;
 use super::asked::AskedFor;
 use super::delivery::{ANSWER, Step, Turn};
 use super::desk::{Desk, news};
-use super::drain::Drain;
+use super::drain::{Drain, Lot};
 use super::hands::Hand;
 use super::hearing::Sent;
 use super::journal::Told;
@@ -68,6 +68,8 @@ pub(super) struct Carry {
     pub(super) retelling: Retelling,
     /// When time-stamps are asked for.
     pub(super) stamping: Stamping,
+    /// When what waited may go.
+    pub(super) lot: Lot,
     /// Where commands and verdicts go.
     pub(super) desk: Option<Desk>,
 }
@@ -90,6 +92,7 @@ impl Carry {
             account: None,
             retelling: Retelling::default(),
             stamping: Stamping::default(),
+            lot: Lot::default(),
             desk,
         }
     }
@@ -162,6 +165,7 @@ impl<'a> Session<'a> {
             s.connections += 1;
         });
         tracing::info!(peer = endpoint.peer(), "upload connected");
+        let drain = Drain::new(&up.config, &mut carry.lot, Instant::now());
         let mut session = Self {
             up,
             carry,
@@ -175,13 +179,14 @@ impl<'a> Session<'a> {
             telling: Telling::new(Instant::now()),
             plan: Plan::new(&up.config),
             profile: up.config.profile,
-            drain: Drain::new(&up.config, Instant::now()),
+            drain,
             look: true,
             looked: Instant::now(),
             rest_until: None,
             slow_until: None,
         };
         let ended = session.serve(stop).await;
+        session.carry.lot.left(Instant::now());
         session.set_all_aside().await;
         session.weigh(true).await;
         if ended.is_ok() {
