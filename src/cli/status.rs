@@ -214,7 +214,23 @@ impl Page {
             );
             self.say("lost", &words);
         }
+        self.losses(&status["losses"]);
         self.mirror(&status["mirror"]);
+    }
+
+    /// What could not be kept since the start, when there is any of it.
+    fn losses(&mut self, losses: &Value) {
+        let refused = losses["refused"].as_object().into_iter().flatten();
+        let refused: u64 = refused.filter_map(|(_, count)| count.as_u64()).sum();
+        let [failed, clips] =
+            ["failed", "clips_left_out"].map(|what| losses[what].as_u64().unwrap_or(0));
+        if refused + failed + clips > 0 {
+            let words = format!(
+                "{refused} times evidence was refused by the store, {failed} cases cannot be sealed, {clips} clips \
+                 left out for want of room, since the start; lingmou journal show --kind capture.refused"
+            );
+            self.say("not kept", &words);
+        }
     }
 
     /// What the link may carry, once there was one.

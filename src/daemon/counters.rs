@@ -107,6 +107,13 @@ pub(super) struct KeeperState {
     pub(super) trouble: Option<String>,
 }
 
+impl KeeperState {
+    /// Grows with whatever is kept.
+    pub(super) fn kept(&self) -> u64 {
+        self.pictures + self.sealed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -115,6 +115,7 @@ impl Keeper {
     fn note_failed(&self, case: CaseId, error: &StoreError) -> Result<(), StoreError> {
         let body = json!({ "id": case, "why": error.to_string() });
         self.store.note(clock::now(), kind::PACKAGE_FAILED, body)?;
+        self.store.lose(|losses| losses.failed += 1);
         Ok(())
     }
 

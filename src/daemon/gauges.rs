@@ -237,6 +237,7 @@ impl Gauges {
             "store": counts.as_ref().ok(),
             "store_trouble": counts.as_ref().err().map(ToString::to_string),
             "files_lost": self.store.files_lost(),
+            "losses": self.store.losses(),
             "disk": *lock(&self.care),
             "mirror": mirror.ok().flatten(),
             "journal": self.store.head(),

@@ -170,8 +170,10 @@ impl Keeper {
                 from = i;
             }
             let book = (i >= from && self.all_noted()).then_some(work.book.as_str());
+            let before = self.state().kept();
             let done = self.obey(order, work, book);
-            self.count_refused(order, done.as_ref().copied());
+            let kept = matches!(order, Order::Clip { .. }) || self.state().kept() > before;
+            self.count_refused(order, done.as_ref().copied(), kept);
             if book.is_some() && done.is_ok() {
                 self.unsaved = None;
             }
@@ -279,7 +281,9 @@ impl Keeper {
         if room.level() >= Level::Tight {
             let why = format!("the evidence store is {} % full", room.percent());
             self.omit(case, "clip.mp4", &why)?;
-            return self.store.keep(case, &drafts, book);
+            self.store.keep(case, &drafts, book)?;
+            self.store.lose(|losses| losses.clips_left_out += 1);
+            return Ok(());
         }
         match self.cameras[work.camera].clip(from, to) {
             Ok(clip) => {

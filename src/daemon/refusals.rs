@@ -1,5 +1,6 @@
-//! Evidence that could not be kept, counted for the journal: a line when it begins, a line with
-//! the count when it is over, and one an hour between; not one per picture.
+//! Evidence that could not be kept, counted for the status and the journal: a line when it begins, a
+//! line with the count when it is over, and one an hour between; not one per picture. It is over when
+//! something was kept again and a new case would be too.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::journal::kind;
-use crate::store::StoreError;
+use crate::store::{Level, StoreError};
 use crate::types::{Order, Stamp};
 
 use super::keeper::Keeper;
@@ -69,6 +70,11 @@ impl Refusals {
         }))
     }
 
+    /// Whether evidence could not be kept when it was tried last.
+    fn lasts(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// The line that [`Refusals::take`] gave at `now` is in the journal.
     pub(super) fn told(&mut self, now: Stamp, over: bool) {
         if over {
@@ -80,20 +86,39 @@ impl Refusals {
 }
 
 impl Keeper {
-    /// Counts for the journal how often evidence could not be kept.
-    pub(super) fn count_refused(&mut self, order: &Order, done: Result<(), &StoreError>) {
+    /// Counts how often evidence could not be kept. `kept`: the order did keep something; a case of
+    /// which nothing is there ends well without.
+    pub(super) fn count_refused(
+        &mut self,
+        order: &Order,
+        done: Result<(), &StoreError>,
+        kept: bool,
+    ) {
         let keeps = matches!(
             order,
             Order::Snap { .. } | Order::Clip { .. } | Order::Seal { .. }
         );
-        let now = clock::now();
         let over = done.is_ok();
-        let line = keeps.then(|| self.refusals.take(done, now)).flatten();
+        if !keeps || (over && self.refusals.lasts() && !(kept && self.takes_new_cases())) {
+            return;
+        }
+        if let Some(kind) = done.err().and_then(trouble) {
+            self.store
+                .lose(|losses| *losses.refused.entry(kind).or_default() += 1);
+        }
+        let now = clock::now();
+        let line = self.refusals.take(done, now);
         if let Some(line) = line
             && self.store.note(now, kind::CAPTURE_REFUSED, line).is_ok()
         {
             self.refusals.told(now, over);
         }
+    }
+
+    /// A case that had begun is finished in a store that is full; no other would begin.
+    fn takes_new_cases(&self) -> bool {
+        let room = self.store.room();
+        room.is_ok_and(|room| room.level() < Level::Shut)
     }
 }
 

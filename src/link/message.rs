@@ -274,6 +274,10 @@ pub struct Presence {
     /// The store's fill, of what it may hold, percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill_percent: Option<u64>,
+    /// What could not be kept since the start: pictures, clips and cases that the store refused, clips
+    /// left out for want of room, files that the disk lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_kept: Option<u64>,
     /// Days until the transport certificate ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cert_days: Option<i64>,
@@ -301,6 +305,7 @@ impl Presence {
             queued_bytes: None,
             free_bytes: None,
             fill_percent: None,
+            not_kept: None,
             cert_days: None,
             sw: None,
             nonce: None,

@@ -232,6 +232,15 @@ impl Alarms {
             }
             _ => {}
         }
+        if let Some(cases @ 1..) = status["losses"]["failed"].as_u64() {
+            self.raise(
+                "store",
+                format!(
+                    "{cases} cases were decided and cannot be sealed; lingmou journal show --kind \
+                     package.failed says why, and the next start tries once more"
+                ),
+            );
+        }
         let states = &status["store"]["states"];
         if states["damaged"].is_object() {
             self.raise("store", "damaged packages; lingmou store check");
@@ -520,6 +529,17 @@ mod tests {
             });
             assert!(off.is_empty(), "{off:?}");
         }
+    }
+
+    #[test]
+    fn a_case_that_cannot_be_sealed_is_an_alarm() {
+        let said = |failed: u64| raised("store", |s| s["losses"]["failed"] = failed.into());
+        assert_eq!(said(0), [""; 0]);
+        assert!(
+            said(2)[0].starts_with("2 cases were decided"),
+            "{:?}",
+            said(2)
+        );
     }
 
     #[test]

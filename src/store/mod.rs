@@ -45,6 +45,7 @@ mod heal;
 mod ledger;
 mod lines;
 mod lock;
+mod losses;
 mod migrate;
 mod mirror;
 mod outbox;
@@ -87,6 +88,7 @@ pub use error::StoreError;
 pub use export::{Export, Exported};
 pub use heal::Healed;
 pub use lines::{Commanded, LeadsOnly};
+pub use losses::Losses;
 pub use mirror::{MirrorError, MirrorState, MirrorStep, Mirroring, mirror_init, recognise_in_time};
 pub use outbox::{Counts, ReceiptFacts, StampCount, StateCount};
 pub use package::PackageFile;
@@ -122,6 +124,8 @@ struct Shared {
     mirror: Mutex<mirror::Watch>,
     /// What can be told of it meanwhile; taken for a moment, and nothing after it.
     signs: Mutex<mirror::Signs>,
+    /// What could not be kept since the start; taken for a moment, and nothing after it.
+    losses: Mutex<losses::Losses>,
     /// When the database was seen to; taken for a moment, after `inner` where both are.
     seen_to: Mutex<care::SeenTo>,
     /// When something was last heard of the store's being put right while all wait for it, boot clock,
@@ -189,6 +193,7 @@ impl Store {
                 inner: Mutex::new(inner),
                 mirror: Mutex::default(),
                 signs: Mutex::default(),
+                losses: Mutex::default(),
                 seen_to: Mutex::default(),
                 put_right_ns: AtomicU64::default(),
                 queued: Notify::new(),

@@ -90,6 +90,7 @@ impl Session<'_> {
                 queued_bytes: Some(counts.pending.bytes),
                 free_bytes: Some(counts.free_bytes),
                 fill_percent: Some(store.room()?.percent()),
+                not_kept: Some(store.losses().total() + store.files_lost()),
                 cert_days: certificate_days_left(
                     &certificate,
                     now.utc_ns.div_euclid(1_000_000_000),

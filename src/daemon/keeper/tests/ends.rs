@@ -378,6 +378,53 @@ fn nobody_is_warned_whom_no_saved_book_knows_when_the_disk_works_again() {
     assert_eq!(town.keeper.unsaved, None);
 }
 
+/// A full store finishes what has begun, and gives up what has not: neither says that it takes new
+/// evidence again.
+#[test]
+fn a_refusal_is_over_when_a_new_case_would_be_kept() {
+    let mut town = Town::build(|config| {
+        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
+        config.store.quota_mib = 8;
+        config.store.ballast_mib = 0;
+    });
+    let store = town.keeper.store.clone();
+    let scene = day::scenes().next().unwrap().1;
+    let [begun, refused, again] = [1, 2, 3].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+    let step = |orders| work(&scene, orders, "book".to_owned());
+    let seal = |case| Order::Seal {
+        case,
+        record: Box::new(record(scene.at)),
+    };
+    let over = |town: &Town| -> Vec<bool> {
+        let lines = town.journal(kind::CAPTURE_REFUSED);
+        lines.iter().map(|line| line["over"] == true).collect()
+    };
+    town.keeper
+        .carry(&step(opens_with_a_picture(begun, scene.at)));
+    store
+        .keep(begun, &[draft("frames/09-large.jpg", 8_000_000)], None)
+        .unwrap();
+    // Nothing of it is kept, and it ends; what had begun is kept and sealed.
+    town.keeper
+        .carry(&step(opens_with_a_picture(refused, scene.at)));
+    town.keeper.carry(&step(vec![seal(refused)]));
+    town.keeper
+        .carry(&step(opens_with_a_picture(begun, scene.at)));
+    town.keeper.carry(&step(vec![seal(begun)]));
+    assert_eq!(over(&town), [false]);
+    let losses = store.losses();
+    assert_eq!(losses.refused.keys().collect::<Vec<_>>(), [&"quota"]);
+    assert_eq!(losses.total(), losses.refused["quota"]);
+
+    let by = (uuid::Uuid::from_u128(9), "CN=admin-1,OU=admin");
+    store.evict(scene.at, begun, by).unwrap();
+    town.keeper
+        .carry(&step(opens_with_a_picture(again, scene.at)));
+    assert_eq!(over(&town), [false, true]);
+    let lines = town.journal(kind::CAPTURE_REFUSED);
+    assert_eq!(lines[1]["refused"], losses.total(), "{lines:?}");
+}
+
 /// Debris is not seen again after a crash: all of it was there when the zone began to be watched.
 #[test]
 fn of_what_is_recorded_at_once_the_book_knows_from_the_first_picture_on() {
