@@ -32,6 +32,8 @@ pub struct SealContext {
 pub(super) struct Pending {
     package: Package,
     book: Option<String>,
+    /// Whether its place there is known to be durable.
+    published: bool,
     /// The journal line its statement names.
     named: JournalPoint,
     /// Number of its journal line, once that is written.
@@ -75,11 +77,12 @@ impl Store {
         inner.write_sealed(case, &sealed)?;
         inner.pending = Some(Pending {
             package,
+            published: false,
             book: book.map(str::to_owned),
             named: context.journal,
             line: None,
         });
-        disk::publish(&inner.staging(case), &inner.package_dir(case))?;
+        inner.publish(case)?;
         inner.settle()?;
         drop(inner);
         self.shared.queued.notify_one();
@@ -94,12 +97,17 @@ impl Inner {
         let Some(pending) = &self.pending else {
             return Ok(self);
         };
-        let place = self.package_dir(pending.package.line.id);
+        let (id, published) = (pending.package.line.id, pending.published);
+        let place = self.package_dir(id);
         match place.try_exists() {
             // The rename itself had failed: the case is still open.
             Ok(false) => self.pending = None,
+            Ok(true) if published => self.settle()?,
+            // Moved, and a sync after that failed. The kernel tells of a lost write once, and of the
+            // next sync that all is well: it is moved once more.
             Ok(true) => {
-                disk::sync_dir(&self.dir.join("packages"))?;
+                disk::rename(&place, &self.staging(id))?;
+                self.publish(id)?;
                 self.settle()?;
             }
             Err(e) => {
@@ -110,6 +118,15 @@ impl Inner {
             }
         }
         Ok(self)
+    }
+
+    /// Puts the pending package in its place, durable on return.
+    fn publish(&mut self, id: CaseId) -> Result<(), StoreError> {
+        disk::publish(&self.staging(id), &self.package_dir(id))?;
+        if let Some(pending) = &mut self.pending {
+            pending.published = true;
+        }
+        Ok(())
     }
 
     /// Journal line, then transaction, of the pending package. What is done stays done when a

@@ -5,8 +5,10 @@ use rustix::io::Errno;
 use super::*;
 use crate::disk::fault::{self, Mode};
 
-const MODES: [Mode; 3] = [
+const MODES: [Mode; 4] = [
     Mode::Once(Errno::NOSPC),
+    // What the kernel tells of a lost write: it does so once.
+    Mode::Once(Errno::IO),
     Mode::Forever(Errno::NOSPC),
     Mode::Forever(Errno::IO),
 ];
@@ -192,6 +194,36 @@ fn keeping_fails_at_any_step_without_harm() {
         },
     );
     assert!(steps > 10, "{steps}");
+}
+
+/// A sync that failed and then succeeded says nothing of what was to be synced by the first.
+#[test]
+fn a_package_whose_place_was_not_synced_is_moved_again() {
+    let mut moved = 0;
+    for n in 0.. {
+        let dir = folder();
+        let store = open(dir.path());
+        store.keep(case(1), &drafts(), Some("open")).unwrap();
+        fault::plan(n, Mode::Once(Errno::IO));
+        let sealed = seal(&store, case(1));
+        if fault::clear() {
+            sealed.unwrap();
+            break;
+        }
+        if store.package_dir(case(1)).exists() {
+            // Where it has to come through, if it is moved at all.
+            let way = dir.path().join("staging").join(case(1).to_string());
+            fs::create_dir_all(way.join("in the way")).unwrap();
+            if store.save_book("next").is_err() {
+                assert_eq!(said(dir.path(), lines::SEALED), [Value::Null; 0], "{n}");
+                moved += 1;
+            }
+            fs::remove_dir_all(&way).unwrap();
+        }
+        seal(&store, case(1)).unwrap();
+        assert_eq!(audit(&store)[&case(1)], State::Queued, "{n}");
+    }
+    assert_eq!(moved, 2, "the syncs of both folders");
 }
 
 #[test]
