@@ -60,8 +60,8 @@ fn explain(recovery: &Recovery) -> Vec<String> {
         Database::Sound => {}
         Database::New => lines.push("the store is new".to_owned()),
         Database::Rebuilt { why } => lines.push(format!(
-            "the database was made again from packages/ and journal/ ({why}); a broken one is \
-             kept beside it as q.db.broken-*"
+            "the database was made again from packages/ and journal/ ({why}); if there was a broken \
+             one, it is kept beside it as q.db.broken-*"
         )),
     }
     for id in &recovery.adopted {
