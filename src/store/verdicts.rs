@@ -68,7 +68,7 @@ pub struct Objections {
     pub rule: String,
     /// SHA-256 of the model; empty when not stated.
     pub model: String,
-    /// Announced number of the place; empty when there is none.
+    /// Announced number of the place, where it has none its name, else the zone.
     pub place: String,
     /// How many.
     #[serde(flatten)]
@@ -199,9 +199,24 @@ impl Inner {
                 violation => text(&violation["kind"]),
             },
             model: text(&statement["software"]["model"]["sha256"]),
-            place: text(&statement["site"]["public_id"]),
+            place: place(&statement),
         })
     }
+}
+
+/// The place a statement speaks of: as it was announced, else the zone.
+fn place(statement: &Value) -> String {
+    let site = &statement["site"];
+    let named = [
+        &site["public_id"],
+        &site["name"],
+        &statement["violation"]["zone"],
+    ];
+    let mut named = named.into_iter().filter_map(Value::as_str);
+    named
+        .find(|name| !name.is_empty())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn word(facts: &VerdictFacts) -> &'static str {

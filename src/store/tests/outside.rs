@@ -318,6 +318,62 @@ fn verdicts_are_counted_by_their_newest_word() {
     );
 }
 
+/// What is said of one model says nothing of another, and each place is told of by itself, whether it
+/// was announced with a number, with a name, or not at all.
+#[test]
+fn verdicts_are_counted_by_model_and_by_place() {
+    let dir = folder();
+    let store = open(dir.path());
+    let announced = |number, name| serde_json::json!({ "public_id": number, "name": name });
+    for (n, model, site, zone, rejected) in [
+        (1, "m1", announced(Some("LC-1"), Some("gate")), "kerb", true),
+        (2, "m1", announced(Some("LC-1"), None), "yard", false),
+        (3, "m2", announced(Some("LC-1"), None), "kerb", true),
+        (4, "m1", announced(None, Some("school")), "kerb", true),
+        (5, "m1", Value::Null, "kerb", false),
+        (6, "m1", Value::Null, "yard", true),
+    ] {
+        store.keep(case(n), &drafts(), None).unwrap();
+        let make = |context: SealContext| {
+            let statement = serde_json::json!({
+                "v": 1, "id": case(n), "seq": context.seq, "journal": context.journal,
+                "after": context.last_receipt, "files": context.files,
+                "software": { "model": { "sha256": model } }, "site": site,
+                "violation": { "kind": "spillage", "zone": zone,
+                               "first_seen": "2026-08-01T02:01:00.100Z" },
+            });
+            Ok(made_of(&statement, &context))
+        };
+        store.seal(case(n), make, None).unwrap();
+        let facts = VerdictFacts {
+            sig_sha256: sig(&store, case(n)),
+            ..verdict(n, "A", rejected, 10)
+        };
+        store.verdict(NOW, &facts).unwrap();
+    }
+    let tally = |rule, model| {
+        let tally = store.tally(rule, model, 50).unwrap();
+        (tally.rejected, tally.judged)
+    };
+    assert_eq!(tally("spillage", "m1"), (3, 5));
+    assert_eq!(tally("spillage", "m2"), (1, 1));
+    assert_eq!(tally("spillage", "m3"), (0, 0));
+    assert_eq!(tally("street_vending", "m1"), (0, 0));
+    let told = store.objections().unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .map(|o| (&*o.model, &*o.place, o.tally.rejected, o.tally.judged))
+        .collect();
+    let expected = [
+        ("m1", "LC-1", 1, 2),
+        ("m1", "kerb", 0, 1),
+        ("m1", "school", 1, 1),
+        ("m1", "yard", 1, 1),
+        ("m2", "LC-1", 1, 1),
+    ];
+    assert_eq!(told, expected);
+}
+
 /// A script that tells all verdicts once more in the night, with the time of the night.
 #[test]
 fn a_verdict_told_again_overrules_nobody_and_undoes_no_restoration() {
