@@ -107,6 +107,44 @@ fn pending_and_status_beside_the_daemon_and_without_it() {
 }
 
 #[test]
+fn pending_says_how_long_the_room_lasts() {
+    let dir = with_keys();
+    let hands = hands_on(dir.path());
+    sealed(&hands);
+    let database = store_config(dir.path()).dir.join("q.db");
+    let database = rusqlite::Connection::open(database).unwrap();
+    let age = |days: i64| {
+        let sql = "UPDATE package SET sealed_ms = sealed_ms - ?1";
+        let rows = database.execute(sql, [days * 24 * 60 * 60 * 1000]).unwrap();
+        assert_eq!(rows, 1);
+    };
+    let lasts = || {
+        let (out, _, _) = store(dir.path(), &["pending"]);
+        let line = out.lines().find_map(|line| line.strip_prefix("lasts "));
+        line.unwrap().trim().to_owned()
+    };
+    assert_eq!(lasts(), "the present rate is not known yet");
+    age(2);
+    let pending = json(dir.path(), "pending");
+    let [bytes, rate] = [&pending["pending"]["bytes"], &pending["bytes_a_day"]];
+    let (bytes, rate) = (bytes.as_u64().unwrap(), rate.as_u64().unwrap());
+    assert!(
+        (bytes / 2 - 100..=bytes / 2).contains(&rate),
+        "{rate} of {bytes}"
+    );
+    assert!(pending["days_left"].as_u64() > Some(0));
+    let said = lasts();
+    let (days, words) = said.split_once(" days at the present rate (").unwrap();
+    assert!(days.parse::<u64>().unwrap() > 0, "{said}");
+    assert!(
+        words.ends_with(" a day), if nothing is received meanwhile"),
+        "{said}"
+    );
+    age(8);
+    assert_eq!(lasts(), "nothing was sealed in the last days");
+}
+
+#[test]
 fn check_names_what_is_wrong_and_repair_what_it_did() {
     let dir = with_keys();
     let hands = hands_on(dir.path());
