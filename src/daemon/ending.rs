@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::task;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +28,8 @@ pub(super) struct Running {
     pub(super) slots: Arc<Slots>,
     pub(super) eye: JoinHandle<()>,
     pub(super) keeper: JoinHandle<()>,
+    /// The tasks that write lines until eye and keeper have ended.
+    pub(super) writers: Vec<task::JoinHandle<()>>,
     pub(super) tasks: TaskTracker,
     pub(super) store: Store,
     pub(super) identity: Arc<Identity>,
@@ -41,8 +44,8 @@ impl Running {
         self.finish_within(STOP_WITHIN).await;
     }
 
-    /// Without the lines a run ends with when eye or keeper still work: the journal does not say that
-    /// a run ended in order which is then cut off. A disk or token that hangs under these lines holds
+    /// Without the lines a run ends with when eye, keeper or one of the writers still works: the journal
+    /// does not say that a run ended in order which is then cut off, or goes on writing. A disk or token that hangs under these lines holds
     /// up nothing else.
     async fn finish_within(self, patience: Duration) {
         let Running {
@@ -52,6 +55,7 @@ impl Running {
             slots,
             eye,
             keeper,
+            writers,
             tasks,
             stop,
             stop_upload,
@@ -59,22 +63,29 @@ impl Running {
         stop.cancel();
         slots.close();
         let ended = move || eye.join().is_ok() & keeper.join().is_ok();
-        let ended = tokio::task::spawn_blocking(ended);
+        let ended = task::spawn_blocking(ended);
+        let ended = async {
+            let mut all = ended.await.is_ok_and(|both| both);
+            for writer in writers {
+                all &= writer.await.is_ok();
+            }
+            all
+        };
         let until = Instant::now() + patience;
-        if matches!(timeout_at(until, ended).await, Ok(Ok(true))) {
-            let lines = tokio::task::spawn_blocking(move || record::end(&store, &identity));
+        if timeout_at(until, ended).await == Ok(true) {
+            let lines = task::spawn_blocking(move || record::end(&store, &identity));
             let until = until.max(Instant::now() + LINES_WITHIN);
             if timeout_at(until, lines).await.is_err() {
                 tracing::warn!("the stop was not journalled and signed in time");
             }
         } else {
             tracing::warn!(
-                "eye or keeper did not end in time; the next start goes on from the disk"
+                "eye, keeper or loudspeaker did not end in time; the next start goes on from the disk"
             );
         }
         stop_upload.cancel();
         // A camera that hangs is no reason to say that something was not kept.
-        let cameras = tokio::task::spawn_blocking(move || drop(cameras));
+        let cameras = task::spawn_blocking(move || drop(cameras));
         let rest = async { (tasks.wait().await, cameras.await) };
         if tokio::time::timeout(patience, rest).await.is_err() {
             tracing::warn!("some tasks did not end in time");
@@ -123,6 +134,7 @@ mod tests {
             slots: Arc::new(Slots::new(0)),
             eye: thread::spawn(|| ()),
             keeper: thread::spawn(keeper),
+            writers: Vec::new(),
             tasks,
             store: Store::open(&config, DEVICE).unwrap().0,
             identity: Arc::new(Identity::load(&pki.device, "evidence").unwrap()),
@@ -155,6 +167,42 @@ mod tests {
     async fn a_run_is_called_ended_only_when_its_keeper_ended() {
         assert_eq!(ended(false).await, 1);
         assert_eq!(ended(true).await, 0);
+    }
+
+    /// The loudspeaker says what became of a warning when it was stopped.
+    #[tokio::test]
+    async fn what_the_mouth_says_last_comes_before_the_shutdown_and_is_signed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut running = running(dir.path(), || ());
+        let (store, stop) = (running.store.clone(), running.stop.clone());
+        running.writers.push(tokio::spawn(async move {
+            stop.cancelled().await;
+            for _ in 0..100 {
+                // Eye and keeper have long ended.
+                task::yield_now().await;
+            }
+            let at = clock::now();
+            store.note(at, kind::WARNING_FAILED, json!({})).unwrap();
+        }));
+        running.finish_within(Duration::from_mins(1)).await;
+        let lines = journal::tail(&dir.path().join("store/journal"), 99).unwrap();
+        let kinds: Vec<&str> = lines.iter().map(|line| &*line.kind).collect();
+        let last = [kind::WARNING_FAILED, kind::SHUTDOWN, kind::CHECKPOINT];
+        assert_eq!(kinds, last);
+    }
+
+    /// It would go on writing after the last word.
+    #[tokio::test]
+    async fn a_run_whose_mouth_hangs_is_not_called_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut running = running(dir.path(), || ());
+        running.writers.push(tokio::spawn(std::future::pending()));
+        running.finish_within(Duration::from_millis(50)).await;
+        assert!(
+            journal::tail(&dir.path().join("store/journal"), 99)
+                .unwrap()
+                .is_empty()
+        );
     }
 
     /// The upload works on meanwhile, and its receipts are lines too.

@@ -53,6 +53,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
+use tokio::task;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -252,7 +253,7 @@ fn start(
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let reboots = std::mem::take(&mut opened.reboots);
     let voices = opened.speakers.voices();
-    let (eye, keeper, ways) = start_work(opened, &gauges, &mut shared)?;
+    let ([eye, keeper], writers, ways) = start_work(opened, &gauges, &mut shared)?;
     let Shared {
         slots,
         tasks,
@@ -277,6 +278,7 @@ fn start(
         eye,
         keeper,
         tasks,
+        writers,
         store,
         identity,
         stop,
@@ -292,14 +294,12 @@ struct Shared {
     stop: CancellationToken,
 }
 
-/// Eye, keeper, mouth and telemetry, with the channels between them; and the ways in.
-fn start_work(
-    opened: Opened,
-    gauges: &Gauges,
-    shared: &mut Shared,
-) -> anyhow::Result<(JoinHandle<()>, JoinHandle<()>, Ways)> {
+/// Eye, keeper, the tasks that write lines as long as these work, and the ways in.
+type Work = ([JoinHandle<()>; 2], Vec<task::JoinHandle<()>>, Ways);
+
+/// Eye, keeper, mouth, record and telemetry, with the channels between them; and the ways in.
+fn start_work(opened: Opened, gauges: &Gauges, shared: &mut Shared) -> anyhow::Result<Work> {
     let config = &gauges.config;
-    let poses = Arc::clone(&gauges.poses);
     let (tasks, stop) = (&shared.tasks, &shared.stop);
     let (orders, orders_in) = sync_channel(WITNESS_ORDERS);
     let (shouts, shouts_in) = mpsc::channel(SHOUTS);
@@ -307,7 +307,7 @@ fn start_work(
     let (ways, requests_in, asks_in) = Ways::open();
     let eye = Eye {
         slots: Arc::clone(&shared.slots),
-        poses: Arc::clone(&poses),
+        poses: Arc::clone(&gauges.poses),
         lookouts: Lookout::all(config, opened.detector.card()),
         detector: opened.detector,
         judge: opened.judge,
@@ -350,7 +350,7 @@ fn start_work(
         reports,
         requests: requests_in,
         store: opened.store,
-        poses: Arc::clone(&poses),
+        poses: Arc::clone(&gauges.poses),
         telemetry: Arc::clone(&opened.telemetry),
         moves: (config.telemetry.source, config.is_moving()),
         state: Arc::clone(&gauges.voice),
@@ -359,14 +359,14 @@ fn start_work(
     tasks.spawn(telemetry::run(
         config.telemetry.clone(),
         horn,
-        poses,
+        Arc::clone(&gauges.poses),
         opened.telemetry,
         stop.clone(),
     ));
-    tasks.spawn(record::run(opened.recorder, stop.clone()));
-    tasks.spawn(mouth.run(shouts_in));
+    let recording = tasks.spawn(record::run(opened.recorder, stop.clone()));
+    let speaking = tasks.spawn(mouth.run(shouts_in));
     tasks.spawn(signals::stop_speaking(ways.mouth.clone(), stop.clone())?);
-    Ok((eye, keeper, ways))
+    Ok(([eye, keeper], vec![recording, speaking], ways))
 }
 
 fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {
