@@ -2,13 +2,21 @@
 //! sealed meanwhile. Decides only: readings and earlier lines in, lines out.
 //!
 //! ```text
-//! not synchronised ──(a span: one offset between UTC and boot clock, from line to line)──┐
-//!      ▲      └── set by a jump: another span                                            ▼
-//!      └───────────────────────────────────────────────── synchronised, offset moved: a correction
+//! a span: one offset between UTC and boot clock, one word on whether somebody vouches for it
+//!      │ ended by a line with another offset or another word
+//!      ▼
+//! synchronised, and the offset is not the span's: a correction
+//!      ▼
+//! synchronised, and the offset moved again: one more, and the span is forgotten
 //! ```
+//! A clock that is synchronised may be so by a server that is wrong. Then its times are found wrong
+//! when it is set right, and right times are found wrong when it is set wrong: the next jump says of
+//! those a second time what is to be added, and the last word counts.
+//!
 //! **Invariants.** The offset is compared with the one that was told last, so many small jumps
-//! are told as soon as they add up. What a run leaves half-told is found in its lines by the next
-//! run of the same boot. Spans are bounded ([`SPANS_MAX`]).
+//! are told as soon as they add up. What somebody vouched for is not called wrong by a jump that
+//! stated errors explain, or the drift of a time without discipline. What a run leaves half-told is found in its lines by the next run of
+//! the same boot. Spans are bounded ([`SPANS_MAX`]), and so is what is said of each.
 
 use std::sync::Mutex;
 
@@ -23,7 +31,7 @@ const STEP_US: u64 = 100_000;
 /// The boot clock runs wrong by at most this while nobody disciplines it, parts per million: what
 /// the kernel itself assumes (`MAXFREQ` of its NTP code).
 const DRIFT_PPM: u64 = 500;
-/// Spans remembered; a clock set this often while untrusted has the oldest left uncorrected.
+/// Spans remembered; a clock set this often has the oldest left uncorrected.
 const SPANS_MAX: usize = 64;
 /// Packages named in one line.
 const NAMED_MAX: usize = 500;
@@ -65,6 +73,11 @@ impl ClockLine {
         by_us.checked_mul(1_000)
     }
 
+    /// How wrong a trusted clock is at most.
+    fn error_us(&self) -> u64 {
+        self.max_error_us.unwrap_or(0)
+    }
+
     /// UTC of the line by its own clock, RFC 3339.
     fn utc(&self) -> String {
         utc(self.boottime_us, self.offset_us)
@@ -76,15 +89,52 @@ fn utc(boottime_us: u64, offset_us: i64) -> String {
     clock::rfc3339_ms(us.saturating_mul(1000))
 }
 
-/// A time in which the clock was not trusted, and in which UTC and boot clock kept one distance.
+/// A time in which UTC and boot clock kept one distance, and in which the clock was trusted or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Span {
     /// The lines that bound it.
     first_n: u64,
     last_n: u64,
     offset_us: i64,
+    synced: bool,
+    /// How wrong the clock was at most that vouched for it, then or later; `None` when none did.
+    stated_us: Option<u64>,
     began_us: u64,
     ended_us: u64,
+    /// The offset by which it was corrected.
+    corrected_us: Option<i64>,
+}
+
+impl Span {
+    /// One that begins with line `n`.
+    fn new(n: u64, line: &ClockLine) -> Self {
+        Self {
+            first_n: n,
+            last_n: n,
+            offset_us: line.offset_us,
+            synced: line.synced,
+            stated_us: line.synced.then(|| line.error_us()),
+            began_us: line.boottime_us,
+            ended_us: line.boottime_us,
+            corrected_us: None,
+        }
+    }
+
+    /// Whether the line belongs to it.
+    fn goes_on(&self, line: &ClockLine) -> bool {
+        line.synced == self.synced && line.offset_us.abs_diff(self.offset_us) < STEP_US
+    }
+
+    /// How far the trusted clock of the line is from what holds of its times so far.
+    fn apart_us(&self, line: &ClockLine) -> u64 {
+        let held = self.corrected_us.unwrap_or(self.offset_us);
+        line.offset_us.abs_diff(held)
+    }
+}
+
+/// By how much an undisciplined boot clock is off at most after so long.
+fn drift_us(us: u64) -> u64 {
+    us / 1_000_000 * DRIFT_PPM
 }
 
 /// What a trusted clock says about a span.
@@ -104,6 +154,8 @@ pub(super) struct ClockWatch {
     open: Option<Span>,
     closed: Vec<Span>,
     due: Vec<Correction>,
+    /// Time since boot up to which the clock was last disciplined, as far as this program saw.
+    disciplined_us: u64,
     last_step: Option<String>,
 }
 
@@ -116,6 +168,7 @@ impl ClockWatch {
             open: None,
             closed: Vec::new(),
             due: Vec::new(),
+            disciplined_us: 0,
             last_step: None,
         }
     }
@@ -154,11 +207,19 @@ impl ClockWatch {
         if line.step_us.is_some() {
             self.last_step = Some(line.utc());
         }
-        let same = |span: &Span| line.offset_us.abs_diff(span.offset_us) < STEP_US;
+        if let Some(told) = self.told.as_ref().filter(|told| told.synced) {
+            // Between two runs nobody looked.
+            let seen = if line.change == Change::Start {
+                told
+            } else {
+                &line
+            };
+            self.disciplined_us = seen.boottime_us;
+        }
         if let Some(mut span) = self.open.take() {
             span.last_n = n;
             span.ended_us = line.boottime_us;
-            if !line.synced && same(&span) {
+            if span.goes_on(&line) {
                 self.open = Some(span);
             } else {
                 if self.closed.len() == SPANS_MAX {
@@ -168,22 +229,31 @@ impl ClockWatch {
             }
         }
         if line.synced {
-            let wrong = std::mem::take(&mut self.closed).into_iter();
-            self.due.extend(
-                wrong
-                    .filter(|span| !same(span))
-                    .map(|span| correction(span, &line)),
-            );
-        } else if self.open.is_none() {
-            self.open = Some(Span {
-                first_n: n,
-                last_n: n,
-                offset_us: line.offset_us,
-                began_us: line.boottime_us,
-                ended_us: line.boottime_us,
-            });
+            self.correct(&line);
         }
+        self.open.get_or_insert_with(|| Span::new(n, &line));
         self.told = Some(line);
+    }
+
+    /// Corrects the spans that the trusted clock of the line contradicts: each twice at most, so
+    /// that a clock which is set to and fro does not fill the journal. One whose distance drift
+    /// explains is forgotten: from here on no jump tells anything of it.
+    fn correct(&mut self, line: &ClockLine) {
+        let due = &mut self.due;
+        let drifted_us = drift_us(line.boottime_us.saturating_sub(self.disciplined_us));
+        let doubt_us = line.error_us().saturating_add(drifted_us);
+        self.closed.retain_mut(|span| {
+            let apart_us = span.apart_us(line);
+            let stated_us = span.stated_us.replace(line.error_us());
+            if apart_us < STEP_US {
+                return true;
+            }
+            if stated_us.is_some_and(|us| apart_us <= us.saturating_add(doubt_us)) {
+                return false;
+            }
+            due.push(correction(span.clone(), line));
+            span.corrected_us.replace(line.offset_us).is_none()
+        });
     }
 
     /// A correction that still has to be written.
@@ -195,7 +265,10 @@ impl ClockWatch {
     pub(super) fn corrected(&mut self, body: &Value) {
         let last = body["part"] == body["parts"];
         if last && body["boot_id"] == self.boot_id {
-            self.due.retain(|c| body["first_n"] != c.span.first_n);
+            let is_said = |c: &Correction| {
+                body["first_n"] == c.span.first_n && body["offset_us"] == c.offset_us
+            };
+            self.due.retain(|c| !is_said(c));
         }
     }
 
@@ -206,11 +279,10 @@ impl ClockWatch {
 }
 
 fn correction(span: Span, line: &ClockLine) -> Correction {
-    let age_us = line.boottime_us.saturating_sub(span.began_us);
-    let drift_us = age_us / 1_000_000 * DRIFT_PPM;
+    let drift_us = drift_us(line.boottime_us.saturating_sub(span.began_us));
     Correction {
         offset_us: line.offset_us.saturating_sub(span.offset_us),
-        error_us: line.max_error_us.unwrap_or(0).saturating_add(drift_us),
+        error_us: line.error_us().saturating_add(drift_us),
         span,
     }
 }
@@ -392,6 +464,87 @@ mod tests {
             watch.last_step().as_deref(),
             Some("2026-08-01T00:06:45.000Z")
         );
+    }
+
+    /// Writes what is due: line by line the offset and its bounds, by the numbers of the lines.
+    fn said(watch: &mut ClockWatch) -> Vec<(i64, u64, u64)> {
+        let mut said = Vec::new();
+        while let Some(due) = watch.due().cloned() {
+            let (first, last) = due.lines();
+            said.push((due.offset_us / 1000, first, last));
+            let bodies = due.bodies(BOOT, &[]);
+            for body in &bodies {
+                watch.corrected(body);
+            }
+        }
+        said
+    }
+
+    /// A server that is wrong by an hour for a day, then right again, and wrong once more.
+    #[test]
+    fn a_clock_found_wrong_while_it_was_synchronised_corrects_what_was_sealed_by_it() {
+        let mut watch = ClockWatch::new(BOOT);
+        let mut n = 0;
+        let (hour, day) = (3_600_000, 86_400);
+        let mut then = |now: Reading| {
+            n += 10;
+            watch.take(n, watch.line(&now, false).unwrap());
+            said(&mut watch)
+        };
+        assert_eq!(then(reading(10, 0, true)), []);
+        // Nobody knows that it is now that the clock is wrong.
+        assert_eq!(then(reading(day, -hour, true)), [(-hour, 10, 20)]);
+        let (back, wrong) = ((0, 10, 20), (hour, 20, 30));
+        assert_eq!(then(reading(2 * day, 0, true)), [back, wrong]);
+        // What was said twice is not said a third time.
+        let (again, right) = ((0, 20, 30), (-hour, 30, 40));
+        assert_eq!(then(reading(3 * day, -hour, true)), [again, right]);
+    }
+
+    /// chrony sets the clock, and for a moment the kernel says that nobody does.
+    #[test]
+    fn a_moment_without_synchronisation_at_the_jump_changes_nothing() {
+        let mut watch = ClockWatch::new(BOOT);
+        let mut n = 0;
+        let readings = [
+            reading(10, 0, true),
+            reading(5000, 9000, false),
+            reading(5002, 9000, true),
+        ];
+        run(&mut watch, &mut n, &readings);
+        assert_eq!(said(&mut watch), [(9000, 10, 20)]);
+    }
+
+    #[test]
+    fn what_stated_errors_or_drift_explain_is_no_clock_found_wrong() {
+        // For so long nobody disciplined it, then it was set by so much; what is said of the time before.
+        for (secs, moved_ms, error_us, found) in [
+            (2, 200, 2000, true),
+            (2, 200, 199_000, false),
+            // 500 parts per million of half an hour are 900 ms.
+            (1800, 800, 2000, false),
+            (1800, 1000, 2000, true),
+        ] {
+            let mut watch = ClockWatch::new(BOOT);
+            let mut n = 0;
+            let mut before = reading(10, 0, true);
+            before.trust.max_error_us = Some(error_us);
+            let lapse = [
+                before,
+                reading(5000, 0, false),
+                reading(5000 + secs, moved_ms, true),
+            ];
+            run(&mut watch, &mut n, &lapse);
+            let said = said(&mut watch);
+            let before = said.iter().filter(|(_, first, _)| *first == 10);
+            assert_eq!(
+                before.count() == 1,
+                found,
+                "{secs} s, {moved_ms} ms: {said:?}"
+            );
+            let meanwhile = said.iter().filter(|(_, first, _)| *first == 20);
+            assert_eq!(meanwhile.count(), 1, "nobody vouched for that: {said:?}");
+        }
     }
 
     #[test]

@@ -392,6 +392,26 @@ mod tests {
     }
 
     #[test]
+    /// The server was wrong, and the kernel did not know.
+    #[test]
+    fn a_jump_while_synchronised_names_the_packages_sealed_before_it() {
+        let kit = Kit::new();
+        let mut recorder = kit.recorder();
+        recorder.tell_clock(&reading(10, 0, true), true).unwrap();
+        let sealed = crate::store::tests::case(1);
+        crate::store::tests::keep_and_seal(&kit.store, sealed);
+        recorder.checkpoint = u64::MAX;
+        let jump = reading(60, 9000, true);
+        recorder.tell_clock(&jump, false).unwrap();
+        let corrected = kit.lines(kind::CLOCK_CORRECTED);
+        assert_eq!(corrected.len(), 1);
+        assert_eq!(corrected[0]["offset_us"], 9_000_000);
+        assert_eq!(corrected[0]["packages"], json!([sealed]));
+        assert_eq!(corrected[0]["from"], "2026-08-01T00:00:10.000Z");
+        assert_eq!(corrected[0]["to"], "2026-08-01T00:01:00.000Z");
+        assert_eq!(recorder.checkpoint, 0, "signed at once");
+    }
+
     fn a_run_ends_with_a_signature_under_its_last_word() {
         let kit = Kit::new();
         let identity = Identity::load(&kit.pki.device, "evidence").unwrap();
