@@ -232,6 +232,7 @@ fn clock_now() -> Result<String, String> {
 
 fn identity(config: &Config) -> anyhow::Result<String> {
     let identity = daemon::evidence_identity(config)?;
+    identity.check_validity(clock::now())?;
     let roots = Roots::load(&config.keys.dir.join("roots.crt"))?;
     identity
         .check_chain(&roots, clock::now())

@@ -20,7 +20,7 @@ use crate::store::Ended;
 use crate::types::{CaseId, Frame, Scene};
 use crate::witness::Asked;
 
-use super::capture::Capture;
+use super::capture::{Capture, refused};
 use super::eye::{Eye, lines};
 use super::keeper::{Message, Work};
 use super::mouth::Request;
@@ -76,10 +76,17 @@ pub(super) enum What {
 }
 
 impl Eye {
-    /// Takes in what is asked, and drops that for which no frame came in time.
+    /// Takes in what is asked, and drops that for which no frame came in time; refuses it while nothing
+    /// is judged.
     pub(super) fn hear_asks(&mut self) {
         while let Ok(ask) = self.asks.try_recv() {
             self.asked.push(ask);
+        }
+        if let Some(why) = &self.held {
+            for ask in self.asked.drain(..) {
+                // Who asked may have gone meanwhile.
+                drop(ask.answer.send(Err(refused(why.clone()))));
+            }
         }
         let now_ns = clock::boot_ns();
         self.asked.retain(|ask| now_ns < ask.until_ns);

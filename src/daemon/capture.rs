@@ -237,7 +237,7 @@ fn ended(error: &StoreError) -> Ended {
     }
 }
 
-fn refused(why: String) -> Ended {
+pub(super) fn refused(why: String) -> Ended {
     Ended {
         outcome: Fate::Refused,
         why: Some(why),

@@ -53,6 +53,7 @@ impl<'a> Credits<'a> {
     /// it was.
     #[cfg(feature = "c2pa")]
     pub(super) fn add(&mut self, file: &mut Draft, made: Made<'_>) {
+        use crate::clock;
         use crate::witness::c2pa::embed;
 
         if !self.facts.config.evidence.c2pa {
@@ -61,11 +62,16 @@ impl<'a> Credits<'a> {
         let Some(claim) = self.claim(file, made) else {
             return;
         };
-        match embed(&self.facts.identity, &file.bytes, &claim) {
+        let identity = &self.facts.identity;
+        let holds = identity.check_signing(clock::now());
+        let made = holds
+            .map_err(|error| error.to_string())
+            .and_then(|()| embed(identity, &file.bytes, &claim).map_err(|error| error.to_string()));
+        match made {
             Ok(bytes) => file.bytes = bytes,
-            Err(error) => self.missing.push(Omitted {
+            Err(why) => self.missing.push(Omitted {
                 what: format!("C2PA manifest ({})", file.name),
-                why: error.to_string(),
+                why,
             }),
         }
     }

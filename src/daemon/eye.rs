@@ -20,6 +20,8 @@ use crate::types::{
     CaseId, Detection, Frame, Order, Placed, Scene, Stamp, TimeSource, Track, View, WarnReport,
 };
 
+use crate::witness::Identity;
+
 use super::asks::Ask;
 use super::counters::EyeCounters;
 use super::dossier::established;
@@ -93,6 +95,10 @@ pub(super) struct Eye {
     pub(super) detector: Detector,
     pub(super) lookouts: Vec<Lookout>,
     pub(super) judge: Judge,
+    /// Nothing is judged while its certificate does not hold.
+    pub(super) identity: Arc<Identity>,
+    /// Why nothing is judged.
+    pub(super) held: Option<String>,
     pub(super) reports: Receiver<WarnReport>,
     pub(super) asks: Receiver<Ask>,
     /// Asks that wait for a frame of their camera.
@@ -111,6 +117,7 @@ impl Eye {
     pub(super) fn run(mut self) {
         while !self.stop.is_cancelled() {
             self.beat.turn();
+            self.look_at_certificate();
             while let Ok(report) = self.reports.try_recv() {
                 self.judge.hear(report);
             }
@@ -125,6 +132,21 @@ impl Eye {
             }
         }
         self.tell(Message::Book(self.judge.book()));
+    }
+
+    /// Who is warned on evidence that no verifier would take is warned for nothing.
+    fn look_at_certificate(&mut self) {
+        let held = self.identity.check_validity(clock::now()).err();
+        let held = held.map(|error| error.to_string());
+        if held == self.held {
+            return;
+        }
+        if let Some(why) = &held {
+            tracing::error!(why, "nothing is judged, and nobody is warned");
+        } else {
+            tracing::info!("the evidence certificate holds: cameras are judged again");
+        }
+        self.held = held;
     }
 
     /// Ends what waits for a camera that gives no pictures; false when the keeper is gone.
@@ -164,6 +186,10 @@ impl Eye {
         let told = (lookout.view).take(frame.at, &watched, reference, &self.views);
         if !told.into_iter().all(|message| self.tell(message)) {
             return false;
+        }
+        if self.held.is_some() {
+            self.lookouts[frame.camera].sight.pass(frame.at);
+            return true;
         }
         if self.holds_back(frame, watched.view) {
             return true;

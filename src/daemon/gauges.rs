@@ -17,6 +17,7 @@ use crate::telemetry::{Poses, TelemetryState};
 use crate::types::{Placed, Stamp, lock};
 use crate::upload::UploadState;
 use crate::warn::{Travel, tells_the_hour};
+use crate::witness::Identity;
 
 use super::alarms::Acknowledged;
 use super::caretaker::StoreState;
@@ -185,6 +186,8 @@ pub(super) struct Gauges {
     pub(super) acknowledged: Acknowledged,
     /// How long the certificates hold.
     pub(super) terms: Arc<Terms>,
+    /// While its certificate does not hold nothing is judged.
+    pub(super) identity: Arc<Identity>,
 }
 
 impl Gauges {
@@ -231,6 +234,7 @@ impl Gauges {
         let mut status = about(&self.config, self.since, now);
         let work = json!({
             "certificates": self.terms.snapshot(now),
+            "held": self.identity.check_validity(now).err().map(|error| error.to_string()),
             "cameras": cameras,
             "eye": self.eye.snapshot(),
             "keeper": *lock(&self.keeper),

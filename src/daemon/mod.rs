@@ -249,6 +249,7 @@ fn start(
         voice: Arc::default(),
         acknowledged: Acknowledged::default(),
         terms: Arc::clone(&opened.recorder.terms),
+        identity: Arc::clone(&opened.facts.identity),
     };
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let reboots = std::mem::take(&mut opened.reboots);
@@ -277,8 +278,8 @@ fn start(
         slots,
         eye,
         keeper,
-        tasks,
         writers,
+        tasks,
         store,
         identity,
         stop,
@@ -311,6 +312,8 @@ fn start_work(opened: Opened, gauges: &Gauges, shared: &mut Shared) -> anyhow::R
         lookouts: Lookout::all(config, opened.detector.card()),
         detector: opened.detector,
         judge: opened.judge,
+        identity: Arc::clone(&opened.facts.identity),
+        held: None,
         reports: reports_in,
         asks: asks_in,
         asked: Vec::new(),

@@ -1,10 +1,9 @@
 //! How long the box's certificates hold: said in the log some days before the end and at it, and
 //! in the status all the time.
 //!
-//! Nothing stops at an end. What is sealed after that of the evidence certificate is signed as
-//! before, so it is kept and whole; but no verifier takes it, because nobody vouched for the key
-//! any more. After that of the transport certificate no broker takes a connection, and packages
-//! wait on the disk.
+//! After the end of the evidence certificate no verifier takes what is signed, because nobody vouches
+//! for the key any more: nothing is judged, nobody is warned and nothing is signed (`eye`, `keeper`).
+//! After that of the transport certificate no broker takes a connection, and packages wait on the disk.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

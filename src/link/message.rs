@@ -281,6 +281,10 @@ pub struct Presence {
     /// Days until the transport certificate ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cert_days: Option<i64>,
+    /// Why nothing is judged, nobody is warned and nothing is signed: the evidence certificate does
+    /// not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     /// Software version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sw: Option<String>,
@@ -307,6 +311,7 @@ impl Presence {
             fill_percent: None,
             not_kept: None,
             cert_days: None,
+            held: None,
             sw: None,
             nonce: None,
             copies: Vec::new(),

@@ -48,6 +48,12 @@ pub fn alarms(status: &Value) -> Vec<Alarm> {
     // A clock that may be wrong makes every camera's times unsure, and has said so.
     let clock_is_sure = alarms.0.is_empty();
     alarms.satellites(status);
+    if let Some(why) = status["held"].as_str() {
+        alarms.raise(
+            "evidence certificate",
+            format!("{why}; until then nothing is judged, nobody is warned and nothing is signed"),
+        );
+    }
     alarms.certificates(&status["certificates"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         alarms.camera(name, camera);
@@ -164,10 +170,8 @@ impl Alarms {
     fn certificates(&mut self, certificates: &Value) {
         for (name, term) in certificates.as_object().into_iter().flatten() {
             let why = match (term["expired"] == Value::Bool(true), name.as_str()) {
-                (true, "evidence") => {
-                    "has ended; packages are made and signed as before, but no verifier takes them"
-                        .to_owned()
-                }
+                // Why nothing is judged has been said.
+                (true, "evidence") => continue,
                 (true, _) => "has ended; packages wait on the disk".to_owned(),
                 (false, _) => match term["days_left"].as_i64() {
                     Some(days) if days < RENEW_DAYS => format!("ends in {days} days; renew it"),

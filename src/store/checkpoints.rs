@@ -86,8 +86,10 @@ impl Store {
 }
 
 fn sign(identity: &Identity, head: &Head) -> Result<Vec<u8>, SealError> {
+    let now = clock::now();
+    identity.check_signing(now)?;
     let line = (head.n, head.sha256.as_str());
-    Checkpoint::sign(identity, line, clock::boot_id(), clock::now())
+    Checkpoint::sign(identity, line, clock::boot_id(), now)
 }
 
 impl Inner {

@@ -71,7 +71,9 @@ impl Session<'_> {
     pub(super) async fn present(&mut self, state: PresenceState) -> Result<(), LinkError> {
         let certificate = self.up.endpoint.certificate();
         let desk = self.carry.desk.as_ref();
+        let held = self.up.identity.check_validity(clock::now()).err();
         let bare = Presence {
+            held: held.map(|error| error.to_string()),
             nonce: desk.map(|desk| desk.nonce.borrow().clone()),
             ..Presence::bare(state, self.carry.births)
         };

@@ -293,8 +293,8 @@ impl Identity {
         )
     }
 
-    /// Whether the certificate is valid at `at`. A box whose certificate has run out still
-    /// seals: the receiver and the reviewer decide, so this is a question, not a condition.
+    /// Whether the certificate is valid at `at`. A key signs at any moment, so this is a question:
+    /// whoever signs for a box asks first ([`Identity::check_signing`]).
     pub fn check_validity(&self, at: Stamp) -> Result<(), KeyError> {
         let now = at.utc_ns.div_euclid(1_000_000_000);
         if now > self.not_after() {

@@ -13,12 +13,21 @@ use x509_cert::ext::pkix::ExtendedKeyUsage;
 use super::chain::{ChainFault, Roots, check_chain, check_document_chain};
 use super::identity::{FILE_MAX, Identity, load_chain, parse_chain, since_1970};
 use super::installed::Installed;
+use super::key::SignError;
 use super::signer::{PurposeFault, Usage, check_purpose, only, seconds};
 use crate::clock;
 use crate::config::{KeyName, Keys};
 use crate::types::Stamp;
 
 impl Identity {
+    /// Whether a verifier may believe what is signed at `at`: none does outside of the certificate's
+    /// time.
+    pub fn check_signing(&self, at: Stamp) -> Result<(), SignError> {
+        self.check_validity(at).map_err(|error| SignError {
+            why: error.to_string(),
+        })
+    }
+
     /// Checks that a verifier with these `roots` would take what is signed about `at`: the certificate
     /// leads to one of them, and the file holds no other certificate than that takes. Whether it is
     /// valid at `at` is [`Identity::check_validity`]'s: a clock may not be set yet.

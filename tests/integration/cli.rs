@@ -410,6 +410,9 @@ fn the_status_of_a_daemon() {
         "evidence": { "not_after": "2026-08-01T00:00:00.000Z", "days_left": -1, "expired": true },
         "transport": { "not_after": "2026-08-14T00:00:00.000Z", "days_left": 12, "expired": false },
     });
+    ill["held"] = json!(
+        "/etc/lingmou/keys/evidence.crt: expired on 2026-08-01T00:00:00.000Z; have it renewed"
+    );
     ill["configuration"] = json!({ "command": "0198f0a2-0000-7000-8000-000000000009" });
     ill["telemetry"] = json!({ "source": "none", "fix": null, "connected": false,
         "last_message_age_ms": null });

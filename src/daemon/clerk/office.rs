@@ -11,7 +11,7 @@ use crate::command::{AHEAD_MAX_SECS, Decision, Standing, Verb, decide, line};
 use crate::journal::kind;
 use crate::store::{ReplyDue, Store, StoreError, Taken, UnderWay, VerdictFacts};
 use crate::types::Stamp;
-use crate::witness::{Command, Fate, Identity, Notice, Reply, Roots, sha256_hex};
+use crate::witness::{Command, CommandError, Fate, Identity, Notice, Reply, Roots, sha256_hex};
 
 use super::objections::{Objections, facts};
 use super::{ERRANDS_MAX, Errands, ended};
@@ -155,13 +155,16 @@ impl Office {
         };
         let mut reply = Reply::new(&self.device, (&sha256_hex(p7m), notice.id.0), fate, now);
         reply.why = why;
-        Ok(match reply.sign(&self.identity, now) {
-            Ok(bytes) => Step::Tell(bytes),
-            Err(error) => {
-                tracing::warn!(%error, "a verdict is kept and cannot be answered");
-                Step::Nothing
-            }
-        })
+        let signed = self.identity.check_signing(now).map_err(CommandError::from);
+        Ok(
+            match signed.and_then(|()| reply.sign(&self.identity, now)) {
+                Ok(bytes) => Step::Tell(bytes),
+                Err(error) => {
+                    tracing::warn!(%error, "a verdict is kept and cannot be answered");
+                    Step::Nothing
+                }
+            },
+        )
     }
 
     /// Keeps a verdict; what is answered to it.
@@ -214,7 +217,8 @@ impl Office {
             .collect()
     }
 
-    /// The reply as it was signed before, or signed and kept now; `None` while the key is away.
+    /// The reply as it was signed before, or signed and kept now; `None` while the key cannot sign, or its certificate
+    /// does not hold.
     fn signed(&self, due: ReplyDue) -> Result<Option<Vec<u8>>, StoreError> {
         if let Some(bytes) = due.reply {
             return Ok(Some(bytes));
@@ -222,6 +226,10 @@ impl Office {
         let now = clock::now();
         let mut reply = Reply::new(&self.device, (&due.sha256, due.id), due.outcome, now);
         (reply.why, reply.result) = (due.why, due.result);
+        if self.identity.check_signing(now).is_err() {
+            // Nobody would believe it: it waits for another certificate, or for the clock.
+            return Ok(None);
+        }
         let signed = reply.sign(&self.identity, now).or_else(|error| {
             // What is too large is told without its result; what cannot be signed now, later.
             reply.result = None;

@@ -157,9 +157,12 @@ impl Replies {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::office::tests::{office, refused};
     use super::*;
-    use crate::witness::Fate;
+    use crate::pki::{TestPki, TestPkiPlan};
+    use crate::witness::{Fate, Identity, Reply, Roots};
 
     /// Plays the upload: what comes up next, of which the broker says `acked`, or the connection breaks.
     async fn carried(
@@ -206,6 +209,33 @@ mod tests {
             replies.again(id).await;
             assert_eq!(upload.recv().await.unwrap().bytes, first);
         }
+    }
+
+    #[test]
+    fn a_reply_that_nobody_would_believe_waits_for_a_certificate_that_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let (office, pki) = office(dir.path());
+        let id = refused(&office.store, 1);
+        let ended = TestPkiPlan {
+            not_before: 1_600_000_000,
+            not_after: 1_700_000_000,
+        };
+        let device = office.device.clone();
+        let other = TestPki::create_planned(&dir.path().join("ended"), &device, ended).unwrap();
+        let identity = Identity::load(&other.device, "evidence").unwrap();
+        let then = Office {
+            identity: Arc::new(identity),
+            ..office.clone()
+        };
+        assert_eq!(then.due(&HashSet::new(), 5).unwrap(), []);
+        let [(due, bytes)] = &office.due(&HashSet::new(), 5).unwrap()[..] else {
+            panic!("it waited")
+        };
+        assert_eq!(*due, id);
+        let roots = Roots::load(&pki.root()).unwrap();
+        Reply::open(bytes, &roots, &device).unwrap();
+        // What was signed by one that held then is given again.
+        assert_eq!(then.reply(id).unwrap().as_ref(), Some(bytes));
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Commands and verdicts from the platform's side, through a real broker, to the real program.
 
-mod certificates;
+pub(super) mod certificates;
 mod restart;
 mod trial;
 mod verdicts;
@@ -29,7 +29,7 @@ const CAMERA: &str = "camera street";
 /// Those who command, by rank.
 const VIEW: usize = 0;
 const OPERATE: usize = 1;
-const ADMIN: usize = 2;
+pub(super) const ADMIN: usize = 2;
 
 /// Exit code and reply of `lingmou command`, run with the keys in `keys`.
 async fn told(field: &Field, keys: &Path, words: &[&str]) -> (Option<i32>, Value) {
@@ -64,7 +64,7 @@ async fn connected(field: &Field) {
 }
 
 /// Seals a package of street vending in the store, which nobody has yet.
-fn seal(field: &Field, store: &Store) -> CaseId {
+pub(super) fn seal(field: &Field, store: &Store) -> CaseId {
     seal_as(
         store,
         &Identity::load(&field.pki.device, "evidence").unwrap(),
@@ -108,7 +108,7 @@ fn statement(id: CaseId, context: &SealContext) -> Statement {
 }
 
 /// The store of the device, while its daemon does not run.
-fn store(field: &Field) -> Store {
+pub(super) fn store(field: &Field) -> Store {
     let config = config::Config::read(&field.config()).unwrap().config;
     Store::open(&config.store, DEVICE).unwrap().0
 }
@@ -152,7 +152,7 @@ fn endpoint(field: &Field, keys: &Path, name: &str) -> Endpoint {
     }
 }
 
-async fn client(field: &Field, rank: usize, name: &str) -> Client {
+pub(super) async fn client(field: &Field, rank: usize, name: &str) -> Client {
     let keys = &field.pki.operators[rank];
     let roots = Roots::load(&keys.join("roots.crt")).unwrap();
     Client::connect(&endpoint(field, keys, name), roots, DEVICE)

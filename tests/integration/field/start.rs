@@ -1,7 +1,13 @@
-//! What is refused at start: with a message that names the file and the way out, and exit code 2.
+//! What is refused at start, with a message that names the file and the way out, and exit code 2; and a
+//! start with an evidence certificate that does not hold.
 
+use lingmou::clock;
+use lingmou::config::KeyName;
+use lingmou::journal;
 use lingmou::pki::TestPkiPlan;
+use serde_json::json;
 
+use super::command::{ADMIN, certificates};
 use super::*;
 
 /// Folder with a configuration that would start, but for `spoil`; what `lingmou run` says.
@@ -55,21 +61,123 @@ fn says(said: &[String; 2], words: &[&str]) {
     }
 }
 
-#[test]
-fn an_expired_evidence_certificate() {
-    let plan = TestPkiPlan {
-        not_before: 1_600_000_000,
-        not_after: 1_700_000_000,
+const EXPIRED: TestPkiPlan = TestPkiPlan {
+    not_before: 1_600_000_000,
+    not_after: 1_700_000_000,
+};
+
+/// Gives the box another certificate for its evidence key.
+fn certify(pki: &TestPki, plan: TestPkiPlan) {
+    let key = pki.device.join("evidence.key");
+    let pem = pki.certify(&key, ("evidence", DEVICE), plan).unwrap();
+    fs::write(pki.device.join("evidence.crt"), pem).unwrap();
+}
+
+/// A field whose camera shows people who stand at the kerb, and stay.
+async fn street(film: &TempDir) -> (RtspServer, Field) {
+    let camera = camera_of(&standing(film.path()), 0);
+    let field = Field::start(&camera.url(STREAM), &|profile| {
+        profile["judge"]["street_vending"]["grace_secs"] = value(2.0);
+    })
+    .await;
+    (camera, field)
+}
+
+/// Nothing was judged and signed though the camera shows what would be: the alarm.
+async fn held(field: &Field) -> String {
+    let mut status = Value::Null;
+    until(field, "pictures of the camera", async || {
+        status = field.status().await;
+        status["cameras"]["street"]["main"]["units_in"].as_u64() > Some(100)
+    })
+    .await;
+    assert_eq!(status["eye"]["detected"], 0, "{status:#}");
+    for kind in ["rule.hit", "warning.begun", "checkpoint"] {
+        assert_eq!(field.journal(kind).len(), 0, "{kind}");
+    }
+    let alarms = status["alarms"].as_array().unwrap();
+    let mut alarms = alarms
+        .iter()
+        .filter(|a| a["name"] == "evidence certificate");
+    let text = alarms.next().unwrap()["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("nobody is warned"), "{text}");
+    assert_eq!(alarms.next(), None, "said once");
+    text
+}
+
+/// A case that began after that is a package which everybody takes, and the journal is signed.
+async fn judges_again(field: &Field, receipts: usize) {
+    until(field, "a package of the street", async || {
+        field.receipted().len() > receipts
+    })
+    .await;
+    let sealed = field.journal("package.sealed").pop().unwrap()["body"]["id"].clone();
+    field.audit(&field.package(&sealed));
+    let roots = Roots::load(&field.receiver_keys.join("roots.crt")).unwrap();
+    let audit = journal::audit(&field.dir.path().join("device"), &roots, Some(DEVICE)).unwrap();
+    assert!(audit.holds(), "{:?}", audit.faults);
+    assert!(audit.checkpoints > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_expired_evidence_certificate_a_box_sends_what_it_has_and_waits_for_another() {
+    let film = tempfile::tempdir().unwrap();
+    let (_camera, field) = street(&film).await;
+    let sealed = {
+        let store = command::store(&field);
+        store
+            .note(
+                clock::now(),
+                journal::kind::BOOT,
+                json!({ "device": DEVICE }),
+            )
+            .unwrap();
+        command::seal(&field, &store)
     };
-    let said = refused(plan, DEVICE, &|_| (), |_| ());
-    says(
-        &said,
-        &[
-            "DIR/pki/device/evidence.crt",
-            "expired on 2023-11-14",
-            "renew",
-        ],
+    certify(&field.pki, EXPIRED);
+    let _daemon = field.daemon();
+    let text = held(&field).await;
+    assert!(
+        text.contains("evidence.crt: expired on 2023-11-14"),
+        "{text}"
     );
+    let package = field.package(&json!(sealed));
+    until(
+        &field,
+        "the receipt of what was sealed before",
+        async || field.receipted().contains(&package),
+    )
+    .await;
+    field.audit(&package);
+    let console = command::client(&field, ADMIN, "admin-1").await;
+    let told = console.state().unwrap().held.clone().unwrap();
+    assert!(told.contains("expired on 2023-11-14"), "{told}");
+    console.close().await;
+    let (outcome, why) = certificates::install(&field, &field.pki, KeyName::Evidence).await;
+    assert_eq!((&*outcome, &*why), ("done", ""));
+    judges_again(&field, 1).await;
+    assert_eq!(field.status().await["held"], Value::Null);
+}
+
+/// As on a board without a battery, whose clock stands before the certificate's beginning until it
+/// is set.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_whose_clock_stands_before_its_certificate_goes_on_by_itself() {
+    let film = tempfile::tempdir().unwrap();
+    let (_camera, field) = street(&film).await;
+    let now = u64::try_from(clock::now().utc_ns).unwrap() / 1_000_000_000;
+    certify(
+        &field.pki,
+        TestPkiPlan {
+            not_before: now + 60,
+            ..TestPkiPlan::from_now()
+        },
+    );
+    let _daemon = field.daemon();
+    let text = held(&field).await;
+    assert!(text.contains("evidence.crt: valid only from "), "{text}");
+    judges_again(&field, 0).await;
+    assert_eq!(field.journal("boot").len(), 1, "without a restart");
 }
 
 #[test]
@@ -125,20 +233,7 @@ fn evidence_keys_that_will_not_do() {
 #[test]
 fn evidence_certificates_that_will_not_do() {
     let now = TestPkiPlan::from_now();
-    let to_come = TestPkiPlan {
-        not_before: 4_000_000_000,
-        not_after: 4_050_000_000,
-    };
     all_say(&[
-        (
-            to_come,
-            &|_| (),
-            |_| (),
-            &[
-                "evidence.crt: valid only from 2096-10-02",
-                "check the clock",
-            ],
-        ),
         (
             now,
             &|_| (),
@@ -245,6 +340,26 @@ fn what_is_wrong_with_the_transport_key_is_named_by_check() {
         }
         let placed = said.contains("DIR/lingmou.toml:") && said.contains(": keys.dir: ");
         assert_eq!(placed, words.contains(&"WRONG"), "{said}");
+    }
+}
+
+#[test]
+fn a_certificate_out_of_its_time_is_named_by_check() {
+    let to_come = TestPkiPlan {
+        not_before: 4_000_000_000,
+        not_after: 4_050_000_000,
+    };
+    for (plan, words) in [
+        (EXPIRED, ["expired on 2023-11-14", "renew"]),
+        (to_come, ["valid only from 2096-10-02", "check the clock"]),
+    ] {
+        let said = checked("evidence key", None, |pki, _| certify(pki, plan));
+        for word in ["WRONG", "DIR/pki/device/evidence.crt: "]
+            .iter()
+            .chain(&words)
+        {
+            assert!(said.contains(word), "{word:?} is not in {said:?}");
+        }
     }
 }
 

@@ -744,7 +744,7 @@ fn a_root_of_the_machine_is_none_of_the_bureau_s() {
     assert_eq!(code, Some(0), "it is good where that root is given: {said}");
 }
 
-/// A box whose certificate ends while it runs seals as before; nobody takes it.
+/// Why a box signs nothing after its certificate's end: nobody takes it.
 #[test]
 fn what_was_sealed_after_the_certificate_s_end() {
     let dir = TempDir::new().unwrap();

@@ -5,8 +5,10 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::daemon::ends;
-use crate::disk::fault;
+use crate::disk::{self, fault};
+use crate::pki::TestPkiPlan;
 use crate::types::{FixKind, Hit, Pose, PoseSource};
+use crate::witness::Usage;
 
 fn record(at: Stamp) -> CaseRecord {
     CaseRecord {
@@ -294,6 +296,45 @@ fn an_end_that_can_never_be_sealed_is_told_once_and_tried_again_after_a_start() 
     town.keeper.waiting = ends::left(&store).unwrap();
     town.keeper.retry();
     assert_eq!(store.sealed_between(1, 10).unwrap(), [case]);
+}
+
+/// The evidence certificate has ended, and is renewed.
+#[test]
+fn an_end_waits_for_a_certificate_that_holds() {
+    let mut town = Town::new(Budget::default());
+    let store = town.keeper.store.clone();
+    let scene = day::scenes().next().unwrap().1;
+    let case = CaseId(uuid::Uuid::from_u128(1));
+    let picture = draft("frames/01-peak.jpg", 100);
+    store.keep(case, &[picture], None).unwrap();
+    let ended = TestPkiPlan {
+        not_before: 1_600_000_000,
+        not_after: 1_700_000_000,
+    };
+    let key = town.pki.device.join("evidence.key");
+    let pem = town.pki.certify(&key, ("evidence", DEVICE), ended).unwrap();
+    let certificate = town.dir.path().join("ended.crt");
+    disk::write_new(&certificate, pem.as_bytes()).unwrap();
+    let ended = Identity::load_from(&key, &certificate, Usage::Evidence).unwrap();
+    let renewed = std::mem::replace(&mut town.keeper.facts.identity, Arc::new(ended));
+
+    let seal = Order::Seal {
+        case,
+        record: Box::new(record(scene.at)),
+    };
+    town.keeper
+        .carry(&work(&scene, vec![seal], "ended".to_owned()));
+    town.keeper.retry();
+    assert_eq!(town.keeper.state().waiting, 1);
+    let trouble = town.keeper.state().trouble.clone().unwrap();
+    assert!(trouble.contains("expired on 2023-11-14"), "{trouble}");
+    assert_eq!(store.sealed_between(0, 10).unwrap(), []);
+    assert!(town.journal(kind::PACKAGE_FAILED).is_empty());
+
+    town.keeper.facts.identity = renewed;
+    town.keeper.retry();
+    assert_eq!(town.keeper.state().waiting, 0);
+    assert_eq!(store.sealed_between(0, 10).unwrap(), [case]);
 }
 
 #[test]

@@ -15,7 +15,11 @@ fn renewed(field: &Field, pki: &TestPki, key: KeyName) -> String {
 }
 
 /// What is answered to a certificate by `pki` for the box's key `key`.
-async fn install(field: &Field, pki: &TestPki, key: KeyName) -> (String, String) {
+pub(in crate::field) async fn install(
+    field: &Field,
+    pki: &TestPki,
+    key: KeyName,
+) -> (String, String) {
     let file = field.dir.path().join(format!("next-{}.crt", key.name()));
     fs::write(&file, renewed(field, pki, key)).unwrap();
     let file = file.to_string_lossy().into_owned();
