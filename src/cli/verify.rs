@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::clock;
 use crate::witness::{
-    self, Container, ContainerError, Language, PAGE_COLUMNS, Roots, Verdict, credentials,
+    self, Among, Container, ContainerError, Language, PAGE_COLUMNS, Roots, Verdict, credentials,
     tell_credentials,
 };
 
@@ -56,6 +56,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     let roots = Roots::load(&args.roots)?;
     let language = Language::of_locale(&args.lang.clone().unwrap_or_else(locale));
     let (mut all_valid, mut all_checked) = (true, true);
+    let mut among = Among::default();
     for package in &args.packages {
         let (verdict, container) = match judge(package, &roots) {
             Ok(judged) => judged,
@@ -66,6 +67,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
             }
         };
         all_valid &= verdict.valid();
+        among.add(&verdict);
         let c2pa = container
             .as_ref()
             .and_then(|c| credentials(c, &verdict, &roots));
@@ -84,6 +86,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
                 &verdict.report(container.as_ref(), language, clock::now()),
             )?;
         }
+    }
+    if !args.json {
+        among.tell(language).iter().for_each(|line| out::data(line));
     }
     Ok(match (all_checked, all_valid) {
         (false, _) => Answer::InPart,

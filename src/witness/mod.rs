@@ -18,6 +18,7 @@
 
 mod additions;
 mod afterwards;
+mod among;
 mod assess;
 mod attributes;
 #[cfg(any(test, feature = "demo"))]
@@ -66,6 +67,7 @@ mod wording;
 mod zip_end;
 
 pub(crate) use additions::is_addition;
+pub use among::Among;
 pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};
 pub use checkpoint::{Checkpoint, CheckpointError};

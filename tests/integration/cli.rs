@@ -502,6 +502,45 @@ fn package(dir: &Path) -> (TestPki, std::path::PathBuf) {
     (pki, folder)
 }
 
+/// A device numbers without gaps: what lies between two packages was not shown.
+#[test]
+fn verify_names_the_numbers_that_are_not_among_several_packages() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pki, _) = package(dir.path());
+    let identity = Identity::load(&pki.device, "evidence").unwrap();
+    let at = Stamp {
+        utc_ns: lingmou::clock::now().utc_ns,
+        boot_ns: 1,
+        error_ns: 2_000_000,
+    };
+    for seq in [9, 3, 5] {
+        let mut statement = statement(at, Vec::new());
+        statement.seq = seq;
+        let sealed = seal(&statement, &identity, at).unwrap();
+        for (name, bytes) in sealed.parts() {
+            let path = dir.path().join(seq.to_string()).join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    let verify = |packages: &[&str], args: &[&str]| {
+        let packages = packages.iter().map(|name| dir.path().join(name));
+        let mut verify = lingmou(&["verify", "--roots"]);
+        let out = verify.arg(pki.root()).args(packages).args(args).output();
+        let out = out.unwrap();
+        assert_eq!(out.status.code(), Some(0), "it is no verdict");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let english = verify(&["9", "3", "5"], &["--lang", "en"]);
+    let note = format!("Note: numbers 4, 6–8 of device {DEVICE} are not among these packages");
+    assert!(english.contains(&note), "{english}");
+    let chinese = verify(&["9", "3", "5"], &["--lang", "zh"]);
+    assert!(chinese.contains("第 4, 6–8 号"), "{chinese}");
+    let alone = verify(&["9"], &["--lang", "en"]);
+    assert!(!alone.contains("not among"), "{alone}");
+    assert_eq!(verify(&["9", "3"], &["--json"]).lines().count(), 2);
+}
+
 #[test]
 fn verify_answers_with_its_exit_code() {
     let dir = tempfile::tempdir().unwrap();
