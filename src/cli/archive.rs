@@ -6,16 +6,18 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::clock;
-use crate::receive::archive::{Announced, Archive, DeviceSum, Gap, Kept, Missing, Refusal};
+use crate::receive::archive::{Announced, Archive, Broken, DeviceSum, Gap, Kept, Missing, Refusal};
 use crate::receive::{prepare_copies, remove};
 
 use super::out::Hint;
+use super::receive::came_late;
 use super::{Answer, out};
 
 const EXAMPLES: &str = "\
 Examples:
   lingmou archive missing --dir /srv/evidence               # of any box
   lingmou archive missing --dir /srv/evidence --device LC-POLE-0007
+  lingmou archive check --dir /srv/evidence                 # is everything still whole?
   lingmou archive devices --dir /srv/evidence
   lingmou archive packages --dir /srv/evidence --device LC-POLE-0007 --json
   lingmou archive packages --dir /srv/rx1 --dir /srv/rx2    # two receivers, asked as one
@@ -27,7 +29,7 @@ Examples:
 Reads what lies in the folder of `lingmou receive`, beside running receivers or without them. The
 index (DIR/index.db) is brought level with the packages first, and made again when it is gone.
 What was announced comes whole when somebody asks its box for it: lingmou command … fetch ID.
-Exit code: 0 told, or nothing is missing, 1 something is missing, 2 could not look.";
+Exit code: 0 told, or nothing is missing or broken, 1 something is, 2 could not look.";
 
 const PACKAGES: &str = "\
 Example:
@@ -44,6 +46,13 @@ Example:
   lingmou archive missing --dir /srv/evidence --device LC-POLE-0007
 
 Exit code: 0 nothing is missing, 1 something is, 2 could not look.";
+const CHECK: &str = "\
+Example:
+  lingmou archive check --dir /srv/evidence
+
+Looks at files and receipts, not at who signed: that is lingmou verify. RECEIVER.md says how a
+broken package is mended.
+Exit code: 0 every package is whole, 1 one is not, 2 could not look.";
 const REFUSED: &str = "\
 Example:
   lingmou archive refused --dir /srv/evidence
@@ -87,6 +96,9 @@ enum Question {
     /// Numbers of which no package is here, with what is known about them
     #[command(after_help = MISSING)]
     Missing(Of),
+    /// Hash every package, read from the disk: is what was stored still whole? Takes long
+    #[command(after_help = CHECK)]
+    Check(Of),
     /// Packages that were refused, with the reason
     #[command(after_help = REFUSED)]
     Refused(Of),
@@ -148,6 +160,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
             }
             if !of.json {
                 out::word("no number is missing");
+            }
+        }
+        Question::Check(of) => {
+            if of.each(Archive::broken, broken)? > 0 {
+                return Ok(Answer::No);
+            }
+            if !of.json {
+                out::word("every package is whole");
             }
         }
         Question::Refused(of) => {
@@ -226,8 +246,15 @@ fn package(p: &Kept) -> String {
     let place = p.site.as_deref().or(p.zone.as_deref()).unwrap_or("-");
     let grade = p.grade.as_deref().unwrap_or("-");
     format!(
-        "{} {:>6}  {}  {}  {} {} {grade}  {place}  {} bytes  {copies}",
-        p.device, p.seq, p.id, p.at, p.kind, p.outcome, p.bytes
+        "{} {:>6}  {}  {}  {} {} {grade}  {place}  {} bytes  {copies}{}",
+        p.device,
+        p.seq,
+        p.id,
+        p.at,
+        p.kind,
+        p.outcome,
+        p.bytes,
+        came_late(p.late)
     )
 }
 
@@ -285,8 +312,25 @@ fn announced(a: &Announced) -> String {
         (None, _) => "forgotten here, its box has it".to_owned(),
     };
     format!(
-        "{} {:>6}  {}  {}  {} {}  {here}",
-        a.device, a.seq, a.id, a.at, a.kind, a.outcome
+        "{} {:>6}  {}  {}  {} {}  {here}{}",
+        a.device,
+        a.seq,
+        a.id,
+        a.at,
+        a.kind,
+        a.outcome,
+        came_late(a.late)
+    )
+}
+
+fn broken(b: &Broken) -> String {
+    format!(
+        "{} {:>6}  {}  IS BROKEN in {}: {}",
+        b.device,
+        b.seq,
+        b.id,
+        b.place.display(),
+        b.why
     )
 }
 

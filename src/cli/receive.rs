@@ -1,11 +1,12 @@
 //! `lingmou receive`: the other end.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::receive::Event;
+use crate::types::CaseId;
 use crate::{config, daemon, receive};
 
 use super::{Answer, log, out, runtime};
@@ -96,6 +97,39 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     Ok(Answer::Yes)
 }
 
+/// That a head came late, in words behind others.
+pub(super) fn came_late(late: Option<u64>) -> String {
+    late.map_or_else(String::new, |secs| {
+        format!(", history: it came {secs} s late")
+    })
+}
+
+fn announced(
+    (device, id, seq): (&str, CaseId, u64),
+    bytes: u64,
+    late: Option<u64>,
+) -> (String, Value) {
+    let history = came_late(late);
+    (
+        format!("{device}: announced {id} (seq {seq}, {bytes} bytes{history})"),
+        json!({ "event": "announced", "device": device, "id": id, "seq": seq, "bytes": bytes, "late": late }),
+    )
+}
+
+fn stored(
+    (device, id, seq): (&str, CaseId, u64),
+    (path, copies): (&Path, u32),
+    late: Option<u64>,
+) -> (String, Value) {
+    let (path, history) = (path.display().to_string(), came_late(late));
+    let unit = if copies == 1 { "copy" } else { "copies" };
+    (
+        format!("{device}: stored {id} (seq {seq}, {copies} {unit}{history}) in {path}"),
+        json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path,
+            "copies": copies, "late": late }),
+    )
+}
+
 /// An event as a line for a human, and as JSON.
 fn word(event: &Event) -> (String, Value) {
     match event {
@@ -116,9 +150,11 @@ fn word(event: &Event) -> (String, Value) {
             id,
             seq,
             bytes,
-        } => (
-            format!("{device}: announced {id} (seq {seq}, {bytes} bytes)"),
-            json!({ "event": "announced", "device": device, "id": id, "seq": seq, "bytes": bytes }),
+            late,
+        } => announced((device, *id, *seq), *bytes, *late),
+        Event::Broken { device, id, why } => (
+            format!("{device}: WHAT IS HERE OF {id} IS BROKEN, it is taken again: {why}"),
+            json!({ "event": "broken", "device": device, "id": id, "why": why }),
         ),
         Event::Stored {
             device,
@@ -126,15 +162,8 @@ fn word(event: &Event) -> (String, Value) {
             seq,
             path,
             copies,
-        } => (
-            format!(
-                "{device}: stored {id} (seq {seq}, {copies} {}) in {}",
-                if *copies == 1 { "copy" } else { "copies" },
-                path.display()
-            ),
-            json!({ "event": "stored", "device": device, "id": id, "seq": seq, "path": path.display().to_string(),
-                "copies": copies }),
-        ),
+            late,
+        } => stored((device, *id, *seq), (path, *copies), *late),
         Event::Refused { device, id, why } => (
             format!("{device}: refused {id}: {why}"),
             json!({ "event": "refused", "device": device, "id": id, "why": why }),

@@ -28,7 +28,7 @@ impl Index {
                     if !known.contains(&id)
                         && let Some(found) = Found::at(&layout::under(&of_receiver, &device, id))
                     {
-                        entries.push(Entry::Announced(Announced::of(&found.head, at)));
+                        entries.push(Entry::Announced(Announced::of(&found.head, None, at)));
                     }
                 }
             }
@@ -41,7 +41,8 @@ impl Index {
 
     /// What a device announced that is not here whole, by number, with what is here of it.
     pub(super) fn announced(&self, device: &str) -> Result<Vec<Announced>, IndexError> {
-        let sql = "SELECT seq, id, sig_sha256, kind, outcome, at, heard FROM announced \
+        let sql = "SELECT seq, id, sig_sha256, kind, outcome, at, heard, (SELECT secs FROM late \
+            WHERE late.device = announced.device AND late.id = announced.id) FROM announced \
             WHERE device = ?1 AND NOT EXISTS(SELECT 1 FROM package \
             WHERE package.device = ?1 AND package.id = announced.id) ORDER BY seq, id";
         let mut rows = self.all(sql, [device], |row| announced(device, row))?;
@@ -82,7 +83,7 @@ mod tests {
         Announced {
             id: CaseId(Uuid::from_u128(n.into())),
             seq: n,
-            ..Announced::of(&head(&[]), AT)
+            ..Announced::of(&head(&[]), None, AT)
         }
     }
 
@@ -120,7 +121,7 @@ mod tests {
         index.enter(&[Entry::Stored(stored)]).unwrap();
         assert_eq!(told(&index), []);
         // A level that read it just before it was stored.
-        let late = Announced::of(&head, AT);
+        let late = Announced::of(&head, None, AT);
         index.enter(&[Entry::Announced(late)]).unwrap();
         assert_eq!(told(&index), []);
     }

@@ -10,12 +10,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::ReceiveError;
 use super::index::Index;
 use super::removed::{Removed, removed};
+use super::{ReceiveError, whole};
 use crate::types::{CaseId, Stamp};
 
-pub use super::kept::{Announced, Kept, Refusal, Seen};
+pub use super::kept::{Announced, Broken, Kept, Refusal, Seen};
 
 /// A device with what is kept of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -155,6 +155,37 @@ impl Archive {
         Ok(told.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
+    /// The packages of a device that are there and not whole any more, by number: every file is hashed,
+    /// read from the disk. Second copies are not looked at.
+    ///
+    /// # Errors
+    /// An index cannot be read, or a package at the moment.
+    pub fn broken(&self, device: &str) -> Result<Vec<Broken>, ReceiveError> {
+        let mut found = Vec::new();
+        for (dir, index) in self.dirs.iter().zip(&self.indexes) {
+            for kept in index.packages(device)? {
+                let place = super::layout::place(dir, device, kept.id);
+                // Gone is not broken: `missing` tells it.
+                if kept.gone.is_some() || !place.exists() {
+                    continue;
+                }
+                if let Err(why) = whole::check(&place)?.and_then(|()| whole::check_receipt(&place))
+                {
+                    let (id, seq) = (kept.id, kept.seq);
+                    let device = device.to_owned();
+                    found.push(Broken {
+                        device,
+                        id,
+                        seq,
+                        place,
+                        why,
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The refused packages of a device, without those that were taken later.
     ///
     /// # Errors
@@ -287,7 +318,11 @@ impl Archive {
 fn join(known: &mut Kept, other: Kept) {
     match (&known.gone, &other.gone) {
         (Some(_), None) => *known = other,
-        (None, None) => known.copies += other.copies,
+        (None, None) => {
+            known.copies += other.copies;
+            // Whoever heard it in time told of it as news.
+            known.late = known.late.zip(other.late).map(|(one, two)| one.min(two));
+        }
         (_, Some(_)) => {}
     }
 }

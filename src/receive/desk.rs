@@ -8,10 +8,11 @@ use super::figures::Count;
 use super::head::{Head, HeadError};
 use super::index::Entry;
 use super::journal::Heads;
+use super::keep::Before;
 use super::kept::{Announced, News};
 use super::office::Office;
 use super::transfer::{Look, Transfer};
-use super::{Event, ReceiveError, layout};
+use super::{Event, ReceiveError, whole};
 use crate::clock;
 use crate::disk;
 use crate::link::message::{Finished, Presence, PresenceState, Subject, Topic, Want};
@@ -46,6 +47,10 @@ pub(super) struct Open {
     pub(super) since: u64,
     /// When it was last touched, nanoseconds since boot.
     pub(super) touched: u64,
+    /// How old it was when its head came late, seconds; a new start does not know it.
+    pub(super) late: Option<u64>,
+    /// What lies in its place is not whole, so that it is taken again.
+    pub(super) again: bool,
 }
 
 /// The unfinished packages and the journal heads of some of the devices.
@@ -60,16 +65,16 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Answers one message. `at` is now.
+    /// Answers one message, of which the head of a package may be `late`, seconds. `at` is now.
     pub(super) fn hear(
         &mut self,
         topic: &Topic,
-        payload: &[u8],
+        (payload, late): (&[u8], Option<u64>),
         at: Stamp,
     ) -> Result<Said, ReceiveError> {
         let device = topic.device.as_str();
         match &topic.subject {
-            Subject::Head => self.head(device, payload, at),
+            Subject::Head => self.head(device, (payload, late), at),
             Subject::Journal => self.checkpoint(device, payload),
             Subject::State => Ok(self.presence(topic, payload, at)),
             Subject::Chunk {
@@ -113,7 +118,12 @@ impl Desk {
         }
     }
 
-    fn head(&mut self, device: &str, zip: &[u8], at: Stamp) -> Result<Said, ReceiveError> {
+    fn head(
+        &mut self,
+        device: &str,
+        (zip, late): (&[u8], Option<u64>),
+        at: Stamp,
+    ) -> Result<Said, ReceiveError> {
         let mut opened = Head::open(zip, device, &self.office.roots());
         if matches!(opened, Err(HeadError::Refused { .. })) {
             // A refusal is for good: not by roots of yesterday.
@@ -132,46 +142,71 @@ impl Desk {
         let news = self.news(device);
         news.seen = clock::rfc3339_ms(at.utc_ns);
         news.seq = news.seq.max(head.statement.seq);
-        let doubt = self.doubt(device, &head);
-        if let Some(mut said) = self.stored_before(device, &head, at)? {
-            said.events.extend(doubt);
-            return Ok(said);
-        }
-        let mut told: Vec<Event> = doubt.into_iter().collect();
+        let mut told: Vec<Event> = self.doubt(device, &head).into_iter().collect();
+        let broken = match self.stored_before(device, &head, at)? {
+            Before::New => None,
+            Before::Broken(why) => Some(why),
+            Before::Said(mut said) => {
+                said.events.extend(told);
+                return Ok(said);
+            }
+        };
         let key = (device.to_owned(), id);
         let same = |open: &Open| open.transfer.head().sig_sha256 == head.sig_sha256;
         if !self.open.get(&key).is_some_and(same) {
             if let Some(why) = too_much(&head) {
                 return self.refuse(device, &head, why, at);
             }
-            let announced = Announced::of(&head, at);
-            self.office.enter(Entry::Announced(announced));
-            self.make_room(device, &head)?;
-            told.extend(self.clocks_differ(device, &head, at));
-            let incoming = layout::incoming(&self.office.dir);
-            let incoming = incoming.join(&self.office.name).join(device);
-            let transfer = Transfer::begin(&incoming.join(id.to_string()), head, zip)?;
-            let open = Open {
-                transfer,
-                since: at.boot_ns,
-                touched: at.boot_ns,
-            };
-            self.open.insert(key.clone(), open);
+            told.extend(self.begin(&key, (head, zip), late, at)?);
         }
+        if let Some(open) = self.open.get_mut(&key) {
+            open.again = broken.is_some();
+        }
+        let device = device.to_owned();
+        told.extend(broken.map(|why| Event::Broken { device, id, why }));
         let mut said = self.look(&key, at)?;
         said.events.extend(told);
         if let Some(open) = self.open.get(&key) {
             said.events.insert(
                 0,
                 Event::Announced {
-                    device: device.to_owned(),
+                    device: key.0,
                     id,
                     seq: open.transfer.head().statement.seq,
                     bytes: open.transfer.bytes(),
+                    late: open.late,
                 },
             );
         }
         Ok(said)
+    }
+
+    /// Begins to take a package; what to tell of its clock.
+    fn begin(
+        &mut self,
+        key: &(String, CaseId),
+        (head, zip): (Head, &[u8]),
+        late: Option<u64>,
+        at: Stamp,
+    ) -> Result<Option<Event>, ReceiveError> {
+        let (device, id) = (key.0.as_str(), key.1);
+        let announced = Announced::of(&head, late, at);
+        self.office.enter(Entry::Announced(announced));
+        self.make_room(device, &head)?;
+        let told = self.clocks_differ(device, &head, at);
+        let transfer = Transfer::begin(&self.office.incoming(device, id), head, zip)?;
+        self.office
+            .figures
+            .add(Count::Late, u64::from(late.is_some()));
+        let open = Open {
+            transfer,
+            since: at.boot_ns,
+            touched: at.boot_ns,
+            late,
+            again: false,
+        };
+        self.open.insert(key.clone(), open);
+        Ok(told)
     }
 
     /// Keeps within the bounds before one more package is taken.
@@ -198,9 +233,15 @@ impl Desk {
         &mut self,
         which: impl Fn(&(String, CaseId)) -> bool,
     ) -> Result<(), ReceiveError> {
-        let stored =
-            |key: &&(String, CaseId)| which(key) && self.office.place(&key.0, key.1).exists();
-        let overtaken: Vec<_> = self.open.keys().filter(stored).cloned().collect();
+        let stored = |(key, open): &(&(String, CaseId), &Open)| {
+            which(key) && !open.again && self.office.place(&key.0, key.1).exists()
+        };
+        let overtaken: Vec<_> = self
+            .open
+            .iter()
+            .filter(stored)
+            .map(|(k, _)| k.clone())
+            .collect();
         for key in overtaken {
             self.forget(&key)?;
         }
@@ -236,12 +277,10 @@ impl Desk {
         Ok(())
     }
 
-    /// Forgets an unfinished package, if it is one.
+    /// Forgets an unfinished package, and what a try before could not remove of it.
     pub(super) fn forget(&mut self, key: &(String, CaseId)) -> Result<(), ReceiveError> {
-        match self.open.remove(key) {
-            Some(open) => Ok(disk::remove_dir_all(open.transfer.dir())?),
-            None => Ok(()),
-        }
+        self.open.remove(key);
+        Ok(disk::remove_dir_all(&self.office.incoming(&key.0, key.1))?)
     }
 
     fn piece(
@@ -288,12 +327,18 @@ impl Desk {
         let Some(id) = asked.map(CaseId) else {
             return Ok(ignored(&topic, "its payload names no package"));
         };
-        if self.office.place(device, id).exists() {
+        let key = (device.to_owned(), id);
+        let place = self.office.place(device, id);
+        let again = self.open.get(&key).is_some_and(|open| open.again);
+        if !again && place.exists() {
+            if let Err(why) = whole::check(&place)? {
+                let why = format!("what is here of it is broken, its head comes again: {why}");
+                return Ok(ignored(&topic, &why));
+            }
             let again = self.receipt_again(device, id)?;
             let awaited = || ignored(&topic, "its receipt does not hold: its head comes again");
             return Ok(again.unwrap_or_else(awaited));
         }
-        let key = (device.to_owned(), id);
         if self.open.contains_key(&key) {
             return self.look(&key, at);
         }

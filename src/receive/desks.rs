@@ -17,7 +17,7 @@ use super::office::Office;
 use super::{ReceiveError, blocking};
 use crate::clock;
 use crate::link::Incoming;
-use crate::link::message::Topic;
+use crate::link::message::{LATE, Topic};
 use crate::types::lock;
 
 /// Desks, and so packages that are checked and stored at once.
@@ -115,8 +115,11 @@ impl Desks {
 async fn work(desk: Arc<Mutex<Desk>>, mut jobs: mpsc::Receiver<Job>, tell: mpsc::Sender<Told>) {
     while let Some(Job { n, topic, message }) = jobs.recv().await {
         let desk = Arc::clone(&desk);
-        let said =
-            blocking(move || lock(&desk).hear(&topic, message.payload(), clock::now())).await;
+        let hear = move || {
+            let late = message.property(LATE).and_then(|secs| secs.parse().ok());
+            lock(&desk).hear(&topic, (message.payload(), late), clock::now())
+        };
+        let said = blocking(hear).await;
         let told = (n, said.and_then(|said| said));
         if tell.send(told).await.is_err() {
             return;

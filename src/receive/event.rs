@@ -36,6 +36,19 @@ pub enum Event {
         seq: u64,
         /// Bytes of all its files.
         bytes: u64,
+        /// How old it was when its head came, seconds, if it came late by its box's clock: it is
+        /// history, not news.
+        late: Option<u64>,
+    },
+    /// What lies here of a stored package is not whole any more: the device, which has it still, is
+    /// asked for it again.
+    Broken {
+        /// The device.
+        device: String,
+        /// The package.
+        id: CaseId,
+        /// What is wrong with it.
+        why: String,
     },
     /// A package is stored and its receipt signed.
     Stored {
@@ -49,6 +62,9 @@ pub enum Event {
         path: PathBuf,
         /// Copies its receipt says.
         copies: u32,
+        /// How late its head came, as in [`Event::Announced`]; not known when the receiver was started
+        /// anew in between.
+        late: Option<u64>,
     },
     /// A package will not be taken; the device was told so, signed.
     Refused {

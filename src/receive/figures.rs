@@ -19,6 +19,8 @@ pub(super) enum Count {
     Refused,
     Repeated,
     Announced,
+    Late,
+    Broken,
     Pieces,
     PieceBytes,
     Answers,
@@ -39,7 +41,7 @@ pub(super) enum Count {
 }
 
 /// Name, label and help of each count.
-const SERIES: [(&str, &str, &str); 21] = [
+const SERIES: [(&str, &str, &str); 23] = [
     (
         "packages_total",
         r#"{result="stored"}"#,
@@ -51,6 +53,16 @@ const SERIES: [(&str, &str, &str); 21] = [
         "announced_total",
         "",
         "Verified heads of packages not stored yet",
+    ),
+    (
+        "late_total",
+        "",
+        "Of these, packages that came late by their box's clock: history, not news",
+    ),
+    (
+        "broken_total",
+        "",
+        "Times a stored package was found not to be whole any more: look at the disk",
     ),
     (
         "pieces_total",
@@ -205,6 +217,7 @@ impl Figures {
             Event::Stored { .. } => Count::Stored,
             Event::Refused { .. } => Count::Refused,
             Event::Announced { .. } => Count::Announced,
+            Event::Broken { .. } => Count::Broken,
             Event::Stamped { .. } => Count::Stamped,
             Event::Unstamped { .. } => Count::Unstamped,
             Event::Checkpoint { .. } => Count::Checkpoints,

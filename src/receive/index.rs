@@ -3,8 +3,8 @@
 //! It is never the truth. What it says is read from the folders, at every start and at every
 //! question ([`Index::level`]), so that it may be deleted, and so that a package somebody took
 //! away shows. What only it knows is small: when a device was last heard, the largest number it
-//! announced, which packages were there once, which were announced and forgotten unfinished, and
-//! which media for second copies it has met.
+//! announced, which packages were there once, which were announced and forgotten unfinished, which
+//! came late, and which media for second copies it has met.
 //!
 //! A rollback journal, not a write-ahead log: receivers of several machines may share the folder
 //! over a network, where the shared memory of a log does not reach.
@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use super::kept::{Announced, Kept, News, Refusal, Seen};
 use super::rows::{
-    ANNOUNCED, KEPT, MEDIA, case_id, kept, meet, number, put, put_announced, put_refused, ruin,
-    unsigned, whole,
+    ANNOUNCED, CAME, KEPT, LATE, MEDIA, case_id, kept, meet, number, put, put_announced,
+    put_refused, ruin, unsigned, whole,
 };
 use super::{ReceiveError, layout};
 use crate::clock;
@@ -105,6 +105,7 @@ impl Index {
         }
         tx.execute_batch(MEDIA)?;
         tx.execute_batch(ANNOUNCED)?;
+        tx.execute_batch(LATE)?;
         tx.commit()?;
         let file = File::open(path).map_err(|error| {
             IndexError::Folder(ReceiveError::Disk(format!("{}: {error}", path.display())))
@@ -317,7 +318,7 @@ impl Index {
 
     /// The packages of a device, by number.
     pub(super) fn packages(&self, device: &str) -> Result<Vec<Kept>, IndexError> {
-        let sql = format!("SELECT {KEPT} FROM package WHERE device = ?1 ORDER BY seq, id");
+        let sql = format!("SELECT {KEPT}, {CAME} FROM package WHERE device = ?1 ORDER BY seq, id");
         self.all(&sql, [device], kept)
     }
 
@@ -420,6 +421,7 @@ pub(super) mod tests {
             copies: 2,
             gone: None,
             removed: None,
+            late: None,
         }
     }
 

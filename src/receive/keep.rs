@@ -16,10 +16,10 @@ use super::figures::Count;
 use super::head::{Head, check};
 use super::index::Entry;
 use super::kept::{Kept, Refusal};
-use super::{Event, ReceiveError, layout, receipt};
+use super::{Event, ReceiveError, layout, receipt, whole};
 use crate::disk::{self, DiskError};
 use crate::types::{CaseId, Stamp};
-use crate::witness::{Receipt, SIGNATURE, sha256_hex};
+use crate::witness::Receipt;
 
 /// A package waits so long for its second copy, and with it everything else at its desk. Below the ten
 /// seconds after which a box offers it again.
@@ -27,32 +27,45 @@ const COPY_WITHIN: Duration = Duration::from_secs(5);
 /// Refusals kept of one device: what it claims in refused heads must not fill the disk.
 const REFUSALS_PER_DEVICE: usize = 256;
 
+/// What is known of a package whose head came.
+pub(super) enum Before {
+    /// Nothing lies in its place.
+    New,
+    /// What lies there is not whole any more: why.
+    Broken(String),
+    /// It lies there, or another one, and this is answered.
+    Said(Said),
+}
+
 impl Desk {
-    /// A package stored already gets the receipt it got; another one under its id is refused.
+    /// A package stored already, and whole still, gets the receipt it got; another one under its id is
+    /// refused.
     pub(super) fn stored_before(
         &mut self,
         device: &str,
         head: &Head,
         at: Stamp,
-    ) -> Result<Option<Said>, ReceiveError> {
+    ) -> Result<Before, ReceiveError> {
         let id = head.statement.id;
         let place = self.office.place(device, id);
         if !place.exists() {
-            return Ok(None);
+            return Ok(Before::New);
         }
-        let signature = disk::read(&place.join(SIGNATURE))?;
-        if sha256_hex(&signature) != head.sig_sha256 {
+        if whole::is_another(&place, &head.sig_sha256)? {
             let why = "another package with this id is already stored".to_owned();
-            return self.refuse(device, head, why, at).map(Some);
+            return self.refuse(device, head, why, at).map(Before::Said);
+        }
+        if let Err(why) = whole::check(&place)? {
+            return Ok(Before::Broken(why));
         }
         match self.receipt_again(device, id)? {
-            Some(said) => Ok(Some(said)),
-            None => self.receipt_anew(device, head, at).map(Some),
+            Some(said) => Ok(Before::Said(said)),
+            None => self.receipt_anew(device, head, at).map(Before::Said),
         }
     }
 
-    /// The receipt of a package in its place, whoever of the receivers signed it; `None` when it does
-    /// not hold.
+    /// The receipt of a package that is whole in its place, whoever of the receivers signed it; `None` when
+    /// it does not hold.
     pub(super) fn receipt_again(
         &mut self,
         device: &str,
@@ -100,18 +113,21 @@ impl Desk {
         if let Err(why) = check(&package, &self.office.roots())? {
             return self.give_up(key, why, at);
         }
-        let head = open.transfer.head().clone();
+        let (head, late) = (open.transfer.head().clone(), open.late);
         let (signed, copied, trouble) = self.copy_and_sign(&package, &head, at)?;
         open.transfer.settle(&signed)?;
         disk::create_dir(&layout::packages(&self.office.dir).join(device))?;
         let place = self.office.place(device, id);
+        self.make_way(device, id, &head.sig_sha256)?;
         if let Err(error) = publish(&package, &place) {
             if !package.exists() {
                 return Err(error.into());
             }
             // Another receiver may have been quicker.
-            let before = self.stored_before(device, &head, at)?;
-            return before.ok_or_else(|| error.into());
+            return match self.stored_before(device, &head, at)? {
+                Before::Said(said) => Ok(said),
+                Before::New | Before::Broken(_) => Err(error.into()),
+            };
         }
         let receipt = Receipt::read(&signed).map_err(|e| ReceiveError::Bug(e.to_string()))?;
         let row = Kept::of(&head.statement, head.sig_sha256, &receipt, copied);
@@ -121,6 +137,7 @@ impl Desk {
             seq: row.seq,
             path: place,
             copies: row.copies,
+            late,
         };
         self.accepted(row)?;
         // Only leftovers now; a new start would remove them too.

@@ -1,5 +1,7 @@
 //! What the index has of each package, announcement, refusal and device.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::head::Head;
@@ -49,6 +51,9 @@ pub struct Kept {
     pub gone: Option<String>,
     /// Why it was removed on purpose; `null`: nobody said so.
     pub removed: Option<String>,
+    /// How old it was when its head came, seconds, if it came late by its box's clock: history, not news.
+    /// `null`: it came in time, or an index that was made anew does not know.
+    pub late: Option<u64>,
 }
 
 impl Kept {
@@ -86,6 +91,7 @@ impl Kept {
             copies: 1 + u32::from(copied),
             gone: None,
             removed: None,
+            late: None,
         }
     }
 }
@@ -113,11 +119,13 @@ pub struct Announced {
     pub receiver: Option<String>,
     /// Whether everything but video is here.
     pub pictures: bool,
+    /// How late its head came, as in [`Kept`].
+    pub late: Option<u64>,
 }
 
 impl Announced {
-    /// What the index has of a package whose head came `at`, before anything of it is looked for.
-    pub(super) fn of(head: &Head, at: Stamp) -> Self {
+    /// What the index has of a package whose head came `at`, and `late`, before anything of it is looked for.
+    pub(super) fn of(head: &Head, late: Option<u64>, at: Stamp) -> Self {
         let statement = &head.statement;
         Self {
             device: statement.device.id.clone(),
@@ -130,6 +138,7 @@ impl Announced {
             heard: clock::rfc3339_ms(at.utc_ns),
             receiver: None,
             pictures: false,
+            late,
         }
     }
 }
@@ -138,6 +147,21 @@ impl Announced {
 fn outcome(statement: &Statement) -> String {
     let violation = statement.violation.as_ref();
     violation.map_or(ASKED, |v| v.outcome.name()).to_owned()
+}
+
+/// A package that is there and not whole any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// The device.
+    pub device: String,
+    /// The package.
+    pub id: CaseId,
+    /// Its number on the device.
+    pub seq: u64,
+    /// Where it lies.
+    pub place: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// A package that was not taken.

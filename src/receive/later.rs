@@ -15,16 +15,17 @@ use std::sync::Mutex;
 use tokio::sync::mpsc;
 
 use super::copies::Copies;
+use super::figures::Count;
 use super::office::Office;
-use super::{Answer, ReceiveError, layout, receipt};
+use super::{Answer, ReceiveError, layout, receipt, whole};
 use crate::disk::{self, DiskError};
-use crate::types::{Stamp, lock};
+use crate::types::{CaseId, Stamp, lock};
 use crate::witness::{LATER_RECEIPT, RECEIPT, Receipt, Statement};
 
 /// Later receipts that may wait for the connection; what comes beyond is told when the box asks.
 const WAITING_MAX: usize = 256;
-/// Packages that a box may ask after at once.
-const ASKED_MAX: usize = 64;
+/// Packages that a box may ask after at once: as many as one does, for each is hashed.
+const ASKED_MAX: usize = 8;
 
 /// The later receipts on their way.
 pub(super) struct Later {
@@ -93,6 +94,18 @@ impl Office {
         Ok(())
     }
 
+    /// Sends a receipt that says two copies, when the first is whole still.
+    fn tell_if_whole(&self, device: &str, id: CaseId, receipt: Vec<u8>) -> Result<(), DiskError> {
+        match whole::check(&self.place(device, id))? {
+            Ok(()) => self.later.tell(device, receipt),
+            Err(why) => {
+                self.figures.add(Count::Broken, 1);
+                tracing::warn!(device, %id, why, "a stored package is broken");
+            }
+        }
+        Ok(())
+    }
+
     /// A box is there and names packages whose receipts say one copy: it is told of those that have
     /// their second.
     pub(super) fn tell_again(&self, device: &str, asked: &[String]) {
@@ -107,10 +120,7 @@ impl Office {
             }
             let told = match newest_receipt(&place) {
                 Ok(receipt) if !Receipt::read(&receipt).is_ok_and(|it| it.copies > 1) => Ok(()),
-                Ok(receipt) if self.holds(&receipt) => {
-                    self.later.tell(device, receipt);
-                    Ok(())
-                }
+                Ok(receipt) if self.holds(&receipt) => self.tell_if_whole(device, id, receipt),
                 Ok(_) => self.take_back(device, id),
                 Err(error) => Err(error),
             };

@@ -4,6 +4,7 @@
 //! packages/DEVICE/ID/       whole packages, each there in one step
 //! refused/DEVICE/ID.p7m     signed refusals
 //! removed/DEVICE.jsonl      what somebody removed on purpose
+//! broken/DEVICE/ID.N        what was left of a package that was not whole any more and came again
 //! heads/NAME/DEVICE.p7m     the newest checkpoint of a device's journal that receiver NAME took
 //! incoming/NAME/DEVICE/ID/  what receiver NAME is taking
 //! incoming/NAME.lock        held while receiver NAME runs
@@ -50,6 +51,11 @@ pub(super) fn all_removed(dir: &Path) -> PathBuf {
 /// The file that tells it of a device.
 pub(super) fn removed(dir: &Path, device: &str) -> PathBuf {
     all_removed(dir).join(format!("{device}.jsonl"))
+}
+
+/// The folder of what was left of broken packages.
+pub(super) fn broken(dir: &Path) -> PathBuf {
+    dir.join("broken")
 }
 
 /// The folder with a folder of journal heads for each receiver.

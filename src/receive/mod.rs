@@ -12,7 +12,8 @@
 //! receivers may work on one broker, each in a folder of its own or several in one ([`layout`]).
 //!
 //! **Invariants.** A foreign or wrong head writes nothing but its refusal. No receipt says *stored*
-//! before the package is durable in its place, nor two copies before the second was read back, and none
+//! before the package is durable in its place, nor again before it was looked whether it is whole there
+//! still ([`whole`]), nor two copies before the second was read back, and none
 //! is signed that nobody would believe, or by a clock that nobody vouches for ([`signing`]).
 //! Repeating any message changes nothing and gives the same answer, whichever receiver of the
 //! folder hears it: a package is there once. What a device can make us keep unfinished is bounded,
@@ -48,6 +49,7 @@ mod signing;
 mod stamping;
 mod transfer;
 mod upkeep;
+mod whole;
 
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,12 @@ impl Office {
         layout::place(&self.dir, device, id)
     }
 
+    /// Where a package lies that this receiver is taking.
+    pub(super) fn incoming(&self, device: &str, id: CaseId) -> PathBuf {
+        let incoming = layout::incoming(&self.dir);
+        layout::under(&incoming.join(&self.name), device, id)
+    }
+
     /// Who may seal evidence.
     pub(super) fn roots(&self) -> Arc<Roots> {
         Arc::clone(&lock(&self.roots))

@@ -93,6 +93,8 @@ impl Desk {
                         transfer,
                         since: now,
                         touched: now,
+                        late: None,
+                        again: false,
                     };
                     self.open.insert(key, open);
                 }

@@ -5,9 +5,13 @@ use rusqlite::{Connection, Row, ToSql, TransactionBehavior, params};
 use super::kept::{Announced, Kept, Refusal};
 use crate::types::CaseId;
 
-/// Columns of `package` in the order of [`kept`].
+/// Columns of `package` in the order of [`kept`], before the last.
 pub(super) const KEPT: &str = "device, id, seq, sig_sha256, kind, outcome, grade, at, site, zone, lat_e7, \
     lon_e7, bytes, receiver, stored, copied, gone";
+
+/// How late a package came, if it did: the column after [`KEPT`].
+pub(super) const CAME: &str =
+    "(SELECT secs FROM late WHERE late.device = package.device AND late.id = package.id)";
 
 /// The media for second copies that were met. Added to an index of the same version: an older receiver
 /// does not miss it.
@@ -19,6 +23,9 @@ pub(super) const ANNOUNCED: &str = "CREATE TABLE IF NOT EXISTS announced(
   device TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, sig_sha256 TEXT NOT NULL,
   kind TEXT NOT NULL, outcome TEXT NOT NULL, at TEXT NOT NULL, heard TEXT NOT NULL,
   PRIMARY KEY(device, seq, id)) STRICT, WITHOUT ROWID";
+/// How late the heads of packages came that came late, seconds. Added like [`MEDIA`].
+pub(super) const LATE: &str = "CREATE TABLE IF NOT EXISTS late(device TEXT NOT NULL, id TEXT NOT NULL, \
+    secs INTEGER NOT NULL, PRIMARY KEY(device, id)) STRICT, WITHOUT ROWID";
 /// Announced packages that are remembered of a device, the newest: a box could announce for ever.
 pub(super) const ANNOUNCED_MAX: u32 = 1024;
 
@@ -81,6 +88,7 @@ fn has_number(conn: &Connection, device: &str, seq: i64) -> rusqlite::Result<()>
 /// Writes the row of an announced package, over the one that is there.
 pub(super) fn put_announced(conn: &Connection, announced: &Announced) -> rusqlite::Result<()> {
     let (a, seq) = (announced, whole(announced.seq));
+    put_late(conn, a)?;
     let sql = "INSERT OR REPLACE INTO announced VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let id = a.id.to_string();
     let row = params![
@@ -96,11 +104,33 @@ pub(super) fn put_announced(conn: &Connection, announced: &Announced) -> rusqlit
     conn.execute(sql, row)?;
     let sql = "DELETE FROM announced WHERE device = ?1 AND (seq, id) < (SELECT seq, id \
         FROM announced WHERE device = ?1 ORDER BY seq DESC, id DESC LIMIT 1 OFFSET ?2)";
-    conn.execute(sql, params![a.device, ANNOUNCED_MAX - 1])?;
+    if conn.execute(sql, params![a.device, ANNOUNCED_MAX - 1])? > 0 {
+        let sql = format!("DELETE FROM late WHERE device = ?1 AND NOT {HEARD}");
+        conn.execute(&sql, [&a.device])?;
+    }
     has_number(conn, &a.device, seq)
 }
 
-/// Reads the row of an announced package of `device`, columns as in the table.
+/// Whether a package of `late` has a row.
+const HEARD: &str = "(EXISTS(SELECT 1 FROM announced WHERE announced.device = late.device \
+    AND announced.id = late.id) OR EXISTS(SELECT 1 FROM package \
+    WHERE package.device = late.device AND package.id = late.id))";
+
+/// Notes how late the first head of a package came: one that was known before stays news, however old it is
+/// when its head comes once more. What a question found in the folders meanwhile was not known before.
+fn put_late(conn: &Connection, a: &Announced) -> rusqlite::Result<()> {
+    let Some(secs) = a.late else {
+        return Ok(());
+    };
+    let sql = "INSERT OR IGNORE INTO late SELECT ?1, ?2, ?3 WHERE NOT (\
+        EXISTS(SELECT 1 FROM announced WHERE device = ?1 AND id = ?2 AND heard < ?4) OR \
+        EXISTS(SELECT 1 FROM package WHERE device = ?1 AND id = ?2 AND stored < ?4))";
+    let row = params![a.device, a.id.to_string(), whole(secs), a.heard];
+    conn.execute(sql, row)?;
+    Ok(())
+}
+
+/// Reads the row of an announced package of `device`, columns as in the table, and how late it came.
 pub(super) fn announced(device: &str, row: &Row<'_>) -> rusqlite::Result<Announced> {
     Ok(Announced {
         device: device.to_owned(),
@@ -113,6 +143,7 @@ pub(super) fn announced(device: &str, row: &Row<'_>) -> rusqlite::Result<Announc
         heard: row.get(6)?,
         receiver: None,
         pictures: false,
+        late: row.get::<_, Option<i64>>(7)?.map(unsigned),
     })
 }
 
@@ -140,7 +171,7 @@ pub(super) fn put_refused(conn: &Connection, refusal: &Refusal) -> rusqlite::Res
     Ok(())
 }
 
-/// Reads the row of a package, columns as in [`KEPT`].
+/// Reads the row of a package, columns as in [`KEPT`], and how late it came.
 pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
     let copied: bool = row.get(15)?;
     Ok(Kept {
@@ -162,6 +193,7 @@ pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         copies: 1 + u32::from(copied),
         gone: row.get(16)?,
         removed: None,
+        late: row.get::<_, Option<i64>>(17)?.map(unsigned),
     })
 }
 

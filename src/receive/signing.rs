@@ -65,8 +65,8 @@ impl Office {
         Some(Event::Trouble { why: why? })
     }
 
-    /// The newest receipt of the package at `place`; `None` when one of its receipts does not hold: no
-    /// box would believe it, and no verifier the package.
+    /// The newest receipt of the package at `place`; `None` when one of its receipts does not hold, or
+    /// is not to be read: no box would believe it, and no verifier the package.
     pub(super) fn believed_receipt(&self, place: &Path) -> Result<Option<Vec<u8>>, DiskError> {
         let mut newest = None;
         for name in [RECEIPT, LATER_RECEIPT] {
@@ -74,11 +74,11 @@ impl Office {
             if name == LATER_RECEIPT && !path.is_file() {
                 continue;
             }
-            let receipt = disk::read(&path)?;
-            if !self.holds(&receipt) {
-                return Ok(None);
+            match disk::read(&path) {
+                Ok(receipt) if self.holds(&receipt) => newest = Some(receipt),
+                Err(error) if disk::is_passing(&error.source) => return Err(error),
+                _ => return Ok(None),
             }
-            newest = Some(receipt);
         }
         Ok(newest)
     }

@@ -17,8 +17,8 @@ use crate::link::message::Finished;
 use crate::pki::{TestPki, TestPkiPlan};
 use crate::types::{CaseId, Outcome, Stamp, Violation};
 use crate::witness::{
-    self, Checkpoint, Container, Identity, JournalPoint, KeyError, LATER_RECEIPT, Opinion, RECEIPT,
-    Receipt, ReceiptVerdict, ReviewVerdict, Roots, Statement, ViolationFacts,
+    self, Checkpoint, Container, FileEntry, Identity, JournalPoint, KeyError, LATER_RECEIPT,
+    Opinion, RECEIPT, Receipt, ReceiptVerdict, ReviewVerdict, Roots, Statement, ViolationFacts,
 };
 
 const DEVICE: &str = "LM-1";
@@ -26,6 +26,28 @@ const DEVICE: &str = "LM-1";
 /// A package without pictures, sealed with the device's key.
 pub(super) fn sealed(pki: &TestPki, seq: u64) -> Container {
     sealed_at(pki, (seq, clock::now()), |_| {})
+}
+
+/// A package with pictures.
+pub(super) fn with_pictures(pki: &TestPki, seq: u64, pictures: &[&[u8]]) -> Container {
+    let name = |n: usize| format!("frames/{n:02}.jpg");
+    let entry = |(n, bytes): (usize, &&[u8])| FileEntry {
+        name: name(n),
+        media_type: "image/jpeg".to_owned(),
+        size: bytes.len() as u64,
+        sha256: witness::sha256_hex(bytes),
+        at: None,
+        pts_ns: None,
+        of: None,
+        quality: None,
+    };
+    let mut package = sealed_at(pki, (seq, clock::now()), |statement| {
+        statement.files = pictures.iter().enumerate().map(entry).collect();
+    });
+    for (n, bytes) in pictures.iter().enumerate() {
+        package.insert(&name(n), bytes.to_vec()).unwrap();
+    }
+    package
 }
 
 fn sealed_at(
@@ -117,7 +139,7 @@ fn id_of(package: &Container) -> CaseId {
 }
 
 fn hear(desk: &mut Desk, subject: Subject, payload: &[u8], at: Stamp) -> Said {
-    desk.hear(&Topic::new(DEVICE, subject), payload, at)
+    desk.hear(&Topic::new(DEVICE, subject), (payload, None), at)
         .unwrap()
 }
 
@@ -260,6 +282,11 @@ fn a_receipt_that_nobody_believes_is_replaced_by_a_right_one() {
         let again = receipt(announce(&mut desk, &package, now()), &roots);
         assert_eq!(again, answer, "and stays");
     }
+    // One that is not there any more does not hold either.
+    fs::remove_file(place.join(RECEIPT)).unwrap();
+    let answer = receipt(announce(&mut desk, &package, now()), &roots);
+    assert_eq!(answer.verdict, ReceiptVerdict::Stored);
+    assert!(place.join(RECEIPT).is_file());
     // A box that waits for its second copy does not get a word that it would not believe.
     lay(LATER_RECEIPT, &bad(2));
     let mut told = office.later.told().unwrap();
@@ -505,4 +532,63 @@ fn a_review_comes_to_the_second_copy() {
     for (name, bytes) in files.files() {
         assert_eq!(copied.get(name), Some(bytes), "{name}");
     }
+}
+
+/// Offers a package as a box does, once; the answer, when it came to one.
+fn offer(
+    desk: &mut Desk,
+    package: &Container,
+    pictures: &[&[u8]],
+) -> Result<Option<(String, Vec<u8>)>, ReceiveError> {
+    let sink = || "receiver-1".to_owned();
+    let mut say = |subject, payload: &[u8]| {
+        let said = desk.hear(&Topic::new(DEVICE, subject), (payload, None), now());
+        said.map(|said| said.answer)
+    };
+    let answer = say(Subject::Head, &package.head().to_zip())?;
+    if answer.is_some_and(|(topic, _)| topic.ends_with("receipt")) {
+        return say(Subject::Head, &package.head().to_zip());
+    }
+    for picture in pictures {
+        let sha256 = witness::sha256_hex(picture);
+        let (sink, offset) = (sink(), 0);
+        let chunk = Subject::Chunk {
+            sink,
+            sha256,
+            offset,
+        };
+        say(chunk, picture)?;
+    }
+    let id = id_of(package).to_string();
+    let finished = serde_json::to_vec(&Finished { id }).unwrap();
+    say(Subject::Finished { sink: sink() }, &finished)
+}
+
+fn is_receipt(answer: Option<(String, Vec<u8>)>, roots: &Roots) -> bool {
+    let receipt = answer.filter(|(topic, _)| topic.ends_with("receipt"));
+    receipt.is_some_and(|(_, p7m)| {
+        let receipt = Receipt::open(&p7m, roots).unwrap().0;
+        receipt.verdict == ReceiptVerdict::Stored
+    })
+}
+
+/// A box may remove its pictures by a word that says two copies.
+#[test]
+fn a_second_copy_is_not_told_of_while_the_first_is_broken() {
+    let bench = Bench::new();
+    let (config, _medium) = bench.with_medium();
+    let (office, mut desk) = Bench::open(&config).unwrap();
+    let picture: &[u8] = b"one picture";
+    let package = with_pictures(&bench.pki, 1, &[picture]);
+    let answer = offer(&mut desk, &package, &[picture]).unwrap();
+    assert!(is_receipt(answer, &bench.roots()));
+    let id = id_of(&package);
+    let mut told = office.later.told().unwrap();
+    office.tell_again(DEVICE, &[id.to_string()]);
+    assert!(told.try_recv().is_ok());
+    fs::remove_file(bench.place(id).join("frames/00.jpg")).unwrap();
+    office.tell_again(DEVICE, &[id.to_string()]);
+    assert!(told.try_recv().is_err());
+    let page = office.figures.page();
+    assert!(page.contains("lingmou_receive_broken_total 1\n"), "{page}");
 }

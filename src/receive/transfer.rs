@@ -118,11 +118,6 @@ impl Transfer {
         &self.head
     }
 
-    /// Where it lies.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// Takes a piece; false when it is not of this package or not within the file.
     pub(super) fn take(
         &mut self,

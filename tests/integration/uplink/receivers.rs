@@ -4,6 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
 
+use lingmou::link::message::LATE;
 use lingmou::receive::archive::{Archive, Gap};
 use lingmou::witness::{CheckId, Checkpoint};
 
@@ -570,6 +571,138 @@ fn request(addr: std::net::SocketAddr, line: &str) -> String {
     text
 }
 
+/// A receiver that serves figures, and where.
+fn with_figures(bench: &Bench) -> (config::Receive, std::net::SocketAddr) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = free.local_addr().unwrap();
+    let config = config::Receive {
+        metrics: Some(addr),
+        ..bench.receive_config()
+    };
+    (config, addr)
+}
+
+/// Whether the figures have this line.
+fn told(addr: std::net::SocketAddr, line: &str) -> bool {
+    let page = request(addr, "GET /metrics");
+    page.lines().any(|l| l == line)
+}
+
+/// Its receipt lost, a device offers a package again of which the receiver's disk has lost a file since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_package_that_is_not_whole_is_taken_again() {
+    let bench = Bench::new().await;
+    let (config, addr) = with_figures(&bench);
+    let receiver = bench.start(config).await;
+    let upload = bench.upload();
+    let id = bench.seal(100_000);
+    bench.receipted(&[id]).await;
+    upload.stop().await;
+    let other = bench.seal(1000);
+    let roots = Roots::load(&bench.pki.root()).unwrap();
+    let place = bench.received(id);
+    let mut whole = files(&place);
+    whole.remove(Path::new(witness::RECEIPT));
+    assert_eq!(asked(&bench, "check"), (0, Vec::new()));
+    let mut device = ByHand::new(&bench, id).await;
+    let broken = |e: &Event| matches!(e, Event::Broken { id: it, .. } if *it == id);
+    let spoilt = [
+        ("clip.mp4", false),
+        ("frames/01-found.jpg", true),
+        (witness::MANIFEST, false),
+        (witness::SIGNATURE, true),
+    ];
+    for (n, (name, stays)) in spoilt.into_iter().enumerate() {
+        if stays {
+            fs::write(place.join(name), "rot").unwrap();
+        } else {
+            fs::remove_file(place.join(name)).unwrap();
+        }
+        let left = files(&place);
+        let (code, found) = asked(&bench, "check");
+        assert_eq!((code, found.len()), (1, 1), "{name}");
+        assert_eq!(found[0]["id"], id.to_string());
+        assert!(found[0]["why"].is_string(), "{found:?}");
+        // Nor does a question bring a receipt: the next word is of the head.
+        device.ask().await;
+        let want = device.taken_by(&bench, RECEIVER).await;
+        assert_eq!(bench.events(broken), n + 1, "{name}");
+        assert_eq!(files(&place), left, "it stays until the whole one is here");
+        // Another head of the same device does not drop it.
+        device.id = other;
+        device.announce(&bench).await;
+        assert_eq!(device.answer().await.0, "ev1/LM-TEST-1/d/want");
+        device.id = id;
+        device.give(&want).await;
+        let (topic, receipt) = device.finish(RECEIVER).await;
+        assert_eq!(topic, "ev1/LM-TEST-1/d/receipt", "{name}");
+        let receipt = Receipt::open(&receipt, &roots).unwrap().0;
+        assert_eq!(receipt.verdict, ReceiptVerdict::Stored);
+        let mut now = files(&place);
+        now.remove(Path::new(witness::RECEIPT));
+        assert!(now == whole, "{name}");
+        let verdict = witness::verify_path(&place, &roots).unwrap();
+        assert!(verdict.valid(), "{verdict:?}");
+        assert_eq!(asked(&bench, "check"), (0, Vec::new()));
+        // What was there is not lost.
+        let aside = bench.dir.path().join("received/broken").join(DEVICE);
+        assert_eq!(files(&aside.join(format!("{id}.{}", n + 1))), left);
+    }
+    assert!(told(addr, "lingmou_receive_broken_total 4"));
+    receiver.stop().await;
+}
+
+/// What was sealed in an outage is history when it comes, and said to be.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_late_is_marked_as_history_for_good() {
+    let bench = Bench::new().await;
+    let (config, addr) = with_figures(&bench);
+    let receiver = bench.start(config).await;
+    let (late, fresh) = (bench.seal(1000), bench.seal(1000));
+    let mut device = ByHand::new(&bench, late).await;
+    let more = files(&bench.store.package_dir(fresh)).into_values();
+    let more = more.map(|bytes| (witness::sha256_hex(&bytes), bytes));
+    device.contents.extend(more);
+    let hours = async |device: &mut ByHand, hours: u64| {
+        let dir = bench.store.package_dir(device.id);
+        let head = Container::from_dir(&dir).unwrap().head().to_zip();
+        let topic = Topic::new(DEVICE, Subject::Head).to_string();
+        let word = (LATE, (hours * 3600).to_string());
+        let ack = device.pipe.publish_with(&topic, head, word).await.unwrap();
+        assert_eq!(ack.await, Ok(Acked::Taken));
+        let (_, want) = device.answer().await;
+        serde_json::from_slice::<Want>(&want).unwrap()
+    };
+    let first = hours(&mut device, 2).await;
+    device.id = fresh;
+    device.taken_by(&bench, RECEIVER).await;
+    // It was known in time; its pictures come a day later.
+    let second = hours(&mut device, 24).await;
+    let marks = |question: &str| {
+        let (_, lines) = asked(&bench, question);
+        let marks = lines.iter().map(|line| line["late"].as_u64());
+        marks.collect::<Vec<_>>()
+    };
+    until("the rows", || marks("announced") == [Some(7200), None]).await;
+    for (id, want) in [(late, &first), (fresh, &second)] {
+        device.id = id;
+        device.give(want).await;
+        let (topic, _) = device.finish(RECEIVER).await;
+        assert_eq!(topic, "ev1/LM-TEST-1/d/receipt");
+    }
+    let history = |e: &Event| match e {
+        Event::Announced { id, late, .. } | Event::Stored { id, late, .. } => {
+            (*id == fresh && late.is_some()) || (*id != fresh && *late != Some(7200))
+        }
+        _ => false,
+    };
+    assert_eq!(bench.events(history), 0, "told otherwise");
+    assert_eq!(bench.stored(), 2);
+    assert!(told(addr, "lingmou_receive_late_total 1"));
+    receiver.stop().await;
+    assert_eq!(marks("packages"), [Some(7200), None]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_are_served_on_loopback_only() {
     let bench = Bench::new().await;
@@ -580,21 +713,12 @@ async fn figures_are_served_on_loopback_only() {
     let refused = receive::run(outside, |_| {}, CancellationToken::new()).await;
     assert!(matches!(refused, Err(ReceiveError::Metrics { .. })));
 
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = free.local_addr().unwrap();
-    drop(free);
-    let config = config::Receive {
-        metrics: Some(addr),
-        ..bench.receive_config()
-    };
+    let (config, addr) = with_figures(&bench);
     let receiver = bench.start(config).await;
     let upload = bench.upload();
     let id = bench.seal(100_000);
     bench.receipted(&[id]).await;
-    let has = |line: &str| {
-        let page = request(addr, "GET /metrics");
-        page.lines().any(|l| l == line)
-    };
+    let has = |line: &str| told(addr, line);
     for line in [
         r#"lingmou_receive_packages_total{result="stored"} 1"#,
         "lingmou_receive_connected 1",
