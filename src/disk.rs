@@ -11,6 +11,7 @@ pub(crate) mod fault;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
@@ -110,6 +111,22 @@ pub fn write_all(mut file: &File, path: &Path, bytes: &[u8]) -> Result<(), DiskE
     }
     file.write_all(bytes)
         .map_err(|e| DiskError::new("write", path, bytes.len(), e))
+}
+
+/// Writes all of `bytes` at `offset` of a file, which is made when it is missing. After an error any part
+/// may be in the file.
+pub(crate) fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+    let fail = |e| DiskError::new("write", path, bytes.len(), e);
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false);
+    let file = options.open(path).map_err(fail)?;
+    #[cfg(test)]
+    if let Err(e) = fault::strike() {
+        let half = bytes.split_at(bytes.len() / 2).0;
+        file.write_all_at(half, offset).map_err(fail)?;
+        return Err(fail(e));
+    }
+    file.write_all_at(bytes, offset).map_err(fail)
 }
 
 /// Makes content and length of the file durable.

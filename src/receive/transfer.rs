@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::ReceiveError;
@@ -71,7 +70,7 @@ impl Transfer {
     pub(super) fn begin(dir: &Path, head: Head, zip: &[u8]) -> Result<Self, ReceiveError> {
         disk::remove_dir_all(dir)?;
         std::fs::create_dir_all(dir).map_err(|error| trouble(dir, &error))?;
-        write_at(&dir.join(HEAD), 0, zip)?;
+        disk::write_at(&dir.join(HEAD), 0, zip)?;
         Ok(Self::of(dir, head))
     }
 
@@ -139,7 +138,7 @@ impl Transfer {
         if blob.have.count() >= HOLES_MAX && !blob.have.covers(offset.saturating_sub(1), offset) {
             return Ok(true);
         }
-        write_at(&part(&self.dir, sha256), offset, bytes)?;
+        disk::write_at(&part(&self.dir, sha256), offset, bytes)?;
         blob.have.add(offset, end);
         blob.fresh = true;
         self.unsynced += len;
@@ -195,7 +194,7 @@ impl Transfer {
             for (sha256, blob) in &mut self.blobs {
                 let path = part(&self.dir, sha256);
                 if blob.size == 0 {
-                    write_at(&path, 0, &[])?;
+                    disk::write_at(&path, 0, &[])?;
                 }
                 if disk::digest(&path).map_err(|error| trouble(&path, &error))?
                     == (blob.size, sha256.clone())
@@ -267,7 +266,7 @@ impl Transfer {
         }
         let head = parts(&disk::read(&self.dir.join(HEAD))?)?;
         for (name, bytes) in head.files() {
-            write_at(&package.join(name), 0, bytes)?;
+            disk::write_at(&package.join(name), 0, bytes)?;
         }
         for file in &self.head.statement.files {
             let (from, place) = (part(&self.dir, &file.sha256), package.join(&file.name));
@@ -354,16 +353,6 @@ fn part(dir: &Path, sha256: &str) -> PathBuf {
 
 fn trouble(path: &Path, error: &io::Error) -> ReceiveError {
     ReceiveError::Disk(format!("{}: {error}", path.display()))
-}
-
-fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<(), ReceiveError> {
-    File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .and_then(|file| file.write_all_at(bytes, offset))
-        .map_err(|error| trouble(path, &error))
 }
 
 fn sync_file(path: &Path) -> Result<(), ReceiveError> {
