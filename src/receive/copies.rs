@@ -14,33 +14,17 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Event;
 use super::layout;
-use super::{Event, ReceiveError};
-use crate::disk::{self, DiskError};
+use super::medium::recognise;
+use crate::disk::{self, DiskError, DiskKind};
 use crate::types::{CaseId, lock};
 use crate::witness::{
     Container, LATER_RECEIPT, MANIFEST, MIMETYPE, RECEIPT, SIGNATURE, STATEMENT, Statement,
     is_addition, is_signed, sha256_hex,
 };
-
-/// The file that marks a medium as one for second copies.
-const MARKER: &str = "lingmou-copies.json";
-/// Value of `type` in it.
-const KIND: &str = "lingmou.copies";
-
-/// What is in it.
-#[derive(Serialize, Deserialize)]
-struct Marker {
-    v: u32,
-    #[serde(rename = "type")]
-    kind: String,
-    /// Which medium it is; media that were prepared by the first versions have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<Uuid>,
-}
 
 /// The medium.
 pub(super) struct Copies {
@@ -138,14 +122,43 @@ impl Copies {
                 .map_err(|e| words(&e))?;
         }
         if !place.exists() {
-            self.write(package, (device, id), &files)
-                .map_err(|e| words(&e))?;
+            self.room_for(statement)?;
+            let written = self.write(package, (device, id), &files);
+            written.map_err(|e| self.no_room_or(&e))?;
         }
         if !holds(&place, &files) {
             return Err(format!("{} does not read back as written", place.display()));
         }
         *self.told() = None;
         Ok(())
+    }
+
+    /// Whether the medium has room for a package: on one that is full nothing is begun. What a copy of ours
+    /// left unfinished makes room first.
+    fn room_for(&self, statement: &Statement) -> Result<(), String> {
+        let draft = self.draft(&statement.device.id, statement.id);
+        let cleared = draft.and_then(|draft| disk::remove_dir_all(&draft));
+        cleared.map_err(|e| self.no_room_or(&e))?;
+        let files = statement.files.iter();
+        let need = files.fold(0_u64, |sum, file| sum.saturating_add(file.size));
+        let free = disk::free_bytes(&self.dir).map_err(|e| words(&e))?;
+        if free < need {
+            return Err(self.full());
+        }
+        Ok(())
+    }
+
+    fn no_room_or(&self, error: &DiskError) -> String {
+        match error.kind {
+            DiskKind::Full => self.full(),
+            DiskKind::ReadOnly | DiskKind::Failing => words(error),
+        }
+    }
+
+    /// In the same words for each package: it is told once.
+    fn full(&self) -> String {
+        let dir = self.dir.display();
+        format!("the medium at {dir} is full: put in another and prepare it")
     }
 
     /// Brings to the copy what was added to the package in the folder `package` since: reviews. Nothing that
@@ -216,7 +229,6 @@ impl Copies {
         files: &[Wanted],
     ) -> Result<(), DiskError> {
         let draft = self.draft(device, id)?;
-        disk::remove_dir_all(&draft)?;
         disk::create_dir(&draft)?;
         let head = files.iter();
         let head = head.filter_map(|file| Some((&*file.name, file.bytes.as_deref()?)));
@@ -326,60 +338,6 @@ fn words(error: &DiskError) -> String {
     error.to_string()
 }
 
-/// Which medium is at `dir`, as far as its marker says, or why there is none.
-pub(super) fn recognise(dir: &Path) -> Result<Option<Uuid>, String> {
-    let path = dir.join(MARKER);
-    let text = std::fs::read(&path).map_err(|error| {
-        format!(
-            "no medium for second copies at {}: it is not in place, or was never prepared \
-             (lingmou archive prepare-copies): {error}",
-            dir.display()
-        )
-    })?;
-    match serde_json::from_slice(&text) {
-        Ok(Marker { v: 1, kind, id }) if kind == KIND => Ok(id),
-        _ => Err(format!("{} is not a marker of ours", path.display())),
-    }
-}
-
-/// Prepares the medium mounted at `medium` for the second copies of the receivers' folder `dir`. One
-/// that is prepared stays what it is; one whose marker has no id gets one.
-///
-/// # Errors
-/// It is not there, cannot be written, lies on the disk of `dir`, or its marker is none of ours.
-pub fn prepare_copies(medium: &Path, dir: &Path) -> Result<(), ReceiveError> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let device = |path: &Path| {
-        let meta = std::fs::metadata(path);
-        meta.map(|meta| meta.dev())
-            .map_err(|error| ReceiveError::Disk(format!("{}: {error}", path.display())))
-    };
-    if !medium.is_dir() {
-        return Err(ReceiveError::NoFolder(medium.to_owned()));
-    }
-    if device(medium)? == device(dir)? {
-        return Err(ReceiveError::SameDisk(medium.to_owned()));
-    }
-    let place = medium.join(MARKER);
-    if place.exists() && recognise(medium).map_err(ReceiveError::Disk)?.is_some() {
-        return Ok(());
-    }
-    Ok(mark(medium)?)
-}
-
-/// Writes a marker with an id of its own.
-fn mark(medium: &Path) -> Result<(), DiskError> {
-    let marker = Marker {
-        v: 1,
-        kind: KIND.to_owned(),
-        id: Some(Uuid::now_v7()),
-    };
-    let text = serde_json::to_vec(&marker).expect("invariant: strings and a number serialise");
-    let draft = medium.join("lingmou-copies.draft");
-    disk::replace(&draft, &medium.join(MARKER), &text)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -388,6 +346,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::head::tests::head;
+    use super::super::medium::{MARKER, mark};
     use super::super::tests::sealed;
     use super::*;
     use crate::disk::fault::{self, Mode};
@@ -587,6 +546,29 @@ mod tests {
         assert_eq!((&*added, &*manifest), (&b"ours"[..], &b"ours"[..]));
         assert!(!place.join("META-INF/notes.txt").exists());
         assert!(!place.join(&second[0]).exists());
+    }
+
+    #[test]
+    fn on_a_full_medium_no_copy_is_begun_and_it_is_told_in_the_same_words() {
+        let (dir, copies, mut statement) = received();
+        let package = dir.path().join("package");
+        let full = copies.full();
+        // The disk says so while it is written.
+        for n in 0.. {
+            fault::plan(n, Mode::Forever(Errno::NOSPC));
+            let taken = copies.take(&package, &statement, None);
+            if fault::clear() {
+                taken.unwrap();
+                break;
+            }
+            assert_eq!(taken, Err(full.clone()), "step {n}");
+        }
+        // It is known before.
+        disk::remove_dir_all(&place(&copies, &statement)).unwrap();
+        statement.files[0].size = u64::MAX;
+        assert_eq!(copies.take(&package, &statement, None), Err(full));
+        let staging = layout::incoming(&copies.dir).join("receiver-1");
+        assert_eq!(disk::list(&staging).unwrap(), [""; 0]);
     }
 
     /// What makes room for a copy goes in one step.

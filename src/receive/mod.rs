@@ -38,6 +38,7 @@ mod keep;
 mod kept;
 mod later;
 mod layout;
+mod medium;
 mod metrics;
 mod office;
 mod opening;
@@ -69,9 +70,9 @@ use crate::config;
 use crate::link::message::{Subject, Topic, is_name};
 use crate::link::{Acks, Endpoint, Incoming, LinkError, Pause, Pipe};
 
-pub use copies::prepare_copies;
 pub use error::ReceiveError;
 pub use event::Event;
+pub use medium::prepare_copies;
 pub use removed::{Removed, remove};
 
 use desk::{Desk, Said};

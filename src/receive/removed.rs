@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
-use super::copies::recognise;
+use super::medium::recognise;
 use super::{ReceiveError, layout};
 use crate::clock;
 use crate::disk::{self, DiskError};

@@ -680,3 +680,49 @@ fn a_second_copy_is_not_told_of_while_the_first_is_broken() {
     let page = office.figures.page();
     assert!(page.contains("lingmou_receive_broken_total 1\n"), "{page}");
 }
+
+/// Each try writes on it, and it stays so for days.
+#[test]
+fn a_medium_that_takes_nothing_is_tried_ever_more_rarely() {
+    let bench = Bench::new();
+    let (config, medium) = bench.with_medium();
+    let (office, mut desk) = Bench::open(&config).unwrap();
+    office.see_to_index(now()).unwrap();
+    let in_the_way = medium.join("packages");
+    disk::write_new(&in_the_way, b"").unwrap();
+    for seq in 1..=6 {
+        let package = sealed(&bench.pki, seq);
+        let answer = receipt(announce(&mut desk, &package, now()), &bench.roots());
+        assert_eq!(answer.copies, 1);
+    }
+    let failed = || {
+        let page = office.figures.page();
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(r#"lingmou_receive_errors_total{kind="copy"} "#));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let (mut place, start) = (Place::default(), now());
+    let mut round = |secs: i64| {
+        let before = failed();
+        office.catch_up(&mut place, start.shifted_ns(secs * 1_000_000_000));
+        failed() - before
+    };
+    assert_eq!(round(0), 4);
+    // Half an hour, a round each two seconds.
+    let tries: u64 = (1..900).map(|n| round(2 * n)).sum();
+    assert!((8..=16).contains(&tries), "{tries}");
+    // Taken out and put in again it is tried at once.
+    let marker = medium.join("lingmou-copies.json");
+    let aside = medium.join("aside");
+    disk::rename(&marker, &aside).unwrap();
+    round(1800);
+    disk::rename(&aside, &marker).unwrap();
+    assert_eq!(round(1802), 4);
+    // With room again everything comes.
+    fs::remove_file(&in_the_way).unwrap();
+    for n in 0..=4 {
+        assert_eq!(round(1804 + 2 * n), 0);
+    }
+    assert_eq!(office.indexed(|index| index.counts()).unwrap()[2], 0);
+}

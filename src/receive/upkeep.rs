@@ -29,6 +29,9 @@ const LOOK_THROUGH: Duration = Duration::from_secs(10);
 const STALE: Duration = Duration::from_hours(72);
 /// Second copies made in one round.
 const COPIES_AT_ONCE: usize = 4;
+/// Longest rest after rounds in which the medium took nothing: one that is full stays so for days, and each
+/// try writes on it.
+const REST_MAX: Duration = Duration::from_mins(5);
 /// Packages looked at in one round for what was added to them, reviews: a million in nine hours.
 const ADDED_AT_ONCE: u32 = 64;
 
@@ -106,6 +109,21 @@ pub(super) struct Place {
     made: Option<(String, CaseId)>,
     /// The package that was last looked at for what was added to it.
     added: Option<(String, CaseId)>,
+    /// How long to rest, since the medium took nothing, and until when, nanoseconds since boot.
+    rest: (Duration, u64),
+}
+
+impl Place {
+    /// What came of a round: whether something was copied, and whether something could not be.
+    fn rest_after(&mut self, made: bool, failed: bool, at: Stamp) {
+        let rest = match (made, failed) {
+            (true, _) => Duration::ZERO,
+            (false, true) => (self.rest.0 * 2).clamp(EVERY, REST_MAX),
+            // The end of the order: it begins at the first again.
+            (false, false) => return,
+        };
+        self.rest = (rest, at.boot_ns.saturating_add(nanos(rest)));
+    }
 }
 
 /// One round; what to tell.
@@ -202,7 +220,7 @@ impl Office {
     }
 
     /// Makes some of the second copies that are owed, beginning after the last, and brings to others what
-    /// was added since. One that cannot be made does not hold up the others.
+    /// was added since. One that cannot be made does not hold up the others; when none can, it rests.
     pub(super) fn catch_up(&self, place: &mut Place, at: Stamp) -> Vec<Event> {
         let mut events = Vec::new();
         let Some(copies) = self.copies.as_ref().filter(|copies| !copies.hangs()) else {
@@ -215,7 +233,9 @@ impl Office {
         let medium = match there {
             Ok(medium) => medium,
             Err(why) => {
-                // Also at the start, before any package: its folder may be mistyped.
+                // Also at the start, before any package: its folder may be mistyped. What comes next
+                // may be another.
+                (place.made, place.rest) = (None, (Duration::ZERO, 0));
                 events.extend(copies.complain(&why));
                 return events;
             }
@@ -224,18 +244,30 @@ impl Office {
             self.indexed(|index| index.meets(medium));
         }
         // A copy that cannot be told of in a receipt would be made again and again.
-        if self.may_sign(at).is_err() {
+        if at.boot_ns < place.rest.1 || self.may_sign(at).is_err() {
             return events;
         }
-        for _ in 0..COPIES_AT_ONCE {
+        let (mut made, mut failed) = (false, false);
+        let tries = if place.rest.0.is_zero() {
+            COPIES_AT_ONCE
+        } else {
+            1
+        };
+        for _ in 0..tries {
             let last = place.made.as_ref();
             let Some(Some((device, id))) = self.indexed(|index| index.uncopied(last)) else {
                 place.made = None;
                 break;
             };
             match self.copy_later(copies, (&device, id), at) {
-                Ok(()) => self.enter(Entry::Copied(device.clone(), id)),
-                Err(why) => events.extend(self.no_copy(copies, &why)),
+                Ok(()) => {
+                    made = true;
+                    self.enter(Entry::Copied(device.clone(), id));
+                }
+                Err(why) => {
+                    failed = true;
+                    events.extend(self.no_copy(copies, &why));
+                }
             }
             place.made = Some((device, id));
         }
@@ -244,10 +276,12 @@ impl Office {
         let looked_at = looked_at.unwrap_or_default();
         for (device, id) in &looked_at {
             if let Err(why) = copies.add(&self.place(device, *id), (device, *id)) {
+                failed = true;
                 events.extend(self.no_copy(copies, &why));
             }
         }
         place.added = looked_at.into_iter().last();
+        place.rest_after(made, failed, at);
         events
     }
 
