@@ -10,6 +10,8 @@ declare -A is covered && shopt -s extglob globstar dotglob nullglob || exit 2; n
 trap 'rm -rf "$t"' EXIT; exec 2> /dev/null # what is missing from here on is a finding
 check() { local what=$1; shift; if "$@"; then echo "  ok    $what"; else echo "  FAIL  $what"; bad=1; fi; }
 cannot() { echo "cannot check: $*"; exit 2; }
+[[ -e $package/mimetype || -e $package/evidence.json || -e $package/$M || $(head -c 4 "$package" | od -An -vtx1) = ' 50 4b 03 04' ||
+    $(tail -c 65557 "$package" | od -An -vtx1 | tr -d '\n') = *' 50 4b 05 06'* ]] || cannot "$1 is no package"
 first() { [[ $2 =~ $1 ]] && echo "${BASH_REMATCH[1]}"; } # what the brackets of expression $1 hold in text $2
 field() { local s='"(([^"\]|\\.)*)"'; [[ $2 =~ \"$1\"$w:$w($s|[^\",}\ ]*) ]] && # of JSON text $2, as it is written there
     echo "${BASH_REMATCH[2]:-${BASH_REMATCH[1]#\"\"}}"; }
@@ -91,16 +93,17 @@ digests() { # all that manifest $1 lists, $2 among it, is there with its SHA-256
 '<asic:SigReference '$uri'/>'(.*)'</asic:ASiCManifest>'$ ]] && by=${BASH_REMATCH[1]} x=${BASH_REMATCH[3]} &&
         [[ $by\ ${BASH_REMATCH[2]} =~ ^$M/(signature...\.p7s\ application/pkcs7-signature|timestamp...\.tst\ \
 application/vnd\.etsi\.timestamp-token)$ && $by =~ [0-9]{3}\....$ && $by != *000.* ]] || return 1
-    while [[ $x =~ ^$e ]]; do f=${BASH_REMATCH[1]} x=${BASH_REMATCH[4]}; [ ! "${list[$f]-}" ] && [ "${is[$f]-}" ] &&
-        [ "$(openssl dgst -sha256 -binary "$f" | base64)" = "${BASH_REMATCH[3]}" ] || { echo "        $f"; return 1; }
-        list[$f]=1; done; [ ! "$x" ] && [ "${list[$2]-}" ]; }
-statement() { # UTF-8; states the digests of the listed files, and the grade that its conditions, 15 of every case, give
+    while [[ $x =~ ^$e ]]; do f=${BASH_REMATCH[1]} x=${BASH_REMATCH[4]}; [ ! "${list[$f]-}" ] && if [ "${is[$f]-}" ]
+        then [ "$(openssl dgst -sha256 -binary "$f" | base64)" = "${BASH_REMATCH[3]}" ]
+        else [[ $pruned && $f != @(evidence.json|$M/*) ]] && gone=1; fi || { echo "        $f"; return 1; }
+        list[$f]=${BASH_REMATCH[2]}; done; [ ! "$x" ] && [ "${list[$2]-}" ]; }
+statement() { # UTF-8; states the listed files as they are, and the grade that its conditions, 15 of every case, give
     local f n=15 follows=lead pass='"pass": true'; [[ $(tr -d '\n' < evidence.json | wc -c) = ${#said} &&
         ${#said} -le 1048576 && $said == '{'* && "$(field v "$said") $(field type "$said")" =~ \
         ^1\ lingmou\.(evidence|capture)$ ]] && (LC_ALL=C.UTF-8; [[ $said =~ ^.*$ ]]) || return 1
-    [ "$(for f in "${!list[@]}"; do [ "$f" = evidence.json ] || sha256sum "$f"; done | sort)" = "$(
-        n='^ *"name": *"([^"]*)", *"type".*"sha256": *"([^"]*)"'; while IFS= read -rd '{' f; do [[ $f =~ $n ]] &&
-        echo "${BASH_REMATCH[2]}  ${BASH_REMATCH[1]}"; done <<< "$said{" | sort)" ] || return 1
+    [ "$(for f in "${!list[@]}"; do [ "$f" = evidence.json ] || echo "$f ${list[$f]} $(wc -c < "$f") $(openssl dgst -sha256 -r "$f" |
+        cut -c -64)"; done | sort)" = "$(n='^ *"name": *"([^"]*)", *"type": *"([^"]*)", *"size": *([0-9]+), *"sha256": *"([^"]*)"'
+        while IFS= read -rd '{' f; do [[ $f =~ $n ]] && echo "${BASH_REMATCH[*]:1}"; done <<< "$said{" | sort)" ] || return 1
     [[ $said =~ \"grade\":\ *[^\ n] ]] || return 0 # none is stated
     f=${said//$pass}; [[ $said != *'"same_subject"'* ]] || n=16 # who persisted has one condition more
     [[ $(((${#said} - ${#f}) / ${#pass})) -lt $n || $said =~ \"pass\":\ [fn] ]] || follows=evidence
@@ -137,12 +140,15 @@ inside() { for f in "${names[@]}"; do [ "${covered[$f]-}" ] || { [[ $f != *000.*
 check "container is ASiC-E, names plain and unique" container; [ $bad = 0 ] || { echo "NOT VALID"; exit 1; }
 said=$(head -c 1048577 evidence.json | tr -d '\n') sig=$(sha256sum < $M/signature001.p7s | cut -c -64)
 check "device's signature, certificate for documents, chain" signed $M/signature001.p7s device $M/ASiCManifest001.xml
-check "every listed file is there and unchanged" digests $M/ASiCManifest001.xml evidence.json
+x=${names[*]##@($M/*|mimetype|evidence.json)} pruned= gone= # with a receipt, all the others may be gone
+[[ ! -f $M/receipt001.p7m || $x == *[!\ ]* ]] || pruned=", or gone with all others,"
+check "every listed file is there$pruned and unchanged" digests $M/ASiCManifest001.xml evidence.json
 for f in mimetype $M/signature001.p7s $M/ASiCManifest001.xml "${!list[@]}"; do covered[$f]=1; done
-check "statement agrees with the list and with itself" statement
+[ "$gone" ] || check "statement agrees with the list and with itself" statement
 check "statement is by the device that signed" device
 for n in 2 1; do f=$M/receipt00$n.p7m; rm -f "$t/receipt"; [ ! -f $f ] || # the journal goes to the first one's head
     { covered[$f]=1; check "receipt 00$n is a receiver's, for this package" receipt $f; }; done
+[[ ! $gone || $it =~ \"verdict\"$w:$w\"stored\" ]] || check "every listed file is there, or stored by the receiver" false
 head=$(first '("head":\{.*)' "$(< "$t/receipt")") end="on; nobody has signed its end"; [ ! "$head" ] || end="to receipt"
 [ ! -f $M/chain.jsonl ] || { check "journal unbroken from package $end" chain; covered[$M/chain.jsonl]=1; }
 for m in $M/ASiCManifest!(001).xml; do n=${m%.xml} n=${n#"$M/ASiCManifest"}
@@ -153,4 +159,5 @@ for m in $M/ASiCManifest!(001).xml; do n=${m%.xml} n=${n#"$M/ASiCManifest"}
         check "  review" review "$by" "$m" "$M/review$n.json" ;;
     *) check "  names its signature or time-stamp" false ;; esac; done
 check "no file outside the signatures" inside
-[ $bad = 0 ] && echo VALID || { echo "NOT VALID"; exit 1; }
+[ $bad = 0 ] || { echo "NOT VALID"; exit 1; }
+[ ! "$gone" ] || cannot "pictures and video are not here; a box removes them after the receipt: verify the receiver's"; echo VALID

@@ -24,9 +24,11 @@ Examples:
   lingmou verify case.asice --roots roots.crt --report case.html    # to print for the case file
 
 A package is the directory the daemon keeps or the .asice file made of it.
-docs/verify.sh makes the same checks with unzip and openssl alone.
-Exit code: 0 all valid, 1 at least one is not valid, 2 at least one is not there or no package, or
-could not be read; the others are judged all the same.";
+docs/verify.sh comes to the same verdict with unzip and openssl alone (what it leaves to this
+program: docs/EVIDENCE.md). Of a package whose receipt has come a box keeps statement and
+signatures only: it cannot be checked here, the receiver's can.
+Exit code: 0 all valid, 1 at least one is not valid, 2 at least one is not there or no package,
+could not be read, or is not whole here; the others are judged all the same.";
 
 /// Check evidence packages against the bureau's root certificates; needs no network
 #[derive(Debug, clap::Args)]
@@ -66,14 +68,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
                 continue;
             }
         };
-        all_valid &= verdict.valid();
+        all_checked &= !verdict.undecided();
+        all_valid &= verdict.valid() || verdict.undecided();
         among.add(&verdict);
         let c2pa = container
             .as_ref()
             .and_then(|c| credentials(c, &verdict, &roots));
         if args.json {
             let valid = verdict.valid();
-            let line = json!({ "package": package.display().to_string(), "valid": valid, "verdict": verdict, "c2pa": c2pa });
+            let line = json!({ "package": package.display().to_string(), "valid": valid, "undecided": verdict.undecided(), "verdict": verdict, "c2pa": c2pa });
             out::data(&line.to_string());
         } else {
             let page = verdict.page_within(language, columns());

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::ReceiveError;
 use crate::link::message::is_sha256;
-use crate::witness::{Container, Limits, Roots, Statement, Status, Verdict, verify, verify_head};
+use crate::witness::{
+    Container, Finding, Limits, Roots, Statement, Status, Verdict, verify, verify_head,
+};
 
 /// Longest reason given, characters.
 const WHY_MAX: usize = 500;
@@ -102,12 +104,12 @@ pub(super) fn check(dir: &Path, roots: &Roots) -> Result<Result<(), String>, Rec
     })
 }
 
-/// The failed checks and what they found, for machines and engineers.
+/// The failed checks, and files that are not there, with what was found, for machines and engineers.
 fn failures(verdict: &Verdict) -> String {
-    let failed = verdict
-        .checks
-        .iter()
-        .filter(|check| check.status == Status::Fail);
+    let failed = verdict.checks.iter().filter(|check| {
+        let gone = |found: &Finding| matches!(found, Finding::Pruned { .. });
+        check.status == Status::Fail || check.findings.iter().any(gone)
+    });
     let mut text = String::new();
     for check in failed {
         let found = serde_json::to_string(&check.findings).unwrap_or_default();

@@ -100,6 +100,13 @@ pub enum Finding {
         /// How many.
         count: usize,
     },
+    /// All that is signed beside the statement is gone, as a box leaves it that has its receipt.
+    Pruned {
+        /// Who has it whole, by the receipt.
+        receiver: String,
+        /// When that was signed, RFC 3339.
+        at: String,
+    },
     /// A file is outside the signature.
     FileUnsigned {
         /// Its name.

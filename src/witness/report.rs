@@ -73,6 +73,7 @@ impl Report<'_> {
             (Some(statement), Some(container)) if self.verdict.valid => {
                 self.pictures(statement, container);
             }
+            _ if self.verdict.undecided() => self.text("p", "withheld", self.word("absent")),
             _ => self.text("p", "withheld", self.word("withheld")),
         }
         if let Some(statement) = stated {
@@ -115,6 +116,8 @@ impl Report<'_> {
         };
         let stamp = if self.verdict.valid {
             "banner_valid"
+        } else if self.verdict.undecided() {
+            "banner_undecided"
         } else {
             "banner_invalid"
         };

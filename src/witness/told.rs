@@ -38,6 +38,8 @@ impl<'a> Told<'a> {
     pub(super) fn headline(&self) -> &'static str {
         if self.verdict.valid {
             &self.words.valid
+        } else if self.verdict.undecided() {
+            &self.words.undecided
         } else {
             &self.words.invalid
         }

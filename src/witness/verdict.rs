@@ -193,7 +193,7 @@ pub struct Bounds {
 /// [`Verdict::valid`] says so.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
-    /// Whether every required check passed.
+    /// Whether every required check passed. Not [`Verdict::undecided`] and not valid is refuted.
     pub valid: bool,
     /// Every check, in order.
     pub checks: Vec<Check>,
@@ -275,6 +275,12 @@ impl Verdict {
     /// Whether every required check passed.
     pub fn valid(&self) -> bool {
         self.valid
+    }
+
+    /// Whether it is neither valid nor refuted: nothing failed, but what was signed is not all here.
+    pub fn undecided(&self) -> bool {
+        let refutes = |check: &Check| check.required && check.status == Status::Fail;
+        !self.valid && !self.checks.iter().any(refutes)
     }
 
     /// The check `id`; every verdict has every check.

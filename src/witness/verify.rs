@@ -217,12 +217,14 @@ impl<'a> Examination<'a> {
         let Ok(manifest) = &self.manifest else {
             return Check::not_reached(CheckId::Files);
         };
+        let pruned = self.pruned(manifest);
+        let later = self.scope == Scope::Head || pruned.is_some();
         let mut findings = Vec::new();
         let mut absent = 0;
         for entry in &manifest.entries {
             let name = entry.name.clone();
             match self.container.get(&entry.name) {
-                None if self.scope == Scope::Head && entry.name != STATEMENT => absent += 1,
+                None if later && entry.name != STATEMENT => absent += 1,
                 None => findings.push(Finding::FileMissing { name }),
                 Some(bytes) if <[u8; 32]>::from(Sha256::digest(bytes)) != entry.sha256 => {
                     findings.push(Finding::FileChanged { name });
@@ -234,9 +236,28 @@ impl<'a> Examination<'a> {
             return Check::fail(CheckId::Files, findings);
         }
         if absent > 0 {
-            return Check::unknown(CheckId::Files, vec![Finding::FileNotHere { count: absent }]);
+            let not_here = pruned.unwrap_or(Finding::FileNotHere { count: absent });
+            return Check::unknown(CheckId::Files, vec![not_here]);
         }
         Check::pass(CheckId::Files)
+    }
+
+    /// Whether the package is as a box leaves it that has removed pictures and clip: all of them are
+    /// gone, and a receiver has signed that it has them. Whoever takes them out of a package of the
+    /// receiver's leaves the same, so that it is not valid either.
+    fn pruned(&self, manifest: &Manifest) -> Option<Finding> {
+        let mut others = manifest.entries.iter().filter(|it| it.name != STATEMENT);
+        if self.scope == Scope::Head
+            || others.any(|it| self.container.get(&it.name).is_some())
+            || self.check_receipt().status != Status::Pass
+        {
+            return None;
+        }
+        let (receipt, _) = self.receipt.as_ref()?.as_ref().ok()?;
+        Some(Finding::Pruned {
+            receiver: receipt.receiver.clone(),
+            at: receipt.at.clone(),
+        })
     }
 
     fn check_nothing(&self) -> Check {

@@ -38,6 +38,7 @@ pub(super) struct Wording {
     pub(super) valid: String,
     pub(super) invalid: String,
     pub(super) unknown_fact: String,
+    pub(super) undecided: String,
     pub(super) colon: String,
     pub(super) none: String,
     pub(super) claims: String,

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
+use lingmou::config::{self, PruneNeeds};
 use lingmou::types::CaseId;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::crash::{hands_on, keys, store_config, with_keys};
-use crate::hands::Hands;
+use crate::hands::{Hands, in_a_year};
+use crate::witness::verify_sh;
 
 /// Standard output, standard error and exit code of `lingmou store WHAT… --dir …`.
 fn store(dir: &Path, what: &[&str]) -> (String, String, i32) {
@@ -230,4 +232,52 @@ fn what_is_exported_verifies_and_a_second_call_writes_nothing() {
     let (out, progress, code) = export(&[]);
     assert_eq!(code, 1, "{out}");
     assert!(progress.contains("LEFT OUT"), "{progress}");
+}
+
+/// The example of its own help, `packages/*/`, on a box whose receipts have come.
+#[test]
+fn a_package_that_the_store_pruned_is_not_checked_and_not_accused() {
+    let dir = with_keys();
+    let config = config::Store {
+        prune_needs: PruneNeeds::Receipt,
+        ..store_config(dir.path())
+    };
+    let hands = Hands::open(&keys(dir.path()), &config).unwrap();
+    let first = sealed(&hands);
+    assert_eq!(hands.receipt(), Some(first));
+    let ids = [first, sealed(&hands)];
+    assert_eq!(hands.store.prune(in_a_year()).unwrap().packages, 1);
+    let [pruned, whole] = ids.map(|id| hands.store.package_dir(id));
+    let root = keys(dir.path()).join("ca/root.crt");
+    let verify = |packages: &[&Path], more: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
+            .arg("verify")
+            .args(packages)
+            .args(more)
+            .arg("--roots")
+            .arg(&root)
+            .output()
+            .unwrap();
+        let page = String::from_utf8(out.stdout).unwrap();
+        (out.status.code(), page)
+    };
+    let (code, page) = verify(&[&pruned, &whole], &["--lang", "en"]);
+    assert_eq!(code, Some(2), "{page}");
+    assert!(
+        page.contains("NOT CHECKED") && page.contains("\nVALID"),
+        "{page}"
+    );
+    assert!(!page.contains("[fail]"), "{page}");
+    let (code, line) = verify(&[&pruned], &["--json"]);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        (&line["valid"], &line["undecided"]),
+        (&false.into(), &true.into())
+    );
+    assert_eq!(verify_sh(&pruned, &root).0, Some(2));
+    // Beside one that is not valid the worse is told: it could not all be checked.
+    std::fs::remove_file(whole.join("clip.mp4")).unwrap();
+    assert_eq!(verify(&[&whole], &[]).0, Some(1));
+    assert_eq!(verify(&[&whole, &pruned], &[]).0, Some(2));
 }

@@ -10,8 +10,8 @@ use der::{Any, Tag};
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
     CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, LATER_RECEIPT, Language,
-    LatestBy, MANIFEST, MIMETYPE, Manifest, RECEIPT, Receipt, ReviewVerdict, Roots, SIGNATURE,
-    STATEMENT, Sealed, SigReference, Status, seal, verify,
+    LatestBy, MANIFEST, MIMETYPE, Manifest, RECEIPT, Receipt, ReceiptVerdict, ReviewVerdict, Roots,
+    SIGNATURE, STATEMENT, Sealed, SigReference, Status, seal, verify,
 };
 use tempfile::TempDir;
 
@@ -766,6 +766,104 @@ fn what_was_sealed_after_the_certificate_s_end() {
         let (code, said) = verify_sh(&folder.join("case"), &pki.root());
         assert_eq!(code, Some(i32::from(!valid)), "{said}");
         assert_eq!(said.contains(line(CheckId::Chain)), !valid, "{said}");
+    }
+}
+
+/// What the device signed of its files is held against them in every word.
+#[test]
+fn a_statement_that_tells_another_size_or_type() {
+    let kit = Kit::new();
+    let rewritten = |old: &str, new: &str| {
+        let statement = String::from_utf8(kit.sealed.statement.clone()).unwrap();
+        assert!(statement.contains(old), "{old}");
+        let statement = statement.replacen(old, new, 1).into_bytes();
+        let package = with(&assemble(&kit.sealed), STATEMENT, Some(&statement));
+        let mut manifest = Manifest::parse(&kit.sealed.manifest).unwrap();
+        manifest.entries[0].sha256 = covered(&package, STATEMENT).sha256;
+        let manifest = manifest.to_xml().unwrap();
+        let signature = kit.evidence.sign(&manifest, Form::Detached, AT).unwrap();
+        assemble(&Sealed {
+            statement,
+            manifest,
+            signature,
+        })
+    };
+    accepted("the same words", &kit, &rewritten("\"size\"", "\"size\""));
+    for (what, old, new) in [
+        ("size", "\"size\": 301", "\"size\": 302"),
+        ("no size", "\"size\": 301,", ""),
+        ("type", "\"video/mp4\"", "\"video/webm\""),
+        ("name", "02-warned.jpg", "02-again.jpg"),
+    ] {
+        refused(what, &kit, &rewritten(old, new), CheckId::Statement);
+    }
+}
+
+/// The packages of a box whose receipts have come, and of whoever takes the same out of one.
+#[test]
+fn a_package_without_its_pictures_is_not_checked_and_never_valid() {
+    let kit = Kit::new();
+    let stripped = |package: &Container| {
+        let mut left = Container::new();
+        let head = |name: &str| [MIMETYPE, STATEMENT].contains(&name) || name.starts_with("META");
+        for (name, bytes) in package.files().filter(|(name, _)| head(name)) {
+            left.insert(name, bytes.to_vec()).unwrap();
+        }
+        left
+    };
+    let full = kit.full();
+    let pruned = stripped(&full);
+    for package in [&pruned, &stripped(&kit.package)] {
+        let verdict = verify(package, &kit.roots);
+        assert!(!verdict.valid() && verdict.undecided());
+        assert_eq!(verdict.failed().count(), 0);
+        for (language, headline, has_it) in [
+            (
+                Language::English,
+                "NOT CHECKED",
+                "the receiver has the package whole",
+            ),
+            (Language::Chinese, "未能核验", "接收端存有完整证据包"),
+        ] {
+            let page = verdict.page(language).replace("\n    ", "");
+            let flat: String = page.split_whitespace().collect();
+            let has_it: String = has_it.split_whitespace().collect();
+            assert!(page.contains(headline) && flat.contains(&has_it), "{page}");
+            let report = verdict.report(Some(package), language, AT);
+            assert!(
+                report.contains(headline) && !report.contains("<img"),
+                "{report}"
+            );
+        }
+        let (code, said) = kit.script(package);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("are not here"), "{said}");
+    }
+    // Nobody has signed that he has it; something is left; and what is left was changed.
+    refused(
+        "no receipt",
+        &kit,
+        &stripped(&assemble(&kit.sealed)),
+        CheckId::Files,
+    );
+    let mut refusal = receipt(&kit.sealed);
+    refusal.verdict = ReceiptVerdict::Refused;
+    let refusal = refusal.sign(&kit.receiver, AT).unwrap();
+    let refusal = with(&stripped(&kit.package), RECEIPT, Some(&refusal));
+    refused("refused", &kit, &refusal, CheckId::Files);
+    let left = with(&pruned, "clip.mp4", full.get("clip.mp4"));
+    refused("the clip is left", &kit, &left, CheckId::Files);
+    refused(
+        "no clip",
+        &kit,
+        &with(&full, "clip.mp4", None),
+        CheckId::Files,
+    );
+    for name in [STATEMENT, MANIFEST, SIGNATURE, RECEIPT, CHAIN] {
+        let changed = with(&pruned, name, Some(&flipped(pruned.get(name).unwrap())));
+        assert!(!verify(&changed, &kit.roots).undecided(), "{name}");
+        let (code, said) = kit.script(&changed);
+        assert_eq!(code, Some(1), "{name}: {said}");
     }
 }
 
