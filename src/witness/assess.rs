@@ -657,7 +657,7 @@ mod tests {
             for c in assess(&statement, &seen, &limits).conditions {
                 let said = format!("{} ({})", c.value.unwrap_or_default(), c.limit);
                 let read = chinese.phrased(&said);
-                let stays = ["LC-FXC-0113", "01-found", "02-again", "clip.mp4 (part)"];
+                let stays = ["LC-FXC-0113", "01-found", "02-again", "clip.mp4"];
                 let rest = stays.iter().fold(read.clone(), |r, s| r.replace(s, ""));
                 let letters = |w: &str| w.chars().filter(char::is_ascii_alphabetic).count();
                 let english = rest.split_whitespace().find(|w| letters(w) > 2);

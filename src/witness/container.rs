@@ -252,7 +252,7 @@ impl Container {
                 .by_ref()
                 .take(limits.bytes_max)
                 .read_to_end(&mut bytes)
-                .map_err(|e| ContainerError::Form(format!("{name}: {e}")))?;
+                .map_err(|e| ContainerError::Form(format!("{name} cannot be read: {e}")))?;
             if bytes.len() as u64 != entry.size() {
                 return Err(ContainerError::Form(format!("{name} is cut off")));
             }

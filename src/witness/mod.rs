@@ -48,6 +48,7 @@ mod opened;
 mod page;
 mod plain;
 mod quality;
+mod reason;
 mod receipt;
 mod report;
 mod review;

@@ -83,7 +83,13 @@ impl<'a> Told<'a> {
     }
 
     fn condition(&self, condition: &Condition) -> String {
-        let value = condition.value.as_deref().map(|v| self.words.phrased(v));
+        let told = |value: &str| {
+            // What a warning failed of is a reason.
+            let spoken = condition.id == "warning";
+            let reason = self.words.reasons.known(value).filter(|_| spoken);
+            reason.unwrap_or_else(|| self.words.phrased(value))
+        };
+        let value = condition.value.as_deref().map(told);
         let fields = [
             (
                 "what",
@@ -240,7 +246,7 @@ impl<'a> Told<'a> {
         let tenths = warning.played_ms / 100;
         let seconds = ("seconds", format!("{}.{}", tenths / 10, tenths % 10));
         if let Some(why) = &warning.failure {
-            let fields = [time, seconds, ("why", why.clone())];
+            let fields = [time, seconds, ("why", self.words.reasons.told(why))];
             return self.words.line("warning_failed", &fields);
         }
         let fixed = |name: &str| word(&self.words.fact, name).to_owned();
@@ -334,7 +340,8 @@ impl<'a> Told<'a> {
         let by = ("receiver", receipt.receiver.clone());
         let time = ("time", self.moment(&receipt.at));
         if receipt.verdict == ReceiptVerdict::Refused {
-            let why = ("why", receipt.why.clone().unwrap_or_default());
+            let why = receipt.why.as_deref().unwrap_or_default();
+            let why = ("why", self.words.reasons.told(why));
             return self.words.line("receipt_refused", &[by, time, why]);
         }
         let newest = self.verdict.later_receipt.as_ref().unwrap_or(receipt);
@@ -344,7 +351,12 @@ impl<'a> Told<'a> {
 
     fn files(&self, statement: &Statement) -> Vec<Fact> {
         let omitted = statement.omitted.iter().map(|omitted| {
-            let fields = [("what", omitted.what.clone()), ("why", omitted.why.clone())];
+            let reasons = &self.words.reasons;
+            let what = reasons.known(&omitted.what);
+            let fields = [
+                ("what", what.unwrap_or_else(|| omitted.what.clone())),
+                ("why", reasons.told(&omitted.why)),
+            ];
             ("omitted", self.words.line("omitted_line", &fields))
         });
         let mut facts: Vec<Fact> = omitted.collect();

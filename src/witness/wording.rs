@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
+use super::reason::Reasons;
 use super::verdict::CheckId;
 
 /// The language of a page.
@@ -37,8 +38,8 @@ pub(super) struct Wording {
     pub(super) title: String,
     pub(super) valid: String,
     pub(super) invalid: String,
-    pub(super) unknown_fact: String,
     pub(super) undecided: String,
+    pub(super) unknown_fact: String,
     pub(super) colon: String,
     pub(super) none: String,
     pub(super) claims: String,
@@ -59,10 +60,15 @@ pub(super) struct Wording {
     /// Words of the device's own English in the values of conditions, with this language's.
     #[serde(default)]
     pub(super) phrase: Words,
+    /// Reasons that devices and this program word in English, in this language.
+    #[serde(skip)]
+    pub(super) reasons: Reasons,
 }
 
-static CHINESE: LazyLock<Wording> =
-    LazyLock::new(|| Wording::read(include_str!("../../config/wording/zh.toml")));
+static CHINESE: LazyLock<Wording> = LazyLock::new(|| Wording {
+    reasons: Reasons::read(include_str!("../../config/wording/reasons-zh.toml")),
+    ..Wording::read(include_str!("../../config/wording/zh.toml"))
+});
 static ENGLISH: LazyLock<Wording> =
     LazyLock::new(|| Wording::read(include_str!("../../config/wording/en.toml")));
 
@@ -90,7 +96,8 @@ impl Wording {
                 let text = value
                     .as_str()
                     .map_or_else(|| value.to_string(), str::to_owned);
-                (key.as_str(), text)
+                let reason = (key == "why").then(|| self.reasons.told(&text));
+                (key.as_str(), reason.unwrap_or(text))
             })
             .collect();
         let code = value["code"].as_str().unwrap_or_default();

@@ -17,6 +17,7 @@ mod hands;
 mod journal;
 mod kill_loop;
 mod perceive;
+mod reasons;
 mod skip;
 mod store_cli;
 mod systemd;
