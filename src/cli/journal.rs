@@ -10,13 +10,16 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::disk::{create_dir, write_new};
+use crate::disk::{create_dir, is_folder, write_new};
 use crate::journal::{self, AtHand, Entry, Proof, ProofError, SEGMENTS, kind};
 use crate::types::CaseId;
-use crate::witness::{Container, Roots, SIGNATURE, STATEMENT, Statement, sha256_hex};
+use crate::witness::{Container, Roots, SIGNATURE, STATEMENT, Statement, read_at_most, sha256_hex};
 
 use super::places::StoreDir;
 use super::{Answer, out};
+
+/// Largest signature read; ours have some 3 KiB.
+const SIGNATURE_MAX: u64 = 256 << 10;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -312,7 +315,7 @@ fn say(proof: &Proof, package: &AtHand) {
         if package.sig_sha256.is_some() {
             " (the package's own)"
         } else {
-            ""
+            " (no package is here to hold it against)"
         },
         proof.count,
         s.head,
@@ -331,15 +334,30 @@ fn say(proof: &Proof, package: &AtHand) {
     }
 }
 
+/// SHA-256 of the signature of the package in `folder`.
+fn signature_of(folder: &Path) -> anyhow::Result<String> {
+    let path = folder.join(SIGNATURE);
+    let why = match read_at_most(&path, SIGNATURE_MAX) {
+        Ok(Some(bytes)) => return Ok(sha256_hex(&bytes)),
+        Ok(None) => format!("it is longer than {SIGNATURE_MAX} bytes"),
+        Err(error) => error.to_string(),
+    };
+    Err(out::Hint::error(
+        format!("cannot read {}: {why}", path.display()),
+        "give another copy of the package: its folder or its .asice file",
+    ))
+}
+
 /// What is at hand of the package.
 fn package(text: &str, store: &Path) -> anyhow::Result<AtHand> {
     if let Ok(id) = uuid::Uuid::parse_str(text) {
         let id = CaseId(id);
-        let signature = store.join("packages").join(id.to_string()).join(SIGNATURE);
-        let signature = std::fs::read(signature).ok();
+        let folder = store.join("packages").join(id.to_string());
+        // A copy of the journal alone has no package; one that is here is held against its line.
+        let sig_sha256 = is_folder(&folder).then(|| signature_of(&folder));
         return Ok(AtHand {
             id,
-            sig_sha256: signature.map(|bytes| sha256_hex(&bytes)),
+            sig_sha256: sig_sha256.transpose()?,
             device: None,
         });
     }

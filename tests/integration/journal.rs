@@ -184,9 +184,22 @@ fn what_cannot_be_proved_says_why() {
     let (code, _, words) = kit.journal(&["prove", &other]);
     assert_eq!(code, 1);
     assert!(words.contains("no line of the journal says"), "{words}");
+    let (code, _, words) = kit.journal(&["prove", ID]);
+    assert_eq!(code, 0, "{words}");
+    assert!(words.contains("no package is here"), "{words}");
     let signature = kit.path("store/packages").join(ID).join("META-INF");
     fs::create_dir_all(&signature).unwrap();
-    fs::write(signature.join("signature001.p7s"), "another").unwrap();
+    let signature = signature.join("signature001.p7s");
+    // Gone, and not to be read: nothing is said of a package that nobody looked at.
+    let gone = kit.journal(&["prove", ID]);
+    fs::create_dir(&signature).unwrap();
+    let unreadable = kit.journal(&["prove", ID]);
+    fs::remove_dir(&signature).unwrap();
+    for (code, proof, words) in [gone, unreadable] {
+        assert_eq!((code, proof.as_str()), (2, ""), "{words}");
+        assert!(words.contains("signature001.p7s: "), "{words}");
+    }
+    fs::write(&signature, "another").unwrap();
     let (code, _, words) = kit.journal(&["prove", ID]);
     assert_eq!(code, 1);
     assert!(words.contains("the package at hand has"), "{words}");
