@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::journal::Entry;
 use crate::types::CaseId;
-use crate::witness::{Fate, JournalCopy, Rank};
+use crate::witness::{Fate, Grade, JournalCopy, Rank};
 
 pub(super) use crate::journal::kind::{
     CASE_DISCARDED as DISCARDED, CASE_DROPPED as DROPPED, COMMAND_DONE,
@@ -38,6 +38,12 @@ pub(super) struct Sealed {
     pub(super) manifest_sha256: String,
     /// SHA-256 of `META-INF/signature001.p7s`.
     pub(super) sig_sha256: String,
+    /// `grade.grade` of its statement; not said of packages without one, nor by older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) grade: Option<Grade>,
+    /// Why it is a lead: the conditions that are not met, or not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) against: Vec<String>,
 }
 
 /// Body of [`RECEIPTED`].

@@ -65,6 +65,7 @@ pub(super) struct Statement {
     pub(super) journal: StatementJournal,
     violation: Option<StatementViolation>,
     asked: Option<StatementAsked>,
+    grade: Option<witness::Grading>,
 }
 
 /// The line the statement names as its own, and the one before.
@@ -103,6 +104,22 @@ impl Statement {
         let text = seen.or(self.asked.as_ref().map(|asked| &asked.at));
         let text = text.and_then(Option::as_deref).unwrap_or_default();
         text.parse().map_or(0, jiff::Timestamp::as_millisecond)
+    }
+
+    /// What the journal says of the package with this statement.
+    fn line(&self, manifest_sha256: String, sig_sha256: String) -> lines::Sealed {
+        let grading = self.grade.as_ref();
+        let against = grading.into_iter().flat_map(witness::Grading::against);
+        lines::Sealed {
+            id: self.id,
+            seq: self.seq,
+            kind: self.about(),
+            occurred_ms: self.occurred_ms(),
+            manifest_sha256,
+            sig_sha256,
+            grade: grading.map(|grading| grading.grade),
+            against: against.map(|condition| condition.id.clone()).collect(),
+        }
     }
 }
 
@@ -254,13 +271,12 @@ pub(super) fn examine(
         (Some(said), _) => said.clone(),
         (None, Ok(statement)) => lines::Sealed {
             id,
-            seq: statement.seq,
-            kind: statement.about(),
-            occurred_ms: statement.occurred_ms(),
-            manifest_sha256: manifest
-                .as_deref()
-                .map_or_else(|_| String::new(), sha256_hex),
-            sig_sha256: sig_sha256.unwrap_or_default(),
+            ..statement.line(
+                manifest
+                    .as_deref()
+                    .map_or_else(|_| String::new(), sha256_hex),
+                sig_sha256.unwrap_or_default(),
+            )
         },
         (None, Err(_)) => return Ok(None),
     };
@@ -368,14 +384,7 @@ pub(super) fn describe(
     });
     Ok(Package {
         files: files.collect::<Result<_, _>>()?,
-        line: lines::Sealed {
-            id: statement.id,
-            seq: statement.seq,
-            kind: statement.about(),
-            occurred_ms: statement.occurred_ms(),
-            manifest_sha256: sha256_hex(&sealed.manifest),
-            sig_sha256: sha256_hex(&sealed.signature),
-        },
+        line: statement.line(sha256_hex(&sealed.manifest), sha256_hex(&sealed.signature)),
         fault: None,
     })
 }

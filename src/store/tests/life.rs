@@ -41,6 +41,66 @@ fn a_case_becomes_a_package() {
     assert_eq!(audit(&store)[&id], State::Queued);
 }
 
+/// The journal tells leads from evidence, and why, when the packages are gone with their box.
+#[test]
+fn the_line_of_a_package_says_what_it_is_worth_and_why() {
+    let dir = folder();
+    let store = open(dir.path());
+    let condition = |id: &str, pass: Value| serde_json::json!({ "id": id, "value": null, "limit": "any", "pass": pass });
+    let conditions = [
+        condition("clock", Value::Null),
+        condition("focus", true.into()),
+        condition("warning", false.into()),
+    ];
+    for (number, grade) in [
+        (
+            1,
+            serde_json::json!({ "grade": "lead", "conditions": conditions }),
+        ),
+        (
+            2,
+            serde_json::json!({ "grade": "evidence", "conditions": [conditions[1]] }),
+        ),
+        (3, Value::Null),
+    ] {
+        let id = case(number);
+        store.keep(id, &drafts(), None).unwrap();
+        let make = |context: SealContext| {
+            let statement = serde_json::json!({
+                "v": 1, "id": id, "seq": context.seq, "journal": context.journal, "grade": grade,
+                "after": context.last_receipt, "files": context.files,
+                "violation": {"kind": "street_vending", "first_seen": "2026-08-01T02:01:00.100Z"},
+            });
+            Ok(made_of(&statement, &context))
+        };
+        store.seal(id, make, None).unwrap();
+    }
+    let lines = said(dir.path(), "package.sealed");
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| (line.get("grade"), line.get("against")))
+        .collect();
+    let (lead, evidence) = ("lead".into(), "evidence".into());
+    let against = serde_json::json!(["clock", "warning"]);
+    assert_eq!(
+        told,
+        [
+            (Some(&lead), Some(&against)),
+            (Some(&evidence), None),
+            (None, None)
+        ]
+    );
+    // What was told so is taken for the same package when the database is made again.
+    drop(store);
+    for name in ["q.db", "q.db-wal", "q.db-shm"] {
+        disk::remove_file(&dir.path().join(name)).unwrap();
+    }
+    let (store, recovery) = reopen(dir.path());
+    assert_ne!(recovery.database, Database::New);
+    assert_eq!(audit(&store).len(), 3);
+    assert!(audit(&store).values().all(|state| *state == State::Queued));
+}
+
 #[test]
 fn a_package_is_sent_and_receipted() {
     let dir = folder();

@@ -196,7 +196,8 @@ fn said_by(command: &mut Command) -> (Option<i32>, String) {
 fn journal_lines(sig_sha256: &str) -> String {
     let sealed = format!(
         "{{\"n\":3,\"at\":\"2026-08-01T02:03:04.567Z\",\"kind\":\"package.sealed\",\
-         \"prev\":\"{}\",\"body\":{{\"sig_sha256\":\"{sig_sha256}\"}}}}",
+         \"prev\":\"{}\",\"body\":{{\"sig_sha256\":\"{sig_sha256}\",\"grade\":\"lead\",\
+         \"against\":[\"clock\",\"same_subject\"]}}}}",
         "3b".repeat(32)
     );
     let next = format!(
