@@ -226,7 +226,7 @@ fn exposure(wide: &[&FileEntry], limits: &Evidence) -> Condition {
 }
 
 /// The last warning counts: it is the one that the grace time followed. Where there is a microphone
-/// that said nothing, nobody knows whether it sounded.
+/// that said nothing, nobody knows whether it sounded; where there is none, that is said (decision 0055).
 fn warning(kind: Violation, warnings: &[Warning]) -> Condition {
     if !kind.warns_first() {
         let none = "none demanded";
@@ -252,7 +252,7 @@ fn warning(kind: Violation, warnings: &[Warning]) -> Condition {
         Some(Heard::PlayedNotHeard | Heard::NotPlayed) => {
             (format!("{played}, not heard"), Some(false))
         }
-        Some(Heard::NoMicrophone) => (played, Some(true)),
+        Some(Heard::NoMicrophone) => (format!("{played}, no microphone to hear it"), Some(true)),
         None => (format!("{played}, the microphone said nothing"), None),
     };
     let pass = if last.played_ms > 0 {
@@ -492,7 +492,7 @@ mod tests {
             "focus 01-found 800, 02-again 800 (>= 350)",
             "exposure 01-found 110, 02-again 110, clipped 1.2 % (40 to 215, clipped <= 25 %)",
             "subject_size 01-found 90, 02-again 90 (>= 32)",
-            "warning played 6200 ms (played to its end)",
+            "warning played 6200 ms, no microphone to hear it (played to its end)",
             "position surveyed, +- 2.5 m, 0 ms old (+- <= 20 m, <= 2000 ms old)",
             "camera_still moved 0.2 %, alike 93.0 % (moved <= 2 % of the width, alike >= 50 %)",
             "clip whole (whole)",
