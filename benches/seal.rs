@@ -5,8 +5,9 @@
 //! it is sealed), holds two transactions and a journal line, and signs. Wall time is the disk's,
 //! CPU time ours: both are told. The two are run in turn, so that a busy disk is busy for both.
 //!
-//! `from the order to the seal` is the keeper's whole way with a case whose frames are at hand:
-//! encode, C2PA where it is built in, a `keep` for each picture and one for the clip, seal.
+//! `originals encoded, kept and sealed` is the keeper's way with a case whose frames are at hand, but for
+//! marked copies, cut-outs and the clip's remux: encode, C2PA where it is built in, a `keep` for each
+//! picture and one for the clip, whose bytes are made up, seal.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
@@ -70,7 +71,7 @@ fn main() -> anyhow::Result<()> {
         costs([&mut plain, &mut || keep_and_seal(&store, &identity, &files)])?;
     let mut developer = Developer::new(&config::Evidence::default())?;
     let image = image();
-    let whole = cost(&mut || from_order_to_seal(&store, &identity, (&mut developer, &image)))?;
+    let whole = cost(&mut || encode_keep_and_seal(&store, &identity, (&mut developer, &image)))?;
     let hash = least(RUNS, || {
         files
             .iter()
@@ -102,7 +103,7 @@ fn main() -> anyhow::Result<()> {
         safe_cost.wall_ms / plain_cost.wall_ms
     );
     println!(
-        "from the order to the seal: {:.1} ms wall, {:.1} ms CPU",
+        "originals encoded, kept and sealed: {:.1} ms wall, {:.1} ms CPU",
         whole.wall_ms, whole.cpu_ms
     );
     #[cfg(feature = "c2pa")]
@@ -185,8 +186,8 @@ fn keep_and_seal(store: &Store, identity: &Identity, files: &[Draft]) -> anyhow:
     Ok(())
 }
 
-/// What the keeper does with a case at its end, and with its pictures before.
-fn from_order_to_seal(
+/// What the keeper does with a case's originals, and with the case at its end.
+fn encode_keep_and_seal(
     store: &Store,
     identity: &Identity,
     (developer, image): (&mut Developer, &Image),
