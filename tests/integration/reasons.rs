@@ -96,7 +96,7 @@ fn strings(source: &str) -> Vec<String> {
     let mut spoken = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (_, words) = part.split_once('"').unwrap_or(("", "\""));
-        spoken.push_str(&words[ending(words) + 1..]);
+        spoken.push_str(parted(words).1);
     }
     let source = spoken.replace("reason = \"", "reason = // \"");
     let mut found = Vec::new();
@@ -106,27 +106,29 @@ fn strings(source: &str) -> Vec<String> {
         if here.starts_with("//") {
             rest = here.split_once('\n').map_or("", |(_, behind)| behind);
         } else if let Some(text) = here.strip_prefix('"') {
-            let end = ending(text);
-            found.push(plain(&text[..end]));
-            rest = &text[end + 1..];
+            let (text, behind) = parted(text);
+            found.push(plain(text));
+            rest = behind;
         } else {
             // A quote as a character is no string's beginning.
-            let quote = ["'\"'", "'\\\"'"].iter().find(|it| here.starts_with(**it));
-            rest = &here[quote.map_or(1, |it| it.len())..];
+            let quotes = ["'\"'", "'\\\"'", "'", "/"];
+            let behind = quotes.iter().find_map(|it| here.strip_prefix(it));
+            rest = behind.unwrap_or_default();
         }
     }
     found
 }
 
-/// Where the string ends whose first byte `text` begins with.
-fn ending(text: &str) -> usize {
+/// A string and what lies behind it, where `text` begins with its first byte.
+fn parted(text: &str) -> (&str, &str) {
     let mut escaped = false;
-    let end = text.bytes().position(|byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
+    let end = text.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
         ends
     });
-    end.expect("a string that ends")
+    let (string, behind) = text.split_at(end.expect("a string that ends"));
+    (string, behind.strip_prefix('"').unwrap_or_default())
 }
 
 /// The string as it is said, with `{}` for whatever is filled in.
