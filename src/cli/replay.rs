@@ -208,6 +208,12 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             Some(other) => drop(other.step(&scene)),
         }
     }
+    if recording.is_cut_off() {
+        let clip = args.clip.display();
+        out::word(&format!(
+            "warning: {clip} is cut off or damaged: judged up to there, and nothing is known of the rest"
+        ));
+    }
     let reasons = as_is.reasons.take().unwrap_or_default();
     reasons.end().into_iter().for_each(print);
     let yes = match would_be {

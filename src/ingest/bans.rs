@@ -7,6 +7,9 @@
 
 use std::sync::Mutex;
 
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
 use crate::clock;
 use crate::types::lock;
 
@@ -38,6 +41,15 @@ impl Bans {
     pub(super) fn clear(&self) {
         lock(&self.0).clear();
     }
+}
+
+/// The factory of the decoder that posted this message.
+pub(super) fn decoder_of(message: &gst::Message) -> Option<String> {
+    let element = message.src()?.downcast_ref::<gst::Element>()?;
+    let factory = element.factory()?;
+    factory
+        .has_type(gst::ElementFactoryType::DECODER)
+        .then(|| factory.name().to_string())
 }
 
 #[cfg(test)]

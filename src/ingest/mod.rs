@@ -30,6 +30,7 @@ mod intake;
 mod knock;
 mod picture;
 mod pipeline;
+mod promise;
 mod recording;
 mod ring;
 mod secret;

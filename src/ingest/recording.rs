@@ -14,6 +14,7 @@ use super::found::Found;
 use super::gate::Pace;
 use super::picture::{Shape, image, offer_video_meta, sink_caps};
 use super::pipeline::{caps_filter, chain, open_file};
+use super::promise;
 use super::{Codec, Fault, IngestError};
 
 /// How often a quiet pipeline is looked at.
@@ -36,6 +37,7 @@ pub struct Recording {
     first_pts_ns: Option<u64>,
     pace: Pace,
     decoded: u64,
+    cut_off: bool,
 }
 
 impl Recording {
@@ -60,6 +62,7 @@ impl Recording {
             first_pts_ns: None,
             pace: Pace::new(rate),
             decoded: 0,
+            cut_off: false,
         };
         // In the pipeline from the start: a sink that is not started says end of stream.
         let added = recording.pipeline.add(&recording.sink);
@@ -76,6 +79,12 @@ impl Recording {
     pub fn duration(&self) -> Option<Duration> {
         let whole: Option<gst::ClockTime> = self.pipeline.query_duration();
         whole.map(|whole| Duration::from_nanos(whole.nseconds()))
+    }
+
+    /// Whether it broke off before its end, or is damaged there; known once [`next`](Self::next) has
+    /// given `None`.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
     }
 
     /// The next frame due, or `None` at the end of the recording.
@@ -123,11 +132,14 @@ impl Recording {
     }
 
     /// Tells the end of a recording from a failure.
-    fn end(&self, fault: Fault) -> Result<Option<Frame>, IngestError> {
+    fn end(&mut self, fault: Fault) -> Result<Option<Frame>, IngestError> {
         let played = self.decoded > 0;
         match fault {
             // A recording cut off by a power failure is replayed up to there.
-            Fault::NotARecording | Fault::EndOfFile if played => Ok(None),
+            Fault::NotARecording | Fault::EndOfFile if played => {
+                self.cut_off = fault == Fault::NotARecording || promise::is_cut_off(&self.path);
+                Ok(None)
+            }
             Fault::EndOfFile => Err(self.fails(Fault::NoVideo)),
             fault => Err(self.fails(fault)),
         }

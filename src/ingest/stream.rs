@@ -11,9 +11,10 @@ use gstreamer::prelude::*;
 use crate::clock;
 use crate::types::lock;
 
-use super::bans::Bans;
+use super::bans::{Bans, decoder_of};
 use super::intake::Intake;
 use super::pipeline::{Session, Source, wake};
+use super::promise;
 use super::state::{Phase, Status, count};
 use super::watch::{Sign, Watch};
 use super::{Fault, IngestError};
@@ -164,6 +165,8 @@ impl Drop for Stream {
 /// How a session ended.
 enum End {
     Stopped,
+    /// A recording was played as far as it goes.
+    Played(Fault),
     Fault(Fault),
 }
 
@@ -188,19 +191,20 @@ impl Worker {
             status.turn();
             let end = self.session(&mut watch);
             status.rest();
-            let End::Fault(fault) = end else {
-                break;
-            };
             let played = status.progress() > began;
-            if fault == Fault::EndOfFile && played && self.ends() {
+            let (fault, over) = match end {
+                End::Stopped => break,
+                End::Played(fault) => (fault, played),
+                End::Fault(fault) => (fault, false),
+            };
+            if over && self.ends() {
                 self.say(Phase::Ended, Some(fault));
                 return;
             }
             if played && clock::boot_ns() - began_ns > RECOVERED_AFTER_NS {
                 pause = Pause::default();
             }
-            let again_at_once = played && fault == Fault::EndOfFile;
-            if !again_at_once {
+            if !over {
                 watch = None;
                 let wait = pause.next(&fault);
                 self.give_up(&fault);
@@ -236,10 +240,7 @@ impl Worker {
         let end = self.play(&session, watch);
         self.stop.watch(None);
         // Said before the pipeline is taken down: what hangs in a decoder or driver hangs there too.
-        // The end of a file is none, when it is played again.
-        if let End::Fault(fault) = &end
-            && *fault != Fault::EndOfFile
-        {
+        if let End::Fault(fault) = &end {
             self.give_up(fault);
         }
         if matches!(end, End::Fault(Fault::NoDecoder)) {
@@ -284,7 +285,7 @@ impl Worker {
                     gst::MessageType::Error => {
                         return End::Fault(self.fault_of(session, &message));
                     }
-                    gst::MessageType::Eos => return End::Fault(self.end_of_stream(session)),
+                    gst::MessageType::Eos => return self.end_of_stream(session),
                     _ => {}
                 }
             }
@@ -296,12 +297,19 @@ impl Worker {
         }
     }
 
-    fn end_of_stream(&self, session: &Session) -> Fault {
-        let plain = match self.source {
-            Source::File { .. } => Fault::EndOfFile,
-            _ => Fault::Closed,
-        };
-        session.found.take().unwrap_or(plain)
+    fn end_of_stream(&self, session: &Session) -> End {
+        if let Some(fault) = session.found.take() {
+            return End::Fault(fault);
+        }
+        match &self.source {
+            // A film that is played for ever has no end to tell of.
+            Source::File {
+                path,
+                repeat: false,
+            } if promise::is_cut_off(path) => End::Played(Fault::CutOff),
+            Source::File { .. } => End::Played(Fault::EndOfFile),
+            Source::Rtsp { .. } | Source::Device { .. } => End::Fault(Fault::Closed),
+        }
     }
 
     /// Reads an error message, and bans the decoder it came from.
@@ -359,15 +367,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// The factory of the decoder that posted this message.
-fn decoder_of(message: &gst::Message) -> Option<String> {
-    let element = message.src()?.downcast_ref::<gst::Element>()?;
-    let factory = element.factory()?;
-    factory
-        .has_type(gst::ElementFactoryType::DECODER)
-        .then(|| factory.name().to_string())
 }
 
 /// Pauses between tries: doubling up to a bound, spread by a quarter so that a street of cameras does

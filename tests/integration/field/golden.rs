@@ -15,6 +15,13 @@ const FIRST_FOUND: std::ops::RangeInclusive<i64> = 3..=8;
 
 /// What `lingmou replay` prints of `street.mp4`, and its exit code.
 fn replay(dir: &Path, more: &[&str]) -> (String, Option<i32>) {
+    let (told, words, code) = replayed(dir, more);
+    assert!(!words.contains("cut off"), "{words}");
+    (told, code)
+}
+
+/// The same, with what it says beside that.
+fn replayed(dir: &Path, more: &[&str]) -> (String, String, Option<i32>) {
     let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
         .arg("replay")
         .arg(dir.join("street.mp4"))
@@ -24,9 +31,10 @@ fn replay(dir: &Path, more: &[&str]) -> (String, Option<i32>) {
         .current_dir(root())
         .output()
         .unwrap();
-    let words = String::from_utf8_lossy(&out.stderr);
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.code() < Some(2), "{words}");
-    (String::from_utf8(out.stdout).unwrap(), out.status.code())
+    let told = String::from_utf8(out.stdout).unwrap();
+    (told, words, out.status.code())
 }
 
 /// A case as its orders tell it.
@@ -111,6 +119,38 @@ fn a_replay_tells_the_same_story_each_time_and_needs_no_keys() {
     }
     cut(dir.path(), SHORT_SECONDS);
     asked_what_if(dir.path());
+}
+
+/// Who takes nothing for an answer about the whole film is told that it is not one.
+#[test]
+fn a_replay_of_a_film_that_breaks_off_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let profile = profile(dir.path(), Path::new("keys-are-not-here"));
+    fs::write(dir.path().join("lingmou.toml"), profile.to_string()).unwrap();
+    cut(dir.path(), "2");
+    let film = dir.path().join("street.mp4");
+    let fast = dir.path().join("fast.mp4");
+    let [from, to] = [&film, &fast].map(|path| path.to_str().unwrap());
+    tool(
+        "ffmpeg",
+        &[
+            "-v",
+            "error",
+            "-i",
+            from,
+            "-c",
+            "copy",
+            "-movflags",
+            "+faststart",
+            to,
+        ],
+    );
+    let whole = fs::read(&fast).unwrap();
+    fs::write(&film, &whole[..whole.len() * 2 / 3]).unwrap();
+    let (_, words, code) = replayed(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{words}");
+    let told = format!("warning: {from} is cut off or damaged: judged up to there");
+    assert!(words.contains(&told), "{words}");
 }
 
 /// The first seconds of the footage, as `street.mp4`.

@@ -83,29 +83,53 @@ fn broken_files_are_told_apart() {
     }
 }
 
-#[test]
-fn a_truncated_file_plays_up_to_the_cut() {
-    let dir = tempfile::tempdir().unwrap();
-    let whole = std::fs::read(h264(dir.path())).unwrap();
-    let path = dir.path().join("cut.mp4");
-    let cut = &whole[..whole.len() * 2 / 3];
-    std::fs::File::create(&path)
-        .unwrap()
-        .write_all(cut)
+/// A copy of this film in another container, whole, and its first two thirds.
+fn whole_and_cut(source: &Path, name: &str) -> [PathBuf; 2] {
+    let whole = source.with_file_name(format!("whole.{name}"));
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(source)
+        .args(["-c", "copy", "-movflags", "+faststart"])
+        .arg(&whole)
+        .status()
         .unwrap();
-    let rig = Rig::new(&file(path.clone()));
-    drop(rig.frame());
-    let state = rig.until("over", |s| matches!(s.phase, Phase::Ended | Phase::Failed));
-    assert!(
-        state.main.units_in > 10 && state.main.units_in < 50,
-        "{state:#?}"
-    );
-    let mut recording = Recording::open(&path, clock::now(), 25.0).unwrap();
-    let mut frames = 0;
-    while recording.next().unwrap().is_some() {
-        frames += 1;
+    assert!(made.success());
+    let bytes = std::fs::read(&whole).unwrap();
+    let cut = source.with_file_name(format!("cut.{name}"));
+    std::fs::File::create(&cut)
+        .unwrap()
+        .write_all(&bytes[..bytes.len() * 2 / 3])
+        .unwrap();
+    [whole, cut]
+}
+
+#[test]
+fn a_truncated_file_plays_up_to_the_cut_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = h264(dir.path());
+    for name in ["mp4", "mkv", "avi"] {
+        let [whole, cut] = whole_and_cut(&source, name);
+        for (path, fault, frames) in [
+            (whole, Fault::EndOfFile, 50..51),
+            (cut, Fault::CutOff, 10..50),
+        ] {
+            let shown = path.display();
+            let rig = Rig::new(&file(path.clone()));
+            drop(rig.frame());
+            let state = rig.until("over", |s| matches!(s.phase, Phase::Ended | Phase::Failed));
+            assert_eq!(state.phase, Phase::Ended, "{shown}: {state:#?}");
+            assert_eq!(state.main.fault.as_ref(), Some(&fault), "{shown}");
+            assert_eq!(state.cause, Some(fault.to_string()), "{shown}");
+            assert!(frames.contains(&state.main.units_in), "{shown}: {state:#?}");
+            let mut recording = Recording::open(&path, clock::now(), 25.0).unwrap();
+            let mut replayed = 0;
+            while recording.next().unwrap().is_some() {
+                replayed += 1;
+            }
+            assert!(frames.contains(&replayed), "{shown}: {replayed}");
+            assert_eq!(recording.is_cut_off(), fault == Fault::CutOff, "{shown}");
+        }
     }
-    assert!((10..50).contains(&frames), "{frames}");
 }
 
 #[test]
