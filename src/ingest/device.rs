@@ -6,14 +6,14 @@ use std::path::Path;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::Fault;
 use super::codec::element;
 use super::pipeline::caps_filter;
+use super::{Codec, Fault};
 
 /// What a device is made to give.
 pub(super) enum Gives {
-    /// H.264, behind this filter.
-    Units(gst::Element),
+    /// Coded video, behind this filter.
+    Units(Codec, gst::Element),
     /// Pictures.
     Pictures {
         /// What brings them to pixels; nothing for those that are.
@@ -50,23 +50,68 @@ fn openable(path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// The best of what an open device offers at its `pad`: H.264, Motion JPEG, raw pictures.
+/// The best of what an open device offers at its `pad`: H.264, H.265, Motion JPEG, raw pictures.
 pub(super) fn gives(pad: &gst::Pad) -> Result<Gives, Fault> {
     let offered = pad.query_caps(None);
     let offers = |name| offered.iter().any(|s| s.name() == name);
     let only = |name| caps_filter(&gst::Caps::new_empty_simple(name));
-    if offers("video/x-h264") {
-        return Ok(Gives::Units(only("video/x-h264")?));
+    for (codec, name) in [(Codec::H264, "video/x-h264"), (Codec::H265, "video/x-h265")] {
+        if offers(name) {
+            return Ok(Gives::Units(codec, only(name)?));
+        }
     }
     Ok(if offers("image/jpeg") {
         Gives::Pictures {
             head: vec![only("image/jpeg")?, element("jpegdec")?],
-            no_clip: "the capture device gives Motion JPEG, not H.264",
+            no_clip: "the capture device gives Motion JPEG, not H.264 or H.265",
         }
     } else {
         Gives::Pictures {
             head: Vec::new(),
-            no_clip: "the capture device gives raw pictures, not H.264",
+            no_clip: "the capture device gives raw pictures, not H.264 or H.265",
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is made of a device that offers `caps`: codec or `None`, and the caps asked of it.
+    fn given(caps: &str) -> (Option<Codec>, Option<String>) {
+        let caps: gst::Caps = caps.parse().unwrap();
+        let (source, always) = (gst::PadDirection::Src, gst::PadPresence::Always);
+        let template = gst::PadTemplate::new("src", source, always, &caps).unwrap();
+        let asked = |filter: &gst::Element| filter.property::<gst::Caps>("caps").to_string();
+        match gives(&gst::Pad::from_template(&template)).unwrap() {
+            Gives::Units(codec, filter) => (Some(codec), Some(asked(&filter))),
+            Gives::Pictures { head, .. } => (None, head.first().map(asked)),
+        }
+    }
+
+    #[test]
+    fn the_best_of_what_a_device_offers_is_taken() {
+        super::super::init().unwrap();
+        for (caps, codec, asked) in [
+            (
+                "video/x-h265, stream-format=byte-stream",
+                Some(Codec::H265),
+                Some("video/x-h265"),
+            ),
+            (
+                "image/jpeg; video/x-h265",
+                Some(Codec::H265),
+                Some("video/x-h265"),
+            ),
+            (
+                "video/x-h265; video/x-h264",
+                Some(Codec::H264),
+                Some("video/x-h264"),
+            ),
+            ("video/x-raw; image/jpeg", None, Some("image/jpeg")),
+            ("video/x-raw, format=YUY2", None, None),
+        ] {
+            assert_eq!(given(caps), (codec, asked.map(ToOwned::to_owned)), "{caps}");
+        }
+    }
 }

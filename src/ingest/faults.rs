@@ -144,7 +144,7 @@ impl Fault {
         let words = if error.matches(gst::ResourceError::Busy) {
             "another program uses the capture device"
         } else if error.matches(gst::CoreError::Negotiation) || debug.contains("not-negotiated") {
-            "the capture device gives no format that can be used (H.264, Motion JPEG or raw)"
+            "the capture device gives no format that can be used (H.264, H.265, Motion JPEG or raw)"
         } else {
             "the capture device is gone"
         };

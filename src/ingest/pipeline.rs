@@ -213,7 +213,7 @@ impl Joint {
         add(pipeline, std::slice::from_ref(&device))?;
         let pad = device.static_pad("src").ok_or(Fault::NoVideo)?;
         match device::gives(&pad)? {
-            Gives::Units(filter) => self.join(&pad, Codec::H264, vec![filter]),
+            Gives::Units(codec, filter) => self.join(&pad, codec, vec![filter]),
             Gives::Pictures { head, no_clip } => {
                 self.intake.status.facts().no_clip = Some(no_clip.to_owned());
                 self.chain(&pad, &[head, self.pictures()?].concat())
