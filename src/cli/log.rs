@@ -1,7 +1,8 @@
 //! The log: to journald when systemd started us, else to standard error.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -48,9 +49,17 @@ fn coloured(terminal: bool, set: impl Fn(&'static str) -> Option<OsString>) -> b
     terminal && !no_colour && set("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Whether standard error is journald's.
+/// Whether standard error is journald's. The variable is inherited by whatever a unit or a desktop's
+/// terminal starts, so the stream it names counts, as systemd.exec(5) has it.
 fn under_systemd() -> bool {
-    std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal()
+    let stream = std::env::var_os("JOURNAL_STREAM");
+    stream.is_some_and(|stream| is_stream(&stream, std::io::stderr()))
+}
+
+/// Whether `file` is the one that `stream` names: `DEVICE:INODE`, both decimal.
+fn is_stream(stream: &OsStr, file: impl AsFd) -> bool {
+    let file = rustix::fs::fstat(file);
+    file.is_ok_and(|file| stream == OsStr::new(&format!("{}:{}", file.st_dev, file.st_ino)))
 }
 
 #[cfg(test)]
@@ -66,6 +75,19 @@ mod tests {
             (true, Some("1"), Some("xterm"), false),
             (true, None, Some("dumb"), false),
             (false, None, Some("xterm"), false),
+    #[test]
+    fn an_inherited_stream_is_not_this_one() {
+        let [ours, other] = [(); 2].map(|()| tempfile::tempfile().unwrap());
+        let id = |file| {
+            let file = rustix::fs::fstat(file).unwrap();
+            format!("{}:{}", file.st_dev, file.st_ino)
+        };
+        assert!(is_stream(id(&ours).as_ref(), &ours));
+        for stream in [id(&other).as_str(), "", "1:1", "9"] {
+            assert!(!is_stream(stream.as_ref(), &ours), "{stream}");
+        }
+    }
+
         ] {
             let set = |name| match name {
                 "NO_COLOR" => no_color.map(OsString::from),
