@@ -1,7 +1,7 @@
 //! `lingmou demo`: the whole way on this machine.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -126,7 +126,6 @@ fn worth(grading: &Grading) -> String {
 
 fn farewell(show: &Show) -> String {
     let dir = show.dir.display();
-    let roots = show.roots.display();
     let Some(first) = show.shown.first() else {
         let why = if show.stopped {
             "It was stopped."
@@ -135,16 +134,54 @@ fn farewell(show: &Show) -> String {
         };
         return format!("No package was made. {why} Everything is in {dir}; -v says more.");
     };
-    let package = first.package.display();
+    let steps = next_steps(&first.package, &show.roots);
+    format!("Try next:\n{steps}Everything is in {dir}; remove it when you have seen enough.")
+}
+
+/// What to do with the package, as it can be pasted: after `make demo` no shell knows the program by
+/// its name.
+fn next_steps(package: &Path, roots: &Path) -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_e| PathBuf::from("lingmou"));
+    let [program, package, roots] = [program.as_path(), package, roots].map(pasted);
     format!(
-        "Try next:\n\
-         \x20 lingmou verify {package} --roots {roots} --lang en\n\
+        "\x20 {program} verify {package} --roots {roots} --lang en\n\
          \x20 openssl cms -verify -binary -inform DER -in {package}/META-INF/signature001.p7s \\\n\
          \x20   -content {package}/META-INF/ASiCManifest001.xml -CAfile {roots} \\\n\
          \x20   -no-CApath -no-CAstore -purpose any -out /dev/null\n\
          \x20 exiftool {package}/frames/*.jpg\n\
          \x20 ffplay {package}/clip.mp4\n\
-         \x20 change one byte of a picture and verify again\n\
-         Everything is in {dir}; remove it when you have seen enough."
+         \x20 change one byte of a picture and verify again\n"
     )
+}
+
+/// A path as a shell takes it.
+fn pasted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@".contains(c);
+    if path.chars().all(plain) {
+        return path.into_owned();
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_try_next_can_be_pasted() {
+        let steps = next_steps(Path::new("/tmp/a b/case"), Path::new("/o'c/root.crt"));
+        let program = std::env::current_exe().unwrap();
+        let first = format!(
+            "  {} verify '/tmp/a b/case' --roots '/o'\\''c/root.crt' --lang en\n",
+            pasted(&program)
+        );
+        assert!(steps.starts_with(&first), "{steps}");
+        assert!(
+            steps.contains("exiftool '/tmp/a b/case'/frames/*.jpg"),
+            "{steps}"
+        );
+        let plain = Path::new("/opt/lingmou-0.1/lingmou");
+        assert_eq!(pasted(plain), plain.to_string_lossy());
+    }
 }
