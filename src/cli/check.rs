@@ -1,25 +1,21 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
 mod folders;
+mod online;
 mod passwords;
 mod zones;
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
 
 use crate::clock;
 use crate::command::Settings;
-use crate::config::{self, Config, KeyName, Loaded, Span};
+use crate::config::{self, Config, KeyName, Loaded, Mistakes, Span, Survey};
 use crate::daemon;
 use crate::develop::Developer;
-use crate::ingest::{self, Camera, Credentials, Phase, Slots};
+use crate::ingest;
 use crate::judge::Judge;
-use crate::link::{Endpoint, Pipe};
 use crate::perceive::{Card, Detector, known_roles};
-use crate::status::{self, StatusError};
 use crate::warn::{self, Speaker};
 use crate::witness::Roots;
 
@@ -32,13 +28,32 @@ Examples:
   lingmou check --config lingmou.toml --online        # also cameras, broker and loudspeaker
   lingmou check --config lingmou.toml --json
 
-Every mistake is said at once, with its line, what was expected and how to mend it.
+Every mistake is said at once, with its line, what was expected and how to mend it. What can be
+looked at in spite of them is; a line that begins with -- says what was not, and why.
+--online plays nothing: a sound card, a camera's or Hikvision's loudspeaker is opened or asked, an
+HTTP horn has to answer and a vehicle with a horn to be heard; a program is not started.
 Exit code: 0 nothing wrong, 1 something is wrong.";
 
-/// How long a camera may take to show its first frame.
-const CAMERA_WITHIN: Duration = Duration::from_secs(15);
-/// How often its state is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The keys that say what clips there are.
+const CLIPS: [&str; 5] = [
+    "warn.identity",
+    "warn.street_vending",
+    "warn.out_of_store",
+    "warn.speaker.kind",
+    "warn.outlet",
+];
+/// The tables that say what is judged where, and what it is worth.
+const ZONES: [&str; 9] = [
+    "zone",
+    "camera",
+    "judge",
+    "site",
+    "telemetry",
+    "evidence",
+    "warn.speaker",
+    "warn.outlet",
+    "device.time_zone",
+];
 
 /// Check configuration, keys, model and clips; with --online also cameras, broker, loudspeaker
 #[derive(Debug, clap::Args)]
@@ -57,46 +72,123 @@ pub(super) struct Args {
 /// One thing that was looked at.
 struct Finding {
     what: String,
-    /// What it is, or what is wrong with it.
-    word: Result<String, String>,
+    word: Word,
+}
+
+/// What was found.
+#[derive(Debug)]
+enum Word {
+    /// What it is.
+    Good(String),
+    /// What is wrong with it.
+    Wrong(String),
+    /// Why nobody knows: it was not looked at.
+    Untried(String),
+}
+
+impl<E: std::fmt::Display> From<Result<String, E>> for Word {
+    fn from(word: Result<String, E>) -> Self {
+        word.map_or_else(|error| Self::Wrong(error.to_string()), Self::Good)
+    }
+}
+
+/// Everything that was looked at so far.
+struct Findings<'a> {
+    survey: &'a Survey,
+    list: Vec<Finding>,
+}
+
+impl Findings<'_> {
+    /// Adds what `look` says of `what`, which depends on `keys`; a fault stands at the first of them.
+    fn see<E: std::fmt::Display>(
+        &mut self,
+        what: &str,
+        keys: &[&str],
+        look: impl FnOnce(&Config) -> Result<String, E>,
+    ) {
+        if self.may_see(what, keys) {
+            let loaded = &self.survey.loaded;
+            let key = keys.first().copied().unwrap_or_default();
+            let found = finding_at(loaded, key, what, look(&loaded.config));
+            self.list.push(found);
+        }
+    }
+
+    /// Whether none of `keys` is wrong; otherwise adds that `what` is not looked at.
+    fn may_see(&mut self, what: &str, keys: &[&str]) -> bool {
+        let Some(bad) = keys.iter().find_map(|key| self.survey.spoilt(key)) else {
+            return true;
+        };
+        self.list.push(Finding {
+            what: what.to_owned(),
+            word: Word::Untried(format!("not looked at until {bad} is mended")),
+        });
+        false
+    }
 }
 
 pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
-    log::start_quiet(verbose);
-    let mut loaded = match Config::read(&args.file.config) {
-        Ok(loaded) => loaded,
+    log::start_for_findings(verbose);
+    let mut survey = match Config::survey(&args.file.config) {
+        Ok(survey) => survey,
         Err(mistakes) => {
             say_mistakes(args, &mistakes);
+            say(args, &nothing_else(args));
             return Ok(Answer::No);
         }
     };
-    Settings::show_certificates(&mut loaded);
-    let word = Ok::<_, String>(configuration(&loaded));
-    let mut findings = vec![finding("configuration", word)];
-    offline(&loaded, &mut findings);
+    if survey.spoilt("store.dir").is_none() {
+        Settings::show_certificates(&mut survey.loaded);
+    }
+    let mut findings = Findings {
+        survey: &survey,
+        list: Vec::new(),
+    };
+    if let Some(mistakes) = &survey.mistakes {
+        say_mistakes(args, mistakes);
+    } else {
+        let word = Word::Good(configuration(&survey.loaded));
+        findings.list.push(finding("configuration", word));
+    }
+    offline(&mut findings);
     if args.online {
-        runtime()?.block_on(online(&loaded, &mut findings));
+        runtime()?.block_on(online::online(&mut findings));
     }
-    let well = findings.iter().all(|f| f.word.is_ok());
-    for f in &findings {
-        let (ok, word) = match &f.word {
-            Ok(word) => (true, word),
-            Err(word) => (false, word),
-        };
-        if args.json {
-            out::data(&json!({ "what": f.what, "ok": ok, "word": word }).to_string());
-        } else {
-            out::data(&format!(
-                "{}  {:<19}{word}",
-                if ok { "ok   " } else { "WRONG" },
-                f.what
-            ));
-        }
-    }
+    findings.list.iter().for_each(|found| say(args, found));
+    let wrong = |found: &Finding| matches!(found.word, Word::Wrong(_));
+    let well = survey.mistakes.is_none() && !findings.list.iter().any(wrong);
     Ok(if well { Answer::Yes } else { Answer::No })
 }
 
-fn say_mistakes(args: &Args, mistakes: &crate::config::Mistakes) {
+fn say(args: &Args, found: &Finding) {
+    let (mark, ok, word) = match &found.word {
+        Word::Good(word) => ("ok   ", Some(true), word),
+        Word::Wrong(word) => ("WRONG", Some(false), word),
+        Word::Untried(word) => ("--   ", None, word),
+    };
+    if args.json {
+        out::data(&json!({ "what": found.what, "ok": ok, "word": word }).to_string());
+    } else {
+        out::data(&format!("{mark}  {:<18} {word}", found.what));
+    }
+}
+
+/// What is said where no configuration can be made of the file.
+fn nothing_else(args: &Args) -> Finding {
+    let live = if args.online {
+        ", cameras, broker, loudspeakers"
+    } else {
+        ""
+    };
+    Finding {
+        what: "everything else".to_owned(),
+        word: Word::Untried(format!(
+            "not looked at until the file can be read: keys, model, clips, passwords{live}"
+        )),
+    }
+}
+
+fn say_mistakes(args: &Args, mistakes: &Mistakes) {
     if !args.json {
         out::data(&mistakes.to_string());
         return;
@@ -110,22 +202,20 @@ fn say_mistakes(args: &Args, mistakes: &crate::config::Mistakes) {
     }
 }
 
-fn finding<E: std::fmt::Display>(what: &str, word: Result<String, E>) -> Finding {
+fn finding(what: &str, word: impl Into<Word>) -> Finding {
     Finding {
         what: what.to_owned(),
-        word: word.map_err(|e| e.to_string()),
+        word: word.into(),
     }
 }
 
 /// The same for what `key` names: what is wrong comes with the place in the file.
-fn finding_at<E: std::fmt::Display>(
-    loaded: &Loaded,
-    key: &str,
-    what: &str,
-    word: Result<String, E>,
-) -> Finding {
-    let placed = |error: E| format!("{}: {key}: {error}", loaded.place(key));
-    finding(what, word.map_err(placed))
+fn finding_at(loaded: &Loaded, key: &str, what: &str, word: impl Into<Word>) -> Finding {
+    let word = match word.into() {
+        Word::Wrong(error) => Word::Wrong(format!("{}: {key}: {error}", loaded.place(key))),
+        word => word,
+    };
+    finding(what, word)
 }
 
 /// The file that is checked, and whether it is the one that counts.
@@ -142,79 +232,100 @@ fn configuration(loaded: &Loaded) -> String {
 }
 
 /// Everything that needs no network.
-fn offline(loaded: &Loaded, findings: &mut Vec<Finding>) {
-    let config = &loaded.config;
-    findings.push(finding("clock", clock_now()));
-    findings.extend(folders::folders(loaded));
+fn offline(findings: &mut Findings<'_>) {
+    let loaded = &findings.survey.loaded;
+    findings.list.push(finding("clock", clock_now()));
+    folders::folders(findings);
     let ready = ingest::init().map(|()| "every element is there".to_owned());
-    findings.push(finding("GStreamer", ready));
-    let keys = "keys.dir";
-    findings.push(finding_at(loaded, keys, "evidence key", identity(config)));
-    if config.upload.enabled {
-        let sent = sent(config, KeyName::Transport);
-        let days = daemon::transport_days(config);
-        let word = days.map(|days| format!("valid for {days} more days{sent}"));
-        findings.push(finding_at(loaded, keys, "transport key", word));
+    findings.list.push(finding("GStreamer", ready));
+    let key = ["keys.dir", "keys", "device.id", "store.dir"];
+    findings.see("evidence key", &key, identity);
+    if loaded.config.upload.enabled {
+        let keys = [&key[..], &["upload"]].concat();
+        findings.see("transport key", &keys, |config| {
+            let sent = sent(config, KeyName::Transport);
+            daemon::transport_days(config).map(|days| format!("valid for {days} more days{sent}"))
+        });
     }
-    let roots = Roots::load(&config.keys.dir.join("roots.crt"));
-    let word = roots.map(|r| format!("{} of them", r.count()));
-    findings.push(finding_at(loaded, keys, "root certificates", word));
-    models(loaded, findings);
-    clips(loaded, findings);
-    findings.extend(passwords::speakers(loaded));
-    findings.push(finding("quiet hours", Ok::<_, String>(quiet_hours(config))));
-    findings.push(finding("captions", captions(config)));
-    findings.extend(zones::worth(config));
-    findings.extend(zones::overlaps(loaded));
-    findings.extend(zones::roving_permits(loaded));
-    findings.extend(passwords::cameras(loaded));
+    findings.see("root certificates", &["keys.dir"], |config| {
+        let roots = Roots::load(&config.keys.dir.join("roots.crt"));
+        roots.map(|r| format!("{} of them", r.count()))
+    });
+    models(findings);
+    clips(findings);
+    passwords::speakers(findings);
+    findings.see("quiet hours", &["warn"], |config| {
+        Ok::<_, String>(quiet_hours(config))
+    });
+    findings.see("captions", &["evidence.font", "evidence"], captions);
+    if findings.may_see("zones", &ZONES) {
+        findings.list.extend(zones::worth(&loaded.config));
+        findings.list.extend(zones::overlaps(loaded));
+        findings.list.extend(zones::roving_permits(loaded));
+    }
+    passwords::cameras(findings);
 }
 
 /// The model, and whether it sees what is to be judged.
-fn models(loaded: &Loaded, findings: &mut Vec<Finding>) {
+fn models(findings: &mut Findings<'_>) {
+    let loaded = &findings.survey.loaded;
     let config = &loaded.config;
-    let detector =
-        Card::read(&config.model.card).and_then(|card| Detector::open(&config.model, card));
-    if let Ok(d) = &detector {
-        let known = known_roles(config, d.card());
-        let judge = Judge::new(config, &loaded.calendar, known, clock::boot_id());
-        let word = judge.map(|_| "the model sees what they judge".to_owned());
-        findings.push(finding_at(loaded, "model.card", "rules", word));
+    let card = "model.card";
+    let open = || Card::read(&config.model.card).and_then(|c| Detector::open(&config.model, c));
+    let detector = findings.may_see("model", &["model"]).then(open);
+    let judged = [card, "model", "judge", "zone", "camera", "background"];
+    if findings.may_see("rules", &judged)
+        && let Some(detector) = &detector
+    {
+        let word = match detector {
+            Ok(detector) => {
+                let known = known_roles(config, detector.card());
+                let judge = Judge::new(config, &loaded.calendar, known, clock::boot_id());
+                Word::from(judge.map(|_| "the model sees what they judge".to_owned()))
+            }
+            Err(_) => Word::Untried("not looked at until the model is mended".to_owned()),
+        };
+        let found = finding_at(loaded, card, "rules", word);
+        findings.list.push(found);
     }
-    let word = detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers()));
-    findings.push(finding_at(loaded, "model.card", "model", word));
+    if let Some(detector) = detector {
+        let word = detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers()));
+        let found = finding_at(loaded, card, "model", word);
+        findings.list.push(found);
+    }
 }
 
 /// The clips, and what speaks texts; a fault with the place in the file that names the clip.
-fn clips(loaded: &Loaded, findings: &mut Vec<Finding>) {
+fn clips(findings: &mut Findings<'_>) {
+    if !findings.may_see("clips", &CLIPS) {
+        return;
+    }
+    let loaded = &findings.survey.loaded;
     let config = &loaded.config.warn;
     let words = match warn::look_at_clips(config) {
         Ok(words) => words,
         Err(faults) => {
-            let told =
-                |(key, why)| Err::<String, _>(format!("{}: {key}: {why}", loaded.place(key)));
-            findings.extend(
-                faults
-                    .into_iter()
-                    .map(|fault| finding("clips", told(fault))),
-            );
+            let told = |(key, why)| finding_at(loaded, key, "clips", Err::<String, _>(why));
+            findings.list.extend(faults.into_iter().map(told));
             return;
         }
     };
-    findings.push(finding("clips", Ok::<_, String>(words)));
-    findings.push(spoken_texts("spoken texts", config));
-    for outlet in &config.outlet {
+    findings.list.push(finding("clips", Ok::<_, String>(words)));
+    findings.see("spoken texts", &["warn.speaker"], |config| {
+        spoken_texts(&config.warn)
+    });
+    for (i, outlet) in config.outlet.iter().enumerate() {
         let what = format!("spoken texts of {}", outlet.cameras.join(", "));
-        findings.push(spoken_texts(&what, &config.at(outlet)));
+        let key = format!("warn.outlet[{i}].speaker");
+        findings.see(&what, &[&key], |_| spoken_texts(&config.at(outlet)));
     }
 }
 
-fn spoken_texts(what: &str, config: &config::Warn) -> Finding {
-    let voice = Speaker::open(config).map(|speaker| match speaker.voice() {
+fn spoken_texts(config: &config::Warn) -> Result<String, warn::WarnError> {
+    Speaker::open(config).map(|speaker| match speaker.voice() {
         Ok(_) => "espeak-ng".to_owned(),
         Err(why) => format!("none: {why}"),
-    });
-    finding(what, voice)
+    })
 }
 
 /// Whether the clock would do now; it may be set later, so one that is not set is no mistake.
@@ -277,113 +388,5 @@ fn captions(config: &Config) -> Result<String, String> {
         Ok("Chinese".to_owned())
     } else {
         Err("no font with Chinese characters; install fonts-wqy-microhei".to_owned())
-    }
-}
-
-/// Cameras, broker, loudspeaker.
-async fn online(loaded: &Loaded, findings: &mut Vec<Finding>) {
-    let config = &loaded.config;
-    let slots = Arc::new(Slots::new(config.camera.len()));
-    for (index, camera) in config.camera.iter().enumerate() {
-        let what = format!("camera {} live", camera.name);
-        let started = Credentials::read(camera).and_then(|secrets| {
-            Camera::start(index, camera, secrets, Duration::ZERO, Arc::clone(&slots))
-        });
-        let word = match started {
-            Ok(camera) => first_frame(&camera).await,
-            Err(error) => Err(error.to_string()),
-        };
-        findings.push(Finding { what, word });
-    }
-    if config.upload.enabled {
-        findings.push(finding("broker", uplink(config).await));
-    }
-    findings.push(loudspeaker("loudspeaker", &config.warn).await);
-    for outlet in &config.warn.outlet {
-        let what = format!("loudspeaker of {}", outlet.cameras.join(", "));
-        findings.push(loudspeaker(&what, &config.warn.at(outlet)).await);
-    }
-}
-
-async fn loudspeaker(what: &str, config: &config::Warn) -> Finding {
-    match Speaker::open(config) {
-        Ok(mut speaker) => finding(what, speaker.probe().await),
-        Err(error) => finding(what, Err::<String, _>(error)),
-    }
-}
-
-async fn first_frame(camera: &Camera) -> Result<String, String> {
-    let looking = async {
-        loop {
-            let state = camera.state();
-            if state.phase == Phase::Playing && state.main.width > 0 {
-                let main = &state.main;
-                let codec = main.codec.map_or("?", ingest::Codec::name);
-                return Ok(format!("{codec} {}x{}", main.width, main.height));
-            }
-            if let (Phase::Failed | Phase::Stalled, Some(cause)) = (state.phase, state.cause) {
-                return Err(cause);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    let none = || Err(format!("no frame within {} s", CAMERA_WITHIN.as_secs()));
-    tokio::time::timeout(CAMERA_WITHIN, looking)
-        .await
-        .unwrap_or_else(|_elapsed| none())
-}
-
-/// The broker, as the running daemon finds it. A second connection with this box's certificate would
-/// throw the daemon out, so there is one only where none is running for certain.
-async fn uplink(config: &Config) -> Result<String, String> {
-    match status::ask(&config.store.run_dir).await {
-        Ok(status) => running_upload(&status),
-        Err(StatusError::NoDaemon { .. }) => broker(config).await,
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// The upload of the daemon that is running with this configuration.
-fn running_upload(status: &serde_json::Value) -> Result<String, String> {
-    let upload = &status["upload"];
-    if upload["connected"] == serde_json::Value::Bool(true) {
-        return Ok("the running daemon is connected".to_owned());
-    }
-    let cause = upload["cause"].as_str().unwrap_or("no cause told");
-    Err(format!("the running daemon is not connected: {cause}"))
-}
-
-/// A connection of this box's own: no daemon is running that it could throw out.
-async fn broker(config: &Config) -> Result<String, String> {
-    let pipe = Pipe::connect(&Endpoint::of(config), None)
-        .await
-        .map_err(|e| e.to_string())?;
-    pipe.close().await;
-    Ok(format!(
-        "{}:{} accepts this box",
-        config.upload.host, config.upload.port
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_daemon_that_does_not_answer_keeps_its_connection() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
-        config.store.run_dir = dir.path().to_owned();
-        let daemon = UnixListener::bind(dir.path().join("status.sock")).unwrap();
-        let daemon = std::thread::spawn(move || {
-            let (mut caller, _) = daemon.accept().unwrap();
-            caller.write_all(b"busy").unwrap();
-        });
-        let word = uplink(&config).await.expect_err("nobody knows");
-        daemon.join().unwrap();
-        assert!(word.contains("does not answer"), "{word}");
     }
 }

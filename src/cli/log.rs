@@ -18,6 +18,11 @@ pub(super) fn start_quiet(verbose: u8) {
     begin(verbose, "warn");
 }
 
+/// Starts the log of a command whose findings say what is wrong: errors only, unless asked.
+pub(super) fn start_for_findings(verbose: u8) {
+    begin(verbose, "error");
+}
+
 fn begin(verbose: u8, least: &str) {
     let ours = match verbose {
         0 => least,
@@ -25,7 +30,11 @@ fn begin(verbose: u8, least: &str) {
         _ => "trace",
     };
     // Libraries only at debug level when asked twice: rumqttc and zbus are talkative.
-    let others = if verbose > 1 { "debug" } else { "warn" };
+    let others = match verbose {
+        0 if least == "error" => least,
+        0 | 1 => "warn",
+        _ => "debug",
+    };
     let filter = EnvFilter::new(format!("{others},lingmou={ours}"));
     let registry = tracing_subscriber::registry().with(filter);
     let journald = under_systemd()
@@ -67,15 +76,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_are_for_terminals_whose_owner_wants_them() {
-        for (terminal, no_color, term, wanted) in [
-            (true, None, Some("xterm"), true),
-            (true, None, None, true),
-            (true, Some(""), Some("xterm"), true),
-            (true, Some("1"), Some("xterm"), false),
-            (true, None, Some("dumb"), false),
-            (false, None, Some("xterm"), false),
-    #[test]
     fn an_inherited_stream_is_not_this_one() {
         let [ours, other] = [(); 2].map(|()| tempfile::tempfile().unwrap());
         let id = |file| {
@@ -88,6 +88,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn colours_are_for_terminals_whose_owner_wants_them() {
+        for (terminal, no_color, term, wanted) in [
+            (true, None, Some("xterm"), true),
+            (true, None, None, true),
+            (true, Some(""), Some("xterm"), true),
+            (true, Some("1"), Some("xterm"), false),
+            (true, None, Some("dumb"), false),
+            (false, None, Some("xterm"), false),
         ] {
             let set = |name| match name {
                 "NO_COLOR" => no_color.map(OsString::from),

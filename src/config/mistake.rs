@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::source::Source;
+
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -99,11 +101,44 @@ impl<'a> Finder<'a> {
 
     /// Whether `key` or the table it is in is known to be wrong.
     pub(super) fn is_spoilt(&self, key: &str) -> bool {
-        self.spoilt.iter().any(|bad| {
-            key.strip_prefix(bad.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+        self.spoilt.iter().any(|bad| is_within(key, bad))
     }
+
+    /// Every key that is wrong, by the mistakes that `count` and by what is no TOML. A statement that
+    /// shows no key spoils its whole table.
+    pub(super) fn spoilt_keys(
+        &self,
+        source: &Source,
+        count: impl Fn(&Mistake) -> bool,
+    ) -> Vec<String> {
+        let noted = self.list.iter().filter(|m| !m.key.is_empty() && count(m));
+        let noted = noted.map(|m| m.key.clone()).chain(self.spoilt.clone());
+        let broken = self.broken.iter().map(|(line, statement)| {
+            let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+            let table = source.table_at(*line);
+            if let Some(header) = statement.strip_prefix('[') {
+                let header = header.trim_start_matches(['[', ' ']);
+                header
+                    .split(|c| !letter(c))
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            } else if table.is_empty() {
+                statement.clone()
+            } else if statement.chars().all(letter) {
+                format!("{table}.{statement}")
+            } else {
+                table.to_owned()
+            }
+        });
+        noted.chain(broken).collect()
+    }
+}
+
+/// Whether `key` is `outer`, or stands in that table or list.
+pub(super) fn is_within(key: &str, outer: &str) -> bool {
+    key.strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The candidate that was probably meant by `word`.

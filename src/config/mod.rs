@@ -60,7 +60,7 @@ pub use wording::Wording;
 pub use zone::{Side, Zone, ZoneKind};
 
 use calendar::CalendarFile;
-use mistake::Finder;
+use mistake::{Finder, is_within};
 use source::Source;
 
 use crate::types::sha256_hex;
@@ -101,7 +101,7 @@ pub struct Config {
     pub commands: Commands,
 }
 
-/// A file that was read without mistakes.
+/// A file as it was read.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The values; every path in it is absolute or empty.
@@ -114,16 +114,37 @@ pub struct Loaded {
     pub wording: Wording,
     /// Local time, holidays and permits.
     pub calendar: Calendar,
+    /// What of the file's text was understood, on its own lines.
+    text: String,
 }
 
 impl Loaded {
     /// The file and the line on which `key`, or the table it belongs in, stands: `FILE:LINE`.
     pub fn place(&self, key: &str) -> String {
-        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
-        match Source::new(text).line_of(key) {
+        match Source::new(self.text.clone()).line_of(key) {
             0 => self.path.display().to_string(),
             line => format!("{}:{line}", self.path.display()),
         }
+    }
+}
+
+/// What a file says in spite of its mistakes, for who looks at everything at once.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The values; where one is wrong, its default or what was written out of range. Nothing may be
+    /// made of those that depend on a [spoilt](Self::spoilt) key.
+    pub loaded: Loaded,
+    /// What is wrong; `None`: nothing.
+    pub mistakes: Option<Mistakes>,
+    /// The keys and tables that are.
+    spoilt: Vec<String>,
+}
+
+impl Survey {
+    /// The first key that is wrong and is `key`, stands in it or holds it.
+    pub fn spoilt(&self, key: &str) -> Option<&str> {
+        let mut spoilt = self.spoilt.iter().map(String::as_str);
+        spoilt.find(|bad| is_within(key, bad) || is_within(bad, key))
     }
 }
 
@@ -149,36 +170,70 @@ impl Config {
         Self::judge_text(path, text, |_| true)
     }
 
+    /// Reads the file as far as it can be understood.
+    ///
+    /// # Errors
+    /// It cannot be read at all, or is nothing but mistakes.
+    pub fn survey(path: &Path) -> Result<Survey, Mistakes> {
+        let (survey, understood) = Self::take(path, &text::read(path)?);
+        match survey.mistakes {
+            Some(mistakes) if !understood => Err(mistakes),
+            _ => Ok(survey),
+        }
+    }
+
     /// Reads `text`; of its mistakes those count that `counts` says.
     fn judge_text(
         path: &Path,
         text: &str,
         counts: impl Fn(&Mistake) -> bool,
     ) -> Result<Loaded, Mistakes> {
+        let (survey, _) = Self::take(path, text);
+        let Some(mut mistakes) = survey.mistakes else {
+            return Ok(survey.loaded);
+        };
+        mistakes.list.retain(counts);
+        if mistakes.list.is_empty() {
+            Ok(survey.loaded)
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    /// Takes from `text` what it says and what is wrong in it; and whether it says anything.
+    fn take(path: &Path, text: &str) -> (Survey, bool) {
         let mut finder = Finder::new(path);
         let (config, source) = parse::read(text.to_owned(), &mut finder, example);
+        let understood = config.is_some();
         let mut config: Self = config.unwrap_or_default();
         config.resolve(path);
         check::check(&config, &source, &mut finder);
         finder.list.sort_by_key(|m| m.line);
-        let wording = config.wording(&mut finder.list);
-        let calendar = config.calendar(&mut finder.list);
-        finder.list.retain(counts);
-        if finder.list.is_empty() {
-            let sha256 = sha256_hex(text.as_bytes());
-            Ok(Loaded {
-                path: path.to_owned(),
-                config,
-                sha256,
-                wording,
-                calendar,
-            })
-        } else {
-            Err(Mistakes {
-                path: path.to_owned(),
-                list: finder.list,
-            })
-        }
+        // Each file in the folder of keys is looked at by itself.
+        let there = config.keys.dir.is_dir();
+        let mut spoilt =
+            finder.spoilt_keys(&source, |m| !(there && m.absent && m.key == "keys.dir"));
+        let list = &mut finder.list;
+        let wording = noting(list, &mut spoilt, "evidence.wording", |l| config.wording(l));
+        let calendar = noting(list, &mut spoilt, "judge.calendar", |l| config.calendar(l));
+        let mistakes = (!finder.list.is_empty()).then(|| Mistakes {
+            path: path.to_owned(),
+            list: finder.list,
+        });
+        let loaded = Loaded {
+            path: path.to_owned(),
+            config,
+            sha256: sha256_hex(text.as_bytes()),
+            wording,
+            calendar,
+            text: source.text,
+        };
+        let survey = Survey {
+            loaded,
+            mistakes,
+            spoilt,
+        };
+        (survey, understood)
     }
 
     /// Makes every path absolute, as seen from the folder of the file.
@@ -249,6 +304,21 @@ impl Config {
         list.append(&mut finder.list);
         Calendar::new(&file, time_zone, Some(sha256))
     }
+}
+
+/// What `read` gives of the file that `key` names; its mistakes go to `list` and spoil the key.
+fn noting<T>(
+    list: &mut Vec<Mistake>,
+    spoilt: &mut Vec<String>,
+    key: &str,
+    read: impl FnOnce(&mut Vec<Mistake>) -> T,
+) -> T {
+    let before = list.len();
+    let value = read(list);
+    if list.len() > before {
+        spoilt.push(key.to_owned());
+    }
+    value
 }
 
 /// The text of another file the configuration names. A missing one is named with the other

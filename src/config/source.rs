@@ -69,6 +69,14 @@ impl Source {
         headers.any(|e| (from + 1..=to).contains(&self.line(e.range.start)))
     }
 
+    /// The table whose header stands last before `line`; empty at the top of the file.
+    pub(super) fn table_at(&self, line: usize) -> &str {
+        let headers = self.entries.iter().filter(|e| e.is_header);
+        let before = headers.filter(|e| self.line(e.range.start) < line);
+        let last = before.max_by_key(|e| e.range.start);
+        last.map_or("", |e| e.key.as_str())
+    }
+
     /// The bytes from a header to the next one.
     pub(super) fn section(&self, header: &Entry) -> Range<usize> {
         let next = self.entries.iter().filter(|e| e.is_header);

@@ -890,3 +890,57 @@ proptest::proptest! {
         let _page = page(&cut);
     }
 }
+
+#[test]
+fn what_depends_on_no_mistake_is_told_from_what_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lingmou.toml");
+    let put = |name: &str, text: &str| {
+        let mut file = std::fs::File::create(dir.path().join(name)).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    };
+    std::fs::create_dir(dir.path().join("keys")).unwrap();
+    put("calendar.toml", "[[permit]]\nid = 7\n");
+    for (text, spoilt, sound) in [
+        (
+            "[device]\nid = \"pole 7\"\n",
+            "device.id",
+            "device.time_zone",
+        ),
+        // The table that was meant is not there: its defaults say nothing.
+        ("[uplaod]\nenabled = true\n", "upload.host", "warn"),
+        (
+            "[store]\ndir = /srv/x\nrun_dir = \"/run/x\"\n",
+            "store.dir",
+            "store.run_dir",
+        ),
+        ("[store]\nthe folder, please\n", "store.run_dir", "keys.dir"),
+        (
+            "[store\ndir = \"/srv/x\"\n[keys]\n",
+            "store.dir",
+            "keys.dir",
+        ),
+        ("[judge]\ncalendar = \"calendar.toml\"\n", "judge", "zone"),
+        (
+            "[judge.street_vending]\ngrace_secs = -5\n",
+            "judge",
+            "judge.calendar",
+        ),
+        ("[keys]\ndir = \"nowhere\"\n", "keys.dir", "keys.suite"),
+        // Certificates lack in the folder of keys: each is looked at by itself.
+        ("[keys]\ndir = \"keys\"\n", "camera", "keys.dir"),
+    ] {
+        put("lingmou.toml", text);
+        let survey = Config::survey(&path).unwrap();
+        assert!(survey.mistakes.is_some(), "{text}");
+        let told = [spoilt, sound].map(|key| survey.spoilt(key).is_some());
+        assert_eq!(told, [true, false], "{text}: {:?}", survey.spoilt);
+    }
+    // What is wrong elsewhere leaves the rest as it was written.
+    put("lingmou.toml", "[store]\ndir = \"d\"\nmirror = 7\n");
+    let survey = Config::survey(&path).unwrap();
+    assert_eq!(survey.loaded.config.store.dir, dir.path().join("d"));
+    let place = format!("{}:2", path.display());
+    assert_eq!(survey.loaded.place("store.dir"), place);
+    assert!(Config::survey(&dir.path().join("nowhere.toml")).is_err());
+}

@@ -8,6 +8,9 @@ use super::play::{Played, Until};
 use super::program::{self, Input};
 use crate::config::{self, SoundFormat};
 
+/// A device that is asked whether it is there answers within this, seconds.
+const ANSWER_SECS: u64 = 5;
+
 /// Where the sound goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Http {
@@ -32,6 +35,26 @@ impl Http {
             content_type: speaker.content_type.clone(),
             format: speaker.format,
             login: Login::new(speaker),
+        }
+    }
+
+    /// Asks whether the device answers. The question is about all of it (`OPTIONS *`), so that nothing
+    /// at the address of the sound begins to play, and any answer will do but one that bars us.
+    pub(super) async fn probe(&self) -> Result<String, String> {
+        let request = format!(
+            "max-time = {ANSWER_SECS}\nno-fail\noutput = \"/dev/null\"\nurl = {}\n\
+             request = \"OPTIONS\"\nrequest-target = \"*\"\nwrite-out = \"%{{http_code}}\"\n",
+            quoted(&self.url)
+        );
+        let orders = self.login.orders(&request)?;
+        match program::told(&orders.command()).await.as_deref() {
+            Ok("401") => Err(format!(
+                "{self}: it answers 401: check user and password_file"
+            )),
+            Ok(code) => Ok(format!("{self}: it answers ({code}); nothing was played")),
+            Err(why) => Err(format!(
+                "{self}: {why}; check its address, that it has power and that its web server is on"
+            )),
         }
     }
 

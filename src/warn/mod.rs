@@ -32,6 +32,7 @@ mod listen;
 mod look;
 mod onvif;
 mod play;
+mod probe;
 mod program;
 mod speakers;
 mod speech;
@@ -49,6 +50,7 @@ pub use error::WarnError;
 pub use governor::{Ask, By, Governor, Hush, Ledger, Stop, Travel, UnknownZone, tells_the_hour};
 pub use horn::Toots;
 pub use look::look_at_clips;
+pub use probe::Probed;
 pub use program::told as told_by_program;
 pub use speakers::{Speakers, Voices};
 pub use speech::Voice;
@@ -77,8 +79,6 @@ const HORN: &str = "the loudspeaker is a horn, which cannot speak";
 const NO_SUCH_CLIP: &str = "this box has no such clip";
 /// What is said of a clip that was played and is not in what the microphone took up.
 const NOT_HEARD: &str = "the microphone did not hear it";
-/// A sink that is opened to be looked at has this long.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The loudspeaker, with its clips.
 #[derive(Debug)]
@@ -180,31 +180,29 @@ impl Speaker {
         Voice::find(identity).map_err(|error| error.to_string())
     }
 
-    /// Opens the sound output without playing, for `lingmou check`: what it really is.
+    /// Looks at the loudspeaker without playing, for `lingmou check`: what it really is.
     ///
     /// # Errors
-    /// [`WarnError::Silent`]: there is none, or it is a stand-in that nobody hears.
-    pub async fn probe(&mut self) -> Result<String, WarnError> {
-        let device = match &self.output {
-            None if self.horn.is_some() => return Ok("the vehicle's horn, not tried".to_owned()),
-            None => return Err(WarnError::Silent(NO_SPEAKER.to_owned())),
-            Some(Output::File(path)) => return probe_folder(path),
-            Some(Output::Local(device)) => device.clone(),
-            // Whether they are there is seen only when they play: nothing is played to find out.
-            Some(Output::Program(command)) => return Ok(format!("program {}", command.join(" "))),
-            Some(Output::Http(http)) => return Ok(format!("{http}, not tried")),
-            Some(Output::Isapi(isapi)) => return isapi.probe().await.map_err(WarnError::Silent),
-            Some(Output::Onvif(onvif)) => return onvif.probe().await.map_err(WarnError::Silent),
+    /// [`WarnError::Silent`]: there is none, it does not answer, or it is a stand-in that nobody hears.
+    pub async fn probe(&mut self) -> Result<Probed, WarnError> {
+        let ready = match &self.output {
+            None if self.horn.is_some() => {
+                return Ok(Probed::Untried(
+                    "the vehicle's horn, not sounded".to_owned(),
+                ));
+            }
+            None => Err(NO_SPEAKER.to_owned()),
+            Some(Output::File(path)) => probe::folder(path),
+            Some(Output::Local(device)) => probe::card(device.clone()).await,
+            Some(Output::Program(command)) => {
+                let there = program::look_at(command).map_err(WarnError::Silent)?;
+                return Ok(Probed::Untried(there));
+            }
+            Some(Output::Http(http)) => http.probe().await,
+            Some(Output::Isapi(isapi)) => isapi.probe().await,
+            Some(Output::Onvif(onvif)) => onvif.probe().await,
         };
-        let (done, answer) = oneshot::channel();
-        spawn(move || drop(done.send(card::probe(&device))))
-            .map_err(|e| WarnError::Silent(e.to_string()))?;
-        match tokio::time::timeout(PROBE_TIMEOUT, answer).await {
-            Ok(Ok(probed)) => probed.map_err(WarnError::Silent),
-            Ok(Err(_)) | Err(_) => Err(WarnError::Silent(
-                "the sound output hangs when it is opened".to_owned(),
-            )),
-        }
+        ready.map(Probed::Ready).map_err(WarnError::Silent)
     }
 
     /// The clip for `violation`; why there is none, otherwise.
@@ -372,20 +370,6 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
         .name("speaker".to_owned())
         .spawn(work)
         .map(drop)
-}
-
-fn probe_folder(path: &Path) -> Result<String, WarnError> {
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    if path.is_dir() || !folder.is_dir() {
-        return Err(WarnError::Silent(format!(
-            "[warn.speaker] path {} is not a file in an existing folder",
-            path.display()
-        )));
-    }
-    Ok(format!("WAV file {}", path.display()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
@@ -35,6 +36,16 @@ pub(super) fn check_installed(program: &'static str) -> Result<(), WarnError> {
         Ok(_) => Ok(()),
         Err(_not_there) => Err(WarnError::Program { program }),
     }
+}
+
+/// Whether this user may start `command`, which is not done: it would make a sound.
+pub(super) fn look_at(command: &[String]) -> Result<String, String> {
+    let (program, _) = command.split_first().ok_or("no program is named")?;
+    access(program.as_str(), Access::EXEC_OK)
+        .map_err(|error| format!("{program} cannot be started: {error}"))?;
+    Ok(format!(
+        "program {program} is there; it was not started, and nothing was played"
+    ))
 }
 
 /// A program that runs; it and all it started end when this is dropped.

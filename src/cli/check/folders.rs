@@ -5,30 +5,25 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use crate::config::Loaded;
 use crate::store;
 
-use super::{Finding, finding_at};
+use super::Findings;
 
 /// Folders that systemd makes and gives to the daemon's user (`systemd/lingmou.service`).
 const MADE_BY_SYSTEMD: [&str; 2] = ["/var/lib/lingmou", "/run/lingmou"];
 
 /// The store, the run folder, and the second medium where there is one.
-pub(super) fn folders(loaded: &Loaded) -> Vec<Finding> {
-    let config = &loaded.config.store;
-    let mut findings = Vec::new();
-    for (key, what, dir) in [
-        ("store.dir", "store", &config.dir),
-        ("store.run_dir", "run folder", &config.run_dir),
-    ] {
-        findings.push(finding_at(loaded, key, what, usable(dir)));
+pub(super) fn folders(findings: &mut Findings<'_>) {
+    findings.see("store", &["store.dir"], |config| usable(&config.store.dir));
+    let run = "store.run_dir";
+    findings.see("run folder", &[run], |config| usable(&config.store.run_dir));
+    let config = &findings.survey.loaded.config;
+    if !config.store.mirror.as_os_str().is_empty() {
+        findings.see("second copy", &["store.mirror", "device.id"], |config| {
+            let medium = store::recognise_in_time(&config.store.mirror, &config.device.id);
+            medium.map(|id| format!("medium {id}"))
+        });
     }
-    if !config.mirror.as_os_str().is_empty() {
-        let medium = store::recognise_in_time(&config.mirror, &loaded.config.device.id);
-        let word = medium.map(|id| format!("medium {id}"));
-        findings.push(finding_at(loaded, "store.mirror", "second copy", word));
-    }
-    findings
 }
 
 /// What will become of a folder that the daemon writes to.

@@ -2,16 +2,25 @@
 
 use std::path::Path;
 
-use crate::config::{self, Loaded, secret_file};
+use crate::config::{self, secret_file};
 use crate::ingest::{self, Credentials};
 use crate::witness::check_private;
 
-use super::{Finding, finding_at};
+use super::{Findings, finding_at};
 
 /// A line for each camera.
-pub(super) fn cameras(loaded: &Loaded) -> Vec<Finding> {
-    let cameras = loaded.config.camera.iter().enumerate();
-    let finding = |(index, camera): (usize, &config::Camera)| {
+pub(super) fn cameras(findings: &mut Findings<'_>) {
+    let loaded = &findings.survey.loaded;
+    if loaded.config.camera.is_empty() {
+        // None, or none that could be read.
+        findings.may_see("cameras", &["camera"]);
+    }
+    for (index, camera) in loaded.config.camera.iter().enumerate() {
+        let what = format!("camera {}", camera.name);
+        let table = format!("camera[{index}]");
+        if !findings.may_see(&what, &[&table]) {
+            continue;
+        }
         let in_url = [&camera.url, &camera.substream_url];
         let has_parameters = |url: &String| config::without_parameters(url) != url;
         let word = if in_url.into_iter().any(has_parameters) {
@@ -27,28 +36,26 @@ pub(super) fn cameras(loaded: &Loaded) -> Vec<Finding> {
             (Ok(()), Err(error)) => ("tls_roots", Err(error.into())),
             (Ok(()), Ok(())) => ("password_file", Ok(word.to_owned())),
         };
-        let key = format!("camera[{index}].{key}");
-        finding_at(loaded, &key, &format!("camera {}", camera.name), word)
-    };
-    cameras.map(finding).collect()
+        let found = finding_at(loaded, &format!("{table}.{key}"), &what, word);
+        findings.list.push(found);
+    }
 }
 
 /// Those of loudspeakers that others may read.
-pub(super) fn speakers(loaded: &Loaded) -> Vec<Finding> {
+pub(super) fn speakers(findings: &mut Findings<'_>) {
+    let loaded = &findings.survey.loaded;
     let warn = &loaded.config.warn;
     let outlets = warn.outlet.iter().enumerate();
     let outlets = outlets.map(|(i, at)| (format!("warn.outlet[{i}].speaker"), &at.speaker));
-    let first = [("warn.speaker".to_owned(), &warn.speaker)];
-    let finding = |(table, speaker): (String, &config::Speaker)| {
-        let open = private(&secret_file(&speaker.password_file)).err()?;
+    let first = ("warn.speaker".to_owned(), &warn.speaker);
+    for (table, speaker) in std::iter::once(first).chain(outlets) {
         let key = format!("{table}.password_file");
-        Some(finding_at(loaded, &key, "loudspeaker", Err(open)))
-    };
-    first
-        .into_iter()
-        .chain(outlets)
-        .filter_map(finding)
-        .collect()
+        let open = private(&secret_file(&speaker.password_file)).err();
+        if let Some(open) = open.filter(|_| findings.survey.spoilt(&key).is_none()) {
+            let found = finding_at(loaded, &key, "loudspeaker", Err::<String, _>(open));
+            findings.list.push(found);
+        }
+    }
 }
 
 /// Whether nobody but its owner may read the file with a password, where one is named. The daemon

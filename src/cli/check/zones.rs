@@ -120,6 +120,7 @@ fn unmet(condition: &Condition) -> String {
 mod tests {
     use std::io::Write as _;
 
+    use super::super::Word;
     use super::*;
 
     /// A configuration of one camera and one zone, with a permit for it.
@@ -144,6 +145,13 @@ mod tests {
         Config::read_elsewhere(&dir.path().join("lingmou.toml")).unwrap()
     }
 
+    fn good(found: Finding) -> String {
+        match found.word {
+            Word::Good(word) => word,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn what_moves_is_told_that_it_warns_nobody_and_permits_everywhere() {
         for (mount, source, mute, everywhere) in [
@@ -154,7 +162,7 @@ mod tests {
             ("auto", "gpsd", false, true),
         ] {
             let loaded = loaded(mount, source);
-            let told = |mut findings: Vec<Finding>| findings.pop().map(|f| f.word.unwrap());
+            let told = |mut findings: Vec<Finding>| findings.pop().map(good);
             let worth = told(worth(&loaded.config).collect()).unwrap();
             let nothing = worth.starts_with("gives NOTHING") && worth.contains("its speed");
             assert_eq!(nothing, mute, "{mount} {source}: {worth}");
@@ -219,7 +227,9 @@ mod tests {
             panic!("one pair: {}", told.len())
         };
         assert_eq!(one.what, "zone corner");
-        let word = one.word.as_ref().expect("a warning, no fault");
+        let Word::Good(word) = &one.word else {
+            panic!("a warning, no fault: {:?}", one.word)
+        };
         let place = format!("warning: {}:15: zone[1].polygon: ", path.display());
         assert!(word.starts_with(&place), "{word}");
         assert!(word.contains("overlaps with zone kerb"), "{word}");

@@ -160,6 +160,9 @@ async fn an_isapi_device_is_opened_spoken_to_and_closed() {
         ]
     );
     let probed = room.speaker().probe().await.expect("it answers");
+    let Probed::Ready(probed) = probed else {
+        panic!("{probed:?}");
+    };
     assert!(
         probed.ends_with(": channel 1 takes G.711 A-law"),
         "{probed}"

@@ -421,3 +421,85 @@ async fn a_horn_that_refuses_or_stays_silent_has_not_played() {
         .expect("nobody there");
     assert!(why.contains("curl: exit status: 7"), "{why}");
 }
+
+/// A horn that answers every question so, or not at all, and what it was asked.
+fn asked_horn(answer: Option<&'static str>) -> (String, JoinHandle<Sent>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/play", listener.local_addr().expect("bound"));
+    let serving = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a caller");
+        let mut stream = BufReader::new(stream);
+        let asked = request(&mut stream).expect("a question");
+        match answer {
+            Some(answer) => {
+                let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+                stream.get_mut().write_all(answer.as_bytes()).expect("sent");
+            }
+            // Until the caller gives up.
+            None => drop(stream.read(&mut [0])),
+        }
+        asked
+    });
+    (url, serving)
+}
+
+#[tokio::test]
+async fn a_horn_on_the_network_is_asked_and_nothing_is_played() {
+    let mut room = Room::new(300);
+    room.config.speaker.kind = SpeakerKind::Http;
+    for (answer, well, told) in [
+        (Some("200 OK"), true, "it answers (200)"),
+        (Some("405 Method Not Allowed"), true, "it answers (405)"),
+        (
+            Some("401 Unauthorized"),
+            false,
+            "check user and password_file",
+        ),
+        (None, false, "check its address, that it has power"),
+    ] {
+        let (url, serving) = asked_horn(answer);
+        room.config.speaker.url = url;
+        let (good, word) = match room.speaker().probe().await {
+            Ok(Probed::Ready(word)) => (true, word),
+            other => (false, format!("{other:?}")),
+        };
+        assert!(good == well && word.contains(told), "{answer:?}: {word}");
+        let asked = tokio::task::spawn_blocking(move || serving.join().expect("served"));
+        let asked = asked.await.expect("joined");
+        assert!(
+            asked.head.starts_with("OPTIONS * HTTP/1.1\r\n"),
+            "{}",
+            asked.head
+        );
+        assert!(asked.body.is_empty(), "{asked:?}");
+    }
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+    let nobody = nobody.expect("a port");
+    // One that speaks no TLS hangs up on it.
+    let plain = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = plain.local_addr().expect("bound");
+    let serving = std::thread::spawn(move || drop(plain.accept().expect("a caller")));
+    for url in [
+        format!("http://{nobody}/play"),
+        format!("https://{at}/play"),
+    ] {
+        room.config.speaker.url = url;
+        let why = room.speaker().probe().await.expect_err("no such horn");
+        assert!(why.to_string().contains("curl: exit status: "), "{why}");
+    }
+    serving.join().expect("served");
+}
+
+#[tokio::test]
+async fn a_program_is_looked_for_and_not_started() {
+    let mut room = Room::with_program(300, "touch started");
+    let probed = room.speaker().probe().await.expect("it is there");
+    let Probed::Untried(word) = probed else {
+        panic!("{probed:?}");
+    };
+    assert!(word.starts_with("program /bin/sh is there"), "{word}");
+    assert!(!room.folder.path().join("started").exists());
+    room.config.speaker.command = vec!["/nonexistent/player".to_owned()];
+    let why = room.speaker().probe().await.expect_err("it is not");
+    assert!(why.to_string().contains("cannot be started"), "{why}");
+}

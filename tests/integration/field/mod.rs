@@ -11,6 +11,7 @@ mod flow;
 mod golden;
 mod kill_loop;
 mod killed;
+mod online;
 mod sm2;
 mod stand_in;
 mod start;
