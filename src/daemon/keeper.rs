@@ -287,8 +287,8 @@ impl Keeper {
         }
         match self.cameras[work.camera].clip(from, to) {
             Ok(clip) => {
-                if !clip.whole {
-                    self.omit(case, "clip.mp4 (part)", "the video was interrupted")?;
+                if let Some(why) = &clip.interrupted {
+                    self.omit(case, "clip.mp4 (part)", why)?;
                 }
                 self.note_clip(case, clip.first)?;
                 let mut file = Draft {

@@ -8,7 +8,7 @@ use crate::config::{CameraKind, DetectOn};
 use crate::types::{Frame, Image, Stamp, lock};
 
 use super::bans::Bans;
-use super::clip::{mux, size};
+use super::clip::{interruption, mux, size};
 use super::intake::{Intake, Purpose};
 use super::knock::Endpoint;
 use super::picture::{decode, decode_last};
@@ -29,9 +29,6 @@ const RING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// More access units than this are not decoded to choose among frames: two seconds' work for a
 /// small box.
 const CHOICE_UNITS_MAX: usize = 150;
-
-/// A clip may begin or end this far from what was asked and still be called whole.
-const WHOLE_WITHIN: Duration = Duration::from_millis(500);
 
 /// A running camera. Dropping it stops it.
 #[derive(Debug)]
@@ -131,9 +128,9 @@ impl Camera {
 
     /// Cuts the video from `from` to `to`, which should be past, out of the ring.
     ///
-    /// Begins at the key frame at or before `from`. Costs no decoding. When the stream was
-    /// interrupted within that time, the longest piece without interruption is given and
-    /// [`Clip::whole`] is false.
+    /// Begins at the key frame at or before `from`. Costs no decoding. When the stream was connected
+    /// to anew within that time, the longest piece of one connection is given; [`Clip::interrupted`]
+    /// says that, and what is missing inside.
     pub fn clip(&self, from: Stamp, to: Stamp) -> Result<Clip, IngestError> {
         let no_clip = self.main.status.facts().no_clip.clone();
         if let Some(why) = no_clip {
@@ -164,7 +161,7 @@ impl Camera {
             first,
             first_pts_ns,
             last,
-            whole: first.since(from) <= WHOLE_WITHIN && to.since(last) <= WHOLE_WITHIN,
+            interrupted: interruption(&stretch, from, to),
         })
     }
 

@@ -1,5 +1,7 @@
 //! Cuts kept access units into an MP4 file, bit for bit.
 
+use std::time::Duration;
+
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -12,6 +14,16 @@ use super::ring::{Stretch, Unit};
 
 /// Writing a clip takes milliseconds; a muxer that is silent this long is stuck.
 const MUX_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
+/// A clip may begin or end this far from what was asked, and one picture come so much later than is
+/// usual after the one before it, and it still be called whole.
+///
+/// Half a second more than usual, and no multiple of it: a camera of one picture a second is as whole
+/// as one of 25, and of both half a second is long enough for somebody to step into the picture or out
+/// of it. What a radio delays is not seen here: a unit's time is read from its RTP time, and follows
+/// the arrival only when that is off by a second. Then the clip shows a picture that stands, which is
+/// a pause to whoever looks at it.
+const WHOLE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Smallest time between two frames of a clip.
 const STEP_NS: u64 = 1_000_000;
@@ -36,8 +48,39 @@ pub struct Clip {
     pub first_pts_ns: u64,
     /// Capture time of the last frame.
     pub last: Stamp,
-    /// Whether the whole time asked for is covered; false after an interruption.
-    pub whole: bool,
+    /// What keeps it from showing the whole time asked for, for a human; `None` when it shows it.
+    pub interrupted: Option<String>,
+}
+
+/// Why a stretch does not show the whole time from `from` to `to`; `None` when it does.
+pub(super) fn interruption(stretch: &Stretch, from: Stamp, to: Stamp) -> Option<String> {
+    let units = &stretch.units;
+    let mut shown: Vec<(u64, Stamp)> = units.iter().map(|unit| (unit.pts_ns, unit.at)).collect();
+    shown.sort_by_key(|(pts_ns, _)| *pts_ns);
+    let (&(first_ns, first), &(_, last)) = shown.first().zip(shown.last())?;
+    let step = |pair: &[(u64, Stamp)]| pair[1].0 - pair[0].0;
+    let mut steps: Vec<u64> = shown.windows(2).map(step).collect();
+    steps.sort_unstable();
+    // The median: what is lost or late in between does not move it.
+    let usual_ns = steps.get(steps.len() / 2).copied().unwrap_or(0);
+    let usual = Duration::from_nanos(usual_ns);
+    let longest = shown.windows(2).max_by_key(|pair| step(pair));
+    let pause = longest.filter(|pair| Duration::from_nanos(step(pair)) > usual + WHOLE_WITHIN);
+    if let Some(pair) = pause {
+        let secs = |ns| Duration::from_nanos(ns).as_secs_f64();
+        let (pause, into) = (secs(step(pair)), secs(pair[0].0 - first_ns));
+        return Some(format!(
+            "no picture came for {pause:.1} s, {into:.1} s after its beginning"
+        ));
+    }
+    // The first unit follows on nothing; a later one with this flag comes after something lost.
+    let lost = |unit: &Unit| unit.data.flags().contains(gst::BufferFlags::DISCONT);
+    if units.iter().skip(1).any(lost) {
+        return Some("a part of it was lost on the way from the camera".to_owned());
+    }
+    // Whenever a camera is asked, its last picture is up to a usual step old.
+    let covered = first.since(from) <= WHOLE_WITHIN && to.since(last) <= usual + WHOLE_WITHIN;
+    (!covered).then(|| "the video was interrupted".to_owned())
 }
 
 /// Size of the pictures, from the parser's caps.
@@ -160,27 +203,32 @@ fn spread(units: &[Unit]) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::ring::Run;
     use crate::types::TimeSource;
 
-    fn times(pts: &[u64]) -> Vec<(u64, u64)> {
-        gst::init().unwrap();
-        let at = Stamp {
+    fn stamp(ms: u64) -> Stamp {
+        Stamp {
             utc_ns: 0,
-            boot_ns: 0,
+            boot_ns: ms * STEP_NS,
             error_ns: 0,
+        }
+    }
+
+    fn units(pts: impl IntoIterator<Item = u64>) -> Vec<Unit> {
+        gst::init().unwrap();
+        let unit = |pts_ms| Unit {
+            pts_ns: pts_ms * STEP_NS,
+            at: stamp(pts_ms),
+            source: TimeSource::Arrival,
+            key: false,
+            number: 0,
+            data: gst::Buffer::new(),
         };
-        let units: Vec<Unit> = pts
-            .iter()
-            .map(|&pts_ms| Unit {
-                pts_ns: pts_ms * STEP_NS,
-                at,
-                source: TimeSource::Arrival,
-                key: false,
-                number: 0,
-                data: gst::Buffer::new(),
-            })
-            .collect();
-        timed(&units)
+        pts.into_iter().map(unit).collect()
+    }
+
+    fn times(pts: &[u64]) -> Vec<(u64, u64)> {
+        timed(&units(pts.iter().copied()))
             .iter()
             .map(|b| (b.dts().unwrap().mseconds(), b.pts().unwrap().mseconds()))
             .collect()
@@ -196,5 +244,125 @@ mod tests {
         );
         assert_eq!(times(&[100, 100, 101]), [(0, 0), (1, 1), (2, 2)]);
         assert!(times(&[]).is_empty());
+    }
+
+    fn stretch(units: Vec<Unit>) -> Stretch {
+        let run = Run {
+            codec: Codec::H264,
+            caps: Codec::H264.unit_caps(),
+            session: 0,
+        };
+        Stretch { run, units }
+    }
+
+    #[test]
+    fn a_clip_with_a_hole_is_not_whole() {
+        let every = |step: usize| (0..=10_000).step_by(step).map(|ms| ms as u64);
+        let without = |from: u64, to: u64| {
+            let kept = move |ms: &u64| !(from..to).contains(ms);
+            every(40).filter(kept).collect::<Vec<_>>()
+        };
+        let late = |ms: u64| if ms == 5_000 { ms + 480 } else { ms };
+        let b_frames = [0, 120, 40, 80, 240, 160, 200];
+        for (what, shown, to, wanted) in [
+            ("25 a second", every(40).collect(), 10_000, None),
+            ("one a second", every(1000).collect(), 10_900, None),
+            (
+                "one a second, one late",
+                every(1000).map(late).collect(),
+                10_900,
+                None,
+            ),
+            ("one each two seconds", every(2000).collect(), 10_900, None),
+            ("half a second without", without(4_000, 4_480), 10_000, None),
+            ("in another order", b_frames.to_vec(), 240, None),
+            (
+                "more than half a second without",
+                without(4_000, 4_560),
+                10_000,
+                Some("no picture came for 0.6 s, 4.0 s after its beginning"),
+            ),
+            (
+                "two seconds without",
+                without(2_000, 4_000),
+                10_000,
+                Some("no picture came for 2.0 s, 2.0 s after its beginning"),
+            ),
+            (
+                "of one a second, the fifth is missing",
+                every(1000).filter(|ms| *ms != 5_000).collect(),
+                10_000,
+                Some("no picture came for 2.0 s, 4.0 s after its beginning"),
+            ),
+            (
+                "the end is missing",
+                without(9_000, 11_000),
+                10_000,
+                Some("the video was interrupted"),
+            ),
+            (
+                "the beginning is missing",
+                without(0, 1_000),
+                10_000,
+                Some("the video was interrupted"),
+            ),
+        ] {
+            let stretch = stretch(units(shown));
+            let told = interruption(&stretch, stamp(0), stamp(to));
+            assert_eq!(told.as_deref(), wanted, "{what}");
+        }
+    }
+
+    /// The depayloader and the parser that the cameras' streams go through, and between them and the
+    /// encoder a packet less.
+    #[test]
+    fn a_clip_of_which_packets_were_lost_is_not_whole() {
+        for lost in [None, Some(20), Some(60)] {
+            let units = over_rtp(lost);
+            assert!(units.len() >= 48, "{}", units.len());
+            let last = units.last().unwrap().at;
+            let told = interruption(&stretch(units), stamp(0), last);
+            let wanted = lost.map(|_| "a part of it was lost on the way from the camera");
+            assert_eq!(told.as_deref(), wanted, "packet {lost:?}");
+        }
+    }
+
+    /// Two seconds of video over RTP, without the packet of this number.
+    fn over_rtp(lost: Option<usize>) -> Vec<Unit> {
+        gst::init().unwrap();
+        let launch = "videotestsrc pattern=ball num-buffers=50 \
+             ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 \
+             ! x264enc speed-preset=ultrafast key-int-max=25 bframes=0 ! rtph264pay mtu=600 \
+             ! identity name=way ! rtph264depay ! h264parse config-interval=-1 \
+             ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=sink sync=false";
+        let pipeline = gst::parse::launch(launch).unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        let number = std::sync::atomic::AtomicUsize::new(0);
+        let way = pipeline.by_name("way").unwrap().static_pad("src").unwrap();
+        way.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if lost == Some(number) {
+                return gst::PadProbeReturn::Drop;
+            }
+            gst::PadProbeReturn::Ok
+        });
+        let sink = pipeline.by_name("sink").unwrap();
+        let sink = sink.downcast::<gst_app::AppSink>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut got = Vec::new();
+        while let Some(sample) = sink.try_pull_sample(MUX_WITHIN) {
+            got.extend(sample.buffer_owned());
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        let first = got[0].pts().unwrap();
+        let shown: Vec<u64> = got
+            .iter()
+            .map(|data| (data.pts().unwrap() - first).mseconds())
+            .collect();
+        let mut units = units(shown);
+        for (unit, data) in units.iter_mut().zip(got) {
+            unit.data = data;
+        }
+        units
     }
 }

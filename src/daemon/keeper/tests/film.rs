@@ -6,6 +6,8 @@ use std::path::Path;
 
 use super::*;
 use crate::config::CameraKind;
+use crate::demo::rtsp::{Mount, RtspServer, Show};
+use crate::ingest::Codec;
 use crate::types::{Detection, Moved, PictureOf, Track, View};
 use crate::witness::FileEntry;
 
@@ -286,4 +288,47 @@ fn the_clip_says_when_it_begins(statement: &Statement, folder: &Path) {
     }
     #[cfg(not(feature = "c2pa"))]
     assert!(folder.join(&clip.name).is_file());
+}
+
+/// The camera hangs for a while within the clip, and the connection holds: the package says so.
+#[test]
+fn what_a_clip_lacks_inside_is_among_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("road.mp4");
+    film(&path);
+    let street = Mount {
+        path: "/main".to_owned(),
+        show: Show::Clip(path, Codec::H264),
+    };
+    let server = RtspServer::start(&[street]).unwrap();
+    let mut town = Town::build(|config| {
+        config.camera[0].url = server.url("/main");
+        config.camera[0].stall_secs = 30.0;
+    });
+    let slots = Arc::clone(&town.slots);
+    let frame = || slots.take(Duration::from_mins(1)).expect("it plays");
+    let from = frame().at;
+    while frame().at.since(from) < Duration::from_secs(1) {}
+    server.stall("/main", true);
+    while slots.take(Duration::from_millis(1500)).is_some() {}
+    server.stall("/main", false);
+    let again = frame().at;
+    while frame().at.since(again) < Duration::from_secs(1) {}
+    let to = frame().at;
+
+    let mut scene = day::scenes().next().unwrap().1;
+    scene.at = to;
+    let work = work(&scene, Vec::new(), "open".to_owned());
+    let case = CaseId(uuid::Uuid::from_u128(1));
+    let about = (case, Some(Violation::StreetVending));
+    town.keeper.cut(about, (from, to), &work, None).unwrap();
+    let drafts = town.keeper.store.drafts(case).unwrap();
+    assert!(drafts.iter().any(|f| f.name == "clip.mp4"), "{drafts:?}");
+    let notes = town.keeper.store.draft_note(case).unwrap();
+    let missing = Notes::read(notes.as_deref()).omitted;
+    let [part] = &missing[..] else {
+        panic!("{missing:?}");
+    };
+    assert_eq!(part.what, "clip.mp4 (part)");
+    assert!(part.why.starts_with("no picture came for "), "{}", part.why);
 }
