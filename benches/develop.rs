@@ -63,6 +63,8 @@ fn exif() -> Exif {
         alt_mm: Some(40_000),
         h_acc_mm: Some(1800),
         hdop_e2: None,
+        pdop_e2: None,
+        satellite_us: None,
         fix: FixKind::Full,
         sats: Some(14),
         heading_deg: None,
@@ -83,6 +85,7 @@ fn exif() -> Exif {
         make: "bureau".to_owned(),
         model: "LM-0000".to_owned(),
         software: "lingmou".to_owned(),
+        comment: String::new(),
         image_unique_id: Uuid::from_u128(1),
     }
 }

@@ -292,6 +292,7 @@ fn exif(case: CaseId) -> Exif {
         make: "Bureau".to_owned(),
         model: DEVICE.to_owned(),
         software: "lingmou".to_owned(),
+        comment: String::new(),
         image_unique_id: case.0,
     }
 }

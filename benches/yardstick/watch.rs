@@ -131,6 +131,7 @@ impl Watcher {
             make: String::new(),
             model: String::new(),
             software: String::new(),
+            comment: String::new(),
             image_unique_id: Uuid::nil(),
         };
         if frame.at == at && !self.on_substream {

@@ -110,6 +110,10 @@ impl Facts {
             make: self.config.device.bureau.clone(),
             model: format!("{} {}", self.config.device.model, self.config.device.id),
             software: format!("lingmou {}", env!("CARGO_PKG_VERSION")),
+            comment: match clock_error(view.frame.at) {
+                None => self.wording.clock_unknown().to_owned(),
+                Some(_) => String::new(),
+            },
             image_unique_id: view.case.0,
         }
     }

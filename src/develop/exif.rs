@@ -28,6 +28,8 @@ pub struct Exif {
     pub model: String,
     /// Name and version of the program; empty leaves the tag out.
     pub software: String,
+    /// What whoever has the picture alone should know of it; empty leaves the tag out.
+    pub comment: String,
     /// Identity of the case the picture belongs to; nil leaves the tag out.
     pub image_unique_id: Uuid,
 }
@@ -123,6 +125,9 @@ fn origin(exif: &Exif) -> Vec<Field> {
     .filter(|(_, value)| !value.is_empty())
     .map(|(tag, value)| text(tag, value))
     .collect();
+    if !exif.comment.is_empty() {
+        fields.push(field(Tag::UserComment, comment(&exif.comment)));
+    }
     if !exif.image_unique_id.is_nil() {
         let id = exif.image_unique_id.simple().to_string();
         fields.push(text(Tag::ImageUniqueID, id));
@@ -130,12 +135,16 @@ fn origin(exif: &Exif) -> Vec<Field> {
     fields
 }
 
-fn timestamp(at: Stamp) -> Option<Timestamp> {
-    Timestamp::from_nanosecond(i128::from(at.utc_ns)).ok()
+/// Any characters, as Exif has them in `UserComment`: UTF-16 in the byte order of the file, which is
+/// big-endian, with a mark that says so, since some programs write another and readers guess.
+fn comment(words: &str) -> Value {
+    let marked = std::iter::once(0xfeff).chain(words.encode_utf16());
+    let units = marked.flat_map(u16::to_be_bytes);
+    Value::Undefined(b"UNICODE\0".iter().copied().chain(units).collect(), 0)
 }
 
 fn time(exif: &Exif) -> Vec<Field> {
-    let Some(utc) = timestamp(exif.at) else {
+    let Ok(utc) = Timestamp::from_nanosecond(i128::from(exif.at.utc_ns)) else {
         return Vec::new();
     };
     let local = utc.to_zoned(exif.time_zone.clone());
@@ -207,16 +216,20 @@ fn quality(pose: &Pose) -> Vec<Field> {
     }
     let flat = pose.fix == FixKind::Flat;
     fields.push(text(Tag::GPSMeasureMode, if flat { "2" } else { "3" }));
-    // The tag means HDOP with two dimensions and PDOP with three; HDOP alone is known.
-    if let Some(hdop_e2) = pose.hdop_e2.filter(|_| flat) {
-        fields.push(ratio(Tag::GPSDOP, &[(u32::from(hdop_e2), 100)]));
+    // The tag means HDOP with two dimensions and PDOP with three.
+    let dop_e2 = if flat { pose.hdop_e2 } else { pose.pdop_e2 };
+    if let Some(dop_e2) = dop_e2 {
+        fields.push(ratio(Tag::GPSDOP, &[(u32::from(dop_e2), 100)]));
     }
     if let Some(sats) = pose.sats {
         fields.push(text(Tag::GPSSatellites, sats.to_string()));
     }
     let corrected = u16::from(pose.fix >= FixKind::Dgnss);
     fields.push(field(Tag::GPSDifferential, Value::Short(vec![corrected])));
-    if let Some(utc) = timestamp(pose.at) {
+    // Whoever reads these takes them for atomic time (Exif 2.32 section 4.6.6), which the box's own
+    // clock is not.
+    let told = pose.satellite_us.map(Timestamp::from_microsecond);
+    if let Some(Ok(utc)) = told {
         let utc = utc.to_zoned(TimeZone::UTC);
         let [hour, minute] = [utc.hour(), utc.minute()].map(|n| u32::from(n.unsigned_abs()));
         let ms = u32::from(utc.second().unsigned_abs()) * 1000

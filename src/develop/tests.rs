@@ -67,6 +67,7 @@ fn exif_without_place() -> Exif {
         make: "Bureau".to_owned(),
         model: "LM-0001".to_owned(),
         software: "lingmou 0.1.0".to_owned(),
+        comment: String::new(),
         image_unique_id: Uuid::from_u128(0x0198_f0a2_0000_7000_8000_0000_0000_0001),
     }
 }
@@ -497,6 +498,8 @@ fn pose() -> Pose {
         alt_mm: Some(-1500),
         h_acc_mm: Some(2500),
         hdop_e2: Some(85),
+        pdop_e2: Some(147),
+        satellite_us: Some(1_700_000_000_387_000),
         fix: FixKind::Full,
         sats: Some(14),
         heading_deg: None,
@@ -566,8 +569,10 @@ fn exif_says_what_is_known() {
         ("GPSImgDirectionRef", "true direction"),
         ("GPSImgDirection", "271.26"),
         ("GPSMapDatum", "\"WGS-84\""),
-        ("GPSDateStamp", "2026-08-01"),
-        ("GPSTimeStamp", "02:03:04.387"),
+        ("GPSDOP", "1.47"),
+        // The satellites' word, whatever the box's own clock says.
+        ("GPSDateStamp", "2023-11-14"),
+        ("GPSTimeStamp", "22:13:20.387"),
     ] {
         assert_eq!(value(&fields, tag), Some(wanted), "{tag}");
     }
@@ -595,6 +600,8 @@ fn exif_leaves_out_what_is_not_known() {
         h_acc_mm: None,
         sats: None,
         camera: None,
+        pdop_e2: None,
+        satellite_us: None,
         ..pose()
     }));
     for tag in [
@@ -602,11 +609,15 @@ fn exif_leaves_out_what_is_not_known() {
         "GPSHPositioningError",
         "GPSSatellites",
         "GPSImgDirection",
+        // Three dimensions would make of HDOP a PDOP.
+        "GPSDOP",
+        // And a time that no satellite told would be taken for theirs.
+        "GPSDateStamp",
+        "GPSTimeStamp",
+        "UserComment",
     ] {
         assert_eq!(value(&bare, tag), None, "{tag}");
     }
-    // Three dimensions would make of HDOP a PDOP.
-    assert_eq!(value(&bare, "GPSDOP"), None);
     let flat = exif_of(Some(Pose {
         fix: FixKind::Flat,
         ..pose()

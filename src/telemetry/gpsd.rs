@@ -4,6 +4,8 @@
 //! bounded; a field that is missing is unknown, and a line that is no JSON, or has a field of the
 //! wrong kind, is counted and passed over.
 
+mod sky;
+
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use self::sky::{Sky, heard_sky};
 use super::state::SatelliteTime;
 use super::{Pauses, Poses, TelemetryState, narrowed, scaled};
 use crate::clock;
@@ -70,6 +73,7 @@ struct Report {
     epd: Option<f64>,
     speed: Option<f64>,
     hdop: Option<f64>,
+    pdop: Option<f64>,
     /// Satellites used.
     #[serde(rename = "uSat")]
     used: Option<u8>,
@@ -81,13 +85,6 @@ struct Report {
 #[serde(default)]
 struct Satellite {
     used: bool,
-}
-
-/// What the last `SKY` told.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Sky {
-    hdop_e2: Option<u16>,
-    sats: Option<u8>,
 }
 
 /// The receiver that is listened to.
@@ -243,7 +240,8 @@ fn hear(
         "TPV" => {
             let fix = fix_kind(report);
             let time = report.time.as_deref().and_then(|t| t.parse().ok());
-            let pose = pose(measured_at(at, time), report, receiver.sky);
+            let at_us = time.map(jiff::Timestamp::as_microsecond);
+            let pose = pose((measured_at(at, time), at_us), report, receiver.sky);
             if let Some(pose) = pose {
                 poses.put(pose);
             }
@@ -262,21 +260,6 @@ fn hear(
             tracing::warn!(message, "gpsd reports an error");
         }
         _ => state.update(|s| s.counters.ignored += 1),
-    }
-}
-
-/// Some drivers send a `SKY` of dilutions alone between those with satellites.
-fn heard_sky(report: &Report, before: Sky) -> Sky {
-    let listed = (!report.satellites.is_empty())
-        .then(|| report.satellites.iter().filter(|s| s.used).count())
-        .and_then(|n| u8::try_from(n).ok());
-    Sky {
-        hdop_e2: report
-            .hdop
-            .filter(|d| d.is_finite() && *d > 0.0)
-            .and_then(|d| u16::try_from(scaled(d, 100.0)).ok())
-            .or(before.hdop_e2),
-        sats: report.used.or(listed).or(before.sats),
     }
 }
 
@@ -313,10 +296,11 @@ fn fix_kind(report: &Report) -> FixKind {
     }
 }
 
-/// The pose of a `TPV`; `None` without a fix.
+/// The pose of a `TPV`, with when it was true by our clock and by the satellites' (microseconds since
+/// 1970); `None` without a fix.
 ///
 /// gpsd does not state how certain its errors are; they are kept as they come.
-fn pose(at: Stamp, report: &Report, sky: Sky) -> Option<Pose> {
+fn pose((at, satellite_us): (Stamp, Option<i64>), report: &Report, sky: Sky) -> Option<Pose> {
     let fix = fix_kind(report);
     let (lat, lon) = report.lat.zip(report.lon)?;
     if fix == FixKind::None || !(lat.abs() <= 90.0 && lon.abs() <= 180.0) {
@@ -340,6 +324,8 @@ fn pose(at: Stamp, report: &Report, sky: Sky) -> Option<Pose> {
             .filter(|m| *m > 0.0)
             .map(|m| scaled(m, 1e3).unsigned_abs()),
         hdop_e2: sky.hdop_e2,
+        pdop_e2: sky.pdop_e2,
+        satellite_us,
         fix,
         sats: sky.sats,
         heading_deg: report

@@ -58,8 +58,8 @@ impl Poses {
     ///
     /// Between two measurements at most 2.5 s apart: linear for position, height and speed, the
     /// shorter way round for angles; what only one neighbour knows stays unknown, and fix,
-    /// accuracy, dilution and satellites are the worse neighbour's. Otherwise the nearest
-    /// measurement with its age: a pose is never carried on beyond the last one. `None` when
+    /// accuracy, dilution and satellites are the worse neighbour's; the satellites' time is the nearer
+    /// one's, moved by the boot clock. Otherwise the nearest measurement with its age: a pose is never carried on beyond the last one. `None` when
     /// nothing was measured within a minute of `stamp`.
     ///
     /// A surveyed place answers when no measurement does; it has no age.
@@ -138,6 +138,13 @@ fn between(a: &Pose, b: &Pose, stamp: Stamp) -> Placed {
     )]
     let t = from_a as f64 / (from_a + to_b) as f64;
     let nearer = if from_a <= to_b { a } else { b };
+    let told_us = both(a.satellite_us, b.satellite_us, |x, y| {
+        if from_a <= to_b {
+            x.saturating_add_unsigned(from_a / 1_000)
+        } else {
+            y.saturating_sub_unsigned(to_b / 1_000)
+        }
+    });
     let pose = Pose {
         at: stamp,
         lat_e7: line(a.lat_e7, b.lat_e7, t),
@@ -145,6 +152,8 @@ fn between(a: &Pose, b: &Pose, stamp: Stamp) -> Placed {
         alt_mm: both(a.alt_mm, b.alt_mm, |x, y| line(x, y, t)),
         h_acc_mm: both(a.h_acc_mm, b.h_acc_mm, u32::max),
         hdop_e2: both(a.hdop_e2, b.hdop_e2, u16::max),
+        pdop_e2: both(a.pdop_e2, b.pdop_e2, u16::max),
+        satellite_us: told_us,
         fix: a.fix.min(b.fix),
         sats: both(a.sats, b.sats, u8::min),
         heading_deg: both(a.heading_deg, b.heading_deg, |x, y| compass(x, y, t)),

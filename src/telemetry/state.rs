@@ -37,6 +37,20 @@ impl SatelliteTime {
         }
     }
 
+    /// Satellites' UTC of a moment, microseconds since 1970, by the clock that nobody sets; `None` of a
+    /// moment further away than a silence.
+    pub(super) fn of_moment(self, at: Stamp) -> Option<i64> {
+        let told_us = self.at.utc_ns.div_euclid(1_000) + self.minus_system_us;
+        let apart_ns = at.boot_ns.abs_diff(self.at.boot_ns);
+        let apart_us = i64::try_from(apart_ns / 1_000).ok();
+        let apart_us = apart_us.filter(|_| apart_ns <= SILENCE_NS)?;
+        if at.boot_ns < self.at.boot_ns {
+            told_us.checked_sub(apart_us)
+        } else {
+            told_us.checked_add(apart_us)
+        }
+    }
+
     /// What that says of the clock of `now`: nothing when the source has fallen silent, and nothing
     /// when the clock has been set since.
     fn still(self, now: &Reading) -> Option<i64> {
@@ -305,6 +319,31 @@ mod tests {
         let at = clock::now();
         state.tell_time(Some(SatelliteTime { at, ..told }));
         assert_eq!(state.snapshot().gnss_minus_system_us, Some(7));
+    }
+
+    #[test]
+    fn the_time_of_satellites_goes_on_by_the_clock_that_nobody_sets() {
+        let at = Stamp {
+            utc_ns: 5_000_000_000,
+            boot_ns: 900_000_000_000,
+            error_ns: 0,
+        };
+        let told = SatelliteTime::of(1_785_549_784_000_000, at);
+        let moment = |ms: i64| Stamp {
+            utc_ns: 77,
+            boot_ns: at.boot_ns.saturating_add_signed(ms * 1_000_000),
+            ..at
+        };
+        for (ms, wanted) in [
+            (0, Some(1_785_549_784_000_000)),
+            (250, Some(1_785_549_784_250_000)),
+            (-250, Some(1_785_549_783_750_000)),
+            (5_000, Some(1_785_549_789_000_000)),
+            (5_001, None),
+            (-5_001, None),
+        ] {
+            assert_eq!(told.of_moment(moment(ms)), wanted, "{ms} ms");
+        }
     }
 
     #[test]

@@ -68,6 +68,13 @@ pub struct Pose {
     pub h_acc_mm: Option<u32>,
     /// Horizontal dilution of precision × 100.
     pub hdop_e2: Option<u16>,
+    /// Dilution of precision in three dimensions × 100.
+    #[serde(default)]
+    pub pdop_e2: Option<u16>,
+    /// The satellites' own UTC of this moment, microseconds since 1970, where they told it: `at` is by
+    /// this box's clock, which may be wrong.
+    #[serde(default)]
+    pub satellite_us: Option<i64>,
     /// How the position was found.
     pub fix: FixKind,
     /// Satellites used.
@@ -101,6 +108,8 @@ impl Pose {
             alt_mm: None,
             h_acc_mm: None,
             hdop_e2: None,
+            pdop_e2: None,
+            satellite_us: None,
             fix,
             sats: None,
             heading_deg: None,

@@ -219,7 +219,9 @@ fn metadata(claim: &Claim<'_>) -> Value {
     };
     fields["exif:GPSVersionID"] = "2.3.0.0".into();
     fields["exif:GPSMapDatum"] = position.datum.into();
-    fields["exif:GPSTimeStamp"] = rfc3339_ms(placed.pose.at.utc_ns).into();
+    if let Some(us) = placed.pose.satellite_us {
+        fields["exif:GPSTimeStamp"] = rfc3339_ms(us.saturating_mul(1_000)).into();
+    }
     fields["exif:GPSLatitude"] = degrees(position.lat_e7, ['N', 'S']).into();
     fields["exif:GPSLongitude"] = degrees(position.lon_e7, ['E', 'W']).into();
     if let Some(error) = position.h_acc_mm {

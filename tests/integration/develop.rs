@@ -30,6 +30,8 @@ fn exif() -> Exif {
         alt_mm: Some(41_250),
         h_acc_mm: Some(1800),
         hdop_e2: Some(110),
+        pdop_e2: Some(190),
+        satellite_us: Some(1_700_000_000_250_000),
         fix: FixKind::Dgnss,
         sats: Some(14),
         heading_deg: Some(10.0),
@@ -54,6 +56,7 @@ fn exif() -> Exif {
         make: "李沧区综合行政执法局".to_owned(),
         model: "LC-POLE-0007".to_owned(),
         software: "lingmou 0.1.0".to_owned(),
+        comment: "时钟未同步，误差未知".to_owned(),
         image_unique_id: Uuid::from_u128(0x0198_f0a2_0000_7000_8000_0000_0000_0001),
     }
 }
@@ -187,7 +190,10 @@ fn exiftool_reads_every_picture_back() {
             ("GPSSatellites", 14.into()),
             ("GPSMeasureMode", 3.into()),
             ("GPSDifferential", 1.into()),
-            ("GPSDateTime", "2026:08:01 02:03:04.567Z".into()),
+            ("GPSDOP", 1.9.into()),
+            // The satellites', not the box's.
+            ("GPSDateTime", "2023:11:14 22:13:20.25Z".into()),
+            ("UserComment", "时钟未同步，误差未知".into()),
             ("ImageWidth", width.into()),
             ("ExifImageWidth", width.into()),
             ("YCbCrSubSampling", "2 2".into()),

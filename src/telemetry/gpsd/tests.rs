@@ -29,7 +29,7 @@ fn only_pose(lines: &[&str]) -> Option<Pose> {
     heard(lines).0.at(arrival()).map(|placed| placed.pose)
 }
 
-const SKY: &str = r#"{"class":"SKY","device":"/dev/ttyACM0","hdop":0.84,"nSat":3,"uSat":2,
+const SKY: &str = r#"{"class":"SKY","device":"/dev/ttyACM0","hdop":0.84,"pdop":1.62,"nSat":3,"uSat":2,
     "satellites":[{"PRN":5,"used":true},{"PRN":7,"used":true},{"PRN":9,"used":false}]}"#;
 const TPV: &str = r#"{"class":"TPV","device":"/dev/ttyACM0","mode":3,"time":"2026-08-01T02:03:04.000Z",
     "lat":36.0662345,"lon":120.3821234,"altHAE":22.0,"altMSL":12.5,"eph":3.25,"track":271.5,
@@ -41,6 +41,8 @@ fn a_whole_report_becomes_a_pose_at_its_own_time() {
     assert_eq!((pose.lat_e7, pose.lon_e7), (360_662_345, 1_203_821_234));
     assert_eq!((pose.alt_mm, pose.h_acc_mm), (Some(12_500), Some(3_250)));
     assert_eq!((pose.hdop_e2, pose.sats), (Some(84), Some(2)));
+    assert_eq!(pose.pdop_e2, Some(162));
+    assert_eq!(pose.satellite_us, Some(1_785_549_784_000_000));
     assert_eq!((pose.heading_deg, pose.speed_mps), (Some(271.5), Some(5.2)));
     assert_eq!((pose.fix, pose.source), (FixKind::Full, PoseSource::Gpsd));
     assert_eq!(pose.at, arrival().shifted_ns(-500_000_000));
@@ -58,6 +60,24 @@ fn the_offset_of_satellite_time_is_told_with_a_fix_only() {
     assert_eq!(told(&[TPV]), Some(-500_000));
     let without = r#"{"class":"TPV","mode":1,"time":"2026-08-01T02:03:04.000Z"}"#;
     assert_eq!(told(&[TPV, without]), None);
+}
+
+#[test]
+fn a_clock_that_is_wrong_does_not_change_what_satellites_told() {
+    let report: Report = serde_json::from_str(TPV).expect("a report");
+    let wrong = Stamp {
+        utc_ns: arrival().utc_ns - 63_072_000_000_000_000,
+        error_ns: Stamp::ERROR_UNKNOWN,
+        ..arrival()
+    };
+    let (poses, state, mut receiver) = (Poses::new(), TelemetryState::new(), Receiver::default());
+    hear(wrong, &report, &mut receiver, &poses, &state);
+    let pose = poses.at(wrong).expect("a fix").pose;
+    assert_eq!(pose.at, wrong);
+    assert_eq!(pose.satellite_us, Some(1_785_549_784_000_000));
+    // Unless they tell none.
+    let timeless = TPV.replace("2026-08-01T02:03:04.000Z", "");
+    assert_eq!(only_pose(&[&timeless]).expect("a fix").satellite_us, None);
 }
 
 #[test]
@@ -155,7 +175,7 @@ fn what_stands_has_no_direction() {
             epd,
             ..Report::default()
         };
-        let pose = pose(arrival(), &report, Sky::default()).expect("a fix");
+        let pose = pose((arrival(), None), &report, Sky::default()).expect("a fix");
         let wanted = known.then_some(213.5);
         assert_eq!(pose.heading_deg, wanted, "{speed:?} {epd:?}");
     }
@@ -200,6 +220,7 @@ fn of_two_receivers_one_is_listened_to() {
 fn a_sky_without_satellites_keeps_those_counted() {
     let before = Sky {
         hdop_e2: Some(84),
+        pdop_e2: Some(160),
         sats: Some(2),
     };
     let partial = Report {
@@ -210,6 +231,7 @@ fn a_sky_without_satellites_keeps_those_counted() {
         heard_sky(&partial, before),
         Sky {
             hdop_e2: Some(90),
+            pdop_e2: Some(160),
             sats: Some(2)
         }
     );
@@ -221,6 +243,7 @@ fn a_sky_without_satellites_keeps_those_counted() {
         heard_sky(&listed, before),
         Sky {
             hdop_e2: Some(84),
+            pdop_e2: Some(160),
             sats: Some(1)
         }
     );
@@ -280,7 +303,7 @@ proptest! {
             alt_msl: Some(eph), hdop: Some(eph), ..Report::default()
         };
         let sky = heard_sky(&report, Sky::default());
-        if let Some(pose) = pose(arrival(), &report, sky) {
+        if let Some(pose) = pose((arrival(), None), &report, sky) {
             prop_assert!(pose.lat_e7.unsigned_abs() <= 900_000_000);
             prop_assert!(pose.lon_e7.unsigned_abs() <= 1_800_000_000);
         }

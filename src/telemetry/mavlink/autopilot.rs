@@ -2,8 +2,8 @@
 
 use mavlink::dialects::ardupilotmega::{
     ATTITUDE_DATA, COMMAND_ACK_DATA, GIMBAL_DEVICE_ATTITUDE_STATUS_DATA, GLOBAL_POSITION_INT_DATA,
-    GPS_RAW_INT_DATA, GpsFixType, HEARTBEAT_DATA, MOUNT_ORIENTATION_DATA, MOUNT_STATUS_DATA,
-    MavAutopilot, MavCmd, MavResult, MavType, SYSTEM_TIME_DATA,
+    GPS_RAW_INT_DATA, HEARTBEAT_DATA, MOUNT_ORIENTATION_DATA, MOUNT_STATUS_DATA, MavAutopilot,
+    MavCmd, MavResult, MavType, SYSTEM_TIME_DATA,
 };
 use mavlink::error::ParserError;
 use mavlink::{MavlinkVersion, MessageData};
@@ -11,6 +11,7 @@ use mavlink::{MavlinkVersion, MessageData};
 use super::boot_clock::BootClock;
 use super::decoder::Frame;
 use super::gimbal;
+use super::gps::Gps;
 use super::mode::mode;
 use super::narrowed;
 use crate::telemetry::state::SatelliteTime;
@@ -69,14 +70,6 @@ pub(super) struct Autopilot {
     gps: Option<(Stamp, Gps)>,
     gimbal: Option<Aim>,
     facts: Facts,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Gps {
-    fix: FixKind,
-    h_acc_mm: Option<u32>,
-    hdop_e2: Option<u16>,
-    sats: Option<u8>,
 }
 
 /// Where a gimbal says it looks.
@@ -298,12 +291,7 @@ impl Autopilot {
     }
 
     fn hear_gps(&mut self, at: Stamp, told: &GPS_RAW_INT_DATA) {
-        let gps = Gps {
-            fix: fix_kind(told.fix_type),
-            h_acc_mm: (told.h_acc != 0).then_some(told.h_acc),
-            hdop_e2: (told.eph != u16::MAX && told.eph != 0).then_some(told.eph),
-            sats: (told.satellites_visible != u8::MAX).then_some(told.satellites_visible),
-        };
+        let gps = Gps::of(told);
         self.gps = Some((at, gps));
         self.facts.fix = Some(gps.fix);
         self.facts.sats = gps.sats;
@@ -342,6 +330,10 @@ impl Autopilot {
             alt_mm: Some(told.alt),
             h_acc_mm: gps.and_then(|g| g.h_acc_mm),
             hdop_e2: gps.and_then(|g| g.hdop_e2),
+            pdop_e2: gps.and_then(|g| g.pdop_e2),
+            satellite_us: gps
+                .filter(|g| g.fix > FixKind::None)
+                .and_then(|_| self.facts.time?.of_moment(at)),
             fix: gps.map_or(FixKind::None, |g| g.fix),
             sats: gps.and_then(|g| g.sats),
             heading_deg: (told.hdg < 36_000).then(|| narrowed(f64::from(told.hdg) / 100.0)),
@@ -381,19 +373,6 @@ impl Heard {
 /// Whether two moments are at most `limit_ns` apart, either way round.
 fn fresh(a: Stamp, b: Stamp, limit_ns: u64) -> bool {
     a.boot_ns.abs_diff(b.boot_ns) <= limit_ns
-}
-
-/// MAVLink common, `GPS_FIX_TYPE`. A static receiver is an ordinary fix to us, and precise point
-/// positioning is a corrected one.
-fn fix_kind(fix: GpsFixType) -> FixKind {
-    match fix {
-        GpsFixType::GPS_FIX_TYPE_NO_GPS | GpsFixType::GPS_FIX_TYPE_NO_FIX => FixKind::None,
-        GpsFixType::GPS_FIX_TYPE_2D_FIX => FixKind::Flat,
-        GpsFixType::GPS_FIX_TYPE_3D_FIX | GpsFixType::GPS_FIX_TYPE_STATIC => FixKind::Full,
-        GpsFixType::GPS_FIX_TYPE_DGPS | GpsFixType::GPS_FIX_TYPE_PPP => FixKind::Dgnss,
-        GpsFixType::GPS_FIX_TYPE_RTK_FLOAT => FixKind::RtkFloat,
-        GpsFixType::GPS_FIX_TYPE_RTK_FIXED => FixKind::RtkFixed,
-    }
 }
 
 #[cfg(test)]

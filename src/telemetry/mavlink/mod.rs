@@ -17,6 +17,7 @@ mod autopilot;
 mod boot_clock;
 mod decoder;
 mod gimbal;
+mod gps;
 mod horn;
 mod link;
 mod mode;

@@ -23,6 +23,8 @@ fn pose(ms: u64, lat_e7: i32, lon_e7: i32) -> Pose {
         alt_mm: Some(30_000),
         h_acc_mm: Some(1_000),
         hdop_e2: Some(80),
+        pdop_e2: Some(150),
+        satellite_us: Some(1_785_000_000_000_000 + i64::try_from(ms).expect("small") * 1_000),
         fix: FixKind::Full,
         sats: Some(12),
         heading_deg: Some(350.0),
@@ -95,6 +97,35 @@ fn neighbours_too_far_apart_are_not_joined() {
 }
 
 #[test]
+fn the_satellites_time_goes_on_from_the_nearer_neighbour() {
+    let told = |ms: i64| Some(1_785_000_000_000_000 + ms * 1_000);
+    // The second neighbour's receiver is 20 ms late.
+    let late = Pose {
+        satellite_us: told(1_180),
+        ..pose(1_200, 0, 0)
+    };
+    let both = ring([pose(1_000, 0, 0), late]);
+    let at_ms = |ms| both.at(at(ms)).and_then(|placed| placed.pose.satellite_us);
+    for (ms, wanted) in [
+        (1_000, told(1_000)),
+        (1_090, told(1_090)),
+        (1_110, told(1_090)),
+        (1_200, told(1_180)),
+        (1_900, told(1_180)),
+    ] {
+        assert_eq!(at_ms(ms), wanted, "{ms}");
+    }
+    let silent = Pose {
+        satellite_us: None,
+        ..late
+    };
+    let one = ring([pose(1_000, 0, 0), silent])
+        .at(at(1_010))
+        .expect("joined");
+    assert_eq!(one.pose.satellite_us, None, "one of the two did not know");
+}
+
+#[test]
 fn nothing_is_said_beyond_the_minute() {
     let ring = ring([pose(100_000, 1, 1)]);
     assert!(ring.at(at(160_000)).is_some());
@@ -109,6 +140,7 @@ fn the_worse_neighbour_tells_how_good_it_is() {
         fix: FixKind::RtkFixed,
         h_acc_mm: Some(20),
         hdop_e2: Some(60),
+        pdop_e2: Some(110),
         sats: Some(20),
         ..pose(0, 0, 0)
     };
@@ -116,6 +148,7 @@ fn the_worse_neighbour_tells_how_good_it_is() {
         fix: FixKind::Flat,
         h_acc_mm: Some(9_000),
         hdop_e2: Some(300),
+        pdop_e2: Some(500),
         sats: Some(4),
         ..pose(100, 0, 0)
     };
@@ -124,6 +157,7 @@ fn the_worse_neighbour_tells_how_good_it_is() {
         (got.fix, got.h_acc_mm, got.hdop_e2, got.sats),
         (FixKind::Flat, Some(9_000), Some(300), Some(4))
     );
+    assert_eq!(got.pdop_e2, Some(500));
 
     let silent = Pose {
         alt_mm: None,

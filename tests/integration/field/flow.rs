@@ -364,6 +364,7 @@ fn pictures_say_the_same(package: &Path, statement: &Statement) {
         "-OffsetTimeOriginal",
         "-SubSecTimeOriginal",
         "-ImageUniqueID",
+        "-UserComment",
         again.to_str().unwrap(),
     ];
     let read: Value = serde_json::from_str(&tool("exiftool", &args)).unwrap();
@@ -396,6 +397,9 @@ fn pictures_say_the_same(package: &Path, statement: &Statement) {
     let fix = fix.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
     let age_ms = at.duration_since(fix).as_millis();
     assert!((-2_000..=2_000).contains(&age_ms), "{age_ms} ms");
+    // Said in the picture itself, where nobody vouches for the clock that dated it.
+    let doubt = (!clock::trust().synced).then_some("时钟未同步，误差未知");
+    assert_eq!(exif["UserComment"].as_str(), doubt);
     let id = statement.id.0.simple().to_string();
     let unique = exif["ImageUniqueID"].to_string().replace('"', "");
     assert_eq!(unique.to_lowercase(), id);

@@ -33,6 +33,7 @@ fn evidence(developer: &mut Developer, frame: &Frame) -> [u8; 3] {
         make: String::new(),
         model: String::new(),
         software: String::new(),
+        comment: String::new(),
         image_unique_id: Uuid::nil(),
     };
     let jpeg = developer.original(&frame.image, &exif).unwrap();

@@ -32,6 +32,8 @@ fn pose() -> Placed {
         alt_mm: Some(-1250),
         h_acc_mm: Some(1800),
         hdop_e2: None,
+        pdop_e2: None,
+        satellite_us: Some(1_700_000_000_250_000),
         fix: FixKind::Full,
         sats: Some(14),
         heading_deg: None,
@@ -62,6 +64,7 @@ fn shot() -> Shot {
         make: "Bureau".to_owned(),
         model: DEVICE.to_owned(),
         software: "lingmou 0.1.0".to_owned(),
+        comment: String::new(),
         image_unique_id: Uuid::from_u128(7),
     };
     let area = Area {
@@ -239,6 +242,7 @@ fn the_manifest_tells_package_time_place_and_what_was_drawn() {
         ("exif:GPSAltitudeRef", "1"),
         ("exif:GPSHPositioningError", "1800/1000"),
         ("exif:DateTimeOriginal", "2026-08-01T02:03:04.000Z"),
+        ("exif:GPSTimeStamp", "2023-11-14T22:13:20.250Z"),
     ] {
         assert_eq!(place[tag], wanted, "{tag}");
     }

@@ -1,7 +1,9 @@
 //! What an autopilot says becomes a pose; what others say does not.
 
 use mavlink::MavHeader;
-use mavlink::dialects::ardupilotmega::{GimbalDeviceErrorFlags, GimbalDeviceFlags, MavMessage};
+use mavlink::dialects::ardupilotmega::{
+    GimbalDeviceErrorFlags, GimbalDeviceFlags, GpsFixType, MavMessage,
+};
 use proptest::prelude::*;
 
 use super::super::decoder::Decoder;
@@ -65,6 +67,7 @@ fn gps(fix_type: GpsFixType) -> MavMessage {
     MavMessage::GPS_RAW_INT(GPS_RAW_INT_DATA {
         fix_type,
         eph: 85,
+        epv: 120,
         satellites_visible: 14,
         h_acc: 1_250,
         ..GPS_RAW_INT_DATA::DEFAULT
@@ -166,6 +169,11 @@ fn a_pose_holds_what_was_told_lately() {
         &gps(GpsFixType::GPS_FIX_TYPE_3D_FIX),
     );
     hear(&mut pilot, 1_020, (1, 1), &attitude(1_020, 90.0));
+    let told = MavMessage::SYSTEM_TIME(SYSTEM_TIME_DATA {
+        time_unix_usec: 1_700_000_000_000_000,
+        time_boot_ms: 1_020,
+    });
+    hear(&mut pilot, 1_020, (1, 1), &told);
     hear(
         &mut pilot,
         1_030,
@@ -180,6 +188,9 @@ fn a_pose_holds_what_was_told_lately() {
         (pose.hdop_e2, pose.sats, pose.fix),
         (Some(85), Some(14), FixKind::Full)
     );
+    assert_eq!(pose.pdop_e2, Some(147));
+    // Its clock, not ours, and 20 ms later.
+    assert_eq!(pose.satellite_us, Some(1_700_000_000_020_000));
     assert_eq!((pose.heading_deg, pose.speed_mps), (Some(90.0), Some(5.0)));
     assert!(
         pose.attitude
@@ -213,6 +224,7 @@ fn what_was_told_long_ago_is_no_longer_said() {
         (pose.fix, pose.h_acc_mm, pose.sats),
         (FixKind::None, None, None)
     );
+    assert_eq!((pose.pdop_e2, pose.satellite_us), (None, None));
 }
 
 #[test]
@@ -244,6 +256,7 @@ fn unknown_values_of_the_wire_stay_unknown() {
     }
     let pose = pose_of(&hear(&mut pilot, 1_001, (1, 1), &nowhere)).expect("a pose");
     assert_eq!((pose.h_acc_mm, pose.hdop_e2, pose.sats), (None, None, None));
+    assert_eq!((pose.pdop_e2, pose.satellite_us), (None, None));
     assert_eq!((pose.heading_deg, pose.fix), (None, FixKind::Dgnss));
     assert_eq!(pilot.facts().fix, Some(FixKind::Dgnss));
 }
