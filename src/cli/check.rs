@@ -384,9 +384,8 @@ fn quiet_hours(config: &Config) -> String {
 
 fn captions(config: &Config) -> Result<String, String> {
     let developer = Developer::new(&config.evidence).map_err(|e| e.to_string())?;
-    if developer.has_cjk() {
-        Ok("Chinese".to_owned())
-    } else {
-        Err("no font with Chinese characters; install fonts-wqy-microhei".to_owned())
+    match developer.lacks() {
+        None => Ok("Chinese".to_owned()),
+        Some(lack) => Err(lack.to_owned()),
     }
 }

@@ -192,11 +192,9 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         (identity, &store),
         Arc::clone(&telemetry),
     )?;
-    if !developer.has_cjk() {
+    if let Some(lack) = developer.lacks() {
         facts.wording = Wording::ascii().clone();
-        tracing::warn!(
-            "no font with Chinese characters: captions are ASCII; install fonts-wqy-microhei"
-        );
+        tracing::warn!("{lack}");
     }
     let recorder = record::begin(&store, loaded, &facts, past, |case| {
         judge.is_open(case) || decided(case)

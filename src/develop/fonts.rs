@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use ab_glyph::{Font as _, FontRef, FontVec, PxScale, ScaleFont as _};
 use fontdb::{Database, FaceInfo, Source, Style};
-use tracing::warn;
 
 use super::DevelopError;
 
@@ -58,14 +57,6 @@ impl Fonts {
         };
         fonts.fetch()?;
         fonts.cjk = fonts.face().is_some_and(|f| can_write(f, PROBE));
-        if !fonts.cjk {
-            warn!(
-                font = %path.display(),
-                has_any_font = fonts.file.is_some(),
-                fix = "install fonts-wqy-microhei or set evidence.font",
-                "no font for Chinese captions"
-            );
-        }
         fonts.release();
         Ok(fonts)
     }
@@ -73,6 +64,11 @@ impl Fonts {
     /// Whether Chinese can be written.
     pub(super) fn has_cjk(&self) -> bool {
         self.cjk
+    }
+
+    /// Whether anything can be written.
+    pub(super) fn has_any(&self) -> bool {
+        self.file.is_some()
     }
 
     /// Reads the font's data, unless they are at hand.

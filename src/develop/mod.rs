@@ -90,6 +90,21 @@ impl Developer {
         self.fonts.has_cjk()
     }
 
+    /// What cannot be written on marked pictures, and what to do; `None` when Chinese can.
+    pub fn lacks(&self) -> Option<&'static str> {
+        match (self.has_cjk(), self.fonts.has_any()) {
+            (true, _) => None,
+            (false, true) => Some(
+                "no font with Chinese characters, captions are ASCII; install fonts-wqy-microhei \
+                 or set evidence.font",
+            ),
+            (false, false) => Some(
+                "no font at all, marked pictures have neither caption nor labels; install \
+                 fonts-wqy-microhei or set evidence.font",
+            ),
+        }
+    }
+
     /// `image` as the camera saw it, nothing drawn on it. JPEG.
     pub fn original(&mut self, image: &Image, exif: &Exif) -> Result<Vec<u8>, DevelopError> {
         self.sheet.expose(image, image.width)?;

@@ -313,6 +313,38 @@ fn the_shipped_profiles_pass_the_check() {
     }
 }
 
+/// Without any font there is no caption at all, ASCII or not, and that is what is said.
+#[test]
+fn a_box_without_a_font_is_told_that_its_pictures_have_no_caption() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[[camera]]\nname = \"gate\"\nurl = \"rtsp://h/\"\n[model]\ncard = \"card.toml\"\n\
+                [warn.speaker]\nkind = \"none\"\n[upload]\nenabled = false\n";
+    let config = dir.path().join("lingmou.toml");
+    fs::write(&config, text).unwrap();
+    for folder in ["keys", "fonts"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    for name in ["keys/evidence.crt", "card.toml"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let fonts = dir.path().join("fonts.conf");
+    let folder = dir.path().join("fonts");
+    let listed = format!("<fontconfig><dir>{}</dir></fontconfig>", folder.display());
+    fs::write(&fonts, listed).unwrap();
+    let mut check = lingmou(&["check", "--config", config.to_str().unwrap()]);
+    let said = check.env("FONTCONFIG_FILE", &fonts).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let line = said.lines().find(|line| line.contains("captions")).unwrap();
+    assert!(line.starts_with("WRONG"), "{line}");
+    assert!(
+        line.ends_with(
+            " no font at all, marked pictures have neither caption nor labels; install \
+             fonts-wqy-microhei or set evidence.font"
+        ),
+        "{line}"
+    );
+}
+
 /// A key that others may read is refused; a password that they may read is at least told.
 #[test]
 fn a_password_that_lies_open_is_wrong() {
