@@ -177,8 +177,20 @@ impl Wording {
         self.caption.iter().filter_map(line).collect()
     }
 
-    /// Notes placeholders nobody fills.
+    /// Notes placeholders nobody fills, and a caption that would accuse whoever obeyed: the second look
+    /// of what was corrected shows an empty place, and with the name of the violation under it alone says
+    /// the opposite.
     pub(super) fn check(&self, finder: &mut Finder<'_>, line: impl Fn(&str) -> usize) {
+        let parts = || self.caption.iter().flatten();
+        let names = |wanted| parts().any(|p| placeholders(p).any(|name| name == wanted));
+        if names("violation") && !names("outcome") {
+            let told = [
+                "names {violation} and not {outcome}",
+                "also how it ended, or a picture of what was corrected accuses",
+                "add \"{outcome}\" behind \"{moment}\"",
+            ];
+            finder.note(line("caption"), "caption", told.map(str::to_owned));
+        }
         for part in self.caption.iter().flatten() {
             for name in placeholders(part).filter(|name| !PLACEHOLDERS.contains(name)) {
                 let told = [
@@ -244,6 +256,23 @@ mod tests {
             ],
             &["占道经营 · 复查", "路口（7）", "1"],
         );
+    }
+
+    #[test]
+    fn a_caption_that_names_the_violation_names_the_outcome() {
+        for (caption, wanted) in [
+            (["{violation}", "{moment}"], Some("{outcome}")),
+            (["{violation}", "{outcome}"], None),
+            (["{moment}", "{time}"], None),
+        ] {
+            let mut words = Wording::chinese().clone();
+            words.caption = vec![caption.map(str::to_owned).to_vec()];
+            let mut finder = Finder::new(std::path::Path::new("words.toml"));
+            words.check(&mut finder, |_| 7);
+            let told = finder.list.first().map(|m| (m.line, m.fix.as_str()));
+            assert_eq!(told.map(|(line, _)| line), wanted.map(|_| 7), "{caption:?}");
+            assert!(wanted.is_none_or(|w| told.is_some_and(|(_, fix)| fix.contains(w))));
+        }
     }
 
     #[test]

@@ -225,6 +225,7 @@ fn shot(capture: &Capture) -> Shot<'_> {
         subject: None,
         place: EVERYTHING,
         zone: "",
+        outcome: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::develop::{self, DevelopError, SAME_PLACE, alike};
 use crate::ingest::IngestError;
 use crate::store::{Draft, StoreError};
-use crate::types::{Area, CaseId, Frame, Order, RoleSet, ShotKind, Stamp, Violation};
+use crate::types::{Area, CaseId, Frame, Order, Outcome, RoleSet, ShotKind, Stamp, Violation};
 use crate::witness::{self, FileEntry, Omitted, check_code};
 
 use super::credentials::{Credits, Made};
@@ -15,6 +15,16 @@ use super::notes::{Notes, Shown};
 
 /// Frames looked at before one is taken: one each fifth of a second of the usual window.
 const CHOICE_MAX: usize = 7;
+
+/// Why a picture is not the main stream's.
+const FROM_SUB: &str = "it had nothing of this moment; the picture is the substream's";
+
+/// Which of a camera's streams a frame is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Main,
+    Sub,
+}
 
 /// A picture to be made.
 pub(super) struct Shot<'a> {
@@ -30,6 +40,8 @@ pub(super) struct Shot<'a> {
     pub(super) place: Area,
     /// Name of the zone; empty for none.
     pub(super) zone: &'a str,
+    /// How the case ended, where that is known by then.
+    pub(super) outcome: Option<Outcome>,
 }
 
 impl Keeper {
@@ -48,6 +60,7 @@ impl Keeper {
             subject,
             place,
             zone,
+            outcome,
         } = order
         else {
             return Ok(());
@@ -60,6 +73,7 @@ impl Keeper {
             subject: *subject,
             place: *place,
             zone,
+            outcome: *outcome,
         };
         self.shoot(&shot, work, book)
     }
@@ -78,22 +92,28 @@ impl Keeper {
             let now = self.circumstances(work, shot.at, (shot.zone, shot.violation));
             self.note_peak(case, now)?;
         }
-        let frame = match self.frame(work, shot.at, place) {
-            Ok(frame) => frame,
+        let (frame, stream) = match self.frame(work, shot.at, place) {
+            Ok(found) => found,
             Err(error) => {
                 self.omit(case, &format!("{stem}.jpg"), &error.to_string())?;
                 return self.save(book);
             }
         };
+        if stream == Stream::Sub {
+            self.omit(case, &format!("{stem}.jpg (main stream)"), FROM_SUB)?;
+        }
         let boxes = still_there(work, &frame);
         let view = View {
             frame: &frame,
+            // The clip is of the main stream, and so is its time line.
+            pts_ns: (stream == Stream::Main).then_some(frame.pts_ns),
             placed: self.facts.placed(work, shot.at),
             case,
             violation: shot.violation,
             kind,
             subject: shot.subject,
             zone: shot.zone,
+            outcome: shot.outcome,
             boxes: &boxes,
         };
         let made = self.develop(&view, &stem);
@@ -128,7 +148,7 @@ impl Keeper {
             name: format!("{stem}{suffix}.jpg"),
             media_type: "image/jpeg".to_owned(),
             at: Some(view.frame.at),
-            pts_ns: Some(view.frame.pts_ns),
+            pts_ns: view.pts_ns,
             bytes,
         };
         let case = (view.case, view.violation);
@@ -151,7 +171,7 @@ impl Keeper {
 
     /// The frame of moment `at` at full size: the best of those round it that show `place` as it
     /// is at that moment, as far as the ring holds them.
-    fn frame(&self, work: &Work, at: Stamp, place: Area) -> Result<Frame, IngestError> {
+    fn frame(&self, work: &Work, at: Stamp, place: Area) -> Result<(Frame, Stream), IngestError> {
         let around = self.facts.config.evidence.best_of_secs;
         let around = Duration::try_from_secs_f64(around).unwrap_or_default();
         let camera = &self.cameras[work.camera];
@@ -159,7 +179,7 @@ impl Keeper {
             match camera.frames_round(at, around, CHOICE_MAX) {
                 Ok(mut frames) => {
                     if let Some(best) = develop::choose(&frames, at, place) {
-                        return Ok(frames.swap_remove(best));
+                        return Ok((frames.swap_remove(best), Stream::Main));
                     }
                 }
                 Err(error) => tracing::debug!(%error, "no frames to choose from"),
@@ -169,20 +189,20 @@ impl Keeper {
     }
 
     /// The frame of moment `at` itself: the one at hand when it is that, else decoded from the
-    /// ring; the one at hand all the same when the ring no longer has it.
-    fn own_frame(&self, work: &Work, at: Stamp) -> Result<Frame, IngestError> {
+    /// ring; the substream's, at hand, when the ring does not have it.
+    fn own_frame(&self, work: &Work, at: Stamp) -> Result<(Frame, Stream), IngestError> {
         let at_hand = work.frame.as_ref().filter(|frame| frame.at == at);
         if let Some(frame) = at_hand
             && !self.facts.detects_on_substream(work.camera)
         {
-            return Ok(frame.clone());
+            return Ok((frame.clone(), Stream::Main));
         }
         match (self.cameras[work.camera].full_frame(at), at_hand) {
             (Err(error), Some(frame)) => {
                 tracing::warn!(%error, "picture made from the substream");
-                Ok(frame.clone())
+                Ok((frame.clone(), Stream::Sub))
             }
-            (decoded, _) => decoded,
+            (decoded, _) => decoded.map(|frame| (frame, Stream::Main)),
         }
     }
 

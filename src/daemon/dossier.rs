@@ -14,8 +14,8 @@ use crate::develop::{Exif, Mark};
 use crate::perceive::Card;
 use crate::store::SealContext;
 use crate::types::{
-    Area, CaseId, CaseRecord, FixKind, Frame, Placed, Pose, PoseSource, RoleSet, ShotKind, Stamp,
-    UNKNOWN_BOOT, Violation, WarnReport, is_old,
+    Area, CaseId, CaseRecord, FixKind, Frame, Outcome, Placed, Pose, PoseSource, RoleSet, ShotKind,
+    Stamp, UNKNOWN_BOOT, Violation, WarnReport, is_old,
 };
 use crate::witness::{
     Altitude, Device, Heading, Identity, Law, Model, Moments, Position, Seen, Statement,
@@ -46,6 +46,8 @@ pub(super) struct Facts {
 /// What a picture shows.
 pub(super) struct View<'a> {
     pub(super) frame: &'a Frame,
+    /// Its place on the clip's time line; `None` when it is of another stream.
+    pub(super) pts_ns: Option<u64>,
     pub(super) placed: Option<Placed>,
     pub(super) case: CaseId,
     /// What the case is about; `None` when a person asked for the picture.
@@ -55,6 +57,8 @@ pub(super) struct View<'a> {
     pub(super) subject: Option<Area>,
     /// Name of the zone.
     pub(super) zone: &'a str,
+    /// How the case ended, where that is known by then.
+    pub(super) outcome: Option<Outcome>,
     /// Whatever else was seen in the frame.
     pub(super) boxes: &'a [(Area, RoleSet)],
 }
@@ -168,6 +172,10 @@ impl Facts {
                 view.violation.map_or("", |v| self.wording.violation(v)),
             ),
             ("moment", self.wording.moment(view.kind)),
+            (
+                "outcome",
+                view.outcome.map_or("", |o| self.wording.outcome(o)),
+            ),
             ("case", &view.case.to_string()),
             ("check", check),
         ])
@@ -355,7 +363,7 @@ fn clock_error(at: Stamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Attitude, Outcome};
+    use crate::types::Attitude;
 
     #[test]
     fn a_direction_is_of_the_camera_that_has_it() {

@@ -429,6 +429,7 @@ mod tests {
             subject: None,
             place: area,
             zone: "lane".to_owned(),
+            outcome: None,
         };
         let orders = [snap(ShotKind::Moved, 3), snap(ShotKind::Peak, 15)];
         let placed = places(&poses, moment(15), &orders);

@@ -340,6 +340,7 @@ pub(super) fn snap(case: &Case, kind: ShotKind, at: Stamp, subject: Option<Area>
         subject,
         place: subject.unwrap_or(case.area),
         zone: case.zone.clone(),
+        outcome: (!case.violation.warns_first()).then_some(Outcome::Recorded),
     }
 }
 

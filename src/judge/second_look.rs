@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use crate::types::{Appearance, Area, Gate, Order, Outcome, Scene, ShotKind, Track, Violation};
+use crate::types::{
+    Appearance, Area, Gate, Order, Outcome, Scene, ShotKind, Stamp, Track, Violation,
+};
 
 use super::book::Book;
 use super::case::{Case, Phase, discard, end_replaced, seal, snap};
@@ -128,7 +130,7 @@ impl Book {
         if let Some(alike) = other {
             return end_replaced(case, scene.at, (alike, gates), orders);
         }
-        orders.push(snap(case, ShotKind::Again, scene.at, subject));
+        orders.push(snap_end(case, outcome, scene.at, subject));
         if !case.clip_cut {
             orders.push(self.clip(case, scene.at));
         }
@@ -136,6 +138,15 @@ impl Book {
         orders.push(seal(case, outcome, Some(scene.at), (alike, gates)));
         true
     }
+}
+
+/// A picture of the second look, which tells how the case ends.
+fn snap_end(case: &Case, outcome: Outcome, at: Stamp, subject: Option<Area>) -> Order {
+    let mut order = snap(case, ShotKind::Again, at, subject);
+    if let Order::Snap { outcome: told, .. } = &mut order {
+        *told = Some(outcome);
+    }
+    order
 }
 
 /// How the second look came to its end, as conditions of having persisted.

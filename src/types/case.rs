@@ -286,6 +286,10 @@ pub enum Order {
         place: Area,
         /// Name of the zone.
         zone: String,
+        /// How the case ends, where that is known already: at the second look, and of what is recorded at
+        /// once.
+        #[serde(default)]
+        outcome: Option<Outcome>,
     },
     /// Cut the clip of the case from the camera's untouched access units.
     Clip {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::super::clerk::Objections;
+use super::super::dossier::View;
 use super::*;
 use crate::config::{Budget, Config, Wording};
 use crate::ingest::{Credentials, Slots};
@@ -22,7 +23,7 @@ use crate::judge::tests::day;
 use crate::pki::TestPki;
 use crate::status::Progress;
 use crate::telemetry::TelemetryState;
-use crate::types::{Heard, Image, Outcome, PixelFormat, Role, Scene, WarnReport};
+use crate::types::{Area, Heard, Image, Outcome, PixelFormat, Role, Scene, ShotKind, WarnReport};
 use crate::warn::{Ask, By, Governor, Ledger, Travel};
 use crate::witness::{Identity, Model, Roots, STATEMENT, Statement, verify_path};
 
@@ -400,4 +401,104 @@ fn what_is_left_of_a_capture_goes_when_the_disk_permits_or_at_the_next_start() {
     capture::clear(&store, |_| false).unwrap();
     assert_eq!(store.open_cases().unwrap(), [case], "a case is no capture");
     assert_eq!(town.journal(kind::CASE_DISCARDED).len(), 2);
+}
+
+/// Torn out of its package, a picture of an empty place must not say that somebody broke the law there.
+#[test]
+fn the_second_look_says_how_it_ended() {
+    let mut town = Town::new(Budget::default());
+    town.keeper.facts.wording = Wording::chinese().clone();
+    let scene = day::scenes().next().unwrap().1;
+    let work = work(&scene, Vec::new(), String::new());
+    let frame = work.frame.as_ref().unwrap();
+    let headline = |violation, kind, outcome| {
+        let view = View {
+            frame,
+            pts_ns: None,
+            placed: None,
+            case: CaseId(uuid::Uuid::from_u128(1)),
+            violation: Some(violation),
+            kind,
+            subject: None,
+            zone: "kerb",
+            outcome,
+            boxes: &[],
+        };
+        let mark = town.keeper.facts.mark(&view, "0000 0000 0000");
+        mark.caption.into_iter().next().unwrap()
+    };
+    let (vending, spillage) = (Violation::StreetVending, Violation::Spillage);
+    for (violation, kind, outcome, wanted) in [
+        (
+            vending,
+            ShotKind::Again,
+            Some(Outcome::Corrected),
+            "占道经营（流动摊贩）　警告后复查　经警告已改正",
+        ),
+        (
+            vending,
+            ShotKind::Again,
+            Some(Outcome::Persisted),
+            "占道经营（流动摊贩）　警告后复查　经警告仍未改正",
+        ),
+        (
+            vending,
+            ShotKind::Found,
+            None,
+            "占道经营（流动摊贩）　首次发现",
+        ),
+        (
+            spillage,
+            ShotKind::Peak,
+            Some(Outcome::Recorded),
+            "运输车辆抛洒滴漏　违法行为当时　当场记录",
+        ),
+    ] {
+        assert_eq!(headline(violation, kind, outcome), wanted);
+    }
+}
+
+/// The main stream is the evidence; where it has nothing of the moment and the substream has, the
+/// package says of which pictures that is so.
+#[test]
+fn a_picture_of_the_substream_is_not_passed_off_as_the_main_stream_s() {
+    for (substream, told) in [("rtsp://127.0.0.1:9/sub", true), ("", false)] {
+        let mut town = Town::build(|config| {
+            config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
+            config.camera[0].substream_url = substream.to_owned();
+        });
+        let scene = day::scenes().next().unwrap().1;
+        let case = CaseId(uuid::Uuid::from_u128(1));
+        let place = Area {
+            x0: 0.2,
+            y0: 0.5,
+            x1: 0.4,
+            y1: 0.7,
+        };
+        let snap = Order::Snap {
+            case,
+            violation: Violation::StreetVending,
+            kind: ShotKind::Found,
+            at: scene.at,
+            subject: Some(place),
+            place,
+            zone: "kerb".to_owned(),
+            outcome: None,
+        };
+        town.keeper
+            .carry(&work(&scene, vec![snap], "open".to_owned()));
+        let drafts = town.keeper.store.drafts(case).unwrap();
+        assert_eq!(drafts.len(), 3, "{drafts:?}");
+        let placed = drafts.iter().filter(|f| f.pts_ns.is_some()).count();
+        assert_eq!(placed, if told { 0 } else { 3 });
+        let notes = town.keeper.store.draft_note(case).unwrap();
+        let missing = Notes::read(notes.as_deref()).omitted;
+        let what: Vec<&str> = missing.iter().map(|o| o.what.as_str()).collect();
+        let wanted: &[&str] = if told {
+            &["frames/01-found.jpg (main stream)"]
+        } else {
+            &[]
+        };
+        assert_eq!(what, wanted);
+    }
 }

@@ -74,6 +74,8 @@ struct World {
     opened: HashSet<CaseId>,
     ended: HashMap<CaseId, HitOutcome>,
     suppressed: HashMap<(CaseId, HitOutcome), Stamp>,
+    /// How its pictures say that a case ends.
+    pictured: HashMap<CaseId, Outcome>,
     outcomes: HashSet<HitOutcome>,
 }
 
@@ -90,6 +92,7 @@ impl World {
             opened: HashSet::new(),
             ended: HashMap::new(),
             suppressed: HashMap::new(),
+            pictured: HashMap::new(),
             outcomes: HashSet::new(),
         }
     }
@@ -201,6 +204,12 @@ impl World {
             Order::Seal { record, .. } => {
                 let recorded = record.outcome == Outcome::Recorded;
                 prop_assert_eq!(recorded, record.violation == Violation::Spillage);
+                let pictured = self.pictured.get(&case);
+                prop_assert!(
+                    pictured.is_none_or(|o| *o == record.outcome),
+                    "{:?}",
+                    record
+                );
                 prop_assert!(heard || recorded, "sealed unheard: {:?}", record);
                 prop_assert_eq!(record.warning.is_some(), !recorded);
                 let looked = record.looked_again.zip(record.warning.as_ref());
@@ -208,7 +217,9 @@ impl World {
                 let late = apart.is_some_and(|ns| ns as f64 / 1e9 > 30.0 + 30.0 * 60.0);
                 prop_assert!(!late, "the second look is too late: {:?}", record);
             }
-            Order::Snap { kind, .. } => {
+            Order::Snap { kind, outcome, .. } => {
+                prop_assert!(*kind != ShotKind::Again || outcome.is_some(), "{:?}", order);
+                self.pictured.extend(outcome.map(|outcome| (case, outcome)));
                 let proves = matches!(kind, ShotKind::Warned | ShotKind::Again);
                 prop_assert!(!proves || heard, "{:?}", order);
             }

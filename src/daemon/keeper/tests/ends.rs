@@ -141,6 +141,7 @@ fn opens_with_a_picture(case: CaseId, at: Stamp) -> Vec<Order> {
             subject: Some(place),
             place,
             zone: "lane".to_owned(),
+            outcome: None,
         },
     ]
 }
@@ -364,6 +365,7 @@ fn nobody_is_warned_whom_no_saved_book_knows() {
         subject: Some(place),
         place,
         zone: "kerb".to_owned(),
+        outcome: None,
     };
     let warn = Order::Warn {
         case,

@@ -246,6 +246,7 @@ fn no_picture_is_made_of_what_is_long_gone(town: &mut Town) {
         subject: Some(plate),
         place: plate,
         zone: "lane".to_owned(),
+        outcome: None,
     };
     town.keeper.carry(&Work {
         frame: None,
