@@ -275,14 +275,17 @@ impl Field {
         received.join(package.file_name().unwrap())
     }
 
-    /// The verifier's word on a package, and every file equal at the receiver but those that came
-    /// after its receipt.
+    /// The verifier's word on a package and the shell's, and every file equal at the receiver but
+    /// those that came after its receipt.
     fn audit(&self, package: &Path) {
-        let roots = Roots::load(&self.receiver_keys.join("roots.crt")).unwrap();
+        let trusted = self.receiver_keys.join("roots.crt");
+        let roots = Roots::load(&trusted).unwrap();
         for path in [package, &self.copy(package)] {
             let verdict = verify_path(path, &roots).unwrap();
             let failed: Vec<_> = verdict.failed().collect();
             assert!(verdict.valid(), "{}: {failed:?}", path.display());
+            let (code, said) = crate::witness::verify_sh(path, &trusted);
+            assert_eq!(code, Some(0), "{}: {said}", path.display());
         }
         let later = [witness::CHAIN, witness::STAMPED, witness::TIMESTAMP].map(Path::new);
         for (name, bytes) in contents(package) {

@@ -84,11 +84,25 @@ fn a_picture_has_its_place_in_the_clip() {
     }
 }
 
+/// A camera of this codec, and what serves it.
+fn played(dir: &Path, codec: Codec) -> (RtspServer, Rig) {
+    let name = format!("{}.mp4", codec.name());
+    let source = clip(dir, &name, codec, (320, 240), 50);
+    let server = RtspServer::start(&[mount("/main", &source, codec)]).unwrap();
+    let rig = Rig::new(&rtsp(server.url("/main")));
+    (server, rig)
+}
+
 #[test]
 fn frames_round_a_moment_are_those_of_the_stream() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(&h264(dir.path()));
-    let rig = Rig::new(&rtsp(server.url("/main")));
+    for codec in [Codec::H264, Codec::H265] {
+        let (_server, rig) = played(dir.path(), codec);
+        frames_are_the_stream_s(&rig);
+    }
+}
+
+fn frames_are_the_stream_s(rig: &Rig) {
     rig.until("four seconds kept", |s| s.ring_secs > 4.0);
     let moment = clock::now().shifted_ns(-2_000_000_000);
     let round = |ms| {
@@ -131,14 +145,16 @@ fn frames_round_a_moment_are_those_of_the_stream() {
 #[test]
 fn a_full_frame_is_the_very_frame_detection_saw() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(&h264(dir.path()));
-    let rig = Rig::new(&rtsp(server.url("/main")));
-    for seen in rig.frames(4) {
-        let full = rig.camera.full_frame(seen.at).unwrap();
-        assert_eq!(
-            (full.pts_ns, full.time_source),
-            (seen.pts_ns, seen.time_source)
-        );
-        assert!(luma(&full) == luma(&seen), "decoded twice, the same pixels");
+    for codec in [Codec::H264, Codec::H265] {
+        let (_server, rig) = played(dir.path(), codec);
+        for seen in rig.frames(4) {
+            let full = rig.camera.full_frame(seen.at).unwrap();
+            assert_eq!(
+                (full.pts_ns, full.time_source),
+                (seen.pts_ns, seen.time_source)
+            );
+            assert!(luma(&full) == luma(&seen), "decoded twice, the same pixels");
+        }
+        assert_eq!(rig.camera.state().main.codec, Some(codec));
     }
 }
