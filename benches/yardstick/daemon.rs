@@ -32,12 +32,13 @@ impl Street {
     }
 }
 
-/// Writes keys and a configuration below `dir` and gives the configuration's path. A person who
-/// stands counts as a stall, at any hour; nothing is sent.
+/// Writes keys and a configuration below `dir` and gives the configuration's path: main streams,
+/// their substreams to detect on, if any, and whether only key frames are looked at. A person who stands
+/// counts as a stall, at any hour; nothing is sent.
 pub(crate) fn configure(
     dir: &Path,
     card: &Path,
-    urls: &[String],
+    (urls, subs, key_frames): (&[String], &[String], bool),
     street: Street,
 ) -> anyhow::Result<PathBuf> {
     let pki = TestPki::create(&dir.join("pki"), DEVICE)?;
@@ -61,9 +62,12 @@ pub(crate) fn configure(
         dir = dir.display(),
     );
     for (index, url) in urls.iter().enumerate() {
+        let sub = subs.get(index).map_or("", String::as_str);
+        let looks = if key_frames { "key_frames" } else { "all" };
         write!(
             text,
             "[[camera]]\nname = \"camera-{index}\"\nurl = \"{url}\"\n\
+             substream_url = \"{sub}\"\ndetect_on = \"{looks}\"\n\
              [[zone]]\nname = \"zone-{index}\"\ncamera = \"camera-{index}\"\n\
              kind = \"no_vending\"\n\
              polygon = {:?}\n",

@@ -63,7 +63,7 @@ enum System {
     /// The stages up to the orders.
     Watch(PathBuf, Looks),
     /// The daemon itself.
-    Daemon(PathBuf, Street),
+    Daemon(PathBuf, Looks, Street),
 }
 
 impl System {
@@ -71,7 +71,7 @@ impl System {
     fn card(&self) -> Option<&Path> {
         match self {
             Self::Decode => None,
-            Self::Watch(card, _) | Self::Daemon(card, _) => Some(card),
+            Self::Watch(card, _) | Self::Daemon(card, ..) => Some(card),
         }
     }
 
@@ -103,8 +103,16 @@ impl System {
                 }
                 command
             }
-            Self::Daemon(card, street) => {
-                let config = daemon::configure(dir, card, &urls(false), *street)?;
+            Self::Daemon(card, looks, street) => {
+                let subs = if looks.on_substream() {
+                    urls(true)
+                } else {
+                    Vec::new()
+                };
+                let mains = urls(false);
+                let key_frames = *looks == Looks::KeyFrames;
+                let streams = (mains.as_slice(), subs.as_slice(), key_frames);
+                let config = daemon::configure(dir, card, streams, *street)?;
                 let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
                 command.arg("run").arg("--config").arg(config);
                 command.stderr(std::process::Stdio::null());
@@ -201,29 +209,35 @@ fn systems(root: &Path, made: &Path, args: &Args) -> (Vec<(String, System, usize
             add(name, System::Watch(shaped.clone(), looks), *cameras);
         }
     }
-    for (name, card, street) in [
+    for (streams, card, looks, street) in [
+        ("", &shaped, Looks::Main, Street::SomebodyStays),
+        ("", &shaped, Looks::Main, Street::NobodyStays),
         (
-            "lingmou run, YOLOX-Nano 256x416",
+            "substream, ",
             &shaped,
-            Street::SomebodyStays,
-        ),
-        (
-            "lingmou run, nobody stays, YOLOX-Nano 256x416",
-            &shaped,
+            Looks::Substream,
             Street::NobodyStays,
         ),
         (
-            "lingmou run, shipped model",
-            &shipped,
-            Street::SomebodyStays,
-        ),
-        (
-            "lingmou run, nobody stays, shipped model",
-            &shipped,
+            "key frames, ",
+            &shaped,
+            Looks::KeyFrames,
             Street::NobodyStays,
         ),
+        ("", &shipped, Looks::Main, Street::SomebodyStays),
+        ("", &shipped, Looks::Main, Street::NobodyStays),
     ] {
-        add(name, System::Daemon(card.clone(), street), 1);
+        let stays = match street {
+            Street::SomebodyStays => "",
+            Street::NobodyStays => "nobody stays, ",
+        };
+        let model = if card == &shipped {
+            "shipped model"
+        } else {
+            "YOLOX-Nano 256x416"
+        };
+        let name = format!("lingmou run, {streams}{stays}{model}");
+        add(&name, System::Daemon(card.clone(), looks, street), 1);
     }
     systems.retain(|(name, _, _)| name.contains(&args.only));
     (systems, if square.is_file() { square } else { shipped })

@@ -30,7 +30,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let stage = Stage::open(&root.join(".setup/bench"), 1)?;
     let dir = tempfile::tempdir()?;
     let urls = [stage.url(0, false)];
-    let config = daemon::configure(dir.path(), &card, &urls, Street::SomebodyStays)?;
+    let config = daemon::configure(
+        dir.path(),
+        &card,
+        (&urls, &[], false),
+        Street::SomebodyStays,
+    )?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
     command.arg("run").arg("--config").arg(config);
     command.stderr(Stdio::null());
