@@ -871,6 +871,60 @@ fn a_zone_says_when_and_where_it_is_judged_or_what_is_wrong() {
     assert!(page(remind).contains("every time would be the first"));
 }
 
+#[test]
+fn limits_that_nothing_can_ever_meet_are_refused() {
+    let told = |kind: &str, camera: &str, more: &str| {
+        page(&format!(
+            "[[camera]]\nname = \"c\"\n{camera}\n[[zone]]\nname = \"lane\"\ncamera = \"c\"\n\
+             kind = \"{kind}\"\npolygon = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]\n{more}\n"
+        ))
+    };
+    let absorb = |secs: u32| format!("[background]\nenabled = true\nabsorb_secs = {secs}\n");
+    let object = "roles = [\"goods\", \"object\"]";
+    let late = "background.absorb_secs: what stands in zone lane would be taken for the street";
+    let rare = "judge.spillage.within_secs: camera c is looked at more rarely";
+    let spill = "[judge.spillage]\nsettle_secs = 40";
+    // Vending waits 60 and 300 s, a shop 120 and 600; the warning and still_secs are 36 more.
+    for (kind, camera, more, wanted) in [
+        (
+            "no_vending",
+            "",
+            format!("{object}\n{}", absorb(395)),
+            Some(late),
+        ),
+        ("no_vending", "", format!("{object}\n{}", absorb(396)), None),
+        ("no_vending", "", absorb(60), None),
+        (
+            "no_vending",
+            "mount = \"moving\"",
+            format!("{object}\n{}", absorb(60)),
+            None,
+        ),
+        (
+            "shop_front",
+            "",
+            format!("{object}\n{}", absorb(755)),
+            Some(late),
+        ),
+        ("shop_front", "", format!("{object}\n{}", absorb(756)), None),
+        ("road", "", format!("{}{spill}", absorb(75)), Some(late)),
+        ("road", "", format!("{}{spill}", absorb(76)), None),
+        ("road", "detect_rate = 0.2", String::new(), None),
+        (
+            "road",
+            "detect_rate = 0.2",
+            "[judge.spillage]\nwithin_secs = 4".to_owned(),
+            Some(rare),
+        ),
+    ] {
+        let page = told(kind, camera, &more);
+        let found = [late, rare]
+            .into_iter()
+            .find(|mistake| page.contains(mistake));
+        assert_eq!(found, wanted, "{kind} {camera} {more}: {page}");
+    }
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..proptest::prelude::ProptestConfig::with_cases(256) })]
 

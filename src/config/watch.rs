@@ -55,7 +55,24 @@ impl Default for Background {
     }
 }
 
+impl Background {
+    /// Nothing new begins where a person or a vehicle was within this time, seconds.
+    pub const KNOWN_SECS: f64 = 10.0;
+
+    /// What came to light where somebody was is told within this time after, seconds, or somebody was
+    /// there again: [`Self::KNOWN_SECS`] and `still_secs`, twice as long for a camera that is looked at
+    /// every two seconds, and the looks that make a track of it.
+    pub fn told_secs(&self) -> f64 {
+        2.0 * (Self::KNOWN_SECS + self.still_secs) + 5.0
+    }
+}
+
 impl Config {
+    /// Whether new things of no known class are looked for before `camera`.
+    pub fn has_background(&self, camera: &Camera) -> bool {
+        self.background.enabled && self.is_fixed(camera)
+    }
+
     /// Whether `camera` looks at the same place for good.
     pub fn is_fixed(&self, camera: &Camera) -> bool {
         match camera.mount {

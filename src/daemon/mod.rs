@@ -33,6 +33,8 @@ mod eye;
 mod facts;
 mod gauges;
 mod hits;
+#[cfg(test)]
+mod joined;
 mod keeper;
 mod keys;
 mod mouth;

@@ -100,6 +100,8 @@ pub(super) struct Spot {
     pub(super) explained: bool,
     /// Since when it is there.
     pub(super) since: Stamp,
+    /// When it came to light there: seen, though perhaps not yet for what it is.
+    pub(super) came: Stamp,
     /// Since when its standing counts against it: not while it was allowed.
     pub(super) counted: Stamp,
     /// Last time it was seen.
@@ -265,6 +267,7 @@ impl Standing {
                 now: roles,
                 explained,
                 since: at,
+                came: track.came.unwrap_or(at),
                 counted: at,
                 last_seen: at,
                 still: Duration::ZERO,

@@ -3,7 +3,7 @@
 use crate::types::{Image, PixelFormat, Stamp};
 
 /// A picture whose luma is `luma(x, y)`.
-pub(super) fn picture(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Image {
+pub(crate) fn picture(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Image {
     let mut data: Vec<u8> = (0..width * height)
         .map(|i| luma(i % width, i / width))
         .collect();
@@ -12,7 +12,7 @@ pub(super) fn picture(width: usize, height: usize, luma: impl Fn(usize, usize) -
 }
 
 /// A moment `ms` milliseconds after the film's beginning.
-pub(super) fn at_ms(ms: u64) -> Stamp {
+pub(crate) fn at_ms(ms: u64) -> Stamp {
     Stamp {
         utc_ns: i64::try_from(ms).expect("a film's length") * 1_000_000,
         boot_ns: 1_000_000_000_000 + ms * 1_000_000,
@@ -21,7 +21,7 @@ pub(super) fn at_ms(ms: u64) -> Stamp {
 }
 
 /// A number from 0 to 255 without any order between one argument and the next.
-pub(super) fn hash(x: usize, y: usize, z: usize) -> u8 {
+pub(crate) fn hash(x: usize, y: usize, z: usize) -> u8 {
     let mut n = (x as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ (y as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
         ^ (z as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
@@ -31,17 +31,17 @@ pub(super) fn hash(x: usize, y: usize, z: usize) -> u8 {
 }
 
 /// A street larger than any picture of it, lit and noisy as asked.
-pub(super) struct Street {
+pub(crate) struct Street {
     albedo: Vec<f32>,
     noise: Vec<f32>,
 }
 
 impl Street {
     /// Its size in pixels.
-    pub(super) const SIZE: (usize, usize) = (1280, 480);
+    pub(crate) const SIZE: (usize, usize) = (1280, 480);
 
     /// Houses of some 40 pixels with windows of 10: albedo 50 to 190.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (width, height) = Self::SIZE;
         let albedo = |i: usize| {
             let (x, y) = (i % width, i / width);
@@ -58,7 +58,7 @@ impl Street {
     }
 
     /// What it is like at (x, y).
-    pub(super) fn albedo(&self, x: usize, y: usize) -> f32 {
+    pub(crate) fn albedo(&self, x: usize, y: usize) -> f32 {
         self.albedo[y * Self::SIZE.0 + x]
     }
 
@@ -69,7 +69,7 @@ impl Street {
         clippy::cast_sign_loss,
         reason = "casts saturate at black and white"
     )]
-    pub(super) fn lit(
+    pub(crate) fn lit(
         &self,
         albedo: f32,
         (gain, offset): (f32, f32),

@@ -23,7 +23,7 @@ mod detector;
 mod drift;
 mod error;
 #[cfg(test)]
-mod film;
+pub(crate) mod film;
 mod guard;
 mod letterbox;
 mod luma;

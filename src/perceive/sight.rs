@@ -14,7 +14,7 @@ use crate::config::{Camera, Config, ZoneKind};
 use crate::types::{Detection, Frame, Image, Moved, RoleSet, Scene, Stamp, Track, View};
 
 use super::appearance::describe;
-use super::background::Background;
+use super::background::{Background, UNNAMED};
 use super::drift::Drift;
 use super::guard::{Guard, Reference, Watched};
 use super::luma::Luma;
@@ -51,11 +51,11 @@ impl Sight {
         let camera = &config.camera[index];
         let fixed = config.is_fixed(camera);
         let guard = || Guard::new(&config.guard, camera, fixed, reference);
-        let watches = config.background.enabled && fixed;
         Self {
             camera: index,
             luma: Luma::new(),
-            background: watches
+            background: config
+                .has_background(camera)
                 .then(|| Background::new(config, &camera.name))
                 .flatten(),
             drift: (!fixed).then(Drift::default),
@@ -93,6 +93,7 @@ impl Sight {
         }
         let mut tracks = self.tracker.update(frame.at, detections);
         self.describe(frame.at, &frame.image, &mut tracks);
+        self.date(frame.at, &mut tracks);
         Scene {
             camera: self.camera,
             at: frame.at,
@@ -129,6 +130,17 @@ impl Sight {
                 Vec::new()
             }
             None => Vec::new(),
+        }
+    }
+
+    /// Takes down when each of `tracks` came to light that only the background knows.
+    fn date(&self, at: Stamp, tracks: &mut [Track]) {
+        let Some(background) = &self.background else {
+            return;
+        };
+        let of_none = tracks.iter_mut().filter(|t| t.detection.label == UNNAMED);
+        for track in of_none.filter(|t| t.last_seen == at) {
+            track.came = background.came(track.detection.area);
         }
     }
 

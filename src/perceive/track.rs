@@ -163,6 +163,7 @@ impl Followed {
                 id,
                 detection,
                 first_seen: at,
+                came: None,
                 last_seen: at,
                 hits: 1,
                 appearance: None,

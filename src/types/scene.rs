@@ -305,6 +305,10 @@ pub struct Track {
     pub detection: Detection,
     /// When it was first seen.
     pub first_seen: Stamp,
+    /// When it came to light, where it was told from the street only later; `None` where it was seen
+    /// for what it is at once.
+    #[serde(skip)]
+    pub came: Option<Stamp>,
     /// When it was last matched to a detection.
     pub last_seen: Stamp,
     /// Detections matched so far.

@@ -1,7 +1,11 @@
 //! Checks of the rules' limits.
 
 use super::Checker;
-use crate::config::{Config, FirstTime};
+use crate::config::{Camera, Config, DetectOn, FirstTime, Zone, ZoneKind};
+use crate::types::Role;
+
+/// A warning, and the looks at what became of it, take this long besides the grace time, seconds.
+const WARNED_SECS: f64 = 30.0;
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     let judge = &config.judge;
@@ -58,8 +62,63 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     ] {
         checker.range(key, value);
     }
+    for zone in &config.zone {
+        let camera = config.camera.iter().find(|c| c.name == zone.camera);
+        if let Some(camera) = camera {
+            in_time(config, (zone, camera), checker);
+        }
+    }
     if !judge.calendar.as_os_str().is_empty() {
         let fix = "config/calendar.toml shows how it is written; empty: no calendar";
         checker.file("judge.calendar", &judge.calendar, fix);
+    }
+}
+
+/// What is judged in a zone must have the time for it: before what only the background sees is taken for the
+/// street, and between two looks.
+fn in_time(config: &Config, (zone, camera): (&Zone, &Camera), checker: &mut Checker<'_, '_>) {
+    let (judge, background) = (&config.judge, &config.background);
+    let (vending, shop, spillage) = (&judge.street_vending, &judge.out_of_store, &judge.spillage);
+    let object = |usual: &[Role]| {
+        let roles = if zone.roles.is_empty() {
+            usual
+        } else {
+            &zone.roles
+        };
+        roles.contains(&Role::Object)
+    };
+    let takes = match zone.kind {
+        ZoneKind::NoVending if vending.enabled && object(&vending.roles) => {
+            vending.dwell_secs + vending.grace_secs + WARNED_SECS
+        }
+        ZoneKind::ShopFront if shop.enabled && object(&shop.roles) => {
+            shop.dwell_secs + shop.grace_secs + WARNED_SECS
+        }
+        ZoneKind::Road if spillage.enabled => spillage.settle_secs + WARNED_SECS,
+        _ => return,
+    };
+    let needs = (background.still_secs + takes).ceil();
+    if config.has_background(camera) && background.absorb_secs < needs {
+        checker.say(
+            "background.absorb_secs",
+            format!(
+                "what stands in zone {} would be taken for the street before it is judged",
+                zone.name
+            ),
+            format!("at least {needs} s: still_secs, and what the rule waits for"),
+            format!("absorb_secs = {needs:.1}"),
+        );
+    }
+    let looks = camera.detect_rate * spillage.within_secs;
+    if zone.kind == ZoneKind::Road && camera.detect_on == DetectOn::All && looks < 1.0 {
+        checker.say(
+            "judge.spillage.within_secs",
+            format!(
+                "camera {} is looked at more rarely: nothing is ever seen so soon behind a truck",
+                camera.name
+            ),
+            format!("at least {:.1} s, one look", 1.0 / camera.detect_rate),
+            "a longer time, or a higher detect_rate",
+        );
     }
 }

@@ -6,6 +6,9 @@
 //! settled ∧ new ∧ under one mover, a truck that moved, then free of it, within within_secs ──▶ hit,
 //!     with the truck over it, at another place, and its plate
 //! ```
+//! Debris that is seen before the background only is told from the street long after the truck has gone, but
+//! dated: what counts is when it *came to light*. Whoever was there from `within_secs` before that
+//! until it was told may have lost it, and if that is more than one, nobody is to blame.
 //! Blame is laid soon after the debris was seen, or never: later its trucks are forgotten one by
 //! one, and the last that is remembered would be to blame for all. Until then every frame is looked
 //! at: no blame rests on one look that was taken for many.
@@ -39,16 +42,54 @@ const LAIN_MAX: usize = 64;
 /// The place must have been seen empty at most this long before what is to be blamed can have come.
 const EMPTY_BEFORE: Duration = Duration::from_secs(10);
 
+/// A truck's bonnet may lie before its box, and be taken for debris that came to light so long before
+/// the truck was over it.
+const AHEAD: i64 = 1_000_000_000;
+
 /// The rule.
 pub(super) struct Spillage {
     roads: Vec<Road>,
+}
+
+/// What is asked of debris.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// So long after the truck it comes to light …
     within: Duration,
+    /// … so long after that it is told from the street …
+    told: Duration,
+    /// … and so long it lies then.
     settle: Duration,
+}
+
+impl Limits {
+    /// Those of a camera.
+    fn of(config: &Config, camera: usize) -> Self {
+        let rule = &config.judge.spillage;
+        let camera = config.camera.get(camera);
+        let dated = camera.is_some_and(|camera| config.has_background(camera));
+        let told = if dated {
+            config.background.told_secs()
+        } else {
+            0.0
+        };
+        Self {
+            within: secs(rule.within_secs),
+            told: secs(told),
+            settle: secs(rule.settle_secs),
+        }
+    }
+
+    /// How far back a hit may reach.
+    fn reach(self) -> Duration {
+        self.within + self.told + laid_within(self.settle)
+    }
 }
 
 /// One road zone.
 struct Road {
     zone: Zone,
+    limits: Limits,
     lying: Standing,
     passages: Vec<Passage>,
     pace: Pace,
@@ -82,7 +123,8 @@ impl Spillage {
         for zone in &zones {
             demand(known, zone.roles, name)?;
         }
-        let road = |zone| Road {
+        let road = |zone: Zone| Road {
+            limits: Limits::of(config, zone.camera),
             zone,
             lying: Standing::default(),
             passages: Vec::new(),
@@ -94,41 +136,40 @@ impl Spillage {
         };
         Ok(Some(Self {
             roads: zones.into_iter().map(road).collect(),
-            within: secs(rule.within_secs),
-            settle: secs(rule.settle_secs),
         }))
     }
 }
 
 impl Rule for Spillage {
     fn look(&mut self, now: &Moment<'_>) -> Vec<Finding> {
-        let (within, settle) = (self.within, self.settle);
         let here = self.roads.iter_mut();
         let here = here.filter(|r| r.zone.camera == now.scene.camera);
         here.flat_map(|road| {
-            road.watch(now.scene, within, settle);
+            road.watch(now.scene);
             let hours = now.hours(&road.zone);
             let seen = road.lying.seen_at(now.scene.at);
-            seen.map(|spot| road.finding(spot, &hours, (within, settle)))
+            seen.map(|spot| road.finding(spot, &hours))
                 .collect::<Vec<_>>()
         })
         .collect()
     }
 
     fn is_tense(&self, camera: usize, at: Stamp) -> bool {
-        let keep = self.within + laid_within(self.settle);
-        let here = self.roads.iter().filter(|r| r.zone.camera == camera);
-        let mut movers = here.flat_map(|road| &road.passages);
-        movers.any(|one| one.is_truck() && at.since(one.last) <= keep)
+        let mut here = self.roads.iter().filter(|r| r.zone.camera == camera);
+        here.any(|road| {
+            let keep = road.limits.reach();
+            let mut movers = road.passages.iter();
+            movers.any(|one| one.is_truck() && at.since(one.last) <= keep)
+        })
     }
 }
 
 impl Road {
-    fn watch(&mut self, scene: &Scene, within: Duration, settle: Duration) {
+    fn watch(&mut self, scene: &Scene) {
         let at = scene.at;
         // After a gap in the camera's pictures all that lies there is as good as old.
         self.watched.take(scene);
-        let keep = within + laid_within(settle);
+        let keep = self.limits.reach();
         self.crowded = self.crowded.filter(|then| at.since(*then) <= keep);
         let gap = self.pace.take(scene, RENAMED_WITHIN) + scene.held;
         if follow(&mut self.passages, scene, &self.zone, (keep, gap)) {
@@ -146,13 +187,13 @@ impl Road {
             at.since(lain.seen.1) <= LAIN_FOR && scene.moved.carry(&mut lain.area)
         });
         for spot in gone {
-            self.remember(&spot, at, settle);
+            self.remember(&spot, at);
         }
     }
 
     /// Remembers that debris lay there, until `at`.
-    fn remember(&mut self, spot: &Spot, at: Stamp, settle: Duration) {
-        let settled = spot.stood() >= settle;
+    fn remember(&mut self, spot: &Spot, at: Stamp) {
+        let settled = spot.stood() >= self.limits.settle;
         let same = |lain: &&mut Lain| lain.area.iou(spot.area) >= SAME_PLACE_IOU;
         if let Some(lain) = self.lain.iter_mut().find(same) {
             (lain.area, lain.seen.1) = (spot.area, at);
@@ -166,31 +207,25 @@ impl Road {
         }
         self.lain.push(Lain {
             area: spot.area,
-            seen: (spot.since, at),
+            seen: (spot.came, at),
             settled,
         });
     }
 
-    fn finding(
-        &self,
-        spot: &Spot,
-        hours: &Gate,
-        (within, settle): (Duration, Duration),
-    ) -> Finding {
+    fn finding(&self, spot: &Spot, hours: &Gate) -> Finding {
+        let Limits { within, settle, .. } = self.limits;
         let mut gates = vec![
             hours.clone(),
             lasts("settled", spot.stood(), settle),
             prompt(spot, settle),
             at_least("seen", spot.fitting_share(), SEEN_SHARE_MIN),
         ];
-        let over = |p: &Passage| {
-            let step = p.over(spot.area, spot.since)?;
-            let soon = spot.since.since(step.at) <= within;
-            soon.then_some(step)
+        let movers = self.over(spot);
+        let name = |(p, before): &(&Passage, Option<Step>)| match before {
+            Some(_) => p.name(),
+            None => format!("{} after it came to light", p.name()),
         };
-        let movers = self.passages.iter().filter_map(|p| Some((p, over(p)?)));
-        let movers: Vec<(&Passage, Step)> = movers.collect();
-        let names: Vec<String> = movers.iter().map(|(p, _)| p.name()).collect();
+        let names: Vec<String> = movers.iter().map(name).collect();
         let told = if self.crowded.is_some() {
             "more than can be told apart".to_owned()
         } else if names.is_empty() {
@@ -199,11 +234,13 @@ impl Road {
             names.join(", ")
         };
         let limit = format!(
-            "one alone over the place, at most {} s before",
+            "one alone over the place, at most {} s before it came to light",
             within.as_secs_f64()
         );
-        let alone = |(p, step): &(_, _)| (movers.len() == 1).then_some((*p, *step));
-        let alone = movers.first().and_then(alone);
+        let alone = match movers[..] {
+            [(p, before)] => before.map(|step| (p, step)),
+            _ => None,
+        };
         gates.push(self.is_new(spot, alone));
         let truck = alone.filter(|(p, _): &(&Passage, _)| p.is_truck());
         let one = truck.is_some() && self.crowded.is_none();
@@ -232,11 +269,28 @@ impl Road {
         }
     }
 
+    /// Who may have lost what lies there: whoever was over it from `within` before it came to light until it
+    /// was told from the street; with where he was before it lay there, if he was there so early.
+    fn over(&self, spot: &Spot) -> Vec<(&Passage, Option<Step>)> {
+        let lay = spot.came.shifted_ns(AHEAD);
+        let lay = if spot.since.boot_ns < lay.boot_ns {
+            spot.since
+        } else {
+            lay
+        };
+        let soon = |step: &Step| spot.came.since(step.at) <= self.limits.within;
+        let over = |p: &Passage, until| p.over(spot.area, until).filter(soon);
+        let movers = self.passages.iter();
+        let movers = movers.filter(|p| over(p, spot.since).is_some());
+        movers.map(|p| (p, over(p, lay))).collect()
+    }
+
     /// Whether the debris was not there before: before `who` came, and was over the place at that
     /// moment, or before it was seen.
     fn is_new(&self, spot: &Spot, who: Option<(&Passage, Step)>) -> Gate {
         let watched = self.watched.since();
-        let watched = watched.filter(|since| spot.since.boot_ns > since.boot_ns);
+        let watched = watched.filter(|since| spot.came.boot_ns > since.boot_ns);
+        let dated = spot.since.since(spot.came) <= self.limits.told;
         let over = who.map_or(spot.since, |(_, over)| over.at);
         let came = who.and_then(|(p, _)| p.first_over(spot.area));
         let came = came.unwrap_or(spot.since);
@@ -248,6 +302,7 @@ impl Road {
         let told = match watched {
             None => "there when the zone began to be watched",
             Some(_) if lay => "lay there before",
+            Some(_) if !dated => "it was hidden again for too long to be told whose it is",
             Some(since) if !empty(since) => "its place was not seen empty before",
             Some(_) => "new",
         };
@@ -264,10 +319,9 @@ fn laid_within(settle: Duration) -> Duration {
 /// How far before a hit the pictures lie that are ordered with it: of the truck over the place, at
 /// most, and of its plate and of where else it was in as far as it did not stand for long.
 pub fn reach(config: &Config, camera: usize) -> Duration {
-    let rule = &config.judge.spillage;
     let zones = Zone::of_kind(config, ZoneKind::Road, &[]);
-    if rule.enabled && zones.iter().any(|zone| zone.camera == camera) {
-        secs(rule.within_secs) + laid_within(secs(rule.settle_secs))
+    if config.judge.spillage.enabled && zones.iter().any(|zone| zone.camera == camera) {
+        Limits::of(config, camera).reach()
     } else {
         Duration::ZERO
     }

@@ -109,6 +109,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
             },
         },
         first_seen: now,
+        came: None,
         last_seen: now,
         hits: 5,
         appearance: None,

@@ -860,6 +860,9 @@ fn pictures_are_ordered_no_further_back_than_is_said() {
     config.judge.spillage.within_secs = 60.0;
     assert_eq!(judge::reach(&config, 0), Duration::from_secs(67));
     assert_eq!(judge::reach(&config, 1), Duration::ZERO, "another camera");
+    // What is found before the background is told up to twice sixteen seconds and five later.
+    config.background.enabled = true;
+    assert_eq!(judge::reach(&config, 0), Duration::from_secs(104));
     config.judge.spillage.enabled = false;
     assert_eq!(judge::reach(&config, 0), Duration::ZERO);
 }

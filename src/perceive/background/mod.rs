@@ -8,7 +8,8 @@
 //! thing has edges of its own. Two memories: a *fast* one of seconds, in which whoever passes, rain and
 //! the light of lamps that sweep by are averaged away, and a *slow* one, the background, which
 //! follows only where nothing new stands. Where a person or vehicle that the detector knows stands
-//! or stood a moment ago, nothing new begins. How much a cell moves by itself (a tree's leaves) is
+//! or stood a moment ago, nothing new begins; but since when the street is not seen there is
+//! remembered: then the thing came to light. How much a cell moves by itself (a tree's leaves) is
 //! remembered and allowed for.
 //!
 //! A place that a thing has *left* differs from the background too: there the background had the
@@ -26,7 +27,7 @@ mod tests;
 
 use std::time::Duration;
 
-use crate::config::{Config, ZoneKind};
+use crate::config::{self, Config, ZoneKind};
 use crate::types::{Area, Detection, Point, Role, RoleSet, Stamp};
 
 use super::card::Card;
@@ -43,7 +44,8 @@ const SLOW_SECS: f32 = 30.0;
 /// A cell's background is known when it was free for this long, seconds.
 const LEARN_SECS: f32 = 20.0;
 /// Nothing new begins where a known thing was within this time, seconds.
-const KNOWN_SECS: f32 = 10.0;
+#[expect(clippy::cast_possible_truncation, reason = "a few seconds")]
+const KNOWN_SECS: f32 = config::Background::KNOWN_SECS as f32;
 /// Room round a known thing for its shadow, share of its size.
 const KNOWN_MARGIN: f32 = 0.15;
 /// A slope has changed when it differs by this: 64 times the logarithm, so about an edge of 17 %.
@@ -79,6 +81,9 @@ struct Cell {
     known: f32,
     /// How long something new has stood there, seconds.
     stood: f32,
+    /// How long ago it came to light that the street is not seen there, seconds, whatever was before
+    /// it meanwhile; 0 where the street is seen.
+    came: f32,
     /// Whether a known thing is there now.
     hidden: bool,
 }
@@ -94,6 +99,8 @@ pub(super) struct Background {
     now: Vec<f32>,
     cells: Vec<Cell>,
     blobs: Blobs,
+    /// Of the things found last: where, and when they came to light.
+    came: Vec<(Area, Stamp)>,
     looked: Option<Stamp>,
     /// When it was begun, or learned anew as a whole.
     since: Option<Stamp>,
@@ -141,6 +148,7 @@ impl Background {
             now: Vec::new(),
             cells: Vec::new(),
             blobs: Blobs::default(),
+            came: Vec::new(),
             looked: None,
             since: None,
         })
@@ -157,6 +165,13 @@ impl Background {
         self.since
     }
 
+    /// When the thing at `area` came to light, which was found in the last frame: seen for the first time,
+    /// though not yet told from whoever passed.
+    pub(super) fn came(&self, area: Area) -> Option<Stamp> {
+        let mut found = self.came.iter();
+        found.find(|(of, _)| *of == area).map(|(_, at)| *at)
+    }
+
     /// Takes in the frame of moment `at` with what the detector found in it; gives the new things.
     pub(super) fn look(
         &mut self,
@@ -166,13 +181,14 @@ impl Background {
     ) -> Vec<Detection> {
         let since = self.looked.map_or(Duration::ZERO, |then| at.since(then));
         self.looked = Some(at);
-        let secs = since.as_secs_f32().min(PAUSE_MAX);
+        let (secs, passed) = (since.as_secs_f32().min(PAUSE_MAX), since.as_secs_f32());
+        self.came.clear();
         if self.height != luma.height() {
             self.since = Some(at);
         }
         self.take(luma, secs);
         self.hide(detections, secs);
-        let changed = self.follow(secs);
+        let changed = self.follow(secs, passed);
         if changed > CHANGED_MAX {
             // Learned anew from here.
             self.since = Some(at);
@@ -181,7 +197,7 @@ impl Background {
             }
             return Vec::new();
         }
-        self.things()
+        self.things(at)
     }
 
     /// Takes the luma into the fast memory.
@@ -227,7 +243,7 @@ impl Background {
     }
 
     /// Lets each cell's memory follow; gives the share of cells that are new.
-    fn follow(&mut self, secs: f32) -> f32 {
+    fn follow(&mut self, secs: f32, passed: f32) -> f32 {
         let mut new_cells = 0_u16;
         for y in 1..self.height.saturating_sub(1) {
             for i in y * WIDTH + 1..(y + 1) * WIDTH - 1 {
@@ -237,6 +253,9 @@ impl Background {
                     self.now[i + WIDTH] - self.now[i - WIDTH],
                 ];
                 let cell = &mut self.cells[i];
+                if cell.came > 0.0 {
+                    cell.came += passed;
+                }
                 if cell.hidden {
                     continue;
                 }
@@ -250,14 +269,20 @@ impl Background {
                     new_cells += 1;
                     let begins = cell.known > 0.0 && cell.stood < self.still;
                     // New is what is seen now, too: behind a drop of rain memory is new, the street is not.
-                    let quiet = differ(now, fast) < MOVING && differ(now, cell.slow) > limit;
+                    let seen = differ(now, cell.slow) > limit;
+                    let quiet = differ(now, fast) < MOVING && seen;
+                    cell.came = if seen {
+                        cell.came.max(f32::MIN_POSITIVE)
+                    } else {
+                        0.0
+                    };
                     if begins || !(quiet || cell.stood >= self.still) {
                         cell.stood = 0.0;
                     } else if quiet {
                         cell.stood = (cell.stood + secs).min(self.absorb);
                     }
                 } else {
-                    cell.stood = 0.0;
+                    (cell.stood, cell.came) = (0.0, 0.0);
                     let weight = (secs / SLOW_SECS).min(1.0);
                     let deviation = differ(now, cell.slow);
                     cell.sway += (deviation - cell.sway) * weight;
@@ -276,31 +301,35 @@ impl Background {
     }
 
     /// The things that stand, in the zones; what was left or has stood too long is taken over.
-    fn things(&mut self) -> Vec<Detection> {
+    fn things(&mut self, at: Stamp) -> Vec<Detection> {
         let mut blobs = std::mem::take(&mut self.blobs);
         let (cells, still) = (&self.cells, self.still);
         blobs.find(self.height, |i| !cells[i].hidden && cells[i].stood >= still);
         let mut things = Vec::new();
         for blob in blobs.found() {
             let cells = blobs.cells(blob);
-            let (mut now, mut before, mut stood) = (0.0, 0.0, 0.0_f32);
+            let (mut now, mut before, mut stood, mut came) = (0.0, 0.0, 0.0_f32, 0.0_f32);
             for &i in cells {
                 let [x, y] = self.fast_slope(i);
                 now += x.hypot(y);
                 before += self.cells[i].slow[0].hypot(self.cells[i].slow[1]);
                 stood = stood.max(self.cells[i].stood);
+                // In doubt it is older: then nobody is the last who was there.
+                came = came.max(self.cells[i].came);
             }
             if before > LEFT * now || stood >= self.absorb {
                 for &i in cells {
                     self.cells[i].slow = self.fast_slope(i);
-                    self.cells[i].stood = 0.0;
+                    (self.cells[i].stood, self.cells[i].came) = (0.0, 0.0);
                 }
             } else if let Some(role) = self.role(blob) {
+                let area = blob.area(self.height);
+                self.came.push((area, ago(at, came)));
                 things.push(Detection {
                     label: UNNAMED,
                     roles: [role].into_iter().collect(),
                     score: 0.5 + 0.5 * ((stood - self.still) / self.still).clamp(0.0, 1.0),
-                    area: blob.area(self.height),
+                    area,
                 });
             }
         }
@@ -326,7 +355,7 @@ impl Cell {
     /// Learns its background: a mean while nothing known is there.
     fn learn(&mut self, fast: Slope, secs: f32) {
         self.learned += secs;
-        self.stood = 0.0;
+        (self.stood, self.came) = (0.0, 0.0);
         if self.known > 0.0 {
             self.learned = 0.0;
             return;
@@ -341,6 +370,12 @@ impl Cell {
             *slow += (fast - *slow) * weight;
         }
     }
+}
+
+/// The moment `secs` before `at`.
+fn ago(at: Stamp, secs: f32) -> Stamp {
+    let passed = Duration::try_from_secs_f32(secs).unwrap_or_default();
+    at.shifted_ns(-i64::try_from(passed.as_nanos()).unwrap_or(i64::MAX))
 }
 
 fn differ(a: Slope, b: Slope) -> f32 {

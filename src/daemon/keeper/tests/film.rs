@@ -79,6 +79,7 @@ fn seen(frame: &Frame) -> Scene {
             area,
         },
         first_seen: frame.at,
+        came: None,
         last_seen: frame.at,
         hits: 5,
         appearance: None,

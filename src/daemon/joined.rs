@@ -1,0 +1,234 @@
+//! Background, tracker and rule joined as the eye joins them, on rendered films and with the shipped
+//! limits: a truck drives through, and something lies there afterwards, or does not.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::config::{Calendar, Camera, Config, Mount, Zone, ZoneKind};
+use crate::judge::Judge;
+use crate::perceive::Sight;
+use crate::perceive::film::{Street, at_ms, picture};
+use crate::types::{
+    Area, Detection, Frame, HitOutcome, Order, Point, Role, ShotKind, Stamp, TimeSource,
+};
+
+const WIDE: usize = 320;
+const HIGH: usize = 180;
+/// One frame a second while the background is learned, then five.
+const STEPS_MS: [u64; 2] = [1000, 200];
+const LEARNED_MS: u64 = 25_000;
+/// The film's length.
+const ENDS_MS: u64 = 66_000;
+/// The truck comes when the background has been learned.
+const COMES: f32 = 30.0;
+/// It drives so many pixels a second.
+const SPEED: f32 = 100.0;
+const LONG: f32 = 80.0;
+/// Its box from top to bottom, pixels.
+const BODY: (usize, usize) = (60, 130);
+/// What is lost, and where it lies.
+const LUMP: [usize; 4] = [100, 120, 109, 128];
+/// When it falls from the first truck: under its bed.
+const FALLS: f32 = 31.5;
+
+/// A mover that comes into the picture at a moment, and whether the detector sees it then.
+#[derive(Clone, Copy)]
+struct Mover {
+    role: Role,
+    comes: f32,
+    seen: fn(u64) -> bool,
+}
+
+const TRUCK: Mover = Mover {
+    role: Role::Truck,
+    comes: COMES,
+    seen: |_| true,
+};
+
+impl Mover {
+    /// Its left and right edge, pixels, perhaps beyond the picture.
+    fn sides(self, t: f32) -> (f32, f32) {
+        let front = (t - self.comes) * SPEED;
+        (front - LONG, front)
+    }
+
+    fn detected(self, t: f32) -> Option<Detection> {
+        let (left, right) = self.sides(t);
+        let share = |x: f32| (x / 320.0).clamp(0.0, 1.0);
+        let (x0, x1) = (share(left), share(right));
+        (x1 > 0.01 && x0 < 0.99).then(|| Detection {
+            label: 0,
+            roles: [self.role].into_iter().collect(),
+            score: 0.8,
+            area: Area {
+                x0,
+                y0: 60.0 / 180.0,
+                x1,
+                y1: 130.0 / 180.0,
+            },
+        })
+    }
+}
+
+/// A film of a road.
+struct Film {
+    movers: Vec<Mover>,
+    /// From when on something lies there.
+    lies: Option<f32>,
+    /// How far a mover's shadow reaches before and behind it, pixels.
+    shadow: f32,
+}
+
+fn film(movers: &[Mover], lies: Option<f32>) -> Film {
+    Film {
+        movers: movers.to_vec(),
+        lies,
+        shadow: 0.0,
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.background.enabled = true;
+    config.camera.push(Camera {
+        name: "cam".to_owned(),
+        mount: Mount::Fixed,
+        ..Camera::default()
+    });
+    let corners = [(0.0, 0.3), (1.0, 0.3), (1.0, 1.0), (0.0, 1.0)];
+    config.zone.push(Zone {
+        name: "lane".to_owned(),
+        camera: "cam".to_owned(),
+        kind: ZoneKind::Road,
+        polygon: corners.map(|(x, y)| Point { x, y }).to_vec(),
+        ..Zone::default()
+    });
+    config
+}
+
+impl Film {
+    #[expect(clippy::cast_precision_loss, reason = "pixels of a picture")]
+    fn pixel(&self, street: &Street, t: f32, frame: u64, (x, y): (usize, usize)) -> u8 {
+        let within = |margin: f32| {
+            let inside = move |(left, right): (f32, f32)| {
+                (left - margin..right + margin).contains(&(x as f32))
+            };
+            self.movers.iter().any(|m| inside(m.sides(t)))
+        };
+        let in_row = (BODY.0..BODY.1).contains(&y);
+        let body = (in_row && within(0.0)).then_some(if y < 100 { 180.0 } else { 30.0 });
+        let [x0, y0, x1, y1] = LUMP;
+        let lies = self.lies.is_some_and(|from| t >= from);
+        let lump = lies && (x0..x1).contains(&x) && (y0..y1).contains(&y);
+        let lump = lump.then_some(if x % 4 < 2 { 220.0 } else { 30.0 });
+        let shade = self.shadow > 0.0 && (40..170).contains(&y) && within(self.shadow);
+        let light = if shade { 0.5 } else { 1.0 };
+        let albedo = body
+            .or(lump)
+            .unwrap_or_else(|| street.albedo(x + 90, y + 60));
+        let frame = usize::try_from(frame).unwrap();
+        street.lit(albedo, (light, 0.0), 4.0, (x, y, frame))
+    }
+
+    /// What is ordered of it.
+    #[expect(clippy::cast_precision_loss, reason = "a film of a minute")]
+    fn judged(&self) -> Vec<Order> {
+        let config = config();
+        let street = Street::new();
+        let mut sight = Sight::new(&config, 0, None, 0.4);
+        let known = Role::ALL.into_iter().collect();
+        let calendar = Calendar::plain(TimeZone::UTC);
+        let mut judge = Judge::new(&config, &calendar, known, "boot-a").unwrap();
+        let mut orders = Vec::new();
+        let [slow, fast] = STEPS_MS;
+        let learning = (0..LEARNED_MS / slow).map(|n| n * slow);
+        let driving = (0..(ENDS_MS - LEARNED_MS) / fast).map(|n| LEARNED_MS + n * fast);
+        for (number, ms) in (0..).zip(learning.chain(driving)) {
+            let t = ms as f32 / 1000.0;
+            let frame = Frame {
+                camera: 0,
+                number,
+                at: at_ms(ms),
+                time_source: TimeSource::Recording,
+                pts_ns: 0,
+                image: picture(WIDE, HIGH, |x, y| self.pixel(&street, t, number, (x, y))),
+            };
+            sight.look(&frame);
+            let seen = self.movers.iter().filter(|m| (m.seen)(number));
+            let mut found = seen.filter_map(|m| m.detected(t)).collect();
+            orders.extend(judge.step(&sight.see(&frame, &mut found)));
+        }
+        orders
+    }
+}
+
+/// When a case opened, and the moment of which the truck over the place is to be shown.
+fn blamed(film: &Film) -> Option<(Stamp, Stamp)> {
+    let orders = film.judged();
+    let opened = orders.iter().find_map(|order| {
+        let hit = order.hit()?;
+        (hit.outcome == HitOutcome::Opened).then_some(hit.at)
+    })?;
+    let before = orders.iter().find_map(|order| match order {
+        Order::Snap {
+            kind: ShotKind::Before,
+            at,
+            ..
+        } => Some(*at),
+        _ => None,
+    });
+    Some((opened, before.expect("the truck is shown")))
+}
+
+#[test]
+fn what_a_truck_loses_is_found_before_the_background_and_the_truck_blamed() {
+    for (name, seen) in [
+        ("seen in each look", (|_| true) as fn(u64) -> bool),
+        ("missed in each third look", |n| !n.is_multiple_of(3)),
+    ] {
+        let truck = Mover { seen, ..TRUCK };
+        let (opened, before) = blamed(&film(&[truck], Some(FALLS))).expect(name);
+        let over = at_ms(31_000)..=at_ms(31_900);
+        let (from, to) = (over.start().boot_ns, over.end().boot_ns);
+        assert!((from..=to).contains(&before.boot_ns), "{name}: {before:?}");
+        // Ten seconds behind the truck, six to stand, two to settle, and the looks between.
+        let late = opened.since(at_ms(31_900));
+        let usual = Duration::from_secs(18)..Duration::from_secs(23);
+        assert!(usual.contains(&late), "{name}: {late:?}");
+    }
+}
+
+#[test]
+fn who_lost_nothing_before_the_background_is_not_blamed() {
+    let later = |role, comes| Mover {
+        role,
+        comes,
+        ..TRUCK
+    };
+    let shaded = Film {
+        shadow: 60.0,
+        ..film(&[TRUCK], None)
+    };
+    let films = [
+        ("a truck that loses nothing", film(&[TRUCK], None)),
+        ("its long shadow", shaded),
+        ("what fell from somewhere else", film(&[], Some(FALLS))),
+        (
+            "a truck that drives over what lies there",
+            film(&[later(Role::Truck, 38.0)], Some(FALLS)),
+        ),
+        (
+            "a second truck, before it was told whose it is",
+            film(&[TRUCK, later(Role::Truck, 43.0)], Some(FALLS)),
+        ),
+        (
+            "a car behind it",
+            film(&[TRUCK, later(Role::Vehicle, 33.0)], Some(FALLS)),
+        ),
+        ("a truck long before it", film(&[TRUCK], Some(COMES + 15.0))),
+    ];
+    for (name, film) in films {
+        assert_eq!(blamed(&film), None, "{name}");
+    }
+}
