@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::types::{
-    CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
+    CaseId, Change, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
 use super::case::{Case, Pages, Phase, discard, end_hushed, remind, seal, snap, warn_again};
@@ -273,7 +273,9 @@ impl Book {
             Phase::Grace { .. } | Phase::Looking { .. }
                 if late(self.grace(case.violation) + LATE_MAX) =>
             {
-                "no second look within half an hour of the end of the grace time".to_owned()
+                "no second look within half an hour of the end of the grace time: no picture, or none in \
+                 which anything changed"
+                    .to_owned()
             }
             Phase::Recording if case.camera == camera => {
                 let confirmed = case.since_confirmed(now);
@@ -321,12 +323,17 @@ impl Book {
                 false
             }
             Phase::Grace { since } => {
-                if here && now.since(since) >= self.grace(case.violation) {
+                let grace = self.grace(case.violation);
+                // A picture that hangs shows what stood there, and not what does.
+                let lives = scene.changed.is_since(since.shifted_ns(nanos(grace)));
+                if here && lives && now.since(since) >= grace {
                     case.phase = Phase::looking(now);
                     return self.look_again(case, (scene, findings), orders);
                 }
                 false
             }
+            // One that goes on in another run waits for a change in that one's picture.
+            Phase::Looking { .. } if scene.changed == Change::NotYet => false,
             Phase::Looking { .. } => here && self.look_again(case, (scene, findings), orders),
             Phase::Recording => {
                 if !case.clip_cut || !here {

@@ -3,12 +3,13 @@
 //! It asks what the rule asks, but for how long and how often: a look in which the thing stands
 //! where it may, or is not any more what may not stand there, is a look in which it was not seen.
 //! Who pulled his rack behind the line by a hand's breadth did what the warning told him. And it asks
-//! whether the thing looks like the one that was warned.
+//! whether the thing looks like the one that was warned. It begins when the grace time is over and then
+//! something has changed in the picture: one that hangs proves nothing, however often it is looked at.
 
 use std::time::Duration;
 
 use crate::types::{
-    Appearance, Area, Gate, Order, Outcome, Scene, ShotKind, Stamp, Track, Violation,
+    Appearance, Area, Change, Gate, Order, Outcome, Scene, ShotKind, Stamp, Track, Violation,
 };
 
 use super::book::Book;
@@ -114,7 +115,7 @@ impl Book {
         let over = looked_for >= LOOK_FOR && *looks >= SEEN_AGAIN_MIN;
         let decided =
             over || nothing_known || alike.is_some_and(|alike| alike >= Appearance::SAME_MIN);
-        let gates = gates((*seen, *looks, stands), (looked_for, decided));
+        let gates = gates((*seen, *looks, stands), (looked_for, decided), scene);
         let subject = there.map(|t| t.detection.area);
         let (outcome, subject) = match (stands, subject) {
             // The picture must show it.
@@ -150,7 +151,11 @@ fn snap_end(case: &Case, outcome: Outcome, at: Stamp, subject: Option<Area>) -> 
 }
 
 /// How the second look came to its end, as conditions of having persisted.
-fn gates((seen, looks, stands): (u32, u32, bool), (time, decided): (Duration, bool)) -> Vec<Gate> {
+fn gates(
+    (seen, looks, stands): (u32, u32, bool),
+    (time, decided): (Duration, bool),
+    scene: &Scene,
+) -> Vec<Gate> {
     let told = format!("{seen} of {looks} looks");
     let limit = format!(
         ">= {SEEN_AGAIN_MIN} and {} of looks",
@@ -161,5 +166,17 @@ fn gates((seen, looks, stands): (u32, u32, bool), (time, decided): (Duration, bo
     vec![
         gate("seen_again", told, limit, stands),
         gate("looked_for", looked, long, decided),
+        lives(scene),
     ]
+}
+
+/// That the picture lives: the second look begins with the first change after the grace time.
+fn lives(scene: &Scene) -> Gate {
+    let told = match scene.changed {
+        Change::NotWatched => "not watched".to_owned(),
+        Change::NotYet => "nothing changed".to_owned(),
+        Change::At(at) => format!("changed {:.1} s before", scene.at.since(at).as_secs_f64()),
+    };
+    let limit = "something in the picture changed after the grace time";
+    gate("fresh", told, limit, scene.changed != Change::NotYet)
 }

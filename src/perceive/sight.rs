@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::config::{Camera, Config, ZoneKind};
-use crate::types::{Detection, Frame, Image, Moved, RoleSet, Scene, Stamp, Track, View};
+use crate::types::{Change, Detection, Frame, Image, Moved, RoleSet, Scene, Stamp, Track, View};
 
 use super::appearance::describe;
 use super::background::{Background, UNNAMED};
@@ -100,6 +100,11 @@ impl Sight {
             tracks,
             place: None,
             view: self.view,
+            changed: self
+                .guard
+                .as_ref()
+                .map_or(Change::NotWatched, Guard::changed),
+            aspect: aspect(&frame.image),
             moved,
             background_since: self.background.as_ref().and_then(Background::since),
             held: Duration::ZERO,
@@ -154,6 +159,12 @@ impl Sight {
             }
         }
     }
+}
+
+/// Width over height.
+#[expect(clippy::cast_precision_loss, reason = "pixels of a picture")]
+fn aspect(image: &Image) -> f32 {
+    image.width as f32 / image.height.max(1) as f32
 }
 
 /// The roles that a rule which warns first looks for in a zone of `camera`.

@@ -37,4 +37,4 @@ pub use picture::{PictureOf, Quality, Stillness};
 pub use place::{Attitude, FixKind, Placed, Pose, PoseSource, is_old, is_vague};
 pub use scene::{Area, Detection, Point, Role, RoleSet, Scene, Track};
 pub use time::{Stamp, TimeSource, UNKNOWN_BOOT, is_same_boot};
-pub use view::{Motion, Moved, View};
+pub use view::{Change, Motion, Moved, View};

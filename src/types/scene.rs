@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Appearance, Moved, Placed, Stamp, View};
+use super::{Appearance, Change, Moved, Placed, Stamp, View};
 
 /// A point of the picture, relative coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -318,6 +318,11 @@ pub struct Track {
     pub appearance: Option<Appearance>,
 }
 
+/// The proportions of most cameras.
+fn wide() -> f32 {
+    16.0 / 9.0
+}
+
 /// Everything known about one camera's picture at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scene {
@@ -332,6 +337,12 @@ pub struct Scene {
     /// What the picture is worth; nothing is judged by one that is not good.
     #[serde(default)]
     pub view: View,
+    /// When something last changed in the picture for certain.
+    #[serde(default)]
+    pub changed: Change,
+    /// The picture's width over its height.
+    #[serde(default = "wide")]
+    pub aspect: f32,
     /// How the picture moved since this camera's scene before.
     #[serde(default)]
     pub moved: Moved,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Area, Point};
+use super::{Area, Point, Stamp};
 
 /// Whether the camera sees what it was set up to see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,6 +41,31 @@ impl View {
             Self::Unfocused => "unfocused",
             Self::Frozen => "frozen",
             Self::ClockStuck => "clock_stuck",
+        }
+    }
+}
+
+/// When something last changed in a camera's picture for certain: more than a coder changes in one that is
+/// repeated. Evidence of what stands there *now* does not rest on a picture in which nothing does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Nobody watches for it.
+    #[default]
+    NotWatched,
+    /// Nothing since it has been watched.
+    NotYet,
+    /// At this moment.
+    At(Stamp),
+}
+
+impl Change {
+    /// Whether something changed at `then` or after; true where nobody watches.
+    pub fn is_since(self, then: Stamp) -> bool {
+        match self {
+            Self::NotWatched => true,
+            Self::NotYet => false,
+            Self::At(at) => at.boot_ns >= then.boot_ns,
         }
     }
 }
@@ -145,6 +170,24 @@ mod tests {
         x: [1.1, -0.05, 0.02],
         y: [0.05, 1.1, -0.1],
     };
+
+    #[test]
+    fn what_nobody_watches_counts_as_changed_and_what_never_changed_does_not() {
+        let at = |boot_ns| Stamp {
+            utc_ns: 0,
+            boot_ns,
+            error_ns: 0,
+        };
+        for (change, wanted) in [
+            (Change::NotWatched, true),
+            (Change::NotYet, false),
+            (Change::At(at(6)), false),
+            (Change::At(at(7)), true),
+            (Change::At(at(8)), true),
+        ] {
+            assert_eq!(change.is_since(at(7)), wanted, "{change:?}");
+        }
+    }
 
     #[test]
     fn movements_follow_each_other() {

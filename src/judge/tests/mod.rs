@@ -34,7 +34,7 @@ use proptest::prelude::*;
 use super::{Ended, Finding, Judge, JudgeError};
 use crate::config::{self, Calendar, Config, Loaded, Zone, ZoneKind};
 use crate::types::{
-    Area, CaseId, Detection, Heard, HitOutcome, Motion, Moved, Order, Outcome, Point, Role,
+    Area, CaseId, Change, Detection, Heard, HitOutcome, Motion, Moved, Order, Outcome, Point, Role,
     RoleSet, Scene, ShotKind, Stamp, Track, View, Violation, WarnReport,
 };
 
@@ -120,6 +120,8 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         tracks: things.iter().map(track).collect(),
         place: None,
         view: View::Good,
+        changed: Change::NotWatched,
+        aspect: 16.0 / 9.0,
         moved: Moved::Still,
         background_since: None,
         held: Duration::ZERO,

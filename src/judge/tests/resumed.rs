@@ -189,7 +189,8 @@ fn a_run_without_a_moment_hands_on_the_book_it_was_given() {
                 .map(word),
         );
     }
-    let why = "discard no second look within half an hour of the end of the grace time";
+    let why = "discard no second look within half an hour of the end of the grace time: \
+                no picture, or none in which anything changed";
     assert_eq!(told, [why]);
     let moved_on = judge.book();
     assert_ne!(moved_on, saved);

@@ -162,6 +162,7 @@ fn the_second_look_says_what_it_saw() {
         [
             gate("seen_again", "3 of 3 looks", true),
             gate("looked_for", "0.4 s", true),
+            gate("fresh", "not watched", true),
             gate("same_subject", "not known", false),
         ]
     );
@@ -170,6 +171,7 @@ fn the_second_look_says_what_it_saw() {
         [
             gate("seen_again", "0 of 51 looks", false),
             gate("looked_for", "10.0 s", true),
+            gate("fresh", "not watched", true),
         ]
     );
 }
@@ -266,5 +268,72 @@ proptest! {
         if share == 1 && allowed {
             prop_assert_ne!(outcome, Some(Outcome::Persisted));
         }
+    }
+}
+
+/// A picture that hangs shows what stood there: the second look begins when something has changed in it
+/// after the grace time.
+#[test]
+fn a_picture_in_which_nothing_changes_proves_nothing() {
+    // Warned at 10 s, looked at again at 40 s; what happens to the picture, and until when.
+    type Row<'a> = (&'a str, fn(f64) -> Change, f64, Option<(&'a str, f64)>);
+    let late = "discard no second look within half an hour of the end of the grace time: \
+                no picture, or none in which anything changed";
+    let table: [Row<'_>; 5] = [
+        (
+            "it lives",
+            |t| Change::At(at(t)),
+            60.0,
+            Some(("seal persisted", 40.0)),
+        ),
+        (
+            "nobody watches",
+            |_| Change::NotWatched,
+            60.0,
+            Some(("seal persisted", 40.0)),
+        ),
+        (
+            "it hangs from the warning on",
+            |_| Change::At(at(12.0)),
+            900.0,
+            None,
+        ),
+        (
+            "something moves after ten minutes",
+            |t| Change::At(at(if t < 640.0 { 30.0 } else { 640.0 })),
+            900.0,
+            Some(("seal persisted", 640.0)),
+        ),
+        (
+            "it hangs for ever",
+            |_| Change::NotYet,
+            2000.0,
+            Some((late, 1840.0)),
+        ),
+    ];
+    for (name, changed, until, wanted) in table {
+        let mut judge = judge_of(&street());
+        let mut ended = None;
+        for step in 0..(until * 5.0) as u32 {
+            let t = f64::from(step) * 0.2;
+            let scene = Scene {
+                changed: changed(t),
+                ..sight(t, &[(1, Stall, [0.2, 0.5, 0.32, 0.7])])
+            };
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                let ends = order.hit().is_some_and(|hit| hit.outcome.ends());
+                if ends || matches!(order, Order::Seal { .. }) {
+                    ended = ended.or(Some((word(&order), t)));
+                }
+            }
+        }
+        let near = |(word, t): (&str, f64)| {
+            let ended = ended.as_ref();
+            ended.is_some_and(|(told, at)| told == word && (t..t + 12.0).contains(at))
+        };
+        assert!(wanted.map_or(ended.is_none(), near), "{name}: {ended:?}");
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::perceive::luma::{Luma, WIDTH};
-use crate::types::{Area, Image, Stamp, View};
+use crate::types::{Area, Change, Image, Stamp, View};
 
 /// A block of the luma plane has this many cells a side.
 const BLOCK: usize = 10;
@@ -151,6 +151,80 @@ impl Still {
                 Duration::ZERO
             }
         }
+    }
+}
+
+/// A cell has changed for certain when it differs by more than so many grey levels …
+const CHANGED: u8 = 8;
+/// … and a block when so many of its cells have: of a picture that is repeated a coder changes
+/// one by so much (`docs/decisions/0059-*`), a person who moves changes dozens.
+const CHANGED_CELLS: usize = 8;
+
+/// When something last changed in the picture for certain. A sensor that hangs behind a coder
+/// that does not gives the same picture, coded anew each time.
+#[derive(Clone, Debug)]
+pub(super) struct Changes {
+    /// The camera's own clock goes on whatever the sensor does.
+    clock: Option<Area>,
+    /// The cells when it last changed.
+    then: Vec<u8>,
+    last: Change,
+}
+
+impl Changes {
+    pub(super) fn new(clock: Option<Area>) -> Self {
+        Self {
+            clock,
+            then: Vec::new(),
+            last: Change::NotYet,
+        }
+    }
+
+    pub(super) fn last(&self) -> Change {
+        self.last
+    }
+
+    /// Takes in a look.
+    pub(super) fn look(&mut self, at: Stamp, luma: &Luma) {
+        let first = self.then.len() != luma.cells().len();
+        if first || self.differs(luma) {
+            self.then.clear();
+            self.then.extend_from_slice(luma.cells());
+            if !first {
+                self.last = Change::At(at);
+            }
+        }
+    }
+
+    /// Whether a block has changed. In the first and the last row of blocks cameras write their names
+    /// and clocks.
+    fn differs(&self, luma: &Luma) -> bool {
+        let (across, down) = (WIDTH / BLOCK, luma.height() / BLOCK);
+        let rows = if down > 2 { 1..down - 1 } else { 0..down };
+        let mut blocks = rows.flat_map(|row| (0..across).map(move |column| (column, row)));
+        blocks.any(|(column, row)| {
+            let (x, y) = (column * BLOCK, row * BLOCK);
+            let changed = |y: usize| {
+                let cells = y * WIDTH + x..y * WIDTH + x + BLOCK;
+                let then = self.then.get(cells.clone()).unwrap_or_default();
+                let now = luma.cells().get(cells).unwrap_or_default();
+                let pairs = then.iter().zip(now);
+                pairs.filter(|(a, b)| a.abs_diff(**b) > CHANGED).count()
+            };
+            let count: usize = (y..y + BLOCK).map(changed).sum();
+            count >= CHANGED_CELLS && !self.is_clock((x, y), luma.height())
+        })
+    }
+
+    /// Whether the clock reaches into the block at these cells.
+    fn is_clock(&self, (x, y): (usize, usize), height: usize) -> bool {
+        let block = Area {
+            x0: share(x, WIDTH),
+            y0: share(y, height),
+            x1: share(x + BLOCK, WIDTH),
+            y1: share(y + BLOCK, height),
+        };
+        self.clock.is_some_and(|clock| block.share_in(clock) > 0.0)
     }
 }
 

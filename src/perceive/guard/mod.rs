@@ -18,6 +18,8 @@
 //! **Not here.** Keeping the reference, telling people (`daemon`); what a bad view does to cases
 //! (`judge`).
 
+#[cfg(test)]
+mod coded;
 mod measure;
 mod reference;
 #[cfg(test)]
@@ -26,10 +28,10 @@ mod tests;
 use std::time::Duration;
 
 use crate::config;
-use crate::types::{Area, Image, Stamp, View};
+use crate::types::{Area, Change, Image, Stamp, View};
 
 use super::luma::Luma;
-use measure::{Clock, Measured, Still};
+use measure::{Changes, Clock, Measured, Still};
 use reference::{Averages, Fit, Match};
 
 pub use reference::Reference;
@@ -61,6 +63,7 @@ pub(super) struct Guard {
     limits: Limits,
     clock: Option<Clock>,
     still: Still,
+    changes: Changes,
     /// The reference of a fixed camera, once there is one.
     reference: Option<Reference>,
     averages: Option<Averages>,
@@ -105,6 +108,7 @@ impl Guard {
             },
             clock: area.map(Clock::new),
             still: Still::default(),
+            changes: Changes::new(area),
             reference: reference.filter(|_| fixed),
             averages: fixed.then(Averages::default),
             view: View::Good,
@@ -120,6 +124,11 @@ impl Guard {
         self.reference.as_ref()
     }
 
+    /// When something last changed in the picture for certain.
+    pub(super) fn changed(&self) -> Change {
+        self.changes.last()
+    }
+
     /// Takes in the frame of moment `at`; `luma` is drawn from `image`.
     pub(super) fn look(&mut self, at: Stamp, image: &Image, luma: &Luma) -> Watched {
         let soon = self.looked.is_some_and(|then| at.since(then) < LOOK_EVERY);
@@ -133,6 +142,7 @@ impl Guard {
         let since = self.looked.map_or(LOOK_EVERY, |then| at.since(then));
         self.looked = Some(at);
         let since = self.seen_for(since);
+        self.changes.look(at, luma);
         let now = Measured::of(image, luma);
         let standing = self.standing(at, image, &now);
         let matched = self.averages.as_mut().map(|averages| {

@@ -8,7 +8,7 @@ use super::*;
 use crate::config::CameraKind;
 use crate::demo::rtsp::{Mount, RtspServer, Show};
 use crate::ingest::Codec;
-use crate::types::{Detection, Moved, PictureOf, Track, View};
+use crate::types::{Change, Detection, Moved, PictureOf, Track, View};
 use crate::witness::FileEntry;
 
 const WIDTH: usize = 1280;
@@ -90,6 +90,8 @@ fn seen(frame: &Frame) -> Scene {
         tracks: things.into_iter().map(track).collect(),
         place: None,
         view: View::Good,
+        changed: Change::NotWatched,
+        aspect: 16.0 / 9.0,
         moved: Moved::Still,
         background_since: None,
         held: Duration::ZERO,
