@@ -9,7 +9,8 @@
 //! configuration names). An umbrella, a tricycle or goods stand everywhere: they are like a stall
 //! only where two kinds of them stand together, and while somebody attends to them most of the
 //! time. The same holds for a thing of no known class (`object`), which may also stand alone when,
-//! beside whoever attended to it last, it is as large as a cart or a spread of wares. What both the model and the background see is one
+//! beside whoever attended to it last, it has the shape of a stall: higher than he is, longer than any
+//! bicycle, or spread out flat. What both the model and the background see is one
 //! thing, not two kinds. So a courier's parked tricycle, a family under an umbrella, people waiting
 //! for a bus with their luggage, and a dog are no stalls. Of a stall with all its parts one speaks.
 
@@ -31,12 +32,15 @@ const PARTS: [Role; 4] = [Role::Umbrella, Role::Tricycle, Role::Goods, Role::Obj
 const LIKE_MIN: f64 = 0.5;
 /// Parts whose boxes, grown by this share of their size, meet belong to one stall.
 const BESIDE: f32 = 0.25;
-/// A cart or a spread of wares measures 1.2 m or more, seven tenths of a standing person; a dog, a
-/// pram or a suitcase does not.
-const OBJECT_SIDE_MIN: f32 = 0.7;
-/// Width over height of a picture, to compare a width with a height. On a 4:3 camera things count
-/// as a third wider than they are.
-const ASPECT: f32 = 16.0 / 9.0;
+/// What is higher than who attends to it, by so much, has a roof or a parasol. A bicycle of 1.1 m is not, nor
+/// one that a camera sees lengthwise from 30 degrees above: then it reaches up the picture as he does.
+const HIGH_MIN: f32 = 1.1;
+/// A cargo tricycle of 2.4 m and a long table are longer than this share of his height; a bicycle of
+/// 1.8 m, a motor scooter, a pram, a dog and a suitcase are not, from wherever they are seen.
+const LONG_MIN: f32 = 1.35;
+/// What is spread out on the ground is no higher than this share, and at least so long: 1.2 m. A dog is shorter.
+const FLAT_MAX: f32 = 0.42;
+const SPREAD_MIN: f32 = 0.7;
 
 /// The rule.
 pub(super) struct Vending {
@@ -53,7 +57,6 @@ impl Vending {
         if !rule.enabled || zones.is_empty() {
             return Ok(None);
         }
-        let name = Violation::StreetVending.name();
         for zone in &zones {
             demand(known, zone.roles, name)?;
             let stalls = zone.roles.iter().filter(|r| !PARTS.contains(r));
@@ -121,7 +124,7 @@ impl Rule for Vending {
                 spot.attended += u32::from(tallest.is_some());
                 // Who steps aside is still the measure of what he left standing.
                 spot.keeper = tallest.or(spot.keeper);
-                let fitting = fits(spot, &all);
+                let fitting = fits(spot, &all, now.scene.aspect);
                 spot.fit(fitting);
             }
             // As they are after this look: what is new has been taken for something by now.
@@ -143,9 +146,9 @@ fn is_part(spot: &Spot) -> bool {
     spot.share(spot.whole) < LIKE_MIN
 }
 
-/// Whether the thing is like a stall at this moment, by what it is taken for at this moment. How
-/// large it is nobody can tell to whom nobody ever attended.
-fn fits(spot: &mut Spot, all: &[Spot]) -> bool {
+/// Whether the thing is like a stall at this moment, by what it is taken for at this moment, in a picture
+/// of this `aspect`. How large it is nobody can tell to whom nobody ever attended.
+fn fits(spot: &mut Spot, all: &[Spot], aspect: f32) -> bool {
     if spot.explained {
         return false;
     }
@@ -158,9 +161,15 @@ fn fits(spot: &mut Spot, all: &[Spot]) -> bool {
     if !spot.now.has(Role::Object) {
         return together;
     }
-    let side = spot.area.height().max(spot.area.width() * ASPECT);
-    let large = |height: f32| side >= height * OBJECT_SIDE_MIN;
-    together || spot.keeper.is_some_and(large)
+    let (long, high) = (spot.area.width() * aspect, spot.area.height());
+    let shaped = |keeper: f32| is_stall_shaped(long / keeper, high / keeper);
+    together || spot.keeper.is_some_and(shaped)
+}
+
+/// Whether a thing of no known class may be a stall by its length and height, shares of the height of who
+/// attends to it. A short cart without a roof is as long and as high as a bicycle: in doubt it is one.
+fn is_stall_shaped(long: f32, high: f32) -> bool {
+    high >= HIGH_MIN || long >= LONG_MIN || high <= FLAT_MAX && long >= SPREAD_MIN
 }
 
 /// The other things that stand beside this one: not what is this one, or a passer-by, seen twice.

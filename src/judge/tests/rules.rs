@@ -87,7 +87,8 @@ fn passers_by(t: f64) -> Vec<Seen> {
 pub(super) const TRICYCLE: Seen = (1, Tricycle, [0.20, 0.50, 0.32, 0.70]);
 pub(super) const GOODS: Seen = (2, Goods, [0.30, 0.62, 0.38, 0.70]);
 const UMBRELLA: Seen = (3, Umbrella, [0.18, 0.30, 0.36, 0.52]);
-const CART: Seen = (4, Object, [0.20, 0.52, 0.36, 0.70]);
+/// A cart with its roof.
+const CART: Seen = (4, Object, [0.20, 0.36, 0.36, 0.70]);
 
 pub(super) fn vendor() -> Seen {
     person(9, 0.26, 0.69)
@@ -95,7 +96,7 @@ pub(super) fn vendor() -> Seen {
 
 #[test]
 fn what_is_like_a_stall_opens_one_case() {
-    let plays: [(&str, Play); 8] = [
+    let plays: [(&str, Play); 10] = [
         (
             "a stall whose shadow in the background comes first, and later",
             |t| {
@@ -126,6 +127,12 @@ fn what_is_like_a_stall_opens_one_case() {
         }),
         ("a cart of no known class, sold from", |_| {
             vec![CART, vendor()]
+        }),
+        ("a cargo tricycle of no known class, sold from", |_| {
+            vec![(1, Object, [0.16, 0.50, 0.40, 0.70]), vendor()]
+        }),
+        ("wares spread on a cloth, sold from", |_| {
+            vec![(1, Object, [0.19, 0.62, 0.35, 0.70]), vendor()]
         }),
         (
             "a tricycle whose parts come and go, its vendor renamed",
@@ -192,7 +199,7 @@ fn a_stall_before_a_larger_one_is_another() {
 
 #[test]
 fn nobody_near_a_stall_is_one() {
-    let plays: [(&str, Play); 14] = [
+    let plays: [(&str, Play); 17] = [
         ("an empty street", |_| vec![]),
         ("passers-by", passers_by),
         ("a queue that waits for its bus, with a suitcase", |_| {
@@ -204,6 +211,15 @@ fn nobody_near_a_stall_is_one() {
         ("a parked bicycle whose owner talks beside it", |_| {
             let bicycle = [0.20, 0.55, 0.32, 0.70];
             vec![(1, Vehicle, bicycle), (2, Object, bicycle), vendor()]
+        }),
+        ("a bicycle that the model does not know", |_| {
+            vec![(1, Object, [0.20, 0.52, 0.37, 0.70]), vendor()]
+        }),
+        ("the same, lengthwise from above", |_| {
+            vec![(1, Object, [0.24, 0.38, 0.30, 0.70]), vendor()]
+        }),
+        ("a motor scooter that the model does not know", |_| {
+            vec![(1, Object, [0.18, 0.46, 0.39, 0.70]), vendor()]
         }),
         ("a dog lying beside its owner", |_| {
             vec![(1, Object, [0.24, 0.62, 0.32, 0.70]), vendor()]
@@ -242,6 +258,33 @@ fn nobody_near_a_stall_is_one() {
     ];
     for (name, play) in plays {
         assert_eq!(opened(&ordered(&street(), play)), [], "{name}");
+    }
+}
+
+/// The same things and the same person, as cameras of other proportions see them.
+#[test]
+fn how_long_a_thing_is_does_not_hang_on_the_camera() {
+    let opened = |aspect: f32, long: f32, high: f32| {
+        // A person is 0.3 of the picture high.
+        let width = long * 0.3 / aspect;
+        let (x0, y0) = (0.25 - width / 2.0, 0.7 - high * 0.3);
+        let thing = (1, Object, [x0, y0, x0 + width, 0.7]);
+        let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
+        let scenes = (0..150).map(|step| Scene {
+            aspect,
+            ..sight(f64::from(step) * 0.2, &[thing, person(9, 0.25, 0.69)])
+        });
+        opened(&scenes.flat_map(|s| judge.step(&s)).collect::<Vec<_>>())
+    };
+    for aspect in [16.0 / 9.0, 4.0 / 3.0, 1.0, 9.0 / 16.0] {
+        for (name, long, high, wanted) in [
+            ("a dog", 0.5, 0.3, vec![]),
+            ("a bicycle", 1.05, 0.62, vec![]),
+            ("wares on a cloth", 0.9, 0.3, vec![Violation::StreetVending]),
+            ("a cargo tricycle", 1.5, 0.7, vec![Violation::StreetVending]),
+        ] {
+            assert_eq!(opened(aspect, long, high), wanted, "{name} at {aspect}");
+        }
     }
 }
 
