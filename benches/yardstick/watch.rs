@@ -13,7 +13,7 @@ use lingmou::config::{self, Calendar, Config, DetectOn, Zone, ZoneKind};
 use lingmou::develop::{Developer, Exif};
 use lingmou::ingest::{self, Camera, Credentials, Slots};
 use lingmou::judge::Judge;
-use lingmou::perceive::{Card, Detector, Sight, known_roles};
+use lingmou::perceive::{Card, Detector, Sight};
 use lingmou::types::{Frame, Order, Point, Role, Stamp};
 use lingmou::witness::sha256_hex;
 use rustix::time::{ClockId, clock_gettime};
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let judge = Judge::new(
         &config,
         &Calendar::plain(TimeZone::UTC),
-        known_roles(&config, detector.card()),
+        detector.card().roles(),
         clock::boot_id(),
     )?;
     let slots = Arc::new(Slots::new(config.camera.len()));

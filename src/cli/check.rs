@@ -15,7 +15,7 @@ use crate::daemon;
 use crate::develop::Developer;
 use crate::ingest;
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, known_roles};
+use crate::perceive::{Card, Detector};
 use crate::warn::{self, Speaker};
 use crate::witness::Roots;
 
@@ -279,7 +279,7 @@ fn models(findings: &mut Findings<'_>) {
     {
         let word = match detector {
             Ok(detector) => {
-                let known = known_roles(config, detector.card());
+                let known = detector.card().roles();
                 let judge = Judge::new(config, &loaded.calendar, known, clock::boot_id());
                 Word::from(judge.map(|_| "the model sees what they judge".to_owned()))
             }

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::{Config, Loaded};
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, Sight, known_roles};
+use crate::perceive::{Card, Detector, Sight};
 use crate::types::{Heard, HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
 
 use super::reasons::Reasons;
@@ -173,7 +173,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let camera = camera(config, args.camera.as_deref())?;
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
     let mut sight = Sight::new(config, camera, None, detector.card().score_threshold());
-    let known = known_roles(config, detector.card());
+    let known = detector.card().roles();
     let mut as_is = Court::new(&loaded, known, args.explain)?;
     let mut would_be = if args.what_if.is_empty() {
         None

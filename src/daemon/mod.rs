@@ -65,7 +65,7 @@ use crate::config::{Config, Loaded, Wording};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
-use crate::perceive::{Card, Detector, known_roles};
+use crate::perceive::{Card, Detector};
 use crate::status::Progress;
 use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
@@ -185,7 +185,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let reboots = past.take_reboots();
     let ends = ends::left(&store)?;
     let decided = |case| ends.iter().any(|waiting| waiting.case == case);
-    let known = known_roles(config, detector.card());
+    let known = detector.card().roles();
     let judge = past.judge((loaded, known), &store, decided)?;
     let telemetry = Arc::new(TelemetryState::new());
     let mut facts = facts::gather(

@@ -52,17 +52,38 @@ pub const OPEN_CASES_MAX: usize = 64;
 /// Why judgement cannot start.
 #[derive(Debug, Error)]
 pub enum JudgeError {
-    /// The model cannot see what a rule judges.
+    /// What a rule judges cannot be seen before a camera.
     #[error(
-        "rule {rule} has a zone, but no label of the model has one of its roles {wanted:?}; \
-         bring a model that sees them (docs/MODELS.md), change the rule's roles, or set \
-         enabled = false"
+        "rule {rule}, zone {zone}: before camera {camera} nothing of the roles {wanted:?} can be seen; \
+         bring a model that sees one of them (docs/MODELS.md), change the roles, or set enabled = false; \
+         object and debris can also be seen with [background] enabled = true, before a camera that \
+         stands (mount = \"fixed\")"
     )]
     NoRole {
         /// The rule.
         rule: &'static str,
+        /// The zone.
+        zone: String,
+        /// Its camera.
+        camera: String,
         /// The roles it would need one of.
         wanted: Vec<Role>,
+    },
+    /// A rule that asks for two kinds of things together can see but one.
+    #[error(
+        "rule {rule}, zone {zone}: before camera {camera} only {role:?} of its roles can be seen, which is \
+         like a stall only beside a thing of another kind; add a second role that can be seen (umbrella, \
+         tricycle, goods, object), or one that is a stall by itself, or set enabled = false"
+    )]
+    OneKind {
+        /// The rule.
+        rule: &'static str,
+        /// The zone.
+        zone: String,
+        /// Its camera.
+        camera: String,
+        /// The role.
+        role: Role,
     },
     /// The saved book cannot be read.
     #[error("the saved case book cannot be read ({why}); it was set aside")]
@@ -96,7 +117,7 @@ pub struct Judge {
 impl Judge {
     /// Judgement with an empty book.
     ///
-    /// `known` are the roles that can be seen, `boot_id` names this boot of the machine. `calendar`
+    /// `known` are the roles that the model sees (before the background more can be), `boot_id` names this boot of the machine. `calendar`
     /// says what time it is on the street at a moment, and what is permitted then.
     pub fn new(
         config: &Config,

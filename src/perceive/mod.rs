@@ -33,7 +33,7 @@ mod runtime;
 mod sight;
 mod track;
 
-pub use background::{UNNAMED, known_roles};
+pub use background::UNNAMED;
 pub use card::{Align, Card, Colour, Format, Input, Label};
 pub use decode::{Decoder, Raw};
 pub use detector::Detector;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 
 use crate::config::{Calendar, Config, Times};
-use crate::types::{Area, Gate, Role, RoleSet, Scene, Stamp};
+use crate::types::{Area, Gate, Role, RoleSet, Scene, Stamp, Violation};
 
 pub use spillage::reach;
 
@@ -124,7 +124,7 @@ pub(super) trait Rule: Send {
     }
 }
 
-/// The rules that are enabled and have a zone. `known` are the roles that can be seen.
+/// The rules that are enabled and have a zone. `known` are the roles that the model sees.
 pub(super) fn all(config: &Config, known: RoleSet) -> Result<Vec<Box<dyn Rule>>, JudgeError> {
     let mut rules: Vec<Box<dyn Rule>> = Vec::new();
     if let Some(rule) = vending::Vending::new(config, known)? {
@@ -139,15 +139,41 @@ pub(super) fn all(config: &Config, known: RoleSet) -> Result<Vec<Box<dyn Rule>>,
     Ok(rules)
 }
 
-/// Refuses a rule that could never see its subject.
-fn demand(known: RoleSet, any_of: RoleSet, rule: &'static str) -> Result<(), JudgeError> {
-    if known.meets(any_of) {
-        return Ok(());
+/// What can be seen in one zone, to refuse a rule that could never see its subject there.
+struct Sees<'a> {
+    rule: &'static str,
+    zone: &'a Zone,
+    camera: &'a str,
+    /// The roles that can be seen before the zone's camera.
+    roles: RoleSet,
+}
+
+impl<'a> Sees<'a> {
+    /// What a model that knows `known` sees in `zone`, and the background, where it is watched.
+    fn of(config: &'a Config, rule: Violation, zone: &'a Zone, known: RoleSet) -> Self {
+        let camera = config.camera.get(zone.camera);
+        let background = camera.is_some_and(|camera| config.has_background(camera));
+        let new = [Role::Object, Role::Debris].into_iter();
+        Self {
+            rule: rule.name(),
+            zone,
+            camera: camera.map_or("", |camera| &camera.name),
+            roles: new.filter(|_| background).chain(known.iter()).collect(),
+        }
     }
-    Err(JudgeError::NoRole {
-        rule,
-        wanted: any_of.iter().collect(),
-    })
+
+    /// One of these must be seen.
+    fn demand(&self, any_of: RoleSet) -> Result<(), JudgeError> {
+        if self.roles.meets(any_of) {
+            return Ok(());
+        }
+        Err(JudgeError::NoRole {
+            rule: self.rule,
+            zone: self.zone.name.clone(),
+            camera: self.camera.to_owned(),
+            wanted: any_of.iter().collect(),
+        })
+    }
 }
 
 /// One role as a set.

@@ -20,7 +20,7 @@ use super::super::finding::{Finding, gate, percent};
 use super::super::standing::{Spot, Standing};
 use super::super::zone::{Threshold, Zone};
 use super::super::{JudgeError, secs};
-use super::{Moment, Rule, demand, standing};
+use super::{Moment, Rule, Sees, standing};
 
 /// The rule.
 pub(super) struct OutOfStore {
@@ -37,7 +37,7 @@ impl OutOfStore {
             return Ok(None);
         }
         for zone in &zones {
-            demand(known, zone.roles, Violation::OutOfStore.name())?;
+            Sees::of(config, Violation::OutOfStore, zone, known).demand(zone.roles)?;
         }
         Ok(Some(Self {
             zones: zones

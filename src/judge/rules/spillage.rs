@@ -31,7 +31,7 @@ use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
 use super::ground::Ground;
 use super::passage::{Passage, RENAMED_WITHIN, Step, follow};
-use super::{Moment, Rule, demand, only};
+use super::{Moment, Rule, Sees, only};
 
 /// A truck that moved less than this share of the picture stands, and does not spill on its way.
 const MOVED_MIN: f64 = 0.05;
@@ -118,10 +118,10 @@ impl Spillage {
         if !rule.enabled || zones.is_empty() {
             return Ok(None);
         }
-        let name = Violation::Spillage.name();
-        demand(known, only(Role::Truck), name)?;
         for zone in &zones {
-            demand(known, zone.roles, name)?;
+            let sees = Sees::of(config, Violation::Spillage, zone, known);
+            sees.demand(only(Role::Truck))?;
+            sees.demand(zone.roles)?;
         }
         let road = |zone: Zone| Road {
             limits: Limits::of(config, zone.camera),

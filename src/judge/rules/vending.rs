@@ -24,7 +24,7 @@ use super::super::standing::{Spot, Standing};
 use super::super::zone::Zone;
 use super::super::{JudgeError, secs};
 use super::attendance::Attendance;
-use super::{Moment, Rule, demand, only, standing};
+use super::{Moment, Rule, Sees, only, standing};
 
 /// Roles of things that stand everywhere.
 const PARTS: [Role; 4] = [Role::Umbrella, Role::Tricycle, Role::Goods, Role::Object];
@@ -58,12 +58,8 @@ impl Vending {
             return Ok(None);
         }
         for zone in &zones {
-            demand(known, zone.roles, name)?;
-            let stalls = zone.roles.iter().filter(|r| !PARTS.contains(r));
-            if rule.attended_min > 0.0 && !known.meets(stalls.collect()) {
-                // Parts alone are judged by who attends to them.
-                demand(known, only(Role::Person), name)?;
-            }
+            let sees = Sees::of(config, Violation::StreetVending, zone, known);
+            can_hit(&sees, rule.attended_min > 0.0)?;
         }
         let state = |zone| (zone, Standing::default(), Attendance::default());
         Ok(Some(Self {
@@ -139,6 +135,29 @@ impl Rule for Vending {
         self.zones = zones;
         found
     }
+}
+
+/// Refuses a zone in which nothing can ever be like a stall.
+fn can_hit(sees: &Sees<'_>, attended: bool) -> Result<(), JudgeError> {
+    sees.demand(sees.zone.roles)?;
+    let seen = sees.zone.roles.common(sees.roles);
+    if !seen.iter().all(|role| PARTS.contains(&role)) {
+        return Ok(());
+    }
+    let one = seen.iter().next().filter(|_| seen.len() == 1);
+    if let Some(role) = one.filter(|role| *role != Role::Object) {
+        return Err(JudgeError::OneKind {
+            rule: sees.rule,
+            zone: sees.zone.name.clone(),
+            camera: sees.camera.to_owned(),
+            role,
+        });
+    }
+    // Parts are judged by who attends to them, and a thing alone is measured by him.
+    if attended || one.is_some() {
+        sees.demand(only(Role::Person))?;
+    }
+    Ok(())
 }
 
 /// Whether the thing is no stall by itself: a detector that once took it for one may have erred.

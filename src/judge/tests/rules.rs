@@ -5,6 +5,7 @@ use crate::types::Role::{
 };
 
 use super::*;
+use crate::config::Mount;
 use crate::judge;
 
 /// What is seen: track, role, left, top, right, bottom.
@@ -844,6 +845,86 @@ fn a_rule_that_lacks_what_it_judges_by_refuses_to_start() {
         .map(|_| ())
         .expect_err("no furniture");
     assert!(error.to_string().contains("out_of_store"), "{error}");
+}
+
+/// Why a zone before a second camera of this `mount` is refused, under a model that knows persons and trucks,
+/// and under one that knows umbrellas alone: for lack of a role (false), or because one kind is none (true).
+fn refused(kind: ZoneKind, roles: &[Role], mount: Mount, attended: f64) -> [Option<bool>; 2] {
+    let mut config = config();
+    config.camera.clear();
+    for (name, mount) in [("pole", Mount::Fixed), ("ptz", mount)] {
+        config.camera.push(config::Camera {
+            name: name.to_owned(),
+            mount,
+            ..config::Camera::default()
+        });
+    }
+    config.background.enabled = true;
+    config.judge.street_vending.attended_min = attended;
+    config.zone.truncate(1);
+    let zone = &mut config.zone[0];
+    (zone.camera, zone.kind) = ("ptz".to_owned(), kind);
+    zone.roles = roles.to_vec();
+    [&[Person, Vehicle, Truck, Umbrella][..], &[Umbrella]].map(|model| {
+        let error = judging(&config, model.iter().copied().collect(), "b").err()?;
+        let told = error.to_string();
+        assert!(told.contains("zone kerb: before camera ptz"), "{told}");
+        Some(matches!(error, JudgeError::OneKind { .. }))
+    })
+}
+
+/// What can be seen is asked of each zone's own camera, and of what its rule needs.
+#[test]
+fn a_zone_in_which_nothing_can_ever_hit_is_refused() {
+    use ZoneKind::{NoVending, Road, ShopFront};
+    let (lacks, one_kind) = (Some(false), Some(true));
+    for (kind, roles, mount, attended, wanted) in [
+        (Road, &[][..], Mount::Fixed, 0.5, [None, lacks]),
+        (Road, &[], Mount::Moving, 0.5, [lacks, lacks]),
+        (ShopFront, &[Object], Mount::Fixed, 0.5, [None, None]),
+        (ShopFront, &[Object], Mount::Moving, 0.5, [lacks, lacks]),
+        (ShopFront, &[Umbrella], Mount::Moving, 0.5, [None, None]),
+        (
+            NoVending,
+            &[Umbrella],
+            Mount::Fixed,
+            0.5,
+            [one_kind, one_kind],
+        ),
+        (
+            NoVending,
+            &[Umbrella, Goods],
+            Mount::Fixed,
+            0.5,
+            [one_kind, one_kind],
+        ),
+        (
+            NoVending,
+            &[Umbrella, Object],
+            Mount::Fixed,
+            0.5,
+            [None, lacks],
+        ),
+        (
+            NoVending,
+            &[Umbrella, Object],
+            Mount::Fixed,
+            0.0,
+            [None, None],
+        ),
+        (
+            NoVending,
+            &[Umbrella, Object],
+            Mount::Moving,
+            0.5,
+            [one_kind, one_kind],
+        ),
+        (NoVending, &[Object], Mount::Fixed, 0.0, [None, lacks]),
+        (NoVending, &[Person], Mount::Moving, 0.5, [None, lacks]),
+    ] {
+        let found = refused(kind, roles, mount, attended);
+        assert_eq!(found, wanted, "{kind:?} {roles:?} {mount:?} {attended}");
+    }
 }
 
 #[test]

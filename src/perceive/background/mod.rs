@@ -30,7 +30,6 @@ use std::time::Duration;
 use crate::config::{self, Config, ZoneKind};
 use crate::types::{Area, Detection, Point, Role, RoleSet, Stamp};
 
-use super::card::Card;
 use super::luma::{Luma, WIDTH};
 use blobs::{Blob, Blobs};
 
@@ -104,16 +103,6 @@ pub(super) struct Background {
     looked: Option<Stamp>,
     /// When it was begun, or learned anew as a whole.
     since: Option<Stamp>,
-}
-
-/// The roles that can be seen: by the model, and before the background of fixed cameras.
-pub fn known_roles(config: &Config, card: &Card) -> RoleSet {
-    let fixed = config.camera.iter().any(|camera| config.is_fixed(camera));
-    let background = config.background.enabled && fixed;
-    let new = [Role::Object, Role::Debris]
-        .into_iter()
-        .filter(|_| background);
-    card.roles().iter().chain(new).collect()
 }
 
 impl Background {
