@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod demo;
 pub mod develop;
 pub mod disk;
+pub mod http;
 pub mod ingest;
 pub mod journal;
 pub mod judge;

@@ -3,10 +3,10 @@
 
 use super::clip::Clip;
 use super::convert::{self, Law};
-use super::curl::{Login, quoted};
 use super::play::{Played, Until};
 use super::program::{self, Input};
 use crate::config::{self, SoundFormat};
+use crate::http::{Login, quoted};
 
 /// A device that is asked whether it is there answers within this, seconds.
 const ANSWER_SECS: u64 = 5;

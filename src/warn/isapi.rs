@@ -14,11 +14,11 @@ use roxmltree::Document;
 
 use super::clip::Clip;
 use super::convert::{self, Law};
-use super::curl::{Login, quoted};
 use super::play::{Played, Until};
 use super::program::{self, Input};
 use super::{LETTING_GO, STOPPED};
 use crate::config;
+use crate::http::{Login, quoted};
 
 /// A question is answered within this time, seconds.
 const ANSWER_SECS: u64 = 3;

@@ -21,7 +21,6 @@
 mod card;
 mod clip;
 mod convert;
-mod curl;
 mod echo;
 mod error;
 mod governor;
@@ -65,6 +64,7 @@ use self::play::{Output, Played, Until, Watch};
 use self::program::Input;
 use crate::clock;
 use crate::config::{self, SpeakerKind};
+use crate::http::CURL;
 use crate::types::{Heard, Stamp, Violation};
 
 /// After a stop or a time-out the sink has this long to fall silent; then it is left behind.
@@ -156,7 +156,7 @@ impl Speaker {
         if let Some(output) = &speaker.output {
             play::check_installed(output)?;
             if let Output::Http(_) | Output::Isapi(_) = output {
-                program::check_installed(curl::CURL)?;
+                program::check_installed(CURL)?;
             }
             let identity = Clip::read(&config.identity)?;
             let introduced = |path: &Path| {

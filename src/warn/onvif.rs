@@ -10,7 +10,6 @@
 //!
 //! GStreamer's `rtspsrc` is not used: `docs/decisions/0023` says why.
 
-mod digest;
 mod rtsp;
 mod sdp;
 
@@ -23,9 +22,10 @@ use self::rtsp::{Connection, Login};
 use self::sdp::Backchannel;
 use super::clip::Clip;
 use super::play::{Played, Until, shortfall};
-use super::{LETTING_GO, STOPPED, convert, curl};
+use super::{LETTING_GO, STOPPED, convert};
 use crate::clock;
 use crate::config;
+use crate::http;
 
 /// Everything up to the first sound.
 pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(6);
@@ -136,7 +136,7 @@ impl Onvif {
     async fn open(&self) -> Result<Session, String> {
         let login = Login {
             user: self.user.clone(),
-            password: curl::password(&self.password_file)?,
+            password: http::password(&self.password_file)?,
         };
         let mut connection = Connection::open(&self.url, login).await?;
         let told = connection

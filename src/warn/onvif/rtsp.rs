@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::digest::Challenge;
+use crate::http::Challenge;
 
 /// Largest head of an answer, bytes.
 const HEAD_MAX: usize = 16 * 1024;

@@ -14,20 +14,21 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use crate::config::{self, secret_file};
 
 /// The program that makes the request.
-pub(super) const CURL: &str = "curl";
+pub const CURL: &str = "curl";
 /// Time to reach the device.
 const CONNECT_SECS: u32 = 3;
 
 /// Who we are to a device, and how it proves itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Login {
+pub struct Login {
     user: String,
     password_file: PathBuf,
     tls_roots: PathBuf,
 }
 
 impl Login {
-    pub(super) fn new(speaker: &config::Speaker) -> Self {
+    /// As the table of a loudspeaker says.
+    pub fn new(speaker: &config::Speaker) -> Self {
         Self {
             user: speaker.user.clone(),
             password_file: speaker.password_file.clone(),
@@ -36,7 +37,7 @@ impl Login {
     }
 
     /// Orders for one request, in memory: `request` is lines of curl's configuration.
-    pub(super) fn orders(&self, request: &str) -> Result<Orders, String> {
+    pub fn orders(&self, request: &str) -> Result<Orders, String> {
         let mut text =
             format!("silent\nshow-error\nfail\nconnect-timeout = {CONNECT_SECS}\n{request}");
         if !self.user.is_empty() {
@@ -51,28 +52,33 @@ impl Login {
             text.push_str(&quoted(&self.tls_roots.to_string_lossy()));
             text.push('\n');
         }
-        let memory = memfd_create("speaker", MemfdFlags::CLOEXEC)
-            .map_err(|error| format!("no memory for the request: {error}"))?;
-        let mut file = File::from(memory);
-        file.write_all(text.as_bytes())
-            .map_err(|error| format!("no memory for the request: {error}"))?;
-        Ok(Orders(file))
+        Orders::new(&text)
     }
 }
 
 /// What curl is to do; gone when dropped.
-pub(super) struct Orders(File);
+#[derive(Debug)]
+pub struct Orders(File);
 
 impl Orders {
+    /// `text` is lines of curl's configuration.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let failed = |error: std::io::Error| format!("no memory for the request: {error}");
+        let memory = memfd_create("curl", MemfdFlags::CLOEXEC);
+        let mut file = File::from(memory.map_err(|error| failed(error.into()))?);
+        file.write_all(text.as_bytes()).map_err(failed)?;
+        Ok(Self(file))
+    }
+
     /// curl with these orders.
-    pub(super) fn command(&self) -> [String; 4] {
+    pub fn command(&self) -> [String; 4] {
         let path = format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd());
         [CURL, "-q", "-K", &path].map(ToOwned::to_owned)
     }
 }
 
 /// The password in `file`; none without a file.
-pub(super) fn password(file: &Path) -> Result<String, String> {
+pub fn password(file: &Path) -> Result<String, String> {
     if file.as_os_str().is_empty() {
         return Ok(String::new());
     }
@@ -83,7 +89,7 @@ pub(super) fn password(file: &Path) -> Result<String, String> {
 }
 
 /// A value as curl's configuration writes it.
-pub(super) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
         match c {

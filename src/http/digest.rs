@@ -1,10 +1,10 @@
-//! Digest authentication of RTSP requests (RFC 2617, RFC 7616): a password is never sent.
+//! Digest authentication of RTSP and HTTP requests (RFC 2617, RFC 7616): a password is never sent.
 
 use gstreamer::glib::{self, ChecksumType};
 
 /// What a device wants to have proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub struct Challenge {
     realm: String,
     nonce: String,
     opaque: Option<String>,
@@ -18,7 +18,7 @@ pub(super) struct Challenge {
 
 impl Challenge {
     /// The first challenge in these `WWW-Authenticate` headers that can be met: MD5 or SHA-256.
-    pub(super) fn of(headers: &[&str]) -> Option<Self> {
+    pub fn of(headers: &[&str]) -> Option<Self> {
         headers.iter().find_map(|header| Self::read(header))
     }
 
@@ -56,12 +56,7 @@ impl Challenge {
     }
 
     /// The `Authorization` header for one request.
-    pub(super) fn answer(
-        &mut self,
-        (user, password): (&str, &str),
-        method: &str,
-        uri: &str,
-    ) -> String {
+    pub fn answer(&mut self, (user, password): (&str, &str), method: &str, uri: &str) -> String {
         let ours = format!("{:08x}{:08x}", glib::random_int(), glib::random_int());
         self.answer_with((user, password), method, uri, &ours)
     }
