@@ -1,6 +1,7 @@
 //! `lingmou check`: everything that can be wrong, before it is needed.
 
 mod folders;
+mod nameplate;
 mod online;
 mod passwords;
 mod zones;

@@ -38,8 +38,12 @@ pub struct Camera {
     pub motion_gate: bool,
     /// No frame for this long means stalled: the connection is made anew.
     pub stall_secs: f64,
-    /// The camera's own serial number, for the record.
+    /// The camera's own serial number: what is stated where it does not tell one, and what it is held
+    /// against where it does.
     pub serial: String,
+    /// `rtsp`: where it is asked who it is; empty: at the device service of its own address,
+    /// [`Camera::NO_ONVIF`]: not at all.
+    pub onvif_url: String,
     /// Whether it looks at the same place for good.
     pub mount: Mount,
     /// On a pole: compass bearing it looks to, degrees; negative when not surveyed.
@@ -50,6 +54,9 @@ pub struct Camera {
 }
 
 impl Camera {
+    /// As `onvif_url`: it is not asked who it is.
+    pub const NO_ONVIF: &str = "none";
+
     /// The URL as it may be told to others: up to where parameters begin, for some recorders will
     /// have user and password among them, in the query or in the path itself.
     pub fn told_url(&self) -> &str {
@@ -81,6 +88,7 @@ impl Default for Camera {
             motion_gate: false,
             stall_secs: 10.0,
             serial: String::new(),
+            onvif_url: String::new(),
             mount: Mount::Auto,
             bearing_deg: -1.0,
             clock_area: Vec::new(),

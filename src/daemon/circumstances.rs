@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::ingest::CameraState;
 use crate::store::StoreError;
-use crate::types::{CaseId, CaseRecord, Placed, Stamp, TimeSource, Violation};
+use crate::types::{CaseId, CaseRecord, Nameplate, Placed, Stamp, TimeSource, Violation};
 use crate::witness::{self, Clock, FileEntry, Law, Mavlink, Site, Software, known};
 
 use super::dossier::{Facts, established};
@@ -39,7 +39,11 @@ pub(super) struct Circumstances {
     mode: Option<String>,
     /// The camera's address without user and password.
     rtsp: Option<String>,
-    onvif_serial: Option<String>,
+    /// What the camera told of itself.
+    told: Option<Nameplate>,
+    /// Its serial number as configured.
+    #[serde(alias = "onvif_serial")]
+    configured_serial: Option<String>,
     codec: Option<String>,
     software: Option<Software>,
 }
@@ -67,10 +71,13 @@ impl Circumstances {
     /// The camera, of which the package holds `files`.
     pub(super) fn camera(&self, files: &[FileEntry]) -> witness::Camera {
         let clip = files.iter().any(|f| f.name == "clip.mp4");
+        let told = self.told.as_ref().and_then(|told| told.serial.clone());
         witness::Camera {
             id: self.camera.clone(),
             rtsp: self.rtsp.clone(),
-            onvif_serial: self.onvif_serial.clone(),
+            onvif_serial: told.or_else(|| self.configured_serial.clone()),
+            told: self.told.clone(),
+            configured_serial: self.configured_serial.clone(),
             codec: self.codec.clone(),
             clip: clip.then(|| "remux".to_owned()),
         }
@@ -93,12 +100,12 @@ impl Facts {
     /// What is so now, for a statement about this camera and zone.
     fn circumstances(
         &self,
-        (camera, state): (usize, &CameraState),
+        (index, state): (usize, &CameraState),
         (zone, violation): (&str, Option<Violation>),
         placed: Option<Placed>,
         time_source: Option<TimeSource>,
     ) -> Circumstances {
-        let camera = &self.config.camera[camera];
+        let camera = &self.config.camera[index];
         let told = self.telemetry.snapshot();
         let sysid = placed.and_then(|placed| placed.pose.sysid);
         // The mode holds as long as the autopilot speaks that told the position.
@@ -114,7 +121,8 @@ impl Facts {
             gnss_minus_system_us: self.telemetry.vehicle_time(),
             mode: told.mode.filter(|_| speaks),
             rtsp: known(camera.told_url()),
-            onvif_serial: known(&camera.serial),
+            told: self.nameplates.told(index, state),
+            configured_serial: known(camera.serial.trim()),
             codec: state.main.codec.map(|codec| codec.name().to_owned()),
             software: Some(Software {
                 name: PROGRAM.to_owned(),

@@ -27,6 +27,7 @@ use super::circumstances::Circumstances;
 use super::clerk::Objections;
 use super::clock_watch::ClockState;
 use super::keeper::Work;
+use super::nameplates::Nameplates;
 use super::notes::Notes;
 
 /// What does not change in one run.
@@ -41,6 +42,8 @@ pub(super) struct Facts {
     pub(super) telemetry: Arc<crate::telemetry::TelemetryState>,
     pub(super) clock_state: Arc<ClockState>,
     pub(super) objections: Arc<Objections>,
+    /// Who the cameras are.
+    pub(super) nameplates: Arc<Nameplates>,
 }
 
 /// What a picture shows.

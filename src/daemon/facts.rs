@@ -12,6 +12,7 @@ use crate::witness::Identity;
 
 use super::clerk::Objections;
 use super::dossier::{self, Facts};
+use super::nameplates::Nameplates;
 
 /// Everything a dossier says that does not change while the daemon runs.
 pub(super) fn gather(
@@ -37,5 +38,6 @@ pub(super) fn gather(
             &loaded.config.commands,
             detector.card().sha256(),
         )?),
+        nameplates: Arc::new(Nameplates::new(&loaded.config.camera)?),
     })
 }

@@ -24,6 +24,7 @@ use super::caretaker::StoreState;
 use super::clerk::Objections;
 use super::counters::{EyeCounters, KeeperState};
 use super::mouth::VoiceState;
+use super::nameplates::Nameplates;
 use super::terms::Terms;
 use super::views::Views;
 
@@ -177,6 +178,8 @@ pub(super) struct Gauges {
     pub(super) poses: Arc<Poses>,
     pub(super) upload: Arc<UploadState>,
     pub(super) objections: Arc<Objections>,
+    /// Who the cameras are.
+    pub(super) nameplates: Arc<Nameplates>,
     /// Where the configuration comes from.
     pub(super) origin: Origin,
     /// What was sent, and what of it is on trial.
@@ -226,6 +229,7 @@ impl Gauges {
             .map(|(index, (config, camera))| {
                 let mut state = json!(camera.state());
                 state["view"] = self.views.of(index);
+                state["onvif"] = self.nameplates.snapshot(index);
                 state["blind"] = json!(self.eye.blind_at(index));
                 (config.name.clone(), state)
             })

@@ -38,6 +38,7 @@ mod joined;
 mod keeper;
 mod keys;
 mod mouth;
+mod nameplates;
 mod notes;
 mod past;
 mod record;
@@ -244,6 +245,7 @@ fn start(
         poses: Arc::new(Poses::new()),
         upload: Arc::new(UploadState::new()),
         objections: Arc::clone(&opened.facts.objections),
+        nameplates: Arc::clone(&opened.facts.nameplates),
         origin: chosen.origin.clone(),
         settings: Settings::new(&chosen.loaded.path, &config.store.dir),
         voice: Arc::default(),

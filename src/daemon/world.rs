@@ -13,6 +13,7 @@ use crate::witness::Identity;
 
 use super::caretaker;
 use super::gauges::{Gauges, watchdog};
+use super::nameplates;
 use super::visitors::Visitors;
 
 /// The upload of the box, whose commands go to the clerk over `desk`.
@@ -29,7 +30,7 @@ pub(super) fn uplink(gauges: &Gauges, identity: Arc<Identity>, desk: Desk) -> Up
     }
 }
 
-/// Upload, care of the store, status and watchdog: they go on until the keeper has ended.
+/// Upload, care of the store, who the cameras are, status and watchdog: they go on until the keeper has ended.
 pub(super) fn join(
     tasks: &TaskTracker,
     gauges: Arc<Gauges>,
@@ -49,6 +50,12 @@ pub(super) fn join(
     tasks.spawn(watchdog(
         progress,
         Arc::clone(&gauges.upload),
+        gauges.store.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(nameplates::ask(
+        Arc::clone(&gauges.nameplates),
+        Arc::clone(&gauges.cameras),
         gauges.store.clone(),
         stop.clone(),
     ));

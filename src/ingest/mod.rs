@@ -13,7 +13,7 @@
 //!
 //! **Invariants.** Times on the boot clock rise strictly per camera. The ring starts with a key
 //! frame and stays within its bytes. No user name or password reaches a log or an error text.
-//! [`Camera::stop`] returns within [`STOP_WITHIN`], even when the network hangs.
+//! What a camera is asked over ONVIF ([`Onvif`]) holds no stream up. [`Camera::stop`] returns within [`STOP_WITHIN`], even when the network hangs.
 //!
 //! **Not here.** No detection, no drawing, no scaling, no file of evidence; telemetry has its
 //! own stage.
@@ -28,6 +28,7 @@ mod found;
 mod gate;
 mod intake;
 mod knock;
+mod onvif;
 mod picture;
 mod pipeline;
 mod promise;
@@ -47,6 +48,7 @@ pub use camera::{Camera, check_roots};
 pub use clip::Clip;
 pub use codec::{Codec, init};
 pub use faults::Fault;
+pub use onvif::{Onvif, OnvifFault};
 pub use recording::Recording;
 pub use secret::{Credentials, Secret};
 pub use slots::Slots;

@@ -77,6 +77,8 @@ pub const VIEW_BAD: &str = "view.bad";
 pub const VIEW_GOOD: &str = "view.good";
 /// A camera's view was learned, or another light of it.
 pub const VIEW_REFERENCE: &str = "view.reference";
+/// A camera said who it is, and it is not what it said before in this run.
+pub const CAMERA_TOLD: &str = "camera.told";
 /// Somebody asked the daemon for its status.
 pub const ACCESS: &str = "access";
 /// The database was made again.
@@ -175,6 +177,7 @@ pub const ALL: &[&str] = &[
     VIEW_BAD,
     VIEW_GOOD,
     VIEW_REFERENCE,
+    CAMERA_TOLD,
     ACCESS,
     STORE_REBUILT,
     BOOK_LOST,

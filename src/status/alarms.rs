@@ -185,6 +185,7 @@ impl Alarms {
     fn camera(&mut self, name: &str, camera: &Value) {
         let name = format!("camera {name}");
         self.told(&name, &camera["cause"]);
+        self.told(&name, &camera["onvif"]["stranger"]);
         if let Some(why) = camera["blind"].as_str() {
             self.raise(
                 &name,
@@ -582,6 +583,14 @@ mod tests {
         ] {
             assert_eq!(said(main, sub, max_error_us), expected);
         }
+    }
+
+    #[test]
+    fn another_camera_than_configured_is_an_alarm_of_the_camera() {
+        let said = raised("camera gate", |s| {
+            s["cameras"]["gate"] = json!({ "cause": null, "onvif": { "stranger": "another" } });
+        });
+        assert_eq!(said, ["another"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use jiff::civil::Date;
 
-use super::facts::Warning;
+use super::facts::{Camera, Warning};
 use super::grade::{Condition, Grading, grade};
 use super::installation::{approval, basis, site};
 use super::moments::{Moments, clock};
@@ -66,6 +66,7 @@ pub fn assess(statement: &Statement, seen: &Seen, limits: &Evidence) -> Grading 
         Some(clip(statement)),
         Some(complete(statement)),
         persisted.map(|_| subject(seen.likeness)),
+        same_camera(&statement.camera),
         seen.objected.map(objections),
         statement.asked.as_ref().map(|_| asked()),
     ];
@@ -339,6 +340,18 @@ fn subject(likeness: Option<u16>) -> Condition {
     condition(&gate.gate, value, gate.limit, pass)
 }
 
+/// Only stated when it is not met: the camera is another than the one that was set up there, by its
+/// own word.
+fn same_camera(camera: &Camera) -> Option<Condition> {
+    let configured = camera.configured_serial.as_deref()?;
+    let told = camera.told.as_ref();
+    let told = told.filter(|told| told.is_other_than(configured))?;
+    let told = told.serial.as_deref().unwrap_or_default();
+    let value = format!("told over ONVIF: {told}; configured: {configured}");
+    let limit = "as configured";
+    Some(condition("same_camera", Some(value), limit, Some(false)))
+}
+
 /// Only stated when it is not met: the rule is one that reviewers object to.
 fn objections((rejected, judged): (u64, u64)) -> Condition {
     let value = format!("rejected {rejected}, judged {judged}");
@@ -364,7 +377,7 @@ fn percent(share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{FixKind, PoseSource};
+    use crate::types::{FixKind, Nameplate, PoseSource};
     use crate::witness::wording::Wording;
     use crate::witness::{CONDITIONS, Grade, Language, Law, Omitted, Position, Site};
 
@@ -500,6 +513,29 @@ mod tests {
         ];
         assert_eq!(told, wanted);
         assert_eq!(told.len(), CONDITIONS.len());
+    }
+
+    #[test]
+    fn another_camera_than_configured_makes_a_lead() {
+        let told = |serial: Option<&str>| Nameplate {
+            serial: serial.map(str::to_owned),
+            ..Nameplate::default()
+        };
+        let told = |serial: Option<&str>, configured: Option<&str>| {
+            against(|s, _| {
+                s.camera.told = Some(told(serial));
+                s.camera.configured_serial = configured.map(str::to_owned);
+            })
+        };
+        for (serial, configured) in [
+            (Some("DS-1"), Some("ds-1")),
+            (Some("DS-1"), None),
+            (None, Some("DS-1")),
+        ] {
+            assert_eq!(told(serial, configured), [], "{serial:?} {configured:?}");
+        }
+        let other = told(Some("DS-2"), Some("DS-1"));
+        assert_eq!(other, [("same_camera".to_owned(), Some(false))]);
     }
 
     type Edit = fn(&mut Statement, &mut Seen);

@@ -58,6 +58,8 @@ impl Statement {
                 id: "cam0".to_owned(),
                 rtsp: None,
                 onvif_serial: None,
+                told: None,
+                configured_serial: None,
                 codec: None,
                 clip: None,
             },

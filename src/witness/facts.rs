@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::wording::name_of;
 use crate::config::{self, Config};
-use crate::types::{FixKind, Heard, Outcome, Placed, Stamp, TimeSource, Violation};
+use crate::types::{FixKind, Heard, Nameplate, Outcome, Placed, Stamp, TimeSource, Violation};
 
 /// `device`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,8 +251,14 @@ pub struct Camera {
     pub id: String,
     /// Its address without user and password.
     pub rtsp: Option<String>,
-    /// The serial number it tells over ONVIF.
+    /// Its serial number: the one that it told, else the one configured.
     pub onvif_serial: Option<String>,
+    /// What it told of itself over ONVIF; `None` when it told nothing, or before it was asked.
+    #[serde(default)]
+    pub told: Option<Nameplate>,
+    /// The serial number that the configuration says; packages older than the field say nothing.
+    #[serde(default)]
+    pub configured_serial: Option<String>,
     /// `h264` or `h265`.
     pub codec: Option<String>,
     /// `remux`: the clip holds the camera's own access units.

@@ -48,8 +48,8 @@ type Row = (QualityId, &'static [CheckId], &'static [&'static str]);
 
 /// The mapping. A check may speak for two qualities: a missing file makes a record neither
 /// authentic nor complete. Site, approval and basis are not here: they are what art. 41 asks of
-/// the installation, not of the record; nor are `asked` and `objections`, which say why a package
-/// can only be a lead.
+/// the installation, not of the record; nor are `asked`, `objections` and `same_camera`, which say why
+/// a package can only be a lead.
 const MAP: [Row; 4] = [
     (
         QualityId::Authentic,

@@ -16,6 +16,7 @@ mod fleet;
 mod hands;
 mod journal;
 mod kill_loop;
+mod onvif;
 mod perceive;
 mod reasons;
 mod skip;

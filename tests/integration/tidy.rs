@@ -19,7 +19,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("disk", &["types"]),
     ("config", &["types"]),
     ("http", &["config"]),
-    ("ingest", &["types", "config", "clock"]),
+    ("ingest", &["types", "config", "clock", "http"]),
     ("telemetry", &["types", "config", "clock"]),
     ("perceive", &["types", "config"]),
     ("judge", &["types", "config"]),

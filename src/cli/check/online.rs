@@ -12,7 +12,7 @@ use crate::status::{self, StatusError};
 use crate::telemetry::{self, Poses, TelemetryState};
 use crate::warn::{Probed, Speaker};
 
-use super::{CLIPS, Findings, Word, finding_at};
+use super::{CLIPS, Findings, Word, finding_at, nameplate};
 
 /// How long a camera may take to show its first frame.
 const CAMERA_WITHIN: Duration = Duration::from_secs(15);
@@ -86,7 +86,12 @@ async fn cameras(findings: &mut Findings<'_>) {
             CameraKind::Rtsp => "url",
             CameraKind::File | CameraKind::V4l2 => "path",
         };
+        let plays = word.is_ok();
         add(findings, &format!("{table}.{key}"), &what, word.into());
+        if plays && let Some(word) = nameplate::told(camera).await {
+            let what = format!("camera {} says", camera.name);
+            add(findings, &format!("{table}.serial"), &what, word);
+        }
     }
 }
 

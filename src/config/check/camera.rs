@@ -1,5 +1,6 @@
 //! Checks of cameras and model.
 
+use super::warn::web;
 use super::{Checker, host_and_port, is_host};
 use crate::config::{Camera, CameraKind, Config, RtspTransport, TelemetrySource};
 
@@ -116,6 +117,17 @@ fn rtsp(camera: &Camera, key: impl Fn(&str) -> String, checker: &mut Checker<'_,
             "udp would send the pictures beside the secure connection, for all to see",
             "\"tcp\" with rtsps://",
             "set transport = \"tcp\", or leave it out",
+        );
+    }
+    let onvif = camera.onvif_url.as_str();
+    if !["", Camera::NO_ONVIF].contains(&onvif)
+        && let Err(what) = web(onvif)
+    {
+        checker.say(
+            &key("onvif_url"),
+            what,
+            "http://HOST/PATH, \"none\", or empty: the camera's own address",
+            "for example onvif_url = \"http://192.168.1.64:8000/onvif/device_service\"",
         );
     }
     if has_password && camera.user.is_empty() {

@@ -127,7 +127,7 @@ fn outlets(config: &Config, checker: &mut Checker<'_, '_>) {
 
 /// What is wrong with an address of the web, said without repeating it: it may hold a password.
 /// The path behind its host, otherwise.
-fn web(url: &str) -> Result<&str, &'static str> {
+pub(super) fn web(url: &str) -> Result<&str, &'static str> {
     let rest = ["http://", "https://"]
         .into_iter()
         .find_map(|scheme| url.strip_prefix(scheme));

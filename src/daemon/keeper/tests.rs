@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::super::clerk::Objections;
 use super::super::dossier::View;
+use super::super::nameplates::Nameplates;
 use super::*;
 use crate::config::{Budget, Config, Wording};
 use crate::ingest::{Credentials, Slots};
@@ -224,6 +225,7 @@ fn keeper(
         telemetry: Arc::new(TelemetryState::new()),
         clock_state: Arc::default(),
         objections: Arc::new(Objections::read(&store, &config.commands, "").unwrap()),
+        nameplates: Arc::new(Nameplates::new(&config.camera).unwrap()),
     };
     Keeper {
         orders,

@@ -10,11 +10,14 @@ use lingmou::witness::{
 use lingmou::{clock, daemon};
 
 use super::*;
+use crate::onvif::peer::{Manner, Peer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_goes_the_whole_way() {
     let camera = camera();
+    let web = Peer::start(Manner::Open, "LC2-0042");
     let with_c2pa = |profile: &mut DocumentMut| {
+        profile["camera"][0]["onvif_url"] = value(web.url());
         if cfg!(feature = "c2pa") {
             profile["evidence"]["c2pa"] = value(true);
         }
@@ -201,10 +204,13 @@ fn every_fact_is_filled_or_honestly_unknown(s: &Statement, field: &Field) {
             .unwrap()
             .starts_with("rtsp://127.0.0.1:")
     );
-    assert_eq!(
-        s.camera.onvif_serial, None,
-        "the demonstration's camera has none"
-    );
+    let told = s.camera.told.as_ref().expect("the camera was asked");
+    assert_eq!(told.manufacturer, known("Lichen"));
+    assert_eq!(told.model, known("LC-2"));
+    assert_eq!(told.firmware, known("V1.2 build 3"));
+    assert_eq!(s.camera.onvif_serial, known("LC2-0042"));
+    assert_eq!(told.serial, s.camera.onvif_serial);
+    assert_eq!(s.camera.configured_serial, None, "nobody typed one");
     assert_eq!(s.camera.codec, known("h264"));
     assert_eq!(s.camera.clip, known("remux"));
     assert_eq!(
