@@ -26,7 +26,7 @@ fn ask(url: &str, password: Option<&str>) -> Result<Nameplate, OnvifFault> {
         ..Camera::default()
     };
     if let Some(password) = password {
-        camera.user = USER.to_owned();
+        USER.clone_into(&mut camera.user);
         camera.password_file = dir.path().join("password");
         fs::write(&camera.password_file, format!("{password}\n")).unwrap();
     }

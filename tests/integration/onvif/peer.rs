@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use base64ct::{Base64, Encoding as _};
+use lingmou::types::hex;
 use roxmltree::Document;
 
 pub(crate) const USER: &str = "admin";
@@ -136,8 +137,7 @@ fn answer(
             }
         }
         _ if all_know => told(&operation, serial),
-        Manner::Token if proof == "token" => told(&operation, serial),
-        Manner::TokenAndBasic if proof == "token" => told(&operation, serial),
+        Manner::Token | Manner::TokenAndBasic if proof == "token" => told(&operation, serial),
         Manner::Digest if proof == "digest" => told(&operation, serial),
         Manner::Token | Manner::Open => http("400 Bad Request", "", NOT_AUTHORIZED),
         Manner::TokenAndBasic => {
@@ -209,8 +209,8 @@ fn token(document: &Document<'_>) -> Option<bool> {
 /// Whether an `Authorization` header is the answer to the challenge (RFC 7616, MD5, `qop=auth`).
 fn digest_is_right(said: &str) -> bool {
     let field = |name: &str| {
-        let start = said.find(&format!("{name}="))? + name.len() + 1;
-        let value = said[start..].split(',').next()?;
+        let (_, rest) = said.split_once(&format!("{name}="))?;
+        let value = rest.split(',').next()?;
         Some(value.trim_matches(['"', ' ']).to_owned())
     };
     let md5 = |text: String| hex(&openssl("-md5", text.as_bytes()));
@@ -221,10 +221,6 @@ fn digest_is_right(said: &str) -> bool {
     };
     let wanted = md5(format!("{who}:{DIGEST_NONCE}:{count}:{ours}:auth:{what}"));
     field("response") == Some(wanted) && field("username").as_deref() == Some(USER)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn openssl(sum: &str, bytes: &[u8]) -> Vec<u8> {
