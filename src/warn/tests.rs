@@ -302,7 +302,8 @@ fn what_cannot_be_opened_is_said_at_the_start() {
     // Half as loud as the identity before it is another voice.
     let quiet = room.folder.path().join("quiet.wav");
     let shipped = Clip::read(&room.config.identity).expect("the identity");
-    std::fs::write(&quiet, shipped.sound().at(0.5).wav()).expect("a clip");
+    let mut file = std::fs::File::create(&quiet).expect("a file");
+    std::io::Write::write_all(&mut file, &shipped.sound().at(0.5).wav()).expect("room");
     room.config.street_vending = room.config.identity.clone();
     room.config.out_of_store = quiet;
     let faults = look_at_clips(&room.config).expect_err("one is too quiet beside it");

@@ -174,7 +174,7 @@ mod real {
         let lost = length.saturating_sub(arrived.time_of(arrived.samples.len()));
         assert!(lost < Duration::from_millis(100), "{path}: {lost:?} lost");
         // Silence after it, as a microphone would have.
-        arrived.samples.extend([0; 19_200]);
+        arrived.samples.extend(std::iter::repeat_n(0, 19_200));
         let found = echo::find(clip.sound(), &arrived, Duration::from_secs(1));
         // Short of it by what 8 kHz cuts off.
         assert!(found.is_some_and(|f| f.alike > 0.9), "{path}: {found:?}");
