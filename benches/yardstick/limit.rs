@@ -1,6 +1,7 @@
 //! The two halves of the live limit: receiving and decoding alone, inference alone.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, bail};
 use gstreamer as gst;
@@ -29,6 +30,18 @@ pub(crate) fn decode(url: &str) -> anyhow::Result<()> {
     let ends = [gst::MessageType::Eos, gst::MessageType::Error];
     let message = bus.timed_pop_filtered(gst::ClockTime::NONE, &ends);
     bail!("decoding ended: {message:?}")
+}
+
+/// CPU seconds of a minute's inferences alone, so many a second, in a process of its own.
+pub(crate) fn inferences(card: &Path, rate: f64) -> anyhow::Result<f64> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg("infer")
+        .arg(card)
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let ms: f64 = text.trim().parse().context("inference alone")?;
+    Ok(ms / 1e3 * rate * 60.0)
 }
 
 /// Runs the model on grey pictures and prints the least CPU milliseconds of one run.

@@ -10,6 +10,7 @@ use lingmou::clock;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::daemon::{self, Street};
+use super::limit;
 use super::process::{Process, lines};
 use super::stage::Stage;
 use super::table::{self, Limit, Row};
@@ -146,7 +147,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         window: Duration::from_secs(args.secs),
     };
     let mut decodes = Vec::new();
-    let mut inference = infer(&model)?;
+    let mut inference = limit::inferences(&model, RATE)?;
     let mut rows: Vec<Option<Row>> = vec![None; systems.len()];
     for round in 0..args.rounds {
         decodes.push(bench.measure("decoding alone", &System::Decode, 1)?.cpu);
@@ -159,7 +160,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             }
         }
         decodes.push(bench.measure("decoding alone", &System::Decode, 1)?.cpu);
-        inference = inference.min(infer(&model)?);
+        inference = inference.min(limit::inferences(&model, RATE)?);
     }
     let limit = Limit {
         decode: decodes.iter().copied().fold(f64::INFINITY, f64::min),
@@ -241,18 +242,6 @@ fn systems(root: &Path, made: &Path, args: &Args) -> (Vec<(String, System, usize
     }
     systems.retain(|(name, _, _)| name.contains(&args.only));
     (systems, if square.is_file() { square } else { shipped })
-}
-
-/// CPU seconds of a minute's inferences alone.
-fn infer(card: &Path) -> anyhow::Result<f64> {
-    let output = Command::new(std::env::current_exe()?)
-        .arg("infer")
-        .arg(card)
-        .stderr(std::process::Stdio::inherit())
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let ms: f64 = text.trim().parse().context("inference alone")?;
-    Ok(ms / 1e3 * RATE * 60.0)
 }
 
 struct Bench {
