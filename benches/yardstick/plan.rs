@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use lingmou::clock;
 use rustix::time::{ClockId, clock_gettime};
 
