@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the miniature detectors beside this file.
 
-They are real ONNX models with real layouts, but what they "see" is fixed: boxes are constants,
+They are real ONNX models with real layouts, but what they "see" is fixed, `colours.onnx` apart: boxes are constants,
 and every score is a constant times the mean brightness of the input (0..1). A test can thus tell
 that its pixels reached the model: a bright frame shows what is listed in DETECTIONS, a black
 one shows nothing.
@@ -185,6 +185,91 @@ def end_to_end(file):
     )
 
 
+# Class by class: is there red, green, blue in it?
+COLOURS = [
+    (1, 0, 0),  # red: a truck
+    (0, 1, 0),  # green: goods
+    (0, 0, 1),  # blue: a person
+    (1, 1, 0),  # yellow: a plate
+    (1, 0, 1),  # magenta: debris
+    (0, 1, 1),  # cyan: a tricycle
+]
+COLOURS_WIDTH, COLOURS_HEIGHT = 256, 192
+# A row or column of pixels has the colour when so many of its pixels have it.
+ENOUGH = 3
+
+
+def channel(name, index):
+    """Nodes that compute `name`_much and `name`_little, [1, 1, H, W], of channel `index`."""
+    return (
+        tensor(f"{name}_index", [1], [index], INT64)
+        + node("Gather", ["image", f"{name}_index"], [name], axis=1)
+        + node("Greater", [name, "bright"], [f"{name}_much"])
+        + node("Less", [name, "dark"], [f"{name}_little"])
+    )
+
+
+def edge(name, line, length):
+    """Nodes that compute the first and the last place, [1] each, at which `line` is true."""
+    return (
+        node("Cast", [line], [f"{name}_there"], to=FLOAT)
+        + node("ArgMax", [f"{name}_there"], [f"{name}_from_int"], axis=0, keepdims=1)
+        + node("Cast", [f"{name}_from_int"], [f"{name}_from"], to=FLOAT)
+        + node("Slice", [f"{name}_there", "last", "before_first", "axis", "back"], [f"{name}_turned"])
+        + node("ArgMax", [f"{name}_turned"], [f"{name}_left_int"], axis=0, keepdims=1)
+        + node("Cast", [f"{name}_left_int"], [f"{name}_left"], to=FLOAT)
+        + tensor(f"{name}_length", [1], [float(length)])
+        + node("Sub", [f"{name}_length", f"{name}_left"], [f"{name}_to"])
+    )
+
+
+def colours(file):
+    """The one that really looks: of each class the box round everything that has its colour."""
+    body = (
+        tensor("bright", [], [150.0])
+        + tensor("dark", [], [90.0])
+        + tensor("last", [1], [-1], INT64)
+        + tensor("before_first", [1], [-(2**31)], INT64)
+        + tensor("axis", [1], [0], INT64)
+        + tensor("back", [1], [-1], INT64)
+        + tensor("enough_of_column", [], [(ENOUGH - 0.5) / COLOURS_HEIGHT])
+        + tensor("enough_of_row", [], [(ENOUGH - 0.5) / COLOURS_WIDTH])
+        + tensor("sure", [1], [0.9])
+        + tensor("column", [], [4], INT64)
+        + tensor("least", [], [0.01])
+        + tensor("shape", [2], [len(COLOURS), 6], INT64)
+    )
+    for index, name in enumerate("rgb"):
+        body += channel(name, index)
+    rows = []
+    for k, colour in enumerate(COLOURS):
+        c = f"class{k}"
+        r, g, b = (f"{n}_{'much' if there else 'little'}" for n, there in zip("rgb", colour))
+        body += node("And", [r, g], [f"{c}_two"]) + node("And", [f"{c}_two", b], [f"{c}_pixels"])
+        body += node("Cast", [f"{c}_pixels"], [f"{c}_ones"], to=FLOAT)
+        for side, axes, length in (("x", [0, 1, 2], COLOURS_WIDTH), ("y", [0, 1, 3], COLOURS_HEIGHT)):
+            line = f"{c}_{side}"
+            enough = "enough_of_column" if side == "x" else "enough_of_row"
+            body += node("ReduceMean", [f"{c}_ones"], [f"{line}_share"], axes=axes, keepdims=0)
+            body += node("Greater", [f"{line}_share", enough], [f"{line}_line"])
+            body += edge(line, f"{line}_line", length)
+        body += node("ReduceMax", [f"{c}_x_there"], [f"{c}_found"], axes=[0], keepdims=1)
+        body += node("Mul", [f"{c}_found", "sure"], [f"{c}_score"])
+        body += tensor(f"{c}_class", [1], [float(k)])
+        rows += [f"{c}_x_from", f"{c}_y_from", f"{c}_x_to", f"{c}_y_to", f"{c}_score", f"{c}_class"]
+    write(
+        file,
+        image((1, 3, COLOURS_HEIGHT, COLOURS_WIDTH))
+        + body
+        + node("Concat", rows, ["flat"], axis=0)
+        + node("Reshape", ["flat", "shape"], ["rows"])
+        + node("Gather", ["rows", "column"], ["score"], axis=1)
+        + node("Greater", ["score", "least"], ["certain"])
+        + node("Compress", ["rows", "certain"], ["output"], axis=0)
+        + value(12, "output", ("found", 6)),
+    )
+
+
 def unknown_operator(file):
     write(
         file,
@@ -201,6 +286,7 @@ yolox("yolox.onnx")
 yolo_rows("yolo_rows.onnx")
 yolo_columns("yolo_columns.onnx")
 end_to_end("end_to_end.onnx")
+colours("colours.onnx")
 unknown_operator("unknown_operator.onnx")
 (HERE / "text.onnx").write_text(
     "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4593211\n"

@@ -14,7 +14,7 @@ const SHORT_SECONDS: &str = "12";
 const FIRST_FOUND: std::ops::RangeInclusive<i64> = 3..=8;
 
 /// What `lingmou replay` prints of `street.mp4`, and its exit code.
-fn replay(dir: &Path, more: &[&str]) -> (String, Option<i32>) {
+pub(super) fn replay(dir: &Path, more: &[&str]) -> (String, Option<i32>) {
     let (told, words, code) = replayed(dir, more);
     assert!(!words.contains("cut off"), "{words}");
     (told, code)
@@ -39,13 +39,13 @@ fn replayed(dir: &Path, more: &[&str]) -> (String, String, Option<i32>) {
 
 /// A case as its orders tell it.
 #[derive(Debug, PartialEq)]
-struct Story {
-    found: i64,
-    orders: Vec<String>,
-    outcome: String,
+pub(super) struct Story {
+    pub(super) found: i64,
+    pub(super) orders: Vec<String>,
+    pub(super) outcome: String,
 }
 
-fn stories(lines: &str) -> Vec<Story> {
+pub(super) fn stories(lines: &str) -> Vec<Story> {
     let lines = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());

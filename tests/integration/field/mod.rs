@@ -7,6 +7,8 @@
 )]
 
 mod command;
+mod demo;
+mod drawn;
 mod flow;
 mod golden;
 mod kill_loop;
