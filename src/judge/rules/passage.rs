@@ -60,6 +60,13 @@ impl Passage {
         self.track == track && at.since(self.last) <= gap
     }
 
+    /// Whether its mover was lost where it was last seen here: what is seen elsewhere by now, or was
+    /// seen elsewhere since, has driven on.
+    fn is_lost(&self, scene: &Scene) -> bool {
+        let own = scene.tracks.iter().find(|t| t.id == self.track);
+        self.last != scene.at && own.is_none_or(|t| t.last_seen == self.last)
+    }
+
     /// Whether it is a truck.
     pub(super) fn is_truck(&self) -> bool {
         let (all, truck) = self.looks;
@@ -175,7 +182,7 @@ pub(super) fn follow(
     let mut crowded = false;
     for (track, role) in movers {
         let area = track.detection.area;
-        let (passage, forgot) = place(passages, (track.id, role), (scene.at, gap), area);
+        let (passage, forgot) = place(passages, (track.id, role), (scene, gap), area);
         crowded |= forgot;
         let plates = seen(Role::Plate).map(|t| t.detection.area);
         let larger = |plate: &Area| passage.plate.is_none_or(|(_, p)| p.width() < plate.width());
@@ -214,21 +221,22 @@ fn movers(scene: &Scene) -> Vec<(&Track, Role)> {
 }
 
 /// The way of this track, with this moment added. A tracker that lost a truck gives it another
-/// number: where one of its kind was a moment ago and is not any more, it is the same. With it,
-/// whether another had to be forgotten.
+/// number: where one of its kind was lost a moment ago, it is the same; one that is seen beyond the
+/// zone was not lost, and who comes behind it is another. With it, whether another had to be forgotten.
 fn place(
     passages: &mut Vec<Passage>,
     (track, role): (u64, Role),
-    (at, gap): (Stamp, Duration),
+    (scene, gap): (&Scene, Duration),
     area: Area,
 ) -> (&mut Passage, bool) {
+    let at = scene.at;
     let renamed = |p: &Passage| {
         let same_kind = p.is_truck() == (role == Role::Truck);
         let there = p
             .path
             .last()
             .is_some_and(|l| l.area.iou(area) >= SAME_PLACE_IOU);
-        same_kind && p.last != at && at.since(p.last) <= RENAMED_WITHIN && there
+        same_kind && p.is_lost(scene) && at.since(p.last) <= RENAMED_WITHIN && there
     };
     let known = passages.iter().position(|p| p.is(track, at, gap));
     let i = known.or_else(|| passages.iter().position(renamed));

@@ -238,6 +238,37 @@ fn a_car_that_comes_where_a_truck_was_lost_is_not_that_truck() {
     assert_eq!(orders, []);
 }
 
+/// A road zone that is shallower than a truck is long: the first of two has left it when the second comes in.
+#[test]
+fn two_trucks_in_convoy_are_two() {
+    let mut config = street();
+    let narrow = [(0.39, 0.76), (0.47, 0.76), (0.47, 1.0), (0.39, 1.0)];
+    config.zone[2].polygon = narrow.map(|(x, y)| Point { x, y }).to_vec();
+    for (name, second, lost_at, wanted) in [
+        ("one alone", None, 99.0, vec![Violation::Spillage]),
+        ("a second behind it", Some(22.0), 99.0, vec![]),
+        ("the first is lost beyond the zone", Some(22.0), 24.3, vec![]),
+    ] {
+        let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+        let mut orders = Vec::new();
+        let mut first = None;
+        for step in 0..300 {
+            let t = f64::from(step) * 0.2;
+            let behind = second.and_then(|start| lorry(7, t, start));
+            let ahead = lorry(6, t, 20.0).filter(|_| t < lost_at);
+            let mut scene = sight(t, &with(ahead.into_iter().chain(behind), Some(SPILT).filter(|_| t > 26.3)));
+            let seen = scene.tracks.iter().find(|track| track.id == 6).copied();
+            // The tracker holds who is lost for two seconds.
+            let held = |track: &Track| scene.at.since(track.last_seen) <= Duration::from_secs(2);
+            let lost = first.filter(|_| seen.is_none()).filter(held);
+            scene.tracks.extend(lost);
+            first = seen.or(first);
+            orders.extend(judge.step(&scene));
+        }
+        assert_eq!(opened(&orders), wanted, "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// What lay on the road from the start is laid at nobody's door, whoever drives over it, stops on
