@@ -52,9 +52,9 @@ pub(super) enum Phase {
         since: Stamp,
         looks: u32,
         seen: u32,
-        /// How like the subject looked what was most like it, thousandths.
+        /// How like the subject the looks were that were most like it, thousandths, the best first.
         #[serde(default)]
-        alike: Option<u16>,
+        best: Vec<u16>,
     },
     /// Recorded at once; waits for the end of its clip.
     Recording,
@@ -71,7 +71,7 @@ impl Phase {
             since,
             looks: 0,
             seen: 0,
-            alike: None,
+            best: Vec::new(),
         }
     }
 
