@@ -77,7 +77,8 @@ impl Threshold {
             line: (*a, *b),
             side: zone.forbidden_side,
             margin: share(zone.margin),
-            inertia: share(zone.inertia),
+            // What is on the shop's side of the line is in the shop, wherever it was before.
+            inertia: share(zone.inertia.min(zone.margin)),
         })
     }
 

@@ -1,4 +1,5 @@
-//! `lingmou check` on the zones: what their packages are worth, and which of them share ground.
+//! `lingmou check` on the zones: what their packages are worth, which of them share ground, and what of
+//! them does not work as it is written.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -87,6 +88,23 @@ pub(super) fn overlaps(loaded: &Loaded) -> impl Iterator<Item = Finding> {
             loaded.place(&key)
         );
         finding(&format!("zone {}", zones[i].name), Ok::<_, String>(word))
+    })
+}
+
+/// Shops at whose line a thing may tremble by less than their inertia says.
+pub(super) fn wide_inertia(loaded: &Loaded) -> impl Iterator<Item = Finding> {
+    let zones = loaded.config.zone.iter().enumerate();
+    let wide = zones.filter(|(_, z)| !z.threshold.is_empty() && z.inertia > z.margin);
+    wide.map(|(i, zone)| {
+        let key = format!("zone[{i}].inertia");
+        let word = format!(
+            "warning: {}: {key}: {} is more than the margin, {}: at the threshold the margin counts; what \
+             is behind the line is in the shop",
+            loaded.place(&key),
+            zone.inertia,
+            zone.margin
+        );
+        finding(&format!("zone {}", zone.name), Ok::<_, String>(word))
     })
 }
 
@@ -198,6 +216,27 @@ mod tests {
         ] {
             let told = told.map(|told| format!("[telemetry] {told}"));
             assert_eq!(lacks(source, accuracy_m), told, "{source:?} {accuracy_m}");
+        }
+    }
+
+    #[test]
+    fn an_inertia_beyond_the_margin_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lingmou.toml");
+        for (margin, line, named) in [
+            ("0.0", "threshold = [[0.2, 0.6], [0.8, 0.6]]\n", true),
+            ("0.01", "threshold = [[0.2, 0.6], [0.8, 0.6]]\n", false),
+            ("0.0", "", false),
+        ] {
+            let text = format!(
+                "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\n[model]\ncard = \"card.toml\"\n\
+                 [[zone]]\nname = \"shop\"\nkind = \"shop_front\"\ncamera = \"cam0\"\nmargin = {margin}\n{line}\
+                 polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            let loaded = Config::read_elsewhere(&path).unwrap();
+            let told: Vec<String> = wide_inertia(&loaded).map(good).collect();
+            assert_eq!(!told.is_empty(), named, "{margin} {line}: {told:?}");
         }
     }
 
