@@ -29,10 +29,11 @@ use crate::types::{
     CaseId, Change, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
-use super::case::{Case, Pages, Phase, discard, end_hushed, remind, seal, snap, warn_again};
+use super::case::{Case, Phase, discard, end_hushed, remind, seal, snap, warn_again};
 use super::episode::Episodes;
 use super::finding::Finding;
 use super::history::History;
+use super::pages::Pages;
 use super::resumed::{Earlier, Judged};
 use super::second_look::{found, place_of};
 use super::sight::{absorbed, is_due, spoilt};

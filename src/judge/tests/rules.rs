@@ -87,7 +87,7 @@ fn passers_by(t: f64) -> Vec<Seen> {
 
 pub(super) const TRICYCLE: Seen = (1, Tricycle, [0.20, 0.50, 0.32, 0.70]);
 pub(super) const GOODS: Seen = (2, Goods, [0.30, 0.62, 0.38, 0.70]);
-const UMBRELLA: Seen = (3, Umbrella, [0.18, 0.30, 0.36, 0.52]);
+pub(super) const UMBRELLA: Seen = (3, Umbrella, [0.18, 0.30, 0.36, 0.52]);
 /// A cart with its roof.
 const CART: Seen = (4, Object, [0.20, 0.36, 0.36, 0.70]);
 

@@ -1,6 +1,6 @@
 //! The second look asks what the rule asks: who did what the warning told him has not persisted.
 
-use super::rules::{GOODS, Seen, TRICYCLE, sight, street, vendor};
+use super::rules::{GOODS, Seen, TRICYCLE, UMBRELLA, sight, street, vendor};
 use super::*;
 use crate::types::Gate;
 use crate::types::Role::{Goods, Object, Stall, Tricycle, Vehicle};
@@ -141,6 +141,53 @@ fn who_leaves_the_zone_or_packs_up_has_not_persisted() {
             "seal persisted",
         ),
     ]);
+}
+
+/// The umbrella stood first, and is what was warned; without it tricycle and goods are a stall all the same.
+#[test]
+fn who_folds_his_umbrella_is_not_warned_again() {
+    // In the grace time, and while the place rests; and the other way, when it is put up meanwhile.
+    type Play = fn(f64) -> Vec<Seen>;
+    let plays: [(&str, Play); 3] = [
+        ("folded in the grace time", |t| match t {
+            _ if t < 1.0 => vec![UMBRELLA, vendor()],
+            _ if t < 20.0 => vec![UMBRELLA, TRICYCLE, GOODS, vendor()],
+            _ => vec![TRICYCLE, GOODS, vendor()],
+        }),
+        ("folded while the place rests", |t| match t {
+            _ if t < 1.0 => vec![UMBRELLA, vendor()],
+            _ if t < 60.0 => vec![UMBRELLA, TRICYCLE, GOODS, vendor()],
+            _ => vec![TRICYCLE, GOODS, vendor()],
+        }),
+        ("put up in the grace time", |t| match t {
+            _ if t < 20.0 => vec![TRICYCLE, GOODS, vendor()],
+            _ => vec![UMBRELLA, (2, Goods, [0.18, 0.52, 0.36, 0.7]), vendor()],
+        }),
+    ];
+    for (name, play) in plays {
+        let orders = ordered(judge_of(&street()), 180.0, true, play);
+        assert_eq!(warnings(&orders), 1, "{name}");
+    }
+}
+
+/// A place that rested before anybody kept what stood round it rests on.
+#[test]
+fn a_book_that_does_not_say_what_stood_round_a_place_is_taken_over() {
+    let play = |t: f64| match t {
+        _ if t < 1.0 => vec![UMBRELLA, vendor()],
+        _ => vec![UMBRELLA, TRICYCLE, GOODS, vendor()],
+    };
+    let mut judge = judge_of(&street());
+    for step in 0..75 {
+        let t = f64::from(step) * 0.2;
+        judge.step(&sight(t, &play(t)));
+    }
+    let mut book: serde_json::Value = serde_json::from_str(&judge.book()).unwrap();
+    let case = book["open"][0].as_object_mut().unwrap();
+    assert!(case.remove("around").is_some_and(|around| around.is_object()));
+    let mut judge = judge_of(&street());
+    assert_eq!(judge.resume(&book.to_string(), |_| None).unwrap(), 0);
+    assert_eq!(judge.open_cases(), 1);
 }
 
 #[test]
