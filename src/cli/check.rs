@@ -289,6 +289,11 @@ fn models(findings: &mut Findings<'_>) {
         };
         let found = finding_at(loaded, card, "rules", word);
         findings.list.push(found);
+        if let Ok(detector) = detector {
+            let known = detector.card().roles();
+            let blind = zones::unseen_permits(loaded, known);
+            findings.list.extend(blind);
+        }
     }
     if let Some(detector) = detector {
         let word = detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers()));

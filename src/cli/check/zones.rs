@@ -6,7 +6,8 @@ use jiff::tz::TimeZone;
 
 use super::{Finding, finding};
 use crate::clock;
-use crate::config::{Config, Loaded, TelemetrySource};
+use crate::config::{Config, Loaded, TelemetrySource, ZoneKind};
+use crate::types::{Role, RoleSet};
 use crate::witness::{Condition, Law, Site, installation};
 
 /// What packages of each zone can be worth at best: what the law asks of the installation is known
@@ -113,7 +114,8 @@ pub(super) fn roving_permits(loaded: &Loaded) -> impl Iterator<Item = Finding> {
     let config = &loaded.config;
     let roving = config.zone.iter().filter(|zone| !config.is_in_place(zone));
     let held = roving.map(|zone| {
-        let permits: Vec<&str> = loaded.calendar.permits_in(&zone.name).collect();
+        let permits = loaded.calendar.permits_in(&zone.name);
+        let permits: Vec<&str> = permits.map(|(id, _)| id).collect();
         (&zone.name, permits)
     });
     let held = held.filter(|(_, permits)| !permits.is_empty());
@@ -123,6 +125,34 @@ pub(super) fn roving_permits(loaded: &Loaded) -> impl Iterator<Item = Finding> {
             permits.join(", ")
         );
         finding(&format!("zone {zone}"), Ok::<_, String>(word))
+    })
+}
+
+/// Permits that name a thing which is never seen in their zone, by a model that knows `known`: they cover
+/// nothing there. A part of a stall is seen as a stall at least, and what is found before a background may be
+/// what any permit is for.
+pub(super) fn unseen_permits(loaded: &Loaded, known: RoleSet) -> impl Iterator<Item = Finding> {
+    let config = &loaded.config;
+    config.zone.iter().filter_map(move |zone| {
+        let camera = config.camera.iter().find(|c| c.name == zone.camera);
+        let camera = camera.filter(|camera| !config.has_background(camera))?;
+        let stall = Some(Role::Stall).filter(|_| zone.kind == ZoneKind::NoVending);
+        let seen: RoleSet = known.iter().chain(stall).collect();
+        let permits = loaded.calendar.permits_in(&zone.name);
+        let blind = permits.filter(|(_, roles)| !roles.is_empty() && !roles.meets(seen));
+        let told = |(id, roles): (&str, RoleSet)| {
+            let roles: Vec<&str> = roles.iter().map(Role::name).collect();
+            format!("{id} ({})", roles.join(", "))
+        };
+        let told: Vec<String> = blind.map(told).collect();
+        let word = format!(
+            "warning: of what these permits name nothing can be seen before camera {}, so they cover nothing: \
+             {}; name roles of the model, or none",
+            camera.name,
+            told.join("; ")
+        );
+        let found = finding(&format!("zone {}", zone.name), Ok::<_, String>(word));
+        (!told.is_empty()).then_some(found)
     })
 }
 
@@ -189,6 +219,44 @@ mod tests {
                 .as_ref()
                 .is_some_and(|word| word.ends_with("the box is: P-1"));
             assert_eq!(named, everywhere, "{mount} {source}: {permits:?}");
+        }
+    }
+
+    #[test]
+    fn a_permit_for_what_nobody_can_see_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let zone = |name: &str, kind: &str| {
+            format!(
+                "[[zone]]\nname = \"{name}\"\nkind = \"{kind}\"\ncamera = \"cam0\"\n\
+                 polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
+            )
+        };
+        let known: RoleSet = [Role::Umbrella, Role::Person].into_iter().collect();
+        for (roles, background, named) in [
+            ("[\"furniture\"]", false, &["zone kerb", "zone shop"][..]),
+            ("[\"stall\"]", false, &["zone shop"]),
+            ("[\"stall\", \"umbrella\"]", false, &[]),
+            ("[]", false, &[]),
+            ("[\"furniture\"]", true, &[]),
+        ] {
+            let permit = format!("[[permit]]\nid = \"P-1\"\nzones = [\"kerb\", \"shop\"]\nroles = {roles}\n");
+            std::fs::write(dir.path().join("calendar.toml"), permit).unwrap();
+            let text = format!(
+                "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\nmount = \"fixed\"\n\
+                 [model]\ncard = \"card.toml\"\n[judge]\ncalendar = \"calendar.toml\"\n\
+                 [background]\nenabled = {background}\n{}{}",
+                zone("kerb", "no_vending"),
+                zone("shop", "shop_front")
+            );
+            std::fs::write(dir.path().join("lingmou.toml"), text).unwrap();
+            let loaded = Config::read_elsewhere(&dir.path().join("lingmou.toml")).unwrap();
+            let told: Vec<Finding> = unseen_permits(&loaded, known).collect();
+            let zones: Vec<&str> = told.iter().map(|found| found.what.as_str()).collect();
+            assert_eq!(zones, named, "{roles} {background}");
+            for found in told {
+                let word = good(found);
+                assert!(word.contains("cover nothing: P-1 ("), "{word}");
+            }
         }
     }
 

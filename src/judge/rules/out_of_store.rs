@@ -62,7 +62,7 @@ impl Rule for OutOfStore {
                 if inside || spot.explained {
                     spot.counted = now.scene.at;
                 }
-                let (permit, mut gates) = standing(now, zone, spot, self.dwell);
+                let (permit, mut gates) = standing(now, (Violation::OutOfStore, zone), spot, self.dwell);
                 gates.extend(line);
                 of_shop.push(Finding {
                     violation: Violation::OutOfStore,

@@ -139,6 +139,28 @@ fn what_nobody_can_name_may_be_what_is_permitted() {
     }
 }
 
+/// What the rule takes for a stall is one to a permit, too: no model need know what a stall is.
+#[test]
+fn a_permit_for_a_stall_covers_what_is_judged_as_one() {
+    use super::rules::{GOODS, TRICYCLE, UMBRELLA, sight, vendor};
+    let of = |roles: &str| format!("[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nroles = [\"{roles}\"]\n");
+    let parts = STREET.replace("polygon", "roles = [\"umbrella\", \"tricycle\", \"goods\"]\npolygon");
+    for (street, permit, wanted) in [
+        (STREET, of("stall"), HitOutcome::Permitted),
+        (&parts, of("stall"), HitOutcome::Permitted),
+        (STREET, of("furniture"), HitOutcome::Opened),
+    ] {
+        let loaded = read(street, &permit);
+        let judge = Judge::new(&loaded.config, &loaded.calendar, all_roles(), "boot-a");
+        let mut judge = judge.unwrap();
+        let looks = (0..100_u8).map(|n| f64::from(n) * 0.2);
+        let orders = looks.flat_map(|t| judge.step(&sight(t, &[UMBRELLA, TRICYCLE, GOODS, vendor()])));
+        let orders: Vec<Order> = orders.collect();
+        let first = orders.iter().find_map(Order::hit).map(|hit| hit.outcome);
+        assert_eq!(first, Some(wanted), "{permit}");
+    }
+}
+
 #[test]
 fn two_permitted_stalls_are_two_episodes() {
     let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\n";
