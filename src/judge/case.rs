@@ -103,6 +103,9 @@ pub(super) struct Case {
     pub(super) first_seen: Stamp,
     pub(super) confirmed: Stamp,
     pub(super) phase: Phase,
+    /// How much time to correct was promised.
+    #[serde(default)]
+    pub(super) grace: Duration,
     pub(super) tries: u32,
     pub(super) clip_cut: bool,
     pub(super) warning: Option<WarnReport>,

@@ -156,6 +156,7 @@ impl Book {
             } else {
                 Phase::Recording
             },
+            grace: self.grace_of(hit.violation),
             tries: 0,
             clip_cut: false,
             warning: None,

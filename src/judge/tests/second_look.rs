@@ -170,6 +170,38 @@ fn who_folds_his_umbrella_is_not_warned_again() {
     }
 }
 
+/// The warning said how long he has. A command shortens that, and the daemon starts anew.
+#[test]
+fn a_grace_time_that_was_promised_is_not_shortened() {
+    let stall = |t: f64| sight(t, &[(1, Stall, [0.2, 0.5, 0.32, 0.7])]);
+    let of = |grace| {
+        let mut config = street();
+        config.judge.street_vending.grace_secs = grace;
+        config
+    };
+    for (before, after, wanted) in [(30.0, 5.0, 30.0), (30.0, 60.0, 60.0), (30.0, 30.0, 30.0)] {
+        let mut judge = judge_of(&of(before));
+        let mut sealed = None;
+        for step in 0..500 {
+            let t = f64::from(step) * 0.2;
+            if step == 60 {
+                let book = judge.book();
+                judge = judge_of(&of(after));
+                assert_eq!(judge.resume(&book, |_| None).unwrap(), 0);
+            }
+            for order in judge.step(&stall(t)) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                sealed = sealed.or(matches!(order, Order::Seal { .. }).then_some(t));
+            }
+        }
+        let sealed = sealed.expect("a package");
+        let grace = sealed - 10.0;
+        assert!((wanted..wanted + 2.0).contains(&grace), "{before} {after}: {grace}");
+    }
+}
+
 /// A place that rested before anybody kept what stood round it rests on.
 #[test]
 fn a_book_that_does_not_say_what_stood_round_a_place_is_taken_over() {
