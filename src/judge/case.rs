@@ -88,6 +88,9 @@ pub(super) struct Case {
     pub(super) camera: usize,
     pub(super) zone: String,
     pub(super) roles: RoleSet,
+    /// Whether it was of no known class in most looks.
+    #[serde(default)]
+    pub(super) unnamed: bool,
     /// Where its place is in the picture.
     pub(super) area: Area,
     /// Where in the picture the whole stall is, of which it is a part.

@@ -22,6 +22,8 @@ pub struct Finding {
     pub around: Area,
     /// What the subject was taken for; by this it is known again.
     pub roles: RoleSet,
+    /// Whether it was of no known class in most looks, whatever it was taken for in the others.
+    pub(super) unnamed: bool,
     /// Since when it goes on.
     pub since: Stamp,
     /// The permit that covers it.

@@ -145,6 +145,7 @@ impl Book {
             camera: scene.camera,
             zone: hit.zone.clone(),
             roles: hit.roles,
+            unnamed: hit.unnamed,
             area: hit.area,
             around: whole(hit),
             gone: false,

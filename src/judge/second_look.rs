@@ -126,6 +126,8 @@ impl Book {
         let (outcome, subject) = match (stands, subject) {
             // The picture must show it.
             (true, Some(area)) if decided => (Outcome::Persisted, Some(area)),
+            // Before a lens that somebody has just covered nothing is seen, and nobody has gone.
+            (false, _) if scene.doubted => return false,
             (false, _) if over && others_stand(case, findings) => {
                 let why = "what was warned has gone, and other things of the shop still stand out";
                 return discard(case, scene.at, why.to_owned(), orders);

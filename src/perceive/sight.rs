@@ -100,6 +100,7 @@ impl Sight {
             tracks,
             place: None,
             view: self.view,
+            doubted: self.guard.as_ref().is_some_and(Guard::doubts),
             changed: self
                 .guard
                 .as_ref()

@@ -337,6 +337,10 @@ pub struct Scene {
     /// What the picture is worth; nothing is judged by one that is not good.
     #[serde(default)]
     pub view: View,
+    /// Whether a view that counts as good has begun to look otherwise: what is not seen in it need not
+    /// have gone.
+    #[serde(default)]
+    pub doubted: bool,
     /// When something last changed in the picture for certain.
     #[serde(default)]
     pub changed: Change,

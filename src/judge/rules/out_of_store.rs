@@ -71,6 +71,7 @@ impl Rule for OutOfStore {
                     area: spot.area,
                     around: spot.area,
                     roles: spot.roles,
+                    unnamed: spot.is_unnamed(),
                     since: spot.since,
                     permit,
                     gates,

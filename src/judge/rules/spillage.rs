@@ -257,6 +257,7 @@ impl Road {
             area: spot.area,
             around: spot.area,
             roles: spot.roles,
+            unnamed: spot.is_unnamed(),
             since: spot.since,
             permit: None,
             gates,

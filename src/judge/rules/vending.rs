@@ -93,6 +93,7 @@ impl Vending {
             area: spot.area,
             around: parts.fold(spot.area, Area::joined),
             roles: spot.roles,
+            unnamed: spot.is_unnamed(),
             since: spot.since,
             permit,
             gates,

@@ -120,6 +120,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         tracks: things.iter().map(track).collect(),
         place: None,
         view: View::Good,
+        doubted: false,
         changed: Change::NotWatched,
         aspect: 16.0 / 9.0,
         moved: Moved::Still,

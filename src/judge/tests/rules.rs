@@ -300,18 +300,21 @@ fn a_cart_stays_though_its_vendor_steps_aside_at_the_second_look() {
 
 #[test]
 fn what_the_background_has_taken_for_the_street_is_not_said_to_have_gone() {
-    for (since, wanted) in [
-        (1.0, "seal corrected"),
-        (
-            20.0,
-            "discard what stood there could not be told from the street any more",
-        ),
+    let taken = "discard what stood there could not be told from the street any more";
+    // In how many of its first looks the model takes it for goods.
+    for (since, goods, wanted) in [
+        (1.0, 0, "seal corrected"),
+        (20.0, 0, taken),
+        (20.0, 1, taken),
+        (20.0, 90, "seal corrected"),
     ] {
         let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
         let mut told = Vec::new();
         for step in 0..300_u16 {
             let t = f64::from(step) * 0.2;
-            let seen = with([vendor()], Some(CART).filter(|_| t < 20.0));
+            let role = if step < goods { Goods } else { Object };
+            let cart = (4, role, CART.2);
+            let seen = with([vendor()], Some(cart).filter(|_| t < 20.0));
             let mut scene = sight(t, &seen);
             scene.background_since = Some(at(if t < 20.0 { 1.0 } else { since }));
             for order in judge.step(&scene) {

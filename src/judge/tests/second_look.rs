@@ -170,6 +170,41 @@ fn who_folds_his_umbrella_is_not_warned_again() {
     }
 }
 
+/// The lens is covered as the second look begins; that the view is bad is known ten seconds later.
+#[test]
+fn nobody_is_said_to_have_gone_before_a_lens_that_may_be_covered() {
+    let bad = "discard the camera's view was bad (covered) when the next look was due";
+    for (doubted, bad_from, wanted, from) in [
+        (99.0..99.0, 99.0, "seal corrected", 50.0),
+        (42.0..55.0, 55.0, bad, 55.0),
+        (42.0..55.0, 99.0, "seal corrected", 55.0),
+    ] {
+        let mut judge = judge_of(&street());
+        let mut ended = None;
+        for step in 0..350 {
+            let t = f64::from(step) * 0.2;
+            let stall = Some((1, Stall, [0.2, 0.5, 0.32, 0.7])).filter(|_| t < 38.0);
+            let scene = Scene {
+                doubted: doubted.contains(&t),
+                view: if t < bad_from { View::Good } else { View::Covered },
+                ..sight(t, stall.as_slice())
+            };
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                let ends = order.hit().is_some_and(|hit| hit.outcome.ends());
+                if ends || matches!(order, Order::Seal { .. }) {
+                    ended = ended.or(Some((word(&order), t)));
+                }
+            }
+        }
+        let (told, at) = ended.expect("an end");
+        assert_eq!(told, wanted);
+        assert!((from..from + 1.5).contains(&at), "{wanted}: {at}");
+    }
+}
+
 /// The warning said how long he has. A command shortens that, and the daemon starts anew.
 #[test]
 fn a_grace_time_that_was_promised_is_not_shortened() {

@@ -90,6 +90,7 @@ fn seen(frame: &Frame) -> Scene {
         tracks: things.into_iter().map(track).collect(),
         place: None,
         view: View::Good,
+        doubted: false,
         changed: Change::NotWatched,
         aspect: 16.0 / 9.0,
         moved: Moved::Still,
