@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::types::{Area, Role, RoleSet, Scene, Stamp, Track};
+use crate::types::{Area, Role, Scene, Stamp, Track};
 
 use super::super::standing::{MOVERS, SAME_PLACE_IOU};
 use super::super::zone::Zone;
@@ -14,6 +14,8 @@ const PASSAGES_MAX: usize = 64;
 const TRUCK_MIN: f64 = 0.5;
 /// What moves and overlaps a truck's box by so much is that truck, seen twice.
 const SAME_BOX_IOU: f32 = 0.7;
+/// A plate is on who holds this share of it.
+const ON_IT_MIN: f32 = 0.5;
 /// Who is in the box of a vehicle by this share rides in it.
 const RIDES_MIN: f32 = 0.5;
 /// Moments of a passage remembered; of a truck in a jam those in which it hardly moved are forgotten.
@@ -169,12 +171,8 @@ pub(super) fn follow(
         let mut path = p.path.iter_mut().map(|step| &mut step.area);
         scene.at.since(p.last) <= keep && path.all(|area| scene.moved.carry(area))
     });
-    let seen = |role: Role| {
-        let roles: RoleSet = [role].into_iter().collect();
-        let tracks = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
-        tracks.filter(move |t| t.detection.roles.meets(roles))
-    };
     let mut movers = movers(scene);
+    let plates = plates(scene, &movers);
     movers.retain(|(track, _)| zone.holds(track.detection.area, false));
     // Of who is new nobody knows whether he is one that was lost, until the others are known.
     let known = |track: u64| passages.iter().any(|p| p.is(track, scene.at, gap));
@@ -184,14 +182,29 @@ pub(super) fn follow(
         let area = track.detection.area;
         let (passage, forgot) = place(passages, (track.id, role), (scene, gap), area);
         crowded |= forgot;
-        let plates = seen(Role::Plate).map(|t| t.detection.area);
+        let own = plates.iter().filter(|(owner, _)| *owner == track.id);
         let larger = |plate: &Area| passage.plate.is_none_or(|(_, p)| p.width() < plate.width());
-        let on_it = |plate: &Area| plate.share_in(area) >= 0.5;
-        if let Some(plate) = plates.filter(on_it).find(larger) {
+        if let Some(plate) = own.map(|(_, plate)| *plate).find(larger) {
             passage.plate = Some((scene.at, plate));
         }
     }
     crowded
+}
+
+/// The plates of the scene, each with the track of who wears it: the smallest that holds it. Along the road
+/// the car before a truck is seen in the truck's box.
+fn plates(scene: &Scene, movers: &[(&Track, Role)]) -> Vec<(u64, Area)> {
+    let size = |t: &Track| t.detection.area.width() * t.detection.area.height();
+    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
+    let plates = seen.filter(|t| t.detection.roles.has(Role::Plate));
+    let owned = plates.filter_map(|plate| {
+        let plate = plate.detection.area;
+        let wear = movers.iter().filter(|(_, role)| *role != Role::Person);
+        let on = wear.filter(|(t, _)| plate.share_in(t.detection.area) >= ON_IT_MIN);
+        let owner = on.min_by(|(a, _), (b, _)| size(a).total_cmp(&size(b)))?;
+        Some((owner.0.id, plate))
+    });
+    owned.collect()
 }
 
 /// Who moves in the scene and may lose something, each once: a truck that is also taken for another

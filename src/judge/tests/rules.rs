@@ -611,6 +611,26 @@ fn the_plate_is_shown_where_it_was_seen_largest() {
     assert!(after < 0.1 && at(24.1).since(shown.unwrap()) < Duration::from_millis(200));
 }
 
+/// A car is seen in the truck's tall box, with a larger plate.
+#[test]
+fn the_plate_of_a_car_before_the_truck_is_not_the_truck_s() {
+    let orders = ordered(&street(), |t| {
+        let truck = lorry(6, t, 20.0);
+        let own = truck.map(|(_, _, [x, ..])| (7, Plate, [x + 0.02, 0.78, x + 0.06, 0.80]));
+        let beside = truck.filter(|_| t >= 25.0);
+        let car = beside.map(|(_, _, [x, ..])| (9, Vehicle, [x + 0.09, 0.7, x + 0.16, 0.84]));
+        let its = car.map(|(_, _, [x, ..])| (10, Plate, [x + 0.01, 0.78, x + 0.06, 0.80]));
+        let spilt = Some(SPILT).filter(|_| t >= 26.0);
+        [truck, own, car, its, spilt].into_iter().flatten().collect()
+    });
+    let place = orders.iter().find_map(|o| match o {
+        Order::Snap { kind, place, .. } if *kind == ShotKind::Plate => Some(*place),
+        _ => None,
+    });
+    let width = place.expect("one").width();
+    assert!((width - 0.12).abs() < 1e-4, "{width}");
+}
+
 #[test]
 fn without_a_plate_the_truck_is_shown_where_it_was_largest() {
     // Wide and low from the side, then turned: less wide, and larger all the same.
