@@ -263,6 +263,7 @@ fn offline(findings: &mut Findings<'_>) {
         findings.list.extend(zones::worth(&loaded.config));
         findings.list.extend(zones::overlaps(loaded));
         findings.list.extend(zones::wide_inertia(loaded));
+        findings.list.extend(zones::slow_roads(loaded));
         findings.list.extend(zones::roving_permits(loaded));
     }
     passwords::cameras(findings);

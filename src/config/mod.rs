@@ -39,6 +39,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use calendar::Calendar;
+pub(crate) use check::polygon::overlap as share_ground;
 pub use camera::{
     Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport,
     without_parameters,

@@ -6,9 +6,13 @@ use jiff::tz::TimeZone;
 
 use super::{Finding, finding};
 use crate::clock;
-use crate::config::{Config, Loaded, TelemetrySource, ZoneKind};
+use crate::config::{Config, DetectOn, Loaded, TelemetrySource, ZoneKind};
 use crate::types::{Role, RoleSet};
 use crate::witness::{Condition, Law, Site, installation};
+
+/// Looks a second on a road: a lorry of 8 m at 50 km/h then goes two thirds of its length between two, as far
+/// as the tracker follows a box.
+const ROAD_LOOKS_MIN: f64 = 2.6;
 
 /// What packages of each zone can be worth at best: what the law asks of the installation is known
 /// before the first.
@@ -106,6 +110,33 @@ pub(super) fn wide_inertia(loaded: &Loaded) -> impl Iterator<Item = Finding> {
             zone.margin
         );
         finding(&format!("zone {}", zone.name), Ok::<_, String>(word))
+    })
+}
+
+/// Road zones of cameras that are looked at so rarely that a lorry of ordinary speed is no track, and who
+/// passes between two looks is not seen at all.
+pub(super) fn slow_roads(loaded: &Loaded) -> impl Iterator<Item = Finding> {
+    let config = &loaded.config;
+    let roads = config.zone.iter().filter(|z| z.kind == ZoneKind::Road);
+    let roads = roads.filter(|_| config.judge.spillage.enabled);
+    roads.filter_map(|zone| {
+        let camera = config.camera.iter().position(|c| c.name == zone.camera)?;
+        let (key, told) = match &config.camera[camera] {
+            c if c.detect_on == DetectOn::KeyFrames => {
+                ("detect_on", "about one look a second".to_owned())
+            }
+            c if c.detect_rate < ROAD_LOOKS_MIN => {
+                ("detect_rate", format!("{} looks a second", c.detect_rate))
+            }
+            _ => return None,
+        };
+        let key = format!("camera[{camera}].{key}");
+        let word = format!(
+            "warning: {}: {key}: {told} are too few for a road: a lorry at 50 km/h is not followed, and whoever \
+             passes between two looks is not seen; detect_on = \"all\" and detect_rate = {ROAD_LOOKS_MIN} at least",
+            loaded.place(&key)
+        );
+        Some(finding(&format!("zone {}", zone.name), Ok::<_, String>(word)))
     })
 }
 
@@ -284,6 +315,29 @@ mod tests {
         ] {
             let told = told.map(|told| format!("[telemetry] {told}"));
             assert_eq!(lacks(source, accuracy_m), told, "{source:?} {accuracy_m}");
+        }
+    }
+
+    #[test]
+    fn a_road_that_is_looked_at_too_rarely_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lingmou.toml");
+        for (camera, rule, key) in [
+            ("detect_rate = 2.6", "", None),
+            ("detect_rate = 2.5", "", Some("camera[0].detect_rate")),
+            ("detect_on = \"key_frames\"", "", Some("camera[0].detect_on")),
+            ("detect_on = \"key_frames\"", "enabled = false", None),
+        ] {
+            let text = format!(
+                "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\n{camera}\n[model]\ncard = \"card.toml\"\n\
+                 [judge.spillage]\n{rule}\n[[zone]]\nname = \"lane\"\nkind = \"road\"\ncamera = \"cam0\"\n\
+                 polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            let loaded = Config::read_elsewhere(&path).unwrap();
+            let told: Vec<String> = slow_roads(&loaded).map(good).collect();
+            let named = told.iter().any(|word| key.is_some_and(|key| word.contains(key)));
+            assert_eq!((told.len(), named), (usize::from(key.is_some()), key.is_some()), "{camera} {rule}: {told:?}");
         }
     }
 

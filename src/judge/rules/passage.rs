@@ -1,5 +1,6 @@
 //! The ways of whoever moves through a road zone: where each was when, and when its plate was best
 //! seen. Whoever drove or walked over a place may have lost what lies there; a truck alone is blamed.
+//! Who is too fast to be a track, or passes before a privacy mask, is not judged: but he passed.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use crate::types::{Area, Role, Scene, Stamp, Track};
 
 use super::super::standing::{MOVERS, SAME_PLACE_IOU};
 use super::super::zone::Zone;
+use super::attendance::{REACH, reaches};
 
 /// Passages remembered per zone.
 const PASSAGES_MAX: usize = 64;
@@ -34,12 +36,21 @@ pub(super) struct Step {
     seen: Area,
     /// The same place of the street in the picture of now.
     area: Area,
+    /// Whether it was a track by then and behind no mask: only that is held against anybody.
+    judged: bool,
+    /// Whether it may have lost what lies beside it, too.
+    reaches: bool,
 }
 
 impl Step {
     /// What a picture of it is to show.
     pub(super) fn shot(self) -> (Stamp, Area) {
         (self.at, self.seen)
+    }
+
+    /// Whether what was in its box may have lost what lies at `debris`.
+    fn covers(&self, debris: Area) -> bool {
+        covers(self.area, debris) || self.reaches && reaches(self.area, debris)
     }
 }
 
@@ -65,7 +76,8 @@ impl Passage {
     /// Whether its mover was lost where it was last seen here: what is seen elsewhere by now, or was
     /// seen elsewhere since, has driven on.
     fn is_lost(&self, scene: &Scene) -> bool {
-        let own = scene.tracks.iter().find(|t| t.id == self.track);
+        let mut all = scene.tracks.iter().chain(&scene.passing);
+        let own = all.find(|t| t.id == self.track);
         self.last != scene.at && own.is_none_or(|t| t.last_seen == self.last)
     }
 
@@ -78,15 +90,22 @@ impl Passage {
     /// The first moment at which it was over `debris`.
     pub(super) fn first_over(&self, debris: Area) -> Option<Stamp> {
         let mut path = self.path.iter();
-        path.find(|step| covers(step.area, debris))
-            .map(|step| step.at)
+        path.find(|step| step.covers(debris)).map(|step| step.at)
     }
 
     /// The last moment up to `until` at which it was over `debris`.
     pub(super) fn over(&self, debris: Area, until: Stamp) -> Option<Step> {
-        let mut path = self.path.iter().rev();
-        let over = |s: &&Step| s.at.boot_ns <= until.boot_ns && covers(s.area, debris);
-        path.find(over).copied()
+        self.steps_over(debris, until).next()
+    }
+
+    /// The same of what may be held against it.
+    pub(super) fn judged_over(&self, debris: Area, until: Stamp) -> Option<Step> {
+        self.steps_over(debris, until).find(|step| step.judged)
+    }
+
+    fn steps_over(&self, debris: Area, until: Stamp) -> impl Iterator<Item = Step> {
+        let path = self.path.iter().rev().copied();
+        path.filter(move |s| s.at.boot_ns <= until.boot_ns && s.covers(debris))
     }
 
     /// The moment at which the truck was farthest in the picture from where it was at `moment`;
@@ -95,7 +114,7 @@ impl Passage {
         let way = |step: &Step| apart(step.area, moment.area);
         self.path
             .iter()
-            .filter(|step| step.at != moment.at)
+            .filter(|step| step.judged && step.at != moment.at)
             .max_by(|a, b| way(a).total_cmp(&way(b)))
             .copied()
     }
@@ -117,10 +136,16 @@ impl Passage {
         let seen = self.plate.map(|(at, area)| (at, area.grown(1.0)));
         seen.or_else(|| {
             let largest = |a: &&Step, b: &&Step| size(a.seen).total_cmp(&size(b.seen));
-            let (at, seen) = self.path.iter().max_by(largest)?.shot();
+            let judged = self.path.iter().filter(|step| step.judged);
+            let (at, seen) = judged.max_by(largest)?.shot();
             let y0 = seen.centre().y;
             Some((at, Area { y0, ..seen }))
         })
+    }
+
+    /// Whether it ever was a track, and behind no mask.
+    pub(super) fn is_judged(&self) -> bool {
+        self.path.iter().any(|step| step.judged)
     }
 
     /// What it is called in an explanation.
@@ -130,19 +155,23 @@ impl Passage {
         } else {
             self.role
         };
-        format!("{} {}", role.name(), self.track)
+        let name = format!("{} {}", role.name(), self.track);
+        if self.is_judged() {
+            name
+        } else {
+            format!("{name}, seen for a moment or before a mask")
+        }
     }
 
-    fn go_on(&mut self, at: Stamp, area: Area) {
-        self.last = at;
+    fn go_on(&mut self, step: Step) {
+        self.last = step.at;
         if self.path.len() == PATH_MAX {
             let way = |i: usize| apart(self.path[i - 1].area, self.path[i + 1].area);
             let middle = 1..self.path.len() - 1;
             let least = middle.min_by(|a, b| way(*a).total_cmp(&way(*b)));
             self.path.remove(least.unwrap_or(0));
         }
-        let seen = area;
-        self.path.push(Step { at, seen, area });
+        self.path.push(step);
     }
 }
 
@@ -173,16 +202,15 @@ pub(super) fn follow(
     });
     let mut movers = movers(scene);
     let plates = plates(scene, &movers);
-    movers.retain(|(track, _)| zone.holds(track.detection.area, false));
+    movers.retain(|mover| mover.is_on(zone));
     // Of who is new nobody knows whether he is one that was lost, until the others are known.
     let known = |track: u64| passages.iter().any(|p| p.is(track, scene.at, gap));
-    movers.sort_by_key(|(track, _)| !known(track.id));
+    movers.sort_by_key(|mover| !known(mover.track.id));
     let mut crowded = false;
-    for (track, role) in movers {
-        let area = track.detection.area;
-        let (passage, forgot) = place(passages, (track.id, role), (scene, gap), area);
+    for mover in movers {
+        let (passage, forgot) = place(passages, &mover, (scene, gap));
         crowded |= forgot;
-        let own = plates.iter().filter(|(owner, _)| *owner == track.id);
+        let own = plates.iter().filter(|(owner, _)| *owner == mover.track.id);
         let larger = |plate: &Area| passage.plate.is_none_or(|(_, p)| p.width() < plate.width());
         if let Some(plate) = own.map(|(_, plate)| *plate).find(larger) {
             passage.plate = Some((scene.at, plate));
@@ -193,36 +221,68 @@ pub(super) fn follow(
 
 /// The plates of the scene, each with the track of who wears it: the smallest that holds it. Along the road
 /// the car before a truck is seen in the truck's box.
-fn plates(scene: &Scene, movers: &[(&Track, Role)]) -> Vec<(u64, Area)> {
-    let size = |t: &Track| t.detection.area.width() * t.detection.area.height();
+fn plates(scene: &Scene, movers: &[Mover<'_>]) -> Vec<(u64, Area)> {
+    let size = |m: &Mover<'_>| m.area().width() * m.area().height();
     let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
     let plates = seen.filter(|t| t.detection.roles.has(Role::Plate));
     let owned = plates.filter_map(|plate| {
         let plate = plate.detection.area;
-        let wear = movers.iter().filter(|(_, role)| *role != Role::Person);
-        let on = wear.filter(|(t, _)| plate.share_in(t.detection.area) >= ON_IT_MIN);
-        let owner = on.min_by(|(a, _), (b, _)| size(a).total_cmp(&size(b)))?;
-        Some((owner.0.id, plate))
+        let wear = movers.iter().filter(|m| m.role != Role::Person);
+        let on = wear.filter(|m| plate.share_in(m.area()) >= ON_IT_MIN);
+        let owner = on.min_by(|a, b| size(a).total_cmp(&size(b)))?;
+        Some((owner.track.id, plate))
     });
     owned.collect()
 }
 
+/// Who moves in a scene.
+#[derive(Clone, Copy)]
+struct Mover<'a> {
+    track: &'a Track,
+    role: Role,
+    /// Whether it is a track, and behind no mask.
+    judged: bool,
+}
+
+impl Mover<'_> {
+    fn area(&self) -> Area {
+        self.track.detection.area
+    }
+
+    /// Whether what lies beside its box may be its, too: a person throws, and of what is no track nobody
+    /// knows where it was between two looks.
+    fn reaches(&self) -> bool {
+        self.role == Role::Person || !self.judged
+    }
+
+    /// Whether it may lose anything in the zone: a person also from beside it.
+    fn is_on(&self, zone: &Zone) -> bool {
+        let beside = || zone.meets(self.area().grown(REACH));
+        zone.holds(self.area(), false) || self.role == Role::Person && beside()
+    }
+}
+
 /// Who moves in the scene and may lose something, each once: a truck that is also taken for another
 /// vehicle is a truck, and who sits in a vehicle goes with it.
-fn movers(scene: &Scene) -> Vec<(&Track, Role)> {
+fn movers(scene: &Scene) -> Vec<Mover<'_>> {
     let named = |t: &Track| {
         let mut roles = [Role::Truck].into_iter().chain(MOVERS);
         roles.find(|role| t.detection.roles.has(*role))
     };
-    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
-    let all: Vec<(&Track, Role)> = seen.filter_map(|t| Some((t, named(t)?))).collect();
-    let is_of_another = |one: &(&Track, Role)| {
-        let area = one.0.detection.area;
-        all.iter().any(|(other, role)| {
-            let other = other.detection.area;
-            let twin = *role == Role::Truck && area.iou(other) >= SAME_BOX_IOU;
-            let rider = *role != Role::Person && area.share_in(other) >= RIDES_MIN;
-            match one.1 {
+    let tracks = scene.tracks.iter().map(|track| (track, true));
+    let seen = tracks.chain(scene.passing.iter().map(|track| (track, false)));
+    let seen = seen.filter(|(track, _)| track.last_seen == scene.at);
+    let mover = |(track, judged)| {
+        let role = named(track)?;
+        Some(Mover { track, role, judged })
+    };
+    let all: Vec<Mover<'_>> = seen.filter_map(mover).collect();
+    let is_of_another = |one: &Mover<'_>| {
+        all.iter().any(|other| {
+            let twin = other.role == Role::Truck && one.area().iou(other.area()) >= SAME_BOX_IOU;
+            let rider =
+                other.role != Role::Person && one.area().share_in(other.area()) >= RIDES_MIN;
+            match one.role {
                 Role::Truck => false,
                 Role::Person => rider,
                 _ => twin,
@@ -236,13 +296,12 @@ fn movers(scene: &Scene) -> Vec<(&Track, Role)> {
 /// The way of this track, with this moment added. A tracker that lost a truck gives it another
 /// number: where one of its kind was lost a moment ago, it is the same; one that is seen beyond the
 /// zone was not lost, and who comes behind it is another. With it, whether another had to be forgotten.
-fn place(
-    passages: &mut Vec<Passage>,
-    (track, role): (u64, Role),
+fn place<'a>(
+    passages: &'a mut Vec<Passage>,
+    mover: &Mover<'_>,
     (scene, gap): (&Scene, Duration),
-    area: Area,
-) -> (&mut Passage, bool) {
-    let at = scene.at;
+) -> (&'a mut Passage, bool) {
+    let (at, track, role, area) = (scene.at, mover.track.id, mover.role, mover.area());
     let renamed = |p: &Passage| {
         let same_kind = p.is_truck() == (role == Role::Truck);
         let there = p
@@ -272,6 +331,12 @@ fn place(
     (passage.track, passage.role) = (track, role);
     passage.looks.0 += 1;
     passage.looks.1 += u32::from(role == Role::Truck);
-    passage.go_on(at, area);
+    passage.go_on(Step {
+        at,
+        seen: area,
+        area,
+        judged: mover.judged,
+        reaches: mover.reaches(),
+    });
     (passage, full)
 }

@@ -118,6 +118,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         camera: 0,
         at: now,
         tracks: things.iter().map(track).collect(),
+        passing: Vec::new(),
         place: None,
         view: View::Good,
         doubted: false,

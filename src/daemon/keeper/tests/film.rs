@@ -88,6 +88,7 @@ fn seen(frame: &Frame) -> Scene {
         camera: 0,
         at: frame.at,
         tracks: things.into_iter().map(track).collect(),
+        passing: Vec::new(),
         place: None,
         view: View::Good,
         doubted: false,
