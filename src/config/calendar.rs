@@ -128,10 +128,7 @@ impl Calendar {
     }
 
     /// Numbers of the permits for `zone`, with what each names; nothing is whatever the rule looks for.
-    pub fn permits_in<'a>(
-        &'a self,
-        zone: &'a str,
-    ) -> impl Iterator<Item = (&'a str, RoleSet)> {
+    pub fn permits_in<'a>(&'a self, zone: &'a str) -> impl Iterator<Item = (&'a str, RoleSet)> {
         let for_zone = move |permit: &&Permit| permit.zones.iter().any(|z| z == zone);
         let permits = self.permits.iter().filter(for_zone);
         permits.map(|permit| (permit.id.as_str(), permit.roles))

@@ -39,12 +39,12 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use calendar::Calendar;
-pub(crate) use check::polygon::overlap as share_ground;
 pub use camera::{
     Camera, CameraKind, DetectOn, ExecutionProvider, Model, Mount, RtspTransport,
     without_parameters,
 };
 pub(crate) use check::is_host;
+pub(crate) use check::polygon::overlap as share_ground;
 pub use commands::Commands;
 pub use horn::{Drive, Horn};
 pub use hours::{Span, Times, minute_of_day};

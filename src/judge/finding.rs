@@ -24,7 +24,7 @@ pub struct Finding {
     pub roles: RoleSet,
     /// Whether it was of no known class in most looks, whatever it was taken for in the others.
     pub(super) unnamed: bool,
-    /// Since when it goes on.
+    /// Since when it goes on, without the time in which it was allowed.
     pub since: Stamp,
     /// The permit that covers it.
     pub permit: Option<String>,

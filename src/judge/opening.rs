@@ -53,7 +53,8 @@ impl Book {
         };
         let open = &mut self.pages.open;
         let known = open.iter().position(|c| {
-            !c.gone && same(c.violation, c.camera, (c.area, c.around)) || shop(c.violation, &c.zone, c.place)
+            !c.gone && same(c.violation, c.camera, (c.area, c.around))
+                || shop(c.violation, &c.zone, c.place)
         });
         let lost = |c: &Case| c.gone && c.camera == scene.camera && hit.permit.is_none();
         let known = known.or_else(|| {

@@ -137,6 +137,11 @@ impl Spot {
         self.last_seen.since(self.counted)
     }
 
+    /// Since when it stands there against the rule, or, where it is `permitted`, at all.
+    pub(super) fn stands_since(&self, permitted: bool) -> Stamp {
+        if permitted { self.since } else { self.counted }
+    }
+
     /// Share of the looks in which it was really seen.
     pub(super) fn seen_share(&self) -> f64 {
         f64::from(self.seen) / f64::from(self.looks.max(1))

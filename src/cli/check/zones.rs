@@ -270,7 +270,9 @@ mod tests {
             ("[]", false, &[]),
             ("[\"furniture\"]", true, &[]),
         ] {
-            let permit = format!("[[permit]]\nid = \"P-1\"\nzones = [\"kerb\", \"shop\"]\nroles = {roles}\n");
+            let permit = format!(
+                "[[permit]]\nid = \"P-1\"\nzones = [\"kerb\", \"shop\"]\nroles = {roles}\n"
+            );
             std::fs::write(dir.path().join("calendar.toml"), permit).unwrap();
             let text = format!(
                 "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\nmount = \"fixed\"\n\
@@ -325,7 +327,11 @@ mod tests {
         for (camera, rule, key) in [
             ("detect_rate = 2.6", "", None),
             ("detect_rate = 2.5", "", Some("camera[0].detect_rate")),
-            ("detect_on = \"key_frames\"", "", Some("camera[0].detect_on")),
+            (
+                "detect_on = \"key_frames\"",
+                "",
+                Some("camera[0].detect_on"),
+            ),
             ("detect_on = \"key_frames\"", "enabled = false", None),
         ] {
             let text = format!(
@@ -336,8 +342,14 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let loaded = Config::read_elsewhere(&path).unwrap();
             let told: Vec<String> = slow_roads(&loaded).map(good).collect();
-            let named = told.iter().any(|word| key.is_some_and(|key| word.contains(key)));
-            assert_eq!((told.len(), named), (usize::from(key.is_some()), key.is_some()), "{camera} {rule}: {told:?}");
+            let named = told
+                .iter()
+                .any(|word| key.is_some_and(|key| word.contains(key)));
+            assert_eq!(
+                (told.len(), named),
+                (usize::from(key.is_some()), key.is_some()),
+                "{camera} {rule}: {told:?}"
+            );
         }
     }
 

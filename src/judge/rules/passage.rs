@@ -274,7 +274,11 @@ fn movers(scene: &Scene) -> Vec<Mover<'_>> {
     let seen = seen.filter(|(track, _)| track.last_seen == scene.at);
     let mover = |(track, judged)| {
         let role = named(track)?;
-        Some(Mover { track, role, judged })
+        Some(Mover {
+            track,
+            role,
+            judged,
+        })
     };
     let all: Vec<Mover<'_>> = seen.filter_map(mover).collect();
     let is_of_another = |one: &Mover<'_>| {

@@ -281,7 +281,10 @@ impl Road {
             lay
         };
         let soon = |step: &Step| spot.came.since(step.at) <= self.limits.within;
-        let was_over = |p: &&Passage| p.over(spot.area, spot.since).is_some_and(|step| soon(&step));
+        let was_over = |p: &&Passage| {
+            p.over(spot.area, spot.since)
+                .is_some_and(|step| soon(&step))
+        };
         let movers = self.passages.iter().filter(was_over);
         let judged = |p: &Passage| p.judged_over(spot.area, lay).filter(soon);
         movers.map(|p| (p, judged(p))).collect()

@@ -94,7 +94,7 @@ impl Vending {
             around: parts.fold(spot.area, Area::joined),
             roles: spot.roles,
             unnamed: spot.is_unnamed(),
-            since: spot.since,
+            since: spot.stands_since(permit.is_some()),
             permit,
             gates,
             offends,

@@ -187,7 +187,13 @@ fn the_second_look_asks_what_stands_there_looks_like() {
         ),
         (
             "another, which looks like him in one look",
-            |t| Some(Some(look(if t < 22.0 || (45.1..45.3).contains(&t) { 1 } else { 2 }))),
+            |t| {
+                Some(Some(look(if t < 22.0 || (45.1..45.3).contains(&t) {
+                    1
+                } else {
+                    2
+                })))
+            },
             HitOutcome::Replaced,
             "no",
             51.0,
@@ -286,7 +292,9 @@ proptest! {
 #[test]
 fn a_second_look_of_an_older_book_goes_on() {
     let mut judge = new();
-    drop(play(&mut judge, 0.0, 40.7, |t| Some(Some(look(if t < 40.0 { 1 } else { 2 })))));
+    drop(play(&mut judge, 0.0, 40.7, |t| {
+        Some(Some(look(if t < 40.0 { 1 } else { 2 })))
+    }));
     let mut book: serde_json::Value = serde_json::from_str(&judge.book()).unwrap();
     let phase = book["open"][0]["phase"].as_object_mut().unwrap();
     assert_eq!(phase["phase"], "looking");

@@ -621,7 +621,10 @@ fn the_plate_of_a_car_before_the_truck_is_not_the_truck_s() {
         let car = beside.map(|(_, _, [x, ..])| (9, Vehicle, [x + 0.09, 0.7, x + 0.16, 0.84]));
         let its = car.map(|(_, _, [x, ..])| (10, Plate, [x + 0.01, 0.78, x + 0.06, 0.80]));
         let spilt = Some(SPILT).filter(|_| t >= 26.0);
-        [truck, own, car, its, spilt].into_iter().flatten().collect()
+        [truck, own, car, its, spilt]
+            .into_iter()
+            .flatten()
+            .collect()
     });
     let place = orders.iter().find_map(|o| match o {
         Order::Snap { kind, place, .. } if *kind == ShotKind::Plate => Some(*place),

@@ -186,7 +186,11 @@ fn nobody_is_said_to_have_gone_before_a_lens_that_may_be_covered() {
             let stall = Some((1, Stall, [0.2, 0.5, 0.32, 0.7])).filter(|_| t < 38.0);
             let scene = Scene {
                 doubted: doubted.contains(&t),
-                view: if t < bad_from { View::Good } else { View::Covered },
+                view: if t < bad_from {
+                    View::Good
+                } else {
+                    View::Covered
+                },
                 ..sight(t, stall.as_slice())
             };
             for order in judge.step(&scene) {
@@ -233,7 +237,10 @@ fn a_grace_time_that_was_promised_is_not_shortened() {
         }
         let sealed = sealed.expect("a package");
         let grace = sealed - 10.0;
-        assert!((wanted..wanted + 2.0).contains(&grace), "{before} {after}: {grace}");
+        assert!(
+            (wanted..wanted + 2.0).contains(&grace),
+            "{before} {after}: {grace}"
+        );
     }
 }
 
@@ -251,7 +258,10 @@ fn a_book_that_does_not_say_what_stood_round_a_place_is_taken_over() {
     }
     let mut book: serde_json::Value = serde_json::from_str(&judge.book()).unwrap();
     let case = book["open"][0].as_object_mut().unwrap();
-    assert!(case.remove("around").is_some_and(|around| around.is_object()));
+    assert!(
+        case.remove("around")
+            .is_some_and(|around| around.is_object())
+    );
     let mut judge = judge_of(&street());
     assert_eq!(judge.resume(&book.to_string(), |_| None).unwrap(), 0);
     assert_eq!(judge.open_cases(), 1);

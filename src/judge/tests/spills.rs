@@ -248,7 +248,12 @@ fn two_trucks_in_convoy_are_two() {
     for (name, second, lost_at, wanted) in [
         ("one alone", None, 99.0, vec![Violation::Spillage]),
         ("a second behind it", Some(22.0), 99.0, vec![]),
-        ("the first is lost beyond the zone", Some(22.0), 24.3, vec![]),
+        (
+            "the first is lost beyond the zone",
+            Some(22.0),
+            24.3,
+            vec![],
+        ),
     ] {
         let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
         let mut orders = Vec::new();
@@ -257,7 +262,13 @@ fn two_trucks_in_convoy_are_two() {
             let t = f64::from(step) * 0.2;
             let behind = second.and_then(|start| lorry(7, t, start));
             let ahead = lorry(6, t, 20.0).filter(|_| t < lost_at);
-            let mut scene = sight(t, &with(ahead.into_iter().chain(behind), Some(SPILT).filter(|_| t > 26.3)));
+            let mut scene = sight(
+                t,
+                &with(
+                    ahead.into_iter().chain(behind),
+                    Some(SPILT).filter(|_| t > 26.3),
+                ),
+            );
             let seen = scene.tracks.iter().find(|track| track.id == 6).copied();
             // The tracker holds who is lost for two seconds.
             let held = |track: &Track| scene.at.since(track.last_seen) <= Duration::from_secs(2);
@@ -277,10 +288,15 @@ fn who_is_no_track_or_stands_beside_may_have_lost_it() {
     // Two of its lengths between two looks.
     let scooter = |t: f64| {
         let x = ((t - 24.6) * 0.5) as f32 + 0.03;
-        (0.0..0.9).contains(&x).then_some((0, Vehicle, [x, 0.7, x + 0.05, 0.85]))
+        (0.0..0.9)
+            .contains(&x)
+            .then_some((0, Vehicle, [x, 0.7, x + 0.05, 0.85]))
     };
     let stands = |area| move |t: f64| Some((0, Person, area)).filter(|_| (24.6..27.0).contains(&t));
-    let (kerb, afar) = (stands([0.38, 0.44, 0.43, 0.74]), stands([0.70, 0.44, 0.75, 0.74]));
+    let (kerb, afar) = (
+        stands([0.38, 0.44, 0.43, 0.74]),
+        stands([0.70, 0.44, 0.75, 0.74]),
+    );
     // His feet are on the road, his middle before masked windows.
     let masked = stands([0.40, 0.35, 0.44, 0.85]);
     let blamed = [Violation::Spillage];
@@ -297,7 +313,9 @@ fn who_is_no_track_or_stands_beside_may_have_lost_it() {
         name: "windows".to_owned(),
         camera: "cam0".to_owned(),
         kind: ZoneKind::Private,
-        polygon: [(0.3, 0.55), (0.5, 0.55), (0.5, 0.65), (0.3, 0.65)].map(|(x, y)| Point { x, y }).to_vec(),
+        polygon: [(0.3, 0.55), (0.5, 0.55), (0.5, 0.65), (0.3, 0.65)]
+            .map(|(x, y)| Point { x, y })
+            .to_vec(),
         ..Zone::default()
     });
     for (name, other, wanted) in rows {
@@ -307,7 +325,10 @@ fn who_is_no_track_or_stands_beside_may_have_lost_it() {
         for step in 0..300 {
             let t = f64::from(step) * 0.2;
             let spilt = Some(SPILT).filter(|_| t >= 28.0);
-            let seen: Vec<Seen> = [lorry(6, t, 20.0), other(t), spilt].into_iter().flatten().collect();
+            let seen: Vec<Seen> = [lorry(6, t, 20.0), other(t), spilt]
+                .into_iter()
+                .flatten()
+                .collect();
             let mut scene = sight(t, &seen);
             let boxes: Vec<Detection> = scene.tracks.iter().map(|track| track.detection).collect();
             scene.tracks = tracker.update(scene.at, &boxes);

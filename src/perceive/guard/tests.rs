@@ -387,7 +387,10 @@ fn a_minute_without_the_camera_is_no_minute_of_looking() {
     film.frame += away;
     film.show(9, covered);
     assert_eq!(film.said, []);
-    assert!(film.guard.doubts(), "what is not seen now need not have gone");
+    assert!(
+        film.guard.doubts(),
+        "what is not seen now need not have gone"
+    );
     film.show(3, covered);
     let views: Vec<View> = film.said.iter().map(|(_, view)| *view).collect();
     assert_eq!(views, [View::Covered]);
