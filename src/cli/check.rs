@@ -262,6 +262,7 @@ fn offline(findings: &mut Findings<'_>) {
     if findings.may_see("zones", &ZONES) {
         findings.list.extend(zones::worth(&loaded.config));
         findings.list.extend(zones::overlaps(loaded));
+        findings.list.extend(zones::shared_places(loaded));
         findings.list.extend(zones::wide_inertia(loaded));
         findings.list.extend(zones::slow_roads(loaded));
         findings.list.extend(zones::roving_permits(loaded));

@@ -3,7 +3,7 @@
 //!
 //! One subject, one case, however often a tracker loses it, a camera drops out or the box starts
 //! again: a subject is known by violation and place, never by a track, nor by a zone: what stands
-//! where two overlap is one. A part of a stall whose other part opened the case belongs to it, also when
+//! where two overlap is one, also where their rules are two and both warn. A part of a stall whose other part opened the case belongs to it, also when
 //! that one was packed up since, and so does whatever stands before a shop whose zone has a case. A box
 //! that has been elsewhere knows it by the place of the street and by what it looks like, whichever
 //! camera and zone it is in now; and so does a camera whose picture was elsewhere, or nobody knows where.
@@ -34,8 +34,12 @@ impl Book {
     pub(super) fn take(&mut self, scene: &Scene, hit: &Finding, orders: &mut Vec<Order>) {
         let at = scene.at;
         let here = Whereabouts::of(scene);
+        // Of what two rules forbid the first speaks, and the other is not shouted after it.
+        let warned = hit.permit.is_none() && hit.violation.warns_first();
+        let of =
+            |violation: Violation| violation == hit.violation || warned && violation.warns_first();
         let same = |violation: Violation, camera: usize, at: (Area, Option<Area>)| {
-            violation == hit.violation && camera == scene.camera && is_one(at, hit)
+            of(violation) && camera == scene.camera && is_one(at, hit)
         };
         // The shop is the subject, whichever of its things is outside; what a permit covers is not.
         let of_shop = hit.violation == Violation::OutOfStore && hit.permit.is_none();

@@ -87,10 +87,33 @@ pub(super) fn overlaps(loaded: &Loaded) -> impl Iterator<Item = Finding> {
     let pairs = pairs.filter(|&(n, i)| zones[n].overlaps(&zones[i]));
     pairs.map(|(n, i)| {
         let (first, key) = (&zones[n].name, format!("zone[{i}].polygon"));
+        let whose = if zones[n].kind == zones[i].kind {
+            format!("of {first}")
+        } else {
+            "of the zone whose rule finds it first".to_owned()
+        };
         let word = format!(
-            "warning: {}: {key}: it overlaps with zone {first}: what stands in both is one case, of \
-             {first}, and a permit for either covers it; draw the border between them once",
+            "warning: {}: {key}: it overlaps with zone {first}: what stands in both is one case, {whose}, \
+             and a permit for either covers it; draw the border between them once",
             loaded.place(&key)
+        );
+        finding(&format!("zone {}", zones[i].name), Ok::<_, String>(word))
+    })
+}
+
+/// Zones of two cameras that announce one place: nobody knows which of what they see is the same.
+pub(super) fn shared_places(loaded: &Loaded) -> impl Iterator<Item = Finding> {
+    let zones = &loaded.config.zone;
+    let pairs = (0..zones.len()).flat_map(|i| (0..i).map(move |n| (n, i)));
+    let pairs = pairs.filter(|&(n, i)| zones[n].shares_place(&zones[i]));
+    pairs.map(|(n, i)| {
+        let (first, key) = (&zones[n], format!("zone[{i}].public_id"));
+        let word = format!(
+            "warning: {}: {key}: zone {} of camera {} announces the same place: what both cameras see is \
+             two cases and two warnings; draw the border between them, in each picture",
+            loaded.place(&key),
+            first.name,
+            first.camera
         );
         finding(&format!("zone {}", zones[i].name), Ok::<_, String>(word))
     })
@@ -395,16 +418,61 @@ mod tests {
         let mut file = std::fs::File::create(&path).unwrap();
         file.write_all(text.concat().as_bytes()).unwrap();
         let loaded = Config::read_elsewhere(&path).unwrap();
-        let told: Vec<Finding> = overlaps(&loaded).collect();
-        let [one] = told.as_slice() else {
-            panic!("one pair: {}", told.len())
-        };
-        assert_eq!(one.what, "zone corner");
-        let Word::Good(word) = &one.word else {
-            panic!("a warning, no fault: {:?}", one.word)
-        };
+        let told = overlaps(&loaded).map(|found| (found.what.clone(), good(found)));
+        let told: Vec<(String, String)> = told.collect();
         let place = format!("warning: {}:15: zone[1].polygon: ", path.display());
-        assert!(word.starts_with(&place), "{word}");
-        assert!(word.contains("overlaps with zone kerb"), "{word}");
+        assert!(told[0].1.starts_with(&place), "{told:?}");
+        let first = "of the zone whose rule finds it first";
+        for ((what, word), (zone, other, whose)) in told.iter().zip([
+            ("zone corner", "kerb", "of kerb"),
+            ("zone shop", "kerb", first),
+            ("zone shop", "corner", first),
+        ]) {
+            assert_eq!(what, zone);
+            let named =
+                format!("overlaps with zone {other}: what stands in both is one case, {whose}, ");
+            assert!(word.contains(&named), "{word}");
+        }
+        assert_eq!(told.len(), 3, "{told:?}");
+    }
+
+    #[test]
+    fn zones_of_two_cameras_that_announce_one_place_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lingmou.toml");
+        for ([first, second], kind, named) in [
+            (["P-7", "P-7"], "no_vending", true),
+            (["P-7", "P-7"], "shop_front", true),
+            (["P-7", "P-7"], "road", false),
+            (["P-7", "P-8"], "no_vending", false),
+            (["", ""], "no_vending", false),
+        ] {
+            let camera =
+                |name: &str| format!("[[camera]]\nname = \"{name}\"\nurl = \"rtsp://{name}/\"\n");
+            let zone = |name: &str, camera: &str, kind: &str, id: &str| {
+                format!(
+                    "[[zone]]\nname = \"{name}\"\nkind = \"{kind}\"\ncamera = \"{camera}\"\npublic_id = \"{id}\"\n\
+                     polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
+                )
+            };
+            let text = [
+                camera("east"),
+                camera("west"),
+                "[model]\ncard = \"card.toml\"\n".to_owned(),
+                zone("kerb", "east", "no_vending", first),
+                zone("corner", "west", kind, second),
+            ];
+            std::fs::write(&path, text.concat()).unwrap();
+            let loaded = Config::read_elsewhere(&path).unwrap();
+            let told: Vec<String> = shared_places(&loaded).map(good).collect();
+            let found = told
+                .iter()
+                .any(|word| word.contains("zone kerb of camera east"));
+            assert_eq!(
+                (told.len(), found),
+                (usize::from(named), named),
+                "{kind} {first} {second}: {told:?}"
+            );
+        }
     }
 }

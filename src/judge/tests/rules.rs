@@ -301,18 +301,18 @@ fn a_cart_stays_though_its_vendor_steps_aside_at_the_second_look() {
 #[test]
 fn what_the_background_has_taken_for_the_street_is_not_said_to_have_gone() {
     let taken = "discard what stood there could not be told from the street any more";
-    // In how many of its first looks the model takes it for goods.
-    for (since, goods, wanted) in [
-        (1.0, 0, "seal corrected"),
-        (20.0, 0, taken),
-        (20.0, 1, taken),
-        (20.0, 90, "seal corrected"),
+    // What the model takes it for, in so many of its first looks.
+    for (since, named, wanted) in [
+        (1.0, (Goods, 0), "seal corrected"),
+        (20.0, (Goods, 0), taken),
+        (20.0, (Goods, 1), taken),
+        (20.0, (Stall, 90), "seal corrected"),
     ] {
         let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
         let mut told = Vec::new();
         for step in 0..300_u16 {
             let t = f64::from(step) * 0.2;
-            let role = if step < goods { Goods } else { Object };
+            let role = if step < named.1 { named.0 } else { Object };
             let cart = (4, role, CART.2);
             let seen = with([vendor()], Some(cart).filter(|_| t < 20.0));
             let mut scene = sight(t, &seen);
