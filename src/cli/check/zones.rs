@@ -221,17 +221,20 @@ fn unmet(condition: &Condition) -> String {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::path::Path;
 
     use super::super::Word;
     use super::*;
 
+    fn put(path: &Path, text: &str) {
+        let mut file = std::fs::File::create(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
     /// A configuration of one camera and one zone, with a permit for it.
     fn loaded(mount: &str, source: &str) -> Loaded {
         let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let mut file = std::fs::File::create(dir.path().join(name)).unwrap();
-            file.write_all(text.as_bytes()).unwrap();
-        };
+        let write = |name: &str, text: &str| put(&dir.path().join(name), text);
         write(
             "calendar.toml",
             "[[permit]]\nid = \"P-1\"\nzones = [\"kerb\"]\n",
@@ -296,7 +299,7 @@ mod tests {
             let permit = format!(
                 "[[permit]]\nid = \"P-1\"\nzones = [\"kerb\", \"shop\"]\nroles = {roles}\n"
             );
-            std::fs::write(dir.path().join("calendar.toml"), permit).unwrap();
+            put(&dir.path().join("calendar.toml"), &permit);
             let text = format!(
                 "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\nmount = \"fixed\"\n\
                  [model]\ncard = \"card.toml\"\n[judge]\ncalendar = \"calendar.toml\"\n\
@@ -304,7 +307,7 @@ mod tests {
                 zone("kerb", "no_vending"),
                 zone("shop", "shop_front")
             );
-            std::fs::write(dir.path().join("lingmou.toml"), text).unwrap();
+            put(&dir.path().join("lingmou.toml"), &text);
             let loaded = Config::read_elsewhere(&dir.path().join("lingmou.toml")).unwrap();
             let told: Vec<Finding> = unseen_permits(&loaded, known).collect();
             let zones: Vec<&str> = told.iter().map(|found| found.what.as_str()).collect();
@@ -362,7 +365,7 @@ mod tests {
                  [judge.spillage]\n{rule}\n[[zone]]\nname = \"lane\"\nkind = \"road\"\ncamera = \"cam0\"\n\
                  polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
             );
-            std::fs::write(&path, text).unwrap();
+            put(&path, &text);
             let loaded = Config::read_elsewhere(&path).unwrap();
             let told: Vec<String> = slow_roads(&loaded).map(good).collect();
             let named = told
@@ -390,7 +393,7 @@ mod tests {
                  [[zone]]\nname = \"shop\"\nkind = \"shop_front\"\ncamera = \"cam0\"\nmargin = {margin}\n{line}\
                  polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
             );
-            std::fs::write(&path, text).unwrap();
+            put(&path, &text);
             let loaded = Config::read_elsewhere(&path).unwrap();
             let told: Vec<String> = wide_inertia(&loaded).map(good).collect();
             assert_eq!(!told.is_empty(), named, "{margin} {line}: {told:?}");
@@ -415,8 +418,7 @@ mod tests {
             &zone("shop", "shop_front", [0.0, 0.5]),
             &zone("mask", "private", [0.0, 0.5]),
         ];
-        let mut file = std::fs::File::create(&path).unwrap();
-        file.write_all(text.concat().as_bytes()).unwrap();
+        put(&path, &text.concat());
         let loaded = Config::read_elsewhere(&path).unwrap();
         let told = overlaps(&loaded).map(|found| (found.what.clone(), good(found)));
         let told: Vec<(String, String)> = told.collect();
@@ -462,7 +464,7 @@ mod tests {
                 zone("kerb", "east", "no_vending", first),
                 zone("corner", "west", kind, second),
             ];
-            std::fs::write(&path, text.concat()).unwrap();
+            put(&path, &text.concat());
             let loaded = Config::read_elsewhere(&path).unwrap();
             let told: Vec<String> = shared_places(&loaded).map(good).collect();
             let found = told

@@ -301,7 +301,8 @@ fn who_is_no_track_or_stands_beside_may_have_lost_it() {
     let masked = stands([0.40, 0.35, 0.44, 0.85]);
     let blamed = [Violation::Spillage];
     let nobody = |_: f64| None::<Seen>;
-    let rows: [(&str, &dyn Fn(f64) -> Option<Seen>, &[Violation]); 5] = [
+    type Other<'a> = &'a dyn Fn(f64) -> Option<Seen>;
+    let rows: [(&str, Other<'_>, &[Violation]); 5] = [
         ("a lorry alone", &nobody, &blamed),
         ("a scooter behind it", &scooter, &[]),
         ("somebody on the kerb", &kerb, &[]),
