@@ -262,6 +262,9 @@ fn offline(findings: &mut Findings<'_>) {
     if findings.may_see("zones", &ZONES) {
         findings.list.extend(zones::worth(&loaded.config));
         findings.list.extend(zones::overlaps(loaded));
+        findings.list.extend(zones::shared_places(loaded));
+        findings.list.extend(zones::wide_inertia(loaded));
+        findings.list.extend(zones::slow_roads(loaded));
         findings.list.extend(zones::roving_permits(loaded));
     }
     passwords::cameras(findings);
@@ -288,6 +291,11 @@ fn models(findings: &mut Findings<'_>) {
         };
         let found = finding_at(loaded, card, "rules", word);
         findings.list.push(found);
+        if let Ok(detector) = detector {
+            let known = detector.card().roles();
+            let blind = zones::unseen_permits(loaded, known);
+            findings.list.extend(blind);
+        }
     }
     if let Some(detector) = detector {
         let word = detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers()));

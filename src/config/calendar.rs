@@ -127,13 +127,11 @@ impl Calendar {
         permit.map(|p| p.id.as_str())
     }
 
-    /// Numbers of the permits for `zone`.
-    pub fn permits_in<'a>(&'a self, zone: &'a str) -> impl Iterator<Item = &'a str> {
+    /// Numbers of the permits for `zone`, with what each names; nothing is whatever the rule looks for.
+    pub fn permits_in<'a>(&'a self, zone: &'a str) -> impl Iterator<Item = (&'a str, RoleSet)> {
         let for_zone = move |permit: &&Permit| permit.zones.iter().any(|z| z == zone);
-        self.permits
-            .iter()
-            .filter(for_zone)
-            .map(|permit| permit.id.as_str())
+        let permits = self.permits.iter().filter(for_zone);
+        permits.map(|permit| (permit.id.as_str(), permit.roles))
     }
 
     /// Whether people work on that day.

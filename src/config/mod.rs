@@ -44,6 +44,7 @@ pub use camera::{
     without_parameters,
 };
 pub(crate) use check::is_host;
+pub(crate) use check::polygon::overlap as share_ground;
 pub use commands::Commands;
 pub use horn::{Drive, Horn};
 pub use hours::{Span, Times, minute_of_day};

@@ -71,11 +71,23 @@ impl Zone {
         Times::new(&self.days, &self.hours)
     }
 
-    /// Whether the same is judged in it as in `other`, on ground that both have in common.
+    /// Whether one thing may be judged in it and in `other`, on ground that both have in common.
     pub fn overlaps(&self, other: &Self) -> bool {
-        let judged = self.kind.violation().is_some();
-        let same = judged && (self.kind, &self.camera) == (other.kind, &other.camera);
+        let same = self.camera == other.camera && self.judges_as(other);
         same && overlap(&self.polygon, &other.polygon)
+    }
+
+    /// Whether `other`, of another camera, announces the same place, and one thing may be judged in both.
+    pub fn shares_place(&self, other: &Self) -> bool {
+        let same = !self.public_id.is_empty() && self.public_id == other.public_id;
+        same && self.camera != other.camera && self.judges_as(other)
+    }
+
+    /// Whether the same is judged in both, or something that is warned in both.
+    fn judges_as(&self, other: &Self) -> bool {
+        let judged = |zone: &Self| zone.kind.violation();
+        let both = judged(self).zip(judged(other));
+        both.is_some_and(|(a, b)| a == b || a.warns_first() && b.warns_first())
     }
 }
 

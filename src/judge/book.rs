@@ -29,10 +29,11 @@ use crate::types::{
     CaseId, Change, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
-use super::case::{Case, Pages, Phase, discard, end_hushed, remind, seal, snap, warn_again};
+use super::case::{Case, Phase, discard, end_hushed, remind, seal, snap, warn_again};
 use super::episode::Episodes;
 use super::finding::Finding;
 use super::history::History;
+use super::pages::Pages;
 use super::resumed::{Earlier, Judged};
 use super::second_look::{found, place_of};
 use super::sight::{absorbed, is_due, spoilt};
@@ -230,7 +231,7 @@ impl Book {
         allowed: impl Fn(&Case) -> Option<String>,
         orders: &mut Vec<Order>,
     ) -> bool {
-        if case.camera != scene.camera || !is_due(case, scene.at, self.grace(case.violation)) {
+        if case.camera != scene.camera || !is_due(case, scene.at, self.grace(case)) {
             return false;
         }
         let left = compare(case.place, Whereabouts::of(scene)) == Place::Left;
@@ -271,7 +272,7 @@ impl Book {
                 "no picture within half an hour of the warning".to_owned()
             }
             Phase::Grace { .. } | Phase::Looking { .. }
-                if late(self.grace(case.violation) + LATE_MAX) =>
+                if late(self.grace(case) + LATE_MAX) =>
             {
                 "no second look within half an hour of the end of the grace time: no picture, or none in \
                  which anything changed"
@@ -323,7 +324,7 @@ impl Book {
                 false
             }
             Phase::Grace { since } => {
-                let grace = self.grace(case.violation);
+                let grace = self.grace(case);
                 // A picture that hangs shows what stood there, and not what does.
                 let lives = scene.changed.is_since(since.shifted_ns(nanos(grace)));
                 if here && lives && now.since(since) >= grace {
@@ -359,8 +360,13 @@ impl Book {
         }
     }
 
+    /// The grace time of a case: as it was when it was warned, or as it is by now, whichever is longer.
+    pub(super) fn grace(&self, case: &Case) -> Duration {
+        case.grace.max(self.grace_of(case.violation))
+    }
+
     /// The grace time of a warn-first violation; nothing else has one.
-    pub(super) fn grace(&self, violation: Violation) -> Duration {
+    pub(super) fn grace_of(&self, violation: Violation) -> Duration {
         match violation {
             Violation::StreetVending => self.grace[0],
             Violation::OutOfStore => self.grace[1],

@@ -5,29 +5,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Appearance, Area, CaseId, CaseRecord, Gate, Hit, HitOutcome, Moved, Order, Outcome, RoleSet,
-    Scene, ShotKind, Stamp, Violation, WarnReport, same_subject,
+    Appearance, Area, CaseId, CaseRecord, Gate, Hit, HitOutcome, Order, Outcome, RoleSet, Scene,
+    ShotKind, Stamp, Violation, WarnReport, same_subject,
 };
 
 use super::finding::Finding;
-use super::history::{Past, age};
-use super::resumed::each;
+use super::history::age;
 use super::second_look::{offender, present};
 use super::standing::SAME_PLACE_IOU;
-use super::whereabouts::{Place, Whereabouts, compare};
+use super::whereabouts::Whereabouts;
 
 /// What is more than twice as large or half as small is another thing.
 const SIZE_RATIO_MAX: f32 = 2.0;
 
-/// The picture, and one picture's size round it: what is there may come back.
-const NEAR: Area = Area {
-    x0: -1.0,
-    y0: -1.0,
-    x1: 2.0,
-    y1: 2.0,
-};
-/// With less of it there a place has gone.
-const NEAR_MIN: f32 = 0.1;
 const PICTURE: Area = Area {
     x0: 0.0,
     y0: 0.0,
@@ -52,9 +42,9 @@ pub(super) enum Phase {
         since: Stamp,
         looks: u32,
         seen: u32,
-        /// How like the subject looked what was most like it, thousandths.
+        /// How like the subject the looks were that were most like it, thousandths, the best first.
         #[serde(default)]
-        alike: Option<u16>,
+        best: Vec<u16>,
     },
     /// Recorded at once; waits for the end of its clip.
     Recording,
@@ -71,7 +61,7 @@ impl Phase {
             since,
             looks: 0,
             seen: 0,
-            alike: None,
+            best: Vec::new(),
         }
     }
 
@@ -98,8 +88,14 @@ pub(super) struct Case {
     pub(super) camera: usize,
     pub(super) zone: String,
     pub(super) roles: RoleSet,
+    /// Whether it was of no known class in most looks.
+    #[serde(default)]
+    pub(super) unnamed: bool,
     /// Where its place is in the picture.
     pub(super) area: Area,
+    /// Where in the picture the whole stall is, of which it is a part.
+    #[serde(default)]
+    pub(super) around: Option<Area>,
     /// Whether that is not known any more: it went far from the picture of a moving camera, or nobody
     /// could tell how that moved. Then it is a place of the street only.
     #[serde(default)]
@@ -110,6 +106,9 @@ pub(super) struct Case {
     pub(super) first_seen: Stamp,
     pub(super) confirmed: Stamp,
     pub(super) phase: Phase,
+    /// How much time to correct was promised.
+    #[serde(default)]
+    pub(super) grace: Duration,
     pub(super) tries: u32,
     pub(super) clip_cut: bool,
     pub(super) warning: Option<WarnReport>,
@@ -183,102 +182,6 @@ impl Case {
             && (1.0 / SIZE_RATIO_MAX..=SIZE_RATIO_MAX).contains(&ratio)
             && area.iou(self.area) >= SAME_PLACE_IOU
     }
-}
-
-/// A place whose case has ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Closed {
-    pub(super) violation: Violation,
-    pub(super) camera: usize,
-    pub(super) zone: String,
-    pub(super) area: Area,
-    pub(super) at: Stamp,
-    pub(super) case: CaseId,
-    /// When a rule last said a suspicion that came to nothing here; `None` before the first.
-    pub(super) said: Option<Stamp>,
-    /// Where the box was.
-    #[serde(default)]
-    pub(super) place: Option<Whereabouts>,
-    /// Whether it has been elsewhere since: then the place is not where it was in the picture.
-    #[serde(default)]
-    pub(super) left: bool,
-    /// Whether nobody knows any more where the place is in the picture, as of a case.
-    #[serde(default)]
-    pub(super) gone: bool,
-    /// What the subject looked like, where it may have to be known by that.
-    #[serde(default)]
-    pub(super) looks: Vec<Appearance>,
-}
-
-/// A thing that a permit covers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Permitted {
-    pub(super) violation: Violation,
-    pub(super) camera: usize,
-    pub(super) zone: String,
-    pub(super) area: Area,
-    /// When a rule last said it.
-    pub(super) said: Stamp,
-}
-
-/// What is saved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Pages {
-    pub(super) v: u32,
-    pub(super) boot_id: String,
-    /// Names of the cameras, by index.
-    #[serde(default)]
-    pub(super) cameras: Vec<String>,
-    /// Cases opened so far; part of a case's id.
-    pub(super) opened: u64,
-    #[serde(deserialize_with = "each")]
-    pub(super) open: Vec<Case>,
-    #[serde(deserialize_with = "each")]
-    pub(super) closed: Vec<Closed>,
-    #[serde(default, deserialize_with = "each")]
-    pub(super) permitted: Vec<Permitted>,
-    #[serde(default, deserialize_with = "each")]
-    pub(super) past: Vec<Past>,
-}
-
-impl Pages {
-    /// Lets the places of a box that moves move with its picture. What has gone far from it, or
-    /// nobody knows whither, is not met there again, though the picture may come back: of a case, and
-    /// of a place that rests, the place of the street and the looks are left; the others are forgotten.
-    pub(super) fn carry(&mut self, scene: &Scene) {
-        let here = Whereabouts::of(scene);
-        for closed in &mut self.closed {
-            closed.left |= compare(closed.place, here) == Place::Left;
-        }
-        if scene.moved == Moved::Still {
-            return;
-        }
-        let elsewhere = |camera: usize| camera != scene.camera;
-        for case in self.open.iter_mut().filter(|c| !elsewhere(c.camera)) {
-            case.gone = case.gone || !carried(&mut case.area, &scene.moved);
-        }
-        for closed in self.closed.iter_mut().filter(|c| !elsewhere(c.camera)) {
-            closed.gone = closed.gone || !carried(&mut closed.area, &scene.moved);
-        }
-        self.permitted
-            .retain_mut(|p| elsewhere(p.camera) || carried(&mut p.area, &scene.moved));
-        self.past.retain_mut(|past| {
-            let (camera, area) = past.place_mut();
-            elsewhere(camera) || carried(area, &scene.moved)
-        });
-    }
-
-    /// Entries of all lists.
-    pub(super) fn entries(&self) -> usize {
-        self.open.len() + self.closed.len() + self.permitted.len() + self.past.len()
-    }
-}
-
-/// Moves a place with the picture; false when it is not in it or near it any more, or nobody knows. A
-/// place that was carried on for ever would grow beyond all numbers, as the picture of a box that
-/// drives does.
-fn carried(area: &mut Area, moved: &Moved) -> bool {
-    moved.carry(area) && area.share_in(NEAR) >= NEAR_MIN
 }
 
 /// Ends a case at `at` without a record; always true: it has ended.

@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use super::case::Pages;
 use super::history::age;
+use super::pages::Pages;
 use super::standing::Watch;
 use super::{nanos, secs};
 use crate::config::Config;

@@ -22,7 +22,9 @@ pub struct Finding {
     pub around: Area,
     /// What the subject was taken for; by this it is known again.
     pub roles: RoleSet,
-    /// Since when it goes on.
+    /// Whether it was of no known class in most looks, whatever it was taken for in the others.
+    pub(super) unnamed: bool,
+    /// Since when it goes on, without the time in which it was allowed.
     pub since: Stamp,
     /// The permit that covers it.
     pub permit: Option<String>,

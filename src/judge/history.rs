@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, FirstTime};
 use crate::types::{Area, CaseId, Stamp, Violation};
 
-use super::case::{Case, Pages};
+use super::case::Case;
+use super::pages::Pages;
 use super::whereabouts::{Place, Whereabouts, compare};
 
 /// Cases remembered in all; the oldest gives way.

@@ -18,6 +18,7 @@ mod finding;
 mod history;
 mod likeness;
 mod opening;
+mod pages;
 mod recheck;
 mod resumed;
 mod rules;

@@ -3,20 +3,21 @@
 //!
 //! One subject, one case, however often a tracker loses it, a camera drops out or the box starts
 //! again: a subject is known by violation and place, never by a track, nor by a zone: what stands
-//! where two overlap is one. A part of a stall whose other part opened the case belongs to it, and
-//! so does whatever stands before a shop whose zone has a case. A box that has been elsewhere knows it by the
-//! place of the street and by what it looks like, whichever camera and zone it is in now; and so does a camera
-//! whose picture was elsewhere, or nobody knows where.
+//! where two overlap is one, also where their rules are two and both warn. A part of a stall whose other part opened the case belongs to it, also when
+//! that one was packed up since, and so does whatever stands before a shop whose zone has a case. A box
+//! that has been elsewhere knows it by the place of the street and by what it looks like, whichever
+//! camera and zone it is in now; and so does a camera whose picture was elsewhere, or nobody knows where.
 
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
 use super::OPEN_CASES_MAX;
 use super::book::Book;
-use super::case::{Case, Closed, Permitted, Phase, snap, warn};
+use super::case::{Case, Phase, snap, warn};
 use super::episode::begins;
 use super::finding::Finding;
 use super::likeness::likeness;
+use super::pages::{Closed, Permitted};
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::{Place, Whereabouts, compare};
 use crate::types::{
@@ -33,10 +34,12 @@ impl Book {
     pub(super) fn take(&mut self, scene: &Scene, hit: &Finding, orders: &mut Vec<Order>) {
         let at = scene.at;
         let here = Whereabouts::of(scene);
-        let same = |violation: Violation, camera: usize, area: Area| {
-            violation == hit.violation
-                && camera == scene.camera
-                && (area.iou(hit.area) >= SAME_PLACE_IOU || is_part(area, hit))
+        // Of what two rules forbid the first speaks, and the other is not shouted after it.
+        let warned = hit.permit.is_none() && hit.violation.warns_first();
+        let of =
+            |violation: Violation| violation == hit.violation || warned && violation.warns_first();
+        let same = |violation: Violation, camera: usize, at: (Area, Option<Area>)| {
+            of(violation) && camera == scene.camera && is_one(at, hit)
         };
         // The shop is the subject, whichever of its things is outside; what a permit covers is not.
         let of_shop = hit.violation == Violation::OutOfStore && hit.permit.is_none();
@@ -54,7 +57,8 @@ impl Book {
         };
         let open = &mut self.pages.open;
         let known = open.iter().position(|c| {
-            !c.gone && same(c.violation, c.camera, c.area) || shop(c.violation, &c.zone, c.place)
+            !c.gone && same(c.violation, c.camera, (c.area, c.around))
+                || shop(c.violation, &c.zone, c.place)
         });
         let lost = |c: &Case| c.gone && c.camera == scene.camera && hit.permit.is_none();
         let known = known.or_else(|| {
@@ -74,7 +78,7 @@ impl Book {
         }
         let closed = &mut self.pages.closed;
         let cooling = closed.iter_mut().find(|c| {
-            let by_picture = !c.gone && same(c.violation, c.camera, c.area);
+            let by_picture = !c.gone && same(c.violation, c.camera, (c.area, c.around));
             let lost = c.left || c.gone && c.camera == scene.camera;
             by_picture && compare(c.place, here) != Place::Left
                 || shop(c.violation, &c.zone, c.place)
@@ -146,7 +150,9 @@ impl Book {
             camera: scene.camera,
             zone: hit.zone.clone(),
             roles: hit.roles,
+            unnamed: hit.unnamed,
             area: hit.area,
+            around: whole(hit),
             gone: false,
             fired_at: Some(hit.area),
             first_seen: hit.since,
@@ -156,6 +162,7 @@ impl Book {
             } else {
                 Phase::Recording
             },
+            grace: self.grace_of(hit.violation),
             tries: 0,
             clip_cut: false,
             warning: None,
@@ -208,6 +215,7 @@ impl Book {
             camera: case.camera,
             zone: case.zone.clone(),
             area: case.area,
+            around: case.around,
             at,
             case: case.id,
             said: None,
@@ -242,12 +250,21 @@ fn may_be_the_same(looks: &[Appearance], hit: &Finding) -> bool {
     alike.is_none_or(|a| a >= Appearance::OTHER_BELOW)
 }
 
-/// Whether what stood at `area` is a part of the stall that was hit.
-fn is_part(area: Area, hit: &Finding) -> bool {
-    let (middle, around) = (area.centre(), hit.around);
-    around != hit.area
-        && (around.x0..=around.x1).contains(&middle.x)
-        && (around.y0..=around.y1).contains(&middle.y)
+/// Whether what stood at `area`, a part of the stall `around` it, stands where the hit does: there, or
+/// as a part of its stall, or the hit as a part of that one. Who folds his umbrella is still there.
+fn is_one((area, around): (Area, Option<Area>), hit: &Finding) -> bool {
+    let holds = |stall: Option<Area>, part: Area| {
+        let middle = part.centre();
+        stall.is_some_and(|stall| {
+            (stall.x0..=stall.x1).contains(&middle.x) && (stall.y0..=stall.y1).contains(&middle.y)
+        })
+    };
+    area.iou(hit.area) >= SAME_PLACE_IOU || holds(whole(hit), area) || holds(around, hit.area)
+}
+
+/// The stall of which the hit is a part.
+fn whole(hit: &Finding) -> Option<Area> {
+    (hit.around != hit.area).then_some(hit.around)
 }
 
 fn hit_order(case: CaseId, hit: Hit) -> Order {

@@ -68,7 +68,7 @@ impl Book {
             grace_left: match case.phase {
                 Phase::Grace { since } => {
                     let waited = scene.at.since(since);
-                    Some(self.grace(case.violation).saturating_sub(waited))
+                    Some(self.grace(case).saturating_sub(waited))
                 }
                 _ => None,
             },

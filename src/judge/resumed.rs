@@ -7,8 +7,9 @@ use serde::{Deserialize as _, Deserializer};
 use serde_json::Value;
 
 use super::book::Book;
-use super::case::{Pages, Phase};
+use super::case::Phase;
 use super::history::age;
+use super::pages::Pages;
 use super::zone::Zone;
 use super::{Ended, nanos};
 use crate::config::{Config, ZoneKind};

@@ -3,8 +3,10 @@
 //! It asks what the rule asks, but for how long and how often: a look in which the thing stands
 //! where it may, or is not any more what may not stand there, is a look in which it was not seen.
 //! Who pulled his rack behind the line by a hand's breadth did what the warning told him. And it asks
-//! whether the thing looks like the one that was warned. It begins when the grace time is over and then
-//! something has changed in the picture: one that hangs proves nothing, however often it is looked at.
+//! whether the thing looks like the one that was warned: in several looks, and in the one that is
+//! pictured. Among fifty looks one is alike by chance, or was of him as he left. It begins when the
+//! grace time is over and then something has changed in the picture: one that hangs proves nothing,
+//! however often it is looked at.
 
 use std::time::Duration;
 
@@ -21,7 +23,9 @@ use super::likeness::likeness;
 const SEEN_AGAIN_MIN: u32 = 3;
 /// … in at least this share of the looks, …
 const SEEN_AGAIN_SHARE: f64 = 0.5;
-/// … and looked like the subject, or, with the benefit of the doubt, after this long.
+/// … and looked like the subject in this many of them, or, with the benefit of the doubt, after …
+const ALIKE_LOOKS: usize = 3;
+/// … this long.
 const LOOK_FOR: Duration = Duration::from_secs(10);
 
 /// What is seen at the subject's place in this very scene, whether it may be there or not: its role,
@@ -100,26 +104,30 @@ impl Book {
             since,
             looks,
             seen,
-            alike,
+            best,
         } = &mut case.phase
         else {
             return false;
         };
         *looks += 1;
         *seen += u32::from(there.is_some());
-        *alike = (*alike).max(now);
-        let alike = *alike;
+        take_look(best, now);
+        let alike = alike_in(best);
         let stands =
             *seen >= SEEN_AGAIN_MIN && f64::from(*seen) >= SEEN_AGAIN_SHARE * f64::from(*looks);
         let looked_for = scene.at.since(*since);
         let over = looked_for >= LOOK_FOR && *looks >= SEEN_AGAIN_MIN;
-        let decided =
-            over || nothing_known || alike.is_some_and(|alike| alike >= Appearance::SAME_MIN);
+        // What is pictured is no more like it than the picture shows.
+        let pictured = alike.zip(now).map(|(alike, now)| alike.min(now));
+        let same = pictured.is_some_and(|alike| alike >= Appearance::SAME_MIN);
+        let decided = over || nothing_known || same;
         let gates = gates((*seen, *looks, stands), (looked_for, decided), scene);
         let subject = there.map(|t| t.detection.area);
         let (outcome, subject) = match (stands, subject) {
             // The picture must show it.
             (true, Some(area)) if decided => (Outcome::Persisted, Some(area)),
+            // Before a lens that somebody has just covered nothing is seen, and nobody has gone.
+            (false, _) if scene.doubted => return false,
             (false, _) if over && others_stand(case, findings) => {
                 let why = "what was warned has gone, and other things of the shop still stand out";
                 return discard(case, scene.at, why.to_owned(), orders);
@@ -127,7 +135,8 @@ impl Book {
             (false, _) if over => (Outcome::Corrected, None),
             _ => return false,
         };
-        let other = alike.filter(|alike| *alike < Appearance::OTHER_BELOW && subject.is_some());
+        let least = alike.into_iter().chain(now).min();
+        let other = least.filter(|alike| *alike < Appearance::OTHER_BELOW && subject.is_some());
         if let Some(alike) = other {
             return end_replaced(case, scene.at, (alike, gates), orders);
         }
@@ -135,10 +144,24 @@ impl Book {
         if !case.clip_cut {
             orders.push(self.clip(case, scene.at));
         }
-        let alike = alike.filter(|_| subject.is_some());
-        orders.push(seal(case, outcome, Some(scene.at), (alike, gates)));
+        let pictured = pictured.filter(|_| subject.is_some());
+        orders.push(seal(case, outcome, Some(scene.at), (pictured, gates)));
         true
     }
+}
+
+/// Takes down how like the subject a look was, if it is among the best.
+fn take_look(best: &mut Vec<u16>, now: Option<u16>) {
+    best.extend(now);
+    best.sort_unstable_by(|a, b| b.cmp(a));
+    best.truncate(ALIKE_LOOKS);
+}
+
+/// How like the subject so many looks were at least. Fewer can tell that it is another, and never that it
+/// is the same: then nobody can tell.
+fn alike_in(best: &[u16]) -> Option<u16> {
+    let least = best.last().copied();
+    least.filter(|least| best.len() == ALIKE_LOOKS || *least < Appearance::SAME_MIN)
 }
 
 /// A picture of the second look, which tells how the case ends.

@@ -43,5 +43,7 @@ pub(super) fn absorbed(case: &Case, scene: &Scene) -> Option<String> {
     let since = scene.background_since?;
     let older = case.crossed.is_some() || case.confirmed.boot_ns < since.boot_ns;
     let told = || "what stood there could not be told from the street any more".to_owned();
-    (older && case.roles.is_only(Role::Object)).then(told)
+    // One look as `goods` in a hundred does not make it goods.
+    let unnamed = case.unnamed || case.roles.is_only(Role::Object);
+    (older && unnamed).then(told)
 }

@@ -137,6 +137,11 @@ impl Spot {
         self.last_seen.since(self.counted)
     }
 
+    /// Since when it stands there against the rule, or, where it is `permitted`, at all.
+    pub(super) fn stands_since(&self, permitted: bool) -> Stamp {
+        if permitted { self.since } else { self.counted }
+    }
+
     /// Share of the looks in which it was really seen.
     pub(super) fn seen_share(&self) -> f64 {
         f64::from(self.seen) / f64::from(self.looks.max(1))
@@ -153,11 +158,16 @@ impl Spot {
         self.fits = fits;
     }
 
-    /// What it may be licensed as: what was of no known class in half of the looks is no more than
-    /// that, whatever it was taken for in the others.
+    /// Whether it was of no known class in half of the looks: then it is no more than that, whatever it
+    /// was taken for in the others.
+    pub(super) fn is_unnamed(&self) -> bool {
+        self.share(self.unnamed) >= UNNAMED_MIN
+    }
+
+    /// What it may be licensed as.
     pub(super) fn licensed_as(&self) -> RoleSet {
         let object: RoleSet = [Role::Object].into_iter().collect();
-        if self.share(self.unnamed) >= UNNAMED_MIN {
+        if self.is_unnamed() {
             object
         } else {
             self.roles

@@ -1,6 +1,6 @@
 //! Zones: polygons a thing's foot stands in or not, and lines it stands beyond or not.
 
-use crate::config::{self, Config, Side, Times, ZoneKind};
+use crate::config::{self, Config, Side, Times, ZoneKind, share_ground};
 use crate::types::{Area, Point, Role, RoleSet, Scene};
 
 /// A zone of one camera, ready to be asked.
@@ -60,6 +60,13 @@ impl Zone {
         foot.is_in(&self.polygon) || stood && self.distance(foot) <= self.inertia
     }
 
+    /// Whether any part of the area is in the zone.
+    pub(super) fn meets(&self, area: Area) -> bool {
+        let Area { x0, y0, x1, y1 } = area;
+        let corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)].map(|(x, y)| Point { x, y });
+        share_ground(&self.polygon, &corners)
+    }
+
     fn distance(&self, point: Point) -> f32 {
         let next = self.polygon.iter().cycle().skip(1);
         let sides = self.polygon.iter().zip(next);
@@ -77,7 +84,8 @@ impl Threshold {
             line: (*a, *b),
             side: zone.forbidden_side,
             margin: share(zone.margin),
-            inertia: share(zone.inertia),
+            // What is on the shop's side of the line is in the shop, wherever it was before.
+            inertia: share(zone.inertia.min(zone.margin)),
         })
     }
 
@@ -113,12 +121,13 @@ impl Masks {
         Self(masks.into_iter().map(|z| (z.camera, z.polygon)).collect())
     }
 
-    /// The scene without what has its foot or its middle in a mask; `None` when it has no masks.
+    /// The scene in which what has its foot or its middle in a mask only passes; `None` when it has no masks.
     pub(super) fn applied(&self, scene: &Scene) -> Option<Scene> {
         self.0.iter().find(|(camera, _)| *camera == scene.camera)?;
         let mut scene = scene.clone();
         let camera = scene.camera;
-        (scene.tracks).retain(|track| !self.hide(camera, track.detection.area));
+        let hidden = (scene.tracks).extract_if(.., |track| self.hide(camera, track.detection.area));
+        scene.passing.extend(hidden);
         Some(scene)
     }
 

@@ -98,8 +98,10 @@ impl Sight {
             camera: self.camera,
             at: frame.at,
             tracks,
+            passing: self.tracker.unconfirmed(frame.at).collect(),
             place: None,
             view: self.view,
+            doubted: self.guard.as_ref().is_some_and(Guard::doubts),
             changed: self
                 .guard
                 .as_ref()

@@ -124,6 +124,14 @@ impl Tracker {
             .map(|f| f.track)
             .collect()
     }
+
+    /// What was seen in the frame taken at `at` and is no confirmed track, or not yet: who is so fast that
+    /// none of his boxes meets the one before never is one.
+    pub fn unconfirmed(&self, at: Stamp) -> impl Iterator<Item = Track> {
+        let followed = self.followed.iter();
+        let seen = followed.filter(move |f| f.track.last_seen == at && !f.confirmed());
+        seen.map(|f| f.track)
+    }
 }
 
 /// Pairs tracks without a match with the `offered` detections, best overlap first; gives

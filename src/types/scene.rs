@@ -332,11 +332,19 @@ pub struct Scene {
     pub at: Stamp,
     /// Every track alive, those not matched in this frame included (`last_seen < at`).
     pub tracks: Vec<Track>,
+    /// Who is seen in this frame and is not judged: boxes that are no track yet, and what is before a
+    /// privacy mask. He may have lost what lies on a road.
+    #[serde(default)]
+    pub passing: Vec<Track>,
     /// Where the box was, when known.
     pub place: Option<Placed>,
     /// What the picture is worth; nothing is judged by one that is not good.
     #[serde(default)]
     pub view: View,
+    /// Whether a view that counts as good has begun to look otherwise: what is not seen in it need not
+    /// have gone.
+    #[serde(default)]
+    pub doubted: bool,
     /// When something last changed in the picture for certain.
     #[serde(default)]
     pub changed: Change,

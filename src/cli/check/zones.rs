@@ -1,12 +1,18 @@
-//! `lingmou check` on the zones: what their packages are worth, and which of them share ground.
+//! `lingmou check` on the zones: what their packages are worth, which of them share ground, and what of
+//! them does not work as it is written.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Finding, finding};
 use crate::clock;
-use crate::config::{Config, Loaded, TelemetrySource};
+use crate::config::{Config, DetectOn, Loaded, TelemetrySource, ZoneKind};
+use crate::types::{Role, RoleSet};
 use crate::witness::{Condition, Law, Site, installation};
+
+/// Looks a second on a road: a lorry of 8 m at 50 km/h then goes two thirds of its length between two, as far
+/// as the tracker follows a box.
+const ROAD_LOOKS_MIN: f64 = 2.6;
 
 /// What packages of each zone can be worth at best: what the law asks of the installation is known
 /// before the first.
@@ -81,12 +87,79 @@ pub(super) fn overlaps(loaded: &Loaded) -> impl Iterator<Item = Finding> {
     let pairs = pairs.filter(|&(n, i)| zones[n].overlaps(&zones[i]));
     pairs.map(|(n, i)| {
         let (first, key) = (&zones[n].name, format!("zone[{i}].polygon"));
+        let whose = if zones[n].kind == zones[i].kind {
+            format!("of {first}")
+        } else {
+            "of the zone whose rule finds it first".to_owned()
+        };
         let word = format!(
-            "warning: {}: {key}: it overlaps with zone {first}: what stands in both is one case, of \
-             {first}, and a permit for either covers it; draw the border between them once",
+            "warning: {}: {key}: it overlaps with zone {first}: what stands in both is one case, {whose}, \
+             and a permit for either covers it; draw the border between them once",
             loaded.place(&key)
         );
         finding(&format!("zone {}", zones[i].name), Ok::<_, String>(word))
+    })
+}
+
+/// Zones of two cameras that announce one place: nobody knows which of what they see is the same.
+pub(super) fn shared_places(loaded: &Loaded) -> impl Iterator<Item = Finding> {
+    let zones = &loaded.config.zone;
+    let pairs = (0..zones.len()).flat_map(|i| (0..i).map(move |n| (n, i)));
+    let pairs = pairs.filter(|&(n, i)| zones[n].shares_place(&zones[i]));
+    pairs.map(|(n, i)| {
+        let (first, key) = (&zones[n], format!("zone[{i}].public_id"));
+        let word = format!(
+            "warning: {}: {key}: zone {} of camera {} announces the same place: what both cameras see is \
+             two cases and two warnings; draw the border between them, in each picture",
+            loaded.place(&key),
+            first.name,
+            first.camera
+        );
+        finding(&format!("zone {}", zones[i].name), Ok::<_, String>(word))
+    })
+}
+
+/// Shops at whose line a thing may tremble by less than their inertia says.
+pub(super) fn wide_inertia(loaded: &Loaded) -> impl Iterator<Item = Finding> {
+    let zones = loaded.config.zone.iter().enumerate();
+    let wide = zones.filter(|(_, z)| !z.threshold.is_empty() && z.inertia > z.margin);
+    wide.map(|(i, zone)| {
+        let key = format!("zone[{i}].inertia");
+        let word = format!(
+            "warning: {}: {key}: {} is more than the margin, {}: at the threshold the margin counts; what \
+             is behind the line is in the shop",
+            loaded.place(&key),
+            zone.inertia,
+            zone.margin
+        );
+        finding(&format!("zone {}", zone.name), Ok::<_, String>(word))
+    })
+}
+
+/// Road zones of cameras that are looked at so rarely that a lorry of ordinary speed is no track, and who
+/// passes between two looks is not seen at all.
+pub(super) fn slow_roads(loaded: &Loaded) -> impl Iterator<Item = Finding> {
+    let config = &loaded.config;
+    let roads = config.zone.iter().filter(|z| z.kind == ZoneKind::Road);
+    let roads = roads.filter(|_| config.judge.spillage.enabled);
+    roads.filter_map(|zone| {
+        let camera = config.camera.iter().position(|c| c.name == zone.camera)?;
+        let (key, told) = match &config.camera[camera] {
+            c if c.detect_on == DetectOn::KeyFrames => {
+                ("detect_on", "about one look a second".to_owned())
+            }
+            c if c.detect_rate < ROAD_LOOKS_MIN => {
+                ("detect_rate", format!("{} looks a second", c.detect_rate))
+            }
+            _ => return None,
+        };
+        let key = format!("camera[{camera}].{key}");
+        let word = format!(
+            "warning: {}: {key}: {told} are too few for a road: a lorry at 50 km/h is not followed, and whoever \
+             passes between two looks is not seen; detect_on = \"all\" and detect_rate = {ROAD_LOOKS_MIN} at least",
+            loaded.place(&key)
+        );
+        Some(finding(&format!("zone {}", zone.name), Ok::<_, String>(word)))
     })
 }
 
@@ -95,7 +168,8 @@ pub(super) fn roving_permits(loaded: &Loaded) -> impl Iterator<Item = Finding> {
     let config = &loaded.config;
     let roving = config.zone.iter().filter(|zone| !config.is_in_place(zone));
     let held = roving.map(|zone| {
-        let permits: Vec<&str> = loaded.calendar.permits_in(&zone.name).collect();
+        let permits = loaded.calendar.permits_in(&zone.name);
+        let permits: Vec<&str> = permits.map(|(id, _)| id).collect();
         (&zone.name, permits)
     });
     let held = held.filter(|(_, permits)| !permits.is_empty());
@@ -105,6 +179,34 @@ pub(super) fn roving_permits(loaded: &Loaded) -> impl Iterator<Item = Finding> {
             permits.join(", ")
         );
         finding(&format!("zone {zone}"), Ok::<_, String>(word))
+    })
+}
+
+/// Permits that name a thing which is never seen in their zone, by a model that knows `known`: they cover
+/// nothing there. A part of a stall is seen as a stall at least, and what is found before a background may be
+/// what any permit is for.
+pub(super) fn unseen_permits(loaded: &Loaded, known: RoleSet) -> impl Iterator<Item = Finding> {
+    let config = &loaded.config;
+    config.zone.iter().filter_map(move |zone| {
+        let camera = config.camera.iter().find(|c| c.name == zone.camera);
+        let camera = camera.filter(|camera| !config.has_background(camera))?;
+        let stall = Some(Role::Stall).filter(|_| zone.kind == ZoneKind::NoVending);
+        let seen: RoleSet = known.iter().chain(stall).collect();
+        let permits = loaded.calendar.permits_in(&zone.name);
+        let blind = permits.filter(|(_, roles)| !roles.is_empty() && !roles.meets(seen));
+        let told = |(id, roles): (&str, RoleSet)| {
+            let roles: Vec<&str> = roles.iter().map(Role::name).collect();
+            format!("{id} ({})", roles.join(", "))
+        };
+        let told: Vec<String> = blind.map(told).collect();
+        let word = format!(
+            "warning: of what these permits name nothing can be seen before camera {}, so they cover nothing: \
+             {}; name roles of the model, or none",
+            camera.name,
+            told.join("; ")
+        );
+        let found = finding(&format!("zone {}", zone.name), Ok::<_, String>(word));
+        (!told.is_empty()).then_some(found)
     })
 }
 
@@ -119,17 +221,20 @@ fn unmet(condition: &Condition) -> String {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::path::Path;
 
     use super::super::Word;
     use super::*;
 
+    fn put(path: &Path, text: &str) {
+        let mut file = std::fs::File::create(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
     /// A configuration of one camera and one zone, with a permit for it.
     fn loaded(mount: &str, source: &str) -> Loaded {
         let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let mut file = std::fs::File::create(dir.path().join(name)).unwrap();
-            file.write_all(text.as_bytes()).unwrap();
-        };
+        let write = |name: &str, text: &str| put(&dir.path().join(name), text);
         write(
             "calendar.toml",
             "[[permit]]\nid = \"P-1\"\nzones = [\"kerb\"]\n",
@@ -175,6 +280,46 @@ mod tests {
     }
 
     #[test]
+    fn a_permit_for_what_nobody_can_see_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let zone = |name: &str, kind: &str| {
+            format!(
+                "[[zone]]\nname = \"{name}\"\nkind = \"{kind}\"\ncamera = \"cam0\"\n\
+                 polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
+            )
+        };
+        let known: RoleSet = [Role::Umbrella, Role::Person].into_iter().collect();
+        for (roles, background, named) in [
+            ("[\"furniture\"]", false, &["zone kerb", "zone shop"][..]),
+            ("[\"stall\"]", false, &["zone shop"]),
+            ("[\"stall\", \"umbrella\"]", false, &[]),
+            ("[]", false, &[]),
+            ("[\"furniture\"]", true, &[]),
+        ] {
+            let permit = format!(
+                "[[permit]]\nid = \"P-1\"\nzones = [\"kerb\", \"shop\"]\nroles = {roles}\n"
+            );
+            put(&dir.path().join("calendar.toml"), &permit);
+            let text = format!(
+                "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\nmount = \"fixed\"\n\
+                 [model]\ncard = \"card.toml\"\n[judge]\ncalendar = \"calendar.toml\"\n\
+                 [background]\nenabled = {background}\n{}{}",
+                zone("kerb", "no_vending"),
+                zone("shop", "shop_front")
+            );
+            put(&dir.path().join("lingmou.toml"), &text);
+            let loaded = Config::read_elsewhere(&dir.path().join("lingmou.toml")).unwrap();
+            let told: Vec<Finding> = unseen_permits(&loaded, known).collect();
+            let zones: Vec<&str> = told.iter().map(|found| found.what.as_str()).collect();
+            assert_eq!(zones, named, "{roles} {background}");
+            for found in told {
+                let word = good(found);
+                assert!(word.contains("cover nothing: P-1 ("), "{word}");
+            }
+        }
+    }
+
+    #[test]
     fn a_surveyed_place_says_how_far_it_may_be_off() {
         let lacks = |source, accuracy_m| {
             let mut config = Config::default();
@@ -202,6 +347,60 @@ mod tests {
     }
 
     #[test]
+    fn a_road_that_is_looked_at_too_rarely_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lingmou.toml");
+        for (camera, rule, key) in [
+            ("detect_rate = 2.6", "", None),
+            ("detect_rate = 2.5", "", Some("camera[0].detect_rate")),
+            (
+                "detect_on = \"key_frames\"",
+                "",
+                Some("camera[0].detect_on"),
+            ),
+            ("detect_on = \"key_frames\"", "enabled = false", None),
+        ] {
+            let text = format!(
+                "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\n{camera}\n[model]\ncard = \"card.toml\"\n\
+                 [judge.spillage]\n{rule}\n[[zone]]\nname = \"lane\"\nkind = \"road\"\ncamera = \"cam0\"\n\
+                 polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
+            );
+            put(&path, &text);
+            let loaded = Config::read_elsewhere(&path).unwrap();
+            let told: Vec<String> = slow_roads(&loaded).map(good).collect();
+            let named = told
+                .iter()
+                .any(|word| key.is_some_and(|key| word.contains(key)));
+            assert_eq!(
+                (told.len(), named),
+                (usize::from(key.is_some()), key.is_some()),
+                "{camera} {rule}: {told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_inertia_beyond_the_margin_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lingmou.toml");
+        for (margin, line, named) in [
+            ("0.0", "threshold = [[0.2, 0.6], [0.8, 0.6]]\n", true),
+            ("0.01", "threshold = [[0.2, 0.6], [0.8, 0.6]]\n", false),
+            ("0.0", "", false),
+        ] {
+            let text = format!(
+                "[[camera]]\nname = \"cam0\"\nurl = \"rtsp://h/\"\n[model]\ncard = \"card.toml\"\n\
+                 [[zone]]\nname = \"shop\"\nkind = \"shop_front\"\ncamera = \"cam0\"\nmargin = {margin}\n{line}\
+                 polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
+            );
+            put(&path, &text);
+            let loaded = Config::read_elsewhere(&path).unwrap();
+            let told: Vec<String> = wide_inertia(&loaded).map(good).collect();
+            assert_eq!(!told.is_empty(), named, "{margin} {line}: {told:?}");
+        }
+    }
+
+    #[test]
     fn zones_that_share_ground_are_named_with_their_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lingmou.toml");
@@ -219,19 +418,63 @@ mod tests {
             &zone("shop", "shop_front", [0.0, 0.5]),
             &zone("mask", "private", [0.0, 0.5]),
         ];
-        let mut file = std::fs::File::create(&path).unwrap();
-        file.write_all(text.concat().as_bytes()).unwrap();
+        put(&path, &text.concat());
         let loaded = Config::read_elsewhere(&path).unwrap();
-        let told: Vec<Finding> = overlaps(&loaded).collect();
-        let [one] = told.as_slice() else {
-            panic!("one pair: {}", told.len())
-        };
-        assert_eq!(one.what, "zone corner");
-        let Word::Good(word) = &one.word else {
-            panic!("a warning, no fault: {:?}", one.word)
-        };
+        let told = overlaps(&loaded).map(|found| (found.what.clone(), good(found)));
+        let told: Vec<(String, String)> = told.collect();
         let place = format!("warning: {}:15: zone[1].polygon: ", path.display());
-        assert!(word.starts_with(&place), "{word}");
-        assert!(word.contains("overlaps with zone kerb"), "{word}");
+        assert!(told[0].1.starts_with(&place), "{told:?}");
+        let first = "of the zone whose rule finds it first";
+        for ((what, word), (zone, other, whose)) in told.iter().zip([
+            ("zone corner", "kerb", "of kerb"),
+            ("zone shop", "kerb", first),
+            ("zone shop", "corner", first),
+        ]) {
+            assert_eq!(what, zone);
+            let named =
+                format!("overlaps with zone {other}: what stands in both is one case, {whose}, ");
+            assert!(word.contains(&named), "{word}");
+        }
+        assert_eq!(told.len(), 3, "{told:?}");
+    }
+
+    #[test]
+    fn zones_of_two_cameras_that_announce_one_place_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lingmou.toml");
+        for ([first, second], kind, named) in [
+            (["P-7", "P-7"], "no_vending", true),
+            (["P-7", "P-7"], "shop_front", true),
+            (["P-7", "P-7"], "road", false),
+            (["P-7", "P-8"], "no_vending", false),
+            (["", ""], "no_vending", false),
+        ] {
+            let camera =
+                |name: &str| format!("[[camera]]\nname = \"{name}\"\nurl = \"rtsp://{name}/\"\n");
+            let zone = |name: &str, camera: &str, kind: &str, id: &str| {
+                format!(
+                    "[[zone]]\nname = \"{name}\"\nkind = \"{kind}\"\ncamera = \"{camera}\"\npublic_id = \"{id}\"\n\
+                     polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n"
+                )
+            };
+            let text = [
+                camera("east"),
+                camera("west"),
+                "[model]\ncard = \"card.toml\"\n".to_owned(),
+                zone("kerb", "east", "no_vending", first),
+                zone("corner", "west", kind, second),
+            ];
+            put(&path, &text.concat());
+            let loaded = Config::read_elsewhere(&path).unwrap();
+            let told: Vec<String> = shared_places(&loaded).map(good).collect();
+            let found = told
+                .iter()
+                .any(|word| word.contains("zone kerb of camera east"));
+            assert_eq!(
+                (told.len(), found),
+                (usize::from(named), named),
+                "{kind} {first} {second}: {told:?}"
+            );
+        }
     }
 }

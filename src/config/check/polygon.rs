@@ -45,7 +45,7 @@ pub(super) fn fault(corners: &[Point]) -> Option<[String; 2]> {
 }
 
 /// Whether two polygons have ground in common; a border in common is none.
-pub(in crate::config) fn overlap(a: &[Point], b: &[Point]) -> bool {
+pub(crate) fn overlap(a: &[Point], b: &[Point]) -> bool {
     let crossed = sides(a).any(|x| sides(b).any(|y| cross(x, y)));
     let meets = |a: &[Point], b: &[Point]| points_of(a).any(|p| is_within(p, b));
     crossed || meets(a, b) || meets(b, a)

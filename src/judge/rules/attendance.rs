@@ -15,7 +15,7 @@ const STAYS: Duration = Duration::from_secs(4);
 /// Within reach again after this long, he has come anew.
 const GAP_MAX: Duration = Duration::from_secs(1);
 /// A person reaches half his own size to every side.
-const REACH: f32 = 0.5;
+pub(super) const REACH: f32 = 0.5;
 /// Pairs of thing and person remembered per zone; in a denser crowd nobody is told apart.
 const PAIRS_MAX: usize = 256;
 
@@ -90,6 +90,7 @@ impl Attendance {
     }
 }
 
-fn reaches(person: Area, thing: Area) -> bool {
+/// Whether a person reaches a thing.
+pub(super) fn reaches(person: Area, thing: Area) -> bool {
     thing.share_in(person.grown(REACH)) > 0.0
 }

@@ -43,9 +43,12 @@ impl Ground {
         if self.0.back().is_some_and(|last| at.since(last.at) < soon) {
             return;
         }
-        let roles = MOVERS.into_iter().collect::<RoleSet>().with(lying);
+        let movers: RoleSet = MOVERS.into_iter().collect();
+        let roles = movers.with(lying);
         let seen = scene.tracks.iter().filter(|t| t.last_seen == at);
         let hides = seen.filter(|t| t.detection.roles.meets(roles));
+        let passing = scene.passing.iter();
+        let hides = hides.chain(passing.filter(|t| t.detection.roles.meets(movers)));
         self.0.push_back(Look {
             at,
             picture: Area {

@@ -65,13 +65,14 @@ impl<'a> Moment<'a> {
         if zone.is_some_and(|z| !self.judges(&z.times)) {
             return Some("the zone is not judged at this hour".to_owned());
         }
+        let subject = |roles| (case.violation, roles, case.area);
         let permit = match found {
             Some(found) => found.permit.as_deref(),
             // What is not seen may be what a permit is for.
             None if case.roles.has(Role::Object) => {
-                self.permit(&case.zone, only(Role::Object), case.area)
+                self.permit(&case.zone, subject(only(Role::Object)))
             }
-            None => self.permit(&case.zone, case.roles, case.area),
+            None => self.permit(&case.zone, subject(case.roles)),
         };
         permit.map(|permit| format!("permitted by now ({permit})"))
     }
@@ -98,8 +99,13 @@ impl<'a> Moment<'a> {
     }
 
     /// The permit that covers a thing of `roles` at `area`, which is judged in `zone`: one for that
-    /// zone, or for any other in which it stands and whose rule looks for such a thing.
-    fn permit(&self, zone: &str, roles: RoleSet, area: Area) -> Option<&str> {
+    /// zone, or for any other in which it stands and whose rule looks for such a thing. What is judged
+    /// as vending is a part of a stall, if anything: a permit for a stall covers it.
+    fn permit(
+        &self,
+        zone: &str,
+        (judged, roles, area): (Violation, RoleSet, Area),
+    ) -> Option<&str> {
         let here = |z: &&Zone| z.camera == self.scene.camera && z.holds(area, true);
         let (own, others): (Vec<&Zone>, Vec<&Zone>) =
             self.zones.iter().partition(|z| z.name == zone);
@@ -107,7 +113,9 @@ impl<'a> Moment<'a> {
         let mut zones = own.into_iter().chain(others);
         zones.find_map(|z| {
             let roles = Some(roles.common(z.roles)).filter(|roles| !roles.is_empty())?;
-            self.calendar.permit(&z.name, roles, area, self.local)
+            let permit = |roles| self.calendar.permit(&z.name, roles, area, self.local);
+            let vends = judged == Violation::StreetVending;
+            permit(roles).or_else(|| permit(only(Role::Stall)).filter(|_| vends))
         })
     }
 }
@@ -187,12 +195,12 @@ fn only(role: Role) -> RoleSet {
 /// told of as that.
 fn standing(
     now: &Moment<'_>,
-    zone: &Zone,
+    (judged, zone): (Violation, &Zone),
     spot: &mut Spot,
     dwell: Duration,
 ) -> (Option<String>, Vec<Gate>) {
     let hours = now.hours(zone);
-    let permit = now.permit(&zone.name, spot.licensed_as(), spot.area);
+    let permit = now.permit(&zone.name, (judged, spot.licensed_as(), spot.area));
     let permit = permit.map(str::to_owned);
     let stood = if permit.is_some() && !spot.explained {
         spot.stood()

@@ -62,7 +62,8 @@ impl Rule for OutOfStore {
                 if inside || spot.explained {
                     spot.counted = now.scene.at;
                 }
-                let (permit, mut gates) = standing(now, zone, spot, self.dwell);
+                let (permit, mut gates) =
+                    standing(now, (Violation::OutOfStore, zone), spot, self.dwell);
                 gates.extend(line);
                 of_shop.push(Finding {
                     violation: Violation::OutOfStore,
@@ -71,7 +72,8 @@ impl Rule for OutOfStore {
                     area: spot.area,
                     around: spot.area,
                     roles: spot.roles,
-                    since: spot.since,
+                    unnamed: spot.is_unnamed(),
+                    since: spot.stands_since(permit.is_some()),
                     permit,
                     gates,
                     offends: !inside && !spot.explained && now.judges(&zone.times),

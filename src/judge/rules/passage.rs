@@ -1,12 +1,14 @@
 //! The ways of whoever moves through a road zone: where each was when, and when its plate was best
 //! seen. Whoever drove or walked over a place may have lost what lies there; a truck alone is blamed.
+//! Who is too fast to be a track, or passes before a privacy mask, is not judged: but he passed.
 
 use std::time::Duration;
 
-use crate::types::{Area, Role, RoleSet, Scene, Stamp, Track};
+use crate::types::{Area, Role, Scene, Stamp, Track};
 
 use super::super::standing::{MOVERS, SAME_PLACE_IOU};
 use super::super::zone::Zone;
+use super::attendance::{REACH, reaches};
 
 /// Passages remembered per zone.
 const PASSAGES_MAX: usize = 64;
@@ -14,6 +16,8 @@ const PASSAGES_MAX: usize = 64;
 const TRUCK_MIN: f64 = 0.5;
 /// What moves and overlaps a truck's box by so much is that truck, seen twice.
 const SAME_BOX_IOU: f32 = 0.7;
+/// A plate is on who holds this share of it.
+const ON_IT_MIN: f32 = 0.5;
 /// Who is in the box of a vehicle by this share rides in it.
 const RIDES_MIN: f32 = 0.5;
 /// Moments of a passage remembered; of a truck in a jam those in which it hardly moved are forgotten.
@@ -32,12 +36,21 @@ pub(super) struct Step {
     seen: Area,
     /// The same place of the street in the picture of now.
     area: Area,
+    /// Whether it was a track by then and behind no mask: only that is held against anybody.
+    judged: bool,
+    /// Whether it may have lost what lies beside it, too.
+    reaches: bool,
 }
 
 impl Step {
     /// What a picture of it is to show.
     pub(super) fn shot(self) -> (Stamp, Area) {
         (self.at, self.seen)
+    }
+
+    /// Whether what was in its box may have lost what lies at `debris`.
+    fn covers(&self, debris: Area) -> bool {
+        covers(self.area, debris) || self.reaches && reaches(self.area, debris)
     }
 }
 
@@ -60,6 +73,14 @@ impl Passage {
         self.track == track && at.since(self.last) <= gap
     }
 
+    /// Whether its mover was lost where it was last seen here: what is seen elsewhere by now, or was
+    /// seen elsewhere since, has driven on.
+    fn is_lost(&self, scene: &Scene) -> bool {
+        let mut all = scene.tracks.iter().chain(&scene.passing);
+        let own = all.find(|t| t.id == self.track);
+        self.last != scene.at && own.is_none_or(|t| t.last_seen == self.last)
+    }
+
     /// Whether it is a truck.
     pub(super) fn is_truck(&self) -> bool {
         let (all, truck) = self.looks;
@@ -69,15 +90,22 @@ impl Passage {
     /// The first moment at which it was over `debris`.
     pub(super) fn first_over(&self, debris: Area) -> Option<Stamp> {
         let mut path = self.path.iter();
-        path.find(|step| covers(step.area, debris))
-            .map(|step| step.at)
+        path.find(|step| step.covers(debris)).map(|step| step.at)
     }
 
     /// The last moment up to `until` at which it was over `debris`.
     pub(super) fn over(&self, debris: Area, until: Stamp) -> Option<Step> {
-        let mut path = self.path.iter().rev();
-        let over = |s: &&Step| s.at.boot_ns <= until.boot_ns && covers(s.area, debris);
-        path.find(over).copied()
+        self.steps_over(debris, until).next()
+    }
+
+    /// The same of what may be held against it.
+    pub(super) fn judged_over(&self, debris: Area, until: Stamp) -> Option<Step> {
+        self.steps_over(debris, until).find(|step| step.judged)
+    }
+
+    fn steps_over(&self, debris: Area, until: Stamp) -> impl Iterator<Item = Step> {
+        let path = self.path.iter().rev().copied();
+        path.filter(move |s| s.at.boot_ns <= until.boot_ns && s.covers(debris))
     }
 
     /// The moment at which the truck was farthest in the picture from where it was at `moment`;
@@ -86,7 +114,7 @@ impl Passage {
         let way = |step: &Step| apart(step.area, moment.area);
         self.path
             .iter()
-            .filter(|step| step.at != moment.at)
+            .filter(|step| step.judged && step.at != moment.at)
             .max_by(|a, b| way(a).total_cmp(&way(b)))
             .copied()
     }
@@ -108,10 +136,16 @@ impl Passage {
         let seen = self.plate.map(|(at, area)| (at, area.grown(1.0)));
         seen.or_else(|| {
             let largest = |a: &&Step, b: &&Step| size(a.seen).total_cmp(&size(b.seen));
-            let (at, seen) = self.path.iter().max_by(largest)?.shot();
+            let judged = self.path.iter().filter(|step| step.judged);
+            let (at, seen) = judged.max_by(largest)?.shot();
             let y0 = seen.centre().y;
             Some((at, Area { y0, ..seen }))
         })
+    }
+
+    /// Whether it ever was a track, and behind no mask.
+    pub(super) fn is_judged(&self) -> bool {
+        self.path.iter().any(|step| step.judged)
     }
 
     /// What it is called in an explanation.
@@ -121,19 +155,23 @@ impl Passage {
         } else {
             self.role
         };
-        format!("{} {}", role.name(), self.track)
+        let name = format!("{} {}", role.name(), self.track);
+        if self.is_judged() {
+            name
+        } else {
+            format!("{name}, seen for a moment or before a mask")
+        }
     }
 
-    fn go_on(&mut self, at: Stamp, area: Area) {
-        self.last = at;
+    fn go_on(&mut self, step: Step) {
+        self.last = step.at;
         if self.path.len() == PATH_MAX {
             let way = |i: usize| apart(self.path[i - 1].area, self.path[i + 1].area);
             let middle = 1..self.path.len() - 1;
             let least = middle.min_by(|a, b| way(*a).total_cmp(&way(*b)));
             self.path.remove(least.unwrap_or(0));
         }
-        let seen = area;
-        self.path.push(Step { at, seen, area });
+        self.path.push(step);
     }
 }
 
@@ -162,47 +200,93 @@ pub(super) fn follow(
         let mut path = p.path.iter_mut().map(|step| &mut step.area);
         scene.at.since(p.last) <= keep && path.all(|area| scene.moved.carry(area))
     });
-    let seen = |role: Role| {
-        let roles: RoleSet = [role].into_iter().collect();
-        let tracks = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
-        tracks.filter(move |t| t.detection.roles.meets(roles))
-    };
     let mut movers = movers(scene);
-    movers.retain(|(track, _)| zone.holds(track.detection.area, false));
+    let plates = plates(scene, &movers);
+    movers.retain(|mover| mover.is_on(zone));
     // Of who is new nobody knows whether he is one that was lost, until the others are known.
     let known = |track: u64| passages.iter().any(|p| p.is(track, scene.at, gap));
-    movers.sort_by_key(|(track, _)| !known(track.id));
+    movers.sort_by_key(|mover| !known(mover.track.id));
     let mut crowded = false;
-    for (track, role) in movers {
-        let area = track.detection.area;
-        let (passage, forgot) = place(passages, (track.id, role), (scene.at, gap), area);
+    for mover in movers {
+        let (passage, forgot) = place(passages, &mover, (scene, gap));
         crowded |= forgot;
-        let plates = seen(Role::Plate).map(|t| t.detection.area);
+        let own = plates.iter().filter(|(owner, _)| *owner == mover.track.id);
         let larger = |plate: &Area| passage.plate.is_none_or(|(_, p)| p.width() < plate.width());
-        let on_it = |plate: &Area| plate.share_in(area) >= 0.5;
-        if let Some(plate) = plates.filter(on_it).find(larger) {
+        if let Some(plate) = own.map(|(_, plate)| *plate).find(larger) {
             passage.plate = Some((scene.at, plate));
         }
     }
     crowded
 }
 
+/// The plates of the scene, each with the track of who wears it: the smallest that holds it. Along the road
+/// the car before a truck is seen in the truck's box.
+fn plates(scene: &Scene, movers: &[Mover<'_>]) -> Vec<(u64, Area)> {
+    let size = |m: &Mover<'_>| m.area().width() * m.area().height();
+    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
+    let plates = seen.filter(|t| t.detection.roles.has(Role::Plate));
+    let owned = plates.filter_map(|plate| {
+        let plate = plate.detection.area;
+        let wear = movers.iter().filter(|m| m.role != Role::Person);
+        let on = wear.filter(|m| plate.share_in(m.area()) >= ON_IT_MIN);
+        let owner = on.min_by(|a, b| size(a).total_cmp(&size(b)))?;
+        Some((owner.track.id, plate))
+    });
+    owned.collect()
+}
+
+/// Who moves in a scene.
+#[derive(Clone, Copy)]
+struct Mover<'a> {
+    track: &'a Track,
+    role: Role,
+    /// Whether it is a track, and behind no mask.
+    judged: bool,
+}
+
+impl Mover<'_> {
+    fn area(&self) -> Area {
+        self.track.detection.area
+    }
+
+    /// Whether what lies beside its box may be its, too: a person throws, and of what is no track nobody
+    /// knows where it was between two looks.
+    fn reaches(&self) -> bool {
+        self.role == Role::Person || !self.judged
+    }
+
+    /// Whether it may lose anything in the zone: a person also from beside it.
+    fn is_on(&self, zone: &Zone) -> bool {
+        let beside = || zone.meets(self.area().grown(REACH));
+        zone.holds(self.area(), false) || self.role == Role::Person && beside()
+    }
+}
+
 /// Who moves in the scene and may lose something, each once: a truck that is also taken for another
 /// vehicle is a truck, and who sits in a vehicle goes with it.
-fn movers(scene: &Scene) -> Vec<(&Track, Role)> {
+fn movers(scene: &Scene) -> Vec<Mover<'_>> {
     let named = |t: &Track| {
         let mut roles = [Role::Truck].into_iter().chain(MOVERS);
         roles.find(|role| t.detection.roles.has(*role))
     };
-    let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
-    let all: Vec<(&Track, Role)> = seen.filter_map(|t| Some((t, named(t)?))).collect();
-    let is_of_another = |one: &(&Track, Role)| {
-        let area = one.0.detection.area;
-        all.iter().any(|(other, role)| {
-            let other = other.detection.area;
-            let twin = *role == Role::Truck && area.iou(other) >= SAME_BOX_IOU;
-            let rider = *role != Role::Person && area.share_in(other) >= RIDES_MIN;
-            match one.1 {
+    let tracks = scene.tracks.iter().map(|track| (track, true));
+    let seen = tracks.chain(scene.passing.iter().map(|track| (track, false)));
+    let seen = seen.filter(|(track, _)| track.last_seen == scene.at);
+    let mover = |(track, judged)| {
+        let role = named(track)?;
+        Some(Mover {
+            track,
+            role,
+            judged,
+        })
+    };
+    let all: Vec<Mover<'_>> = seen.filter_map(mover).collect();
+    let is_of_another = |one: &Mover<'_>| {
+        all.iter().any(|other| {
+            let twin = other.role == Role::Truck && one.area().iou(other.area()) >= SAME_BOX_IOU;
+            let rider =
+                other.role != Role::Person && one.area().share_in(other.area()) >= RIDES_MIN;
+            match one.role {
                 Role::Truck => false,
                 Role::Person => rider,
                 _ => twin,
@@ -214,21 +298,21 @@ fn movers(scene: &Scene) -> Vec<(&Track, Role)> {
 }
 
 /// The way of this track, with this moment added. A tracker that lost a truck gives it another
-/// number: where one of its kind was a moment ago and is not any more, it is the same. With it,
-/// whether another had to be forgotten.
-fn place(
-    passages: &mut Vec<Passage>,
-    (track, role): (u64, Role),
-    (at, gap): (Stamp, Duration),
-    area: Area,
-) -> (&mut Passage, bool) {
+/// number: where one of its kind was lost a moment ago, it is the same; one that is seen beyond the
+/// zone was not lost, and who comes behind it is another. With it, whether another had to be forgotten.
+fn place<'a>(
+    passages: &'a mut Vec<Passage>,
+    mover: &Mover<'_>,
+    (scene, gap): (&Scene, Duration),
+) -> (&'a mut Passage, bool) {
+    let (at, track, role, area) = (scene.at, mover.track.id, mover.role, mover.area());
     let renamed = |p: &Passage| {
         let same_kind = p.is_truck() == (role == Role::Truck);
         let there = p
             .path
             .last()
             .is_some_and(|l| l.area.iou(area) >= SAME_PLACE_IOU);
-        same_kind && p.last != at && at.since(p.last) <= RENAMED_WITHIN && there
+        same_kind && p.is_lost(scene) && at.since(p.last) <= RENAMED_WITHIN && there
     };
     let known = passages.iter().position(|p| p.is(track, at, gap));
     let i = known.or_else(|| passages.iter().position(renamed));
@@ -251,6 +335,12 @@ fn place(
     (passage.track, passage.role) = (track, role);
     passage.looks.0 += 1;
     passage.looks.1 += u32::from(role == Role::Truck);
-    passage.go_on(at, area);
+    passage.go_on(Step {
+        at,
+        seen: area,
+        area,
+        judged: mover.judged,
+        reaches: mover.reaches(),
+    });
     (passage, full)
 }

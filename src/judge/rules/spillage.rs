@@ -14,8 +14,9 @@
 //! at: no blame rests on one look that was taken for many.
 //! *New* is what did not lie there before, at a place that was seen empty before the truck came: a
 //! truck in a jam, and one that stood there when the camera came up, hide old debris and give it back.
-//! Debris beside a truck's path is nobody's, and so is debris over which anybody else drove or walked:
-//! who lost it is not seen. While it lies in the box of a person or a vehicle it
+//! Debris beside a truck's path is nobody's, and so is debris over which anybody else drove or walked,
+//! or that a person could throw there, or where somebody passed who was too fast to be followed, or
+//! masked: who lost it is not seen. While it lies in the box of a person or a vehicle it
 //! is that, and not seen.
 
 use std::time::Duration;
@@ -222,8 +223,8 @@ impl Road {
         ];
         let movers = self.over(spot);
         let name = |(p, before): &(&Passage, Option<Step>)| match before {
-            Some(_) => p.name(),
-            None => format!("{} after it came to light", p.name()),
+            None if p.is_judged() => format!("{} after it came to light", p.name()),
+            _ => p.name(),
         };
         let names: Vec<String> = movers.iter().map(name).collect();
         let told = if self.crowded.is_some() {
@@ -257,6 +258,7 @@ impl Road {
             area: spot.area,
             around: spot.area,
             roles: spot.roles,
+            unnamed: spot.is_unnamed(),
             since: spot.since,
             permit: None,
             gates,
@@ -279,10 +281,13 @@ impl Road {
             lay
         };
         let soon = |step: &Step| spot.came.since(step.at) <= self.limits.within;
-        let over = |p: &Passage, until| p.over(spot.area, until).filter(soon);
-        let movers = self.passages.iter();
-        let movers = movers.filter(|p| over(p, spot.since).is_some());
-        movers.map(|p| (p, over(p, lay))).collect()
+        let was_over = |p: &&Passage| {
+            p.over(spot.area, spot.since)
+                .is_some_and(|step| soon(&step))
+        };
+        let movers = self.passages.iter().filter(was_over);
+        let judged = |p: &Passage| p.judged_over(spot.area, lay).filter(soon);
+        movers.map(|p| (p, judged(p))).collect()
     }
 
     /// Whether the debris was not there before: before `who` came, and was over the place at that

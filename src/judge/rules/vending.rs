@@ -71,7 +71,7 @@ impl Vending {
 
     /// What is to be said of one thing among all that were seen lately.
     fn finding(&self, now: &Moment<'_>, zone: &Zone, spot: &mut Spot, all: &[Spot]) -> Finding {
-        let (permit, mut gates) = standing(now, zone, spot, self.dwell);
+        let (permit, mut gates) = standing(now, (Violation::StreetVending, zone), spot, self.dwell);
         let like = spot.share(spot.fitting);
         let told = format!("{} in {} of looks", told(spot, all), percent(like));
         let limit = format!("like a stall in >= {}", percent(LIKE_MIN));
@@ -93,7 +93,8 @@ impl Vending {
             area: spot.area,
             around: parts.fold(spot.area, Area::joined),
             roles: spot.roles,
-            since: spot.since,
+            unnamed: spot.is_unnamed(),
+            since: spot.stands_since(permit.is_some()),
             permit,
             gates,
             offends,

@@ -202,6 +202,26 @@ fn the_second_look_asks_what_stands_there_looks_like() {
 }
 
 #[test]
+fn a_look_or_two_of_the_one_who_was_warned_do_not_make_another_him() {
+    type Seen = fn(f64) -> bool;
+    let plays: [(&str, Seen); 2] = [
+        ("he is seen as he leaves", |t| t < 40.5),
+        ("one look is alike by chance", |t| {
+            t < 22.0 || (45.1..45.3).contains(&t)
+        }),
+    ];
+    for (name, first) in plays {
+        let orders = play(&mut new(), 0.0, 60.0, |t| {
+            Some(Some(look(if first(t) { 1 } else { 2 })))
+        });
+        let (became, at, gate) = end(&orders);
+        assert_eq!(became, HitOutcome::Replaced, "{name}");
+        assert!(gate.is_some_and(|(_, pass)| !pass), "{name}");
+        assert!((49.8..51.0).contains(&at), "{name}: {at}");
+    }
+}
+
+#[test]
 fn the_book_keeps_what_a_subject_looks_like() {
     for (kept, outcome) in [(true, HitOutcome::Replaced), (false, HitOutcome::Persisted)] {
         let mut judge = new();
@@ -236,22 +256,54 @@ fn who_asks_is_told_whether_it_looks_the_same() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Whatever stands there: it has persisted as evidence only when it looks the same, and not at
-    /// all when it is another.
+    /// Whatever is seen there, look by look: it has persisted as evidence only when it looks the same in three
+    /// looks and in the one that is pictured, and not at all when it is another.
     #[test]
     fn nothing_persists_that_looks_like_another(
-        one in 0_u64..1000, other in 0_u64..1000, columns in 0_usize..=CELLS,
+        one in 0_u64..1000, other in 0_u64..1000,
+        columns in proptest::collection::vec(0_usize..=CELLS, 1..60),
     ) {
-        let (before, now) = (look(one), mixed(one, other, columns));
-        let likeness = before.likeness(&now);
-        let orders = play(&mut new(), 0.0, 52.0, |t| Some(Some(if t < 30.0 { before } else { now })));
-        let (outcome, _, gate) = end(&orders);
+        let before = look(one);
+        let now = |t: f64| mixed(one, other, columns[(t * 5.0).round() as usize % columns.len()]);
+        let orders = play(&mut new(), 0.0, 52.0, |t| Some(Some(if t < 30.0 { before } else { now(t) })));
+        let (outcome, ended, gate) = end(&orders);
+        let warned = |(_, o): &&(f64, Order)| matches!(o, Order::Snap { kind: ShotKind::Warned, .. });
+        let (warned, _) = orders.iter().find(warned).expect("a warning");
+        let mut looks = Vec::new();
+        let mut t = 0.0;
+        while t <= ended {
+            if at(t).since(at(*warned)) >= Duration::from_secs(30) {
+                looks.push(before.likeness(&now(t)));
+            }
+            t += 0.2;
+        }
+        let pictured = *looks.last().expect("looks");
+        looks.sort_unstable();
+        let likeness = pictured.min(looks[looks.len() - 3]);
         let another = likeness < Appearance::OTHER_BELOW;
         prop_assert_eq!(outcome == HitOutcome::Replaced, another, "{}", likeness);
         prop_assert_eq!(outcome == HitOutcome::Persisted, !another, "{}", likeness);
         let (value, pass) = gate.unwrap();
         prop_assert_eq!(pass, likeness >= Appearance::SAME_MIN, "{}", value);
     }
+}
+
+/// A book of before has the best look alone, of which nobody knows which it was.
+#[test]
+fn a_second_look_of_an_older_book_goes_on() {
+    let mut judge = new();
+    drop(play(&mut judge, 0.0, 40.7, |t| {
+        Some(Some(look(if t < 40.0 { 1 } else { 2 })))
+    }));
+    let mut book: serde_json::Value = serde_json::from_str(&judge.book()).unwrap();
+    let phase = book["open"][0]["phase"].as_object_mut().unwrap();
+    assert_eq!(phase["phase"], "looking");
+    phase.remove("best").unwrap();
+    phase.insert("alike".to_owned(), 900.into());
+    let mut judge = new();
+    assert_eq!(judge.resume(&book.to_string(), |_| None).unwrap(), 0);
+    let orders = play(&mut judge, 40.8, 60.0, |_| Some(Some(look(2))));
+    assert_eq!(end(&orders).0, HitOutcome::Replaced);
 }
 
 #[test]

@@ -139,6 +139,34 @@ fn what_nobody_can_name_may_be_what_is_permitted() {
     }
 }
 
+/// What the rule takes for a stall is one to a permit, too: no model need know what a stall is.
+#[test]
+fn a_permit_for_a_stall_covers_what_is_judged_as_one() {
+    use super::rules::{GOODS, TRICYCLE, UMBRELLA, sight, vendor};
+    let of = |roles: &str| {
+        format!("[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\nroles = [\"{roles}\"]\n")
+    };
+    let parts = STREET.replace(
+        "polygon",
+        "roles = [\"umbrella\", \"tricycle\", \"goods\"]\npolygon",
+    );
+    for (street, permit, wanted) in [
+        (STREET, of("stall"), HitOutcome::Permitted),
+        (&parts, of("stall"), HitOutcome::Permitted),
+        (STREET, of("furniture"), HitOutcome::Opened),
+    ] {
+        let loaded = read(street, &permit);
+        let judge = Judge::new(&loaded.config, &loaded.calendar, all_roles(), "boot-a");
+        let mut judge = judge.unwrap();
+        let looks = (0..100_u8).map(|n| f64::from(n) * 0.2);
+        let orders =
+            looks.flat_map(|t| judge.step(&sight(t, &[UMBRELLA, TRICYCLE, GOODS, vendor()])));
+        let orders: Vec<Order> = orders.collect();
+        let first = orders.iter().find_map(Order::hit).map(|hit| hit.outcome);
+        assert_eq!(first, Some(wanted), "{permit}");
+    }
+}
+
 #[test]
 fn two_permitted_stalls_are_two_episodes() {
     let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\n";
@@ -161,6 +189,29 @@ fn when_a_permit_ends_the_vendor_has_the_dwell_to_leave() {
     assert_eq!(outcomes(&street), [HitOutcome::Permitted]);
     street.run(109.0, 112.0, |_| vec![STALL]);
     assert_eq!(outcomes(&street)[1..], [HitOutcome::Opened]);
+    // What is stated of it begins when it was not permitted any more.
+    let hits = street.orders.iter().filter_map(|(_, o)| o.hit());
+    let stood: Vec<Duration> = hits.map(|hit| hit.at.since(hit.since)).collect();
+    let [permitted, opened] = [stood[0], stood[1]].map(|stood| stood.as_secs());
+    assert_eq!((permitted, opened), (10, 10), "{stood:?}");
+}
+
+#[test]
+fn what_is_stated_of_a_shop_begins_when_it_stood_beyond_the_line() {
+    use super::rules::{sight, street};
+    let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
+    let mut opened = None;
+    for step in 0..400 {
+        let t = f64::from(step) * 0.2;
+        // A rack, behind the line for most of a minute.
+        let foot = if t < 50.0 { 0.59 } else { 0.64 };
+        let rack = (1, Role::Goods, [0.70, 0.45, 0.80, foot]);
+        for order in judge.step(&sight(t, &[rack])) {
+            opened = opened.or(order.hit());
+        }
+    }
+    let opened = opened.expect("a case");
+    assert_eq!(opened.at.since(opened.since).as_secs(), 20, "{opened:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The second look asks what the rule asks: who did what the warning told him has not persisted.
 
-use super::rules::{GOODS, Seen, TRICYCLE, sight, street, vendor};
+use super::rules::{GOODS, Seen, TRICYCLE, UMBRELLA, sight, street, vendor};
 use super::*;
 use crate::types::Gate;
 use crate::types::Role::{Goods, Object, Stall, Tricycle, Vehicle};
@@ -143,6 +143,130 @@ fn who_leaves_the_zone_or_packs_up_has_not_persisted() {
     ]);
 }
 
+/// The umbrella stood first, and is what was warned; without it tricycle and goods are a stall all the same.
+#[test]
+fn who_folds_his_umbrella_is_not_warned_again() {
+    // In the grace time, and while the place rests; and the other way, when it is put up meanwhile.
+    type Play = fn(f64) -> Vec<Seen>;
+    let plays: [(&str, Play); 3] = [
+        ("folded in the grace time", |t| match t {
+            _ if t < 1.0 => vec![UMBRELLA, vendor()],
+            _ if t < 20.0 => vec![UMBRELLA, TRICYCLE, GOODS, vendor()],
+            _ => vec![TRICYCLE, GOODS, vendor()],
+        }),
+        ("folded while the place rests", |t| match t {
+            _ if t < 1.0 => vec![UMBRELLA, vendor()],
+            _ if t < 60.0 => vec![UMBRELLA, TRICYCLE, GOODS, vendor()],
+            _ => vec![TRICYCLE, GOODS, vendor()],
+        }),
+        ("put up in the grace time", |t| match t {
+            _ if t < 20.0 => vec![TRICYCLE, GOODS, vendor()],
+            _ => vec![UMBRELLA, (2, Goods, [0.18, 0.52, 0.36, 0.7]), vendor()],
+        }),
+    ];
+    for (name, play) in plays {
+        let orders = ordered(judge_of(&street()), 180.0, true, play);
+        assert_eq!(warnings(&orders), 1, "{name}");
+    }
+}
+
+/// The lens is covered as the second look begins; that the view is bad is known ten seconds later.
+#[test]
+fn nobody_is_said_to_have_gone_before_a_lens_that_may_be_covered() {
+    let bad = "discard the camera's view was bad (covered) when the next look was due";
+    for (doubted, bad_from, wanted, from) in [
+        (99.0..99.0, 99.0, "seal corrected", 50.0),
+        (42.0..55.0, 55.0, bad, 55.0),
+        (42.0..55.0, 99.0, "seal corrected", 55.0),
+    ] {
+        let mut judge = judge_of(&street());
+        let mut ended = None;
+        for step in 0..350 {
+            let t = f64::from(step) * 0.2;
+            let stall = Some((1, Stall, [0.2, 0.5, 0.32, 0.7])).filter(|_| t < 38.0);
+            let scene = Scene {
+                doubted: doubted.contains(&t),
+                view: if t < bad_from {
+                    View::Good
+                } else {
+                    View::Covered
+                },
+                ..sight(t, stall.as_slice())
+            };
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                let ends = order.hit().is_some_and(|hit| hit.outcome.ends());
+                if ends || matches!(order, Order::Seal { .. }) {
+                    ended = ended.or(Some((word(&order), t)));
+                }
+            }
+        }
+        let (told, at) = ended.expect("an end");
+        assert_eq!(told, wanted);
+        assert!((from..from + 1.5).contains(&at), "{wanted}: {at}");
+    }
+}
+
+/// The warning said how long he has. A command shortens that, and the daemon starts anew.
+#[test]
+fn a_grace_time_that_was_promised_is_not_shortened() {
+    let stall = |t: f64| sight(t, &[(1, Stall, [0.2, 0.5, 0.32, 0.7])]);
+    let of = |grace| {
+        let mut config = street();
+        config.judge.street_vending.grace_secs = grace;
+        config
+    };
+    for (before, after, wanted) in [(30.0, 5.0, 30.0), (30.0, 60.0, 60.0), (30.0, 30.0, 30.0)] {
+        let mut judge = judge_of(&of(before));
+        let mut sealed = None;
+        for step in 0..500 {
+            let t = f64::from(step) * 0.2;
+            if step == 60 {
+                let book = judge.book();
+                judge = judge_of(&of(after));
+                assert_eq!(judge.resume(&book, |_| None).unwrap(), 0);
+            }
+            for order in judge.step(&stall(t)) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                sealed = sealed.or(matches!(order, Order::Seal { .. }).then_some(t));
+            }
+        }
+        let sealed = sealed.expect("a package");
+        let grace = sealed - 10.0;
+        assert!(
+            (wanted..wanted + 2.0).contains(&grace),
+            "{before} {after}: {grace}"
+        );
+    }
+}
+
+/// A place that rested before anybody kept what stood round it rests on.
+#[test]
+fn a_book_that_does_not_say_what_stood_round_a_place_is_taken_over() {
+    let play = |t: f64| match t {
+        _ if t < 1.0 => vec![UMBRELLA, vendor()],
+        _ => vec![UMBRELLA, TRICYCLE, GOODS, vendor()],
+    };
+    let mut judge = judge_of(&street());
+    for step in 0..75 {
+        let t = f64::from(step) * 0.2;
+        judge.step(&sight(t, &play(t)));
+    }
+    let mut book: serde_json::Value = serde_json::from_str(&judge.book()).unwrap();
+    let case = book["open"][0].as_object_mut().unwrap();
+    assert!(
+        case.remove("around")
+            .is_some_and(|around| around.is_object())
+    );
+    let mut judge = judge_of(&street());
+    assert_eq!(judge.resume(&book.to_string(), |_| None).unwrap(), 0);
+    assert_eq!(judge.open_cases(), 1);
+}
+
 #[test]
 fn the_second_look_says_what_it_saw() {
     let gates = |orders: &[(f64, Order)]| -> Vec<Gate> {
@@ -227,6 +351,26 @@ fn who_pulled_back_by_himself_is_not_warned_again() {
     }
 }
 
+/// What trembles back over the line by more than the margin is in the shop, whatever the inertia.
+#[test]
+fn behind_the_line_is_the_shop_whatever_may_tremble() {
+    for (margin, inertia) in [(0.0, 0.01), (0.0, 0.2), (0.01, 0.03)] {
+        let mut config = street();
+        (config.zone[1].margin, config.zone[1].inertia) = (margin, inertia);
+        let orders = ordered(judge_of(&config), 75.0, true, |t| {
+            vec![rack(if t < 25.0 { 0.64 } else { 0.595 })]
+        });
+        assert_eq!(end(&orders), "seal corrected", "{margin} {inertia}");
+    }
+    // Who stood over it for a moment has no time behind it held against him.
+    let mut config = street();
+    config.zone[1].margin = 0.0;
+    let orders = ordered(judge_of(&config), 75.0, true, |t| {
+        vec![rack(if t < 2.0 { 0.602 } else { 0.597 })]
+    });
+    assert!(orders.is_empty(), "{orders:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Wherever a rack is moved after the warning: it has persisted only if it is seen beyond the line
@@ -234,9 +378,12 @@ proptest! {
     #[test]
     fn nothing_persists_that_the_rule_does_not_forbid_any_more(
         dx in -0.25_f32..0.1, dy in -0.12_f32..0.08, share in 1_u64..6,
+        margin in 0.0_f64..0.03, inertia in 0.0_f64..0.2,
     ) {
         let moved = (1, Goods, [0.70 + dx, 0.45 + dy, 0.80 + dx, 0.64 + dy]);
-        let mut judge = judge_of(&street());
+        let mut config = street();
+        (config.zone[1].margin, config.zone[1].inertia) = (margin, inertia);
+        let mut judge = judge_of(&config);
         let (mut warned, mut outcome, mut forbidden) = (None, None, 0);
         for step in 0..330_u32 {
             let t = f64::from(step) * 0.2;
@@ -263,8 +410,8 @@ proptest! {
         if outcome == Some(Outcome::Persisted) {
             prop_assert!(forbidden >= 3, "{} looks", forbidden);
         }
-        // All looks show it elsewhere; its foot trembles by a hundredth at most.
-        let allowed = 0.64 + dy < 0.61 || 0.75 + dx < 0.49;
+        // All looks show it elsewhere: behind the line, or farther out of the zone than it may tremble.
+        let allowed = 0.64 + dy < 0.5999 || 0.75 + dx < 0.4999 - inertia as f32;
         if share == 1 && allowed {
             prop_assert_ne!(outcome, Some(Outcome::Persisted));
         }

@@ -106,6 +106,23 @@ fn one_shop_is_one_case_whatever_it_puts_outside() {
     }
 }
 
+/// Goods under an umbrella, sold from before a shop: vending after ten seconds, out of store after twenty.
+#[test]
+fn what_two_rules_forbid_is_warned_once() {
+    use super::rules::{UMBRELLA, vendor};
+    let goods = (2, Goods, [0.2, 0.5, 0.36, 0.7]);
+    let orders = ordered(judge_of(&config()), 120.0, |_| {
+        vec![UMBRELLA, goods, vendor()]
+    });
+    assert_eq!(warnings(&orders), 1);
+    let opened = orders.iter().filter_map(Order::hit);
+    let opened: Vec<Violation> = opened
+        .filter(|h| h.outcome == HitOutcome::Opened)
+        .map(|h| h.violation)
+        .collect();
+    assert_eq!(opened, [Violation::StreetVending]);
+}
+
 #[test]
 fn the_neighbour_has_a_zone_and_a_case_of_his_own() {
     let mut config = street();

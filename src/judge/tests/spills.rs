@@ -2,6 +2,7 @@
 
 use super::rules::{SPILT, Seen, lorry, opened, sight, street, with};
 use super::*;
+use crate::perceive::Tracker;
 use crate::types::Role::{Person, Tricycle, Truck, Vehicle};
 
 type Play = fn(f64) -> Vec<Seen>;
@@ -236,6 +237,107 @@ fn a_car_that_comes_where_a_truck_was_lost_is_not_that_truck() {
         )
     });
     assert_eq!(orders, []);
+}
+
+/// A road zone that is shallower than a truck is long: the first of two has left it when the second comes in.
+#[test]
+fn two_trucks_in_convoy_are_two() {
+    let mut config = street();
+    let narrow = [(0.39, 0.76), (0.47, 0.76), (0.47, 1.0), (0.39, 1.0)];
+    config.zone[2].polygon = narrow.map(|(x, y)| Point { x, y }).to_vec();
+    for (name, second, lost_at, wanted) in [
+        ("one alone", None, 99.0, vec![Violation::Spillage]),
+        ("a second behind it", Some(22.0), 99.0, vec![]),
+        (
+            "the first is lost beyond the zone",
+            Some(22.0),
+            24.3,
+            vec![],
+        ),
+    ] {
+        let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+        let mut orders = Vec::new();
+        let mut first = None;
+        for step in 0..300 {
+            let t = f64::from(step) * 0.2;
+            let behind = second.and_then(|start| lorry(7, t, start));
+            let ahead = lorry(6, t, 20.0).filter(|_| t < lost_at);
+            let mut scene = sight(
+                t,
+                &with(
+                    ahead.into_iter().chain(behind),
+                    Some(SPILT).filter(|_| t > 26.3),
+                ),
+            );
+            let seen = scene.tracks.iter().find(|track| track.id == 6).copied();
+            // The tracker holds who is lost for two seconds.
+            let held = |track: &Track| scene.at.since(track.last_seen) <= Duration::from_secs(2);
+            let lost = first.filter(|_| seen.is_none()).filter(held);
+            scene.tracks.extend(lost);
+            first = seen.or(first);
+            orders.extend(judge.step(&scene));
+        }
+        assert_eq!(opened(&orders), wanted, "{name}");
+    }
+}
+
+/// The whole way from boxes to blame. Who goes too fast for the tracker, who is masked and who stands beside the
+/// road may have lost it as well.
+#[test]
+fn who_is_no_track_or_stands_beside_may_have_lost_it() {
+    // Two of its lengths between two looks.
+    let scooter = |t: f64| {
+        let x = ((t - 24.6) * 0.5) as f32 + 0.03;
+        (0.0..0.9)
+            .contains(&x)
+            .then_some((0, Vehicle, [x, 0.7, x + 0.05, 0.85]))
+    };
+    let stands = |area| move |t: f64| Some((0, Person, area)).filter(|_| (24.6..27.0).contains(&t));
+    let (kerb, afar) = (
+        stands([0.38, 0.44, 0.43, 0.74]),
+        stands([0.70, 0.44, 0.75, 0.74]),
+    );
+    // His feet are on the road, his middle before masked windows.
+    let masked = stands([0.40, 0.35, 0.44, 0.85]);
+    let blamed = [Violation::Spillage];
+    let nobody = |_: f64| None::<Seen>;
+    type Other<'a> = &'a dyn Fn(f64) -> Option<Seen>;
+    let rows: [(&str, Other<'_>, &[Violation]); 5] = [
+        ("a lorry alone", &nobody, &blamed),
+        ("a scooter behind it", &scooter, &[]),
+        ("somebody on the kerb", &kerb, &[]),
+        ("somebody farther along the kerb", &afar, &blamed),
+        ("somebody before a mask", &masked, &[]),
+    ];
+    let mut config = street();
+    config.zone.push(Zone {
+        name: "windows".to_owned(),
+        camera: "cam0".to_owned(),
+        kind: ZoneKind::Private,
+        polygon: [(0.3, 0.55), (0.5, 0.55), (0.5, 0.65), (0.3, 0.65)]
+            .map(|(x, y)| Point { x, y })
+            .to_vec(),
+        ..Zone::default()
+    });
+    for (name, other, wanted) in rows {
+        let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+        let mut tracker = Tracker::new(0.5);
+        let mut orders = Vec::new();
+        for step in 0..300 {
+            let t = f64::from(step) * 0.2;
+            let spilt = Some(SPILT).filter(|_| t >= 28.0);
+            let seen: Vec<Seen> = [lorry(6, t, 20.0), other(t), spilt]
+                .into_iter()
+                .flatten()
+                .collect();
+            let mut scene = sight(t, &seen);
+            let boxes: Vec<Detection> = scene.tracks.iter().map(|track| track.detection).collect();
+            scene.tracks = tracker.update(scene.at, &boxes);
+            scene.passing = tracker.unconfirmed(scene.at).collect();
+            orders.extend(judge.step(&scene));
+        }
+        assert_eq!(opened(&orders), wanted, "{name}");
+    }
 }
 
 proptest! {

@@ -124,6 +124,11 @@ impl Guard {
         self.reference.as_ref()
     }
 
+    /// Whether the view looks otherwise than it counts, and it is not known yet for how long.
+    pub(super) fn doubts(&self) -> bool {
+        self.against.is_some()
+    }
+
     /// When something last changed in the picture for certain.
     pub(super) fn changed(&self) -> Change {
         self.changes.last()

@@ -376,6 +376,7 @@ fn a_minute_without_the_camera_is_no_minute_of_looking() {
     );
     film.show(6, |_| DAY);
     assert_eq!((film.learned, &film.said), (1, &vec![]));
+    assert!(!film.guard.doubts());
 
     // One bad look before it and one after are not a minute of bad ones.
     let covered = |_| Shot {
@@ -386,6 +387,10 @@ fn a_minute_without_the_camera_is_no_minute_of_looking() {
     film.frame += away;
     film.show(9, covered);
     assert_eq!(film.said, []);
+    assert!(
+        film.guard.doubts(),
+        "what is not seen now need not have gone"
+    );
     film.show(3, covered);
     let views: Vec<View> = film.said.iter().map(|(_, view)| *view).collect();
     assert_eq!(views, [View::Covered]);
