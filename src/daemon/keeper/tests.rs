@@ -3,6 +3,7 @@
 
 mod ends;
 mod film;
+mod made;
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -368,17 +369,8 @@ fn what_is_left_of_a_capture_goes_when_the_disk_permits_or_at_the_next_start() {
 
     let mut town = Town::new(Budget::default());
     let store = town.keeper.store.clone();
-    let [half, other, case] = [1, 2, 3].map(|n| CaseId(uuid::Uuid::from_u128(n)));
-    let keep = |id, name: &str| {
-        let draft = Draft {
-            name: name.to_owned(),
-            media_type: "image/jpeg".to_owned(),
-            at: None,
-            pts_ns: None,
-            bytes: vec![1; 100],
-        };
-        store.keep(id, &[draft], None).unwrap();
-    };
+    let [half, other, case] = [1, 2, 3].map(made::case);
+    let keep = |id, name: &str| store.keep(id, &[made::draft(name, 100)], None).unwrap();
     keep(half, "frames/01-asked.jpg");
     keep(other, "frames/01-asked.jpg");
     keep(case, "frames/01-found.jpg");
@@ -418,7 +410,7 @@ fn the_second_look_says_how_it_ended() {
             frame,
             pts_ns: None,
             placed: None,
-            case: CaseId(uuid::Uuid::from_u128(1)),
+            case: made::case(1),
             violation: Some(violation),
             kind,
             subject: None,
@@ -470,23 +462,9 @@ fn a_picture_of_the_substream_is_not_passed_off_as_the_main_stream_s() {
             config.camera[0].substream_url = substream.to_owned();
         });
         let scene = day::scenes().next().unwrap().1;
-        let case = CaseId(uuid::Uuid::from_u128(1));
-        let place = Area {
-            x0: 0.2,
-            y0: 0.5,
-            x1: 0.4,
-            y1: 0.7,
-        };
-        let snap = Order::Snap {
-            case,
-            violation: Violation::StreetVending,
-            kind: ShotKind::Found,
-            at: scene.at,
-            subject: Some(place),
-            place,
-            zone: "kerb".to_owned(),
-            outcome: None,
-        };
+        let case = made::case(1);
+        let (violation, kind) = (Violation::StreetVending, ShotKind::Found);
+        let snap = made::snap((case, "kerb"), violation, kind, scene.at);
         town.keeper
             .carry(&work(&scene, vec![snap], "open".to_owned()));
         let drafts = town.keeper.store.drafts(case).unwrap();

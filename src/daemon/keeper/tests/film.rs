@@ -239,7 +239,7 @@ fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
 fn no_picture_is_made_of_what_is_long_gone(town: &mut Town) {
     let mut scene = day::scenes().next().unwrap().1;
     scene.at.boot_ns = 1_000_000_000;
-    let case = CaseId(uuid::Uuid::from_u128(1));
+    let case = made::case(1);
     let plate = area([0.4, 0.78, 0.44, 0.8]);
     let snap = Order::Snap {
         case,
@@ -323,7 +323,7 @@ fn what_a_clip_lacks_inside_is_among_what_is_missing() {
     let mut scene = day::scenes().next().unwrap().1;
     scene.at = to;
     let work = work(&scene, Vec::new(), "open".to_owned());
-    let case = CaseId(uuid::Uuid::from_u128(1));
+    let case = made::case(1);
     let about = (case, Some(Violation::StreetVending));
     town.keeper.cut(about, (from, to), &work, None).unwrap();
     let drafts = town.keeper.store.drafts(case).unwrap();
