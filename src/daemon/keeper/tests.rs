@@ -17,7 +17,7 @@ use super::super::clerk::Objections;
 use super::super::dossier::View;
 use super::super::nameplates::Nameplates;
 use super::*;
-use crate::config::{Budget, Config, Wording};
+use crate::config::{self, Budget, Config, Wording};
 use crate::ingest::{Credentials, Slots};
 use crate::journal::kind;
 use crate::judge::Judge;
@@ -480,5 +480,49 @@ fn a_picture_of_the_substream_is_not_passed_off_as_the_main_stream_s() {
             &[]
         };
         assert_eq!(what, wanted);
+    }
+}
+
+/// What the bureau announced of a rule is in the sealed statement of each of its packages, and nothing of
+/// another rule.
+#[test]
+fn each_package_states_what_its_own_rule_stands_on() {
+    let law = |name: &str| config::Law {
+        basis: format!("{name}: the provision"),
+        discretion: format!("{name}: 50 to 200"),
+        announcement: format!("{name}: announcement 7"),
+    };
+    let mut town = Town::build(|config| {
+        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
+        let judge = &mut config.judge;
+        judge.street_vending.law = law("street_vending");
+        judge.out_of_store.law = law("out_of_store");
+        judge.spillage.law = law("spillage");
+    });
+    let scene = day::scenes().next().unwrap().1;
+    for (n, violation) in (1..).zip(Violation::ALL) {
+        let case = made::case(n);
+        let snap = made::snap((case, "kerb"), violation, ShotKind::Peak, scene.at);
+        let seal = made::seal(
+            case,
+            CaseRecord {
+                violation,
+                ..made::record(scene.at)
+            },
+        );
+        town.keeper
+            .carry(&work(&scene, vec![snap], "open".to_owned()));
+        town.keeper
+            .carry(&work(&scene, vec![seal], "ended".to_owned()));
+        let folder = town.keeper.store.package_dir(case);
+        let verdict = verify_path(&folder, &Roots::load(&town.pki.root()).unwrap()).unwrap();
+        assert!(verdict.valid(), "{violation:?}");
+        let told = made::stated(&town, case).violation.unwrap();
+        assert_eq!(told.kind, violation);
+        let wanted = law(violation.name());
+        let told = told.law.unwrap();
+        assert_eq!(told.basis, Some(wanted.basis));
+        assert_eq!(told.discretion, Some(wanted.discretion));
+        assert_eq!(told.announcement, Some(wanted.announcement));
     }
 }
