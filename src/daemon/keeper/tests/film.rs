@@ -168,7 +168,10 @@ fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
         let camera = &mut config.camera[0];
         (camera.kind, camera.path, camera.url) = (CameraKind::File, path, String::new());
         camera.detect_rate = 10.0;
-        config.evidence.clip_after_secs = 2.0;
+        (
+            config.evidence.clip_before_secs,
+            config.evidence.clip_after_secs,
+        ) = (1.0, 2.0);
         config.evidence.c2pa = cfg!(feature = "c2pa");
     });
     let (statement, folder) = watch(&mut town);
@@ -272,8 +275,9 @@ fn the_clip_says_when_it_begins(statement: &Statement, folder: &Path) {
         .files
         .iter()
         .find(|f| f.name.ends_with("-peak.jpg"));
+    // It begins a second before the lorry comes, which is six before what it lost has lain for two.
     let into = peak.unwrap().pts_ns.unwrap() - clip.pts_ns.unwrap();
-    assert!((4_000_000_000..8_000_000_000).contains(&into), "{into}");
+    assert!((6_800_000_000..9_400_000_000).contains(&into), "{into}");
     #[cfg(feature = "c2pa")]
     {
         let bytes = std::fs::read(folder.join(&clip.name)).unwrap();
