@@ -288,6 +288,8 @@ fn camera(config: &Config, name: Option<&str>) -> anyhow::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    mod golden;
+
     use super::*;
 
     #[test]

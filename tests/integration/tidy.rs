@@ -58,7 +58,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("main", &[]),
 ];
 /// Folders of test data that a test reads whole, whatever is in them.
-const READ_WHOLE: [&str; 1] = ["tests/data/cards"];
+const READ_WHOLE: [&str; 2] = ["tests/data/cards", "tests/data/golden"];
 /// Files at the root that cargo and git write.
 const NOT_OURS: [&str; 2] = ["Cargo.lock", ".git"];
 /// How the makers of test data are called.
