@@ -29,7 +29,7 @@ const ASK: &str = "judge.…, zone.NAME.…, guard.…, background.…, camera.N
 fn refusal(key: &str) -> Option<&'static str> {
     let of_camera = |end: &&str| key.starts_with("camera.") && key.ends_with(*end);
     let may = MAY.iter().any(|start| key.starts_with(start));
-    if may || MAY_OF_CAMERA.iter().any(|end| of_camera(&end)) {
+    if may || MAY_OF_CAMERA.iter().any(of_camera) {
         return None;
     }
     Some(match key.split('.').next().unwrap_or_default() {
@@ -123,7 +123,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("lingmou.toml");
-        std::fs::write(&file, "").expect("written");
+        drop(std::fs::File::create(&file).expect("a file"));
         let error = changed(&file, &["warn.margin_secs=1".to_owned()]).expect_err("refused");
         let hint = error.downcast_ref::<out::Hint>().expect("a hint");
         let hint = &hint.hint;
