@@ -16,8 +16,8 @@ use crate::clock;
 use crate::config::{Config, Loaded};
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
-use crate::perceive::{Card, Detector, Sight};
-use crate::types::{Heard, HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
+use crate::perceive::{Card, Detector, Sight, Watched};
+use crate::types::{Detection, Frame, Heard, HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
 
 use super::reasons::Reasons;
 use super::{Answer, log, out, what_if};
@@ -37,7 +37,8 @@ recording gives the same lines.
 --explain adds a line for each thing a rule looked at, hits and near misses: every condition with
 its value, its limit and whether it was met, at the moment that came nearest to a hit.
 --what-if judges the same detections a second time with that key changed, and prints only what
-became of the hits as it is and as it would be. It may be given more than once.
+became of the hits as it is and as it would be. It may be given more than once. Keys: judge.…,
+zone.NAME.…, guard.…, background.…, camera.NAME.mount, camera.NAME.clock_area, device.time_zone.
 
 Exit code: 0 something would have been sealed (with --what-if: something would change), 1 nothing.";
 
@@ -69,7 +70,7 @@ pub(super) struct Args {
     /// Say of each thing why it was a hit, or what it lacked
     #[arg(long)]
     explain: bool,
-    /// Say what another value of a key of [judge] or a [[zone]] would have changed
+    /// Say what another value of a key of the configuration would have changed
     #[arg(long, value_name = "KEY=VALUE", conflicts_with_all = ["explain", "tracks"])]
     what_if: Vec<String>,
 }
@@ -93,6 +94,34 @@ impl Progress {
             self.told = step;
             format!("{done}{of} s judged")
         })
+    }
+}
+
+/// One way of taking the recording: what is seen in it, and what is made of that.
+struct Side {
+    sight: Sight,
+    court: Court,
+}
+
+impl Side {
+    fn new(loaded: &Loaded, camera: usize, card: &Card, explain: bool) -> anyhow::Result<Self> {
+        Ok(Self {
+            sight: Sight::new(&loaded.config, camera, None, card.score_threshold()),
+            court: Court::new(loaded, card.roles(), explain)?,
+        })
+    }
+
+    /// Takes in a frame in which a detector found `detections`; gives what its view is worth, the scene and
+    /// the lines to print of it.
+    fn take(
+        &mut self,
+        frame: &Frame,
+        mut detections: Vec<Detection>,
+    ) -> (Watched, Scene, Vec<Value>) {
+        let watched = self.sight.look(frame);
+        let scene = self.sight.see(frame, &mut detections);
+        let lines = self.court.step(&scene);
+        (watched, scene, lines)
     }
 }
 
@@ -172,14 +201,12 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
     let config = &loaded.config;
     let camera = camera(config, args.camera.as_deref())?;
     let mut detector = Detector::open(&config.model, Card::read(&config.model.card)?)?;
-    let mut sight = Sight::new(config, camera, None, detector.card().score_threshold());
-    let known = detector.card().roles();
-    let mut as_is = Court::new(&loaded, known, args.explain)?;
+    let mut as_is = Side::new(&loaded, camera, detector.card(), args.explain)?;
     let mut would_be = if args.what_if.is_empty() {
         None
     } else {
         let other = what_if::changed(&args.config, &args.what_if)?;
-        Some(Court::new(&other, known, false)?)
+        Some(Side::new(&other, camera, detector.card(), false)?)
     };
     let mut recording = Recording::open(&args.clip, EPOCH, config.camera[camera].detect_rate)?;
     let mut progress = std::io::stderr().is_terminal().then(Progress::default);
@@ -190,23 +217,22 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         if let Some(word) = word {
             out::word(&word);
         }
-        let watched = sight.look(&frame);
-        let scene = sight.see(&frame, &mut detector.detect(&frame.image)?);
+        let found = detector.detect(&frame.image)?;
+        if let Some(other) = &mut would_be {
+            // The orders are not the question.
+            drop(other.take(&frame, found.clone()));
+            drop(as_is.take(&frame, found));
+            continue;
+        }
+        let (watched, scene, lines) = as_is.take(&frame, found);
         let at = clock::rfc3339_ms(frame.at.utc_ns);
-        if let Some(why) = &watched.changed
-            && would_be.is_none()
-        {
+        if let Some(why) = &watched.changed {
             print(json!({ "at": at, "view": watched.view, "why": why }));
         }
         if args.tracks {
             print(json!({ "at": at, "tracks": scene.tracks }));
         }
-        let lines = as_is.step(&scene);
-        match &mut would_be {
-            None => lines.into_iter().for_each(print),
-            // Its orders are not the question.
-            Some(other) => drop(other.step(&scene)),
-        }
+        lines.into_iter().for_each(print);
     }
     if recording.is_cut_off() {
         let clip = args.clip.display();
@@ -214,11 +240,12 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
             "warning: {clip} is cut off or damaged: judged up to there, and nothing is known of the rest"
         ));
     }
-    let reasons = as_is.reasons.take().unwrap_or_default();
+    let as_is = as_is.court;
+    let reasons = as_is.reasons.unwrap_or_default();
     reasons.end().into_iter().for_each(print);
     let yes = match would_be {
         None => as_is.sealed,
-        Some(other) => {
+        Some(Side { court: other, .. }) => {
             let changes = as_is.hits != other.hits;
             print(json!({
                 "what_if": args.what_if, "changes": changes,
@@ -261,6 +288,8 @@ fn camera(config: &Config, name: Option<&str>) -> anyhow::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    mod golden;
+
     use super::*;
 
     #[test]

@@ -9,8 +9,40 @@ use crate::config::{Config, Loaded};
 
 use super::out;
 
-/// What may be changed: nothing else changes what judgement makes of the same detections.
-const MAY: [&str; 2] = ["judge.", "zone."];
+/// What may be changed: all that decides what is made of the same detections.
+const MAY: [&str; 5] = [
+    "judge.",
+    "zone.",
+    "guard.",
+    "background.",
+    "device.time_zone",
+];
+/// Of a camera no more: the others decide what is detected.
+const MAY_OF_CAMERA: [&str; 2] = [".mount", ".clock_area"];
+/// How that is told.
+const ASK: &str = "judge.…, zone.NAME.…, guard.…, background.…, camera.NAME.mount, \
+                   camera.NAME.clock_area and device.time_zone can be asked about; for example \
+                   --what-if judge.street_vending.dwell_secs=30, or --what-if \
+                   'zone.kerb.hours=[\"07:00-22:00\"]'";
+
+/// Why a key cannot be asked about; `None` when it can.
+fn refusal(key: &str) -> Option<&'static str> {
+    let of_camera = |end: &&str| key.starts_with("camera.") && key.ends_with(*end);
+    let may = MAY.iter().any(|start| key.starts_with(start));
+    if may || MAY_OF_CAMERA.iter().any(of_camera) {
+        return None;
+    }
+    Some(match key.split('.').next().unwrap_or_default() {
+        "warn" => {
+            "a replay has every warning heard out: loudspeakers, hours and budgets decide nothing in it"
+        }
+        "evidence" => "a replay makes no pictures, so nothing is decided by what they are worth",
+        "model" | "camera" => {
+            "it decides what is detected: change it in a copy of the file, and replay with that"
+        }
+        _ => "it decides nothing in a replay",
+    })
+}
 
 /// The configuration of `path` with `changes` (`judge.street_vending.dwell_secs=30`, or
 /// `zone.kerb.hours=["07:00-22:00"]` with a zone's name) made.
@@ -19,20 +51,17 @@ pub(super) fn changed(path: &Path, changes: &[String]) -> anyhow::Result<Loaded>
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut table: Table = toml::from_str(&text)?;
     for change in changes {
-        let wrong = |why: &str| {
-            let hint = "for example --what-if judge.street_vending.dwell_secs=30, or --what-if \
-                        'zone.kerb.hours=[\"07:00-22:00\"]'";
-            out::Hint::error(format!("--what-if {change}: {why}"), hint)
-        };
+        let wrong = |why: &str| out::Hint::error(format!("--what-if {change}: {why}"), ASK);
         let (key, value) = change.split_once('=').ok_or_else(|| wrong("no = in it"))?;
         let key = key.trim();
-        if !MAY.iter().any(|start| key.starts_with(start)) {
-            return Err(wrong("only judge.… and zone.NAME.… can be asked about"));
+        if let Some(why) = refusal(key) {
+            return Err(wrong(why));
         }
         let read = toml::from_str::<Table>(&format!("value = {value}"));
         let read = read.ok().and_then(|mut t| t.remove("value"));
         let value = read.unwrap_or_else(|| Value::String(value.trim().to_owned()));
-        set(&mut table, key, value).ok_or_else(|| wrong("there is no such zone or table"))?;
+        set(&mut table, key, value)
+            .ok_or_else(|| wrong("there is no such zone, camera or table"))?;
     }
     let text = toml::to_string(&table)?;
     Config::parse_elsewhere(path, &text).map_err(|mistakes| {
@@ -70,6 +99,36 @@ fn set(table: &mut Table, key: &str, value: Value) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_asked_is_refused_with_why_and_with_what_can() {
+        for (key, why) in [
+            ("judge.calendar", None),
+            ("zone.kerb.hours", None),
+            ("guard.enabled", None),
+            ("background.still_secs", None),
+            ("camera.street.mount", None),
+            ("camera.street.clock_area", None),
+            ("device.time_zone", None),
+            ("camera.street.url", Some("what is detected")),
+            ("model.card", Some("what is detected")),
+            ("warn.budget.per_hour", Some("every warning heard out")),
+            ("evidence.focus_min", Some("makes no pictures")),
+            ("device.id", Some("decides nothing")),
+            ("upload.host", Some("decides nothing")),
+        ] {
+            let told = refusal(key);
+            assert_eq!(told.is_some(), why.is_some(), "{key}: {told:?}");
+            assert!(told.unwrap_or("").contains(why.unwrap_or("")), "{told:?}");
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("lingmou.toml");
+        drop(std::fs::File::create(&file).expect("a file"));
+        let error = changed(&file, &["warn.margin_secs=1".to_owned()]).expect_err("refused");
+        let hint = error.downcast_ref::<out::Hint>().expect("a hint");
+        let hint = &hint.hint;
+        assert!(hint.contains("background.…"), "{hint}");
+    }
 
     #[test]
     fn keys_are_set_where_they_belong() {

@@ -32,8 +32,8 @@ use super::views::{self, ViewWatch, Views};
 const FRAME_WAIT: Duration = Duration::from_millis(200);
 /// How often what waits for a camera is looked after.
 const IDLE_EVERY: Duration = Duration::from_secs(1);
-/// Looks remembered per camera for the clip's detections: longer than the longest clip at the
-/// highest detection rate.
+/// Looks remembered per camera for the clip's detections: more than two minutes at the highest detection
+/// rate, about what the ring holds of video.
 const LOOKS_MAX: usize = 4096;
 
 /// One line of `detections.jsonl`.

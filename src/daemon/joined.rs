@@ -132,8 +132,13 @@ impl Film {
     }
 
     /// What is ordered of it.
-    #[expect(clippy::cast_precision_loss, reason = "a film of a minute")]
     fn judged(&self) -> Vec<Order> {
+        self.dated().into_iter().map(|(_, order)| order).collect()
+    }
+
+    /// The same with the moment of each.
+    #[expect(clippy::cast_precision_loss, reason = "a film of a minute")]
+    fn dated(&self) -> Vec<(Stamp, Order)> {
         let config = config();
         let street = Street::new();
         let mut sight = Sight::new(&config, 0, None, 0.4);
@@ -157,15 +162,15 @@ impl Film {
             sight.look(&frame);
             let seen = self.movers.iter().filter(|m| (m.seen)(number));
             let mut found = seen.filter_map(|m| m.detected(t)).collect();
-            orders.extend(judge.step(&sight.see(&frame, &mut found)));
+            let ordered = judge.step(&sight.see(&frame, &mut found));
+            orders.extend(ordered.into_iter().map(|order| (frame.at, order)));
         }
         orders
     }
 }
 
 /// When a case opened, and the moment of which the truck over the place is to be shown.
-fn blamed(film: &Film) -> Option<(Stamp, Stamp)> {
-    let orders = film.judged();
+fn blamed(orders: &[Order]) -> Option<(Stamp, Stamp)> {
     let opened = orders.iter().find_map(|order| {
         let hit = order.hit()?;
         (hit.outcome == HitOutcome::Opened).then_some(hit.at)
@@ -181,6 +186,30 @@ fn blamed(film: &Film) -> Option<(Stamp, Stamp)> {
     Some((opened, before.expect("the truck is shown")))
 }
 
+/// The clip begins before the truck came, at 30 s, and the camera keeps as much.
+fn the_clip_shows_the_truck(orders: &[(Stamp, Order)], opened: Stamp) {
+    let clip = orders.iter().find_map(|(cut, order)| match order {
+        Order::Clip { from, to, .. } => Some((*cut, *from, *to)),
+        _ => None,
+    });
+    let (cut, from, to) = clip.expect("cut");
+    let config = config();
+    let secs = |secs| Duration::try_from_secs_f64(secs).unwrap();
+    let evidence = &config.evidence;
+    let (before, after) = (
+        secs(evidence.clip_before_secs),
+        secs(evidence.clip_after_secs),
+    );
+    // The tracker takes some looks to call it one.
+    let earlier = at_ms(30_000).since(from);
+    assert!(
+        earlier <= before && earlier + Duration::from_secs(1) >= before,
+        "{earlier:?} before the truck"
+    );
+    assert!(to.since(opened) >= after && cut.boot_ns > to.boot_ns);
+    assert!(super::looked_back(&config, 0) >= cut.since(from));
+}
+
 #[test]
 fn what_a_truck_loses_is_found_before_the_background_and_the_truck_blamed() {
     for (name, seen) in [
@@ -188,7 +217,10 @@ fn what_a_truck_loses_is_found_before_the_background_and_the_truck_blamed() {
         ("missed in each third look", |n| !n.is_multiple_of(3)),
     ] {
         let truck = Mover { seen, ..TRUCK };
-        let (opened, before) = blamed(&film(&[truck], Some(FALLS))).expect(name);
+        let dated = film(&[truck], Some(FALLS)).dated();
+        let orders: Vec<Order> = dated.iter().map(|(_, order)| order.clone()).collect();
+        let (opened, before) = blamed(&orders).expect(name);
+        the_clip_shows_the_truck(&dated, opened);
         let over = at_ms(31_000)..=at_ms(31_900);
         let (from, to) = (over.start().boot_ns, over.end().boot_ns);
         assert!((from..=to).contains(&before.boot_ns), "{name}: {before:?}");
@@ -229,6 +261,6 @@ fn who_lost_nothing_before_the_background_is_not_blamed() {
         ("a truck long before it", film(&[TRUCK], Some(COMES + 15.0))),
     ];
     for (name, film) in films {
-        assert_eq!(blamed(&film), None, "{name}");
+        assert_eq!(blamed(&film.judged()), None, "{name}");
     }
 }

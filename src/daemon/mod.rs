@@ -374,17 +374,22 @@ fn start_work(opened: Opened, gauges: &Gauges, shared: &mut Shared) -> anyhow::R
     Ok(([eye, keeper], vec![recording, speaking], ways))
 }
 
-fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {
+/// How far back clips and pictures of a camera are ordered: a clip that begins with the truck lasts as
+/// long as the rule looks back, and its own times.
+fn looked_back(config: &Config, camera: usize) -> Duration {
     let clip = config.evidence.clip_before_secs + config.evidence.clip_after_secs;
     let clip = Duration::try_from_secs_f64(clip).unwrap_or_default();
+    clip + judge::reach(config, camera)
+}
+
+fn cameras(config: &Config, slots: &Arc<Slots>) -> anyhow::Result<Vec<Camera>> {
     let start = |(index, camera)| {
         let secrets = Credentials::read(camera)?;
-        let back = clip.max(judge::reach(config, index));
         Ok(Camera::start(
             index,
             camera,
             secrets,
-            back,
+            looked_back(config, index),
             Arc::clone(slots),
         )?)
     };

@@ -58,19 +58,24 @@ pub(super) fn interruption(stretch: &Stretch, from: Stamp, to: Stamp) -> Option<
     let mut shown: Vec<(u64, Stamp)> = units.iter().map(|unit| (unit.pts_ns, unit.at)).collect();
     shown.sort_by_key(|(pts_ns, _)| *pts_ns);
     let (&(first_ns, first), &(_, last)) = shown.first().zip(shown.last())?;
-    let step = |pair: &[(u64, Stamp)]| pair[1].0 - pair[0].0;
-    let mut steps: Vec<u64> = shown.windows(2).map(step).collect();
+    let secs = |d: Duration| d.as_secs_f64();
+    let missing = first.since(from);
+    if missing > WHOLE_WITHIN {
+        return Some(format!("its first {:.1} s are missing", secs(missing)));
+    }
+    let step = |pair: &[(u64, Stamp)]| Duration::from_nanos(pair[1].0 - pair[0].0);
+    let mut steps: Vec<Duration> = shown.windows(2).map(step).collect();
     steps.sort_unstable();
     // The median: what is lost or late in between does not move it.
-    let usual_ns = steps.get(steps.len() / 2).copied().unwrap_or(0);
-    let usual = Duration::from_nanos(usual_ns);
+    let usual = steps.get(steps.len() / 2).copied().unwrap_or_default();
     let longest = shown.windows(2).max_by_key(|pair| step(pair));
-    let pause = longest.filter(|pair| Duration::from_nanos(step(pair)) > usual + WHOLE_WITHIN);
+    let pause = longest.filter(|pair| step(pair) > usual + WHOLE_WITHIN);
     if let Some(pair) = pause {
-        let secs = |ns| Duration::from_nanos(ns).as_secs_f64();
-        let (pause, into) = (secs(step(pair)), secs(pair[0].0 - first_ns));
+        let (pause, into) = (step(pair), Duration::from_nanos(pair[0].0 - first_ns));
         return Some(format!(
-            "no picture came for {pause:.1} s, {into:.1} s after its beginning"
+            "no picture came for {:.1} s, {:.1} s after its beginning",
+            secs(pause),
+            secs(into)
         ));
     }
     // The first unit follows on nothing; a later one with this flag comes after something lost.
@@ -79,8 +84,8 @@ pub(super) fn interruption(stretch: &Stretch, from: Stamp, to: Stamp) -> Option<
         return Some("a part of it was lost on the way from the camera".to_owned());
     }
     // Whenever a camera is asked, its last picture is up to a usual step old.
-    let covered = first.since(from) <= WHOLE_WITHIN && to.since(last) <= usual + WHOLE_WITHIN;
-    (!covered).then(|| "the video was interrupted".to_owned())
+    let missing = to.since(last);
+    (missing > usual + WHOLE_WITHIN).then(|| format!("its last {:.1} s are missing", secs(missing)))
 }
 
 /// Size of the pictures, from the parser's caps.
@@ -298,13 +303,22 @@ mod tests {
                 "the end is missing",
                 without(9_000, 11_000),
                 10_000,
-                Some("the video was interrupted"),
+                Some("its last 1.0 s are missing"),
             ),
             (
                 "the beginning is missing",
                 without(0, 1_000),
                 10_000,
-                Some("the video was interrupted"),
+                Some("its first 1.0 s are missing"),
+            ),
+            (
+                "the beginning, and two seconds more",
+                without(0, 1_000)
+                    .into_iter()
+                    .filter(|ms| !(2_000..4_000).contains(ms))
+                    .collect(),
+                10_000,
+                Some("its first 1.0 s are missing"),
             ),
         ] {
             let stretch = stretch(units(shown));

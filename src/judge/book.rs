@@ -29,13 +29,13 @@ use crate::types::{
     CaseId, Change, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
-use super::case::{Case, Phase, discard, end_hushed, remind, seal, snap, warn_again};
+use super::case::{Case, Phase, discard, end_hushed, remind, seal, snap};
 use super::episode::Episodes;
 use super::finding::Finding;
 use super::history::History;
 use super::pages::Pages;
 use super::resumed::{Earlier, Judged};
-use super::second_look::{found, place_of};
+use super::second_look::{found, place_of, warn_again};
 use super::sight::{absorbed, is_due, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
 use super::{nanos, secs};
@@ -348,14 +348,16 @@ impl Book {
         }
     }
 
-    /// The clip round the moment the rule fired, as far as it has been seen by `now`.
+    /// The clip round the moment the rule fired, as far as it has been seen by `now`; it begins before
+    /// who is to blame came.
     pub(super) fn clip(&self, case: &mut Case, now: Stamp) -> Order {
         case.clip_cut = true;
+        let begun = case.came.unwrap_or(case.confirmed);
         let end = now.since(case.confirmed).min(self.clip_after);
         Order::Clip {
             case: case.id,
             violation: case.violation,
-            from: case.confirmed.shifted_ns(-nanos(self.clip_before)),
+            from: begun.shifted_ns(-nanos(self.clip_before)),
             to: case.confirmed.shifted_ns(nanos(end)),
         }
     }

@@ -9,9 +9,7 @@ use crate::types::{
     ShotKind, Stamp, Violation, WarnReport, same_subject,
 };
 
-use super::finding::Finding;
 use super::history::age;
-use super::second_look::{offender, present};
 use super::standing::SAME_PLACE_IOU;
 use super::whereabouts::Whereabouts;
 
@@ -105,6 +103,9 @@ pub(super) struct Case {
     pub(super) fired_at: Option<Area>,
     pub(super) first_seen: Stamp,
     pub(super) confirmed: Stamp,
+    /// When who is to blame came, where that was long before.
+    #[serde(default)]
+    pub(super) came: Option<Stamp>,
     pub(super) phase: Phase,
     /// How much time to correct was promised.
     #[serde(default)]
@@ -281,23 +282,4 @@ pub(super) fn warn(case: &Case) -> Order {
         violation: case.violation,
         zone: case.zone.clone(),
     }
-}
-
-/// Warns again what still may not be there; nobody shouts after one who has gone, or has done by
-/// himself what the warning would tell him.
-pub(super) fn warn_again(
-    case: &mut Case,
-    why: &str,
-    (scene, findings): (&Scene, &[Finding]),
-    orders: &mut Vec<Order>,
-) -> bool {
-    if offender(case, scene, findings).is_none() {
-        let seen = present(case, scene).is_some();
-        let now = if seen { "as it should be" } else { "gone" };
-        let why = format!("{now} before it could be warned ({why})");
-        return discard(case, scene.at, why, orders);
-    }
-    case.phase = Phase::Warning { since: scene.at };
-    orders.push(warn(case));
-    false
 }

@@ -37,6 +37,8 @@ pub struct Finding {
     pub(super) told_with_another: bool,
     /// What became of it, when that was told in this scene.
     pub became: Option<(CaseId, HitOutcome)>,
+    /// When who is to blame came, where that was before the subject was seen: the clip shows it too.
+    pub(super) came: Option<Stamp>,
     /// Earlier moments that belong to it, with the area to show.
     pub(super) shots: Vec<(ShotKind, Stamp, Area)>,
     /// What the subject looked like lately.

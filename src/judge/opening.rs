@@ -157,6 +157,7 @@ impl Book {
             fired_at: Some(hit.area),
             first_seen: hit.since,
             confirmed: scene.at,
+            came: hit.came,
             phase: if hit.violation.warns_first() {
                 Phase::Warning { since: scene.at }
             } else {

@@ -15,7 +15,7 @@ use crate::types::{
 };
 
 use super::book::Book;
-use super::case::{Case, Phase, discard, end_replaced, seal, snap};
+use super::case::{Case, Phase, discard, end_replaced, seal, snap, warn};
 use super::finding::{Finding, gate, percent};
 use super::likeness::likeness;
 
@@ -52,12 +52,27 @@ pub(super) fn found<'a>(case: &Case, findings: &'a [Finding]) -> Option<&'a Find
     here.max_by(|a, b| overlap(a).total_cmp(&overlap(b)))
 }
 
+/// Warns again what still may not be there; nobody shouts after one who has gone, or has done by
+/// himself what the warning would tell him.
+pub(super) fn warn_again(
+    case: &mut Case,
+    why: &str,
+    (scene, findings): (&Scene, &[Finding]),
+    orders: &mut Vec<Order>,
+) -> bool {
+    if offender(case, scene, findings).is_none() {
+        let seen = present(case, scene).is_some();
+        let now = if seen { "as it should be" } else { "gone" };
+        let why = format!("{now} before it could be warned ({why})");
+        return discard(case, scene.at, why, orders);
+    }
+    case.phase = Phase::Warning { since: scene.at };
+    orders.push(warn(case));
+    false
+}
+
 /// What is seen at the subject's place in this very scene and may not be there: its role, its size.
-pub(super) fn offender<'a>(
-    case: &Case,
-    scene: &'a Scene,
-    findings: &[Finding],
-) -> Option<&'a Track> {
+fn offender<'a>(case: &Case, scene: &'a Scene, findings: &[Finding]) -> Option<&'a Track> {
     let seen = |f: &Finding| {
         let mut tracks = scene.tracks.iter();
         tracks.find(|t| {

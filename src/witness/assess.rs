@@ -732,7 +732,7 @@ mod tests {
             s.files.retain(|f| f.of != Some(PictureOf::Original));
             s.omitted.push(Omitted {
                 what: "clip.mp4 (part)".to_owned(),
-                why: "the video was interrupted".to_owned(),
+                why: "its first 12.0 s are missing".to_owned(),
             });
         });
         let ids: Vec<&str> = told.iter().map(|(id, _)| id.as_str()).collect();

@@ -58,7 +58,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("main", &[]),
 ];
 /// Folders of test data that a test reads whole, whatever is in them.
-const READ_WHOLE: [&str; 1] = ["tests/data/cards"];
+const READ_WHOLE: [&str; 2] = ["tests/data/cards", "tests/data/golden"];
 /// Files at the root that cargo and git write.
 const NOT_OURS: [&str; 2] = ["Cargo.lock", ".git"];
 /// How the makers of test data are called.
@@ -387,7 +387,7 @@ fn every_kind_of_journal_line_is_in_its_list_and_on_its_page() {
 
 /// Each check finds the fault it is for, and only that.
 /// Programs that are started by name, and the Debian package each is in; none: on every Debian.
-const PROGRAMS: [(&str, Option<&str>); 16] = [
+const PROGRAMS: [(&str, Option<&str>); 17] = [
     ("bash", None),
     ("cp", None),
     ("exiftool", Some("libimage-exiftool-perl")),
@@ -398,6 +398,7 @@ const PROGRAMS: [(&str, Option<&str>); 16] = [
     ("mount", None),
     ("openssl", Some("openssl")),
     ("pkcs11-tool", Some("opensc")),
+    ("pulseaudio", Some("pulseaudio")),
     ("sh", None),
     ("softhsm2-util", Some("softhsm2")),
     ("stdbuf", None),

@@ -3,6 +3,7 @@
 
 mod ends;
 mod film;
+mod made;
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -16,7 +17,7 @@ use super::super::clerk::Objections;
 use super::super::dossier::View;
 use super::super::nameplates::Nameplates;
 use super::*;
-use crate::config::{Budget, Config, Wording};
+use crate::config::{self, Budget, Config, Wording};
 use crate::ingest::{Credentials, Slots};
 use crate::journal::kind;
 use crate::judge::Judge;
@@ -368,17 +369,8 @@ fn what_is_left_of_a_capture_goes_when_the_disk_permits_or_at_the_next_start() {
 
     let mut town = Town::new(Budget::default());
     let store = town.keeper.store.clone();
-    let [half, other, case] = [1, 2, 3].map(|n| CaseId(uuid::Uuid::from_u128(n)));
-    let keep = |id, name: &str| {
-        let draft = Draft {
-            name: name.to_owned(),
-            media_type: "image/jpeg".to_owned(),
-            at: None,
-            pts_ns: None,
-            bytes: vec![1; 100],
-        };
-        store.keep(id, &[draft], None).unwrap();
-    };
+    let [half, other, case] = [1, 2, 3].map(made::case);
+    let keep = |id, name: &str| store.keep(id, &[made::draft(name, 100)], None).unwrap();
     keep(half, "frames/01-asked.jpg");
     keep(other, "frames/01-asked.jpg");
     keep(case, "frames/01-found.jpg");
@@ -418,7 +410,7 @@ fn the_second_look_says_how_it_ended() {
             frame,
             pts_ns: None,
             placed: None,
-            case: CaseId(uuid::Uuid::from_u128(1)),
+            case: made::case(1),
             violation: Some(violation),
             kind,
             subject: None,
@@ -470,23 +462,9 @@ fn a_picture_of_the_substream_is_not_passed_off_as_the_main_stream_s() {
             config.camera[0].substream_url = substream.to_owned();
         });
         let scene = day::scenes().next().unwrap().1;
-        let case = CaseId(uuid::Uuid::from_u128(1));
-        let place = Area {
-            x0: 0.2,
-            y0: 0.5,
-            x1: 0.4,
-            y1: 0.7,
-        };
-        let snap = Order::Snap {
-            case,
-            violation: Violation::StreetVending,
-            kind: ShotKind::Found,
-            at: scene.at,
-            subject: Some(place),
-            place,
-            zone: "kerb".to_owned(),
-            outcome: None,
-        };
+        let case = made::case(1);
+        let (violation, kind) = (Violation::StreetVending, ShotKind::Found);
+        let snap = made::snap((case, "kerb"), violation, kind, scene.at);
         town.keeper
             .carry(&work(&scene, vec![snap], "open".to_owned()));
         let drafts = town.keeper.store.drafts(case).unwrap();
@@ -502,5 +480,49 @@ fn a_picture_of_the_substream_is_not_passed_off_as_the_main_stream_s() {
             &[]
         };
         assert_eq!(what, wanted);
+    }
+}
+
+/// What the bureau announced of a rule is in the sealed statement of each of its packages, and nothing of
+/// another rule.
+#[test]
+fn each_package_states_what_its_own_rule_stands_on() {
+    let law = |name: &str| config::Law {
+        basis: format!("{name}: the provision"),
+        discretion: format!("{name}: 50 to 200"),
+        announcement: format!("{name}: announcement 7"),
+    };
+    let mut town = Town::build(|config| {
+        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
+        let judge = &mut config.judge;
+        judge.street_vending.law = law("street_vending");
+        judge.out_of_store.law = law("out_of_store");
+        judge.spillage.law = law("spillage");
+    });
+    let scene = day::scenes().next().unwrap().1;
+    for (n, violation) in (1..).zip(Violation::ALL) {
+        let case = made::case(n);
+        let snap = made::snap((case, "kerb"), violation, ShotKind::Peak, scene.at);
+        let seal = made::seal(
+            case,
+            CaseRecord {
+                violation,
+                ..made::record(scene.at)
+            },
+        );
+        town.keeper
+            .carry(&work(&scene, vec![snap], "open".to_owned()));
+        town.keeper
+            .carry(&work(&scene, vec![seal], "ended".to_owned()));
+        let folder = town.keeper.store.package_dir(case);
+        let verdict = verify_path(&folder, &Roots::load(&town.pki.root()).unwrap()).unwrap();
+        assert!(verdict.valid(), "{violation:?}");
+        let told = made::stated(&town, case).violation.unwrap();
+        assert_eq!(told.kind, violation);
+        let wanted = law(violation.name());
+        let told = told.law.unwrap();
+        assert_eq!(told.basis, Some(wanted.basis));
+        assert_eq!(told.discretion, Some(wanted.discretion));
+        assert_eq!(told.announcement, Some(wanted.announcement));
     }
 }

@@ -79,6 +79,7 @@ impl Rule for OutOfStore {
                     offends: !inside && !spot.explained && now.judges(&zone.times),
                     told_with_another: false,
                     became: None,
+                    came: None,
                     shots: Vec::new(),
                     looks: spot.looks_like.all(),
                 });

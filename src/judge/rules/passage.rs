@@ -87,6 +87,11 @@ impl Passage {
         f64::from(truck) >= TRUCK_MIN * f64::from(all)
     }
 
+    /// When it came into the zone.
+    pub(super) fn came(&self) -> Option<Stamp> {
+        Some(self.path.first()?.at)
+    }
+
     /// The first moment at which it was over `debris`.
     pub(super) fn first_over(&self, debris: Area) -> Option<Stamp> {
         let mut path = self.path.iter();

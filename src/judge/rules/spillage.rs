@@ -29,7 +29,7 @@ use super::super::standing::{
     GAP_MAX, Pace, SAME_PLACE_IOU, SEEN_SHARE_MIN, Spot, Standing, Watch,
 };
 use super::super::zone::Zone;
-use super::super::{JudgeError, secs};
+use super::super::{JudgeError, nanos, secs};
 use super::ground::Ground;
 use super::passage::{Passage, RENAMED_WITHIN, Step, follow};
 use super::{Moment, Rule, Sees, only};
@@ -251,6 +251,7 @@ impl Road {
             gates.push(at_least("moved", truck.moved().into(), MOVED_MIN));
             shots = shots_of(truck, step);
         }
+        let came = truck.and_then(|(truck, _)| self.shown_from(truck, spot));
         Finding {
             violation: Violation::Spillage,
             zone: self.zone.name.clone(),
@@ -266,9 +267,19 @@ impl Road {
             offends: false,
             told_with_another: false,
             became: None,
+            came,
             shots,
             looks: Vec::new(),
         }
+    }
+
+    /// From when on the truck is to be shown: since it came, but of one that stood for long no more than the
+    /// rule looks back.
+    fn shown_from(&self, truck: &Passage, spot: &Spot) -> Option<Stamp> {
+        let Limits { within, told, .. } = self.limits;
+        let earliest = spot.since.shifted_ns(-nanos(within + told));
+        let moments = [truck.came()?, earliest];
+        moments.into_iter().max_by_key(|at| at.boot_ns)
     }
 
     /// Who may have lost what lies there: whoever was over it from `within` before it came to light until it

@@ -100,6 +100,7 @@ impl Vending {
             offends,
             told_with_another: false,
             became: None,
+            came: None,
             shots: Vec::new(),
             looks: spot.looks_like.all(),
         }

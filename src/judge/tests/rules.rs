@@ -990,6 +990,37 @@ fn of_two_trucks_none_is_forgotten_before_the_other_is_blamed() {
 }
 
 #[test]
+fn the_clip_begins_before_the_truck_but_no_further_back_than_the_rule_looks() {
+    let through: Play = |t| with(lorry(6, t, 20.0), Some(SPILT).filter(|_| t >= 29.4));
+    let waits: Play = |t| {
+        let truck = lorry(6, 20.0, 20.0).filter(|_| (20.0..60.0).contains(&t));
+        let truck = truck.or_else(|| lorry(6, t, 60.0));
+        with(truck, Some(SPILT).filter(|_| t >= 69.4))
+    };
+    let config = street();
+    let evidence = &config.evidence;
+    for (name, play, shown_from) in [
+        ("drives through", through, 20.0),
+        ("stood for forty seconds", waits, 69.4 - 10.0),
+    ] {
+        let orders = ordered(&config, play);
+        let (from, to) = orders
+            .iter()
+            .find_map(|order| match order {
+                Order::Clip { from, to, .. } => Some((*from, *to)),
+                _ => None,
+            })
+            .expect(name);
+        let wanted = at(shown_from - evidence.clip_before_secs);
+        let off = from.boot_ns.abs_diff(wanted.boot_ns);
+        assert!(off < 300_000_000, "{name}: {from:?}, and not {wanted:?}");
+        let own = evidence.clip_before_secs + evidence.clip_after_secs;
+        let most = judge::reach(&config, 0) + Duration::from_secs_f64(own);
+        assert!(to.since(from) <= most, "{name}: {:?}", to.since(from));
+    }
+}
+
+#[test]
 fn pictures_are_ordered_no_further_back_than_is_said() {
     let mut config = street();
     let orders = ordered(&config, |t| {

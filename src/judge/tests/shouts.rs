@@ -1,4 +1,5 @@
-//! Over any history of looks, reports, kills and reboots: who was warned, a stall or a shop with all it
+//! Over any history of looks, reports, kills and reboots, each with a boot clock of its own and a clock of the
+//! world that may be wrong until it is set: who was warned, a stall or a shop with all it
 //! puts out, is not warned again while his place rests, and nobody is warned a second time for one case
 //! but when the first did not sound.
 
@@ -14,7 +15,40 @@ enum Turn {
     /// The loudspeaker reports; this long it sounded, seconds.
     Report { fails: bool, sounded: f64 },
     /// Killed; `late`: before the last step's book was saved, so that its orders come again.
-    Killed { late: bool, reboot: bool },
+    Killed { late: bool, reboot: Option<Wrong> },
+    /// The clock is set right.
+    ClockSet,
+}
+
+/// By how many seconds a clock is wrong that nobody vouches for; `None`: it is right, and known to be.
+type Wrong = Option<f64>;
+
+/// The clocks of a box: of its boot, and of the world.
+#[derive(Clone, Copy)]
+struct Clocks {
+    /// When this boot began.
+    begun: f64,
+    wrong: Wrong,
+}
+
+impl Clocks {
+    fn tell(self, t: f64) -> Stamp {
+        let mut told = in_boot(at(t), self.begun);
+        if let Some(secs) = self.wrong {
+            told.utc_ns += (secs * 1e9) as i64;
+            told.error_ns = Stamp::ERROR_UNKNOWN;
+        }
+        told
+    }
+
+    fn scene(self, t: f64, things: &[Thing]) -> Scene {
+        let mut scene = scene(t, things);
+        scene.at = self.tell(t);
+        for track in &mut scene.tracks {
+            (track.first_seen, track.last_seen) = (scene.at, scene.at);
+        }
+        scene
+    }
 }
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
@@ -24,11 +58,14 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
     let sounded = prop_oneof![Just(0.0), 0.0_f64..8.0];
     let report = (proptest::bool::weighted(0.3), sounded);
     let report = report.prop_map(|(fails, sounded)| Turn::Report { fails, sounded });
-    let killed = any::<(bool, bool)>();
+    let day = 86_400.0;
+    let wrong = prop_oneof![1 => Just(None), 2 => (-day..day).prop_map(Some)];
+    let killed = (any::<bool>(), proptest::option::of(wrong));
     let turn = prop_oneof![
-        20 => look,
-        4 => report,
-        1 => killed.prop_map(|(late, reboot)| Turn::Killed { late, reboot }),
+        40 => look,
+        8 => report,
+        2 => killed.prop_map(|(late, reboot)| Turn::Killed { late, reboot }),
+        1 => Just(Turn::ClockSet),
     ];
     proptest::collection::vec(turn, 100..500)
 }
@@ -85,6 +122,7 @@ proptest! {
         let mut judge = judging(&config, all_roles(), "boot-0").unwrap();
         let mut shouts = Shouts::default();
         let (mut t, mut boots) = (0.0, 0);
+        let mut clocks = Clocks { begun: -1_000.0, wrong: None };
         let mut saved = judge.book();
         let mut before = saved.clone();
         let mut warns = false;
@@ -94,7 +132,7 @@ proptest! {
                     t += secs;
                     let things = THINGS.into_iter().zip(there).filter(|(_, there)| *there);
                     let things: Vec<Thing> = things.map(|(thing, _)| thing).collect();
-                    let orders = judge.step(&scene(t, &things));
+                    let orders = judge.step(&clocks.scene(t, &things));
                     for order in &orders {
                         shouts.take(t, order, cool_down)?;
                     }
@@ -107,6 +145,7 @@ proptest! {
                 Turn::Report { fails, sounded } => {
                     for case in shouts.waiting.drain(..) {
                         judge.hear(WarnReport {
+                            at: clocks.tell(t),
                             played: Duration::from_secs_f64(sounded),
                             ..report(case, t, !fails)
                         });
@@ -116,7 +155,12 @@ proptest! {
                     }
                 }
                 Turn::Killed { late, reboot } => {
-                    boots += i32::from(reboot);
+                    if let Some(wrong) = reboot {
+                        boots += 1;
+                        // A box takes a while to start.
+                        clocks = Clocks { begun: t, wrong };
+                        t += 20.0;
+                    }
                     let book = if late && !warns { &before } else { &saved };
                     judge = judging(&config, all_roles(), &format!("boot-{boots}")).unwrap();
                     judge.resume(book, |case| shouts.ended.contains_key(&case).then_some(Ended::Discarded)).unwrap();
@@ -124,6 +168,7 @@ proptest! {
                     before = saved.clone();
                     shouts.waiting.clear();
                 }
+                Turn::ClockSet => clocks.wrong = None,
             }
         }
     }

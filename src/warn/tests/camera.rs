@@ -259,30 +259,37 @@ enum Fault {
 
 const SDP: &str = "v=0\r\nm=audio 0 RTP/AVP 0\r\na=control:back\r\na=sendonly\r\n";
 
-/// A camera that serves one caller; the methods it was asked for, as they come.
-fn camera(fault: Fault) -> (String, Arc<Mutex<Vec<String>>>, JoinHandle<()>) {
+/// What a camera was asked for, as it comes, and when its last sound came.
+type Served = (Arc<Mutex<Vec<String>>>, JoinHandle<Option<Stamp>>);
+
+/// A camera that serves one caller.
+fn camera(fault: Fault) -> (String, Served) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("rtsp://{}/live", listener.local_addr().expect("bound"));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&asked);
     let serving = std::thread::spawn(move || {
         let (stream, _) = listener.accept().expect("a caller");
-        serve(BufReader::new(stream), fault, &noted);
+        serve(BufReader::new(stream), fault, &noted)
     });
-    (url, asked, serving)
+    (url, (asked, serving))
 }
 
-fn serve(mut stream: BufReader<TcpStream>, fault: Fault, noted: &Mutex<Vec<String>>) {
-    let mut packets = 0;
+fn serve(
+    mut stream: BufReader<TcpStream>,
+    fault: Fault,
+    noted: &Mutex<Vec<String>>,
+) -> Option<Stamp> {
+    let (mut packets, mut last) = (0, None);
     while let Ok([first, ..]) = stream.fill_buf() {
         if *first == b'$' {
             let mut head = [0; 4];
             stream.read_exact(&mut head).expect("a head");
             let mut packet = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]]))];
             stream.read_exact(&mut packet).expect("a packet");
-            packets += 1;
+            (packets, last) = (packets + 1, Some(clock::now()));
             match fault {
-                Fault::HangsUp if packets == 5 => return,
+                Fault::HangsUp if packets == 5 => return last,
                 Fault::Stalls if packets == 5 => std::thread::park(),
                 _ => continue,
             }
@@ -290,7 +297,7 @@ fn serve(mut stream: BufReader<TcpStream>, fault: Fault, noted: &Mutex<Vec<Strin
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if stream.read_line(&mut head).expect("a request") == 0 {
-                return;
+                return last;
             }
         }
         assert!(
@@ -333,6 +340,7 @@ fn serve(mut stream: BufReader<TcpStream>, fault: Fault, noted: &Mutex<Vec<Strin
         let answer = format!("RTSP/1.0 {status}\r\nCSeq: {number}\r\n{more}{end}");
         stream.get_mut().write_all(answer.as_bytes()).expect("sent");
     }
+    last
 }
 
 #[tokio::test]
@@ -345,7 +353,7 @@ async fn a_camera_that_breaks_off_or_hangs_has_not_played() {
         (Fault::Stalls, "all of it is not known: it does not answer"),
         (Fault::NoEnd, "all of it is not known: it does not answer"),
     ] {
-        let (url, _, serving) = camera(fault);
+        let (url, (_, serving)) = camera(fault);
         let room = Room::with_camera(600, url, ("", ""));
         let said = say(&mut room.speaker()).await;
         let why = said.failure.expect(part);
@@ -372,28 +380,17 @@ async fn a_camera_that_breaks_off_or_hangs_has_not_played() {
 
 #[tokio::test]
 async fn a_stop_silences_a_camera_within_a_second() {
-    let (url, asked, serving) = camera(Fault::None);
+    let (url, (asked, serving)) = camera(Fault::None);
     let room = Room::with_camera(60_000, url, ("", ""));
-    let mut speaker = room.speaker();
-    let clip = speaker.clip(Violation::StreetVending).expect("a clip");
-    let stop = CancellationToken::new();
-    let (stopper, seen) = (stop.clone(), Arc::clone(&asked));
-    let stopping = tokio::spawn(async move {
-        // Long enough for the camera to be told that its session lives.
-        while !seen.lock().expect("whole").iter().any(|m| m == "OPTIONS") {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        stopper.cancel();
-        clock::now()
-    });
-    let said = speaker.say(clip, 1.0, &stop).await;
-    let stopped = stopping.await.expect("stopped");
-    assert!(clock::now().since(stopped) < Duration::from_secs(1));
-    assert_eq!(said.failure.as_deref(), Some("stopped before the end"));
+    // Long enough for the camera to be told that its session lives.
+    let lives = until(|| asked.lock().expect("whole").iter().any(|m| m == "OPTIONS"));
+    let (said, ordered) = say_and_stop(&mut room.speaker(), lives).await;
     let played = said.played.as_secs_f64();
     assert!((4.5..20.0).contains(&played), "{played}");
     let ended = tokio::task::spawn_blocking(move || serving.join());
-    ended.await.expect("joined").expect("served");
+    let last = ended.await.expect("joined").expect("served");
+    let after = last.expect("it sounded").since(ordered);
+    assert!(after < Duration::from_secs(1), "{after:?} after the order");
     let asked = asked.lock().expect("whole");
     assert_eq!(*asked, ["DESCRIBE", "SETUP", "PLAY", "OPTIONS", "TEARDOWN"]);
 }

@@ -28,6 +28,8 @@ enum Device {
 struct Took {
     asked: Vec<String>,
     sound: Vec<u8>,
+    /// When the sound ended.
+    ended: Option<Stamp>,
 }
 
 const CHANNELS: &str = "<TwoWayAudioChannelList><TwoWayAudioChannel><id>1</id>\
@@ -112,14 +114,12 @@ fn hear(stream: &mut BufReader<TcpStream>, kind: Device, took: &Mutex<Took>) {
             return;
         }
     }
+    took.lock().expect("whole").ended = Some(clock::now());
 }
 
-/// Says a second of sound at such a device.
-async fn said_at(
-    kind: Device,
-    edit: impl FnOnce(&mut config::Speaker),
-) -> (Said, Arc<Mutex<Took>>, Room) {
-    let mut room = Room::new(1_000);
+/// A room with such a device that has this much to say.
+fn room_with(kind: Device, clip_ms: u32) -> (Arc<Mutex<Took>>, Room) {
+    let mut room = Room::new(clip_ms);
     let (url, took) = device(kind);
     let secret = room.folder.path().join("password");
     std::fs::File::create(&secret)
@@ -131,7 +131,16 @@ async fn said_at(
     speaker.url = url;
     speaker.user = "box".to_owned();
     speaker.password_file = secret;
-    edit(speaker);
+    (took, room)
+}
+
+/// Says a second of sound at such a device.
+async fn said_at(
+    kind: Device,
+    edit: impl FnOnce(&mut config::Speaker),
+) -> (Said, Arc<Mutex<Took>>, Room) {
+    let (took, mut room) = room_with(kind, 1_000);
+    edit(&mut room.config.speaker);
     let said = say(&mut room.speaker()).await;
     (said, took, room)
 }
@@ -144,11 +153,8 @@ async fn an_isapi_device_is_opened_spoken_to_and_closed() {
     assert_eq!(said.failure, None);
     assert_eq!(said.played, Duration::from_secs(1));
     // Its own threads may still be reading.
-    let deadline = clock::now().shifted_ns(30_000_000_000);
     let heard = || took.lock().expect("whole").sound.len();
-    while heard() < 7_900 && clock::now().boot_ns < deadline.boot_ns {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(|| heard() >= 7_900).await;
     assert!((7_900..=8_100).contains(&heard()), "{}", heard());
     assert_eq!(
         took.lock().expect("whole").asked,
@@ -167,6 +173,21 @@ async fn an_isapi_device_is_opened_spoken_to_and_closed() {
         probed.ends_with(": channel 1 takes G.711 A-law"),
         "{probed}"
     );
+}
+
+#[tokio::test]
+async fn a_stop_silences_an_isapi_device_within_a_second_and_closes_its_channel() {
+    let (took, room) = room_with(Device::Well, 60_000);
+    // A second of G.711.
+    let sounds = until(|| took.lock().expect("whole").sound.len() >= 8_000);
+    let (said, ordered) = say_and_stop(&mut room.speaker(), sounds).await;
+    assert!(said.played < Duration::from_secs(30), "{:?}", said.played);
+    until(|| took.lock().expect("whole").ended.is_some()).await;
+    let took = took.lock().expect("whole");
+    let after = took.ended.expect("ended").since(ordered);
+    assert!(after < Duration::from_secs(1), "{after:?} after the order");
+    let last = took.asked.last().map(String::as_str);
+    assert_eq!(last, Some(format!("PUT {BASE}/1/close").as_str()));
 }
 
 #[tokio::test]

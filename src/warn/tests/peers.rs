@@ -116,27 +116,13 @@ async fn a_program_that_does_not_play_it_is_a_failure_with_its_own_words() {
 async fn a_stop_ends_a_program_and_what_it_started() {
     let room = Room::with_program(30_000, "sleep 61 & echo $! > child; cat > /dev/null; wait");
     let child = room.folder.path().join("child");
-    let mut speaker = room.speaker();
-    let clip = speaker.clip(Violation::StreetVending).expect("a clip");
-    let stop = CancellationToken::new();
-    let stopper = stop.clone();
-    let pid_file = child.clone();
-    let stopping = tokio::spawn(async move {
-        let written = || std::fs::read_to_string(&pid_file).is_ok_and(|pid| pid.ends_with('\n'));
-        while !written() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        stopper.cancel();
-    });
-    let report = speaker.say(clip, 1.0, &stop).await;
-    stopping.await.expect("stopped");
-    assert_eq!(report.failure.as_deref(), Some("stopped before the end"));
+    let written = || std::fs::read_to_string(&child).is_ok_and(|pid| pid.ends_with('\n'));
+    let (_, ordered) = say_and_stop(&mut room.speaker(), until(written)).await;
     let pid = std::fs::read_to_string(&child).expect("its child");
     let state = format!("/proc/{}/stat", pid.trim());
     // Ended, or waiting to be collected.
-    while std::fs::read_to_string(&state).is_ok_and(|stat| !stat.contains(") Z ")) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(|| !std::fs::read_to_string(&state).is_ok_and(|stat| !stat.contains(") Z "))).await;
+    assert!(clock::now().since(ordered) < Duration::from_secs(1));
 }
 
 /// The shipped warning, played by a program, with a microphone in the room.
@@ -420,6 +406,50 @@ async fn a_horn_that_refuses_or_stays_silent_has_not_played() {
         .failure
         .expect("nobody there");
     assert!(why.contains("curl: exit status: 7"), "{why}");
+}
+
+/// A horn that plays as it takes: it says when it has taken a second of sound, and gives when the sound
+/// ended, and how much there was.
+fn timed_horn() -> (String, oneshot::Receiver<()>, JoinHandle<(Stamp, usize)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/play", listener.local_addr().expect("bound"));
+    let (says, sounds) = oneshot::channel();
+    let serving = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a caller");
+        let mut stream = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(stream.read_line(&mut head).expect("a head") > 0);
+        }
+        let mut taken = 8_000;
+        stream
+            .read_exact(&mut vec![0; taken])
+            .expect("a second of sound");
+        says.send(()).expect("somebody waits");
+        let mut piece = [0; 400];
+        while let Ok(n @ 1..) = stream.read(&mut piece) {
+            taken += n;
+        }
+        (clock::now(), taken)
+    });
+    (url, sounds, serving)
+}
+
+#[tokio::test]
+async fn a_stop_silences_a_horn_on_the_network_within_a_second() {
+    let mut room = Room::new(60_000);
+    let (url, sounds, serving) = timed_horn();
+    room.config.speaker.kind = SpeakerKind::Http;
+    room.config.speaker.url = url;
+    let sounds = async { sounds.await.expect("it sounds") };
+    let (said, ordered) = say_and_stop(&mut room.speaker(), sounds).await;
+    let ended = tokio::task::spawn_blocking(move || serving.join().expect("served"));
+    let (ended, taken) = ended.await.expect("joined");
+    let after = ended.since(ordered);
+    assert!(after < Duration::from_secs(1), "{after:?} after the order");
+    // 8,000 bytes a second.
+    let sounded = said.played.as_millis() * 8;
+    assert!(taken as u128 <= sounded + 8_000, "{taken} of {sounded}");
 }
 
 /// A horn that answers every question so, or not at all, and what it was asked.

@@ -2,6 +2,7 @@
 
 pub(super) mod certificates;
 mod restart;
+mod sound;
 mod trial;
 mod verdicts;
 

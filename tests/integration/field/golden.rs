@@ -193,6 +193,7 @@ fn asked_what_if(dir: &Path) {
     for (change, code, cases) in [
         ("judge.street_vending.dwell_secs=3600", 0, false),
         ("judge.street_vending.dwell_secs=3.0", 1, true),
+        ("guard.bad_secs=11.0", 1, true),
     ] {
         let (told, exit) = replay(dir, &["--what-if", change]);
         assert_eq!(exit, Some(code), "{change}: {told}");
@@ -244,6 +245,21 @@ fn nobody_is_judged_through_a_covered_lens() {
             assert!(within.contains(&secs(good)), "{good}");
             // The dwell begins anew, when the view is good.
             assert!(first >= secs(good) + 3.0, "{first}");
+            // And without the guard they would have been warned, says the guarded replay too.
+            let open = [
+                "--what-if",
+                "guard.enabled=false",
+                "--what-if",
+                "camera.street.mount=fixed",
+            ];
+            let (told, exit) = replay(dir.path(), &open);
+            assert_eq!(exit, Some(0), "{told}");
+            let told: Value = serde_json::from_str(told.trim()).unwrap();
+            let first = |side: &str| secs(&told[side][0]);
+            assert!(
+                first("would_be") < bagged && first("as_is") > secs(good),
+                "{told}"
+            );
         } else {
             assert!(first < bagged, "the model sees them: {first}");
             assert!(views.is_empty());

@@ -3,46 +3,13 @@
 
 use rustix::io::Errno;
 
+use super::made::{draft, opens_with_a_picture, record, stated, told};
 use super::*;
 use crate::daemon::ends;
 use crate::disk::{self, fault};
 use crate::pki::TestPkiPlan;
-use crate::types::{FixKind, Hit, Pose, PoseSource};
+use crate::types::{FixKind, Pose, PoseSource};
 use crate::witness::Usage;
-
-fn record(at: Stamp) -> CaseRecord {
-    CaseRecord {
-        violation: Violation::Spillage,
-        camera: 0,
-        zone: "lane".to_owned(),
-        first_seen: at,
-        confirmed: at,
-        warning: None,
-        looked_again: None,
-        outcome: Outcome::Recorded,
-        prior: None,
-        likeness: None,
-        gates: Vec::new(),
-        crossed: false,
-    }
-}
-
-fn draft(name: &str, size: usize) -> Draft {
-    Draft {
-        name: name.to_owned(),
-        media_type: "image/jpeg".to_owned(),
-        at: None,
-        pts_ns: None,
-        bytes: vec![1; size],
-    }
-}
-
-fn told(outcome: HitOutcome, at: Stamp) -> Hit {
-    Hit {
-        outcome,
-        ..record(at).hit()
-    }
-}
 
 /// A step that ends the case and opens another; the store fails it at its first write.
 #[test]
@@ -50,7 +17,7 @@ fn an_end_that_waits_is_known_after_a_restart_and_so_is_what_came_after_it() {
     let mut town = Town::new(Budget::default());
     let store = town.keeper.store.clone();
     let scene = day::scenes().next().unwrap().1;
-    let [case, next] = [1, 2].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+    let [case, next] = [1, 2].map(made::case);
     let opens = |case| Order::Hit {
         case,
         hit: Box::new(told(HitOutcome::Opened, scene.at)),
@@ -64,10 +31,7 @@ fn an_end_that_waits_is_known_after_a_restart_and_so_is_what_came_after_it() {
         .unwrap();
     let open = work(&scene, vec![opens(case)], "the case is open".to_owned());
     town.keeper.carry(&open);
-    let seal = Order::Seal {
-        case,
-        record: Box::new(record(scene.at)),
-    };
+    let seal = made::seal(case, record(scene.at));
     fault::plan(0, fault::Mode::Once(Errno::IO));
     town.keeper
         .carry(&work(&scene, vec![seal], "the case has ended".to_owned()));
@@ -98,13 +62,6 @@ fn an_end_that_waits_is_known_after_a_restart_and_so_is_what_came_after_it() {
     assert!(ends::left(&store).unwrap().is_empty());
 }
 
-/// What the package of a case states.
-fn stated(town: &Town, case: CaseId) -> Statement {
-    let folder = town.keeper.store.package_dir(case);
-    let statement = std::fs::read(folder.join(STATEMENT)).unwrap();
-    Statement::parse(&statement).unwrap()
-}
-
 fn somewhere(at: Stamp) -> Placed {
     Placed {
         pose: Pose {
@@ -121,31 +78,6 @@ fn somewhere(at: Stamp) -> Placed {
     }
 }
 
-fn opens_with_a_picture(case: CaseId, at: Stamp) -> Vec<Order> {
-    let place = Area {
-        x0: 0.2,
-        y0: 0.5,
-        x1: 0.4,
-        y1: 0.7,
-    };
-    vec![
-        Order::Hit {
-            case,
-            hit: Box::new(told(HitOutcome::Opened, at)),
-        },
-        Order::Snap {
-            case,
-            violation: Violation::Spillage,
-            kind: ShotKind::Peak,
-            at,
-            subject: Some(place),
-            place,
-            zone: "lane".to_owned(),
-            outcome: None,
-        },
-    ]
-}
-
 /// The box is moved, its program and its configuration are others when the token comes back.
 #[test]
 fn an_end_that_waited_states_what_was_so_when_it_was_established() {
@@ -157,7 +89,7 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     });
     let store = town.keeper.store.clone();
     let scene = day::scenes().next().unwrap().1;
-    let case = CaseId(uuid::Uuid::from_u128(1));
+    let case = made::case(1);
     let camera = town.keeper.facts.config.camera[0].name.clone();
     town.keeper.carry(&Work {
         time_source: Some(TimeSource::RtcpSenderReport),
@@ -169,10 +101,7 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
         )
     });
     // Two minutes later no camera has come, and nobody remembers where the box was.
-    let seal = Order::Seal {
-        case,
-        record: Box::new(record(scene.at)),
-    };
+    let seal = made::seal(case, record(scene.at));
     fault::plan(0, fault::Mode::Once(Errno::IO));
     town.keeper.carry(&Work {
         time_source: None,
@@ -226,7 +155,7 @@ fn an_end_that_an_older_program_noted_is_sealed_with_what_it_says() {
     let mut town = Town::new(Budget::default());
     let store = town.keeper.store.clone();
     let at = day::scenes().next().unwrap().1.at;
-    let case = CaseId(uuid::Uuid::from_u128(1));
+    let case = made::case(1);
     let picture = draft("frames/01-peak.jpg", 100);
     store.keep(case, &[picture], None).unwrap();
     let note = json!({
@@ -267,13 +196,10 @@ fn an_end_that_can_never_be_sealed_is_told_once_and_tried_again_after_a_start() 
     let mut town = Town::new(Budget::default());
     let store = town.keeper.store.clone();
     let scene = day::scenes().next().unwrap().1;
-    let case = CaseId(uuid::Uuid::from_u128(1));
+    let case = made::case(1);
     let picture = draft("frames/01-peak.jpg", 100);
     store.keep(case, &[picture], None).unwrap();
-    let seal = Order::Seal {
-        case,
-        record: Box::new(record(scene.at)),
-    };
+    let seal = made::seal(case, record(scene.at));
     fault::plan(0, fault::Mode::Once(Errno::IO));
     town.keeper
         .carry(&work(&scene, vec![seal], "ended".to_owned()));
@@ -305,7 +231,7 @@ fn an_end_waits_for_a_certificate_that_holds() {
     let mut town = Town::new(Budget::default());
     let store = town.keeper.store.clone();
     let scene = day::scenes().next().unwrap().1;
-    let case = CaseId(uuid::Uuid::from_u128(1));
+    let case = made::case(1);
     let picture = draft("frames/01-peak.jpg", 100);
     store.keep(case, &[picture], None).unwrap();
     let ended = TestPkiPlan {
@@ -319,10 +245,7 @@ fn an_end_waits_for_a_certificate_that_holds() {
     let ended = Identity::load_from(&key, &certificate, Usage::Evidence).unwrap();
     let renewed = std::mem::replace(&mut town.keeper.facts.identity, Arc::new(ended));
 
-    let seal = Order::Seal {
-        case,
-        record: Box::new(record(scene.at)),
-    };
+    let seal = made::seal(case, record(scene.at));
     town.keeper
         .carry(&work(&scene, vec![seal], "ended".to_owned()));
     town.keeper.retry();
@@ -346,27 +269,13 @@ fn nobody_is_warned_whom_no_saved_book_knows() {
     });
     let store = town.keeper.store.clone();
     let scene = day::scenes().next().unwrap().1;
-    let [other, case] = [1, 2].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+    let [other, case] = [1, 2].map(made::case);
     store
         .keep(other, &[draft("frames/01-found.jpg", 1_000_000)], None)
         .unwrap();
     assert_eq!(store.room().unwrap().level(), Level::Shut);
-    let place = Area {
-        x0: 0.2,
-        y0: 0.5,
-        x1: 0.4,
-        y1: 0.7,
-    };
-    let snap = Order::Snap {
-        case,
-        violation: Violation::StreetVending,
-        kind: ShotKind::Found,
-        at: scene.at,
-        subject: Some(place),
-        place,
-        zone: "kerb".to_owned(),
-        outcome: None,
-    };
+    let found = (Violation::StreetVending, ShotKind::Found);
+    let snap = made::snap((case, "kerb"), found.0, found.1, scene.at);
     let warn = Order::Warn {
         case,
         violation: Violation::StreetVending,
@@ -386,14 +295,11 @@ fn nobody_is_warned_whom_no_saved_book_knows_when_the_disk_works_again() {
     let mut town = Town::new(Budget::default());
     let store = town.keeper.store.clone();
     let scene = day::scenes().next().unwrap().1;
-    let [over, case] = [1, 2].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+    let [over, case] = [1, 2].map(made::case);
     let picture = draft("frames/01-peak.jpg", 100);
     store.keep(over, &[picture], Some("open")).unwrap();
     let step = |orders, book: &str| work(&scene, orders, book.to_owned());
-    let seal = Order::Seal {
-        case: over,
-        record: Box::new(record(scene.at)),
-    };
+    let seal = made::seal(over, record(scene.at));
     let warn = Order::Warn {
         case,
         violation: Violation::StreetVending,
@@ -432,12 +338,9 @@ fn a_refusal_is_over_when_a_new_case_would_be_kept() {
     });
     let store = town.keeper.store.clone();
     let scene = day::scenes().next().unwrap().1;
-    let [begun, refused, again] = [1, 2, 3].map(|n| CaseId(uuid::Uuid::from_u128(n)));
+    let [begun, refused, again] = [1, 2, 3].map(made::case);
     let step = |orders| work(&scene, orders, "book".to_owned());
-    let seal = |case| Order::Seal {
-        case,
-        record: Box::new(record(scene.at)),
-    };
+    let seal = |case| made::seal(case, record(scene.at));
     let over = |town: &Town| -> Vec<bool> {
         let lines = town.journal(kind::CAPTURE_REFUSED);
         lines.iter().map(|line| line["over"] == true).collect()
