@@ -519,3 +519,33 @@ fn a_date_is_forgotten_when_the_street_was_seen_again() {
     let (came, _) = dated(film, 200);
     assert!((5.9..7.0).contains(&came), "{came}");
 }
+
+/// Of more than [`config::Background::told_secs`] the rule makes nothing, and the check refuses
+/// cameras that are looked at more rarely.
+#[test]
+fn what_a_truck_lost_is_told_in_time_as_rarely_as_looks_may_be() {
+    let film = Film {
+        front: |x, y, frame| {
+            let lies = || lump(x, y, 60.0).filter(|_| frame > FIRST.start);
+            side(x, y).filter(|_| FIRST.contains(&frame)).or_else(lies)
+        },
+        known: |frame| {
+            vec![OVER]
+                .into_iter()
+                .filter(|_| FIRST.contains(&frame))
+                .collect()
+        },
+        ..STILL
+    };
+    let apart = Duration::from_secs_f64(config::Background::APART_SECS);
+    let apart = u64::try_from(apart.as_millis()).unwrap();
+    let late = |step_ms| {
+        let (came, found) = dated(film, step_ms);
+        f64::from(found - came)
+    };
+    let told = config::Background::default().told_secs();
+    // One more look makes a track of it.
+    let look = config::Background::APART_SECS;
+    assert!(late(apart) + look <= told, "{}", late(apart));
+    assert!(late(apart + 1000) > told, "{}", late(apart + 1000));
+}
