@@ -188,7 +188,7 @@ impl Eye {
             return false;
         }
         if self.held.is_some() {
-            self.lookouts[frame.camera].sight.pass(frame.at);
+            self.lookouts[frame.camera].sight.rest();
             return true;
         }
         if self.holds_back(frame, watched.view) {
