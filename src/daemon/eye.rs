@@ -130,6 +130,8 @@ impl Eye {
             if !self.idle() {
                 return;
             }
+            // Cases open and end without a look too.
+            self.counters.judged(self.judge.open_cases());
         }
         self.tell(Message::Book(self.judge.book()));
     }
@@ -206,8 +208,7 @@ impl Eye {
         let look = look(frame, &shown, &scene.tracks, self.detector.card());
         remember(&mut lookout.looks, look);
         let orders = self.judge.step(&scene);
-        self.counters
-            .looked(frame.at, clock::boot_ns(), self.judge.open_cases());
+        self.counters.looked(frame.at, clock::boot_ns());
         if !self.answer_asks(frame, &scene) {
             return false;
         }
