@@ -883,6 +883,7 @@ fn limits_that_nothing_can_ever_meet_are_refused() {
     let object = "roles = [\"goods\", \"object\"]";
     let late = "background.absorb_secs: what stands in zone lane would be taken for the street";
     let rare = "judge.spillage.within_secs: camera c is looked at more rarely";
+    let slow = "camera[0].detect_rate: what the background finds in zone lane would be told";
     let spill = "[judge.spillage]\nsettle_secs = 40";
     // Vending waits 60 and 300 s, a shop 120 and 600; the warning and still_secs are 36 more.
     for (kind, camera, more, wanted) in [
@@ -910,6 +911,21 @@ fn limits_that_nothing_can_ever_meet_are_refused() {
         ("road", "", format!("{}{spill}", absorb(75)), Some(late)),
         ("road", "", format!("{}{spill}", absorb(76)), None),
         ("road", "detect_rate = 0.2", String::new(), None),
+        ("road", "detect_rate = 0.49", absorb(3600), Some(slow)),
+        ("road", "detect_rate = 0.5", absorb(3600), None),
+        (
+            "road",
+            "detect_rate = 0.49\ndetect_on = \"key_frames\"",
+            absorb(3600),
+            Some(slow),
+        ),
+        (
+            "road",
+            "detect_rate = 0.2\nmount = \"moving\"",
+            absorb(3600),
+            None,
+        ),
+        ("no_vending", "detect_rate = 0.2", absorb(3600), None),
         (
             "road",
             "detect_rate = 0.2",
@@ -918,7 +934,7 @@ fn limits_that_nothing_can_ever_meet_are_refused() {
         ),
     ] {
         let page = told(kind, camera, &more);
-        let found = [late, rare]
+        let found = [late, rare, slow]
             .into_iter()
             .find(|mistake| page.contains(mistake));
         assert_eq!(found, wanted, "{kind} {camera} {more}: {page}");

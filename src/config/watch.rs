@@ -59,11 +59,15 @@ impl Background {
     /// Nothing new begins where a person or a vehicle was within this time, seconds.
     pub const KNOWN_SECS: f64 = 10.0;
 
+    /// For [`Self::told_secs`] two looks may lie so far apart, seconds: a longer pause counts as one
+    /// second, because nobody knows what was there meanwhile.
+    pub const APART_SECS: f64 = 2.0;
+
     /// What came to light where somebody was is told within this time after, seconds, or somebody was
-    /// there again: [`Self::KNOWN_SECS`] and `still_secs`, twice as long for a camera that is looked at
-    /// every two seconds, and the looks that make a track of it.
+    /// there again: [`Self::KNOWN_SECS`] and `still_secs`, as often as looks may be
+    /// [`Self::APART_SECS`] apart, and the looks that make a track of it.
     pub fn told_secs(&self) -> f64 {
-        2.0 * (Self::KNOWN_SECS + self.still_secs) + 5.0
+        Self::APART_SECS * (Self::KNOWN_SECS + self.still_secs) + 5.0
     }
 }
 

@@ -62,9 +62,13 @@ impl EyeCounters {
         self.waited.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A frame captured at `at` was judged at `now_ns` on the boot clock.
-    pub(super) fn looked(&self, at: Stamp, now_ns: u64, open_cases: usize) {
+    /// So many cases are open.
+    pub(super) fn judged(&self, open_cases: usize) {
         self.open_cases.store(open_cases as u64, Ordering::Relaxed);
+    }
+
+    /// A frame captured at `at` was judged at `now_ns` on the boot clock.
+    pub(super) fn looked(&self, at: Stamp, now_ns: u64) {
         let mut l = lock(&self.latencies_us);
         let value = now_ns.saturating_sub(at.boot_ns) / 1000;
         if l.values.len() < LATENCIES_MAX {

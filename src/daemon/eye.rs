@@ -130,6 +130,8 @@ impl Eye {
             if !self.idle() {
                 return;
             }
+            // Cases open and end without a look too.
+            self.counters.judged(self.judge.open_cases());
         }
         self.tell(Message::Book(self.judge.book()));
     }
@@ -188,7 +190,7 @@ impl Eye {
             return false;
         }
         if self.held.is_some() {
-            self.lookouts[frame.camera].sight.pass(frame.at);
+            self.lookouts[frame.camera].sight.rest();
             return true;
         }
         if self.holds_back(frame, watched.view) {
@@ -206,8 +208,7 @@ impl Eye {
         let look = look(frame, &shown, &scene.tracks, self.detector.card());
         remember(&mut lookout.looks, look);
         let orders = self.judge.step(&scene);
-        self.counters
-            .looked(frame.at, clock::boot_ns(), self.judge.open_cases());
+        self.counters.looked(frame.at, clock::boot_ns());
         if !self.answer_asks(frame, &scene) {
             return false;
         }

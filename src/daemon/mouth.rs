@@ -211,8 +211,10 @@ impl Mouth {
                 // A disk may have kept that line waiting into other hours.
                 let at = self.now();
                 match self.governor.hour(&Ask { at, ..ask }) {
-                    Ok(volume) => told.said = self.sound(want, what, volume).await,
-                    Err(hush) => told.said.failure = Some(hush.to_string()),
+                    Ok(volume) => (told.said, told.ended) = self.sound(want, what, volume).await,
+                    Err(hush) => {
+                        (told.said.failure, told.ended) = (Some(hush.to_string()), true);
+                    }
                 }
             }
             Err(why) => told.said.failure = Some(why),
@@ -221,8 +223,9 @@ impl Mouth {
     }
 
     /// Plays it, and hears requests meanwhile: a stop ends it, and so does a vehicle that drives off;
-    /// another order to speak has to wait for another time.
-    async fn sound(&mut self, want: &Want, what: Utterance, volume: f64) -> Said {
+    /// another order to speak has to wait for another time. What was said, and whether it was ended
+    /// like that.
+    async fn sound(&mut self, want: &Want, what: Utterance, volume: f64) -> (Said, bool) {
         self.state().speaking = true;
         let halt = self.stop.child_token();
         let mut stops: Vec<((String, Stamp), oneshot::Sender<Stopped>)> = Vec::new();
@@ -267,7 +270,8 @@ impl Mouth {
         for (order, answer) in stops {
             self.silence(order, cut_off, answer).await;
         }
-        said
+        let ended = said.failure.is_some() && halt.is_cancelled();
+        (said, ended)
     }
 
     /// A person's stop, ordered at that moment: from then on nothing is said.
@@ -302,7 +306,10 @@ impl Mouth {
                 }
                 (None, Some(why)) => {
                     state.failed += 1;
-                    state.trouble = Some(why.clone());
+                    // Who ends it has not found the loudspeaker broken.
+                    if !told.ended {
+                        state.trouble = Some(why.clone());
+                    }
                 }
             }
         }

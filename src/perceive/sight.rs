@@ -3,10 +3,11 @@
 //! ```text
 //! frame ──look──▶ what the view is worth, how the picture moved
 //!           ├ detected ──see──▶ new things among it, tracks, what they look like: the scene
-//!           └ not worth a detection ──pass──▶ the background is learned all the same
+//!           ├ not worth a detection ──pass──▶ the background is learned all the same
+//!           └ nothing is judged ──rest──▶ the background is forgotten
 //! ```
 //! Every frame is looked at, in the order of time. Then it is seen, with what a detector found in
-//! it, or passed over; or neither, where the detector could not look at it.
+//! it, or passed over, or rested; or nothing, where the detector could not look at it.
 
 use std::time::Duration;
 
@@ -120,6 +121,15 @@ impl Sight {
         drop(self.new_things(at));
     }
 
+    /// Nobody looks at the frame that was looked at last, nor at those before and after it: what was
+    /// detected before tells nothing of who hides the street meanwhile, so its background is begun
+    /// anew when somebody looks again.
+    pub fn rest(&mut self) {
+        if let Some(background) = &mut self.background {
+            background.forget();
+        }
+    }
+
     /// The reference of a fixed camera, once there is one.
     pub fn reference(&self) -> Option<&Reference> {
         self.guard.as_ref()?.reference()
@@ -132,11 +142,10 @@ impl Sight {
             Some(background) if self.view.is_good() && self.luma.height() > 0 => {
                 background.look(at, &self.luma, &self.last)
             }
-            Some(background) => {
-                background.forget();
+            _ => {
+                self.rest();
                 Vec::new()
             }
-            None => Vec::new(),
         }
     }
 
@@ -195,7 +204,7 @@ mod tests {
     use super::super::film::{Street, at_ms, hash, picture};
     use super::*;
     use crate::config::{Mount, Zone};
-    use crate::types::{Area, Role, TimeSource};
+    use crate::types::{Area, Point, Role, TimeSource};
 
     const SIZE: (usize, usize) = (320, 180);
 
@@ -279,6 +288,50 @@ mod tests {
             track.unwrap().appearance.is_some()
         };
         assert_eq!([Role::Tricycle, Role::Person].map(described), [true, false]);
+    }
+
+    /// A person stood where the picture changes while nobody looks: a shadow, or other goods.
+    #[test]
+    fn who_was_seen_before_a_rest_hides_nothing_of_the_street_after_it() {
+        let street = Street::new();
+        let mut config = Config::default();
+        config.background.enabled = true;
+        for name in ["west", "east"] {
+            config.camera.push(Camera {
+                name: name.to_owned(),
+                mount: Mount::Fixed,
+                ..Camera::default()
+            });
+        }
+        config.zone.push(Zone {
+            camera: "east".to_owned(),
+            polygon: [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
+                .map(|(x, y)| Point { x, y })
+                .to_vec(),
+            ..Zone::default()
+        });
+        let found = |meanwhile: fn(&mut Sight, Stamp)| {
+            let mut sight = Sight::new(&config, 1, None, 0.4);
+            let mut found = 0;
+            for second in 0..100 {
+                let changed = if second < 30 { 0..0 } else { 230..294 };
+                let frame = frame(&street, 5 * second, 0, changed);
+                sight.look(&frame);
+                if (30..60).contains(&second) {
+                    meanwhile(&mut sight, frame.at);
+                    continue;
+                }
+                let person = (25..30).contains(&second);
+                let person = person.then(|| thing(230, Role::Person));
+                let mut things: Vec<Detection> = person.into_iter().collect();
+                sight.see(&frame, &mut things);
+                found += things.iter().filter(|d| d.label == UNNAMED).count();
+            }
+            found
+        };
+        assert_eq!(found(|sight, _| sight.rest()), 0);
+        // Where that person goes on standing for the background, it is new when he has gone.
+        assert!(found(Sight::pass) > 0);
     }
 
     /// The picture moves by 30 pixels a frame; every other frame is passed over.

@@ -1,7 +1,7 @@
 //! Checks of the rules' limits.
 
 use super::Checker;
-use crate::config::{Camera, Config, DetectOn, FirstTime, Zone, ZoneKind};
+use crate::config::{Background, Config, DetectOn, FirstTime, Zone, ZoneKind};
 use crate::types::Role;
 
 /// A warning, and the looks at what became of it, take this long besides the grace time, seconds.
@@ -63,7 +63,7 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
         checker.range(key, value);
     }
     for zone in &config.zone {
-        let camera = config.camera.iter().find(|c| c.name == zone.camera);
+        let camera = config.camera.iter().position(|c| c.name == zone.camera);
         if let Some(camera) = camera {
             in_time(config, (zone, camera), checker);
         }
@@ -76,7 +76,8 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
 
 /// What is judged in a zone must have the time for it: before what only the background sees is taken for the
 /// street, and between two looks.
-fn in_time(config: &Config, (zone, camera): (&Zone, &Camera), checker: &mut Checker<'_, '_>) {
+fn in_time(config: &Config, (zone, index): (&Zone, usize), checker: &mut Checker<'_, '_>) {
+    let camera = &config.camera[index];
     let (judge, background) = (&config.judge, &config.background);
     let (vending, shop, spillage) = (&judge.street_vending, &judge.out_of_store, &judge.spillage);
     let object = |usual: &[Role]| {
@@ -107,6 +108,22 @@ fn in_time(config: &Config, (zone, camera): (&Zone, &Camera), checker: &mut Chec
             ),
             format!("at least {needs} s: still_secs, and what the rule waits for"),
             format!("absorb_secs = {needs:.1}"),
+        );
+    }
+    let slow = camera.detect_rate * Background::APART_SECS < 1.0;
+    if zone.kind == ZoneKind::Road && config.has_background(camera) && slow {
+        checker.say(
+            &format!("camera[{index}].detect_rate"),
+            format!(
+                "what the background finds in zone {} would be told from the street too late to lay it to a truck",
+                zone.name
+            ),
+            format!(
+                "at least {:.1}, a look every {} s",
+                1.0 / Background::APART_SECS,
+                Background::APART_SECS
+            ),
+            "a higher detect_rate, or [background] enabled = false",
         );
     }
     let looks = camera.detect_rate * spillage.within_secs;

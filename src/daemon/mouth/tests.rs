@@ -193,6 +193,12 @@ impl Room {
         self.lines().into_iter().map(|(kind, _)| kind).collect()
     }
 
+    /// How many could not be said to the end, and what the loudspeaker is to blame for.
+    fn trouble(&self) -> (u64, Option<String>) {
+        let state = self.state.lock().unwrap();
+        (state.failed, state.trouble.clone())
+    }
+
     fn spoken(&self) -> PathBuf {
         self.dir.path().join("spoken.wav")
     }
@@ -311,6 +317,7 @@ async fn a_stop_ends_the_sound_within_a_second_and_silences_the_rest() {
     let report = room.reports.recv().await.unwrap();
     assert_eq!(report.failure.as_deref(), Some("stopped before the end"));
     assert!(report.played > Duration::ZERO);
+    assert_eq!(room.trouble(), (1, None), "no fault of the loudspeaker");
 
     let hushed = room.warn(2).await.hushed;
     assert_eq!(hushed.as_deref(), Some("stopped by officer-7"));
@@ -365,6 +372,7 @@ async fn who_drives_off_does_not_go_on_shouting() {
     );
     assert_eq!(room.kinds(), [kind::WARNING_BEGUN, kind::WARNING_FAILED]);
     assert!(room.state.lock().unwrap().stops == 0, "nobody stopped it");
+    assert_eq!(room.trouble(), (1, None), "no fault of the loudspeaker");
     room.end().await;
 }
 

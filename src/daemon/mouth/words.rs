@@ -105,7 +105,8 @@ pub(in crate::daemon) struct VoiceState {
     pub(in crate::daemon) hushed: u64,
     /// Could not be said, in this run.
     pub(in crate::daemon) failed: u64,
-    /// Why the last one could not be said; `None` when it could.
+    /// Why the last one could not be said; `None` when it could. One that was ended on purpose tells
+    /// nothing of the loudspeaker.
     pub(in crate::daemon) trouble: Option<String>,
     /// Whether the microphone left open if the last one that was said was heard.
     pub(in crate::daemon) unheard: bool,
@@ -176,6 +177,9 @@ pub(super) struct Told {
     /// What was to be said, where it is there.
     pub(super) what: Option<Utterance>,
     pub(super) hushed: Option<String>,
+    /// Whether it was ended, or not begun any more, for a reason other than the loudspeaker: a person's
+    /// stop, a vehicle that drives off, quiet hours that came.
+    pub(super) ended: bool,
 }
 
 impl Told {
@@ -185,6 +189,7 @@ impl Told {
             said: Said::nothing(clock::now(), why),
             what: None,
             hushed: None,
+            ended: false,
         }
     }
 

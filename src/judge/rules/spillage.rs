@@ -318,7 +318,7 @@ impl Road {
         let told = match watched {
             None => "there when the zone began to be watched",
             Some(_) if lay => "lay there before",
-            Some(_) if !dated => "it was hidden again for too long to be told whose it is",
+            Some(_) if !dated => "it was told from the street too late to say whose it is",
             Some(since) if !empty(since) => "its place was not seen empty before",
             Some(_) => "new",
         };

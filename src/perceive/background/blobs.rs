@@ -1,6 +1,7 @@
 //! Cells that belong together.
 
 use crate::perceive::luma::WIDTH;
+use crate::types::Area;
 
 /// Blobs kept per frame; a picture that falls into more is no street with things in it.
 const BLOBS_MAX: usize = 64;
@@ -14,10 +15,10 @@ const AREA_MAX: f32 = 0.3;
 /// A blob: the box of its cells, and which of [`Blobs`]' cells they are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Blob {
-    pub(super) x0: usize,
-    pub(super) y0: usize,
-    pub(super) x1: usize,
-    pub(super) y1: usize,
+    x0: usize,
+    y0: usize,
+    x1: usize,
+    y1: usize,
     first: usize,
     count: usize,
     /// Cells of the whole picture.
@@ -25,6 +26,18 @@ pub(super) struct Blob {
 }
 
 impl Blob {
+    /// Where it is in the picture.
+    pub(super) fn area(&self, height: usize) -> Area {
+        #[expect(clippy::cast_precision_loss, reason = "at most 320 cells")]
+        let share = |cell: usize, cells: usize| cell as f32 / cells.max(1) as f32;
+        Area {
+            x0: share(self.x0, WIDTH),
+            y0: share(self.y0, height),
+            x1: share(self.x1 + 1, WIDTH),
+            y1: share(self.y1 + 1, height),
+        }
+    }
+
     /// Whether it is large and full enough for a thing that stands. A shadow's edge is a line: thin, or
     /// slanting through a box that it hardly fills.
     pub(super) fn is_thing(&self) -> bool {

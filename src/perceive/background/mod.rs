@@ -9,8 +9,9 @@
 //! the light of lamps that sweep by are averaged away, and a *slow* one, the background, which
 //! follows only where nothing new stands. Where a person or vehicle that the detector knows stands
 //! or stood a moment ago, nothing new begins; but since when the street is not seen there is
-//! remembered: then the thing came to light. How much a cell moves by itself (a tree's leaves) is
-//! remembered and allowed for.
+//! remembered: then the thing came to light. It is forgotten only when the street was seen there for
+//! a while: a truck's plain side looks like one in a look in which the detector misses it. How much
+//! a cell moves by itself (a tree's leaves) is remembered and allowed for.
 //!
 //! A place that a thing has *left* differs from the background too: there the background had the
 //! stronger slopes. It is taken over at once. So is everything when a third of the picture changes.
@@ -59,6 +60,8 @@ const MOVING: f32 = 14.0;
 const CHANGED_MAX: f32 = 0.35;
 /// A place was left when its background's slopes are so many times those of now.
 const LEFT: f32 = 1.3;
+/// The street is there again when it was seen for this long, in each look, seconds.
+const BARE_SECS: f32 = 1.0;
 /// A longer pause than this between two frames counts as this long, seconds.
 const PAUSE_MAX: f32 = 1.0;
 
@@ -81,8 +84,10 @@ struct Cell {
     /// How long something new has stood there, seconds.
     stood: f32,
     /// How long ago it came to light that the street is not seen there, seconds, whatever was before
-    /// it meanwhile; 0 where the street is seen.
+    /// it meanwhile; 0 where the street has been seen for a while.
     came: f32,
+    /// For how long the street has been seen in each look, seconds; 0 when it was not in the last.
+    bare: f32,
     /// Whether a known thing is there now.
     hidden: bool,
 }
@@ -246,6 +251,7 @@ impl Background {
                     cell.came += passed;
                 }
                 if cell.hidden {
+                    cell.bare = 0.0;
                     continue;
                 }
                 if cell.learned < LEARN_SECS {
@@ -254,24 +260,21 @@ impl Background {
                 }
                 let stands = if cell.stood > 0.0 { STAYS } else { 1.0 };
                 let limit = CHANGE.max(SWAY * cell.sway) * stands;
-                if differ(fast, cell.slow) > limit {
+                // New is what is seen now, too: behind a drop of rain memory is new, the street is not.
+                let seen = differ(now, cell.slow) > limit;
+                let new = differ(fast, cell.slow) > limit;
+                cell.date(new, seen, secs);
+                if new {
                     new_cells += 1;
                     let begins = cell.known > 0.0 && cell.stood < self.still;
-                    // New is what is seen now, too: behind a drop of rain memory is new, the street is not.
-                    let seen = differ(now, cell.slow) > limit;
                     let quiet = differ(now, fast) < MOVING && seen;
-                    cell.came = if seen {
-                        cell.came.max(f32::MIN_POSITIVE)
-                    } else {
-                        0.0
-                    };
                     if begins || !(quiet || cell.stood >= self.still) {
                         cell.stood = 0.0;
                     } else if quiet {
                         cell.stood = (cell.stood + secs).min(self.absorb);
                     }
                 } else {
-                    (cell.stood, cell.came) = (0.0, 0.0);
+                    cell.stood = 0.0;
                     let weight = (secs / SLOW_SECS).min(1.0);
                     let deviation = differ(now, cell.slow);
                     cell.sway += (deviation - cell.sway) * weight;
@@ -341,6 +344,20 @@ impl Background {
 }
 
 impl Cell {
+    /// Dates what came to light: from when it was `new` and `seen` until the street has been seen for a while.
+    fn date(&mut self, new: bool, seen: bool, secs: f32) {
+        self.bare = match (seen, self.bare > 0.0) {
+            (true, _) => 0.0,
+            (false, true) => self.bare + secs,
+            (false, false) => f32::MIN_POSITIVE,
+        };
+        if new && seen {
+            self.came = self.came.max(f32::MIN_POSITIVE);
+        } else if self.bare >= BARE_SECS {
+            self.came = 0.0;
+        }
+    }
+
     /// Learns its background: a mean while nothing known is there.
     fn learn(&mut self, fast: Slope, secs: f32) {
         self.learned += secs;
@@ -380,18 +397,4 @@ fn differ(a: Slope, b: Slope) -> f32 {
 )]
 fn cell_at(share: f32, cells: usize) -> usize {
     ((share * cells as f32) as usize).min(cells.saturating_sub(1))
-}
-
-impl Blob {
-    /// Where it is in the picture.
-    fn area(&self, height: usize) -> Area {
-        #[expect(clippy::cast_precision_loss, reason = "at most 320 cells")]
-        let share = |cell: usize, cells: usize| cell as f32 / cells.max(1) as f32;
-        Area {
-            x0: share(self.x0, WIDTH),
-            y0: share(self.y0, height),
-            x1: share(self.x1 + 1, WIDTH),
-            y1: share(self.y1 + 1, height),
-        }
-    }
 }

@@ -16,12 +16,15 @@ const WARM_UP: usize = 30;
 /// A pixel of what is in front of the street at (x, y) in a frame; `None` where the street is seen.
 type Front = fn(usize, usize, usize) -> Option<f32>;
 
+/// What the detector knows in a frame.
+type Known = fn(usize) -> Vec<(Role, [f32; 4])>;
+
 /// A film: light by frame, what is in front, and what the detector knows.
 #[derive(Clone, Copy)]
 struct Film {
     light: fn(usize, usize, usize) -> (f32, f32),
     front: Front,
-    known: fn(usize) -> Vec<(Role, [f32; 4])>,
+    known: Known,
 }
 
 const STILL: Film = Film {
@@ -51,6 +54,15 @@ fn config(kind: ZoneKind) -> Config {
     config
 }
 
+fn detection((role, [x0, y0, x1, y1]): (Role, [f32; 4])) -> Detection {
+    Detection {
+        label: 0,
+        roles: [role].into_iter().collect(),
+        score: 0.4,
+        area: Area { x0, y0, x1, y1 },
+    }
+}
+
 /// Shows `frames` frames; gives the things of each.
 fn show(film: Film, kind: ZoneKind, frames: usize) -> Vec<Vec<Detection>> {
     let street = Arc::new(Street::new());
@@ -63,15 +75,8 @@ fn show(film: Film, kind: ZoneKind, frames: usize) -> Vec<Vec<Detection>> {
             street.lit(albedo, (film.light)(x, y, frame), 4.0, (x, y, frame))
         });
         luma.draw(&image);
-        let known: Vec<Detection> = (film.known)(frame)
-            .into_iter()
-            .map(|(role, [x0, y0, x1, y1])| Detection {
-                label: 0,
-                roles: [role].into_iter().collect(),
-                score: 0.4,
-                area: Area { x0, y0, x1, y1 },
-            })
-            .collect();
+        let known = (film.known)(frame).into_iter();
+        let known: Vec<Detection> = known.map(detection).collect();
         shown.push(background.look(at_ms(frame as u64 * STEP_MS), &luma, &known));
     }
     shown
@@ -377,4 +382,170 @@ fn it_says_since_when_it_is_learned() {
         other = look(&mut background, frame, 8);
     }
     assert!(other.unwrap().boot_ns >= at_ms(2 * learned * STEP_MS).boot_ns);
+}
+
+/// Looks a second apart while the background is learned, then so many milliseconds.
+fn ms_of(frame: usize, step_ms: u64) -> u64 {
+    let learning = frame.min(WARM_UP) as u64;
+    learning * STEP_MS + (frame as u64 - learning) * step_ms
+}
+
+/// Shows a road of plain asphalt until something is found on it; gives the seconds after the warm-up at
+/// which it came to light, and at which it was found.
+fn dated(film: Film, step_ms: u64) -> (f32, f32) {
+    let street = Arc::new(Street::new());
+    let mut background = Background::new(&config(ZoneKind::Road), "cam").expect("it has a zone");
+    let mut luma = Luma::new();
+    for frame in 0..WARM_UP + 240 {
+        let image = picture(WIDE, HIGH, |x, y| {
+            let ground = || match (y, street.albedo(x + 90, y + 60)) {
+                (0..80, houses) => houses,
+                (_, grain) => 90.0 + grain * 0.05,
+            };
+            let albedo = (film.front)(x, y, frame).unwrap_or_else(ground);
+            street.lit(albedo, (1.0, 0.0), 3.0, (x, y, frame))
+        });
+        luma.draw(&image);
+        let known = (film.known)(frame).into_iter();
+        let known: Vec<Detection> = known.map(detection).collect();
+        let at = at_ms(ms_of(frame, step_ms));
+        let things = background.look(at, &luma, &known);
+        if let Some(thing) = things.first() {
+            let came = background.came(thing.area).expect("it was just found");
+            let begun = at_ms(WARM_UP as u64 * STEP_MS);
+            return (
+                came.since(begun).as_secs_f32(),
+                at.since(begun).as_secs_f32(),
+            );
+        }
+    }
+    panic!("nothing is found");
+}
+
+/// What lies on the road, brighter than it by so much.
+fn lump(x: usize, y: usize, by: f32) -> Option<f32> {
+    let inside = (100..110).contains(&x) && (120..128).contains(&y);
+    inside.then_some(95.0 + by)
+}
+
+/// The plain side of a truck over it.
+fn side(x: usize, y: usize) -> Option<f32> {
+    let inside = (60..140).contains(&x) && (70..150).contains(&y);
+    inside.then_some(40.0)
+}
+
+const OVER: (Role, [f32; 4]) = (
+    Role::Truck,
+    [60.0 / 320.0, 70.0 / 180.0, 140.0 / 320.0, 150.0 / 180.0],
+);
+
+/// At five looks a second the first truck is over the place in looks 10 to 14 and loses something
+/// there, which comes to light at three seconds.
+const FIRST: std::ops::Range<usize> = WARM_UP + 10..WARM_UP + 15;
+
+#[test]
+fn a_date_outlives_the_next_truck_that_is_not_seen_in_one_look_or_stands_there() {
+    fn front(
+        x: usize,
+        y: usize,
+        frame: usize,
+        second: std::ops::Range<usize>,
+        by: f32,
+    ) -> Option<f32> {
+        let over = FIRST.contains(&frame) || second.contains(&frame);
+        let lies = frame >= FIRST.start + 3;
+        let body = side(x, y).filter(|_| over);
+        body.or_else(|| lump(x, y, by).filter(|_| lies))
+    }
+    const PASSES: std::ops::Range<usize> = WARM_UP + 70..WARM_UP + 75;
+    const STANDS: std::ops::Range<usize> = WARM_UP + 70..WARM_UP + 95;
+    // In the middle of its passing.
+    let missed = |frame: usize| {
+        let seen = FIRST.contains(&frame) || (PASSES.contains(&frame) && frame != PASSES.start + 2);
+        vec![OVER].into_iter().filter(|_| seen).collect()
+    };
+    let stood = |frame: usize| {
+        let seen = FIRST.contains(&frame) || STANDS.contains(&frame);
+        vec![OVER].into_iter().filter(|_| seen).collect()
+    };
+    let films: [(&str, Front, Known); 4] = [
+        (
+            "missed, bright",
+            |x, y, n| front(x, y, n, PASSES, 35.0),
+            missed,
+        ),
+        (
+            "missed, white",
+            |x, y, n| front(x, y, n, PASSES, 120.0),
+            missed,
+        ),
+        (
+            "stood, dark",
+            |x, y, n| front(x, y, n, STANDS, -35.0),
+            stood,
+        ),
+        (
+            "stood, bright",
+            |x, y, n| front(x, y, n, STANDS, 35.0),
+            stood,
+        ),
+    ];
+    let told = films.map(|(name, front, known)| {
+        let film = Film {
+            front,
+            known,
+            ..STILL
+        };
+        (name, dated(film, 200))
+    });
+    for (name, (came, found)) in told {
+        assert!((2.9..5.0).contains(&came), "{name}: {told:?}");
+        // Ten seconds behind the second truck.
+        assert!(found > 24.0, "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn a_date_is_forgotten_when_the_street_was_seen_again() {
+    let film = Film {
+        // A passer-by whom the detector does not know; three seconds later something falls.
+        front: |x, y, frame| {
+            let passes = (WARM_UP + 10..WARM_UP + 15).contains(&frame);
+            let lies = frame >= WARM_UP + 30;
+            lump(x, y, 100.0).filter(|_| passes || lies)
+        },
+        ..STILL
+    };
+    let (came, _) = dated(film, 200);
+    assert!((5.9..7.0).contains(&came), "{came}");
+}
+
+/// Of more than [`config::Background::told_secs`] the rule makes nothing, and the check refuses
+/// cameras that are looked at more rarely.
+#[test]
+fn what_a_truck_lost_is_told_in_time_as_rarely_as_looks_may_be() {
+    let film = Film {
+        front: |x, y, frame| {
+            let lies = || lump(x, y, 60.0).filter(|_| frame > FIRST.start);
+            side(x, y).filter(|_| FIRST.contains(&frame)).or_else(lies)
+        },
+        known: |frame| {
+            vec![OVER]
+                .into_iter()
+                .filter(|_| FIRST.contains(&frame))
+                .collect()
+        },
+        ..STILL
+    };
+    let apart = Duration::from_secs_f64(config::Background::APART_SECS);
+    let apart = u64::try_from(apart.as_millis()).unwrap();
+    let late = |step_ms| {
+        let (came, found) = dated(film, step_ms);
+        f64::from(found - came)
+    };
+    let told = config::Background::default().told_secs();
+    // One more look makes a track of it.
+    let look = config::Background::APART_SECS;
+    assert!(late(apart) + look <= told, "{}", late(apart));
+    assert!(late(apart + 1000) > told, "{}", late(apart + 1000));
 }

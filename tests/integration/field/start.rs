@@ -180,6 +180,31 @@ async fn a_box_whose_clock_stands_before_its_certificate_goes_on_by_itself() {
     assert_eq!(field.journal("boot").len(), 1, "without a restart");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_counts_the_cases_of_a_box_that_does_not_look() {
+    let film = tempfile::tempdir().unwrap();
+    let camera = camera_of(&standing(film.path()), 0);
+    let field = Field::start(&camera.url(STREAM), &|profile| {
+        profile["judge"]["street_vending"]["grace_secs"] = value(600.0);
+    })
+    .await;
+    let daemon = field.daemon();
+    until(&field, "a case in its grace time", async || {
+        field.open_case("grace").is_some()
+    })
+    .await;
+    daemon.kill();
+    certify(&field.pki, EXPIRED);
+    let _daemon = field.daemon();
+    let mut eye = Value::Null;
+    until(&field, "its case in the status", async || {
+        eye = field.status().await["eye"].clone();
+        eye["open_cases"] == 1
+    })
+    .await;
+    assert_eq!(eye["detected"], 0, "{eye}");
+}
+
 #[test]
 fn a_certificate_of_another_device() {
     let said = refused(TestPkiPlan::from_now(), "LM-OTHER-7", &|_| (), |_| ());
