@@ -214,6 +214,10 @@ impl Statement {
             "software.config_sha256",
             self.software.config_sha256.as_ref(),
         )?;
+        sha256(
+            "software.calendar_sha256",
+            self.software.calendar_sha256.as_ref(),
+        )?;
         if let Some(model) = &self.software.model {
             sha256("software.model.sha256", Some(&model.sha256))?;
         }
@@ -501,7 +505,7 @@ pub(super) mod tests {
     #[test]
     fn impossible_facts_are_refused() {
         type Edit = fn(&mut Statement);
-        let table: [(&str, Edit); 15] = [
+        let table: [(&str, Edit); 16] = [
             ("version 2", |s| s.v = 2),
             ("type", |s| s.kind = "lingmou.receipt".to_owned()),
             ("seq", |s| s.seq = 1 << 53),
@@ -515,6 +519,9 @@ pub(super) mod tests {
             }),
             ("software.config_sha256", |s| {
                 s.software.config_sha256 = Some("c0".to_owned());
+            }),
+            ("software.calendar_sha256", |s| {
+                s.software.calendar_sha256 = Some("today".to_owned());
             }),
             ("files.sha256", |s| s.files[0].sha256.clear()),
             ("files.pts_ns", |s| s.files[0].pts_ns = Some(u64::MAX)),
