@@ -15,6 +15,7 @@ cannot() { echo "cannot check: $*"; exit 2; }
 first() { [[ $2 =~ $1 ]] && echo "${BASH_REMATCH[1]}"; } # what the brackets of expression $1 hold in text $2
 field() { local s='"(([^"\]|\\.)*)"'; [[ $2 =~ \"$1\"$w:$w($s|[^\",}\ ]*) ]] && # of JSON text $2, as it is written there
     echo "${BASH_REMATCH[2]:-${BASH_REMATCH[1]#\"\"}}"; }
+utc() { [[ $1 =~ ^[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{1,9})?Z$ ]] && date -ud "$1" > "$t/ok"; }
 text() { local x; [ "$(tr -d '\0' < "$1" | wc -c)" = "$(wc -c < "$1")" ] && x=$(< "$1") && (LC_ALL=C.UTF-8; [[ $x =~ ^.*$ ]]); }
 plain() { # $1 is one object of strings, whole numbers and such objects, and what counts stands in it once (EVIDENCE.md); gives $it
     local k v o; v="($S|-?[0-9]+|true|false|null)"; o="\\{$w$S$w:$w$v$w(,$w$S$w:$w$v$w)*}"; [ "$(wc -c < "$1")" -le 16384 ] && text "$1" &&
@@ -25,8 +26,7 @@ stated() { field "$2" "$(first ".*\"$1\": *(\{.*)" "$said")"; } # by the stateme
 subject() { openssl x509 -in "$t/$1.pem" -noout -subject -nameopt multiline,utf8,-esc_msb; } # of signer $1
 named() { local s; s=$nl$(subject "$1") && [[ ! $s =~ $nl\ *$2\ .*$nl\ *$2\  ]] && s=$(first "$nl *$2 *= ([^$nl]+)" "$s") &&
     echo "${s//\"/\\\"}"; } # as JSON has it: \ is doubled by openssl
-hex() { od -An -vtx1 "$@" | tr -d ' \n'; }
-unhex() { local i; for ((i = 0; i < ${#1}; i += 2)); do printf "\\x${1:i:2}"; done; }
+hex() { od -An -vtx1 "$@" | tr -d ' \n'; }; unhex() { local i; for ((i = 0; i < ${#1}; i += 2)); do printf "\\x${1:i:2}"; done; }
 le() { echo $((16#0${1:6:2}${1:4:2}${1:2:2}${1:0:2})); } # a number that begins with its smallest byte
 container() { # plain, unique names; nothing compressed, locked, linked or hidden: one meaning for every reader
     local f part='[A-Za-z0-9_][A-Za-z0-9._-]*'
@@ -97,10 +97,17 @@ application/vnd\.etsi\.timestamp-token)$ && $by =~ [0-9]{3}\....$ && $by != *000
         then [ "$(openssl dgst -sha256 -binary "$f" | base64)" = "${BASH_REMATCH[3]}" ]
         else [[ $pruned && $f != @(evidence.json|$M/*) ]] && gone=1; fi || { echo "        $f"; return 1; }
         list[$f]=${BASH_REMATCH[2]}; done; [ ! "$x" ] && [ "${list[$2]-}" ]; }
-statement() { # UTF-8; states the listed files as they are, and the grade that its conditions, 15 of every case, give
-    local f n=15 follows=lead pass='"pass": true'; [[ $(tr -d '\n' < evidence.json | wc -c) = ${#said} &&
-        ${#said} -le 1048576 && $said == '{'* && "$(field v "$said") $(field type "$said")" =~ \
-        ^1\ lingmou\.(evidence|capture)$ ]] && (LC_ALL=C.UTF-8; [[ $said =~ ^.*$ ]]) || return 1
+statement() { # UTF-8; states what it must, the listed files as they are, and the grade that its conditions, 15 of every case, give
+    local f v x=$said n=15 follows=lead pass='"pass": true' must=({journal.{n,prev},device.tz,camera.id,software.{name,version}})
+    [[ $(tr -d '\n' < evidence.json | wc -c) = ${#said} && ${#said} -le 1048576 && $said == '{'* && $said =~ \"seq\"$w:$w[0-9] &&
+        $said =~ \"warning\"$w:$w\[ ]] && (LC_ALL=C.UTF-8; [[ $said =~ ^.*$ ]]) && case $(field v "$said")$(field type "$said") in
+    1lingmou.evidence) must+=(violation.{kind,rule,outcome,first_seen,confirmed}); [ ! "$(stated asked by)" ] ;;
+    1lingmou.capture) must+=(asked.{by,at,command,command_sha256}); [[ $said =~ \"violation\"$w:${w}null &&
+        $said =~ \"warning\"$w:$w\[$w\] && ! $said =~ \"grade\"$w:$w\"evidence ]] ;; *) false ;; esac || return 1
+    for f in "${must[@]}" clock.{utc,boottime_ns,synced}; do [ "$(stated ${f/./ })" ] || return 1; done
+    while [[ $x =~ \"(utc|first_seen|confirmed|at|server_time|last_step|prev|[a-z_]*sha256)\"$w:$w(\"[^\"]*\"|.)(.*)$ ]]; do
+        f=${BASH_REMATCH[1]} v=${BASH_REMATCH[2]} x=${BASH_REMATCH[3]}; case $f$v in @(at|last_step|*_sha256)n) ;;
+        prev*|*sha256*) [[ $v =~ ^\"[0-9a-f]{64}\"$ ]] ;; *) utc "${v//\"}" ;; esac || return 1; done
     [ "$(for f in "${!list[@]}"; do [ "$f" = evidence.json ] || echo "$f ${list[$f]} $(wc -c < "$f") $(openssl dgst -sha256 -r "$f" |
         cut -c -64)"; done | sort)" = "$(n='^ *"name": *"([^"]*)", *"type": *"([^"]*)", *"size": *([0-9]+), *"sha256": *"([^"]*)"'
         while IFS= read -rd '{' f; do [[ $f =~ $n ]] && echo "${BASH_REMATCH[*]:1}"; done <<< "$said{" | sort)" ] || return 1
@@ -109,20 +116,17 @@ statement() { # UTF-8; states the listed files as they are, and the grade that i
     [[ $(((${#said} - ${#f}) / ${#pass})) -lt $n || $said =~ \"pass\":\ [fn] ]] || follows=evidence
     [ "$(stated grade grade)" = $follows ]; }
 names() { # the JSON $1, a $2, names this package, its signature, and the signer of $2, who has role $3; gives $it
-    plain "$1" && [ "$(field type "$it")" = "lingmou.$2" ] &&
-        [ "$(named "$2" organizationalUnitName)" = "$3" ] && [ "$(field id "$it") $(field sig_sha256 "$it") $(
-        field "$3" "$it")" = "$(field id "$said") $sig $(named "$2" commonName)" ]; }
+    plain "$1" && [ "$(field type "$it") $(named "$2" organizationalUnitName)" = "lingmou.$2 $3" ] && [ "$(field id "$it") $(
+        field sig_sha256 "$it") $(field "$3" "$it")" = "$(field id "$said") $sig $(named "$2" commonName)" ]; }
 receipt() { signed "$1" receipt && names "$t/receipt" receipt receiver && # $1 is a receiver's, for this package
-    [ "$(field seq "$it") $(field device "$it")" = "$(field seq "$said") $(stated device id)" ] &&
-        [[ $(field verdict "$it") =~ ^(stored|refused)$ && $it =~ \"seq\"$w:$w[0-9] && $it =~ \"copies\"$w:$w[0-9] &&
-        $it =~ \"at\"$w:$w\" ]]; }
+    [ "$(field seq "$it") $(field device "$it")" = "$(field seq "$said") $(stated device id)" ] && [[ $(field verdict "$it") =~ \
+        ^(stored|refused)$ && $it =~ \"seq\"$w:$w[0-9] && $it =~ \"copies\"$w:$w[0-9] && $it =~ \"at\"$w:$w\" ]]; }
 chain() { # the device's journal from this package's line to the head that the first receipt names
     local line sealed= first n prev c=$M/chain.jsonl; n=$(stated journal n) prev=$(stated journal prev) first=$n
     [ ! "$(tail -c 1 $c)" ] && text $c && while IFS= read -r line; do
         [[ $line =~ ^\{\"n\":$n,\"at\":$S,\"kind\":\"([a-z._]+)\",\"prev\":\"$prev\",\"body\":\{($S|[][{}:,0-9a-z.+-])*\}\}$ ]] || return 1
         [[ ${BASH_REMATCH[3]} =~ ^package.(adopted|sealed)$ && (${BASH_REMATCH[1]} = adopted || $n = "$first") &&
-            $line == *"\"sig_sha256\":\"$sig\""* ]] && sealed=1
-        n=$((n + 1)) prev=$(printf %s "$line" | sha256sum | cut -c -64); done < $c
+            $line == *"\"sig_sha256\":\"$sig\""* ]] && sealed=1; n=$((n + 1)) prev=$(printf %s "$line" | sha256sum | cut -c -64); done < $c
     [[ $sealed && (! $head || $head == *"\"hash\":\"$prev\""*) ]]; }
 stamp() { # $1 is a time-stamp over $2 by an authority of this root
     at=$(first "${nl}Time stamp: ([^$nl]*)" "$(openssl ts -reply -in "$1" -token_in -text)") && openssl ts -verify \
@@ -130,8 +134,7 @@ stamp() { # $1 is a time-stamp over $2 by an authority of this root
 review() { # $1 is a reviewer's signature over $2, which covers the review $3 and the signatures before it
     signed "$1" review "$2" && names "$3" review reviewer && for f in $M/signature???.p7s "$3"; do
         [[ $f < $1 || $f = "$3" ]] || continue; [ "${list[$f]-}" ] || return 1; done &&
-        [[ $(field verdict "$it") =~ ^(accept|reject)$ && $it =~ \"reason\"$w:$w\" && $(field at "$it") =~ \
-            ^[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{1,9})?Z$ ]] && date -ud "$(field at "$it")" > "$t/ok" &&
+        [[ $(field verdict "$it") =~ ^(accept|reject)$ && $it =~ \"reason\"$w:$w\" ]] && utc "$(field at "$it")" &&
         echo "        $(field verdict "$it") by $(field reviewer "$it"), $(field at "$it")"; }
 device() { [ "$(named device serialNumber)" = "$(stated device id)" ] && [ "$(stated device id)" ] && # no person's
     [[ ! $(subject device)$nl =~ organizationalUnitName\ *=\ (receiver|reviewer|view|operate|admin)$nl ]]; }
@@ -144,8 +147,7 @@ x=${names[*]##@($M/*|mimetype|evidence.json)} pruned= gone= # with a receipt, al
 [[ ! -f $M/receipt001.p7m || $x == *[!\ ]* ]] || pruned=", or gone with all others,"
 check "every listed file is there$pruned and unchanged" digests $M/ASiCManifest001.xml evidence.json
 for f in mimetype $M/signature001.p7s $M/ASiCManifest001.xml "${!list[@]}"; do covered[$f]=1; done
-[ "$gone" ] || check "statement agrees with the list and with itself" statement
-check "statement is by the device that signed" device
+[ "$gone" ] || check "statement agrees with the list and with itself" statement; check "statement is by the device that signed" device
 for n in 2 1; do f=$M/receipt00$n.p7m; rm -f "$t/receipt"; [ ! -f $f ] || # the journal goes to the first one's head
     { covered[$f]=1; check "receipt 00$n is a receiver's, for this package" receipt $f; }; done
 [[ ! $gone || $it =~ \"verdict\"$w:$w\"stored\" ]] || check "every listed file is there, or stored by the receiver" false
@@ -155,9 +157,7 @@ for m in $M/ASiCManifest!(001).xml; do n=${m%.xml} n=${n#"$M/ASiCManifest"}
     check "$m: what it lists is unchanged, and of this package" digests "$m" $M/signature001.p7s
     [ "$n" = 000 ] || covered[$m]=1; case ${by-} in
     $M/timestamp*) covered[$by]=1; [ ! -f "$by" ] || check "  time-stamp" stamp "$by" "$m" ;;
-    $M/signature$n.p7s) covered[$by]=1 covered[$M/review$n.json]=1
-        check "  review" review "$by" "$m" "$M/review$n.json" ;;
+    $M/signature$n.p7s) covered[$by]=1 covered[$M/review$n.json]=1; check "  review" review "$by" "$m" "$M/review$n.json" ;;
     *) check "  names its signature or time-stamp" false ;; esac; done
-check "no file outside the signatures" inside
-[ $bad = 0 ] || { echo "NOT VALID"; exit 1; }
+check "no file outside the signatures" inside; [ $bad = 0 ] || { echo "NOT VALID"; exit 1; }
 [ ! "$gone" ] || cannot "pictures and video are not here; a box removes them after the receipt: verify the receiver's"; echo VALID

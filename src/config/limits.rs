@@ -105,7 +105,12 @@ const LIMITS: &[Limit] = &[
     limit("evidence.clip_before_secs", 0.0, 60.0, SECONDS),
     limit("evidence.clip_after_secs", 0.0, 60.0, SECONDS),
     limit("evidence.best_of_secs", 0.0, 2.0, SECONDS),
-    limit("evidence.spacing_min_secs", 1.0, DAY, SECONDS),
+    limit(
+        "evidence.spacing_min_secs",
+        10.0,
+        DAY,
+        " seconds: pictures nearer in time do not show that something stands",
+    ),
     limit("evidence.displacement_min", 0.01, 1.0, WIDTH),
     limit("evidence.focus_min", 0.0, 4000.0, ""),
     limit("evidence.exposure_min", 0.0, 255.0, ""),

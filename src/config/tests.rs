@@ -872,6 +872,21 @@ fn a_zone_says_when_and_where_it_is_judged_or_what_is_wrong() {
 }
 
 #[test]
+fn pictures_of_what_stands_are_never_asked_for_nearer_than_ten_seconds() {
+    let told = |secs: &str| page(&format!("[evidence]\nspacing_min_secs = {secs}\n"));
+    let refused = told("9.9");
+    let mistake = ":2: evidence.spacing_min_secs: 9.9 is out of range";
+    assert!(refused.contains(mistake), "{refused}");
+    assert!(
+        refused.contains("do not show that something stands"),
+        "{refused}"
+    );
+    for sound in ["10", "10.0", "600"] {
+        assert!(!told(sound).contains("spacing_min_secs"), "{sound}");
+    }
+}
+
+#[test]
 fn limits_that_nothing_can_ever_meet_are_refused() {
     let told = |kind: &str, camera: &str, more: &str| {
         page(&format!(

@@ -90,6 +90,7 @@ impl Circumstances {
             version: "unknown".to_owned(),
             binary_sha256: None,
             config_sha256: None,
+            calendar_sha256: None,
             model: None,
         };
         self.software.clone().unwrap_or_else(unknown)
@@ -129,6 +130,7 @@ impl Facts {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 binary_sha256: self.binary_sha256.clone(),
                 config_sha256: Some(self.config_sha256.clone()),
+                calendar_sha256: self.calendar_sha256.clone(),
                 model: Some(self.model.clone()),
             }),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::develop::{self, DevelopError, SAME_PLACE, alike};
+use crate::develop::{Choice, DevelopError, SAME_PLACE, alike};
 use crate::ingest::IngestError;
 use crate::store::{Draft, StoreError};
 use crate::types::{Area, CaseId, Frame, Order, Outcome, RoleSet, ShotKind, Stamp, Violation};
@@ -176,13 +176,16 @@ impl Keeper {
         let around = Duration::try_from_secs_f64(around).unwrap_or_default();
         let camera = &self.cameras[work.camera];
         if !around.is_zero() {
-            match camera.frames_round(at, around, CHOICE_MAX) {
-                Ok(mut frames) => {
-                    if let Some(best) = develop::choose(&frames, at, place) {
-                        return Ok((frames.swap_remove(best), Stream::Main));
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "no frames to choose from"),
+            let mut choice = Choice::of(at, place);
+            let looked = camera.frames_round(at, around, CHOICE_MAX, |frame| choice.look(frame));
+            if let Err(error) = looked {
+                tracing::debug!(%error, "no frames to choose from");
+            }
+            let chosen = choice.chosen();
+            let again =
+                |(at, held): (Stamp, Option<Frame>)| held.or_else(|| camera.full_frame(at).ok());
+            if let Some(frame) = chosen.and_then(again) {
+                return Ok((frame, Stream::Main));
             }
         }
         self.own_frame(work, at)

@@ -34,6 +34,7 @@ use super::notes::Notes;
 pub(super) struct Facts {
     pub(super) config: Config,
     pub(super) config_sha256: String,
+    pub(super) calendar_sha256: Option<String>,
     pub(super) binary_sha256: Option<String>,
     pub(super) model: Model,
     pub(super) wording: Wording,

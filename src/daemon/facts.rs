@@ -25,6 +25,7 @@ pub(super) fn gather(
     Ok(Facts {
         config: loaded.config.clone(),
         config_sha256: loaded.sha256.clone(),
+        calendar_sha256: loaded.calendar.sha256.clone(),
         binary_sha256: dossier::program_sha256().ok(),
         model: dossier::model(detector.card()),
         wording: loaded.wording.clone(),

@@ -1,6 +1,6 @@
 //! Which of several frames round a moment becomes the picture.
 
-use super::glance::alike;
+use super::glance::Patch;
 use super::quality::measure;
 use crate::types::{Area, Frame, Quality, Stamp};
 
@@ -12,24 +12,83 @@ pub const SAME_PLACE: f64 = 0.9;
 /// Another frame must be better than the moment's own by this, hundredths: the measure's noise.
 const BETTER_BY: u64 = 105;
 
-/// The index of the best-focused, best-exposed of `frames` that still shows at `place` what the
-/// frame of the moment `at` shows there; `None` when that frame is not among them.
-pub fn choose(frames: &[Frame], at: Stamp, place: Area) -> Option<usize> {
-    let away = |frame: &Frame| frame.at.boot_ns.abs_diff(at.boot_ns);
-    let own = (0..frames.len()).min_by_key(|&i| frames.get(i).map(away))?;
-    let moment = frames
-        .get(own)
-        .filter(|frame| away(frame) <= OWN_WITHIN_NS)?;
-    let worth = |frame: &Frame| measure(&frame.image, place).map_or(0, worth);
-    let mut best = (own, worth(moment) * BETTER_BY / 100);
-    for (i, frame) in frames.iter().enumerate().filter(|(i, _)| *i != own) {
-        let there = alike(&moment.image, &frame.image, place).is_some_and(|a| a >= SAME_PLACE);
-        let worth = worth(frame);
-        if there && worth > best.1 {
-            best = (i, worth);
+/// Of the frames that are looked at, one after the other, the best-focused, best-exposed that still
+/// shows at a place what the frame of the moment shows there.
+///
+/// A full frame is megabytes, and there may be many: of each only what is compared is kept, and the
+/// pixels of one, the choice if no other came.
+pub struct Choice {
+    at: Stamp,
+    place: Area,
+    looks: Vec<Look>,
+    held: Option<(usize, Frame)>,
+}
+
+/// What is kept of a frame that was looked at.
+struct Look {
+    at: Stamp,
+    worth: u64,
+    patch: Option<Patch>,
+}
+
+impl Choice {
+    /// Among the frames round the moment `at`, by what they show at `place`.
+    pub fn of(at: Stamp, place: Area) -> Self {
+        Self {
+            at,
+            place,
+            looks: Vec::new(),
+            held: None,
         }
     }
-    Some(best.0)
+
+    /// Looks at one frame.
+    pub fn look(&mut self, frame: Frame) {
+        let newest = self.looks.len();
+        let worth = measure(&frame.image, self.place).map_or(0, worth);
+        self.looks.push(Look {
+            at: frame.at,
+            worth,
+            patch: Patch::of(&frame.image, self.place),
+        });
+        let leads = match self.best() {
+            Some(best) => best == newest,
+            // The moment is still to come, and with it what the place looks like.
+            None => self.looks.iter().all(|look| look.worth <= worth),
+        };
+        if leads {
+            self.held = Some((newest, frame));
+        }
+    }
+
+    /// When the chosen frame was captured, and that frame. Its pixels are gone, and must be decoded
+    /// again, where it comes before the moment and a sharper one, of something else, was held instead.
+    /// `None` when the frame of the moment is not among those looked at.
+    pub fn chosen(self) -> Option<(Stamp, Option<Frame>)> {
+        let best = self.best()?;
+        let held = self.held.filter(|(held, _)| *held == best);
+        Some((self.looks.get(best)?.at, held.map(|(_, frame)| frame)))
+    }
+
+    fn best(&self) -> Option<usize> {
+        let away = |look: &Look| look.at.boot_ns.abs_diff(self.at.boot_ns);
+        let own = (0..self.looks.len()).min_by_key(|&i| self.looks.get(i).map(away))?;
+        let moment = self.looks.get(own)?;
+        if away(moment) > OWN_WITHIN_NS {
+            return None;
+        }
+        let there = |look: &Look| {
+            let alike = moment.patch.as_ref()?.alike(look.patch.as_ref()?);
+            alike.filter(|&alike| alike >= SAME_PLACE)
+        };
+        let mut best = (own, moment.worth * BETTER_BY / 100);
+        for (i, look) in self.looks.iter().enumerate().filter(|(i, _)| *i != own) {
+            if look.worth > best.1 && there(look).is_some() {
+                best = (i, look.worth);
+            }
+        }
+        Some(best.0)
+    }
 }
 
 /// Sharpness, less what is lost in black and white.
@@ -40,9 +99,12 @@ fn worth(quality: Quality) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::glance::alike;
     use super::super::tests::{grey, texture};
     use super::*;
-    use crate::types::TimeSource;
+    use crate::types::{Image, TimeSource};
 
     const PLACE: Area = Area {
         x0: 0.3,
@@ -79,32 +141,106 @@ mod tests {
         (88..93).map(|i| texture((x + i) / 9, y / 9)).sum::<f32>() / 5.0
     }
 
+    /// The frames are looked at in turn; the time of the chosen one, milliseconds. Never are more
+    /// than two of them alive: the one held and the one looked at.
+    fn chosen(frames: Vec<Frame>) -> Option<u64> {
+        let all: Vec<_> = frames
+            .iter()
+            .map(|f| Arc::downgrade(&f.image.data))
+            .collect();
+        let mut choice = Choice::of(stamp(1000), PLACE);
+        for (n, frame) in frames.into_iter().enumerate() {
+            choice.look(frame);
+            let alive = |n: &usize| all.get(*n).is_some_and(|data| data.strong_count() > 0);
+            let held = (0..=n).filter(alive).count();
+            assert!(held <= 1, "{held} frames are held");
+        }
+        let (at, frame) = choice.chosen()?;
+        assert!(frame.is_none_or(|frame| frame.at == at), "its own pixels");
+        Some(at.boot_ns / 1_000_000)
+    }
+
+    /// The same by what it says: of all frames at once, each compared in full.
+    fn of_all(frames: &[Frame]) -> Option<u64> {
+        let away = |frame: &Frame| frame.at.boot_ns.abs_diff(stamp(1000).boot_ns);
+        let own = frames.iter().min_by_key(|frame| away(frame))?;
+        let worth = |frame: &Frame| measure(&frame.image, PLACE).map_or(0, worth);
+        let mut best = (own.number, worth(own) * BETTER_BY / 100);
+        for frame in frames.iter().filter(|frame| frame.number != own.number) {
+            let there = alike(&own.image, &frame.image, PLACE).is_some_and(|a| a >= SAME_PLACE);
+            if there && worth(frame) > best.1 {
+                best = (frame.number, worth(frame));
+            }
+        }
+        (away(own) <= OWN_WITHIN_NS).then_some(best.0)
+    }
+
+    #[test]
+    fn one_after_the_other_the_choice_is_that_among_all() {
+        let sharper = |x, y| (stall(x, y) - 126.0) * 1.1 + 126.0;
+        let shown: [Image; 4] = [
+            grey(80, 60, stall),
+            grey(80, 60, sharper),
+            grey(80, 60, shaken),
+            grey(80, 60, |x, y| stall(x + 900, y)),
+        ];
+        let own_copy = |image: &Image| Image {
+            data: Arc::new(image.bytes().to_vec()),
+            ..image.clone()
+        };
+        let blank = frame(0, |_, _| 0.0);
+        let mut seen = std::collections::BTreeSet::new();
+        // In order; the moment's own between two that are as near; a stream's times may step back;
+        // and none of the moment itself.
+        for times in [
+            [600, 800, 1010, 1200],
+            [700, 900, 1000, 1100],
+            [900, 1200, 1010, 700],
+            [500, 600, 1200, 1300],
+        ] {
+            for n in 0..shown.len().pow(4) {
+                let of = |i: u32| &shown[n / shown.len().pow(i) % shown.len()];
+                let frames = (0..).zip(times).map(|(i, ms)| Frame {
+                    number: ms,
+                    at: stamp(ms),
+                    image: own_copy(of(i)),
+                    ..blank.clone()
+                });
+                let frames: Vec<Frame> = frames.collect();
+                let wanted = of_all(&frames);
+                seen.insert(wanted);
+                assert_eq!(chosen(frames), wanted, "{times:?}, pictures {n}");
+            }
+        }
+        assert!(seen.len() > 8, "{seen:?}");
+    }
+
     #[test]
     fn the_sharpest_frame_that_shows_the_subject_is_taken() {
         let washed_out = |x, y| (stall(x, y) * 3.0).min(235.0);
         let another = |x, y| stall(x + 900, y);
-        let check = |frames: &[Frame], wanted: Option<usize>, what: &str| {
-            assert_eq!(choose(frames, stamp(1000), PLACE), wanted, "{what}");
+        let check = |frames: Vec<Frame>, wanted: Option<u64>, what: &str| {
+            assert_eq!(chosen(frames), wanted, "{what}");
         };
         let own = || frame(1000, shaken);
-        check(&[frame(600, stall), own()], Some(0), "sharper before");
-        check(&[own(), frame(1400, stall)], Some(1), "sharper after");
+        check(vec![frame(600, stall), own()], Some(600), "sharper before");
+        check(vec![own(), frame(1400, stall)], Some(1400), "sharper after");
         check(
-            &[frame(600, shaken), own()],
-            Some(1),
+            vec![frame(600, shaken), own()],
+            Some(1000),
             "no better: the moment itself",
         );
         check(
-            &[frame(600, another), own()],
-            Some(1),
+            vec![frame(600, another), own()],
+            Some(1000),
             "sharper, but of something else",
         );
         check(
-            &[frame(600, washed_out), frame(1000, stall)],
-            Some(1),
+            vec![frame(600, washed_out), frame(1000, stall)],
+            Some(1000),
             "washed out",
         );
-        check(&[frame(600, stall)], None, "the moment itself is gone");
-        check(&[], None, "nothing is kept");
+        check(vec![frame(600, stall)], None, "the moment itself is gone");
+        check(vec![], None, "nothing is kept");
     }
 }

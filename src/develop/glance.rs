@@ -166,22 +166,30 @@ fn vertex(before: f64, top: f64, after: f64) -> f64 {
 /// Grey values of a patch in each of its cells, along rows.
 const PATCH: usize = 16;
 
+/// What a picture shows within an area, as little as comparing it takes: its mean grey values on a
+/// grid, less their mean.
+pub(super) struct Patch(Vec<f64>);
+
+impl Patch {
+    pub(super) fn of(image: &Image, area: Area) -> Option<Self> {
+        let grey = reduced(image, Part::of(image, area), (PATCH, PATCH))?;
+        let mean = grey.iter().map(|&v| f64::from(v)).sum::<f64>() / real(grey.len());
+        let less = grey.into_iter().map(|v| f64::from(v) - mean);
+        Some(Self(less.collect()))
+    }
+
+    /// The correlation of the two: −1 to 1. `None` where one of them shows nothing but one grey.
+    pub(super) fn alike(&self, other: &Self) -> Option<f64> {
+        let product = |a: &Self, b: &Self| a.0.iter().zip(&b.0).map(|(a, b)| a * b).sum::<f64>();
+        let scale = (product(self, self) * product(other, other)).sqrt();
+        (scale > 0.0).then(|| product(self, other) / scale)
+    }
+}
+
 /// How alike two pictures of one camera are within `area`: −1 to 1, the correlation of their
 /// mean grey values on a grid. `None` where one of them shows nothing but one grey.
 pub fn alike(a: &Image, b: &Image, area: Area) -> Option<f64> {
-    let patch = |image: &Image| {
-        let grey = reduced(image, Part::of(image, area), (PATCH, PATCH))?;
-        let mean = grey.iter().map(|&v| f64::from(v)).sum::<f64>() / real(grey.len());
-        Some(
-            grey.into_iter()
-                .map(|v| f64::from(v) - mean)
-                .collect::<Vec<_>>(),
-        )
-    };
-    let (a, b) = (patch(a)?, patch(b)?);
-    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let scale = (product(&a, &a) * product(&b, &b)).sqrt();
-    (scale > 0.0).then(|| product(&a, &b) / scale)
+    Patch::of(a, area)?.alike(&Patch::of(b, area)?)
 }
 
 fn whole(image: &Image) -> Part {

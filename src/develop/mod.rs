@@ -28,7 +28,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub use self::choose::{SAME_PLACE, choose};
+pub use self::choose::{Choice, SAME_PLACE};
 pub use self::exif::Exif;
 pub use self::glance::{Glance, alike, stillness};
 pub use self::marked::Mark;

@@ -176,54 +176,48 @@ impl Camera {
         let image = decode_last(&stretch, &self.bans)
             .map_err(|why| self.process("decoding a picture", why))?;
         let unit = stretch.units.last().ok_or_else(|| self.not_kept())?;
-        Ok(Frame {
+        Ok(self.frame(unit, image))
+    }
+
+    /// Decodes up to `at_most` frames, evenly spread over the time from `around` before `at` to
+    /// `around` after it as far as that is kept already, the frame nearest to `at` among them, in
+    /// the order of their times, from the main stream at full size, and lets `look` have one after
+    /// the other: whoever keeps them all holds as many full pictures, of a decoder that may have few.
+    ///
+    /// Costs the decoding from the key frame before the first; nothing is decoded and nothing
+    /// given when that is more than [`CHOICE_UNITS_MAX`] access units.
+    pub fn frames_round(
+        &self,
+        at: Stamp,
+        around: Duration,
+        at_most: usize,
+        mut look: impl FnMut(Frame),
+    ) -> Result<(), IngestError> {
+        let reach = i64::try_from(around.as_nanos()).unwrap_or(i64::MAX);
+        let (from, to) = (at.shifted_ns(-reach), at.shifted_ns(reach));
+        let stretch = self.ring().between(from, to);
+        let stretch = stretch.ok_or_else(|| self.not_kept())?;
+        if stretch.units.len() > CHOICE_UNITS_MAX {
+            return Ok(());
+        }
+        let wanted = spread(&stretch.units, (from, at, to), at_most);
+        decode(&stretch, &wanted, &self.bans, &mut |index, image| {
+            if let Some(unit) = stretch.units.get(index) {
+                look(self.frame(unit, image));
+            }
+        })
+        .map_err(|why| self.process("decoding pictures to choose from", why))
+    }
+
+    fn frame(&self, unit: &Unit, image: Image) -> Frame {
+        Frame {
             camera: self.index,
             number: unit.number,
             at: unit.at,
             time_source: unit.source,
             pts_ns: unit.pts_ns,
             image,
-        })
-    }
-
-    /// Decodes up to `at_most` frames, evenly spread over the time from `around` before `at` to
-    /// `around` after it as far as that is kept already, the frame nearest to `at` among them, in
-    /// the order of their times, from the main stream at full size.
-    ///
-    /// Costs the decoding from the key frame before the first; nothing is decoded and nothing
-    /// given when that is more than [`CHOICE_UNITS_MAX`] access units. The pixels are copied, so
-    /// that no decoder runs out of buffers.
-    pub fn frames_round(
-        &self,
-        at: Stamp,
-        around: Duration,
-        at_most: usize,
-    ) -> Result<Vec<Frame>, IngestError> {
-        let reach = i64::try_from(around.as_nanos()).unwrap_or(i64::MAX);
-        let (from, to) = (at.shifted_ns(-reach), at.shifted_ns(reach));
-        let stretch = self.ring().between(from, to);
-        let stretch = stretch.ok_or_else(|| self.not_kept())?;
-        if stretch.units.len() > CHOICE_UNITS_MAX {
-            return Ok(Vec::new());
         }
-        let wanted = spread(&stretch.units, (from, at, to), at_most);
-        let images = decode(&stretch, &wanted, &self.bans)
-            .map_err(|why| self.process("decoding pictures to choose from", why))?;
-        let frame = |(index, image): (usize, Image)| {
-            let unit = stretch.units.get(index)?;
-            Some(Frame {
-                camera: self.index,
-                number: unit.number,
-                at: unit.at,
-                time_source: unit.source,
-                pts_ns: unit.pts_ns,
-                image: Image {
-                    data: Arc::new(image.bytes().to_vec()),
-                    ..image
-                },
-            })
-        };
-        Ok(images.into_iter().filter_map(frame).collect())
     }
 
     /// Stops receiving; returns within [`STOP_WITHIN`](super::STOP_WITHIN) per stream.

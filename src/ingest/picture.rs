@@ -148,13 +148,14 @@ pub(super) fn offer_video_meta(sink: &impl IsA<gst::Element>) {
 /// Decodes the last unit of the stretch. The error is for a human.
 pub(super) fn decode_last(stretch: &Stretch, bans: &Bans) -> Result<Image, String> {
     let last = stretch.units.len().saturating_sub(1);
-    let found = decode(stretch, &[last], bans)?;
-    let image = found.into_iter().next().map(|(_, image)| image);
-    image.ok_or_else(|| "the decoder did not give this frame".to_owned())
+    let mut found = None;
+    decode(stretch, &[last], bans, &mut |_, image| found = Some(image))?;
+    found.ok_or_else(|| "the decoder did not give this frame".to_owned())
 }
 
-/// Decodes the stretch and keeps the units with these indexes, in the order in which they are
-/// shown; one the decoder does not give, or gives as damaged, is left out. The error is for a human.
+/// Decodes the stretch and hands on the units with these indexes, in the order in which they are
+/// shown and each before the next is asked for; one the decoder does not give, or gives as damaged,
+/// is left out. The error is for a human.
 ///
 /// Where a decoder gives nothing the next one is tried, up to libav's; when that one finds something,
 /// those before it are among `bans`.
@@ -162,7 +163,8 @@ pub(super) fn decode(
     stretch: &Stretch,
     wanted: &[usize],
     bans: &Bans,
-) -> Result<Vec<(usize, Image)>, String> {
+    take: &mut dyn FnMut(usize, Image),
+) -> Result<(), String> {
     let mut banned = bans.names();
     // libav is never passed over: what ranks below it does not tell what it had to make up.
     banned.retain(|name| !name.starts_with(LAST_WORD));
@@ -170,7 +172,7 @@ pub(super) fn decode(
     if decoders.is_empty() {
         decoders = stretch.run.codec.decoders(&[]);
     }
-    decode_by(&decoders, stretch, wanted, bans)
+    decode_by(&decoders, stretch, wanted, bans, take)
 }
 
 /// The same by the first of these that gives a picture.
@@ -179,15 +181,20 @@ fn decode_by(
     stretch: &Stretch,
     wanted: &[usize],
     bans: &Bans,
-) -> Result<Vec<(usize, Image)>, String> {
+    take: &mut dyn FnMut(usize, Image),
+) -> Result<(), String> {
     let mut told = Err(Fault::NoDecoder.to_string());
     let mut failed = Vec::new();
     for factory in decoders {
         let Some(decoder) = open(factory) else {
             continue;
         };
-        told = decode_with(&decoder, stretch, wanted);
-        if told.as_ref().is_ok_and(|found| !found.is_empty()) {
+        let mut given = false;
+        told = decode_with(&decoder, stretch, wanted, &mut |index, image| {
+            given = true;
+            take(index, image);
+        });
+        if told.is_ok() && given {
             for name in failed {
                 bans.add(name);
             }
@@ -206,7 +213,8 @@ fn decode_with(
     decoder: &gst::Element,
     stretch: &Stretch,
     wanted: &[usize],
-) -> Result<Vec<(usize, Image)>, String> {
+    take: &mut dyn FnMut(usize, Image),
+) -> Result<(), String> {
     let pipeline = gst::Pipeline::new();
     let source = gst_app::AppSrc::builder()
         .caps(&stretch.run.caps)
@@ -217,7 +225,7 @@ fn decode_with(
     let sink = gst_app::AppSink::builder()
         .caps(&sink_caps())
         .sync(false)
-        .max_buffers(2)
+        .max_buffers(1)
         .build();
     offer_video_meta(&sink);
     let chain = [source.upcast_ref(), decoder, &convert, sink.upcast_ref()];
@@ -225,11 +233,11 @@ fn decode_with(
         .add_many(chain)
         .map_err(|error| error.to_string())?;
     gst::Element::link_many(chain).map_err(|error| error.to_string())?;
-    let images = pull(&pipeline, (&source, &sink), stretch, wanted);
+    let told = pull(&pipeline, (&source, &sink), stretch, wanted, take);
     pipeline
         .set_state(gst::State::Null)
         .map_err(|error| error.to_string())?;
-    images
+    told
 }
 
 fn pull(
@@ -237,7 +245,8 @@ fn pull(
     (source, sink): (&gst_app::AppSrc, &gst_app::AppSink),
     stretch: &Stretch,
     wanted: &[usize],
-) -> Result<Vec<(usize, Image)>, String> {
+    take: &mut dyn FnMut(usize, Image),
+) -> Result<(), String> {
     pipeline
         .set_state(gst::State::Playing)
         .map_err(|error| error.to_string())?;
@@ -250,7 +259,7 @@ fn pull(
             .map_err(|flow| flow.to_string())?;
     }
     source.end_of_stream().map_err(|flow| flow.to_string())?;
-    let mut found = Vec::with_capacity(due.len());
+    let mut given = false;
     while !due.is_empty()
         && let Some(sample) = sink.try_pull_sample(DECODE_WITHIN)
     {
@@ -269,11 +278,12 @@ fn pull(
             .and_then(Shape::of)
             .and_then(|shape| image(buffer, &shape))
             .ok_or_else(|| "the decoder gave no usable picture".to_owned())?;
-        found.push((index, image));
+        given = true;
+        take(index, image);
     }
-    match bus_error(pipeline).filter(|_| found.is_empty()) {
+    match bus_error(pipeline).filter(|_| !given) {
         Some(error) => Err(error),
-        None => Ok(found),
+        None => Ok(()),
     }
 }
 
@@ -361,8 +371,9 @@ mod tests {
     #[test]
     fn what_the_decoder_had_to_make_up_is_no_picture() {
         let given = |stretch: &Stretch, wanted: &[usize]| {
-            let given = decode(stretch, wanted, &Bans::default()).unwrap();
-            given.into_iter().map(|(i, _)| i).collect::<Vec<_>>()
+            let mut given = Vec::new();
+            decode(stretch, wanted, &Bans::default(), &mut |i, _| given.push(i)).unwrap();
+            given
         };
         let whole = two_groups();
         assert_eq!(whole.units.iter().filter(|unit| unit.key).count(), 2);
@@ -396,12 +407,14 @@ mod tests {
         let broken = gst::ElementFactory::find("identity").unwrap();
         let sound = stretch.run.codec.decoders(&[]);
         let bans = Bans::default();
-        let alone = decode_by(std::slice::from_ref(&broken), &stretch, &[3], &bans);
+        let mut given = Vec::new();
+        let mut take = |index, _| given.push(index);
+        let alone = std::slice::from_ref(&broken);
+        let alone = decode_by(alone, &stretch, &[3], &bans, &mut take);
         assert!(alone.is_err(), "{alone:?}");
         assert!(bans.names().is_empty(), "perhaps there is no picture");
         let decoders = [vec![broken], sound].concat();
-        let found = decode_by(&decoders, &stretch, &[3, 20], &bans).unwrap();
-        let given: Vec<usize> = found.iter().map(|(index, _)| *index).collect();
+        decode_by(&decoders, &stretch, &[3, 20], &bans, &mut take).unwrap();
         assert_eq!(given, [3, 20]);
         assert_eq!(bans.names(), ["identity"]);
     }

@@ -68,6 +68,7 @@ impl Statement {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 binary_sha256: None,
                 config_sha256: None,
+                calendar_sha256: None,
                 model: None,
             },
             omitted: Vec::new(),

@@ -276,6 +276,10 @@ pub struct Software {
     pub binary_sha256: Option<String>,
     /// SHA-256 of the configuration (it holds no secrets), lower-case hex.
     pub config_sha256: Option<String>,
+    /// SHA-256 of the calendar of holidays and permits, lower-case hex; `null` without one, and in
+    /// packages older than the field.
+    #[serde(default)]
+    pub calendar_sha256: Option<String>,
     /// The detector.
     pub model: Option<Model>,
 }

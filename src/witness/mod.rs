@@ -61,6 +61,7 @@ mod timestamp;
 #[cfg(feature = "pkcs11")]
 mod token;
 mod told;
+mod told_means;
 mod told_times;
 mod verdict;
 mod verify;

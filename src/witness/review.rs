@@ -20,7 +20,7 @@ use super::key::SignError;
 use super::manifest::{Manifest, ManifestEntry, ManifestError, SigReference, numbered};
 use super::opened::check_detached;
 use super::signer::{Signer, Usage};
-use super::statement::Statement;
+use super::statement::{Statement, is_utc};
 use super::verdict::{Check, CheckId};
 use super::{SIGNATURE, STAMPED, TIMESTAMP, plain, sha256_hex};
 use crate::types::{CaseId, Stamp};
@@ -380,8 +380,7 @@ fn parse(bytes: &[u8]) -> Result<Review, Finding> {
             review.kind, review.v
         )));
     }
-    let utc = review.at.ends_with('Z') && review.at.as_bytes().get(10) == Some(&b'T');
-    if !utc || review.at.parse::<jiff::Timestamp>().is_err() {
+    if !is_utc(&review.at) {
         return Err(unreadable("at: not an RFC 3339 time in UTC".to_owned()));
     }
     Ok(review)

@@ -214,6 +214,10 @@ impl Statement {
             "software.config_sha256",
             self.software.config_sha256.as_ref(),
         )?;
+        sha256(
+            "software.calendar_sha256",
+            self.software.calendar_sha256.as_ref(),
+        )?;
         if let Some(model) = &self.software.model {
             sha256("software.model.sha256", Some(&model.sha256))?;
         }
@@ -320,10 +324,26 @@ fn sha256(field: &str, value: Option<&String>) -> Result<(), StatementError> {
 }
 
 fn moment(field: &str, text: &str) -> Result<(), StatementError> {
-    match text.parse::<jiff::Timestamp>() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(fact(field, "not an RFC 3339 time")),
+    if is_utc(text) {
+        return Ok(());
     }
+    Err(fact(field, "not an RFC 3339 time in UTC"))
+}
+
+/// Whether `text` is a moment as the format writes them, `2026-08-01T02:03:04.567Z`: one form, which
+/// every reader can tell from another. (`jiff` also reads times of other zones, and without minutes.)
+pub(super) fn is_utc(text: &str) -> bool {
+    let shaped = |(place, byte): (usize, u8)| match place {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        19 => byte == b'.',
+        _ => byte.is_ascii_digit(),
+    };
+    let whole = |time: &str| time.len() == 19 || (21..=29).contains(&time.len());
+    let time = text.strip_suffix('Z').filter(|time| whole(time));
+    time.is_some_and(|time| time.bytes().enumerate().all(shaped))
+        && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 fn check_files(files: &[FileEntry]) -> Result<(), StatementError> {
@@ -485,7 +505,7 @@ pub(super) mod tests {
     #[test]
     fn impossible_facts_are_refused() {
         type Edit = fn(&mut Statement);
-        let table: [(&str, Edit); 15] = [
+        let table: [(&str, Edit); 16] = [
             ("version 2", |s| s.v = 2),
             ("type", |s| s.kind = "lingmou.receipt".to_owned()),
             ("seq", |s| s.seq = 1 << 53),
@@ -499,6 +519,9 @@ pub(super) mod tests {
             }),
             ("software.config_sha256", |s| {
                 s.software.config_sha256 = Some("c0".to_owned());
+            }),
+            ("software.calendar_sha256", |s| {
+                s.software.calendar_sha256 = Some("today".to_owned());
             }),
             ("files.sha256", |s| s.files[0].sha256.clear()),
             ("files.pts_ns", |s| s.files[0].pts_ns = Some(u64::MAX)),

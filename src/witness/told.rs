@@ -128,10 +128,12 @@ impl<'a> Told<'a> {
             facts.push(("what", self.what(statement)));
             facts.push(("why", self.why(statement)));
             facts.push(("detector", self.detector(statement)));
+            facts.push(self.settings(statement));
         }
         facts.extend(self.times());
         if let Some(statement) = stated {
             facts.push(("where", self.place(statement)));
+            facts.push(self.camera(&statement.camera));
             facts.extend(self.warnings(statement));
             facts.extend(self.grade());
         }

@@ -214,6 +214,7 @@ fn keeper(
     let facts = Facts {
         config: config.clone(),
         config_sha256: "c0".repeat(32),
+        calendar_sha256: Some("ca".repeat(32)),
         binary_sha256: None,
         model: Model {
             name: "none".to_owned(),

@@ -18,6 +18,7 @@ async fn a_case_goes_the_whole_way() {
     let web = Peer::start(Manner::Open, "LC2-0042");
     let with_c2pa = |profile: &mut DocumentMut| {
         profile["camera"][0]["onvif_url"] = value(web.url());
+        profile["judge"]["calendar"] = value(calendar().to_string_lossy().into_owned());
         if cfg!(feature = "c2pa") {
             profile["evidence"]["c2pa"] = value(true);
         }
@@ -79,6 +80,11 @@ async fn a_case_goes_the_whole_way() {
     the_clip_plays(&package);
     detections_are_lines(&package);
     each_picture_proves_itself(&package, &field);
+}
+
+/// A calendar without holidays and permits.
+fn calendar() -> PathBuf {
+    root().join("config/calendar.toml")
 }
 
 /// With C2PA built in, each picture and the clip prove themselves without their package.
@@ -218,6 +224,7 @@ fn every_fact_is_filled_or_honestly_unknown(s: &Statement, field: &Field) {
         of_file(&std::env::current_exe().unwrap())
     );
     assert_eq!(s.software.config_sha256, of_file(&field.config()));
+    assert_eq!(s.software.calendar_sha256, of_file(&calendar()));
     let model = s.software.model.as_ref().unwrap();
     let shipped = root().join("models/efficientdet-lite0.onnx");
     assert_eq!(Some(&model.sha256), of_file(&shipped).as_ref());

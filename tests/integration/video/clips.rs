@@ -129,7 +129,7 @@ pub(super) fn nals(bytes: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
-fn clip_is_bit_exact(rig: &Rig, source: &Path, codec: Codec) {
+pub(super) fn clip_is_bit_exact(rig: &Rig, source: &Path, codec: Codec) {
     rig.until("five seconds kept", |s| s.ring_secs > 5.0);
     let to = clock::now();
     let from = to.shifted_ns(-3_500_000_000);

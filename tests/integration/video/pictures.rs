@@ -1,5 +1,7 @@
 //! A full-size picture is the very frame of its moment, and has its place in the clip.
 
+use std::sync::Weak;
+
 use super::*;
 
 /// The luma of one frame of a file, by its number.
@@ -105,11 +107,24 @@ fn frames_round_a_moment_are_those_of_the_stream() {
 fn frames_are_the_stream_s(rig: &Rig) {
     rig.until("four seconds kept", |s| s.ring_secs > 4.0);
     let moment = clock::now().shifted_ns(-2_000_000_000);
-    let round = |ms| {
-        rig.camera
-            .frames_round(moment, Duration::from_millis(ms), 7)
+    // Of those given before nothing is kept: a full picture is megabytes.
+    let mut given = Vec::<Weak<_>>::new();
+    let mut alone = |frame: Frame| {
+        let kept = given.iter().filter(|data| data.strong_count() > 0);
+        assert_eq!(kept.count(), 0, "frames that nobody holds any more");
+        given.push(Arc::downgrade(&frame.image.data));
     };
-    let frames = round(600).unwrap();
+    let reach = Duration::from_millis(600);
+    rig.camera
+        .frames_round(moment, reach, 7, &mut alone)
+        .unwrap();
+    let round = |at: Stamp, ms| {
+        let (mut frames, reach) = (Vec::new(), Duration::from_millis(ms));
+        let told = rig.camera.frames_round(at, reach, 7, |f| frames.push(f));
+        told.map(|()| frames)
+    };
+    let frames = round(moment, 600).unwrap();
+    assert_eq!(frames.len(), given.len());
     assert!((5..=7).contains(&frames.len()), "{} frames", frames.len());
     let own = rig.camera.full_frame(moment).unwrap();
     assert!(
@@ -123,22 +138,14 @@ fn frames_are_the_stream_s(rig: &Rig) {
         assert!(luma(frame) == luma(&alone) && frame.pts_ns == alone.pts_ns);
     }
     assert_eq!(
-        round(0).map_or(0, |f| f.len()),
+        round(moment, 0).map_or(0, |f| f.len()),
         0,
         "no frame at that very nanosecond"
     );
     // Of what has not come yet nothing can be given; of what has gone neither.
     let gone = moment.shifted_ns(-3_600_000_000_000);
-    assert!(
-        rig.camera
-            .frames_round(gone, Duration::from_millis(600), 7)
-            .is_err()
-    );
-    let now = clock::now();
-    let frames = rig
-        .camera
-        .frames_round(now, Duration::from_millis(600), 7)
-        .unwrap();
+    assert!(round(gone, 600).is_err());
+    let frames = round(clock::now(), 600).unwrap();
     assert!(frames.iter().all(|f| f.at.boot_ns <= clock::boot_ns()));
 }
 

@@ -9,9 +9,9 @@ use der::{Any, Tag};
 
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
-    CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, LATER_RECEIPT, Language,
-    LatestBy, MANIFEST, MIMETYPE, Manifest, RECEIPT, Receipt, ReceiptVerdict, ReviewVerdict, Roots,
-    SIGNATURE, STATEMENT, Sealed, SigReference, Status, seal, verify,
+    Asked, CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, LATER_RECEIPT,
+    Language, LatestBy, MANIFEST, MIMETYPE, Manifest, RECEIPT, Receipt, ReceiptVerdict,
+    ReviewVerdict, Roots, SIGNATURE, STATEMENT, Sealed, SigReference, Status, seal, verify,
 };
 use tempfile::TempDir;
 
@@ -696,6 +696,28 @@ fn a_receipt_of_nobody_keeps_no_reviewer_out() {
     accepted("and a review", &kit, &package);
 }
 
+/// The sealed package with another statement, signed by its device all the same.
+fn restated(kit: &Kit, statement: &str) -> Container {
+    let statement = statement.as_bytes().to_vec();
+    let package = with(&kit.package, STATEMENT, Some(&statement));
+    let mut manifest = Manifest::parse(&kit.sealed.manifest).unwrap();
+    manifest.entries[0].sha256 = covered(&package, STATEMENT).sha256;
+    let manifest = manifest.to_xml().unwrap();
+    let signature = kit.evidence.sign(&manifest, Form::Detached, AT).unwrap();
+    assemble(&Sealed {
+        statement,
+        manifest,
+        signature,
+    })
+}
+
+/// The same with one thing in the statement replaced.
+fn replaced(kit: &Kit, old: &str, new: &str) -> Container {
+    let statement = String::from_utf8(kit.sealed.statement.clone()).unwrap();
+    assert!(statement.contains(old), "{old}");
+    restated(kit, &statement.replacen(old, new, 1))
+}
+
 /// Whoever reads a version that he does not know must not guess what its fields mean.
 #[test]
 fn a_statement_of_another_version_or_kind() {
@@ -704,19 +726,82 @@ fn a_statement_of_another_version_or_kind() {
         ("\"v\": 1", "\"v\": 2"),
         ("lingmou.evidence", "lingmou.else"),
     ] {
-        let statement = String::from_utf8(kit.sealed.statement.clone()).unwrap();
-        let statement = statement.replacen(old, new, 1).into_bytes();
-        let package = with(&kit.package, STATEMENT, Some(&statement));
-        let mut manifest = Manifest::parse(&kit.sealed.manifest).unwrap();
-        manifest.entries[0].sha256 = covered(&package, STATEMENT).sha256;
-        let manifest = manifest.to_xml().unwrap();
-        let signature = kit.evidence.sign(&manifest, Form::Detached, AT).unwrap();
-        let package = assemble(&Sealed {
-            statement,
-            manifest,
-            signature,
-        });
-        refused(new, &kit, &package, CheckId::Statement);
+        refused(new, &kit, &replaced(&kit, old, new), CheckId::Statement);
+    }
+}
+
+/// The device's signature makes no statement of what lacks a field or tells no time.
+#[test]
+fn a_statement_without_a_field_or_with_times_that_are_none() {
+    let kit = Kit::new();
+    // Under another name it is missing, and everything else is as it was.
+    for key in [
+        "seq",
+        "prev",
+        "tz",
+        "violation",
+        "rule",
+        "confirmed",
+        "warning",
+        "clock",
+        "utc",
+        "boottime_ns",
+        "synced",
+        "software",
+        "version",
+    ] {
+        let package = replaced(&kit, &format!("\"{key}\":"), "\"other\":");
+        refused(key, &kit, &package, CheckId::Statement);
+    }
+    let seen = "\"first_seen\": \"2026-08-01T02:01:00.100Z\"";
+    let utc = format!("\"utc\": \"{}\"", lingmou::clock::rfc3339_ms(AT.utc_ns));
+    let picture = "\"at\": \"2026-08-01T02:02:00Z\"";
+    let (zone, short) = (seen.replace('Z', "+08:00"), picture.replace(":00Z", "Z"));
+    let (utc, zone, short) = (utc.as_str(), zone.as_str(), short.as_str());
+    let whole = "\"utc\": \"2026-08-01T02:03:04Z\"";
+    accepted("no fraction", &kit, &replaced(&kit, utc, whole));
+    for (old, new) in [
+        (seen, "\"first_seen\": \"this morning\""),
+        (seen, "\"first_seen\": \"2026-02-30T02:01:00.100Z\""),
+        (seen, "\"first_seen\": null"),
+        (seen, "\"first_seen\": 1785549784"),
+        (seen, zone),
+        (utc, "\"utc\": \"2026-08-01 02:03:04Z\""),
+        (utc, "\"utc\": \"\""),
+        (picture, "\"at\": \"2026-08-01T25:02:00Z\""),
+        (picture, short),
+        ("\"last_step\": null", "\"last_step\": \"never\""),
+        ("\"prev\": \"3b", "\"prev\": \"3B"),
+        ("\"binary_sha256\": null", "\"binary_sha256\": \"none\""),
+    ] {
+        refused(new, &kit, &replaced(&kit, old, new), CheckId::Statement);
+    }
+}
+
+/// What a person asked for claims nothing, and names who asked.
+#[test]
+fn a_capture_that_claims_something() {
+    let kit = Kit::new();
+    let mut capture = statement(DEVICE);
+    capture.kind = "lingmou.capture".to_owned();
+    (capture.violation, capture.warning) = (None, Vec::new());
+    capture.asked = Some(Asked {
+        by: "CN=operator-1,OU=operate".to_owned(),
+        command: case(9).0,
+        command_sha256: "9a".repeat(32),
+        at: "2026-08-01T02:03:04.120Z".to_owned(),
+    });
+    let asked = String::from_utf8(capture.to_bytes().unwrap()).unwrap();
+    accepted("asked for", &kit, &restated(&kit, &asked));
+    for (old, new) in [
+        ("lingmou.capture", "lingmou.evidence"),
+        ("\"by\"", "\"for\""),
+        ("02:03:04.120Z", "soon"),
+        ("\"violation\": null", "\"violation\": {}"),
+    ] {
+        let changed = asked.replacen(old, new, 1);
+        assert_ne!(changed, asked, "{old}");
+        refused(new, &kit, &restated(&kit, &changed), CheckId::Statement);
     }
 }
 
@@ -773,29 +858,18 @@ fn what_was_sealed_after_the_certificate_s_end() {
 #[test]
 fn a_statement_that_tells_another_size_or_type() {
     let kit = Kit::new();
-    let rewritten = |old: &str, new: &str| {
-        let statement = String::from_utf8(kit.sealed.statement.clone()).unwrap();
-        assert!(statement.contains(old), "{old}");
-        let statement = statement.replacen(old, new, 1).into_bytes();
-        let package = with(&assemble(&kit.sealed), STATEMENT, Some(&statement));
-        let mut manifest = Manifest::parse(&kit.sealed.manifest).unwrap();
-        manifest.entries[0].sha256 = covered(&package, STATEMENT).sha256;
-        let manifest = manifest.to_xml().unwrap();
-        let signature = kit.evidence.sign(&manifest, Form::Detached, AT).unwrap();
-        assemble(&Sealed {
-            statement,
-            manifest,
-            signature,
-        })
-    };
-    accepted("the same words", &kit, &rewritten("\"size\"", "\"size\""));
+    accepted(
+        "the same words",
+        &kit,
+        &replaced(&kit, "\"size\"", "\"size\""),
+    );
     for (what, old, new) in [
         ("size", "\"size\": 301", "\"size\": 302"),
         ("no size", "\"size\": 301,", ""),
         ("type", "\"video/mp4\"", "\"video/webm\""),
         ("name", "02-warned.jpg", "02-again.jpg"),
     ] {
-        refused(what, &kit, &rewritten(old, new), CheckId::Statement);
+        refused(what, &kit, &replaced(&kit, old, new), CheckId::Statement);
     }
 }
 

@@ -114,6 +114,7 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     let facts = &mut town.keeper.facts;
     facts.model.name = "another".to_owned();
     facts.config_sha256 = "c1".repeat(32);
+    facts.calendar_sha256 = None;
     facts.config.camera[0].name = "renamed".to_owned();
     facts.config.camera[0].serial = "DS-2".to_owned();
     facts.config.site.public_id = "LC-2".to_owned();
@@ -130,6 +131,7 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     let model = software.model.as_ref().map(|model| model.name.as_str());
     assert_eq!(model, Some("none"));
     assert_eq!(software.config_sha256, Some("c0".repeat(32)));
+    assert_eq!(software.calendar_sha256, Some("ca".repeat(32)));
     assert_eq!(statement.camera.id, camera);
     assert_eq!(statement.camera.onvif_serial.as_deref(), Some("DS-1"));
     let site = statement.site.unwrap();
