@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock;
-use crate::config::{self, CameraKind, Config, Mount, Wording};
+use crate::config::{CameraKind, Config, Mount, Wording};
 use crate::develop::{Exif, Mark};
 use crate::perceive::Card;
 use crate::store::SealContext;
@@ -104,7 +104,7 @@ impl Facts {
     pub(super) fn placed(&self, work: &Work, moment: Stamp) -> Option<Placed> {
         let mut placed = work.placed_at(moment)?;
         let pose = of_the_moment(&placed);
-        placed.pose = facing(pose, &self.config.camera, work.camera);
+        placed.pose = facing(pose, &self.config, work.camera);
         Some(placed)
     }
 
@@ -295,15 +295,17 @@ fn shown(placed: Option<&Placed>) -> (String, String) {
 }
 
 /// The pose with those directions of a camera that are known to be this one's: which of several hangs
-/// on the gimbal, or looks to where the survey says, nobody knows unless the configuration says it.
-fn facing(mut pose: Pose, cameras: &[config::Camera], index: usize) -> Pose {
-    let (camera, alone) = (&cameras[index], cameras.len() == 1);
+/// on the gimbal, or looks to where the survey says, nobody knows unless the configuration says it. One
+/// that is fastened elsewhere looks where no gimbal does, and one that pans where no survey says.
+fn facing(mut pose: Pose, config: &Config, index: usize) -> Pose {
+    let (camera, alone) = (&config.camera[index], config.camera.len() == 1);
     if pose.source == PoseSource::Fixed {
         let own = (camera.bearing_deg >= 0.0).then_some(camera.bearing_deg);
-        pose.heading_deg = own.or(pose.heading_deg.filter(|_| alone));
-    } else if !alone && camera.mount != Mount::Gimbal {
-        pose.camera = None;
+        let surveyed = own.or(pose.heading_deg.filter(|_| alone));
+        pose.heading_deg = surveyed.filter(|_| config.is_fixed(camera));
     }
+    let on_gimbal = camera.mount == Mount::Gimbal || (camera.mount == Mount::Auto && alone);
+    pose.camera = pose.camera.filter(|_| on_gimbal);
     pose
 }
 
@@ -366,6 +368,7 @@ fn clock_error(at: Stamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, TelemetrySource};
     use crate::types::Attitude;
 
     #[test]
@@ -394,29 +397,64 @@ mod tests {
             pose.heading_deg
                 .filter(|_| pose.source != PoseSource::Fixed)
         };
-        for (pose, cameras, looks, heads) in [
-            (drone, vec![plain.clone()], vec![Some(270.0)], Some(90.0)),
+        let (moving, fixed) = (camera(Mount::Moving, -1.0), camera(Mount::Fixed, -1.0));
+        let (vehicle, survey) = (TelemetrySource::Mavlink, TelemetrySource::Fixed);
+        for (pose, source, cameras, looks, heads) in [
             (
                 drone,
-                vec![plain.clone(), gimbal],
+                vehicle,
+                vec![plain.clone()],
+                vec![Some(270.0)],
+                Some(90.0),
+            ),
+            (
+                drone,
+                vehicle,
+                vec![plain.clone(), gimbal.clone()],
                 vec![None, Some(270.0)],
                 Some(90.0),
             ),
-            (drone, vec![plain.clone(); 2], vec![None, None], Some(90.0)),
-            (pole, vec![plain.clone()], vec![Some(85.0)], None),
-            (pole, vec![plain.clone(); 2], vec![None, None], None),
+            (
+                drone,
+                vehicle,
+                vec![plain.clone(); 2],
+                vec![None, None],
+                Some(90.0),
+            ),
+            // Beside a gimbal that another camera, of somebody else's, hangs on.
+            (drone, vehicle, vec![moving.clone()], vec![None], Some(90.0)),
+            (drone, vehicle, vec![fixed.clone()], vec![None], Some(90.0)),
+            (pole, survey, vec![plain.clone()], vec![Some(85.0)], None),
+            (pole, survey, vec![fixed], vec![Some(85.0)], None),
+            (pole, survey, vec![plain.clone(); 2], vec![None, None], None),
             (
                 pole,
+                survey,
                 vec![west.clone(), plain],
                 vec![Some(265.0), None],
                 None,
             ),
-            (pole, vec![west], vec![Some(265.0)], None),
+            (pole, survey, vec![west], vec![Some(265.0)], None),
+            // It pans: the survey tells where it looked once.
+            (pole, survey, vec![moving], vec![None], None),
+            (pole, survey, vec![gimbal], vec![None], None),
+            (
+                pole,
+                survey,
+                vec![camera(Mount::Moving, 265.0)],
+                vec![None],
+                None,
+            ),
         ] {
+            let mut config = Config {
+                camera: cameras,
+                ..Config::default()
+            };
+            config.telemetry.source = source;
             for (index, looks) in looks.into_iter().enumerate() {
-                let faces = facing(pose, &cameras, index);
+                let faces = facing(pose, &config, index);
                 let told = (faces.axis_deg(), nose(faces));
-                assert_eq!(told, (looks, heads), "{index} of {cameras:?}");
+                assert_eq!(told, (looks, heads), "{index} of {:?}", config.camera);
             }
         }
     }
