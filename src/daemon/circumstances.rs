@@ -144,7 +144,7 @@ impl Keeper {
         about: (&str, Option<Violation>),
     ) -> Circumstances {
         let state = self.cameras[work.camera].state();
-        let placed = self.facts.placed(work, at);
+        let placed = self.facts.placed(work, at, at);
         (self.facts).circumstances((work.camera, &state), about, placed, work.time_source)
     }
 

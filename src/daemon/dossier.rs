@@ -99,11 +99,11 @@ impl Facts {
         c.kind == CameraKind::Rtsp && !c.substream_url.is_empty()
     }
 
-    /// Where the box was at a moment of `work`, with the height and the directions of its camera that
-    /// are known to be of that moment.
-    pub(super) fn placed(&self, work: &Work, moment: Stamp) -> Option<Placed> {
-        let mut placed = work.placed_at(moment)?;
-        let pose = of_the_moment(&placed);
+    /// Where the box was at `at`, the time of a frame that was taken for `moment` of `work`, with the
+    /// height and the directions of its camera that are known to be of then.
+    pub(super) fn placed(&self, work: &Work, moment: Stamp, at: Stamp) -> Option<Placed> {
+        let mut placed = work.placed_at(moment, at)?;
+        let pose = of_the_moment(&placed, at);
         placed.pose = facing(pose, &self.config, work.camera);
         Some(placed)
     }
@@ -266,12 +266,14 @@ impl Facts {
     }
 }
 
-/// The pose without what it does not say of the moment asked for: how high the box was and where it
-/// looked at another, and the height of a receiver that found latitude and longitude at most.
-fn of_the_moment(placed: &Placed) -> Pose {
+/// The pose as far as it is of the moment asked for: with the error that the place has then, without how
+/// high the box was and where it looked at another, and the height of a receiver that found latitude and
+/// longitude at most.
+fn of_the_moment(placed: &Placed, at: Stamp) -> Pose {
     let pose = placed.pose;
     let fresh = !is_old(placed.age_ms);
     Pose {
+        h_acc_mm: placed.accuracy_mm(at),
         alt_mm: pose.alt_mm.filter(|_| fresh && pose.fix >= FixKind::Full),
         heading_deg: pose.heading_deg.filter(|_| fresh),
         attitude: pose.attitude.filter(|_| fresh),
@@ -467,15 +469,20 @@ mod tests {
             pitch_deg: -20.0,
             yaw_deg: 270.0,
         };
+        let now = Stamp {
+            error_ns: 500_000_000,
+            ..clock::now()
+        };
         let told = |fix, age_ms, camera: Option<Attitude>| {
             let pose = Pose {
                 alt_mm: Some(31_000),
                 h_acc_mm: Some(2_000),
+                speed_mps: Some(3.0),
                 heading_deg: Some(90.0),
                 attitude: Some(axis),
                 camera,
                 ..Pose::bare(
-                    clock::now(),
+                    now,
                     (361_600_000, 1_204_300_000),
                     (fix, PoseSource::Mavlink),
                 )
@@ -485,27 +492,35 @@ mod tests {
                 age_ms,
                 interpolated: false,
             };
-            placed.pose = of_the_moment(&placed);
+            placed.pose = of_the_moment(&placed, now);
             let height = Altitude::of(&placed).map(|a| a.msl_mm);
             let looks = Heading::of(&placed).map(|h| h.deg_e2);
-            (looks, height, shown(Some(&placed)).0)
+            let (place, error) = shown(Some(&placed));
+            (looks, height, format!("{place} {error}"))
         };
-        let (here, nowhere) = ("36.160000, 120.430000".to_owned(), String::new());
+        // The time by which the moment may be another, and that of what is only repeated.
+        let here = |error: &str| format!("36.160000, 120.430000 {error}");
+        let nowhere = " ".to_owned();
         for (fix, age_ms, camera, wanted) in [
             (
                 FixKind::Full,
                 5_000,
                 Some(axis),
-                (Some(27_000), Some(31_000), here.clone()),
+                (Some(27_000), Some(31_000), here("18.5 m")),
             ),
             (
                 FixKind::Full,
                 5_000,
                 None,
-                (Some(9_000), Some(31_000), here.clone()),
+                (Some(9_000), Some(31_000), here("18.5 m")),
             ),
             // What it found is two-dimensional, a height that it carries on is none.
-            (FixKind::Flat, 100, Some(axis), (Some(27_000), None, here)),
+            (
+                FixKind::Flat,
+                100,
+                Some(axis),
+                (Some(27_000), None, here("3.8 m")),
+            ),
             // A compass needs no satellites.
             (
                 FixKind::None,

@@ -262,7 +262,7 @@ fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {
             pts_ns: scene.at.boot_ns,
             image: grey(320, 180),
         }),
-        placed: Vec::new(),
+        places: Vec::new(),
         orders,
         book,
         seen: Vec::new(),

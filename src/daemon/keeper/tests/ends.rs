@@ -105,19 +105,16 @@ fn stated(town: &Town, case: CaseId) -> Statement {
     Statement::parse(&statement).unwrap()
 }
 
-fn somewhere(at: Stamp) -> Placed {
-    Placed {
-        pose: Pose {
-            h_acc_mm: Some(1_500),
-            sysid: Some(1),
-            ..Pose::bare(
-                at,
-                (361_600_000, 1_204_300_000),
-                (FixKind::Full, PoseSource::Mavlink),
-            )
-        },
-        age_ms: 40,
-        interpolated: true,
+/// Where the box was 40 ms before `at`.
+fn here(at: Stamp) -> Pose {
+    Pose {
+        h_acc_mm: Some(1_500),
+        sysid: Some(1),
+        ..Pose::bare(
+            at.shifted_ns(-40_000_000),
+            (361_600_000, 1_204_300_000),
+            (FixKind::Full, PoseSource::Mavlink),
+        )
     }
 }
 
@@ -159,9 +156,11 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     let scene = day::scenes().next().unwrap().1;
     let case = CaseId(uuid::Uuid::from_u128(1));
     let camera = town.keeper.facts.config.camera[0].name.clone();
+    let poses = Poses::new();
+    poses.put(here(scene.at));
     town.keeper.carry(&Work {
         time_source: Some(TimeSource::RtcpSenderReport),
-        placed: vec![(scene.at, somewhere(scene.at))],
+        places: vec![(scene.at, poses)],
         ..work(
             &scene,
             opens_with_a_picture(case, scene.at),
@@ -229,6 +228,11 @@ fn an_end_that_an_older_program_noted_is_sealed_with_what_it_says() {
     let case = CaseId(uuid::Uuid::from_u128(1));
     let picture = draft("frames/01-peak.jpg", 100);
     store.keep(case, &[picture], None).unwrap();
+    let placed = Placed {
+        pose: here(at),
+        age_ms: 40,
+        interpolated: false,
+    };
     let note = json!({
         "omitted": [{ "what": "clip.mp4", "why": "no room" }],
         "pictures": [{
@@ -238,7 +242,7 @@ fn an_end_that_an_older_program_noted_is_sealed_with_what_it_says() {
         "first": null,
         "stillness": null,
         "end": {
-            "record": record(at), "camera": "west", "placed": somewhere(at), "time_source": "arrival",
+            "record": record(at), "camera": "west", "placed": placed, "time_source": "arrival",
         },
     });
     store.save_draft_note(case, &note.to_string()).unwrap();
