@@ -218,7 +218,7 @@ impl Facts {
                 .map(warning)
                 .into_iter()
                 .collect(),
-            clock: then.clock(about.at()),
+            clock: then.clock(about.at(), &notes),
             sealed: None,
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),

@@ -47,7 +47,7 @@ pub(super) struct Work {
     pub(super) camera: usize,
     /// Capture time of the frame that was looked at.
     pub(super) at: Stamp,
-    /// Where the camera's times come from; `None` while it has given no frame.
+    /// Where the times of what detection looks at come from; `None` while that has given no frame.
     pub(super) time_source: Option<TimeSource>,
     /// The frame itself, where a picture is ordered: a late keeper must not hold more of them.
     pub(super) frame: Option<Frame>,

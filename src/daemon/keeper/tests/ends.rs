@@ -209,8 +209,9 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     let position = statement.position.expect("where the picture was taken");
     assert_eq!((position.lat_e7, position.age_ms), (361_600_000, 40));
     assert_eq!(statement.mavlink.map(|m| m.sysid), Some(1));
+    // The picture's own, whatever the stream has that detection looks at.
     let source = statement.clock.capture_source;
-    assert_eq!(source, Some(TimeSource::RtcpSenderReport));
+    assert_eq!(source, Some(TimeSource::Arrival));
     let lines = town.journal(kind::RULE_HIT);
     let end = lines.last().unwrap();
     assert_eq!(

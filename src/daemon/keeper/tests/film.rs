@@ -9,9 +9,7 @@ use crate::config::CameraKind;
 use crate::daemon::eye::places;
 use crate::demo::rtsp::{Mount, RtspServer, Show};
 use crate::ingest::Codec;
-use crate::types::{
-    Change, Detection, FixKind, Moved, PictureOf, Pose, PoseSource, Track, View,
-};
+use crate::types::{Change, Detection, FixKind, Moved, PictureOf, Pose, PoseSource, Track, View};
 use crate::witness::FileEntry;
 
 const WIDTH: usize = 1280;
@@ -130,7 +128,8 @@ fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
         let boxed = |t: &Track| (t.detection.area, t.detection.roles);
         let boxes: Vec<(Area, RoleSet)> = scene.tracks.iter().map(boxed).collect();
         let work = Work {
-            time_source: Some(frame.time_source),
+            // As of another stream, which detection looks at.
+            time_source: Some(TimeSource::Arrival),
             places: places(&driven(frame.at), frame.at, &orders),
             frame: Some(frame),
             boxes,
@@ -242,6 +241,8 @@ fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
         let lies = picture.spilt();
         assert!(spilt.is_none_or(|spilt| spilt == lies), "{kind}: {lies}");
     }
+    let recording = Some(TimeSource::Recording);
+    assert_eq!(statement.clock.capture_source, recording);
     let order = ["before", "peak", "after"].map(|kind| shown(kind).0);
     assert!(order.is_sorted(), "{order:?}");
     for (kind, file) in &moments {
@@ -249,10 +250,12 @@ fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
         for (suffix, of) in [("close", PictureOf::Close), ("marked", PictureOf::Marked)] {
             let name = format!("{stem}-{suffix}.jpg");
             let other = statement.files.iter().find(|f| f.name == name);
-            assert_eq!(other.and_then(|f| f.of), Some(of), "{kind}");
+            let other = other.map(|f| (f.of, f.capture_source));
+            assert_eq!(other, Some((Some(of), recording)), "{kind}");
         }
     }
     for (kind, file) in &moments {
+        assert_eq!(file.capture_source, recording, "{kind}");
         // It was taken there where the box was at that very frame.
         let at: jiff::Timestamp = file.at.as_ref().unwrap().parse().unwrap();
         let there = north_e7(at.as_millisecond());
