@@ -368,34 +368,62 @@ fn warned_once_and_wholly(statement: &Statement) {
     assert_eq!(warning.identity_sha256, Some(sha256_hex(&identity)));
 }
 
-/// What exiftool reads in the last picture is what the statement says, but that the vehicle drove on
-/// from the moment to the frame that was chosen.
+/// What exiftool reads in each picture is what the statement says of its frame.
 fn pictures_say_the_same(package: &Path, statement: &Statement) {
-    let again = package.join("frames/03-again.jpg");
-    let args = [
+    let pictures = statement.files.iter().filter(|file| file.of.is_some());
+    let pictures: Vec<&FileEntry> = pictures.collect();
+    let paths = pictures.iter().map(|file| package.join(&file.name));
+    let paths: Vec<String> = paths.map(|path| path.display().to_string()).collect();
+    let tags = [
+        "-q",
         "-j",
         "-n",
-        "-GPSLatitude",
-        "-GPSLongitude",
-        "-GPSDateTime",
-        "-GPSMapDatum",
-        "-DateTimeOriginal",
-        "-OffsetTimeOriginal",
-        "-SubSecTimeOriginal",
+        "-GPS*",
+        "-*Original",
         "-ImageUniqueID",
         "-UserComment",
-        again.to_str().unwrap(),
     ];
-    let read: Value = serde_json::from_str(&tool("exiftool", &args)).unwrap();
-    let exif = &read[0];
+    let paths = paths.iter().map(String::as_str);
+    let args: Vec<&str> = tags.into_iter().chain(paths).collect();
+    let read: Vec<Value> = serde_json::from_str(&tool("exiftool", &args)).unwrap();
+    assert_eq!(read.len(), pictures.len());
+    assert!(
+        read.len() >= 6,
+        "a picture and its copy of each moment: {pictures:?}"
+    );
+    let of_last = of_frame(&read[read.len() - 1], pictures[pictures.len() - 1]);
+    for (exif, file) in read.iter().zip(&pictures) {
+        let name = &file.name;
+        assert!(
+            exif["SourceFile"]
+                .as_str()
+                .unwrap()
+                .ends_with(name.as_str())
+        );
+        says_what_all_say(exif, statement);
+        let (at, looks) = of_frame(exif, file);
+        // Once round in two minutes, always looking at the middle: what is told of a frame is of its
+        // own time, give or take the age of a measurement.
+        let turned = at.duration_since(of_last.0).as_secs_f64() * 3.0;
+        let off = turn(looks - of_last.1 - turned);
+        assert!(off.abs() < 4.0, "{name}: {off} degrees");
+    }
+    // The last is of the moment that the statement is about, but for the frame that was chosen.
     let position = statement.position.as_ref().expect("the vehicle has a fix");
+    let confirmed: jiff::Timestamp = statement.clock.utc.parse().unwrap();
+    let again = package.join("frames/03-again.jpg");
+    let again = read
+        .iter()
+        .find(|exif| exif["SourceFile"] == again.display().to_string());
+    let again = again.unwrap();
     let entry = statement
         .files
         .iter()
         .find(|f| f.name == "frames/03-again.jpg");
-    let at: jiff::Timestamp = entry.unwrap().at.as_ref().unwrap().parse().unwrap();
-    let confirmed: jiff::Timestamp = statement.clock.utc.parse().unwrap();
-    let apart_ms = at.duration_since(confirmed).as_millis().unsigned_abs();
+    let apart_ms = at_of(entry.unwrap())
+        .duration_since(confirmed)
+        .as_millis()
+        .unsigned_abs();
     assert!(apart_ms <= 700, "{apart_ms} ms");
     // On a parallel of 36 degrees, where a degree is shortest.
     let driven = f64::from(u32::try_from(apart_ms).unwrap()) * 0.21e-3 / (111_195.0 * 0.8);
@@ -403,33 +431,71 @@ fn pictures_say_the_same(package: &Path, statement: &Statement) {
         ("GPSLatitude", position.lat_e7),
         ("GPSLongitude", position.lon_e7),
     ] {
-        let read = exif[tag].as_f64().unwrap();
+        let read = again[tag].as_f64().unwrap();
         let stated = f64::from(stated) / 1e7;
         assert!(
             (read - stated).abs() < 2e-7 + driven,
             "{tag}: {read} and {stated}"
         );
     }
-    let circle_m = (f64::from(position.lat_e7) / 1e7 - CENTRE.0).abs() * 111_195.0;
-    assert!(circle_m <= 16.0, "{circle_m} m off the circle's centre");
-    assert_eq!(exif["GPSMapDatum"], "WGS-84");
+    let heading = statement.heading.as_ref().unwrap();
+    let off = turn(f64::from(heading.deg_e2) / 100.0 - again["GPSImgDirection"].as_f64().unwrap());
+    assert!(off.abs() < 4.0, "{off} degrees from what is stated");
+}
 
+/// What is the same in every picture of the package.
+fn says_what_all_say(exif: &Value, statement: &Statement) {
+    assert_eq!(exif["GPSMapDatum"], "WGS-84");
+    assert_eq!(exif["GPSImgDirectionRef"], "T");
+    assert_eq!(exif["GPSMeasureMode"], 3);
+    assert_eq!(exif["GPSSatellites"], 16);
+    let altitude = statement.altitude.as_ref().unwrap();
+    assert_eq!(exif["GPSAltitude"], f64::from(altitude.msl_mm) / 1e3);
+    assert_eq!(exif["OffsetTimeOriginal"], "+08:00");
+    let id = statement.id.0.simple().to_string();
+    let unique = exif["ImageUniqueID"].to_string().replace('"', "");
+    assert_eq!(unique.to_lowercase(), id);
+    // Said in the picture itself, where nobody vouches for the clock that dated it; then nobody knows
+    // either how far the vehicle drove.
+    let synced = clock::trust().synced;
+    let doubt = (!synced).then_some("时钟未同步，误差未知");
+    assert_eq!(exif["UserComment"].as_str(), doubt);
+    let error = exif["GPSHPositioningError"].as_f64();
+    assert_eq!(error.is_some_and(|m| m >= 1.2), synced, "{error:?}");
+}
+
+/// When the frame was taken and where it looks, as far as its Exif agrees with itself and with the
+/// statement.
+fn of_frame(exif: &Value, file: &FileEntry) -> (jiff::Timestamp, f64) {
+    let at = at_of(file);
     let local = at.to_zoned(jiff::tz::TimeZone::get("Asia/Shanghai").unwrap());
     let text = local.strftime("%Y:%m:%d %H:%M:%S").to_string();
-    assert_eq!(exif["DateTimeOriginal"], text.as_str());
-    assert_eq!(exif["OffsetTimeOriginal"], "+08:00");
+    assert_eq!(exif["DateTimeOriginal"], text.as_str(), "{}", file.name);
     // The time of the fix, which is as old as a fix may be.
     let fix = exif["GPSDateTime"].as_str().unwrap();
     let fix = jiff::civil::DateTime::strptime("%Y:%m:%d %H:%M:%S%.fZ", fix).unwrap();
     let fix = fix.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
     let age_ms = at.duration_since(fix).as_millis();
     assert!((-2_000..=2_000).contains(&age_ms), "{age_ms} ms");
-    // Said in the picture itself, where nobody vouches for the clock that dated it.
-    let doubt = (!clock::trust().synced).then_some("时钟未同步，误差未知");
-    assert_eq!(exif["UserComment"].as_str(), doubt);
-    let id = statement.id.0.simple().to_string();
-    let unique = exif["ImageUniqueID"].to_string().replace('"', "");
-    assert_eq!(unique.to_lowercase(), id);
+    let degrees = |tag: &str| exif[tag].as_f64().unwrap();
+    // It circles within 4 m round the middle, which its camera looks at.
+    let north = (CENTRE.0 - degrees("GPSLatitude")) * 111_195.0;
+    let east = (CENTRE.1 - degrees("GPSLongitude")) * 111_195.0 * CENTRE.0.to_radians().cos();
+    let away = north.hypot(east);
+    assert!((3.9..4.1).contains(&away), "{}: {away} m", file.name);
+    let looks = degrees("GPSImgDirection");
+    let off = turn(looks - east.atan2(north).to_degrees());
+    assert!(off.abs() < 3.0, "{}: {off} degrees", file.name);
+    (at, looks)
+}
+
+fn at_of(file: &FileEntry) -> jiff::Timestamp {
+    file.at.as_ref().unwrap().parse().unwrap()
+}
+
+/// An angle as the shorter way round, degrees.
+fn turn(degrees: f64) -> f64 {
+    (degrees + 180.0).rem_euclid(360.0) - 180.0
 }
 
 /// ffmpeg decodes every frame without a word.
