@@ -226,7 +226,7 @@ impl Facts {
             mavlink: then.mavlink(),
             camera: then.camera(&context.files),
             software: then.software(),
-            omitted: notes.missing(about.violation(), &context.files),
+            omitted: notes.missing(about.violation(), &context.files, self.wording.is_ascii()),
             grade: None,
             files: notes.described(context.files),
         };

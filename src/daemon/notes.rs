@@ -103,13 +103,20 @@ impl Notes {
     }
 
     /// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
-    /// came between.
+    /// came between. `ascii`: whether captions say only what needs no Chinese.
     pub(super) fn missing(
         &self,
         violation: Option<Violation>,
         files: &[FileEntry],
+        ascii: bool,
     ) -> Vec<Omitted> {
         let mut list = self.omitted.clone();
+        if ascii {
+            list.push(Omitted {
+                what: "captions in Chinese".to_owned(),
+                why: "the box has no font with Chinese characters".to_owned(),
+            });
+        }
         let pictures: &[ShotKind] = match violation.map(Violation::warns_first) {
             Some(true) => &[ShotKind::Found, ShotKind::Warned, ShotKind::Again],
             Some(false) => &[ShotKind::Before, ShotKind::Peak, ShotKind::After],
