@@ -345,23 +345,38 @@ fn a_password_is_never_repeated() {
 }
 
 #[test]
-fn only_a_camera_of_a_pole_looks_to_one_bearing() {
-    for (bearing, source, wanted) in [
-        ("85.0", "fixed", None),
-        ("-1.0", "mavlink", None),
-        ("361.0", "fixed", Some("out of range")),
-        ("85.0", "mavlink", Some("not that of a pole")),
-        ("0.0", "none", Some("not that of a pole")),
+fn only_a_camera_that_stands_on_a_pole_looks_to_one_bearing() {
+    for (bearing, mount, source, wanted) in [
+        ("85.0", "auto", "fixed", None),
+        ("85.0", "fixed", "fixed", None),
+        ("-1.0", "auto", "mavlink", None),
+        ("-1.0", "moving", "fixed", None),
+        ("361.0", "auto", "fixed", Some("out of range")),
+        ("85.0", "auto", "mavlink", Some("not that of a pole")),
+        ("0.0", "auto", "none", Some("not that of a pole")),
+        ("85.0", "moving", "fixed", Some("the camera moves")),
+        ("85.0", "gimbal", "fixed", Some("the camera moves")),
     ] {
-        let page = page(&format!(
-            "[[camera]]\nname = \"a\"\nbearing_deg = {bearing}\n[telemetry]\nsource = \"{source}\"\n"
-        ));
-        let said = page
-            .lines()
-            .find_map(|line| line.split_once(":3: camera[0].bearing_deg: "));
-        match wanted {
-            Some(words) => assert!(said.is_some_and(|(_, s)| s.contains(words)), "{page}"),
-            None => assert_eq!(said, None, "{page}"),
+        let said = |camera: &str, survey: &str, key: &str| {
+            let page = page(&format!(
+                "[[camera]]\nname = \"a\"\nmount = \"{mount}\"\n{camera}\n\
+                 [telemetry]\nsource = \"{source}\"\n{survey}\n"
+            ));
+            let said = page.lines().find_map(|line| line.split_once(key));
+            said.map(|(_, said)| said.to_owned())
+        };
+        let key = format!("bearing_deg = {bearing}");
+        let own = said(&key, "", ":4: camera[0].bearing_deg: ");
+        // That of the survey is nobody's where the box is no pole.
+        let survey = said("", &key, ":7: telemetry.bearing_deg: ");
+        let of_survey = wanted.filter(|words| *words != "not that of a pole");
+        for (said, wanted) in [(own, wanted), (survey, of_survey)] {
+            match wanted {
+                Some(words) => {
+                    assert!(said.is_some_and(|s| s.contains(words)), "{bearing} {mount}")
+                }
+                None => assert_eq!(said, None, "{bearing} {mount} {source}"),
+            }
         }
     }
 }

@@ -111,6 +111,11 @@ impl Wording {
         &WORDS
     }
 
+    /// Whether it is for a box that cannot write Chinese.
+    pub fn is_ascii(&self) -> bool {
+        self.ascii_only
+    }
+
     /// The name of a violation.
     pub fn violation(&self, violation: Violation) -> &str {
         match violation {

@@ -26,7 +26,7 @@ pub(super) struct Circumstances {
     pub(super) camera: String,
     /// Where the box was.
     pub(super) placed: Option<Placed>,
-    /// Where the camera's times come from.
+    /// Where the times of what detection looks at come from.
     time_source: Option<TimeSource>,
     pub(super) site: Option<Site>,
     pub(super) law: Option<Law>,
@@ -49,14 +49,14 @@ pub(super) struct Circumstances {
 }
 
 impl Circumstances {
-    /// The clock as it told the moment `at`.
-    pub(super) fn clock(&self, at: Stamp) -> Clock {
+    /// The clock as it told the moment `at`, of a case with these notes.
+    pub(super) fn clock(&self, at: Stamp, notes: &Notes) -> Clock {
         let clock = Clock::at(at);
         Clock {
             source: self.clock_source.clone().filter(|_| clock.synced),
             last_step: self.last_step.clone(),
             gnss_minus_system_us: self.gnss_minus_system_us,
-            capture_source: self.time_source,
+            capture_source: notes.capture_source(self.time_source),
             ..clock
         }
     }
@@ -146,7 +146,7 @@ impl Keeper {
         about: (&str, Option<Violation>),
     ) -> Circumstances {
         let state = self.cameras[work.camera].state();
-        let placed = self.facts.placed(work, at);
+        let placed = self.facts.placed(work, at, at);
         (self.facts).circumstances((work.camera, &state), about, placed, work.time_source)
     }
 

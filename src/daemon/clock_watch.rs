@@ -101,6 +101,8 @@ struct Span {
     stated_us: Option<u64>,
     began_us: u64,
     ended_us: u64,
+    /// Up to when somebody disciplined it, as far as a program saw: its beginning when nobody did.
+    disciplined_us: u64,
     /// The offset by which it was corrected.
     corrected_us: Option<i64>,
 }
@@ -116,6 +118,7 @@ impl Span {
             stated_us: line.synced.then(|| line.error_us()),
             began_us: line.boottime_us,
             ended_us: line.boottime_us,
+            disciplined_us: line.boottime_us,
             corrected_us: None,
         }
     }
@@ -154,6 +157,11 @@ pub(super) struct ClockWatch {
     open: Option<Span>,
     closed: Vec<Span>,
     due: Vec<Correction>,
+    /// Time since boot up to which the run that wrote the last line is known to have looked at the
+    /// clock, which went on as told.
+    looked_us: u64,
+    /// Whether that run goes on, as far as its lines tell.
+    at_work: bool,
     /// Time since boot up to which the clock was last disciplined, as far as this program saw.
     disciplined_us: u64,
     last_step: Option<String>,
@@ -168,6 +176,8 @@ impl ClockWatch {
             open: None,
             closed: Vec::new(),
             due: Vec::new(),
+            looked_us: 0,
+            at_work: false,
             disciplined_us: 0,
             last_step: None,
         }
@@ -199,6 +209,24 @@ impl ClockWatch {
         })
     }
 
+    /// A line begins another run. What it writes before its word on the clock says nothing of that.
+    pub(super) fn begin(&mut self) {
+        self.at_work = false;
+    }
+
+    /// A run at work wrote a line of another kind, `at` by its clock: until then the clock went on as the
+    /// run told last, since it looks once a second and says what changes.
+    pub(super) fn looked(&mut self, at: &str) {
+        let Some(told) = self.told.as_ref().filter(|_| self.at_work) else {
+            return;
+        };
+        if let Ok(at) = at.parse::<jiff::Timestamp>() {
+            let since_boot_us = at.as_microsecond().saturating_sub(told.offset_us);
+            let since_boot_us = u64::try_from(since_boot_us).unwrap_or(0);
+            self.looked_us = self.looked_us.max(since_boot_us);
+        }
+    }
+
     /// The line is line `n` of the journal. Lines of another boot say nothing here.
     pub(super) fn take(&mut self, n: u64, line: ClockLine) {
         if is_same_boot(&line.boot_id, &self.boot_id) != Some(true) {
@@ -207,18 +235,19 @@ impl ClockWatch {
         if line.step_us.is_some() {
             self.last_step = Some(line.utc());
         }
-        if let Some(told) = self.told.as_ref().filter(|told| told.synced) {
+        if self.told.as_ref().is_some_and(|told| told.synced) {
             // Between two runs nobody looked.
-            let seen = if line.change == Change::Start {
-                told
-            } else {
-                &line
-            };
-            self.disciplined_us = seen.boottime_us;
+            let looked_us = self.looked_us.min(line.boottime_us);
+            let starts = line.change == Change::Start;
+            self.disciplined_us = if starts { looked_us } else { line.boottime_us };
         }
+        (self.looked_us, self.at_work) = (line.boottime_us, true);
         if let Some(mut span) = self.open.take() {
             span.last_n = n;
             span.ended_us = line.boottime_us;
+            if span.synced {
+                span.disciplined_us = self.disciplined_us;
+            }
             if span.goes_on(&line) {
                 self.open = Some(span);
             } else {
@@ -278,11 +307,18 @@ impl ClockWatch {
     }
 }
 
+/// Nobody disciplined the boot clock from when that was last seen. Before that somebody did who is now
+/// found wrong: he may have led it away slowly, and then by no more than he is off now.
 fn correction(span: Span, line: &ClockLine) -> Correction {
-    let drift_us = drift_us(line.boottime_us.saturating_sub(span.began_us));
+    let offset_us = line.offset_us.saturating_sub(span.offset_us);
+    let alone_us = line.boottime_us.saturating_sub(span.disciplined_us);
+    let led_us = span.disciplined_us.saturating_sub(span.began_us);
+    let astray_us = drift_us(led_us).min(offset_us.unsigned_abs());
     Correction {
-        offset_us: line.offset_us.saturating_sub(span.offset_us),
-        error_us: line.error_us().saturating_add(drift_us),
+        offset_us,
+        error_us: (line.error_us())
+            .saturating_add(drift_us(alone_us))
+            .saturating_add(astray_us),
         span,
     }
 }
@@ -464,6 +500,46 @@ mod tests {
             watch.last_step().as_deref(),
             Some("2026-08-01T00:06:45.000Z")
         );
+    }
+
+    /// The daemon is stopped, somebody mends the time server and sets the clock, and starts it again:
+    /// what the run before said last is when the clock was last looked at.
+    #[test]
+    fn a_clock_that_is_set_right_between_two_runs_corrects_the_run_before() {
+        const DAYS: u64 = 20 * 86_400;
+        let begun = reading(10, 0, true);
+        // When the run before last wrote something, whether that was at work, for how long it was away;
+        // by how much the clock was found wrong, and whether that is said.
+        for (wrote, at_work, away_secs, moved_ms, found) in [
+            (Some(DAYS), true, 60, 9000, true),
+            (Some(DAYS), true, 60, 100, true),
+            // Drift explains it: the clock may have been right all the time.
+            (Some(DAYS), true, 18_600, 9000, false),
+            (None, true, 60, 9000, false),
+            (Some(DAYS), false, 60, 9000, false),
+        ] {
+            let mut watch = ClockWatch::new(BOOT);
+            watch.begin();
+            watch.take(10, watch.line(&begun, true).unwrap());
+            if !at_work {
+                watch.begin();
+            }
+            if let Some(secs) = wrote {
+                let ms = OFFSET_MS + i64::try_from(secs).unwrap() * 1000;
+                watch.looked(&clock::rfc3339_ms(ms * 1_000_000));
+                watch.looked("no time");
+            }
+            watch.begin();
+            let again = reading(DAYS + away_secs, moved_ms, true);
+            watch.take(20, watch.line(&again, true).unwrap());
+            let told = watch.due().map(|c| c.error_us);
+            // 2 ms that the kernel admits, a minute alone; before that no more than what is corrected.
+            let error_us = 2000 + away_secs * 500 + moved_ms.unsigned_abs() * 1000;
+            let wanted = found.then_some(error_us);
+            assert_eq!(told, wanted, "{wrote:?} {at_work} {away_secs} {moved_ms}");
+            let moved = found.then_some((moved_ms, 10, 20));
+            assert_eq!(said(&mut watch), Vec::from_iter(moved));
+        }
     }
 
     /// Writes what is due: line by line the offset and its bounds, by the numbers of the lines.

@@ -107,7 +107,7 @@ impl Keeper {
             frame: &frame,
             // The clip is of the main stream, and so is its time line.
             pts_ns: (stream == Stream::Main).then_some(frame.pts_ns),
-            placed: self.facts.placed(work, shot.at),
+            placed: self.facts.placed(work, shot.at, frame.at),
             case,
             violation: shot.violation,
             kind,

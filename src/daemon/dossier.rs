@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock;
-use crate::config::{self, CameraKind, Config, Mount, Wording};
+use crate::config::{CameraKind, Config, Mount, Wording};
 use crate::develop::{Exif, Mark};
 use crate::perceive::Card;
 use crate::store::SealContext;
@@ -100,12 +100,12 @@ impl Facts {
         c.kind == CameraKind::Rtsp && !c.substream_url.is_empty()
     }
 
-    /// Where the box was at a moment of `work`, with the height and the directions of its camera that
-    /// are known to be of that moment.
-    pub(super) fn placed(&self, work: &Work, moment: Stamp) -> Option<Placed> {
-        let mut placed = work.placed_at(moment)?;
-        let pose = of_the_moment(&placed);
-        placed.pose = facing(pose, &self.config.camera, work.camera);
+    /// Where the box was at `at`, the time of a frame that was taken for `moment` of `work`, with the
+    /// height and the directions of its camera that are known to be of then.
+    pub(super) fn placed(&self, work: &Work, moment: Stamp, at: Stamp) -> Option<Placed> {
+        let mut placed = work.placed_at(moment, at)?;
+        let pose = of_the_moment(&placed, at);
+        placed.pose = facing(pose, &self.config, work.camera);
         Some(placed)
     }
 
@@ -219,7 +219,7 @@ impl Facts {
                 .map(warning)
                 .into_iter()
                 .collect(),
-            clock: then.clock(about.at()),
+            clock: then.clock(about.at(), &notes),
             sealed: None,
             position: placed.and_then(Position::of),
             heading: placed.and_then(Heading::of),
@@ -227,7 +227,7 @@ impl Facts {
             mavlink: then.mavlink(),
             camera: then.camera(&context.files),
             software: then.software(),
-            omitted: notes.missing(about.violation(), &context.files),
+            omitted: notes.missing(about.violation(), &context.files, self.wording.is_ascii()),
             grade: None,
             files: notes.described(context.files),
         };
@@ -267,12 +267,14 @@ impl Facts {
     }
 }
 
-/// The pose without what it does not say of the moment asked for: how high the box was and where it
-/// looked at another, and the height of a receiver that found latitude and longitude at most.
-fn of_the_moment(placed: &Placed) -> Pose {
+/// The pose as far as it is of the moment asked for: with the error that the place has then, without how
+/// high the box was and where it looked at another, and the height of a receiver that found latitude and
+/// longitude at most.
+fn of_the_moment(placed: &Placed, at: Stamp) -> Pose {
     let pose = placed.pose;
     let fresh = !is_old(placed.age_ms);
     Pose {
+        h_acc_mm: placed.accuracy_mm(at),
         alt_mm: pose.alt_mm.filter(|_| fresh && pose.fix >= FixKind::Full),
         heading_deg: pose.heading_deg.filter(|_| fresh),
         attitude: pose.attitude.filter(|_| fresh),
@@ -296,15 +298,17 @@ fn shown(placed: Option<&Placed>) -> (String, String) {
 }
 
 /// The pose with those directions of a camera that are known to be this one's: which of several hangs
-/// on the gimbal, or looks to where the survey says, nobody knows unless the configuration says it.
-fn facing(mut pose: Pose, cameras: &[config::Camera], index: usize) -> Pose {
-    let (camera, alone) = (&cameras[index], cameras.len() == 1);
+/// on the gimbal, or looks to where the survey says, nobody knows unless the configuration says it. One
+/// that is fastened elsewhere looks where no gimbal does, and one that pans where no survey says.
+fn facing(mut pose: Pose, config: &Config, index: usize) -> Pose {
+    let (camera, alone) = (&config.camera[index], config.camera.len() == 1);
     if pose.source == PoseSource::Fixed {
         let own = (camera.bearing_deg >= 0.0).then_some(camera.bearing_deg);
-        pose.heading_deg = own.or(pose.heading_deg.filter(|_| alone));
-    } else if !alone && camera.mount != Mount::Gimbal {
-        pose.camera = None;
+        let surveyed = own.or(pose.heading_deg.filter(|_| alone));
+        pose.heading_deg = surveyed.filter(|_| config.is_fixed(camera));
     }
+    let on_gimbal = camera.mount == Mount::Gimbal || (camera.mount == Mount::Auto && alone);
+    pose.camera = pose.camera.filter(|_| on_gimbal);
     pose
 }
 
@@ -367,6 +371,7 @@ fn clock_error(at: Stamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, TelemetrySource};
     use crate::types::Attitude;
 
     #[test]
@@ -395,29 +400,64 @@ mod tests {
             pose.heading_deg
                 .filter(|_| pose.source != PoseSource::Fixed)
         };
-        for (pose, cameras, looks, heads) in [
-            (drone, vec![plain.clone()], vec![Some(270.0)], Some(90.0)),
+        let (moving, fixed) = (camera(Mount::Moving, -1.0), camera(Mount::Fixed, -1.0));
+        let (vehicle, survey) = (TelemetrySource::Mavlink, TelemetrySource::Fixed);
+        for (pose, source, cameras, looks, heads) in [
             (
                 drone,
-                vec![plain.clone(), gimbal],
+                vehicle,
+                vec![plain.clone()],
+                vec![Some(270.0)],
+                Some(90.0),
+            ),
+            (
+                drone,
+                vehicle,
+                vec![plain.clone(), gimbal.clone()],
                 vec![None, Some(270.0)],
                 Some(90.0),
             ),
-            (drone, vec![plain.clone(); 2], vec![None, None], Some(90.0)),
-            (pole, vec![plain.clone()], vec![Some(85.0)], None),
-            (pole, vec![plain.clone(); 2], vec![None, None], None),
+            (
+                drone,
+                vehicle,
+                vec![plain.clone(); 2],
+                vec![None, None],
+                Some(90.0),
+            ),
+            // Beside a gimbal that another camera, of somebody else's, hangs on.
+            (drone, vehicle, vec![moving.clone()], vec![None], Some(90.0)),
+            (drone, vehicle, vec![fixed.clone()], vec![None], Some(90.0)),
+            (pole, survey, vec![plain.clone()], vec![Some(85.0)], None),
+            (pole, survey, vec![fixed], vec![Some(85.0)], None),
+            (pole, survey, vec![plain.clone(); 2], vec![None, None], None),
             (
                 pole,
+                survey,
                 vec![west.clone(), plain],
                 vec![Some(265.0), None],
                 None,
             ),
-            (pole, vec![west], vec![Some(265.0)], None),
+            (pole, survey, vec![west], vec![Some(265.0)], None),
+            // It pans: the survey tells where it looked once.
+            (pole, survey, vec![moving], vec![None], None),
+            (pole, survey, vec![gimbal], vec![None], None),
+            (
+                pole,
+                survey,
+                vec![camera(Mount::Moving, 265.0)],
+                vec![None],
+                None,
+            ),
         ] {
+            let mut config = Config {
+                camera: cameras,
+                ..Config::default()
+            };
+            config.telemetry.source = source;
             for (index, looks) in looks.into_iter().enumerate() {
-                let faces = facing(pose, &cameras, index);
+                let faces = facing(pose, &config, index);
                 let told = (faces.axis_deg(), nose(faces));
-                assert_eq!(told, (looks, heads), "{index} of {cameras:?}");
+                assert_eq!(told, (looks, heads), "{index} of {:?}", config.camera);
             }
         }
     }
@@ -430,15 +470,20 @@ mod tests {
             pitch_deg: -20.0,
             yaw_deg: 270.0,
         };
+        let now = Stamp {
+            error_ns: 500_000_000,
+            ..clock::now()
+        };
         let told = |fix, age_ms, camera: Option<Attitude>| {
             let pose = Pose {
                 alt_mm: Some(31_000),
                 h_acc_mm: Some(2_000),
+                speed_mps: Some(3.0),
                 heading_deg: Some(90.0),
                 attitude: Some(axis),
                 camera,
                 ..Pose::bare(
-                    clock::now(),
+                    now,
                     (361_600_000, 1_204_300_000),
                     (fix, PoseSource::Mavlink),
                 )
@@ -448,27 +493,35 @@ mod tests {
                 age_ms,
                 interpolated: false,
             };
-            placed.pose = of_the_moment(&placed);
+            placed.pose = of_the_moment(&placed, now);
             let height = Altitude::of(&placed).map(|a| a.msl_mm);
             let looks = Heading::of(&placed).map(|h| h.deg_e2);
-            (looks, height, shown(Some(&placed)).0)
+            let (place, error) = shown(Some(&placed));
+            (looks, height, format!("{place} {error}"))
         };
-        let (here, nowhere) = ("36.160000, 120.430000".to_owned(), String::new());
+        // The time by which the moment may be another, and that of what is only repeated.
+        let here = |error: &str| format!("36.160000, 120.430000 {error}");
+        let nowhere = " ".to_owned();
         for (fix, age_ms, camera, wanted) in [
             (
                 FixKind::Full,
                 5_000,
                 Some(axis),
-                (Some(27_000), Some(31_000), here.clone()),
+                (Some(27_000), Some(31_000), here("18.5 m")),
             ),
             (
                 FixKind::Full,
                 5_000,
                 None,
-                (Some(9_000), Some(31_000), here.clone()),
+                (Some(9_000), Some(31_000), here("18.5 m")),
             ),
             // What it found is two-dimensional, a height that it carries on is none.
-            (FixKind::Flat, 100, Some(axis), (Some(27_000), None, here)),
+            (
+                FixKind::Flat,
+                100,
+                Some(axis),
+                (Some(27_000), None, here("3.8 m")),
+            ),
             // A compass needs no satellites.
             (
                 FixKind::None,

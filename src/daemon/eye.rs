@@ -17,7 +17,7 @@ use crate::perceive::{Card, Detector, MotionGate, Sight, UNNAMED};
 use crate::status::Beat;
 use crate::telemetry::Poses;
 use crate::types::{
-    CaseId, Detection, Frame, Order, Placed, Scene, Stamp, TimeSource, Track, View, WarnReport,
+    CaseId, Detection, Frame, Order, Scene, Stamp, TimeSource, Track, View, WarnReport,
 };
 
 use crate::witness::Identity;
@@ -32,6 +32,8 @@ use super::views::{self, ViewWatch, Views};
 const FRAME_WAIT: Duration = Duration::from_millis(200);
 /// How often what waits for a camera is looked after.
 const IDLE_EVERY: Duration = Duration::from_secs(1);
+/// No picture is further from the moment it was ordered of: `best_of_secs` is no more.
+const PICTURE_WITHIN: Duration = Duration::from_secs(2);
 /// Looks remembered per camera for the clip's detections: more than two minutes at the highest detection
 /// rate, about what the ring holds of video.
 const LOOKS_MAX: usize = 4096;
@@ -169,7 +171,7 @@ impl Eye {
                 at: now,
                 time_source: lookout.time_source,
                 frame: None,
-                placed: places(&self.poses, now, &orders),
+                places: places(&self.poses, now, &orders),
                 seen: seen_in_clips(&lookout.looks, &orders),
                 orders,
                 book: self.judge.book(),
@@ -270,7 +272,7 @@ impl Eye {
             at: frame.at,
             time_source: Some(frame.time_source),
             frame: pictured.then(|| frame.clone()),
-            placed: places(&self.poses, frame.at, &orders),
+            places: places(&self.poses, frame.at, &orders),
             orders,
             book: self.judge.book(),
             seen,
@@ -326,9 +328,9 @@ fn look(frame: &Frame, detections: &[Detection], tracks: &[Track], card: &Card) 
     }
 }
 
-/// Where the box was at `at` and at the moments of the orders: a picture of ten seconds ago shows
-/// where a car was then.
-fn places(poses: &Poses, at: Stamp, orders: &[Order]) -> Vec<(Stamp, Placed)> {
+/// Where the box was round `at` and round the moments of the orders: a picture of ten seconds ago shows
+/// where a car was then, and the best of some frames is not of the moment itself.
+pub(super) fn places(poses: &Poses, at: Stamp, orders: &[Order]) -> Vec<(Stamp, Poses)> {
     let moments = orders.iter().filter_map(|order| match order {
         Order::Snap { at, .. } => Some(*at),
         // A moment of another boot is none of this boot's clock.
@@ -336,10 +338,13 @@ fn places(poses: &Poses, at: Stamp, orders: &[Order]) -> Vec<(Stamp, Placed)> {
         Order::Seal { record, .. } => Some(established(record)),
         _ => None,
     });
-    let moments = std::iter::once(at).chain(moments);
-    moments
-        .filter_map(|moment| Some((moment, poses.at(moment)?)))
-        .collect()
+    let mut places: Vec<(Stamp, Poses)> = Vec::new();
+    for moment in std::iter::once(at).chain(moments) {
+        if !places.iter().any(|(known, _)| *known == moment) {
+            places.push((moment, poses.round(moment, PICTURE_WITHIN)));
+        }
+    }
+    places
 }
 
 /// `detections.jsonl` of each clip that is ordered: of its own time.
@@ -433,11 +438,22 @@ mod tests {
             outcome: None,
         };
         let orders = [snap(ShotKind::Moved, 3), snap(ShotKind::Peak, 15)];
-        let placed = places(&poses, moment(15), &orders);
-        let east = |secs| {
-            let here = placed.iter().find(|(at, _)| *at == moment(secs));
-            here.map(|(_, placed)| placed.pose.lon_e7)
+        let places = places(&poses, moment(15), &orders);
+        let moments: Vec<Stamp> = places.iter().map(|(at, _)| *at).collect();
+        assert_eq!(moments, [moment(15), moment(3)]);
+        let round = |secs| places.iter().find(|(at, _)| *at == moment(secs));
+        let east = |secs, later_ms: i64| {
+            let at = moment(secs).shifted_ns(later_ms * 1_000_000);
+            Some(round(secs)?.1.at(at)?.pose.lon_e7)
         };
-        assert_eq!((east(3), east(15)), (Some(3_000), Some(15_000)));
+        assert_eq!((east(3, 0), east(15, 0)), (Some(3_000), Some(15_000)));
+        // The frame that was chosen is of another moment.
+        assert_eq!((east(3, -600), east(15, 600)), (Some(2_400), Some(15_600)));
+        let longer = format!(
+            "[evidence]\nbest_of_secs = {}.01\n",
+            PICTURE_WITHIN.as_secs()
+        );
+        let refused = Config::parse(std::path::Path::new("lingmou.toml"), &longer).unwrap_err();
+        assert!(refused.to_string().contains("evidence.best_of_secs"));
     }
 }

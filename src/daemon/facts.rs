@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::config::Loaded;
+use crate::config::{Loaded, Wording};
+use crate::develop::Developer;
 use crate::perceive::Detector;
 use crate::store::Store;
 use crate::telemetry::TelemetryState;
@@ -18,17 +19,24 @@ use super::nameplates::Nameplates;
 pub(super) fn gather(
     loaded: &Loaded,
     detector: &Detector,
+    developer: &Developer,
     (identity, store): (Arc<Identity>, &Store),
     telemetry: Arc<TelemetryState>,
 ) -> anyhow::Result<Facts> {
     let zone = &loaded.config.device.time_zone;
+    let wording = if let Some(lack) = developer.lacks() {
+        tracing::warn!("{lack}");
+        Wording::ascii()
+    } else {
+        &loaded.wording
+    };
     Ok(Facts {
         config: loaded.config.clone(),
         config_sha256: loaded.sha256.clone(),
         calendar_sha256: loaded.calendar.sha256.clone(),
         binary_sha256: dossier::program_sha256().ok(),
         model: dossier::model(detector.card()),
-        wording: loaded.wording.clone(),
+        wording: wording.clone(),
         time_zone: jiff::tz::TimeZone::get(zone)
             .with_context(|| format!("device.time_zone: {zone:?} is not known here"))?,
         identity,

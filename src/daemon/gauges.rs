@@ -53,20 +53,34 @@ pub(super) async fn watchdog(
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;
     };
-    let mut silent = false;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(limit / 3) => {}
-        }
+    let stuck = move || {
         let now = clock::now();
         let stuck = progress.stuck(now.boot_ns, STUCK_AFTER);
         let stuck = stuck.or_else(|| upload.hangs(now).then_some("upload"));
         // Whoever waits for the store while it is put right does not hang.
-        match stuck.filter(|_| !store.is_put_right(now, PUT_RIGHT_WITHIN)) {
+        stuck.filter(|_| !store.is_put_right(now, PUT_RIGHT_WITHIN))
+    };
+    let feed = || tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+    feed_while_at_work(limit / 3, stuck, feed, stop).await;
+}
+
+/// Does `feed` at this pace, but not while a stage is `stuck`.
+async fn feed_while_at_work(
+    pace: Duration,
+    stuck: impl Fn() -> Option<&'static str>,
+    feed: impl Fn(),
+    stop: CancellationToken,
+) {
+    let mut silent = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pace) => {}
+        }
+        match stuck() {
             None => {
                 silent = false;
-                tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+                feed();
             }
             Some(stage) if !silent => {
                 silent = true;
@@ -262,5 +276,41 @@ impl Gauges {
         }
         status["alarms"] = self.acknowledged.level(alarms(&status));
         status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keeper hangs for a while.
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_is_not_fed_while_a_stage_hangs() {
+        const PACE: Duration = Duration::from_secs(9);
+        let start_ns = clock::boot_ns();
+        let mut progress = Progress::default();
+        let keeper = progress.watch("keeper");
+        let began = tokio::time::Instant::now();
+        // As many nanoseconds after the keeper's last turn as have passed in the test.
+        let stuck = || {
+            let passed = u64::try_from(began.elapsed().as_nanos()).unwrap();
+            if began.elapsed() > PACE * 6 + PACE / 2 {
+                keeper.turn();
+                return progress.stuck(clock::boot_ns(), STUCK_AFTER);
+            }
+            progress.stuck(start_ns + passed, STUCK_AFTER)
+        };
+        let fed = std::cell::RefCell::new(Vec::new());
+        let feed = || fed.borrow_mut().push(began.elapsed().as_secs());
+        let stop = CancellationToken::new();
+        let ends = {
+            let stop = stop.clone();
+            async move {
+                tokio::time::sleep(PACE * 8 + PACE / 2).await;
+                stop.cancel();
+            }
+        };
+        tokio::join!(feed_while_at_work(PACE, stuck, feed, stop), ends);
+        assert_eq!(*fed.borrow(), [9, 18, 63, 72]);
     }
 }

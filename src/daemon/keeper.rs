@@ -21,6 +21,7 @@ use crate::develop::Developer;
 use crate::ingest::Camera;
 use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
+use crate::telemetry::Poses;
 use crate::types::{
     Area, CaseId, CaseRecord, Frame, HitOutcome, Order, Placed, RoleSet, ShotKind, Stamp,
     TimeSource, Violation, lock,
@@ -46,12 +47,12 @@ pub(super) struct Work {
     pub(super) camera: usize,
     /// Capture time of the frame that was looked at.
     pub(super) at: Stamp,
-    /// Where the camera's times come from; `None` while it has given no frame.
+    /// Where the times of what detection looks at come from; `None` while that has given no frame.
     pub(super) time_source: Option<TimeSource>,
     /// The frame itself, where a picture is ordered: a late keeper must not hold more of them.
     pub(super) frame: Option<Frame>,
-    /// Where the box was at the moments of the frame and of the orders.
-    pub(super) placed: Vec<(Stamp, Placed)>,
+    /// Where the box was round the moments of the frame and of the orders.
+    pub(super) places: Vec<(Stamp, Poses)>,
     /// What to do, in order.
     pub(super) orders: Vec<Order>,
     /// The book after the step.
@@ -63,10 +64,10 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Where the box was at one of its moments; `None` when it did not know.
-    pub(super) fn placed_at(&self, moment: Stamp) -> Option<Placed> {
-        let placed = self.placed.iter().find(|(at, _)| *at == moment);
-        placed.map(|(_, placed)| *placed)
+    /// Where the box was at `at`, which is near `moment`, one of its own; `None` when it did not know.
+    pub(super) fn placed_at(&self, moment: Stamp, at: Stamp) -> Option<Placed> {
+        let (_, poses) = self.places.iter().find(|(own, _)| *own == moment)?;
+        poses.at(at)
     }
 }
 

@@ -62,7 +62,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::command::{Chosen, Settings};
-use crate::config::{Config, Loaded, Wording};
+use crate::config::{Config, Loaded};
 use crate::develop::Developer;
 use crate::ingest::{self, Camera, Credentials, Slots};
 use crate::judge::{self, Judge};
@@ -189,16 +189,13 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let known = detector.card().roles();
     let judge = past.judge((loaded, known), &store, decided)?;
     let telemetry = Arc::new(TelemetryState::new());
-    let mut facts = facts::gather(
+    let facts = facts::gather(
         loaded,
         &detector,
+        &developer,
         (identity, &store),
         Arc::clone(&telemetry),
     )?;
-    if let Some(lack) = developer.lacks() {
-        facts.wording = Wording::ascii().clone();
-        tracing::warn!("{lack}");
-    }
     let recorder = record::begin(&store, loaded, &facts, past, |case| {
         judge.is_open(case) || decided(case)
     })?;

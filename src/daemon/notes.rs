@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::develop::{Glance, stillness};
-use crate::types::{Area, Frame, PictureOf, Quality, ShotKind, Stamp, Stillness, Violation};
+use crate::types::{
+    Area, Frame, PictureOf, Quality, ShotKind, Stamp, Stillness, TimeSource, Violation,
+};
 use crate::witness::{FileEntry, Omitted};
 
 use super::circumstances::Circumstances;
@@ -40,6 +42,9 @@ struct Picture {
     /// When it was taken; an older program did not note it.
     #[serde(default)]
     at: Option<Stamp>,
+    /// Where that is from; an older program did not note it.
+    #[serde(default)]
+    capture_source: Option<TimeSource>,
     quality: Option<Quality>,
     /// The middle of what it shows, both in shares of the picture's width.
     centre: (f32, f32),
@@ -65,6 +70,7 @@ impl Notes {
             name,
             kind,
             at: Some(shown.at),
+            capture_source: Some(shown.capture_source),
             quality: shown.quality,
             centre: shown.centre,
         });
@@ -84,19 +90,33 @@ impl Notes {
         pictures.chain(clip.then_some(self.clip))
     }
 
-    /// What was measured on the original `name`.
-    fn quality(&self, name: &str) -> Option<Quality> {
-        self.pictures.iter().find(|p| p.name == name)?.quality
+    /// Where the times of its pictures come from, `None` when they differ; of pictures of which nobody
+    /// noted it, and of none, what is known `otherwise`.
+    pub(super) fn capture_source(&self, otherwise: Option<TimeSource>) -> Option<TimeSource> {
+        let mut sources: Vec<_> = self.pictures.iter().map(|p| p.capture_source).collect();
+        sources.dedup();
+        match sources[..] {
+            [] | [None] => otherwise,
+            [one] => one,
+            _ => None,
+        }
     }
 
     /// What the keeper noted, and what is not there though nobody noted it: a crash or a full disk
-    /// came between.
+    /// came between. `ascii`: whether captions say only what needs no Chinese.
     pub(super) fn missing(
         &self,
         violation: Option<Violation>,
         files: &[FileEntry],
+        ascii: bool,
     ) -> Vec<Omitted> {
         let mut list = self.omitted.clone();
+        if ascii {
+            list.push(Omitted {
+                what: "captions in Chinese".to_owned(),
+                why: "the box has no font with Chinese characters".to_owned(),
+            });
+        }
         let pictures: &[ShotKind] = match violation.map(Violation::warns_first) {
             Some(true) => &[ShotKind::Found, ShotKind::Warned, ShotKind::Again],
             Some(false) => &[ShotKind::Before, ShotKind::Peak, ShotKind::After],
@@ -121,18 +141,23 @@ impl Notes {
         list
     }
 
-    /// The files with what their pictures show and how good they are.
+    /// The files with what their pictures show, how good they are, and who dated them.
     pub(super) fn described(&self, mut files: Vec<FileEntry>) -> Vec<FileEntry> {
         for file in files.iter_mut().filter(|f| f.media_type == "image/jpeg") {
-            let of = if file.name.ends_with("-marked.jpg") {
-                PictureOf::Marked
-            } else if file.name.ends_with("-close.jpg") {
-                PictureOf::Close
+            let name = file.name.strip_suffix(".jpg").unwrap_or(&file.name);
+            let (of, original) = if let Some(original) = name.strip_suffix("-marked") {
+                (PictureOf::Marked, original)
+            } else if let Some(original) = name.strip_suffix("-close") {
+                (PictureOf::Close, original)
             } else {
-                PictureOf::Original
+                (PictureOf::Original, name)
             };
+            let is_it = |p: &&Picture| p.name.strip_suffix(".jpg") == Some(original);
+            let noted = self.pictures.iter().find(is_it);
+            file.capture_source = noted.and_then(|p| p.capture_source);
+            let measured = noted.filter(|_| of == PictureOf::Original);
+            file.quality = measured.and_then(|p| p.quality);
             file.of = Some(of);
-            file.quality = self.quality(&file.name);
         }
         files
     }
@@ -160,6 +185,7 @@ impl Notes {
 /// What is remembered of one picture.
 pub(super) struct Shown {
     pub(super) at: Stamp,
+    pub(super) capture_source: TimeSource,
     pub(super) quality: Option<Quality>,
     pub(super) centre: (f32, f32),
     pub(super) glance: Option<Glance>,
@@ -174,6 +200,7 @@ impl Shown {
         let centre = place.centre();
         Self {
             at: frame.at,
+            capture_source: frame.time_source,
             quality: crate::develop::measure(image, place),
             centre: (centre.x, centre.y * aspect),
             glance: Glance::at(image, busy),
@@ -193,6 +220,7 @@ mod tests {
                 boot_ns: 1,
                 error_ns: 2,
             },
+            capture_source: TimeSource::Arrival,
             quality: Some(Quality {
                 focus,
                 exposure: 100,
@@ -220,11 +248,50 @@ mod tests {
         let again = Notes::read(Some(&notes.text()));
         assert_eq!(again, notes);
         assert_eq!(again.moved_permille(), Some(300));
-        let focus = |name| again.quality(name).map(|q| q.focus);
-        assert_eq!(focus("frames/02-moved.jpg"), Some(400));
-        assert_eq!(focus("frames/03-peak.jpg"), None);
+        assert_eq!(focus(&again, "frames/02-moved.jpg"), Some(400));
+        assert_eq!(focus(&again, "frames/03-peak.jpg"), None);
         let taken = again.moments(&[]).map(|at| at.map(|at| at.utc_ns));
         assert_eq!(taken.collect::<Vec<_>>(), [Some(500), Some(400)]);
+    }
+
+    /// What a package says of the sharpness of the picture `name`.
+    fn focus(notes: &Notes, name: &str) -> Option<u32> {
+        let files = notes.described(vec![jpeg(name)]);
+        files[0].quality.map(|q| q.focus)
+    }
+
+    fn jpeg(name: &str) -> FileEntry {
+        FileEntry {
+            name: name.to_owned(),
+            media_type: "image/jpeg".to_owned(),
+            ..clip()
+        }
+    }
+
+    /// A camera whose clock is believed from its second picture on.
+    #[test]
+    fn each_picture_says_who_dated_it_and_the_clock_what_all_have() {
+        let (arrival, camera) = (TimeSource::Arrival, TimeSource::RtcpSenderReport);
+        let mut notes = Notes::default();
+        assert_eq!(notes.capture_source(Some(camera)), Some(camera));
+        for (name, kind, capture_source, common) in [
+            ("frames/01-found", ShotKind::Found, arrival, Some(arrival)),
+            ("frames/02-warned", ShotKind::Warned, arrival, Some(arrival)),
+            ("frames/03-again", ShotKind::Again, camera, None),
+        ] {
+            let shown = Shown {
+                capture_source,
+                ..shown(0.5, 500)
+            };
+            notes.add(format!("{name}.jpg"), kind, &shown);
+            // Whatever detection looks at.
+            assert_eq!(notes.capture_source(Some(camera)), common, "{name}");
+            let names = ["", "-close", "-marked"].map(|of| jpeg(&format!("{name}{of}.jpg")));
+            for file in notes.described(names.to_vec()) {
+                assert_eq!(file.capture_source, Some(capture_source), "{}", file.name);
+            }
+        }
+        assert_eq!(notes.described(vec![clip()])[0].capture_source, None);
     }
 
     /// The clock of a box that has just booted is set between the clip's first frame and the first
@@ -260,6 +327,7 @@ mod tests {
             sha256: "ab".repeat(32),
             at: None,
             pts_ns: None,
+            capture_source: None,
             of: None,
             quality: None,
         }
@@ -276,10 +344,7 @@ mod tests {
             );
         }
         assert_eq!(notes.pictures.len(), 1);
-        assert_eq!(
-            notes.quality("frames/01-found.jpg").map(|q| q.focus),
-            Some(700)
-        );
+        assert_eq!(focus(&notes, "frames/01-found.jpg"), Some(700));
         assert_eq!(notes.moved_permille(), None, "nothing moved");
     }
 
@@ -291,6 +356,8 @@ mod tests {
         let notes = Notes::read(Some(text));
         assert_eq!(notes.omitted.len(), 1);
         assert_eq!(notes.moments(&[]).collect::<Vec<_>>(), [None]);
+        let known = Some(TimeSource::Arrival);
+        assert_eq!(notes.capture_source(known), known);
         assert_eq!((notes.peak, notes.end), (None, None));
     }
 

@@ -107,8 +107,15 @@ impl Past {
             body,
             ..
         } = entry;
+        let at_work = kind != kind::BOOT && !kind::BEFORE_BOOT.contains(&kind.as_str());
+        if at_work {
+            self.clock.looked(&at);
+        }
         match kind.as_str() {
-            kind::BOOT => self.last_run = LastRun::NotClosed,
+            kind::BOOT => {
+                self.last_run = LastRun::NotClosed;
+                self.clock.begin();
+            }
             kind::SHUTDOWN => self.last_run = LastRun::Closed,
             kind::RULE_HIT => self.hits.take(body),
             kind::WARNING_BEGUN => self.voice.recall_said(&body),

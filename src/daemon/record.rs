@@ -245,6 +245,7 @@ mod tests {
     use crate::config;
     use crate::journal;
     use crate::pki::{TestPki, TestPkiPlan};
+    use crate::types::Stamp;
 
     const DEVICE: &str = "LM-TEST-1";
 
@@ -410,6 +411,33 @@ mod tests {
         assert_eq!(corrected[0]["from"], "2026-08-01T00:00:10.000Z");
         assert_eq!(corrected[0]["to"], "2026-08-01T00:01:00.000Z");
         assert_eq!(recorder.checkpoint, 0, "signed at once");
+    }
+
+    /// After twenty quiet days somebody stops the daemon, sets the clock right and starts it again.
+    #[test]
+    fn a_jump_while_nothing_ran_corrects_the_run_before() {
+        let kit = Kit::new();
+        let mut recorder = kit.recorder();
+        recorder.tell_clock(&reading(10, 0, true), true).unwrap();
+        let note = |now: &Reading, kind| {
+            let at = Stamp {
+                utc_ns: now.offset_ns.saturating_add_unsigned(now.boot_ns),
+                boot_ns: now.boot_ns,
+                error_ns: 0,
+            };
+            kit.store.note(at, kind, json!({})).unwrap();
+        };
+        let days = 20 * 86_400;
+        note(&reading(days, 0, true), kind::SHUTDOWN);
+        let now = reading(days + 60, 9000, true);
+        note(&now, kind::STORE_REBUILT);
+        note(&now, kind::BOOT);
+        kit.recorder().tell_clock(&now, true).unwrap();
+        let corrected = kit.lines(kind::CLOCK_CORRECTED);
+        assert_eq!(corrected.len(), 1, "{corrected:?}");
+        assert_eq!(corrected[0]["offset_us"], 9_000_000);
+        // What the kernel admits, a minute without discipline, and no more than what is corrected.
+        assert_eq!(corrected[0]["error_us"], 1500 + 60 * 500 + 9_000_000);
     }
 
     #[test]

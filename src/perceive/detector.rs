@@ -180,7 +180,7 @@ fn commit(
         }
         Err(error) => return Err(refusal(card, &error)),
     };
-    Ok((session, used(card, registered, &placements)))
+    Ok((session, used(card.name(), registered, &placements)))
 }
 
 /// Makes x86 processors without VNNI add int8 products exactly (`onnxruntime_session_options_
@@ -202,24 +202,29 @@ fn builder(environment: &Environment, threads: NonZeroUsize) -> Result<SessionBu
         .with_config_entry(EXACT_INT8, "1")?)
 }
 
-/// The registered providers that got at least one node, and the CPU.
+/// The registered providers that are known to have got at least one node of `model`, and the CPU.
 fn used(
-    card: &Card,
+    model: &str,
     registered: Vec<ExecutionProvider>,
     placements: &Placements,
 ) -> Vec<ExecutionProvider> {
     let mut used = Vec::new();
     for provider in registered {
         match placements.nodes(provider) {
+            None => tracing::warn!(
+                provider = providers::name(provider),
+                model,
+                "execution provider is there; this ONNX Runtime does not tell whether it takes a part"
+            ),
             Some(0) => tracing::warn!(
                 provider = providers::name(provider),
-                model = card.name(),
+                model,
                 "execution provider takes no part of this model, the next one does"
             ),
-            nodes => {
+            Some(nodes) => {
                 tracing::info!(
                     provider = providers::name(provider),
-                    model = card.name(),
+                    model,
                     nodes,
                     on_cpu = placements.nodes(ExecutionProvider::Cpu),
                     "execution provider in use"
@@ -375,4 +380,21 @@ fn cpu_memory() -> Result<MemoryInfo<'static>, ort::Error> {
         AllocatorType::Device,
         MemoryType::CPUOutput,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A release of the runtime that says nothing of placements.
+    #[test]
+    fn what_the_runtime_does_not_tell_is_not_said_to_be_in_use() {
+        use ExecutionProvider::{Cpu, Cuda, Xnnpack};
+        let placements = Placements::default();
+        let of_both = || used("a model", vec![Cuda, Xnnpack], &placements);
+        assert_eq!(of_both(), [Cpu]);
+        let told = " Node(s) placed on [XnnpackExecutionProvider]. Number of nodes: 3";
+        placements.logger()(LogLevel::Verbose, "", "", "", told);
+        assert_eq!(of_both(), [Xnnpack, Cpu]);
+    }
 }

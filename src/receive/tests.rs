@@ -40,6 +40,7 @@ pub(super) fn with_pictures(pki: &TestPki, seq: u64, pictures: &[&[u8]]) -> Cont
         sha256: witness::sha256_hex(bytes),
         at: None,
         pts_ns: None,
+        capture_source: None,
         of: None,
         quality: None,
     };

@@ -37,6 +37,7 @@ impl Draft {
             sha256: sha256_hex(&self.bytes),
             at: self.at.map(|at| clock::rfc3339_ms(at.utc_ns)),
             pts_ns: self.pts_ns,
+            capture_source: None,
             of: None,
             quality: None,
         }
@@ -288,6 +289,7 @@ pub(super) fn files(conn: &Connection, case: CaseId) -> Result<Vec<FileEntry>, S
             sha256: row.get(3)?,
             at: row.get(4)?,
             pts_ns: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
+            capture_source: None,
             of: None,
             quality: None,
         })

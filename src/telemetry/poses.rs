@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::{narrowed, scaled};
 use crate::types::{Attitude, Placed, Pose, PoseSource, Stamp, lock};
@@ -72,6 +73,26 @@ impl Poses {
                 interpolated: false,
             })
         })
+    }
+
+    /// What answers of every moment within `reach` of `stamp` as this does now, for whoever asks later.
+    pub fn round(&self, stamp: Stamp, reach: Duration) -> Self {
+        let reach_ns = u64::try_from(reach.as_nanos()).unwrap_or(u64::MAX);
+        let from_ns = stamp.boot_ns.saturating_sub(reach_ns);
+        let to_ns = stamp.boot_ns.saturating_add(reach_ns);
+        let ring = self.lock();
+        let count = |earlier: &dyn Fn(u64) -> bool| {
+            (ring.measured).partition_point(|pose| earlier(pose.at.boot_ns))
+        };
+        // With the neighbour on each side: a moment at the edge lies between the two.
+        let first = count(&|ns| ns < from_ns).saturating_sub(1);
+        let end = (count(&|ns| ns <= to_ns) + 1).min(ring.measured.len());
+        Self {
+            ring: Mutex::new(Ring {
+                measured: ring.measured.range(first..end).copied().collect(),
+                surveyed: ring.surveyed,
+            }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::time::Duration;
+
 use super::Stamp;
 
 /// How a position was found. Order is by trust, least first.
@@ -64,7 +66,8 @@ pub struct Pose {
     pub lon_e7: i32,
     /// Height above mean sea level in millimetres.
     pub alt_mm: Option<i32>,
-    /// Horizontal accuracy in millimetres (68 %), as the receiver estimates it.
+    /// Horizontal accuracy in millimetres (68 %), as the receiver estimates it; in what is stated also
+    /// what [`Placed::accuracy_mm`] adds.
     pub h_acc_mm: Option<u32>,
     /// Horizontal dilution of precision × 100.
     pub hdop_e2: Option<u16>,
@@ -163,6 +166,27 @@ impl Placed {
         self.pose.h_acc_mm.unwrap_or(ERROR_UNTOLD_MM)
     }
 
+    /// How far off the place may be of the moment asked for, millimetres: the receiver's estimate, and
+    /// how far the box goes in the time by which that moment may be another, and in the age of a
+    /// measurement that is only repeated. `None` where one of them is not known. What was surveyed stands.
+    pub fn accuracy_mm(&self, moment: Stamp) -> Option<u32> {
+        let told_mm = self.pose.h_acc_mm?;
+        if self.pose.source == PoseSource::Fixed {
+            return Some(told_mm);
+        }
+        let known = moment.error_ns != Stamp::ERROR_UNKNOWN;
+        let off_by = known.then(|| Duration::from_nanos(moment.error_ns))?;
+        let old_by = if self.interpolated { 0 } else { self.age_ms };
+        let secs = (off_by + Duration::from_millis(old_by)).as_secs_f64();
+        let goes_mm = (f64::from(self.speed_mps()?) * secs * 1000.0).ceil();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a cast saturates, and NaN is left out"
+        )]
+        (goes_mm >= 0.0).then(|| told_mm.saturating_add(goes_mm as u32))
+    }
+
     /// Whether it says where in the street the box is.
     pub fn tells_place(&self) -> bool {
         self.is_current() && !is_vague(self.error_mm())
@@ -182,4 +206,57 @@ pub fn is_old(age_ms: u64) -> bool {
 /// Whether a position with this error does not tell one place of a street from another.
 pub fn is_vague(error_mm: u32) -> bool {
     error_mm > VAGUE_MM
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_no_surer_than_its_moment() {
+        const NEVER_MS: u64 = u64::MAX;
+        let told = |speed_mps, age_ms, interpolated, error_ms: u64| {
+            let at = Stamp {
+                utc_ns: 1,
+                boot_ns: 90_000_000_000,
+                error_ns: error_ms.saturating_mul(1_000_000),
+            };
+            let pose = Pose {
+                h_acc_mm: Some(1_500),
+                speed_mps,
+                ..Pose::bare(at, (1, 1), (FixKind::Full, PoseSource::Mavlink))
+            };
+            let placed = |pose| Placed {
+                pose,
+                age_ms,
+                interpolated,
+            };
+            let surveyed = Pose {
+                source: PoseSource::Fixed,
+                ..pose
+            };
+            let untold = Pose {
+                h_acc_mm: None,
+                ..pose
+            };
+            assert_eq!(placed(surveyed).accuracy_mm(at), Some(1_500));
+            assert_eq!(placed(untold).accuracy_mm(at), None);
+            placed(pose).accuracy_mm(at)
+        };
+        for (speed_mps, age_ms, interpolated, error_ms, wanted) in [
+            (Some(0.0), 0, true, 1_000, Some(1_500)),
+            (Some(10.0), 40, true, 1_000, Some(11_500)),
+            (Some(10.0), 40, true, 0, Some(1_500)),
+            // Between two measurements it is known where the box went, after the last it is not.
+            (Some(10.0), 400, false, 503, Some(10_531)),
+            (Some(10.0), 5_001, false, 503, None),
+            (Some(10.0), 40, true, NEVER_MS, None),
+            (None, 40, true, 3, None),
+            (Some(f32::NAN), 40, true, 3, None),
+            (Some(f32::MAX), 40, true, 1_000, Some(u32::MAX)),
+        ] {
+            let got = told(speed_mps, age_ms, interpolated, error_ms);
+            assert_eq!(got, wanted, "{speed_mps:?} {age_ms} {error_ms}");
+        }
+    }
 }

@@ -397,6 +397,7 @@ mod tests {
             sha256: "ab".repeat(32),
             at: Some(format!("2026-08-01T02:00:{at_s:02}.000Z")),
             pts_ns: Some(at_s * 1_000_000_000),
+            capture_source: None,
             of: Some(of),
             quality: (of == PictureOf::Original).then_some(quality),
         }

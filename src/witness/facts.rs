@@ -176,7 +176,7 @@ pub struct Clock {
     pub gnss_minus_system_us: Option<i64>,
     /// When the clock was last set by a jump, RFC 3339.
     pub last_step: Option<String>,
-    /// Where the pictures' capture time comes from.
+    /// Where the pictures' capture time comes from; `null` where theirs differ.
     pub capture_source: Option<TimeSource>,
 }
 

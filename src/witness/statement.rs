@@ -14,7 +14,7 @@ use super::facts::{
 use super::grade::{Grade, Grading};
 use super::name::{NameError, check_name};
 use super::{MANIFEST, SIGNATURE, STATEMENT};
-use crate::types::{CaseId, PictureOf, Quality};
+use crate::types::{CaseId, PictureOf, Quality, TimeSource};
 
 /// Value of `v`.
 const VERSION: u32 = 1;
@@ -129,6 +129,9 @@ pub struct FileEntry {
     /// The same on the camera's own time line, nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pts_ns: Option<u64>,
+    /// Where its capture time comes from, for a picture; packages older than the field say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture_source: Option<TimeSource>,
     /// What it shows, for a picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<PictureOf>,
@@ -413,6 +416,7 @@ pub(super) mod tests {
             sha256: "ab".repeat(32),
             at: None,
             pts_ns: Some(1),
+            capture_source: None,
             of: None,
             quality: None,
         };

@@ -540,6 +540,7 @@ fn package(dir: &Path) -> (TestPki, std::path::PathBuf) {
         sha256: sha256_hex(bytes),
         at: Some(utc.clone()),
         pts_ns: None,
+        capture_source: None,
         of: None,
         quality: None,
     };

@@ -393,6 +393,7 @@ const PROGRAMS: [(&str, Option<&str>); 17] = [
     ("exiftool", Some("libimage-exiftool-perl")),
     ("ffmpeg", Some("ffmpeg")),
     ("ffprobe", Some("ffmpeg")),
+    ("gcc", Some("gcc")),
     ("mkfifo", None),
     ("mkfs.ext4", Some("e2fsprogs")),
     ("mount", None),

@@ -15,12 +15,11 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     }
     for (i, camera) in config.camera.iter().enumerate() {
         one(camera, &format!("camera[{i}]"), checker);
-        bearing(
-            camera,
-            config.telemetry.source,
+        checker.range(
             &format!("camera[{i}].bearing_deg"),
-            checker,
+            camera.bearing_deg.into(),
         );
+        bearing(config, i, checker);
     }
     let names: Vec<&str> = config.camera.iter().map(|c| c.name.as_str()).collect();
     checker.unique(&names, |i| format!("camera[{i}].name"));
@@ -52,16 +51,33 @@ fn one(camera: &Camera, key: &str, checker: &mut Checker<'_, '_>) {
     clock_area(camera, &key("clock_area"), checker);
 }
 
-/// Only what stands looks to one bearing.
-fn bearing(camera: &Camera, source: TelemetrySource, key: &str, checker: &mut Checker<'_, '_>) {
-    checker.range(key, camera.bearing_deg.into());
-    if camera.bearing_deg >= 0.0 && source != TelemetrySource::Fixed {
-        checker.say(
-            key,
+/// Only what stands looks to one bearing: its own, or of the only camera of a pole that of the survey.
+fn bearing(config: &Config, i: usize, checker: &mut Checker<'_, '_>) {
+    let camera = &config.camera[i];
+    let on_pole = config.telemetry.source == TelemetrySource::Fixed;
+    let alone = config.camera.len() == 1;
+    let own = format!("camera[{i}].bearing_deg");
+    if camera.bearing_deg >= 0.0 && !on_pole {
+        return checker.say(
+            &own,
             "a bearing, but the position is not that of a pole",
             "no bearing, or [telemetry] source = \"fixed\"",
             "remove it; a camera on a gimbal has mount = \"gimbal\"",
         );
+    }
+    let of_survey = on_pole && alone && config.telemetry.bearing_deg >= 0.0;
+    for (key, told) in [
+        (own.as_str(), camera.bearing_deg >= 0.0),
+        ("telemetry.bearing_deg", of_survey),
+    ] {
+        if told && !config.is_fixed(camera) {
+            checker.say(
+                key,
+                "a bearing, but the camera moves",
+                "no bearing, or a camera with mount = \"fixed\"",
+                "remove it: where a camera looks that pans nobody has surveyed",
+            );
+        }
     }
 }
 

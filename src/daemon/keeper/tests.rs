@@ -221,7 +221,7 @@ fn keeper(
             sha256: "d0".repeat(32),
             threshold: 0.5,
         },
-        wording: Wording::ascii().clone(),
+        wording: Wording::chinese().clone(),
         time_zone: TimeZone::get("Asia/Shanghai").unwrap(),
         identity: Arc::new(Identity::open(&config.keys).unwrap()),
         telemetry: Arc::new(TelemetryState::new()),
@@ -264,7 +264,7 @@ fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {
             pts_ns: scene.at.boot_ns,
             image: grey(320, 180),
         }),
-        placed: Vec::new(),
+        places: Vec::new(),
         orders,
         book,
         seen: Vec::new(),
@@ -401,8 +401,7 @@ fn what_is_left_of_a_capture_goes_when_the_disk_permits_or_at_the_next_start() {
 /// Torn out of its package, a picture of an empty place must not say that somebody broke the law there.
 #[test]
 fn the_second_look_says_how_it_ended() {
-    let mut town = Town::new(Budget::default());
-    town.keeper.facts.wording = Wording::chinese().clone();
+    let town = Town::new(Budget::default());
     let scene = day::scenes().next().unwrap().1;
     let work = work(&scene, Vec::new(), String::new());
     let frame = work.frame.as_ref().unwrap();
@@ -450,6 +449,52 @@ fn the_second_look_says_how_it_ended() {
         ),
     ] {
         assert_eq!(headline(violation, kind, outcome), wanted);
+    }
+}
+
+/// On a box without a Chinese font: what is in Chinese is left out, its number says what place it is.
+#[test]
+fn an_ascii_caption_says_what_it_can_and_the_package_that_it_is_one() {
+    let mut town = Town::build(|config| {
+        config.device.bureau = "李沧区综合行政执法局".to_owned();
+        config.site.name = "金水路-京口路口".to_owned();
+        config.site.public_id = "LC-FXC-0113".to_owned();
+    });
+    let scene = day::scenes().next().unwrap().1;
+    let case = CaseId(uuid::Uuid::from_u128(1));
+    for ascii in [false, true] {
+        if ascii {
+            town.keeper.facts.wording = Wording::ascii().clone();
+        }
+        let work = work(&scene, Vec::new(), String::new());
+        let view = View {
+            frame: work.frame.as_ref().unwrap(),
+            pts_ns: None,
+            placed: None,
+            case,
+            violation: Some(Violation::Spillage),
+            kind: ShotKind::Peak,
+            subject: None,
+            zone: "kerb",
+            outcome: Some(Outcome::Recorded),
+            boxes: &[],
+        };
+        let caption = town.keeper.facts.mark(&view, "0000 0000 0000").caption;
+        let caption = caption.join("\n");
+        assert_eq!(caption.is_ascii(), ascii, "{caption}");
+        for told in [
+            "LC-FXC-0113",
+            "kerb",
+            DEVICE,
+            &case.to_string(),
+            "0000 0000 0000",
+        ] {
+            assert!(caption.contains(told), "{told}: {caption}");
+        }
+        assert_eq!(caption.contains("金水路"), !ascii, "{caption}");
+        let missing = Notes::default().missing(None, &[], ascii);
+        let said = missing.iter().any(|o| o.what == "captions in Chinese");
+        assert_eq!(said, ascii, "{missing:?}");
     }
 }
 

@@ -32,6 +32,7 @@ impl Album {
                 sha256: sha256_hex(&bytes),
                 at: None,
                 pts_ns: None,
+                capture_source: None,
                 of: None,
                 quality: None,
             };

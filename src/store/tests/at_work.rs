@@ -260,6 +260,7 @@ fn what_no_row_can_hold_does_not_keep_the_store_from_opening() {
             sha256: sha256_hex(b"x"),
             at: None,
             pts_ns: None,
+            capture_source: None,
             of: None,
             quality: None,
         }],

@@ -266,6 +266,23 @@ proptest! {
     }
 
     #[test]
+    fn what_is_kept_of_the_ring_answers_as_the_ring_does(
+        moments in proptest::collection::vec(0..8_000_u64, 0..40),
+        kept in 0..9_000_u64,
+        reach in 0..2_500_u64,
+        asked in -1.0..=1.0_f64,
+    ) {
+        let ring = ring(moments.iter().map(|&ms| pose(ms, i32::try_from(ms).expect("small"), 0)));
+        let part = ring.round(at(kept), Duration::from_millis(reach));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small")]
+        let moment = at(kept.saturating_add_signed((asked * reach as f64) as i64));
+        prop_assert_eq!(part.at(moment), ring.at(moment));
+        let within = |p: &Pose| p.at.boot_ns.abs_diff(at(kept).boot_ns) <= reach * MS;
+        let there = ring.lock().measured.iter().filter(|p| within(p)).count();
+        prop_assert!(part.lock().measured.len() <= there + 2, "and no more than it takes");
+    }
+
+    #[test]
     fn an_angle_between_two_lies_on_the_shorter_arc(a in 0.0..360.0_f32, b in 0.0..360.0_f32, t in 0.0..=1.0_f64) {
         let got = compass(a, b, t);
         prop_assert!((0.0..360.0).contains(&got));

@@ -5,6 +5,7 @@ use lingmou::clock;
 use lingmou::config::KeyName;
 use lingmou::journal;
 use lingmou::pki::TestPkiPlan;
+use lingmou::witness::Statement;
 use serde_json::json;
 
 use super::command::{ADMIN, certificates};
@@ -454,4 +455,35 @@ fn a_store_that_another_process_holds() {
     assert_eq!(out.status.code(), Some(2), "{said}");
     let words = format!("in use by another lingmou (process {})", std::process::id());
     assert!(said.contains(&words), "{said}");
+}
+
+/// It works all the same; the statement has in Chinese what its pictures cannot say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_without_a_font_says_in_its_packages_that_captions_are_not_in_chinese() {
+    let live = camera();
+    let field = Field::start(&live.url(STREAM), &|_| ()).await;
+    let (fonts, folder) = (
+        field.dir.path().join("fonts.conf"),
+        field.dir.path().join("fonts"),
+    );
+    fs::create_dir(&folder).unwrap();
+    let listed = format!("<fontconfig><dir>{}</dir></fontconfig>", folder.display());
+    fs::write(&fonts, listed).unwrap();
+    let mut daemon = field.daemon_with(&[("FONTCONFIG_FILE", fonts)]);
+    until(&field, "a receipt on the device", async || {
+        !field.receipted().is_empty()
+    })
+    .await;
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended(Duration::from_secs(10)).await.is_some());
+    assert!(field.log().contains("no font at all"), "{}", field.log());
+    let package = field.receipted().remove(0);
+    field.audit(&package);
+    let statement = fs::read(package.join("evidence.json")).unwrap();
+    let statement = Statement::parse(&statement).unwrap();
+    let omitted = statement.omitted.iter().map(|o| o.what.as_str());
+    assert_eq!(omitted.collect::<Vec<_>>(), ["captions in Chinese"]);
+    let conditions = statement.grade.unwrap().conditions;
+    let complete = conditions.iter().find(|c| c.id == "complete").unwrap();
+    assert_eq!(complete.pass, Some(true), "{complete:?}");
 }

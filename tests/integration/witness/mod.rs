@@ -274,6 +274,7 @@ fn entry((name, media_type, bytes): &(&str, &str, Vec<u8>)) -> FileEntry {
         sha256: sha256_hex(bytes),
         at: Some("2026-08-01T02:02:00Z".to_owned()),
         pts_ns: None,
+        capture_source: None,
         of: None,
         quality: None,
     }

@@ -62,19 +62,16 @@ fn an_end_that_waits_is_known_after_a_restart_and_so_is_what_came_after_it() {
     assert!(ends::left(&store).unwrap().is_empty());
 }
 
-fn somewhere(at: Stamp) -> Placed {
-    Placed {
-        pose: Pose {
-            h_acc_mm: Some(1_500),
-            sysid: Some(1),
-            ..Pose::bare(
-                at,
-                (361_600_000, 1_204_300_000),
-                (FixKind::Full, PoseSource::Mavlink),
-            )
-        },
-        age_ms: 40,
-        interpolated: true,
+/// Where the box was 40 ms before `at`.
+fn here(at: Stamp) -> Pose {
+    Pose {
+        h_acc_mm: Some(1_500),
+        sysid: Some(1),
+        ..Pose::bare(
+            at.shifted_ns(-40_000_000),
+            (361_600_000, 1_204_300_000),
+            (FixKind::Full, PoseSource::Mavlink),
+        )
     }
 }
 
@@ -91,9 +88,11 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     let scene = day::scenes().next().unwrap().1;
     let case = made::case(1);
     let camera = town.keeper.facts.config.camera[0].name.clone();
+    let poses = Poses::new();
+    poses.put(here(scene.at));
     town.keeper.carry(&Work {
         time_source: Some(TimeSource::RtcpSenderReport),
-        placed: vec![(scene.at, somewhere(scene.at))],
+        places: vec![(scene.at, poses)],
         ..work(
             &scene,
             opens_with_a_picture(case, scene.at),
@@ -126,7 +125,7 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     past.hits.settle(&store, |id| left.contains(&id)).unwrap();
     town.keeper.retry();
 
-    let statement = stated(&town, case);
+    let statement = made::stated(&town, case);
     let software = &statement.software;
     let model = software.model.as_ref().map(|model| model.name.as_str());
     assert_eq!(model, Some("none"));
@@ -141,8 +140,9 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     let position = statement.position.expect("where the picture was taken");
     assert_eq!((position.lat_e7, position.age_ms), (361_600_000, 40));
     assert_eq!(statement.mavlink.map(|m| m.sysid), Some(1));
+    // The picture's own, whatever the stream has that detection looks at.
     let source = statement.clock.capture_source;
-    assert_eq!(source, Some(TimeSource::RtcpSenderReport));
+    assert_eq!(source, Some(TimeSource::Arrival));
     let lines = town.journal(kind::RULE_HIT);
     let end = lines.last().unwrap();
     assert_eq!(
@@ -160,6 +160,11 @@ fn an_end_that_an_older_program_noted_is_sealed_with_what_it_says() {
     let case = made::case(1);
     let picture = draft("frames/01-peak.jpg", 100);
     store.keep(case, &[picture], None).unwrap();
+    let placed = Placed {
+        pose: here(at),
+        age_ms: 40,
+        interpolated: false,
+    };
     let note = json!({
         "omitted": [{ "what": "clip.mp4", "why": "no room" }],
         "pictures": [{
@@ -169,14 +174,14 @@ fn an_end_that_an_older_program_noted_is_sealed_with_what_it_says() {
         "first": null,
         "stillness": null,
         "end": {
-            "record": record(at), "camera": "west", "placed": somewhere(at), "time_source": "arrival",
+            "record": record(at), "camera": "west", "placed": placed, "time_source": "arrival",
         },
     });
     store.save_draft_note(case, &note.to_string()).unwrap();
     town.keeper.waiting = ends::left(&store).unwrap();
     town.keeper.retry();
 
-    let statement = stated(&town, case);
+    let statement = made::stated(&town, case);
     assert_eq!(statement.camera.id, "west");
     assert_eq!(statement.position.unwrap().h_acc_mm, Some(1_500));
     let source = statement.clock.capture_source;

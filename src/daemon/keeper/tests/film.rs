@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::*;
 use crate::config::CameraKind;
+use crate::daemon::eye::places;
 use crate::demo::rtsp::{Mount, RtspServer, Show};
 use crate::ingest::Codec;
-use crate::types::{Change, Detection, Moved, PictureOf, Track, View};
+use crate::types::{Change, Detection, FixKind, Moved, PictureOf, Pose, PoseSource, Track, View};
 use crate::witness::FileEntry;
 
 const WIDTH: usize = 1280;
@@ -100,6 +101,22 @@ fn seen(frame: &Frame) -> Scene {
     }
 }
 
+/// A box that drives north, at 11 m/s, by ten measurements a second round `at`; where it was says when.
+fn driven(at: Stamp) -> Poses {
+    let poses = Poses::new();
+    for tenth in -200..=50 {
+        let at = at.shifted_ns(tenth * 100_000_000);
+        let place = (north_e7(at.utc_ms()), 1_204_300_000);
+        poses.put(Pose::bare(at, place, (FixKind::Full, PoseSource::Gpsd)));
+    }
+    poses
+}
+
+/// How far north the box is at a moment, degrees × 10⁷: one more each millisecond.
+fn north_e7(utc_ms: i64) -> i32 {
+    i32::try_from(utc_ms.rem_euclid(800_000_000)).unwrap()
+}
+
 /// Lets the town watch its camera until a package is sealed; gives its statement and its folder.
 fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
     while town.keeper.state().sealed == 0 {
@@ -113,7 +130,9 @@ fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
         let boxed = |t: &Track| (t.detection.area, t.detection.roles);
         let boxes: Vec<(Area, RoleSet)> = scene.tracks.iter().map(boxed).collect();
         let work = Work {
-            time_source: Some(frame.time_source),
+            // As of another stream, which detection looks at.
+            time_source: Some(TimeSource::Arrival),
+            places: places(&driven(frame.at), frame.at, &orders),
             frame: Some(frame),
             boxes,
             ..work(&scene, orders, town.judge.book())
@@ -130,6 +149,21 @@ fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
     );
     let statement = std::fs::read(folder.join(STATEMENT)).unwrap();
     (Statement::parse(&statement).unwrap(), folder)
+}
+
+/// How far north a picture says that it was taken, degrees × 10⁷.
+fn north_of(picture: &Path) -> i32 {
+    let mut jpeg = std::io::Cursor::new(std::fs::read(picture).unwrap());
+    let exif = exif::Reader::new().read_from_container(&mut jpeg).unwrap();
+    let field = exif.get_field(exif::Tag::GPSLatitude, exif::In::PRIMARY);
+    let exif::Value::Rational(parts) = &field.unwrap().value else {
+        panic!("degrees, minutes and seconds");
+    };
+    let [degrees, minutes, seconds] = [0, 1, 2].map(|i| parts[i].to_f64());
+    let degrees = degrees + minutes / 60.0 + seconds / 3600.0;
+    #[expect(clippy::cast_possible_truncation, reason = "below 90 × 10⁷")]
+    let e7 = (degrees * 1e7).round() as i32;
+    e7
 }
 
 /// The luma of a picture.
@@ -212,6 +246,8 @@ fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
         let lies = picture.spilt();
         assert!(spilt.is_none_or(|spilt| spilt == lies), "{kind}: {lies}");
     }
+    let recording = Some(TimeSource::Recording);
+    assert_eq!(statement.clock.capture_source, recording);
     let order = ["before", "peak", "after"].map(|kind| shown(kind).0);
     assert!(order.is_sorted(), "{order:?}");
     for (kind, file) in &moments {
@@ -219,8 +255,17 @@ fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
         for (suffix, of) in [("close", PictureOf::Close), ("marked", PictureOf::Marked)] {
             let name = format!("{stem}-{suffix}.jpg");
             let other = statement.files.iter().find(|f| f.name == name);
-            assert_eq!(other.and_then(|f| f.of), Some(of), "{kind}");
+            let other = other.map(|f| (f.of, f.capture_source));
+            assert_eq!(other, Some((Some(of), recording)), "{kind}");
         }
+    }
+    for (kind, file) in &moments {
+        assert_eq!(file.capture_source, recording, "{kind}");
+        // It was taken there where the box was at that very frame.
+        let at: jiff::Timestamp = file.at.as_ref().unwrap().parse().unwrap();
+        let there = north_e7(at.as_millisecond());
+        let off = north_of(&folder.join(&file.name)).abs_diff(there);
+        assert!(off <= 2, "{kind}: {off} ms apart from its place");
     }
     // Cut out, not scaled: the plate is as wide as in the film, 52 pixels.
     let (_, plate) = moments.iter().find(|(kind, _)| *kind == "plate").unwrap();
