@@ -162,9 +162,9 @@ async fn run(packages: u64, watched: Duration) {
     drain(dir, broker.port(), packages, watched).await;
 }
 
-/// What waits was sealed an hour ago: a backlog is late, and what is fresh is few.
+/// What waits was sealed an hour ago, in another boot: a backlog is late, and what is fresh is few.
 fn an_outage_ago(queue: &Path) {
-    let sql = "UPDATE package SET sealed_ms = sealed_ms - 3600000";
+    let sql = "UPDATE package SET sealed_boot = NULL, sealed_ms = sealed_ms - 3600000";
     rusqlite::Connection::open(queue)
         .unwrap()
         .execute(sql, [])
