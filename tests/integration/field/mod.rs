@@ -15,6 +15,7 @@ mod online;
 mod sm2;
 mod stand_in;
 mod start;
+mod stepped;
 mod stranger;
 #[cfg(feature = "pkcs11")]
 mod token;
