@@ -35,8 +35,7 @@ impl Desk {
         let roots = Roots::load(&roots_file)?;
         certified(&identity, &roots, clock::now())?;
         let dir = &config.dir;
-        std::fs::create_dir_all(dir)
-            .map_err(|error| ReceiveError::Disk(format!("{}: {error}", dir.display())))?;
+        disk::create_dirs(dir)?;
         let incoming = layout::incoming(dir);
         for folder in [
             incoming.clone(),
