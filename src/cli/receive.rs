@@ -161,6 +161,12 @@ fn word(event: &Event) -> (String, Value) {
             id,
             seq,
             path,
+        Event::Mended { device, id, why } => (
+            format!(
+                "{device}: WHAT WAS HERE OF {id} WAS BROKEN, its second copy took its place: {why}"
+            ),
+            json!({ "event": "mended", "device": device, "id": id, "why": why }),
+        ),
             copies,
             late,
         } => stored((device, *id, *seq), (path, *copies), *late),

@@ -31,7 +31,7 @@ const REFUSALS_PER_DEVICE: usize = 256;
 pub(super) enum Before {
     /// Nothing lies in its place.
     New,
-    /// What lies there is not whole any more: why.
+    /// What lies there is not whole any more, nor is a second copy: why.
     Broken(String),
     /// It lies there, or another one, and this is answered.
     Said(Said),
@@ -55,8 +55,11 @@ impl Desk {
             let why = "another package with this id is already stored".to_owned();
             return self.refuse(device, head, why, at).map(Before::Said);
         }
-        if let Err(why) = whole::check(&place)? {
-            return Ok(Before::Broken(why));
+        let broken = whole::check(&place)?.err();
+        if let Some(why) = &broken
+            && !self.office.mend(device, id, &head.sig_sha256)?
+        {
+            return Ok(Before::Broken(why.clone()));
         }
         match self.receipt_again(device, id)? {
             Some(said) => Ok(Before::Said(said)),
@@ -86,6 +89,7 @@ impl Desk {
         receipt: Vec<u8>,
     ) -> Result<Said, ReceiveError> {
         if let Some(folder) = self.office.place(device, id).parent() {
+        self.refuse(device, head, why, at)
             disk::sync_dir(folder)?;
         }
         self.forget(&(device.to_owned(), id))?;
@@ -118,7 +122,7 @@ impl Desk {
         open.transfer.settle(&signed)?;
         disk::create_dir(&layout::packages(&self.office.dir).join(device))?;
         let place = self.office.place(device, id);
-        self.make_way(device, id, &head.sig_sha256)?;
+        self.office.make_way(device, id, &head.sig_sha256)?;
         if let Err(error) = publish(&package, &place) {
             if !package.exists() {
                 return Err(error.into());
@@ -260,7 +264,7 @@ impl Desk {
 
 /// Puts a package in its place. When it got there and only a sync failed after that, it is moved once
 /// more: the kernel tells of a lost write once, and of the next sync that all is well.
-fn publish(package: &Path, place: &Path) -> Result<(), DiskError> {
+pub(super) fn publish(package: &Path, place: &Path) -> Result<(), DiskError> {
     let published = disk::publish(package, place);
     if published.is_ok() || package.exists() {
         return published;

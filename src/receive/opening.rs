@@ -62,6 +62,7 @@ impl Desk {
             unsigned: Mutex::default(),
             _lock: lock,
         });
+        office.end_mending()?;
         let desks = heads.split(DESKS, desk_of).into_iter().map(|heads| Self {
             office: Arc::clone(&office),
             heads,
