@@ -61,10 +61,35 @@ impl Desk {
         {
             return Ok(Before::Broken(why.clone()));
         }
-        match self.receipt_again(device, id)? {
-            Some(said) => Ok(Before::Said(said)),
-            None => self.receipt_anew(device, head, at).map(Before::Said),
+        let mut said = match self.receipt_again(device, id)? {
+            Some(said) => said,
+            None => self.receipt_anew(device, head, at)?,
+        };
+        let device = device.to_owned();
+        said.events
+            .extend(broken.map(|why| Event::Mended { device, id, why }));
+        Ok(Before::Said(said))
+    }
+
+    /// Refuses a package, unless it was stored when its head still held, before its certificate was revoked
+    /// say, and lies whole in its place: then it has its receipt.
+    pub(super) fn refuse_new(
+        &mut self,
+        device: &str,
+        head: &Head,
+        why: String,
+        at: Stamp,
+    ) -> Result<Said, ReceiveError> {
+        let id = head.statement.id;
+        let place = self.office.place(device, id);
+        if place.exists()
+            && !whole::is_another(&place, &head.sig_sha256)?
+            && whole::check(&place)?.is_ok()
+            && let Some(said) = self.receipt_again(device, id)?
+        {
+            return Ok(said);
         }
+        self.refuse(device, head, why, at)
     }
 
     /// The receipt of a package that is whole in its place, whoever of the receivers signed it; `None` when
@@ -89,7 +114,6 @@ impl Desk {
         receipt: Vec<u8>,
     ) -> Result<Said, ReceiveError> {
         if let Some(folder) = self.office.place(device, id).parent() {
-        self.refuse(device, head, why, at)
             disk::sync_dir(folder)?;
         }
         self.forget(&(device.to_owned(), id))?;
