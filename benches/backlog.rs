@@ -10,7 +10,7 @@
 //! ten thousand packages are sealed one by one with real keys, and what a process holds does not
 //! depend on the disk. Box and receiver are started with the allocator's settings of the unit
 //! (`systemd/lingmou.service`). `--packages N` takes another number; `--to-the-end` sends all of them,
-//! however long that takes.
+//! however long that takes; `--only daemon` does nothing but what `daemon` does.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,6 +18,8 @@
     reason = "a bench prints its table, and fails where it cannot measure"
 )]
 
+#[path = "backlog/daemon.rs"]
+mod daemon;
 #[path = "../tests/integration/hands.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod hands;
@@ -81,7 +83,10 @@ fn main() {
             let packages = number.map_or(BACKLOG, |number| number.parse().unwrap());
             let to_the_end = words.contains(&"--to-the-end");
             let watched = if to_the_end { Duration::MAX } else { WATCHED };
-            runtime.block_on(run(packages, watched));
+            if !words.contains(&"daemon") {
+                runtime.block_on(run(packages, watched));
+            }
+            runtime.block_on(daemon::table(packages, WATCHED));
         }
     }
 }
@@ -162,9 +167,9 @@ async fn run(packages: u64, watched: Duration) {
     drain(dir, broker.port(), packages, watched).await;
 }
 
-/// What waits was sealed an hour ago: a backlog is late, and what is fresh is few.
+/// What waits was sealed an hour ago, in another boot: a backlog is late, and what is fresh is few.
 fn an_outage_ago(queue: &Path) {
-    let sql = "UPDATE package SET sealed_ms = sealed_ms - 3600000";
+    let sql = "UPDATE package SET sealed_boot = NULL, sealed_ms = sealed_ms - 3600000";
     rusqlite::Connection::open(queue)
         .unwrap()
         .execute(sql, [])
@@ -190,28 +195,14 @@ async fn drain(dir: &Path, port: u16, packages: u64, watched: Duration) {
         "\n| sent and stored | box, MiB | receiver, MiB | packages/s since the row above | \
          CPU ms each, box | receiver |\n|---|---|---|---|---|---|"
     );
-    let receiver = Running(
-        Command::new(env!("CARGO_BIN_EXE_lingmou"))
-            .args(["receive", "--any-clock", "--name", RECEIVER])
-            .args(["--host", "127.0.0.1"])
-            .args(["--port", &port.to_string(), "--keys"])
-            .arg(dir.join("keys/receiver"))
-            .arg("--dir")
-            .arg(dir.join("received"))
-            .envs(ALLOCATOR)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap(),
-    );
+    let receiver = start_receiver(dir, port);
     let (sender, _) = start_box(dir, port);
-    let there = dir.join("received/packages").join(DEVICE);
     let begun = Instant::now();
     let cpu = || [&sender, &receiver].map(|process| cpu_ms(&process.0));
     let (mut stored, mut before) = (0, (begun, 0, cpu()));
     while stored < packages && begun.elapsed() < watched {
         tokio::time::sleep(LOOK).await;
-        stored = fs::read_dir(&there).map_or(0, Iterator::count) as u64;
+        stored = self::stored(dir);
         let ended = stored == packages || begun.elapsed() >= watched;
         let sent = (stored - before.1) as f64;
         if stored - before.1 < packages / 10 && !ended {
@@ -232,6 +223,12 @@ async fn drain(dir: &Path, port: u16, packages: u64, watched: Duration) {
         "| all the time, {seconds} s: the most | {:.1} | {:.1} | | | |",
         most[0], most[1]
     );
+}
+
+/// How many packages the receiver has.
+fn stored(dir: &Path) -> u64 {
+    let there = dir.join("received/packages").join(DEVICE);
+    fs::read_dir(there).map_or(0, Iterator::count) as u64
 }
 
 /// CPU time of a process so far, user and system, all threads, milliseconds.
@@ -255,6 +252,23 @@ impl Drop for Running {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+fn start_receiver(dir: &Path, port: u16) -> Running {
+    Running(
+        Command::new(env!("CARGO_BIN_EXE_lingmou"))
+            .args(["receive", "--any-clock", "--name", RECEIVER])
+            .args(["--host", "127.0.0.1"])
+            .args(["--port", &port.to_string(), "--keys"])
+            .arg(dir.join("keys/receiver"))
+            .arg("--dir")
+            .arg(dir.join("received"))
+            .envs(ALLOCATOR)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    )
 }
 
 /// A box whose store is open, and how many milliseconds that took.

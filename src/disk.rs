@@ -1,4 +1,4 @@
-//! The door to the disk: every create, write, sync, rename and removal of what must last.
+//! The door to the disk: every create, write, link, sync, rename and removal of what must last.
 //!
 //! Each step's failure names what was being done and where, so that the layers above only say
 //! what comes after what; the moves made of several steps (a whole package made visible, a file
@@ -185,6 +185,19 @@ pub fn create_dir(path: &Path) -> Result<(), DiskError> {
     })?;
     // Also when it was there: whoever made it may not have lived to sync it.
     path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Creates a directory and those on the way to it; nothing of it is durable.
+pub(crate) fn create_dirs(path: &Path) -> Result<(), DiskError> {
+    step("create directory", path, || std::fs::create_dir_all(path))
+}
+
+/// Gives a file a second name, or a durable copy of it where there are no hard links.
+pub(crate) fn link(from: &Path, to: &Path) -> Result<(), DiskError> {
+    step("link", to, || std::fs::hard_link(from, to)).or_else(|_no_link| {
+        step("copy to", to, || std::fs::copy(from, to))?;
+        sync_all(&File::open(to).map_err(|e| DiskError::reading(to, e))?, to)
+    })
 }
 
 /// Renames within one file system. Not durable before both parents are synced.

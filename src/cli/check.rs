@@ -249,7 +249,7 @@ fn offline(findings: &mut Findings<'_>) {
         });
     }
     findings.see("root certificates", &["keys.dir"], |config| {
-        let roots = Roots::load(&config.keys.dir.join("roots.crt"));
+        let roots = Roots::load_with_revoked(&config.keys.dir.join("roots.crt"));
         roots.map(|r| format!("{} of them", r.count()))
     });
     models(findings);
@@ -353,7 +353,7 @@ fn clock_now() -> Result<String, String> {
 fn identity(config: &Config) -> anyhow::Result<String> {
     let identity = daemon::evidence_identity(config)?;
     identity.check_validity(clock::now())?;
-    let roots = Roots::load(&config.keys.dir.join("roots.crt"))?;
+    let roots = Roots::load_with_revoked(&config.keys.dir.join("roots.crt"))?;
     identity
         .check_chain(&roots, clock::now())
         .with_context(|| {

@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         let what = format!("{device:?} is not the id of a box");
         return Err(Hint::error(what, "it is [device] id in its configuration"));
     }
-    let roots = Roots::load(&keys.join("roots.crt"))?;
+    let roots = Roots::load_with_revoked(&keys.join("roots.crt"))?;
     let now = clock::now();
     let signs = match args.what {
         What::Verdict(_) => "reviewer",

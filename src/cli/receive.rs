@@ -42,6 +42,10 @@ pub(super) struct Args {
     /// Folder with receiver.key, receiver.crt, transport.key, transport.crt, roots.crt
     #[arg(long, value_name = "DIR")]
     keys: PathBuf,
+    /// Lists of revoked certificates (RFC 5280), PEM or DER. Read again when the file changes: put a newer
+    /// one in its place by a rename
+    #[arg(long, value_name = "FILE")]
+    crl: Option<PathBuf>,
     /// Where packages are written; receivers of the group may share it
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -73,6 +77,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
         host: args.host.clone(),
         port: args.port,
         keys: args.keys.clone(),
+        crl: args.crl.clone(),
         dir: args.dir.clone(),
         copy_to: args.copy_to.clone(),
         metrics: args.metrics,
@@ -155,6 +160,12 @@ fn word(event: &Event) -> (String, Value) {
         Event::Broken { device, id, why } => (
             format!("{device}: WHAT IS HERE OF {id} IS BROKEN, it is taken again: {why}"),
             json!({ "event": "broken", "device": device, "id": id, "why": why }),
+        ),
+        Event::Mended { device, id, why } => (
+            format!(
+                "{device}: WHAT WAS HERE OF {id} WAS BROKEN, its second copy took its place: {why}"
+            ),
+            json!({ "event": "mended", "device": device, "id": id, "why": why }),
         ),
         Event::Stored {
             device,

@@ -22,6 +22,7 @@ Examples:
   lingmou verify packages/*/ --roots /etc/lingmou/keys/roots.crt --lang en
   lingmou verify case.asice --roots roots.crt --json
   lingmou verify case.asice --roots roots.crt --report case.html    # to print for the case file
+  lingmou verify case.asice --roots roots.crt --crl revoked.crl     # a box was stolen
 
 A package is the directory the daemon keeps or the .asice file made of it.
 docs/verify.sh comes to the same verdict with unzip and openssl alone (what it leaves to this
@@ -40,6 +41,10 @@ pub(super) struct Args {
     /// Root certificates: a PEM file, or a folder of them
     #[arg(long, value_name = "PATH")]
     roots: PathBuf,
+    /// Lists of revoked certificates (RFC 5280), PEM or DER: what was signed with such a certificate counts
+    /// when receipt or time-stamp says that it was there before
+    #[arg(long, value_name = "FILE")]
+    crl: Vec<PathBuf>,
     /// Print the verdicts as JSON, one line per package
     #[arg(long)]
     json: bool,
@@ -55,7 +60,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
     if args.report.is_some() && args.packages.len() > 1 {
         anyhow::bail!("a report is about one package; give one with --report");
     }
-    let roots = Roots::load(&args.roots)?;
+    let mut roots = Roots::load(&args.roots)?;
+    for list in &args.crl {
+        roots = roots.with_revoked(list)?;
+    }
+    for doubt in roots.doubts_of_lists(clock::now()) {
+        out::word(&doubt);
+    }
     let language = Language::of_locale(&args.lang.clone().unwrap_or_else(locale));
     let (mut all_valid, mut all_checked) = (true, true);
     let mut among = Among::default();

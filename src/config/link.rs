@@ -79,6 +79,8 @@ pub struct Receive {
     pub port: u16,
     /// Folder with `receiver.key`, `receiver.crt`, `transport.key`, `transport.crt`, `roots.crt`.
     pub keys: PathBuf,
+    /// File with lists of revoked certificates; `None`: nothing counts as revoked.
+    pub crl: Option<PathBuf>,
     /// Where packages are written; receivers of one group may share it.
     pub dir: PathBuf,
     /// Prepared folder on another medium for a second copy; `None`: one copy is kept.

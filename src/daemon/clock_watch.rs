@@ -7,11 +7,11 @@
 //!      ▼
 //! synchronised, and the offset is not the span's: a correction
 //!      ▼
-//! synchronised, and the offset moved again: one more, and the span is forgotten
+//! synchronised, and the offset moved again: one more
 //! ```
 //! A clock that is synchronised may be so by a server that is wrong. Then its times are found wrong
-//! when it is set right, and right times are found wrong when it is set wrong: the next jump says of
-//! those a second time what is to be added, and the last word counts.
+//! when it is set right, and right times are found wrong when it is set wrong: each jump says of
+//! all those once more what is to be added, and the last word counts.
 //!
 //! **Invariants.** The offset is compared with the one that was told last, so many small jumps
 //! are told as soon as they add up. What somebody vouched for is not called wrong by a jump that
@@ -33,6 +33,9 @@ const STEP_US: u64 = 100_000;
 const DRIFT_PPM: u64 = 500;
 /// Spans remembered; a clock set this often has the oldest left uncorrected.
 const SPANS_MAX: usize = 64;
+/// Corrections of one span. Whether the last of them is right nobody knows who does not look on; but a
+/// clock that is set to and fro for ever must not fill the journal.
+const CORRECTIONS_MAX: u8 = 16;
 /// Packages named in one line.
 const NAMED_MAX: usize = 500;
 
@@ -103,8 +106,10 @@ struct Span {
     ended_us: u64,
     /// Up to when somebody disciplined it, as far as a program saw: its beginning when nobody did.
     disciplined_us: u64,
-    /// The offset by which it was corrected.
+    /// The offset by which it was corrected last.
     corrected_us: Option<i64>,
+    /// How often it was.
+    corrections: u8,
 }
 
 impl Span {
@@ -120,6 +125,7 @@ impl Span {
             ended_us: line.boottime_us,
             disciplined_us: line.boottime_us,
             corrected_us: None,
+            corrections: 0,
         }
     }
 
@@ -264,9 +270,8 @@ impl ClockWatch {
         self.told = Some(line);
     }
 
-    /// Corrects the spans that the trusted clock of the line contradicts: each twice at most, so
-    /// that a clock which is set to and fro does not fill the journal. One whose distance drift
-    /// explains is forgotten: from here on no jump tells anything of it.
+    /// Corrects the spans that the trusted clock of the line contradicts, each so often and no more. One
+    /// whose distance drift explains is forgotten: from here on no jump tells anything of it.
     fn correct(&mut self, line: &ClockLine) {
         let due = &mut self.due;
         let drifted_us = drift_us(line.boottime_us.saturating_sub(self.disciplined_us));
@@ -281,7 +286,9 @@ impl ClockWatch {
                 return false;
             }
             due.push(correction(span.clone(), line));
-            span.corrected_us.replace(line.offset_us).is_none()
+            span.corrected_us = Some(line.offset_us);
+            span.corrections += 1;
+            span.corrections < CORRECTIONS_MAX
         });
     }
 
@@ -375,6 +382,8 @@ impl ClockState {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use uuid::Uuid;
 
     use super::*;
@@ -556,7 +565,7 @@ mod tests {
         said
     }
 
-    /// A server that is wrong by an hour for a day, then right again, and wrong once more.
+    /// A server that is wrong by an hour for a day, then right again, and wrong once more, and right.
     #[test]
     fn a_clock_found_wrong_while_it_was_synchronised_corrects_what_was_sealed_by_it() {
         let mut watch = ClockWatch::new(BOOT);
@@ -572,9 +581,28 @@ mod tests {
         assert_eq!(then(reading(day, -hour, true)), [(-hour, 10, 20)]);
         let (back, wrong) = ((0, 10, 20), (hour, 20, 30));
         assert_eq!(then(reading(2 * day, 0, true)), [back, wrong]);
-        // What was said twice is not said a third time.
         let (again, right) = ((0, 20, 30), (-hour, 30, 40));
-        assert_eq!(then(reading(3 * day, -hour, true)), [again, right]);
+        let first = (-hour, 10, 20);
+        assert_eq!(then(reading(3 * day, -hour, true)), [first, again, right]);
+        let (second, third) = ((0, 30, 40), (hour, 40, 50));
+        let at_last = [back, wrong, second, third];
+        assert_eq!(then(reading(4 * day, 0, true)), at_last);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_to_and_fro_for_ever_does_not_fill_the_journal() {
+        let mut watch = ClockWatch::new(BOOT);
+        let mut times = BTreeMap::new();
+        for n in 0..100 {
+            let moved = i64::try_from(n % 2).unwrap() * 3_600_000;
+            let line = watch.line(&reading(10 * n, moved, true), false);
+            watch.take(n, line.unwrap());
+            for (_, first, _) in said(&mut watch) {
+                *times.entry(first).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(times.values().max(), Some(&CORRECTIONS_MAX));
+        assert!(watch.closed.len() <= usize::from(CORRECTIONS_MAX));
     }
 
     /// chrony sets the clock, and for a moment the kernel says that nobody does.

@@ -185,6 +185,7 @@ fn receiver(
         Event::Refused { id, why, .. } => say(&format!("receiver: case {id} refused: {why}")),
         Event::Stamped { .. } => say("receiver: time-stamp fetched from the authority and sent"),
         Event::Unstamped { why, .. } => say(&format!("receiver: no time-stamp: {why}")),
+        Event::Mended { id, why, .. } => say(&format!("receiver: case {id} was mended: {why}")),
         Event::Broken { id, why, .. } => say(&format!("receiver: case {id} is broken: {why}")),
         Event::HeadRefused { device, why, .. } => {
             say(&format!("receiver: journal of {device} refused: {why}"));

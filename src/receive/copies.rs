@@ -81,6 +81,17 @@ impl Copies {
         within: Duration,
         order: Order,
     ) -> Result<(), String> {
+        self.within(within, move |copies| {
+            copies.take(&order.package, &order.statement, Some(&order.receipt))
+        })
+    }
+
+    /// What the medium is to do, waited for no longer than `within`.
+    pub(super) fn within(
+        self: &Arc<Self>,
+        within: Duration,
+        work: impl FnOnce(&Self) -> Result<(), String> + Send + 'static,
+    ) -> Result<(), String> {
         let silent = || format!("the medium at {} does not answer", self.dir.display());
         if self.hangs() {
             return Err(silent());
@@ -88,9 +99,8 @@ impl Copies {
         let (tell, told) = mpsc::sync_channel(1);
         let copies = Arc::clone(self);
         let call = move || {
-            let taken = copies.take(&order.package, &order.statement, Some(&order.receipt));
-            if tell.send(taken).is_err() {
-                tracing::debug!("a second copy came too late");
+            if tell.send(work(&copies)).is_err() {
+                tracing::debug!("the medium answered too late");
             }
         };
         let thread = std::thread::Builder::new().name("second copy".to_owned());
@@ -229,15 +239,7 @@ impl Copies {
         files: &[Wanted],
     ) -> Result<(), DiskError> {
         let draft = self.draft(device, id)?;
-        disk::create_dir(&draft)?;
-        let head = files.iter();
-        let head = head.filter_map(|file| Some((&*file.name, file.bytes.as_deref()?)));
-        disk::write_all_under(&draft, &head.collect::<Vec<_>>())?;
-        for file in files.iter().filter(|file| file.bytes.is_none()) {
-            // A package is held to 256 MiB, a file in memory to less.
-            let bytes = disk::read(&package.join(&file.name))?;
-            disk::write_under(&draft, &file.name, &bytes)?;
-        }
+        lay(package, &draft, files)?;
         for folder in [
             layout::packages(&self.dir),
             layout::packages(&self.dir).join(device),
@@ -264,7 +266,7 @@ impl Copies {
 }
 
 /// A file that a copy must have.
-struct Wanted {
+pub(super) struct Wanted {
     name: String,
     sha256: String,
     /// Its bytes, when they are not those in the package's folder.
@@ -296,6 +298,37 @@ fn wanted(
         bytes: None,
     }));
     Ok(files)
+}
+
+/// Every file that belongs to the package in this folder, with what was added to it.
+pub(super) fn wanted_and_added(
+    package: &Path,
+    statement: &Statement,
+) -> Result<Vec<Wanted>, DiskError> {
+    let mut files = wanted(package, statement, None)?;
+    for name in additions(package)? {
+        let bytes = disk::read(&package.join(&name))?;
+        files.push(Wanted {
+            name,
+            sha256: sha256_hex(&bytes),
+            bytes: Some(bytes),
+        });
+    }
+    Ok(files)
+}
+
+/// Lays these files of the package in the folder `package` into a new folder.
+pub(super) fn lay(package: &Path, draft: &Path, files: &[Wanted]) -> Result<(), DiskError> {
+    disk::create_dir(draft)?;
+    let head = files.iter();
+    let head = head.filter_map(|file| Some((&*file.name, file.bytes.as_deref()?)));
+    disk::write_all_under(draft, &head.collect::<Vec<_>>())?;
+    for file in files.iter().filter(|file| file.bytes.is_none()) {
+        // A package is held to 256 MiB, a file in memory to less.
+        let bytes = disk::read(&package.join(&file.name))?;
+        disk::write_under(draft, &file.name, &bytes)?;
+    }
+    Ok(())
 }
 
 /// What was added to a package after its receipts, the manifest that makes it count last.
@@ -334,7 +367,7 @@ fn is_there(place: &Path, file: &Wanted) -> bool {
     read.is_ok_and(|(_, sha256)| sha256 == file.sha256)
 }
 
-fn words(error: &DiskError) -> String {
+pub(super) fn words(error: &DiskError) -> String {
     error.to_string()
 }
 

@@ -135,7 +135,7 @@ impl Desk {
                 return Ok(ignored(&Topic::new(device, Subject::Head), &why));
             }
             Err(HeadError::Refused { head, why }) => {
-                return self.refuse(device, &head, why, at);
+                return self.refuse_new(device, &head, why, at);
             }
         };
         let id = head.statement.id;

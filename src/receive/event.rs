@@ -50,6 +50,15 @@ pub enum Event {
         /// What is wrong with it.
         why: String,
     },
+    /// What lay here of a stored package was not whole any more: its second copy has taken its place.
+    Mended {
+        /// The device.
+        device: String,
+        /// The package.
+        id: CaseId,
+        /// What was wrong with it.
+        why: String,
+    },
     /// A package is stored and its receipt signed.
     Stored {
         /// The device.

@@ -21,6 +21,7 @@ pub(super) enum Count {
     Announced,
     Late,
     Broken,
+    Mended,
     Pieces,
     PieceBytes,
     Answers,
@@ -41,7 +42,7 @@ pub(super) enum Count {
 }
 
 /// Name, label and help of each count.
-const SERIES: [(&str, &str, &str); 23] = [
+const SERIES: [(&str, &str, &str); 24] = [
     (
         "packages_total",
         r#"{result="stored"}"#,
@@ -63,6 +64,11 @@ const SERIES: [(&str, &str, &str); 23] = [
         "broken_total",
         "",
         "Times a stored package was found not to be whole any more: look at the disk",
+    ),
+    (
+        "mended_total",
+        "",
+        "Of these, packages that were mended from their second copies",
     ),
     (
         "pieces_total",
@@ -217,7 +223,7 @@ impl Figures {
             Event::Stored { .. } => Count::Stored,
             Event::Refused { .. } => Count::Refused,
             Event::Announced { .. } => Count::Announced,
-            Event::Broken { .. } => Count::Broken,
+            Event::Broken { .. } | Event::Mended { .. } => Count::Broken,
             Event::Stamped { .. } => Count::Stamped,
             Event::Unstamped { .. } => Count::Unstamped,
             Event::Checkpoint { .. } => Count::Checkpoints,

@@ -31,7 +31,7 @@ const REFUSALS_PER_DEVICE: usize = 256;
 pub(super) enum Before {
     /// Nothing lies in its place.
     New,
-    /// What lies there is not whole any more: why.
+    /// What lies there is not whole any more, nor is a second copy: why.
     Broken(String),
     /// It lies there, or another one, and this is answered.
     Said(Said),
@@ -55,13 +55,41 @@ impl Desk {
             let why = "another package with this id is already stored".to_owned();
             return self.refuse(device, head, why, at).map(Before::Said);
         }
-        if let Err(why) = whole::check(&place)? {
-            return Ok(Before::Broken(why));
+        let broken = whole::check(&place)?.err();
+        if let Some(why) = &broken
+            && !self.office.mend(device, id, &head.sig_sha256)?
+        {
+            return Ok(Before::Broken(why.clone()));
         }
-        match self.receipt_again(device, id)? {
-            Some(said) => Ok(Before::Said(said)),
-            None => self.receipt_anew(device, head, at).map(Before::Said),
+        let mut said = match self.receipt_again(device, id)? {
+            Some(said) => said,
+            None => self.receipt_anew(device, head, at)?,
+        };
+        let device = device.to_owned();
+        said.events
+            .extend(broken.map(|why| Event::Mended { device, id, why }));
+        Ok(Before::Said(said))
+    }
+
+    /// Refuses a package, unless it was stored when its head still held, before its certificate was revoked
+    /// say, and lies whole in its place: then it has its receipt.
+    pub(super) fn refuse_new(
+        &mut self,
+        device: &str,
+        head: &Head,
+        why: String,
+        at: Stamp,
+    ) -> Result<Said, ReceiveError> {
+        let id = head.statement.id;
+        let place = self.office.place(device, id);
+        if place.exists()
+            && !whole::is_another(&place, &head.sig_sha256)?
+            && whole::check(&place)?.is_ok()
+            && let Some(said) = self.receipt_again(device, id)?
+        {
+            return Ok(said);
         }
+        self.refuse(device, head, why, at)
     }
 
     /// The receipt of a package that is whole in its place, whoever of the receivers signed it; `None` when
@@ -118,7 +146,7 @@ impl Desk {
         open.transfer.settle(&signed)?;
         disk::create_dir(&layout::packages(&self.office.dir).join(device))?;
         let place = self.office.place(device, id);
-        self.make_way(device, id, &head.sig_sha256)?;
+        self.office.make_way(device, id, &head.sig_sha256)?;
         if let Err(error) = publish(&package, &place) {
             if !package.exists() {
                 return Err(error.into());
@@ -260,7 +288,7 @@ impl Desk {
 
 /// Puts a package in its place. When it got there and only a sync failed after that, it is moved once
 /// more: the kernel tells of a lost write once, and of the next sync that all is well.
-fn publish(package: &Path, place: &Path) -> Result<(), DiskError> {
+pub(super) fn publish(package: &Path, place: &Path) -> Result<(), DiskError> {
     let published = disk::publish(package, place);
     if published.is_ok() || package.exists() {
         return published;

@@ -94,15 +94,23 @@ impl Office {
         Ok(())
     }
 
-    /// Sends a receipt that says two copies, when the first is whole still.
-    fn tell_if_whole(&self, device: &str, id: CaseId, receipt: Vec<u8>) -> Result<(), DiskError> {
-        match whole::check(&self.place(device, id))? {
-            Ok(()) => self.later.tell(device, receipt),
-            Err(why) => {
-                self.figures.add(Count::Broken, 1);
-                tracing::warn!(device, %id, why, "a stored package is broken");
+    /// Sends a receipt that says two copies, when the first is whole, or is so again.
+    fn tell_if_whole(
+        &self,
+        device: &str,
+        id: CaseId,
+        receipt: Vec<u8>,
+    ) -> Result<(), ReceiveError> {
+        if let Err(why) = whole::check(&self.place(device, id))? {
+            self.figures.add(Count::Broken, 1);
+            tracing::warn!(device, %id, why, "a stored package is broken");
+            let sig_sha256 = Receipt::read(&receipt).map(|it| it.sig_sha256);
+            let sig_sha256 = sig_sha256.map_err(|error| ReceiveError::Bug(error.to_string()))?;
+            if !self.mend(device, id, &sig_sha256)? {
+                return Ok(());
             }
         }
+        self.later.tell(device, receipt);
         Ok(())
     }
 
@@ -121,8 +129,8 @@ impl Office {
             let told = match newest_receipt(&place) {
                 Ok(receipt) if !Receipt::read(&receipt).is_ok_and(|it| it.copies > 1) => Ok(()),
                 Ok(receipt) if self.holds(&receipt) => self.tell_if_whole(device, id, receipt),
-                Ok(_) => self.take_back(device, id),
-                Err(error) => Err(error),
+                Ok(_) => self.take_back(device, id).map_err(ReceiveError::from),
+                Err(error) => Err(error.into()),
             };
             if let Err(error) = told {
                 tracing::warn!(device, %id, %error, "a later receipt is not sent");

@@ -7,6 +7,7 @@
 //! broken/DEVICE/ID.N        what was left of a package that was not whole any more and came again
 //! heads/NAME/DEVICE.p7m     the newest checkpoint of a device's journal that receiver NAME took
 //! incoming/NAME/DEVICE/ID/  what receiver NAME is taking
+//! incoming/NAME.mended/DEVICE/ID/  what it brings back from the second medium
 //! incoming/NAME.lock        held while receiver NAME runs
 //! index.db                  made again from all of this when it is gone
 //! ```

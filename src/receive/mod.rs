@@ -7,7 +7,7 @@
 //! receipt inside, before the receipt is sent.
 //! Queries for time-stamps are relayed to the bureau's authority beside all that ([`stamping`]).
 //! Of each device's journal the newest signed head is kept ([`journal`]) and told in receipts.
-//! [`copies`] makes the second copy, [`later`] the receipt that says so when that was late, [`index`]
+//! [`copies`] makes the second copy, [`mend`] brings it back, [`later`] signs the receipt that says it when it was late, [`index`]
 //! answers questions through [`archive`], and [`figures`] are served by [`metrics`]. Any number of
 //! receivers may work on one broker, each in a folder of its own or several in one ([`layout`]).
 //!
@@ -39,6 +39,7 @@ mod kept;
 mod later;
 mod layout;
 mod medium;
+mod mend;
 mod metrics;
 mod office;
 mod opening;

@@ -13,9 +13,9 @@ use super::copies::Copies;
 use super::figures::{Count, Figures};
 use super::index::{Entry, Index, IndexError, ROWS};
 use super::later::Later;
-use super::{ReceiveError, layout};
+use super::{Event, ReceiveError, layout};
 use crate::types::{CaseId, Stamp, lock};
-use crate::witness::{Identity, Roots};
+use crate::witness::{Identity, KeyError, Roots};
 
 /// The receiver's folder and keys, and what keeps account of it all.
 pub(super) struct Office {
@@ -23,9 +23,9 @@ pub(super) struct Office {
     pub(super) dir: PathBuf,
     pub(super) name: String,
     pub(super) identity: Identity,
-    /// Who may seal evidence, and the file that says so.
+    /// Who may seal evidence, and the files that say so.
     pub(super) roots: Mutex<Arc<Roots>>,
-    pub(super) roots_file: PathBuf,
+    pub(super) trust: Trust,
     /// The second copies, where there are to be some.
     pub(super) copies: Option<Arc<Copies>>,
     pub(super) figures: Arc<Figures>,
@@ -37,6 +37,54 @@ pub(super) struct Office {
     pub(super) unsigned: Mutex<Option<String>>,
     /// Held, never used.
     pub(super) _lock: File,
+}
+
+/// The files that say who is believed.
+pub(super) struct Trust {
+    pub(super) roots: PathBuf,
+    /// Lists of what was revoked.
+    pub(super) crl: Option<PathBuf>,
+    read: Mutex<Read>,
+}
+
+/// What came of reading the lists.
+#[derive(Default)]
+struct Read {
+    /// Their file as it was then.
+    mark: Mark,
+    /// Why they stay what they were.
+    failed: Option<String>,
+    /// What was told of them.
+    told: Vec<String>,
+}
+
+/// Inode, length and time of change of a file; `None` while it is not there.
+type Mark = Option<(u64, u64, i64, i64)>;
+
+impl Trust {
+    pub(super) fn new(roots: PathBuf, crl: Option<PathBuf>) -> Self {
+        let read = Mutex::default();
+        Self { roots, crl, read }
+    }
+
+    pub(super) fn load(&self) -> Result<Roots, KeyError> {
+        lock(&self.read).mark = self.mark();
+        let roots = Roots::load(&self.roots)?;
+        match &self.crl {
+            Some(crl) => roots.with_revoked(crl),
+            None => Ok(roots),
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        self.crl.is_none() || self.mark() == lock(&self.read).mark
+    }
+
+    fn mark(&self) -> Mark {
+        use std::os::unix::fs::MetadataExt as _;
+        let meta = std::fs::metadata(self.crl.as_ref()?).ok()?;
+        Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+    }
 }
 
 /// The index, and what it is still to be told.
@@ -59,19 +107,40 @@ impl Office {
         layout::under(&incoming.join(&self.name), device, id)
     }
 
-    /// Who may seal evidence.
+    /// Who may seal evidence, by the lists of revoked certificates as they are at this moment.
     pub(super) fn roots(&self) -> Arc<Roots> {
+        if !self.trust.is_read() {
+            self.read_trust();
+        }
         Arc::clone(&lock(&self.roots))
     }
 
     /// Reads anew who may seal evidence: a bureau adds a root while receivers work. What cannot be
     /// read changes nothing.
     pub(super) fn read_roots_anew(&self) -> Arc<Roots> {
-        match Roots::load(&self.roots_file) {
+        self.read_trust();
+        Arc::clone(&lock(&self.roots))
+    }
+
+    fn read_trust(&self) {
+        let read = self.trust.load();
+        let failed = read.as_ref().err().map(ToString::to_string);
+        match read {
             Ok(roots) => *lock(&self.roots) = Arc::new(roots),
-            Err(error) => tracing::warn!(%error, "the roots stay what they were"),
+            Err(error) => tracing::warn!(%error, "roots and lists stay what they were"),
         }
-        self.roots()
+        lock(&self.trust.read).failed = failed;
+    }
+
+    /// What a person should know of the lists of revoked certificates, told once.
+    pub(super) fn doubts_of_lists(&self, at: Stamp) -> Vec<Event> {
+        let mut doubts = self.roots().doubts_of_lists(at);
+        let mut read = lock(&self.trust.read);
+        doubts.extend(read.failed.clone());
+        let before = std::mem::replace(&mut read.told, doubts.clone());
+        doubts.retain(|doubt| !before.contains(doubt));
+        let told = doubts.into_iter();
+        told.map(|why| Event::Trouble { why }).collect()
     }
 
     /// Something the index is to be told, soon.

@@ -14,12 +14,12 @@ use super::figures::Figures;
 use super::head::Head;
 use super::journal::Heads;
 use super::later::Later;
-use super::office::Office;
+use super::office::{Office, Trust};
 use super::signing::certified;
 use super::transfer::{HEAD, Transfer};
 use super::{ReceiveError, layout};
 use crate::disk;
-use crate::witness::{Identity, Installed, Roots};
+use crate::witness::{Identity, Installed};
 use crate::{clock, config};
 
 impl Desk {
@@ -31,12 +31,11 @@ impl Desk {
     ) -> Result<(Arc<Office>, Vec<Self>), ReceiveError> {
         check(config)?;
         let identity = Identity::load(&config.keys, "receiver")?;
-        let roots_file = config.keys.join("roots.crt");
-        let roots = Roots::load(&roots_file)?;
+        let trust = Trust::new(config.keys.join("roots.crt"), config.crl.clone());
+        let roots = trust.load()?;
         certified(&identity, &roots, clock::now())?;
         let dir = &config.dir;
-        std::fs::create_dir_all(dir)
-            .map_err(|error| ReceiveError::Disk(format!("{}: {error}", dir.display())))?;
+        disk::create_dirs(dir)?;
         let incoming = layout::incoming(dir);
         for folder in [
             incoming.clone(),
@@ -54,7 +53,7 @@ impl Desk {
             name: config.name.clone(),
             identity,
             roots: Mutex::new(Arc::new(roots)),
-            roots_file,
+            trust,
             copies: copies.map(|copies| Arc::new(Copies::new(copies, &config.name))),
             figures,
             ledger: Mutex::default(),
@@ -63,6 +62,7 @@ impl Desk {
             unsigned: Mutex::default(),
             _lock: lock,
         });
+        office.end_mending()?;
         let desks = heads.split(DESKS, desk_of).into_iter().map(|heads| Self {
             office: Arc::clone(&office),
             heads,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::desks::desk_of;
 use super::head::Head;
+use super::mend::Whole;
 use super::upkeep::Place;
 use super::*;
 use crate::clock;
@@ -661,25 +662,150 @@ fn a_piece_that_could_not_be_written_is_asked_for_again() {
     assert_eq!(want.missing.len(), 1);
 }
 
+/// What is here of the package, and of its second copy.
+fn both(config: &config::Receive, medium: &Path, id: CaseId) -> [PathBuf; 2] {
+    [&config.dir, medium].map(|dir| layout::place(dir, DEVICE, id))
+}
+
+/// A disk that loses or spoils a file, on either medium.
+#[test]
+fn a_broken_package_is_mended_from_its_second_copy() {
+    let bench = Bench::new();
+    let (config, medium) = bench.with_medium();
+    let (office, mut desk) = Bench::open(&config).unwrap();
+    let picture: &[u8] = b"one picture";
+    let package = with_pictures(&bench.pki, 1, &[picture]);
+    let (id, roots) = (id_of(&package), bench.roots());
+    let [place, copy] = both(&config, &medium, id);
+    assert!(is_receipt(
+        offer(&mut desk, &package, &[picture]).unwrap(),
+        &roots
+    ));
+    let valid = |place: &Path| witness::verify_path(place, &roots).unwrap().valid();
+    let reviewer = Identity::load(&bench.pki.reviewers[0], "reviewer").unwrap();
+    let opinion = Opinion {
+        verdict: ReviewVerdict::Accept,
+        reason: "clear",
+    };
+    let files = Container::from_dir(&copy).unwrap();
+    let review = witness::review(&files, opinion, &reviewer, now()).unwrap();
+    for (name, bytes) in &review {
+        disk::write_under(&copy, name, bytes).unwrap();
+    }
+    let spoil = |dir: &Path, name: &str| {
+        disk::replace(&bench.dir.path().join("draft"), &dir.join(name), b"rot").unwrap();
+    };
+    for (n, name) in ["frames/00.jpg", witness::SIGNATURE, witness::STATEMENT]
+        .into_iter()
+        .enumerate()
+    {
+        spoil(&place, name);
+        let said = announce(&mut desk, &package, now());
+        let told = |e: &Event| matches!(e, Event::Mended { .. });
+        assert!(said.events.iter().any(told), "{name}: {:?}", said.events);
+        let answer = receipt(said, &roots);
+        assert_eq!((answer.verdict, answer.copies), (ReceiptVerdict::Stored, 2));
+        assert!(valid(&place), "{name}");
+        let added = |(name, _): &(String, _)| place.join(name).is_file();
+        assert!(review.iter().all(added), "what was added comes too");
+        let aside = layout::broken(&config.dir).join(DEVICE);
+        let aside = aside.join(format!("{id}.{}", n + 1));
+        assert_eq!(fs::read(aside.join(name)).unwrap(), b"rot");
+    }
+    let page = office.figures.page();
+    assert!(page.contains("lingmou_receive_mended_total 3\n"), "{page}");
+
+    // What is broken too mends nothing: the device is asked, and both are whole again.
+    for dir in [&place, &copy] {
+        spoil(dir, "frames/00.jpg");
+    }
+    let said = announce(&mut desk, &package, now());
+    let (topic, _) = said.answer.unwrap();
+    assert!(topic.ends_with("want"), "{topic}");
+    assert!(is_receipt(
+        offer(&mut desk, &package, &[picture]).unwrap(),
+        &roots
+    ));
+    assert!(valid(&place) && valid(&copy));
+}
+
+/// The N-th step fails, and the receiver dies of it.
+#[test]
+fn mending_fails_at_any_step_without_harm() {
+    let bench = Bench::new();
+    let picture: &[u8] = b"one picture";
+    let package = with_pictures(&bench.pki, 1, &[picture]);
+    let (id, roots) = (id_of(&package), bench.roots());
+    let (first, medium) = bench.with_medium();
+    for n in 0.. {
+        let config = config::Receive {
+            dir: bench.dir.path().join(n.to_string()),
+            ..first.clone()
+        };
+        let (_, mut desk) = Bench::open(&config).unwrap();
+        let answer = offer(&mut desk, &package, &[picture]).unwrap();
+        assert!(is_receipt(answer, &roots), "step {n}");
+        let [place, _] = both(&config, &medium, id);
+        fs::remove_file(place.join("frames/00.jpg")).unwrap();
+        fault::plan(n, Mode::Forever(Errno::IO));
+        let head = (&*package.head().to_zip(), None);
+        let heard = desk.hear(&Topic::new(DEVICE, Subject::Head), head, now());
+        let through = fault::clear();
+        assert_eq!(heard.is_ok(), through, "step {n}");
+        drop(desk);
+        let (office, mut desk) = Bench::open(&config).unwrap();
+        assert!(place.exists(), "step {n}: gone without a box that asks");
+        receipt(announce(&mut desk, &package, now()), &roots);
+        let verdict = witness::verify_path(&place, &roots).unwrap();
+        assert!(verdict.valid(), "step {n}: {verdict:?}");
+        let left = layout::incoming(&config.dir).join("receiver-1.mended");
+        assert_eq!(disk::list(&left.join(DEVICE)).unwrap(), [""; 0]);
+        // What comes from the medium is written by another thread.
+        let copies = office.copies.as_ref().unwrap();
+        let wanted = Whole {
+            device: DEVICE.to_owned(),
+            id,
+            sig_sha256: witness::sha256_hex(package.get(witness::SIGNATURE).unwrap()),
+            draft: bench.dir.path().join("brought"),
+        };
+        fault::plan(n, Mode::Forever(Errno::IO));
+        let brought = copies.bring(&wanted);
+        let all = fault::clear();
+        assert_eq!(brought.is_ok(), all, "step {n}");
+        copies.bring(&wanted).unwrap();
+        if through && all {
+            break;
+        }
+    }
+}
+
 /// A box may remove its pictures by a word that says two copies.
 #[test]
 fn a_second_copy_is_not_told_of_while_the_first_is_broken() {
     let bench = Bench::new();
-    let (config, _medium) = bench.with_medium();
+    let (config, medium) = bench.with_medium();
     let (office, mut desk) = Bench::open(&config).unwrap();
     let picture: &[u8] = b"one picture";
     let package = with_pictures(&bench.pki, 1, &[picture]);
     let answer = offer(&mut desk, &package, &[picture]).unwrap();
     assert!(is_receipt(answer, &bench.roots()));
     let id = id_of(&package);
+    let marker = medium.join("lingmou-copies.json");
+    let aside = medium.join("aside");
     let mut told = office.later.told().unwrap();
     office.tell_again(DEVICE, &[id.to_string()]);
     assert!(told.try_recv().is_ok());
     fs::remove_file(bench.place(id).join("frames/00.jpg")).unwrap();
+    disk::rename(&marker, &aside).unwrap();
     office.tell_again(DEVICE, &[id.to_string()]);
     assert!(told.try_recv().is_err());
     let page = office.figures.page();
     assert!(page.contains("lingmou_receive_broken_total 1\n"), "{page}");
+    // With the medium in place it is mended first.
+    disk::rename(&aside, &marker).unwrap();
+    office.tell_again(DEVICE, &[id.to_string()]);
+    assert!(told.try_recv().is_ok());
+    assert!(bench.place(id).join("frames/00.jpg").is_file());
 }
 
 /// Each try writes on it, and it stays so for days.

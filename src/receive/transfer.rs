@@ -69,7 +69,7 @@ impl Transfer {
     /// own.
     pub(super) fn begin(dir: &Path, head: Head, zip: &[u8]) -> Result<Self, ReceiveError> {
         disk::remove_dir_all(dir)?;
-        std::fs::create_dir_all(dir).map_err(|error| trouble(dir, &error))?;
+        disk::create_dirs(dir)?;
         disk::write_at(&dir.join(HEAD), 0, zip)?;
         Ok(Self::of(dir, head))
     }
@@ -262,19 +262,15 @@ impl Transfer {
         let package = self.package();
         disk::remove_dir_all(&package)?;
         for folder in self.folders() {
-            std::fs::create_dir_all(&folder).map_err(|error| trouble(&folder, &error))?;
+            disk::create_dirs(&folder)?;
         }
         let head = parts(&disk::read(&self.dir.join(HEAD))?)?;
         for (name, bytes) in head.files() {
             disk::write_at(&package.join(name), 0, bytes)?;
         }
         for file in &self.head.statement.files {
-            let (from, place) = (part(&self.dir, &file.sha256), package.join(&file.name));
-            if std::fs::hard_link(&from, &place).is_err() {
-                // A file system without hard links.
-                std::fs::copy(&from, &place).map_err(|error| trouble(&place, &error))?;
-                sync_file(&place)?;
-            }
+            let from = part(&self.dir, &file.sha256);
+            disk::link(&from, &package.join(&file.name))?;
         }
         Ok(package)
     }

@@ -137,6 +137,7 @@ fn round(
     if looked.is_none_or(due) {
         *looked = Some(at.boot_ns);
         events.extend(office.tell_signing(at));
+        events.extend(office.doubts_of_lists(at));
         if let Err(error) = look_through(office, desks, at) {
             office.figures.failed(&error);
             events.push(Event::Trouble {

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use super::desk::Desk;
+use super::office::Office;
 use super::{ReceiveError, layout};
 use crate::disk::{self, DiskError};
 use crate::types::CaseId;
@@ -77,7 +77,7 @@ fn head(place: &Path) -> Result<Result<Container, String>, DiskError> {
     })
 }
 
-impl Desk {
+impl Office {
     /// Sets aside what lies in the place of a package and is not whole any more.
     pub(super) fn make_way(
         &self,
@@ -85,11 +85,11 @@ impl Desk {
         id: CaseId,
         sig_sha256: &str,
     ) -> Result<(), ReceiveError> {
-        let place = self.office.place(device, id);
+        let place = self.place(device, id);
         if !place.exists() || is_another(&place, sig_sha256)? || check(&place)?.is_ok() {
             return Ok(());
         }
-        let broken = layout::broken(&self.office.dir);
+        let broken = layout::broken(&self.dir);
         for folder in [&broken, &broken.join(device)] {
             disk::create_dir(folder)?;
         }

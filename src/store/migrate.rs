@@ -19,6 +19,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("wanted.sql")),
     M::up(include_str!("backlog.sql")),
     M::up(include_str!("retold.sql")),
+    M::up(include_str!("fresh.sql")),
 ];
 
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

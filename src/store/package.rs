@@ -9,8 +9,9 @@ use serde::Deserialize;
 use super::compare::{Unlike, compare, lasting};
 use super::lines;
 use super::{State, StoreError};
+use crate::clock;
 use crate::disk;
-use crate::types::{CaseId, Violation};
+use crate::types::{CaseId, UNKNOWN_BOOT, Violation};
 use crate::witness::{self, Manifest, sha256_hex};
 
 /// Files of a package that its manifest does not list: one is the same in every package, the
@@ -139,11 +140,12 @@ impl Package {
         self.files.iter().map(|f| f.size).sum()
     }
 
-    /// Writes its rows: damaged when there is a fault, else queued.
+    /// Writes its rows: damaged when there is a fault, else queued. It was sealed at `sealed_ms`, UTC, and
+    /// in this boot at `boot_ns`, where that is known.
     pub(super) fn insert(
         &self,
         conn: &Connection,
-        sealed_ms: i64,
+        (sealed_ms, boot_ns): (i64, Option<u64>),
         journal_n: Option<u64>,
     ) -> Result<(), StoreError> {
         let line = &self.line;
@@ -153,7 +155,8 @@ impl Package {
         };
         conn.execute(
             "INSERT INTO package(id, seq, state, kind, severity, occurred_ms, sealed_ms, bytes, \
-             sig_sha256, journal_n, last_error) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+             sig_sha256, journal_n, last_error, sealed_boot, sealed_ns) \
+             VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
             params![
                 line.id.to_string(),
                 line.seq,
@@ -166,6 +169,8 @@ impl Package {
                 Some(&line.sig_sha256).filter(|hash| !hash.is_empty()),
                 journal_n.map(sql_int),
                 self.fault,
+                boot_ns.and(this_boot()),
+                boot_ns.map(sql_int),
             ],
         )?;
         insert_files(conn, line.id, &self.files)?;
@@ -195,6 +200,11 @@ pub(super) fn insert_files(
         ])?;
     }
     Ok(())
+}
+
+/// This boot, as rows name it; `None` where the kernel does not tell.
+pub(super) fn this_boot() -> Option<&'static str> {
+    Some(clock::boot_id()).filter(|id| *id != UNKNOWN_BOOT)
 }
 
 /// SQLite's integers are signed; nothing counted here comes near their end.

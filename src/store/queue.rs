@@ -1,6 +1,7 @@
 //! Which of the queued packages is next, and what waits for a wider link.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -13,8 +14,8 @@ use crate::disk;
 use crate::types::{CaseId, Stamp};
 
 /// What [`Inner::row`] reads.
-const OUTGOING: &str = "SELECT id, seq, sig_sha256, attempts, journal_n, severity, sealed_ms \
-     FROM package";
+const OUTGOING: &str = "SELECT id, seq, sig_sha256, attempts, journal_n, severity, sealed_ms, \
+     sealed_boot, sealed_ns FROM package";
 /// How many wait for lanes beyond one.
 const HELD: &str = "SELECT count(*) FROM package INDEXED BY package_gravest \
      WHERE state = 'queued' AND told >= ?1";
@@ -55,6 +56,20 @@ pub struct Outgoing {
     pub severity: u8,
     /// When it was sealed, UTC milliseconds.
     pub sealed_ms: i64,
+    /// When it was, nanoseconds since boot; `None` when that was in another boot, or is not known.
+    pub sealed_ns: Option<u64>,
+}
+
+impl Outgoing {
+    /// How long ago it was sealed: by the boot clock within its boot, else by this box's UTC, by which
+    /// what is of a time to come is new.
+    pub fn age(&self, now: Stamp) -> Duration {
+        let by_utc_ms = || now.utc_ms().saturating_sub(self.sealed_ms);
+        match self.sealed_ns {
+            Some(sealed) => Duration::from_nanos(now.boot_ns.saturating_sub(sealed)),
+            None => Duration::from_millis(u64::try_from(by_utc_ms()).unwrap_or(0)),
+        }
+    }
 }
 
 /// Which of the queued packages is meant; all of them, by default.
@@ -63,8 +78,8 @@ pub struct Wish {
     /// The last lane that may be sent now, 1 to 3: packages of which a receiver has asked nothing
     /// more up to this lane are passed over.
     pub open: u8,
-    /// Sealed at this moment or later, UTC milliseconds.
-    pub sealed_from_ms: i64,
+    /// Only such as were sealed no longer ago than this.
+    pub within: Option<Duration>,
     /// Only such as go before one of this severity and number.
     pub before: Option<(u8, u64)>,
     /// The oldest of them, whatever its severity, instead of the gravest, then newest.
@@ -75,7 +90,7 @@ impl Default for Wish {
     fn default() -> Self {
         Self {
             open: 3,
-            sealed_from_ms: i64::MIN,
+            within: None,
             before: None,
             oldest: false,
         }
@@ -223,14 +238,26 @@ impl Inner {
 
     fn due(&self, now: Stamp, wish: &Wish) -> Result<Option<Outgoing>, StoreError> {
         let (severity, seq) = wish.before.unwrap_or((0, 0));
+        let (sql, seq) = (due_sql(wish), package::sql_int(seq));
+        let Some(within) = wish.within else {
+            return self.row(&sql, params![boot_ns(now), wish.open, severity, seq]);
+        };
+        let ns = i64::try_from(within.as_nanos()).unwrap_or(i64::MAX);
+        let (from_ns, from_ms) = (
+            boot_ns(now).saturating_sub(ns),
+            now.utc_ms().saturating_sub(ns / 1_000_000),
+        );
+        let boot = package::this_boot();
         self.row(
-            &due_sql(wish),
+            &sql,
             params![
                 boot_ns(now),
                 wish.open,
-                wish.sealed_from_ms,
                 severity,
-                package::sql_int(seq)
+                seq,
+                boot,
+                from_ns,
+                from_ms
             ],
         )
     }
@@ -261,6 +288,7 @@ impl Inner {
                 journal_n: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
                 severity: row.get(5)?,
                 sealed_ms: row.get(6)?,
+                sealed_ns: sealed_here(row)?,
             };
             Ok((name, due))
         });
@@ -278,18 +306,32 @@ impl Inner {
 /// Finds the package that is meant. The index is named: left to itself SQLite reads and sorts every
 /// row that waits, for each package that is sent.
 fn due_sql(wish: &Wish) -> String {
-    let (index, order) = if wish.oldest {
-        ("package_oldest", "seq")
-    } else if wish.sealed_from_ms > i64::MIN {
-        // Those that are fresh are few.
-        ("package_fresh", "severity DESC, seq DESC")
-    } else {
-        ("package_gravest", "severity DESC, seq DESC")
+    let by = |index: &str| {
+        format!(
+            "{OUTGOING} INDEXED BY {index} WHERE state = 'queued' AND next_try_ns <= ?1 \
+             AND told < ?2 AND (severity, seq) > (?3, ?4)"
+        )
     };
-    format!(
-        "{OUTGOING} INDEXED BY {index} WHERE state = 'queued' AND next_try_ns <= ?1 \
-         AND told < ?2 AND sealed_ms >= ?3 AND (severity, seq) > (?4, ?5) ORDER BY {order} LIMIT 1"
-    )
+    let gravest = "ORDER BY severity DESC, seq DESC LIMIT 1";
+    if wish.oldest {
+        format!("{} ORDER BY seq LIMIT 1", by("package_oldest"))
+    } else if wish.within.is_some() {
+        // Those that are fresh are few.
+        let (here, before) = (by("package_fresh_here"), by("package_fresh"));
+        format!(
+            "{here} AND sealed_boot = ?5 AND sealed_ns >= ?6 UNION ALL \
+             {before} AND sealed_boot IS NOT ?5 AND sealed_ms >= ?7 {gravest}"
+        )
+    } else {
+        format!("{} {gravest}", by("package_gravest"))
+    }
+}
+
+/// When the package of a row of [`OUTGOING`] was sealed by the clock of this boot.
+fn sealed_here(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<u64>> {
+    let (boot, ns): (Option<String>, Option<i64>) = (row.get(7)?, row.get(8)?);
+    let here = boot.is_some() && boot.as_deref() == package::this_boot();
+    Ok(ns.filter(|_| here).and_then(|ns| u64::try_from(ns).ok()))
 }
 
 /// Marks a package as asked for.
@@ -323,7 +365,7 @@ mod tests {
         let inner = store.inner();
         let any = Wish::default();
         let fresh = Wish {
-            sealed_from_ms: 1,
+            within: Some(Duration::from_mins(5)),
             ..any
         };
         for (sql, index, sorted) in [
@@ -331,6 +373,11 @@ mod tests {
             (due_sql(&OLDEST), "package_oldest", false),
             // Only what is fresh, and that is little.
             (due_sql(&fresh), "package_fresh (sealed_ms>?)", true),
+            (
+                due_sql(&fresh),
+                "package_fresh_here (sealed_boot=? AND sealed_ns>?)",
+                true,
+            ),
             (HELD.to_owned(), "package_gravest", false),
             (NEXT_STAMP.to_owned(), "stamp_next", false),
         ] {

@@ -344,7 +344,7 @@ fn write_rows(
     let now = clock::now().utc_ms();
     for Found { package, line } in found {
         let (n, sealed_ms) = line.map_or((None, now), |(n, at_ms)| (Some(n), at_ms));
-        package.insert(tx, sealed_ms, n)?;
+        package.insert(tx, (sealed_ms, None), n)?;
     }
     // A case that is a package now is not open any more.
     tx.execute(

@@ -161,7 +161,7 @@ impl Inner {
         pending.line = Some(n);
         let id = package.line.id;
         self.transact(|tx| {
-            package.insert(tx, at.utc_ms(), Some(n))?;
+            package.insert(tx, (at.utc_ms(), Some(at.boot_ns)), Some(n))?;
             draft::forget(tx, id)?;
             save_book(tx, pending.book.as_deref())
         })

@@ -63,12 +63,6 @@ impl Hand {
     }
 }
 
-/// Milliseconds since 1970 from which on a package is news.
-fn fresh_from_ms() -> i64 {
-    let late = i64::try_from(LATE.as_millis()).unwrap_or(i64::MAX);
-    clock::now().utc_ms().saturating_sub(late)
-}
-
 impl Session<'_> {
     /// The last open lane for a package.
     pub(super) fn open(&self, asked: bool) -> Lane {
@@ -131,7 +125,7 @@ impl Session<'_> {
             }
         }
         let fresh = Wish {
-            sealed_from_ms: fresh_from_ms(),
+            within: Some(LATE),
             ..any
         };
         let taken = if self.hands.len() < HANDS {
@@ -239,7 +233,7 @@ impl Session<'_> {
         let sink = self.carry.begun.remove(&package.id);
         let hand = Hand {
             delivery: Delivery::new(&package.id.to_string(), files, sink),
-            late: package.sealed_ms < fresh_from_ms(),
+            late: package.age(clock::now()) > LATE,
             package,
             paths,
             sent: false,

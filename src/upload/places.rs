@@ -95,6 +95,7 @@ mod tests {
                 journal_n: None,
                 severity: 5,
                 sealed_ms: 0,
+                sealed_ns: None,
             },
             paths: BTreeMap::new(),
             delivery: Delivery::new(&id(seq).to_string(), video, None),

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -23,7 +22,7 @@ impl Session<'_> {
         let Some(hand) = self.hand(id) else {
             return Ok(0);
         };
-        let sealed_ms = hand.package.sealed_ms;
+        let age = hand.package.age(clock::now());
         let mut container = Container::new();
         for (name, bytes) in &hand.package.head {
             if let Err(error) = container.insert(name, bytes.clone()) {
@@ -34,12 +33,11 @@ impl Session<'_> {
         let zip = container.to_zip();
         let bytes = zip.len() as u64;
         let topic = Topic::new(self.up.device(), Subject::Head).to_string();
-        let published = match age_secs(sealed_ms) {
-            Some(age) => {
-                let late = (message::LATE, age.to_string());
-                self.pipe.publish_with(&topic, zip, late).await
-            }
-            None => self.pipe.publish(&topic, zip, false).await,
+        let published = if age > LATE {
+            let late = (message::LATE, age.as_secs().to_string());
+            self.pipe.publish_with(&topic, zip, late).await
+        } else {
+            self.pipe.publish(&topic, zip, false).await
         };
         match published {
             Ok(ack) => self.acks.push(Sent::Head(id), ack),
@@ -104,13 +102,6 @@ impl Session<'_> {
         self.acks.push(Sent::Finished(id, all), ack);
         Ok(len)
     }
-}
-
-/// How many seconds ago a package was sealed, when that is a while; by this box's clock.
-fn age_secs(sealed_ms: i64) -> Option<u64> {
-    let age = clock::now().utc_ms().saturating_sub(sealed_ms);
-    let age = Duration::from_millis(u64::try_from(age).ok()?);
-    (age > LATE).then_some(age.as_secs())
 }
 
 fn read_range(path: &Path, from: u64, to: u64) -> Result<Vec<u8>, String> {

@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
         carry.births += 1;
         let endpoint = &up.endpoint;
         let file = endpoint.keys.join("roots.crt");
-        let roots = Roots::load(&file).map_err(|error| LinkError::Key {
+        let roots = Roots::load_with_revoked(&file).map_err(|error| LinkError::Key {
             file: file.display().to_string(),
             why: error.to_string(),
         })?;

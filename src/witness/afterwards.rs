@@ -87,6 +87,17 @@ impl Examination<'_> {
         })
     }
 
+    /// When somebody else had signed that the device's signature is there, Unix seconds: the first receipt
+    /// that is for this package, or the earliest time-stamp.
+    pub(super) fn there_by(&self) -> Option<i64> {
+        let receipt = match (&self.receipt, self.check_receipt().status) {
+            (Some(Ok((receipt, _))), Status::Pass) => unix(&receipt.at),
+            _ => None,
+        };
+        let stamp = self.additions.earliest().and_then(TimeStamp::latest);
+        receipt.into_iter().chain(stamp).min()
+    }
+
     /// The last known receipt before sealing, sealing before this package's receipt, as far as
     /// the stated clock error lets one say.
     pub(super) fn check_time(&self) -> Check {

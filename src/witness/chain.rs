@@ -12,11 +12,12 @@ use der::Decode;
 use der::asn1::ObjectIdentifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, VerifiedPath};
+use webpki::{EndEntityCert, RevocationOptions, VerifiedPath};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::identity::{KeyError, read_bounded};
+use super::revoked::{List, against, first_of};
 use super::signer::DOCUMENT_SIGNING;
 use super::suite::{SM2_ALGORITHM, SM2_ALGORITHM_NULL};
 
@@ -26,7 +27,7 @@ const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0"
 const PEM_MAX: u64 = 1 << 20;
 
 /// Algorithms a certificate may be signed with.
-static CHAIN_ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 13] = [
+pub(super) static CHAIN_ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 13] = [
     webpki::ring::ECDSA_P256_SHA256,
     webpki::ring::ECDSA_P256_SHA384,
     webpki::ring::ECDSA_P384_SHA256,
@@ -54,7 +55,11 @@ struct Root {
 
 /// The roots a verifier trusts.
 #[derive(Debug)]
-pub struct Roots(Vec<Root>);
+pub struct Roots {
+    roots: Vec<Root>,
+    /// Lists of what these and others have revoked.
+    pub(super) revoked: Vec<List>,
+}
 
 impl Roots {
     /// Reads a PEM file, or every `*.crt` and `*.pem` file of a folder.
@@ -77,14 +82,19 @@ impl Roots {
         files.sort();
         let mut roots = Vec::new();
         for file in &files {
-            roots.extend(Self::from_pem(&read_bounded(file, PEM_MAX)?, file)?.0);
+            roots.extend(Self::from_pem(&read_bounded(file, PEM_MAX)?, file)?.roots);
         }
         if roots.is_empty() {
             return Err(KeyError::NoCertificate {
                 path: path.to_owned(),
             });
         }
-        Ok(Self(roots))
+        Ok(Self::of(roots))
+    }
+
+    fn of(roots: Vec<Root>) -> Self {
+        let revoked = Vec::new();
+        Self { roots, revoked }
     }
 
     /// Reads PEM text; `path` only names it in errors.
@@ -105,7 +115,12 @@ impl Roots {
                 path: path.to_owned(),
             });
         }
-        Ok(Self(roots))
+        Ok(Self::of(roots))
+    }
+
+    /// Every root, DER.
+    pub(super) fn ders(&self) -> impl Iterator<Item = &[u8]> {
+        self.roots.iter().map(|root| &*root.der)
     }
 
     /// Every root as PEM (RFC 7468), for readers that take nothing else.
@@ -115,17 +130,17 @@ impl Roots {
             der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, &root.der)
                 .expect("invariant: a label of letters and a certificate below 1 MiB encode")
         };
-        self.0.iter().map(pem).collect()
+        self.roots.iter().map(pem).collect()
     }
 
     /// Whether one of them is this certificate.
     pub(super) fn holds(&self, der: &[u8]) -> bool {
-        self.0.iter().any(|root| root.der == der)
+        self.roots.iter().any(|root| root.der == der)
     }
 
     /// How many roots there are.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.roots.len()
     }
 }
 
@@ -209,6 +224,9 @@ pub enum ChainFault {
     /// What leads nowhere says nothing.
     #[error("it carries a certificate that the way to the root does not need")]
     Surplus,
+    /// Its issuer had revoked it, on that day, when it signed.
+    #[error("a certificate was revoked on {0}")]
+    Revoked(String),
     /// Anything else, as the library names it.
     #[error("{0}")]
     Other(String),
@@ -246,10 +264,42 @@ pub(super) fn check_chain(
     roots: &Roots,
     (at, purpose): (Duration, ObjectIdentifier),
 ) -> Result<Vec<CertificateDer<'static>>, ChainFault> {
+    build(signer, others, roots, (at, purpose), None).map_err(ChainFault::from)
+}
+
+/// When the signer's certificate, or one on its way to the root, was revoked, since 1970; `None`: no list
+/// that its issuer signed names it.
+pub(super) fn revoked_on(
+    signer: &[u8],
+    others: &[CertificateDer<'_>],
+    roots: &Roots,
+    at: Duration,
+) -> Result<Option<Duration>, ChainFault> {
+    let found = against(&roots.revoked, |lists| {
+        build(signer, others, roots, (at, DOCUMENT_SIGNING), Some(lists))
+    });
+    match found {
+        Some(Err(webpki::Error::CertRevoked)) => {
+            let mut way = vec![signer];
+            way.extend(others.iter().map(|der| &**der));
+            Ok(Some(first_of(&roots.revoked, &way).unwrap_or_default()))
+        }
+        Some(Err(other)) => Err(other.into()),
+        Some(Ok(_)) | None => Ok(None),
+    }
+}
+
+fn build(
+    signer: &[u8],
+    others: &[CertificateDer<'_>],
+    roots: &Roots,
+    (at, purpose): (Duration, ObjectIdentifier),
+    lists: Option<RevocationOptions<'_>>,
+) -> Result<Vec<CertificateDer<'static>>, webpki::Error> {
     let signer = CertificateDer::from(signer);
     let end = EndEntityCert::try_from(&signer)?;
     let (anchors, lengths): (Vec<_>, Vec<_>) = roots
-        .0
+        .roots
         .iter()
         .filter(|root| root.not_before <= at && at <= root.not_after)
         .map(|root| (root.anchor.clone(), root.path_len))
@@ -267,7 +317,7 @@ pub(super) fn check_chain(
         others,
         UnixTime::since_unix_epoch(at),
         AnyPurpose,
-        None,
+        lists,
         Some(&issuers_may),
     )?;
     let way = path.intermediate_certificates();

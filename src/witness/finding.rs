@@ -59,6 +59,18 @@ pub enum Finding {
     ChainSignerIsCa,
     /// A certificate is carried that the way to the root does not need.
     ChainSurplus,
+    /// The certificate was revoked, and nobody else's signature says that this one is older.
+    ChainRevoked {
+        /// The day, UTC.
+        on: String,
+    },
+    /// The certificate was revoked, and somebody else had signed by then that this signature is there.
+    ChainRevokedLater {
+        /// The day, UTC.
+        on: String,
+        /// When that was, the day, UTC.
+        there: String,
+    },
     /// Another fault of the chain.
     ChainOther {
         /// Why.
@@ -253,6 +265,7 @@ impl From<&ChainFault> for Finding {
             ChainFault::IssuerNotAllowed => Self::ChainIssuerNotAllowed,
             ChainFault::SignerIsCa => Self::ChainSignerIsCa,
             ChainFault::Surplus => Self::ChainSurplus,
+            ChainFault::Revoked(on) => Self::ChainRevoked { on: on.clone() },
             ChainFault::Other(why) => Self::ChainOther { why: why.clone() },
         }
     }

@@ -84,6 +84,9 @@ pub enum KeyError {
         /// What the configuration says.
         configured: Suite,
     },
+    /// A list of revoked certificates that cannot be used.
+    #[error("{path}: {1}", path = .0.display())]
+    RevokedList(PathBuf, String),
     /// There is no certificate in the file or folder.
     #[error("{path}: no PEM certificate found", path = path.display())]
     NoCertificate {

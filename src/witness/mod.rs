@@ -52,6 +52,7 @@ mod reason;
 mod receipt;
 mod report;
 mod review;
+mod revoked;
 mod seal;
 mod signer;
 mod statement;

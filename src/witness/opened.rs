@@ -20,8 +20,9 @@ use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::attributes::{check_attributes, check_named, signing_time};
-use super::chain::{ChainFault, Roots, check_chain, check_document_chain};
+use super::chain::{ChainFault, Roots, check_chain, check_document_chain, revoked_on};
 use super::cms::{SignatureError, SignedData};
+use super::revoked::date;
 use super::signer::{PurposeFault, Signer, Usage, check_purpose};
 use super::suite::{SM2_ALGORITHM, SM2_WITH_SM3, SM3};
 
@@ -63,11 +64,26 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Checks purpose and chain.
+    /// Checks purpose and chain, and that nothing of it was revoked when it signed, by its own time.
     fn trust(&self, roots: &Roots, usage: Usage) -> Result<(), SignatureError> {
         self.purpose(usage)?;
         self.chain(roots)?;
-        Ok(())
+        match self.revoked_on(roots)? {
+            Some(on) if on <= self.signing_time => {
+                Err(ChainFault::Revoked(date(on.as_secs())).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// When its certificate was revoked, since 1970, by the lists that came with the roots.
+    pub(super) fn revoked_on(&self, roots: &Roots) -> Result<Option<Duration>, ChainFault> {
+        revoked_on(
+            &self.certificate_der,
+            &self.others,
+            roots,
+            self.signing_time,
+        )
     }
 
     /// Checks that the certificate led to one of `roots` when it signed, and that no other

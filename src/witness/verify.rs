@@ -1,6 +1,7 @@
 //! Judges a package.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -13,6 +14,7 @@ use super::manifest::Manifest;
 use super::opened::{Opened, open};
 use super::receipt::{Receipt, ReceiptError};
 use super::review::{Reviewed, Reviewing, check_reviews};
+use super::revoked::date;
 use super::signer::{Signer, Usage};
 use super::statement::Statement;
 use super::verdict::{Bounds, Check, CheckId, Status, Verdict};
@@ -197,9 +199,27 @@ impl<'a> Examination<'a> {
         let Ok(opened) = &self.signature else {
             return Check::not_reached(CheckId::Chain);
         };
-        match opened.chain(self.roots) {
-            Ok(()) => Check::pass(CheckId::Chain),
+        let revoked = opened.chain(self.roots);
+        let revoked = revoked.and_then(|()| opened.revoked_on(self.roots));
+        match revoked {
+            Ok(None) => Check::pass(CheckId::Chain),
+            Ok(Some(on)) => self.check_revoked(on),
             Err(fault) => Check::fail(CheckId::Chain, vec![Finding::from(&fault)]),
+        }
+    }
+
+    /// Whoever has a key writes any time into what he signs. So what was signed with one that was revoked
+    /// counts when somebody else had signed before that it is there: a receiver or an authority.
+    fn check_revoked(&self, on: Duration) -> Check {
+        let (on, day) = (on.as_secs(), date(on.as_secs()));
+        let there = self.there_by().and_then(|there| u64::try_from(there).ok());
+        match there.filter(|there| *there < on) {
+            Some(there) => {
+                let there = date(there);
+                let told = Finding::ChainRevokedLater { on: day, there };
+                Check::pass_noting(CheckId::Chain, vec![told])
+            }
+            None => Check::fail(CheckId::Chain, vec![Finding::ChainRevoked { on: day }]),
         }
     }
 

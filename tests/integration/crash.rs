@@ -307,6 +307,11 @@ fn a_full_disk_loses_nothing_that_is_sealed() {
         let id = CaseId(Uuid::now_v7());
         match hands.keep(id, 60_000).and_then(|()| hands.seal(id)) {
             Ok(()) => sealed.push(id),
+            // It is a fact already, and with a little room goes the rest of its way.
+            Err(_) if hands.store.package_dir(id).exists() => {
+                file.set_len((1 << 20) - (1 << 16)).unwrap();
+                sealed.push(id);
+            }
             Err(error) => break (id, error),
         }
     };

@@ -128,6 +128,10 @@ fn uplink(dir: &Path, port: u16, store: &Store) -> Uplink {
 pub(super) struct Process(Child);
 
 impl Process {
+    pub(super) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
     /// As a power cut ends it.
     pub(super) fn kill(&mut self) {
         self.0.kill().unwrap();
@@ -190,7 +194,13 @@ impl Device {
 }
 
 /// A receiver with these keys, which keeps in `received/` of `dir`; `more`: further arguments.
-pub(super) fn receiver((keys, dir): (&Path, &Path), port: u16, more: &[String]) -> Process {
+pub(super) fn receiver(places: (&Path, &Path), port: u16, more: &[String]) -> Process {
+    let any_clock = "--any-clock";
+    Process::start(receiving(places, port).arg(any_clock).args(more))
+}
+
+/// The same, to be started.
+pub(super) fn receiving((keys, dir): (&Path, &Path), port: u16) -> Command {
     let log = |name: &str| {
         let path = dir.join(name);
         OpenOptions::new()
@@ -199,18 +209,16 @@ pub(super) fn receiver((keys, dir): (&Path, &Path), port: u16, more: &[String]) 
             .open(path)
             .unwrap()
     };
-    let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
-        .args(["receive", "--json", "--any-clock", "--name", RECEIVER])
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
+    command
+        .args(["receive", "--json", "--name", RECEIVER])
         .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--keys"])
         .arg(keys)
         .arg("--dir")
         .arg(dir.join("received"))
-        .args(more)
         .stdout(log("receiver.jsonl"))
-        .stderr(log("receiver.log"))
-        .spawn()
-        .unwrap();
-    Process(child)
+        .stderr(log("receiver.log"));
+    command
 }
 
 #[tokio::test(flavor = "multi_thread")]

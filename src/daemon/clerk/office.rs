@@ -58,7 +58,7 @@ pub(super) struct Errand {
 
 impl Office {
     fn roots(&self) -> Result<Roots, String> {
-        Roots::load(&self.roots).map_err(|error| error.to_string())
+        Roots::load_with_revoked(&self.roots).map_err(|error| error.to_string())
     }
 
     /// Examines what claims to be a command: by the clock when it is `synced`, else by the nonces.

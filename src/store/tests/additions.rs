@@ -283,6 +283,7 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
                 "DROP TRIGGER package_receipt_added; DROP TRIGGER package_stamp_added;
                  DROP INDEX package_state; DROP INDEX package_gravest;
                  DROP INDEX package_oldest; DROP INDEX package_fresh;
+                 DROP INDEX package_fresh_here;
                  CREATE INDEX package_due ON package(state, severity DESC, seq);
                  ALTER TABLE package DROP COLUMN told;
                  ALTER TABLE package DROP COLUMN told_ms;
@@ -291,6 +292,8 @@ fn packages_receipted_by_an_older_version_get_their_stamp() {
                  ALTER TABLE package DROP COLUMN mirror;
                  ALTER TABLE package DROP COLUMN received_ms;
                  ALTER TABLE package DROP COLUMN wanted;
+                 ALTER TABLE package DROP COLUMN sealed_boot;
+                 ALTER TABLE package DROP COLUMN sealed_ns;
                  DROP TABLE command; DROP TABLE signer; DROP TABLE verdict; DROP TABLE rule;
                  DROP TABLE evicted; DROP TABLE stamp; PRAGMA user_version = 1",
             )

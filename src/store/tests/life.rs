@@ -1,5 +1,7 @@
 //! The life of a package, from its first draft to its receipt.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -303,11 +305,6 @@ fn a_package_that_is_held_waits_for_a_wider_link() {
         Some(case(3)),
         "only what goes before the second"
     );
-    let young = Wish {
-        sealed_from_ms: first.sealed_ms + 1_000_000_000,
-        ..Wish::default()
-    };
-    assert_eq!(next(young), None);
     assert_eq!(store.queued(case(2)).unwrap().unwrap().id, case(2));
     store.step(case(2), State::Sending).unwrap();
     assert_eq!(store.queued(case(2)).unwrap(), None, "it is in hand");
@@ -315,6 +312,43 @@ fn a_package_that_is_held_waits_for_a_wider_link() {
     drop(store);
     let (store, _) = reopen(dir.path());
     assert_eq!(store.held(1).unwrap(), 2, "a restart repeats nothing");
+}
+
+/// Somebody may have set the clock since; of another boot only that tells.
+#[test]
+fn a_package_is_as_old_as_its_boot_says_and_by_utc_only_in_another() {
+    const SECOND: u64 = 1_000_000_000;
+    let dir = folder();
+    let store = open(dir.path());
+    keep_and_seal(&store, case(1));
+    let sealed = store.queued(case(1)).unwrap().unwrap();
+    let at = |secs: u64, utc_secs: i64| Stamp {
+        utc_ns: (sealed.sealed_ms / 1000 + utc_secs) * 1_000_000_000,
+        boot_ns: sealed.sealed_ns.unwrap() + secs * SECOND,
+        error_ns: 0,
+    };
+    let young = Wish {
+        within: Some(Duration::from_mins(5)),
+        ..Wish::default()
+    };
+    let is_young = |at| store.next_of(at, &young).unwrap().is_some();
+    let age = |at| {
+        let due = store.queued(case(1)).unwrap().unwrap();
+        due.age(at).as_secs()
+    };
+    for utc_secs in [60, -86_400, 86_400] {
+        let (soon, later) = (at(60, utc_secs), at(360, utc_secs));
+        assert!(is_young(soon) && !is_young(later), "{utc_secs}");
+        assert_eq!((age(soon), age(later)), (60, 360), "{utc_secs}");
+    }
+    let sql = "UPDATE package SET sealed_boot = 'another'";
+    store.inner().conn.execute(sql, []).unwrap();
+    for (secs, utc_secs, young) in [(60, 60, true), (60, 86_400, false), (360, -60, true)] {
+        let at = at(secs, utc_secs);
+        assert_eq!(is_young(at), young, "{utc_secs}");
+        let old = u64::try_from(utc_secs).unwrap_or(0);
+        assert!(old.abs_diff(age(at)) <= 1, "{utc_secs}");
+    }
 }
 
 #[test]

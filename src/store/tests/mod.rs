@@ -38,7 +38,7 @@ pub(crate) const NOW: Stamp = Stamp {
 /// The oldest package, whatever its severity.
 pub(super) const OLDEST: Wish = Wish {
     open: 3,
-    sealed_from_ms: i64::MIN,
+    within: None,
     before: None,
     oldest: true,
 };

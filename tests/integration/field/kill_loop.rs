@@ -129,10 +129,10 @@ fn take(field: &Field) -> Process {
     receiver((&field.receiver_keys, dir), field.broker.port(), &more)
 }
 
-async fn end_in_order(field: &Field, mut daemon: Daemon) {
+pub(super) async fn end_in_order(field: &Field, mut daemon: Daemon) {
     daemon.signal(Signal::TERM);
     let status = daemon.ended(DEADLINE).await.unwrap();
-    assert_eq!(status.code(), Some(0), "{}", field.log());
+    assert!(status.success(), "{status}\n{}", field.log());
 }
 
 /// What the box was doing when it was killed, by its durable book: each open case's phase.
@@ -155,7 +155,7 @@ fn phases(field: &Field) -> Vec<String> {
 }
 
 /// The journal's lines of `kind`, without reading them.
-fn lines(field: &Field, kind: &str) -> usize {
+pub(super) fn lines(field: &Field, kind: &str) -> usize {
     field
         .journal_text()
         .matches(&format!("\"kind\":\"{kind}\""))
@@ -163,7 +163,7 @@ fn lines(field: &Field, kind: &str) -> usize {
 }
 
 /// The packages that the journal says are sealed; none is said twice.
-fn sealed(field: &Field) -> BTreeSet<String> {
+pub(super) fn sealed(field: &Field) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for kind in ["package.sealed", "package.adopted"] {
         for line in field.journal(kind) {
@@ -175,7 +175,7 @@ fn sealed(field: &Field) -> BTreeSet<String> {
 }
 
 /// Cases are over in seconds, and come again as soon as a place has rested.
-fn fast(profile: &mut DocumentMut, dir: &Path) {
+pub(super) fn fast(profile: &mut DocumentMut, dir: &Path) {
     let rule = &mut profile["judge"]["street_vending"];
     rule["dwell_secs"] = value(1.0);
     rule["grace_secs"] = value(1.0);
@@ -360,7 +360,7 @@ fn stories(field: &Field) -> BTreeMap<String, Story> {
 
 /// Journal and store are whole over all kills, and each package is there once, here and at the
 /// receiver; which they are.
-fn nothing_is_lost(field: &Field) -> BTreeSet<String> {
+pub(super) fn nothing_is_lost(field: &Field) -> BTreeSet<String> {
     let runs = field.journal("boot");
     let runs: Vec<&str> = runs
         .iter()

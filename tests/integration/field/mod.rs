@@ -17,6 +17,7 @@ mod online;
 mod sm2;
 mod stand_in;
 mod start;
+mod stepped;
 mod stranger;
 #[cfg(feature = "pkcs11")]
 mod token;

@@ -194,13 +194,13 @@ pub(super) fn fetch(bench: &Bench, ids: &[CaseId]) {
     }
 }
 
-/// Makes packages look as if they had been sealed an hour before.
+/// Makes packages look as if they had been sealed an hour before, in another boot.
 pub(super) fn age(bench: &Bench, ids: &[CaseId]) {
     let path = bench.dir.path().join("store").join("q.db");
     let conn = rusqlite::Connection::open(path).unwrap();
     for id in ids {
         let aged = conn.execute(
-            "UPDATE package SET sealed_ms = sealed_ms - 3600000 WHERE id = ?1",
+            "UPDATE package SET sealed_boot = NULL, sealed_ms = sealed_ms - 3600000 WHERE id = ?1",
             [id.to_string()],
         );
         assert_eq!(aged.unwrap(), 1);

@@ -10,6 +10,7 @@ use lingmou::witness::{CheckId, Checkpoint};
 
 use super::hand::ByHand;
 use super::*;
+use crate::witness::list_of;
 
 const SECOND: &str = "receiver-2";
 /// Says that a folder is a medium for second copies.
@@ -649,6 +650,48 @@ async fn a_stored_package_that_is_not_whole_is_taken_again() {
         assert_eq!(files(&aside.join(format!("{id}.{}", n + 1))), left);
     }
     assert!(told(addr, "lingmou_receive_broken_total 4"));
+    receiver.stop().await;
+}
+
+/// The bureau revokes its certificate while receivers work.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_revoked_box_sends_is_refused_and_what_was_stored_stays_so() {
+    let bench = Bench::new().await;
+    let (dir, ca) = (bench.dir.path(), &bench.pki.ca);
+    let in_force = list_of((dir, "in-force"), ca, &[], "");
+    let config = config::Receive {
+        crl: Some(in_force.clone()),
+        ..bench.receive_config()
+    };
+    let receiver = bench.start(config).await;
+    let upload = bench.upload();
+    let before = bench.seal(1000);
+    bench.receipted(&[before]).await;
+    let revoked = [(bench.pki.device.join("evidence.crt"), "260101000000Z")];
+    fs::rename(list_of((dir, "next"), ca, &revoked, ""), &in_force).unwrap();
+    let after = bench.seal(1000);
+    until("the refusal", || {
+        bench.store.state(after).unwrap() == Some(State::Refused)
+    })
+    .await;
+    upload.stop().await;
+    let dir = bench.dir.path().join("store").join("journal");
+    let lines = journal::tail(&dir, usize::MAX).unwrap();
+    let refused = lines.iter().find(|line| line.kind == "package.refused");
+    let why = refused.unwrap().body["why"].to_string();
+    assert!(
+        why.contains("chain_revoked") && why.contains("2026-01-01"),
+        "{why}"
+    );
+    assert!(bench.store.package_dir(after).join("clip.mp4").is_file());
+    // Its receipt lost, a box asks once more.
+    let mut device = ByHand::new(&bench, before).await;
+    device.announce(&bench).await;
+    let (topic, receipt) = device.answer().await;
+    assert_eq!(topic, "ev1/LM-TEST-1/d/receipt");
+    let roots = Roots::load(&bench.pki.root()).unwrap();
+    let receipt = Receipt::open(&receipt, &roots).unwrap().0;
+    assert_eq!(receipt.verdict, ReceiptVerdict::Stored);
     receiver.stop().await;
 }
 

@@ -10,10 +10,13 @@ mod keys;
 mod openssl;
 mod report;
 mod review;
+mod revoked;
 mod sm2;
 mod stamp;
 mod tamper;
 mod verdict;
+
+pub(crate) use revoked::list_of;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -125,7 +125,7 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     past.hits.settle(&store, |id| left.contains(&id)).unwrap();
     town.keeper.retry();
 
-    let statement = made::stated(&town, case);
+    let statement = stated(&town, case);
     let software = &statement.software;
     let model = software.model.as_ref().map(|model| model.name.as_str());
     assert_eq!(model, Some("none"));
@@ -181,7 +181,7 @@ fn an_end_that_an_older_program_noted_is_sealed_with_what_it_says() {
     town.keeper.waiting = ends::left(&store).unwrap();
     town.keeper.retry();
 
-    let statement = made::stated(&town, case);
+    let statement = stated(&town, case);
     assert_eq!(statement.camera.id, "west");
     assert_eq!(statement.position.unwrap().h_acc_mm, Some(1_500));
     let source = statement.clock.capture_source;

@@ -1,0 +1,194 @@
+//! Lists of certificates that were revoked before their end (RFC 5280 section 5).
+//!
+//! A list is believed by its issuer's signature: of a root that is checked when it is read, of any other
+//! issuer on the way of a chain. What a list says goes on when its own time is over, but then it may
+//! lack the newest, which is told. The date is held against the time of signing. A thief writes any
+//! time into what he signs, so a package counts by what others have signed of it: see
+//! [`super::verify`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use der::asn1::BitString;
+use der::{Any, Decode, Encode, Sequence};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use webpki::{
+    CertRevocationList, EndEntityCert, ExpirationPolicy, OwnedCertRevocationList,
+    RevocationOptions, RevocationOptionsBuilder, UnknownStatusPolicy,
+};
+use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
+use x509_cert::name::Name;
+use x509_cert::spki::AlgorithmIdentifierOwned;
+
+use super::chain::{CHAIN_ALGORITHMS, Roots};
+use super::identity::{KeyError, read_bounded};
+use crate::clock;
+use crate::types::Stamp;
+
+/// Largest file read: some hundred thousand revoked certificates.
+const FILE_MAX: u64 = 16 << 20;
+/// How a file in PEM begins, sooner or later.
+const PEM: &[u8] = b"-----BEGIN ";
+
+/// A list of revoked certificates, and what is told of it.
+#[derive(Debug)]
+pub(super) struct List {
+    crl: CertRevocationList<'static>,
+    file: PathBuf,
+    issuer: Name,
+    /// Whether one of the roots issued it.
+    of_root: bool,
+    /// When a newer one was to be there, since 1970.
+    until: Option<Duration>,
+}
+
+/// A list taken apart as far as its signature needs, its bytes as they came.
+#[derive(Sequence)]
+struct Signed {
+    list: Any,
+    algorithm: AlgorithmIdentifierOwned,
+    signature: BitString,
+}
+
+impl Roots {
+    /// The same, with the list or lists of revoked certificates in this file, PEM or DER.
+    pub fn with_revoked(mut self, path: &Path) -> Result<Self, KeyError> {
+        let list = |why: String| {
+            let shows = format!("`openssl crl -noout -text -in {}`", path.display());
+            KeyError::RevokedList(path.to_owned(), format!("{why}; {shows} shows a good one"))
+        };
+        let bytes = read_bounded(path, FILE_MAX)?;
+        let is_pem = bytes.windows(PEM.len()).any(|window| window == PEM);
+        let ders: Vec<Vec<u8>> = if is_pem {
+            let sections = CertificateRevocationListDer::pem_slice_iter(&bytes);
+            let ders = sections.map(|section| section.map(|der| der.to_vec()));
+            let ders: Result<Vec<_>, _> = ders.collect();
+            ders.map_err(|error| list(error.to_string()))?
+        } else {
+            vec![bytes]
+        };
+        if ders.is_empty() {
+            return Err(list("there is none in it".to_owned()));
+        }
+        for der in &ders {
+            let read = self.list(der, path).map_err(list)?;
+            self.revoked.push(read);
+        }
+        Ok(self)
+    }
+
+    /// Reads roots, and beside them, where there is one, the list `revoked.crl`.
+    pub fn load_with_revoked(path: &Path) -> Result<Self, KeyError> {
+        let roots = Self::load(path)?;
+        let beside = path.with_file_name("revoked.crl");
+        if beside.exists() {
+            roots.with_revoked(&beside)
+        } else {
+            Ok(roots)
+        }
+    }
+
+    /// What a person should know of the lists at `at`.
+    pub fn doubts_of_lists(&self, at: Stamp) -> Vec<String> {
+        let now = u64::try_from(at.utc_ns).map_or(Duration::ZERO, Duration::from_nanos);
+        let mut doubts = Vec::new();
+        for list in &self.revoked {
+            let (file, issuer) = (list.file.display(), &list.issuer);
+            if let Some(until) = list.until.filter(|until| *until < now) {
+                let on = date(until.as_secs());
+                doubts.push(format!(
+                    "{file}: a newer list was to be there by {on}; what was revoked since is not known"
+                ));
+            }
+            if !list.of_root {
+                doubts.push(format!(
+                    "{file}: its issuer, {issuer}, is none of the roots; it says nothing of what others issued"
+                ));
+            }
+        }
+        doubts
+    }
+
+    /// Reads a list; its signature must hold when a root of its issuer's name is known.
+    fn list(&self, der: &[u8], path: &Path) -> Result<List, String> {
+        let unreadable =
+            |error: der::Error| format!("not a list of revoked certificates ({error})");
+        let told = CertificateList::from_der(der).map_err(unreadable)?;
+        let told = told.tbs_cert_list;
+        let crl = OwnedCertRevocationList::from_der(der)
+            .map_err(|error| format!("a list of a form that is not taken: {error:?}"))?;
+        let signed = Signed::from_der(der).map_err(unreadable)?;
+        let body = signed.list.to_der().map_err(unreadable)?;
+        let (mut of_root, mut holds) = (false, false);
+        for root in self.ders() {
+            let certificate = Certificate::from_der(root).map_err(unreadable)?;
+            if certificate.tbs_certificate.subject == told.issuer {
+                of_root = true;
+                holds |= is_signed_by(root, &body, signed.signature.raw_bytes());
+            }
+        }
+        if of_root && !holds {
+            return Err("it is not signed by the root whose name it bears".to_owned());
+        }
+        Ok(List {
+            crl: crl.into(),
+            file: path.to_owned(),
+            issuer: told.issuer,
+            of_root,
+            until: told.next_update.map(|time| time.to_unix_duration()),
+        })
+    }
+}
+
+fn is_signed_by(root: &[u8], body: &[u8], signature: &[u8]) -> bool {
+    let root = CertificateDer::from(root);
+    EndEntityCert::try_from(&root).is_ok_and(|root| {
+        let mut ways = CHAIN_ALGORITHMS.iter();
+        ways.any(|with| root.verify_signature(*with, body, signature).is_ok())
+    })
+}
+
+/// Why a chain is not held against the lists further, or that it went through with them: `check` is
+/// the chain's check.
+pub(super) fn against<T>(
+    lists: &[List],
+    check: impl FnOnce(RevocationOptions<'_>) -> Result<T, webpki::Error>,
+) -> Option<Result<T, webpki::Error>> {
+    let crls: Vec<&CertRevocationList<'_>> = lists.iter().map(|list| &list.crl).collect();
+    let options = RevocationOptionsBuilder::new(&crls).ok()?;
+    let options = options.with_status_policy(UnknownStatusPolicy::Allow);
+    let options = options.with_expiration_policy(ExpirationPolicy::Ignore);
+    Some(check(options.build()))
+}
+
+/// When the first of these certificates was revoked by its issuer's list, since 1970.
+pub(super) fn first_of(lists: &[List], certificates: &[&[u8]]) -> Option<Duration> {
+    let mut first = None;
+    for der in certificates {
+        let Ok(certificate) = Certificate::from_der(der) else {
+            continue;
+        };
+        let certificate = certificate.tbs_certificate;
+        let serial = certificate.serial_number.as_bytes();
+        for list in lists
+            .iter()
+            .filter(|list| list.issuer == certificate.issuer)
+        {
+            if let Ok(Some(revoked)) = list.crl.find_serial(serial) {
+                let on = Duration::from_secs(revoked.revocation_date.as_secs());
+                first = Some(first.map_or(on, |first: Duration| first.min(on)));
+            }
+        }
+    }
+    first
+}
+
+/// The day, UTC, of a time since 1970.
+pub(super) fn date(secs: u64) -> String {
+    let ns = i64::try_from(secs)
+        .unwrap_or(0)
+        .saturating_mul(1_000_000_000);
+    clock::rfc3339_ms(ns).chars().take(10).collect()
+}

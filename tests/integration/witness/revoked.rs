@@ -1,0 +1,239 @@
+//! Certificates that were revoked, by lists that OpenSSL makes.
+
+use lingmou::witness::{
+    ChainFault, CheckId, Command as Order, CommandError, Finding, KeyError, SignatureError, Status,
+    verify, verify_head,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::*;
+
+/// Days before and after [`AT`], as OpenSSL's database has them, and as they are told.
+const BEFORE: (&str, &str) = ("260701000000Z", "2026-07-01");
+const AFTER: (&str, &str) = ("260901000000Z", "2026-09-01");
+/// After any time-stamp that is made now.
+const LATER: (&str, &str) = ("490901000000Z", "2049-09-01");
+/// Options for a list whose time is over.
+const OVER: &str = " -crl_lastupdate 20260801000000Z -crl_nextupdate 20260901000000Z";
+
+/// The list `NAME.crl` in `dir` of the authority whose `root.crt` and `root.key` are in `ca`: certificates,
+/// each with when it was revoked; `more`: options of `openssl ca -gencrl`.
+pub(crate) fn list_of(
+    (dir, name): (&Path, &str),
+    ca: &Path,
+    revoked: &[(PathBuf, &str)],
+    more: &str,
+) -> PathBuf {
+    let mut index = String::new();
+    for (certificate, on) in revoked {
+        let path = certificate.display();
+        let serial = succeed(dir, &format!("openssl x509 -noout -serial -in {path}"));
+        let serial = serial.trim().strip_prefix("serial=").unwrap();
+        index += &format!("R\t491231000000Z\t{on}\t{serial}\tunknown\t/CN=somebody\n");
+    }
+    put(dir, "index.txt", index.as_bytes());
+    let ca = ca.display();
+    let config = format!(
+        "[ca]\ndefault_ca = here\n[here]\ndatabase = index.txt\ncertificate = {ca}/root.crt\n\
+         private_key = {ca}/root.key\ndefault_md = sha256\ndefault_crl_days = 30\n\
+         crl_extensions = ext\n[ext]\nauthorityKeyIdentifier = keyid:always\n"
+    );
+    put(dir, "list.cnf", config.as_bytes());
+    succeed(
+        dir,
+        &format!("openssl ca -gencrl -config list.cnf -out {name}.crl{more}"),
+    );
+    dir.join(format!("{name}.crl"))
+}
+
+impl Kit {
+    fn list(&self, certificate: &Path, on: &str, more: &str) -> PathBuf {
+        let revoked = [(certificate.to_owned(), on)];
+        list_of((self.dir.path(), "revoked"), &self.pki.ca, &revoked, more)
+    }
+
+    /// The roots with a list on which this certificate is.
+    fn without(&self, certificate: &Path, on: &str, more: &str) -> Roots {
+        let roots = Roots::load(&self.root).unwrap();
+        roots
+            .with_revoked(&self.list(certificate, on, more))
+            .unwrap()
+    }
+}
+
+/// Whether the package is valid, and what is found of its chain.
+fn chain(package: &Container, roots: &Roots) -> (bool, Vec<Finding>) {
+    let verdict = verify(package, roots);
+    let check = verdict.check(CheckId::Chain).unwrap();
+    (verdict.valid(), check.findings.clone())
+}
+
+#[test]
+fn what_a_revoked_box_signed_counts_when_others_saw_it_before() {
+    let kit = Kit::new();
+    let theirs = kit.pki.device.join("evidence.crt");
+    let day = |day: &str| day.to_owned();
+    let revoked = |on: &str| vec![Finding::ChainRevoked { on: day(on) }];
+    let later = |on: &str, there: &str| {
+        let (on, there) = (day(on), day(there));
+        vec![Finding::ChainRevokedLater { on, there }]
+    };
+    let bare = assemble(&kit.sealed);
+    for more in ["", OVER] {
+        let roots = kit.without(&theirs, BEFORE.0, more);
+        assert_eq!(chain(&kit.package, &roots), (false, revoked(BEFORE.1)));
+        let roots = kit.without(&theirs, AFTER.0, more);
+        let told = later(AFTER.1, "2026-08-01");
+        assert_eq!(
+            chain(&kit.package, &roots),
+            (true, told),
+            "its receipt says so"
+        );
+        assert_eq!(chain(&bare, &roots), (false, revoked(AFTER.1)));
+        assert!(!verify_head(&bare.head(), &roots).valid());
+    }
+    // A time-stamp says it as well.
+    let mut stamped = bare.clone();
+    let manifest = Manifest {
+        signature: SigReference::time_stamp(1),
+        entries: vec![covered(&bare, SIGNATURE)],
+    };
+    let manifest = manifest.to_xml().unwrap();
+    stamped.insert(STAMP, kit.stamp(&manifest)).unwrap();
+    stamped.insert(MANIFEST_2, manifest).unwrap();
+    let roots = kit.without(&theirs, LATER.0, "");
+    assert_eq!(chain(&bare, &roots), (false, revoked(LATER.1)));
+    let (valid, found) = chain(&stamped, &roots);
+    let told = matches!(&found[..], [Finding::ChainRevokedLater { on, .. }] if on == LATER.1);
+    assert!(valid && told, "{found:?}");
+    // Of others the list says nothing.
+    let roots = kit.without(&kit.pki.device.join("transport.crt"), BEFORE.0, "");
+    assert_eq!(chain(&kit.package, &roots), (true, Vec::new()));
+}
+
+#[test]
+fn persons_and_receivers_are_held_against_the_list_by_their_own_time() {
+    let kit = Kit::new();
+    let (v, kind) = Order::HEAD;
+    let order = Order {
+        v,
+        kind: kind.to_owned(),
+        id: Uuid::from_u128(7),
+        device: DEVICE.to_owned(),
+        seq: 41,
+        verb: "report".to_owned(),
+        args: json!({}),
+        not_after: "2026-08-01T02:08:04Z".to_owned(),
+        nonce: None,
+    };
+    let admin = Identity::load(&kit.pki.operators[2], "operator").unwrap();
+    let order = order.sign(&admin, AT).unwrap();
+    let reviewed = kit.full();
+    for (on, holds) in [(BEFORE, false), (AFTER, true)] {
+        let theirs = kit.pki.operators[2].join("operator.crt");
+        let refused = Order::open(&order, &kit.without(&theirs, on.0, "")).err();
+        let fault = ChainFault::Revoked(on.1.to_owned());
+        let expected = CommandError::Signature(SignatureError::Chain(fault));
+        assert_eq!(refused, (!holds).then_some(expected));
+        for (certificate, id) in [
+            (kit.pki.receiver.join("receiver.crt"), CheckId::Receipt),
+            (kit.pki.reviewers[0].join("reviewer.crt"), CheckId::Review),
+        ] {
+            let roots = kit.without(&certificate, on.0, "");
+            let verdict = verify(&reviewed, &roots);
+            let status = verdict.check(id).unwrap().status;
+            assert_eq!(status == Status::Pass, holds, "{id:?} {}: {status:?}", on.1);
+        }
+    }
+}
+
+#[test]
+fn a_list_that_cannot_be_believed_is_refused_and_one_that_says_little_is_told() {
+    let kit = Kit::new();
+    let theirs = kit.pki.device.join("evidence.crt");
+    let load = |path: &Path| Roots::load(&kit.root).unwrap().with_revoked(path);
+    let refused = |path: &Path, words: &str| {
+        let error = load(path).unwrap_err();
+        assert!(matches!(error, KeyError::RevokedList(..)), "{error}");
+        let said = error.to_string();
+        assert!(
+            said.contains(words) && said.contains("openssl crl"),
+            "{said}"
+        );
+    };
+    // Another authority of the same name.
+    let other = Kit::new();
+    refused(
+        &other.list(&theirs, BEFORE.0, ""),
+        "not signed by the root whose name it bears",
+    );
+    put(kit.dir.path(), "text.crl", b"this is no list");
+    refused(&kit.dir.path().join("text.crl"), "not a list");
+    refused(&kit.root, "there is none in it");
+    // One by an authority that nobody here knows.
+    let foreign = kit.folder("foreign");
+    make_key(&foreign, "EC P-256", "root.key");
+    succeed(
+        &foreign,
+        "openssl req -x509 -new -key root.key -subj /CN=Elsewhere -days 30 -out root.crt",
+    );
+    let revoked = [(theirs.clone(), BEFORE.0)];
+    let list = list_of((&foreign, "revoked"), &foreign, &revoked, "");
+    let roots = load(&list).unwrap();
+    assert_eq!(chain(&kit.package, &roots), (true, Vec::new()));
+    let doubts = roots.doubts_of_lists(lingmou::clock::now());
+    assert!(
+        doubts.len() == 1 && doubts[0].contains("none of the roots"),
+        "{doubts:?}"
+    );
+    // One that is old; by a clock of its own time it is not.
+    let roots = kit.without(&theirs, BEFORE.0, OVER);
+    let doubts = roots.doubts_of_lists(lingmou::clock::now());
+    assert!(
+        doubts.len() == 1 && doubts[0].contains("by 2026-09-01"),
+        "{doubts:?}"
+    );
+    assert_eq!(roots.doubts_of_lists(AT), Vec::<String>::new());
+}
+
+#[test]
+fn verify_says_that_a_certificate_was_revoked() {
+    let kit = Kit::new();
+    let package = kit.folder("package");
+    put_all(&package, &kit.package);
+    let verify = |list: &Path, lang: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lingmou"));
+        command
+            .arg("verify")
+            .arg(&package)
+            .arg("--roots")
+            .arg(&kit.root);
+        said_by(command.arg("--crl").arg(list).args(["--lang", lang]))
+    };
+    let theirs = kit.pki.device.join("evidence.crt");
+    for (on, code, lang, words) in [
+        (BEFORE, 1, "en", "the certificate was revoked on 2026-07-01"),
+        (BEFORE, 1, "zh", "证书已于 2026-07-01 吊销"),
+        (
+            AFTER,
+            0,
+            "en",
+            "revoked on 2026-09-01; the signature was there on 2026-08-01",
+        ),
+    ] {
+        let (status, said) = verify(&kit.list(&theirs, on.0, ""), lang);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(status, Some(code), "{said}");
+        let whole = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(&whole), "{whole}: {said}");
+    }
+    let (status, said) = verify(&kit.root, "en");
+    assert_eq!(status, Some(2), "{said}");
+    let (status, said) = verify(&kit.list(&theirs, AFTER.0, OVER), "en");
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        said.contains("a newer list was to be there by 2026-09-01"),
+        "{said}"
+    );
+}
