@@ -315,7 +315,7 @@ fn who_comes_after_what_was_lost_is_not_blamed_by_a_look_that_missed_him() {
             boards,
             ..film(&[TRUCK, second], Some(FALLS))
         };
-        (name, boards, blamed(&two))
+        (name, boards, blamed(&two.judged()))
     });
     assert!(
         told.iter().all(|(_, _, blamed)| blamed.is_none()),
@@ -327,6 +327,6 @@ fn who_comes_after_what_was_lost_is_not_blamed_by_a_look_that_missed_him() {
             boards,
             ..film(&[stood], Some(stood.comes + STOPS))
         };
-        assert!(blamed(&alone).is_some(), "{boards:?}");
+        assert!(blamed(&alone.judged()).is_some(), "{boards:?}");
     }
 }

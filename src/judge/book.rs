@@ -36,7 +36,7 @@ use super::history::History;
 use super::pages::Pages;
 use super::resumed::{Earlier, Judged};
 use super::second_look::{found, place_of, warn_again};
-use super::sight::{absorbed, is_due, spoilt};
+use super::sight::{absorbed, is_due, lives, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
 use super::{nanos, secs};
 
@@ -313,7 +313,8 @@ impl Book {
         let here = here && (placed && dated || !case.violation.warns_first());
         match case.phase.clone() {
             Phase::Unheard { since, why } => {
-                here && now.since(since) >= WARN_AGAIN_AFTER
+                here && lives(scene)
+                    && now.since(since) >= WARN_AGAIN_AFTER
                     && warn_again(case, &why, (scene, findings), orders)
             }
             Phase::Heard => {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Appearance, Area, CaseId, CaseRecord, Gate, Hit, HitOutcome, Order, Outcome, RoleSet, Scene,
-    ShotKind, Stamp, Violation, WarnReport, same_subject,
+    Appearance, Area, CaseId, CaseRecord, Gate, Hit, HitOutcome, Order, Outcome, RoleSet, ShotKind,
+    Stamp, Violation, WarnReport, same_subject,
 };
 
 use super::history::age;

@@ -18,6 +18,7 @@ use super::book::Book;
 use super::case::{Case, Phase, discard, end_replaced, seal, snap, warn};
 use super::finding::{Finding, gate, percent};
 use super::likeness::likeness;
+use super::sight;
 
 /// The second look ends when the subject was seen this often …
 const SEEN_AGAIN_MIN: u32 = 3;
@@ -210,11 +211,11 @@ fn gates(
 
 /// That the picture lives: the second look begins with the first change after the grace time.
 fn lives(scene: &Scene) -> Gate {
-    let told = match scene.changed {
-        Change::NotWatched => "not watched".to_owned(),
-        Change::NotYet => "nothing changed".to_owned(),
-        Change::At(at) => format!("changed {:.1} s before", scene.at.since(at).as_secs_f64()),
-    };
     let limit = "something in the picture changed after the grace time";
-    gate("fresh", told, limit, scene.changed != Change::NotYet)
+    gate(
+        "fresh",
+        sight::told(scene),
+        limit,
+        scene.changed != Change::NotYet,
+    )
 }

@@ -8,13 +8,21 @@
 //!
 //! So it is with what only the background sees, when the background is learned anew (after a start, a
 //! bad view, a change of light): what stands there then is taken for the street, and would seem gone.
+//!
+//! And a picture in which nothing changes may hang: it opens no case, and nobody is warned by it.
 
 use std::time::Duration;
 
-use crate::types::{Role, Scene, Stamp};
+use crate::types::{Change, Gate, Role, Scene, Stamp};
 
 use super::book::WARN_AGAIN_AFTER;
 use super::case::{Case, Phase};
+use super::finding::gate;
+use super::nanos;
+
+/// The longest that nothing changed in living pictures was 6.5 s (decision 0059). Longer, and a picture may
+/// hang; where it does not, the next change comes soon enough.
+const LIVES: Duration = Duration::from_secs(10);
 
 /// Whether the next step of a warn-first case is to be taken at `now`.
 pub(super) fn is_due(case: &Case, now: Stamp, grace: Duration) -> bool {
@@ -46,4 +54,25 @@ pub(super) fn absorbed(case: &Case, scene: &Scene) -> Option<String> {
     // One look as `goods` in a hundred does not make it goods.
     let unnamed = case.unnamed || case.roles.is_only(Role::Object);
     (older && unnamed).then(told)
+}
+
+/// Whether something changed in the picture just now, so that it is no sensor that hangs behind a coder
+/// that does not: of its picture nobody is warned.
+pub(super) fn lives(scene: &Scene) -> bool {
+    scene.changed.is_since(scene.at.shifted_ns(-nanos(LIVES)))
+}
+
+/// Through `scene` something was seen to change lately, or not; nothing where nobody watches for it.
+pub(super) fn living(scene: &Scene) -> Option<Gate> {
+    let limit = format!("something changed within {} s", LIVES.as_secs_f64());
+    (scene.changed != Change::NotWatched).then(|| gate("fresh", told(scene), limit, lives(scene)))
+}
+
+/// When something last changed in the picture, in words.
+pub(super) fn told(scene: &Scene) -> String {
+    match scene.changed {
+        Change::NotWatched => "not watched".to_owned(),
+        Change::NotYet => "nothing changed".to_owned(),
+        Change::At(at) => format!("changed {:.1} s before", scene.at.since(at).as_secs_f64()),
+    }
 }

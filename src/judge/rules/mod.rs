@@ -27,6 +27,7 @@ pub use spillage::reach;
 use super::JudgeError;
 use super::case::Case;
 use super::finding::{Finding, at_least, gate, lasts};
+use super::sight::living;
 use super::standing::{SEEN_SHARE_MIN, Spot};
 use super::zone::Zone;
 
@@ -207,11 +208,12 @@ fn standing(
     } else {
         spot.counts()
     };
-    let gates = vec![
+    let mut gates = vec![
         hours,
         lasts("dwell", stood, dwell),
         at_least("seen", spot.seen_share(), SEEN_SHARE_MIN),
     ];
+    gates.extend(living(now.scene));
     if permit.is_some() || !now.judges(&zone.times) {
         spot.counted = now.scene.at;
     }

@@ -453,7 +453,7 @@ fn a_picture_in_which_nothing_changes_proves_nothing() {
         ),
         (
             "it hangs for ever",
-            |_| Change::NotYet,
+            |t| Change::At(at(t.min(12.0))),
             2000.0,
             Some((late, 1840.0)),
         ),
@@ -483,4 +483,31 @@ fn a_picture_in_which_nothing_changes_proves_nothing() {
         };
         assert!(wanted.map_or(ended.is_none(), near), "{name}: {ended:?}");
     }
+}
+
+/// It opens no case, and nobody is warned once more by it: who stood there may have gone.
+#[test]
+fn by_a_picture_that_hangs_nobody_is_warned() {
+    let mut judge = judge_of(&street());
+    let mut warned = Vec::new();
+    // The loudspeaker never works; something changes in seconds 60 and 300.
+    for step in 0..400 * 5 {
+        let t = f64::from(step) * 0.2;
+        let changed = match t {
+            t if t < 60.0 => Change::NotYet,
+            t if t < 300.0 => Change::At(at(60.0)),
+            _ => Change::At(at(300.0)),
+        };
+        let scene = Scene {
+            changed,
+            ..sight(t, &[(1, Stall, [0.2, 0.5, 0.32, 0.7])])
+        };
+        for order in judge.step(&scene) {
+            if let Order::Warn { case, .. } = &order {
+                warned.push(t.round());
+                judge.hear(report(*case, t, false));
+            }
+        }
+    }
+    assert_eq!(warned, [60.0, 300.0]);
 }

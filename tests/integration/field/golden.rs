@@ -182,7 +182,11 @@ fn explained(dir: &Path, orders: &str) {
     for reason in &reasons {
         let gates = reason["gates"].as_array().unwrap();
         let names: Vec<&str> = gates.iter().map(|g| g["gate"].as_str().unwrap()).collect();
-        assert_eq!(names, ["hours", "dwell", "seen", "stall"], "{reason}");
+        assert_eq!(
+            names,
+            ["hours", "dwell", "seen", "fresh", "stall"],
+            "{reason}"
+        );
         let passed = gates.iter().all(|g| g["pass"] == true);
         assert_eq!(passed, became(reason) != "near_miss", "{reason}");
     }
