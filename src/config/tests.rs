@@ -373,7 +373,7 @@ fn only_a_camera_that_stands_on_a_pole_looks_to_one_bearing() {
         for (said, wanted) in [(own, wanted), (survey, of_survey)] {
             match wanted {
                 Some(words) => {
-                    assert!(said.is_some_and(|s| s.contains(words)), "{bearing} {mount}")
+                    assert!(said.is_some_and(|s| s.contains(words)), "{bearing} {mount}");
                 }
                 None => assert_eq!(said, None, "{bearing} {mount} {source}"),
             }

@@ -374,102 +374,93 @@ mod tests {
     use crate::config::{self, TelemetrySource};
     use crate::types::Attitude;
 
-    #[test]
-    fn a_direction_is_of_the_camera_that_has_it() {
-        let axis = |yaw_deg| Attitude {
-            roll_deg: 0.0,
-            pitch_deg: -20.0,
-            yaw_deg,
-        };
-        let pose = |source, heading, gimbal: Option<f32>| Pose {
-            heading_deg: Some(heading),
-            camera: gimbal.map(axis),
-            ..Pose::bare(clock::now(), (1, 1), (FixKind::Full, source))
-        };
-        let drone = pose(PoseSource::Mavlink, 90.0, Some(270.0));
-        let pole = pose(PoseSource::Fixed, 85.0, None);
-        let camera = |mount, bearing_deg| config::Camera {
+    fn camera(mount: Mount, bearing_deg: f32) -> config::Camera {
+        config::Camera {
             mount,
             bearing_deg,
             ..config::Camera::default()
+        }
+    }
+
+    const AXIS: Attitude = Attitude {
+        roll_deg: 0.0,
+        pitch_deg: -20.0,
+        yaw_deg: 270.0,
+    };
+
+    /// Where each of these cameras looks on a box whose nose, or survey, points to `heading`.
+    fn looks(
+        (source, heading): (TelemetrySource, f32),
+        gimbal: Option<Attitude>,
+        cameras: &[&config::Camera],
+    ) -> Vec<Option<f32>> {
+        let told_by = match source {
+            TelemetrySource::Fixed => PoseSource::Fixed,
+            _ => PoseSource::Mavlink,
         };
-        let (plain, gimbal) = (camera(Mount::Auto, -1.0), camera(Mount::Gimbal, -1.0));
-        let west = camera(Mount::Auto, 265.0);
-        // Where the camera looks, and where the vehicle's nose points.
-        let nose = |pose: Pose| {
-            pose.heading_deg
-                .filter(|_| pose.source != PoseSource::Fixed)
+        let pose = Pose {
+            heading_deg: Some(heading),
+            camera: gimbal,
+            ..Pose::bare(clock::now(), (1, 1), (FixKind::Full, told_by))
         };
-        let (moving, fixed) = (camera(Mount::Moving, -1.0), camera(Mount::Fixed, -1.0));
-        let (vehicle, survey) = (TelemetrySource::Mavlink, TelemetrySource::Fixed);
-        for (pose, source, cameras, looks, heads) in [
-            (
-                drone,
-                vehicle,
-                vec![plain.clone()],
-                vec![Some(270.0)],
-                Some(90.0),
-            ),
-            (
-                drone,
-                vehicle,
-                vec![plain.clone(), gimbal.clone()],
-                vec![None, Some(270.0)],
-                Some(90.0),
-            ),
-            (
-                drone,
-                vehicle,
-                vec![plain.clone(); 2],
-                vec![None, None],
-                Some(90.0),
-            ),
-            // Beside a gimbal that another camera, of somebody else's, hangs on.
-            (drone, vehicle, vec![moving.clone()], vec![None], Some(90.0)),
-            (drone, vehicle, vec![fixed.clone()], vec![None], Some(90.0)),
-            (pole, survey, vec![plain.clone()], vec![Some(85.0)], None),
-            (pole, survey, vec![fixed], vec![Some(85.0)], None),
-            (pole, survey, vec![plain.clone(); 2], vec![None, None], None),
-            (
-                pole,
-                survey,
-                vec![west.clone(), plain],
-                vec![Some(265.0), None],
-                None,
-            ),
-            (pole, survey, vec![west], vec![Some(265.0)], None),
-            // It pans: the survey tells where it looked once.
-            (pole, survey, vec![moving], vec![None], None),
-            (pole, survey, vec![gimbal], vec![None], None),
-            (
-                pole,
-                survey,
-                vec![camera(Mount::Moving, 265.0)],
-                vec![None],
-                None,
-            ),
+        let mut config = Config {
+            camera: cameras.iter().map(|camera| (*camera).clone()).collect(),
+            ..Config::default()
+        };
+        config.telemetry.source = source;
+        let faces = |index| facing(pose, &config, index);
+        let all = (0..cameras.len()).map(faces);
+        all.map(|faces| {
+            // A vehicle's nose points where it points; a pole's survey is of its camera.
+            let nose = faces.heading_deg.filter(|_| told_by != PoseSource::Fixed);
+            assert_eq!(nose, (told_by != PoseSource::Fixed).then_some(heading));
+            faces.axis_deg()
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_gimbals_direction_is_of_the_camera_on_it() {
+        let (plain, gimbal) = (&camera(Mount::Auto, -1.0), &camera(Mount::Gimbal, -1.0));
+        let (moving, fixed) = (&camera(Mount::Moving, -1.0), &camera(Mount::Fixed, -1.0));
+        for (cameras, wanted) in [
+            (&[plain][..], &[Some(270.0)][..]),
+            (&[gimbal], &[Some(270.0)]),
+            (&[plain, gimbal], &[None, Some(270.0)]),
+            (&[plain, plain], &[None, None]),
+            // Beside a gimbal on which a camera of somebody else's hangs.
+            (&[moving], &[None]),
+            (&[fixed], &[None]),
         ] {
-            let mut config = Config {
-                camera: cameras,
-                ..Config::default()
-            };
-            config.telemetry.source = source;
-            for (index, looks) in looks.into_iter().enumerate() {
-                let faces = facing(pose, &config, index);
-                let told = (faces.axis_deg(), nose(faces));
-                assert_eq!(told, (looks, heads), "{index} of {:?}", config.camera);
-            }
+            let found = looks((TelemetrySource::Mavlink, 90.0), Some(AXIS), cameras);
+            assert_eq!(found, wanted, "{cameras:?}");
+        }
+    }
+
+    #[test]
+    fn a_surveyed_bearing_is_of_a_camera_that_is_fixed() {
+        let (plain, fixed) = (&camera(Mount::Auto, -1.0), &camera(Mount::Fixed, -1.0));
+        let west = &camera(Mount::Auto, 265.0);
+        for (cameras, wanted) in [
+            (&[plain][..], &[Some(85.0)][..]),
+            (&[fixed], &[Some(85.0)]),
+            (&[plain, plain], &[None, None]),
+            (&[west, plain], &[Some(265.0), None]),
+            (&[west], &[Some(265.0)]),
+            // It pans: the survey tells where it looked once.
+            (&[&camera(Mount::Moving, -1.0)], &[None]),
+            (&[&camera(Mount::Gimbal, -1.0)], &[None]),
+            (&[&camera(Mount::Moving, 265.0)], &[None]),
+        ] {
+            let found = looks((TelemetrySource::Fixed, 85.0), None, cameras);
+            assert_eq!(found, wanted, "{cameras:?}");
         }
     }
 
     /// A link that was lost, a receiver that sees too little of the sky.
     #[test]
     fn what_was_so_at_another_moment_is_not_stated_of_this_one() {
-        let axis = Attitude {
-            roll_deg: 0.0,
-            pitch_deg: -20.0,
-            yaw_deg: 270.0,
-        };
+        let axis = AXIS;
         let now = Stamp {
             error_ns: 500_000_000,
             ..clock::now()

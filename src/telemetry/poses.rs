@@ -76,6 +76,7 @@ impl Poses {
     }
 
     /// What answers of every moment within `reach` of `stamp` as this does now, for whoever asks later.
+    #[must_use]
     pub fn round(&self, stamp: Stamp, reach: Duration) -> Self {
         let reach_ns = u64::try_from(reach.as_nanos()).unwrap_or(u64::MAX);
         let from_ns = stamp.boot_ns.saturating_sub(reach_ns);
