@@ -24,7 +24,7 @@ impl Index {
             for device in layout::named(&of_receiver)? {
                 let sql = "SELECT id FROM announced WHERE device = ?1";
                 let known = BTreeSet::from_iter(self.all(sql, [&device], |row| case_id(row, 0))?);
-                for id in layout::unfinished(&of_receiver.join(&device))? {
+                for id in layout::ids_of_any(&of_receiver.join(&device))? {
                     if !known.contains(&id)
                         && let Some(found) = Found::at(&layout::under(&of_receiver, &device, id))
                     {

@@ -89,8 +89,8 @@ pub(super) fn ids(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
     Ok(ids)
 }
 
-/// What lies in the folder of unfinished packages of a device.
-pub(super) fn unfinished(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
+/// Whatever lies in the folder of a device under the id of a package, whole or not.
+pub(super) fn ids_of_any(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
     Ok(list(folder)?.iter().filter_map(|name| id(name)).collect())
 }
 

@@ -40,6 +40,7 @@ mod later;
 mod layout;
 mod medium;
 mod metrics;
+mod numbers;
 mod office;
 mod opening;
 mod ranges;
@@ -49,6 +50,7 @@ mod rows;
 mod signing;
 mod stamping;
 mod transfer;
+mod unread;
 mod upkeep;
 mod whole;
 

@@ -430,6 +430,76 @@ fn news_that_were_not_told_are_joined_with_what_came_meanwhile() {
     }
 }
 
+/// The index was made anew, and of what a failing disk has spoilt it has no row.
+#[test]
+fn what_the_index_cannot_read_is_not_called_whole() {
+    let bench = Bench::new();
+    let config = bench.config();
+    let (_, mut desk) = Bench::open(&config).unwrap();
+    let packages: Vec<Container> = (1..=4).map(|seq| sealed(&bench.pki, seq)).collect();
+    for package in &packages {
+        announce(&mut desk, package, now());
+    }
+    let ids: Vec<CaseId> = packages.iter().map(id_of).collect();
+    let archive = || archive::Archive::open(slice::from_ref(&config.dir), now()).unwrap();
+    let missing = || {
+        let missing = archive().missing(DEVICE).unwrap().into_iter();
+        let told = missing.map(|m| match m.gap {
+            archive::Gap::Unreadable { id, .. } => (m.from, m.to, Some(id)),
+            _ => (m.from, m.to, None),
+        });
+        told.collect::<Vec<_>>()
+    };
+    let broken = || {
+        let broken = archive().broken(DEVICE).unwrap().into_iter();
+        broken.map(|one| (one.seq, one.id)).collect::<Vec<_>>()
+    };
+    let spoil = |n: usize, names: &[&str]| {
+        for name in names {
+            let draft = bench.dir.path().join("draft");
+            disk::replace(&draft, &bench.place(ids[n]).join(name), b"").unwrap();
+        }
+    };
+    assert_eq!((missing(), broken()), (vec![], vec![]));
+
+    // Each part that names the number helps; without both it is not known.
+    spoil(1, &[witness::STATEMENT, RECEIPT]);
+    spoil(2, &[RECEIPT]);
+    spoil(3, &[witness::STATEMENT]);
+    assert_eq!(broken(), [(2, ids[1]), (3, ids[2]), (4, ids[3])]);
+    fs::remove_file(config.dir.join("index.db")).unwrap();
+    assert_eq!(broken(), [(0, ids[1]), (3, ids[2]), (4, ids[3])]);
+    let told = [
+        (0, 0, Some(ids[1])),
+        (2, 2, None),
+        (3, 3, Some(ids[2])),
+        (4, 4, Some(ids[3])),
+    ];
+    assert_eq!(missing(), told);
+    assert_eq!(archive().device(DEVICE).unwrap().missing, 4);
+
+    // With nothing else of it the device is asked about all the same.
+    for id in [ids[0], ids[2], ids[3]] {
+        fs::remove_dir_all(bench.place(id)).unwrap();
+    }
+    fs::remove_file(config.dir.join("index.db")).unwrap();
+    assert_eq!(archive().devices().unwrap(), [DEVICE]);
+    assert_eq!(missing(), [(0, 0, Some(ids[1]))]);
+    assert_eq!(broken(), [(0, ids[1])]);
+    // Whole in another folder it is not missing.
+    let other = config::Receive {
+        dir: bench.dir.path().join("other"),
+        ..bench.config()
+    };
+    let (_, mut desk) = Bench::open(&other).unwrap();
+    announce(&mut desk, &packages[0], now());
+    announce(&mut desk, &packages[1], now());
+    let both = [config.dir.clone(), other.dir];
+    let both = archive::Archive::open(&both, now()).unwrap();
+    assert_eq!(both.missing(DEVICE).unwrap(), []);
+    assert_eq!(both.broken(DEVICE).unwrap().len(), 1);
+}
+
 /// Removed on purpose it is not missing, and not there either, on neither medium.
 #[test]
 fn what_was_removed_on_purpose_is_not_missing() {
