@@ -58,6 +58,18 @@ pub(super) fn broken(dir: &Path) -> PathBuf {
     dir.join("broken")
 }
 
+/// What was set aside of a package.
+pub(super) fn set_aside(
+    dir: &Path,
+    device: &str,
+    id: CaseId,
+) -> Result<Vec<PathBuf>, ReceiveError> {
+    let (folder, of) = (broken(dir).join(device), format!("{id}."));
+    let names = list(&folder)?.into_iter();
+    let ours = names.filter(|name| name.starts_with(&of));
+    Ok(ours.map(|name| folder.join(name)).collect())
+}
+
 /// The folder with a folder of journal heads for each receiver.
 pub(super) fn heads(dir: &Path) -> PathBuf {
     dir.join("heads")

@@ -542,12 +542,20 @@ fn what_was_removed_on_purpose_is_not_missing() {
     assert!(removed(&[name(0)], Some(&config.dir)).is_err(), "no medium");
     assert!(bench.place(ids[0]).exists() && gaps().is_empty());
 
+    // What was set aside of one has its pictures too; another's stays.
+    let aside = |name: &str| layout::broken(&config.dir).join(DEVICE).join(name);
+    let of = |n: usize, end: &str| aside(&format!("{}.{end}", ids[n]));
+    for left in [of(0, "1"), of(0, "by-hand"), of(1, "1")] {
+        fs::create_dir_all(&left).unwrap();
+        disk::write_new(&left.join("picture"), b"a picture").unwrap();
+    }
     let told = removed(&[name(0), name(4)], Some(&medium)).unwrap();
     assert_eq!(told.iter().map(|one| one.seq).collect::<Vec<_>>(), [1, 5]);
     for id in [ids[0], ids[4]] {
         assert!(!bench.place(id).exists());
         assert!(!layout::place(&medium, DEVICE, id).exists());
     }
+    assert_eq!(disk::list(&aside("")).unwrap(), [format!("{}.1", ids[1])]);
     assert_eq!(gaps(), []);
     // One is taken away without a word: that shows, and a torn line hides nothing of the others.
     fs::remove_dir_all(bench.place(ids[1])).unwrap();
