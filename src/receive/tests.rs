@@ -500,6 +500,45 @@ fn what_the_index_cannot_read_is_not_called_whole() {
     assert_eq!(both.broken(DEVICE).unwrap().len(), 1);
 }
 
+/// A box with a metered link tells again after days what its receiver has forgotten.
+#[test]
+fn the_first_head_says_whether_a_package_is_history_also_after_it_was_forgotten() {
+    const DAYS: u64 = 4 * 86_400;
+    let bench = Bench::new();
+    let config = bench.config();
+    let (office, mut desk) = Bench::open(&config).unwrap();
+    office.see_to_index(now()).unwrap();
+    let picture: &[u8] = b"one picture";
+    let packages = [1, 2, 3].map(|seq| with_pictures(&bench.pki, seq, &[picture]));
+    let mut hear = |package: &Container, late| {
+        let head = package.head().to_zip();
+        let topic = Topic::new(DEVICE, Subject::Head);
+        let said = desk.hear(&topic, (&head, late), now()).unwrap();
+        desk.drop_stale(u64::MAX).unwrap();
+        match said.events[..] {
+            [Event::Announced { late, .. }] => late,
+            ref other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(hear(&packages[0], None), None);
+    assert_eq!(hear(&packages[1], Some(600)), Some(600));
+    // Before and after the index was told of the first.
+    for _ in 0..2 {
+        assert_eq!(hear(&packages[0], Some(DAYS)), None);
+        assert_eq!(hear(&packages[1], Some(DAYS)), Some(600));
+        office.indexed(|_| Ok(())).unwrap();
+    }
+    let archive = archive::Archive::open(slice::from_ref(&config.dir), now()).unwrap();
+    let told = archive.announced(DEVICE).unwrap().into_iter();
+    let told: Vec<_> = told.map(|a| (a.seq, a.late)).collect();
+    assert_eq!(told, [(1, None), (2, Some(600))]);
+    // What nobody remembers is what its box says.
+    fs::remove_file(config.dir.join("index.db")).unwrap();
+    office.see_to_index(now()).unwrap();
+    assert_eq!(hear(&packages[0], Some(DAYS)), Some(DAYS));
+    assert_eq!(hear(&packages[2], Some(DAYS)), Some(DAYS));
+}
+
 /// Removed on purpose it is not missing, and not there either, on neither medium.
 #[test]
 fn what_was_removed_on_purpose_is_not_missing() {
