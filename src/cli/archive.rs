@@ -11,7 +11,7 @@ use crate::receive::{prepare_copies, remove};
 
 use super::out::Hint;
 use super::receive::came_late;
-use super::{Answer, out};
+use super::{Answer, log, out};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -146,7 +146,8 @@ struct Of {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<Answer> {
+pub(super) fn run(args: &Args, verbose: u8) -> anyhow::Result<Answer> {
+    log::start_for_findings(verbose);
     match &args.question {
         Question::Packages(of) => {
             of.each(Archive::packages, package)?;
@@ -279,7 +280,7 @@ fn device(sum: &DeviceSum) -> String {
 
 fn missing(m: &Missing) -> String {
     let numbers = if m.from == m.to {
-        m.from.to_string()
+        number(m.from)
     } else {
         format!("{} to {}", m.from, m.to)
     };
@@ -297,12 +298,23 @@ fn missing(m: &Missing) -> String {
             format!("{id} was stored and IS GONE from its folder, noticed {since}")
         }
         Gap::Refused { id, why } => format!("{id} was refused: {why}"),
+        Gap::Unreadable { id, why } => {
+            format!("{id} lies in its place and CANNOT BE READ (lingmou archive check): {why}")
+        }
         Gap::Doubled { ids } => {
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
             format!("is the number of SEVERAL packages: {}", ids.join(", "))
         }
     };
     format!("{}: {numbers} {what}", m.device)
+}
+
+/// A number, which may be one that cannot be read.
+fn number(seq: u64) -> String {
+    match seq {
+        0 => "?".to_owned(),
+        seq => seq.to_string(),
+    }
 }
 
 fn announced(a: &Announced) -> String {
@@ -327,7 +339,7 @@ fn broken(b: &Broken) -> String {
     format!(
         "{} {:>6}  {}  IS BROKEN in {}: {}",
         b.device,
-        b.seq,
+        number(b.seq),
         b.id,
         b.place.display(),
         b.why

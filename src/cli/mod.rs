@@ -117,7 +117,7 @@ pub fn main() -> ExitCode {
         Command::Review(args) => review::run(args),
         Command::Journal(args) => journal::run(args),
         Command::Receive(args) => receive::run(args, cli.verbose),
-        Command::Archive(args) => archive::run(args),
+        Command::Archive(args) => archive::run(args, cli.verbose),
         Command::Command(args) => command::run(args, cli.verbose),
 
         #[cfg(feature = "demo")]

@@ -8,12 +8,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rusqlite::params;
+
 use super::index::{Entry, Index, IndexError};
 use super::kept::Announced;
 use super::layout;
-use super::rows::{announced, case_id};
+use super::rows::{announced, case_id, unsigned, whole};
 use super::transfer::Found;
-use crate::types::Stamp;
+use crate::types::{CaseId, Stamp};
 
 impl Index {
     /// Gives what lies unfinished in `dir` its rows, where it has none.
@@ -24,7 +26,7 @@ impl Index {
             for device in layout::named(&of_receiver)? {
                 let sql = "SELECT id FROM announced WHERE device = ?1";
                 let known = BTreeSet::from_iter(self.all(sql, [&device], |row| case_id(row, 0))?);
-                for id in layout::unfinished(&of_receiver.join(&device))? {
+                for id in layout::ids_of_any(&of_receiver.join(&device))? {
                     if !known.contains(&id)
                         && let Some(found) = Found::at(&layout::under(&of_receiver, &device, id))
                     {
@@ -37,6 +39,20 @@ impl Index {
             return Ok(());
         }
         self.enter(&entries)
+    }
+
+    /// How late the first head of a package came, `late` when this is the first; `None`: it came in time.
+    pub(super) fn first_late(
+        &self,
+        (device, id): (&str, CaseId),
+        late: u64,
+    ) -> Result<Option<u64>, IndexError> {
+        let sql = "SELECT CASE WHEN EXISTS(SELECT 1 FROM announced WHERE device = ?1 AND id = ?2) \
+            OR EXISTS(SELECT 1 FROM package WHERE device = ?1 AND id = ?2) \
+            THEN (SELECT secs FROM late WHERE device = ?1 AND id = ?2) ELSE ?3 END";
+        let args = params![device, id.to_string(), whole(late)];
+        let first = self.all(sql, args, |row| row.get::<_, Option<i64>>(0))?;
+        Ok(first.into_iter().flatten().next().map(unsigned))
     }
 
     /// What a device announced that is not here whole, by number, with what is here of it.
@@ -70,7 +86,6 @@ mod tests {
     use super::super::rows::ANNOUNCED_MAX;
     use super::super::transfer::Transfer;
     use super::*;
-    use crate::types::CaseId;
     use crate::witness::sha256_hex;
 
     const AT: Stamp = Stamp {

@@ -11,8 +11,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::index::Index;
+use super::numbers::Numbers;
 use super::removed::{Removed, removed};
-use super::{ReceiveError, whole};
+use super::unread::number;
+use super::{ReceiveError, layout, whole};
 use crate::types::{CaseId, Stamp};
 
 pub use super::kept::{Announced, Broken, Kept, Refusal, Seen};
@@ -27,7 +29,7 @@ pub struct DeviceSum {
     pub packages: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Numbers up to the largest that no package here has.
+    /// Numbers up to the largest that no package here has, and packages whose number cannot be read.
     pub missing: u64,
     /// Packages refused.
     pub refused: u64,
@@ -62,6 +64,13 @@ pub enum Gap {
         /// Why.
         why: String,
     },
+    /// It lies in its place and cannot be read.
+    Unreadable {
+        /// The package.
+        id: CaseId,
+        /// What cannot be read.
+        why: String,
+    },
     /// Different packages have the same number: the device's store was put back, or somebody else
     /// has its key.
     Doubled {
@@ -75,9 +84,9 @@ pub enum Gap {
 pub struct Missing {
     /// The device.
     pub device: String,
-    /// The first number.
+    /// The first number; 0: that of a package in its place which cannot be read, and its number neither.
     pub from: u64,
-    /// The last number.
+    /// The last number; 0 as `from`.
     pub to: u64,
     /// What is known about it.
     #[serde(flatten)]
@@ -100,7 +109,7 @@ impl Archive {
     pub fn open(dirs: &[PathBuf], at: Stamp) -> Result<Self, ReceiveError> {
         let mut indexes = Vec::with_capacity(dirs.len());
         for dir in dirs {
-            if !super::layout::packages(dir).is_dir() {
+            if !layout::packages(dir).is_dir() {
                 let dir = dir.display();
                 let why = format!("{dir} is not a receiver's folder: it has no packages/");
                 return Err(ReceiveError::Disk(why));
@@ -119,8 +128,10 @@ impl Archive {
     /// An index cannot be read.
     pub fn devices(&self) -> Result<Vec<String>, ReceiveError> {
         let mut names = BTreeSet::new();
-        for index in &self.indexes {
+        for (dir, index) in self.dirs.iter().zip(&self.indexes) {
             names.extend(index.devices()?);
+            // Of one whose packages cannot be read the index may know nothing.
+            names.extend(layout::named(&layout::packages(dir))?);
         }
         Ok(names.into_iter().collect())
     }
@@ -156,33 +167,34 @@ impl Archive {
     }
 
     /// The packages of a device that are there and not whole any more, by number: every file is hashed,
-    /// read from the disk. Second copies are not looked at.
+    /// read from the disk. It is the folders that are gone through: what the index could not read is not
+    /// whole either. Second copies are not looked at.
     ///
     /// # Errors
     /// An index cannot be read, or a package at the moment.
     pub fn broken(&self, device: &str) -> Result<Vec<Broken>, ReceiveError> {
         let mut found = Vec::new();
         for (dir, index) in self.dirs.iter().zip(&self.indexes) {
-            for kept in index.packages(device)? {
-                let place = super::layout::place(dir, device, kept.id);
-                // Gone is not broken: `missing` tells it.
-                if kept.gone.is_some() || !place.exists() {
-                    continue;
-                }
+            let rows = index.packages(device)?.into_iter();
+            let rows: BTreeMap<CaseId, u64> = rows.map(|kept| (kept.id, kept.seq)).collect();
+            for id in layout::ids_of_any(&layout::packages(dir).join(device))? {
+                let place = layout::place(dir, device, id);
                 if let Err(why) = whole::check(&place)?.and_then(|()| whole::check_receipt(&place))
+                    // What was removed meanwhile is not broken.
+                    && place.exists()
                 {
-                    let (id, seq) = (kept.id, kept.seq);
-                    let device = device.to_owned();
+                    let seq = rows.get(&id).copied();
                     found.push(Broken {
-                        device,
+                        device: device.to_owned(),
                         id,
-                        seq,
+                        seq: seq.unwrap_or_else(|| number(&place)),
                         place,
                         why,
                     });
                 }
             }
         }
+        found.sort_by_key(|broken| (broken.seq, broken.id));
         Ok(found)
     }
 
@@ -270,7 +282,8 @@ impl Archive {
     }
 
     /// The numbers of a device from 1 to the largest that no package here has, with what is known
-    /// about them, and the numbers that several have. Of what was removed on purpose nothing is missing.
+    /// about them, the numbers that several have, and what lies here and cannot be read. Of what was removed
+    /// on purpose nothing is missing.
     ///
     /// # Errors
     /// An index cannot be read.
@@ -310,6 +323,9 @@ impl Archive {
                 there.insert((id, sig_sha256));
             }
         }
+        for index in &self.indexes {
+            numbers.unread(index.unread(device)?);
+        }
         Ok(numbers.missing(device))
     }
 }
@@ -324,117 +340,5 @@ fn join(known: &mut Kept, other: Kept) {
             known.late = known.late.zip(other.late).map(|(one, two)| one.min(two));
         }
         (_, Some(_)) => {}
-    }
-}
-
-/// The numbers of one device.
-#[derive(Default)]
-struct Numbers {
-    max: u64,
-    /// The packages under each number, by id and signature.
-    there: BTreeMap<u64, BTreeSet<(CaseId, String)>>,
-    /// What is known of some that are not there.
-    known: BTreeMap<u64, Gap>,
-    /// Those of packages that were removed on purpose.
-    removed: BTreeSet<u64>,
-}
-
-impl Numbers {
-    fn missing(&self, device: &str) -> Vec<Missing> {
-        let mut found = Vec::new();
-        let mut say = |from, to, gap| {
-            found.push(Missing {
-                device: device.to_owned(),
-                from,
-                to,
-                gap,
-            });
-        };
-        let mut next = 1;
-        let told = self.there.keys().chain(self.known.keys());
-        let told = told.chain(&self.removed);
-        let told: BTreeSet<u64> = told.copied().filter(|seq| *seq > 0).collect();
-        let told = told.range(..=self.max);
-        for &seq in told {
-            if next < seq {
-                say(next, seq - 1, Gap::NeverCame);
-            }
-            match (self.there.get(&seq), self.known.get(&seq)) {
-                (Some(ids), _) if ids.len() > 1 => {
-                    let ids = ids.iter().map(|(id, _)| *id).collect();
-                    say(seq, seq, Gap::Doubled { ids });
-                }
-                (None, Some(gap)) => say(seq, seq, gap.clone()),
-                _ => {}
-            }
-            next = seq + 1;
-        }
-        if next <= self.max {
-            say(next, self.max, Gap::NeverCame);
-        }
-        found
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(n: u128) -> CaseId {
-        CaseId(uuid::Uuid::from_u128(n))
-    }
-
-    fn there(ids: &[u128]) -> BTreeSet<(CaseId, String)> {
-        ids.iter().map(|n| (id(*n), n.to_string())).collect()
-    }
-
-    #[test]
-    fn every_number_without_a_package_is_told_once() {
-        let refused = Gap::Refused {
-            id: id(5),
-            why: "chain".to_owned(),
-        };
-        let numbers = Numbers {
-            max: 1 << 53,
-            there: BTreeMap::from([
-                (2, there(&[2])),
-                (3, there(&[3, 33])),
-                (5, there(&[50])),
-                (8, there(&[8])),
-            ]),
-            // Of 5 another package is there: that it was refused once is no gap. The last is a
-            // claim beyond anything that was verified.
-            known: BTreeMap::from([
-                (5, refused.clone()),
-                (6, refused.clone()),
-                (u64::MAX, refused),
-            ]),
-            // Another under 6 went on purpose; that one was refused all the same.
-            removed: BTreeSet::from([6, 10]),
-        };
-        let told: Vec<_> = numbers
-            .missing("LM-1")
-            .into_iter()
-            .map(|m| {
-                (
-                    m.from,
-                    m.to,
-                    serde_json::to_value(m.gap).unwrap()["what"].clone(),
-                )
-            })
-            .collect();
-        assert_eq!(
-            told,
-            [
-                (1, 1, "never_came".into()),
-                (3, 3, "doubled".into()),
-                (4, 4, "never_came".into()),
-                (6, 6, "refused".into()),
-                (7, 7, "never_came".into()),
-                (9, 9, "never_came".into()),
-                (11, 1 << 53, "never_came".into()),
-            ]
-        );
-        assert_eq!(Numbers::default().missing("LM-2"), []);
     }
 }

@@ -190,6 +190,7 @@ impl Desk {
         at: Stamp,
     ) -> Result<Option<Event>, ReceiveError> {
         let (device, id) = (key.0.as_str(), key.1);
+        let late = self.office.first_late((device, id), late);
         let announced = Announced::of(&head, late, at);
         self.office.enter(Entry::Announced(announced));
         self.make_room(device, &head)?;

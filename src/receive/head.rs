@@ -4,9 +4,7 @@ use std::path::Path;
 
 use super::ReceiveError;
 use crate::link::message::is_sha256;
-use crate::witness::{
-    Container, Finding, Limits, Roots, Statement, Status, Verdict, verify, verify_head,
-};
+use crate::witness::{Container, Limits, Roots, Statement, Status, Verdict, verify, verify_head};
 
 /// Longest reason given, characters.
 const WHY_MAX: usize = 500;
@@ -104,12 +102,10 @@ pub(super) fn check(dir: &Path, roots: &Roots) -> Result<Result<(), String>, Rec
     })
 }
 
-/// The failed checks, and files that are not there, with what was found, for machines and engineers.
+/// The failed checks, with what was found, for machines and engineers.
 fn failures(verdict: &Verdict) -> String {
-    let failed = verdict.checks.iter().filter(|check| {
-        let gone = |found: &Finding| matches!(found, Finding::Pruned { .. });
-        check.status == Status::Fail || check.findings.iter().any(gone)
-    });
+    let failed = verdict.checks.iter();
+    let failed = failed.filter(|check| check.status == Status::Fail);
     let mut text = String::new();
     for check in failed {
         let found = serde_json::to_string(&check.findings).unwrap_or_default();

@@ -23,11 +23,12 @@ use super::rows::{
     ANNOUNCED, CAME, KEPT, LATE, MEDIA, case_id, kept, meet, number, put, put_announced,
     put_refused, ruin, unsigned, whole,
 };
+use super::unread::read;
 use super::{ReceiveError, layout};
 use crate::clock;
 use crate::disk;
 use crate::types::{CaseId, Stamp};
-use crate::witness::{RECEIPT, Receipt, SIGNATURE, STATEMENT, Statement, sha256_hex};
+use crate::witness::Receipt;
 
 /// Its name in the folder.
 const FILE: &str = "index.db";
@@ -170,7 +171,13 @@ impl Index {
             .copied()
             .collect();
         for some in lacking.chunks(ROWS) {
-            let read = some.iter().filter_map(|id| read(dir, device, *id));
+            let read = some.iter().filter_map(|id| {
+                let read = read(dir, device, *id);
+                read.inspect_err(|error| {
+                    tracing::error!(device, %id, error, "a stored package cannot be read");
+                })
+                .ok()
+            });
             let read: Vec<Kept> = read.collect();
             let tx = self.conn.transaction()?;
             for package in &read {
@@ -192,7 +199,7 @@ impl Index {
     }
 
     /// The packages of a device that have a row, and whether it says that they are gone.
-    fn rows(&self, device: &str) -> Result<BTreeMap<CaseId, bool>, IndexError> {
+    pub(super) fn rows(&self, device: &str) -> Result<BTreeMap<CaseId, bool>, IndexError> {
         let sql = "SELECT id, gone IS NOT NULL FROM package WHERE device = ?1";
         let rows = self.all(sql, [device], |row| Ok((case_id(row, 0)?, row.get(1)?)))?;
         Ok(rows.into_iter().collect())
@@ -213,7 +220,7 @@ impl Index {
             };
             match Receipt::read(&read) {
                 Ok(receipt) => entries.push(Entry::Refused(Refusal::of(&receipt))),
-                Err(error) => tracing::warn!(device, %id, %error, "a kept refusal is unreadable"),
+                Err(error) => tracing::error!(device, %id, %error, "a kept refusal cannot be read"),
             }
         }
         let accepted = rows.difference(&there);
@@ -371,21 +378,6 @@ impl Index {
         let rows = query.query_map(args, of)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-}
-
-/// Reads a whole package for its row; one that cannot be read has none, and shows as missing.
-pub(super) fn read(dir: &Path, device: &str, id: CaseId) -> Option<Kept> {
-    let place = layout::place(dir, device, id);
-    let file = |name| disk::read(&place.join(name)).map_err(|error| error.to_string());
-    let read = || -> Result<Kept, String> {
-        let statement = Statement::parse(&file(STATEMENT)?).map_err(|e| e.to_string())?;
-        let sig_sha256 = sha256_hex(&file(SIGNATURE)?);
-        let receipt = Receipt::read(&file(RECEIPT)?).map_err(|e| e.to_string())?;
-        Ok(Kept::of(&statement, sig_sha256, &receipt, false))
-    };
-    read()
-        .map_err(|error| tracing::warn!(device, %id, error, "a stored package is unreadable"))
-        .ok()
 }
 
 fn is_ruin(error: &rusqlite::Error) -> bool {

@@ -156,7 +156,7 @@ pub struct Broken {
     pub device: String,
     /// The package.
     pub id: CaseId,
-    /// Its number on the device.
+    /// Its number on the device; 0 when that cannot be read either.
     pub seq: u64,
     /// Where it lies.
     pub place: PathBuf,

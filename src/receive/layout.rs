@@ -59,6 +59,18 @@ pub(super) fn broken(dir: &Path) -> PathBuf {
     dir.join("broken")
 }
 
+/// What was set aside of a package.
+pub(super) fn set_aside(
+    dir: &Path,
+    device: &str,
+    id: CaseId,
+) -> Result<Vec<PathBuf>, ReceiveError> {
+    let (folder, of) = (broken(dir).join(device), format!("{id}."));
+    let names = list(&folder)?.into_iter();
+    let ours = names.filter(|name| name.starts_with(&of));
+    Ok(ours.map(|name| folder.join(name)).collect())
+}
+
 /// The folder with a folder of journal heads for each receiver.
 pub(super) fn heads(dir: &Path) -> PathBuf {
     dir.join("heads")
@@ -90,8 +102,8 @@ pub(super) fn ids(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
     Ok(ids)
 }
 
-/// What lies in the folder of unfinished packages of a device.
-pub(super) fn unfinished(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
+/// Whatever lies in the folder of a device under the id of a package, whole or not.
+pub(super) fn ids_of_any(folder: &Path) -> Result<Vec<CaseId>, ReceiveError> {
     Ok(list(folder)?.iter().filter_map(|name| id(name)).collect())
 }
 

@@ -41,6 +41,7 @@ mod layout;
 mod medium;
 mod mend;
 mod metrics;
+mod numbers;
 mod office;
 mod opening;
 mod ranges;
@@ -50,6 +51,7 @@ mod rows;
 mod signing;
 mod stamping;
 mod transfer;
+mod unread;
 mod upkeep;
 mod whole;
 

@@ -156,6 +156,28 @@ impl Office {
         }
     }
 
+    /// How late a package came whose head comes `late`. It is the first head that counts, as far as the index
+    /// knows: a receiver forgets what it had of a package, and its box tells it again when it is old.
+    pub(super) fn first_late(
+        &self,
+        (device, id): (&str, CaseId),
+        late: Option<u64>,
+    ) -> Option<u64> {
+        let late = late?;
+        let mut ledger = self.ledger();
+        let untold = ledger.entries.iter().find_map(|entry| match entry {
+            Entry::Announced(a) if (a.device.as_str(), a.id) == (device, id) => Some(a.late),
+            _ => None,
+        });
+        if let Some(first) = untold {
+            return first;
+        }
+        let asked = ledger.index.as_ref();
+        let asked = asked.map(|index| index.first_late((device, id), late));
+        let first = asked.and_then(|asked| self.noted(&mut ledger, asked));
+        first.unwrap_or(Some(late))
+    }
+
     /// Tells the index what it was not told yet, then asks it or tells it more. When that fails
     /// the index is let go and made level again later: receiving goes on.
     pub(super) fn indexed<T>(

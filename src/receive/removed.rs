@@ -1,7 +1,7 @@
 //! What somebody removed on purpose, and said so: of it nothing is missing.
 //!
 //! ```text
-//! a line in removed/DEVICE.jsonl ─▶ the package's folder ─▶ its second copy
+//! a line in removed/DEVICE.jsonl ─▶ the package's folder, what was set aside of it ─▶ its second copy
 //! ```
 //! The line says what it was and why it went, and is all that stays: number, id, and the hash of its
 //! signature, by which a receipt, or a copy somewhere else, names the same package. Killed on the way, the same
@@ -16,7 +16,7 @@ use super::archive::Archive;
 use super::medium::recognise;
 use super::{ReceiveError, layout};
 use crate::clock;
-use crate::disk::{self, DiskError};
+use crate::disk;
 use crate::link::message::is_name;
 use crate::types::{CaseId, Stamp};
 
@@ -151,8 +151,9 @@ pub(super) fn removed(dir: &Path, device: &str) -> Result<Vec<Removed>, ReceiveE
     Ok(lines.filter_map(read).collect())
 }
 
-/// Takes a package away in one step, so that nobody finds half of one, and then removes it.
-fn clear(dir: &Path, device: &str, id: CaseId) -> Result<(), DiskError> {
+/// Takes a package away in one step, so that nobody finds half of one, and then removes it, and what was set
+/// aside of it: that has the same pictures.
+fn clear(dir: &Path, device: &str, id: CaseId) -> Result<(), ReceiveError> {
     let incoming = layout::incoming(dir);
     let aside = incoming.join(format!("{device}-{id}.removed"));
     disk::remove_dir_all(&aside)?;
@@ -162,6 +163,9 @@ fn clear(dir: &Path, device: &str, id: CaseId) -> Result<(), DiskError> {
         disk::rename(&place, &aside)?;
         place.parent().map_or(Ok(()), disk::sync_dir)?;
         disk::remove_dir_all(&aside)?;
+    }
+    for broken in layout::set_aside(dir, device, id)? {
+        disk::remove_dir_all(&broken)?;
     }
     Ok(())
 }

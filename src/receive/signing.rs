@@ -11,10 +11,10 @@ use std::path::Path;
 use super::desk::{Desk, Said};
 use super::figures::Count;
 use super::head::Head;
-use super::index::{self, Entry};
+use super::index::Entry;
 use super::kept::Kept;
 use super::office::Office;
-use super::{Event, ReceiveError, layout, receipt};
+use super::{Event, ReceiveError, layout, receipt, unread};
 use crate::clock;
 use crate::disk::{self, DiskError};
 use crate::types::{CaseId, Stamp, lock};
@@ -93,8 +93,9 @@ impl Office {
     /// another then.
     pub(super) fn take_back(&self, device: &str, id: CaseId) -> Result<(), DiskError> {
         disk::remove_file(&self.place(device, id).join(LATER_RECEIPT))?;
-        if let Some(row) = index::read(&self.dir, device, id) {
-            self.enter(Entry::Stored(row));
+        match unread::read(&self.dir, device, id) {
+            Ok(row) => self.enter(Entry::Stored(row)),
+            Err(error) => tracing::error!(device, %id, error, "a stored package cannot be read"),
         }
         Ok(())
     }

@@ -286,14 +286,15 @@ impl Alarms {
         }
     }
 
-    /// Packages go out, or seem to, and no receipt comes back. What waits for a wider link is meant to.
+    /// Packages go out, or seem to, and no receipt comes back. What waits for a wider link is meant to, and what
+    /// waited through an outage has time.
     fn unreceipted(&mut self, status: &Value, oldest_ms: i64) {
         let held = status["upload"]["link"]["held"].as_u64() > Some(0);
         let at = status["at"].as_str().and_then(|at| at.parse().ok());
-        let up = status["up_secs"].as_u64() >= Some(UNTAKEN_SECS);
+        let open = status["upload"]["open_secs"].as_u64() >= Some(UNTAKEN_SECS);
         let Some(now_ms) = at
             .map(jiff::Timestamp::as_millisecond)
-            .filter(|_| up && !held)
+            .filter(|_| open && !held)
         else {
             return;
         };
@@ -463,8 +464,9 @@ mod tests {
         const NOW_MS: i64 = 1_785_549_784_567;
         let nobody = json!("no receiver is listening");
         let ago = |hours: i64| json!(NOW_MS - hours * 3_600_000);
-        // Cause, how long it lasts, oldest that is due, last receipt, held, up for; what is said.
-        for (cause, lasts, oldest, receipt, held, up_secs, words) in [
+        let came = Some("came 2 days ago; ");
+        // Cause, how long it lasts, oldest that is due, last receipt, held, open for; what is said.
+        for (cause, lasts, oldest, receipt, held, open_secs, words) in [
             (&nobody, json!(599), ago(1), ago(2), 0, 9_000, None),
             (
                 &nobody,
@@ -487,15 +489,7 @@ mod tests {
             // Nothing is due.
             (&nobody, json!(600), Value::Null, ago(2), 0, 9_000, None),
             // A receiver takes them, and signs nothing.
-            (
-                &Value::Null,
-                Value::Null,
-                ago(24),
-                ago(49),
-                0,
-                9_000,
-                Some("came 2 days ago; "),
-            ),
+            (&Value::Null, Value::Null, ago(24), ago(49), 0, 9_000, came),
             (
                 &Value::Null,
                 Value::Null,
@@ -507,16 +501,17 @@ mod tests {
             ),
             (&Value::Null, Value::Null, ago(23), ago(49), 0, 9_000, None),
             (&Value::Null, Value::Null, ago(49), ago(23), 0, 9_000, None),
-            // They wait for a wider link; the box has only just begun.
+            // They wait for a wider link; the link is back from an outage of days.
             (&Value::Null, Value::Null, ago(49), ago(49), 3, 9_000, None),
             (&Value::Null, Value::Null, ago(49), ago(49), 0, 599, None),
+            (&Value::Null, Value::Null, ago(49), ago(49), 0, 600, came),
         ] {
             let change = |s: &mut Value| {
                 s["at"] = json!("2026-08-01T02:03:04.567Z");
-                s["up_secs"] = json!(up_secs);
+                s["up_secs"] = json!(90_000);
                 s["upload_enabled"] = json!(true);
                 s["upload"] = json!({ "connected": true, "cause": cause, "cause_secs": lasts,
-                                      "link": { "held": held } });
+                                      "open_secs": open_secs, "link": { "held": held } });
                 s["store"] = json!({ "oldest_due_ms": oldest, "last_receipt_ms": receipt });
             };
             let said = raised("upload", change);

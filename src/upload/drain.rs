@@ -62,6 +62,11 @@ impl Drain {
         }
     }
 
+    /// When the backlog may begin.
+    pub(super) fn from(&self) -> Instant {
+        self.from
+    }
+
     /// When the next message of the backlog may go: `now`, or later.
     pub(super) fn ready_at(&self, now: Instant) -> Instant {
         let bucket = self.bucket.as_ref();

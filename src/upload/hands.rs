@@ -82,24 +82,23 @@ impl Session<'_> {
             self.look = true;
         }
         self.look |= now.duration_since(self.looked) >= LOOK;
-        if self.look {
-            self.looked = now;
-            if let Err(error) = self.read_asked().await {
-                self.cannot_read(&error);
-            }
+        if !self.look {
+            return;
         }
-        while self.look {
-            match self.take_one().await {
-                Ok(taken) => self.look = taken,
-                Err(error) => self.cannot_read(&error),
-            }
+        self.looked = now;
+        let taken = self.take_all().await;
+        self.up.state.store_did(taken.as_ref().err());
+        if let Err(error) = taken {
+            tracing::warn!(%error, "upload cannot read the store");
+            self.rest_until = Some(Instant::now() + LOOK);
         }
+        self.look = false;
     }
 
-    fn cannot_read(&mut self, error: &StoreError) {
-        tracing::warn!(%error, "upload cannot read the store");
-        self.rest(&error.to_string(), LOOK);
-        self.look = false;
+    async fn take_all(&mut self) -> Result<(), StoreError> {
+        self.read_asked().await?;
+        while self.take_one().await? {}
+        Ok(())
     }
 
     /// Whether one more was taken in hand.

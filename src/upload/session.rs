@@ -158,6 +158,8 @@ impl<'a> Session<'a> {
         };
         pipe.subscribe(&Topic::all_down(up.device())).await?;
         carry.connected = true;
+        let drain = Drain::new(&up.config, &mut carry.lot, Instant::now());
+        up.state.opens(drain.from());
         up.state.change(|s| {
             s.connected = true;
             s.cause = None;
@@ -165,7 +167,6 @@ impl<'a> Session<'a> {
             s.connections += 1;
         });
         tracing::info!(peer = endpoint.peer(), "upload connected");
-        let drain = Drain::new(&up.config, &mut carry.lot, Instant::now());
         let mut session = Self {
             up,
             carry,
@@ -375,7 +376,7 @@ impl<'a> Session<'a> {
 
     pub(super) fn complain(&self, error: &StoreError) {
         tracing::warn!(%error, "upload cannot write to the store");
-        self.up.state.change(|s| s.cause = Some(error.to_string()));
+        self.up.state.store_did(Some(error));
     }
 }
 

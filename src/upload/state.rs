@@ -4,10 +4,12 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::profile::Why;
 use crate::clock;
 use crate::config::Profile;
+use crate::store::StoreError;
 use crate::types::{Stamp, lock};
 
 /// How the upload stands at one moment.
@@ -15,6 +17,9 @@ use crate::types::{Stamp, lock};
 pub struct UploadSnapshot {
     /// Whether a connection to the broker stands.
     pub connected: bool,
+    /// For how long it has carried whatever waits, seconds, short breaks included: what waited through an
+    /// outage goes only some time after a connection is made. `None` while there is none.
+    pub open_secs: Option<u64>,
     /// What keeps packages from being sent, in words for a technician; `None` when nothing does.
     pub cause: Option<String>,
     /// For how long there has been a cause without anything of a package gone since, seconds.
@@ -85,11 +90,31 @@ pub struct InHand {
 /// The upload's state, shared with whoever shows or watches it.
 #[derive(Debug, Default)]
 pub struct UploadState {
-    snapshot: Mutex<UploadSnapshot>,
-    /// Boot clock, nanoseconds: since when there is a cause, or when a package last moved all the same.
-    stuck_since: Mutex<Option<u64>>,
+    inner: Mutex<Inner>,
     /// Boot clock, nanoseconds: before this the upload will have moved again.
     turn_due: Mutex<Option<u64>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// All but what depends on the moment.
+    snapshot: UploadSnapshot,
+    /// What the store did not do when it was last asked: a cause while there is no other.
+    store_cause: Option<String>,
+    /// Boot clock, nanoseconds: since when there is a cause, or when a package last moved all the same.
+    stuck_since: Option<u64>,
+    /// Boot clock, nanoseconds: from when on the connection carries whatever waits.
+    open_from: Option<u64>,
+}
+
+impl Inner {
+    fn cause(&self) -> Option<&String> {
+        self.snapshot.cause.as_ref().or(self.store_cause.as_ref())
+    }
+
+    fn has_changed(&mut self, now_ns: u64) {
+        self.stuck_since = self.cause().and(self.stuck_since.or(Some(now_ns)));
+    }
 }
 
 /// A turn of the loop may take this much longer than planned: disk and name resolution.
@@ -107,10 +132,16 @@ impl UploadState {
     }
 
     fn snapshot_at(&self, now_ns: u64) -> UploadSnapshot {
-        let since = *lock(&self.stuck_since);
+        let inner = self.lock();
+        let secs = |since: u64| now_ns.saturating_sub(since) / 1_000_000_000;
         UploadSnapshot {
-            cause_secs: since.map(|since| now_ns.saturating_sub(since) / 1_000_000_000),
-            ..self.lock().clone()
+            cause: inner.cause().cloned(),
+            cause_secs: inner.stuck_since.map(secs),
+            open_secs: inner
+                .open_from
+                .filter(|_| inner.snapshot.connected)
+                .map(secs),
+            ..inner.snapshot.clone()
         }
     }
 
@@ -126,10 +157,33 @@ impl UploadState {
     }
 
     fn change_at(&self, now_ns: u64, change: impl FnOnce(&mut UploadSnapshot)) {
-        let mut snapshot = self.lock();
-        change(&mut snapshot);
-        let mut since = lock(&self.stuck_since);
-        *since = snapshot.cause.as_ref().and(since.or(Some(now_ns)));
+        let mut inner = self.lock();
+        change(&mut inner.snapshot);
+        inner.has_changed(now_ns);
+    }
+
+    /// The store did what it was asked, or why it did not: that is over with the next it does, and no answer
+    /// of a receiver is needed for it.
+    pub(super) fn store_did(&self, error: Option<&StoreError>) {
+        self.store_did_at(clock::boot_ns(), error);
+    }
+
+    fn store_did_at(&self, now_ns: u64, error: Option<&StoreError>) {
+        let mut inner = self.lock();
+        inner.store_cause = error.map(ToString::to_string);
+        inner.has_changed(now_ns);
+    }
+
+    /// A connection is made that carries whatever waits from then on.
+    pub(super) fn opens(&self, from: Instant) {
+        self.opens_at((Instant::now(), clock::boot_ns()), from);
+    }
+
+    fn opens_at(&self, (now, now_ns): (Instant, u64), from: Instant) {
+        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let ahead = ns(from.saturating_duration_since(now));
+        let ago = ns(now.saturating_duration_since(from));
+        self.lock().open_from = Some(now_ns.saturating_add(ahead).saturating_sub(ago));
     }
 
     /// A part of a package has gone, whatever keeps others from going.
@@ -138,7 +192,7 @@ impl UploadState {
     }
 
     fn moves_at(&self, now_ns: u64) {
-        let mut since = lock(&self.stuck_since);
+        let since = &mut self.lock().stuck_since;
         *since = since.and(Some(now_ns));
     }
 
@@ -155,8 +209,8 @@ impl UploadState {
         *due = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, UploadSnapshot> {
-        lock(&self.snapshot)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
     }
 }
 
@@ -182,6 +236,41 @@ mod tests {
         assert_eq!(lasts(701), Some(1));
         cause(702, None);
         assert_eq!(lasts(800), None);
+    }
+
+    #[test]
+    fn what_the_store_did_not_do_is_no_cause_any_more_when_it_does_again() {
+        const SEC: u64 = 1_000_000_000;
+        let state = UploadState::new();
+        let told = |secs: u64| {
+            let now = state.snapshot_at(secs * SEC);
+            (now.cause, now.cause_secs)
+        };
+        let away = StoreError::Io("its disk was taken away".to_owned());
+        state.store_did_at(100 * SEC, Some(&away));
+        assert_eq!(told(105), (Some(away.to_string()), Some(5)));
+        state.store_did_at(105 * SEC, None);
+        assert_eq!(told(9_000), (None, None));
+        // It ends no other cause, and begins none anew.
+        state.change_at(9_000 * SEC, |s| s.cause = Some("no receiver".to_owned()));
+        state.store_did_at(9_100 * SEC, Some(&away));
+        state.store_did_at(9_105 * SEC, None);
+        assert_eq!(told(9_600), (Some("no receiver".to_owned()), Some(600)));
+    }
+
+    #[test]
+    fn a_connection_is_open_once_it_carries_what_waited() {
+        const SEC: u64 = 1_000_000_000;
+        let state = UploadState::new();
+        let open = |secs: u64| state.snapshot_at(secs * SEC).open_secs;
+        let (now, delay) = (Instant::now(), Duration::from_secs(30));
+        state.opens_at((now, 100 * SEC), now + delay);
+        assert_eq!(open(200), None, "not connected");
+        state.change(|s| s.connected = true);
+        assert_eq!([100, 130, 730].map(open), [Some(0), Some(0), Some(600)]);
+        // The link alone was away, for a moment.
+        state.opens_at((now + 2 * delay, 160 * SEC), now + delay);
+        assert_eq!(open(730), Some(600));
     }
 
     #[test]

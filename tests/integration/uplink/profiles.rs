@@ -113,6 +113,42 @@ async fn what_a_metered_link_holds_has_a_name_at_the_bureau_and_is_told_again() 
     bench.audit(&[id]);
 }
 
+/// As an evidence disk that is away for a moment does: nothing is read, and then all as before.
+fn takes_its_table_away(bench: &Bench, away: bool) {
+    let path = bench.dir.path().join("store").join("q.db");
+    let conn = rusqlite::Connection::open(path).unwrap();
+    conn.busy_timeout(std::time::Duration::from_secs(5))
+        .unwrap();
+    let (from, to) = if away {
+        ("package", "away")
+    } else {
+        ("away", "package")
+    };
+    let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+    conn.execute_batch(&sql).unwrap();
+}
+
+/// Its video waits for days, and no receiver has anything to answer meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_failed_for_a_moment_is_no_cause_for_as_long_as_something_is_held() {
+    let bench = Bench::new().await;
+    bench.seal(300_000);
+    let receiver = bench.receiver();
+    let upload = bench.upload_by(config::Upload {
+        profile: Profile::Metered,
+        ..bench.upload_config()
+    });
+    until("the package held", || held(&bench) == 1).await;
+    takes_its_table_away(&bench, true);
+    until("the cause", || bench.cause().contains("no such table")).await;
+    takes_its_table_away(&bench, false);
+    until("its end", || bench.snapshot().cause.is_none()).await;
+    assert_eq!(bench.snapshot().cause_secs, None);
+    assert_eq!(held(&bench), 1);
+    upload.stop().await;
+    receiver.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_link_carries_heads_once_and_the_rest_when_it_widens() {
     let bench = Bench::new().await;

@@ -256,6 +256,7 @@ fn in_words(gap: &Gap) -> String {
         Gap::Announced { id, .. } => format!("announced {id}"),
         Gap::Gone { id, .. } => format!("gone {id}"),
         Gap::Refused { id, .. } => format!("refused {id}"),
+        Gap::Unreadable { id, .. } => format!("unreadable {id}"),
         Gap::Doubled { .. } => "doubled".to_owned(),
     }
 }
@@ -297,11 +298,12 @@ async fn which_numbers_are_missing_is_answered_with_and_without_the_index() {
         "{device}"
     );
 
-    // Somebody takes two packages away.
+    // Somebody takes a package away, and of another what holds it together.
     fs::remove_dir_all(bench.received(ids[1])).unwrap();
     fs::remove_file(bench.received(ids[2]).join(witness::SIGNATURE)).unwrap();
-    let gone = |n: usize| (n as u64 + 1, n as u64 + 1, format!("gone {}", ids[n]));
-    assert_eq!(gaps(), [gone(1), gone(2), was_refused.clone()]);
+    let gone = (2, 2, format!("gone {}", ids[1]));
+    let unreadable = (3, 3, format!("unreadable {}", ids[2]));
+    assert_eq!(gaps(), [gone, unreadable.clone(), was_refused.clone()]);
     let (code, missing) = asked(&bench, "missing");
     assert_eq!((code, missing.len()), (1, 3));
     assert_eq!(
@@ -309,14 +311,16 @@ async fn which_numbers_are_missing_is_answered_with_and_without_the_index() {
         (&"gone".into(), &2.into())
     );
 
-    // Without the index nobody knows what they were; that they lack still shows.
+    // Without the index nobody knows what the first was; that they lack still shows.
     let index = bench.dir.path().join("received/index.db");
-    let never = (2, 3, "never came".to_owned());
+    let never = (2, 2, "never came".to_owned());
+    let lacking = [never.clone(), unreadable, was_refused.clone()];
     fs::remove_file(&index).unwrap();
-    assert_eq!(gaps(), [never.clone(), was_refused.clone()]);
+    assert_eq!(gaps(), lacking);
     // Nor does one help that is not one, or is of another version.
     fs::write(&index, noise(1, 9000)).unwrap();
-    assert_eq!(gaps(), [never.clone(), was_refused.clone()]);
+    assert_eq!(gaps(), lacking);
+    assert_eq!(asked(&bench, "check").0, 1);
     let (_, packages) = asked(&bench, "packages");
     let kept: Vec<_> = packages
         .iter()
@@ -332,7 +336,8 @@ async fn which_numbers_are_missing_is_answered_with_and_without_the_index() {
         &files[Path::new(witness::SIGNATURE)],
     )
     .unwrap();
-    assert_eq!(gaps(), [(2, 2, never.2), was_refused]);
+    assert_eq!(gaps(), [never, was_refused]);
+    assert_eq!(asked(&bench, "check"), (0, Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
