@@ -4,12 +4,22 @@
 //! detects as it would, and what waits grows by nothing. The same with a handful of packages is what it
 //! holds by itself.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use lingmou::demo::Footage;
+use lingmou::demo::broker::{Broker, BrokerKeys};
+use lingmou::disk;
+use lingmou::pki::TestPki;
 use toml_edit::{DocumentMut, value};
 
-use super::*;
+use super::hands::{DEVICE, Hands};
+use super::{
+    ALLOCATOR, RECEIVER, Running, SMALL, an_outage_ago, held, keep_and_seal, roomy, start_receiver,
+    store_config, stored,
+};
 
 /// What waits where nothing does.
 const HANDFUL: u64 = 10;
@@ -95,7 +105,7 @@ fn configure(dir: &Path, port: u16) -> PathBuf {
     profile["keys"]["dir"] = text(dir.join("keys/device"));
     profile["store"]["dir"] = text(dir.join("store"));
     profile["store"]["run_dir"] = text(dir.join("run"));
-    profile["store"]["keep_free_mib"] = value(0);
+    profile["store"]["keep_free_mib"] = value(16);
     profile["store"]["ballast_mib"] = value(0);
     for (key, number) in [
         ("port", i64::from(port)),
@@ -105,6 +115,6 @@ fn configure(dir: &Path, port: u16) -> PathBuf {
         profile["upload"][key] = value(number);
     }
     let path = dir.join("lingmou.toml");
-    fs::write(&path, profile.to_string()).unwrap();
+    disk::write_new(&path, profile.to_string().as_bytes()).unwrap();
     path
 }

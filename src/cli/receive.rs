@@ -121,6 +121,16 @@ fn announced(
     )
 }
 
+fn not_whole(
+    (device, id, why): (&str, CaseId, &str),
+    (event, is, then): (&str, &str, &str),
+) -> (String, Value) {
+    (
+        format!("{device}: WHAT {is} HERE OF {id} {is} BROKEN, {then}: {why}"),
+        json!({ "event": event, "device": device, "id": id, "why": why }),
+    )
+}
+
 fn stored(
     (device, id, seq): (&str, CaseId, u64),
     (path, copies): (&Path, u32),
@@ -157,16 +167,14 @@ fn word(event: &Event) -> (String, Value) {
             bytes,
             late,
         } => announced((device, *id, *seq), *bytes, *late),
-        Event::Broken { device, id, why } => (
-            format!("{device}: WHAT IS HERE OF {id} IS BROKEN, it is taken again: {why}"),
-            json!({ "event": "broken", "device": device, "id": id, "why": why }),
-        ),
-        Event::Mended { device, id, why } => (
-            format!(
-                "{device}: WHAT WAS HERE OF {id} WAS BROKEN, its second copy took its place: {why}"
-            ),
-            json!({ "event": "mended", "device": device, "id": id, "why": why }),
-        ),
+        Event::Broken { device, id, why } => {
+            let told = ("broken", "IS", "it is taken again");
+            not_whole((device, *id, why), told)
+        }
+        Event::Mended { device, id, why } => {
+            let told = ("mended", "WAS", "its second copy took its place");
+            not_whole((device, *id, why), told)
+        }
         Event::Stored {
             device,
             id,

@@ -21,6 +21,7 @@ use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::name::Name;
 use x509_cert::spki::AlgorithmIdentifierOwned;
+use x509_cert::time::Time;
 
 use super::chain::{CHAIN_ALGORITHMS, Roots};
 use super::identity::{KeyError, read_bounded};
@@ -137,7 +138,7 @@ impl Roots {
             file: path.to_owned(),
             issuer: told.issuer,
             of_root,
-            until: told.next_update.map(|time| time.to_unix_duration()),
+            until: told.next_update.map(Time::to_unix_duration),
         })
     }
 }

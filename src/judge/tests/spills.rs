@@ -281,6 +281,9 @@ fn two_trucks_in_convoy_are_two() {
     }
 }
 
+/// Who else is seen when.
+type Other<'a> = &'a dyn Fn(f64) -> Option<Seen>;
+
 /// The whole way from boxes to blame. Who goes too fast for the tracker, who is masked and who stands beside the
 /// road may have lost it as well.
 #[test]
@@ -301,7 +304,6 @@ fn who_is_no_track_or_stands_beside_may_have_lost_it() {
     let masked = stands([0.40, 0.35, 0.44, 0.85]);
     let blamed = [Violation::Spillage];
     let nobody = |_: f64| None::<Seen>;
-    type Other<'a> = &'a dyn Fn(f64) -> Option<Seen>;
     let rows: [(&str, Other<'_>, &[Violation]); 5] = [
         ("a lorry alone", &nobody, &blamed),
         ("a scooter behind it", &scooter, &[]),

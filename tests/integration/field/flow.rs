@@ -551,8 +551,8 @@ async fn a_case_that_meets_every_condition_is_evidence_and_the_verifier_says_so(
     let from_a_file = |profile: &mut DocumentMut| {
         profile["camera"][0]["kind"] = value("file");
         profile["camera"][0]["path"] = value(film.path().display().to_string());
-        // The grace time of the demonstration is three seconds.
-        profile["evidence"]["spacing_min_secs"] = value(5.0);
+        // Pictures of what stands are ten seconds apart at least.
+        profile["judge"]["street_vending"]["grace_secs"] = value(12.0);
     };
     let field = Field::start("", &from_a_file).await;
     let (source, library) = (

@@ -25,14 +25,14 @@ pub(crate) fn list_of(
     revoked: &[(PathBuf, &str)],
     more: &str,
 ) -> PathBuf {
-    let mut index = String::new();
-    for (certificate, on) in revoked {
+    let row = |(certificate, on): &(PathBuf, &str)| {
         let path = certificate.display();
         let serial = succeed(dir, &format!("openssl x509 -noout -serial -in {path}"));
         let serial = serial.trim().strip_prefix("serial=").unwrap();
-        index += &format!("R\t491231000000Z\t{on}\t{serial}\tunknown\t/CN=somebody\n");
-    }
-    put(dir, "index.txt", index.as_bytes());
+        format!("R\t491231000000Z\t{on}\t{serial}\tunknown\t/CN=somebody\n")
+    };
+    let index: Vec<String> = revoked.iter().map(row).collect();
+    put(dir, "index.txt", index.concat().as_bytes());
     let ca = ca.display();
     let config = format!(
         "[ca]\ndefault_ca = here\n[here]\ndatabase = index.txt\ncertificate = {ca}/root.crt\n\
