@@ -102,7 +102,7 @@ impl Office {
     /// Ends what a run before had begun to mend: what is whole takes its place when that is free.
     pub(super) fn end_mending(&self) -> Result<(), ReceiveError> {
         for device in layout::named(&self.mended())? {
-            for id in layout::unfinished(&self.mended().join(&device))? {
+            for id in layout::ids_of_any(&self.mended().join(&device))? {
                 let draft = layout::under(&self.mended(), &device, id);
                 let place = self.place(&device, id);
                 if !place.exists() && whole::check(&draft)?.is_ok() {
