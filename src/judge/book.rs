@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::types::{
-    CaseId, Change, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
+    CaseId, HitOutcome, Order, Outcome, Scene, ShotKind, Stamp, Violation, WarnReport,
 };
 
 use super::case::{Case, Phase, discard, end_hushed, remind, seal, snap};
@@ -35,7 +35,7 @@ use super::finding::Finding;
 use super::history::History;
 use super::pages::Pages;
 use super::resumed::{Earlier, Judged};
-use super::second_look::{found, place_of, warn_again};
+use super::second_look::{found, place_of, wait, warn_again};
 use super::sight::{absorbed, is_due, lives, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
 use super::{nanos, secs};
@@ -326,16 +326,19 @@ impl Book {
             }
             Phase::Grace { since } => {
                 let grace = self.grace(case);
-                // A picture that hangs shows what stood there, and not what does.
-                let lives = scene.changed.is_since(since.shifted_ns(nanos(grace)));
-                if here && lives && now.since(since) >= grace {
-                    case.phase = Phase::looking(now);
-                    return self.look_again(case, (scene, findings), orders);
+                if !here || now.since(since) < grace {
+                    return false;
                 }
-                false
+                // A picture that hangs shows what stood there, and not what does.
+                let over = since.shifted_ns(nanos(grace));
+                if !lives(scene) || !scene.changed.is_since(over) {
+                    wait(case, scene);
+                    return false;
+                }
+                case.phase = Phase::looking(now);
+                self.look_again(case, (scene, findings), orders)
             }
-            // One that goes on in another run waits for a change in that one's picture.
-            Phase::Looking { .. } if scene.changed == Change::NotYet => false,
+            Phase::Looking { .. } if !lives(scene) => false,
             Phase::Looking { .. } => here && self.look_again(case, (scene, findings), orders),
             Phase::Recording => {
                 if !case.clip_cut || !here {

@@ -127,6 +127,12 @@ pub(super) struct Case {
     /// When this boot took it over from another; `None` for a case of this boot.
     #[serde(default)]
     pub(super) crossed: Option<Stamp>,
+    /// Since when it is away while the second look waits for a picture that lives.
+    #[serde(skip)]
+    pub(super) away: Option<Stamp>,
+    /// Whether it was away then for as long as a second look takes.
+    #[serde(default)]
+    pub(super) went: bool,
 }
 
 impl Case {

@@ -172,6 +172,8 @@ impl Book {
             prior: None,
             looks: hit.looks.clone(),
             crossed: None,
+            away: None,
+            went: false,
         };
         case.prior = (self.history).prior(&self.pages, &case, self.is_moving(case.camera));
         let told = Hit {

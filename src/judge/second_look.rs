@@ -102,6 +102,17 @@ fn others_stand(case: &Case, findings: &[Finding]) -> bool {
             .any(|f| f.is_hit() && f.is_forbidden())
 }
 
+/// One look while the second look waits for a picture that lives. One that hangs may show somebody
+/// who has gone; somebody who is not there has gone, or had before it hung.
+pub(super) fn wait(case: &mut Case, scene: &Scene) {
+    if present(case, scene).is_some() {
+        case.away = None;
+        return;
+    }
+    let since = *case.away.get_or_insert(scene.at);
+    case.went |= scene.at.since(since) >= LOOK_FOR;
+}
+
 impl Book {
     /// One look of the second look; true when it decided the case. What stands there must not only
     /// be there but look like the subject: then it has persisted at once. When that is not clear
@@ -140,6 +151,11 @@ impl Book {
         let gates = gates((*seen, *looks, stands), (looked_for, decided), scene);
         let subject = there.map(|t| t.detection.area);
         let (outcome, subject) = match (stands, subject) {
+            (true, Some(_)) if decided && case.went => {
+                let why =
+                    "it had gone when the grace time was over, and what stands there came later";
+                return discard(case, scene.at, why.to_owned(), orders);
+            }
             // The picture must show it.
             (true, Some(area)) if decided => (Outcome::Persisted, Some(area)),
             // Before a lens that somebody has just covered nothing is seen, and nobody has gone.

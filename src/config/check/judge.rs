@@ -6,6 +6,8 @@ use crate::types::Role;
 
 /// A warning, and the looks at what became of it, take this long besides the grace time, seconds.
 const WARNED_SECS: f64 = 30.0;
+/// The second look waits so long for a picture in which something changes (decision 0059), seconds.
+const LIVES_WITHIN_SECS: f64 = 1800.0;
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     let judge = &config.judge;
@@ -90,10 +92,10 @@ fn in_time(config: &Config, (zone, index): (&Zone, usize), checker: &mut Checker
     };
     let takes = match zone.kind {
         ZoneKind::NoVending if vending.enabled && object(&vending.roles) => {
-            vending.dwell_secs + vending.grace_secs + WARNED_SECS
+            vending.dwell_secs + vending.grace_secs + WARNED_SECS + LIVES_WITHIN_SECS
         }
         ZoneKind::ShopFront if shop.enabled && object(&shop.roles) => {
-            shop.dwell_secs + shop.grace_secs + WARNED_SECS
+            shop.dwell_secs + shop.grace_secs + WARNED_SECS + LIVES_WITHIN_SECS
         }
         ZoneKind::Road if spillage.enabled => spillage.settle_secs + WARNED_SECS,
         _ => return,

@@ -511,3 +511,72 @@ fn by_a_picture_that_hangs_nobody_is_warned() {
     }
     assert_eq!(warned, [60.0, 300.0]);
 }
+
+/// Where nothing changes when the grace time is over, who went is not taken for one who stayed when he, or
+/// another like him, is the first change. And a change is none for a look that comes long after it.
+#[test]
+fn who_went_while_nothing_changed_has_not_stayed() {
+    let back = "discard it had gone when the grace time was over, and what stands there came later";
+    // Warned at 10 s, the grace time over at 40 s. When it is away, when nothing changes, when no picture
+    // comes, and the end.
+    type Times = std::ops::Range<f64>;
+    type Row<'a> = (&'a str, [Times; 3], Option<(&'a str, f64)>);
+    let never = || 0.0..0.0;
+    let table: [Row<'_>; 4] = [
+        (
+            "it went and came back",
+            [30.0..640.0, 32.0..640.0, never()],
+            Some((back, 640.0)),
+        ),
+        (
+            "it was not seen for a moment",
+            [50.0..55.0, 32.0..640.0, never()],
+            Some(("seal persisted", 640.0)),
+        ),
+        (
+            "a change long ago",
+            [never(), 42.0..2000.0, 43.0..600.0],
+            None,
+        ),
+        (
+            "the same, and one more",
+            [never(), 42.0..700.0, 43.0..600.0],
+            Some(("seal persisted", 700.0)),
+        ),
+    ];
+    for (name, [away, still, none], wanted) in table {
+        let mut judge = judge_of(&street());
+        let mut ended = None;
+        for step in 0..800 * 5 {
+            let t = f64::from(step) * 0.2;
+            if none.contains(&t) {
+                continue;
+            }
+            let stall = [(1, Stall, [0.2, 0.5, 0.32, 0.7])];
+            let things = if away.contains(&t) {
+                &stall[..0]
+            } else {
+                &stall
+            };
+            let changed = if still.contains(&t) { still.start } else { t };
+            let scene = Scene {
+                changed: Change::At(at(changed)),
+                ..sight(t, things)
+            };
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                let ends = order.hit().is_some_and(|hit| hit.outcome.ends());
+                if ends || matches!(order, Order::Seal { .. }) {
+                    ended = ended.or(Some((word(&order), t)));
+                }
+            }
+        }
+        let near = |(word, t): (&str, f64)| {
+            let ended = ended.as_ref();
+            ended.is_some_and(|(told, at)| told == word && (t..t + 12.0).contains(at))
+        };
+        assert!(wanted.map_or(ended.is_none(), near), "{name}: {ended:?}");
+    }
+}
