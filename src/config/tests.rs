@@ -915,15 +915,21 @@ fn limits_that_nothing_can_ever_meet_are_refused() {
     let rare = "judge.spillage.within_secs: camera c is looked at more rarely";
     let slow = "camera[0].detect_rate: what the background finds in zone lane would be told";
     let spill = "[judge.spillage]\nsettle_secs = 40";
-    // Vending waits 60 and 300 s, a shop 120 and 600; the warning and still_secs are 36 more.
+    // Vending waits 60 and 300 s, a shop 120 and 600; the warning and still_secs are 36 more, and for a change
+    // in the picture half an hour.
     for (kind, camera, more, wanted) in [
         (
             "no_vending",
             "",
-            format!("{object}\n{}", absorb(395)),
+            format!("{object}\n{}", absorb(2195)),
             Some(late),
         ),
-        ("no_vending", "", format!("{object}\n{}", absorb(396)), None),
+        (
+            "no_vending",
+            "",
+            format!("{object}\n{}", absorb(2196)),
+            None,
+        ),
         ("no_vending", "", absorb(60), None),
         (
             "no_vending",
@@ -934,10 +940,15 @@ fn limits_that_nothing_can_ever_meet_are_refused() {
         (
             "shop_front",
             "",
-            format!("{object}\n{}", absorb(755)),
+            format!("{object}\n{}", absorb(2555)),
             Some(late),
         ),
-        ("shop_front", "", format!("{object}\n{}", absorb(756)), None),
+        (
+            "shop_front",
+            "",
+            format!("{object}\n{}", absorb(2556)),
+            None,
+        ),
         ("road", "", format!("{}{spill}", absorb(75)), Some(late)),
         ("road", "", format!("{}{spill}", absorb(76)), None),
         ("road", "detect_rate = 0.2", String::new(), None),

@@ -535,12 +535,12 @@ fn who_went_while_nothing_changed_has_not_stayed() {
         ),
         (
             "a change long ago",
-            [never(), 42.0..2000.0, 43.0..600.0],
+            [never(), 41.0..2000.0, 39.0..600.0],
             None,
         ),
         (
             "the same, and one more",
-            [never(), 42.0..700.0, 43.0..600.0],
+            [never(), 41.0..700.0, 39.0..600.0],
             Some(("seal persisted", 700.0)),
         ),
     ];

@@ -2,7 +2,7 @@
 //! pixels to orders, and two of them through the running daemon to a receipt.
 //!
 //! The street is the demonstration's, without its colours. What is drawn on it in a pure colour is
-//! seen by the detector of coloured patches (`tests/data/models/generate.py`), which no processor
+//! seen by the detector of coloured patches (`tests/data/models/colours.onnx`, made by `generate.py` there), which no processor
 //! rounds differently; so what is expected can be written down.
 
 use lingmou::witness::{FileEntry, Statement};
@@ -35,10 +35,11 @@ const END: f64 = 1e6;
 
 /// Goods 3 m before the shop.
 const GOODS: Patch = patch(GREEN, (96, 80), ("160", "330"), 2.0, END);
-/// A lorry from left to right, its number plate, and what lies behind it when it has gone.
-const LORRY: Patch = patch(RED, (220, 120), ("(t-3)*160-230", "400"), 3.0, 9.5);
-const PLATE: Patch = patch(YELLOW, (44, 14), ("(t-3)*160-224", "490"), 3.0, 9.5);
-const RUBBLE: Patch = patch(MAGENTA, (60, 26), ("330", "494"), 5.4, END);
+/// A lorry from left to right, its number plate, and what lies behind it when it has gone; late enough
+/// that a camera connected at the beginning has the seconds before it.
+const LORRY: Patch = patch(RED, (220, 120), ("(t-9)*160-230", "400"), 9.0, 15.5);
+const PLATE: Patch = patch(YELLOW, (44, 14), ("(t-9)*160-224", "490"), 9.0, 15.5);
+const RUBBLE: Patch = patch(MAGENTA, (60, 26), ("330", "494"), 11.4, END);
 /// A tricycle with goods on it, and who sells them; who stands there for some seconds attends to what
 /// is put beside.
 const TRICYCLE: Patch = patch(CYAN, (90, 70), ("300", "350"), 2.0, END);
@@ -188,8 +189,8 @@ fn drawn_offences_are_found_and_their_nearest_neighbours_are_not() {
         "snap after",
         "seal",
     ];
-    let road = judged(20, &[RUBBLE, LORRY, PLATE]);
-    assert_eq!(road, [story(9, &spilled, "recorded")]);
+    let road = judged(26, &[RUBBLE, LORRY, PLATE]);
+    assert_eq!(road, [story(15, &spilled, "recorded")]);
 
     let none: [Story; 0] = [];
     let inside = Patch { y: "250", ..GOODS };
@@ -207,8 +208,8 @@ fn drawn_offences_are_found_and_their_nearest_neighbours_are_not() {
         from: 0.0,
         ..RUBBLE
     };
-    assert_eq!(judged(16, &[before, LORRY, PLATE]), none, "it lay there");
-    assert_eq!(judged(16, &[LORRY, PLATE]), none, "nothing fell");
+    assert_eq!(judged(22, &[before, LORRY, PLATE]), none, "it lay there");
+    assert_eq!(judged(22, &[LORRY, PLATE]), none, "nothing fell");
 }
 
 /// The package that the running daemon made of `film`, receipted and audited, and its folder.
