@@ -516,11 +516,11 @@ fn by_a_picture_that_hangs_nobody_is_warned() {
 /// another like him, is the first change. And a change is none for a look that comes long after it.
 #[test]
 fn who_went_while_nothing_changed_has_not_stayed() {
-    let back = "discard it had gone when the grace time was over, and what stands there came later";
     // Warned at 10 s, the grace time over at 40 s. When it is away, when nothing changes, when no picture
     // comes, and the end.
     type Times = std::ops::Range<f64>;
     type Row<'a> = (&'a str, [Times; 3], Option<(&'a str, f64)>);
+    let back = "discard it had gone when the grace time was over, and what stands there came later";
     let never = || 0.0..0.0;
     let table: [Row<'_>; 4] = [
         (

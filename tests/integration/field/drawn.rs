@@ -76,14 +76,14 @@ fn draw(to: &Path, secs: u32, patches: &[Patch]) {
     for source in &sources {
         args.extend(["-f", "lavfi", "-i", source]);
     }
-    let mut filter = "[0]hue=s=0[0o]".to_owned();
-    for (i, p) in patches.iter().enumerate() {
+    let layers = patches.iter().enumerate().map(|(i, p)| {
         let Patch { x, y, from, to, .. } = p;
         let over = i + 1;
-        filter += &format!(
+        format!(
             ";[{i}o][{over}]overlay=x='{x}':y='{y}':enable='between(t,{from},{to})':shortest=1[{over}o]"
-        );
-    }
+        )
+    });
+    let filter = format!("[0]hue=s=0[0o]{}", layers.collect::<String>());
     let last = format!("[{}o]", patches.len());
     args.extend(["-filter_complex", &filter, "-map", &last, "-t", &secs]);
     args.extend(["-c:v", "libx264", "-preset", "veryfast", "-qp", "22"]);

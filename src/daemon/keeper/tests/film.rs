@@ -195,6 +195,20 @@ impl Grey {
     }
 }
 
+fn each_picture_has_its_close_up_and_marked_copy(
+    statement: &Statement,
+    moments: &[(&str, &FileEntry)],
+) {
+    for (kind, file) in moments {
+        let stem = file.name.strip_suffix(".jpg").unwrap();
+        for (suffix, of) in [("close", PictureOf::Close), ("marked", PictureOf::Marked)] {
+            let name = format!("{stem}-{suffix}.jpg");
+            let other = statement.files.iter().find(|f| f.name == name);
+            assert_eq!(other.and_then(|f| f.of), Some(of), "{kind}");
+        }
+    }
+}
+
 #[test]
 fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
     let dir = tempfile::tempdir().unwrap();
@@ -248,14 +262,7 @@ fn what_a_truck_loses_is_shown_before_at_and_after_with_its_plate_in_full() {
     }
     let order = ["before", "peak", "after"].map(|kind| shown(kind).0);
     assert!(order.is_sorted(), "{order:?}");
-    for (kind, file) in &moments {
-        let stem = file.name.strip_suffix(".jpg").unwrap();
-        for (suffix, of) in [("close", PictureOf::Close), ("marked", PictureOf::Marked)] {
-            let name = format!("{stem}-{suffix}.jpg");
-            let other = statement.files.iter().find(|f| f.name == name);
-            assert_eq!(other.and_then(|f| f.of), Some(of), "{kind}");
-        }
-    }
+    each_picture_has_its_close_up_and_marked_copy(&statement, &moments);
     // Cut out, not scaled: the plate is as wide as in the film, 52 pixels.
     let (_, plate) = moments.iter().find(|(kind, _)| *kind == "plate").unwrap();
     let close = Grey::read(&folder, &plate.name.replace(".jpg", "-close.jpg"));
