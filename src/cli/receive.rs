@@ -168,7 +168,7 @@ fn word(event: &Event) -> (String, Value) {
             late,
         } => announced((device, *id, *seq), *bytes, *late),
         Event::Broken { device, id, why } => {
-            let told = ("broken", "IS", "it is taken again");
+            let told = ("broken", "IS", "it is taken again when its box offers it");
             not_whole((device, *id, why), told)
         }
         Event::Mended { device, id, why } => {

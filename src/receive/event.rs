@@ -40,8 +40,8 @@ pub enum Event {
         /// history, not news.
         late: Option<u64>,
     },
-    /// What lies here of a stored package is not whole any more: the device, which has it still, is
-    /// asked for it again.
+    /// What lies here of a stored package is not whole any more: when the device, which may have it
+    /// still, offers it, all of it is asked for.
     Broken {
         /// The device.
         device: String,

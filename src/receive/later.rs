@@ -15,9 +15,8 @@ use std::sync::Mutex;
 use tokio::sync::mpsc;
 
 use super::copies::Copies;
-use super::figures::Count;
 use super::office::Office;
-use super::{Answer, ReceiveError, layout, receipt, whole};
+use super::{Answer, Event, ReceiveError, layout, receipt, whole};
 use crate::disk::{self, DiskError};
 use crate::types::{CaseId, Stamp, lock};
 use crate::witness::{LATER_RECEIPT, RECEIPT, Receipt, Statement};
@@ -86,7 +85,10 @@ impl Office {
         }
         let signed = receipt::sign_again(&self.identity, &first, (2, at))?;
         for dir in [copies.dir(), &self.dir] {
-            let draft = layout::incoming(dir).join(format!("{}.later", self.name));
+            let incoming = layout::incoming(dir);
+            // A medium that was filled by hand has none yet.
+            disk::create_dir(&incoming)?;
+            let draft = incoming.join(format!("{}.later", self.name));
             let place = layout::place(dir, device, id).join(LATER_RECEIPT);
             disk::replace(&draft, &place, &signed)?;
         }
@@ -94,29 +96,42 @@ impl Office {
         Ok(())
     }
 
-    /// Sends a receipt that says two copies, when the first is whole, or is so again.
-    fn tell_if_whole(
+    /// Whether the package in its place is whole, or is so again by its second copy; and what to tell of it.
+    /// One that stays broken is looked at again and again, and told once.
+    pub(super) fn is_whole(
         &self,
         device: &str,
         id: CaseId,
-        receipt: Vec<u8>,
-    ) -> Result<(), ReceiveError> {
-        if let Err(why) = whole::check(&self.place(device, id))? {
-            self.figures.add(Count::Broken, 1);
-            tracing::warn!(device, %id, why, "a stored package is broken");
-            let sig_sha256 = Receipt::read(&receipt).map(|it| it.sig_sha256);
-            let sig_sha256 = sig_sha256.map_err(|error| ReceiveError::Bug(error.to_string()))?;
-            if !self.mend(device, id, &sig_sha256)? {
-                return Ok(());
-            }
+    ) -> Result<(bool, Option<Event>), ReceiveError> {
+        let place = self.place(device, id);
+        let found = whole::check(&place)?;
+        let name = (device.to_owned(), id);
+        let Err(why) = found else {
+            lock(&self.broken).remove(&name);
+            return Ok((true, None));
+        };
+        let receipt = newest_receipt(&place).ok();
+        let receipt = receipt.filter(|receipt| self.holds(receipt));
+        let receipt = receipt.and_then(|receipt| Receipt::read(&receipt).ok());
+        let mended = match receipt {
+            Some(receipt) => self.mend(device, id, &receipt.sig_sha256)?,
+            None => false,
+        };
+        if mended {
+            let device = name.0;
+            return Ok((true, Some(Event::Mended { device, id, why })));
         }
-        self.later.tell(device, receipt);
-        Ok(())
+        let told = lock(&self.broken).insert(name.clone()).then(|| {
+            let device = name.0;
+            Event::Broken { device, id, why }
+        });
+        Ok((false, told))
     }
 
     /// A box is there and names packages whose receipts say one copy: it is told of those that have
-    /// their second.
-    pub(super) fn tell_again(&self, device: &str, asked: &[String]) {
+    /// their second, when the first is whole; what to tell of those that are not.
+    pub(super) fn tell_again(&self, device: &str, asked: &[String]) -> Vec<Event> {
+        let mut events = Vec::new();
         for id in asked
             .iter()
             .take(ASKED_MAX)
@@ -127,14 +142,28 @@ impl Office {
                 continue;
             }
             let told = match newest_receipt(&place) {
-                Ok(receipt) if !Receipt::read(&receipt).is_ok_and(|it| it.copies > 1) => Ok(()),
-                Ok(receipt) if self.holds(&receipt) => self.tell_if_whole(device, id, receipt),
-                Ok(_) => self.take_back(device, id).map_err(ReceiveError::from),
+                Ok(receipt) if !Receipt::read(&receipt).is_ok_and(|it| it.copies > 1) => Ok(None),
+                Ok(receipt) if self.holds(&receipt) => {
+                    self.is_whole(device, id).map(|(whole, event)| {
+                        if whole {
+                            self.later.tell(device, receipt);
+                        }
+                        event
+                    })
+                }
+                Ok(_) => self
+                    .take_back(device, id)
+                    .map(|()| None)
+                    .map_err(ReceiveError::from),
                 Err(error) => Err(error.into()),
             };
-            if let Err(error) = told {
-                tracing::warn!(device, %id, %error, "a later receipt is not sent");
+            match told {
+                Ok(event) => events.extend(event),
+                Err(error) => {
+                    tracing::warn!(device, %id, %error, "a later receipt is not sent");
+                }
             }
         }
+        events
     }
 }

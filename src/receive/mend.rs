@@ -16,7 +16,7 @@ use super::keep::publish;
 use super::office::Office;
 use super::{ReceiveError, layout, whole};
 use crate::disk;
-use crate::types::CaseId;
+use crate::types::{CaseId, lock};
 use crate::witness::{STATEMENT, Statement};
 
 /// A box that waits for an answer offers its package again after ten seconds.
@@ -70,6 +70,7 @@ impl Office {
         let Some(copies) = &self.copies else {
             return Ok(false);
         };
+        let _one_at_a_time = lock(&self.mending);
         let draft = layout::under(&self.mended(), device, id);
         for folder in [&self.mended(), &self.mended().join(device)] {
             disk::create_dir(folder)?;

@@ -5,6 +5,7 @@
 //! made level with the folders at every start and every question, so nothing waits for a row, and
 //! one that a kill takes is made again.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -31,6 +32,10 @@ pub(super) struct Office {
     pub(super) figures: Arc<Figures>,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) later: Later,
+    /// Stored packages that were told to be broken, and are so still.
+    pub(super) broken: Mutex<BTreeSet<(String, CaseId)>>,
+    /// Held while a package is mended: a desk and whoever makes second copies may find the same one broken.
+    pub(super) mending: Mutex<()>,
     /// Whether it signs though nothing synchronises the clock.
     pub(super) any_clock: bool,
     /// Why nothing is signed, as it was told last.

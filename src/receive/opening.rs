@@ -58,6 +58,8 @@ impl Desk {
             figures,
             ledger: Mutex::default(),
             later: Later::new(),
+            broken: Mutex::default(),
+            mending: Mutex::default(),
             any_clock: config.any_clock,
             unsigned: Mutex::default(),
             _lock: lock,

@@ -260,11 +260,12 @@ impl Office {
                 place.made = None;
                 break;
             };
-            match self.copy_later(copies, (&device, id), at) {
-                Ok(()) => {
+            match self.copy_later((copies, &mut events), (&device, id), at) {
+                Ok(true) => {
                     made = true;
                     self.enter(Entry::Copied(device.clone(), id));
                 }
+                Ok(false) => failed = true,
                 Err(why) => {
                     failed = true;
                     events.extend(self.no_copy(copies, &why));
@@ -291,18 +292,28 @@ impl Office {
         copies.complain(why)
     }
 
+    /// Makes the second copy of a package and says so, if the first is whole; whether it is.
     fn copy_later(
         &self,
-        copies: &Copies,
+        (copies, events): (&Copies, &mut Vec<Event>),
         (device, id): (&str, CaseId),
         at: Stamp,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let place = self.place(device, id);
+        if !place.exists() {
+            return Err(format!("{} is not there", place.display()));
+        }
+        // A receipt that says two copies permits a box to remove its own.
+        let (whole, told) = self.is_whole(device, id).map_err(|e| e.to_string())?;
+        events.extend(told);
+        if !whole {
+            return Ok(false);
+        }
         let statement = disk::read(&place.join(STATEMENT)).map_err(|e| e.to_string())?;
         let statement = Statement::parse(&statement).map_err(|e| e.to_string())?;
         copies.take(&place, &statement, None)?;
         let receipted = self.receipt_later(copies, &statement, at);
-        receipted.map_err(|error| error.to_string())
+        receipted.map(|()| true).map_err(|error| error.to_string())
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::office::Office;
 use super::{ReceiveError, layout};
 use crate::disk::{self, DiskError};
-use crate::types::CaseId;
+use crate::types::{CaseId, lock};
 use crate::witness::{
     ASIC_E, Container, MANIFEST, MIMETYPE, RECEIPT, Receipt, SIGNATURE, STATEMENT, Statement,
     is_signed, sha256_hex,
@@ -101,7 +101,9 @@ impl Office {
         let n = last.map_or(1, |last| last.saturating_add(1));
         let aside = broken.join(device).join(format!("{id}.{n}"));
         tracing::warn!(device, %id, aside = %aside.display(), "a broken package is set aside");
-        Ok(disk::publish(&place, &aside)?)
+        disk::publish(&place, &aside)?;
+        lock(&self.broken).remove(&(device.to_owned(), id));
+        Ok(())
     }
 }
 

@@ -145,9 +145,9 @@ impl Store {
     ///
     /// A later receipt of one that has its first is kept beside it when it says more copies than
     /// those before. More copies may permit pruning; the first receipt stays, for the time-stamp is
-    /// bound to it. Of a package that another receiver has refused, or that was damaged meanwhile, the
-    /// head is not sent again and this is the only time that it comes: it is kept as in
-    /// [`Store::receipted`]. One that is still in the queue will bring it again.
+    /// bound to it. The first of a package that has none is kept as in [`Store::receipted`]: where another
+    /// receiver has refused it, or it was damaged meanwhile, its head is not sent again, and of one that is
+    /// back in the queue the next answer may come too late as well.
     pub fn receipted_later(
         &self,
         (id, seq): (CaseId, u64),
@@ -163,11 +163,12 @@ impl Store {
         }
         match from {
             State::Receipted => inner.more_copies(id, receipt, facts),
-            State::Refused | State::Damaged if !evict::is_evicted(&inner.conn, id)? => {
+            State::Sealed | State::Pruned => Ok(false),
+            _ if evict::is_evicted(&inner.conn, id)? => Ok(false),
+            _ => {
                 inner.first_receipt(id, receipt, facts)?;
                 Ok(true)
             }
-            _ => Ok(false),
         }
     }
 

@@ -211,8 +211,7 @@ impl Session<'_> {
     }
 
     /// A receipt of ours about a package that is not in hand: a later one, which says more copies, or
-    /// the first of one that another receiver has refused. Of one that was put back nothing is kept: its
-    /// head will bring the receipt again.
+    /// the first of one that another receiver has refused, or that was put back before the answer came.
     async fn later_receipt(&mut self, receipt: Receipt, at: jiff::Timestamp, p7m: &[u8]) {
         if receipt.verdict != ReceiptVerdict::Stored {
             return;

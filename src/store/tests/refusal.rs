@@ -117,3 +117,34 @@ fn a_receipt_after_a_refusal_is_kept() {
     let store = lose_the_database(dir.path(), store);
     assert_eq!(audit(&store)[&case(1)], State::Receipted);
 }
+
+/// The receiver took longer to hash it than the box waits for an answer, and would each time.
+#[test]
+fn a_receipt_that_comes_when_its_package_is_back_in_the_queue_is_kept() {
+    let dir = folder();
+    let store = open(dir.path());
+    let ways: [&[State]; 3] = [
+        &[State::Sending, State::Queued],
+        &[State::Sending],
+        &[State::Sending, State::Sent],
+    ];
+    for (n, way) in (1..).zip(ways) {
+        keep_and_seal(&store, case(n));
+        for step in way {
+            store.step(case(n), *step).unwrap();
+        }
+        let facts = facts(&sig(&store, case(n)));
+        let late = |seq| store.receipted_later((case(n), seq), b"signed receipt", &facts);
+        assert!(!late(9).unwrap(), "the number is another's");
+        assert!(late(u64::from(n)).unwrap(), "{way:?}");
+        assert!(
+            !late(u64::from(n)).unwrap(),
+            "the same again changes nothing"
+        );
+        assert_eq!(audit(&store)[&case(n)], State::Receipted, "{way:?}");
+    }
+    assert_eq!(store.next_of(NOW, &Wish::default()).unwrap(), None);
+    let store = lose_the_database(dir.path(), store);
+    let states = audit(&store);
+    assert!(states.values().all(|state| *state == State::Receipted));
+}
