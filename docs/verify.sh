@@ -96,8 +96,8 @@ application/vnd\.etsi\.timestamp-token)$ && $by =~ [0-9]{3}\....$ && $by != *000
     while [[ $x =~ ^$e ]]; do f=${BASH_REMATCH[1]} x=${BASH_REMATCH[4]}; [ ! "${list[$f]-}" ] && if [ "${is[$f]-}" ]
         then [ "$(openssl dgst -sha256 -binary "$f" | base64)" = "${BASH_REMATCH[3]}" ]
         else [[ $pruned && $f != @(evidence.json|$M/*) ]] && gone=1; fi || { echo "        $f"; return 1; }
-        list[$f]=${BASH_REMATCH[2]}; done; [ ! "$x" ] && [ "${list[$2]-}" ]; }
-statement() { # UTF-8; states what it must, the listed files as they are, and the grade that its conditions, 15 of every case, give
+        list[$f]="${BASH_REMATCH[2]} ${BASH_REMATCH[3]}"; done; [ ! "$x" ] && [ "${list[$2]-}" ]; }
+statement() { # UTF-8; states what it must, the listed files as they are or were, and the grade that its conditions, 15 of every case, give
     local f v x=$said n=15 follows=lead pass='"pass": true' must=({journal.{n,prev},device.tz,camera.id,software.{name,version}})
     [[ $(tr -d '\n' < evidence.json | wc -c) = ${#said} && ${#said} -le 1048576 && $said == '{'* && $said =~ \"seq\"$w:$w[0-9] &&
         $said =~ \"warning\"$w:$w\[ ]] && (LC_ALL=C.UTF-8; [[ $said =~ ^.*$ ]]) && case $(field v "$said")$(field type "$said") in
@@ -108,10 +108,10 @@ statement() { # UTF-8; states what it must, the listed files as they are, and th
     while [[ $x =~ \"(utc|first_seen|confirmed|at|server_time|last_step|prev|[a-z_]*sha256)\"$w:$w(\"[^\"]*\"|.)(.*)$ ]]; do
         f=${BASH_REMATCH[1]} v=${BASH_REMATCH[2]} x=${BASH_REMATCH[3]}; case $f$v in @(at|last_step|*_sha256)n) ;;
         prev*|*sha256*) [[ $v =~ ^\"[0-9a-f]{64}\"$ ]] ;; *) utc "${v//\"}" ;; esac || return 1; done
-    [ "$(for f in "${!list[@]}"; do [ "$f" = evidence.json ] || echo "$f ${list[$f]} $(wc -c < "$f") $(openssl dgst -sha256 -r "$f" |
-        cut -c -64)"; done | sort)" = "$(n='^ *"name": *"([^"]*)", *"type": *"([^"]*)", *"size": *([0-9]+), *"sha256": *"([^"]*)"'
-        while IFS= read -rd '{' f; do [[ $f =~ $n ]] && echo "${BASH_REMATCH[*]:1}"; done <<< "$said{" | sort)" ] || return 1
-    [[ $said =~ \"grade\":\ *[^\ n] ]] || return 0 # none is stated
+    [ "$(for f in "${!list[@]}"; do [ "$f" = evidence.json ] || echo "$f ${list[$f]} ${gone:-$(wc -c < "$f")}"; done | sort)" = "$(
+        n='^ *"name": *"([^"]*)", *"type": *"([^"]*)", *"size": *([0-9]+), *"sha256": *"([^"]*)"'; while IFS= read -rd '{' f; do
+        [[ $f =~ $n ]] && echo "${BASH_REMATCH[*]:1:2} $(unhex "${BASH_REMATCH[4]}" | base64) ${gone:-${BASH_REMATCH[3]}}"
+        done <<< "$said{" | sort)" ] || return 1; [[ $said =~ \"grade\":\ *[^\ n] ]] || return 0 # none is stated
     f=${said//$pass}; [[ $said != *'"same_subject"'* ]] || n=16 # who persisted has one condition more
     [[ $(((${#said} - ${#f}) / ${#pass})) -lt $n || $said =~ \"pass\":\ [fn] ]] || follows=evidence
     [ "$(stated grade grade)" = $follows ]; }
@@ -145,10 +145,10 @@ said=$(head -c 1048577 evidence.json | tr -d '\n') sig=$(sha256sum < $M/signatur
 check "device's signature, certificate for documents, chain" signed $M/signature001.p7s device $M/ASiCManifest001.xml
 x=${names[*]##@($M/*|mimetype|evidence.json)} pruned= gone= # with a receipt, all the others may be gone
 [[ ! -f $M/receipt001.p7m || $x == *[!\ ]* ]] || pruned=", or gone with all others,"
-check "every listed file is there$pruned and unchanged" digests $M/ASiCManifest001.xml evidence.json
+check "every listed file is there$pruned and unchanged" digests $M/ASiCManifest001.xml evidence.json; pruned=
 for f in mimetype $M/signature001.p7s $M/ASiCManifest001.xml "${!list[@]}"; do covered[$f]=1; done
-[ "$gone" ] || check "statement agrees with the list and with itself" statement; check "statement is by the device that signed" device
-for n in 2 1; do f=$M/receipt00$n.p7m; rm -f "$t/receipt"; [ ! -f $f ] || # the journal goes to the first one's head
+check "statement agrees with the list and with itself" statement; check "statement is by the device that signed" device
+for n in 2 1; do f=$M/receipt00$n.p7m; rm -f "$t/receipt"; it=; [ ! -f $f ] || # the journal goes to the first one's head
     { covered[$f]=1; check "receipt 00$n is a receiver's, for this package" receipt $f; }; done
 [[ ! $gone || $it =~ \"verdict\"$w:$w\"stored\" ]] || check "every listed file is there, or stored by the receiver" false
 head=$(first '("head":\{.*)' "$(< "$t/receipt")") end="on; nobody has signed its end"; [ ! "$head" ] || end="to receipt"

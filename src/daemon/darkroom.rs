@@ -172,11 +172,11 @@ impl Keeper {
     /// The frame of moment `at` at full size: the best of those round it that show `place` as it
     /// is at that moment, as far as the ring holds them.
     fn frame(&self, work: &Work, at: Stamp, place: Area) -> Result<(Frame, Stream), IngestError> {
-        let around = self.facts.config.evidence.best_of_secs;
-        let around = Duration::try_from_secs_f64(around).unwrap_or_default();
+        let limits = &self.facts.config.evidence;
+        let around = Duration::try_from_secs_f64(limits.best_of_secs).unwrap_or_default();
         let camera = &self.cameras[work.camera];
         if !around.is_zero() {
-            let mut choice = Choice::of(at, place);
+            let mut choice = Choice::of(at, place, limits);
             let looked = camera.frames_round(at, around, CHOICE_MAX, |frame| choice.look(frame));
             if let Err(error) = looked {
                 tracing::debug!(%error, "no frames to choose from");

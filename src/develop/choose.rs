@@ -2,6 +2,7 @@
 
 use super::glance::Patch;
 use super::quality::measure;
+use crate::config::Evidence;
 use crate::types::{Area, Frame, Quality, Stamp};
 
 /// A frame further from the moment than this is not the moment's own, nanoseconds.
@@ -17,9 +18,10 @@ const BETTER_BY: u64 = 105;
 ///
 /// A full frame is megabytes, and there may be many: of each only what is compared is kept, and the
 /// pixels of one, the choice if no other came.
-pub struct Choice {
+pub struct Choice<'a> {
     at: Stamp,
     place: Area,
+    limits: &'a Evidence,
     looks: Vec<Look>,
     held: Option<(usize, Frame)>,
 }
@@ -27,16 +29,21 @@ pub struct Choice {
 /// What is kept of a frame that was looked at.
 struct Look {
     at: Stamp,
-    worth: u64,
+    worth: Worth,
     patch: Option<Patch>,
 }
 
-impl Choice {
-    /// Among the frames round the moment `at`, by what they show at `place`.
-    pub fn of(at: Stamp, place: Area) -> Self {
+/// Whether the picture is within the limits of evidence; how sharp it is, less what is lost in black
+/// and white. The first goes before: of two frames one must not be taken that makes a lead.
+type Worth = (bool, u64);
+
+impl<'a> Choice<'a> {
+    /// Among the frames round the moment `at`, by what they show at `place` and by the `limits`.
+    pub fn of(at: Stamp, place: Area, limits: &'a Evidence) -> Self {
         Self {
             at,
             place,
+            limits,
             looks: Vec::new(),
             held: None,
         }
@@ -45,7 +52,8 @@ impl Choice {
     /// Looks at one frame.
     pub fn look(&mut self, frame: Frame) {
         let newest = self.looks.len();
-        let worth = measure(&frame.image, self.place).map_or(0, worth);
+        let worth =
+            measure(&frame.image, self.place).map_or((false, 0), |it| worth(it, self.limits));
         self.looks.push(Look {
             at: frame.at,
             worth,
@@ -81,7 +89,8 @@ impl Choice {
             let alike = moment.patch.as_ref()?.alike(look.patch.as_ref()?);
             alike.filter(|&alike| alike >= SAME_PLACE)
         };
-        let mut best = (own, moment.worth * BETTER_BY / 100);
+        let (within, shown) = moment.worth;
+        let mut best = (own, (within, shown * BETTER_BY / 100));
         for (i, look) in self.looks.iter().enumerate().filter(|(i, _)| *i != own) {
             if look.worth > best.1 && there(look).is_some() {
                 best = (i, look.worth);
@@ -91,10 +100,13 @@ impl Choice {
     }
 }
 
-/// Sharpness, less what is lost in black and white.
-fn worth(quality: Quality) -> u64 {
+fn worth(quality: Quality, limits: &Evidence) -> Worth {
+    // As the conditions `focus` and `exposure` have it.
+    let within = quality.focus >= limits.focus_min
+        && (limits.exposure_min..=limits.exposure_max).contains(&quality.exposure)
+        && f64::from(quality.clipped_permille) <= limits.clipped_max * 1000.0;
     let shown = 1000_u32.saturating_sub(quality.clipped_permille);
-    u64::from(quality.focus) * u64::from(shown)
+    (within, u64::from(quality.focus) * u64::from(shown))
 }
 
 #[cfg(test)]
@@ -148,7 +160,8 @@ mod tests {
             .iter()
             .map(|f| Arc::downgrade(&f.image.data))
             .collect();
-        let mut choice = Choice::of(stamp(1000), PLACE);
+        let limits = Evidence::default();
+        let mut choice = Choice::of(stamp(1000), PLACE, &limits);
         for (n, frame) in frames.into_iter().enumerate() {
             choice.look(frame);
             let alive = |n: &usize| all.get(*n).is_some_and(|data| data.strong_count() > 0);
@@ -164,8 +177,10 @@ mod tests {
     fn of_all(frames: &[Frame]) -> Option<u64> {
         let away = |frame: &Frame| frame.at.boot_ns.abs_diff(stamp(1000).boot_ns);
         let own = frames.iter().min_by_key(|frame| away(frame))?;
-        let worth = |frame: &Frame| measure(&frame.image, PLACE).map_or(0, worth);
-        let mut best = (own.number, worth(own) * BETTER_BY / 100);
+        let limits = Evidence::default();
+        let worth = |frame: &Frame| worth(measure(&frame.image, PLACE).expect("measured"), &limits);
+        let (within, shown) = worth(own);
+        let mut best = (own.number, (within, shown * BETTER_BY / 100));
         for frame in frames.iter().filter(|frame| frame.number != own.number) {
             let there = alike(&own.image, &frame.image, PLACE).is_some_and(|a| a >= SAME_PLACE);
             if there && worth(frame) > best.1 {
@@ -213,6 +228,24 @@ mod tests {
             }
         }
         assert!(seen.len() > 8, "{seen:?}");
+    }
+
+    #[test]
+    fn a_frame_within_the_limits_goes_before_one_that_makes_a_lead() {
+        let night = |luma: f32| luma * 0.1 + 20.0;
+        let dark = |x, y| night(stall(x, y));
+        let check = |frames: Vec<Frame>, wanted: u64, what: &str| {
+            assert_eq!(chosen(frames), Some(wanted), "{what}");
+        };
+        for at in [600, 1400] {
+            let frames = vec![frame(at, stall), frame(1000, dark)];
+            check(frames, at, "as sharp, and not too dark");
+            let frames = vec![frame(at, dark), frame(1000, shaken)];
+            check(frames, 1000, "sharper, but too dark");
+            let own = frame(1000, |x, y| night(shaken(x, y)));
+            let frames = vec![frame(at, dark), own];
+            check(frames, at, "both too dark, one sharper");
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
     Asked, CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, LATER_RECEIPT,
     Language, LatestBy, MANIFEST, MIMETYPE, Manifest, RECEIPT, Receipt, ReceiptVerdict,
-    ReviewVerdict, Roots, SIGNATURE, STATEMENT, Sealed, SigReference, Status, seal, verify,
+    ReviewVerdict, Roots, SIGNATURE, STATEMENT, Sealed, SigReference, Statement, Status, seal,
+    sha256_hex, verify,
 };
 use tempfile::TempDir;
 
@@ -698,17 +699,21 @@ fn a_receipt_of_nobody_keeps_no_reviewer_out() {
 
 /// The sealed package with another statement, signed by its device all the same.
 fn restated(kit: &Kit, statement: &str) -> Container {
+    assemble(&resealed(kit, statement))
+}
+
+fn resealed(kit: &Kit, statement: &str) -> Sealed {
     let statement = statement.as_bytes().to_vec();
     let package = with(&kit.package, STATEMENT, Some(&statement));
     let mut manifest = Manifest::parse(&kit.sealed.manifest).unwrap();
     manifest.entries[0].sha256 = covered(&package, STATEMENT).sha256;
     let manifest = manifest.to_xml().unwrap();
     let signature = kit.evidence.sign(&manifest, Form::Detached, AT).unwrap();
-    assemble(&Sealed {
+    Sealed {
         statement,
         manifest,
         signature,
-    })
+    }
 }
 
 /// The same with one thing in the statement replaced.
@@ -887,7 +892,8 @@ fn a_package_without_its_pictures_is_not_checked_and_never_valid() {
     };
     let full = kit.full();
     let pruned = stripped(&full);
-    for package in [&pruned, &stripped(&kit.package)] {
+    let shorn = stripped(&kit.package);
+    for package in [&pruned, &shorn] {
         let verdict = verify(package, &kit.roots);
         assert!(!verdict.valid() && verdict.undecided());
         assert_eq!(verdict.failed().count(), 0);
@@ -936,26 +942,94 @@ fn a_package_without_its_pictures_is_not_checked_and_never_valid() {
     for name in [STATEMENT, MANIFEST, SIGNATURE, RECEIPT, CHAIN] {
         let changed = with(&pruned, name, Some(&flipped(pruned.get(name).unwrap())));
         assert!(!verify(&changed, &kit.roots).undecided(), "{name}");
-        let (code, said) = kit.script(&changed);
-        assert_eq!(code, Some(1), "{name}: {said}");
+        refused(name, &kit, &changed, guard(name, false));
     }
+    // A receipt that says nothing vouches for no picture, and what comes after it is looked at all the same.
+    let told_by = |package: &Container| {
+        let (code, said) = kit.script(package);
+        assert!(code == Some(1) && said.ends_with("NOT VALID\n"), "{said}");
+        said
+    };
+    let no_receipt = with(&shorn, RECEIPT, Some(b"no receipt"));
+    refused("no receipt", &kit, &no_receipt, CheckId::Receipt);
+    refused("no receipt", &kit, &no_receipt, CheckId::Files);
+    let said = told_by(&no_receipt);
+    assert!(said.contains("or stored by the receiver"), "{said}");
+    assert!(said.contains("no file outside the signatures"), "{said}");
+    let later = with(&no_receipt, LATER_RECEIPT, shorn.get(RECEIPT));
+    let said = told_by(&later);
+    assert!(
+        said.contains("FAIL  every listed file"),
+        "a later one: {said}"
+    );
+    // Only what the device listed may be gone.
+    let never = with(&kit.package, "frames/99-never.jpg", Some(&[1]));
+    let manifest = Manifest {
+        signature: SigReference::time_stamp(1),
+        entries: [SIGNATURE, "frames/99-never.jpg"]
+            .map(|name| covered(&never, name))
+            .to_vec(),
+    };
+    let awaited = with(&shorn, MANIFEST_2, Some(&manifest.to_xml().unwrap()));
+    refused("never was", &kit, &awaited, CheckId::Stamp);
+}
+
+/// What a device signs of files that are gone is held against its list as before.
+#[test]
+fn a_package_without_its_pictures_that_contradicts_itself() {
+    let kit = Kit::new();
+    let pruned = |sealed: &Sealed| {
+        let mut left = Container::new();
+        for (name, bytes) in sealed.parts() {
+            left.insert(name, bytes.to_vec()).unwrap();
+        }
+        let p7m = receipt(sealed).sign(&kit.receiver, AT).unwrap();
+        left.insert(RECEIPT, p7m).unwrap();
+        left
+    };
+    let (code, said) = kit.script(&pruned(&kit.sealed));
+    assert_eq!(code, Some(2), "{said}");
+    let ok = "  ok    statement agrees with the list and with itself";
+    assert!(said.contains(ok), "{said}");
+    let statement = String::from_utf8(kit.sealed.statement.clone()).unwrap();
+    let hash = sha256_hex(&[0xda; 302]);
+    for (what, old, new) in [
+        ("type", "\"video/mp4\"", "\"video/webm\""),
+        ("name", "02-warned.jpg", "02-again.jpg"),
+        ("digest", hash.as_str(), "ab".repeat(32).as_str()),
+        (
+            "time",
+            "\"first_seen\": \"2026",
+            "\"first_seen\": \"late 2026",
+        ),
+    ] {
+        assert!(statement.contains(old), "{what}");
+        let sealed = resealed(&kit, &statement.replacen(old, new, 1));
+        refused(what, &kit, &pruned(&sealed), CheckId::Statement);
+    }
+    let wrong = graded(Grade::Evidence, false);
+    let wrong = seal(&wrong, &kit.evidence, AT).unwrap();
+    refused("grade", &kit, &pruned(&wrong), CheckId::Grade);
+}
+
+/// A statement whose conditions are all met, or all but one, with the grade that it names.
+fn graded(grade: Grade, pass: bool) -> Statement {
+    let mut graded = statement(DEVICE);
+    let condition = |id: &&str| Condition {
+        id: (*id).to_owned(),
+        value: None,
+        limit: "any".to_owned(),
+        pass: Some(*id != "clock" || pass),
+    };
+    let conditions = lingmou::witness::CONDITIONS.iter().map(condition).collect();
+    graded.grade = Some(Grading { grade, conditions });
+    graded
 }
 
 #[test]
 fn a_grade_that_does_not_follow() {
     let kit = Kit::new();
-    let graded = |grade, pass| {
-        let mut graded = statement(DEVICE);
-        let condition = |id: &&str| Condition {
-            id: (*id).to_owned(),
-            value: None,
-            limit: "any".to_owned(),
-            pass: Some(*id != "clock" || pass),
-        };
-        let conditions = lingmou::witness::CONDITIONS.iter().map(condition).collect();
-        graded.grade = Some(Grading { grade, conditions });
-        assemble(&seal(&graded, &kit.evidence, AT).unwrap())
-    };
+    let graded = |grade, pass| assemble(&seal(&graded(grade, pass), &kit.evidence, AT).unwrap());
     accepted("evidence", &kit, &graded(Grade::Evidence, true));
     accepted("lead", &kit, &graded(Grade::Lead, false));
     let wrong = graded(Grade::Evidence, false);
