@@ -11,7 +11,9 @@ const PASSWORD: &str = "p@ss 密码-1953";
 
 /// The ways in which a program might write these bytes.
 fn ways(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = bytes
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let listed = format!("{bytes:?}");
     let listed = listed.trim_matches(['[', ']']).to_owned();
     let encoded = Base64::encode_string(bytes);
