@@ -14,11 +14,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clock;
 use crate::develop::Developer;
 use crate::ingest::Camera;
+use crate::journal::kind;
 use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
 use crate::telemetry::Poses;
@@ -282,9 +283,12 @@ impl Keeper {
         if room.level() >= Level::Tight {
             let why = format!("the evidence store is {} % full", room.percent());
             self.omit(case, "clip.mp4", &why)?;
+            // What the detector saw is kept, whether or not the journal takes a line.
+            let line = json!({ "id": case, "why": why });
+            let told = self.store.note(clock::now(), kind::CLIP_LEFT_OUT, line);
             self.store.keep(case, &drafts, book)?;
             self.store.lose(|losses| losses.clips_left_out += 1);
-            return Ok(());
+            return told.map(drop);
         }
         match self.cameras[work.camera].clip(from, to) {
             Ok(clip) => {

@@ -21,7 +21,7 @@ const TRY_AFTER: Duration = Duration::from_secs(30);
 /// One time of trouble.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// Since when, and of what kind.
+    /// Since when, and of what kind it was the last time.
     since: Option<(Stamp, &'static str)>,
     /// Orders refused since then.
     count: u64,
@@ -47,8 +47,10 @@ impl Refusals {
             (None, None) => return None,
             (None, Some(_)) if done.is_err() => return None,
             (None, Some(_)) => return self.due(now, true),
-            (Some(kind), None) => self.since = Some((now, kind)),
-            (Some(_), Some(_)) => {}
+            (Some(kind), began) => {
+                let since = began.map_or(now, |(since, _)| since);
+                self.since = Some((since, kind));
+            }
         }
         self.count += 1;
         self.due(now, false)
@@ -171,5 +173,26 @@ mod tests {
                 refusals.told(at(secs), over);
             }
         }
+    }
+
+    /// A disk that fills up and then fails: who reads the newest line must not look for room.
+    #[test]
+    fn each_line_names_the_trouble_that_was_met_last() {
+        let full = StoreError::Full { free: 0, need: 1 };
+        let failing = StoreError::Io(String::new());
+        let mut refusals = Refusals::default();
+        let mut disk = |secs, done: Result<(), &StoreError>| {
+            let line = refusals.take(done, at(secs));
+            if let Some(line) = &line {
+                refusals.told(at(secs), line["over"] == true);
+            }
+            line.map(|line| line["disk"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(disk(0, Err(&full)).as_deref(), Some("full"));
+        assert_eq!(disk(1, Err(&failing)), None);
+        assert_eq!(disk(3600, Err(&failing)).as_deref(), Some("failing"));
+        assert_eq!(disk(3601, Err(&full)), None);
+        assert_eq!(disk(3602, Ok(())).as_deref(), Some("full"));
+        assert_eq!(disk(3603, Err(&failing)).as_deref(), Some("failing"));
     }
 }

@@ -35,6 +35,8 @@ pub const CASE_DISCARDED: &str = "case.discarded";
 pub const CASE_DROPPED: &str = "case.dropped";
 /// New evidence could not be kept; counted.
 pub const CAPTURE_REFUSED: &str = "capture.refused";
+/// The clip of a case was left out for want of room.
+pub const CLIP_LEFT_OUT: &str = "clip.left_out";
 /// A package became a fact.
 pub const PACKAGE_SEALED: &str = "package.sealed";
 /// A package that a crash left without its line was found and taken in.
@@ -156,6 +158,7 @@ pub const ALL: &[&str] = &[
     CASE_DISCARDED,
     CASE_DROPPED,
     CAPTURE_REFUSED,
+    CLIP_LEFT_OUT,
     PACKAGE_SEALED,
     PACKAGE_ADOPTED,
     PACKAGE_SENT,

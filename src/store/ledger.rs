@@ -25,7 +25,7 @@ pub(super) struct Ledger {
     pub(super) unindexed: Vec<Indexed>,
     /// The index is about another journal and must be made again.
     pub(super) reindex: bool,
-    /// What was said about packages that have no row, with number and time of the line.
+    /// What was said about packages that have no row, with number of the line and when it was sealed.
     pub(super) sealed: HashMap<CaseId, (lines::Sealed, u64, i64)>,
     /// Receipts, in order.
     receipted: Vec<(lines::Receipted, i64)>,
@@ -105,6 +105,8 @@ impl Inner {
             match lines::read(&entry) {
                 Some(Said::Sealed(line)) if !known.contains(&line.id) => {
                     let n = entry.head.n;
+                    let adopted = entry.kind == lines::ADOPTED;
+                    let at_ms = if adopted { line.known_ms(at_ms) } else { at_ms };
                     ledger.sealed.entry(line.id).or_insert((line, n, at_ms));
                 }
                 Some(Said::Receipted(line)) if fresh || !known.contains(&line.id) => {

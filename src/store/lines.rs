@@ -46,6 +46,17 @@ pub(super) struct Sealed {
     pub(super) against: Vec<String>,
 }
 
+impl Sealed {
+    /// Since when it counts as sealed, UTC milliseconds, when it was adopted at `adopted_ms`: the moment
+    /// itself nobody wrote down, but not when the box was started next.
+    pub(super) fn known_ms(&self, adopted_ms: i64) -> i64 {
+        match self.occurred_ms {
+            1.. => self.occurred_ms.min(adopted_ms),
+            _ => adopted_ms,
+        }
+    }
+}
+
 /// Body of [`RECEIPTED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Receipted {

@@ -99,7 +99,7 @@ pub(super) fn run(
 #[derive(Debug)]
 struct Found {
     package: Package,
-    /// Number and time (UTC milliseconds) of the line that says it is sealed.
+    /// Number of the line that says it is sealed, and when it was (UTC milliseconds).
     line: Option<(u64, i64)>,
 }
 
@@ -235,7 +235,7 @@ impl Inner {
                 self.say(at, lines::DAMAGED, body)?;
             } else if line.is_none() {
                 let head = self.say(at, lines::ADOPTED, lines::body(&package.line))?;
-                *line = Some((head.n, at.utc_ms()));
+                *line = Some((head.n, package.line.known_ms(at.utc_ms())));
             }
         }
         Ok(())
@@ -343,7 +343,8 @@ fn write_rows(
     }
     let now = clock::now().utc_ms();
     for Found { package, line } in found {
-        let (n, sealed_ms) = line.map_or((None, now), |(n, at_ms)| (Some(n), at_ms));
+        let without = || (None, package.line.known_ms(now));
+        let (n, sealed_ms) = line.map_or_else(without, |(n, at_ms)| (Some(n), at_ms));
         package.insert(tx, (sealed_ms, None), n)?;
     }
     // A case that is a package now is not open any more.

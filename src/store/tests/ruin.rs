@@ -261,6 +261,29 @@ fn a_half_sealed_package_is_adopted() {
     ));
 }
 
+/// Whoever asks what is still only on this box must hear how long it has been there, not when the
+/// box was started last.
+#[test]
+fn an_adopted_package_is_as_old_as_what_it_is_about() {
+    let dir = folder();
+    open(dir.path())
+        .keep(case(1), &drafts(), Some("open"))
+        .unwrap();
+    faults::half_seal(dir.path(), case(1));
+    let seen: jiff::Timestamp = "2026-08-01T02:01:00.100Z".parse().unwrap();
+    let oldest = |store: &Store| store.counts().unwrap().oldest_pending_ms;
+    let (store, recovery) = reopen(dir.path());
+    assert_eq!(recovery.adopted, [case(1)]);
+    assert_eq!(oldest(&store), Some(seen.as_millisecond()));
+    drop(store);
+    // By the line that says it was adopted, too.
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    let (store, recovery) = reopen(dir.path());
+    assert_eq!(recovery.adopted, [case(1)]);
+    assert_eq!(said(dir.path(), "package.adopted").len(), 1);
+    assert_eq!(oldest(&store), Some(seen.as_millisecond()));
+}
+
 #[test]
 fn strangers_in_packages_are_left_alone() {
     let dir = filled();

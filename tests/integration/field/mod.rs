@@ -14,6 +14,7 @@ mod golden;
 mod kill_loop;
 mod killed;
 mod online;
+mod secrets;
 mod sm2;
 mod stand_in;
 mod start;
@@ -189,7 +190,13 @@ impl Field {
     /// The same, with these variables in its environment.
     fn daemon_with(&self, variables: &[(&str, PathBuf)]) -> Daemon {
         let log = self.dir.path().join("daemon.log");
-        Daemon::start(&self.config(), &log, variables)
+        Daemon::start(&self.config(), &log, variables, &[])
+    }
+
+    /// The same with everything in its log that it can say.
+    fn talkative_daemon(&self) -> Daemon {
+        let log = self.dir.path().join("daemon.log");
+        Daemon::start(&self.config(), &log, &[], &["-vv"])
     }
 
     fn log(&self) -> String {
@@ -359,8 +366,8 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it with its log appended to `log` and these variables in its environment.
-    fn start(config: &Path, log: &Path, variables: &[(&str, PathBuf)]) -> Self {
+    /// Starts it with its log appended to `log`, these variables in its environment, and these words.
+    fn start(config: &Path, log: &Path, variables: &[(&str, PathBuf)], words: &[&str]) -> Self {
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -369,6 +376,7 @@ impl Daemon {
         let child = Command::new(env!("CARGO_BIN_EXE_lingmou"))
             .args(["run", "--config"])
             .arg(config)
+            .args(words)
             .current_dir(root())
             .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM")

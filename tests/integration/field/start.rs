@@ -369,6 +369,55 @@ fn what_is_wrong_with_the_transport_key_is_named_by_check() {
     }
 }
 
+/// It goes on, for packages can wait; but whoever reads its log learns at once that they will.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_the_transport_key_is_named_at_start() {
+    type Spoil = fn(&TestPki);
+    let table: [(Spoil, &[&str]); 4] = [
+        (
+            |pki| open_to_all(&pki.device.join("transport.key")),
+            &["transport.key: mode 0644", "chmod 600"],
+        ),
+        (
+            |pki| fs::remove_file(pki.device.join("transport.key")).unwrap(),
+            &["transport.key", "no such file", "lingmou enroll"],
+        ),
+        (
+            |pki| {
+                let evidence = pki.device.join("evidence.crt");
+                fs::copy(evidence, pki.device.join("transport.crt")).unwrap();
+            },
+            &["transport.key", "does not belong to transport.crt"],
+        ),
+        (
+            |pki| {
+                let key = pki.device.join("transport.key");
+                let pem = pki.certify(&key, ("transport", DEVICE), EXPIRED).unwrap();
+                fs::write(pki.device.join("transport.crt"), pem).unwrap();
+            },
+            &["transport.crt", "2023-11-14"],
+        ),
+    ];
+    for (spoil, words) in table {
+        let own = |pki: &TestPki| [pki.device.clone(), pki.receiver.clone()];
+        let field = Field::without_receiver("rtsp://127.0.0.1:9/", &|_| (), own).await;
+        spoil(&field.pki);
+        let _daemon = field.daemon();
+        until(&field, "an answer of the daemon", async || {
+            !field.status().await.is_null()
+        })
+        .await;
+        let log = field.log();
+        let said = log
+            .lines()
+            .find(|line| line.contains("nothing can be uploaded, packages wait"));
+        let said = said.unwrap_or(&log);
+        for word in ["ERROR"].iter().chain(words) {
+            assert!(said.contains(word), "{word:?} is not in {said}");
+        }
+    }
+}
+
 #[test]
 fn a_certificate_out_of_its_time_is_named_by_check() {
     let to_come = TestPkiPlan {

@@ -378,6 +378,43 @@ fn a_refusal_is_over_when_a_new_case_would_be_kept() {
     assert_eq!(lines[1]["refused"], losses.total(), "{lines:?}");
 }
 
+/// The package says it too, but only to whom it reaches.
+#[test]
+fn a_clip_left_out_for_want_of_room_is_a_line_of_the_journal() {
+    let mut town = Town::build(|config| {
+        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
+        config.store.quota_mib = 8;
+        config.store.ballast_mib = 0;
+    });
+    let store = town.keeper.store.clone();
+    let scene = day::scenes().next().unwrap().1;
+    let cases @ [roomy, tight] = [1, 2].map(made::case);
+    let clip = |case| Order::Clip {
+        case,
+        violation: Violation::Spillage,
+        from: scene.at,
+        to: scene.at,
+    };
+    let step = |orders| work(&scene, orders, "book".to_owned());
+    for case in cases {
+        town.keeper
+            .carry(&step(opens_with_a_picture(case, scene.at)));
+    }
+    // Nobody answers there: this one has no clip for another reason.
+    town.keeper.carry(&step(vec![clip(roomy)]));
+    store
+        .keep(roomy, &[draft("frames/09-large.jpg", 7_300_000)], None)
+        .unwrap();
+    assert_eq!(store.room().unwrap().level(), Level::Tight);
+    town.keeper.carry(&step(vec![clip(tight)]));
+    let lines = town.journal(kind::CLIP_LEFT_OUT);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["id"], tight.to_string());
+    let why = lines[0]["why"].as_str().unwrap();
+    assert!(why.starts_with("the evidence store is "), "{why}");
+    assert_eq!(store.losses().clips_left_out, 1);
+}
+
 /// Debris is not seen again after a crash: all of it was there when the zone began to be watched.
 #[test]
 fn of_what_is_recorded_at_once_the_book_knows_from_the_first_picture_on() {
