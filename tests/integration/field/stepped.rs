@@ -205,7 +205,13 @@ async fn clocks_that_step_forth_and_back_lose_nothing_and_hold_nothing_up() {
     end_in_order(&field, daemon).await;
     // Nobody is seen any more: what is left is sent.
     drop(camera);
+    let boots = lines(&field, "boot");
     let daemon = field.daemon_with(&ours.variables);
+    // Until then a signal would find nobody who listens to it.
+    until(&field, "the next start", async || {
+        lines(&field, "boot") > boots
+    })
+    .await;
     until(&field, "every receipt", async || {
         let receipt = |id: &String| field.packages().join(id).join(witness::RECEIPT);
         sealed(&field).iter().all(|id| receipt(id).is_file())
