@@ -418,6 +418,35 @@ proptest! {
     }
 }
 
+/// How the case of a street ends that shows `scene` at each moment, and when; five looks a second, no
+/// picture where that gives none, and every warning is heard.
+fn ended(until: f64, scene: impl Fn(f64) -> Option<Scene>) -> Option<(String, f64)> {
+    let mut judge = judge_of(&street());
+    let mut ended = None;
+    for step in 0..(until * 5.0) as u32 {
+        let t = f64::from(step) * 0.2;
+        let orders = scene(t).map_or_else(Vec::new, |scene| judge.step(&scene));
+        for order in orders {
+            if let Order::Warn { case, .. } = &order {
+                judge.hear(report(*case, t, true));
+            }
+            let ends = order.hit().is_some_and(|hit| hit.outcome.ends());
+            if ends || matches!(order, Order::Seal { .. }) {
+                ended = ended.or(Some((word(&order), t)));
+            }
+        }
+    }
+    ended
+}
+
+/// Whether it ended so, at this moment or within a second look.
+fn is_so(ended: Option<&(String, f64)>, wanted: Option<(&str, f64)>) -> bool {
+    match (ended, wanted) {
+        (Some((told, at)), Some((word, t))) => told == word && (t..t + 12.0).contains(at),
+        (ended, wanted) => ended.is_none() && wanted.is_none(),
+    }
+}
+
 /// A picture that hangs shows what stood there: the second look begins when something has changed in it
 /// after the grace time.
 #[test]
@@ -459,29 +488,13 @@ fn a_picture_in_which_nothing_changes_proves_nothing() {
         ),
     ];
     for (name, changed, until, wanted) in table {
-        let mut judge = judge_of(&street());
-        let mut ended = None;
-        for step in 0..(until * 5.0) as u32 {
-            let t = f64::from(step) * 0.2;
-            let scene = Scene {
+        let told = ended(until, |t| {
+            Some(Scene {
                 changed: changed(t),
                 ..sight(t, &[(1, Stall, [0.2, 0.5, 0.32, 0.7])])
-            };
-            for order in judge.step(&scene) {
-                if let Order::Warn { case, .. } = &order {
-                    judge.hear(report(*case, t, true));
-                }
-                let ends = order.hit().is_some_and(|hit| hit.outcome.ends());
-                if ends || matches!(order, Order::Seal { .. }) {
-                    ended = ended.or(Some((word(&order), t)));
-                }
-            }
-        }
-        let near = |(word, t): (&str, f64)| {
-            let ended = ended.as_ref();
-            ended.is_some_and(|(told, at)| told == word && (t..t + 12.0).contains(at))
-        };
-        assert!(wanted.map_or(ended.is_none(), near), "{name}: {ended:?}");
+            })
+        });
+        assert!(is_so(told.as_ref(), wanted), "{name}: {told:?}");
     }
 }
 
@@ -545,13 +558,7 @@ fn who_went_while_nothing_changed_has_not_stayed() {
         ),
     ];
     for (name, [away, still, none], wanted) in table {
-        let mut judge = judge_of(&street());
-        let mut ended = None;
-        for step in 0..800 * 5 {
-            let t = f64::from(step) * 0.2;
-            if none.contains(&t) {
-                continue;
-            }
+        let told = ended(800.0, |t| {
             let stall = [(1, Stall, [0.2, 0.5, 0.32, 0.7])];
             let things = if away.contains(&t) {
                 &stall[..0]
@@ -559,24 +566,11 @@ fn who_went_while_nothing_changed_has_not_stayed() {
                 &stall
             };
             let changed = if still.contains(&t) { still.start } else { t };
-            let scene = Scene {
+            (!none.contains(&t)).then(|| Scene {
                 changed: Change::At(at(changed)),
                 ..sight(t, things)
-            };
-            for order in judge.step(&scene) {
-                if let Order::Warn { case, .. } = &order {
-                    judge.hear(report(*case, t, true));
-                }
-                let ends = order.hit().is_some_and(|hit| hit.outcome.ends());
-                if ends || matches!(order, Order::Seal { .. }) {
-                    ended = ended.or(Some((word(&order), t)));
-                }
-            }
-        }
-        let near = |(word, t): (&str, f64)| {
-            let ended = ended.as_ref();
-            ended.is_some_and(|(told, at)| told == word && (t..t + 12.0).contains(at))
-        };
-        assert!(wanted.map_or(ended.is_none(), near), "{name}: {ended:?}");
+            })
+        });
+        assert!(is_so(told.as_ref(), wanted), "{name}: {told:?}");
     }
 }

@@ -334,15 +334,20 @@ fn nobody_is_warned_whom_no_saved_book_knows_when_the_disk_works_again() {
     assert_eq!(town.keeper.unsaved, None);
 }
 
+/// A box whose store holds eight MiB.
+fn tight() -> Town {
+    Town::build(|config| {
+        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
+        config.store.quota_mib = 8;
+        config.store.ballast_mib = 0;
+    })
+}
+
 /// A full store finishes what has begun, and gives up what has not: neither says that it takes new
 /// evidence again.
 #[test]
 fn a_refusal_is_over_when_a_new_case_would_be_kept() {
-    let mut town = Town::build(|config| {
-        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
-        config.store.quota_mib = 8;
-        config.store.ballast_mib = 0;
-    });
+    let mut town = tight();
     let store = town.keeper.store.clone();
     let scene = day::scenes().next().unwrap().1;
     let [begun, refused, again] = [1, 2, 3].map(made::case);
@@ -381,11 +386,7 @@ fn a_refusal_is_over_when_a_new_case_would_be_kept() {
 /// The package says it too, but only to whom it reaches.
 #[test]
 fn a_clip_left_out_for_want_of_room_is_a_line_of_the_journal() {
-    let mut town = Town::build(|config| {
-        config.camera[0].url = "rtsp://127.0.0.1:9/".to_owned();
-        config.store.quota_mib = 8;
-        config.store.ballast_mib = 0;
-    });
+    let mut town = tight();
     let store = town.keeper.store.clone();
     let scene = day::scenes().next().unwrap().1;
     let cases @ [roomy, tight] = [1, 2].map(made::case);
