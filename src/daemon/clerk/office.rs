@@ -402,6 +402,32 @@ pub(super) mod tests {
         assert!(matches!(ask(&report), Ok(Step::Carry(_))));
     }
 
+    /// Who has left dates his command back to before that day. A clock that nobody sets does not see it.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    fn who_is_on_the_list_commands_no_box_whose_clock_is_not_synchronised() {
+        const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
+        let dir = tempfile::tempdir().unwrap();
+        let (office, pki) = office(dir.path());
+        let [_, left, stays] = &pki.operators;
+        let now = clock::now();
+        let of_his_time = now.shifted_ns(-DAY_NS / 48);
+        let on = u64::try_from(now.utc_ns / 1_000_000_000).unwrap();
+        let list = pki.revoke(&[(&left.join("operator.crt"), on)]).unwrap();
+        std::fs::write(pki.device.join("revoked.crl"), list).unwrap();
+        let nonces = ["here".to_owned(), "before".to_owned()];
+        for (id, keys, obeyed) in [(1, left, false), (2, stays, true)] {
+            let operator = Identity::load(keys, "operator").unwrap();
+            let command = asking(id, ("stop", json!({})), -3600);
+            let signed = command.sign(&operator, of_his_time).unwrap();
+            match office.command(&signed, (false, &nonces)).unwrap() {
+                Step::Carry(_) => assert!(obeyed),
+                Step::Stranger(_, why) => assert!(!obeyed && why.contains("revoked on"), "{why}"),
+                _ => panic!("neither done nor refused"),
+            }
+        }
+    }
+
     /// A power cut in the middle; the box comes back at once, or on another day.
     #[test]
     fn what_a_crash_cut_short_is_not_done_when_its_time_is_over() {
