@@ -29,8 +29,8 @@ impl Identity {
     }
 
     /// Checks that a verifier with these `roots` would take what is signed about `at`: the certificate
-    /// leads to one of them, and the file holds no other certificate than that takes. Whether it is
-    /// valid at `at` is [`Identity::check_validity`]'s: a clock may not be set yet.
+    /// leads to one of them, nothing on the way was revoked, and the file holds no other certificate than
+    /// that takes. Whether it is valid at `at` is [`Identity::check_validity`]'s: a clock may not be set yet.
     pub fn check_chain(&self, roots: &Roots, at: Stamp) -> Result<(), ChainFault> {
         let valid = self.not_before()..=self.not_after();
         let now = at.utc_ns.div_euclid(1_000_000_000);
@@ -42,7 +42,8 @@ impl Identity {
         let others = self.certificates().iter().skip(1).cloned();
         let others: Vec<_> = others.map(CertificateDer::from).collect();
         let at = Duration::from_secs(u64::try_from(secs).unwrap_or(0));
-        check_document_chain(self.certificate_der(), &others, roots, at).map(drop)
+        let revoked = check_document_chain(self.certificate_der(), &others, roots, at)?;
+        check_not_revoked(revoked, at)
     }
 }
 
