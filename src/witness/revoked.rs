@@ -83,9 +83,9 @@ impl Roots {
     /// Reads roots, and beside them, where there is one, the list `revoked.crl`.
     pub fn load_with_revoked(path: &Path) -> Result<Self, KeyError> {
         let roots = Self::load(path)?;
-        let beside = path.with_file_name("revoked.crl");
-        if beside.exists() {
-            roots.with_revoked(&beside)
+        let lists = beside(path);
+        if lists.exists() {
+            roots.with_revoked(&lists)
         } else {
             Ok(roots)
         }
@@ -146,6 +146,11 @@ impl Roots {
             until: told.next_update.map(Time::to_unix_duration),
         })
     }
+}
+
+/// Where a box has the lists whose roots are in this file.
+pub(super) fn beside(roots: &Path) -> PathBuf {
+    roots.with_file_name("revoked.crl")
 }
 
 fn is_signed_by(issuer: &EndEntityCert<'_>, body: &[u8], signature: &[u8]) -> bool {
