@@ -362,8 +362,7 @@ fn identity(config: &Config) -> anyhow::Result<String> {
             format!("{path}: no verifier with roots.crt will take what it signs")
         })?;
     let days = (identity.not_after() - clock::now().utc_ns / 1_000_000_000) / 86_400;
-    let device = identity.device_id();
-    let sent = sent(config, KeyName::Evidence);
+    let (device, sent) = (identity.device_id(), sent(config, KeyName::Evidence));
     Ok(format!(
         "belongs to {device}, valid for {days} more days{sent}"
     ))
@@ -396,5 +395,31 @@ fn captions(config: &Config) -> Result<String, String> {
     match developer.lacks() {
         None => Ok("Chinese".to_owned()),
         Some(lack) => Err(lack.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::TestPki;
+
+    /// 2026-01-01, Unix seconds.
+    const DAY: u64 = 1_767_225_600;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    fn a_box_whose_certificate_was_revoked_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = TestPki::create(dir.path(), "LM-TEST-1").unwrap();
+        let mut config = Config::default();
+        config.device.id = "LM-TEST-1".to_owned();
+        config.keys.dir.clone_from(&pki.device);
+        let said = identity(&config).unwrap();
+        assert!(said.starts_with("belongs to LM-TEST-1, "), "{said}");
+        let list = pki.revoke(&[(&pki.device.join("evidence.crt"), DAY)]);
+        std::fs::write(pki.device.join("revoked.crl"), list.unwrap()).unwrap();
+        let said = format!("{:#}", identity(&config).unwrap_err());
+        assert!(said.contains("evidence.crt: no verifier"), "{said}");
+        assert!(said.ends_with("was revoked on 2026-01-01"), "{said}");
     }
 }

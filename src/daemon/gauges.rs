@@ -17,7 +17,7 @@ use crate::telemetry::{Poses, TelemetryState};
 use crate::types::{Placed, Stamp, lock};
 use crate::upload::UploadState;
 use crate::warn::{Travel, tells_the_hour};
-use crate::witness::Identity;
+use crate::witness::{Identity, Trust};
 
 use super::alarms::Acknowledged;
 use super::caretaker::StoreState;
@@ -205,6 +205,8 @@ pub(super) struct Gauges {
     pub(super) terms: Arc<Terms>,
     /// While its certificate does not hold nothing is judged.
     pub(super) identity: Arc<Identity>,
+    /// Who commands, and who signs receipts.
+    pub(super) trust: Arc<Trust>,
 }
 
 impl Gauges {
@@ -252,6 +254,7 @@ impl Gauges {
         let mut status = about(&self.config, self.since, now);
         let work = json!({
             "certificates": self.terms.snapshot(now),
+            "roots_trouble": self.trust.trouble(),
             "held": self.identity.check_validity(now).err().map(|error| error.to_string()),
             "cameras": cameras,
             "eye": self.eye.snapshot(),

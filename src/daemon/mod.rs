@@ -72,7 +72,7 @@ use crate::store::Store;
 use crate::telemetry::{self, Poses, TelemetryState};
 use crate::upload::UploadState;
 use crate::warn::{Governor, Speakers};
-use crate::witness::Roots;
+use crate::witness::Trust;
 
 use alarms::Acknowledged;
 use asks::Ways;
@@ -147,6 +147,7 @@ pub async fn run(chosen: &Chosen, stop: CancellationToken) -> anyhow::Result<End
 /// Everything that is opened before the first thread starts; each needs the ones before.
 struct Opened {
     store: Store,
+    trust: Arc<Trust>,
     detector: Detector,
     speakers: Speakers,
     governor: Governor,
@@ -165,8 +166,8 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let config = &loaded.config;
     ingest::init()?;
     let identity = Arc::new(evidence_identity(config)?);
-    let roots = Roots::load(&config.keys.dir.join("roots.crt"))?;
-    if let Err(fault) = identity.check_chain(&roots, clock::now()) {
+    let trust = Trust::of_box(&config.keys.dir.join("roots.crt"))?;
+    if let Err(fault) = identity.check_chain(&trust.now(), clock::now()) {
         tracing::error!(%fault, "no verifier with roots.crt will take what is signed with evidence.crt");
     }
     if config.upload.enabled
@@ -201,6 +202,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     })?;
     Ok(Opened {
         store,
+        trust: Arc::new(trust),
         detector,
         speakers,
         governor,
@@ -249,6 +251,7 @@ fn start(
         acknowledged: Acknowledged::default(),
         terms: Arc::clone(&opened.recorder.terms),
         identity: Arc::clone(&opened.facts.identity),
+        trust: Arc::clone(&opened.trust),
     };
     let (store, identity) = (opened.store.clone(), Arc::clone(&opened.facts.identity));
     let reboots = std::mem::take(&mut opened.reboots);

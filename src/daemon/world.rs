@@ -25,6 +25,7 @@ pub(super) fn uplink(gauges: &Gauges, identity: Arc<Identity>, desk: Desk) -> Up
         time_zone: TimeZone::get(&config.device.time_zone).unwrap_or(TimeZone::UTC),
         store: gauges.store.clone(),
         identity,
+        trust: Arc::clone(&gauges.trust),
         state: Arc::clone(&gauges.upload),
         desk: Some(desk),
     }

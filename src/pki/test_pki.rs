@@ -8,10 +8,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use der::DecodePem as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DistinguishedName,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    CustomExtension, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SanType, date_time_ymd,
 };
+use x509_cert::Certificate;
 
 use super::file::{self, make_dir, write_key, write_public};
 use super::{C2PA_SIGNING, DOCUMENT_SIGNING, PkiError, check_device_id, generate, subject};
@@ -161,6 +164,34 @@ impl TestPki {
         let text = std::fs::read_to_string(key).map_err(|source| file::error(key, source))?;
         let key = KeyPair::from_pem(&text).map_err(generate("a certificate"))?;
         self.sign(params, &key, plan)
+    }
+
+    /// A list of revoked certificates, PEM: their files, each with when it was revoked, Unix seconds.
+    pub fn revoke(&self, certificates: &[(&Path, u64)]) -> Result<String, PkiError> {
+        let at = |secs| date_time_ymd(1970, 1, 1) + Duration::from_secs(secs);
+        let entry = |(path, on): &(&Path, u64)| {
+            let text = std::fs::read(path).map_err(|source| file::error(path, source))?;
+            let certificate = Certificate::from_pem(text).map_err(PkiError::Encode)?;
+            let serial = certificate.tbs_certificate.serial_number;
+            Ok(RevokedCertParams {
+                serial_number: serial.as_bytes().to_vec().into(),
+                revocation_time: at(*on),
+                reason_code: None,
+                invalidity_date: None,
+            })
+        };
+        let entries: Result<Vec<_>, PkiError> = certificates.iter().map(entry).collect();
+        let params = CertificateRevocationListParams {
+            this_update: at(self.plan.not_before),
+            next_update: at(self.plan.not_after),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: entries?,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(&self.issuer);
+        let pem = list.and_then(|list| list.pem());
+        pem.map_err(generate("a list of revoked certificates"))
     }
 
     /// Signs what `params` say, with the times of `plan`.

@@ -16,7 +16,7 @@ use super::index::{Entry, Index, IndexError, ROWS};
 use super::later::Later;
 use super::{Event, ReceiveError, layout};
 use crate::types::{CaseId, Stamp, lock};
-use crate::witness::{Identity, KeyError, Roots};
+use crate::witness::{Identity, Roots, Trust};
 
 /// The receiver's folder and keys, and what keeps account of it all.
 pub(super) struct Office {
@@ -24,9 +24,10 @@ pub(super) struct Office {
     pub(super) dir: PathBuf,
     pub(super) name: String,
     pub(super) identity: Identity,
-    /// Who may seal evidence, and the files that say so.
-    pub(super) roots: Mutex<Arc<Roots>>,
+    /// Who may seal evidence.
     pub(super) trust: Trust,
+    /// What was told of the lists of revoked certificates.
+    pub(super) doubts: Mutex<Vec<String>>,
     /// The second copies, where there are to be some.
     pub(super) copies: Option<Arc<Copies>>,
     pub(super) figures: Arc<Figures>,
@@ -42,54 +43,6 @@ pub(super) struct Office {
     pub(super) unsigned: Mutex<Option<String>>,
     /// Held, never used.
     pub(super) _lock: File,
-}
-
-/// The files that say who is believed.
-pub(super) struct Trust {
-    pub(super) roots: PathBuf,
-    /// Lists of what was revoked.
-    pub(super) crl: Option<PathBuf>,
-    read: Mutex<Read>,
-}
-
-/// What came of reading the lists.
-#[derive(Default)]
-struct Read {
-    /// Their file as it was then.
-    mark: Mark,
-    /// Why they stay what they were.
-    failed: Option<String>,
-    /// What was told of them.
-    told: Vec<String>,
-}
-
-/// Inode, length and time of change of a file; `None` while it is not there.
-type Mark = Option<(u64, u64, i64, i64)>;
-
-impl Trust {
-    pub(super) fn new(roots: PathBuf, crl: Option<PathBuf>) -> Self {
-        let read = Mutex::default();
-        Self { roots, crl, read }
-    }
-
-    pub(super) fn load(&self) -> Result<Roots, KeyError> {
-        lock(&self.read).mark = self.mark();
-        let roots = Roots::load(&self.roots)?;
-        match &self.crl {
-            Some(crl) => roots.with_revoked(crl),
-            None => Ok(roots),
-        }
-    }
-
-    fn is_read(&self) -> bool {
-        self.crl.is_none() || self.mark() == lock(&self.read).mark
-    }
-
-    fn mark(&self) -> Mark {
-        use std::os::unix::fs::MetadataExt as _;
-        let meta = std::fs::metadata(self.crl.as_ref()?).ok()?;
-        Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
-    }
 }
 
 /// The index, and what it is still to be told.
@@ -114,35 +67,20 @@ impl Office {
 
     /// Who may seal evidence, by the lists of revoked certificates as they are at this moment.
     pub(super) fn roots(&self) -> Arc<Roots> {
-        if !self.trust.is_read() {
-            self.read_trust();
-        }
-        Arc::clone(&lock(&self.roots))
+        self.trust.now()
     }
 
     /// Reads anew who may seal evidence: a bureau adds a root while receivers work. What cannot be
     /// read changes nothing.
     pub(super) fn read_roots_anew(&self) -> Arc<Roots> {
-        self.read_trust();
-        Arc::clone(&lock(&self.roots))
-    }
-
-    fn read_trust(&self) {
-        let read = self.trust.load();
-        let failed = read.as_ref().err().map(ToString::to_string);
-        match read {
-            Ok(roots) => *lock(&self.roots) = Arc::new(roots),
-            Err(error) => tracing::warn!(%error, "roots and lists stay what they were"),
-        }
-        lock(&self.trust.read).failed = failed;
+        self.trust.anew()
     }
 
     /// What a person should know of the lists of revoked certificates, told once.
     pub(super) fn doubts_of_lists(&self, at: Stamp) -> Vec<Event> {
         let mut doubts = self.roots().doubts_of_lists(at);
-        let mut read = lock(&self.trust.read);
-        doubts.extend(read.failed.clone());
-        let before = std::mem::replace(&mut read.told, doubts.clone());
+        doubts.extend(self.trust.trouble());
+        let before = std::mem::replace(&mut *lock(&self.doubts), doubts.clone());
         doubts.retain(|doubt| !before.contains(doubt));
         let told = doubts.into_iter();
         told.map(|why| Event::Trouble { why }).collect()

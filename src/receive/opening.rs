@@ -14,12 +14,12 @@ use super::figures::Figures;
 use super::head::Head;
 use super::journal::Heads;
 use super::later::Later;
-use super::office::{Office, Trust};
+use super::office::Office;
 use super::signing::certified;
 use super::transfer::{HEAD, Transfer};
 use super::{ReceiveError, layout};
 use crate::disk;
-use crate::witness::{Identity, Installed};
+use crate::witness::{Identity, Installed, Trust};
 use crate::{clock, config};
 
 impl Desk {
@@ -31,8 +31,8 @@ impl Desk {
     ) -> Result<(Arc<Office>, Vec<Self>), ReceiveError> {
         check(config)?;
         let identity = Identity::load(&config.keys, "receiver")?;
-        let trust = Trust::new(config.keys.join("roots.crt"), config.crl.clone());
-        let roots = trust.load()?;
+        let trust = Trust::of_receiver(config.keys.join("roots.crt"), config.crl.clone())?;
+        let roots = trust.now();
         certified(&identity, &roots, clock::now())?;
         let dir = &config.dir;
         disk::create_dirs(dir)?;
@@ -52,8 +52,8 @@ impl Desk {
             dir: dir.clone(),
             name: config.name.clone(),
             identity,
-            roots: Mutex::new(Arc::new(roots)),
             trust,
+            doubts: Mutex::default(),
             copies: copies.map(|copies| Arc::new(Copies::new(copies, &config.name))),
             figures,
             ledger: Mutex::default(),

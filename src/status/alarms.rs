@@ -55,6 +55,7 @@ pub fn alarms(status: &Value) -> Vec<Alarm> {
         );
     }
     alarms.certificates(&status["certificates"]);
+    alarms.told("roots and lists", &status["roots_trouble"]);
     for (name, camera) in status["cameras"].as_object().into_iter().flatten() {
         alarms.camera(name, camera);
         if clock_is_sure {
@@ -448,6 +449,13 @@ mod tests {
                 "{said:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_an_alarm() {
+        let why = "revoked.crl: not a list";
+        let said = raised("roots and lists", |s| s["roots_trouble"] = json!(why));
+        assert_eq!(said, [why]);
     }
 
     #[test]

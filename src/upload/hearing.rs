@@ -159,7 +159,7 @@ impl Session<'_> {
 
     /// What claims to be a receipt: believed only when everything fits.
     async fn receipt(&mut self, p7m: &[u8]) {
-        let receipt = match Receipt::open(p7m, &self.roots) {
+        let receipt = match Receipt::open(p7m, &self.up.trust.now()) {
             Ok((receipt, _)) => receipt,
             Err(error) => return self.ignore(error.to_string()).await,
         };

@@ -53,7 +53,7 @@ use crate::clock;
 use crate::config;
 use crate::link::{ATTEMPT, Endpoint, LinkError, Pause};
 use crate::store::Store;
-use crate::witness::Identity;
+use crate::witness::{Identity, Trust};
 
 pub use desk::{Answer, Desk, Inbound};
 pub use profile::Why;
@@ -77,6 +77,8 @@ pub struct Uplink {
     pub store: Store,
     /// The evidence key, for the journal's checkpoints.
     pub identity: Arc<Identity>,
+    /// Who may sign receipts.
+    pub trust: Arc<Trust>,
     /// Where it is said how things stand.
     pub state: Arc<UploadState>,
     /// Where commands and verdicts go; `None`: what comes is dropped.

@@ -28,7 +28,7 @@ use crate::link::message::{Presence, PresenceState, Subject, Topic};
 use crate::link::{Acks, Carried, LinkError, Pause, Pipe, Will};
 use crate::store::StoreError;
 use crate::types::CaseId;
-use crate::witness::{JournalCopy, Roots};
+use crate::witness::JournalCopy;
 
 /// First and longest pause after a try that nobody answered.
 const UNANSWERED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
@@ -103,7 +103,6 @@ pub(super) struct Session<'a> {
     pub(super) up: &'a Uplink,
     pub(super) carry: &'a mut Carry,
     pub(super) pipe: Pipe,
-    pub(super) roots: Roots,
     /// The packages in hand.
     pub(super) hands: Vec<Hand>,
     /// Which of them sends next.
@@ -141,11 +140,7 @@ impl<'a> Session<'a> {
         carry.connected = false;
         carry.births += 1;
         let endpoint = &up.endpoint;
-        let file = endpoint.keys.join("roots.crt");
-        let roots = Roots::load_with_revoked(&file).map_err(|error| LinkError::Key {
-            file: file.display().to_string(),
-            why: error.to_string(),
-        })?;
+        up.trust.anew();
         let lost = Presence::bare(PresenceState::Lost, carry.births);
         let will = Will {
             topic: Topic::new(up.device(), Subject::State).to_string(),
@@ -171,7 +166,6 @@ impl<'a> Session<'a> {
             up,
             carry,
             pipe,
-            roots,
             hands: Vec::new(),
             turns: Turns::default(),
             acks: Acks::default(),

@@ -130,7 +130,7 @@ impl Session<'_> {
         let Some(asked) = &self.asked else {
             return;
         };
-        let (token, says) = match asked.query.accept(answer, &self.roots) {
+        let (token, says) = match asked.query.accept(answer, &self.up.trust.now()) {
             Ok(accepted) => accepted,
             // Late, to a query that was given up.
             Err(StampError::OtherNonce) => return,

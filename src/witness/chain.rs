@@ -12,12 +12,12 @@ use der::Decode;
 use der::asn1::ObjectIdentifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, RevocationOptions, VerifiedPath};
+use webpki::{EndEntityCert, VerifiedPath};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::identity::{KeyError, read_bounded};
-use super::revoked::{List, against, first_of};
+use super::revoked::{List, date, first_revoked};
 use super::signer::DOCUMENT_SIGNING;
 use super::suite::{SM2_ALGORITHM, SM2_ALGORITHM_NULL};
 
@@ -257,88 +257,63 @@ impl webpki::ExtendedKeyUsageValidator for AnyPurpose {
 }
 
 /// Checks that the chain of `signer` ended in one of `roots` when it signed (`at`, since 1970),
-/// over issuers that may issue for `purpose`; gives those of `others` that it went over.
+/// over issuers that may issue for `purpose`; gives these, the root last.
 pub(super) fn check_chain(
     signer: &[u8],
     others: &[CertificateDer<'_>],
     roots: &Roots,
     (at, purpose): (Duration, ObjectIdentifier),
 ) -> Result<Vec<CertificateDer<'static>>, ChainFault> {
-    build(signer, others, roots, (at, purpose), None).map_err(ChainFault::from)
-}
-
-/// When the signer's certificate, or one on its way to the root, was revoked, since 1970; `None`: no list
-/// that its issuer signed names it.
-pub(super) fn revoked_on(
-    signer: &[u8],
-    others: &[CertificateDer<'_>],
-    roots: &Roots,
-    at: Duration,
-) -> Result<Option<Duration>, ChainFault> {
-    let found = against(&roots.revoked, |lists| {
-        build(signer, others, roots, (at, DOCUMENT_SIGNING), Some(lists))
-    });
-    match found {
-        Some(Err(webpki::Error::CertRevoked)) => {
-            let mut way = vec![signer];
-            way.extend(others.iter().map(|der| &**der));
-            Ok(Some(first_of(&roots.revoked, &way).unwrap_or_default()))
-        }
-        Some(Err(other)) => Err(other.into()),
-        Some(Ok(_)) | None => Ok(None),
-    }
-}
-
-fn build(
-    signer: &[u8],
-    others: &[CertificateDer<'_>],
-    roots: &Roots,
-    (at, purpose): (Duration, ObjectIdentifier),
-    lists: Option<RevocationOptions<'_>>,
-) -> Result<Vec<CertificateDer<'static>>, webpki::Error> {
     let signer = CertificateDer::from(signer);
     let end = EndEntityCert::try_from(&signer)?;
-    let (anchors, lengths): (Vec<_>, Vec<_>) = roots
-        .roots
-        .iter()
-        .filter(|root| root.not_before <= at && at <= root.not_after)
-        .map(|root| (root.anchor.clone(), root.path_len))
-        .unzip();
-    let issuers_may = |path: &VerifiedPath<'_>| {
-        let limit = anchors
-            .iter()
-            .position(|anchor| anchor == path.anchor())
-            .and_then(|index| lengths[index]);
-        check_issuers(path, limit, purpose)
+    let valid = |root: &&Root| root.not_before <= at && at <= root.not_after;
+    let valid: Vec<&Root> = roots.roots.iter().filter(valid).collect();
+    let anchors: Vec<_> = valid.iter().map(|root| root.anchor.clone()).collect();
+    let root_of = |path: &VerifiedPath<'_>| {
+        let root = valid.iter().find(|root| root.anchor == *path.anchor());
+        root.copied().ok_or(webpki::Error::UnknownIssuer)
     };
+    let issuers_may =
+        |path: &VerifiedPath<'_>| check_issuers(path, root_of(path)?.path_len, purpose);
     let path = end.verify_for_usage(
         &CHAIN_ALGORITHMS,
         &anchors,
         others,
         UnixTime::since_unix_epoch(at),
         AnyPurpose,
-        lists,
+        None,
         Some(&issuers_may),
     )?;
     let way = path.intermediate_certificates();
-    Ok(way.map(|issuer| issuer.der().into_owned()).collect())
+    let mut way: Vec<_> = way.map(|issuer| issuer.der().into_owned()).collect();
+    way.push(CertificateDer::from(root_of(&path)?.der.clone()));
+    Ok(way)
 }
 
 /// Checks the same for a signature over documents, and that nothing of `others` is left over: it would
 /// say nothing, and one signature could be carried in as many forms. One of the roots may lie there:
-/// whether an issuer is needed is then a question of which roots are given.
+/// whether an issuer is needed is then a question of which roots are given. Gives when the first
+/// certificate of the chain was revoked, since 1970, by a list that came with the roots.
 pub(super) fn check_document_chain(
     signer: &[u8],
     others: &[CertificateDer<'static>],
     roots: &Roots,
     at: Duration,
-) -> Result<(), ChainFault> {
-    let way = check_chain(signer, others, roots, (at, DOCUMENT_SIGNING))?;
-    let needed = |der: &CertificateDer<'static>| way.contains(der) || roots.holds(der);
-    if others.iter().all(needed) {
-        Ok(())
-    } else {
-        Err(ChainFault::Surplus)
+) -> Result<Option<Duration>, ChainFault> {
+    let mut chain = check_chain(signer, others, roots, (at, DOCUMENT_SIGNING))?;
+    let needed = |der: &CertificateDer<'static>| chain.contains(der) || roots.holds(der);
+    if !others.iter().all(needed) {
+        return Err(ChainFault::Surplus);
+    }
+    chain.insert(0, CertificateDer::from(signer.to_vec()));
+    Ok(first_revoked(&chain, &roots.revoked)?)
+}
+
+/// Refuses what was revoked by the time `by`, since 1970.
+pub(super) fn check_not_revoked(on: Option<Duration>, by: Duration) -> Result<(), ChainFault> {
+    match on {
+        Some(on) if on <= by => Err(ChainFault::Revoked(date(on.as_secs()))),
+        _ => Ok(()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Lists of certificates that were revoked before their end (RFC 5280 section 5).
 //!
-//! A list is believed by its issuer's signature: of a root that is checked when it is read, of any other
-//! issuer on the way of a chain. What a list says goes on when its own time is over, but then it may
-//! lack the newest, which is told. The date is held against the time of signing. A thief writes any
-//! time into what he signs, so a package counts by what others have signed of it: see
-//! [`super::verify`].
+//! A list says something of a certificate when its issuer's key signed both, whatever other list there is
+//! of that name: of a root the signature is checked when the list is read too. What a list says goes on
+//! when its own time is over, but then it may lack the newest, which is told. The date is held against
+//! the time of signing. A thief writes any time into what he signs, so a package counts by what others
+//! have signed of it: see [`super::verify`].
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,10 +13,7 @@ use der::asn1::BitString;
 use der::{Any, Decode, Encode, Sequence};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
-use webpki::{
-    CertRevocationList, EndEntityCert, ExpirationPolicy, OwnedCertRevocationList,
-    RevocationOptions, RevocationOptionsBuilder, UnknownStatusPolicy,
-};
+use webpki::{CertRevocationList, EndEntityCert, OwnedCertRevocationList};
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::name::Name;
@@ -37,6 +34,9 @@ const PEM: &[u8] = b"-----BEGIN ";
 #[derive(Debug)]
 pub(super) struct List {
     crl: CertRevocationList<'static>,
+    /// What its issuer signed of it, and the signature.
+    body: Vec<u8>,
+    signature: Vec<u8>,
     file: PathBuf,
     issuer: Name,
     /// Whether one of the roots issued it.
@@ -83,9 +83,9 @@ impl Roots {
     /// Reads roots, and beside them, where there is one, the list `revoked.crl`.
     pub fn load_with_revoked(path: &Path) -> Result<Self, KeyError> {
         let roots = Self::load(path)?;
-        let beside = path.with_file_name("revoked.crl");
-        if beside.exists() {
-            roots.with_revoked(&beside)
+        let lists = beside(path);
+        if lists.exists() {
+            roots.with_revoked(&lists)
         } else {
             Ok(roots)
         }
@@ -122,12 +122,15 @@ impl Roots {
             .map_err(|error| format!("a list of a form that is not taken: {error:?}"))?;
         let signed = Signed::from_der(der).map_err(unreadable)?;
         let body = signed.list.to_der().map_err(unreadable)?;
+        let signature = signed.signature.raw_bytes().to_vec();
         let (mut of_root, mut holds) = (false, false);
         for root in self.ders() {
             let certificate = Certificate::from_der(root).map_err(unreadable)?;
             if certificate.tbs_certificate.subject == told.issuer {
                 of_root = true;
-                holds |= is_signed_by(root, &body, signed.signature.raw_bytes());
+                let root = CertificateDer::from(root);
+                let root = EndEntityCert::try_from(&root);
+                holds |= root.is_ok_and(|root| is_signed_by(&root, &body, &signature));
             }
         }
         if of_root && !holds {
@@ -135,6 +138,8 @@ impl Roots {
         }
         Ok(List {
             crl: crl.into(),
+            body,
+            signature,
             file: path.to_owned(),
             issuer: told.issuer,
             of_root,
@@ -143,47 +148,38 @@ impl Roots {
     }
 }
 
-fn is_signed_by(root: &[u8], body: &[u8], signature: &[u8]) -> bool {
-    let root = CertificateDer::from(root);
-    EndEntityCert::try_from(&root).is_ok_and(|root| {
-        let mut ways = CHAIN_ALGORITHMS.iter();
-        ways.any(|with| root.verify_signature(*with, body, signature).is_ok())
-    })
+/// Where a box has the lists whose roots are in this file.
+pub(super) fn beside(roots: &Path) -> PathBuf {
+    roots.with_file_name("revoked.crl")
 }
 
-/// Why a chain is not held against the lists further, or that it went through with them: `check` is
-/// the chain's check.
-pub(super) fn against<T>(
+fn is_signed_by(issuer: &EndEntityCert<'_>, body: &[u8], signature: &[u8]) -> bool {
+    let mut ways = CHAIN_ALGORITHMS.iter();
+    ways.any(|with| issuer.verify_signature(*with, body, signature).is_ok())
+}
+
+/// When the first certificate of a chain was revoked, since 1970; `None`: no list names one that the same
+/// key signed. Each of the `chain` is issued by the next, and the last is a root.
+pub(super) fn first_revoked(
+    chain: &[CertificateDer<'_>],
     lists: &[List],
-    check: impl FnOnce(RevocationOptions<'_>) -> Result<T, webpki::Error>,
-) -> Option<Result<T, webpki::Error>> {
-    let crls: Vec<&CertRevocationList<'_>> = lists.iter().map(|list| &list.crl).collect();
-    let options = RevocationOptionsBuilder::new(&crls).ok()?;
-    let options = options.with_status_policy(UnknownStatusPolicy::Allow);
-    let options = options.with_expiration_policy(ExpirationPolicy::Ignore);
-    Some(check(options.build()))
-}
-
-/// When the first of these certificates was revoked by its issuer's list, since 1970.
-pub(super) fn first_of(lists: &[List], certificates: &[&[u8]]) -> Option<Duration> {
-    let mut first = None;
-    for der in certificates {
-        let Ok(certificate) = Certificate::from_der(der) else {
+) -> Result<Option<Duration>, webpki::Error> {
+    let chain: Result<Vec<_>, _> = chain.iter().map(EndEntityCert::try_from).collect();
+    let mut days = Vec::new();
+    for pair in chain?.windows(2) {
+        let [certificate, issuer] = pair else {
             continue;
         };
-        let certificate = certificate.tbs_certificate;
-        let serial = certificate.serial_number.as_bytes();
-        for list in lists
-            .iter()
-            .filter(|list| list.issuer == certificate.issuer)
-        {
-            if let Ok(Some(revoked)) = list.crl.find_serial(serial) {
-                let on = Duration::from_secs(revoked.revocation_date.as_secs());
-                first = Some(first.map_or(on, |first: Duration| first.min(on)));
+        let named = lists.iter();
+        for list in named.filter(|list| list.crl.issuer() == certificate.issuer()) {
+            if let Some(revoked) = list.crl.find_serial(certificate.serial())?
+                && is_signed_by(issuer, &list.body, &list.signature)
+            {
+                days.push(Duration::from_secs(revoked.revocation_date.as_secs()));
             }
         }
     }
-    first
+    Ok(days.into_iter().min())
 }
 
 /// The day, UTC, of a time since 1970.

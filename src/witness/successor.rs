@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
-use super::chain::{ChainFault, Roots, check_chain, check_document_chain};
+use super::chain::{ChainFault, Roots, check_chain, check_document_chain, check_not_revoked};
 use super::identity::{FILE_MAX, Identity, load_chain, parse_chain, since_1970};
 use super::installed::Installed;
 use super::key::SignError;
@@ -29,8 +29,8 @@ impl Identity {
     }
 
     /// Checks that a verifier with these `roots` would take what is signed about `at`: the certificate
-    /// leads to one of them, and the file holds no other certificate than that takes. Whether it is
-    /// valid at `at` is [`Identity::check_validity`]'s: a clock may not be set yet.
+    /// leads to one of them, nothing on the way was revoked, and the file holds no other certificate than
+    /// that takes. Whether it is valid at `at` is [`Identity::check_validity`]'s: a clock may not be set yet.
     pub fn check_chain(&self, roots: &Roots, at: Stamp) -> Result<(), ChainFault> {
         let valid = self.not_before()..=self.not_after();
         let now = at.utc_ns.div_euclid(1_000_000_000);
@@ -42,7 +42,8 @@ impl Identity {
         let others = self.certificates().iter().skip(1).cloned();
         let others: Vec<_> = others.map(CertificateDer::from).collect();
         let at = Duration::from_secs(u64::try_from(secs).unwrap_or(0));
-        check_document_chain(self.certificate_der(), &others, roots, at)
+        let revoked = check_document_chain(self.certificate_der(), &others, roots, at)?;
+        check_not_revoked(revoked, at)
     }
 }
 
@@ -154,7 +155,10 @@ pub fn successor(
     let signer = chain.first().map_or(&[][..], Vec::as_slice);
     let since_1970 = since_1970(at);
     let leads_up = match key {
-        KeyName::Evidence => check_document_chain(signer, &others, roots, since_1970),
+        KeyName::Evidence => {
+            let revoked = check_document_chain(signer, &others, roots, since_1970);
+            revoked.and_then(|on| check_not_revoked(on, since_1970))
+        }
         KeyName::Transport => {
             let at = (since_1970, ID_KP_CLIENT_AUTH);
             check_chain(signer, &others, roots, at).map(drop)

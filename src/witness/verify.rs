@@ -199,9 +199,7 @@ impl<'a> Examination<'a> {
         let Ok(opened) = &self.signature else {
             return Check::not_reached(CheckId::Chain);
         };
-        let revoked = opened.chain(self.roots);
-        let revoked = revoked.and_then(|()| opened.revoked_on(self.roots));
-        match revoked {
+        match opened.chain(self.roots) {
             Ok(None) => Check::pass(CheckId::Chain),
             Ok(Some(on)) => self.check_revoked(on),
             Err(fault) => Check::fail(CheckId::Chain, vec![Finding::from(&fault)]),

@@ -22,7 +22,7 @@ use lingmou::pki::TestPki;
 use lingmou::store::Store;
 use lingmou::types::CaseId;
 use lingmou::upload::{self, Uplink, UploadState};
-use lingmou::witness::{Identity, Roots, verify_path};
+use lingmou::witness::{Identity, Roots, Trust, verify_path};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -117,6 +117,7 @@ fn uplink(dir: &Path, port: u16, store: &Store) -> Uplink {
         desk: None,
         endpoint: Endpoint::of(&config),
         identity: Arc::new(Identity::load(&config.keys.dir, "evidence").unwrap()),
+        trust: Arc::new(Trust::of_box(&config.keys.dir.join("roots.crt")).unwrap()),
         config: config.upload,
         time_zone: TimeZone::UTC,
         store: store.clone(),

@@ -41,7 +41,7 @@ use lingmou::receive::{self, Event, ReceiveError};
 use lingmou::store::{Draft, SealContext, State, Store};
 use lingmou::types::CaseId;
 use lingmou::upload::{self, Uplink, UploadSnapshot, UploadState};
-use lingmou::witness::{self, Container, Identity, Receipt, ReceiptVerdict, Roots};
+use lingmou::witness::{self, Container, Identity, Receipt, ReceiptVerdict, Roots, Trust};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -214,6 +214,7 @@ impl Bench {
             time_zone: TimeZone::UTC,
             store: self.store.clone(),
             identity: Arc::new(Identity::load(&self.pki.device, "evidence").unwrap()),
+            trust: Arc::new(Trust::of_box(&keys.join("roots.crt")).unwrap()),
             state: Arc::clone(&self.state),
         };
         let stop = CancellationToken::new();

@@ -93,7 +93,7 @@ pub(super) fn hire(
     let settings = gauges.settings.clone();
     let office = Office {
         device: config.device.id.clone(),
-        roots: config.keys.dir.join("roots.crt"),
+        trust: Arc::clone(&gauges.trust),
         enabled: config.commands.enabled,
         store: gauges.store.clone(),
         identity,

@@ -1,7 +1,6 @@
 //! Examines what comes down, and signs what goes up. Everything here may wait for the disk.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -11,7 +10,7 @@ use crate::command::{AHEAD_MAX_SECS, Decision, Standing, Verb, decide, line};
 use crate::journal::kind;
 use crate::store::{ReplyDue, Store, StoreError, Taken, UnderWay, VerdictFacts};
 use crate::types::Stamp;
-use crate::witness::{Command, CommandError, Fate, Identity, Notice, Reply, Roots, sha256_hex};
+use crate::witness::{Command, CommandError, Fate, Identity, Notice, Reply, Trust, sha256_hex};
 
 use super::objections::{Objections, facts};
 use super::{ERRANDS_MAX, Errands, ended};
@@ -21,8 +20,8 @@ use super::{ERRANDS_MAX, Errands, ended};
 pub(super) struct Office {
     /// This box.
     pub(super) device: String,
-    /// The roots that vouch for people.
-    pub(super) roots: PathBuf,
+    /// Who vouches for people.
+    pub(super) trust: Arc<Trust>,
     /// Whether commands are carried out at all.
     pub(super) enabled: bool,
     pub(super) store: Store,
@@ -57,22 +56,15 @@ pub(super) struct Errand {
 }
 
 impl Office {
-    fn roots(&self) -> Result<Roots, String> {
-        Roots::load_with_revoked(&self.roots).map_err(|error| error.to_string())
-    }
-
     /// Examines what claims to be a command: by the clock when it is `synced`, else by the nonces.
     pub(super) fn command(
         &self,
         p7m: &[u8],
         (synced, nonces): (bool, &[String; 2]),
     ) -> Result<Step, StoreError> {
-        let opened = self
-            .roots()
-            .and_then(|roots| Command::open(p7m, &roots).map_err(|error| error.to_string()));
-        let (command, commander) = match opened {
+        let (command, commander) = match Command::open(p7m, &self.trust.anew()) {
             Ok(opened) => opened,
-            Err(why) => return Ok(Step::Stranger(kind::COMMAND_REFUSED, why)),
+            Err(why) => return Ok(Step::Stranger(kind::COMMAND_REFUSED, why.to_string())),
         };
         let sha256 = sha256_hex(p7m);
         // Done twice it harms nobody, and a disk that fails must not keep a loudspeaker going.
@@ -137,12 +129,9 @@ impl Office {
     /// Examines what claims to be a verdict.
     pub(super) fn verdict(&self, p7m: &[u8], synced: bool) -> Result<Step, StoreError> {
         let stranger = |why: String| Ok(Step::Stranger(kind::VERDICT_REFUSED, why));
-        let opened = self
-            .roots()
-            .and_then(|roots| Notice::open(p7m, &roots).map_err(|error| error.to_string()));
-        let (notice, signer) = match opened {
+        let (notice, signer) = match Notice::open(p7m, &self.trust.anew()) {
             Ok(opened) => opened,
-            Err(why) => return stranger(why),
+            Err(why) => return stranger(why.to_string()),
         };
         if notice.device != self.device {
             return stranger(format!("verdict: it is for device {:?}", notice.device));
@@ -281,7 +270,7 @@ impl Office {
     /// The errand of a command that was cut short, where doing it now harms nobody.
     fn once_more(&self, left: UnderWay, synced: bool) -> Option<Errand> {
         let p7m = left.signed?;
-        let (command, commander) = Command::open(&p7m, &self.roots().ok()?).ok()?;
+        let (command, commander) = Command::open(&p7m, &self.trust.anew()).ok()?;
         let verb = Verb::read(&command.verb, &command.args).ok()?;
         let in_time = || {
             let until_ms = command.not_after_ms();
@@ -337,7 +326,7 @@ pub(super) mod tests {
         let objections = Objections::read(&store, &config::Commands::default(), "model").unwrap();
         let office = Office {
             device: DEVICE.to_owned(),
-            roots: pki.device.join("roots.crt"),
+            trust: Arc::new(Trust::of_box(&pki.device.join("roots.crt")).unwrap()),
             enabled: true,
             store,
             identity: Arc::new(Identity::load(&pki.device, "evidence").unwrap()),
@@ -400,6 +389,48 @@ pub(super) mod tests {
         assert!(matches!(ask(&stop), Ok(Step::Carry(_))));
         assert!(matches!(ask(&stop), Ok(Step::Again(_))));
         assert!(matches!(ask(&report), Ok(Step::Carry(_))));
+    }
+
+    /// Who has left dates his command back to before that day. A clock that nobody sets does not see it.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    fn who_is_on_the_list_commands_no_box_whose_clock_is_not_synchronised() {
+        const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
+        let dir = tempfile::tempdir().unwrap();
+        let (office, pki) = office(dir.path());
+        let [_, left, stays] = &pki.operators;
+        let now = clock::now();
+        let of_his_time = now.shifted_ns(-DAY_NS / 48);
+        let on = u64::try_from(now.utc_ns / 1_000_000_000).unwrap();
+        let list = pki.revoke(&[(&left.join("operator.crt"), on)]).unwrap();
+        std::fs::write(pki.device.join("revoked.crl"), list).unwrap();
+        let nonces = ["here".to_owned(), "before".to_owned()];
+        for (id, keys, obeyed) in [(1, left, false), (2, stays, true)] {
+            let operator = Identity::load(keys, "operator").unwrap();
+            let command = asking(id, ("stop", json!({})), -3600);
+            let signed = command.sign(&operator, of_his_time).unwrap();
+            match office.command(&signed, (false, &nonces)).unwrap() {
+                Step::Carry(_) => assert!(obeyed),
+                Step::Stranger(_, why) => assert!(!obeyed && why.contains("revoked on"), "{why}"),
+                _ => panic!("neither done nor refused"),
+            }
+        }
+    }
+
+    /// Half a list is no reason to let a loudspeaker go on.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+    fn a_stop_is_obeyed_though_the_list_is_half_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (office, pki) = office(dir.path());
+        let list = pki.revoke(&[]).unwrap();
+        std::fs::write(pki.device.join("revoked.crl"), &list[..list.len() / 2]).unwrap();
+        let operator = Identity::load(&pki.operators[1], "operator").unwrap();
+        let stop = asking(1, ("stop", json!({})), 60).sign(&operator, clock::now());
+        let nonces = ["here".to_owned(), "before".to_owned()];
+        let step = office.command(&stop.unwrap(), (false, &nonces));
+        assert!(matches!(step, Ok(Step::Carry(_))));
+        assert!(office.trust.trouble().unwrap().contains("revoked.crl"));
     }
 
     /// A power cut in the middle; the box comes back at once, or on another day.

@@ -1,6 +1,8 @@
 //! Configurations and certificates sent from afar, put on trial; and the requests that certificates
 //! are made from.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -10,7 +12,7 @@ use crate::config::{KeyName, Loaded};
 use crate::disk;
 use crate::journal::kind;
 use crate::store::{Ended, Store};
-use crate::witness::{Fate, Roots, successor};
+use crate::witness::{Fate, successor};
 
 use super::{Errands, blocking, ended};
 
@@ -36,10 +38,9 @@ impl Errands {
     /// place of the one in force.
     pub(super) async fn install(&self, id: Uuid, pem: String, by: String) -> Option<Ended> {
         let cameras = self.playing();
+        let trust = Arc::clone(&self.gauges.trust);
         self.begin_trial(id, move |settings, loaded| {
-            let config = &loaded.config;
-            let roots = Roots::load(&config.keys.dir.join("roots.crt"));
-            let roots = roots.map_err(|error| ended(Fate::Failed, error.to_string()))?;
+            let (config, roots) = (&loaded.config, trust.anew());
             let as_who = (config.device.id.as_str(), clock::now());
             let found = successor(pem.as_bytes(), &config.keys, &roots, as_who);
             let found = found.map_err(|fault| ended(Fate::Refused, fault.to_string()))?;

@@ -212,3 +212,31 @@ async fn an_expired_certificate_is_named_and_its_successor_taken_without_a_resta
     receiver.stop().await;
     bench.audit(&[id]);
 }
+
+/// Somebody copies the bureau's list onto a box, and the line breaks in the middle; later he copies it all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_with_half_a_list_uploads_and_takes_the_whole_one_while_connected() {
+    let bench = Bench::new().await;
+    let theirs = bench.pki.receiver.join("receiver.crt");
+    // 2026-01-01.
+    let list = bench.pki.revoke(&[(&theirs, 1_767_225_600)]).unwrap();
+    let file = bench.pki.device.join("revoked.crl");
+    fs::write(&file, &list[..list.len() / 2]).unwrap();
+    let (receiver, upload) = (bench.receiver(), bench.upload());
+    let before = bench.seal(1000);
+    bench.receipted(&[before]).await;
+    fs::write(&file, list).unwrap();
+    let after = bench.seal(1000);
+    until("its receipt not believed", || {
+        bench.snapshot().receipts_ignored > 0
+    })
+    .await;
+    assert_eq!(bench.snapshot().connections, 1);
+    upload.stop().await;
+    receiver.stop().await;
+    assert_ne!(bench.store.state(after).unwrap(), Some(State::Receipted));
+    let lines = journal::tail(&bench.dir.path().join("store/journal"), usize::MAX).unwrap();
+    let ignored = lines.iter().find(|line| line.kind == "receipt.ignored");
+    let why = ignored.unwrap().body["why"].to_string();
+    assert!(why.contains("revoked on 2026-01-01"), "{why}");
+}

@@ -157,7 +157,7 @@ fn roots_and_signers_on_other_algorithms_are_understood() {
 
 /// Makes `root`, `ca` below it and `ee` for evidence below that; extensions are separated by
 /// spaces.
-fn three_levels(dir: &Path, root: &str, ca: &str) -> Roots {
+pub(super) fn three_levels(dir: &Path, root: &str, ca: &str) -> Roots {
     for name in ["root", "ca", "ee"] {
         make_key(dir, "EC P-256", &format!("{name}.key"));
     }

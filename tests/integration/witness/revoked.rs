@@ -2,11 +2,12 @@
 
 use lingmou::witness::{
     ChainFault, CheckId, Command as Order, CommandError, Finding, KeyError, SignatureError, Status,
-    verify, verify_head,
+    Usage, check_detached, verify, verify_head,
 };
 use serde_json::json;
 use uuid::Uuid;
 
+use super::openssl::three_levels;
 use super::*;
 
 /// Days before and after [`AT`], as OpenSSL's database has them, and as they are told.
@@ -112,8 +113,102 @@ fn what_a_revoked_box_signed_counts_when_others_saw_it_before() {
     assert_eq!(chain(&kit.package, &roots), (true, Vec::new()));
 }
 
+/// The bureau gives the list of each month, and whoever verifies gives them all; a list says the earlier of two
+/// days.
 #[test]
-fn persons_and_receivers_are_held_against_the_list_by_their_own_time() {
+fn each_list_of_an_issuer_counts_whichever_comes_first() {
+    let kit = Kit::new();
+    let (dir, ca) = (kit.dir.path(), &kit.pki.ca);
+    let theirs = kit.pki.device.join("evidence.crt");
+    let list = |name: &str, revoked: &[(PathBuf, &str)]| list_of((dir, name), ca, revoked, "");
+    let old = list("old", &[]);
+    let new = list("new", &[(theirs.clone(), BEFORE.0)]);
+    let other = list("other", &[(theirs, AFTER.0)]);
+    let texts = [&old, &other, &new].map(|path| std::fs::read(path).unwrap());
+    put(dir, "all.crl", &texts.concat());
+    let all = dir.join("all.crl");
+    for lists in [&[&old, &new][..], &[&new, &old], &[&other, &new], &[&all]] {
+        let mut roots = Roots::load(&kit.root).unwrap();
+        for list in lists {
+            roots = roots.with_revoked(list).unwrap();
+        }
+        let on = BEFORE.1.to_owned();
+        let expected = (false, vec![Finding::ChainRevoked { on }]);
+        assert_eq!(chain(&kit.package, &roots), expected, "{lists:?}");
+    }
+}
+
+/// A root was renewed with another key, or there is one for each suite: their names are the same.
+#[test]
+fn a_list_says_nothing_of_what_another_root_of_its_name_issued() {
+    let (kit, other) = (Kit::new(), Kit::new());
+    let theirs = kit.pki.device.join("evidence.crt");
+    let elsewhere = other.list(&theirs, BEFORE.0, "");
+    let both = [&other.root, &kit.root].map(|root| std::fs::read(root).unwrap());
+    put(kit.dir.path(), "both.crt", &both.concat());
+    let load = || Roots::load(&kit.dir.path().join("both.crt")).unwrap();
+    let roots = load().with_revoked(&elsewhere).unwrap();
+    assert_eq!(chain(&kit.package, &roots), (true, Vec::new()));
+    let roots = roots
+        .with_revoked(&kit.list(&theirs, BEFORE.0, ""))
+        .unwrap();
+    let on = BEFORE.1.to_owned();
+    let expected = (false, vec![Finding::ChainRevoked { on }]);
+    assert_eq!(chain(&kit.package, &roots), expected);
+}
+
+#[test]
+fn an_authority_between_revokes_and_is_revoked() {
+    const CA: &str = "basicConstraints=critical,CA:TRUE";
+    // One that may not sign lists has no reason to refuse what it issued.
+    for more in ["", " keyUsage=critical,keyCertSign"] {
+        let dir = TempDir::new().unwrap();
+        let dir = dir.path();
+        three_levels(dir, CA, &format!("{CA}{more}"));
+        let p7s = openssl_sign(dir, "ee", b"content", "-cades -certfile ca.crt");
+        let between = dir.join("between");
+        std::fs::create_dir(&between).unwrap();
+        for end in ["crt", "key"] {
+            let from = dir.join(format!("ca.{end}"));
+            std::fs::copy(from, between.join(format!("root.{end}"))).unwrap();
+        }
+        for (by, name, holds) in [
+            (&*between, "ee.crt", false),
+            (&*between, "ca.crt", true),
+            (dir, "ca.crt", false),
+            (dir, "ee.crt", true),
+        ] {
+            let revoked = [(dir.join(name), "260101000000Z")];
+            let list = list_of((dir, "revoked"), by, &revoked, "");
+            let roots = Roots::load(&dir.join("root.crt")).unwrap();
+            let roots = roots.with_revoked(&list).unwrap();
+            let fault = check_detached(&p7s, b"content", &roots, Usage::Evidence).err();
+            let revoked = ChainFault::Revoked("2026-01-01".to_owned());
+            let expected = (!holds).then_some(SignatureError::Chain(revoked));
+            assert_eq!(fault, expected, "{name} on the list in {}", by.display());
+        }
+    }
+}
+
+#[test]
+fn receivers_and_reviewers_are_held_against_the_list_by_their_own_time() {
+    let kit = Kit::new();
+    let reviewed = kit.full();
+    for (on, holds) in [(BEFORE, false), (AFTER, true)] {
+        for (certificate, id) in [
+            (kit.pki.receiver.join("receiver.crt"), CheckId::Receipt),
+            (kit.pki.reviewers[0].join("reviewer.crt"), CheckId::Review),
+        ] {
+            let roots = kit.without(&certificate, on.0, "");
+            let verdict = verify(&reviewed, &roots);
+            let status = verdict.check(id).unwrap().status;
+            assert_eq!(status == Status::Pass, holds, "{id:?} {}: {status:?}", on.1);
+        }
+    }
+}
+
+#[test]
+fn who_is_on_a_list_commands_nothing_whatever_time_he_tells() {
     let kit = Kit::new();
     let (v, kind) = Order::HEAD;
     let order = Order {
@@ -129,23 +224,15 @@ fn persons_and_receivers_are_held_against_the_list_by_their_own_time() {
     };
     let admin = Identity::load(&kit.pki.operators[2], "operator").unwrap();
     let order = order.sign(&admin, AT).unwrap();
-    let reviewed = kit.full();
-    for (on, holds) in [(BEFORE, false), (AFTER, true)] {
-        let theirs = kit.pki.operators[2].join("operator.crt");
+    let theirs = kit.pki.operators[2].join("operator.crt");
+    for on in [BEFORE, AFTER] {
         let refused = Order::open(&order, &kit.without(&theirs, on.0, "")).err();
         let fault = ChainFault::Revoked(on.1.to_owned());
         let expected = CommandError::Signature(SignatureError::Chain(fault));
-        assert_eq!(refused, (!holds).then_some(expected));
-        for (certificate, id) in [
-            (kit.pki.receiver.join("receiver.crt"), CheckId::Receipt),
-            (kit.pki.reviewers[0].join("reviewer.crt"), CheckId::Review),
-        ] {
-            let roots = kit.without(&certificate, on.0, "");
-            let verdict = verify(&reviewed, &roots);
-            let status = verdict.check(id).unwrap().status;
-            assert_eq!(status == Status::Pass, holds, "{id:?} {}: {status:?}", on.1);
-        }
+        assert_eq!(refused, Some(expected));
     }
+    let other = kit.pki.operators[1].join("operator.crt");
+    assert!(Order::open(&order, &kit.without(&other, BEFORE.0, "")).is_ok());
 }
 
 #[test]
