@@ -14,6 +14,7 @@ use super::copies::{Copies, lay, wanted_and_added, words};
 use super::figures::Count;
 use super::keep::publish;
 use super::office::Office;
+use super::removed::removed;
 use super::{ReceiveError, layout, whole};
 use crate::disk;
 use crate::types::{CaseId, lock};
@@ -71,8 +72,9 @@ impl Office {
             return Ok(false);
         };
         let _one_at_a_time = lock(&self.mending);
-        let draft = layout::under(&self.mended(), device, id);
-        for folder in [&self.mended(), &self.mended().join(device)] {
+        let mended = layout::mended(&self.dir, &self.name);
+        let draft = layout::under(&mended, device, id);
+        for folder in [&mended, &mended.join(device)] {
             disk::create_dir(folder)?;
         }
         let wanted = Whole {
@@ -100,13 +102,17 @@ impl Office {
         Ok(true)
     }
 
-    /// Ends what a run before had begun to mend: what is whole takes its place when that is free.
+    /// Ends what a run before had begun to mend: what is whole takes its place when that is free, and nobody
+    /// removed it on purpose.
     pub(super) fn end_mending(&self) -> Result<(), ReceiveError> {
-        for device in layout::named(&self.mended())? {
-            for id in layout::ids_of_any(&self.mended().join(&device))? {
-                let draft = layout::under(&self.mended(), &device, id);
+        let mended = layout::mended(&self.dir, &self.name);
+        for device in layout::named(&mended)? {
+            let removed = removed(&self.dir, &device)?;
+            for id in layout::ids_of_any(&mended.join(&device))? {
+                let draft = layout::under(&mended, &device, id);
                 let place = self.place(&device, id);
-                if !place.exists() && whole::check(&draft)?.is_ok() {
+                let wanted = !place.exists() && !removed.iter().any(|line| line.id == id);
+                if wanted && whole::check(&draft)?.is_ok() {
                     publish(&draft, &place)?;
                 } else {
                     disk::remove_dir_all(&draft)?;
@@ -115,9 +121,155 @@ impl Office {
         }
         Ok(())
     }
+}
 
-    /// Where what is brought from the second medium lies until it is whole; no name of a receiver.
-    fn mended(&self) -> PathBuf {
-        layout::incoming(&self.dir).join(format!("{}.mended", self.name))
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use tempfile::TempDir;
+
+    use super::super::desk::Desk;
+    use super::super::desks::desk_of;
+    use super::super::figures::Figures;
+    use super::super::head::Head;
+    use super::super::medium::mark;
+    use super::super::receipt::{Word, sign};
+    use super::super::removed::remove;
+    use super::super::tests::with_pictures;
+    use super::*;
+    use crate::pki::TestPki;
+    use crate::types::Stamp;
+    use crate::witness::{RECEIPT, Roots};
+    use crate::{clock, config};
+
+    pub(in crate::receive) const DEVICE: &str = "LM-1";
+    const PICTURE: &[u8] = b"one picture";
+
+    /// Now, by a clock that is synchronised.
+    pub(in crate::receive) fn now() -> Stamp {
+        Stamp {
+            error_ns: 1_000_000,
+            ..clock::now()
+        }
+    }
+
+    /// A receiver with a second medium.
+    pub(in crate::receive) struct Pair {
+        pub(in crate::receive) dir: TempDir,
+        pub(in crate::receive) pki: TestPki,
+        pub(in crate::receive) config: config::Receive,
+    }
+
+    impl Pair {
+        pub(in crate::receive) fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
+            let medium = dir.path().join("medium");
+            disk::create_dir(&medium).unwrap();
+            mark(&medium).unwrap();
+            let config = config::Receive {
+                name: "receiver-1".to_owned(),
+                host: "127.0.0.1".to_owned(),
+                keys: pki.receiver.clone(),
+                dir: dir.path().join("received"),
+                copy_to: Some(medium),
+                ..config::Receive::default()
+            };
+            Self { dir, pki, config }
+        }
+
+        pub(in crate::receive) fn open(&self) -> (Arc<Office>, Desk) {
+            let figures = Arc::new(Figures::new(&self.config.dir));
+            let (office, mut desks) = Desk::open_all(&self.config, figures).unwrap();
+            (office, desks.swap_remove(desk_of(DEVICE)))
+        }
+
+        pub(in crate::receive) fn medium(&self) -> &Path {
+            self.config.copy_to.as_ref().unwrap()
+        }
+
+        /// Where a package lies, and its second copy.
+        pub(in crate::receive) fn places(&self, id: CaseId) -> [PathBuf; 2] {
+            [&self.config.dir, self.medium()].map(|dir| layout::place(dir, DEVICE, id))
+        }
+
+        pub(in crate::receive) fn roots(&self) -> Roots {
+            Roots::load(&self.pki.root()).unwrap()
+        }
+
+        /// A package with one picture, laid with its receipt in its place and on the medium; its head.
+        pub(in crate::receive) fn lay(&self, office: &Office, seq: u64) -> Head {
+            let package = with_pictures(&self.pki, seq, &[PICTURE]);
+            let head = Head::open(&package.head().to_zip(), DEVICE, &self.roots());
+            let head = head.ok().expect("a head that holds");
+            let stored = Word::Stored { copies: 2 };
+            let receipt = sign(&office.identity, &head, stored, (None, now())).unwrap();
+            for place in self.places(head.statement.id) {
+                fs::create_dir_all(&place).unwrap();
+                let files = package.files().chain([(RECEIPT, &*receipt)]);
+                disk::write_all_under(&place, &files.collect::<Vec<_>>()).unwrap();
+            }
+            head
+        }
+
+        /// What a call to the medium brought that was not waited for: the package waits to be put in its
+        /// place.
+        fn bring(&self, office: &Office, head: &Head) -> PathBuf {
+            let (name, id) = (&self.config.name, head.statement.id);
+            let mended = layout::mended(&self.config.dir, name);
+            let draft = layout::under(&mended, DEVICE, id);
+            fs::create_dir_all(draft.parent().unwrap()).unwrap();
+            let wanted = Whole {
+                device: DEVICE.to_owned(),
+                id,
+                sig_sha256: head.sig_sha256.clone(),
+                draft: draft.clone(),
+            };
+            office.copies.as_ref().unwrap().bring(&wanted).unwrap();
+            draft
+        }
+    }
+
+    pub(in crate::receive) fn spoil(file: &Path) {
+        fs::write(file, b"rot").unwrap();
+    }
+
+    /// Its pictures would be on the disk once more, and at the next start in its place again.
+    #[test]
+    fn what_was_removed_on_purpose_does_not_come_back() {
+        let pair = Pair::new();
+        let (office, desk) = pair.open();
+        let heads = [1, 2, 3].map(|seq| pair.lay(&office, seq));
+        let drafts = heads.each_ref().map(|head| pair.bring(&office, head));
+        // Another receiver of the folder had begun to mend the first, too.
+        let other = layout::mended(&pair.config.dir, "receiver-2");
+        let other = layout::under(&other, DEVICE, heads[0].statement.id);
+        fs::create_dir_all(other.join("frames")).unwrap();
+        spoil(&other.join("frames/00.jpg"));
+        let name = |n: usize| format!("{DEVICE}/{}", heads[n].statement.id);
+        let removal = |names: &[String]| {
+            let said = ("90 days", now());
+            remove(&pair.config.dir, Some(pair.medium()), names, said).unwrap()
+        };
+        assert_eq!(removal(&[name(0)]).len(), 1);
+        assert!(!drafts[0].exists() && !other.exists());
+        assert!(drafts[1].exists(), "of another package");
+        // The second is removed, and then brought by a call that hung so long; of the third only the
+        // place was lost.
+        let kept = pair.dir.path().join("kept");
+        disk::rename(&drafts[1], &kept).unwrap();
+        removal(&[name(1)]);
+        disk::rename(&kept, &drafts[1]).unwrap();
+        fs::remove_dir_all(&pair.places(heads[2].statement.id)[0]).unwrap();
+        drop((office, desk));
+        let _office = pair.open();
+        assert!(drafts.iter().all(|draft| !draft.exists()));
+        let there = heads.each_ref().map(|head| {
+            let [place, _] = pair.places(head.statement.id);
+            place.exists()
+        });
+        assert_eq!(there, [false, false, true]);
     }
 }

@@ -1,7 +1,7 @@
 //! What somebody removed on purpose, and said so: of it nothing is missing.
 //!
 //! ```text
-//! a line in removed/DEVICE.jsonl ─▶ the package's folder, what was set aside of it ─▶ its second copy
+//! a line in removed/DEVICE.jsonl ─▶ the package's folder, what else lies of it here ─▶ its second copy
 //! ```
 //! The line says what it was and why it went, and is all that stays: number, id, and the hash of its
 //! signature, by which a receipt, or a copy somewhere else, names the same package. Killed on the way, the same
@@ -151,8 +151,8 @@ pub(super) fn removed(dir: &Path, device: &str) -> Result<Vec<Removed>, ReceiveE
     Ok(lines.filter_map(read).collect())
 }
 
-/// Takes a package away in one step, so that nobody finds half of one, and then removes it, and what was set
-/// aside of it: that has the same pictures.
+/// Takes a package away in one step, so that nobody finds half of one, and then removes it, what was set
+/// aside of it and what was being brought back: those have the same pictures.
 fn clear(dir: &Path, device: &str, id: CaseId) -> Result<(), ReceiveError> {
     let incoming = layout::incoming(dir);
     let aside = incoming.join(format!("{device}-{id}.removed"));
@@ -164,8 +164,9 @@ fn clear(dir: &Path, device: &str, id: CaseId) -> Result<(), ReceiveError> {
         place.parent().map_or(Ok(()), disk::sync_dir)?;
         disk::remove_dir_all(&aside)?;
     }
-    for broken in layout::set_aside(dir, device, id)? {
-        disk::remove_dir_all(&broken)?;
+    let broken = layout::set_aside(dir, device, id)?;
+    for left in layout::half_mended(dir, device, id)?.iter().chain(&broken) {
+        disk::remove_dir_all(left)?;
     }
     Ok(())
 }
