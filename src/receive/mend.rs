@@ -10,15 +10,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::copies::{Copies, lay, wanted_and_added, words};
+use super::copies::{Copies, Wanted, additions, lay, wanted_and_added, words};
 use super::figures::Count;
 use super::keep::publish;
 use super::office::Office;
 use super::removed::removed;
 use super::{ReceiveError, layout, whole};
-use crate::disk;
+use crate::disk::{self, DiskError};
 use crate::types::{CaseId, lock};
-use crate::witness::{STATEMENT, Statement};
+use crate::witness::{Container, SIGNATURE, STATEMENT, Statement, whole_reviews};
 
 /// A box that waits for an answer offers its package again after ten seconds.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -29,13 +29,15 @@ pub(super) struct Whole {
     pub(super) id: CaseId,
     /// SHA-256 of the signature that holds it together.
     pub(super) sig_sha256: String,
+    /// Where the broken one lies.
+    pub(super) place: PathBuf,
     /// Where it comes to lie.
     pub(super) draft: PathBuf,
 }
 
 impl Copies {
     /// Lays a package that is whole on the medium into a folder beside the first copies, durable and hashed
-    /// once more: its files, its receipts and what was added to it.
+    /// once more: its files, its receipts and what was added to it, also to the broken one alone.
     pub(super) fn bring(&self, wanted: &Whole) -> Result<(), String> {
         self.there()?;
         let copy = layout::place(self.dir(), &wanted.device, wanted.id);
@@ -52,9 +54,41 @@ impl Copies {
         disk::remove_dir_all(draft).map_err(|e| words(&e))?;
         let statement = disk::read(&copy.join(STATEMENT)).map_err(|e| words(&e))?;
         let statement = Statement::parse(&statement).map_err(|e| e.to_string())?;
-        let files = wanted_and_added(&copy, &statement).map_err(|e| words(&e))?;
+        let mut files = wanted_and_added(&copy, &statement).map_err(|e| words(&e))?;
+        // With the others, before the pictures: a kill leaves no half of a review in what is whole.
+        files.extend(reviews_beyond(&wanted.place, &copy)?);
         lay(&copy, draft, &files).map_err(|e| words(&e))?;
         whole(draft)
+    }
+}
+
+/// The files of reviews in the folder `package`, as far as they are whole there, that the package in the folder
+/// `there` lacks.
+fn reviews_beyond(package: &Path, there: &Path) -> Result<Vec<Wanted>, String> {
+    let mut all = Container::new();
+    for folder in [there, package] {
+        let added = readable(additions(folder))?.unwrap_or_default();
+        for name in [SIGNATURE.to_owned()].into_iter().chain(added) {
+            if all.get(&name).is_none()
+                && let Some(bytes) = readable(disk::read(&folder.join(&name)))?
+            {
+                all.insert(&name, bytes).map_err(|e| e.to_string())?;
+            }
+        }
+    }
+    let lacking = whole_reviews(&all).into_iter();
+    let lacking = lacking.filter(|name| !there.join(name).exists());
+    let lacking = lacking.filter_map(|name| Some((all.get(&name)?.to_vec(), name)));
+    Ok(lacking
+        .map(|(bytes, name)| Wanted::of(name, bytes))
+        .collect())
+}
+
+/// What can be read; an error when that cannot be said at the moment.
+fn readable<T>(read: Result<T, DiskError>) -> Result<Option<T>, String> {
+    match read {
+        Err(error) if disk::is_passing(&error.source) => Err(words(&error)),
+        read => Ok(read.ok()),
     }
 }
 
@@ -73,7 +107,7 @@ impl Office {
         };
         let _one_at_a_time = lock(&self.mending);
         let mended = layout::mended(&self.dir, &self.name);
-        let draft = layout::under(&mended, device, id);
+        let (place, draft) = (self.place(device, id), layout::under(&mended, device, id));
         for folder in [&mended, &mended.join(device)] {
             disk::create_dir(folder)?;
         }
@@ -81,6 +115,7 @@ impl Office {
             device: device.to_owned(),
             id,
             sig_sha256: sig_sha256.to_owned(),
+            place: place.clone(),
             draft: draft.clone(),
         };
         let brought = copies.within(WITHIN, move |copies| copies.bring(&wanted));
@@ -89,7 +124,6 @@ impl Office {
             return Ok(false);
         }
         self.make_way(device, id, sig_sha256)?;
-        let place = self.place(device, id);
         if let Err(error) = publish(&draft, &place) {
             // Another receiver may have been quicker.
             if !place.exists() || whole::check(&place)?.is_err() {
@@ -141,7 +175,7 @@ pub(super) mod tests {
     use super::*;
     use crate::pki::TestPki;
     use crate::types::Stamp;
-    use crate::witness::{RECEIPT, Roots};
+    use crate::witness::{self, Identity, Opinion, RECEIPT, ReviewVerdict, Roots, review_files};
     use crate::{clock, config};
 
     pub(in crate::receive) const DEVICE: &str = "LM-1";
@@ -225,10 +259,29 @@ pub(super) mod tests {
                 device: DEVICE.to_owned(),
                 id,
                 sig_sha256: head.sig_sha256.clone(),
+                place: office.place(DEVICE, id),
                 draft: draft.clone(),
             };
             office.copies.as_ref().unwrap().bring(&wanted).unwrap();
             draft
+        }
+
+        fn mend(office: &Office, head: &Head) -> bool {
+            let mended = office.mend(DEVICE, head.statement.id, &head.sig_sha256);
+            mended.unwrap()
+        }
+
+        /// Adds a review by the reviewer `n` to the package at `place`.
+        fn review(&self, place: &Path, n: usize) {
+            let reviewer = Identity::load(&self.pki.reviewers[n], "reviewer").unwrap();
+            let opinion = Opinion {
+                verdict: ReviewVerdict::Accept,
+                reason: "clear",
+            };
+            let files = Container::from_dir(place).unwrap();
+            for (name, bytes) in witness::review(&files, opinion, &reviewer, now()).unwrap() {
+                disk::write_under(place, &name, &bytes).unwrap();
+            }
         }
     }
 
@@ -271,5 +324,40 @@ pub(super) mod tests {
             place.exists()
         });
         assert_eq!(there, [false, false, true]);
+    }
+
+    /// They come to the second copy in rounds, which take hours.
+    #[test]
+    fn reviews_that_only_the_broken_package_has_outlive_its_mending() {
+        let pair = Pair::new();
+        let (office, _desk) = pair.open();
+        for spoilt in [None, Some(4), Some(3)] {
+            let head = pair.lay(&office, spoilt.map_or(1, u64::from));
+            let [place, copy] = pair.places(head.statement.id);
+            pair.review(&place, 0);
+            // A copy that has a part of the first.
+            let [document, ..] = review_files(3);
+            fs::copy(place.join(&document), copy.join(&document)).unwrap();
+            pair.review(&place, 1);
+            spoil(&place.join("frames/00.jpg"));
+            let holds = match spoilt {
+                None => 2,
+                Some(number) => {
+                    // The second is over the first's signature.
+                    let [_, signature, _] = review_files(number);
+                    spoil(&place.join(signature));
+                    usize::from(number == 4)
+                }
+            };
+            if holds == 0 {
+                fs::remove_file(copy.join(&document)).unwrap();
+            }
+            assert!(Pair::mend(&office, &head));
+            let verdict = witness::verify_path(&place, &pair.roots()).unwrap();
+            assert!(verdict.valid(), "{spoilt:?}: {verdict:?}");
+            assert_eq!(verdict.reviews.len(), holds, "{spoilt:?}");
+            let aside = layout::set_aside(&pair.config.dir, DEVICE, head.statement.id).unwrap();
+            assert!(aside[0].join(document).is_file(), "all of it is kept there");
+        }
     }
 }
