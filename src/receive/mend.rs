@@ -20,7 +20,8 @@ use crate::disk::{self, DiskError};
 use crate::types::{CaseId, lock};
 use crate::witness::{Container, SIGNATURE, STATEMENT, Statement, whole_reviews};
 
-/// A box that waits for an answer offers its package again after ten seconds.
+/// A box that waits for an answer offers its package again after ten seconds; what comes later than this is
+/// taken then.
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// A package that is to come back from the medium.
@@ -59,6 +60,22 @@ impl Copies {
         files.extend(reviews_beyond(&wanted.place, &copy)?);
         lay(&copy, draft, &files).map_err(|e| words(&e))?;
         whole(draft)
+    }
+
+    /// Whether neither the broken package nor the copy has a review that the draft lacks.
+    fn adds_nothing(&self, wanted: &Whole) -> Result<bool, String> {
+        self.there()?;
+        let copy = layout::place(self.dir(), &wanted.device, wanted.id);
+        let beyond = |package| reviews_beyond(package, &wanted.draft);
+        Ok(beyond(&wanted.place)?.is_empty() && beyond(&copy)?.is_empty())
+    }
+}
+
+impl Whole {
+    /// Whether all of it lies in the draft: a call that was not waited for has brought it since.
+    fn is_ready(&self) -> Result<bool, DiskError> {
+        let whole = whole::check(&self.draft)?.is_ok();
+        Ok(whole && !whole::is_another(&self.draft, &self.sig_sha256)?)
     }
 }
 
@@ -118,7 +135,13 @@ impl Office {
             place: place.clone(),
             draft: draft.clone(),
         };
-        let brought = copies.within(WITHIN, move |copies| copies.bring(&wanted));
+        let ready = wanted.is_ready()?;
+        let brought = copies.within(WITHIN, move |copies| {
+            if ready && copies.adds_nothing(&wanted)? {
+                return Ok(());
+            }
+            copies.bring(&wanted)
+        });
         if let Err(why) = brought {
             tracing::warn!(device, %id, why, "a broken package is not mended from its copy");
             return Ok(false);
@@ -358,6 +381,47 @@ pub(super) mod tests {
             assert_eq!(verdict.reviews.len(), holds, "{spoilt:?}");
             let aside = layout::set_aside(&pair.config.dir, DEVICE, head.statement.id).unwrap();
             assert!(aside[0].join(document).is_file(), "all of it is kept there");
+        }
+    }
+
+    /// A large package, or a slow network: what was brought too late is there at the next try.
+    #[test]
+    fn what_the_medium_gave_too_late_is_taken_as_it_is() {
+        let pair = Pair::new();
+        let (office, _desk) = pair.open();
+        let head = pair.lay(&office, 1);
+        let [place, copy] = pair.places(head.statement.id);
+        let valid = || {
+            let verdict = witness::verify_path(&place, &pair.roots()).unwrap();
+            (verdict.valid(), verdict.reviews.len())
+        };
+        let broken = || spoil(&place.join("frames/00.jpg"));
+        let whole = || fs::write(copy.join("frames/00.jpg"), PICTURE).unwrap();
+        let draft = pair.bring(&office, &head);
+        broken();
+        // It was read once, and is not read again.
+        spoil(&copy.join("frames/00.jpg"));
+        assert!(Pair::mend(&office, &head));
+        assert_eq!(valid(), (true, 0));
+        assert!(!draft.exists());
+        // Not when it is not whole itself, is another package, or lacks a review that came since.
+        whole();
+        for change in 0..3 {
+            let draft = pair.bring(&office, &head);
+            match change {
+                0 => spoil(&draft.join("frames/00.jpg")),
+                1 => {
+                    let other = with_pictures(&pair.pki, 1, &[PICTURE]);
+                    for (name, bytes) in other.files() {
+                        fs::write(draft.join(name), bytes).unwrap();
+                    }
+                }
+                _ => pair.review(&place, 0),
+            }
+            broken();
+            assert!(Pair::mend(&office, &head));
+            assert_eq!(valid(), (true, usize::from(change == 2)), "{change}");
+            assert!(!whole::is_another(&place, &head.sig_sha256).unwrap());
         }
     }
 }
