@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::compare::{Unlike, compare};
-use super::outbox::boot_ns;
+use super::outbox::{boot_ns, this_boot};
 use super::package::{self, PackageFile};
 use super::{Inner, Store, StoreError, lines, set_meta};
 use crate::disk;
@@ -247,7 +247,7 @@ impl Inner {
             boot_ns(now).saturating_sub(ns),
             now.utc_ms().saturating_sub(ns / 1_000_000),
         );
-        let boot = package::this_boot();
+        let boot = this_boot();
         self.row(
             &sql,
             params![
@@ -330,7 +330,7 @@ fn due_sql(wish: &Wish) -> String {
 /// When the package of a row of [`OUTGOING`] was sealed by the clock of this boot.
 fn sealed_here(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<u64>> {
     let (boot, ns): (Option<String>, Option<i64>) = (row.get(7)?, row.get(8)?);
-    let here = boot.is_some() && boot.as_deref() == package::this_boot();
+    let here = boot.is_some() && boot.as_deref() == this_boot();
     Ok(ns.filter(|_| here).and_then(|ns| u64::try_from(ns).ok()))
 }
 
