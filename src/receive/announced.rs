@@ -30,7 +30,7 @@ impl Index {
                     if !known.contains(&id)
                         && let Some(found) = Found::at(&layout::under(&of_receiver, &device, id))
                     {
-                        entries.push(Entry::Announced(Announced::of(&found.head, None, at)));
+                        entries.push(Entry::Found(Announced::of(&found.head, None, at)));
                     }
                 }
             }
@@ -41,7 +41,8 @@ impl Index {
         self.enter(&entries)
     }
 
-    /// How late the first head of a package came, `late` when this is the first; `None`: it came in time.
+    /// How late the first head of a package came, `late` when this is the first that is known of; `None`: it came
+    /// in time.
     pub(super) fn first_late(
         &self,
         (device, id): (&str, CaseId),
@@ -49,7 +50,7 @@ impl Index {
     ) -> Result<Option<u64>, IndexError> {
         let sql = "SELECT CASE WHEN EXISTS(SELECT 1 FROM announced WHERE device = ?1 AND id = ?2) \
             OR EXISTS(SELECT 1 FROM package WHERE device = ?1 AND id = ?2) \
-            THEN (SELECT secs FROM late WHERE device = ?1 AND id = ?2) ELSE ?3 END";
+            THEN (SELECT iif(secs < 0, ?3, secs) FROM late WHERE device = ?1 AND id = ?2) ELSE ?3 END";
         let args = params![device, id.to_string(), whole(late)];
         let first = self.all(sql, args, |row| row.get::<_, Option<i64>>(0))?;
         Ok(first.into_iter().flatten().next().map(unsigned))
@@ -58,7 +59,7 @@ impl Index {
     /// What a device announced that is not here whole, by number, with what is here of it.
     pub(super) fn announced(&self, device: &str) -> Result<Vec<Announced>, IndexError> {
         let sql = "SELECT seq, id, sig_sha256, kind, outcome, at, heard, (SELECT secs FROM late \
-            WHERE late.device = announced.device AND late.id = announced.id) FROM announced \
+            WHERE late.device = announced.device AND late.id = announced.id AND secs >= 0) FROM announced \
             WHERE device = ?1 AND NOT EXISTS(SELECT 1 FROM package \
             WHERE package.device = ?1 AND package.id = announced.id) ORDER BY seq, id";
         let mut rows = self.all(sql, [device], |row| announced(device, row))?;
@@ -83,6 +84,7 @@ mod tests {
     use super::super::head::tests::{head, head_of, zip_of};
     use super::super::index::tests::package;
     use super::super::kept::{Kept, Refusal};
+    use super::super::mend::tests::{DEVICE, Pair};
     use super::super::rows::ANNOUNCED_MAX;
     use super::super::transfer::Transfer;
     use super::*;
@@ -139,6 +141,55 @@ mod tests {
         let late = Announced::of(&head, None, AT);
         index.enter(&[Entry::Announced(late)]).unwrap();
         assert_eq!(told(&index), []);
+    }
+
+    /// It may be history, and a person would be sent there.
+    #[test]
+    fn of_what_was_only_found_the_next_head_says_whether_it_is_history() {
+        const DAYS: u64 = 4 * 86_400;
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = Index::open(dir.path()).unwrap();
+        let name = |n: u64| ("LM-1", row(n).id);
+        let late = |n: u64, late: Option<u64>, heard: &str| {
+            let heard = heard.to_owned();
+            Entry::Announced(Announced {
+                late,
+                heard,
+                ..row(n)
+            })
+        };
+        let first = |index: &Index, n: u64| index.first_late(name(n), DAYS).unwrap();
+        let told = |index: &Index| {
+            let told = index.announced("LM-1").unwrap().into_iter();
+            told.map(|a| (a.seq, a.late)).collect::<Vec<_>>()
+        };
+        // The first was found, the second heard in time before it was looked for.
+        let (before, later) = ("2026-08-01T00:00:00Z", "2026-08-09T00:00:00Z");
+        index.enter(&[late(2, None, before)]).unwrap();
+        let found = [1, 2, 3].map(|n| Entry::Found(row(n)));
+        index.enter(&found).unwrap();
+        assert_eq!(first(&index, 1), Some(DAYS));
+        assert_eq!(first(&index, 2), None);
+        assert_eq!(told(&index), [(1, None), (2, None), (3, None)]);
+        // What that head says stays, whether late or not.
+        index.enter(&[late(1, Some(DAYS), later)]).unwrap();
+        index.enter(&[late(3, None, later)]).unwrap();
+        assert_eq!(told(&index), [(1, Some(DAYS)), (2, None), (3, None)]);
+        assert_eq!(index.first_late(name(1), 2 * DAYS).unwrap(), Some(DAYS));
+        assert_eq!(first(&index, 3), None);
+    }
+
+    /// The same of a package in its place, when the index was made anew.
+    #[test]
+    fn of_what_lies_whole_in_its_place_nobody_knows_how_late_it_came() {
+        let pair = Pair::new();
+        let (office, _desk) = pair.open();
+        let id = pair.lay(&office, 1).statement.id;
+        let mut index = Index::open(&pair.config.dir).unwrap();
+        index.level(&pair.config.dir, AT).unwrap();
+        let first = index.first_late((DEVICE, id), 345_600).unwrap();
+        assert_eq!(first, Some(345_600));
+        assert_eq!(index.packages(DEVICE).unwrap()[0].late, None);
     }
 
     #[test]

@@ -273,6 +273,17 @@ pub(super) struct Wanted {
     bytes: Option<Vec<u8>>,
 }
 
+impl Wanted {
+    /// One with these bytes.
+    pub(super) fn of(name: String, bytes: Vec<u8>) -> Self {
+        Self {
+            name,
+            sha256: sha256_hex(&bytes),
+            bytes: Some(bytes),
+        }
+    }
+}
+
 fn wanted(
     package: &Path,
     statement: &Statement,
@@ -286,11 +297,7 @@ fn wanted(
             Some(receipt) => receipt.to_vec(),
             None => disk::read(&package.join(name))?,
         };
-        files.push(Wanted {
-            name: name.to_owned(),
-            sha256: sha256_hex(&bytes),
-            bytes: Some(bytes),
-        });
+        files.push(Wanted::of(name.to_owned(), bytes));
     }
     files.extend(statement.files.iter().map(|file| Wanted {
         name: file.name.clone(),
@@ -308,11 +315,7 @@ pub(super) fn wanted_and_added(
     let mut files = wanted(package, statement, None)?;
     for name in additions(package)? {
         let bytes = disk::read(&package.join(&name))?;
-        files.push(Wanted {
-            name,
-            sha256: sha256_hex(&bytes),
-            bytes: Some(bytes),
-        });
+        files.push(Wanted::of(name, bytes));
     }
     Ok(files)
 }
@@ -332,7 +335,7 @@ pub(super) fn lay(package: &Path, draft: &Path, files: &[Wanted]) -> Result<(), 
 }
 
 /// What was added to a package after its receipts, the manifest that makes it count last.
-fn additions(package: &Path) -> Result<Vec<String>, DiskError> {
+pub(super) fn additions(package: &Path) -> Result<Vec<String>, DiskError> {
     let ours = [MANIFEST, SIGNATURE, RECEIPT, LATER_RECEIPT];
     let names = disk::list(&package.join("META-INF"))?;
     let names = names.iter().map(|name| format!("META-INF/{name}"));

@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use super::kept::{Announced, Kept, News, Refusal, Seen};
 use super::rows::{
-    ANNOUNCED, CAME, KEPT, LATE, MEDIA, case_id, kept, meet, number, put, put_announced,
-    put_refused, ruin, unsigned, whole,
+    ANNOUNCED, CAME, KEPT, LATE, MEDIA, case_id, found, kept, meet, number, put, put_announced,
+    put_refused, put_unfinished, ruin, unsigned, whole,
 };
 use super::unread::read;
 use super::{ReceiveError, layout};
@@ -47,6 +47,8 @@ pub(super) const ROWS: usize = 200;
 pub(super) enum Entry {
     /// Its verified head came.
     Announced(Announced),
+    /// What is here of it was found, and no row.
+    Found(Announced),
     /// It is stored.
     Stored(Kept),
     /// It was refused.
@@ -181,6 +183,7 @@ impl Index {
             let read: Vec<Kept> = read.collect();
             let tx = self.conn.transaction()?;
             for package in &read {
+                found(&tx, device, package.id)?;
                 put(&tx, package)?;
             }
             tx.commit()?;
@@ -237,6 +240,10 @@ impl Index {
         for entry in entries {
             match entry {
                 Entry::Announced(announced) => put_announced(&tx, announced)?,
+                Entry::Found(announced) => {
+                    found(&tx, &announced.device, announced.id)?;
+                    put_unfinished(&tx, announced)?;
+                }
                 Entry::Stored(package) => put(&tx, package)?,
                 Entry::Refused(refusal) => put_refused(&tx, refusal)?,
                 Entry::Accepted(device, id) => {

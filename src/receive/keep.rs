@@ -72,7 +72,7 @@ impl Desk {
     }
 
     /// Refuses a package, unless it was stored when its head still held, before its certificate was revoked
-    /// say, and lies whole in its place: then it has its receipt.
+    /// say, and lies whole in its place, or does so again by its second copy: then it has its receipt.
     pub(super) fn refuse_new(
         &mut self,
         device: &str,
@@ -82,14 +82,18 @@ impl Desk {
     ) -> Result<Said, ReceiveError> {
         let id = head.statement.id;
         let place = self.office.place(device, id);
-        if place.exists()
-            && !whole::is_another(&place, &head.sig_sha256)?
-            && whole::check(&place)?.is_ok()
-            && let Some(said) = self.receipt_again(device, id)?
-        {
-            return Ok(said);
+        let mut told = None;
+        if place.exists() && !whole::is_another(&place, &head.sig_sha256)? {
+            let (whole, event) = self.office.is_whole(device, id)?;
+            told = event;
+            if whole && let Some(mut said) = self.receipt_again(device, id)? {
+                said.events.extend(told);
+                return Ok(said);
+            }
         }
-        self.refuse(device, head, why, at)
+        let mut said = self.refuse(device, head, why, at)?;
+        said.events.extend(told);
+        Ok(said)
     }
 
     /// The receipt of a package that is whole in its place, whoever of the receivers signed it; `None` when
@@ -301,8 +305,39 @@ pub(super) fn publish(package: &Path, place: &Path) -> Result<(), DiskError> {
 mod tests {
     use rustix::io::Errno;
 
+    use super::super::mend::tests::{DEVICE, Pair, now, spoil};
     use super::*;
     use crate::disk::fault::{self, Mode};
+    use crate::witness::ReceiptVerdict;
+
+    /// The box's certificate was revoked since, say.
+    #[test]
+    fn what_was_stored_is_not_refused_while_its_second_copy_is_whole() {
+        let pair = Pair::new();
+        let (office, mut desk) = pair.open();
+        let mut answer = |head: &Head| {
+            let why = "chain_revoked".to_owned();
+            let said = desk.refuse_new(DEVICE, head, why, now()).unwrap();
+            let (_, p7m) = said.answer.unwrap();
+            (Receipt::read(&p7m).unwrap().verdict, said.events)
+        };
+        let head = pair.lay(&office, 1);
+        let [place, copy] = pair.places(head.statement.id);
+        assert_eq!(answer(&head), (ReceiptVerdict::Stored, vec![]));
+        spoil(&place.join("frames/00.jpg"));
+        let (verdict, events) = answer(&head);
+        assert_eq!(verdict, ReceiptVerdict::Stored);
+        assert!(matches!(events[..], [Event::Mended { .. }]), "{events:?}");
+        assert_eq!(whole::check(&place).unwrap(), Ok(()));
+        // Without a whole copy there is nothing that could be promised.
+        for place in [&place, &copy] {
+            spoil(&place.join("frames/00.jpg"));
+        }
+        let (verdict, events) = answer(&head);
+        assert_eq!(verdict, ReceiptVerdict::Refused);
+        let told = |event: &Event| matches!(event, Event::Broken { .. });
+        assert!(events.iter().any(told), "{events:?}");
+    }
 
     /// Moves a package whose `n`-th step fails; whether it is taken for stored, and how many steps of
     /// the disk that took.

@@ -23,6 +23,8 @@ use super::ReceiveError;
 
 /// End of the names of signed things.
 pub(super) const SIGNED: &str = ".p7m";
+/// End of the names of the folders in `incoming` for what is brought back from the second medium.
+const MENDED: &str = ".mended";
 
 /// The folder of whole packages, of the first and of the second copy.
 pub(super) fn packages(dir: &Path) -> PathBuf {
@@ -79,6 +81,25 @@ pub(super) fn heads(dir: &Path) -> PathBuf {
 /// The folder with a folder of unfinished packages for each receiver.
 pub(super) fn incoming(dir: &Path) -> PathBuf {
     dir.join("incoming")
+}
+
+/// Where what receiver NAME brings back from the second medium lies until it is whole; no name of a receiver.
+pub(super) fn mended(dir: &Path, name: &str) -> PathBuf {
+    incoming(dir).join(format!("{name}{MENDED}"))
+}
+
+/// What receivers have begun to bring back of a package.
+pub(super) fn half_mended(
+    dir: &Path,
+    device: &str,
+    id: CaseId,
+) -> Result<Vec<PathBuf>, ReceiveError> {
+    let incoming = incoming(dir);
+    let names = list(&incoming)?.into_iter();
+    let ours = names.filter(|name| name.ends_with(MENDED));
+    Ok(ours
+        .map(|name| under(&incoming.join(name), device, id))
+        .collect())
 }
 
 /// The file that keeps a second receiver of the same name out.

@@ -1,7 +1,7 @@
 //! What somebody removed on purpose, and said so: of it nothing is missing.
 //!
 //! ```text
-//! a line in removed/DEVICE.jsonl ─▶ the package's folder, what was set aside of it ─▶ its second copy
+//! a line in removed/DEVICE.jsonl ─▶ the package's folder, what else lies of it here ─▶ its second copy
 //! ```
 //! The line says what it was and why it went, and is all that stays: number, id, and the hash of its
 //! signature, by which a receipt, or a copy somewhere else, names the same package. Killed on the way, the same
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
 use super::medium::recognise;
+use super::unread::{number, signature};
 use super::{ReceiveError, layout};
 use crate::clock;
 use crate::disk;
@@ -37,9 +38,9 @@ pub struct Removed {
     pub device: String,
     /// The package.
     pub id: CaseId,
-    /// Its number on the device.
+    /// Its number on the device; 0 when that could not be read any more.
     pub seq: u64,
-    /// SHA-256 of its signature, lower-case hex.
+    /// SHA-256 of its signature, lower-case hex; empty when that could not be read any more.
     pub sig_sha256: String,
     /// When it was removed, RFC 3339 UTC.
     pub at: String,
@@ -96,18 +97,22 @@ fn told(
         let known = archive.packages(device)?;
         let mut lines = Vec::new();
         for id in ids {
-            let kept = known.iter().find(|kept| kept.id == id);
-            let kept = kept.ok_or_else(|| ReceiveError::NoPackage(format!("{device}/{id}")))?;
-            if kept.copies > 1 && copies.is_none() {
-                return Err(ReceiveError::SecondCopy(format!("{device}/{id}")));
-            }
+            let name = || format!("{device}/{id}");
+            let (seq, sig_sha256) = match known.iter().find(|kept| kept.id == id) {
+                Some(kept) if kept.copies > 1 && copies.is_none() => {
+                    return Err(ReceiveError::SecondCopy(name()));
+                }
+                Some(kept) => (kept.seq, kept.sig_sha256.clone()),
+                None => without_row((dir, copies), (device, id))?
+                    .ok_or_else(|| ReceiveError::NoPackage(name()))?,
+            };
             lines.push(Removed {
                 v: VERSION,
                 kind: KIND.to_owned(),
                 device: device.to_owned(),
                 id,
-                seq: kept.seq,
-                sig_sha256: kept.sig_sha256.clone(),
+                seq,
+                sig_sha256,
                 at: clock::rfc3339_ms(at.utc_ns),
                 why: why.to_owned(),
             });
@@ -115,6 +120,26 @@ fn told(
         removed.insert(device.to_owned(), lines);
     }
     Ok(removed)
+}
+
+/// Number and signature of a package of which the index has no row: it lies in its place and cannot be read, or
+/// a question before was killed after it had said so. What cannot be read here its second copy may tell.
+fn without_row(
+    (dir, copies): (&Path, Option<&Path>),
+    (device, id): (&str, CaseId),
+) -> Result<Option<(u64, String)>, ReceiveError> {
+    let before = removed(dir, device)?.into_iter();
+    if let Some(line) = before.filter(|line| line.id == id).last() {
+        return Ok(Some((line.seq, line.sig_sha256)));
+    }
+    if !layout::place(dir, device, id).exists() {
+        return Ok(None);
+    }
+    let places = [Some(dir), copies].into_iter().flatten();
+    let places: Vec<_> = places.map(|dir| layout::place(dir, device, id)).collect();
+    let seq = places.iter().map(|place| number(place)).find(|n| *n > 0);
+    let sig_sha256 = places.iter().rev().find_map(|place| signature(place));
+    Ok(Some((seq.unwrap_or(0), sig_sha256.unwrap_or_default())))
 }
 
 /// Adds lines to the file of a device.
@@ -151,8 +176,8 @@ pub(super) fn removed(dir: &Path, device: &str) -> Result<Vec<Removed>, ReceiveE
     Ok(lines.filter_map(read).collect())
 }
 
-/// Takes a package away in one step, so that nobody finds half of one, and then removes it, and what was set
-/// aside of it: that has the same pictures.
+/// Takes a package away in one step, so that nobody finds half of one, and then removes it, what was set
+/// aside of it and what was being brought back: those have the same pictures.
 fn clear(dir: &Path, device: &str, id: CaseId) -> Result<(), ReceiveError> {
     let incoming = layout::incoming(dir);
     let aside = incoming.join(format!("{device}-{id}.removed"));
@@ -164,8 +189,66 @@ fn clear(dir: &Path, device: &str, id: CaseId) -> Result<(), ReceiveError> {
         place.parent().map_or(Ok(()), disk::sync_dir)?;
         disk::remove_dir_all(&aside)?;
     }
-    for broken in layout::set_aside(dir, device, id)? {
-        disk::remove_dir_all(&broken)?;
+    let broken = layout::set_aside(dir, device, id)?;
+    for left in layout::half_mended(dir, device, id)?.iter().chain(&broken) {
+        disk::remove_dir_all(left)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::mend::tests::{DEVICE, Pair, now, spoil};
+    use super::*;
+    use crate::witness::{RECEIPT, SIGNATURE, STATEMENT};
+
+    /// The index was made anew, so that it has no row of what a disk has spoilt.
+    #[test]
+    fn what_cannot_be_read_can_be_removed_and_is_not_missing_then() {
+        let pair = Pair::new();
+        let (office, _desk) = pair.open();
+        let heads: Vec<_> = (1..=4).map(|seq| pair.lay(&office, seq)).collect();
+        let of = |n: usize| pair.places(heads[n].statement.id);
+        let name = |n: usize| format!("{DEVICE}/{}", heads[n].statement.id);
+        let gaps = || {
+            let archive = Archive::open(std::slice::from_ref(&pair.config.dir), now()).unwrap();
+            let missing = archive.missing(DEVICE).unwrap().into_iter();
+            missing.map(|it| (it.from, it.to)).collect::<Vec<_>>()
+        };
+        let removed = |n: usize, copies: Option<&Path>| {
+            let told = remove(&pair.config.dir, copies, &[name(n)], ("90 days", now()));
+            told.map(|lines| (lines[0].seq, lines[0].sig_sha256.clone()))
+        };
+        // Its number stands in the statement, in the receipt, in the second copy, or nowhere.
+        let parts: [&[&str]; 4] = [
+            &[RECEIPT],
+            &[STATEMENT],
+            &[STATEMENT, RECEIPT],
+            &[STATEMENT, RECEIPT, SIGNATURE],
+        ];
+        for (n, parts) in parts.into_iter().enumerate() {
+            parts.iter().for_each(|part| spoil(&of(n)[0].join(part)));
+        }
+        spoil(&of(3)[1].join(STATEMENT));
+        spoil(&of(3)[1].join(RECEIPT));
+        assert_eq!(gaps(), [(0, 0), (0, 0), (1, 1), (2, 2)]);
+        for (n, copies) in [(0, None), (1, None), (2, Some(pair.medium()))] {
+            let told = (heads[n].statement.seq, heads[n].sig_sha256.clone());
+            assert_eq!(removed(n, copies).unwrap(), told);
+            assert!(!of(n)[0].exists());
+            // Asked once more, for what a kill has left.
+            assert_eq!(removed(n, copies).unwrap(), told);
+            assert_eq!(of(n)[1].exists(), n < 2, "the medium was named");
+        }
+        assert_eq!(gaps(), [(0, 0)]);
+        let told = removed(3, Some(pair.medium())).unwrap();
+        assert_eq!(told, (0, heads[3].sig_sha256.clone()));
+        assert_eq!(gaps(), []);
+        // Of one that a person took away before, and nobody knows, nothing can be said.
+        fs::remove_file(layout::removed(&pair.config.dir, DEVICE)).unwrap();
+        let unknown = removed(3, None).unwrap_err();
+        assert!(matches!(unknown, ReceiveError::NoPackage(_)), "{unknown}");
+    }
 }

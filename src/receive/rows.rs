@@ -10,8 +10,7 @@ pub(super) const KEPT: &str = "device, id, seq, sig_sha256, kind, outcome, grade
     lon_e7, bytes, receiver, stored, copied, gone";
 
 /// How late a package came, if it did: the column after [`KEPT`].
-pub(super) const CAME: &str =
-    "(SELECT secs FROM late WHERE late.device = package.device AND late.id = package.id)";
+pub(super) const CAME: &str = "(SELECT secs FROM late WHERE late.device = package.device AND late.id = package.id AND secs >= 0)";
 
 /// The media for second copies that were met. Added to an index of the same version: an older receiver
 /// does not miss it.
@@ -23,7 +22,8 @@ pub(super) const ANNOUNCED: &str = "CREATE TABLE IF NOT EXISTS announced(
   device TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, sig_sha256 TEXT NOT NULL,
   kind TEXT NOT NULL, outcome TEXT NOT NULL, at TEXT NOT NULL, heard TEXT NOT NULL,
   PRIMARY KEY(device, seq, id)) STRICT, WITHOUT ROWID";
-/// How late the heads of packages came that came late, seconds. Added like [`MEDIA`].
+/// How late the heads of packages came that came late, seconds; below 0: their rows were made from the folders,
+/// and nobody knows. Added like [`MEDIA`].
 pub(super) const LATE: &str = "CREATE TABLE IF NOT EXISTS late(device TEXT NOT NULL, id TEXT NOT NULL, \
     secs INTEGER NOT NULL, PRIMARY KEY(device, id)) STRICT, WITHOUT ROWID";
 /// Announced packages that are remembered of a device, the newest: a box could announce for ever.
@@ -85,10 +85,15 @@ fn has_number(conn: &Connection, device: &str, seq: i64) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Writes the row of an announced package, over the one that is there.
+/// Writes the row of a package whose head came, over the one that is there.
 pub(super) fn put_announced(conn: &Connection, announced: &Announced) -> rusqlite::Result<()> {
-    let (a, seq) = (announced, whole(announced.seq));
-    put_late(conn, a)?;
+    put_late(conn, announced)?;
+    put_unfinished(conn, announced)
+}
+
+/// Writes the row of a package that is not here whole, over the one that is there.
+pub(super) fn put_unfinished(conn: &Connection, a: &Announced) -> rusqlite::Result<()> {
+    let seq = whole(a.seq);
     let sql = "INSERT OR REPLACE INTO announced VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let id = a.id.to_string();
     let row = params![
@@ -119,14 +124,26 @@ const HEARD: &str = "(EXISTS(SELECT 1 FROM announced WHERE announced.device = la
 /// Notes how late the first head of a package came: one that was known before stays news, however old it is
 /// when its head comes once more. What a question found in the folders meanwhile was not known before.
 fn put_late(conn: &Connection, a: &Announced) -> rusqlite::Result<()> {
+    let id = a.id.to_string();
+    let sql = "DELETE FROM late WHERE device = ?1 AND id = ?2 AND secs < 0";
+    let unknown = conn.execute(sql, params![a.device, id])? > 0;
     let Some(secs) = a.late else {
         return Ok(());
     };
-    let sql = "INSERT OR IGNORE INTO late SELECT ?1, ?2, ?3 WHERE NOT (\
+    let sql = "INSERT OR IGNORE INTO late SELECT ?1, ?2, ?3 WHERE ?5 OR NOT (\
         EXISTS(SELECT 1 FROM announced WHERE device = ?1 AND id = ?2 AND heard < ?4) OR \
         EXISTS(SELECT 1 FROM package WHERE device = ?1 AND id = ?2 AND stored < ?4))";
-    let row = params![a.device, a.id.to_string(), whole(secs), a.heard];
+    let row = params![a.device, id, whole(secs), a.heard, unknown];
     conn.execute(sql, row)?;
+    Ok(())
+}
+
+/// Notes that a package which has no row gets one from the folders: how late its head came nobody knows.
+pub(super) fn found(conn: &Connection, device: &str, id: CaseId) -> rusqlite::Result<()> {
+    let sql = "INSERT OR IGNORE INTO late SELECT ?1, ?2, -1 WHERE NOT (\
+        EXISTS(SELECT 1 FROM announced WHERE device = ?1 AND id = ?2) OR \
+        EXISTS(SELECT 1 FROM package WHERE device = ?1 AND id = ?2))";
+    conn.execute(sql, params![device, id.to_string()])?;
     Ok(())
 }
 

@@ -883,6 +883,7 @@ fn mending_fails_at_any_step_without_harm() {
             device: DEVICE.to_owned(),
             id,
             sig_sha256: witness::sha256_hex(package.get(witness::SIGNATURE).unwrap()),
+            place: place.clone(),
             draft: bench.dir.path().join("brought"),
         };
         fault::plan(n, Mode::Forever(Errno::IO));

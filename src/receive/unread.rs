@@ -60,3 +60,10 @@ pub(super) fn number(place: &Path) -> u64 {
     let receipted = || Some(Receipt::read(&file(RECEIPT)?).ok()?.seq);
     stated().or_else(receipted).unwrap_or(0)
 }
+
+/// The hash of the signature of the package at `place`, as its receipt names it, or else of what lies there.
+pub(super) fn signature(place: &Path) -> Option<String> {
+    let file = |name| disk::read(&place.join(name)).ok();
+    let receipted = || Some(Receipt::read(&file(RECEIPT)?).ok()?.sig_sha256);
+    receipted().or_else(|| file(SIGNATURE).map(|bytes| sha256_hex(&bytes)))
+}

@@ -22,6 +22,9 @@ const UNTAKEN_SECS: u64 = 600;
 /// So is one on which packages wait and no receipt came for this long, milliseconds.
 const UNRECEIPTED_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// And then also on a connection that never holds for [`UNTAKEN_SECS`], milliseconds.
+const NEVER_MS: i64 = 3 * UNRECEIPTED_MS;
+
 /// Something that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Alarm {
@@ -288,20 +291,23 @@ impl Alarms {
     }
 
     /// Packages go out, or seem to, and no receipt comes back. What waits for a wider link is meant to, and what
-    /// waited through an outage has time.
+    /// waited through an outage has time; but not for ever, where one outage follows another.
     fn unreceipted(&mut self, status: &Value, oldest_ms: i64) {
         let held = status["upload"]["link"]["held"].as_u64() > Some(0);
         let at = status["at"].as_str().and_then(|at| at.parse().ok());
         let open = status["upload"]["open_secs"].as_u64() >= Some(UNTAKEN_SECS);
-        let Some(now_ms) = at
-            .map(jiff::Timestamp::as_millisecond)
-            .filter(|_| open && !held)
-        else {
+        let Some(now_ms) = at.map(jiff::Timestamp::as_millisecond).filter(|_| !held) else {
             return;
         };
-        let old = |ms: i64| now_ms.saturating_sub(ms) >= UNRECEIPTED_MS;
+        let wait_ms = if open { UNRECEIPTED_MS } else { NEVER_MS };
+        let old = |ms: i64| now_ms.saturating_sub(ms) >= wait_ms;
         let last_ms = status["store"]["last_receipt_ms"].as_i64();
         if old(oldest_ms) && last_ms.is_none_or(old) {
+            let link = if open {
+                ""
+            } else {
+                "the link, which has not held for ten minutes, and at "
+            };
             let since = last_ms.map(|ms| now_ms.saturating_sub(ms) / UNRECEIPTED_MS);
             let since = since.map_or_else(
                 || "none has come yet".to_owned(),
@@ -311,7 +317,7 @@ impl Alarms {
                 "upload",
                 format!(
                     "connected, but packages of more than a day ago have no receipt, and {since}; \
-                     look at the receiver: its clock, its certificate, its disk"
+                     look at {link}the receiver: its clock, its certificate, its disk"
                 ),
             );
         }
@@ -513,6 +519,28 @@ mod tests {
             (&Value::Null, Value::Null, ago(49), ago(49), 3, 9_000, None),
             (&Value::Null, Value::Null, ago(49), ago(49), 0, 599, None),
             (&Value::Null, Value::Null, ago(49), ago(49), 0, 600, came),
+            // It never holds for ten minutes.
+            (&Value::Null, Value::Null, ago(72), ago(71), 0, 599, None),
+            (&Value::Null, Value::Null, ago(71), ago(72), 0, 599, None),
+            (
+                &Value::Null,
+                Value::Null,
+                ago(72),
+                ago(72),
+                0,
+                599,
+                Some("look at the link, which has not held for ten minutes, and at the receiver"),
+            ),
+            (
+                &Value::Null,
+                Value::Null,
+                ago(72),
+                Value::Null,
+                0,
+                0,
+                Some("none has come yet; look at the link"),
+            ),
+            (&Value::Null, Value::Null, ago(99), ago(99), 3, 599, None),
         ] {
             let change = |s: &mut Value| {
                 s["at"] = json!("2026-08-01T02:03:04.567Z");

@@ -34,6 +34,9 @@ pub(super) struct Sealed {
     pub(super) kind: String,
     /// When it happened, UTC milliseconds.
     pub(super) occurred_ms: i64,
+    /// Of an adopted package: `violation.confirmed` of its statement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) confirmed: Option<String>,
     /// SHA-256 of `META-INF/ASiCManifest001.xml`.
     pub(super) manifest_sha256: String,
     /// SHA-256 of `META-INF/signature001.p7s`.
@@ -48,10 +51,11 @@ pub(super) struct Sealed {
 
 impl Sealed {
     /// Since when it counts as sealed, UTC milliseconds, when it was adopted at `adopted_ms`: the moment
-    /// itself nobody wrote down, but not when the box was started next.
+    /// itself nobody wrote down, but it was soon after its outcome, and not when the box was started next.
     pub(super) fn known_ms(&self, adopted_ms: i64) -> i64 {
-        match self.occurred_ms {
-            1.. => self.occurred_ms.min(adopted_ms),
+        let confirmed = self.confirmed.as_ref().and_then(|at| at.parse().ok());
+        match confirmed.map_or(self.occurred_ms, jiff::Timestamp::as_millisecond) {
+            known @ 1.. => known.min(adopted_ms),
             _ => adopted_ms,
         }
     }

@@ -14,7 +14,7 @@ use super::package;
 use super::{Inner, State, Store, StoreError, additions, clocks, evict, set_meta};
 use crate::clock;
 use crate::disk;
-use crate::types::{CaseId, Stamp};
+use crate::types::{CaseId, Stamp, UNKNOWN_BOOT};
 use crate::witness::{self, After, JournalCopy, sha256_hex};
 
 /// Key of the newest receipt in `meta`, an [`After`] as JSON.
@@ -177,6 +177,11 @@ impl Store {
         let free_bytes = disk::free_bytes(&self.shared.dir)?;
         counts(&self.inner().conn, free_bytes)
     }
+}
+
+/// This boot, as rows name it; `None` where the kernel does not tell.
+pub(super) fn this_boot() -> Option<&'static str> {
+    Some(clock::boot_id()).filter(|id| *id != UNKNOWN_BOOT)
 }
 
 pub(super) fn boot_ns(at: Stamp) -> i64 {

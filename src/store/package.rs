@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use super::compare::{Unlike, compare, lasting};
 use super::lines;
+use super::outbox;
 use super::{State, StoreError};
-use crate::clock;
 use crate::disk;
-use crate::types::{CaseId, UNKNOWN_BOOT, Violation};
+use crate::types::{CaseId, Violation};
 use crate::witness::{self, Manifest, sha256_hex};
 
 /// Files of a package that its manifest does not list: one is the same in every package, the
@@ -80,6 +80,7 @@ pub(super) struct StatementJournal {
 struct StatementViolation {
     kind: String,
     first_seen: Option<String>,
+    confirmed: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,6 +117,7 @@ impl Statement {
             seq: self.seq,
             kind: self.about(),
             occurred_ms: self.occurred_ms(),
+            confirmed: None,
             manifest_sha256,
             sig_sha256,
             grade: grading.map(|grading| grading.grade),
@@ -169,7 +171,7 @@ impl Package {
                 Some(&line.sig_sha256).filter(|hash| !hash.is_empty()),
                 journal_n.map(sql_int),
                 self.fault,
-                boot_ns.and(this_boot()),
+                boot_ns.and(outbox::this_boot()),
                 boot_ns.map(sql_int),
             ],
         )?;
@@ -200,11 +202,6 @@ pub(super) fn insert_files(
         ])?;
     }
     Ok(())
-}
-
-/// This boot, as rows name it; `None` where the kernel does not tell.
-pub(super) fn this_boot() -> Option<&'static str> {
-    Some(clock::boot_id()).filter(|id| *id != UNKNOWN_BOOT)
 }
 
 /// SQLite's integers are signed; nothing counted here comes near their end.
@@ -281,6 +278,10 @@ pub(super) fn examine(
         (Some(said), _) => said.clone(),
         (None, Ok(statement)) => lines::Sealed {
             id,
+            confirmed: statement
+                .violation
+                .as_ref()
+                .and_then(|v| v.confirmed.clone()),
             ..statement.line(
                 manifest
                     .as_deref()

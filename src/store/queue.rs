@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::compare::{Unlike, compare};
-use super::outbox::boot_ns;
+use super::outbox::{boot_ns, this_boot};
 use super::package::{self, PackageFile};
 use super::{Inner, Store, StoreError, lines, set_meta};
 use crate::disk;
@@ -247,7 +247,7 @@ impl Inner {
             boot_ns(now).saturating_sub(ns),
             now.utc_ms().saturating_sub(ns / 1_000_000),
         );
-        let boot = package::this_boot();
+        let boot = this_boot();
         self.row(
             &sql,
             params![
@@ -320,7 +320,7 @@ fn due_sql(wish: &Wish) -> String {
         let (here, before) = (by("package_fresh_here"), by("package_fresh"));
         format!(
             "{here} AND sealed_boot = ?5 AND sealed_ns >= ?6 UNION ALL \
-             {before} AND sealed_boot IS NOT ?5 AND sealed_ms >= ?7 {gravest}"
+             {before} AND (?5 IS NULL OR sealed_boot IS NOT ?5) AND sealed_ms >= ?7 {gravest}"
         )
     } else {
         format!("{} {gravest}", by("package_gravest"))
@@ -330,7 +330,7 @@ fn due_sql(wish: &Wish) -> String {
 /// When the package of a row of [`OUTGOING`] was sealed by the clock of this boot.
 fn sealed_here(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<u64>> {
     let (boot, ns): (Option<String>, Option<i64>) = (row.get(7)?, row.get(8)?);
-    let here = boot.is_some() && boot.as_deref() == package::this_boot();
+    let here = boot.is_some() && boot.as_deref() == this_boot();
     Ok(ns.filter(|_| here).and_then(|ns| u64::try_from(ns).ok()))
 }
 
@@ -354,7 +354,35 @@ fn read_head(due: &Outgoing) -> Result<Vec<(String, Vec<u8>)>, Unlike> {
 mod tests {
     use super::*;
     use crate::store::additions::NEXT_STAMP;
-    use crate::store::tests::{OLDEST, folder, open};
+    use crate::store::tests::{OLDEST, case, folder, keep_and_seal, open};
+
+    /// Where the kernel does not tell which boot this is: in a container without that file.
+    #[test]
+    fn without_the_name_of_its_boot_a_package_is_fresh_by_utc() {
+        let dir = folder();
+        let store = open(dir.path());
+        keep_and_seal(&store, case(1));
+        let due = store.queued(case(1)).unwrap().unwrap();
+        let inner = store.inner();
+        let fresh = Wish {
+            within: Some(Duration::from_mins(5)),
+            ..Wish::default()
+        };
+        let found = |age_ms: i64| {
+            let now = crate::clock::now();
+            let (boot, from_ms) = (None::<&str>, due.sealed_ms + age_ms);
+            let values = params![boot_ns(now), 3, 0, 0, boot, 0, from_ms];
+            inner.row(&due_sql(&fresh), values).unwrap().is_some()
+        };
+        // Sealed in a boot that was known, and in this one.
+        for sql in [
+            "",
+            "UPDATE package SET sealed_boot = NULL, sealed_ns = NULL",
+        ] {
+            inner.conn.execute_batch(sql).unwrap();
+            assert!(found(0) && !found(1), "{sql}");
+        }
+    }
 
     /// With ten thousand packages waiting, a query that reads and sorts them all takes a hundred
     /// milliseconds, and each package that is sent asks several.

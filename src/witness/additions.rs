@@ -12,6 +12,8 @@ use super::chain::Roots;
 use super::container::Container;
 use super::finding::Finding;
 use super::manifest::{Manifest, SealKind, numbered};
+use super::opened::open;
+use super::review;
 use super::timestamp::{TimeStamp, check_stamp};
 use super::verdict::{Check, CheckId};
 use super::{CHAIN, MANIFEST, SIGNATURE};
@@ -161,6 +163,38 @@ impl<'a> Additions<'a> {
     pub(super) fn earliest(&self) -> Option<&TimeStamp> {
         self.stamps.iter().min_by(|a, b| a.at.cmp(&b.at))
     }
+}
+
+/// The files of the reviews in `container` that are whole, whoever signed them, and what they cover: of a package
+/// that is broken elsewhere these may be kept.
+pub(crate) fn whole_reviews(container: &Container) -> BTreeSet<String> {
+    let mut whole = BTreeSet::new();
+    for (name, bytes) in container.files() {
+        let manifest = Manifest::parse(bytes);
+        let Ok(manifest) = manifest else {
+            continue;
+        };
+        let Some((SealKind::Signature, number)) = manifest.signature.kind() else {
+            continue;
+        };
+        let addition = Addition {
+            name,
+            bytes,
+            manifest,
+        };
+        let parts = review::names(number);
+        let [document, signature, manifest] = &parts;
+        let signature = container.get(signature).unwrap_or_default();
+        if manifest == name
+            && addition.manifest.entry(document).is_some()
+            && addition.faults(container).is_empty()
+            && open(signature, Some(bytes)).is_ok()
+        {
+            let covered = addition.manifest.entries.into_iter();
+            whole.extend(covered.map(|entry| entry.name).chain(parts));
+        }
+    }
+    whole
 }
 
 /// Whether later steps may add a file of this name without touching what is signed.

@@ -70,7 +70,7 @@ mod verify;
 mod wording;
 mod zip_end;
 
-pub(crate) use additions::is_addition;
+pub(crate) use additions::{is_addition, whole_reviews};
 pub use among::Among;
 pub use assess::{Seen, assess};
 pub use chain::{ChainFault, Roots};

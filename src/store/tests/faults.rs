@@ -477,10 +477,19 @@ fn opening_fails_at_any_step_without_harm() {
 
 /// Leaves a case as a power cut between rename and journal line does.
 pub(super) fn half_seal(dir: &Path, id: CaseId) {
+    half_seal_by(dir, id, |store| seal(store, id));
+}
+
+/// The same, sealed in another way.
+pub(super) fn half_seal_by(
+    dir: &Path,
+    id: CaseId,
+    seal: impl Fn(&Store) -> Result<(), StoreError>,
+) {
     let store = open(dir);
     for n in 0.. {
         fault::plan(n, Mode::Forever(Errno::IO));
-        let result = seal(&store, id);
+        let result = seal(&store);
         assert!(!fault::clear(), "sealed before the search met the place");
         result.unwrap_err();
         if store.package_dir(id).exists() {

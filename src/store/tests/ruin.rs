@@ -284,6 +284,41 @@ fn an_adopted_package_is_as_old_as_what_it_is_about() {
     assert_eq!(oldest(&store), Some(seen.as_millisecond()));
 }
 
+/// A stall that stayed through dwell and grace was seen first long before its case was decided.
+#[test]
+fn what_is_adopted_soon_after_its_case_was_decided_is_no_history() {
+    let dir = folder();
+    open(dir.path())
+        .keep(case(1), &drafts(), Some("open"))
+        .unwrap();
+    let confirmed: jiff::Timestamp = "2026-08-01T02:08:00.100Z".parse().unwrap();
+    let stated = |context: &SealContext| {
+        let statement = make(case(1), context).statement;
+        let mut statement: Value = serde_json::from_slice(&statement).unwrap();
+        statement["violation"]["confirmed"] = confirmed.to_string().into();
+        made_of(&statement, context)
+    };
+    faults::half_seal_by(dir.path(), case(1), |store| {
+        store.seal(case(1), |context| Ok(stated(&context)), Some("sealed"))
+    });
+    let is_known = |store: &Store, line: &str| {
+        let oldest = store.counts().unwrap().oldest_pending_ms;
+        assert_eq!(oldest, Some(confirmed.as_millisecond()), "{line}");
+    };
+    let (store, recovery) = reopen(dir.path());
+    assert_eq!(recovery.adopted, [case(1)]);
+    is_known(&store, "by its statement");
+    let line = said(dir.path(), "package.adopted");
+    assert_eq!(line[0]["confirmed"], confirmed.to_string());
+    assert_eq!(line[0]["occurred_ms"], 1_785_549_660_100_i64);
+    drop(store);
+    fs::remove_file(dir.path().join("q.db")).unwrap();
+    is_known(
+        &reopen(dir.path()).0,
+        "by the line that says it was adopted",
+    );
+}
+
 #[test]
 fn strangers_in_packages_are_left_alone() {
     let dir = filled();
