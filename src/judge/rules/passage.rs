@@ -127,11 +127,24 @@ impl Passage {
     /// How far it moved in the picture, share of the picture.
     pub(super) fn moved(&self) -> f32 {
         let first = self.path.first().map(|step| step.area);
-        let ways = first.iter().flat_map(|first| {
-            let way = |step: &Step| apart(step.area, *first);
-            self.path.iter().map(way)
-        });
-        ways.fold(0.0, f32::max)
+        self.ways().fold(0.0, f32::max)
+    }
+
+    /// How far it came back towards where it was first seen, share of the picture. So do two that are taken
+    /// for one, of which the one drove out of sight where the other came in.
+    pub(super) fn came_back(&self) -> f32 {
+        let mut farthest = 0.0_f32;
+        let back = |way: f32| {
+            farthest = farthest.max(way);
+            farthest - way
+        };
+        self.ways().map(back).fold(0.0, f32::max)
+    }
+
+    /// How far it was from where it was first seen, moment by moment.
+    fn ways(&self) -> impl Iterator<Item = f32> {
+        let path = self.path.iter();
+        path.filter_map(move |step| Some(apart(step.area, first?)))
     }
 
     /// Where to look for its plate: the plate with its surroundings where it was seen largest, or
