@@ -51,9 +51,7 @@ impl Book {
         };
         // Where the picture went nobody knows, or it may have come back: what may be he is he.
         let again = |violation: Violation, place: Option<Whereabouts>, looks: &[Appearance]| {
-            violation == hit.violation
-                && compare(place, here) != Place::Left
-                && may_be_the_same(looks, hit)
+            of(violation) && compare(place, here) != Place::Left && may_be_the_same(looks, hit)
         };
         let open = &mut self.pages.open;
         let known = open.iter().position(|c| {
