@@ -103,9 +103,10 @@ fn others_stand(case: &Case, findings: &[Finding]) -> bool {
 }
 
 /// One look while the second look waits for a picture that lives. One that hangs may show somebody
-/// who has gone; somebody who is not there has gone, or had before it hung.
+/// who has gone; somebody who is not there has gone, or had before it hung. Before a lens that may be covered
+/// nobody is seen to be away.
 pub(super) fn wait(case: &mut Case, scene: &Scene) {
-    if present(case, scene).is_some() {
+    if scene.doubted || present(case, scene).is_some() {
         case.away = None;
         return;
     }
@@ -126,6 +127,12 @@ impl Book {
     ) -> bool {
         let there = offender(case, scene, findings);
         let now = likeness(&case.looks, there.and_then(|t| t.appearance));
+        // Before a lens that somebody may just have covered nothing is seen, and nobody has gone: that is no
+        // look, and what was seen before it is not held against what is seen after it.
+        if scene.doubted {
+            case.phase = Phase::looking(scene.at);
+            return false;
+        }
         let nothing_known = case.looks.is_empty();
         let Phase::Looking {
             since,
@@ -158,8 +165,6 @@ impl Book {
             }
             // The picture must show it.
             (true, Some(area)) if decided => (Outcome::Persisted, Some(area)),
-            // Before a lens that somebody has just covered nothing is seen, and nobody has gone.
-            (false, _) if scene.doubted => return false,
             (false, _) if over && others_stand(case, findings) => {
                 let why = "what was warned has gone, and other things of the shop still stand out";
                 return discard(case, scene.at, why.to_owned(), orders);
