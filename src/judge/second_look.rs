@@ -28,6 +28,8 @@ const SEEN_AGAIN_SHARE: f64 = 0.5;
 const ALIKE_LOOKS: usize = 3;
 /// … this long.
 const LOOK_FOR: Duration = Duration::from_secs(10);
+/// … and so many looks: in fewer [`SEEN_AGAIN_MIN`] may yet be half.
+const LOOKS_MIN: u32 = 2 * SEEN_AGAIN_MIN;
 
 /// What is seen at the subject's place in this very scene, whether it may be there or not: its role,
 /// its size.
@@ -150,7 +152,7 @@ impl Book {
         let stands =
             *seen >= SEEN_AGAIN_MIN && f64::from(*seen) >= SEEN_AGAIN_SHARE * f64::from(*looks);
         let looked_for = scene.at.since(*since);
-        let over = looked_for >= LOOK_FOR && *looks >= SEEN_AGAIN_MIN;
+        let over = looked_for >= LOOK_FOR && *looks >= LOOKS_MIN;
         // What is pictured is no more like it than the picture shows.
         let pictured = alike.zip(now).map(|(alike, now)| alike.min(now));
         let same = pictured.is_some_and(|alike| alike >= Appearance::SAME_MIN);
