@@ -16,7 +16,7 @@ use crate::types::{
 
 use super::book::Book;
 use super::case::{Case, Phase, discard, end_replaced, seal, snap, warn};
-use super::finding::{Finding, gate, percent};
+use super::finding::{FRESH, Finding, gate, percent};
 use super::likeness::likeness;
 use super::sight;
 
@@ -26,7 +26,7 @@ const SEEN_AGAIN_MIN: u32 = 3;
 const SEEN_AGAIN_SHARE: f64 = 0.5;
 /// … and looked like the subject in this many of them, or, with the benefit of the doubt, after …
 const ALIKE_LOOKS: usize = 3;
-/// … this long.
+/// … this long …
 const LOOK_FOR: Duration = Duration::from_secs(10);
 /// … and so many looks: in fewer [`SEEN_AGAIN_MIN`] may yet be half.
 const LOOKS_MIN: u32 = 2 * SEEN_AGAIN_MIN;
@@ -127,14 +127,14 @@ impl Book {
         (scene, findings): (&Scene, &[Finding]),
         orders: &mut Vec<Order>,
     ) -> bool {
-        let there = offender(case, scene, findings);
-        let now = likeness(&case.looks, there.and_then(|t| t.appearance));
         // Before a lens that somebody may just have covered nothing is seen, and nobody has gone: that is no
         // look, and what was seen before it is not held against what is seen after it.
         if scene.doubted {
             case.phase = Phase::looking(scene.at);
             return false;
         }
+        let there = offender(case, scene, findings);
+        let now = likeness(&case.looks, there.and_then(|t| t.appearance));
         let nothing_known = case.looks.is_empty();
         let Phase::Looking {
             since,
@@ -236,7 +236,7 @@ fn gates(
 fn lives(scene: &Scene) -> Gate {
     let limit = "something in the picture changed after the grace time";
     gate(
-        "fresh",
+        FRESH,
         sight::told(scene),
         limit,
         scene.changed != Change::NotYet,
