@@ -10,8 +10,9 @@ use super::super::standing::{MOVERS, SAME_PLACE_IOU};
 use super::super::zone::Zone;
 use super::attendance::{REACH, reaches};
 
-/// Passages remembered per zone.
-const PASSAGES_MAX: usize = 64;
+/// Passages remembered per zone: with the longest paths 4 MiB. Before a background they are remembered for
+/// most of a minute, whoever walks by on the pavement and each box that was seen but once among them.
+const PASSAGES_MAX: usize = 256;
 /// What is a truck in this share of the looks is one.
 const TRUCK_MIN: f64 = 0.5;
 /// What moves and overlaps a truck's box by so much is that truck, seen twice.
@@ -126,7 +127,6 @@ impl Passage {
 
     /// How far it moved in the picture, share of the picture.
     pub(super) fn moved(&self) -> f32 {
-        let first = self.path.first().map(|step| step.area);
         self.ways().fold(0.0, f32::max)
     }
 
@@ -143,6 +143,7 @@ impl Passage {
 
     /// How far it was from where it was first seen, moment by moment.
     fn ways(&self) -> impl Iterator<Item = f32> {
+        let first = self.path.first().map(|step| step.area);
         let path = self.path.iter();
         path.filter_map(move |step| Some(apart(step.area, first?)))
     }

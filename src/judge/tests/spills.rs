@@ -321,6 +321,27 @@ fn who_is_no_track_or_stands_beside_may_have_lost_it() {
     }
 }
 
+/// People walk along the road all the time, and are not near the place.
+#[test]
+fn a_busy_pavement_does_not_let_a_truck_go() {
+    // So many come in ten seconds, and are seen for ten.
+    for (crowd, wanted) in [(40, vec![Violation::Spillage]), (150, vec![])] {
+        let orders = told(|t| {
+            let walks = |n: u32| {
+                let phase = t + f64::from(n) * 10.0 / f64::from(crowd);
+                let id = 100 + u64::from(n) + 1_000 * (phase / 10.0) as u64;
+                let x = 0.6 + (phase % 10.0 * 0.03) as f32;
+                (id, Person, [x, 0.6, x + 0.04, 0.8])
+            };
+            let people = (0..crowd).map(walks);
+            let truck = lorry(6, t, 20.0).filter(|truck| truck.2[0] < 0.42);
+            let spilt = Some(SPILT).filter(|_| t >= 28.0);
+            with(people.chain(truck), spilt)
+        });
+        assert_eq!(orders, wanted, "{crowd} people");
+    }
+}
+
 /// The street with masked windows above the middle of the road.
 fn masked_street() -> Config {
     let mut config = street();
