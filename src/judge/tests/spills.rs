@@ -342,6 +342,18 @@ fn a_busy_pavement_does_not_let_a_truck_go() {
     }
 }
 
+/// The tracker holds who stood there for a quarter of a minute: he is not seen before the place any more.
+#[test]
+fn who_has_gone_from_before_a_mask_hides_nothing() {
+    let orders = tracked(&masked_street(), |t| {
+        let masked = (0, Person, [0.40, 0.35, 0.44, 0.85]);
+        let masked = Some(masked).filter(|_| t < 12.0);
+        let spilt = Some(SPILT).filter(|_| t >= 28.0);
+        with(lorry(6, t, 20.0).into_iter().chain(masked), spilt)
+    });
+    assert_eq!(opened(&orders), [Violation::Spillage]);
+}
+
 /// The street with masked windows above the middle of the road.
 fn masked_street() -> Config {
     let mut config = street();
