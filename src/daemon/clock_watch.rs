@@ -271,7 +271,9 @@ impl ClockWatch {
     }
 
     /// Corrects the spans that the trusted clock of the line contradicts, each so often and no more. One
-    /// whose distance drift explains is forgotten: from here on no jump tells anything of it.
+    /// whose distance drift explains is forgotten: from here on no jump tells anything of it. But where its own
+    /// time was nearer than what was said of it, that is not left as the last word: the error says how wide
+    /// it is.
     fn correct(&mut self, line: &ClockLine) {
         let due = &mut self.due;
         let drifted_us = drift_us(line.boottime_us.saturating_sub(self.disciplined_us));
@@ -282,7 +284,8 @@ impl ClockWatch {
             if apart_us < STEP_US {
                 return true;
             }
-            if stated_us.is_some_and(|us| apart_us <= us.saturating_add(doubt_us)) {
+            let explained = stated_us.is_some_and(|us| apart_us <= us.saturating_add(doubt_us));
+            if explained && line.offset_us.abs_diff(span.offset_us) >= apart_us {
                 return false;
             }
             due.push(correction(span.clone(), line));
@@ -603,6 +606,40 @@ mod tests {
         }
         assert_eq!(times.values().max(), Some(&CORRECTIONS_MAX));
         assert!(watch.closed.len() <= usize::from(CORRECTIONS_MAX));
+    }
+
+    /// A wrong server had the time before it called wrong. Then nobody disciplines the clock for so long that
+    /// drift explains the way back.
+    #[test]
+    fn a_false_correction_is_not_the_last_word_where_drift_explains_the_way_back() {
+        let day = 86_400;
+        // For so long nobody disciplines it; where the clock is found then; whether that is said of the time
+        // before the wrong server.
+        for (secs, moved_ms, found) in [
+            (60, 0, true),
+            (18_600, 0, true),
+            (18_600, -3_000, true),
+            // It drifted, and the server was right: what was said holds, and closer than that.
+            (18_600, -8_700, false),
+        ] {
+            let mut watch = ClockWatch::new(BOOT);
+            let mut n = 0;
+            let readings = [reading(10, 0, true), reading(day, -9_000, true)];
+            run(&mut watch, &mut n, &readings);
+            assert_eq!(said(&mut watch), [(-9_000, 10, 20)]);
+            for now in [
+                reading(2 * day, -9_000, false),
+                reading(2 * day + secs, moved_ms, true),
+            ] {
+                n += 10;
+                watch.take(n, watch.line(&now, false).unwrap());
+            }
+            let first = watch.due.iter().find(|c| c.lines() == (10, 20));
+            let told = first.map(|c| c.offset_us / 1000);
+            assert_eq!(told, found.then_some(moved_ms), "{secs} s, {moved_ms} ms");
+            let error_us = first.map_or(u64::MAX, |c| c.error_us);
+            assert!(error_us >= 2000 + secs * 500, "{secs} s: {error_us}");
+        }
     }
 
     /// chrony sets the clock, and for a moment the kernel says that nobody does.

@@ -15,8 +15,9 @@
 //! A step that does not come in time ends the case too (`expire`): discarded, or recorded without
 //! its last picture. That needs no camera ([`Book::idle`]).
 //!
-//! **Invariants.** One subject (violation, zone, place), one case: a second suspicion at the place
-//! of an open case belongs to it, and within the cool-down of a closed one nothing is done. What
+//! **Invariants.** One subject, one case: a second suspicion at the place of an open case belongs to it,
+//! and within the cool-down of a closed one nothing is done; of the two violations that warn first the
+//! place alone tells the subject, whichever zone it is in. What
 //! becomes of a suspicion is told once per episode: a case has one opening and one end, and what
 //! is not said for a minute and then said again is another episode. Who came to the place of one
 //! that was warned is another subject, and the place does not rest. The book is plain data: saved

@@ -7,6 +7,9 @@ use crate::types::{
     Appearance, Area, CaseId, Gate, HitOutcome, RoleSet, ShotKind, Stamp, Violation,
 };
 
+/// The condition that something changed in the picture lately.
+pub(super) const FRESH: &str = "fresh";
+
 /// One thing a rule looked at, with every condition it was held against.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
@@ -51,9 +54,11 @@ impl Finding {
         self.gates.iter().all(|g| g.pass)
     }
 
-    /// Whether it is a hit that speaks for itself, and perhaps for others.
+    /// Whether it speaks for itself, and perhaps for others: a hit, or what goes on unchanged where nothing
+    /// moves, which is told by no picture but has not ended.
     pub(super) fn speaks(&self) -> bool {
-        self.is_hit() && !self.told_with_another
+        let holds = |g: &Gate| g.pass || g.gate == FRESH;
+        self.gates.iter().all(holds) && !self.told_with_another
     }
 
     /// Whether what is seen there may not be there, whatever time it has stood.

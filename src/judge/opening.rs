@@ -30,10 +30,12 @@ const CLOSED_MAX: usize = 256;
 const PERMITTED_MAX: usize = 256;
 
 impl Book {
-    /// Takes in one hit. Whatever becomes of it is told once per episode.
+    /// Takes in one hit. Whatever becomes of it is told once per episode. What is no hit because nothing moves
+    /// in the picture orders nothing, but lets its episode go on.
     pub(super) fn take(&mut self, scene: &Scene, hit: &Finding, orders: &mut Vec<Order>) {
         let at = scene.at;
         let here = Whereabouts::of(scene);
+        let waits = |said: Option<Stamp>| begins(said, at) && !hit.is_hit();
         // Of what two rules forbid the first speaks, and the other is not shouted after it.
         let warned = hit.permit.is_none() && hit.violation.warns_first();
         let of =
@@ -51,9 +53,7 @@ impl Book {
         };
         // Where the picture went nobody knows, or it may have come back: what may be he is he.
         let again = |violation: Violation, place: Option<Whereabouts>, looks: &[Appearance]| {
-            violation == hit.violation
-                && compare(place, here) != Place::Left
-                && may_be_the_same(looks, hit)
+            of(violation) && compare(place, here) != Place::Left && may_be_the_same(looks, hit)
         };
         let open = &mut self.pages.open;
         let known = open.iter().position(|c| {
@@ -66,6 +66,9 @@ impl Book {
             open.position(|c| lost(c) && again(c.violation, c.place, &c.looks))
         });
         if let Some(case) = known.and_then(|i| open.get_mut(i)) {
+            if waits(Some(case.said)) {
+                return;
+            }
             if begins(Some(case.said), at) {
                 let told = told(hit, HitOutcome::Belongs, scene);
                 orders.push(hit_order(case.id, told));
@@ -85,6 +88,9 @@ impl Book {
                 || lost && again(c.violation, c.place, &c.looks)
         });
         if let Some(place) = cooling {
+            if waits(place.said) {
+                return;
+            }
             if begins(place.said, at) {
                 let told = told(hit, HitOutcome::CoolingDown, scene);
                 orders.push(hit_order(place.case, told));
@@ -92,6 +98,14 @@ impl Book {
             place.said = Some(at);
             return;
         }
+        if hit.is_hit() {
+            self.make_room(at, orders);
+            self.open(scene, hit, orders);
+        }
+    }
+
+    /// Ends the oldest case where no more can be open.
+    fn make_room(&mut self, at: Stamp, orders: &mut Vec<Order>) {
         if self.pages.open.len() == OPEN_CASES_MAX {
             // What was recorded at once has its evidence and ends within minutes.
             let open = &self.pages.open;
@@ -104,7 +118,6 @@ impl Book {
             });
             self.close(&oldest, at);
         }
-        self.open(scene, hit, orders);
     }
 
     /// Tells a permitted hit, once per episode.
@@ -118,6 +131,9 @@ impl Book {
         let new = known
             .as_ref()
             .is_none_or(|p| begins(Some(p.said), scene.at));
+        if new && !hit.is_hit() {
+            return;
+        }
         if let Some(known) = known {
             (known.said, known.area) = (scene.at, hit.area);
         } else {

@@ -193,6 +193,12 @@ impl Book {
         if earlier.boot == Resumed::OtherBoot {
             self.translate(now);
         }
+        // Whoever stands there is no track yet: what was looked at before does not count with that.
+        for case in &mut self.pages.open {
+            if matches!(case.phase, Phase::Looking { .. }) {
+                case.phase = Phase::looking(now);
+            }
+        }
     }
 
     /// Rewrites the times of another boot in this boot's clock. What is older than this boot is as
@@ -204,9 +210,9 @@ impl Book {
                 Phase::Grace { since } | Phase::Unheard { since, .. } => {
                     *since = translated(*since, now);
                 }
-                looking @ Phase::Looking { .. } => *looking = Phase::looking(now),
                 Phase::Warning { .. }
                 | Phase::Heard
+                | Phase::Looking { .. }
                 | Phase::Recording
                 | Phase::Hushed { .. }
                 | Phase::Broken { .. } => {}

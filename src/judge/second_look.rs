@@ -16,7 +16,7 @@ use crate::types::{
 
 use super::book::Book;
 use super::case::{Case, Phase, discard, end_replaced, seal, snap, warn};
-use super::finding::{Finding, gate, percent};
+use super::finding::{FRESH, Finding, gate, percent};
 use super::likeness::likeness;
 use super::sight;
 
@@ -26,8 +26,10 @@ const SEEN_AGAIN_MIN: u32 = 3;
 const SEEN_AGAIN_SHARE: f64 = 0.5;
 /// … and looked like the subject in this many of them, or, with the benefit of the doubt, after …
 const ALIKE_LOOKS: usize = 3;
-/// … this long.
+/// … this long …
 const LOOK_FOR: Duration = Duration::from_secs(10);
+/// … and so many looks: in fewer [`SEEN_AGAIN_MIN`] may yet be half.
+const LOOKS_MIN: u32 = 2 * SEEN_AGAIN_MIN;
 
 /// What is seen at the subject's place in this very scene, whether it may be there or not: its role,
 /// its size.
@@ -103,9 +105,10 @@ fn others_stand(case: &Case, findings: &[Finding]) -> bool {
 }
 
 /// One look while the second look waits for a picture that lives. One that hangs may show somebody
-/// who has gone; somebody who is not there has gone, or had before it hung.
+/// who has gone; somebody who is not there has gone, or had before it hung. Before a lens that may be covered
+/// nobody is seen to be away.
 pub(super) fn wait(case: &mut Case, scene: &Scene) {
-    if present(case, scene).is_some() {
+    if scene.doubted || present(case, scene).is_some() {
         case.away = None;
         return;
     }
@@ -124,6 +127,12 @@ impl Book {
         (scene, findings): (&Scene, &[Finding]),
         orders: &mut Vec<Order>,
     ) -> bool {
+        // Before a lens that somebody may just have covered nothing is seen, and nobody has gone: that is no
+        // look, and what was seen before it is not held against what is seen after it.
+        if scene.doubted {
+            case.phase = Phase::looking(scene.at);
+            return false;
+        }
         let there = offender(case, scene, findings);
         let now = likeness(&case.looks, there.and_then(|t| t.appearance));
         let nothing_known = case.looks.is_empty();
@@ -143,7 +152,7 @@ impl Book {
         let stands =
             *seen >= SEEN_AGAIN_MIN && f64::from(*seen) >= SEEN_AGAIN_SHARE * f64::from(*looks);
         let looked_for = scene.at.since(*since);
-        let over = looked_for >= LOOK_FOR && *looks >= SEEN_AGAIN_MIN;
+        let over = looked_for >= LOOK_FOR && *looks >= LOOKS_MIN;
         // What is pictured is no more like it than the picture shows.
         let pictured = alike.zip(now).map(|(alike, now)| alike.min(now));
         let same = pictured.is_some_and(|alike| alike >= Appearance::SAME_MIN);
@@ -158,8 +167,6 @@ impl Book {
             }
             // The picture must show it.
             (true, Some(area)) if decided => (Outcome::Persisted, Some(area)),
-            // Before a lens that somebody has just covered nothing is seen, and nobody has gone.
-            (false, _) if scene.doubted => return false,
             (false, _) if over && others_stand(case, findings) => {
                 let why = "what was warned has gone, and other things of the shop still stand out";
                 return discard(case, scene.at, why.to_owned(), orders);
@@ -229,7 +236,7 @@ fn gates(
 fn lives(scene: &Scene) -> Gate {
     let limit = "something in the picture changed after the grace time";
     gate(
-        "fresh",
+        FRESH,
         sight::told(scene),
         limit,
         scene.changed != Change::NotYet,

@@ -17,7 +17,7 @@ use crate::types::{Change, Gate, Role, Scene, Stamp};
 
 use super::book::WARN_AGAIN_AFTER;
 use super::case::{Case, Phase};
-use super::finding::gate;
+use super::finding::{FRESH, gate};
 use super::nanos;
 
 /// The longest that nothing changed in living pictures was 6.5 s (decision 0059). Longer, and a picture may
@@ -65,7 +65,7 @@ pub(super) fn lives(scene: &Scene) -> bool {
 /// Through `scene` something was seen to change lately, or not; nothing where nobody watches for it.
 pub(super) fn living(scene: &Scene) -> Option<Gate> {
     let limit = format!("something changed within {} s", LIVES.as_secs_f64());
-    (scene.changed != Change::NotWatched).then(|| gate("fresh", told(scene), limit, lives(scene)))
+    (scene.changed != Change::NotWatched).then(|| gate(FRESH, told(scene), limit, lives(scene)))
 }
 
 /// When something last changed in the picture, in words.

@@ -45,10 +45,10 @@ impl Ground {
         }
         let movers: RoleSet = MOVERS.into_iter().collect();
         let roles = movers.with(lying);
-        let seen = scene.tracks.iter().filter(|t| t.last_seen == at);
-        let hides = seen.filter(|t| t.detection.roles.meets(roles));
-        let passing = scene.passing.iter();
-        let hides = hides.chain(passing.filter(|t| t.detection.roles.meets(movers)));
+        let hides = scene.tracks.iter().map(|t| (t, roles));
+        let hides = hides.chain(scene.passing.iter().map(|t| (t, movers)));
+        let seen = hides.filter(|(t, _)| t.last_seen == at);
+        let hides = seen.filter(|(t, roles)| t.detection.roles.meets(*roles));
         self.0.push_back(Look {
             at,
             picture: Area {
@@ -57,7 +57,7 @@ impl Ground {
                 x1: 1.0,
                 y1: 1.0,
             },
-            boxes: hides.map(|t| t.detection.area).collect(),
+            boxes: hides.map(|(t, _)| t.detection.area).collect(),
         });
     }
 

@@ -10,8 +10,9 @@ use super::super::standing::{MOVERS, SAME_PLACE_IOU};
 use super::super::zone::Zone;
 use super::attendance::{REACH, reaches};
 
-/// Passages remembered per zone.
-const PASSAGES_MAX: usize = 64;
+/// Passages remembered per zone: with the longest paths 4 MiB. Before a background they are remembered for
+/// most of a minute, whoever walks by on the pavement and each box that was seen but once among them.
+const PASSAGES_MAX: usize = 256;
 /// What is a truck in this share of the looks is one.
 const TRUCK_MIN: f64 = 0.5;
 /// What moves and overlaps a truck's box by so much is that truck, seen twice.
@@ -126,12 +127,25 @@ impl Passage {
 
     /// How far it moved in the picture, share of the picture.
     pub(super) fn moved(&self) -> f32 {
+        self.ways().fold(0.0, f32::max)
+    }
+
+    /// How far it came back towards where it was first seen, share of the picture. So do two that are taken
+    /// for one, of which the one drove out of sight where the other came in.
+    pub(super) fn came_back(&self) -> f32 {
+        let mut farthest = 0.0_f32;
+        let back = |way: f32| {
+            farthest = farthest.max(way);
+            farthest - way
+        };
+        self.ways().map(back).fold(0.0, f32::max)
+    }
+
+    /// How far it was from where it was first seen, moment by moment.
+    fn ways(&self) -> impl Iterator<Item = f32> {
         let first = self.path.first().map(|step| step.area);
-        let ways = first.iter().flat_map(|first| {
-            let way = |step: &Step| apart(step.area, *first);
-            self.path.iter().map(way)
-        });
-        ways.fold(0.0, f32::max)
+        let path = self.path.iter();
+        path.filter_map(move |step| Some(apart(step.area, first?)))
     }
 
     /// Where to look for its plate: the plate with its surroundings where it was seen largest, or

@@ -34,7 +34,8 @@ use super::ground::Ground;
 use super::passage::{Passage, RENAMED_WITHIN, Step, follow};
 use super::{Moment, Rule, Sees, only};
 
-/// A truck that moved less than this share of the picture stands, and does not spill on its way.
+/// A truck that moved less than this share of the picture stands, and does not spill on its way; one that
+/// came back by more may be two.
 const MOVED_MIN: f64 = 0.05;
 /// Old debris is remembered for this long after it was last seen …
 const LAIN_FOR: Duration = Duration::from_mins(30);
@@ -224,6 +225,7 @@ impl Road {
         let movers = self.over(spot);
         let name = |(p, before): &(&Passage, Option<Step>)| match before {
             None if p.is_judged() => format!("{} after it came to light", p.name()),
+            Some(_) if may_be_two(p) => format!("{}, or two, for it came back", p.name()),
             _ => p.name(),
         };
         let names: Vec<String> = movers.iter().map(name).collect();
@@ -239,7 +241,7 @@ impl Road {
             within.as_secs_f64()
         );
         let alone = match movers[..] {
-            [(p, before)] => before.map(|step| (p, step)),
+            [(p, before)] if !may_be_two(p) => before.map(|step| (p, step)),
             _ => None,
         };
         gates.push(self.is_new(spot, alone));
@@ -324,6 +326,12 @@ impl Road {
         };
         gate("new", told, "not there before", told == "new")
     }
+}
+
+/// Whether a mover may be two: one that drove out of sight, and one that came in there a moment later and is
+/// taken for it by its place, which then has the plate.
+fn may_be_two(mover: &Passage) -> bool {
+    f64::from(mover.came_back()) > MOVED_MIN
 }
 
 /// So long after debris was first seen blame can be laid: time for it to settle, and to be seen

@@ -104,31 +104,50 @@ fn what_left_the_picture_was_not_corrected() {
     );
 }
 
-/// What a stall looks like the second time, where, how far the receiver may err then, and how often
-/// somebody is warned in all.
-type Second = (&'static str, Option<Appearance>, (f64, u32), usize);
+/// What is seen the second time, what it looks like, where, how far the receiver may err then, and how
+/// often somebody is warned in all.
+type Second = (&'static str, Role, Option<Appearance>, (f64, u32), usize);
 
 #[test]
 fn who_was_warned_is_left_in_peace_when_the_car_comes_by_again() {
     let first = likeness::look(1);
-    let others: [Second; 5] = [
-        ("the same", Some(first), (3.0, 2_000), 1),
-        ("nobody can tell", None, (3.0, 2_000), 1),
-        ("clearly another", Some(likeness::look(2)), (3.0, 2_000), 2),
+    let another = Some(likeness::look(2));
+    let (stall, goods) = (Role::Stall, Role::Goods);
+    let others: [Second; 7] = [
+        ("the same", stall, Some(first), (3.0, 2_000), 1),
+        ("nobody can tell", stall, None, (3.0, 2_000), 1),
+        ("clearly another", stall, another, (3.0, 2_000), 2),
         (
             "at another place of the street",
+            stall,
             Some(first),
             (90.0, 2_000),
             2,
         ),
         (
             "the same, by a vague position",
+            stall,
             Some(first),
             (3.0, 31_000),
             1,
         ),
+        // Only the shop's rule finds them.
+        (
+            "the same, as goods before a shop",
+            goods,
+            Some(first),
+            (3.0, 2_000),
+            1,
+        ),
+        (
+            "clearly another's goods before a shop",
+            goods,
+            another,
+            (3.0, 2_000),
+            2,
+        ),
     ];
-    for (name, second, (east_m, vague_mm), wanted) in others {
+    for (name, role, second, (east_m, vague_mm), wanted) in others {
         let mut config = config();
         config.judge.street_vending.cool_down_secs = 1_800.0;
         let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
@@ -141,7 +160,7 @@ fn who_was_warned_is_left_in_peace_when_the_car_comes_by_again() {
                 _ if t < 360.0 => (None, None, (300.0, 2_000)),
                 _ => {
                     let place = (east_m, vague_mm);
-                    (Some((2, Role::Stall, 0.75, 0.9)), second, place)
+                    (Some((2, role, 0.75, 0.9)), second, place)
                 }
             };
             let things: Vec<Thing> = stall.into_iter().collect();
@@ -211,7 +230,9 @@ fn passing(t: f64, right: f32, east_m: Option<f64>) -> Scene {
 
 #[test]
 fn who_was_warned_is_known_again_when_the_camera_pans_away_and_back() {
-    for east_m in [Some(0.0), None] {
+    let by = |role: Role| [Some(0.0), None].map(|east_m| (role, east_m));
+    // Goods only the shop's rule finds, and no stall.
+    for (role, east_m) in [Role::Stall, Role::Goods].into_iter().flat_map(by) {
         let mut ride = Ride::new();
         let mut right = 0.0;
         for step in 0..500_u16 {
@@ -228,12 +249,16 @@ fn who_was_warned_is_known_again_when_the_camera_pans_away_and_back() {
                     ..Motion::NONE
                 });
             }
+            for track in scene.tracks.iter_mut().filter(|_| step >= 96) {
+                track.detection.roles = [role].into_iter().collect();
+            }
             ride.look(&scene);
         }
         let told = &ride.told;
-        assert_eq!(ride.warnings(), 1, "{east_m:?}: {told:?}");
+        assert_eq!(ride.warnings(), 1, "{role:?} {east_m:?}: {told:?}");
         let end = told.last().unwrap();
-        assert_eq!(end, "discard its place has left the picture", "{east_m:?}");
+        let why = "discard its place has left the picture";
+        assert_eq!(end, why, "{role:?} {east_m:?}");
     }
 }
 

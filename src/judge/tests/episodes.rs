@@ -83,3 +83,46 @@ fn silence_of_a_rule_that_was_not_asked_begins_no_episode() {
         }
     }
 }
+
+/// What is no hit because nothing moves in the picture is still there, as everybody sees when something moves.
+#[test]
+fn a_lull_in_which_nothing_moves_ends_no_episode() {
+    use HitOutcome::{Belongs, CoolingDown, Opened, Permitted, Persisted};
+    let street = places::STREET.replace("cool_down_secs = 100.0", "cool_down_secs = 3600.0");
+    let long = street.replace("grace_secs = 30.0", "grace_secs = 600.0");
+    let licensed = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\n";
+    for (street, permits, first, again) in [
+        (
+            &street,
+            "",
+            &[Opened, Persisted, CoolingDown][..],
+            CoolingDown,
+        ),
+        (&long, "", &[Opened], Belongs),
+        (&street, licensed, &[Permitted], Permitted),
+    ] {
+        let loaded = places::read(street, permits);
+        // When it is away: who came back in the lull is told of when something moves.
+        for (away, anew) in [(0.0..0.0, false), (80.0..150.0, true)] {
+            let judge = Judge::new(&loaded.config, &loaded.calendar, all_roles(), "boot-a");
+            let mut street = Street::new();
+            street.judge = judge.unwrap();
+            for step in 0..1_300 {
+                let t = f64::from(step) * 0.2;
+                let things = Some(STALL).filter(|_| !away.contains(&t));
+                let mut scene = scene(t, things.as_slice());
+                let lull = (60.0..200.0).contains(&t);
+                scene.changed = Change::At(at(if lull { 60.0 } else { t }));
+                for order in street.judge.step(&scene) {
+                    if let Order::Warn { case, .. } = &order {
+                        street.judge.hear(report(*case, t, true));
+                    }
+                    street.orders.push((t, order));
+                }
+            }
+            let told: Vec<HitOutcome> = street.hits().iter().map(|hit| hit.0).collect();
+            let wanted: Vec<_> = first.iter().copied().chain(anew.then_some(again)).collect();
+            assert_eq!(told, wanted, "{permits:?}, away {away:?}");
+        }
+    }
+}

@@ -196,3 +196,32 @@ fn a_run_without_a_moment_hands_on_the_book_it_was_given() {
     assert_ne!(moved_on, saved);
     assert!(moved_on.contains("boot-b"), "{moved_on}");
 }
+
+/// The tracker needs three looks until it says again who stands there, and the second look had begun.
+#[test]
+fn a_restart_in_the_second_look_begins_it_anew() {
+    // How far apart the looks are, and in how many of two it was seen before the restart.
+    for (every, seen) in [(0.5, 0), (1.0, 0), (1.0, 1), (1.0, 2), (5.0, 2)] {
+        let mut street = Street::new();
+        street.run(0.0, 40.1, |_| vec![STALL]);
+        let mut told = Vec::new();
+        for look in 0..20_u8 {
+            if look == 2 {
+                let saved = street.judge.book();
+                assert!(saved.contains("looking"), "{saved}");
+                street.judge = judging(&config(), all_roles(), "boot-a").unwrap();
+                street.judge.resume(&saved, |_| None).unwrap();
+            }
+            let there = look < seen || look >= 4;
+            let away = if look < 2 { 0.0 } else { 9.0 };
+            let t = 40.6 + f64::from(look) * every + away;
+            let things = Some(STALL).filter(|_| there);
+            told.extend(street.judge.step(&scene(t, things.as_slice())));
+        }
+        let ends = told
+            .iter()
+            .filter(|o| o.hit().is_some_and(|h| h.outcome.ends()));
+        let ends: Vec<String> = ends.map(word).collect();
+        assert_eq!(ends, ["seal persisted"], "every {every} s, seen in {seen}");
+    }
+}

@@ -174,16 +174,22 @@ fn who_folds_his_umbrella_is_not_warned_again() {
 #[test]
 fn nobody_is_said_to_have_gone_before_a_lens_that_may_be_covered() {
     let bad = "discard the camera's view was bad (covered) when the next look was due";
-    for (doubted, bad_from, wanted, from) in [
-        (99.0..99.0, 99.0, "seal corrected", 50.0),
-        (42.0..55.0, 55.0, bad, 55.0),
-        (42.0..55.0, 99.0, "seal corrected", 55.0),
+    // When the lens is in doubt, from when on the view is bad, whether he is there again when it is clear that
+    // it was not covered, and the end.
+    for (doubted, bad_from, stays, wanted, from) in [
+        (99.0..99.0, 99.0, false, "seal corrected", 50.0),
+        (42.0..55.0, 55.0, false, bad, 55.0),
+        (42.0..55.0, 99.0, false, "seal corrected", 64.7),
+        // He stood there all the time.
+        (39.0..55.0, 99.0, true, "seal persisted", 55.0),
+        (42.0..55.0, 99.0, true, "seal persisted", 55.0),
     ] {
         let mut judge = judge_of(&street());
         let mut ended = None;
-        for step in 0..350 {
+        for step in 0..400 {
             let t = f64::from(step) * 0.2;
-            let stall = Some((1, Stall, [0.2, 0.5, 0.32, 0.7])).filter(|_| t < 38.0);
+            let there = t < 38.0 || stays && t >= 55.0;
+            let stall = Some((1, Stall, [0.2, 0.5, 0.32, 0.7])).filter(|_| there);
             let scene = Scene {
                 doubted: doubted.contains(&t),
                 view: if t < bad_from {
@@ -530,34 +536,39 @@ fn by_a_picture_that_hangs_nobody_is_warned() {
 #[test]
 fn who_went_while_nothing_changed_has_not_stayed() {
     // Warned at 10 s, the grace time over at 40 s. When it is away, when nothing changes, when no picture
-    // comes, and the end.
+    // comes, when the lens may be covered, and the end.
     type Times = std::ops::Range<f64>;
-    type Row<'a> = (&'a str, [Times; 3], Option<(&'a str, f64)>);
+    type Row<'a> = (&'a str, [Times; 4], Option<(&'a str, f64)>);
     let back = "discard it had gone when the grace time was over, and what stands there came later";
     let never = || 0.0..0.0;
-    let table: [Row<'_>; 4] = [
+    let table: [Row<'_>; 5] = [
         (
             "it went and came back",
-            [30.0..640.0, 32.0..640.0, never()],
+            [30.0..640.0, 32.0..640.0, never(), never()],
             Some((back, 640.0)),
         ),
         (
             "it was not seen for a moment",
-            [50.0..55.0, 32.0..640.0, never()],
+            [50.0..55.0, 32.0..640.0, never(), never()],
+            Some(("seal persisted", 640.0)),
+        ),
+        (
+            "it was not seen before a lens that might be covered",
+            [50.0..75.0, 32.0..640.0, never(), 52.0..73.0],
             Some(("seal persisted", 640.0)),
         ),
         (
             "a change long ago",
-            [never(), 41.0..2000.0, 39.0..600.0],
+            [never(), 41.0..2000.0, 39.0..600.0, never()],
             None,
         ),
         (
             "the same, and one more",
-            [never(), 41.0..700.0, 39.0..600.0],
+            [never(), 41.0..700.0, 39.0..600.0, never()],
             Some(("seal persisted", 700.0)),
         ),
     ];
-    for (name, [away, still, none], wanted) in table {
+    for (name, [away, still, none, doubted], wanted) in table {
         let told = ended(800.0, |t| {
             let stall = [(1, Stall, [0.2, 0.5, 0.32, 0.7])];
             let things = if away.contains(&t) {
@@ -568,6 +579,7 @@ fn who_went_while_nothing_changed_has_not_stayed() {
             let changed = if still.contains(&t) { still.start } else { t };
             (!none.contains(&t)).then(|| Scene {
                 changed: Change::At(at(changed)),
+                doubted: doubted.contains(&t),
                 ..sight(t, things)
             })
         });

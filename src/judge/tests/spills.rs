@@ -311,6 +311,51 @@ fn who_is_no_track_or_stands_beside_may_have_lost_it() {
         ("somebody farther along the kerb", &afar, &blamed),
         ("somebody before a mask", &masked, &[]),
     ];
+    let config = masked_street();
+    for (name, other, wanted) in rows {
+        let orders = tracked(&config, |t| {
+            let spilt = Some(SPILT).filter(|_| t >= 28.0);
+            with(lorry(6, t, 20.0).into_iter().chain(other(t)), spilt)
+        });
+        assert_eq!(opened(&orders), wanted, "{name}");
+    }
+}
+
+/// People walk along the road all the time, and are not near the place.
+#[test]
+fn a_busy_pavement_does_not_let_a_truck_go() {
+    // So many come in ten seconds, and are seen for ten.
+    for (crowd, wanted) in [(40, vec![Violation::Spillage]), (150, vec![])] {
+        let orders = told(|t| {
+            let walks = |n: u32| {
+                let phase = t + f64::from(n) * 10.0 / f64::from(crowd);
+                let id = 100 + u64::from(n) + 1_000 * (phase / 10.0) as u64;
+                let x = 0.6 + (phase % 10.0 * 0.03) as f32;
+                (id, Person, [x, 0.6, x + 0.04, 0.8])
+            };
+            let people = (0..crowd).map(walks);
+            let truck = lorry(6, t, 20.0).filter(|truck| truck.2[0] < 0.42);
+            let spilt = Some(SPILT).filter(|_| t >= 28.0);
+            with(people.chain(truck), spilt)
+        });
+        assert_eq!(orders, wanted, "{crowd} people");
+    }
+}
+
+/// The tracker holds who stood there for a quarter of a minute: he is not seen before the place any more.
+#[test]
+fn who_has_gone_from_before_a_mask_hides_nothing() {
+    let orders = tracked(&masked_street(), |t| {
+        let masked = (0, Person, [0.40, 0.35, 0.44, 0.85]);
+        let masked = Some(masked).filter(|_| t < 12.0);
+        let spilt = Some(SPILT).filter(|_| t >= 28.0);
+        with(lorry(6, t, 20.0).into_iter().chain(masked), spilt)
+    });
+    assert_eq!(opened(&orders), [Violation::Spillage]);
+}
+
+/// The street with masked windows above the middle of the road.
+fn masked_street() -> Config {
     let mut config = street();
     config.zone.push(Zone {
         name: "windows".to_owned(),
@@ -321,23 +366,86 @@ fn who_is_no_track_or_stands_beside_may_have_lost_it() {
             .to_vec(),
         ..Zone::default()
     });
-    for (name, other, wanted) in rows {
-        let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
-        let mut tracker = Tracker::new(0.5);
-        let mut orders = Vec::new();
-        for step in 0..300 {
-            let t = f64::from(step) * 0.2;
-            let spilt = Some(SPILT).filter(|_| t >= 28.0);
-            let seen: Vec<Seen> = [lorry(6, t, 20.0), other(t), spilt]
-                .into_iter()
-                .flatten()
-                .collect();
-            let mut scene = sight(t, &seen);
-            let boxes: Vec<Detection> = scene.tracks.iter().map(|track| track.detection).collect();
-            scene.tracks = tracker.update(scene.at, &boxes);
-            scene.passing = tracker.unconfirmed(scene.at).collect();
-            orders.extend(judge.step(&scene));
-        }
+    config
+}
+
+/// What is ordered when the tracker follows the boxes of `play` for a minute, five looks a second.
+fn tracked(config: &Config, play: impl Fn(f64) -> Vec<Seen>) -> Vec<Order> {
+    let mut judge = judging(config, all_roles(), "boot-a").unwrap();
+    let mut tracker = Tracker::new(0.5);
+    let mut orders = Vec::new();
+    for step in 0..300 {
+        let t = f64::from(step) * 0.2;
+        let mut scene = sight(t, &play(t));
+        let boxes: Vec<Detection> = scene.tracks.iter().map(|track| track.detection).collect();
+        scene.tracks = tracker.update(scene.at, &boxes);
+        scene.passing = tracker.unconfirmed(scene.at).collect();
+        orders.extend(judge.step(&scene));
+    }
+    orders
+}
+
+/// The tracker takes who comes in at the edge for who drove out there a moment before, and its plate would be
+/// shown as that of who lost the load.
+#[test]
+fn who_comes_in_where_a_truck_drove_out_is_not_blamed_for_it() {
+    // It is seen at the right edge until 26.4 s.
+    let out = |t: f64| {
+        let x = ((t - 20.0) * 0.15) as f32;
+        let seen = (0.0..0.97).contains(&x);
+        seen.then_some((0, Truck, [x, 0.5, (x + 0.15).min(1.0), 0.85]))
+    };
+    // The other lane is nearer to the camera.
+    let oncoming = |t: f64, from: f64| {
+        let x = 1.0 - ((t - from) * 0.15) as f32;
+        let seen = (0.0..0.98).contains(&x);
+        seen.then_some((0, Truck, [x, 0.55, (x + 0.2).min(1.0), 0.95]))
+    };
+    // A lorry that trembles where it stands, or comes back by 3 % of the picture, is one.
+    let stops = |t: f64, way: fn(f64) -> f64| {
+        let x = (way(t - 20.0) * 0.1) as f32;
+        let seen = (0.0..0.85).contains(&x);
+        seen.then_some((0, Truck, [x, 0.5, x + 0.15, 0.85]))
+    };
+    let trembles = |t: f64| {
+        let look = (t * 5.0).round() as i64;
+        let aside = if look % 2 == 0 { 0.0 } else { 0.2 };
+        t.min(3.5).max(t - 1.0) - aside
+    };
+    let reverses = |t: f64| match t {
+        _ if t < 3.5 => t,
+        _ if t < 3.8 => 7.0 - t,
+        _ => t - 0.6,
+    };
+    let blamed = [Violation::Spillage];
+    let rows: [(&str, Other<'_>, &[Violation]); 6] = [
+        ("one alone", &out, &blamed),
+        (
+            "another after 0.6 s",
+            &|t| out(t).or(oncoming(t, 26.8)),
+            &[],
+        ),
+        (
+            "another after a second",
+            &|t| out(t).or(oncoming(t, 27.2)),
+            &[],
+        ),
+        (
+            "another after 1.4 s",
+            &|t| out(t).or(oncoming(t, 27.6)),
+            &[],
+        ),
+        ("one that trembles", &|t| stops(t, trembles), &blamed),
+        (
+            "one that reverses a little",
+            &|t| stops(t, reverses),
+            &blamed,
+        ),
+    ];
+    for (name, lorries, wanted) in rows {
+        let orders = tracked(&street(), |t| {
+            with(lorries(t), Some(SPILT).filter(|_| t >= 28.4))
+        });
         assert_eq!(opened(&orders), wanted, "{name}");
     }
 }
