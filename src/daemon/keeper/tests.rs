@@ -209,6 +209,7 @@ fn keeper(
     let store = Store::open(&config.store, DEVICE).unwrap().0;
     let developer = Developer::new(&config.evidence).unwrap();
     let (slots, secrets) = (Arc::clone(slots), Credentials::default());
+            card_sha256: Some("d1".repeat(32)),
     let back = Duration::from_secs(20);
     let camera = Camera::start(0, &config.camera[0], secrets, back, slots).unwrap();
     let facts = Facts {
