@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path) -> Result<Card, ModelError> {
         bytes,
         name: raw.name,
         sha256: raw.sha256,
-        card_sha256: sha256_hex(text.as_bytes()),
+        own_sha256: sha256_hex(text.as_bytes()),
         source: raw.source,
         licence: raw.licence,
         format,

@@ -128,7 +128,7 @@ pub struct Card {
     bytes: Vec<u8>,
     name: String,
     sha256: String,
-    card_sha256: String,
+    own_sha256: String,
     source: String,
     licence: String,
     format: Format,
@@ -176,8 +176,8 @@ impl Card {
 
     /// SHA-256 of the card's own file, lower-case hex: labels, roles and thresholds decide as much
     /// as the model.
-    pub fn card_sha256(&self) -> &str {
-        &self.card_sha256
+    pub fn own_sha256(&self) -> &str {
+        &self.own_sha256
     }
 
     /// Where the model came from.

@@ -61,7 +61,7 @@ fn a_good_card_says_what_it_says() {
     assert_eq!(card.name(), "mini");
     assert_eq!(card.sha256(), HASH);
     let text = GOOD.replace("HASH", HASH);
-    assert_eq!(card.card_sha256(), sha256_hex(text.as_bytes()));
+    assert_eq!(card.own_sha256(), sha256_hex(text.as_bytes()));
     assert_eq!((card.input().width, card.input().height), (64, 32));
     assert_eq!(card.input().align, Align::Centre);
     assert_eq!(
