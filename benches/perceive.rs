@@ -9,6 +9,9 @@
     reason = "a benchmark prints its table and stops where it cannot go on"
 )]
 
+#[path = "perceive/large.rs"]
+mod large;
+
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
@@ -94,6 +97,7 @@ fn main() {
         "resident: {before} MiB before the model, {after} MiB after {} frames",
         ROUNDS / 10
     );
+    large::row(&mut detector);
 }
 
 /// Smallest CPU time of `rounds` calls, milliseconds.

@@ -1,15 +1,14 @@
 #!/bin/bash
-# bash verify.sh PACKAGE ROOT.crt: checks a package (folder or .asice) against the bureau's root(s), and no other, with
-# bash 4.4, unzip, OpenSSL 3 and coreutils. Exit code 0 valid, 1 not valid, 2 could not be checked. See EVIDENCE.md.
+# bash verify.sh PACKAGE ROOT.crt: checks a package (folder or .asice) against the bureau's root(s), and no other, with bash 4.4,
+# unzip, OpenSSL 3 and coreutils, but against no list of revoked certificates. Exit code 0 valid, 1 not, 2 unknown. See EVIDENCE.md.
 [ "${BASH_VERSION-}" ] || exec bash "$0" "$@"; set -u; export LC_ALL=C SSL_CERT_DIR=/nonexistent; M=META-INF nl=$'\n'
 w="[ $nl]*" S='"([^"\[:cntrl:]]|\\(["\/bfnrt]|u00[01][0-9a-f]))*"' # of JSON: white space, a string
 declare -A is covered && shopt -s extglob globstar dotglob nullglob || exit 2; names=() bad=0
 [ $# = 2 ] && package=$(realpath -e "$1") && root=$(realpath -e "$2") && openssl x509 -in "$root" -noout && [ -r "$package" ] &&
     [[ $(openssl version) =~ ^OpenSSL\ [3-9] ]] && unzip -v > /dev/null && t=$(mktemp -d) ||
     { echo "cannot check; usage: verify.sh PACKAGE ROOT.crt, both readable, with OpenSSL 3 and unzip" >&2; exit 2; }
-trap 'rm -rf "$t"' EXIT; exec 2> /dev/null # what is missing from here on is a finding
+cannot() { echo "cannot check: $*"; exit 2; }; trap 'rm -rf "$t"' EXIT; exec 2> /dev/null # what is missing from here on is a finding
 check() { local what=$1; shift; if "$@"; then echo "  ok    $what"; else echo "  FAIL  $what"; bad=1; fi; }
-cannot() { echo "cannot check: $*"; exit 2; }
 [[ -e $package/mimetype || -e $package/evidence.json || -e $package/$M || $(head -c 4 "$package" | od -An -vtx1) = ' 50 4b 03 04' ||
     $(tail -c 65557 "$package" | od -An -vtx1 | tr -d '\n') = *' 50 4b 05 06'* ]] || cannot "$1 is no package"
 first() { [[ $2 =~ $1 ]] && echo "${BASH_REMATCH[1]}"; } # what the brackets of expression $1 hold in text $2
@@ -160,4 +159,5 @@ for m in $M/ASiCManifest!(001).xml; do n=${m%.xml} n=${n#"$M/ASiCManifest"}
     $M/signature$n.p7s) covered[$by]=1 covered[$M/review$n.json]=1; check "  review" review "$by" "$m" "$M/review$n.json" ;;
     *) check "  names its signature or time-stamp" false ;; esac; done
 check "no file outside the signatures" inside; [ $bad = 0 ] || { echo "NOT VALID"; exit 1; }
-[ ! "$gone" ] || cannot "pictures and video are not here; a box removes them after the receipt: verify the receiver's"; echo VALID
+[ ! "$gone" ] || cannot "pictures and video are not here; a box removes them after the receipt: verify the receiver's"
+echo "        not looked at: whether the bureau has revoked a certificate (EVIDENCE.md)"; echo VALID

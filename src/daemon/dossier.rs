@@ -89,6 +89,7 @@ pub(super) fn model(card: &Card) -> Model {
     Model {
         name: card.name().to_owned(),
         sha256: card.sha256().to_owned(),
+        card_sha256: Some(card.own_sha256().to_owned()),
         threshold: card.score_threshold(),
     }
 }

@@ -152,7 +152,7 @@ impl Keeper {
     /// Carries out one step's orders; the book goes with the last that touches the store, and with the
     /// pictures of what is recorded at once, which come last; the warnings come after it. What could not
     /// be kept is no reason to save no book: that who is warned is known must be on the disk before he is.
-    fn carry(&mut self, work: &Work) {
+    pub(super) fn carry(&mut self, work: &Work) {
         self.note_waiting();
         self.unsaved = Some(work.book.clone());
         let at_once = recorded_at_once(&work.orders);

@@ -43,6 +43,8 @@ mod notes;
 mod past;
 mod record;
 mod refusals;
+#[cfg(feature = "demo")]
+pub mod rehearsal;
 mod signals;
 mod terms;
 mod views;

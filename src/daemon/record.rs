@@ -108,7 +108,9 @@ fn say_boot(
     let calendar = &loaded.calendar.sha256;
     let config = json!({ "sha256": loaded.sha256, "calendar_sha256": calendar });
     store.note(now, kind::CONFIG_LOADED, config)?;
-    let model = json!({ "name": facts.model.name, "sha256": facts.model.sha256 });
+    let model = &facts.model;
+    let model =
+        json!({ "name": model.name, "sha256": model.sha256, "card_sha256": model.card_sha256 });
     store.note(now, kind::MODEL_LOADED, model)?;
     Ok(())
 }

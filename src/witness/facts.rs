@@ -291,6 +291,10 @@ pub struct Model {
     pub name: String,
     /// SHA-256 of its file, lower-case hex.
     pub sha256: String,
+    /// SHA-256 of its card with labels, roles and thresholds, lower-case hex; `null` in packages
+    /// older than the field.
+    #[serde(default)]
+    pub card_sha256: Option<String>,
     /// Least score of a detection, as configured.
     pub threshold: f32,
 }

@@ -223,6 +223,7 @@ impl Statement {
         )?;
         if let Some(model) = &self.software.model {
             sha256("software.model.sha256", Some(&model.sha256))?;
+            sha256("software.model.card_sha256", model.card_sha256.as_ref())?;
         }
         for warning in &self.warning {
             sha256("warning.clip_sha256", Some(&warning.clip_sha256))?;
@@ -393,6 +394,7 @@ pub(super) fn is_media_type(text: &str) -> bool {
 pub(super) mod tests {
     use super::*;
     use crate::types::{Outcome, Stamp, Violation};
+    use crate::witness::Model;
 
     /// A statement in which little is known.
     pub(in crate::witness) fn sparse() -> Statement {
@@ -509,7 +511,7 @@ pub(super) mod tests {
     #[test]
     fn impossible_facts_are_refused() {
         type Edit = fn(&mut Statement);
-        let table: [(&str, Edit); 16] = [
+        let table: [(&str, Edit); 17] = [
             ("version 2", |s| s.v = 2),
             ("type", |s| s.kind = "lingmou.receipt".to_owned()),
             ("seq", |s| s.seq = 1 << 53),
@@ -526,6 +528,14 @@ pub(super) mod tests {
             }),
             ("software.calendar_sha256", |s| {
                 s.software.calendar_sha256 = Some("today".to_owned());
+            }),
+            ("software.model.card_sha256", |s| {
+                s.software.model = Some(Model {
+                    name: "nano".to_owned(),
+                    sha256: "d0".repeat(32),
+                    card_sha256: Some("D1".repeat(32)),
+                    threshold: 0.5,
+                });
             }),
             ("files.sha256", |s| s.files[0].sha256.clear()),
             ("files.pts_ns", |s| s.files[0].pts_ns = Some(u64::MAX)),

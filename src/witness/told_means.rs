@@ -30,7 +30,8 @@ impl Told<'_> {
         ("camera", self.words.line(line, &fields))
     }
 
-    /// What decided beside the model: the configuration, and the calendar with the permits.
+    /// What decided beside the model: the configuration, the model's card, and the calendar with the
+    /// permits.
     pub(super) fn settings(&self, statement: &Statement) -> Fact {
         let beginning = |digest: &Option<String>| {
             let digest = digest.as_ref();
@@ -38,11 +39,14 @@ impl Told<'_> {
         };
         let software = &statement.software;
         let calendar = beginning(&software.calendar_sha256);
+        let card = software.model.as_ref();
+        let card = card.and_then(|model| beginning(&model.card_sha256));
         let fields = [
             (
                 "config",
                 beginning(&software.config_sha256).unwrap_or_else(|| self.unknown()),
             ),
+            ("card", card.unwrap_or_else(|| self.unknown())),
             (
                 "calendar",
                 calendar.unwrap_or_else(|| self.words.none.clone()),
@@ -59,7 +63,7 @@ mod tests {
     use super::super::wording::{Language, Wording};
     use super::*;
     use crate::types::Nameplate;
-    use crate::witness::ContainerError;
+    use crate::witness::{ContainerError, Model};
 
     /// The facts of a statement, English and Chinese.
     fn said(edit: impl FnOnce(&mut Statement)) -> [String; 2] {
@@ -143,14 +147,25 @@ mod tests {
     }
 
     #[test]
-    fn configuration_and_calendar_are_named_by_their_digests() {
+    fn configuration_card_and_calendar_are_named_by_their_digests() {
         let [english, chinese] = said(|statement| {
             statement.software.config_sha256 = Some("c0".repeat(32));
             statement.software.calendar_sha256 = Some("ca".repeat(32));
+            statement.software.model = Some(Model {
+                name: "nano".to_owned(),
+                sha256: "d0".repeat(32),
+                card_sha256: Some("d1".repeat(32)),
+                threshold: 0.5,
+            });
         });
-        for digest in ["SHA-256 c0c0c0c0c0c0c0c0…", "SHA-256 cacacacacacacaca…"] {
-            assert!(english.contains(digest), "{english}");
-            assert!(chinese.contains(digest), "{chinese}");
+        for digest in [
+            "c0c0c0c0c0c0c0c0…",
+            "cacacacacacacaca…",
+            "d1d1d1d1d1d1d1d1…",
+        ] {
+            let digest = format!("SHA-256 {digest}");
+            assert!(english.contains(&digest), "{english}");
+            assert!(chinese.contains(&digest), "{chinese}");
         }
     }
 }

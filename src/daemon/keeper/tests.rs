@@ -6,7 +6,6 @@ mod film;
 mod made;
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::{SyncSender, sync_channel};
 
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -23,7 +22,6 @@ use crate::journal::kind;
 use crate::judge::Judge;
 use crate::judge::tests::day;
 use crate::pki::TestPki;
-use crate::status::Progress;
 use crate::telemetry::TelemetryState;
 use crate::types::{Area, Heard, Image, Outcome, PixelFormat, Role, Scene, ShotKind, WarnReport};
 use crate::warn::{Ask, By, Governor, Ledger, Travel};
@@ -49,7 +47,6 @@ struct Town {
     shouts: mpsc::Receiver<Shout>,
     /// What the rules said, hit by hit.
     said: BTreeSet<Suspicion>,
-    _orders: SyncSender<Message>,
 }
 
 impl Town {
@@ -75,10 +72,9 @@ impl Town {
         let judge = Judge::new(config, &loaded.calendar, known, BOOT).unwrap();
         let ledger = Ledger::new(BOOT);
         let governor = Governor::new(&config.warn, "Asia/Shanghai", ledger).unwrap();
-        let (orders, orders_in) = sync_channel(1);
         let (shouts_out, shouts) = mpsc::channel(8);
         let slots = Arc::new(Slots::new(1));
-        let keeper = keeper(&loaded.config, orders_in, shouts_out, &slots);
+        let keeper = keeper(&loaded.config, shouts_out, &slots);
         Self {
             dir,
             slots,
@@ -88,7 +84,6 @@ impl Town {
             keeper,
             shouts,
             said: BTreeSet::new(),
-            _orders: orders,
         }
     }
 
@@ -200,12 +195,7 @@ impl Town {
     }
 }
 
-fn keeper(
-    config: &Config,
-    orders: Receiver<Message>,
-    shouts: mpsc::Sender<Shout>,
-    slots: &Arc<Slots>,
-) -> Keeper {
+fn keeper(config: &Config, shouts: mpsc::Sender<Shout>, slots: &Arc<Slots>) -> Keeper {
     let store = Store::open(&config.store, DEVICE).unwrap().0;
     let developer = Developer::new(&config.evidence).unwrap();
     let (slots, secrets) = (Arc::clone(slots), Credentials::default());
@@ -219,6 +209,7 @@ fn keeper(
         model: Model {
             name: "none".to_owned(),
             sha256: "d0".repeat(32),
+            card_sha256: Some("d1".repeat(32)),
             threshold: 0.5,
         },
         wording: Wording::chinese().clone(),
@@ -229,26 +220,7 @@ fn keeper(
         objections: Arc::new(Objections::read(&store, &config.commands, "").unwrap()),
         nameplates: Arc::new(Nameplates::new(&config.camera).unwrap()),
     };
-    Keeper {
-        orders,
-        hits: Hits::new(store.clone(), &config.camera),
-        refusals: Refusals::default(),
-        views: ViewLines::default(),
-        developer,
-        cameras: Arc::new(vec![camera]),
-        facts,
-        mouth: Mouthpiece {
-            shouts,
-            reports: mpsc::channel(1).0,
-            store: store.clone(),
-        },
-        store,
-        waiting: Vec::new(),
-        unsaved: None,
-        half_made: Vec::new(),
-        state: Arc::default(),
-        beat: Progress::default().watch("keeper"),
-    }
+    Keeper::alone((store, shouts), developer, vec![camera], facts)
 }
 
 fn work(scene: &Scene, orders: Vec<Order>, book: String) -> Work {

@@ -1,15 +1,13 @@
 //! Reads a card's file and the model it names.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use crate::types::{Role, RoleSet};
+use crate::types::{Role, RoleSet, sha256_hex};
 
 use super::super::error::{ModelError, role_name};
 use super::{Card, Format, Input, Label};
@@ -46,6 +44,7 @@ pub(super) fn read(path: &Path) -> Result<Card, ModelError> {
         bytes,
         name: raw.name,
         sha256: raw.sha256,
+        own_sha256: sha256_hex(text.as_bytes()),
         source: raw.source,
         licence: raw.licence,
         format,
@@ -258,10 +257,7 @@ fn read_model(card: &Path, model: &Path, expected: &str) -> Result<Vec<u8>, Mode
             "the file is empty",
         )));
     }
-    let mut actual = String::with_capacity(64);
-    for byte in Sha256::digest(&bytes) {
-        write!(actual, "{byte:02x}").expect("invariant: a string takes any text");
-    }
+    let actual = sha256_hex(&bytes);
     if actual == expected {
         Ok(bytes)
     } else {

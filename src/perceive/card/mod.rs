@@ -128,6 +128,7 @@ pub struct Card {
     bytes: Vec<u8>,
     name: String,
     sha256: String,
+    own_sha256: String,
     source: String,
     licence: String,
     format: Format,
@@ -171,6 +172,12 @@ impl Card {
     /// SHA-256 of the model file, lower-case hex.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// SHA-256 of the card's own file, lower-case hex: labels, roles and thresholds decide as much
+    /// as the model.
+    pub fn own_sha256(&self) -> &str {
+        &self.own_sha256
     }
 
     /// Where the model came from.

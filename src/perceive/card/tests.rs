@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 
 use super::*;
-use crate::types::Role;
+use crate::types::{Role, sha256_hex};
 
 /// SHA-256 of `MODEL`.
 const HASH: &str = "9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4";
@@ -60,6 +60,8 @@ fn a_good_card_says_what_it_says() {
     let mut card = read(GOOD).expect("a good card");
     assert_eq!(card.name(), "mini");
     assert_eq!(card.sha256(), HASH);
+    let text = GOOD.replace("HASH", HASH);
+    assert_eq!(card.own_sha256(), sha256_hex(text.as_bytes()));
     assert_eq!((card.input().width, card.input().height), (64, 32));
     assert_eq!(card.input().align, Align::Centre);
     assert_eq!(

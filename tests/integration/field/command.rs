@@ -103,6 +103,7 @@ fn statement(id: CaseId, context: &SealContext) -> Statement {
     statement.software.model = Some(Model {
         name: card.name().to_owned(),
         sha256: card.sha256().to_owned(),
+        card_sha256: Some(card.own_sha256().to_owned()),
         threshold: 0.5,
     });
     statement

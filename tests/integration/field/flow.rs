@@ -239,6 +239,11 @@ fn every_fact_is_filled_or_honestly_unknown(s: &Statement, field: &Field) {
     let model = s.software.model.as_ref().unwrap();
     let shipped = root().join("models/efficientdet-lite0.onnx");
     assert_eq!(Some(&model.sha256), of_file(&shipped).as_ref());
+    assert_eq!(
+        model.card_sha256,
+        of_file(&shipped.with_extension("toml")),
+        "its card too"
+    );
     assert_eq!(model.name, "efficientdet-lite0");
 }
 

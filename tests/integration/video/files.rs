@@ -132,24 +132,72 @@ fn a_truncated_file_plays_up_to_the_cut_and_says_so() {
     }
 }
 
+/// Damaged throughout, and damaged up to its second key frame, from which on it is whole.
 #[test]
-fn damaged_video_does_not_stop_the_stream() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = h264(dir.path());
-    let mut bytes = std::fs::read(&source).unwrap();
-    let data = bytes.windows(4).position(|w| w == b"mdat").unwrap() + 200;
-    for i in (data..bytes.len() - 8).step_by(97) {
-        bytes[i] ^= 0x55;
+fn damaged_video_does_not_stop_the_stream_and_a_picture_comes_after_it() {
+    for heals in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let source = h264(dir.path());
+        let shown = pictures(&source);
+        let mut bytes = std::fs::read(&source).unwrap();
+        let video = bytes.windows(4).position(|w| w == b"mdat").unwrap() + 4;
+        let keys = key_frames(&bytes[video..]);
+        assert_eq!((shown.len(), keys.len()), (50, 2), "{keys:?}");
+        let damaged = &shown[..25];
+        let end = if heals {
+            keys[1]
+        } else {
+            bytes.len() - 8 - video
+        };
+        for i in (video + 200..video + end).step_by(97) {
+            bytes[i] ^= 0x55;
+        }
+        std::fs::File::create(&source)
+            .unwrap()
+            .write_all(&bytes)
+            .unwrap();
+        let rig = Rig::new(&config::Camera {
+            repeat: true,
+            ..file(source)
+        });
+        rig.until("still receiving", |s| s.main.units_in > 20);
+        if heals {
+            let is_of =
+                |shown: &[Vec<u8>], picture: &[u8]| shown.iter().any(|it| alike(it, picture));
+            let mut later = (0..30).map(|_| luma(&rig.frame()));
+            let good = later.find(|it| is_of(&shown, it));
+            let good = good.expect("a picture as it was filmed");
+            assert!(!is_of(damaged, &good), "of what was damaged");
+        }
     }
-    std::fs::File::create(&source)
-        .unwrap()
-        .write_all(&bytes)
-        .unwrap();
-    let rig = Rig::new(&config::Camera {
-        repeat: true,
-        ..file(source)
-    });
-    rig.until("still receiving", |s| s.main.units_in > 20);
+}
+
+/// The luma of each picture of a recording.
+fn pictures(path: &Path) -> Vec<Vec<u8>> {
+    let mut recording = Recording::open(path, clock::now(), 25.0).unwrap();
+    let frames = std::iter::from_fn(|| recording.next().unwrap());
+    frames.map(|frame| luma(&frame)).collect()
+}
+
+/// Whether both show the same, but for what a decoder may round otherwise.
+fn alike(one: &[u8], other: &[u8]) -> bool {
+    let mut samples = one.iter().zip(other);
+    samples.all(|(a, b)| a.abs_diff(*b) <= 4)
+}
+
+/// Where the access units of H.264 key frames begin, with their delimiters, in the bytes of an `mdat` box, whose
+/// units have their length before them.
+fn key_frames(video: &[u8]) -> Vec<usize> {
+    let (mut at, mut begun, mut found) = (0, 0, Vec::new());
+    while let Some((length, unit)) = video[at..].split_first_chunk() {
+        match unit.first().map(|kind| kind & 31) {
+            Some(9) => begun = at,
+            Some(5) => found.push(begun),
+            _ => {}
+        }
+        at += 4 + usize::try_from(u32::from_be_bytes(*length)).unwrap();
+    }
+    found
 }
 
 /// As from a camera whose one key frame was before we came (intra refresh, "smart" coding).

@@ -10,7 +10,7 @@ use der::{Any, Tag};
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::{
     Asked, CHAIN, CheckId, Condition, Container, Form, Grade, Grading, Identity, LATER_RECEIPT,
-    Language, LatestBy, MANIFEST, MIMETYPE, Manifest, RECEIPT, Receipt, ReceiptVerdict,
+    Language, LatestBy, MANIFEST, MIMETYPE, Manifest, Model, RECEIPT, Receipt, ReceiptVerdict,
     ReviewVerdict, Roots, SIGNATURE, STATEMENT, Sealed, SigReference, Statement, Status, seal,
     sha256_hex, verify,
 };
@@ -780,6 +780,30 @@ fn a_statement_without_a_field_or_with_times_that_are_none() {
         ("\"binary_sha256\": null", "\"binary_sha256\": \"none\""),
     ] {
         refused(new, &kit, &replaced(&kit, old, new), CheckId::Statement);
+    }
+}
+
+/// Packages are older than the digest of the model's card, and valid.
+#[test]
+fn a_model_without_the_digest_of_its_card_and_with_one() {
+    let kit = Kit::new();
+    let mut named = statement(DEVICE);
+    named.software.model = Some(Model {
+        name: "nano".to_owned(),
+        sha256: "d0".repeat(32),
+        card_sha256: Some("d1".repeat(32)),
+        threshold: 0.5,
+    });
+    let text = String::from_utf8(named.to_bytes().unwrap()).unwrap();
+    let card = format!("\"card_sha256\": \"{}\",", "d1".repeat(32));
+    assert!(text.contains(&card), "{text}");
+    let told = |instead: &str| restated(&kit, &text.replacen(&card, instead, 1));
+    accepted("told", &kit, &told(&card));
+    accepted("unknown", &kit, &told("\"card_sha256\": null,"));
+    accepted("older", &kit, &told(""));
+    for digest in ["\"the card's\"", "\"D1\"", "7"] {
+        let package = told(&format!("\"card_sha256\": {digest},"));
+        refused(digest, &kit, &package, CheckId::Statement);
     }
 }
 

@@ -324,3 +324,36 @@ fn verify_says_that_a_certificate_was_revoked() {
         "{said}"
     );
 }
+
+/// The script cannot tell, and no reader of its verdict may believe that it can.
+#[test]
+fn the_script_says_that_it_knows_no_lists_and_the_page_tells_how_to_look() {
+    let kit = Kit::new();
+    let theirs = kit.pki.device.join("evidence.crt");
+    let roots = kit.without(&theirs, BEFORE.0, "");
+    assert!(!verify(&kit.package, &roots).valid());
+    let (code, said) = kit.script(&kit.package);
+    assert_eq!(code, Some(0), "{said}");
+    let told = "not looked at: whether the bureau has revoked a certificate (EVIDENCE.md)\nVALID\n";
+    assert!(said.ends_with(told), "{said}");
+
+    let dir = kit.folder("page");
+    let case = dir.join("case");
+    put_all(&case, &kit.package);
+    put(&case, "more.sh", script("revoked").as_bytes());
+    std::fs::copy(&kit.root, dir.join("root.crt")).unwrap();
+    let look = |list: &Path| {
+        std::fs::copy(list, dir.join("revoked.crl")).unwrap();
+        let text = succeed(&case, "sh -e more.sh");
+        assert!(text.contains("verify OK"), "{text}");
+        text
+    };
+    let text = look(&kit.list(&theirs, BEFORE.0, ""));
+    let day = "Revocation Date: Jul  1 00:00:00 2026 GMT";
+    assert!(
+        text.contains(day) && !text.contains("not revoked"),
+        "{text}"
+    );
+    let text = look(&kit.list(&kit.pki.device.join("transport.crt"), BEFORE.0, ""));
+    assert!(text.contains("not revoked"), "{text}");
+}
