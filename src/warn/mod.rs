@@ -8,9 +8,9 @@
 //!
 //! **Invariants.** One warning at a time. A report without a failure means that a real audio
 //! sink, not a stand-in, took the whole clip in no less than its own time. The bytes played are
-//! the bytes hashed: a clip is kept in memory from the start. `say` answers within the clip's
-//! length plus the margin (a loudspeaker that is opened first has six seconds more), and within
-//! a second of a stop, whatever the driver does.
+//! the bytes hashed, at one volume: a clip is kept in memory from the start, as loud as the
+//! identity. `say` answers within the clip's length plus the margin (a loudspeaker that is
+//! opened first has six seconds more), and within a second of a stop, whatever the driver does.
 //!
 //! Where there is a microphone ([`listen`]), the clip is looked for in what it took up ([`echo`]): an
 //! amplifier switched off or a cut cable is noticed.
@@ -162,7 +162,8 @@ impl Speaker {
             let introduced = |path: &Path| {
                 let clip = Clip::read(path)?;
                 clip.check_alike(&identity)?;
-                Ok::<_, WarnError>(Some(Arc::new(clip.after(&identity))))
+                let clip = clip.levelled(&identity).after(&identity);
+                Ok::<_, WarnError>(Some(Arc::new(clip)))
             };
             speaker.street_vending = introduced(&config.street_vending)?;
             speaker.out_of_store = introduced(&config.out_of_store)?;
