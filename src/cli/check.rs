@@ -32,7 +32,7 @@ Examples:
 Every mistake is said at once, with its line, what was expected and how to mend it. What can be
 looked at in spite of them is; a line that begins with -- says what was not, and why.
 --online plays nothing: a sound card, a camera's or Hikvision's loudspeaker is opened or asked, an
-HTTP horn has to answer and a vehicle with a horn to be heard; a program is not started.
+HTTP horn has to answer, a horn's vehicle and a listening camera to be heard; no program is started.
 Exit code: 0 nothing wrong, 1 something is wrong.";
 
 /// The keys that say what clips there are.

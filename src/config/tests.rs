@@ -846,6 +846,42 @@ fn an_outlet_is_for_cameras_that_are_there_and_have_no_other() {
 }
 
 #[test]
+fn a_microphone_is_a_program_or_a_network_camera_that_is_there() {
+    let told = |microphone: &str| {
+        page(&format!(
+            "[[camera]]\nname = \"front\"\nurl = \"rtsp://a/b\"\n\
+             [[camera]]\nname = \"film\"\nkind = \"file\"\npath = \"{}\"\n{microphone}\n",
+            file!()
+        ))
+    };
+    let outlet =
+        "[[warn.outlet]]\ncameras = [\"front\"]\n[warn.outlet.microphone]\ncamera = \"frond\"";
+    for (microphone, wanted) in [
+        (
+            "[warn.microphone]\ncamera = \"frond\"",
+            ":9: warn.microphone.camera: there is no camera \"frond\"",
+        ),
+        (
+            "[warn.microphone]\ncamera = \"film\"",
+            ":9: warn.microphone.camera: \"film\" is no network camera",
+        ),
+        (
+            "[warn.microphone]\ncamera = \"front\"\ncommand = [\"/bin/cat\"]",
+            ":9: warn.microphone.camera: beside a command",
+        ),
+        (
+            outlet,
+            ":11: warn.outlet[0].microphone.camera: there is no camera \"frond\"",
+        ),
+    ] {
+        let told = told(microphone);
+        assert!(told.contains(wanted), "{microphone}: {told}");
+    }
+    let well = told("[warn.microphone]\ncamera = \"front\"");
+    assert!(!well.contains("warn."), "{well}");
+}
+
+#[test]
 fn a_zone_says_when_and_where_it_is_judged_or_what_is_wrong() {
     let zone = |more: &str| {
         page(&format!(

@@ -86,6 +86,14 @@ impl Warn {
         }
     }
 
+    /// The microphones, each with the key of its table.
+    pub fn microphones(&self) -> impl Iterator<Item = (String, &Microphone)> {
+        let outlets = self.outlet.iter().enumerate();
+        let outlets =
+            outlets.map(|(i, at)| (format!("warn.outlet[{i}].microphone"), &at.microphone));
+        std::iter::once(("warn.microphone".to_owned(), &self.microphone)).chain(outlets)
+    }
+
     /// Whether there is a loudspeaker that plays the clips.
     pub fn plays_clips(&self) -> bool {
         let outlets = self.outlet.iter().map(|outlet| &outlet.speaker);
@@ -290,8 +298,17 @@ pub enum SoundFormat {
 #[serde(deny_unknown_fields, default)]
 pub struct Microphone {
     /// Program and arguments that write what they hear: 16-bit little-endian samples, one channel,
-    /// 16 kHz, no header. Empty: nobody listens.
+    /// 16 kHz, no header.
     pub command: Vec<String>,
+    /// Name of the camera whose own audio is listened to instead. Both empty: nobody listens.
+    pub camera: String,
+}
+
+impl Microphone {
+    /// Whether somebody listens.
+    pub fn listens(&self) -> bool {
+        !self.command.is_empty() || !self.camera.is_empty()
+    }
 }
 
 #[cfg(test)]

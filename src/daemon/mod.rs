@@ -350,7 +350,7 @@ fn start_work(opened: Opened, gauges: &Gauges, shared: &mut Shared) -> anyhow::R
     };
     let eye = thread("eye", move || eye.run())?;
     let keeper = thread("keeper", move || keeper.run())?;
-    let (speakers, horn) = mouth::with_horn(opened.speakers, config);
+    let (speakers, horn) = mouth::joined(opened.speakers, config, &gauges.cameras);
     let mouth = Mouth {
         speakers,
         governor: opened.governor,

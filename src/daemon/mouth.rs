@@ -25,11 +25,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::config::{self, Config, SpeakerKind, TelemetrySource};
+use crate::ingest::Camera;
 use crate::journal::{Head, kind};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Call, Poses, TelemetryState};
 use crate::types::{Stamp, WarnReport, lock};
-use crate::warn::{Ask, By, Clip, Governor, Said, Speakers, Travel, Utterance};
+use crate::warn::{Ask, By, Clip, Governor, Listening, Said, Speakers, Travel, Utterance};
 
 use words::{Told, Want};
 
@@ -75,14 +76,29 @@ impl Mouthpiece {
 /// A vehicle's horn: how it is driven, and the calls for it.
 type Horn = (config::Horn, Receiver<Call>);
 
-/// The loudspeakers, and, where one is a vehicle's horn, what its calls come out of.
-pub(super) fn with_horn(speakers: Speakers, config: &Config) -> (Speakers, Option<Horn>) {
+/// The loudspeakers with the way to what the cameras hear, and, where one is a vehicle's horn, what its
+/// calls come out of.
+pub(super) fn joined(
+    speakers: Speakers,
+    config: &Config,
+    cameras: &Arc<Vec<Camera>>,
+) -> (Speakers, Option<Horn>) {
+    let speakers = speakers.hearing(&ears(cameras));
     if config.warn.speaker.kind != SpeakerKind::Mavlink {
         return (speakers, None);
     }
     let (calls, calls_in) = channel(TOOTS);
     let horn = (config.warn.horn.clone(), calls_in);
     (speakers.through(calls), Some(horn))
+}
+
+/// The way to what the cameras hear.
+fn ears(cameras: &Arc<Vec<Camera>>) -> Listening {
+    let cameras = Arc::clone(cameras);
+    Listening::new(move |name| {
+        let camera = cameras.iter().find(|camera| camera.name() == name);
+        camera.map(Camera::listen)
+    })
 }
 
 /// Everything the mouth works with.

@@ -14,11 +14,12 @@ use super::knock::Endpoint;
 use super::picture::{decode, decode_last};
 use super::pipeline::Source;
 use super::ring::{Ring, Unit};
+use super::sound::{self, Sound};
 use super::state::{Phase, Status};
 use super::stream::{Label, Stream};
 use super::time::Clockwork;
 use super::tls::certificates;
-use super::{CameraState, Clip, Credentials, IngestError, Slots, init};
+use super::{CameraState, Clip, Credentials, Fault, IngestError, Slots, init};
 
 /// Clips and pictures are made after the last order before them was carried out.
 const RING_MARGIN: Duration = Duration::from_secs(20);
@@ -40,6 +41,8 @@ pub struct Camera {
     bans: Arc<Bans>,
     main: Stream,
     sub: Option<Stream>,
+    /// `None` where there is nothing to be heard: it is no network camera.
+    sound: Option<Arc<Sound>>,
 }
 
 impl Camera {
@@ -59,6 +62,7 @@ impl Camera {
         init()?;
         let sources = sources(config, secrets)?;
         let has_sub = sources.sub.is_some();
+        let sound = Sound::of(&sources.main).map(Arc::new);
         let span = back.saturating_add(RING_MARGIN);
         let ring = Arc::new(Mutex::new(Ring::new(
             u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
@@ -99,7 +103,27 @@ impl Camera {
             bans,
             main,
             sub,
+            sound,
         })
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Listens to it, in a session of its own, until what this gives is dropped: 16-bit little-endian
+    /// samples, one channel, 16 kHz, as they come. Why there are none, or no more, is the last.
+    ///
+    /// Its password is not tried while a stream of it is refused, nor soon after it was refused here.
+    pub fn listen(&self) -> sound::Pieces {
+        let mut streams = std::iter::once(&self.main).chain(&self.sub);
+        let refused = |stream: &Stream| {
+            let facts = stream.status.facts();
+            facts.fault.as_ref().is_some_and(Fault::wants_long_pause)
+        };
+        let refused = streams.any(refused);
+        sound::listen(self.sound.as_ref(), &self.name, refused)
     }
 
     /// How the camera is now.

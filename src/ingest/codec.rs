@@ -158,7 +158,7 @@ fn tune(decoder: &gst::Element) {
 }
 
 /// Elements used by name, with the Debian package that holds them.
-const NEEDED: [(&str, &str); 16] = [
+const NEEDED: [(&str, &str); 20] = [
     ("filesrc", "libgstreamer1.0-0"),
     ("fakesink", "libgstreamer1.0-0"),
     ("capsfilter", "libgstreamer1.0-0"),
@@ -167,6 +167,10 @@ const NEEDED: [(&str, &str); 16] = [
     ("appsrc", "gstreamer1.0-plugins-base"),
     ("parsebin", "gstreamer1.0-plugins-base"),
     ("videoconvert", "gstreamer1.0-plugins-base"),
+    ("decodebin", "gstreamer1.0-plugins-base"),
+    ("audiorate", "gstreamer1.0-plugins-base"),
+    ("audioconvert", "gstreamer1.0-plugins-base"),
+    ("audioresample", "gstreamer1.0-plugins-base"),
     ("rtspsrc", "gstreamer1.0-plugins-good"),
     ("rtpbin", "gstreamer1.0-plugins-good"),
     ("rtph264depay", "gstreamer1.0-plugins-good"),

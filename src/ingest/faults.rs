@@ -40,6 +40,12 @@ pub enum Fault {
     /// The stream carries video of another kind.
     #[error("video is {0}, which cannot be kept as evidence: set the camera to H.264 or H.265")]
     Codec(String),
+    /// The stream carries no sound.
+    #[error("the stream carries no sound: switch the camera's microphone and its audio on")]
+    NoSound,
+    /// The stream carries sound of another kind.
+    #[error("its sound is {0}, which is not heard here: set the camera's audio to G.711 or AAC")]
+    Sound(String),
     /// The connection lives, but frames stopped.
     #[error("connected, but no frame for {0} s: restart the camera if this stays")]
     Stalled(u64),
@@ -107,7 +113,9 @@ impl Fault {
         if error.matches(gst::ResourceError::NotFound) || debug.contains("Not Found") {
             return Some(Self::NotFound);
         }
-        if debug.contains("No supported stream") || debug.contains("no streams") {
+        // None of them was taken; which of both says so depends on the version.
+        let says = |words: &str| error.message().contains(words) || debug.contains(words);
+        if says("No supported stream") || debug.contains("no streams") {
             return Some(Self::NoVideo);
         }
         if error.matches(gst::ResourceError::OpenReadWrite) {
@@ -177,6 +185,16 @@ pub(super) const UDP_SILENCE_SECS: u64 = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_camera_of_whose_streams_none_is_taken_has_no_video() {
+        let words =
+            "No supported stream was found. You might need to allow more transport protocols";
+        for (message, debug) in [(words, ""), ("", words), ("", "no streams")] {
+            let error = glib::Error::new(gst::StreamError::CodecNotFound, message);
+            assert_eq!(Fault::of_rtsp(&error, debug, false), Some(Fault::NoVideo));
+        }
+    }
 
     #[test]
     fn a_capture_devices_errors_are_told_apart() {

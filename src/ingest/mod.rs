@@ -11,6 +11,8 @@
 //! feeds the ring, the smaller one is decoded and feeds the slots. Pictures of full size are
 //! then decoded on demand from the ring.
 //!
+//! A camera is also listened to, while something is said that it may hear ([`Camera::listen`]); no sound is kept.
+//!
 //! **Invariants.** Times on the boot clock rise strictly per camera. The ring starts with a key
 //! frame and stays within its bytes. No user name or password reaches a log or an error text.
 //! What a camera is asked over ONVIF ([`Onvif`]) holds no stream up. [`Camera::stop`] returns within [`STOP_WITHIN`], even when the network hangs.
@@ -36,6 +38,7 @@ mod recording;
 mod ring;
 mod secret;
 mod slots;
+mod sound;
 mod state;
 mod stream;
 mod time;

@@ -72,15 +72,7 @@ impl Session {
         intake: &Arc<Intake>,
         banned: Vec<String>,
     ) -> Result<Self, Fault> {
-        let pipeline = gst::Pipeline::new();
-        let bus = pipeline
-            .bus()
-            .ok_or_else(|| Fault::Pipeline("a pipeline without a bus".to_owned()))?;
-        let session = Self {
-            pipeline,
-            bus,
-            found: Found::default(),
-        };
+        let session = Self::empty()?;
         let joint = Joint {
             pipeline: session.pipeline.downgrade(),
             intake: Arc::clone(intake),
@@ -93,6 +85,19 @@ impl Session {
             Source::Device { path } => joint.device(&session.pipeline, path)?,
         }
         Ok(session)
+    }
+
+    /// Nothing in it yet.
+    pub(super) fn empty() -> Result<Self, Fault> {
+        let pipeline = gst::Pipeline::new();
+        let bus = pipeline
+            .bus()
+            .ok_or_else(|| Fault::Pipeline("a pipeline without a bus".to_owned()))?;
+        Ok(Self {
+            pipeline,
+            bus,
+            found: Found::default(),
+        })
     }
 }
 
@@ -123,39 +128,7 @@ struct Joint {
 
 impl Joint {
     fn rtsp(self, pipeline: &gst::Pipeline, source: &Source) -> Result<(), Fault> {
-        let Source::Rtsp {
-            url,
-            endpoint,
-            credentials,
-            transport,
-            roots,
-        } = source
-        else {
-            return Err(Fault::NoVideo);
-        };
-        let (protocols, latency) = match transport {
-            RtspTransport::Tcp => ("tcp", 0),
-            RtspTransport::Udp => ("udp", UDP_REORDER_MS),
-        };
-        let rtspsrc = gst::ElementFactory::make("rtspsrc")
-            .property("location", url)
-            .property_from_str("protocols", protocols)
-            .property("latency", latency)
-            .property("tcp-timeout", ANSWER_WITHIN_US)
-            .property("timeout", UDP_SILENCE_SECS * 1_000_000)
-            .property("udp-buffer-size", UDP_BUFFER_BYTES)
-            .property("do-retransmission", false)
-            .property("add-reference-timestamp-meta", true)
-            .property("user-agent", concat!("lingmou/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Fault::Pipeline(error.to_string()))?;
-        if !credentials.user.is_empty() {
-            rtspsrc.set_property("user-id", &credentials.user);
-            rtspsrc.set_property("user-pw", credentials.password.expose());
-        }
-        if endpoint.tls {
-            trust(&rtspsrc, roots, &self.found)?;
-        }
+        let rtspsrc = rtspsrc(source, &self.found)?;
         self.select_stream(&rtspsrc);
         rtspsrc.connect_pad_added(move |rtspsrc, pad| {
             let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
@@ -285,6 +258,44 @@ impl Joint {
             None => Ok(()),
         }
     }
+}
+
+/// What asks the camera at `source` for its streams.
+pub(super) fn rtspsrc(source: &Source, found: &Found) -> Result<gst::Element, Fault> {
+    let Source::Rtsp {
+        url,
+        endpoint,
+        credentials,
+        transport,
+        roots,
+    } = source
+    else {
+        return Err(Fault::NoVideo);
+    };
+    let (protocols, latency) = match transport {
+        RtspTransport::Tcp => ("tcp", 0),
+        RtspTransport::Udp => ("udp", UDP_REORDER_MS),
+    };
+    let rtspsrc = gst::ElementFactory::make("rtspsrc")
+        .property("location", url)
+        .property_from_str("protocols", protocols)
+        .property("latency", latency)
+        .property("tcp-timeout", ANSWER_WITHIN_US)
+        .property("timeout", UDP_SILENCE_SECS * 1_000_000)
+        .property("udp-buffer-size", UDP_BUFFER_BYTES)
+        .property("do-retransmission", false)
+        .property("add-reference-timestamp-meta", true)
+        .property("user-agent", concat!("lingmou/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| Fault::Pipeline(error.to_string()))?;
+    if !credentials.user.is_empty() {
+        rtspsrc.set_property("user-id", &credentials.user);
+        rtspsrc.set_property("user-pw", credentials.password.expose());
+    }
+    if endpoint.tls {
+        trust(&rtspsrc, roots, found)?;
+    }
+    Ok(rtspsrc)
 }
 
 fn is_video(caps: &gst::CapsRef) -> bool {

@@ -373,14 +373,14 @@ impl Worker {
 /// not come back in step after a power cut. After wrong passwords they are longer than that by the quarter,
 /// else shorter.
 #[derive(Debug, Default)]
-struct Pause {
+pub(super) struct Pause {
     tries: u32,
     /// Tries that the camera answered with a wrong password.
     refused: u32,
 }
 
 impl Pause {
-    fn next(&mut self, fault: &Fault) -> Duration {
+    pub(super) fn next(&mut self, fault: &Fault) -> Duration {
         let (first, max, tries, least) = if fault.wants_long_pause() {
             (PAUSE_MAX, PAUSE_LOCKED_MAX, &mut self.refused, 1.0)
         } else {

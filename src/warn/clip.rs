@@ -19,6 +19,8 @@ const RATES: std::ops::RangeInclusive<u32> = 8_000..=96_000;
 /// Loudness of a clip, decibels against full scale (see `Sound::loudness`).
 const LOUDNESS_MIN: f64 = -30.0;
 const LOUDNESS_MAX: f64 = -8.0;
+/// A difference that nobody hears, decibels: such a clip is played as it was recorded.
+const SAME_LOUDNESS: f64 = 1.0;
 /// What makes a clip as loud as the others.
 pub(super) const LOUDNORM: &str = "ffmpeg -i IN -af loudnorm=I=-18:TP=-2 -ac 1 -c:a pcm_s16le OUT";
 /// Samples of a thousand that may be at full scale.
@@ -214,6 +216,18 @@ impl Clip {
             identity: identity.path.display().to_string(),
             wanted,
         })
+    }
+
+    /// The same as loud as `identity`, or as loud as it gets without being cut off; unchanged beside one
+    /// that is itself too quiet or too loud.
+    pub(super) fn levelled(mut self, identity: &Self) -> Self {
+        let wanted = identity.sound.loudness().0;
+        let apart = (self.sound.loudness().0 - wanted).abs();
+        let sane = (LOUDNESS_MIN..=LOUDNESS_MAX).contains(&wanted);
+        if sane && apart > SAME_LOUDNESS {
+            self.sound = self.sound.as_loud_as(&identity.sound).unwrap_or(self.sound);
+        }
+        self
     }
 
     /// The same with `identity` before it, in one sound; they are alike.

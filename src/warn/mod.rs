@@ -8,9 +8,9 @@
 //!
 //! **Invariants.** One warning at a time. A report without a failure means that a real audio
 //! sink, not a stand-in, took the whole clip in no less than its own time. The bytes played are
-//! the bytes hashed: a clip is kept in memory from the start. `say` answers within the clip's
-//! length plus the margin (a loudspeaker that is opened first has six seconds more), and within
-//! a second of a stop, whatever the driver does.
+//! the bytes hashed, at one volume: a clip is kept in memory from the start, as loud as the
+//! identity. `say` answers within the clip's length plus the margin (a loudspeaker that is
+//! opened first has six seconds more), and within a second of a stop, whatever the driver does.
 //!
 //! Where there is a microphone ([`listen`]), the clip is looked for in what it took up ([`echo`]): an
 //! amplifier switched off or a cut cable is noticed.
@@ -48,6 +48,7 @@ pub use clip::Clip;
 pub use error::WarnError;
 pub use governor::{Ask, By, Governor, Hush, Ledger, Stop, Travel, UnknownZone, tells_the_hour};
 pub use horn::Toots;
+pub use listen::{Listening, Sounds, gives_sound};
 pub use look::look_at_clips;
 pub use probe::Probed;
 pub use program::told as told_by_program;
@@ -87,8 +88,10 @@ pub struct Speaker {
     output: Option<Output>,
     /// A vehicle's horn, instead.
     horn: Option<Horn>,
-    /// The program that listens; empty: nobody does.
-    microphone: Vec<String>,
+    /// Who listens.
+    microphone: config::Microphone,
+    /// The way to what cameras hear; `None` where nobody has one, as in `lingmou check`.
+    cameras: Option<Listening>,
     margin: Duration,
     /// What comes before everything that is said.
     identity: Option<Arc<Clip>>,
@@ -146,7 +149,8 @@ impl Speaker {
         let mut speaker = Self {
             output,
             horn,
-            microphone: config.microphone.command.clone(),
+            microphone: config.microphone.clone(),
+            cameras: None,
             margin: Duration::try_from_secs_f64(config.margin_secs).unwrap_or_default(),
             identity: None,
             street_vending: None,
@@ -162,7 +166,8 @@ impl Speaker {
             let introduced = |path: &Path| {
                 let clip = Clip::read(path)?;
                 clip.check_alike(&identity)?;
-                Ok::<_, WarnError>(Some(Arc::new(clip.after(&identity))))
+                let clip = clip.levelled(&identity).after(&identity);
+                Ok::<_, WarnError>(Some(Arc::new(clip)))
             };
             speaker.street_vending = introduced(&config.street_vending)?;
             speaker.out_of_store = introduced(&config.out_of_store)?;
@@ -263,7 +268,7 @@ impl Speaker {
         // The sink tells its position in whole buffers, which may reach back before the order.
         let began = (played.began).filter(|began| began.boot_ns > ordered.boot_ns);
         let began = began.unwrap_or(ordered);
-        let none = (self.microphone.is_empty()).then_some(Heard::NoMicrophone);
+        let none = (!self.microphone.listens()).then_some(Heard::NoMicrophone);
         let heard = match ear {
             _ if played.sounded.is_zero() => Some(Heard::NotPlayed),
             Some(ear) if played.failure.is_none() => tokio::select! {
@@ -284,10 +289,10 @@ impl Speaker {
 
     /// The microphone, when there is one that works.
     async fn ear(&self) -> Option<Ear> {
-        if self.microphone.is_empty() {
+        if !self.microphone.listens() {
             return None;
         }
-        let ear = Ear::open(&self.microphone).await;
+        let ear = Ear::open(&self.microphone, self.cameras.as_ref()).await;
         ear.inspect_err(|why| tracing::warn!(why, "nobody listens whether the warning is heard"))
             .ok()
     }

@@ -2,7 +2,7 @@
 //!
 //! One thing is said at a time all the same: who is spoken to shall understand it.
 
-use super::{Speaker, Toots, Voice, WarnError};
+use super::{Listening, Speaker, Toots, Voice, WarnError};
 use crate::config::Config;
 
 /// The loudspeakers of a box.
@@ -58,6 +58,18 @@ impl Speakers {
     #[must_use]
     pub fn through(mut self, toots: Toots) -> Self {
         self.main = self.main.through(toots);
+        self
+    }
+
+    /// The same with the way to what cameras hear, for those whose microphone is one's.
+    #[must_use]
+    pub fn hearing(mut self, cameras: &Listening) -> Self {
+        self.main = self.main.hearing(cameras.clone());
+        let hearing = |outlet: Outlet| Outlet {
+            speaker: outlet.speaker.hearing(cameras.clone()),
+            ..outlet
+        };
+        self.outlets = self.outlets.into_iter().map(hearing).collect();
         self
     }
 

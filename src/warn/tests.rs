@@ -148,6 +148,39 @@ async fn the_volume_is_applied() {
 }
 
 #[tokio::test]
+async fn a_clip_is_played_as_loud_as_the_identity_before_it() {
+    for (identity, clip, wanted) in [
+        // Half as loud, and twice.
+        (1.0, 0.5, 1.0),
+        (0.5, 1.0, 0.5),
+        // Beside an identity that nobody hears the warning stays as it is.
+        (0.02, 0.5, 0.5),
+    ] {
+        let mut room = Room::new(2_000);
+        let put = |name: &str, from: &Path, volume: f64| {
+            let path = room.folder.path().join(name);
+            let sound = Clip::read(from).expect("a clip").sound().at(volume);
+            let mut file = std::fs::File::create(&path).expect("a file");
+            std::io::Write::write_all(&mut file, &sound.wav()).expect("room");
+            path
+        };
+        let quiet = put("quiet.wav", &room.config.identity, identity);
+        let said = put("said.wav", &room.config.street_vending, clip);
+        (room.config.identity, room.config.street_vending) = (quiet, said.clone());
+        let mut speaker = room.speaker();
+        let hash = Clip::read(&said).expect("a clip").sha256().to_owned();
+        assert!(speaker.clip_of(&hash).is_ok(), "by the hash of its file");
+        assert_eq!(say(&mut speaker).await.failure, None);
+        let played = room.played();
+        let (_, played) = played.split_at(8_000);
+        let (_, was) = room.samples.split_at(8_000);
+        let power = |samples: &[i16]| samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>();
+        let apart_db = 10.0 * (power(played) / power(was)).log10() - 20.0 * f64::log10(wanted);
+        assert!(apart_db.abs() < 0.5, "{identity} {clip}: {apart_db} dB");
+    }
+}
+
+#[tokio::test]
 async fn a_clip_changed_on_the_disk_is_still_the_one_that_was_read() {
     let room = Room::new(200);
     let mut speaker = room.speaker();

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::horn::Horn;
 use super::listen::BEGINS_WITHIN;
 use super::play::Output;
-use super::{Clip, LETTING_GO, Said, Speaker, Toots};
+use super::{Clip, LETTING_GO, Listening, Said, Speaker, Toots};
 use crate::clock;
 use crate::config::Drive;
 use crate::types::{Heard, Violation};
@@ -42,6 +42,13 @@ impl Speaker {
         self
     }
 
+    /// The same with the way to what cameras hear, for a microphone that is one's.
+    #[must_use]
+    pub fn hearing(mut self, cameras: Listening) -> Self {
+        self.cameras = Some(cameras);
+        self
+    }
+
     /// What sounds for `violation`: its clip, or a tone of a horn; why nothing does, otherwise.
     pub fn warning(&self, violation: Violation) -> Result<Utterance, String> {
         match &self.horn {
@@ -53,10 +60,10 @@ impl Speaker {
     /// From an order to the last sound of `what`, at the longest: until the microphone gives something,
     /// the loudspeaker is open, and a clip that hangs is cut off.
     pub fn lasts(&self, what: &Utterance) -> Duration {
-        let listens = if self.microphone.is_empty() {
-            Duration::ZERO
-        } else {
+        let listens = if self.microphone.listens() {
             BEGINS_WITHIN
+        } else {
+            Duration::ZERO
         };
         let opens = (self.output.as_ref()).map_or(Duration::ZERO, Output::opens_within);
         match what {

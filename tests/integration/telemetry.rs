@@ -12,7 +12,7 @@ use lingmou::clock;
 use lingmou::config::{self, Drive, MavlinkLink, SpeakerKind, Telemetry, TelemetrySource};
 use lingmou::demo::vehicle::Vehicle;
 use lingmou::telemetry::{self, Poses, TelemetrySnapshot, TelemetryState};
-use lingmou::types::{FixKind, Placed, PoseSource, Violation};
+use lingmou::types::{FixKind, Placed, PoseSource, Stamp, Violation};
 use lingmou::warn::{Said, Speaker};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -448,6 +448,34 @@ impl HornRoom {
     fn is_off(&self) -> bool {
         self.orders().last().is_some_and(|value| value == "0.0")
     }
+
+    /// When the vehicle first heard, after `ordered`, that its horn is to be silent.
+    fn silenced_ns(&self, ordered: Stamp) -> Option<u64> {
+        let events = self.peer.events.lock().unwrap();
+        let silences = |event: &&Value| {
+            let fields = &event["fields"];
+            let off = |command: i32, value: f64| {
+                fields["command"] == command && fields["param1"] == 9.0 && fields["param2"] == value
+            };
+            let cut = event["name"] == "PLAY_TUNE_V2" && fields["tune"] == "";
+            off(181, 0.0) || off(183, 1100.0) || cut
+        };
+        let heard_ns = events.iter().filter(silences);
+        let heard_ns = heard_ns.filter_map(|event| event["boot_ns"].as_u64());
+        heard_ns.into_iter().find(|ns| *ns >= ordered.boot_ns)
+    }
+}
+
+/// Whether this vehicle was told to sound.
+fn sounds(events: &Mutex<Vec<Value>>) -> bool {
+    let events = events.lock().unwrap();
+    events.iter().any(|event| {
+        let fields = &event["fields"];
+        let on =
+            |command: i32, value: f64| fields["command"] == command && fields["param2"] == value;
+        let tune = event["name"] == "PLAY_TUNE_V2" && fields["tune"] != "";
+        on(181, 1.0) || on(183, 1900.0) || tune
+    })
 }
 
 #[tokio::test]
@@ -497,29 +525,36 @@ async fn a_vehicle_that_refuses_or_is_silent_has_not_sounded_its_horn() {
 }
 
 #[tokio::test]
-async fn a_stop_and_the_end_of_the_program_silence_a_vehicles_horn() {
-    for program_ends in [false, true] {
-        let mut room = HornRoom::new(Drive::Relay, 10.0, &[]).await;
+async fn a_stop_and_the_end_of_the_program_silence_a_vehicles_horn_within_a_second() {
+    for (drive, program_ends) in [
+        (Drive::Relay, false),
+        (Drive::Relay, true),
+        (Drive::Servo, false),
+        (Drive::Servo, true),
+        (Drive::Tune, false),
+        (Drive::Tune, true),
+    ] {
+        let mut room = HornRoom::new(drive, 10.0, &[]).await;
         let (stop, end) = (CancellationToken::new(), room.running.stop.clone());
         let events = Arc::clone(&room.peer.events);
-        let on = move || {
-            let events = events.lock().unwrap();
-            let on = |e: &Value| e["fields"]["command"] == 181 && e["fields"]["param2"] == 1.0;
-            events.iter().any(on)
-        };
         let stopper = stop.clone();
         let stopping = tokio::spawn(async move {
-            until("the horn is on", on).await;
+            until("the horn is on", || sounds(&events)).await;
             let told = if program_ends { end } else { stopper };
+            let ordered = clock::now();
             told.cancel();
+            ordered
         });
         let said = room.toot(&stop).await;
-        stopping.await.unwrap();
+        let ordered = stopping.await.unwrap();
         assert!(
             said.failure.is_some() && said.played < Duration::from_secs(9),
             "{said:?}"
         );
-        until("it is off", || room.is_off()).await;
+        until("it is off", || room.silenced_ns(ordered).is_some()).await;
+        let late_ns = room.silenced_ns(ordered).unwrap() - ordered.boot_ns;
+        let case = (drive, program_ends);
+        assert!(late_ns <= 1_000_000_000, "{case:?}: {late_ns} ns");
         room.running.end().await;
     }
 }
@@ -531,14 +566,7 @@ async fn a_tune_is_played_and_cut_short_by_an_empty_one() {
     let events = Arc::clone(&room.peer.events);
     let stopper = stop.clone();
     let stopping = tokio::spawn(async move {
-        let plays = || {
-            events
-                .lock()
-                .unwrap()
-                .iter()
-                .any(|e| e["name"] == "PLAY_TUNE_V2")
-        };
-        until("the tune", plays).await;
+        until("the tune", || sounds(&events)).await;
         stopper.cancel();
     });
     let said = room.toot(&stop).await;

@@ -10,7 +10,7 @@ use crate::ingest::{self, Camera, Credentials, Phase, Slots};
 use crate::link::{Endpoint, Pipe};
 use crate::status::{self, StatusError};
 use crate::telemetry::{self, Poses, TelemetryState};
-use crate::warn::{Probed, Speaker};
+use crate::warn::{self, Probed, Speaker};
 
 use super::{CLIPS, Findings, Word, finding_at, nameplate};
 
@@ -78,9 +78,9 @@ async fn cameras(findings: &mut Findings<'_>) {
         let started = Credentials::read(camera).and_then(|secrets| {
             Camera::start(index, camera, secrets, Duration::ZERO, Arc::clone(&slots))
         });
-        let word = match started {
-            Ok(camera) => first_frame(&camera).await,
-            Err(error) => Err(error.to_string()),
+        let (word, hears) = match started {
+            Ok(live) => live_and_heard(&live, config).await,
+            Err(error) => (Err(error.to_string()), None),
         };
         let key = match camera.kind {
             CameraKind::Rtsp => "url",
@@ -88,11 +88,33 @@ async fn cameras(findings: &mut Findings<'_>) {
         };
         let plays = word.is_ok();
         add(findings, &format!("{table}.{key}"), &what, word.into());
+        if let Some((key, word)) = hears {
+            let what = format!("microphone of {}", camera.name);
+            add(findings, &key, &what, word);
+        }
         if plays && let Some(word) = nameplate::told(camera).await {
             let what = format!("camera {} says", camera.name);
             add(findings, &format!("{table}.serial"), &what, word);
         }
     }
+}
+
+/// Its first frame; and where it is a microphone, the key that says so, and whether it gives sound.
+async fn live_and_heard(
+    live: &Camera,
+    config: &Config,
+) -> (Result<String, String>, Option<(String, Word)>) {
+    let frame = first_frame(live).await;
+    let mut microphones = config.warn.microphones();
+    let Some((table, _)) = microphones.find(|(_, at)| at.camera == live.name()) else {
+        return (frame, None);
+    };
+    let word = match &frame {
+        Ok(_) => Word::from(warn::gives_sound(live.listen()).await),
+        // Its password may be wrong, and each try counts.
+        Err(_) => Word::Untried("not listened to until the camera plays".to_owned()),
+    };
+    (frame, Some((format!("{table}.camera"), word)))
 }
 
 /// The key that says where a loudspeaker of this kind is.

@@ -6,8 +6,8 @@ use super::Checker;
 use super::camera::url_fault;
 use crate::config::mistake::meant;
 use crate::config::{
-    Config, Day, Drive, Horn, Hours, Microphone, Span, Speaker, SpeakerKind, TelemetrySource,
-    minute_of_day, secret_file,
+    CameraKind, Config, Day, Drive, Horn, Hours, Microphone, Span, Speaker, SpeakerKind,
+    TelemetrySource, minute_of_day, secret_file,
 };
 
 pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
@@ -36,7 +36,10 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     for (i, entry) in warn.hours.iter().enumerate() {
         hours(config, &format!("warn.hours[{i}]"), entry, checker);
     }
-    speaker(("warn", &warn.speaker, &warn.microphone), checker);
+    speaker("warn", &warn.speaker, checker);
+    for (at, listens) in warn.microphones() {
+        microphone(config, &at, listens, checker);
+    }
     outlets(config, checker);
     if warn.speaker.kind == SpeakerKind::Mavlink {
         horn(&warn.horn, config.telemetry.source, checker);
@@ -54,13 +57,44 @@ pub(super) fn check(config: &Config, checker: &mut Checker<'_, '_>) {
     }
 }
 
-/// Loudspeaker and microphone under the key `at`.
-fn speaker(
-    (at, speaker, microphone): (&str, &Speaker, &Microphone),
-    checker: &mut Checker<'_, '_>,
-) {
-    let listens = format!("{at}.microphone.command");
-    program(checker, &listens, &microphone.command);
+/// A program, or a camera that can be listened to.
+fn microphone(config: &Config, at: &str, listens: &Microphone, checker: &mut Checker<'_, '_>) {
+    program(checker, &format!("{at}.command"), &listens.command);
+    let (key, name) = (format!("{at}.camera"), listens.camera.as_str());
+    if name.is_empty() {
+        return;
+    }
+    if !listens.command.is_empty() {
+        checker.say(
+            &key,
+            "beside a command",
+            "either a camera or a command",
+            "remove the one that is not to listen",
+        );
+    }
+    match config.camera.iter().find(|camera| camera.name == name) {
+        None => no_camera(config, &key, name, checker),
+        Some(camera) if camera.kind != CameraKind::Rtsp => checker.say(
+            &key,
+            format!("\"{name}\" is no network camera"),
+            "a camera with kind = \"rtsp\"",
+            "name another, or a command that listens",
+        ),
+        Some(_) => {}
+    }
+}
+
+fn no_camera(config: &Config, key: &str, name: &str, checker: &mut Checker<'_, '_>) {
+    let fix = match meant(name, config.camera.iter().map(|c| c.name.as_str())) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => "the name of a [[camera]]".to_owned(),
+    };
+    let what = format!("there is no camera \"{name}\"");
+    checker.say(key, what, "names of cameras", fix);
+}
+
+/// The loudspeaker under the key `at`.
+fn speaker(at: &str, speaker: &Speaker, checker: &mut Checker<'_, '_>) {
     let at = &format!("{at}.speaker");
     match speaker.kind {
         SpeakerKind::None | SpeakerKind::Local | SpeakerKind::Mavlink => {}
@@ -93,7 +127,7 @@ fn outlets(config: &Config, checker: &mut Checker<'_, '_>) {
     let mut taken: Vec<&str> = Vec::new();
     for (i, outlet) in config.warn.outlet.iter().enumerate() {
         let at = format!("warn.outlet[{i}]");
-        speaker((&at, &outlet.speaker, &outlet.microphone), checker);
+        speaker(&at, &outlet.speaker, checker);
         if outlet.speaker.kind == SpeakerKind::Mavlink {
             checker.say(
                 &format!("{at}.speaker.kind"),
@@ -109,12 +143,7 @@ fn outlets(config: &Config, checker: &mut Checker<'_, '_>) {
         }
         for camera in &outlet.cameras {
             if !known.contains(&camera.as_str()) {
-                let fix = match meant(camera, known.iter().copied()) {
-                    Some(near) => format!("did you mean \"{near}\"?"),
-                    None => "the name of a [[camera]]".to_owned(),
-                };
-                let what = format!("there is no camera \"{camera}\"");
-                checker.say(&key, what, "names of cameras", fix);
+                no_camera(config, &key, camera, checker);
             } else if taken.contains(&camera.as_str()) {
                 let what = format!("\"{camera}\" has a loudspeaker already");
                 let fix = "take it out of one of the tables";

@@ -167,7 +167,7 @@ async fn heard_after(arrives_ms: u32, opening_ms: u64) -> Heard {
         (arrives_ms - 300) * 32
     );
     room.with_microphone(&before, "test.wav");
-    let mut ear = Ear::open(&room.config.microphone.command)
+    let mut ear = Ear::open(&room.config.microphone, None)
         .await
         .expect("it hears");
     ear.order();

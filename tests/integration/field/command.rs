@@ -29,7 +29,7 @@ const WAIT: &str = "120";
 const CAMERA: &str = "camera street";
 /// Those who command, by rank.
 const VIEW: usize = 0;
-const OPERATE: usize = 1;
+pub(super) const OPERATE: usize = 1;
 pub(super) const ADMIN: usize = 2;
 
 /// Exit code and reply of `lingmou command`, run with the keys in `keys`.
@@ -50,14 +50,14 @@ async fn told(field: &Field, keys: &Path, words: &[&str]) -> (Option<i32>, Value
 }
 
 /// What `rank` is answered: outcome and reason.
-async fn answer(field: &Field, rank: usize, words: &[&str]) -> (String, String) {
+pub(super) async fn answer(field: &Field, rank: usize, words: &[&str]) -> (String, String) {
     let (code, reply) = told(field, &field.pki.operators[rank], words).await;
     let text = |key: &str| reply[key].as_str().unwrap_or_default().to_owned();
     assert_eq!(code == Some(0), text("outcome") == "done", "{reply:#}");
     (text("outcome"), text("why"))
 }
 
-async fn connected(field: &Field) {
+pub(super) async fn connected(field: &Field) {
     until(field, "the upload connected", async || {
         field.status().await["upload"]["connected"] == true
     })

@@ -5,13 +5,13 @@ use std::io::{Read as _, Write as _};
 use super::*;
 
 /// A box in a folder, and what `lingmou check` says of it.
-struct Checked {
+pub(super) struct Checked {
     dir: TempDir,
-    profile: DocumentMut,
+    pub(super) profile: DocumentMut,
 }
 
 impl Checked {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
         let mut profile = profile(dir.path(), &pki.device);
@@ -19,7 +19,7 @@ impl Checked {
         Self { dir, profile }
     }
 
-    fn secret(&self, name: &str, text: &str, mode: u32) {
+    pub(super) fn secret(&self, name: &str, text: &str, mode: u32) {
         let path = self.dir.path().join(name);
         fs::write(&path, text).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
@@ -45,7 +45,7 @@ impl Checked {
     }
 
     /// The finding of `--online` that is called `what`.
-    fn online(&self, what: &str) -> Value {
+    pub(super) fn online(&self, what: &str) -> Value {
         let (said, code) = self.check(&["--online", "--json"]);
         let found: Vec<Value> = said
             .lines()
@@ -58,7 +58,7 @@ impl Checked {
 }
 
 /// Whether it is `ok`, and has these words.
-fn says(found: &Value, ok: impl Into<Value>, words: &str) {
+pub(super) fn says(found: &Value, ok: impl Into<Value>, words: &str) {
     let word = found["word"].as_str().unwrap();
     assert!(found["ok"] == ok.into() && word.contains(words), "{found}");
 }

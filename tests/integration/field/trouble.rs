@@ -220,6 +220,108 @@ async fn a_start_over_many_unknown_packages_asks_systemd_for_time() {
     assert!(daemon.ended(STOPS_WITHIN).await.is_some());
 }
 
+/// A disk of its own; gone when dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// `None` when we may not mount.
+    fn mount(dir: &Path, name: &str) -> Option<Self> {
+        let (image, place) = (dir.join("disk.img"), dir.join(name));
+        fs::create_dir_all(&place).unwrap();
+        fs::File::create(&image)
+            .unwrap()
+            .set_len(128 << 20)
+            .unwrap();
+        let made = Command::new("mkfs.ext4")
+            .args(["-q", "-F"])
+            .arg(&image)
+            .output();
+        let disk = Self(place);
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-o", "loop"]).args([&image, &disk.0]).output();
+        let well =
+            |ran: std::io::Result<std::process::Output>| ran.is_ok_and(|out| out.status.success());
+        (well(made) && well(mounted)).then_some(disk)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+/// A disk that does not answer until this is dropped: whoever writes to it hangs in the kernel.
+struct Frozen<'a>(&'a Disk);
+
+impl<'a> Frozen<'a> {
+    fn new(disk: &'a Disk) -> Self {
+        let frozen = Self(disk);
+        assert!(frozen.order("--freeze"));
+        frozen
+    }
+
+    fn order(&self, word: &str) -> bool {
+        let status = Command::new("fsfreeze").arg(word).arg(&self.0.0).status();
+        status.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        assert!(self.order("--unfreeze"), "the disk stays frozen");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_stage_hangs_systemd_is_told_nothing_and_afterwards_again() {
+    const WATCHDOG: Duration = Duration::from_millis(600);
+    let live = camera();
+    let field = Field::start(&live.url(STREAM), &|profile| {
+        profile["store"]["ballast_mib"] = value(0);
+    })
+    .await;
+    let Some(disk) = Disk::mount(field.dir.path(), "device") else {
+        skipped("a disk that hangs needs the right to mount (root)");
+        return;
+    };
+    let path = field.dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let variables = [
+        ("NOTIFY_SOCKET", path.clone()),
+        ("WATCHDOG_USEC", WATCHDOG.as_micros().to_string().into()),
+    ];
+    let mut daemon = field.daemon_with(&variables);
+    notices(&socket, "READY=1");
+    until(&field, "a case that is being warned", async || {
+        field.open_case("warning").is_some()
+    })
+    .await;
+    notices(&socket, "WATCHDOG=1");
+    let frozen = Frozen::new(&disk);
+    // So long it is quiet only when nobody feeds it.
+    socket.set_read_timeout(Some(WATCHDOG * 5)).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while socket.recv(&mut [0; 4096]).is_ok() {
+        assert!(Instant::now() < deadline, "it is fed\n{}", field.log());
+    }
+    let told = field.log();
+    assert!(
+        told.contains("a stage is stuck; the watchdog is told no more"),
+        "{told}"
+    );
+    assert!(told.contains("stage=\"keeper\""), "{told}");
+    drop(frozen);
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    for _ in 0..2 {
+        notices(&socket, "WATCHDOG=1");
+    }
+    daemon.signal(Signal::TERM);
+    notices(&socket, "STOPPING=1");
+    assert!(daemon.ended(STOPS_WITHIN).await.is_some());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_it_at_once() {
     let live = camera();

@@ -1,6 +1,6 @@
 """A MAVLink vehicle for the telemetry tests, spoken by pymavlink.
 
-Prints one JSON line per event: what it listens on, and every message it gets. Ends when its
+Prints one JSON line per event: what it listens on, and every message it gets, with when that was. Ends when its
 standard input is closed.
 """
 
@@ -156,7 +156,7 @@ def main():
             while (got := link.recv_msg()) is not None:
                 fields = got.to_dict()
                 say(event="got", system=got.get_srcSystem(), component=got.get_srcComponent(),
-                    name=got.get_type(), fields={k: v for k, v in fields.items() if k != "data"})
+                    boot_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME), name=got.get_type(), fields={k: v for k, v in fields.items() if k != "data"})
                 if got.get_type() == "COMMAND_LONG" and got.command == 511:
                     mav.command_ack_send(511, args.ack)
                     if args.ack == 0:
