@@ -9,6 +9,7 @@
 mod command;
 mod demo;
 mod drawn;
+mod failing;
 mod flow;
 mod golden;
 mod kill_loop;
