@@ -99,11 +99,9 @@ impl Desk {
             Ok(presence) => presence,
             Err(error) => return ignored(topic, &error.to_string()),
         };
-        let mut events = if presence.state == PresenceState::Ready {
-            self.office.tell_again(&topic.device, &presence.copies)
-        } else {
-            Vec::new()
-        };
+        if presence.state == PresenceState::Ready {
+            self.office.later.ask(&topic.device, &presence.copies);
+        }
         let news = self.news(&topic.device);
         news.seen = clock::rfc3339_ms(at.utc_ns);
         news.state = serde_json::to_value(presence.state)
@@ -114,10 +112,9 @@ impl Desk {
         let before = self.words.insert(device.clone(), word);
         // The same is said every few minutes.
         let news = (before != Some(word)).then_some(Event::Presence { device, presence });
-        events.extend(news);
         Said {
             answer: None,
-            events,
+            events: news.into_iter().collect(),
         }
     }
 

@@ -2,21 +2,25 @@
 //!
 //! ```text
 //! second copy, read back ─▶ receipt002 beside the copy ─▶ receipt002 beside the package ─▶ told, row
-//! box is there: "these say one copy" ─▶ told
+//! box is there: "these say one copy" ─▶ hashed, one after the other ─▶ told
 //! ```
 //! The first receipt stays: a time-stamp may be bound to it. The box is told at once. It may be away or
 //! die in that very moment, and so may we: therefore it says each time it is there which packages it
 //! has no second copy of, and is told again, by whichever receiver of the folder hears it. A repeated
 //! head brings the later receipt too. Killed anywhere on the way, the whole is done again.
+//!
+//! When a fleet asks in the morning, hashing takes minutes: no desk waits for it, and boxes take turns.
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::copies::Copies;
 use super::office::Office;
-use super::{Answer, Event, ReceiveError, layout, receipt, whole};
+use super::{Answer, Event, ReceiveError, blocking, layout, receipt, whole};
 use crate::disk::{self, DiskError};
 use crate::types::{CaseId, Stamp, lock};
 use crate::witness::{LATER_RECEIPT, RECEIPT, Receipt, Statement};
@@ -25,11 +29,17 @@ use crate::witness::{LATER_RECEIPT, RECEIPT, Receipt, Statement};
 const WAITING_MAX: usize = 256;
 /// Packages that a box may ask after at once: as many as one does, for each is hashed.
 const ASKED_MAX: usize = 8;
+/// Boxes whose packages may wait to be hashed; what one beyond asks after it names again in two minutes.
+const ASKING_MAX: usize = 1024;
 
-/// The later receipts on their way.
+/// The later receipts on their way, and what boxes asked after.
 pub(super) struct Later {
     tell: mpsc::Sender<Answer>,
     told: Mutex<Option<mpsc::Receiver<Answer>>>,
+    /// Each box that asked, once, with those of its packages that were not looked at yet: never none.
+    asking: Mutex<VecDeque<(String, VecDeque<CaseId>)>>,
+    /// Rung when a box has asked.
+    bell: Notify,
 }
 
 impl Later {
@@ -38,7 +48,37 @@ impl Later {
         Self {
             tell,
             told: Mutex::new(Some(told)),
+            asking: Mutex::default(),
+            bell: Notify::new(),
         }
+    }
+
+    /// A box is there and names packages whose receipts say one copy. Its newest word counts: it names
+    /// what it still wants.
+    pub(super) fn ask(&self, device: &str, named: &[String]) {
+        let named = named.iter().take(ASKED_MAX);
+        let ids: VecDeque<CaseId> = named.filter_map(|name| layout::id(name)).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let mut asking = lock(&self.asking);
+        if let Some((_, before)) = asking.iter_mut().find(|(it, _)| it == device) {
+            *before = ids;
+        } else if asking.len() < ASKING_MAX {
+            asking.push_back((device.to_owned(), ids));
+        }
+        self.bell.notify_one();
+    }
+
+    /// The package that is to be looked at next; one of each box in turn.
+    pub(super) fn next_asked(&self) -> Option<(String, CaseId)> {
+        let mut asking = lock(&self.asking);
+        let (device, mut ids) = asking.pop_front()?;
+        let id = ids.pop_front()?;
+        if !ids.is_empty() {
+            asking.push_back((device.clone(), ids));
+        }
+        Some((device, id))
     }
 
     /// What is to be sent; given once.
@@ -128,42 +168,95 @@ impl Office {
         Ok((false, told))
     }
 
-    /// A box is there and names packages whose receipts say one copy: it is told of those that have
-    /// their second, when the first is whole; what to tell of those that are not.
-    pub(super) fn tell_again(&self, device: &str, asked: &[String]) -> Vec<Event> {
-        let mut events = Vec::new();
-        for id in asked
-            .iter()
-            .take(ASKED_MAX)
-            .filter_map(|name| layout::id(name))
-        {
-            let place = self.place(device, id);
-            if !place.exists() {
-                continue;
+    /// A box asked after a package whose receipt says one copy: it is told when there are two and the first
+    /// is whole; what to tell of one that is not.
+    pub(super) fn tell_again(&self, device: &str, id: CaseId) -> Option<Event> {
+        let place = self.place(device, id);
+        if !place.exists() {
+            return None;
+        }
+        let told = match newest_receipt(&place) {
+            Ok(receipt) if !Receipt::read(&receipt).is_ok_and(|it| it.copies > 1) => Ok(None),
+            Ok(receipt) if self.holds(&receipt) => {
+                self.is_whole(device, id).map(|(whole, event)| {
+                    if whole {
+                        self.later.tell(device, receipt);
+                    }
+                    event
+                })
             }
-            let told = match newest_receipt(&place) {
-                Ok(receipt) if !Receipt::read(&receipt).is_ok_and(|it| it.copies > 1) => Ok(None),
-                Ok(receipt) if self.holds(&receipt) => {
-                    self.is_whole(device, id).map(|(whole, event)| {
-                        if whole {
-                            self.later.tell(device, receipt);
-                        }
-                        event
-                    })
-                }
-                Ok(_) => self
-                    .take_back(device, id)
-                    .map(|()| None)
-                    .map_err(ReceiveError::from),
-                Err(error) => Err(error.into()),
-            };
-            match told {
-                Ok(event) => events.extend(event),
-                Err(error) => {
-                    tracing::warn!(device, %id, %error, "a later receipt is not sent");
-                }
+            Ok(_) => self
+                .take_back(device, id)
+                .map(|()| None)
+                .map_err(ReceiveError::from),
+            Err(error) => Err(error.into()),
+        };
+        told.unwrap_or_else(|error| {
+            tracing::warn!(device, %id, %error, "a later receipt is not sent");
+            None
+        })
+    }
+}
+
+/// Answers what boxes ask after, one package at a time, until `stop`.
+pub(super) async fn keep_answering(
+    office: Arc<Office>,
+    on_event: Arc<impl Fn(Event)>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = office.later.bell.notified() => {}
+        }
+        while !stop.is_cancelled()
+            && let Some((device, id)) = office.later.next_asked()
+        {
+            let at_work = Arc::clone(&office);
+            match blocking(move || at_work.tell_again(&device, id)).await {
+                Ok(event) => event.into_iter().for_each(&*on_event),
+                Err(error) => tracing::error!(%error, "a later receipt is not sent"),
             }
         }
-        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn boxes_take_turns_and_the_newest_word_of_each_counts() {
+        let later = Later::new();
+        let id = |n: u128| CaseId(Uuid::from_u128(n));
+        let ask = |device: &str, ids: &[u128]| {
+            let named: Vec<String> = ids.iter().map(|n| id(*n).to_string()).collect();
+            later.ask(device, &named);
+        };
+        ask("LM-1", &[1, 2, 3]);
+        ask("LM-2", &[4]);
+        ask("LM-3", &[]);
+        let next = || {
+            later
+                .next_asked()
+                .map(|(device, it)| (device, it.0.as_u128()))
+        };
+        let named = |device: &str, n: u128| Some((device.to_owned(), n));
+        assert_eq!(next(), named("LM-1", 1));
+        assert_eq!(next(), named("LM-2", 4));
+        ask("LM-1", &[2, 5]);
+        assert_eq!(
+            [next(), next(), next()],
+            [named("LM-1", 2), named("LM-1", 5), None]
+        );
+        // However many ask for however much, what waits is bounded.
+        let many: Vec<u128> = (1..=20).collect();
+        for n in 0..=ASKING_MAX {
+            ask(&format!("LM-{n}"), &many);
+        }
+        let waiting = std::iter::from_fn(next).count();
+        assert_eq!(waiting, ASKING_MAX * ASKED_MAX);
     }
 }

@@ -127,8 +127,13 @@ pub async fn run(
     let desks = Desks::start(office, desks);
     let upkeep = upkeep::keep(desks.all(), Arc::clone(&on_event), stop.clone());
     let (office, _) = desks.all();
-    let copying = upkeep::keep_copies(office, Arc::clone(&on_event), stop.clone());
-    let upkeep = [tokio::spawn(upkeep), tokio::spawn(copying)];
+    let copying = upkeep::keep_copies(Arc::clone(&office), Arc::clone(&on_event), stop.clone());
+    let answering = later::keep_answering(office, Arc::clone(&on_event), stop.clone());
+    let upkeep = [
+        tokio::spawn(upkeep),
+        tokio::spawn(copying),
+        tokio::spawn(answering),
+    ];
     let mut receiver = Receiver {
         endpoint: Endpoint {
             host: config.host,
@@ -230,7 +235,7 @@ struct Receiver<F> {
     on_event: Arc<F>,
     figures: Arc<Figures>,
     pause: Pause,
-    _upkeep: [AbortOnDropHandle<()>; 2],
+    _upkeep: [AbortOnDropHandle<()>; 3],
 }
 
 impl<F: Fn(Event)> Receiver<F> {

@@ -1,10 +1,11 @@
 //! The store on disks that fail for real: a file system that the kernel turns read-only, and one
 //! whose medium gives input/output errors.
 //!
-//! A loop device over a file in memory is the disk. What it has no room for it cannot write: so a
-//! full memory below is a medium that fails, which needs no device-mapper. Root only.
+//! The disk is a loop device over a file in memory. While the device is told that it has no room at all,
+//! nothing can be read from it nor written: a medium that fails, which needs no device-mapper. Root only.
+//! What the whole program makes of such disks is in `field/failing.rs`.
 
-use std::io::Write as _;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -28,59 +29,118 @@ fn done(program: &str, args: &[&str], paths: &[&Path]) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// A disk of 64 MiB that claims its room only when it is written, on memory that may be less.
-struct Disk {
+/// What a file system does about errors.
+#[derive(Clone, Copy)]
+pub(crate) enum Nature {
+    /// As a box's should: it turns read-only at the first error that touches its own order.
+    TurnsReadOnly,
+    /// It has no journal that could be given up, and goes on: each write fails or not for itself.
+    GoesOn,
+}
+
+impl Nature {
+    /// How it is made, and how it is mounted.
+    fn words(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::TurnsReadOnly => (&[], "loop,errors=remount-ro"),
+            Self::GoesOn => (&["-O", "^has_journal"], "loop,errors=continue"),
+        }
+    }
+}
+
+/// A disk of 128 MiB.
+pub(crate) struct Disk {
     below: PathBuf,
-    place: PathBuf,
+    pub(crate) place: PathBuf,
+    nature: Nature,
+    /// How often it was put in anew.
+    times: Cell<u32>,
 }
 
 impl Disk {
-    /// Mounts one as the place of the store in `dir`; `None` without the right to.
-    fn mount(dir: &Path) -> Option<Self> {
+    /// Mounts one at `name` in `dir`; `None` without the right to.
+    pub(crate) fn mount(dir: &Path, name: &str, nature: Nature) -> Option<Self> {
         let disk = Self {
             below: dir.join("below"),
-            place: dir.join("store"),
+            place: dir.join(name),
+            nature,
+            times: Cell::new(0),
         };
         for folder in [&disk.below, &disk.place] {
             std::fs::create_dir(folder).unwrap();
         }
-        let size = ["-t", "tmpfs", "-o", "size=80m", "lingmou-test"];
+        let size = ["-t", "tmpfs", "-o", "size=400m", "lingmou-test"];
         if !done("mount", &size, &[&disk.below]) {
             return None;
         }
         let image = disk.image();
         let file = std::fs::File::create(&image).unwrap();
-        file.set_len(64 << 20).unwrap();
-        let made = done("mkfs.ext4", &["-q", "-F"], &[&image]);
+        file.set_len(128 << 20).unwrap();
+        let words = [&["-q", "-F"], nature.words().0].concat();
+        let made = done("mkfs.ext4", &words, &[&image]);
         (made && disk.put_in()).then_some(disk)
     }
 
     fn image(&self) -> PathBuf {
-        self.below.join("disk.img")
+        self.below.join(format!("disk{}.img", self.times.get()))
     }
 
-    fn put_in(&self) -> bool {
-        let options = ["-o", "loop,errors=remount-ro"];
+    pub(crate) fn put_in(&self) -> bool {
+        let options = ["-o", self.nature.words().1];
         done("mount", &options, &[&self.image(), &self.place])
     }
 
-    fn take_out(&self) {
+    pub(crate) fn take_out(&self) {
         assert!(done("umount", &[], &[&self.place]));
     }
 
-    /// From now on the medium cannot take a block it has not had before; or can again.
-    fn fail(&self, fails: bool) {
-        let filler = self.below.join("filler");
-        if !fails {
-            std::fs::remove_file(filler).unwrap();
-            return;
-        }
-        let mut file = std::fs::File::create(filler).unwrap();
-        while file.write_all(&[0; 4096]).is_ok() {}
+    /// Takes it out under whoever uses it and puts it in again: another device to the kernel, with what
+    /// the medium has.
+    pub(crate) fn put_in_anew(&self) {
+        assert!(done("umount", &["--lazy"], &[&self.place]));
+        let before = self.image();
+        self.times.update(|times| times + 1);
+        self.copy(&before, &self.image());
+        assert!(self.put_in());
+    }
+
+    /// From now on the medium answers whatever is read or written with an error.
+    pub(crate) fn fail(&self) {
+        let here = [&*self.place];
+        assert!(done("fsfreeze", &["-f"], &here));
+        self.copy(&self.image(), &self.kept());
+        let image = std::fs::File::options().write(true).open(self.image());
+        image.unwrap().set_len(0).unwrap();
+        assert!(self.measure());
+        // A frozen file system would hold up whoever writes.
+        assert!(done("fsfreeze", &["-u"], &here));
+    }
+
+    /// It works again, with what it had.
+    pub(crate) fn work_again(&self) {
+        self.copy(&self.kept(), &self.image());
+        // Taken out meanwhile, it is measured when it is put in.
+        self.measure();
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.below.join("kept.img")
+    }
+
+    fn copy(&self, from: &Path, to: &Path) {
+        assert!(done("cp", &["--sparse=always"], &[from, to]));
+    }
+
+    /// Tells the device how large its file is now; false when it is not in its place.
+    fn measure(&self) -> bool {
+        let mut find = Command::new("findmnt");
+        let found = find.args(["-n", "-o", "SOURCE"]).arg(&self.place).output();
+        let found = String::from_utf8(found.unwrap().stdout).unwrap();
+        done("losetup", &["-c", found.trim()], &[])
     }
 
     /// What the kernel does with a file system in which it found an error.
-    fn abort(&self) -> bool {
+    pub(crate) fn abort(&self) -> bool {
         done("mount", &["-o", "remount,abort"], &[&self.place])
     }
 }
@@ -126,7 +186,7 @@ fn all_there(dir: &Path, sealed: &[CaseId]) {
 #[test]
 fn a_disk_that_turns_read_only_loses_nothing_that_is_sealed() {
     let dir = with_keys();
-    let Some(disk) = Disk::mount(dir.path()) else {
+    let Some(disk) = Disk::mount(dir.path(), "store", Nature::TurnsReadOnly) else {
         skipped("a disk that fails needs root and a loop device");
         return;
     };
@@ -163,30 +223,24 @@ fn a_disk_that_turns_read_only_loses_nothing_that_is_sealed() {
 #[test]
 fn a_medium_with_input_output_errors_loses_nothing_that_is_sealed() {
     let dir = with_keys();
-    let Some(disk) = Disk::mount(dir.path()) else {
+    let Some(disk) = Disk::mount(dir.path(), "store", Nature::TurnsReadOnly) else {
         skipped("a disk that fails needs root and a loop device");
         return;
     };
     let hands = hands_on(dir.path());
-    let (mut sealed, error) = seal_until_it_fails(&hands, 5);
+    let (sealed, error) = seal_until_it_fails(&hands, 5);
     assert!(error.is_none(), "{error:?}");
-    disk.fail(true);
-    // 200 packages of 400 kB do not fit in any case; the medium fails long before it is full.
-    let (more, error) = seal_until_it_fails(&hands, 200);
+    disk.fail();
+    let (none, error) = seal_until_it_fails(&hands, 1);
+    assert_eq!(none, []);
     assert!(
-        matches!(
-            error,
-            Some(StoreError::Io(_) | StoreError::ReadOnly(_) | StoreError::Corrupt(_))
-        ),
-        "{} more, then {error:?}",
-        more.len()
+        matches!(error, Some(StoreError::Io(_) | StoreError::ReadOnly(_))),
+        "{error:?}"
     );
-    sealed.extend(more);
     assert!(hands.store.care(clock::now(), true).is_err());
     drop(hands);
     disk.take_out();
-    disk.fail(false);
+    disk.work_again();
     assert!(disk.put_in());
     all_there(dir.path(), &sealed);
-    println!("{} packages, none lost; then {error:?}", sealed.len());
 }

@@ -395,6 +395,7 @@ const PROGRAMS: [(&str, Option<&str>); 20] = [
     ("ffmpeg", Some("ffmpeg")),
     ("ffprobe", Some("ffmpeg")),
     ("fsfreeze", None),
+    ("findmnt", None),
     ("gcc", Some("gcc")),
     ("mkfifo", None),
     ("mkfs.ext4", Some("e2fsprogs")),

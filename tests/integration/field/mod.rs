@@ -10,6 +10,7 @@ mod command;
 mod demo;
 mod drawn;
 mod ears;
+mod failing;
 mod flow;
 mod golden;
 mod kill_loop;

@@ -10,7 +10,7 @@ use crate::skip::skipped;
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The page of `lingmou status` and its exit code.
-fn status_page(field: &Field) -> (String, Option<i32>) {
+pub(super) fn status_page(field: &Field) -> (String, Option<i32>) {
     let out = Command::new(env!("CARGO_BIN_EXE_lingmou"))
         .args(["status", "--run-dir"])
         .arg(field.run_dir())

@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use lingmou::link::message::LATE;
 use lingmou::receive::archive::{Archive, Gap};
 use lingmou::witness::{CheckId, Checkpoint};
+use rustix::fs::{Mode, OFlags};
 
 use super::hand::ByHand;
 use super::*;
@@ -476,6 +477,55 @@ async fn what_was_missed_of_later_receipts_comes_on_one_connection() {
     assert_eq!(bench.snapshot().connections, before + 1);
     upload.stop().await;
     receiver.stop().await;
+}
+
+/// Before a later receipt is sent its package is hashed, here from a disk that does not answer for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_is_answered_while_a_later_receipt_is_being_made() {
+    let bench = Bench::new().await;
+    let medium = bench.dir.path().join("medium");
+    fs::create_dir(&medium).unwrap();
+    let config = config::Receive {
+        copy_to: Some(medium.clone()),
+        ..bench.receive_config()
+    };
+    let receiver = bench.start(config).await;
+    let upload = bench.upload();
+    let old = bench.seal(1000);
+    bench.receipted(&[old]).await;
+    upload.stop().await;
+    fs::write(medium.join("lingmou-copies.json"), MARK).unwrap();
+    let place = bench.received(old);
+    until("the copy", || place.join(witness::LATER_RECEIPT).is_file()).await;
+
+    // A pipe: whoever reads the file waits until somebody writes it.
+    let slow = place.join(witness::MIMETYPE);
+    let bytes = fs::read(&slow).unwrap();
+    fs::remove_file(&slow).unwrap();
+    let made = Command::new("mkfifo").arg(&slow).status().unwrap();
+    assert!(made.success());
+    let upload = bench.upload();
+    let mut pipe = None;
+    until("that the package is read", || {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+        pipe = rustix::fs::open(&slow, flags, Mode::empty()).ok();
+        pipe.is_some()
+    })
+    .await;
+    let fresh = bench.seal(1000);
+    bench.receipted(&[fresh]).await;
+    let later = bench.store.package_dir(old).join(witness::LATER_RECEIPT);
+    assert!(!later.exists());
+
+    let mut pipe = fs::File::from(pipe.unwrap());
+    pipe.write_all(&bytes).unwrap();
+    drop(pipe);
+    until("the later receipt", || later.is_file()).await;
+    upload.stop().await;
+    receiver.stop().await;
+    fs::remove_file(&slow).unwrap();
+    fs::write(&slow, &bytes).unwrap();
+    bench.audit(&[old, fresh]);
 }
 
 /// The medium dies, and an empty one takes its place.
