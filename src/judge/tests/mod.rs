@@ -119,6 +119,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         at: now,
         tracks: things.iter().map(track).collect(),
         passing: Vec::new(),
+        roleless: Vec::new(),
         place: None,
         view: View::Good,
         doubted: false,

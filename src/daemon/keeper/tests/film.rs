@@ -90,6 +90,7 @@ fn seen(frame: &Frame) -> Scene {
         at: frame.at,
         tracks: things.into_iter().map(track).collect(),
         passing: Vec::new(),
+        roleless: Vec::new(),
         place: None,
         view: View::Good,
         doubted: false,
