@@ -172,6 +172,7 @@ impl Book {
             prior: None,
             looks: hit.looks.clone(),
             crossed: None,
+            absorbed: false,
             away: None,
             went: false,
         };

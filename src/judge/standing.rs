@@ -30,7 +30,7 @@ const SPOTS_MAX: usize = 64;
 /// What is of no known class in this share of the looks in which it was seen has none.
 const UNNAMED_MIN: f64 = 0.5;
 /// What lies in the box of another thing by this share is that thing.
-const WITHIN_MIN: f32 = 0.5;
+pub(super) const WITHIN_MIN: f32 = 0.5;
 /// Who comes to a road and goes.
 pub(super) const MOVERS: [Role; 4] = [Role::Person, Role::Vehicle, Role::Truck, Role::Tricycle];
 

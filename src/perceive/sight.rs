@@ -118,6 +118,9 @@ impl Sight {
             aspect: aspect(&frame.image),
             moved,
             background_since: self.background.as_ref().and_then(Background::since),
+            absorbed: (self.background.as_mut())
+                .map(Background::absorbed)
+                .unwrap_or_default(),
             held: Duration::ZERO,
         }
     }
@@ -298,9 +301,6 @@ mod tests {
         assert_eq!([Role::Tricycle, Role::Person].map(described), [true, false]);
     }
 
-    /// A person stood where the picture changes while nobody looks: a shadow, or other goods.
-    #[test]
-    fn who_was_seen_before_a_rest_hides_nothing_of_the_street_after_it() {
     /// A dog: the model has a word for it, and its card no role.
     #[test]
     fn what_has_no_role_is_no_track_and_is_known_all_the_same() {
@@ -329,6 +329,9 @@ mod tests {
         assert_eq!(looks, [none, none, there, there, there, there]);
     }
 
+    /// A person stood where the picture changes while nobody looks: a shadow, or other goods.
+    #[test]
+    fn who_was_seen_before_a_rest_hides_nothing_of_the_street_after_it() {
         let street = Street::new();
         let mut config = Config::default();
         config.background.enabled = true;

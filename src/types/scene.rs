@@ -362,6 +362,10 @@ pub struct Scene {
     /// there already is a part of it. `None` where nobody watches it.
     #[serde(default)]
     pub background_since: Option<Stamp>,
+    /// Where in this picture new things stood that were taken for the street since this camera's scene
+    /// before, because they have stood for long: that they are not seen any more tells nothing.
+    #[serde(default)]
+    pub absorbed: Vec<Area>,
     /// For how long before this moment nothing moved in the picture and nobody looked, since the
     /// look before: what stood there then stood there meanwhile.
     #[serde(default)]

@@ -42,6 +42,11 @@ const SELLER: Actor = (Known::As(Role::Person), |t| {
     let left = 104 + t % 2 * 2;
     (t >= 28).then_some([left, 86, left + 18, 140])
 });
+const COMES_LATE: Actor = (Known::As(Role::Person), |t| SELLER.1(t).filter(|_| t >= 60));
+const SITS: Actor = (Known::As(Role::Person), |t| {
+    let left = 104 + t % 2 * 2;
+    (t >= 28).then_some([left, 110, left + 18, 140])
+});
 const WAITS: Actor = (Known::As(Role::Person), |t| {
     let left = 156 + t % 2 * 2;
     (t >= 28).then_some([left, 86, left + 18, 140])
@@ -57,6 +62,10 @@ fn cart(t: usize) -> Option<[usize; 4]> {
 
 fn bicycle(t: usize) -> Option<[usize; 4]> {
     (t >= 30).then_some([127, 106, 187, 140])
+}
+
+fn packed_up(t: usize) -> Option<[usize; 4]> {
+    cart(t).filter(|_| t < 120)
 }
 
 /// It lies.
@@ -191,5 +200,26 @@ fn what_stands_beside_its_owner_or_alone_is_no_stall() {
         let suitcase = (known, suitcase as fn(usize) -> _);
         let actors = [PASSERS_BY, PARASOL, WAITS, suitcase];
         assert_eq!(film(&actors), wanted, "a suitcase");
+    }
+}
+
+/// Warned when it had stood there for long, it is taken for the street in the grace time.
+#[test]
+fn what_the_background_takes_in_during_its_case_is_not_said_to_have_gone() {
+    let mut config = pavement();
+    config.background.absorb_secs = 100.0;
+    config.judge.street_vending.dwell_secs = 20.0;
+    for (place, wanted) in [
+        (cart as fn(usize) -> _, HitOutcome::Discarded),
+        // Before that.
+        (packed_up, HitOutcome::Corrected),
+    ] {
+        let actors = [PASSERS_BY, COMES_LATE, (Known::Not, place)];
+        let orders = judged(&config, &actors, 180);
+        assert_eq!(cases(&orders), (1, vec![wanted]));
+        let taken = orders.iter().any(|order| {
+            matches!(order, Order::Discard { why, .. } if why.contains("told from the street"))
+        });
+        assert_eq!(taken, wanted == HitOutcome::Discarded);
     }
 }

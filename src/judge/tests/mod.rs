@@ -127,6 +127,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         aspect: 16.0 / 9.0,
         moved: Moved::Still,
         background_since: None,
+        absorbed: Vec::new(),
         held: Duration::ZERO,
     }
 }

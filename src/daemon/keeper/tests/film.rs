@@ -98,6 +98,7 @@ fn seen(frame: &Frame) -> Scene {
         aspect: 16.0 / 9.0,
         moved: Moved::Still,
         background_since: None,
+        absorbed: Vec::new(),
         held: Duration::ZERO,
     }
 }
