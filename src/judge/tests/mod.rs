@@ -93,7 +93,7 @@ fn all_roles() -> RoleSet {
 /// A thing in the picture: track id, role, left edge, bottom edge.
 type Thing = (u64, Role, f32, f32);
 
-pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
+pub(crate) fn scene(secs: f64, things: &[Thing]) -> Scene {
     let now = at(secs);
     let track = |&(id, role, x0, y1): &Thing| Track {
         id,
