@@ -1,6 +1,8 @@
 //! Background, tracker and rule joined as the eye joins them, on rendered films and with the shipped
 //! limits: a truck drives through, and something lies there afterwards, or does not.
 
+mod stalls;
+
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -101,7 +103,8 @@ fn film(movers: &[Mover], lies: Option<f32>) -> Film {
     }
 }
 
-fn config() -> Config {
+/// One fixed camera whose picture is a zone of this kind from a third down.
+fn config(kind: ZoneKind) -> Config {
     let mut config = Config::default();
     config.background.enabled = true;
     config.camera.push(Camera {
@@ -113,11 +116,23 @@ fn config() -> Config {
     config.zone.push(Zone {
         name: "lane".to_owned(),
         camera: "cam".to_owned(),
-        kind: ZoneKind::Road,
+        kind,
         polygon: corners.map(|(x, y)| Point { x, y }).to_vec(),
         ..Zone::default()
     });
     config
+}
+
+/// A frame of the camera, `ms` milliseconds after the film's beginning.
+fn frame(number: u64, ms: u64, pixel: impl Fn(usize, usize) -> u8) -> Frame {
+    Frame {
+        camera: 0,
+        number,
+        at: at_ms(ms),
+        time_source: TimeSource::Recording,
+        pts_ns: 0,
+        image: picture(WIDE, HIGH, pixel),
+    }
 }
 
 impl Film {
@@ -162,7 +177,7 @@ impl Film {
     /// The same with the moment of each.
     #[expect(clippy::cast_precision_loss, reason = "a film of a minute")]
     fn dated(&self) -> Vec<(Stamp, Order)> {
-        let config = config();
+        let config = config(ZoneKind::Road);
         let street = Street::new();
         let mut sight = Sight::new(&config, 0, None, 0.4);
         let known = Role::ALL.into_iter().collect();
@@ -174,14 +189,8 @@ impl Film {
         let driving = (0..(self.ends_ms() - LEARNED_MS) / fast).map(|n| LEARNED_MS + n * fast);
         for (number, ms) in (0..).zip(learning.chain(driving)) {
             let t = ms as f32 / 1000.0;
-            let frame = Frame {
-                camera: 0,
-                number,
-                at: at_ms(ms),
-                time_source: TimeSource::Recording,
-                pts_ns: 0,
-                image: picture(WIDE, HIGH, |x, y| self.pixel(&street, t, number, (x, y))),
-            };
+            let pixel = |x, y| self.pixel(&street, t, number, (x, y));
+            let frame = frame(number, ms, pixel);
             sight.look(&frame);
             let seen = self.movers.iter().filter(|m| (m.seen)(number));
             let mut found = seen.filter_map(|m| m.detected(t)).collect();
@@ -216,7 +225,7 @@ fn the_clip_shows_the_truck(orders: &[(Stamp, Order)], opened: Stamp) {
         _ => None,
     });
     let (cut, from, to) = clip.expect("cut");
-    let config = config();
+    let config = config(ZoneKind::Road);
     let secs = |secs| Duration::try_from_secs_f64(secs).unwrap();
     let evidence = &config.evidence;
     let (before, after) = (

@@ -49,6 +49,8 @@ mod signals;
 mod terms;
 mod views;
 mod visitors;
+#[cfg(test)]
+mod voiced;
 mod world;
 
 use std::sync::mpsc::sync_channel;

@@ -37,7 +37,7 @@ use super::history::History;
 use super::pages::Pages;
 use super::resumed::{Earlier, Judged};
 use super::second_look::{found, place_of, wait, warn_again};
-use super::sight::{absorbed, is_due, lives, spoilt};
+use super::sight::{absorbed, is_due, lives, note_absorbed, spoilt};
 use super::whereabouts::{Place, Whereabouts, compare};
 use super::{nanos, secs};
 
@@ -182,6 +182,7 @@ impl Book {
         let mut orders = Vec::new();
         for mut case in std::mem::take(&mut self.pages.open) {
             let allowed = |case: &Case| allowed(case, found(case, findings));
+            note_absorbed(&mut case, scene);
             let over = self.expire(&mut case, (scene.camera, scene.at), &mut orders)
                 || self.spoils(&case, scene, allowed, &mut orders)
                 || self.advance(&mut case, (scene, findings), &mut orders);

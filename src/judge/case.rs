@@ -127,6 +127,9 @@ pub(super) struct Case {
     /// When this boot took it over from another; `None` for a case of this boot.
     #[serde(default)]
     pub(super) crossed: Option<Stamp>,
+    /// Whether what stood at its place was taken for the street since.
+    #[serde(default)]
+    pub(super) absorbed: bool,
     /// Since when it is away while the second look waits for a picture that lives.
     #[serde(skip)]
     pub(super) away: Option<Stamp>,

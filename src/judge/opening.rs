@@ -188,6 +188,7 @@ impl Book {
             prior: None,
             looks: hit.looks.clone(),
             crossed: None,
+            absorbed: false,
             away: None,
             went: false,
         };

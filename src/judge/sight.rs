@@ -7,18 +7,20 @@
 //! was good, and the last of them is measured against the first like any other.
 //!
 //! So it is with what only the background sees, when the background is learned anew (after a start, a
-//! bad view, a change of light): what stands there then is taken for the street, and would seem gone.
+//! bad view, a change of light), or it has stood there for so long that it belongs to it: what stands there
+//! then is taken for the street, and would seem gone.
 //!
 //! And a picture in which nothing changes may hang: it opens no case, and nobody is warned by it.
 
 use std::time::Duration;
 
-use crate::types::{Change, Gate, Role, Scene, Stamp};
+use crate::types::{Area, Change, Gate, Role, Scene, Stamp};
 
 use super::book::WARN_AGAIN_AFTER;
 use super::case::{Case, Phase};
 use super::finding::{FRESH, gate};
 use super::nanos;
+use super::standing::WITHIN_MIN;
 
 /// The longest that nothing changed in living pictures was 6.5 s (decision 0059). Longer, and a picture may
 /// hang; where it does not, the next change comes soon enough.
@@ -45,11 +47,22 @@ pub(super) fn spoilt(scene: &Scene) -> Option<String> {
     (!scene.view.is_good()).then(told)
 }
 
+/// Notes of a case whether what stands at its place, or half of what was taken for it, is taken for the
+/// street from this scene on.
+pub(super) fn note_absorbed(case: &mut Case, scene: &Scene) {
+    let within = |a: Area, b: Area| a.share_in(b) >= WITHIN_MIN;
+    let here = |area: &Area| within(*area, case.area) || within(case.area, *area);
+    case.absorbed |= case.camera == scene.camera && scene.absorbed.iter().any(here);
+}
+
 /// Why what `scene` does not show of a case proves nothing, though its view is good: only before the
-/// background could it be seen, and that has been learned since. `None` when it proves something.
+/// background could it be seen, and that has been learned since, or has taken it in. `None` when it proves
+/// something.
 pub(super) fn absorbed(case: &Case, scene: &Scene) -> Option<String> {
-    let since = scene.background_since?;
-    let older = case.crossed.is_some() || case.confirmed.boot_ns < since.boot_ns;
+    let older = scene
+        .background_since
+        .is_some_and(|since| case.crossed.is_some() || case.confirmed.boot_ns < since.boot_ns);
+    let older = older || case.absorbed;
     let told = || "what stood there could not be told from the street any more".to_owned();
     // One look as `goods` in a hundred does not make it goods.
     let unnamed = case.unnamed || case.roles.is_only(Role::Object);

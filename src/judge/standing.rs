@@ -30,7 +30,7 @@ const SPOTS_MAX: usize = 64;
 /// What is of no known class in this share of the looks in which it was seen has none.
 const UNNAMED_MIN: f64 = 0.5;
 /// What lies in the box of another thing by this share is that thing.
-const WITHIN_MIN: f32 = 0.5;
+pub(super) const WITHIN_MIN: f32 = 0.5;
 /// Who comes to a road and goes.
 pub(super) const MOVERS: [Role; 4] = [Role::Person, Role::Vehicle, Role::Truck, Role::Tricycle];
 
@@ -327,15 +327,16 @@ impl Standing {
 }
 
 /// Whether what looks like a new thing is a thing that is known, seen twice: it lies in the box of
-/// one. Debris may be goods that fell, but nobody who came to the road.
+/// one. An object may be a dog, which no rule asks for. Debris may be goods that fell, but nobody who came
+/// to the road.
 fn is_explained(thing: &Detection, scene: &Scene) -> bool {
     let unnamed = |role: Role| matches!(role, Role::Object | Role::Debris);
-    let (object, debris) = (Role::Object, Role::Debris);
-    let explains = |role: Role| {
-        thing.roles.is_only(object) && !unnamed(role)
-            || thing.roles.is_only(debris) && MOVERS.contains(&role)
-    };
+    let object = thing.roles.is_only(Role::Object);
+    let debris = thing.roles.is_only(Role::Debris);
+    let explains = |role: Role| object && !unnamed(role) || debris && MOVERS.contains(&role);
     let seen = scene.tracks.iter().filter(|t| t.last_seen == scene.at);
-    let mut known = seen.filter(|t| t.detection.roles.iter().any(explains));
-    known.any(|t| thing.area.share_in(t.detection.area) >= WITHIN_MIN)
+    let known = seen.filter(|t| t.detection.roles.iter().any(explains));
+    let known = known.map(|t| t.detection.area);
+    let roleless = scene.roleless.iter().copied().filter(|_| object);
+    (known.chain(roleless)).any(|area| thing.area.share_in(area) >= WITHIN_MIN)
 }

@@ -101,7 +101,7 @@ impl Detector {
         &self.providers
     }
 
-    /// What is in `image`, best first, down to [`Card::score_floor`]; only what has a role.
+    /// What is in `image`, best first, down to [`Card::score_floor`]; what has no role comes last.
     ///
     /// # Errors
     /// [`ModelError::Frame`] when this frame cannot be looked at, [`ModelError::Inference`] when

@@ -35,7 +35,9 @@ pub struct Sight {
     /// What is warned before it is recorded: only of this does it matter what it looks like.
     warned: RoleSet,
     tracker: Tracker,
-    /// What the detector found last.
+    /// Follows what has no role, so that it is known in a look in which the model is hardly sure.
+    roleless: Tracker,
+    /// What the detector found last that has a role.
     last: Vec<Detection>,
 }
 
@@ -65,6 +67,7 @@ impl Sight {
             warned: warned(config, camera),
             guard: config.guard.enabled.then(guard),
             tracker: Tracker::new(score_threshold),
+            roleless: Tracker::new(score_threshold),
             last: Vec::new(),
         }
     }
@@ -82,17 +85,21 @@ impl Sight {
         watched
     }
 
-    /// The scene of the frame that was looked at last, in which a detector found `detections`; the
-    /// things of no known class that stand among them are added. Where the box was, and for how
+    /// The scene of the frame that was looked at last, in which a detector found `detections`; what has
+    /// no role is taken out, and the things of no known class are added. Where the box was, and for how
     /// long nobody had looked ([`Scene::held`]), is not known here.
     pub fn see(&mut self, frame: &Frame, detections: &mut Vec<Detection>) -> Scene {
+        let roleless: Vec<_> = (detections.extract_if(.., |d| d.roles.is_empty())).collect();
         self.last.clone_from(detections);
         detections.extend(self.new_things(frame.at));
         let moved = std::mem::take(&mut self.moved);
         if let Moved::By(motion) = &moved {
             self.tracker.carry(motion);
+            self.roleless.carry(motion);
         }
         let mut tracks = self.tracker.update(frame.at, detections);
+        let roleless = self.roleless.update(frame.at, &roleless).into_iter();
+        let roleless = roleless.filter(|t| t.last_seen == frame.at);
         self.describe(frame.at, &frame.image, &mut tracks);
         self.date(frame.at, &mut tracks);
         Scene {
@@ -100,6 +107,7 @@ impl Sight {
             at: frame.at,
             tracks,
             passing: self.tracker.unconfirmed(frame.at).collect(),
+            roleless: roleless.map(|t| t.detection.area).collect(),
             place: None,
             view: self.view,
             doubted: self.guard.as_ref().is_some_and(Guard::doubts),
@@ -110,6 +118,9 @@ impl Sight {
             aspect: aspect(&frame.image),
             moved,
             background_since: self.background.as_ref().and_then(Background::since),
+            absorbed: (self.background.as_mut())
+                .map(Background::absorbed)
+                .unwrap_or_default(),
             held: Duration::ZERO,
         }
     }
@@ -288,6 +299,34 @@ mod tests {
             track.unwrap().appearance.is_some()
         };
         assert_eq!([Role::Tricycle, Role::Person].map(described), [true, false]);
+    }
+
+    /// A dog: the model has a word for it, and its card no role.
+    #[test]
+    fn what_has_no_role_is_no_track_and_is_known_all_the_same() {
+        let street = Street::new();
+        let mut sight = sight(Mount::Fixed);
+        let mut known = Vec::new();
+        for number in 0..6 {
+            let frame = frame(&street, number, 0, 230..294);
+            sight.look(&frame);
+            // Hardly sure of it in the end.
+            let dog = Detection {
+                roles: RoleSet::EMPTY,
+                score: if number < 4 { 0.8 } else { 0.25 },
+                ..thing(230, Role::Person)
+            };
+            let mut found = vec![thing(100, Role::Person), dog];
+            let scene = sight.see(&frame, &mut found);
+            assert_eq!(found, [thing(100, Role::Person)]);
+            let mut tracks = scene.tracks.iter().chain(&scene.passing);
+            assert!(tracks.all(|t| t.detection.roles.has(Role::Person)));
+            known.push(scene.roleless);
+        }
+        let area = thing(230, Role::Person).area;
+        let looks: Vec<&[Area]> = known.iter().map(Vec::as_slice).collect();
+        let (none, there): (&[Area], &[Area]) = (&[], &[area]);
+        assert_eq!(looks, [none, none, there, there, there, there]);
     }
 
     /// A person stood where the picture changes while nobody looks: a shadow, or other goods.

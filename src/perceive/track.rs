@@ -209,7 +209,8 @@ impl Followed {
     /// Overlap of `detection` with where this thing is or should be by `at`; zero when it is
     /// something else to the rules.
     fn overlap(&self, detection: &Detection, at: Stamp) -> f32 {
-        if !self.track.detection.roles.meets(detection.roles) {
+        let roles = self.track.detection.roles;
+        if roles != detection.roles && !roles.meets(detection.roles) {
             return 0.0;
         }
         let last = self.track.detection.area;

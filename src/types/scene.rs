@@ -285,7 +285,7 @@ impl From<RoleSet> for Vec<Role> {
 pub struct Detection {
     /// Index of the label in the model card.
     pub label: u16,
-    /// What that label is to the rules.
+    /// What that label is to the rules; nothing where its card gives it no role.
     pub roles: RoleSet,
     /// The model's score, 0.0..=1.0.
     pub score: f32,
@@ -336,6 +336,10 @@ pub struct Scene {
     /// privacy mask. He may have lost what lies on a road.
     #[serde(default)]
     pub passing: Vec<Track>,
+    /// Where in this frame the model knows a thing that has no role. It is no subject of any rule, but
+    /// what is seen there is no thing of no known class.
+    #[serde(default)]
+    pub roleless: Vec<Area>,
     /// Where the box was, when known.
     pub place: Option<Placed>,
     /// What the picture is worth; nothing is judged by one that is not good.
@@ -358,6 +362,10 @@ pub struct Scene {
     /// there already is a part of it. `None` where nobody watches it.
     #[serde(default)]
     pub background_since: Option<Stamp>,
+    /// Where in this picture new things stood that were taken for the street since this camera's scene
+    /// before, because they have stood for long: that they are not seen any more tells nothing.
+    #[serde(default)]
+    pub absorbed: Vec<Area>,
     /// For how long before this moment nothing moved in the picture and nobody looked, since the
     /// look before: what stood there then stood there meanwhile.
     #[serde(default)]

@@ -93,7 +93,7 @@ fn all_roles() -> RoleSet {
 /// A thing in the picture: track id, role, left edge, bottom edge.
 type Thing = (u64, Role, f32, f32);
 
-pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
+pub(crate) fn scene(secs: f64, things: &[Thing]) -> Scene {
     let now = at(secs);
     let track = |&(id, role, x0, y1): &Thing| Track {
         id,
@@ -119,6 +119,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         at: now,
         tracks: things.iter().map(track).collect(),
         passing: Vec::new(),
+        roleless: Vec::new(),
         place: None,
         view: View::Good,
         doubted: false,
@@ -126,6 +127,7 @@ pub(super) fn scene(secs: f64, things: &[Thing]) -> Scene {
         aspect: 16.0 / 9.0,
         moved: Moved::Still,
         background_since: None,
+        absorbed: Vec::new(),
         held: Duration::ZERO,
     }
 }

@@ -23,6 +23,7 @@
 //! **Not here.** Whether it is a stall or a load spilled (`judge`).
 
 mod blobs;
+mod cell;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use crate::types::{Area, Detection, Point, Role, RoleSet, Stamp};
 
 use super::luma::{Luma, WIDTH};
 use blobs::{Blob, Blobs};
+use cell::{Cell, Slope, differ};
 
 /// The label of a thing that no model named: no card has so many.
 pub const UNNAMED: u16 = u16::MAX;
@@ -60,37 +62,8 @@ const MOVING: f32 = 14.0;
 const CHANGED_MAX: f32 = 0.35;
 /// A place was left when its background's slopes are so many times those of now.
 const LEFT: f32 = 1.3;
-/// The street is there again when it was seen for this long, in each look, seconds.
-const BARE_SECS: f32 = 1.0;
 /// A longer pause than this between two frames counts as this long, seconds.
 const PAUSE_MAX: f32 = 1.0;
-
-/// A slope along rows and along columns.
-type Slope = [f32; 2];
-
-/// What is remembered of one cell.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cell {
-    /// The luma's logarithm, over the last seconds.
-    fast: f32,
-    /// The background's slope.
-    slow: Slope,
-    /// How much it differs from that by itself.
-    sway: f32,
-    /// For how long its background was learned, seconds.
-    learned: f32,
-    /// How long ago it ceases to belong to something known, seconds.
-    known: f32,
-    /// How long something new has stood there, seconds.
-    stood: f32,
-    /// How long ago it came to light that the street is not seen there, seconds, whatever was before
-    /// it meanwhile; 0 where the street has been seen for a while.
-    came: f32,
-    /// For how long the street has been seen in each look, seconds; 0 when it was not in the last.
-    bare: f32,
-    /// Whether a known thing is there now.
-    hidden: bool,
-}
 
 /// The background of one fixed camera.
 #[derive(Debug)]
@@ -105,6 +78,8 @@ pub(super) struct Background {
     blobs: Blobs,
     /// Of the things found last: where, and when they came to light.
     came: Vec<(Area, Stamp)>,
+    /// What was taken for the street since that was asked.
+    absorbed: Vec<Area>,
     looked: Option<Stamp>,
     /// When it was begun, or learned anew as a whole.
     since: Option<Stamp>,
@@ -143,6 +118,7 @@ impl Background {
             cells: Vec::new(),
             blobs: Blobs::default(),
             came: Vec::new(),
+            absorbed: Vec::new(),
             looked: None,
             since: None,
         })
@@ -151,6 +127,7 @@ impl Background {
     /// Forgets everything: another view, another background.
     pub(super) fn forget(&mut self) {
         self.height = 0;
+        self.absorbed.clear();
     }
 
     /// Since when it is learned: what stood there already is a part of it, and no new thing. `None`
@@ -164,6 +141,12 @@ impl Background {
     pub(super) fn came(&self, area: Area) -> Option<Stamp> {
         let mut found = self.came.iter();
         found.find(|(of, _)| *of == area).map(|(_, at)| *at)
+    }
+
+    /// Where things stood that were taken for the street since this was asked before: they have stood too
+    /// long to be new, and may stand there still.
+    pub(super) fn absorbed(&mut self) -> Vec<Area> {
+        std::mem::take(&mut self.absorbed)
     }
 
     /// Takes in the frame of moment `at` with what the detector found in it; gives the new things.
@@ -309,12 +292,17 @@ impl Background {
                 // In doubt it is older: then nobody is the last who was there.
                 came = came.max(self.cells[i].came);
             }
-            if before > LEFT * now || stood >= self.absorb {
+            let role = self.role(blob);
+            let left = before > LEFT * now;
+            if left || stood >= self.absorb {
+                let stands = role.filter(|_| !left);
+                let absorbed = stands.map(|_| blob.area(self.height));
+                self.absorbed.extend(absorbed);
                 for &i in cells {
                     self.cells[i].slow = self.fast_slope(i);
                     (self.cells[i].stood, self.cells[i].came) = (0.0, 0.0);
                 }
-            } else if let Some(role) = self.role(blob) {
+            } else if let Some(role) = role {
                 let area = blob.area(self.height);
                 self.came.push((area, ago(at, came)));
                 things.push(Detection {
@@ -343,49 +331,10 @@ impl Background {
     }
 }
 
-impl Cell {
-    /// Dates what came to light: from when it was `new` and `seen` until the street has been seen for a while.
-    fn date(&mut self, new: bool, seen: bool, secs: f32) {
-        self.bare = match (seen, self.bare > 0.0) {
-            (true, _) => 0.0,
-            (false, true) => self.bare + secs,
-            (false, false) => f32::MIN_POSITIVE,
-        };
-        if new && seen {
-            self.came = self.came.max(f32::MIN_POSITIVE);
-        } else if self.bare >= BARE_SECS {
-            self.came = 0.0;
-        }
-    }
-
-    /// Learns its background: a mean while nothing known is there.
-    fn learn(&mut self, fast: Slope, secs: f32) {
-        self.learned += secs;
-        (self.stood, self.came) = (0.0, 0.0);
-        if self.known > 0.0 {
-            self.learned = 0.0;
-            return;
-        }
-        let weight = if self.learned > 0.0 {
-            (2.0 * secs / self.learned).min(1.0)
-        } else {
-            1.0
-        };
-        self.sway += (differ(fast, self.slow) - self.sway) * weight;
-        for (slow, fast) in self.slow.iter_mut().zip(fast) {
-            *slow += (fast - *slow) * weight;
-        }
-    }
-}
-
 /// The moment `secs` before `at`.
 fn ago(at: Stamp, secs: f32) -> Stamp {
     let passed = Duration::try_from_secs_f32(secs).unwrap_or_default();
     at.shifted_ns(-i64::try_from(passed.as_nanos()).unwrap_or(i64::MAX))
-}
-
-fn differ(a: Slope, b: Slope) -> f32 {
-    (a[0] - b[0]).hypot(a[1] - b[1])
 }
 
 /// The cell a relative coordinate lies in.

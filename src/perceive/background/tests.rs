@@ -334,7 +334,7 @@ fn what_has_stood_for_long_belongs_to_the_street() {
     config.background.absorb_secs = 60.0;
     let mut background = Background::new(&config, "cam").expect("it has a zone");
     let mut luma = Luma::new();
-    let mut told = Vec::new();
+    let (mut told, mut absorbed) = (Vec::new(), Vec::new());
     for frame in 0..WARM_UP + 90 {
         let image = picture(WIDE, HIGH, |x, y| {
             let front = cart(x, y, (140, 100)).filter(|_| frame >= WARM_UP);
@@ -343,10 +343,16 @@ fn what_has_stood_for_long_belongs_to_the_street() {
         });
         luma.draw(&image);
         told.push(background.look(at_ms(frame as u64 * STEP_MS), &luma, &[]));
+        absorbed.push(background.absorbed());
     }
-    let told = seconds(&told);
-    let last = told.last().copied().unwrap_or_default();
+    // It is said once, and where.
+    let areas: Vec<Area> = absorbed.concat();
+    let stood = told.iter().rev().find_map(|things| things.first());
+    assert!(areas.len() == 1 && areas[0].iou(stood.expect("it stood").area) > 0.9);
+    let last = seconds(&told).last().copied().unwrap_or_default();
     assert!((58..=66).contains(&last), "{last}");
+    let when = absorbed.iter().position(|areas| !areas.is_empty());
+    assert_eq!(when, Some(WARM_UP + last + 1));
 }
 
 #[test]

@@ -6,8 +6,8 @@
 //!
 //! **Invariants.** Any floats may come in, NaN and infinities among them: a value that is no
 //! number is no detection. What goes out lies inside the picture, has an area, a score in
-//! 0..=1 that reaches the floor, and a role; the best score comes first; there are at most
-//! [`DETECTIONS_MAX`].
+//! 0..=1 that reaches the floor, and a label of the card; what has a role comes first, then the best
+//! score; there are at most [`DETECTIONS_MAX`].
 //!
 //! **Not here.** No runtime: this works on slices. No tracking.
 
@@ -97,8 +97,8 @@ impl Decoder {
         })
     }
 
-    /// The detections of one frame, best first; `outputs` in the order of [`Format::outputs`],
-    /// `fit` from the letterbox that drew the frame.
+    /// The detections of one frame, best first, those of a label without a role behind the others;
+    /// `outputs` in the order of [`Format::outputs`], `fit` from the letterbox that drew the frame.
     pub fn decode(&self, outputs: &[Raw<'_>], fit: Fit) -> Vec<Detection> {
         let mut found = Vec::new();
         let mut sink = Sink {
@@ -135,9 +135,10 @@ struct Sink<'a> {
 impl Sink<'_> {
     /// Takes one box, edges in canvas pixels: left, top, right, bottom.
     fn put(&mut self, class: u16, score: f32, edges: [f32; 4]) {
-        let roles = self.roles.get(usize::from(class));
-        let roles = roles.copied().unwrap_or_default();
-        if roles.is_empty() || !(score >= self.floor && edges.iter().all(|e| e.is_finite())) {
+        let Some(&roles) = self.roles.get(usize::from(class)) else {
+            return;
+        };
+        if !(score >= self.floor && edges.iter().all(|e| e.is_finite())) {
             return;
         }
         let area = self.fit.to_picture(edges);
@@ -201,7 +202,11 @@ fn any_reaches(scores: &[f32], floor: f32) -> bool {
 /// "The same" is the set of roles, not the label: where a model says both "bus" and "truck" of
 /// one vehicle, and the card calls both a truck, there is one truck.
 pub(super) fn suppress(found: &mut Vec<Detection>, iou: f32) {
-    let better = |a: &Detection, b: &Detection| b.score.total_cmp(&a.score);
+    // Where there are too many, what a rule may ask for goes before what none asks for.
+    let better = |a: &Detection, b: &Detection| {
+        let roles = a.roles.is_empty().cmp(&b.roles.is_empty());
+        roles.then(b.score.total_cmp(&a.score))
+    };
     if found.len() > CANDIDATES_MAX {
         // Ties at the cut fall as the input's order has it; equal input, equal output.
         found.select_nth_unstable_by(CANDIDATES_MAX, better);

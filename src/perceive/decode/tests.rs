@@ -57,7 +57,7 @@ fn efficientdet_boxes_are_fractions_of_the_canvas() {
         0.25, 0.25, 0.5, 0.75, // a person
         0.5, 0.5, 1.0, 1.0, // a truck
         0.2, 0.2, 0.3, 0.3, // rather a thing without a role than a truck
-        0.0, 0.0, 0.1, 0.1, // below the floor
+        0.0, 0.0, 0.1, 0.1, // as a person below the floor
         0.9, 0.9, 1.5, 1.5, // reaches out of the picture
         0.5, 0.5, 0.4, 0.9, // left of its own left edge
     ];
@@ -76,6 +76,8 @@ fn efficientdet_boxes_are_fractions_of_the_canvas() {
             (0, 90, [16, 8, 32, 24]),
             (2, 60, [32, 16, 64, 32]),
             (0, 30, [58, 29, 64, 32]),
+            (1, 95, [13, 6, 19, 10]),
+            (1, 90, [0, 0, 6, 3]),
         ]
     );
 }
@@ -115,7 +117,11 @@ fn yolo_rows_and_columns_say_the_same() {
     for i in 0..3 {
         columns.extend(classes.iter().map(|c| c[i]));
     }
-    let expected = [(0, 90, [12, 8, 20, 24]), (2, 40, [40, 12, 56, 20])];
+    let expected = [
+        (0, 90, [12, 8, 20, 24]),
+        (2, 40, [40, 12, 56, 20]),
+        (1, 90, [28, 4, 36, 12]),
+    ];
     let by_rows = decoder(Layout::YoloRows).decode(&[raw(&rows)], FULL);
     assert_eq!(plain(&by_rows), expected);
     let by_columns = decoder(Layout::YoloColumns { boxes: 3 }).decode(&[raw(&columns)], FULL);
@@ -133,7 +139,8 @@ fn end_to_end_rows_are_taken_as_they_are() {
         1.0, 2.0, 3.0, // half a row
     ];
     let found = decoder(Layout::EndToEnd).decode(&[raw(&rows)], FULL);
-    assert_eq!(plain(&found), [(2, 70, [4, 4, 12, 12])]);
+    let expected = [(2, 70, [4, 4, 12, 12]), (1, 90, [4, 4, 12, 12])];
+    assert_eq!(plain(&found), expected);
     assert_eq!(decoder(Layout::EndToEnd).decode(&[raw(&[])], FULL), []);
 }
 
@@ -184,6 +191,20 @@ fn of_two_words_for_one_thing_the_better_stays() {
     let mut found = vec![truck, driver, bus];
     suppress(&mut found, 0.5);
     assert_eq!(found, [bus, driver]);
+}
+
+#[test]
+fn what_has_no_role_crowds_nobody_out() {
+    let rows: Vec<f32> = (0..60 * 30_u16)
+        .flat_map(|n| {
+            let (x, y) = (f32::from(n % 60), f32::from(n / 60));
+            [x, y, x + 1.0, y + 1.0, 0.9, 1.0]
+        })
+        .chain([4.0, 4.0, 12.0, 12.0, 0.3, 0.0])
+        .collect();
+    let found = decoder(Layout::EndToEnd).decode(&[raw(&rows)], FULL);
+    assert_eq!(found.len(), DETECTIONS_MAX);
+    assert_eq!(plain(&found[..1]), [(0, 30, [4, 4, 12, 12])]);
 }
 
 #[test]
@@ -245,12 +266,15 @@ proptest! {
             let decoder = decoder(layout);
             let found = decoder.decode(&[raw(&a), raw(&b)], fit);
             prop_assert!(found.len() <= DETECTIONS_MAX);
-            prop_assert!(found.is_sorted_by(|a, b| a.score >= b.score));
+            let roleless = found.iter().position(|d| d.roles.is_empty());
+            let (first, last) = found.split_at(roleless.unwrap_or(found.len()));
+            prop_assert!(last.iter().all(|d| d.roles.is_empty()));
+            prop_assert!([first, last].iter().all(|d| d.is_sorted_by(|a, b| a.score >= b.score)));
             for d in &found {
                 let Area { x0, y0, x1, y1 } = d.area;
                 prop_assert!(0.0 <= x0 && x0 < x1 && x1 <= 1.0, "{d:?}");
                 prop_assert!(0.0 <= y0 && y0 < y1 && y1 <= 1.0, "{d:?}");
-                prop_assert!((0.2..=1.0).contains(&d.score) && !d.roles.is_empty(), "{d:?}");
+                prop_assert!((0.2..=1.0).contains(&d.score) && d.label < 3, "{d:?}");
             }
             let mut again = found.clone();
             suppress(&mut again, 0.5);

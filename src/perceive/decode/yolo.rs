@@ -117,12 +117,12 @@ fn passing(row: &[f32], sink: &Sink<'_>) -> Option<(u16, f32)> {
 /// Decodes columns: `boxes` values of x, then y, w, h, then of each class.
 pub(super) fn decode_columns(raw: Raw<'_>, boxes: usize, sink: &mut Sink<'_>) {
     let at = |row: usize, i: usize| raw.data.get(row * boxes + i).copied();
-    for (class, roles) in (0..).zip(sink.roles) {
+    for (class, _) in (0..).zip(sink.roles) {
         let start = (BOX_ROWS + usize::from(class)) * boxes;
         let Some(scores) = raw.data.get(start..start + boxes) else {
             return;
         };
-        if roles.is_empty() || !any_reaches(scores, sink.floor) {
+        if !any_reaches(scores, sink.floor) {
             continue;
         }
         for (i, score) in scores.iter().enumerate() {

@@ -90,6 +90,7 @@ fn seen(frame: &Frame) -> Scene {
         at: frame.at,
         tracks: things.into_iter().map(track).collect(),
         passing: Vec::new(),
+        roleless: Vec::new(),
         place: None,
         view: View::Good,
         doubted: false,
@@ -97,6 +98,7 @@ fn seen(frame: &Frame) -> Scene {
         aspect: 16.0 / 9.0,
         moved: Moved::Still,
         background_since: None,
+        absorbed: Vec::new(),
         held: Duration::ZERO,
     }
 }
