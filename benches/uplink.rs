@@ -1,6 +1,7 @@
 //! The upload: how long a fresh case waits for its announcement while video drains over a narrow
 //! link; how fast a package goes on loopback against a plain TLS copy of the same bytes and against
-//! mosquitto's own programs; and how many packages one and two receivers take from a fleet.
+//! mosquitto's own programs; and how many packages one and two receivers take from a fleet, at once
+//! and for a minute.
 //!
 //! A real mosquitto, the reference receiver, a relay at 1 Mbit/s. `notice` is the time from the
 //! end of sealing to the receiver's word that it knows the case; `ahead` the bytes that went to
@@ -17,6 +18,8 @@
 #[path = "../tests/integration/hands.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod hands;
+#[path = "uplink/receivers.rs"]
+mod receivers;
 #[path = "../tests/integration/uplink/relay.rs"]
 #[expect(dead_code, reason = "the tests lose segments too, this bench does not")]
 mod relay;
@@ -31,7 +34,6 @@ use jiff::tz::TimeZone;
 use lingmou::clock;
 use lingmou::config::{self, Config};
 use lingmou::demo::broker::{Broker, BrokerKeys};
-use lingmou::demo::fleet::{self, FleetPlan};
 use lingmou::disk;
 use lingmou::link::Endpoint;
 use lingmou::pki::TestPki;
@@ -67,15 +69,14 @@ const DEADLINE: Duration = Duration::from_mins(3);
 
 /// Bytes of a message of `mosquitto_pub`'s: as many as a piece of ours has.
 const LINE: usize = 128 * 1024;
-/// Boxes, and packages of each, that the receivers take.
-const FLEET: (u32, u32) = (100, 6);
 
 fn main() -> anyhow::Result<()> {
     println!("\n## Upload and receivers");
     tokio::runtime::Runtime::new()?.block_on(async {
         notices().await?;
         goodput().await?;
-        receivers().await
+        receivers::table().await?;
+        receivers::for_a_minute().await
     })
 }
 
@@ -311,37 +312,6 @@ async fn mosquitto(scene: &Scene) -> anyhow::Result<f64> {
         "mosquitto's programs"
     );
     Ok(begun.elapsed().as_secs_f64())
-}
-
-/// Packages that one receiver and two take from a fleet of light boxes.
-async fn receivers() -> anyhow::Result<()> {
-    let (devices, packages) = FLEET;
-    println!("\n### {devices} light boxes with {packages} packages of two pictures each\n");
-    println!("| receivers | packages/s | receipt after ms: half, 99 % | processor of each, s |");
-    println!("|---|---|---|---|");
-    for receivers in [1, 2] {
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        let plan = FleetPlan {
-            devices,
-            packages,
-            receivers,
-            kill_receiver: false,
-            limit: DEADLINE,
-            dir: dir.path().join("fleet"),
-            program: env!("CARGO_BIN_EXE_lingmou").into(),
-        };
-        let report = fleet::run(plan, |_| {}).await?;
-        anyhow::ensure!(report.good(), "packages were lost: {report:?}");
-        let [half, most, _] = report.receipt_ms;
-        let of_receivers = report
-            .costs
-            .iter()
-            .filter(|c| c.who.starts_with("receiver"));
-        let cpu = of_receivers.map(|c| c.cpu_s).fold(0.0, f64::max);
-        let rate = report.packages_per_s;
-        println!("| {receivers} | {rate:.1} | {half}, {most} | {cpu:.1} |");
-    }
-    Ok(())
 }
 
 /// Seconds for a TLS copy of as many bytes from memory to a file on loopback.

@@ -111,6 +111,11 @@ fn page(r: &FleetReport) -> String {
             r.payload_mib / r.seconds.max(1e-3)
         ),
     );
+    if let [_, _, ..] = r.receipted_each_10_s[..] {
+        let each = r.receipted_each_10_s.iter().map(u64::to_string);
+        let each = each.collect::<Vec<_>>().join(", ");
+        say("in each 10 s", format!("{each} packages"));
+    }
     say(
         "bytes",
         format!(

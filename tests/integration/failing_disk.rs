@@ -100,7 +100,7 @@ impl Disk {
         assert!(done("umount", &["--lazy"], &[&self.place]));
         let before = self.image();
         self.times.update(|times| times + 1);
-        self.copy(&before, &self.image());
+        copy(&before, &self.image());
         assert!(self.put_in());
     }
 
@@ -108,7 +108,7 @@ impl Disk {
     pub(crate) fn fail(&self) {
         let here = [&*self.place];
         assert!(done("fsfreeze", &["-f"], &here));
-        self.copy(&self.image(), &self.kept());
+        copy(&self.image(), &self.kept());
         let image = std::fs::File::options().write(true).open(self.image());
         image.unwrap().set_len(0).unwrap();
         assert!(self.measure());
@@ -118,17 +118,13 @@ impl Disk {
 
     /// It works again, with what it had.
     pub(crate) fn work_again(&self) {
-        self.copy(&self.kept(), &self.image());
+        copy(&self.kept(), &self.image());
         // Taken out meanwhile, it is measured when it is put in.
         self.measure();
     }
 
     fn kept(&self) -> PathBuf {
         self.below.join("kept.img")
-    }
-
-    fn copy(&self, from: &Path, to: &Path) {
-        assert!(done("cp", &["--sparse=always"], &[from, to]));
     }
 
     /// Tells the device how large its file is now; false when it is not in its place.
@@ -143,6 +139,11 @@ impl Disk {
     pub(crate) fn abort(&self) -> bool {
         done("mount", &["-o", "remount,abort"], &[&self.place])
     }
+}
+
+/// Without room for what was never written.
+fn copy(from: &Path, to: &Path) {
+    assert!(done("cp", &["--sparse=always"], &[from, to]));
 }
 
 impl Drop for Disk {

@@ -387,7 +387,7 @@ fn every_kind_of_journal_line_is_in_its_list_and_on_its_page() {
 
 /// Each check finds the fault it is for, and only that.
 /// Programs that are started by name, and the Debian package each is in; none: on every Debian.
-const PROGRAMS: [(&str, Option<&str>); 20] = [
+const PROGRAMS: [(&str, Option<&str>); 21] = [
     ("bash", None),
     ("cc", Some("gcc")),
     ("cp", None),

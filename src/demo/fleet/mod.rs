@@ -90,6 +90,8 @@ pub struct FleetReport {
     pub seconds: f64,
     /// Receipted packages each second.
     pub packages_per_s: f64,
+    /// Packages that were receipted in each ten seconds; the last may be less than ten.
+    pub receipted_each_10_s: Vec<u64>,
     /// Bytes of the packages' files, MiB.
     pub payload_mib: f64,
     /// Bytes the boxes sent over TLS, MiB.
@@ -233,6 +235,7 @@ impl Run {
             killed,
             seconds,
             packages_per_s: ratio(receipted, seconds),
+            receipted_each_10_s: sums.parts(begun),
             payload_mib: mib(made.iter().map(Made::payload).sum()),
             sent_mib: mib(sums.bytes),
             heads_again: sums.heads.saturating_sub(total),

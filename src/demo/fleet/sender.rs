@@ -21,6 +21,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// Bytes of a piece.
 const PIECE: usize = 64 * 1024;
+/// What is told of a run, one after the other: what a disk takes in a burst it need not take for long.
+const PART: Duration = Duration::from_secs(10);
 
 /// What the boxes share: roots, count of receipts, leave to connect.
 pub(super) type Shared = (Arc<Roots>, Arc<watch::Sender<u64>>, Arc<Semaphore>);
@@ -39,22 +41,38 @@ pub(super) struct Sums {
     pub(super) heads: u64,
     /// Bytes sent over TLS.
     pub(super) bytes: u64,
-    /// From first head to receipt, milliseconds, for each package.
-    receipt_ms: Vec<u64>,
+    /// Of each package when its receipt came, nanoseconds since boot, and how long after its first head,
+    /// milliseconds.
+    receipts: Vec<(u64, u64)>,
 }
 
 impl Sums {
     pub(super) fn add(&mut self, other: Self) {
         self.heads += other.heads;
         self.bytes += other.bytes;
-        self.receipt_ms.extend(other.receipt_ms);
+        self.receipts.extend(other.receipts);
     }
 
     /// Half of the receipts took at most so long, 99 of 100, all.
-    pub(super) fn percentiles(&mut self) -> [u64; 3] {
-        self.receipt_ms.sort_unstable();
-        let last = self.receipt_ms.len().saturating_sub(1);
-        [last / 2, last * 99 / 100, last].map(|n| self.receipt_ms.get(n).copied().unwrap_or(0))
+    pub(super) fn percentiles(&self) -> [u64; 3] {
+        let mut took: Vec<u64> = self.receipts.iter().map(|(_, ms)| *ms).collect();
+        took.sort_unstable();
+        let last = took.len().saturating_sub(1);
+        [last / 2, last * 99 / 100, last].map(|n| took.get(n).copied().unwrap_or(0))
+    }
+
+    /// Receipts that came in each [`PART`] since `begun`, nanoseconds since boot; the last may be a piece of one.
+    pub(super) fn parts(&self, begun: u64) -> Vec<u64> {
+        let mut parts = Vec::new();
+        for (at, _) in &self.receipts {
+            let part = Duration::from_nanos(at.saturating_sub(begun)).as_secs() / PART.as_secs();
+            let part = usize::try_from(part).unwrap_or(0);
+            parts.resize(parts.len().max(part + 1), 0);
+            if let Some(count) = parts.get_mut(part) {
+                *count += 1;
+            }
+        }
+        parts
     }
 }
 
@@ -141,9 +159,10 @@ impl Trip {
                 continue;
             }
             self.receipted.send_modify(|n| *n += 1);
-            let took = Duration::from_nanos(clock::boot_ns() - began).as_millis();
+            let at = clock::boot_ns();
+            let took = Duration::from_nanos(at - began).as_millis();
             let took = u64::try_from(took).unwrap_or(u64::MAX);
-            self.sums.receipt_ms.push(took);
+            self.sums.receipts.push((at, took));
             self.left.pop_front();
             self.since = None;
             self.pause.reset();
@@ -267,5 +286,26 @@ impl Line<'_> {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_are_counted_by_when_they_came() {
+        let secs = |secs: u64| (5 + secs) * 1_000_000_000;
+        let mut sums = Sums::default();
+        assert_eq!(sums.parts(secs(0)), Vec::<u64>::new());
+        for (at, ms) in [(0, 7), (9, 3), (31, 5), (10, 1)] {
+            let receipts = vec![(secs(at), ms)];
+            sums.add(Sums {
+                receipts,
+                ..Sums::default()
+            });
+        }
+        assert_eq!(sums.parts(secs(0)), [2, 1, 0, 1]);
+        assert_eq!(sums.percentiles(), [3, 5, 7]);
     }
 }
