@@ -49,8 +49,6 @@ mod signals;
 mod terms;
 mod views;
 mod visitors;
-#[cfg(test)]
-mod voiced;
 mod world;
 
 use std::sync::mpsc::sync_channel;

@@ -38,7 +38,7 @@ pub(super) use words::{Answer, Request, Shout, Stopped, VoiceState, Words};
 
 /// A warning that waited longer than this behind others is not played: whoever it was meant for
 /// may have gone.
-pub(super) const STALE_AFTER: Duration = Duration::from_secs(30);
+const STALE_AFTER: Duration = Duration::from_secs(30);
 /// How often it is looked whether the vehicle drives while something sounds.
 const ROAD_EVERY: Duration = Duration::from_millis(500);
 /// Why a warning is not played while the daemon ends.

@@ -1,5 +1,7 @@
 //! The mouth: what is said, what is not, and what is told of both.
 
+mod voiced;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as Settings, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
 
-use super::mouth::STALE_AFTER;
+use super::STALE_AFTER;
 use crate::config::{self, Budget, Calendar, Camera, Config, Zone, ZoneKind};
 use crate::judge::tests::scene;
 use crate::judge::{Ended, Judge};
