@@ -40,7 +40,7 @@ use lingmou::link::Endpoint;
 use lingmou::pki::TestPki;
 use lingmou::types::CaseId;
 use lingmou::upload::{self, Uplink, UploadState};
-use lingmou::witness::Identity;
+use lingmou::witness::{Identity, Trust};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -120,6 +120,7 @@ async fn be_a_box(dir: &Path, port: u16) {
         desk: None,
         endpoint: Endpoint::of(&config),
         identity: Arc::new(Identity::load(&config.keys.dir, "evidence").unwrap()),
+        trust: Arc::new(Trust::of_box(&config.keys.dir.join("roots.crt")).unwrap()),
         config: config.upload,
         time_zone: TimeZone::UTC,
         store: hands.store.clone(),

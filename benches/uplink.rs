@@ -41,7 +41,7 @@ use lingmou::receive::{self, Event};
 use lingmou::store::{Draft, Store};
 use lingmou::types::CaseId;
 use lingmou::upload::{self, Uplink, UploadState};
-use lingmou::witness::{Identity, seal};
+use lingmou::witness::{Identity, Trust, seal};
 use relay::Relay;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -143,6 +143,7 @@ impl Scene {
             time_zone: TimeZone::UTC,
             store: self.store.clone(),
             identity: Arc::new(Identity::load(&self.pki.device, "evidence")?),
+            trust: Arc::new(Trust::of_box(&self.pki.device.join("roots.crt"))?),
             state: Arc::clone(&self.state),
             desk: None,
         };

@@ -424,7 +424,11 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (office, pki) = office(dir.path());
         let list = pki.revoke(&[]).unwrap();
-        std::fs::write(pki.device.join("revoked.crl"), &list[..list.len() / 2]).unwrap();
+        std::fs::write(
+            pki.device.join("revoked.crl"),
+            &list.as_bytes()[..list.len() / 2],
+        )
+        .unwrap();
         let operator = Identity::load(&pki.operators[1], "operator").unwrap();
         let stop = asking(1, ("stop", json!({})), 60).sign(&operator, clock::now());
         let nonces = ["here".to_owned(), "before".to_owned()];

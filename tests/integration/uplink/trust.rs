@@ -221,7 +221,7 @@ async fn a_box_with_half_a_list_uploads_and_takes_the_whole_one_while_connected(
     // 2026-01-01.
     let list = bench.pki.revoke(&[(&theirs, 1_767_225_600)]).unwrap();
     let file = bench.pki.device.join("revoked.crl");
-    fs::write(&file, &list[..list.len() / 2]).unwrap();
+    fs::write(&file, &list.as_bytes()[..list.len() / 2]).unwrap();
     let (receiver, upload) = (bench.receiver(), bench.upload());
     let before = bench.seal(1000);
     bench.receipted(&[before]).await;
