@@ -222,6 +222,26 @@ fn a_look_or_two_of_the_one_who_was_warned_do_not_make_another_him() {
 }
 
 #[test]
+fn one_look_may_tell_another_and_never_that_it_is_the_same() {
+    for (seen, outcome, answer) in [
+        (1, HitOutcome::Persisted, "not known"),
+        (2, HitOutcome::Replaced, "alike "),
+    ] {
+        // In the second look it is seen well enough but once.
+        let orders = play(&mut new(), 0.0, 60.0, |t| {
+            let well = (43.9..44.1).contains(&t);
+            let first = (t < 38.0).then(|| look(1));
+            Some(first.or(well.then(|| look(seen))))
+        });
+        let (became, at, gate) = end(&orders);
+        assert_eq!(became, outcome, "{seen}");
+        let (value, pass) = gate.unwrap();
+        assert!(value.starts_with(answer) && !pass, "{seen}: {value}");
+        assert!((49.8..51.0).contains(&at), "{seen}: {at}");
+    }
+}
+
+#[test]
 fn the_book_keeps_what_a_subject_looks_like() {
     for (kept, outcome) in [(true, HitOutcome::Replaced), (false, HitOutcome::Persisted)] {
         let mut judge = new();

@@ -126,6 +126,20 @@ fn a_case_ends_though_its_camera_never_comes_back() {
 }
 
 #[test]
+fn a_case_ends_though_its_loudspeaker_never_reports_back() {
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+    let warns = |orders: &[Order]| orders.iter().any(|o| matches!(o, Order::Warn { .. }));
+    let mut looks = (0..100).map(|step| f64::from(step) * 0.2);
+    let warned = looks.find(|t| warns(&judge.step(&scene(*t, &[STALL]))));
+    let warned = warned.expect("a warning");
+    let quiet = judge.idle(0, at(warned + 599.0));
+    assert_eq!((words(&quiet), judge.open_cases()), (Vec::new(), 1));
+    let told = words(&judge.idle(0, at(warned + 600.0)));
+    assert_eq!(told, ["discard the loudspeaker never reported back"]);
+    assert_eq!(judge.open_cases(), 0);
+}
+
+#[test]
 fn what_was_recorded_at_once_gives_way_to_nobody() {
     let mut config = config();
     config.judge.street_vending.grace_secs = 900.0;

@@ -262,6 +262,37 @@ fn nothing_is_said_from_a_driving_vehicle() {
 }
 
 #[test]
+fn what_sounds_ends_only_when_the_vehicle_drives() {
+    let governor = governor(&config::Warn::default());
+    let moves = |speed, lost| Travel::Moves { speed, lost };
+    for (travel, goes_on) in [
+        (Travel::Fixed, Ok(())),
+        (moves(Some(5.5), false), Ok(())),
+        (moves(Some(8.4), false), Err(Hush::Drives(30))),
+        // Lost meanwhile: what was begun is said to its end.
+        (moves(None, false), Ok(())),
+        (moves(Some(0.0), true), Ok(())),
+    ] {
+        for by in [By::Rule, officer()] {
+            assert_eq!(governor.goes_on(&by, travel), goes_on, "{by} {travel:?}");
+        }
+    }
+}
+
+#[test]
+fn a_clock_tells_the_hour_to_half_an_hour() {
+    for (error_ns, tells) in [
+        (0, true),
+        (30 * MINUTE, true),
+        (30 * MINUTE + 1, false),
+        (Stamp::ERROR_UNKNOWN, false),
+    ] {
+        let now = at("2026-11-26T12:00:00", error_ns);
+        assert_eq!(tells_the_hour(now), tells, "{error_ns}");
+    }
+}
+
+#[test]
 fn an_old_speed_says_nothing_of_now() {
     use crate::types::{FixKind, Pose, PoseSource};
     let measured = |fix, age_ms, speed_mps, h_acc_mm| Placed {
