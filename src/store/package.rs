@@ -7,9 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 
 use super::compare::{Unlike, compare, lasting};
-use super::lines;
-use super::outbox;
-use super::{State, StoreError};
+use super::{State, StoreError, lines, outbox};
 use crate::disk;
 use crate::types::{CaseId, Violation};
 use crate::witness::{self, Manifest, sha256_hex};
