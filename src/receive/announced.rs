@@ -153,8 +153,8 @@ mod tests {
         let late = |n: u64, late: Option<u64>, heard: &str| {
             let heard = heard.to_owned();
             Entry::Announced(Announced {
-                late,
                 heard,
+                late,
                 ..row(n)
             })
         };

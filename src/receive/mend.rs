@@ -308,8 +308,12 @@ pub(super) mod tests {
         }
     }
 
+    fn put(file: &Path, bytes: &[u8]) {
+        disk::replace(&file.with_extension("draft"), file, bytes).unwrap();
+    }
+
     pub(in crate::receive) fn spoil(file: &Path) {
-        fs::write(file, b"rot").unwrap();
+        put(file, b"rot");
     }
 
     /// Its pictures would be on the disk once more, and at the next start in its place again.
@@ -396,7 +400,7 @@ pub(super) mod tests {
             (verdict.valid(), verdict.reviews.len())
         };
         let broken = || spoil(&place.join("frames/00.jpg"));
-        let whole = || fs::write(copy.join("frames/00.jpg"), PICTURE).unwrap();
+        let whole = || put(&copy.join("frames/00.jpg"), PICTURE);
         let draft = pair.bring(&office, &head);
         broken();
         // It was read once, and is not read again.
@@ -413,7 +417,7 @@ pub(super) mod tests {
                 1 => {
                     let other = with_pictures(&pair.pki, 1, &[PICTURE]);
                     for (name, bytes) in other.files() {
-                        fs::write(draft.join(name), bytes).unwrap();
+                        put(&draft.join(name), bytes);
                     }
                 }
                 _ => pair.review(&place, 0),

@@ -128,8 +128,8 @@ fn without_row(
     (dir, copies): (&Path, Option<&Path>),
     (device, id): (&str, CaseId),
 ) -> Result<Option<(u64, String)>, ReceiveError> {
-    let before = removed(dir, device)?.into_iter();
-    if let Some(line) = before.filter(|line| line.id == id).last() {
+    let mut before = removed(dir, device)?.into_iter();
+    if let Some(line) = before.rfind(|line| line.id == id) {
         return Ok(Some((line.seq, line.sig_sha256)));
     }
     if !layout::place(dir, device, id).exists() {
@@ -229,7 +229,9 @@ mod tests {
             &[STATEMENT, RECEIPT, SIGNATURE],
         ];
         for (n, parts) in parts.into_iter().enumerate() {
-            parts.iter().for_each(|part| spoil(&of(n)[0].join(part)));
+            for part in parts {
+                spoil(&of(n)[0].join(part));
+            }
         }
         spoil(&of(3)[1].join(STATEMENT));
         spoil(&of(3)[1].join(RECEIPT));

@@ -519,28 +519,6 @@ mod tests {
             (&Value::Null, Value::Null, ago(49), ago(49), 3, 9_000, None),
             (&Value::Null, Value::Null, ago(49), ago(49), 0, 599, None),
             (&Value::Null, Value::Null, ago(49), ago(49), 0, 600, came),
-            // It never holds for ten minutes.
-            (&Value::Null, Value::Null, ago(72), ago(71), 0, 599, None),
-            (&Value::Null, Value::Null, ago(71), ago(72), 0, 599, None),
-            (
-                &Value::Null,
-                Value::Null,
-                ago(72),
-                ago(72),
-                0,
-                599,
-                Some("look at the link, which has not held for ten minutes, and at the receiver"),
-            ),
-            (
-                &Value::Null,
-                Value::Null,
-                ago(72),
-                Value::Null,
-                0,
-                0,
-                Some("none has come yet; look at the link"),
-            ),
-            (&Value::Null, Value::Null, ago(99), ago(99), 3, 599, None),
         ] {
             let change = |s: &mut Value| {
                 s["at"] = json!("2026-08-01T02:03:04.567Z");
@@ -564,6 +542,40 @@ mod tests {
                 s["upload_enabled"] = json!(false);
             });
             assert!(off.is_empty(), "{off:?}");
+        }
+    }
+
+    /// Up for nine minutes and away for three, for ever.
+    #[test]
+    fn a_receiver_that_signs_nothing_is_an_alarm_on_a_link_that_never_holds_too() {
+        const NOW_MS: i64 = 1_785_549_784_567;
+        let ago = |hours: i64| json!(NOW_MS - hours * 3_600_000);
+        let link = "look at the link, which has not held for ten minutes, and at the receiver: ";
+        for (oldest, receipt, held, open_secs, words) in [
+            (72, Some(71), 0, Some(599), None),
+            (71, Some(72), 0, Some(599), None),
+            (72, Some(72), 3, Some(599), None),
+            (
+                72,
+                Some(72),
+                0,
+                Some(599),
+                Some("the last one came 3 days ago; "),
+            ),
+            (72, None, 0, None, Some("none has come yet; ")),
+        ] {
+            let said = raised("upload", |s| {
+                s["at"] = json!("2026-08-01T02:03:04.567Z");
+                s["upload_enabled"] = json!(true);
+                s["upload"] = json!({ "connected": true, "cause": null, "open_secs": open_secs,
+                                      "link": { "held": held } });
+                s["store"] = json!({ "oldest_due_ms": ago(oldest),
+                                     "last_receipt_ms": receipt.map(ago) });
+            });
+            assert_eq!(said.len(), usize::from(words.is_some()), "{said:?}");
+            for (said, words) in said.iter().zip(words) {
+                assert!(said.contains(&format!("{words}{link}")), "{said:?}");
+            }
         }
     }
 

@@ -281,9 +281,7 @@ pub(super) fn examine(
                 .as_ref()
                 .and_then(|v| v.confirmed.clone()),
             ..statement.line(
-                manifest
-                    .as_deref()
-                    .map_or_else(|_| String::new(), sha256_hex),
+                manifest.as_deref().map(sha256_hex).unwrap_or_default(),
                 sig_sha256.unwrap_or_default(),
             )
         },
