@@ -222,7 +222,7 @@ fn piece(n: u8) -> Seen {
 #[test]
 fn what_lay_there_is_remembered_whatever_lay_elsewhere_since() {
     // It lies there first, and is covered or swept aside for a while; then a lorry comes.
-    let spilt = |t: f64| Some(SPILT).filter(|_| t < 4.0 || t >= 26.0);
+    let spilt = |t: f64| Some(SPILT).filter(|_| !(4.0..26.0).contains(&t));
     let second = |t: f64| Some(piece(0)).filter(|_| (9.0..12.0).contains(&t));
     let told = blamed(&street(), |t| {
         let seen = lorry(6, t, 20.0).into_iter().chain(spilt(t));
@@ -475,6 +475,7 @@ fn a_permit_is_told_once_over_a_restart_whichever_camera_is_back_first() {
 
 #[test]
 fn what_a_moving_camera_remembers_moves_with_its_picture() {
+    use HitOutcome::{CoolingDown, Opened, Permitted, Persisted};
     let step = 0.0004;
     let ride = |permits: &str, until: u16, other_from: u16| {
         let mut judge = written("", permits, true);
@@ -501,7 +502,6 @@ fn what_a_moving_camera_remembers_moves_with_its_picture() {
         }
         (hits, priors)
     };
-    use HitOutcome::{CoolingDown, Opened, Permitted, Persisted};
     let permit = "[[permit]]\nid = \"P1\"\nzones = [\"kerb\"]\n";
     let never = u16::MAX;
     assert_eq!(ride(permit, 200, never).0, [Permitted], "told once");
