@@ -2,7 +2,9 @@
 //! (`tests/mutants`) found untested.
 
 use super::super::finding::percent;
-use super::rules::{GOODS, SPILT, Seen, TRICYCLE, lorry, opened, sight, street, vendor, with};
+use super::rules::{
+    GOODS, SPILT, Seen, TRICYCLE, UMBRELLA, lorry, opened, sight, street, vendor, with,
+};
 use super::*;
 use crate::types::Role::{Person, Truck, Vehicle};
 
@@ -622,4 +624,45 @@ fn what_is_not_seen_any_more_may_be_what_a_permit_is_for_if_nobody_could_name_it
         }
         assert_eq!(end.as_deref(), Some(wanted), "{role:?}");
     }
+}
+
+#[test]
+fn what_is_left_of_a_stall_is_that_stall_when_the_picture_has_moved() {
+    let mut config = config();
+    config.zone.truncate(1);
+    config.camera[0].mount = config::Mount::Moving;
+    let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+    let (mut right, mut hits) = (0.0, Vec::new());
+    for step in 0..190 {
+        let t = f64::from(step) * 0.2;
+        // Its umbrella stands first, and is folded as the camera begins to pan.
+        let pan = if (75..100).contains(&step) {
+            0.008
+        } else {
+            0.0
+        };
+        right += pan;
+        let umbrella = Some(UMBRELLA).filter(|_| t < 14.9);
+        let others = [TRICYCLE, GOODS, vendor()];
+        let others = others.into_iter().filter(|_| t > 1.9);
+        let shifted = |(id, role, [x0, y0, x1, y1]): Seen| {
+            let area = [x0 + right, y0, x1 + right, y1];
+            (id, role, area)
+        };
+        let seen: Vec<Seen> = others.chain(umbrella).map(shifted).collect();
+        let mut scene = sight(t, &seen);
+        scene.moved = Moved::By(Motion {
+            x: [1.0, 0.0, pan],
+            ..Motion::NONE
+        });
+        for order in judge.step(&scene) {
+            if let Order::Warn { case, .. } = &order {
+                judge.hear(report(*case, t, true));
+            }
+            hits.extend(order.hit().map(|hit| hit.outcome));
+        }
+    }
+    assert_eq!(hits, [HitOutcome::Opened], "one stall, warned once");
+    let hit = judge.findings().iter().any(Finding::is_hit);
+    assert!(hit, "what is left is one by itself");
 }
