@@ -64,6 +64,9 @@ fn a_checkpoint_signs_the_last_line_and_is_remembered() {
     assert!(store.has_unsigned());
     assert_eq!(store.checkpoint_by(sign).unwrap(), 4);
     assert_eq!((store.signed_up_to(), sound(&store)), (4, 4));
+    // Who asked while the end of a run was signed has nothing to add.
+    assert_eq!(store.checkpoint_by(sign).unwrap(), 4);
+    assert_eq!((store.signed_up_to(), sound(&store)), (4, 4));
     drop(store);
     let store = open(dir.path());
     assert_eq!((store.signed_up_to(), sound(&store)), (4, 4));
