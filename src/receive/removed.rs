@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
 use super::medium::recognise;
-use super::unread::{number, signature};
+use super::unread::{has_copy, number, signature};
 use super::{ReceiveError, layout};
 use crate::clock;
 use crate::disk;
@@ -52,8 +52,8 @@ pub struct Removed {
 /// copies at `copies`. One that is gone already is said to have been removed.
 ///
 /// # Errors
-/// A package that nobody knows, a medium that is not there or was not named: nothing is removed then. A disk
-/// that fails: the same question does the rest.
+/// A package that nobody knows, a medium that is not there, or was not named though index or receipts tell of a
+/// second copy: nothing is removed then. A disk that fails: the same question does the rest.
 pub fn remove(
     dir: &Path,
     copies: Option<&Path>,
@@ -132,8 +132,12 @@ fn without_row(
     if let Some(line) = before.rfind(|line| line.id == id) {
         return Ok(Some((line.seq, line.sig_sha256)));
     }
-    if !layout::place(dir, device, id).exists() {
+    let place = layout::place(dir, device, id);
+    if !place.exists() {
         return Ok(None);
+    }
+    if copies.is_none() && has_copy(&place) {
+        return Err(ReceiveError::SecondCopy(format!("{device}/{id}")));
     }
     let places = [Some(dir), copies].into_iter().flatten();
     let places: Vec<_> = places.map(|dir| layout::place(dir, device, id)).collect();
@@ -236,13 +240,18 @@ mod tests {
         spoil(&of(3)[1].join(STATEMENT));
         spoil(&of(3)[1].join(RECEIPT));
         assert_eq!(gaps(), [(0, 0), (0, 0), (1, 1), (2, 2)]);
-        for (n, copies) in [(0, None), (1, None), (2, Some(pair.medium()))] {
+        // Its receipt tells of the second copy.
+        let refused = removed(1, None).unwrap_err();
+        assert!(matches!(refused, ReceiveError::SecondCopy(_)), "{refused}");
+        assert!(of(1)[0].exists());
+        let medium = Some(pair.medium());
+        for (n, copies) in [(0, None), (1, medium), (2, medium)] {
             let told = (heads[n].statement.seq, heads[n].sig_sha256.clone());
             assert_eq!(removed(n, copies).unwrap(), told);
             assert!(!of(n)[0].exists());
             // Asked once more, for what a kill has left.
             assert_eq!(removed(n, copies).unwrap(), told);
-            assert_eq!(of(n)[1].exists(), n < 2, "the medium was named");
+            assert_eq!(of(n)[1].exists(), n < 1, "the medium was named");
         }
         assert_eq!(gaps(), [(0, 0)]);
         let told = removed(3, Some(pair.medium())).unwrap();

@@ -8,7 +8,9 @@ use super::kept::Kept;
 use super::layout;
 use crate::disk;
 use crate::types::CaseId;
-use crate::witness::{RECEIPT, Receipt, SIGNATURE, STATEMENT, Statement, sha256_hex};
+use crate::witness::{
+    LATER_RECEIPT, RECEIPT, Receipt, SIGNATURE, STATEMENT, Statement, sha256_hex,
+};
 
 /// A package in its place of which there is no row.
 pub(super) struct Unread {
@@ -66,4 +68,10 @@ pub(super) fn signature(place: &Path) -> Option<String> {
     let file = |name| disk::read(&place.join(name)).ok();
     let receipted = || Some(Receipt::read(&file(RECEIPT)?).ok()?.sig_sha256);
     receipted().or_else(|| file(SIGNATURE).map(|bytes| sha256_hex(&bytes)))
+}
+
+/// Whether a receipt of the package at `place` tells of a second copy. Where none can be read nobody knows.
+pub(super) fn has_copy(place: &Path) -> bool {
+    let first = || Receipt::read(&disk::read(&place.join(RECEIPT)).ok()?).ok();
+    place.join(LATER_RECEIPT).is_file() || first().is_some_and(|first| first.copies > 1)
 }
