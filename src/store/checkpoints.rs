@@ -47,6 +47,12 @@ impl Store {
         self.checkpoint_by(|head| sign(identity, head))
     }
 
+    /// The same, unless nothing happened since but that all was signed: who asks may have waited for
+    /// whoever signed it.
+    pub fn checkpoint_news(&self, identity: &Identity) -> Result<u64, StoreError> {
+        self.news_by(|head| sign(identity, head))
+    }
+
     /// Writes the line that a run ended in order, and signs it: no other line comes between, though
     /// the upload still works on. Gives its number.
     pub fn end(&self, identity: &Identity) -> Result<u64, StoreError> {
@@ -56,7 +62,7 @@ impl Store {
         inner.sign_head(|head| sign(identity, head))
     }
 
-    /// The same with another signer. The journal is held meanwhile.
+    /// [`Store::checkpoint`] with another signer. The journal is held meanwhile.
     pub(super) fn checkpoint_by(
         &self,
         make: impl FnOnce(&Head) -> Result<Vec<u8>, SealError>,
@@ -66,6 +72,20 @@ impl Store {
         inner.sign_head(make)
     }
 
+    /// [`Store::checkpoint_news`] with another signer.
+    pub(super) fn news_by(
+        &self,
+        make: impl FnOnce(&Head) -> Result<Vec<u8>, SealError>,
+    ) -> Result<u64, StoreError> {
+        let mut inner = self.inner();
+        inner.settled()?;
+        if inner.has_unsigned() {
+            inner.sign_head(make)
+        } else {
+            Ok(inner.checkpoint.n)
+        }
+    }
+
     /// Number of the newest line that is signed; 0 when none is.
     pub fn signed_up_to(&self) -> u64 {
         self.inner().checkpoint.n
@@ -73,9 +93,7 @@ impl Store {
 
     /// Whether anything happened that no checkpoint of this run signs, beside that one was made.
     pub fn has_unsigned(&self) -> bool {
-        let inner = self.inner();
-        let head = inner.journal.head().n;
-        head > 0 && inner.checkpoint.said != Some(head)
+        self.inner().has_unsigned()
     }
 
     /// The checkpoint that signs line `n`.
@@ -93,14 +111,19 @@ fn sign(identity: &Identity, head: &Head) -> Result<Vec<u8>, SealError> {
 }
 
 impl Inner {
+    fn has_unsigned(&self) -> bool {
+        let head = self.journal.head().n;
+        head > 0 && self.checkpoint.said != Some(head)
+    }
+
     fn sign_head(
         &mut self,
         make: impl FnOnce(&Head) -> Result<Vec<u8>, SealError>,
     ) -> Result<u64, StoreError> {
         let head = self.journal.head();
-        // Nothing has happened yet, or nothing but that all was signed: who asks may have waited for that.
-        if head.n == 0 || self.checkpoint.said == Some(head.n) {
-            return Ok(self.checkpoint.n);
+        if head.n == 0 {
+            // Nothing has happened yet.
+            return Ok(0);
         }
         let p7m = make(&head)?;
         // Here start-up removes what a crash leaves.

@@ -102,7 +102,8 @@ impl Session<'_> {
             return;
         }
         let identity = Arc::clone(&self.up.identity);
-        self.ask(move |store| store.checkpoint(&identity)).await;
+        self.ask(move |store| store.checkpoint_news(&identity))
+            .await;
     }
 
     /// Asks the store; what it cannot answer is complained about.

@@ -65,11 +65,14 @@ fn a_checkpoint_signs_the_last_line_and_is_remembered() {
     assert_eq!(store.checkpoint_by(sign).unwrap(), 4);
     assert_eq!((store.signed_up_to(), sound(&store)), (4, 4));
     // Who asked while the end of a run was signed has nothing to add.
-    assert_eq!(store.checkpoint_by(sign).unwrap(), 4);
+    assert_eq!(store.news_by(sign).unwrap(), 4);
     assert_eq!((store.signed_up_to(), sound(&store)), (4, 4));
+    // The hour's is made though nothing happened: its line says that the box was at work.
+    assert_eq!(store.checkpoint_by(sign).unwrap(), 5);
+    assert_eq!((store.signed_up_to(), sound(&store)), (5, 5));
     drop(store);
     let store = open(dir.path());
-    assert_eq!((store.signed_up_to(), sound(&store)), (4, 4));
+    assert_eq!((store.signed_up_to(), sound(&store)), (5, 5));
     store.read_checkpoint(3).unwrap_err();
 }
 
