@@ -276,8 +276,8 @@ impl Book {
             Phase::Grace { .. } | Phase::Looking { .. }
                 if late(self.grace(case) + LATE_MAX) =>
             {
-                "no second look within half an hour of the end of the grace time: no picture, or none in \
-                 which anything changed"
+                "no second look within half an hour of the end of the grace time: no picture, none in \
+                 which anything changed, or none that tells what stands there"
                     .to_owned()
             }
             Phase::Recording if case.camera == camera => {

@@ -13,6 +13,7 @@ use super::case::{Case, Phase};
 use super::finding::Finding;
 use super::likeness::likeness;
 use super::second_look::{found, present};
+use super::sight;
 use super::whereabouts::{Place, Whereabouts, compare};
 
 /// An open case, and what one scene shows of it.
@@ -54,6 +55,7 @@ impl Book {
             && case.is_in_picture()
             && compare(case.place, Whereabouts::of(scene)) == Place::Same;
         let found = found(case, findings);
+        let hidden = scene.doubted || sight::named_otherwise(case, scene);
         let there = present(case, scene).filter(|_| known);
         let alike = likeness(&case.looks, there.and_then(|t| t.appearance));
         let mut gates = found.map(|f| f.gates.clone()).unwrap_or_default();
@@ -73,7 +75,7 @@ impl Book {
                 _ => None,
             },
             warned: played.filter(|w| w.hushed.is_none()).map(|w| w.at),
-            seen: known.then_some(there.is_some()),
+            seen: (known && (there.is_some() || !hidden)).then_some(there.is_some()),
             gates,
         }
     }

@@ -190,7 +190,7 @@ fn a_run_without_a_moment_hands_on_the_book_it_was_given() {
         );
     }
     let why = "discard no second look within half an hour of the end of the grace time: \
-                no picture, or none in which anything changed";
+                no picture, none in which anything changed, or none that tells what stands there";
     assert_eq!(told, [why]);
     let moved_on = judge.book();
     assert_ne!(moved_on, saved);

@@ -201,7 +201,7 @@ impl Off {
 fn after_a_reboot_a_case_goes_on_only_when_the_box_was_off_for_a_short_while() {
     let (minutes, night) = (300.0, 13.0 * 3600.0);
     let late = "discard no second look within half an hour of the end of the grace time: \
-                no picture, or none in which anything changed";
+                no picture, none in which anything changed, or none that tells what stands there";
     let (always, soon, never) = (0.0, 60.0, f64::INFINITY);
     for (secs, trusted, in_grace, heard) in [
         (minutes, always, "seal persisted", "seal persisted"),
