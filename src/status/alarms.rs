@@ -170,10 +170,20 @@ impl Alarms {
         );
     }
 
-    /// One that ends soon is an alarm while there is time for a new one.
+    /// One that ends soon is an alarm while there is time for a new one, and so is one that nobody believes.
     fn certificates(&mut self, certificates: &Value) {
         for (name, term) in certificates.as_object().into_iter().flatten() {
-            let why = match (term["expired"] == Value::Bool(true), name.as_str()) {
+            let expired = term["expired"] == Value::Bool(true);
+            if let Some(why) = term["untrusted"].as_str().filter(|_| !expired) {
+                self.raise(
+                    &format!("{name} certificate"),
+                    format!(
+                        "{why} (by roots.crt and revoked.crl of this box): receivers refuse what it signs; \
+                         packages are made all the same, and stay here; ask the bureau"
+                    ),
+                );
+            }
+            let why = match (expired, name.as_str()) {
                 // Why nothing is judged has been said.
                 (true, "evidence") => continue,
                 (true, _) => "has ended; packages wait on the disk".to_owned(),
