@@ -102,13 +102,14 @@ impl Terms {
             return;
         }
         term.untrusted = why.map(ToOwned::to_owned);
-        match why {
-            Some(why) => tracing::error!(
+        if let Some(why) = why {
+            tracing::error!(
                 name,
                 why,
                 "no verifier with roots.crt, and the list beside it, takes what this certificate signs"
-            ),
-            None => tracing::info!(name, "a verifier takes what this certificate signs again"),
+            );
+        } else {
+            tracing::info!(name, "a verifier takes what this certificate signs again");
         }
     }
 

@@ -187,8 +187,8 @@ async fn a_box_that_comes_onto_its_own_list_alarms_and_goes_on() {
     // This receiver has no list: what is sealed after that is a package like any other.
     let mut after = Value::Null;
     until(&field, "a package sealed after that", async || {
-        let sealed = field.journal("package.sealed").into_iter();
-        let sealed = sealed.filter(|line| line["n"].as_u64() > told).next_back();
+        let mut sealed = field.journal("package.sealed").into_iter();
+        let sealed = sealed.rfind(|line| line["n"].as_u64() > told);
         after = sealed.map_or(Value::Null, |line| line["body"]["id"].clone());
         !after.is_null() && field.receipted().contains(&field.package(&after))
     })
