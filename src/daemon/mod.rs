@@ -168,10 +168,7 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
     let config = &loaded.config;
     ingest::init()?;
     let identity = Arc::new(evidence_identity(config)?);
-    let trust = Trust::of_box(&config.keys.dir.join("roots.crt"))?;
-    if let Err(fault) = identity.check_chain(&trust.now(), clock::now()) {
-        tracing::error!(%fault, "no verifier with roots.crt will take what is signed with evidence.crt");
-    }
+    let trust = Arc::new(Trust::of_box(&config.keys.dir.join("roots.crt"))?);
     if config.upload.enabled
         && let Err(error) = transport_days(config)
     {
@@ -199,12 +196,11 @@ fn open(loaded: &Loaded) -> anyhow::Result<Opened> {
         (identity, &store),
         Arc::clone(&telemetry),
     )?;
-    let recorder = record::begin(&store, loaded, &facts, past, |case| {
-        judge.is_open(case) || decided(case)
-    })?;
+    let is_open = |case| judge.is_open(case) || decided(case);
+    let recorder = record::begin(&store, loaded, (&facts, &trust), past, is_open)?;
     Ok(Opened {
         store,
-        trust: Arc::new(trust),
+        trust,
         detector,
         speakers,
         governor,

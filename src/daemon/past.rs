@@ -42,6 +42,8 @@ pub(super) struct Past {
     pub(super) clock: ClockWatch,
     /// SHA-256 of the certificates last said to be installed, by name.
     pub(super) certificates: BTreeMap<String, String>,
+    /// Why no verifier takes what the evidence certificate signs, as last said; `None`: it does.
+    pub(super) untrusted: Option<String>,
     /// Restarts of the box that were ordered.
     reboots: Reboots,
 }
@@ -55,6 +57,7 @@ impl Past {
             voice: Ledger::new(clock::boot_id()),
             clock: ClockWatch::new(clock::boot_id()),
             certificates: BTreeMap::new(),
+            untrusted: None,
             reboots: Reboots::default(),
         };
         store.walk_journal(&mut |entry| past.take(entry))?;
@@ -134,6 +137,10 @@ impl Past {
                 let text = |key: &str| body.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
                 let named = text("name").zip(text("certificate_sha256"));
                 self.certificates.extend(named);
+            }
+            kind::CERT_UNTRUSTED => {
+                let why = body.get("why").and_then(Value::as_str);
+                self.untrusted = why.map(ToOwned::to_owned);
             }
             kind::REBOOT_BEGUN => {
                 if let Ok(begun) = Begun::deserialize(&body) {

@@ -17,7 +17,7 @@ use crate::config::{KeyName, Keys, Loaded};
 use crate::journal::kind;
 use crate::store::{Store, StoreError};
 use crate::types::CaseId;
-use crate::witness::{Identity, Installed};
+use crate::witness::{Identity, Installed, Roots, Trust, sha256_hex};
 
 use super::capture;
 use super::clock_watch::{ClockState, ClockWatch};
@@ -36,6 +36,9 @@ const CHECKPOINT: Duration = Duration::from_hours(1);
 pub(super) struct Recorder {
     store: Store,
     identity: Arc<Identity>,
+    trust: Arc<Trust>,
+    /// Whom the certificates were last held against.
+    roots: Arc<Roots>,
     keys: Keys,
     /// The command that brought the evidence certificate in force; `None`: it is the box's file.
     evidence_sent: Option<Uuid>,
@@ -43,6 +46,8 @@ pub(super) struct Recorder {
     clock: Arc<ClockState>,
     /// SHA-256 of the certificates last said to be installed, by name.
     certificates: BTreeMap<String, String>,
+    /// Why no verifier takes what the evidence certificate signs, as the journal last said; `None`: it does.
+    untrusted: Option<String>,
     /// How long they hold.
     pub(super) terms: Arc<Terms>,
     /// Boot clock, nanoseconds.
@@ -57,7 +62,7 @@ pub(super) struct Recorder {
 pub(super) fn begin(
     store: &Store,
     loaded: &Loaded,
-    facts: &Facts,
+    (facts, trust): (&Facts, &Arc<Trust>),
     past: Past,
     open: impl Fn(CaseId) -> bool,
 ) -> Result<Recorder, StoreError> {
@@ -67,6 +72,8 @@ pub(super) fn begin(
     let mut recorder = Recorder {
         store: store.clone(),
         identity: Arc::clone(&facts.identity),
+        trust: Arc::clone(trust),
+        roots: trust.now(),
         keys: loaded.config.keys.clone(),
         evidence_sent: loaded
             .config
@@ -76,6 +83,7 @@ pub(super) fn begin(
         watch: past.clock,
         clock: Arc::clone(&facts.clock_state),
         certificates: past.certificates,
+        untrusted: past.untrusted,
         terms: Arc::default(),
         look_at_certificates: 0,
         checkpoint: 0,
@@ -87,6 +95,7 @@ pub(super) fn begin(
     }
     recorder.tell_clock(&reading, true)?;
     recorder.tell_certificates()?;
+    recorder.tell_trust()?;
     Ok(recorder)
 }
 
@@ -157,8 +166,12 @@ impl Recorder {
     fn look(&mut self) -> Result<(), StoreError> {
         let now = clock::reading();
         self.tell_clock(&now, false)?;
-        if now.boot_ns >= self.look_at_certificates {
+        let roots = self.trust.now();
+        if now.boot_ns >= self.look_at_certificates || !Arc::ptr_eq(&roots, &self.roots) {
+            self.look_at_certificates = 0;
+            self.roots = roots;
             self.tell_certificates()?;
+            self.tell_trust()?;
             self.look_at_certificates = later(&now, CERTIFICATES);
         }
         let is_due = now.boot_ns >= self.checkpoint;
@@ -231,6 +244,27 @@ impl Recorder {
         }
         Ok(())
     }
+
+    /// Says when no verifier with the box's roots and lists takes what is signed here any more, and when
+    /// one does again. Out of the certificate's time nothing is signed, and the clock may not be set: what
+    /// was said then stays.
+    fn tell_trust(&mut self) -> Result<(), StoreError> {
+        let now = clock::now();
+        if self.identity.check_validity(now).is_err() {
+            return Ok(());
+        }
+        let judged = self.identity.check_chain(&self.roots, now);
+        let why = judged.err().map(|fault| fault.to_string());
+        let name = KeyName::Evidence.name();
+        self.terms.judge(name, why.as_deref());
+        if why != self.untrusted {
+            let sha256 = sha256_hex(self.identity.certificate_der());
+            let body = json!({ "name": name, "certificate_sha256": sha256, "why": why });
+            self.store.note(now, kind::CERT_UNTRUSTED, body)?;
+            self.untrusted = why;
+        }
+        Ok(())
+    }
 }
 
 fn later(now: &Reading, by: Duration) -> u64 {
@@ -243,7 +277,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::clock::Trust;
     use crate::config;
     use crate::journal;
     use crate::pki::{TestPki, TestPkiPlan};
@@ -267,9 +300,13 @@ mod tests {
 
         fn recorder(&self) -> Recorder {
             let past = Past::read(&self.store).unwrap();
+            let roots = self.pki.device.join("roots.crt");
+            let trust = Arc::new(Trust::of_box(&roots).unwrap());
             Recorder {
                 store: self.store.clone(),
                 identity: Arc::new(Identity::load(&self.pki.device, "evidence").unwrap()),
+                roots: trust.now(),
+                trust,
                 keys: Keys {
                     dir: self.pki.device.clone(),
                     ..Keys::default()
@@ -278,6 +315,7 @@ mod tests {
                 watch: past.clock,
                 clock: Arc::default(),
                 certificates: past.certificates,
+                untrusted: past.untrusted,
                 terms: Arc::default(),
                 look_at_certificates: 0,
                 checkpoint: 0,
@@ -311,7 +349,7 @@ mod tests {
         Reading {
             boot_ns: secs * 1_000_000_000,
             offset_ns: (1_785_542_400_000 + moved_ms) * 1_000_000,
-            trust: Trust {
+            trust: clock::Trust {
                 synced,
                 max_error_us: synced.then_some(1500),
                 source: None,
@@ -347,6 +385,55 @@ mod tests {
         assert!(subject.contains("CN=LM-TEST-1"), "{subject}");
         assert_eq!(line["certificate_sha256"].as_str().unwrap().len(), 64);
         assert!(line["not_after"].as_str().unwrap().ends_with('Z'));
+    }
+
+    /// The bureau's list names this box while it runs, or before it starts; then that was a mistake.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files")]
+    fn a_box_on_its_own_list_says_so_until_it_is_off_it() {
+        let kit = Kit::new();
+        let list = kit.pki.device.join("revoked.crl");
+        let ours = kit.pki.device.join("evidence.crt");
+        let whys = || -> Vec<serde_json::Value> {
+            let lines = kit.lines(kind::CERT_UNTRUSTED);
+            lines.iter().map(|line| line["why"].clone()).collect()
+        };
+        let alarms = |recorder: &Recorder| -> Vec<String> {
+            let status = json!({
+                "clock": { "synced": true },
+                "certificates": recorder.terms.snapshot(clock::now()),
+            });
+            let raised = crate::status::alarms(&status).into_iter();
+            let raised = raised.filter(|alarm| alarm.name == "evidence certificate");
+            raised.map(|alarm| alarm.text).collect()
+        };
+        let mut recorder = kit.recorder();
+        recorder.look().unwrap();
+        assert_eq!((whys(), alarms(&recorder)), (vec![], vec![]));
+        // 2026-01-01.
+        let revoked = kit.pki.revoke(&[(&ours, 1_767_225_600)]).unwrap();
+        std::fs::write(&list, revoked).unwrap();
+        let why = "a certificate was revoked on 2026-01-01";
+        recorder.look().unwrap();
+        for mut recorder in [recorder, kit.recorder()] {
+            recorder.look().unwrap();
+            assert_eq!(whys(), [why], "said once, by whichever run");
+            let [alarm] = &alarms(&recorder)[..] else {
+                panic!("no alarm, or several");
+            };
+            assert!(alarm.starts_with(why), "{alarm}");
+        }
+        let line = &kit.lines(kind::CERT_UNTRUSTED)[0];
+        let installed = kit.lines(kind::CERT_INSTALLED).swap_remove(0);
+        for key in ["name", "certificate_sha256"] {
+            assert_eq!(line[key], installed[key]);
+        }
+        assert!(kit.lines(kind::CHECKPOINT).len() > 1, "it goes on signing");
+        std::fs::remove_file(&list).unwrap();
+        let mut recorder = kit.recorder();
+        recorder.look().unwrap();
+        assert_eq!(whys(), [json!(why), json!(null)]);
+        assert_eq!(alarms(&recorder), [""; 0]);
     }
 
     /// A journal that nobody signs grows on: the next certificate signs these lines too.

@@ -1,9 +1,11 @@
-//! How long the box's certificates hold: said in the log some days before the end and at it, and
-//! in the status all the time.
+//! How long the box's certificates hold, and whether a verifier takes them: said in the log some days
+//! before the end and at it, and when it changes, and in the status all the time.
 //!
 //! After the end of the evidence certificate no verifier takes what is signed, because nobody vouches
 //! for the key any more: nothing is judged, nobody is warned and nothing is signed (`eye`, `keeper`).
-//! After that of the transport certificate no broker takes a connection, and packages wait on the disk.
+//! One that a verifier would not take for another reason, because it is on the box's list of revoked ones
+//! say, goes on signing: the list may be wrong, and what is not sealed cannot be had later (decision 0073).
+//! After the end of the transport certificate no broker takes a connection, and packages wait on the disk.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -31,6 +33,8 @@ struct Term {
     end_ns: i64,
     /// Which of [`SAID_AT`] was said last.
     said: Option<i64>,
+    /// Why no verifier takes what it signs.
+    untrusted: Option<String>,
 }
 
 impl Term {
@@ -42,6 +46,7 @@ impl Term {
             command,
             end_ns,
             said: None,
+            untrusted: None,
         })
     }
 
@@ -87,7 +92,29 @@ impl Terms {
         Some(due)
     }
 
-    /// For the status: by name `not_after`, `days_left`, `expired`, and the `command` that brought it.
+    /// Takes in why no verifier takes what the certificate `name` signs; `None`: one does.
+    pub(super) fn judge(&self, name: &str, why: Option<&str>) {
+        let mut terms = lock(&self.0);
+        let Some(term) = terms.get_mut(name) else {
+            return;
+        };
+        if term.untrusted.as_deref() == why {
+            return;
+        }
+        term.untrusted = why.map(ToOwned::to_owned);
+        if let Some(why) = why {
+            tracing::error!(
+                name,
+                why,
+                "no verifier with roots.crt, and the list beside it, takes what this certificate signs"
+            );
+        } else {
+            tracing::info!(name, "a verifier takes what this certificate signs again");
+        }
+    }
+
+    /// For the status: by name `not_after`, `days_left`, `expired`, why it is `untrusted`, and the
+    /// `command` that brought it.
     pub(super) fn snapshot(&self, now: Stamp) -> Value {
         let terms = lock(&self.0);
         let told = terms.iter().map(|(name, term)| {
@@ -95,6 +122,7 @@ impl Terms {
                 "not_after": term.certificate.not_after,
                 "days_left": term.days_left(now),
                 "expired": term.due(now) == Some(0),
+                "untrusted": term.untrusted,
                 "command": term.command,
             });
             ((*name).to_owned(), said)

@@ -15,6 +15,8 @@ pub const CONFIG_LOADED: &str = "config.loaded";
 pub const MODEL_LOADED: &str = "model.loaded";
 /// Another certificate than before is in place.
 pub const CERT_INSTALLED: &str = "cert.installed";
+/// No verifier with the box's roots and lists takes what it signs any more, or one does again.
+pub const CERT_UNTRUSTED: &str = "cert.untrusted";
 /// A warning was played to its end.
 pub const WARNING_PLAYED: &str = "warning.played";
 /// A warning was not played, or not to its end.
@@ -148,6 +150,7 @@ pub const ALL: &[&str] = &[
     CONFIG_LOADED,
     MODEL_LOADED,
     CERT_INSTALLED,
+    CERT_UNTRUSTED,
     WARNING_PLAYED,
     WARNING_FAILED,
     WARNING_BEGUN,

@@ -22,7 +22,8 @@ const UNTAKEN_SECS: u64 = 600;
 /// So is one on which packages wait and no receipt came for this long, milliseconds.
 const UNRECEIPTED_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// And then also on a connection that never holds for [`UNTAKEN_SECS`], milliseconds.
+/// And then also where connections come and go, and for [`UNTAKEN_SECS`] none holds for that long,
+/// milliseconds.
 const NEVER_MS: i64 = 3 * UNRECEIPTED_MS;
 
 /// Something that needs a person.
@@ -170,10 +171,20 @@ impl Alarms {
         );
     }
 
-    /// One that ends soon is an alarm while there is time for a new one.
+    /// One that ends soon is an alarm while there is time for a new one, and so is one that nobody believes.
     fn certificates(&mut self, certificates: &Value) {
         for (name, term) in certificates.as_object().into_iter().flatten() {
-            let why = match (term["expired"] == Value::Bool(true), name.as_str()) {
+            let expired = term["expired"] == Value::Bool(true);
+            if let Some(why) = term["untrusted"].as_str().filter(|_| !expired) {
+                self.raise(
+                    &format!("{name} certificate"),
+                    format!(
+                        "{why} (by roots.crt and revoked.crl of this box): receivers refuse what it signs; \
+                         packages are made all the same, and stay here; ask the bureau"
+                    ),
+                );
+            }
+            let why = match (expired, name.as_str()) {
                 // Why nothing is judged has been said.
                 (true, "evidence") => continue,
                 (true, _) => "has ended; packages wait on the disk".to_owned(),
@@ -291,11 +302,16 @@ impl Alarms {
     }
 
     /// Packages go out, or seem to, and no receipt comes back. What waits for a wider link is meant to, and what
-    /// waited through an outage has time; but not for ever, where one outage follows another.
+    /// waited through an outage has time; but not for ever, where one outage follows another. A box that was off
+    /// or away for days has had none.
     fn unreceipted(&mut self, status: &Value, oldest_ms: i64) {
         let held = status["upload"]["link"]["held"].as_u64() > Some(0);
         let at = status["at"].as_str().and_then(|at| at.parse().ok());
-        let open = status["upload"]["open_secs"].as_u64() >= Some(UNTAKEN_SECS);
+        let lasts = |what: &str| status["upload"][what].as_u64() >= Some(UNTAKEN_SECS);
+        let open = lasts("open_secs");
+        if !open && !lasts("back_secs") {
+            return;
+        }
         let Some(now_ms) = at.map(jiff::Timestamp::as_millisecond).filter(|_| !held) else {
             return;
         };
@@ -551,24 +567,22 @@ mod tests {
         const NOW_MS: i64 = 1_785_549_784_567;
         let ago = |hours: i64| json!(NOW_MS - hours * 3_600_000);
         let link = "look at the link, which has not held for ten minutes, and at the receiver: ";
-        for (oldest, receipt, held, open_secs, words) in [
-            (72, Some(71), 0, Some(599), None),
-            (71, Some(72), 0, Some(599), None),
-            (72, Some(72), 3, Some(599), None),
-            (
-                72,
-                Some(72),
-                0,
-                Some(599),
-                Some("the last one came 3 days ago; "),
-            ),
-            (72, None, 0, None, Some("none has come yet; ")),
+        let came = Some("the last one came 3 days ago; ");
+        for (oldest, receipt, held, open_secs, back_secs, words) in [
+            (72, Some(71), 0, Some(599), 600, None),
+            (71, Some(72), 0, Some(599), 600, None),
+            (72, Some(72), 3, Some(599), 600, None),
+            (72, Some(72), 0, Some(599), 600, came),
+            (72, None, 0, None, 600, Some("none has come yet; ")),
+            // The box was off for days, or away: its packages have had no chance yet.
+            (72, Some(72), 0, Some(0), 0, None),
+            (72, Some(72), 0, Some(599), 599, None),
         ] {
             let said = raised("upload", |s| {
                 s["at"] = json!("2026-08-01T02:03:04.567Z");
                 s["upload_enabled"] = json!(true);
                 s["upload"] = json!({ "connected": true, "cause": null, "open_secs": open_secs,
-                                      "link": { "held": held } });
+                                      "back_secs": back_secs, "link": { "held": held } });
                 s["store"] = json!({ "oldest_due_ms": ago(oldest),
                                      "last_receipt_ms": receipt.map(ago) });
             });

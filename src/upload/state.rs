@@ -20,6 +20,9 @@ pub struct UploadSnapshot {
     /// For how long it has carried whatever waits, seconds, short breaks included: what waited through an
     /// outage goes only some time after a connection is made. `None` while there is none.
     pub open_secs: Option<u64>,
+    /// For how long there have been connections again, broken or not, since the start or since there was
+    /// none for a day, seconds. `None` before the first.
+    pub back_secs: Option<u64>,
     /// What keeps packages from being sent, in words for a technician; `None` when nothing does.
     pub cause: Option<String>,
     /// For how long there has been a cause without anything of a package gone since, seconds.
@@ -105,7 +108,14 @@ struct Inner {
     stuck_since: Option<u64>,
     /// Boot clock, nanoseconds: from when on the connection carries whatever waits.
     open_from: Option<u64>,
+    /// The same of the first connection after a day without one.
+    back_from: Option<u64>,
+    /// Boot clock, nanoseconds: when the last connection ended.
+    left: Option<u64>,
 }
+
+/// After so long without a connection nothing that is old is its fault, nanoseconds.
+const AWAY_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
 
 impl Inner {
     fn cause(&self) -> Option<&String> {
@@ -141,6 +151,7 @@ impl UploadState {
                 .open_from
                 .filter(|_| inner.snapshot.connected)
                 .map(secs),
+            back_secs: inner.back_from.map(secs),
             ..inner.snapshot.clone()
         }
     }
@@ -158,7 +169,11 @@ impl UploadState {
 
     fn change_at(&self, now_ns: u64, change: impl FnOnce(&mut UploadSnapshot)) {
         let mut inner = self.lock();
+        let was_connected = inner.snapshot.connected;
         change(&mut inner.snapshot);
+        if was_connected && !inner.snapshot.connected {
+            inner.left = Some(now_ns);
+        }
         inner.has_changed(now_ns);
     }
 
@@ -183,7 +198,13 @@ impl UploadState {
         let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let ahead = ns(from.saturating_duration_since(now));
         let ago = ns(now.saturating_duration_since(from));
-        self.lock().open_from = Some(now_ns.saturating_add(ahead).saturating_sub(ago));
+        let from = now_ns.saturating_add(ahead).saturating_sub(ago);
+        let mut inner = self.lock();
+        inner.open_from = Some(from);
+        let was_here = |left: u64| now_ns.saturating_sub(left) < AWAY_NS;
+        if !inner.left.is_some_and(was_here) {
+            inner.back_from = Some(from);
+        }
     }
 
     /// A part of a package has gone, whatever keeps others from going.
@@ -271,6 +292,31 @@ mod tests {
         // The link alone was away, for a moment.
         state.opens_at((now + 2 * delay, 160 * SEC), now + delay);
         assert_eq!(open(730), Some(600));
+    }
+
+    #[test]
+    fn connections_are_back_from_the_first_after_a_day_without() {
+        const HOUR: u64 = 3_600;
+        let state = UploadState::new();
+        let back = |secs: u64| state.snapshot_at(secs * 1_000_000_000).back_secs;
+        let connected = |secs: u64, is: bool| {
+            if is {
+                let now = Instant::now();
+                state.opens_at((now, secs * 1_000_000_000), now);
+            }
+            state.change_at(secs * 1_000_000_000, |s| s.connected = is);
+        };
+        assert_eq!(back(HOUR), None, "none was made");
+        connected(HOUR, true);
+        connected(2 * HOUR, false);
+        // Tried for so long, and in vain.
+        connected(24 * HOUR, false);
+        connected(26 * HOUR - 1, true);
+        assert_eq!(back(26 * HOUR), Some(25 * HOUR), "not a day");
+        connected(27 * HOUR, false);
+        assert_eq!(back(50 * HOUR), Some(49 * HOUR));
+        connected(51 * HOUR, true);
+        assert_eq!(back(52 * HOUR), Some(HOUR), "a day");
     }
 
     #[test]

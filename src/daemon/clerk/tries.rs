@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::command::{Settings, SettingsError};
-use crate::config::{KeyName, Loaded};
+use crate::config::{Config, KeyName, Loaded};
 use crate::disk;
 use crate::journal::kind;
 use crate::store::{Ended, Store};
-use crate::witness::{Fate, successor};
+use crate::witness::{Fate, Successor, SuccessorFault, Trust, successor};
 
 use super::{Errands, blocking, ended};
 
@@ -40,10 +40,7 @@ impl Errands {
         let cameras = self.playing();
         let trust = Arc::clone(&self.gauges.trust);
         self.begin_trial(id, move |settings, loaded| {
-            let (config, roots) = (&loaded.config, trust.anew());
-            let as_who = (config.device.id.as_str(), clock::now());
-            let found = successor(pem.as_bytes(), &config.keys, &roots, as_who);
-            let found = found.map_err(|fault| ended(Fate::Refused, fault.to_string()))?;
+            let found = judged(&pem, &loaded.config, &trust)?;
             let trial = settings.try_certificate((&pem, found.key), loaded, (id, cameras));
             let trial = trial.map_err(|error| not_tried(&error))?;
             let body = json!({
@@ -107,6 +104,21 @@ impl Errands {
     }
 }
 
+/// The certificate `pem` as a successor; else why it is not tried. By roots of yesterday it is not said to
+/// lead nowhere: then their file is at fault, and the same certificate may be sent again.
+fn judged(pem: &str, config: &Config, trust: &Trust) -> Result<Successor, Ended> {
+    let roots = trust.anew();
+    let as_who = (config.device.id.as_str(), clock::now());
+    let found = successor(pem.as_bytes(), &config.keys, &roots, as_who);
+    found.map_err(|fault| match (&fault, trust.trouble()) {
+        (SuccessorFault::Chain(_), Some(trouble)) => ended(
+            Fate::Failed,
+            format!("{fault}; but not by the files as they are: {trouble}"),
+        ),
+        _ => ended(Fate::Refused, fault.to_string()),
+    })
+}
+
 /// Has `put` keep something for a trial and journals what it says. What is told to have failed is not
 /// on trial: the next start would begin it.
 fn begin(
@@ -146,8 +158,9 @@ mod tests {
     use super::super::trial::Watch;
     use super::*;
     use crate::command::{Origin, Outcome};
-    use crate::config::Config;
+    use crate::config::Keys;
     use crate::disk::fault::{self, Mode};
+    use crate::pki::{TestPki, TestPkiPlan};
 
     const COMMAND: Uuid = Uuid::from_u128(7);
 
@@ -207,6 +220,53 @@ mod tests {
             let state = self.loaded.config.store.dir.join("config/state.json");
             fs::read(state).unwrap()
         }
+    }
+
+    /// The bureau adds a root, and its file is half copied when the first certificate under it comes.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files")]
+    fn by_roots_of_yesterday_no_certificate_is_said_to_lead_nowhere() {
+        const DEVICE: &str = "LM-TEST-1";
+        let dir = tempfile::tempdir().unwrap();
+        let [ours, other] =
+            ["ours", "other"].map(|name| TestPki::create(&dir.path().join(name), DEVICE).unwrap());
+        let mut plan = TestPkiPlan::from_now();
+        plan.not_after += 86_400;
+        let key = ours.device.join("evidence.key");
+        let pem = other.certify(&key, ("evidence", DEVICE), plan).unwrap();
+        let mut config = Config {
+            keys: Keys {
+                dir: ours.device.clone(),
+                ..Keys::default()
+            },
+            ..Config::default()
+        };
+        DEVICE.clone_into(&mut config.device.id);
+        let roots = ours.device.join("roots.crt");
+        let trust = Trust::of_box(&roots).unwrap();
+        let both = [&ours, &other].map(|pki| fs::read_to_string(pki.root()).unwrap());
+        let answer = |pem: &str| {
+            let ended = judged(pem, &config, &trust).unwrap_err();
+            (ended.outcome, ended.why.unwrap())
+        };
+        let by_roots = "by this box's roots.crt: ";
+        let (fate, why) = answer(&pem);
+        assert_eq!(fate, Fate::Refused, "{why}");
+        assert!(why.starts_with(by_roots), "{why}");
+        let half = both[0].len() / 2;
+        fs::write(&roots, &both[0].as_bytes()[..half]).unwrap();
+        let (fate, why) = answer(&pem);
+        assert_eq!(fate, Fate::Failed, "{why}");
+        let file = format!("{}: ", roots.display());
+        assert!(why.starts_with(by_roots) && why.contains(&file), "{why}");
+        // What no root could mend is refused all the same.
+        let (fate, why) = answer("no certificate");
+        assert_eq!(fate, Fate::Refused, "{why}");
+        fs::write(&roots, both.concat()).unwrap();
+        assert_eq!(
+            judged(&pem, &config, &trust).unwrap().key,
+            KeyName::Evidence
+        );
     }
 
     #[test]

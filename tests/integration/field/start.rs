@@ -160,6 +160,42 @@ async fn with_an_expired_evidence_certificate_a_box_sends_what_it_has_and_waits_
     assert_eq!(field.status().await["held"], Value::Null);
 }
 
+/// The bureau's list comes onto the box while it works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_comes_onto_its_own_list_alarms_and_goes_on() {
+    let live = camera();
+    let field = Field::start(&live.url(STREAM), &|_| ()).await;
+    let _daemon = field.daemon();
+    until(&field, "an answer of the daemon", async || {
+        !field.status().await.is_null()
+    })
+    .await;
+    assert_eq!(field.journal("cert.untrusted").len(), 0);
+    let ours = field.pki.device.join("evidence.crt");
+    // 2026-01-01.
+    let list = field.pki.revoke(&[(&ours, 1_767_225_600)]).unwrap();
+    fs::write(field.pki.device.join("revoked.crl"), list).unwrap();
+    let words = "a certificate was revoked on 2026-01-01 (by roots.crt and revoked.crl";
+    until(&field, "the alarm", async || {
+        field.status().await["alarms"].to_string().contains(words)
+    })
+    .await;
+    let lines = field.journal("cert.untrusted");
+    assert_eq!(lines.len(), 1);
+    let told = lines[0]["n"].as_u64();
+    assert!(told.is_some(), "{lines:?}");
+    // This receiver has no list: what is sealed after that is a package like any other.
+    let mut after = Value::Null;
+    until(&field, "a package sealed after that", async || {
+        let mut sealed = field.journal("package.sealed").into_iter();
+        let sealed = sealed.rfind(|line| line["n"].as_u64() > told);
+        after = sealed.map_or(Value::Null, |line| line["body"]["id"].clone());
+        !after.is_null() && field.receipted().contains(&field.package(&after))
+    })
+    .await;
+    field.audit(&field.package(&after));
+}
+
 /// As on a board without a battery, whose clock stands before the certificate's beginning until it
 /// is set.
 #[tokio::test(flavor = "multi_thread")]
