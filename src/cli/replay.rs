@@ -17,7 +17,7 @@ use crate::config::{Config, Loaded};
 use crate::ingest::{self, Recording};
 use crate::judge::Judge;
 use crate::perceive::{Card, Detector, Sight, Watched};
-use crate::types::{Detection, Frame, Heard, HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
+use crate::types::{Detection, Frame, HitOutcome, Order, RoleSet, Scene, Stamp, WarnReport};
 
 use super::reasons::Reasons;
 use super::{Answer, log, out, what_if};
@@ -162,17 +162,8 @@ impl Court {
             self.sealed |= matches!(order, Order::Seal { .. });
             self.hits.extend(told(order));
             if let Order::Warn { case, .. } = order {
-                self.playing.push(WarnReport {
-                    case: *case,
-                    at: scene.at,
-                    played: WARNING,
-                    clip_sha256: String::new(),
-                    identity_sha256: None,
-                    failure: None,
-                    journal_n: None,
-                    hushed: None,
-                    heard: Some(Heard::NoMicrophone),
-                });
+                let report = WarnReport::in_full(*case, scene.at, WARNING);
+                self.playing.push(report);
             }
         }
         if let Some(reasons) = &mut self.reasons {

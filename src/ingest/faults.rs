@@ -46,6 +46,11 @@ pub enum Fault {
     /// The stream carries sound of another kind.
     #[error("its sound is {0}, which is not heard here: set the camera's audio to G.711 or AAC")]
     Sound(String),
+    /// The stream carries AAC, and nothing on this box decodes it.
+    #[error(
+        "no decoder for its AAC sound: install gstreamer1.0-libav, or set the camera's audio to G.711"
+    )]
+    NoAacDecoder,
     /// The connection lives, but frames stopped.
     #[error("connected, but no frame for {0} s: restart the camera if this stays")]
     Stalled(u64),
@@ -134,6 +139,14 @@ impl Fault {
             return Some(Self::NoPackets);
         }
         None
+    }
+
+    /// Of sound that no decoder takes, by what RTP calls it.
+    pub(super) fn of_sound(coding: &str) -> Self {
+        match coding {
+            "MPEG4-GENERIC" | "MP4A-LATM" => Self::NoAacDecoder,
+            other => Self::Sound(other.to_owned()),
+        }
     }
 
     /// Reads an error of the chain that opens a file.

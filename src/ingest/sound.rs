@@ -191,7 +191,7 @@ fn join(
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let (coding, unknown) = (word(&caps, "encoding-name").to_owned(), found.clone());
     decoder.connect("unknown-type", false, move |_| {
-        unknown.note::<()>(Err(Fault::Sound(coding.clone())));
+        unknown.note::<()>(Err(Fault::of_sound(&coding)));
         None
     });
     let (whole, found) = (pipeline.downgrade(), found.clone());

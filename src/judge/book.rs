@@ -77,6 +77,15 @@ impl CoolDown {
     }
 }
 
+/// Pairs of zones of two cameras that announce one place.
+fn shared(config: &Config) -> Vec<(String, String)> {
+    let zones = || config.zone.iter();
+    let pairs = zones().flat_map(|a| zones().map(move |b| (a, b)));
+    let pairs = pairs.filter(|(a, b)| a.shares_place(b));
+    let names = pairs.map(|(a, b)| (a.name.clone(), b.name.clone()));
+    names.collect()
+}
+
 /// The case book.
 pub(super) struct Book {
     pub(super) pages: Pages,
@@ -87,6 +96,8 @@ pub(super) struct Book {
     pub(super) history: History,
     /// The zones that are configured.
     pub(super) zones: Vec<Judged>,
+    /// Pairs of zones of two cameras that announce one place, each way round.
+    pub(super) shared: Vec<(String, String)>,
     pub(super) device: String,
     /// Of each camera, by index, whether its picture may move.
     moving: Vec<bool>,
@@ -117,6 +128,7 @@ impl Book {
             over: Vec::new(),
             history: History::new(config),
             zones: Judged::all(config),
+            shared: shared(config),
             device: config.device.id.clone(),
             moving: config.camera.iter().map(|c| !config.is_fixed(c)).collect(),
             episodes: Episodes::new(config),

@@ -4,7 +4,8 @@
 //! One subject, one case, however often a tracker loses it, a camera drops out or the box starts
 //! again: a subject is known by violation and place, never by a track, nor by a zone: what stands
 //! where two overlap is one, also where their rules are two and both warn. A part of a stall whose other part opened the case belongs to it, also when
-//! that one was packed up since, and so does whatever stands before a shop whose zone has a case. A box
+//! that one was packed up since, and so does whatever stands before a shop whose zone has a case, and whatever
+//! is warned at the place that two cameras announce. A box
 //! that has been elsewhere knows it by the place of the street and by what it looks like, whichever
 //! camera and zone it is in now; and so does a camera whose picture was elsewhere, or nobody knows where.
 
@@ -43,13 +44,18 @@ impl Book {
         let same = |violation: Violation, camera: usize, at: (Area, Option<Area>)| {
             of(violation) && camera == scene.camera && is_one(at, hit)
         };
-        // The shop is the subject, whichever of its things is outside; what a permit covers is not.
+        // The shop is the subject, whichever of its things is outside; what a permit covers is not. And what
+        // another camera sees of a place that both announce may be the same.
         let of_shop = hit.violation == Violation::OutOfStore && hit.permit.is_none();
-        let shop = |violation: Violation, zone: &str, place: Option<Whereabouts>| {
-            of_shop
-                && violation == hit.violation
-                && zone == hit.zone
-                && compare(place, here) != Place::Left
+        let shared = &self.shared;
+        let zone = |violation: Violation, zone: &str, place: Option<Whereabouts>| {
+            let shop = of_shop && violation == hit.violation && zone == hit.zone;
+            let shared = || {
+                shared
+                    .iter()
+                    .any(|(a, b)| (&**a, &**b) == (zone, &*hit.zone))
+            };
+            (shop || warned && of(violation) && shared()) && compare(place, here) != Place::Left
         };
         // Where the picture went nobody knows, or it may have come back: what may be he is he.
         let again = |violation: Violation, place: Option<Whereabouts>, looks: &[Appearance]| {
@@ -58,7 +64,7 @@ impl Book {
         let open = &mut self.pages.open;
         let known = open.iter().position(|c| {
             !c.gone && same(c.violation, c.camera, (c.area, c.around))
-                || shop(c.violation, &c.zone, c.place)
+                || zone(c.violation, &c.zone, c.place)
         });
         let lost = |c: &Case| c.gone && c.camera == scene.camera && hit.permit.is_none();
         let known = known.or_else(|| {
@@ -84,7 +90,7 @@ impl Book {
             let by_picture = !c.gone && same(c.violation, c.camera, (c.area, c.around));
             let lost = c.left || c.gone && c.camera == scene.camera;
             by_picture && compare(c.place, here) != Place::Left
-                || shop(c.violation, &c.zone, c.place)
+                || zone(c.violation, &c.zone, c.place)
                 || lost && again(c.violation, c.place, &c.looks)
         });
         if let Some(place) = cooling {

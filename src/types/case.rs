@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Area, Colours, Gate, Heard, Hit, Stamp, TimeSource, same_subject};
+use super::{Area, Colours, Gate, Hit, Stamp, TimeSource, WarnReport, same_subject};
 
 /// How the planes of an [`Image`] are laid out. Both are 8 bit, 4:2:0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -357,31 +356,4 @@ impl Order {
             Self::Snap { .. } | Self::Clip { .. } | Self::Warn { .. } => None,
         }
     }
-}
-
-/// What became of a warning.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WarnReport {
-    /// The case it was played for.
-    pub case: CaseId,
-    /// When playing began (or was refused).
-    pub at: Stamp,
-    /// How long the sink really played.
-    pub played: Duration,
-    /// SHA-256 of the clip's bytes, lower-case hex.
-    pub clip_sha256: String,
-    /// SHA-256 of the identity's that is before it in the same sound; `None` when there is none.
-    #[serde(default)]
-    pub identity_sha256: Option<String>,
-    /// `None` when the clip was played to its end; otherwise why not.
-    pub failure: Option<String>,
-    /// Number of the journal line that records it, once there is one.
-    pub journal_n: Option<u64>,
-    /// Why it was not to be said at this time and place, or could not be: a horn's tone is no
-    /// warning. `None` when it was to be said.
-    #[serde(default)]
-    pub hushed: Option<String>,
-    /// What a microphone says of it; `None` when there is one and nobody knows.
-    #[serde(default)]
-    pub heard: Option<Heard>,
 }

@@ -27,10 +27,9 @@ pub use appearance::{Appearance, same_subject};
 pub use bytes::{base64, hex, sha256_hex};
 pub use case::{
     CaseId, CaseRecord, Frame, Image, Order, Outcome, PixelFormat, Plane, ShotKind, Violation,
-    WarnReport,
 };
 pub use colour::{Colours, Matrix, Range};
-pub use heard::Heard;
+pub use heard::{Heard, WarnReport};
 pub use hit::{Gate, Hit, HitOutcome};
 pub use horn::Tooted;
 pub use lock::lock;

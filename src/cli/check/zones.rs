@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::{Finding, finding};
 use crate::clock;
 use crate::config::{Config, DetectOn, Loaded, TelemetrySource, ZoneKind};
-use crate::types::{Role, RoleSet};
+use crate::types::{Role, RoleSet, Violation};
 use crate::witness::{Condition, Law, Site, installation};
 
 /// Looks a second on a road: a lorry of 8 m at 50 km/h then goes two thirds of its length between two, as far
@@ -101,16 +101,23 @@ pub(super) fn overlaps(loaded: &Loaded) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// Zones of two cameras that announce one place: nobody knows which of what they see is the same.
+/// Zones of two cameras that announce one place: nobody knows which of what they see is the same. Who is warned
+/// in one of them is not warned in the other.
 pub(super) fn shared_places(loaded: &Loaded) -> impl Iterator<Item = Finding> {
     let zones = &loaded.config.zone;
     let pairs = (0..zones.len()).flat_map(|i| (0..i).map(move |n| (n, i)));
     let pairs = pairs.filter(|&(n, i)| zones[n].shares_place(&zones[i]));
     pairs.map(|(n, i)| {
         let (first, key) = (&zones[n], format!("zone[{i}].public_id"));
+        let warned = (zones[n].kind.violation()).is_some_and(Violation::warns_first);
+        let what = if warned {
+            "as long as there is a case in one, and until its place has rested, nobody is warned in the other; \
+             where they see different ground, give each a public_id of its own, or leave it to [site]"
+        } else {
+            "what both cameras see is two cases; draw the border between them, in each picture"
+        };
         let word = format!(
-            "warning: {}: {key}: zone {} of camera {} announces the same place: what both cameras see is \
-             two cases and two warnings; draw the border between them, in each picture",
+            "warning: {}: {key}: zone {} of camera {} announces the same place: {what}",
             loaded.place(&key),
             first.name,
             first.camera
@@ -446,6 +453,7 @@ mod tests {
             (["P-7", "P-7"], "no_vending", true),
             (["P-7", "P-7"], "shop_front", true),
             (["P-7", "P-7"], "road", false),
+            (["P-7", ""], "no_vending", false),
             (["P-7", "P-8"], "no_vending", false),
             (["", ""], "no_vending", false),
         ] {

@@ -10,15 +10,15 @@ use crate::config::{Calendar, Config, ZoneKind};
 use crate::judge::Judge;
 use crate::perceive::Sight;
 use crate::perceive::film::{Street, hash};
-use crate::types::{
-    Area, Detection, Heard, HitOutcome, Order, Outcome, Role, RoleSet, Stamp, WarnReport,
-};
+use crate::types::{Area, Detection, HitOutcome, Order, Outcome, Role, RoleSet, Stamp, WarnReport};
 
 /// What the model says of a thing.
 #[derive(Clone, Copy)]
 enum Known {
     /// Nothing.
     Not,
+    /// Nothing either: it is a plain sheet.
+    Plain,
     /// A label without a role.
     WithoutRole,
     As(Role),
@@ -68,6 +68,11 @@ fn packed_up(t: usize) -> Option<[usize; 4]> {
     cart(t).filter(|_| t < 120)
 }
 
+/// A plain sheet that is thrown over the cart.
+fn sheet(t: usize) -> Option<[usize; 4]> {
+    cart(t).filter(|_| t >= 120)
+}
+
 /// It lies.
 fn dog(t: usize) -> Option<[usize; 4]> {
     (t >= 30).then_some([127, 116, 171, 140])
@@ -80,7 +85,7 @@ fn suitcase(t: usize) -> Option<[usize; 4]> {
 #[expect(clippy::cast_precision_loss, reason = "pixels of a picture")]
 fn detected((known, place): Actor, t: usize) -> Option<Detection> {
     let roles = match known {
-        Known::Not => return None,
+        Known::Not | Known::Plain => return None,
         Known::WithoutRole => RoleSet::EMPTY,
         Known::As(role) => [role].into_iter().collect(),
     };
@@ -103,17 +108,7 @@ fn heard(order: &Order, at: Stamp) -> Option<WarnReport> {
     let Order::Warn { case, .. } = order else {
         return None;
     };
-    Some(WarnReport {
-        case: *case,
-        at,
-        played: Duration::from_secs(5),
-        clip_sha256: String::new(),
-        identity_sha256: None,
-        failure: None,
-        journal_n: None,
-        hushed: None,
-        heard: Some(Heard::NoMicrophone),
-    })
+    Some(WarnReport::in_full(*case, at, Duration::from_secs(5)))
 }
 
 /// A pavement on which vending is judged, things of no known class too.
@@ -143,7 +138,10 @@ fn judged(config: &Config, actors: &[Actor], seconds: usize) -> Vec<Order> {
                 .find(|(_, [x0, y0, x1, y1])| (*x0..*x1).contains(&x) && (*y0..*y1).contains(&y));
             let albedo = here.map_or_else(
                 || street.albedo(x + 90, y + 60),
-                |(n, [x0, y0, ..])| f32::from(hash((x - x0) / 6, (y - y0) / 6, 20 + n)),
+                |(n, [x0, y0, ..])| match actors[*n].0 {
+                    Known::Plain => 118.0,
+                    _ => f32::from(hash((x - x0) / 6, (y - y0) / 6, 20 + n)),
+                },
             );
             street.lit(albedo, (1.0, 0.0), 4.0, (x, y, t))
         };
@@ -222,4 +220,15 @@ fn what_the_background_takes_in_during_its_case_is_not_said_to_have_gone() {
         });
         assert_eq!(taken, wanted == HitOutcome::Discarded);
     }
+}
+
+/// Before the background it looks as if something had left.
+#[test]
+fn what_is_covered_by_a_plain_sheet_is_not_said_to_have_gone() {
+    let mut config = pavement();
+    config.judge.street_vending.dwell_secs = 20.0;
+    let cart = (Known::Not, cart as fn(usize) -> _);
+    let actors = [PASSERS_BY, COMES_LATE, cart, (Known::Plain, sheet)];
+    let orders = judged(&config, &actors, 180);
+    assert_eq!(cases(&orders), (1, vec![HitOutcome::Discarded]));
 }

@@ -23,7 +23,7 @@ use crate::judge::Judge;
 use crate::judge::tests::day;
 use crate::pki::TestPki;
 use crate::telemetry::TelemetryState;
-use crate::types::{Area, Heard, Image, Outcome, PixelFormat, Role, Scene, ShotKind, WarnReport};
+use crate::types::{Area, Image, Outcome, PixelFormat, Role, Scene, ShotKind, WarnReport};
 use crate::warn::{Ask, By, Governor, Ledger, Travel};
 use crate::witness::{Identity, Model, Roots, STATEMENT, Statement, verify_path};
 
@@ -122,15 +122,8 @@ impl Town {
             travel: Travel::Fixed,
         };
         let mut report = WarnReport {
-            case: shout.case,
-            at: shout.at,
-            played: Duration::from_secs(5),
             clip_sha256: "00".repeat(32),
-            identity_sha256: None,
-            failure: None,
-            journal_n: None,
-            hushed: None,
-            heard: Some(Heard::NoMicrophone),
+            ..WarnReport::in_full(shout.case, shout.at, Duration::from_secs(5))
         };
         match self.governor.rule(&ask) {
             Ok(_volume) => {

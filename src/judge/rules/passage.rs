@@ -363,3 +363,91 @@ fn place<'a>(
     });
     (passage, full)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::{at, scene};
+    use super::*;
+
+    /// A truck of a tenth of the picture whose left edge is there.
+    fn step(secs: f64, left: f32, judged: bool) -> Step {
+        let area = Area {
+            x0: left,
+            y0: 0.5,
+            x1: left + 0.125,
+            y1: 0.75,
+        };
+        Step {
+            at: at(secs),
+            seen: area,
+            area,
+            judged,
+            reaches: false,
+        }
+    }
+
+    fn passage(path: Vec<Step>) -> Passage {
+        Passage {
+            track: 1,
+            role: Role::Truck,
+            looks: (1, 1),
+            last: at(0.0),
+            path,
+            plate: None,
+        }
+    }
+
+    #[test]
+    fn of_a_truck_in_a_jam_the_moment_is_forgotten_round_which_it_hardly_moved() {
+        // It moves on by a step each look; twice it is seen at one place between two leaps; round look 100 it
+        // moves by half a step.
+        let leaps = |look: u16| match look {
+            50 => 8.0,
+            51 => 0.0,
+            52 => 8.0,
+            100 | 101 => 0.5,
+            _ => 1.0,
+        };
+        let mut truck = passage(Vec::new());
+        let mut left = 0.0;
+        let looks = 0..=u16::try_from(PATH_MAX).unwrap();
+        for look in looks.clone() {
+            left += leaps(look) / 1024.0;
+            truck.go_on(step(f64::from(look), left, true));
+        }
+        assert_eq!(truck.path.len(), PATH_MAX);
+        let kept = |look: &u16| truck.path.iter().any(|s| s.at == at(f64::from(*look)));
+        let forgotten: Vec<u16> = looks.filter(|look| !kept(look)).collect();
+        assert_eq!(forgotten, [100]);
+    }
+
+    #[test]
+    fn a_truck_that_was_seen_once_is_shown_once() {
+        let (one, other) = (step(1.0, 0.1, true), step(2.0, 0.5, true));
+        let shown = |path: Vec<Step>| passage(path).farthest_from(one).map(|s| s.at);
+        assert_eq!(shown(vec![one, other]), Some(at(2.0)));
+        assert_eq!(shown(vec![one]), None);
+        let masked = step(2.0, 0.5, false);
+        assert_eq!(shown(vec![one, masked]), None, "before a mask");
+    }
+
+    #[test]
+    fn a_plate_belongs_to_the_smaller_of_two_boxes_not_to_the_shorter() {
+        let mut scene = scene(0.0, &[]);
+        for (id, role, [x0, y0, x1, y1]) in [
+            // Its sides are longer together.
+            (1, Role::Truck, [0.1, 0.6, 0.6, 0.7]),
+            (2, Role::Vehicle, [0.3, 0.45, 0.54, 0.7]),
+            (3, Role::Plate, [0.4, 0.66, 0.45, 0.68]),
+        ] {
+            let mut track = super::super::super::tests::scene(0.0, &[(id, role, x0, y1)]).tracks;
+            track[0].detection.area = Area { x0, y0, x1, y1 };
+            scene.tracks.append(&mut track);
+        }
+        let owners: Vec<u64> = plates(&scene, &movers(&scene))
+            .into_iter()
+            .map(|(owner, _)| owner)
+            .collect();
+        assert_eq!(owners, [1]);
+    }
+}

@@ -666,3 +666,39 @@ fn what_is_left_of_a_stall_is_that_stall_when_the_picture_has_moved() {
     let hit = judge.findings().iter().any(Finding::is_hit);
     assert!(hit, "what is left is one by itself");
 }
+
+#[test]
+fn an_earlier_time_before_a_fixed_camera_counts_when_its_position_is_told_later() {
+    let mut judge = judging(&config(), all_roles(), "boot-a").unwrap();
+    let mut priors = Vec::new();
+    for step in 0..1_000 {
+        let t = f64::from(step) * 0.2;
+        let place = Some(0.0).filter(|_| t > 100.0);
+        for order in judge.step(&places::seen_from(t, &[STALL], place)) {
+            if let Order::Warn { case, .. } = &order {
+                judge.hear(report(*case, t, true));
+            }
+            if let Order::Seal { record, .. } = order {
+                priors.push(record.prior);
+            }
+        }
+    }
+    assert_eq!(priors, [Some(0), Some(1)]);
+}
+
+#[test]
+fn what_lay_there_more_than_half_an_hour_ago_may_be_new_again() {
+    // It lies there for four seconds; the street is looked at once a second until shortly before a lorry comes.
+    for (start, wanted) in [(1_700.0, vec![]), (1_900.0, vec![Violation::Spillage])] {
+        let mut judge = judging(&street(), all_roles(), "boot-a").unwrap();
+        let quiet = (0..).map(f64::from).take_while(|t| *t < start - 15.0);
+        let busy = (0..300).map(|step| start - 15.0 + f64::from(step) * 0.2);
+        let orders: Vec<Order> = (quiet.chain(busy))
+            .flat_map(|t| {
+                let spilt = Some(SPILT).filter(|_| t < 4.5 || t >= start + 6.0);
+                judge.step(&sight(t, &with(lorry(6, t, start), spilt)))
+            })
+            .collect();
+        assert_eq!(opened(&orders), wanted, "a lorry at {start} s");
+    }
+}

@@ -34,7 +34,7 @@ use proptest::prelude::*;
 use super::{Ended, Finding, Judge, JudgeError};
 use crate::config::{self, Calendar, Config, Loaded, Zone, ZoneKind};
 use crate::types::{
-    Area, CaseId, Change, Detection, Heard, HitOutcome, Motion, Moved, Order, Outcome, Point, Role,
+    Area, CaseId, Change, Detection, HitOutcome, Motion, Moved, Order, Outcome, Point, Role,
     RoleSet, Scene, ShotKind, Stamp, Track, View, Violation, WarnReport,
 };
 
@@ -42,7 +42,7 @@ const SECOND: u64 = 1_000_000_000;
 /// A moment well after boot, so that "before" exists.
 const START_SECS: f64 = 10_000.0;
 
-fn at(secs: f64) -> Stamp {
+pub(crate) fn at(secs: f64) -> Stamp {
     let boot_ns = Duration::from_secs_f64(START_SECS + secs).as_nanos() as u64;
     Stamp {
         utc_ns: 1_780_000_000 * SECOND as i64 + boot_ns as i64,
@@ -200,15 +200,9 @@ impl Street {
 
 fn report(case: CaseId, t: f64, works: bool) -> WarnReport {
     WarnReport {
-        case,
-        at: at(t),
-        played: Duration::from_secs(if works { 5 } else { 0 }),
         clip_sha256: "00".repeat(32),
-        identity_sha256: None,
         failure: (!works).then(|| "no sound card".to_owned()),
-        journal_n: None,
-        hushed: None,
-        heard: Some(Heard::NoMicrophone),
+        ..WarnReport::in_full(case, at(t), Duration::from_secs(if works { 5 } else { 0 }))
     }
 }
 

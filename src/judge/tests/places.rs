@@ -560,3 +560,63 @@ fn another_thing_at_the_place_is_not_the_one_that_was_warned() {
     }
     assert_eq!(end.as_deref(), Some("seal corrected"), "much smaller");
 }
+
+/// Two cameras that look at one stall, with a zone each that announces this number.
+fn two_cameras(numbers: [&str; 2], mut config: Config) -> Config {
+    config.camera.push(config::Camera {
+        name: "cam1".to_owned(),
+        ..Default::default()
+    });
+    let mut second = config.zone[0].clone();
+    (second.name, second.camera) = ("kerb1".to_owned(), "cam1".to_owned());
+    config.zone.push(second);
+    let [first, second] = numbers.map(ToOwned::to_owned);
+    let last = config.zone.len() - 1;
+    (config.zone[0].public_id, config.zone[last].public_id) = (first, second);
+    config
+}
+
+#[test]
+fn what_two_cameras_see_of_one_announced_place_is_warned_once() {
+    for (numbers, warned) in [
+        (["P-7", "P-7"], [(0, 10), (1, 140)]),
+        (["P-7", "P-8"], [(0, 10), (1, 10)]),
+        (["", ""], [(0, 10), (1, 10)]),
+    ] {
+        let config = two_cameras(numbers, config());
+        let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+        let mut shouts = Vec::new();
+        for step in 0..1_000 {
+            let t = f64::from(step) * 0.2;
+            for camera in 0..2 {
+                // The first camera does not see it any more when its case has ended.
+                let there = camera == 1 || t < 60.0;
+                let things: Vec<Thing> = Some(STALL).filter(|_| there).into_iter().collect();
+                let mut scene = scene(t + camera as f64 * 0.1, &things);
+                scene.camera = camera;
+                for order in judge.step(&scene) {
+                    if let Order::Warn { case, .. } = &order {
+                        judge.hear(report(*case, t, true));
+                        shouts.push((camera, t as u32));
+                    }
+                }
+            }
+        }
+        assert_eq!(shouts[..2], warned, "{numbers:?}");
+    }
+}
+
+#[test]
+fn what_is_recorded_at_once_is_recorded_by_both_cameras_of_an_announced_place() {
+    let mut config = config();
+    config.zone.drain(..2);
+    let config = two_cameras(["P-7", "P-7"], config);
+    let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+    for camera in 0..2 {
+        let (orders, _) = waits::spilled(&mut judge, camera);
+        assert!(orders.iter().any(|o| {
+            o.hit()
+                .is_some_and(|h| h.outcome == HitOutcome::Opened && h.camera == camera)
+        }));
+    }
+}

@@ -1,15 +1,16 @@
 //! Over any history of looks, reports, kills and reboots, each with a boot clock of its own and a clock of the
 //! world that may be wrong until it is set: who was warned, a stall or a shop with all it
-//! puts out, is not warned again while his place rests, and nobody is warned a second time for one case
-//! but when the first did not sound.
+//! puts out, is not warned again while his place rests, by none of the two cameras that announce it, nor by
+//! the other one as long as his case is open; and nobody is warned a second time for one case but when the
+//! first did not sound.
 
 use super::*;
 
 #[derive(Clone, Debug)]
 enum Turn {
     Look {
-        /// Whether the stall is there, and each of three things before the shop.
-        there: [bool; 4],
+        /// Whether the stall is seen, each of three things before the shop, and the stall by the other camera.
+        there: [bool; 5],
         secs: f64,
     },
     /// The loudspeaker reports; this long it sounded, seconds.
@@ -52,7 +53,7 @@ impl Clocks {
 }
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
-    let there = [0.9, 0.9, 0.8, 0.3].map(proptest::bool::weighted);
+    let there = [0.9, 0.9, 0.8, 0.3, 0.9].map(proptest::bool::weighted);
     let look = (there, 0.2_f64..2.9);
     let look = look.prop_map(|(there, secs)| Turn::Look { there, secs });
     let sounded = prop_oneof![Just(0.0), 0.0_f64..8.0];
@@ -77,7 +78,8 @@ struct Shouts {
     waiting: Vec<CaseId>,
     /// Cases whose last warning failed before it sounded for a second.
     unheard: HashSet<CaseId>,
-    warned: HashSet<CaseId>,
+    /// Cases that were warned, and in which zone.
+    warned: HashMap<CaseId, String>,
     /// When each case ended, and in which zone.
     ended: HashMap<CaseId, (String, f64)>,
 }
@@ -90,13 +92,42 @@ const THINGS: [Thing; 4] = [
     (4, Role::Furniture, 0.8, 0.8),
 ];
 
+/// The zone by which the other camera sees the kerb.
+const ACROSS: &str = "across";
+
+/// The first zone of a place.
+fn place(zone: &str) -> &str {
+    if zone == ACROSS { "kerb" } else { zone }
+}
+
+/// The street, and a camera more that looks at its kerb from across.
+fn from_two_sides() -> Config {
+    let mut config = config();
+    config.judge.out_of_store.cool_down_secs = config.judge.street_vending.cool_down_secs;
+    config.camera.push(config::Camera {
+        name: "cam1".to_owned(),
+        ..Default::default()
+    });
+    "P-7".clone_into(&mut config.zone[0].public_id);
+    let mut across = config.zone[0].clone();
+    (across.name, across.camera) = (ACROSS.to_owned(), "cam1".to_owned());
+    config.zone.push(across);
+    config
+}
+
 impl Shouts {
     fn take(&mut self, t: f64, order: &Order, cool_down: f64) -> Result<(), TestCaseError> {
         let case = order.case();
         if let Order::Warn { zone, .. } = order {
-            let again = !self.warned.insert(case);
+            let again = self.warned.insert(case, zone.clone()).is_some();
             prop_assert!(!again || self.unheard.remove(&case), "twice for {case}");
-            let here = self.ended.iter().filter(|(_, (other, _))| other == zone);
+            let mut open = self
+                .warned
+                .iter()
+                .filter(|(c, _)| !self.ended.contains_key(c));
+            let other = open.find(|(c, there)| **c != case && place(there) == place(zone));
+            prop_assert!(other.is_none(), "while {other:?} is open, at {t}");
+            let here = (self.ended.iter()).filter(|(_, (there, _))| place(there) == place(zone));
             for (other, (_, end)) in here {
                 prop_assert!(
                     t - end >= cool_down - 0.001,
@@ -116,9 +147,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn nobody_is_warned_again_while_his_place_rests(turns in turns()) {
-        let mut config = config();
+        let config = from_two_sides();
         let cool_down = config.judge.street_vending.cool_down_secs;
-        config.judge.out_of_store.cool_down_secs = cool_down;
         let mut judge = judging(&config, all_roles(), "boot-0").unwrap();
         let mut shouts = Shouts::default();
         let (mut t, mut boots) = (0.0, 0);
@@ -132,7 +162,9 @@ proptest! {
                     t += secs;
                     let things = THINGS.into_iter().zip(there).filter(|(_, there)| *there);
                     let things: Vec<Thing> = things.map(|(thing, _)| thing).collect();
-                    let orders = judge.step(&clocks.scene(t, &things));
+                    let mut orders = judge.step(&clocks.scene(t, &things));
+                    let across: Vec<Thing> = Some(STALL).filter(|_| there[4]).into_iter().collect();
+                    orders.extend(judge.step(&Scene { camera: 1, ..clocks.scene(t + 0.1, &across) }));
                     for order in &orders {
                         shouts.take(t, order, cool_down)?;
                     }

@@ -14,7 +14,8 @@
 //! a cell moves by itself (a tree's leaves) is remembered and allowed for.
 //!
 //! A place that a thing has *left* differs from the background too: there the background had the
-//! stronger slopes. It is taken over at once. So is everything when a third of the picture changes.
+//! stronger slopes. It is taken over at once. A plain sheet over a cart looks the same: so where as much as a
+//! thing is taken over is told. Everything is when a third of the picture changes.
 //!
 //! **Invariants.** The same frames and detections give the same things. Nothing of a frame's size is
 //! allocated in the steady state. What is not seen is not said: a thing behind a passer-by is not
@@ -143,8 +144,8 @@ impl Background {
         found.find(|(of, _)| *of == area).map(|(_, at)| *at)
     }
 
-    /// Where things stood that were taken for the street since this was asked before: they have stood too
-    /// long to be new, and may stand there still.
+    /// Which places were taken for the street since this was asked before: what stands there has stood too
+    /// long to be new, or it seems that something has left. Something may stand there still.
     pub(super) fn absorbed(&mut self) -> Vec<Area> {
         std::mem::take(&mut self.absorbed)
     }
@@ -295,8 +296,9 @@ impl Background {
             let role = self.role(blob);
             let left = before > LEFT * now;
             if left || stood >= self.absorb {
-                // Also what is no thing of a zone: it may be a part of one before which somebody stands.
-                if !left {
+                // Also what is no thing of a zone: it may be a part of one before which somebody stands. And what
+                // seems to have been left may be a plain sheet over one, if it is as large.
+                if !left || role.is_some() {
                     self.absorbed.push(blob.area(self.height));
                 }
                 for &i in cells {

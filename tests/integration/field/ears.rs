@@ -324,28 +324,40 @@ async fn of_a_camera_that_gives_out_while_it_listens_nothing_is_known() {
 
 #[test]
 fn whether_a_camera_gives_sound_is_told_by_check() {
-    for (coded, password, ok, part) in [
+    let no_aac = "avdec_aac:NONE,avdec_aac_fixed:NONE,avdec_aac_latm:NONE,faad:NONE,fdkaacdec:NONE";
+    for (coded, password, ranks, ok, part) in [
         (
             Some(PCMA),
             LOGIN.1,
+            no_aac,
             Value::Bool(true),
             "gives sound, the first after ",
         ),
         (
+            Some(AAC),
+            LOGIN.1,
+            no_aac,
+            Value::Bool(false),
+            "no decoder for its AAC sound: install gstreamer1.0-libav",
+        ),
+        (
             None,
             LOGIN.1,
+            "",
             Value::Bool(false),
             "the stream carries no sound",
         ),
         (
             Some(PCMA),
             "wrong",
+            "",
             Value::Null,
             "not listened to until the camera plays",
         ),
     ] {
         let street = Street::start("test.wav", coded, Duration::ZERO);
         let mut checked = Checked::new();
+        checked.ranks = ranks;
         let camera = &mut checked.profile["camera"][0];
         camera["url"] = value(street.url());
         camera["user"] = value(LOGIN.0);

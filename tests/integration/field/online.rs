@@ -8,6 +8,8 @@ use super::*;
 pub(super) struct Checked {
     dir: TempDir,
     pub(super) profile: DocumentMut,
+    /// Which of GStreamer's elements is taken before which; `NONE`: as if it were not installed.
+    pub(super) ranks: &'static str,
 }
 
 impl Checked {
@@ -16,7 +18,11 @@ impl Checked {
         let pki = TestPki::create(&dir.path().join("pki"), DEVICE).unwrap();
         let mut profile = profile(dir.path(), &pki.device);
         profile["upload"]["enabled"] = value(false);
-        Self { dir, profile }
+        Self {
+            dir,
+            profile,
+            ranks: "",
+        }
     }
 
     pub(super) fn secret(&self, name: &str, text: &str, mode: u32) {
@@ -35,6 +41,7 @@ impl Checked {
             .args(more)
             .current_dir(root())
             .env_remove("JOURNAL_STREAM")
+            .env("GST_PLUGIN_FEATURE_RANK", self.ranks)
             .output()
             .unwrap();
         // Findings say what is wrong; a log would say it again, between them.

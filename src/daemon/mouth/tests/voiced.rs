@@ -15,7 +15,7 @@ use super::STALE_AFTER;
 use crate::config::{self, Budget, Calendar, Camera, Config, Zone, ZoneKind};
 use crate::judge::tests::scene;
 use crate::judge::{Ended, Judge};
-use crate::types::{CaseId, Heard, HitOutcome, Order, Outcome, Point, Role, Stamp, WarnReport};
+use crate::types::{CaseId, HitOutcome, Order, Outcome, Point, Role, Stamp, WarnReport};
 use crate::warn::{Ask, By, Governor, Hush, Ledger, Travel};
 
 const SECOND: u64 = 1_000_000_000;
@@ -353,15 +353,8 @@ impl World {
         };
         let at = self.now();
         let mut report = WarnReport {
-            case,
-            at,
-            played: Duration::ZERO,
-            clip_sha256: String::new(),
-            identity_sha256: None,
             failure: Some("not played".to_owned()),
-            journal_n: None,
-            hushed: None,
-            heard: Some(Heard::NoMicrophone),
+            ..WarnReport::in_full(case, at, Duration::ZERO)
         };
         let ask = Ask {
             at,
