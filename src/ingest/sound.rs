@@ -115,19 +115,21 @@ impl Sound {
             return Err(message.map_or_else(silent, |message| self.fault_of(&session, &message)));
         }
         let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
-        loop {
+        let end = loop {
             let message = session.bus.timed_pop_filtered(LOOK_EVERY, &kinds);
             if let Some(message) = message {
-                return Err(self.fault_of(&session, &message));
+                break Err(self.fault_of(&session, &message));
             }
             if pieces.is_closed() {
-                // Where something is joined to the source, it gave a stream: the password was right.
-                if session.pipeline.children().len() > 1 {
-                    *lock(&self.refused) = Refused::default();
-                }
-                return Ok(());
+                break Ok(());
             }
+        };
+        // Where something is joined to the source, it gave a stream: the password was right. An error is the
+        // usual end, too: the source's, whose sound nobody takes any more.
+        if session.pipeline.children().len() > 1 {
+            *lock(&self.refused) = Refused::default();
         }
+        end
     }
 
     /// The pipeline, not yet playing, whose sound goes to `pieces`.
@@ -256,16 +258,17 @@ fn word<'a>(caps: &'a gst::CapsRef, key: &str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::{BufRead, BufReader, Read as _, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
 
     use super::*;
     use crate::config::RtspTransport;
     use crate::ingest::knock::Endpoint;
     use crate::ingest::{Credentials, Secret};
 
-    /// A camera that lets nobody in; how often a password was tried on it.
-    fn locked() -> (Arc<Sound>, Arc<Mutex<usize>>) {
+    /// A camera that answers so.
+    fn camera(answer: impl Fn(BufReader<TcpStream>) + Send + 'static) -> Arc<Sound> {
         crate::ingest::init().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("rtsp://{}/", listener.local_addr().unwrap());
@@ -279,34 +282,86 @@ mod tests {
             transport: RtspTransport::Tcp,
             roots: std::path::PathBuf::new(),
         };
-        let tried = Arc::new(Mutex::new(0));
-        let count = Arc::clone(&tried);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                refuse(BufReader::new(stream.unwrap()), &count);
+                answer(BufReader::new(stream.unwrap()));
             }
         });
-        (Arc::new(Sound::of(&source).unwrap()), tried)
+        Arc::new(Sound::of(&source).unwrap())
+    }
+
+    /// A camera that lets nobody in; how often a password was tried on it.
+    fn locked() -> (Arc<Sound>, Arc<Mutex<usize>>) {
+        let tried = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&tried);
+        (camera(move |stream| refuse(stream, &count)), tried)
+    }
+
+    /// The next request, and its number; `None` when there is no more.
+    fn asked(stream: &mut BufReader<TcpStream>) -> Option<(String, String)> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if stream.read_line(&mut head).unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+        let number = head.lines().find_map(|line| line.strip_prefix("CSeq: "));
+        let number = number.unwrap().to_owned();
+        Some((head, number))
     }
 
     fn refuse(mut stream: BufReader<TcpStream>, tried: &Mutex<usize>) {
-        let mut head = String::new();
-        while stream.read_line(&mut head).is_ok_and(|length| length > 0) {
-            if !head.ends_with("\r\n\r\n") {
-                continue;
-            }
+        while let Some((head, number)) = asked(&mut stream) {
             *lock(tried) += usize::from(head.contains("\r\nAuthorization: "));
-            let number = head.lines().find_map(|line| line.strip_prefix("CSeq: "));
             let answer = format!(
-                "RTSP/1.0 401 Unauthorized\r\nCSeq: {}\r\n\
-                 WWW-Authenticate: Digest realm=\"camera\", nonce=\"abc\"\r\n\r\n",
-                number.unwrap()
+                "RTSP/1.0 401 Unauthorized\r\nCSeq: {number}\r\n\
+                 WWW-Authenticate: Digest realm=\"camera\", nonce=\"abc\"\r\n\r\n"
             );
             if stream.get_mut().write_all(answer.as_bytes()).is_err() {
                 return;
             }
-            head.clear();
         }
+    }
+
+    /// Lets everybody in and gives a second of silence; then it hangs up, or keeps quiet until the other hangs up.
+    fn speak(mut stream: BufReader<TcpStream>, hangs_up: bool) {
+        const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
+                           m=audio 0 RTP/AVP 0\r\na=control:mic\r\n";
+        while let Some((head, number)) = asked(&mut stream) {
+            let word = head.split(' ').next().unwrap();
+            let more = match word {
+                "OPTIONS" => "Public: DESCRIBE, SETUP, PLAY, TEARDOWN\r\n\r\n".to_owned(),
+                "DESCRIBE" => format!(
+                    "Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}",
+                    SDP.len()
+                ),
+                "SETUP" => "Session: 1\r\n\
+                            Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n"
+                    .to_owned(),
+                _ => "Session: 1\r\n\r\n".to_owned(),
+            };
+            let mut answer = format!("RTSP/1.0 200 OK\r\nCSeq: {number}\r\n{more}").into_bytes();
+            if word == "PLAY" {
+                answer.extend((0..50).flat_map(packet));
+            }
+            if stream.get_mut().write_all(&answer).is_err() || (word == "PLAY" && hangs_up) {
+                return;
+            }
+            if word == "PLAY" {
+                drop(stream.read_to_end(&mut Vec::new()));
+                return;
+            }
+        }
+    }
+
+    /// 20 ms of silence, as PCMU in RTP between the answers.
+    fn packet(n: u16) -> Vec<u8> {
+        let mut packet = vec![b'$', 0, 0, 172, 0x80, 0];
+        packet.extend(n.to_be_bytes());
+        packet.extend((u32::from(n) * 160).to_be_bytes());
+        packet.extend([0, 0, 0, 1]);
+        packet.extend([0xff; 160]);
+        packet
     }
 
     #[test]
@@ -330,6 +385,28 @@ mod tests {
         assert_eq!(*lock(&tried), once);
         let until_ns = lock(&sound.refused).until_ns;
         assert!(until_ns > clock::boot_ns() + 50_000_000_000);
+    }
+
+    /// Whether the camera hangs up or the listener does.
+    #[test]
+    fn what_was_heard_forgets_that_a_password_was_refused_once() {
+        for hangs_up in [true, false] {
+            let sound = camera(move |stream| speak(stream, hangs_up));
+            lock(&sound.refused).pause.next(&Fault::Unauthorized);
+            let (pieces, mut taken) = mpsc::channel(PIECES);
+            thread::scope(|scope| {
+                let heard = scope.spawn(|| sound.session(&pieces));
+                let first = taken.blocking_recv().expect("a piece");
+                assert!(first.is_ok(), "{first:?}");
+                if !hangs_up {
+                    drop(taken);
+                }
+                let ended = heard.join().unwrap();
+                assert!(ended.is_err() || !hangs_up, "{ended:?}");
+            });
+            let pause = lock(&sound.refused).pause.next(&Fault::Unauthorized);
+            assert!(pause < Duration::from_secs(2 * 60), "{pause:?}");
+        }
     }
 
     #[test]

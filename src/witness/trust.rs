@@ -2,7 +2,8 @@
 //! each moment.
 //!
 //! A list that is being copied, or is broken, must not stop what runs: what cannot be read changes nothing,
-//! and why is told. Whoever reads holds the lock, so that nobody puts back what was before.
+//! and why is told. It is tried again when its file changes, and now and then: where it hangs, or is long, whoever
+//! asks meanwhile would else wait for each try. Whoever reads holds the lock, so that nobody puts back what was before.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,11 @@ use std::sync::{Arc, Mutex};
 use super::chain::Roots;
 use super::identity::KeyError;
 use super::revoked::beside;
+use crate::clock;
 use crate::types::lock;
+
+/// How soon what could not be read is tried again although the file of the lists is what it was.
+const AGAIN_AFTER_NS: u64 = 1_000_000_000;
 
 /// Roots, and lists of revoked certificates that are read again when their file changes.
 #[derive(Debug)]
@@ -38,6 +43,8 @@ struct Read {
     mark: Mark,
     /// Why all stays what it was.
     failed: Option<String>,
+    /// When that is tried again, on the boot clock.
+    again_ns: u64,
 }
 
 /// Inode, length and time of change (of its rights, too) of a file; `None` while it is not there.
@@ -74,14 +81,16 @@ impl Trust {
             roots: Arc::new(roots),
             mark,
             failed: None,
+            again_ns: 0,
         });
         Self { files, read }
     }
 
-    /// Who is believed, by the lists as they are at this moment. What could not be read is tried again.
+    /// Who is believed, by the lists as they are at this moment. What could not be read is tried again each second.
     pub fn now(&self) -> Arc<Roots> {
         let mut read = lock(&self.read);
-        if read.failed.is_some() || self.files.mark() != read.mark {
+        let is_due = read.failed.is_some() && clock::boot_ns() >= read.again_ns;
+        if is_due || self.files.mark() != read.mark {
             read.again(&self.files);
         }
         Arc::clone(&read.roots)
@@ -117,6 +126,8 @@ impl Read {
                 told
             }
         };
+        // Counted from the end of the try: it may have taken long.
+        self.again_ns = clock::boot_ns().saturating_add(AGAIN_AFTER_NS);
     }
 
     fn stays(&self) -> &'static str {
@@ -153,7 +164,6 @@ mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
-    use crate::clock;
     use crate::pki::TestPki;
     use crate::witness::{ChainFault, Identity};
 
@@ -205,17 +215,26 @@ mod tests {
 
     /// The file of the lists did not change, and only once could the roots not be read.
     #[test]
-    fn what_could_not_be_read_is_tried_again() {
+    fn what_could_not_be_read_is_tried_again_now_and_then() {
         let dir = tempfile::tempdir().unwrap();
         let (_, roots, receiver) = pki(dir.path());
         let whole = fs::read(&roots).unwrap();
         let trust = Trust::of_box(&roots).unwrap();
         fs::write(&roots, b"half a file").unwrap();
+        let before_ns = clock::boot_ns();
         trust.anew();
+        let again_ns = lock(&trust.read).again_ns;
+        assert!(
+            (before_ns + AGAIN_AFTER_NS..=clock::boot_ns() + AGAIN_AFTER_NS).contains(&again_ns)
+        );
         let trouble = trust.trouble().unwrap();
         assert!(trouble.contains("roots.crt"), "{trouble}");
         assert_eq!(receiver.check_chain(&trust.now(), clock::now()), Ok(()));
         fs::write(&roots, whole).unwrap();
+        // Not for each question.
+        lock(&trust.read).again_ns = u64::MAX;
+        assert_eq!(trust.trouble(), Some(trouble));
+        lock(&trust.read).again_ns = clock::boot_ns();
         assert_eq!(trust.trouble(), None);
     }
 

@@ -344,12 +344,21 @@ fn the_script_says_that_it_knows_no_lists_and_the_page_tells_how_to_look() {
     std::fs::copy(&kit.root, dir.join("root.crt")).unwrap();
     let look = |list: &Path| {
         std::fs::copy(list, dir.join("revoked.crl")).unwrap();
-        let text = succeed(&case, "sh -e more.sh");
+        succeed(&case, "sh -e more.sh")
+    };
+    let day = "Revocation Date: Jul  1 00:00:00 2026 GMT";
+    // Another authority of the same name: of its list nothing is said that could be believed.
+    let text = look(&Kit::new().list(&theirs, BEFORE.0, ""));
+    assert!(
+        text.contains("not the root's own") && !text.contains(day) && !text.contains("verify OK"),
+        "{text}"
+    );
+    let look = |list: &Path| {
+        let text = look(list);
         assert!(text.contains("verify OK"), "{text}");
         text
     };
     let text = look(&kit.list(&theirs, BEFORE.0, ""));
-    let day = "Revocation Date: Jul  1 00:00:00 2026 GMT";
     assert!(
         text.contains(day) && !text.contains("not on this list"),
         "{text}"
