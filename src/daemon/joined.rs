@@ -135,31 +135,51 @@ fn frame(number: u64, ms: u64, pixel: impl Fn(usize, usize) -> u8) -> Frame {
     }
 }
 
-impl Film {
-    #[expect(clippy::cast_precision_loss, reason = "pixels of a picture")]
-    fn pixel(&self, street: &Street, t: f32, frame: u64, (x, y): (usize, usize)) -> u8 {
-        let within = |margin: f32| {
-            let inside = move |(left, right): (f32, f32)| {
-                (left - margin..right + margin).contains(&(x as f32))
-            };
-            self.movers.iter().any(|m| inside(m.sides(t)))
-        };
-        let in_row = (BODY.0..BODY.1).contains(&y);
-        let body = (in_row && within(0.0)).then_some(if y < 100 { 180.0 } else { 30.0 });
-        let [x0, y0, x1, y1] = LUMP;
-        let lies = self.lies.is_some_and(|from| t >= from);
-        let lump = lies && (x0..x1).contains(&x) && (y0..y1).contains(&y);
-        let [bright, dark] = self.boards;
-        let lump = lump.then_some(if x % 4 < 2 { bright } else { dark });
-        let shade = self.shadow > 0.0 && (40..170).contains(&y) && within(self.shadow);
-        let light = if shade { 0.5 } else { 1.0 };
-        let ground = || match (y, street.albedo(x + 90, y + 60)) {
+/// What the camera sees of the street when nothing is on it: houses, and a road of plain asphalt.
+fn ground(street: &Street) -> Vec<f32> {
+    let albedo = |i: usize| {
+        let (x, y) = (i % WIDE, i / WIDE);
+        match (y, street.albedo(x + 90, y + 60)) {
             (0..ROAD, houses) => houses,
             (_, grain) => 85.0 + grain * 0.05,
-        };
-        let albedo = body.or(lump).unwrap_or_else(ground);
+        }
+    };
+    (0..WIDE * HIGH).map(albedo).collect()
+}
+
+impl Film {
+    /// The pixels of a frame, over the `ground` of the film's camera.
+    #[expect(clippy::cast_precision_loss, reason = "pixels of a picture")]
+    fn pixels(
+        &self,
+        (street, ground): (&Street, &[f32]),
+        t: f32,
+        frame: u64,
+    ) -> impl Fn(usize, usize) -> u8 {
+        let sides: Vec<(f32, f32)> = self.movers.iter().map(|m| m.sides(t)).collect();
+        let lies = self.lies.is_some_and(|from| t >= from);
+        let [bright, dark] = self.boards;
+        let [x0, y0, x1, y1] = LUMP;
         let frame = usize::try_from(frame).unwrap();
-        street.lit(albedo, (light, 0.0), 4.0, (x, y, frame))
+        move |x, y| {
+            let at = x as f32;
+            let within = |margin: f32| {
+                let mut sides = sides.iter();
+                sides.any(|(left, right)| left - margin <= at && at < right + margin)
+            };
+            let in_row = (BODY.0..BODY.1).contains(&y);
+            let lump = lies && (y0..y1).contains(&y) && (x0..x1).contains(&x);
+            let albedo = if in_row && within(0.0) {
+                [30.0, 180.0][usize::from(y < 100)]
+            } else if lump {
+                [dark, bright][usize::from(x % 4 < 2)]
+            } else {
+                ground[y * WIDE + x]
+            };
+            let shade = self.shadow > 0.0 && (40..170).contains(&y) && within(self.shadow);
+            let light = if shade { 0.5 } else { 1.0 };
+            street.lit(albedo, (light, 0.0), 4.0, (x, y, frame))
+        }
     }
 
     fn ends_ms(&self) -> u64 {
@@ -179,6 +199,7 @@ impl Film {
     fn dated(&self) -> Vec<(Stamp, Order)> {
         let config = config(ZoneKind::Road);
         let street = Street::new();
+        let ground = ground(&street);
         let mut sight = Sight::new(&config, 0, None, 0.4);
         let known = Role::ALL.into_iter().collect();
         let calendar = Calendar::plain(TimeZone::UTC);
@@ -189,8 +210,8 @@ impl Film {
         let driving = (0..(self.ends_ms() - LEARNED_MS) / fast).map(|n| LEARNED_MS + n * fast);
         for (number, ms) in (0..).zip(learning.chain(driving)) {
             let t = ms as f32 / 1000.0;
-            let pixel = |x, y| self.pixel(&street, t, number, (x, y));
-            let frame = frame(number, ms, pixel);
+            let pixels = self.pixels((&street, &ground), t, number);
+            let frame = frame(number, ms, pixels);
             sight.look(&frame);
             let seen = self.movers.iter().filter(|m| (m.seen)(number));
             let mut found = seen.filter_map(|m| m.detected(t)).collect();

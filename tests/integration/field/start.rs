@@ -9,6 +9,7 @@ use lingmou::witness::Statement;
 use serde_json::json;
 
 use super::command::{ADMIN, certificates};
+use super::stepped::Hands;
 use super::*;
 
 /// Folder with a configuration that would start, but for `spoil`; what `lingmou run` says.
@@ -203,16 +204,20 @@ async fn a_box_whose_clock_stands_before_its_certificate_goes_on_by_itself() {
     let film = tempfile::tempdir().unwrap();
     let (_camera, field) = street(&film).await;
     let now = u64::try_from(clock::now().utc_ns).unwrap() / 1_000_000_000;
+    // The others begin before the clock: it is this one that does not hold yet.
     certify(
         &field.pki,
         TestPkiPlan {
-            not_before: now + 60,
+            not_before: now,
             ..TestPkiPlan::from_now()
         },
     );
-    let _daemon = field.daemon();
+    let hands = Hands::new(field.dir.path(), "box");
+    hands.set(-10 * 60, false);
+    let _daemon = field.daemon_with(&hands.variables);
     let text = held(&field).await;
     assert!(text.contains("evidence.crt: valid only from "), "{text}");
+    hands.set(0, true);
     judges_again(&field, 0).await;
     assert_eq!(field.journal("boot").len(), 1, "without a restart");
 }

@@ -20,14 +20,14 @@ const TOO_EARLY: i64 = -120 * MINUTE;
 const STEP_US: i64 = 100_000;
 
 /// A clock that can be set.
-struct Hands {
+pub(super) struct Hands {
     file: fs::File,
-    variables: [(&'static str, PathBuf); 2],
+    pub(super) variables: [(&'static str, PathBuf); 2],
 }
 
 impl Hands {
     /// One that is right and synchronised; its files are in `dir`.
-    fn new(dir: &Path, name: &str) -> Self {
+    pub(super) fn new(dir: &Path, name: &str) -> Self {
         let library = dir.join("clock.so");
         let source = root().join("tests/integration/field/clock.c");
         let [to, from] = [&library, &source].map(|path| path.to_str().unwrap());
@@ -41,7 +41,7 @@ impl Hands {
     }
 
     /// So many seconds from right, and whether a time daemon says that it is right.
-    fn set(&self, secs: i64, synced: bool) {
+    pub(super) fn set(&self, secs: i64, synced: bool) {
         let told = [secs * 1_000_000_000, i64::from(synced)];
         let told = told.map(i64::to_ne_bytes).concat();
         self.file.write_all_at(&told, 0).unwrap();
