@@ -298,7 +298,7 @@ fn models(findings: &mut Findings<'_>) {
         }
     }
     if let Some(detector) = detector {
-        let word = detector.map(|d| format!("{} on {:?}", d.card().name(), d.providers()));
+        let word = detector.map(|d| format!("{} on {}", d.card().name(), json!(d.providers())));
         let found = finding_at(loaded, card, "model", word);
         findings.list.push(found);
     }

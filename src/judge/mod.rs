@@ -55,7 +55,7 @@ pub const OPEN_CASES_MAX: usize = 64;
 pub enum JudgeError {
     /// What a rule judges cannot be seen before a camera.
     #[error(
-        "rule {rule}, zone {zone}: before camera {camera} nothing of the roles {wanted:?} can be seen; \
+        "rule {rule}, zone {zone}: before camera {camera} nothing of the roles {wanted} can be seen; \
          bring a model that sees one of them (docs/MODELS.md), change the roles, or set enabled = false; \
          object and debris can also be seen with [background] enabled = true, before a camera that \
          stands (mount = \"fixed\")"
@@ -68,13 +68,14 @@ pub enum JudgeError {
         /// Its camera.
         camera: String,
         /// The roles it would need one of.
-        wanted: Vec<Role>,
+        wanted: RoleSet,
     },
     /// A rule that asks for two kinds of things together can see but one.
     #[error(
-        "rule {rule}, zone {zone}: before camera {camera} only {role:?} of its roles can be seen, which is \
+        "rule {rule}, zone {zone}: before camera {camera} only {} of its roles can be seen, which is \
          like a stall only beside a thing of another kind; add a second role that can be seen (umbrella, \
-         tricycle, goods, object), or one that is a stall by itself, or set enabled = false"
+         tricycle, goods, object), or one that is a stall by itself, or set enabled = false",
+        role.name()
     )]
     OneKind {
         /// The rule.

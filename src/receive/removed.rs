@@ -42,6 +42,9 @@ pub struct Removed {
     pub seq: u64,
     /// SHA-256 of its signature, lower-case hex; empty when that could not be read any more.
     pub sig_sha256: String,
+    /// Whether a second copy was to go with it.
+    #[serde(default)]
+    pub second_copy: bool,
     /// When it was removed, RFC 3339 UTC.
     pub at: String,
     /// Why, in the words of whoever removed it.
@@ -52,8 +55,8 @@ pub struct Removed {
 /// copies at `copies`. One that is gone already is said to have been removed.
 ///
 /// # Errors
-/// A package that nobody knows, a medium that is not there, or was not named though index or receipts tell of a
-/// second copy: nothing is removed then. A disk that fails: the same question does the rest.
+/// A package that nobody knows, a medium that is not there, or was not named though index, receipts or an earlier
+/// line tell of a second copy: nothing is removed then. A disk that fails: the same question does the rest.
 pub fn remove(
     dir: &Path,
     copies: Option<&Path>,
@@ -92,20 +95,29 @@ fn told(
         let id = id.ok_or_else(|| ReceiveError::NoPackage(name.clone()))?;
         asked.entry(device).or_default().push(id);
     }
-    let mut removed = BTreeMap::new();
+    let mut told = BTreeMap::new();
     for (device, ids) in asked {
         let known = archive.packages(device)?;
+        let before = removed(dir, device)?;
         let mut lines = Vec::new();
         for id in ids {
             let name = || format!("{device}/{id}");
-            let (seq, sig_sha256) = match known.iter().find(|kept| kept.id == id) {
-                Some(kept) if kept.copies > 1 && copies.is_none() => {
-                    return Err(ReceiveError::SecondCopy(name()));
-                }
-                Some(kept) => (kept.seq, kept.sig_sha256.clone()),
-                None => without_row((dir, copies), (device, id))?
+            let row = known.iter().find(|kept| kept.id == id);
+            // Of a question before, which was killed after it had said so.
+            let line = before.iter().rfind(|line| line.id == id);
+            let (seq, sig_sha256) = match (row, line) {
+                (Some(kept), _) => (kept.seq, kept.sig_sha256.clone()),
+                (None, Some(line)) => (line.seq, line.sig_sha256.clone()),
+                (None, None) => without_row((dir, copies), (device, id))
                     .ok_or_else(|| ReceiveError::NoPackage(name()))?,
             };
+            let told_of = row.is_some_and(|kept| kept.copies > 1)
+                || line.is_some_and(|line| line.second_copy)
+                || has_copy(&layout::place(dir, device, id));
+            if told_of && copies.is_none() {
+                return Err(ReceiveError::SecondCopy(name()));
+            }
+            let lies = |copies| layout::place(copies, device, id).exists();
             lines.push(Removed {
                 v: VERSION,
                 kind: KIND.to_owned(),
@@ -113,37 +125,30 @@ fn told(
                 id,
                 seq,
                 sig_sha256,
+                second_copy: told_of || copies.is_some_and(lies),
                 at: clock::rfc3339_ms(at.utc_ns),
                 why: why.to_owned(),
             });
         }
-        removed.insert(device.to_owned(), lines);
+        told.insert(device.to_owned(), lines);
     }
-    Ok(removed)
+    Ok(told)
 }
 
-/// Number and signature of a package of which the index has no row: it lies in its place and cannot be read, or
-/// a question before was killed after it had said so. What cannot be read here its second copy may tell.
+/// Number and signature of a package of which the index has no row and that lies in its place: it cannot be
+/// read. What cannot be read here its second copy may tell.
 fn without_row(
     (dir, copies): (&Path, Option<&Path>),
     (device, id): (&str, CaseId),
-) -> Result<Option<(u64, String)>, ReceiveError> {
-    let mut before = removed(dir, device)?.into_iter();
-    if let Some(line) = before.rfind(|line| line.id == id) {
-        return Ok(Some((line.seq, line.sig_sha256)));
-    }
-    let place = layout::place(dir, device, id);
-    if !place.exists() {
-        return Ok(None);
-    }
-    if copies.is_none() && has_copy(&place) {
-        return Err(ReceiveError::SecondCopy(format!("{device}/{id}")));
+) -> Option<(u64, String)> {
+    if !layout::place(dir, device, id).exists() {
+        return None;
     }
     let places = [Some(dir), copies].into_iter().flatten();
     let places: Vec<_> = places.map(|dir| layout::place(dir, device, id)).collect();
     let seq = places.iter().map(|place| number(place)).find(|n| *n > 0);
     let sig_sha256 = places.iter().rev().find_map(|place| signature(place));
-    Ok(Some((seq.unwrap_or(0), sig_sha256.unwrap_or_default())))
+    Some((seq.unwrap_or(0), sig_sha256.unwrap_or_default()))
 }
 
 /// Adds lines to the file of a device.
@@ -261,5 +266,37 @@ mod tests {
         fs::remove_file(layout::removed(&pair.config.dir, DEVICE)).unwrap();
         let unknown = removed(3, None).unwrap_err();
         assert!(matches!(unknown, ReceiveError::NoPackage(_)), "{unknown}");
+    }
+    /// Whoever asks again does not think of the medium any more. What the index has of a second copy is what was
+    /// read back.
+    #[test]
+    fn what_a_kill_has_left_on_the_medium_is_not_forgotten() {
+        let pair = Pair::new();
+        let (office, _desk) = pair.open();
+        let dir = &pair.config.dir;
+        for (seq, spoilt) in [(1, false), (2, true)] {
+            let id = pair.lay(&office, seq).statement.id;
+            let [first, second] = pair.places(id);
+            let names = [format!("{DEVICE}/{id}")];
+            let remove = |copies| remove(dir, copies, &names, ("90 days", now()));
+            let refused = || {
+                let told = remove(None).unwrap_err();
+                assert!(matches!(told, ReceiveError::SecondCopy(_)), "{told}");
+            };
+            if spoilt {
+                spoil(&first.join(STATEMENT));
+            }
+            // Killed after the line, and then between the two folders.
+            let medium = Some(pair.medium());
+            let lines = told(dir, medium, &names, ("90 days", now())).unwrap();
+            tell(dir, DEVICE, &lines[DEVICE]).unwrap();
+            refused();
+            assert!(first.exists());
+            clear(dir, DEVICE, id).unwrap();
+            refused();
+            assert!(second.exists());
+            assert_eq!(remove(medium).unwrap()[0].seq, seq);
+            assert!(!second.exists());
+        }
     }
 }

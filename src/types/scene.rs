@@ -1,5 +1,6 @@
 //! What is seen: areas, detections, tracks, scenes.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -262,6 +263,14 @@ impl RoleSet {
     }
 }
 
+/// Their names, as files have them: `debris, truck`.
+impl fmt::Display for RoleSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.iter().map(Role::name).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
 impl FromIterator<Role> for RoleSet {
     fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
         Self(roles.into_iter().fold(0, |bits, r| bits | 1 << r as u16))
@@ -337,7 +346,7 @@ pub struct Scene {
     #[serde(default)]
     pub passing: Vec<Track>,
     /// Where in this frame the model knows a thing that has no role. It is no subject of any rule, but
-    /// what is seen there is no thing of no known class.
+    /// what is seen there is no thing of no known class, and a second look at a case of such a thing there is none.
     #[serde(default)]
     pub roleless: Vec<Area>,
     /// Where the box was, when known.

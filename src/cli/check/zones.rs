@@ -202,8 +202,7 @@ pub(super) fn unseen_permits(loaded: &Loaded, known: RoleSet) -> impl Iterator<I
         let permits = loaded.calendar.permits_in(&zone.name);
         let blind = permits.filter(|(_, roles)| !roles.is_empty() && !roles.meets(seen));
         let told = |(id, roles): (&str, RoleSet)| {
-            let roles: Vec<&str> = roles.iter().map(Role::name).collect();
-            format!("{id} ({})", roles.join(", "))
+            format!("{id} ({roles})")
         };
         let told: Vec<String> = blind.map(told).collect();
         let word = format!(

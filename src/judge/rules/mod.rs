@@ -180,7 +180,7 @@ impl<'a> Sees<'a> {
             rule: self.rule,
             zone: self.zone.name.clone(),
             camera: self.camera.to_owned(),
-            wanted: any_of.iter().collect(),
+            wanted: any_of,
         })
     }
 }

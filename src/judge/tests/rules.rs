@@ -155,7 +155,7 @@ fn a_rule_that_lacks_what_it_judges_by_refuses_to_start() {
     let error = judging(&street(), parts, "b")
         .map(|_| ())
         .expect_err("nobody attends");
-    assert!(error.to_string().contains("[Person]"), "{error}");
+    assert!(error.to_string().contains("roles person can"), "{error}");
     let mut config = street();
     config.judge.street_vending.attended_min = 0.0;
     judging(&config, parts, "b").expect("attendance is not asked for");
@@ -164,6 +164,14 @@ fn a_rule_that_lacks_what_it_judges_by_refuses_to_start() {
         .map(|_| ())
         .expect_err("no furniture");
     assert!(error.to_string().contains("out_of_store"), "{error}");
+    config.zone[1].roles = vec![Furniture, Stall];
+    let error = judging(&config, parts, "b")
+        .map(|_| ())
+        .expect_err("neither");
+    assert!(
+        error.to_string().contains("roles stall, furniture can"),
+        "{error}"
+    );
 }
 
 /// Why a zone before a second camera of this `mount` is refused, under a model that knows persons and trucks,
@@ -188,7 +196,9 @@ fn refused(kind: ZoneKind, roles: &[Role], mount: Mount, attended: f64) -> [Opti
         let error = judging(&config, model.iter().copied().collect(), "b").err()?;
         let told = error.to_string();
         assert!(told.contains("zone kerb: before camera ptz"), "{told}");
-        Some(matches!(error, JudgeError::OneKind { .. }))
+        let one_kind = matches!(error, JudgeError::OneKind { .. });
+        assert_eq!(told.contains("only umbrella of"), one_kind, "{told}");
+        Some(one_kind)
     })
 }
 
