@@ -405,7 +405,7 @@ mod tests {
                 assert!(ended.is_err() || !hangs_up, "{ended:?}");
             });
             let pause = lock(&sound.refused).pause.next(&Fault::Unauthorized);
-            assert!(pause < Duration::from_secs(2 * 60), "{pause:?}");
+            assert!(pause < Duration::from_mins(2), "{pause:?}");
         }
     }
 
