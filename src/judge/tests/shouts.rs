@@ -163,11 +163,21 @@ proptest! {
                     let things = THINGS.into_iter().zip(there).filter(|(_, there)| *there);
                     let things: Vec<Thing> = things.map(|(thing, _)| thing).collect();
                     let mut orders = judge.step(&clocks.scene(t, &things));
-                    let across: Vec<Thing> = Some(STALL).filter(|_| there[4]).into_iter().collect();
-                    orders.extend(judge.step(&Scene { camera: 1, ..clocks.scene(t + 0.1, &across) }));
                     for order in &orders {
                         shouts.take(t, order, cool_down)?;
                     }
+                    // Then the other camera.
+                    t += 0.1;
+                    let across = there[4].then_some(STALL);
+                    let across = Scene {
+                        camera: 1,
+                        ..clocks.scene(t, across.as_slice())
+                    };
+                    let seen = judge.step(&across);
+                    for order in &seen {
+                        shouts.take(t, order, cool_down)?;
+                    }
+                    orders.extend(seen);
                     if !orders.is_empty() {
                         before = std::mem::replace(&mut saved, judge.book());
                         // A warning is played only when the book that knows of it is saved.
