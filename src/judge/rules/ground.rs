@@ -75,3 +75,36 @@ impl Ground {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::{at, scene};
+    use super::*;
+    use crate::types::{Motion, Moved};
+
+    #[test]
+    fn what_came_into_the_picture_was_not_seen_empty_nor_what_is_long_ago() {
+        let keep = Duration::from_secs(30);
+        let mut ground = Ground::default();
+        let place = |x0: f32| Area {
+            x0,
+            y0: 0.5,
+            x1: x0 + 0.1,
+            y1: 0.6,
+        };
+        let empty = |ground: &Ground, x0| ground.was_empty(place(x0), at(0.0), at(3.5));
+        for step in 0..20 {
+            ground.look(&scene(f64::from(step) * 0.2, &[]), RoleSet::EMPTY, keep);
+        }
+        assert!(empty(&ground, 0.2) && empty(&ground, 0.7));
+        let mut turned = scene(4.0, &[]);
+        turned.moved = Moved::By(Motion {
+            x: [1.0, 0.0, 0.5],
+            ..Motion::NONE
+        });
+        ground.look(&turned, RoleSet::EMPTY, keep);
+        assert!(!empty(&ground, 0.2) && empty(&ground, 0.7));
+        ground.look(&scene(34.5, &[]), RoleSet::EMPTY, keep);
+        assert!(!empty(&ground, 0.7));
+    }
+}

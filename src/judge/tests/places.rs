@@ -607,6 +607,32 @@ fn what_two_cameras_see_of_one_announced_place_is_warned_once() {
 }
 
 #[test]
+fn a_place_that_two_cameras_announce_is_not_that_of_a_third() {
+    let mut config = two_cameras(["P-7", "P-7"], config());
+    config.camera.push(config::Camera {
+        name: "cam2".to_owned(),
+        ..Default::default()
+    });
+    let mut third = config.zone[0].clone();
+    (third.name, third.camera) = ("kerb2".to_owned(), "cam2".to_owned());
+    third.public_id = "P-8".to_owned();
+    config.zone.push(third);
+    let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
+    let mut shouts = Vec::new();
+    for step in 0..100 {
+        let t = f64::from(step) * 0.2;
+        for camera in 0..3 {
+            let mut scene = scene(t + camera as f64 * 0.05, &[STALL]);
+            scene.camera = camera;
+            let orders = judge.step(&scene);
+            let warned = orders.iter().any(|o| matches!(o, Order::Warn { .. }));
+            shouts.extend(warned.then_some(camera));
+        }
+    }
+    assert_eq!(shouts, [0, 2]);
+}
+
+#[test]
 fn what_is_recorded_at_once_is_recorded_by_both_cameras_of_an_announced_place() {
     let mut config = config();
     config.zone.drain(..2);

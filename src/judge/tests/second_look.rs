@@ -268,7 +268,14 @@ fn what_is_taken_for_the_street_is_known_from_a_speck() {
     for (name, taken, wanted) in [
         ("the whole", PLACE, lost),
         ("a part", [0.70, 0.45, 0.73, 0.60], lost),
+        ("more than it", [0.60, 0.40, 0.82, 0.70], lost),
         ("a speck", [0.74, 0.50, 0.75, 0.52], "seal corrected"),
+        (
+            "what stands elsewhere",
+            [0.40, 0.45, 0.50, 0.64],
+            "seal corrected",
+        ),
+        ("its neighbour", [0.78, 0.45, 0.90, 0.64], "seal corrected"),
     ] {
         let mut judge = judge_of(&street());
         let mut ended = None;
