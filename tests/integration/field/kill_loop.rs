@@ -320,7 +320,9 @@ impl Watch {
                 };
                 assert!(
                     rested,
-                    "{id} was warned at the place of {other}, which had not rested"
+                    "{id} was warned at the place of {other}, which had not rested: {} at {place}, \
+                     after {} to {:?} at {}",
+                    story.opened, before.opened, before.end, self.places[other],
                 );
             }
         }
