@@ -194,13 +194,13 @@ impl Told {
             if open(case) {
                 continue;
             }
-            let (outcome, why) = end_of(store, case)?;
+            let (outcome, at, why) = end_of(store, case)?;
             if let Some(body) = body.as_object_mut() {
                 body.remove("gates");
             }
             body["outcome"] = outcome;
             body["why"] = why.into();
-            body["at"] = clock::rfc3339_ms(clock::now().utc_ns).into();
+            body["at"] = at.into();
             store.note(clock::now(), kind::RULE_HIT, body)?;
             over.extend(drafts.contains(&case).then_some(case));
         }
@@ -212,18 +212,19 @@ impl Told {
     }
 }
 
-/// How a case ended whose end was not told.
-fn end_of(store: &Store, case: CaseId) -> Result<(Value, &'static str), StoreError> {
+/// How a case ended whose end was not told, when (as its package says, else now), and how that is known.
+fn end_of(store: &Store, case: CaseId) -> Result<(Value, String, &'static str), StoreError> {
+    let now = clock::rfc3339_ms(clock::now().utc_ns);
     if store.state(case)?.is_none() {
         let why = "the daemon ended before the case was kept";
-        return Ok((json!(HitOutcome::Discarded), why));
+        return Ok((json!(HitOutcome::Discarded), now, why));
     }
     let statement = std::fs::read(store.package_dir(case).join(STATEMENT)).ok();
     let statement = statement.and_then(|bytes| Statement::parse(&bytes).ok());
-    let outcome = statement
-        .and_then(|s| s.violation)
-        .map(|violation| HitOutcome::from(violation.outcome));
-    Ok((json!(outcome), "found sealed after a restart"))
+    let violation = statement.and_then(|s| s.violation);
+    let outcome = violation.as_ref().map(|v| HitOutcome::from(v.outcome));
+    let at = violation.map_or(now, |v| v.confirmed);
+    Ok((json!(outcome), at, "found sealed after a restart"))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::super::clerk::Objections;
 use super::super::dossier::View;
+use super::super::hits::Told;
 use super::super::nameplates::Nameplates;
 use super::*;
 use crate::config::{self, Budget, Config, Wording};
@@ -300,6 +301,28 @@ fn a_day_gives_three_packages_and_a_line_for_every_hit_within_the_budget() {
     }
     assert_eq!(most(&said, HOUR_US, |_| true), budget.per_hour as usize);
     assert_eq!(most(&said, 24 * HOUR_US, |_| true), budget.per_day as usize);
+    an_end_that_a_crash_left_untold_is_told_as_of_its_moment(&town);
+}
+
+/// As if the run had died between package and line each time.
+fn an_end_that_a_crash_left_untold_is_told_as_of_its_moment(town: &Town) {
+    let told = town.journal(kind::RULE_HIT);
+    let ends = |lines: &[Value]| {
+        let text = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let ends = lines
+            .iter()
+            .map(|l| ["case", "outcome", "at"].map(|key| text(l, key)));
+        let looked_again = |end: &[String; 3]| ["persisted", "corrected"].contains(&&*end[1]);
+        ends.filter(looked_again).collect::<BTreeSet<_>>()
+    };
+    let mut left = Told::default();
+    let opened = told.iter().filter(|line| line["outcome"] == "opened");
+    opened.for_each(|line| left.take(line.clone()));
+    left.settle(&town.keeper.store, |_| false).unwrap();
+    let after = town.journal(kind::RULE_HIT);
+    let (_, new) = after.split_at(told.len());
+    assert_eq!(new.len(), 3);
+    assert_eq!(ends(new), ends(&told));
 }
 
 #[test]
