@@ -267,6 +267,7 @@ mod tests {
         let unknown = removed(3, None).unwrap_err();
         assert!(matches!(unknown, ReceiveError::NoPackage(_)), "{unknown}");
     }
+
     /// Whoever asks again does not think of the medium any more. What the index has of a second copy is what was
     /// read back.
     #[test]
