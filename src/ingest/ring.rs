@@ -14,6 +14,10 @@ use super::Codec;
 /// much apart, and in a second a car goes out of its place. What is further away shows another moment.
 const OF_A_MOMENT: Duration = Duration::from_secs(1);
 
+/// So many bytes of units are laid together. Above the unit file's `MALLOC_MMAP_THRESHOLD_`, so that the
+/// kernel gets them back whole.
+const PIECE_BYTES: usize = 512 * 1024;
+
 /// One access unit, untouched, with its time.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
@@ -25,7 +29,7 @@ pub(super) struct Unit {
     pub(super) key: bool,
     /// Counts the access units of the stream in this run.
     pub(super) number: u64,
-    /// A reference to GStreamer's buffer, not a copy.
+    /// GStreamer's buffer, or with its bytes in a piece of memory with others'.
     pub(super) data: gst::Buffer,
 }
 
@@ -53,6 +57,8 @@ pub(super) struct Ring {
     bytes_max: usize,
     bytes: usize,
     runs: VecDeque<(Run, VecDeque<Unit>)>,
+    /// Newest units of the newest run that still lie in memory one by one.
+    loose: usize,
 }
 
 impl Ring {
@@ -62,6 +68,7 @@ impl Ring {
             bytes_max,
             bytes: 0,
             runs: VecDeque::new(),
+            loose: 0,
         }
     }
 
@@ -73,13 +80,22 @@ impl Ring {
                 return;
             }
             self.runs.push_back((run.clone(), VecDeque::new()));
+            self.loose = 0;
         }
         let newest_ns = unit.pts_ns;
         self.bytes += unit.data.size();
         if let Some((_, units)) = self.runs.back_mut() {
             units.push_back(unit);
+            self.loose += 1;
+            let loose = units.len().saturating_sub(self.loose);
+            if units.range(loose..).map(|u| u.data.size()).sum::<usize>() >= PIECE_BYTES {
+                lay_together(units.range_mut(loose..));
+                self.loose = 0;
+            }
         }
         self.shrink(newest_ns);
+        let kept = self.runs.back().map_or(0, |(_, units)| units.len());
+        self.loose = self.loose.min(kept);
     }
 
     /// Bytes held.
@@ -157,6 +173,30 @@ impl Ring {
             .iter()
             .flat_map(|(_, units)| units.iter().filter(|u| u.key));
         groups.nth(1).is_some_and(|unit| unit.pts_ns <= ns)
+    }
+}
+
+/// Lays the bytes of these units into one piece of memory. Units that cannot be read stay as they are.
+///
+/// Each by itself is small enough for the heap, where other things come between; when their group is
+/// dropped they leave holes there, in the long run half as much again as the ring holds.
+fn lay_together(units: impl Iterator<Item = &mut Unit>) {
+    let mut parts = Vec::new();
+    let mut bytes = Vec::with_capacity(2 * PIECE_BYTES);
+    for unit in units {
+        let Ok(map) = unit.data.map_readable() else {
+            continue;
+        };
+        let from = bytes.len();
+        bytes.extend_from_slice(&map);
+        drop(map);
+        parts.push((unit, from));
+    }
+    bytes.shrink_to_fit();
+    let piece = gst::Memory::from_slice(bytes);
+    for (unit, from) in parts {
+        let part = piece.share(from..from + unit.data.size());
+        unit.data.make_mut().replace_all_memory(part);
     }
 }
 
@@ -331,6 +371,38 @@ mod tests {
             Some((4000, 7960))
         );
         assert_eq!(times(ring.upto(stamp(2900))), Some((1000, 1960)));
+    }
+
+    #[test]
+    fn units_that_lie_together_are_as_they_came() {
+        let (run, mut ring) = (run(0), Ring::new(60_000 * MS, usize::MAX));
+        let bytes = |i: u64| vec![u8::try_from(i).unwrap(); 20_000 + usize::try_from(i).unwrap()];
+        let whole = |buffer: &gst::Buffer| buffer.peek_memory(0).maxsize();
+        for i in 0..60 {
+            let mut unit = unit(i * 40, i % 25 == 0, 1);
+            unit.data = gst::Buffer::from_slice(bytes(i));
+            let data = unit.data.make_mut();
+            data.set_pts(gst::ClockTime::from_mseconds(i * 40));
+            if i == 7 {
+                data.set_flags(gst::BufferFlags::DISCONT);
+            }
+            ring.push(&run, unit);
+        }
+        let stretch = ring.between(stamp(0), stamp(9000)).unwrap();
+        let apart = stretch
+            .units
+            .iter()
+            .filter(|u| whole(&u.data) == u.data.size());
+        let apart: Vec<_> = apart.map(|unit| unit.number / 40).collect();
+        // Two pieces of half a mebibyte, and what came since.
+        assert_eq!(apart, (54..60).collect::<Vec<_>>());
+        for (unit, i) in stretch.units.iter().zip(0..) {
+            assert_eq!(unit.data.map_readable().unwrap().as_slice(), bytes(i));
+            assert_eq!(unit.data.pts(), Some(gst::ClockTime::from_mseconds(i * 40)));
+            let lost = unit.data.flags().contains(gst::BufferFlags::DISCONT);
+            assert_eq!(lost, i == 7, "unit {i}");
+        }
+        assert_eq!(stretch.units.len(), 60);
     }
 
     proptest! {
