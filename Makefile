@@ -1,6 +1,6 @@
 # Two commands matter, `make demo` and `make test`; `make` alone lists all.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test kill-loop powercut pki bench lint fuzz mutants clean-setup
+.PHONY: help setup demo test kill-loop powercut device pki bench lint fuzz mutants clean-setup
 
 # Where `make pki` writes.
 DIR := .setup/pki
@@ -35,8 +35,13 @@ kill-loop: setup ## Kill daemon, broker, receiver and store KILLS=100 times each
 		--nocapture --test-threads=1 kill_9 kills_lose_nothing
 
 powercut: setup ## Cut a virtual machine's power at POINTS=60 moments: nothing sealed is lost (root, x86-64)
-	@tests/powercut/prepare.sh
+	@tests/powercut/prepare.sh powercut linux-image-cloud-amd64
 	cargo test --locked --features $(FEATURES) --test powercut -- --points $(POINTS)
+
+device: setup ## Test a camera that is plugged in, in a virtual machine that has one (root, x86-64)
+	@tests/powercut/prepare.sh device linux-image-amd64
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=tests/device/boot.sh \
+		cargo test --locked --features $(FEATURES) --test integration -- --test-threads=1 --nocapture device::
 
 pki: ## Make a whole test PKI for hand tests with openssl: make pki DIR=folder
 	cargo run --locked --example pki -- $(DIR)

@@ -343,6 +343,7 @@ fn sources(config: &config::Camera, credentials: Credentials) -> Result<Sources,
         }),
         CameraKind::V4l2 => alone(Source::Device {
             path: config.path.clone(),
+            rate: config.detect_rate,
         }),
     })
 }

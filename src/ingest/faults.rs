@@ -95,6 +95,12 @@ pub enum Fault {
     Pipeline(String),
 }
 
+/// Of a capture device that cannot be had a second time.
+pub const DEVICE_BUSY: &str = "another program uses the capture device";
+
+/// Of a capture device that was pulled, or whose driver gave up.
+const DEVICE_GONE: &str = "the capture device is gone";
+
 impl Fault {
     /// Whether the connection lived and what it is for stopped.
     pub(super) fn is_stall(&self) -> bool {
@@ -163,12 +169,18 @@ impl Fault {
     /// Reads an error of a capture device that was opened.
     pub(super) fn of_device(error: &glib::Error, debug: &str) -> Self {
         let words = if error.matches(gst::ResourceError::Busy) {
-            "another program uses the capture device"
+            DEVICE_BUSY
         } else if error.matches(gst::CoreError::Negotiation) || debug.contains("not-negotiated") {
-            "the capture device gives no format that can be used (H.264, H.265, Motion JPEG or raw)"
+            return Self::no_device_format();
         } else {
-            "the capture device is gone"
+            DEVICE_GONE
         };
+        Self::Unreadable(words.to_owned())
+    }
+
+    /// Of a capture device that gives nothing that is understood here.
+    pub(super) fn no_device_format() -> Self {
+        let words = "the capture device gives no format that can be used (H.264, H.265, Motion JPEG or raw)";
         Self::Unreadable(words.to_owned())
     }
 
@@ -179,8 +191,10 @@ impl Fault {
             std::io::ErrorKind::PermissionDenied => {
                 "no permission: the user must be in the group video"
             }
-            std::io::ErrorKind::ResourceBusy => "another program uses the capture device",
+            std::io::ErrorKind::ResourceBusy => DEVICE_BUSY,
             std::io::ErrorKind::IsADirectory => "a folder, not a capture device",
+            // Pulled while somebody has it open: its name is there for as long.
+            _ if error.raw_os_error() == Some(libc::ENODEV) => DEVICE_GONE,
             _ => return Self::Unreadable(error.to_string()),
         };
         Self::Unreadable(words.to_owned())
@@ -231,7 +245,8 @@ mod tests {
             (libc::EACCES, "group video"),
             (libc::EBUSY, "another program"),
             (libc::EISDIR, "a folder"),
-            (libc::ENODEV, "No such device"),
+            (libc::ENODEV, "is gone"),
+            (libc::EIO, "Input/output"),
         ] {
             let error = std::io::Error::from_raw_os_error(number);
             let fault = Fault::of_device_file(&error).to_string();

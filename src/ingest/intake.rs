@@ -173,9 +173,16 @@ impl Intake {
             count(&status.damaged, 1);
             return;
         }
-        let picture = flow
-            .shape_of(sample)
-            .and_then(|shape| image(sample.buffer_owned()?, shape));
+        let picture = flow.shape_of(sample, status).and_then(|shape| {
+            let buffer = sample.buffer_owned()?;
+            // A capture device's own buffer holds it open: pulled and put back it would get
+            // another name, and nothing would come to let go of the old one.
+            let buffer = match recalled {
+                Some(_) => buffer,
+                None => buffer.copy_deep().ok()?,
+            };
+            image(buffer, shape)
+        });
         let Some(image) = picture else {
             count(&status.damaged, 1);
             return;
@@ -231,10 +238,15 @@ impl Flow {
         });
     }
 
-    fn shape_of(&mut self, sample: &gst::Sample) -> Option<&Shape> {
+    fn shape_of(&mut self, sample: &gst::Sample, status: &Status) -> Option<&Shape> {
         let caps = sample.caps_owned()?;
         if self.shape.as_ref().is_none_or(|(known, _)| *known != caps) {
             let shape = Shape::of(&caps)?;
+            if self.run.is_none() {
+                // Pictures without access units: nobody else says how large they are.
+                let mut facts = status.facts();
+                (facts.width, facts.height) = size(&caps);
+            }
             self.shape = Some((caps, shape));
         }
         self.shape.as_ref().map(|(_, shape)| shape)

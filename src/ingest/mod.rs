@@ -50,7 +50,7 @@ use std::path::PathBuf;
 pub use camera::{Camera, check_roots};
 pub use clip::Clip;
 pub use codec::{Codec, init};
-pub use faults::Fault;
+pub use faults::{DEVICE_BUSY, Fault};
 pub use onvif::{Onvif, OnvifFault};
 pub use recording::Recording;
 pub use secret::{Credentials, Secret};

@@ -53,7 +53,11 @@ pub(super) enum Source {
     /// A recording, played in real time.
     File { path: PathBuf, repeat: bool },
     /// A local capture device.
-    Device { path: PathBuf },
+    Device {
+        path: PathBuf,
+        /// Pictures a second that are to be had of it.
+        rate: f64,
+    },
 }
 
 /// A built pipeline; dropping it releases everything.
@@ -82,7 +86,7 @@ impl Session {
         match source {
             Source::Rtsp { .. } => joint.rtsp(&session.pipeline, source)?,
             Source::File { path, .. } => joint.file(&session.pipeline, path)?,
-            Source::Device { path } => joint.device(&session.pipeline, path)?,
+            Source::Device { path, rate } => joint.device(&session.pipeline, path, *rate)?,
         }
         Ok(session)
     }
@@ -181,15 +185,26 @@ impl Joint {
         })
     }
 
-    fn device(self, pipeline: &gst::Pipeline, path: &Path) -> Result<(), Fault> {
+    fn device(self, pipeline: &gst::Pipeline, path: &Path, rate: f64) -> Result<(), Fault> {
         let device = device::open(path)?;
         add(pipeline, std::slice::from_ref(&device))?;
         let pad = device.static_pad("src").ok_or(Fault::NoVideo)?;
-        match device::gives(&pad)? {
-            Gives::Units(codec, filter) => self.join(&pad, codec, vec![filter]),
+        self.join_device(&pad, device::gives(&pad, rate)?)
+    }
+
+    /// Another device may be plugged in than before.
+    fn join_device(&self, pad: &gst::Pad, gives: Gives) -> Result<(), Fault> {
+        match gives {
+            Gives::Units(codec, filter) => {
+                self.intake.status.facts().no_clip = None;
+                self.join(pad, codec, vec![filter])
+            }
             Gives::Pictures { head, no_clip } => {
-                self.intake.status.facts().no_clip = Some(no_clip.to_owned());
-                self.chain(&pad, &[head, self.pictures()?].concat())
+                let mut facts = self.intake.status.facts();
+                facts.no_clip = Some(no_clip.to_owned());
+                (facts.codec, facts.decoder) = (None, None);
+                drop(facts);
+                self.chain(pad, &[head, self.pictures()?].concat())
             }
         }
     }
@@ -372,4 +387,96 @@ fn add(pipeline: &gst::Pipeline, elements: &[gst::Element]) -> Result<(), Fault>
     pipeline
         .add_many(elements)
         .map_err(|error| Fault::Pipeline(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Slots;
+    use super::super::intake::Purpose;
+    use super::super::state::Status;
+    use super::super::time::Clockwork;
+    use super::*;
+
+    /// What is looked at, and what hands it on.
+    fn intake() -> (Arc<Slots>, Arc<Intake>) {
+        super::super::init().unwrap();
+        let slots = Arc::new(Slots::new(1));
+        let purpose = Purpose {
+            camera: 0,
+            ring: None,
+            slots: Some(Arc::clone(&slots)),
+            key_frames_only: false,
+            detect_rate: 5.0,
+            clockwork: Clockwork::Live,
+        };
+        let intake = Intake::new(purpose, Arc::new(Status::default()));
+        (slots, Arc::new(intake))
+    }
+
+    /// A session in which `device` gives what it gives.
+    fn plugged(device: &gst::Element, intake: &Arc<Intake>) -> Session {
+        let session = Session::empty().unwrap();
+        add(&session.pipeline, std::slice::from_ref(device)).unwrap();
+        let joint = Joint {
+            pipeline: session.pipeline.downgrade(),
+            intake: Arc::clone(intake),
+            banned: Vec::new(),
+            found: session.found.clone(),
+        };
+        let pad = device.static_pad("src").unwrap();
+        let gives = device::gives(&pad, 5.0).unwrap();
+        joint.join_device(&pad, gives).unwrap();
+        session
+    }
+
+    #[test]
+    fn another_device_than_before_may_give_a_clip_again() {
+        let (_, intake) = intake();
+        for (caps, is_coded) in [
+            ("video/x-h264, stream-format=byte-stream", true),
+            ("video/x-raw, format=YUY2, width=64, height=48", false),
+            ("video/x-h264, stream-format=byte-stream", true),
+        ] {
+            let device = caps_filter(&caps.parse().unwrap()).unwrap();
+            let _session = plugged(&device, &intake);
+            let facts = intake.status.facts();
+            assert_eq!(facts.no_clip.is_none(), is_coded, "{caps}");
+            assert_eq!(facts.decoder.is_some(), is_coded, "{caps}");
+        }
+    }
+
+    /// A driver's memory, which tells whether anybody still holds it.
+    struct Memory(Arc<[u8]>);
+
+    impl AsRef<[u8]> for Memory {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn a_picture_holds_no_buffer_of_its_device() {
+        let (slots, intake) = intake();
+        let raw = "video/x-raw, format=I420, width=64, height=48, framerate=30/1";
+        let feed = gst_app::AppSrc::builder().format(gst::Format::Time).build();
+        let device = caps_filter(&raw.parse().unwrap()).unwrap();
+        let session = plugged(&device, &intake);
+        add(&session.pipeline, &[feed.clone().upcast()]).unwrap();
+        feed.set_caps(Some(&raw.parse().unwrap()));
+        feed.link(&device).unwrap();
+        session.pipeline.set_state(gst::State::Playing).unwrap();
+        let held: Arc<[u8]> = vec![90; 64 * 48 * 3 / 2].into();
+        let mut buffer = gst::Buffer::from_slice(Memory(Arc::clone(&held)));
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+        feed.push_buffer(buffer).unwrap();
+        let frame = slots.take(Duration::from_mins(1)).expect("a picture");
+        drop(session);
+        assert_eq!(Arc::strong_count(&held), 1, "the device is held open");
+        // It is whole, and its size is known though there are no access units.
+        assert_eq!(frame.image.row(0, 47, 64).unwrap(), [90; 64]);
+        let facts = intake.status.facts();
+        assert_eq!((facts.width, facts.height), (64, 48));
+    }
 }

@@ -411,8 +411,8 @@ mod tests {
 
     #[test]
     fn what_is_no_network_camera_is_not_listened_to() {
-        let path = "/dev/video0".into();
-        assert!(Sound::of(&Source::Device { path }).is_none());
+        let (path, rate) = ("/dev/video0".into(), 5.0);
+        assert!(Sound::of(&Source::Device { path, rate }).is_none());
         let mut pieces = listen(None, "street", false);
         let why = pieces.blocking_recv().expect("why").expect_err("no sound");
         assert!(why.contains("no network camera"), "{why}");

@@ -16,7 +16,7 @@ use lingmou::types::{Frame, Stamp, TimeSource};
 
 mod clips;
 mod colours;
-mod device;
+pub(crate) mod device;
 mod files;
 mod network;
 mod pictures;

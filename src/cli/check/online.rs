@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, CameraKind, Config, SpeakerKind};
-use crate::ingest::{self, Camera, Credentials, Phase, Slots};
+use crate::ingest::{Camera, Credentials, DEVICE_BUSY, Phase, Slots};
 use crate::link::{Endpoint, Pipe};
 use crate::status::{self, StatusError};
 use crate::telemetry::{self, Poses, TelemetryState};
@@ -78,10 +78,15 @@ async fn cameras(findings: &mut Findings<'_>) {
         let started = Credentials::read(camera).and_then(|secrets| {
             Camera::start(index, camera, secrets, Duration::ZERO, Arc::clone(&slots))
         });
-        let (word, hears) = match started {
+        let (mut word, hears) = match started {
             Ok(live) => live_and_heard(&live, config).await,
             Err(error) => (Err(error.to_string()), None),
         };
+        if word.as_ref().is_err_and(|why| why.ends_with(DEVICE_BUSY))
+            && let Some(plays) = device_of_daemon(config, camera).await
+        {
+            word = Ok(plays);
+        }
         let key = match camera.kind {
             CameraKind::Rtsp => "url",
             CameraKind::File | CameraKind::V4l2 => "path",
@@ -97,6 +102,14 @@ async fn cameras(findings: &mut Findings<'_>) {
             add(findings, &format!("{table}.serial"), &what, word);
         }
     }
+}
+
+/// A capture device that is in use, as the running daemon finds it: one program alone can have it.
+async fn device_of_daemon(config: &Config, camera: &config::Camera) -> Option<String> {
+    let status = status::ask(&config.store.run_dir).await.ok()?;
+    let seen = &status["cameras"][&camera.name];
+    let (width, height) = (&seen["main"]["width"], &seen["main"]["height"]);
+    (seen["phase"] == "playing").then(|| format!("the running daemon plays it, {width}x{height}"))
 }
 
 /// Its first frame; and where it is a microphone, the key that says so, and whether it gives sound.
@@ -202,8 +215,11 @@ async fn first_frame(camera: &Camera) -> Result<String, String> {
             let state = camera.state();
             if state.phase == Phase::Playing && state.main.width > 0 {
                 let main = &state.main;
-                let codec = main.codec.map_or("?", ingest::Codec::name);
-                return Ok(format!("{codec} {}x{}", main.width, main.height));
+                let size = format!("{}x{}", main.width, main.height);
+                return Ok(match (main.codec, state.no_clip) {
+                    (Some(codec), _) => format!("{} {size}", codec.name()),
+                    (None, why) => format!("{size}, no clip: {}", why.unwrap_or_default()),
+                });
             }
             if let (Phase::Failed | Phase::Stalled, Some(cause)) = (state.phase, state.cause) {
                 return Err(cause);

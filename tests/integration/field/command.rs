@@ -33,7 +33,7 @@ pub(super) const OPERATE: usize = 1;
 pub(super) const ADMIN: usize = 2;
 
 /// Exit code and reply of `lingmou command`, run with the keys in `keys`.
-async fn told(field: &Field, keys: &Path, words: &[&str]) -> (Option<i32>, Value) {
+pub(super) async fn told(field: &Field, keys: &Path, words: &[&str]) -> (Option<i32>, Value) {
     let broker = format!("127.0.0.1:{}", field.broker.port());
     let out = tokio::process::Command::new(env!("CARGO_BIN_EXE_lingmou"))
         .args(["command", "--device", DEVICE, "--json", "--wait", WAIT])

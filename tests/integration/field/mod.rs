@@ -8,6 +8,7 @@
 
 mod command;
 mod demo;
+mod device;
 mod drawn;
 mod ears;
 mod failing;

@@ -1,4 +1,4 @@
-//! Capture devices: what is none, and one that is there.
+//! Capture devices: what is none, and one that is there (`make device` has one).
 
 use super::*;
 use crate::skip::skipped;
@@ -57,7 +57,7 @@ fn a_device_this_user_may_not_open_is_said() {
 }
 
 /// Capture devices of this machine, in the order of their numbers.
-fn devices() -> Vec<PathBuf> {
+pub(crate) fn devices() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/dev")
         .unwrap()
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -80,7 +80,9 @@ fn a_device_that_is_there_plays_or_says_why_not() {
         let state = rig.until("settled", |s| s.main.offered > 2 || s.cause.is_some());
         let Some(cause) = state.cause else {
             let frame = rig.frame();
-            assert!(frame.image.width > 1 && frame.image.height > 1);
+            let size = [state.main.width, state.main.height].map(|side| side as usize & !1);
+            assert_eq!([frame.image.width, frame.image.height], size);
+            assert!(size.iter().all(|side| *side > 1));
             assert_eq!(state.phase, Phase::Playing);
             // Untouched video, or a word on why there is none.
             assert!(state.ring_bytes > 0 || state.no_clip.is_some());
@@ -92,4 +94,36 @@ fn a_device_that_is_there_plays_or_says_why_not() {
         assert!(cause.starts_with("cannot be opened: "), "{cause}");
         println!("{}: {cause}", path.display());
     }
+}
+
+/// Where the driver of the kernel's own test device is told to take it, or to let it go.
+const TEST_DRIVER: &str = "/sys/bus/platform/drivers/vivid";
+
+#[test]
+fn a_device_that_is_pulled_says_so_and_plays_again_when_it_is_back() {
+    let (driver, path) = (Path::new(TEST_DRIVER), Path::new("/dev/video0"));
+    if !driver.join("vivid.0").exists() || !path.exists() {
+        skipped("no capture device of the kernel's own here; make device has one");
+        return;
+    }
+    let plug = |order: &str| {
+        let mut file = std::fs::File::create(driver.join(order)).unwrap();
+        file.write_all(b"vivid.0").unwrap();
+    };
+    let rig = Rig::new(&device(path));
+    rig.until("playing", |s| s.phase == Phase::Playing);
+    plug("unbind");
+    let says = |words: &'static str| {
+        rig.until(words, |s| {
+            s.cause.as_ref().is_some_and(|cause| cause.contains(words))
+        })
+    };
+    says("is gone");
+    // Let go meanwhile, so that it gets its own name back.
+    let away = says("is it plugged in?");
+    assert_eq!(away.phase, Phase::Failed);
+    plug("bind");
+    let back = rig.until("playing again", |s| s.phase == Phase::Playing);
+    assert!(back.main.reconnects > 0 && back.main.offered > away.main.offered);
+    assert_eq!(back.main.width, away.main.width);
 }
