@@ -471,6 +471,28 @@ fn limits_hold() {
     assert!(!read(size - 1, 3), "one byte too many");
 }
 
+/// What the program does not read whole, the script does not call valid.
+#[test]
+fn a_folder_that_is_too_deep_or_too_large() {
+    let kit = Kit::new();
+    let dir = TempDir::new().unwrap();
+    put_all(dir.path(), &kit.package);
+    let judged = || {
+        let verdict = verify_path(dir.path(), &kit.roots).unwrap();
+        let failed: Vec<_> = verdict.failed().collect();
+        (failed, verify_sh(dir.path(), &kit.root).0)
+    };
+    std::fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
+    assert_eq!(judged(), (vec![], Some(0)));
+    std::fs::create_dir(dir.path().join("a/b/c/d")).unwrap();
+    assert_eq!(judged(), (vec![CheckId::Container], Some(1)));
+    std::fs::remove_dir(dir.path().join("a/b/c/d")).unwrap();
+    let name = "META-INF/receipt009.p7m";
+    let large = std::fs::File::create(dir.path().join(name)).unwrap();
+    large.set_len(256 << 20).unwrap();
+    assert_eq!(judged(), (vec![CheckId::Container], Some(1)));
+}
+
 #[test]
 fn folders_with_links_are_refused_and_absent_ones_are_not_judged() {
     let kit = Kit::new();
