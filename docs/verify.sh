@@ -38,15 +38,19 @@ container() { # plain, unique names; nothing compressed, locked, linked or hidde
         [ -r "$f" ] || cannot "$f is not readable"; done && read -r size _ < <(wc -c "${names[@]}" | tail -n 1) &&
         [ "$size" -le 268435456 ] && [ "$(hex mimetype)" = "$(printf application/vnd.etsi.asic-e+zip | hex)" ]; }
 zipped() { # stored entries, mimetype first, each where the one before ends; then the directory and its end (APPNOTE 4.3)
-    local f h p=0 size; size=$(wc -c < "$package"); [ "$size" -le 268435456 ] && [ "${names[0]-}" = mimetype ] &&
+    local f h p=0 size of=() at=(); size=$(wc -c < "$package"); [ "$size" -le 268435456 ] && [ "${names[0]-}" = mimetype ] &&
         for f in "${names[@]}"; do h=$(hex -j $p -N $((30 + ${#f})) "$t/zip")
         [[ $h =~ ^504b0304....00(00|08)0000.{16}(.{8})(.{8})(....)(....)(.*)$ && ${BASH_REMATCH[6]} = "$(printf %s "$f" |
         hex)" && ${BASH_REMATCH[2]} = "${BASH_REMATCH[3]}" && $(le "${BASH_REMATCH[4]}") = "${#f}" ]] || return 1
-        p=$((p + 30 + ${#f} + $(le "${BASH_REMATCH[5]}") + $(le "${BASH_REMATCH[2]}"))); done &&
+        of+=("${h:8:48}") at+=($p) p=$((p + 30 + ${#f} + $(le "${BASH_REMATCH[5]}") + $(le "${BASH_REMATCH[2]}"))); done &&
         [[ $(tail -c 22 "$package" | hex) =~ ^504b050600000000(....)(....)(.{8})(.{8})0000$ ]] &&
         [ "${BASH_REMATCH[1]}" = "${BASH_REMATCH[2]}" ] && [ "$(le "${BASH_REMATCH[1]}")" = ${#names[@]} ] &&
         [ "$(le "${BASH_REMATCH[4]}")" = $p ] && [ $((p + $(le "${BASH_REMATCH[3]}") + 22)) = "$size" ] &&
-        [[ $(unzip -Zv "$t/zip") != *@('ID 0x7075'|'file comment begins')* ]] || return 1 # and no second name (Unicode Path)
+        [[ $(unzip -Zv "$t/zip") != *'ID 0x7075'* ]] || return 1 # no second name (Unicode Path)
+    for f in "${!names[@]}"; do h=$(hex -j $p -N $((46 + ${#names[f]})) "$t/zip") # the directory says the same of each
+        [[ $h =~ ^504b0102....${of[f]}(....)00000000.{12}(.{8})(.*)$ && $(le "${BASH_REMATCH[2]}") = "${at[f]}" &&
+            ${BASH_REMATCH[3]} = "$(printf %s "${names[f]}" | hex)" ]] || return 1
+        p=$((p + 46 + ${#names[f]} + $(le "${BASH_REMATCH[1]}"))); done; [ $((p + 22)) = "$size" ] || return 1
     unzip -qq -P '' "$t/zip" < /dev/null > /dev/null; case $? in 50) cannot "no room in $t" ;; *) return $? ;; esac; }
 der() { # goes over, or with $2 into, the DER value of tag $1 at digit $p of $h; $v is its bytes
     local k=0 n=$((16#0${h:p + 2:2})); from=$((p + 4)); [ "${h:p:2}" = "$1" ] || return 1
