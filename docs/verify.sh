@@ -28,39 +28,53 @@ named() { local s; s=$nl$(subject "$1") && [[ ! $s =~ $nl\ *$2\ .*$nl\ *$2\  ]] 
 hex() { od -An -vtx1 "$@" | tr -d ' \n'; }; unhex() { local i; for ((i = 0; i < ${#1}; i += 2)); do printf "\\x${1:i:2}"; done; }
 le() { echo $((16#0${1:6:2}${1:4:2}${1:2:2}${1:0:2})); } # a number that begins with its smallest byte
 container() { # plain, unique names; nothing compressed, locked, linked or hidden: one meaning for every reader
-    local f part='[A-Za-z0-9_][A-Za-z0-9._-]*'
-    if [ -d "$package" ]; then cd "$package" && for f in **; do [ -d "$f" ] && [ ! -L "$f" ] || names+=("$f"); done
+    local f size part='[A-Za-z0-9_][A-Za-z0-9._-]*'
+    if [ -d "$package" ]; then cd "$package" && for f in **; do
+        if [ ! -d "$f" ] || [ -L "$f" ]; then names+=("$f"); else [[ $f != */*/*/* ]] || return 1; fi; done
     else mkdir "$t/p" && cd "$t/p" && ln -s "$package" "$t/zip" && mapfile -t names < <(unzip -Z1 "$t/zip"); fi &&
         [ ${#names[@]} -le 256 ] && for f in "${names[@]}"; do
         [[ $f =~ ^$part(/$part){0,2}$ && ! ${is[$f]-} ]] && is[$f]=1 || return 1; done &&
         { [ -d "$package" ] || zipped; } && for f in "${names[@]}"; do [ -f "$f" ] && [ ! -L "$f" ] || return 1
-        [ -r "$f" ] || cannot "$f is not readable"; done && [ "$(hex mimetype)" = "$(printf application/vnd.etsi.asic-e+zip | hex)" ]; }
+        [ -r "$f" ] || cannot "$f is not readable"; done && read -r size _ < <(wc -c "${names[@]}" | tail -n 1) &&
+        [ "$size" -le 268435456 ] && [ "$(hex mimetype)" = "$(printf application/vnd.etsi.asic-e+zip | hex)" ]; }
 zipped() { # stored entries, mimetype first, each where the one before ends; then the directory and its end (APPNOTE 4.3)
-    local f h p=0 size; size=$(wc -c < "$package"); [ "$size" -le 268435456 ] && [ "${names[0]-}" = mimetype ] &&
+    local f h p=0 size of=() at=(); size=$(wc -c < "$package"); [ "$size" -le 268435456 ] && [ "${names[0]-}" = mimetype ] &&
         for f in "${names[@]}"; do h=$(hex -j $p -N $((30 + ${#f})) "$t/zip")
         [[ $h =~ ^504b0304....00(00|08)0000.{16}(.{8})(.{8})(....)(....)(.*)$ && ${BASH_REMATCH[6]} = "$(printf %s "$f" |
         hex)" && ${BASH_REMATCH[2]} = "${BASH_REMATCH[3]}" && $(le "${BASH_REMATCH[4]}") = "${#f}" ]] || return 1
-        p=$((p + 30 + ${#f} + $(le "${BASH_REMATCH[5]}") + $(le "${BASH_REMATCH[2]}"))); done &&
+        of+=("${h:8:48}") at+=($p) p=$((p + 30 + ${#f} + $(le "${BASH_REMATCH[5]}") + $(le "${BASH_REMATCH[2]}"))); done &&
         [[ $(tail -c 22 "$package" | hex) =~ ^504b050600000000(....)(....)(.{8})(.{8})0000$ ]] &&
         [ "${BASH_REMATCH[1]}" = "${BASH_REMATCH[2]}" ] && [ "$(le "${BASH_REMATCH[1]}")" = ${#names[@]} ] &&
         [ "$(le "${BASH_REMATCH[4]}")" = $p ] && [ $((p + $(le "${BASH_REMATCH[3]}") + 22)) = "$size" ] &&
-        [[ $(unzip -Zv "$t/zip") != *@('ID 0x7075'|'file comment begins')* ]] || return 1 # and no second name (Unicode Path)
+        [[ $(unzip -Zv "$t/zip") != *'ID 0x7075'* ]] || return 1 # no second name (Unicode Path)
+    for f in "${!names[@]}"; do h=$(hex -j $p -N $((46 + ${#names[f]})) "$t/zip") # the directory says the same of each
+        [[ $h =~ ^504b0102....${of[f]}(....)00000000.{12}(.{8})(.*)$ && $(le "${BASH_REMATCH[2]}") = "${at[f]}" &&
+            ${BASH_REMATCH[3]} = "$(printf %s "${names[f]}" | hex)" ]] || return 1
+        p=$((p + 46 + ${#names[f]} + $(le "${BASH_REMATCH[1]}"))); done; [ $((p + 22)) = "$size" ] || return 1
     unzip -qq -P '' "$t/zip" < /dev/null > /dev/null; case $? in 50) cannot "no room in $t" ;; *) return $? ;; esac; }
 der() { # goes over, or with $2 into, the DER value of tag $1 at digit $p of $h; $v is its bytes
     local k=0 n=$((16#0${h:p + 2:2})); from=$((p + 4)); [ "${h:p:2}" = "$1" ] || return 1
     if [ $n -ge 128 ]; then k=$((n - 128)); [[ $k = [1-3] ]] && n=$((16#0${h:from:2 * k})) from=$((from + 2 * k)) &&
         [ $n -ge $((k > 1 ? 1 << 8 * k - 8 : 128)) ] || return 1; fi; to=$((from + 2 * n)); [ $to -le ${#h} ] || return 1
     v=${h:p:to - p}; [ "${2-}" ] && p=$from || p=$to; }
-form() { # CMS (RFC 5652): one signer, and nothing he did not sign but certificates and names; gives $attrs $alg $value $at
-    local p=0 from to v h d= i one digests n='(0500)?' ec=06082a8648ce3d04030 rsa=06092a864886f70d01010 known; h=$(hex "$1")
+form() { # CMS (RFC 5652): one signer, and nothing he did not sign but certificates and names; gives $attrs $alg $value $at.
+    # Where $2 is "token" it is an authority's (RFC 3161), and may carry more
+    local p=0 from to v h d= i end last= all= one digests data=06092a864886f70d010701 n='(0500)?'
+    local ec=06082a8648ce3d04030 rsa=06092a864886f70d01010 known; h=$(hex "$1")
     known="06096086480165030402(01${n}30..(${ec}2|$rsa[1b]$n)|02${n}30..(${ec}3|$rsa[1c]$n)|03${n}30..$rsa[1d]$n)|"
     known+="06082a811ccf55018311${n}30..06082a811ccf55018375" # SHA-2 or SM3, then ECDSA, RSA or SM2 with the same
+    [ "$2" != token ] || data=060b2a864886f70d0109100104
     [ ${#h} -le 524288 ] && der 30 in && [ $to = ${#h} ] && der 06 && [ "$v" = 06092a864886f70d010702 ] && der a0 in && der 30 in &&
-        der 02 && one=$v && der 31 && digests=$v && der 30 && [[ $v =~ ^30(..|8[123]..(..){0,2})06092a864886f70d010701(.*)$ &&
-        ($# = 2 || ! ${BASH_REMATCH[3]}) ]] && der a0 && der 31 in && [ $to = ${#h} ] && der 30 in && [ $to = ${#h} ] && der 02 &&
-        [[ $v = "$one" && $v${h:p:2} =~ ^(02010130|02010380)$ ]] && der "${h:p:2}" && der 30 && alg=$v && [[ $digests = 31??"$alg" ]] &&
-        der a0 && attrs=$v && der 30 && alg+=$v && der 04 && [ $p = ${#h} ] && value=${h:from:to - from} && [[ $alg =~ ^30..($known)$ &&
-        $attrs =~ 06092a864886f70d010905310f170d((3[0-9]){12})5a ]] || return 1 # signingTime
+        der 02 && one=$v && der 31 && digests=$v && der 30 && [[ $v =~ ^30(..|8[123]..(..){0,2})$data(.*)$ &&
+        ($# = 2 || ! ${BASH_REMATCH[3]}) ]] && der a0 in || return 1
+    end=$to; while [ $p -lt "$end" ]; do der 30 && [[ " $all" != *" $v "* && ($2 = token || $v > $last) ]] || return 1
+        last=$v all+="$v "; done # each certificate once, in DER's order
+    [ $p = "$end" ] && { [ "$2" != token ] || der a1 || true; } && der 31 in && [ $to = ${#h} ] && der 30 in && [ $to = ${#h} ] &&
+        der 02 && [[ $one = "$([ "$2" = token ] && echo 020103 || echo "$v")" && $v${h:p:2} =~ ^(02010130|02010380)$ ]] &&
+        der "${h:p:2}" && der 30 && alg=$v && [[ $digests = 31??"$alg" ]] && der a0 && attrs=$v && der 30 && alg+=$v && der 04 &&
+        value=${h:from:to - from} && { [ "$2" != token ] || der a1 || true; } && [ $p = ${#h} ] && [[ $alg =~ ^30..($known)$ ]] || return 1
+    [ "$2" != token ] || return 0
+    [[ $attrs =~ 06092a864886f70d010905310f170d((3[0-9]){12})5a ]] || return 1 # signingTime
     for ((i = 1; i < 24; i += 2)); do d+=${BASH_REMATCH[1]:i:1}; done
     at=$(date -ud "20${d:0:2}-${d:2:2}-${d:4:2} ${d:6:2}:${d:8:2}:${d:10:2}" +%s); }
 signed() { # $1 signs $3, or what it carries, well at the time it names, over certificates for documents; gives $t/$2
@@ -68,8 +82,14 @@ signed() { # $1 signs $3, or what it carries, well at the time it names, over ce
     if [[ $alg = *2a811ccf55018375 ]]; then sm2 "$@"; else openssl cms -verify -binary -cades -inform DER -in "$1" ${3:+-content "$3"} \
         -CAfile "$root" -purpose any -attime "$at" -out "$t/$2" -signer "$t/$2.pem" -certsout "$t/certs" && split; fi &&
         for c in "$t"/ca-* "$t/$2.pem"; do eku=$(openssl x509 -in "$c" -noout -ext extendedKeyUsage)
-        [[ $eku, =~ $oid || ($c != *.pem && (! $eku || $eku == *'Any Extended Key Usage'*)) ]] || return 1; done &&
+        [[ $eku, =~ $oid || ($c != *.pem && (! $eku || $eku == *'Any Extended Key Usage'*)) ]] || return 1; done && needed "$2" &&
         [[ $(openssl x509 -in "$t/$2.pem" -noout -subject -nameopt sep_multiline,esc_2253) != *' + '* ]]; } # one part, one attribute
+needed() { # each certificate inside leads on from signer $1's to the root, or is a root
+    local c who=$t/$1.pem id=; [[ $alg != *2a811ccf55018375 ]] || id=distid:1234567812345678
+    for c in "$t"/ca-*; do [ "$(< "$c")" != "$(< "$who")" ] || rm "$c"; done
+    for _ in "$t"/ca-*; do for c in "$t"/ca-*; do openssl verify -partial_chain ${id:+-vfyopt $id} -attime "$at" -CAfile "$c" "$who" \
+        > "$t/ok" && cp "$c" "$t/issuer" && rm "$c" && who=$t/issuer; done; done
+    for c in "$t"/ca-*; do [[ $(< "$root") = *"$(< "$c")"* ]] || return 1; done; }
 split() { rm -f "$t"/ca-* && csplit -szf "$t/ca-" "$t/certs" /BEGIN/ '{*}'; }
 sm2() { # the same step by step, as `cms -verify` knows no signer id: content, certificate, signature, way to the root
     local hash digest id=distid:1234567812345678 ca; [[ $(openssl list -public-key-algorithms) == *SM2* ]] || cannot "openssl knows no SM2"
@@ -84,7 +104,9 @@ sm2() { # the same step by step, as `cms -verify` knows no signer id: content, c
         > "$t/ok" && cat "$ca" >> "$t/way"; done; }
 digests() { # all that manifest $1 lists, $2 among it, is there with its SHA-256; gives the list, and what signs it
     local x f type='[A-Za-z0-9.+_-]{1,127}' uri d=http://www.w3.org/ e; unset list by; declare -gA list
-    uri="URI=\"([A-Za-z0-9._/-]+)\" MimeType=\"($type/$type)\""; text "$1" || return 1
+    uri="URI=\"([A-Za-z0-9._/-]+)\" MimeType=\"($type/$type)\""
+    text "$1" && [ "$(wc -c < "$1")" -le 262144 ] && x=$(< "$1") && # a newline parts no word
+        [[ $x = '<?xml'* && ! $x =~ [^\ \>$nl]$nl+[^\ \<$nl] ]] || return 1
     e="<asic:DataObjectReference $uri><ds:DigestMethod Algorithm=\"${d}2001/04/xmlenc#sha256\"/>" # as this program writes
     e+='<ds:DigestValue>([A-Za-z0-9+/=]+)</ds:DigestValue></asic:DataObjectReference>(.*)$'
     x=$(tr -d '\n' < "$1" | tr -s ' ') && x=${x//> </><} && [[ $x =~ ^'<?xml version="1.0" encoding="UTF-8"?>'\
@@ -120,15 +142,24 @@ names() { # the JSON $1, a $2, names this package, its signature, and the signer
 receipt() { signed "$1" receipt && names "$t/receipt" receipt receiver && # $1 is a receiver's, for this package
     [ "$(field seq "$it") $(field device "$it")" = "$(field seq "$said") $(stated device id)" ] && [[ $(field verdict "$it") =~ \
         ^(stored|refused)$ && $it =~ \"seq\"$w:$w[0-9] && $it =~ \"copies\"$w:$w[0-9] && $it =~ \"at\"$w:$w\" ]]; }
+value() { # $1 is one JSON value, not deeper than 120: strings are put aside, then lists and objects made words, inner first
+    local i x=$1 y= b other='[!{}\[\]]' v='("|-?(0|[1-9][0-9]{0,99})(\.[0-9]+)?(e[-+]?[0-9]{1,2})?|true|false|null|@)'
+    while [[ $x =~ ^([^\"]*)$S(.*)$ ]]; do y+=${BASH_REMATCH[1]}\" x=${BASH_REMATCH[4]}; done; [[ $x != *\"* ]] && y+=$x &&
+        b=${y//$other}; for ((i = 0; i < 60; i++)); do b=${b//\{\}} b=${b//\[\]}; done; [ ! "$b" ] || return 1
+    while [[ $y =~ \{(\":$v(,\":$v)*)?\}|\[($v(,$v)*)?\] ]]; do y=${y//"${BASH_REMATCH[0]}"/@}; done; [ "$y" = @ ]; }
 chain() { # the device's journal from this package's line to the head that the first receipt names
-    local line sealed= first n prev c=$M/chain.jsonl; n=$(stated journal n) prev=$(stated journal prev) first=$n
-    [ ! "$(tail -c 1 $c)" ] && text $c && while IFS= read -r line; do
-        [[ $line =~ ^\{\"n\":$n,\"at\":$S,\"kind\":\"([a-z._]+)\",\"prev\":\"$prev\",\"body\":\{($S|[][{}:,0-9a-z.+-])*\}\}$ ]] || return 1
-        [[ ${BASH_REMATCH[3]} =~ ^package.(adopted|sealed)$ && (${BASH_REMATCH[1]} = adopted || $n = "$first") &&
-            $line == *"\"sig_sha256\":\"$sig\""* ]] && sealed=1; n=$((n + 1)) prev=$(printf %s "$line" | sha256sum | cut -c -64); done < $c
+    local line body sealed= first n prev c=$M/chain.jsonl a="($S|-?[0-9]+|true|false|null)"; n=$(stated journal n)
+    prev=$(stated journal prev) first=$n; [ "$(wc -c < $c)" -le 8388608 ] && [ ! "$(tail -c 1 $c)" ] && text $c &&
+        while IFS= read -r line; do
+        [[ $line =~ ^\{\"n\":$n,\"at\":$S,\"kind\":\"([a-z._]+)\",\"prev\":\"$prev\",\"body\":(\{($S|[][{}:,0-9a-z.+-])*\})\}$ ]] ||
+            return 1
+        body=${BASH_REMATCH[4]}; [[ ${BASH_REMATCH[3]} =~ ^package.(adopted|sealed)$ && (${BASH_REMATCH[1]} = adopted || $n = "$first") &&
+            $body =~ ^\{($S:($a|\[($a(,$a)*)?\]),)*\"sig_sha256\":\"$sig\"[,}] && $body != *sig_sha256*sig_sha256* ]] && sealed=1
+        [ ${#line} -le 65536 ] && value "$body" || return 1; n=$((n + 1)) prev=$(printf %s "$line" | sha256sum | cut -c -64); done < $c
     [[ $sealed && (! $head || $head == *"\"hash\":\"$prev\""*) ]]; }
 stamp() { # $1 is a time-stamp over $2 by an authority of this root
-    at=$(first "${nl}Time stamp: ([^$nl]*)" "$(openssl ts -reply -in "$1" -token_in -text)") && openssl ts -verify \
+    local said; form "$1" token && said=$(openssl ts -reply -in "$1" -token_in -text) && [[ $said = *"${nl}Hash Algorithm: sha256$nl"* ]] &&
+        at=$(first "${nl}Time stamp: ([^$nl]*)" "$said") && openssl ts -verify \
         -data "$2" -in "$1" -token_in -CAfile "$root" -attime "$(date -ud "$at" +%s)" > "$t/ok" && echo "        $at"; }
 review() { # $1 is a reviewer's signature over $2, which covers the review $3 and the signatures before it
     signed "$1" review "$2" && names "$3" review reviewer && for f in $M/signature???.p7s "$3"; do
@@ -152,7 +183,7 @@ for n in 2 1; do f=$M/receipt00$n.p7m; rm -f "$t/receipt"; it=; [ ! -f $f ] || #
 [[ ! $gone || $it =~ \"verdict\"$w:$w\"stored\" ]] || check "every listed file is there, or stored by the receiver" false
 head=$(first '("head":\{.*)' "$(< "$t/receipt")") end="on; nobody has signed its end"; [ ! "$head" ] || end="to receipt"
 [ ! -f $M/chain.jsonl ] || { check "journal unbroken from package $end" chain; covered[$M/chain.jsonl]=1; }
-for m in $M/ASiCManifest!(001).xml; do n=${m%.xml} n=${n#"$M/ASiCManifest"}
+for m in $M/ASiCManifest[0-9][0-9][0-9].xml; do n=${m%.xml} n=${n#"$M/ASiCManifest"}; [ "$n" != 001 ] || continue
     check "$m: what it lists is unchanged, and of this package" digests "$m" $M/signature001.p7s
     [ "$n" = 000 ] || covered[$m]=1; case ${by-} in
     $M/timestamp*) covered[$by]=1; [ ! -f "$by" ] || check "  time-stamp" stamp "$by" "$m" ;;

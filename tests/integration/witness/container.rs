@@ -230,6 +230,30 @@ fn a_zip_in_which_two_readers_could_find_two_packages_is_refused() {
     assert!(verify_zip(&kit.zip, &kit.roots).valid());
 }
 
+/// What stands before a file stands in the directory too (PKWARE APPNOTE 4.3.7 and 4.3.12).
+#[test]
+fn a_zip_whose_directory_tells_another_story_is_refused() {
+    let kit = Kit::new();
+    let end = kit.zip.len() - 6;
+    let start = u32::from_le_bytes(kit.zip[end..end + 4].try_into().unwrap()) as usize;
+    for (what, at) in [
+        ("another hour before a file", 10),
+        ("another method in the directory", start + 10),
+        ("another hour in the directory", start + 12),
+        ("another checksum in the directory", start + 16),
+    ] {
+        let mut zip = kit.zip.clone();
+        zip[at] ^= 1;
+        let verdict = verify_zip(&zip, &kit.roots);
+        let failed: Vec<_> = verdict.failed().collect();
+        assert_eq!(failed, [CheckId::Container], "{what}");
+        put(kit.dir.path(), "two.asice", &zip);
+        let (code, said) = verify_sh(&kit.dir.path().join("two.asice"), &kit.root);
+        assert_eq!(code, Some(1), "{what}: the script says\n{said}");
+    }
+    assert!(verify_zip(&kit.zip, &kit.roots).valid());
+}
+
 /// What stock tools make has that form as well.
 #[test]
 fn a_package_zipped_by_stock_tools_is_read() {
@@ -469,6 +493,28 @@ fn limits_hold() {
     assert!(read(size, 3));
     assert!(!read(size, 2), "one file too many");
     assert!(!read(size - 1, 3), "one byte too many");
+}
+
+/// What the program does not read whole, the script does not call valid.
+#[test]
+fn a_folder_that_is_too_deep_or_too_large() {
+    let kit = Kit::new();
+    let dir = TempDir::new().unwrap();
+    put_all(dir.path(), &kit.package);
+    let judged = || {
+        let verdict = verify_path(dir.path(), &kit.roots).unwrap();
+        let failed: Vec<_> = verdict.failed().collect();
+        (failed, verify_sh(dir.path(), &kit.root).0)
+    };
+    std::fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
+    assert_eq!(judged(), (vec![], Some(0)));
+    std::fs::create_dir(dir.path().join("a/b/c/d")).unwrap();
+    assert_eq!(judged(), (vec![CheckId::Container], Some(1)));
+    std::fs::remove_dir(dir.path().join("a/b/c/d")).unwrap();
+    let name = "META-INF/receipt009.p7m";
+    let large = std::fs::File::create(dir.path().join(name)).unwrap();
+    large.set_len(256 << 20).unwrap();
+    assert_eq!(judged(), (vec![CheckId::Container], Some(1)));
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub(super) struct Data {
     pub(super) digest_algorithms: SetOfVec<Any>,
     content: EncapsulatedContentInfo,
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
-    certificates: Option<SetOfVec<Any>>,
+    pub(super) certificates: Option<SetOfVec<Any>>,
     signer_infos: SignerInfos,
 }
 

@@ -51,17 +51,48 @@ fn the_untouched_package_and_each_stage_before_it() {
     }
 }
 
-/// Before a review nobody has signed that there was a stamp. Without its token it is one that has
-/// not come yet, and the package claims no more than without.
-#[test]
-fn a_stamp_taken_out_before_any_review_only_leaves_the_time_less_bounded() {
-    let kit = Kit::new();
+/// A receipted package with its journal and a time-stamp, and no review.
+fn stamped(kit: &Kit) -> Container {
     let mut stamped = kit.package.clone();
     for (name, bytes) in kit.full().files() {
         if [RECEIPT, CHAIN, MANIFEST_2, STAMP].contains(&name) {
             stamped = with(&stamped, name, Some(bytes));
         }
     }
+    stamped
+}
+
+/// Nobody has signed how a token is written, and openssl does not ask.
+#[test]
+fn a_time_stamp_with_more_to_it() {
+    let kit = Kit::new();
+    let stamped = stamped(&kit);
+    let token = stamped.get(STAMP).unwrap();
+    let [high, low] = u16::try_from(token.len() - 4).unwrap().to_be_bytes();
+    // Its version is 3, because its content is no plain data.
+    let at = token.windows(3).position(|w| w == [2, 1, 3]).unwrap();
+    let mut version = token.to_vec();
+    version[at + 2] = 1;
+    for (what, token) in [
+        ("a byte behind", [token, b"\n"].concat()),
+        ("twice", token.repeat(2)),
+        (
+            "a longer length",
+            [&[0x30, 0x83, 0, high, low], &token[4..]].concat(),
+        ),
+        ("version 1", version),
+    ] {
+        let package = with(&stamped, STAMP, Some(&token));
+        refused(what, &kit, &package, CheckId::Stamp);
+    }
+}
+
+/// Before a review nobody has signed that there was a stamp. Without its token it is one that has
+/// not come yet, and the package claims no more than without.
+#[test]
+fn a_stamp_taken_out_before_any_review_only_leaves_the_time_less_bounded() {
+    let kit = Kit::new();
+    let stamped = stamped(&kit);
     accepted("stamped", &kit, &stamped);
     assert!(verify(&stamped, &kit.roots).stamp.is_some());
     let without = with(&stamped, STAMP, None);

@@ -80,6 +80,16 @@ fn a_manifest_that_is_no_xml() {
             xml.replace("asic:", "a:").replace(":asic=", ":a="),
         ),
         ("stamp 000", xml.replace("timestamp009", "timestamp000")),
+        ("a line before", format!("\n{xml}")),
+        (
+            "a name in two lines",
+            xml.replace("META-INF/signature", "META-INF/\nsignature"),
+        ),
+        ("a word in two lines", xml.replace("asic:Sig", "asic:Sig\n")),
+        (
+            "more than 256 KiB",
+            xml.replacen("\n  <", &format!("\n{}<", " ".repeat(256 << 10)), 1),
+        ),
         (
             "a stamp of no type",
             xml.replace("application/vnd.etsi.timestamp-token", ""),
@@ -99,5 +109,21 @@ fn a_manifest_that_is_no_xml() {
         );
         let (code, said) = kit.script(&package);
         assert_eq!(code, Some(1), "{what}: {said}");
+    }
+}
+
+/// What is called like a manifest, but for its number, is a file like any other.
+#[test]
+fn a_manifest_of_another_name() {
+    let kit = Kit::new();
+    let awaiting = Manifest {
+        signature: SigReference::time_stamp(9),
+        entries: vec![covered(&kit.package, SIGNATURE)],
+    };
+    let awaiting = awaiting.to_xml().unwrap();
+    for number in ["", "5", "1000", "foo"] {
+        let name = format!("META-INF/ASiCManifest{number}.xml");
+        let package = with(&kit.package, &name, Some(&awaiting));
+        refused(&name, &kit, &package, CheckId::Nothing);
     }
 }

@@ -136,6 +136,11 @@ fn journal_lines_without_a_receipt_are_told_as_such() {
     assert!(said.contains("nobody has signed its end"), "{said}");
     let (begin, rest) = lines.split_once("\"at\"").unwrap();
     let elsewhere = lines.replacen("\"n\":3", "\"n\":2", 1);
+    let sealed = lines.lines().next().unwrap();
+    let (begin_of_sealed, body) = sealed.split_once("\"body\":{").unwrap();
+    let name = body.split_once(',').unwrap().0;
+    let with_body = |body: &str| format!("{begin_of_sealed}\"body\":{body}}}\n");
+    let longest = format!("{{{name},\"a\":\"{}\"}}", "x".repeat(8 << 20));
     for (what, lines) in [
         (
             "words that look like a line",
@@ -146,6 +151,35 @@ fn journal_lines_without_a_receipt_are_told_as_such() {
             elsewhere.lines().next().unwrap().to_owned() + "\n",
         ),
         ("its last newline is gone", lines.trim_end().to_owned()),
+        (
+            "named within something else",
+            with_body(&format!("{{\"a\":{{{name}}}}}")),
+        ),
+        (
+            "named, and then another",
+            with_body(&format!("{{{name},\"sig_sha256\":\"ab\"}}")),
+        ),
+        (
+            "a bracket without its other",
+            lines.replacen(",[],{}]", ",[],{}]]", 1),
+        ),
+        (
+            "a word that is none",
+            lines.replacen("\"why\":null", "\"why\":nul", 1),
+        ),
+        (
+            "a number that none is",
+            lines.replacen("-1.5e-7", "-01.5e-7", 1),
+        ),
+        (
+            "200 brackets",
+            lines.replacen(
+                "[],{}",
+                &format!("{}{}", "[".repeat(200), "]".repeat(200)),
+                1,
+            ),
+        ),
+        ("more than 8 MiB", with_body(&longest)),
         (
             "a byte that no text has",
             lines.replacen("\"at\"", "\"at\0\"", 1),

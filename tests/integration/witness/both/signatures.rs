@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use const_oid::db::rfc5912;
-use der::{Any, Tag};
+use der::{Any, Decode as _, Tag, TagNumber};
 use lingmou::pki::{TestPki, TestPkiPlan};
 use lingmou::witness::Roots;
 use tempfile::TempDir;
@@ -84,6 +84,54 @@ fn what_nobody_signed_in_a_signature_tells_nobody_anything() {
     ] {
         refused(what, &kit, &signed_by(&kit, &p7s), CheckId::Signature);
     }
+}
+
+/// Certificates are nobody's to add: a package is named by the hash of its signature.
+#[test]
+fn a_certificate_that_leads_nowhere() {
+    let kit = Kit::new();
+    let foreign = TestPki::create(&kit.folder("foreign"), DEVICE).unwrap();
+    let other_device = kit.pki.add_device("LC-POLE-0008").unwrap();
+    let der = |dir: &Path, name: &str| {
+        succeed(
+            dir,
+            &format!("openssl x509 -in {name} -outform DER -out it.der"),
+        );
+        Any::from_der(&std::fs::read(dir.join("it.der")).unwrap()).unwrap()
+    };
+    let other_format = Tag::ContextSpecific {
+        constructed: true,
+        number: TagNumber::N3,
+    };
+    let content = der(&other_device, "evidence.crt").value().to_vec();
+    for (what, extra, expected) in [
+        (
+            "a foreign root",
+            der(foreign.root().parent().unwrap(), "root.crt"),
+            CheckId::Chain,
+        ),
+        (
+            "another device's",
+            der(&other_device, "evidence.crt"),
+            CheckId::Chain,
+        ),
+        (
+            "of another format",
+            Any::new(other_format, content).unwrap(),
+            CheckId::Signature,
+        ),
+    ] {
+        let p7s = reshaped(&kit.sealed.signature, |data, _| {
+            let certificates = data.certificates.as_mut().unwrap();
+            certificates.insert(extra).unwrap();
+        });
+        refused(what, &kit, &signed_by(&kit, &p7s), expected);
+    }
+    let root = der(kit.root.parent().unwrap(), "root.crt");
+    let p7s = reshaped(&kit.sealed.signature, |data, _| {
+        data.certificates.as_mut().unwrap().insert(root).unwrap();
+    });
+    accepted("the trusted root", &kit, &signed_by(&kit, &p7s));
 }
 
 /// openssl trusts what is installed on the machine as well, unless it is told not to.
