@@ -89,7 +89,7 @@ impl Ring {
             self.loose += 1;
             let loose = units.len().saturating_sub(self.loose);
             if units.range(loose..).map(|u| u.data.size()).sum::<usize>() >= PIECE_BYTES {
-                lay_together(units.range_mut(loose..));
+                lay_together(units, loose);
                 self.loose = 0;
             }
         }
@@ -176,14 +176,15 @@ impl Ring {
     }
 }
 
-/// Lays the bytes of these units into one piece of memory. Units that cannot be read stay as they are.
+/// Lays the bytes of the units from index `first` on into one piece of memory. Units that cannot be read
+/// stay as they are.
 ///
 /// Each by itself is small enough for the heap, where other things come between; when their group is
 /// dropped they leave holes there, in the long run half as much again as the ring holds.
-fn lay_together(units: impl Iterator<Item = &mut Unit>) {
+fn lay_together(units: &mut VecDeque<Unit>, first: usize) {
     let mut parts = Vec::new();
     let mut bytes = Vec::with_capacity(2 * PIECE_BYTES);
-    for unit in units {
+    for unit in units.range_mut(first..) {
         let Ok(map) = unit.data.map_readable() else {
             continue;
         };
