@@ -1,8 +1,8 @@
 //! `evidence.json`: what the device states about one case.
 //!
-//! I-JSON (RFC 7493) with every number a whole one below 2^53; the single exception is
-//! `software.model.threshold`, a setting quoted as configured. A fact that is not known is
-//! `null`. Readers ignore fields they do not know; `v` rises only when a known field changes
+//! I-JSON (RFC 7493) with every number a whole one below 2^53; the exceptions are
+//! `software.model.threshold`, a setting quoted as configured, and nanoseconds since boot
+//! (`clock.boottime_ns`, `files.pts_ns`). A fact that is not known is `null`. Readers ignore fields they do not know; `v` rises only when a known field changes
 //! its meaning.
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ const CAPTURE: &str = "lingmou.capture";
 pub const ABOUT_CAPTURE: &str = "capture";
 /// Largest whole number that every JSON reader keeps exactly (RFC 7493 section 2.2).
 const INTEGER_MAX: u64 = (1 << 53) - 1;
+/// Largest count of nanoseconds since boot. [`INTEGER_MAX`] of them are 104 days, and a pole runs
+/// longer without a restart; a reader that keeps numbers as doubles is then off by a nanosecond.
+const SINCE_BOOT_MAX: u64 = i64::MAX.unsigned_abs();
 /// Largest statement read.
 const BYTES_MAX: usize = 1 << 20;
 
@@ -195,7 +198,6 @@ impl Statement {
                 "violation.dwell_s",
                 self.violation.as_ref().and_then(|v| v.dwell_s),
             ),
-            ("clock.boottime_ns", Some(self.clock.boottime_ns)),
             ("clock.max_error_us", self.clock.max_error_us),
             (
                 "sealed.max_error_us",
@@ -204,6 +206,7 @@ impl Statement {
         ] {
             whole(field, value)?;
         }
+        since_boot("clock.boottime_ns", Some(self.clock.boottime_ns))?;
         sha256("journal.prev", Some(&self.journal.prev))?;
         sha256(
             "after.receipt_sha256",
@@ -318,6 +321,13 @@ fn whole(field: &str, value: Option<u64>) -> Result<(), StatementError> {
     }
 }
 
+fn since_boot(field: &str, value: Option<u64>) -> Result<(), StatementError> {
+    match value {
+        Some(value) if value > SINCE_BOOT_MAX => Err(fact(field, "2^63 or more")),
+        _ => Ok(()),
+    }
+}
+
 fn sha256(field: &str, value: Option<&String>) -> Result<(), StatementError> {
     let is_hex =
         |s: &String| s.len() == 64 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -366,7 +376,7 @@ fn check_files(files: &[FileEntry]) -> Result<(), StatementError> {
             return Err(fact(&format!("files: {}", file.name), "listed twice"));
         }
         whole("files.size", Some(file.size))?;
-        whole("files.pts_ns", file.pts_ns)?;
+        since_boot("files.pts_ns", file.pts_ns)?;
         sha256("files.sha256", Some(&file.sha256))?;
         if !is_media_type(&file.media_type) {
             return Err(fact(
@@ -509,13 +519,24 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_box_that_was_not_restarted_for_years_states_when() {
+        const YEARS_NS: u64 = 10 * 365 * 86_400 * 1_000_000_000;
+        let mut statement = sparse();
+        statement.clock.boottime_ns = YEARS_NS;
+        statement.files[0].pts_ns = Some(YEARS_NS);
+        let bytes = statement.to_bytes().expect("the statement of such a box");
+        assert_eq!(Statement::parse(&bytes).expect("read again"), statement);
+    }
+
+    #[test]
     fn impossible_facts_are_refused() {
         type Edit = fn(&mut Statement);
-        let table: [(&str, Edit); 17] = [
+        let table: [(&str, Edit); 18] = [
             ("version 2", |s| s.v = 2),
             ("type", |s| s.kind = "lingmou.receipt".to_owned()),
             ("seq", |s| s.seq = 1 << 53),
             ("journal.prev", |s| s.journal.prev = "AB".repeat(32)),
+            ("clock.boottime_ns", |s| s.clock.boottime_ns = 1 << 63),
             ("clock.utc", |s| s.clock.utc = "yesterday".to_owned()),
             ("clock.last_step", |s| {
                 s.clock.last_step = Some("2026".to_owned());
