@@ -1,194 +1,72 @@
 #!/bin/bash
-# bash verify.sh PACKAGE ROOT.crt: checks a package (folder or .asice) against the bureau's root(s), and no other, with bash 4.4,
-# unzip, OpenSSL 3 and coreutils, but against no list of revoked certificates. Exit code 0 valid, 1 not, 2 unknown. See EVIDENCE.md.
-[ "${BASH_VERSION-}" ] || exec bash "$0" "$@"; set -u; export LC_ALL=C SSL_CERT_DIR=/nonexistent; M=META-INF nl=$'\n'
-w="[ $nl]*" S='"([^"\[:cntrl:]]|\\(["\/bfnrt]|u00[01][0-9a-f]))*"' # of JSON: white space, a string
-declare -A is covered && shopt -s extglob globstar dotglob nullglob || exit 2; names=() bad=0
-[ $# = 2 ] && package=$(realpath -e "$1") && root=$(realpath -e "$2") && openssl x509 -in "$root" -noout && [ -r "$package" ] &&
-    [[ $(openssl version) =~ ^OpenSSL\ [3-9] ]] && unzip -v > /dev/null && t=$(mktemp -d) ||
-    { echo "cannot check; usage: verify.sh PACKAGE ROOT.crt, both readable, with OpenSSL 3 and unzip" >&2; exit 2; }
-cannot() { echo "cannot check: $*"; exit 2; }; trap 'rm -rf "$t"' EXIT; exec 2> /dev/null # what is missing from here on is a finding
+# verify.sh PACKAGE ROOT.crt - is this evidence package (a folder or an .asice file) whole, and whose is it?
+#
+# Needs bash 4.4, unzip, OpenSSL 3 and coreutils, no network, and of Lingmou this page and verify-forms.sh beside
+# it: here stands what is asked, there which form each file must have. ROOT.crt holds the bureau's root(s); no
+# other is trusted. Ends with 0: VALID, 1: NOT VALID, 2: cannot check. docs/EVIDENCE.md tells each step by hand.
+[ "${BASH_VERSION-}" ] || exec bash "$0" "$@"
+set -u; shopt -s extglob globstar dotglob nullglob; export LC_ALL=C SSL_CERT_DIR=/nonexistent
+cannot() { echo "cannot check: $*"; exit 2; }
 check() { local what=$1; shift; if "$@"; then echo "  ok    $what"; else echo "  FAIL  $what"; bad=1; fi; }
-[[ -e $package/mimetype || -e $package/evidence.json || -e $package/$M || $(head -c 4 "$package" | od -An -vtx1) = ' 50 4b 03 04' ||
-    $(tail -c 65557 "$package" | od -An -vtx1 | tr -d '\n') = *' 50 4b 05 06'* ]] || cannot "$1 is no package"
-first() { [[ $2 =~ $1 ]] && echo "${BASH_REMATCH[1]}"; } # what the brackets of expression $1 hold in text $2
-field() { local s='"(([^"\]|\\.)*)"'; [[ $2 =~ \"$1\"$w:$w($s|[^\",}\ ]*) ]] && # of JSON text $2, as it is written there
-    echo "${BASH_REMATCH[2]:-${BASH_REMATCH[1]#\"\"}}"; }
-utc() { [[ $1 =~ ^[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{1,9})?Z$ ]] && date -ud "$1" > "$t/ok"; }
-text() { local x; [ "$(tr -d '\0' < "$1" | wc -c)" = "$(wc -c < "$1")" ] && x=$(< "$1") && (LC_ALL=C.UTF-8; [[ $x =~ ^.*$ ]]); }
-plain() { # $1 is one object of strings, whole numbers and such objects, and what counts stands in it once (EVIDENCE.md); gives $it
-    local k v o; v="($S|-?[0-9]+|true|false|null)"; o="\\{$w$S$w:$w$v$w(,$w$S$w:$w$v$w)*}"; [ "$(wc -c < "$1")" -le 16384 ] && text "$1" &&
-        it=$(< "$1") && [[ $it =~ ^\{$w$S$w:$w($v|$o)$w(,$w$S$w:$w($v|$o)$w)*\}$w$ && $it =~ \"v\"$w:${w}1$w[,}] ]] || return 1
-    for k in v type id device seq sig_sha256 verdict why reason copies head hash at receiver reviewer; do
-        [[ $it != *\"$k\"*([ $nl]):*\"$k\"*([ $nl]):* ]] || return 1; done; }
-stated() { field "$2" "$(first ".*\"$1\": *(\{.*)" "$said")"; } # by the statement, below object $1
-subject() { openssl x509 -in "$t/$1.pem" -noout -subject -nameopt multiline,utf8,-esc_msb; } # of signer $1
-named() { local s; s=$nl$(subject "$1") && [[ ! $s =~ $nl\ *$2\ .*$nl\ *$2\  ]] && s=$(first "$nl *$2 *= ([^$nl]+)" "$s") &&
-    echo "${s//\"/\\\"}"; } # as JSON has it: \ is doubled by openssl
-hex() { od -An -vtx1 "$@" | tr -d ' \n'; }; unhex() { local i; for ((i = 0; i < ${#1}; i += 2)); do printf "\\x${1:i:2}"; done; }
-le() { echo $((16#0${1:6:2}${1:4:2}${1:2:2}${1:0:2})); } # a number that begins with its smallest byte
-container() { # plain, unique names; nothing compressed, locked, linked or hidden: one meaning for every reader
-    local f size part='[A-Za-z0-9_][A-Za-z0-9._-]*'
-    if [ -d "$package" ]; then cd "$package" && for f in **; do
-        if [ ! -d "$f" ] || [ -L "$f" ]; then names+=("$f"); else [[ $f != */*/*/* ]] || return 1; fi; done
-    else mkdir "$t/p" && cd "$t/p" && ln -s "$package" "$t/zip" && mapfile -t names < <(unzip -Z1 "$t/zip"); fi &&
-        [ ${#names[@]} -le 256 ] && for f in "${names[@]}"; do
-        [[ $f =~ ^$part(/$part){0,2}$ && ! ${is[$f]-} ]] && is[$f]=1 || return 1; done &&
-        { [ -d "$package" ] || zipped; } && for f in "${names[@]}"; do [ -f "$f" ] && [ ! -L "$f" ] || return 1
-        [ -r "$f" ] || cannot "$f is not readable"; done && read -r size _ < <(wc -c "${names[@]}" | tail -n 1) &&
-        [ "$size" -le 268435456 ] && [ "$(hex mimetype)" = "$(printf application/vnd.etsi.asic-e+zip | hex)" ]; }
-zipped() { # stored entries, mimetype first, each where the one before ends; then the directory and its end (APPNOTE 4.3)
-    local f h p=0 size of=() at=(); size=$(wc -c < "$package"); [ "$size" -le 268435456 ] && [ "${names[0]-}" = mimetype ] &&
-        for f in "${names[@]}"; do h=$(hex -j $p -N $((30 + ${#f})) "$t/zip")
-        [[ $h =~ ^504b0304....00(00|08)0000.{16}(.{8})(.{8})(....)(....)(.*)$ && ${BASH_REMATCH[6]} = "$(printf %s "$f" |
-        hex)" && ${BASH_REMATCH[2]} = "${BASH_REMATCH[3]}" && $(le "${BASH_REMATCH[4]}") = "${#f}" ]] || return 1
-        of+=("${h:8:48}") at+=($p) p=$((p + 30 + ${#f} + $(le "${BASH_REMATCH[5]}") + $(le "${BASH_REMATCH[2]}"))); done &&
-        [[ $(tail -c 22 "$package" | hex) =~ ^504b050600000000(....)(....)(.{8})(.{8})0000$ ]] &&
-        [ "${BASH_REMATCH[1]}" = "${BASH_REMATCH[2]}" ] && [ "$(le "${BASH_REMATCH[1]}")" = ${#names[@]} ] &&
-        [ "$(le "${BASH_REMATCH[4]}")" = $p ] && [ $((p + $(le "${BASH_REMATCH[3]}") + 22)) = "$size" ] &&
-        [[ $(unzip -Zv "$t/zip") != *'ID 0x7075'* ]] || return 1 # no second name (Unicode Path)
-    for f in "${!names[@]}"; do h=$(hex -j $p -N $((46 + ${#names[f]})) "$t/zip") # the directory says the same of each
-        [[ $h =~ ^504b0102....${of[f]}(....)00000000.{12}(.{8})(.*)$ && $(le "${BASH_REMATCH[2]}") = "${at[f]}" &&
-            ${BASH_REMATCH[3]} = "$(printf %s "${names[f]}" | hex)" ]] || return 1
-        p=$((p + 46 + ${#names[f]} + $(le "${BASH_REMATCH[1]}"))); done; [ $((p + 22)) = "$size" ] || return 1
-    unzip -qq -P '' "$t/zip" < /dev/null > /dev/null; case $? in 50) cannot "no room in $t" ;; *) return $? ;; esac; }
-der() { # goes over, or with $2 into, the DER value of tag $1 at digit $p of $h; $v is its bytes
-    local k=0 n=$((16#0${h:p + 2:2})); from=$((p + 4)); [ "${h:p:2}" = "$1" ] || return 1
-    if [ $n -ge 128 ]; then k=$((n - 128)); [[ $k = [1-3] ]] && n=$((16#0${h:from:2 * k})) from=$((from + 2 * k)) &&
-        [ $n -ge $((k > 1 ? 1 << 8 * k - 8 : 128)) ] || return 1; fi; to=$((from + 2 * n)); [ $to -le ${#h} ] || return 1
-    v=${h:p:to - p}; [ "${2-}" ] && p=$from || p=$to; }
-form() { # CMS (RFC 5652): one signer, and nothing he did not sign but certificates and names; gives $attrs $alg $value $at.
-    # Where $2 is "token" it is an authority's (RFC 3161), and may carry more
-    local p=0 from to v h d= i end last= all= one digests data=06092a864886f70d010701 n='(0500)?'
-    local ec=06082a8648ce3d04030 rsa=06092a864886f70d01010 known; h=$(hex "$1")
-    known="06096086480165030402(01${n}30..(${ec}2|$rsa[1b]$n)|02${n}30..(${ec}3|$rsa[1c]$n)|03${n}30..$rsa[1d]$n)|"
-    known+="06082a811ccf55018311${n}30..06082a811ccf55018375" # SHA-2 or SM3, then ECDSA, RSA or SM2 with the same
-    [ "$2" != token ] || data=060b2a864886f70d0109100104
-    [ ${#h} -le 524288 ] && der 30 in && [ $to = ${#h} ] && der 06 && [ "$v" = 06092a864886f70d010702 ] && der a0 in && der 30 in &&
-        der 02 && one=$v && der 31 && digests=$v && der 30 && [[ $v =~ ^30(..|8[123]..(..){0,2})$data(.*)$ &&
-        ($# = 2 || ! ${BASH_REMATCH[3]}) ]] && der a0 in || return 1
-    end=$to; while [ $p -lt "$end" ]; do der 30 && [[ " $all" != *" $v "* && ($2 = token || $v > $last) ]] || return 1
-        last=$v all+="$v "; done # each certificate once, in DER's order
-    [ $p = "$end" ] && { [ "$2" != token ] || der a1 || true; } && der 31 in && [ $to = ${#h} ] && der 30 in && [ $to = ${#h} ] &&
-        der 02 && [[ $one = "$([ "$2" = token ] && echo 020103 || echo "$v")" && $v${h:p:2} =~ ^(02010130|02010380)$ ]] &&
-        der "${h:p:2}" && der 30 && alg=$v && [[ $digests = 31??"$alg" ]] && der a0 && attrs=$v && der 30 && alg+=$v && der 04 &&
-        value=${h:from:to - from} && { [ "$2" != token ] || der a1 || true; } && [ $p = ${#h} ] && [[ $alg =~ ^30..($known)$ ]] || return 1
-    [ "$2" != token ] || return 0
-    [[ $attrs =~ 06092a864886f70d010905310f170d((3[0-9]){12})5a ]] || return 1 # signingTime
-    for ((i = 1; i < 24; i += 2)); do d+=${BASH_REMATCH[1]:i:1}; done
-    at=$(date -ud "20${d:0:2}-${d:2:2}-${d:4:2} ${d:6:2}:${d:8:2}:${d:10:2}" +%s); }
-signed() { # $1 signs $3, or what it carries, well at the time it names, over certificates for documents; gives $t/$2
-    local c eku oid='1\.3\.6\.1\.5\.5\.7\.3\.36,'; form "$@" || return 1
-    if [[ $alg = *2a811ccf55018375 ]]; then sm2 "$@"; else openssl cms -verify -binary -cades -inform DER -in "$1" ${3:+-content "$3"} \
-        -CAfile "$root" -purpose any -attime "$at" -out "$t/$2" -signer "$t/$2.pem" -certsout "$t/certs" && split; fi &&
-        for c in "$t"/ca-* "$t/$2.pem"; do eku=$(openssl x509 -in "$c" -noout -ext extendedKeyUsage)
-        [[ $eku, =~ $oid || ($c != *.pem && (! $eku || $eku == *'Any Extended Key Usage'*)) ]] || return 1; done && needed "$2" &&
-        [[ $(openssl x509 -in "$t/$2.pem" -noout -subject -nameopt sep_multiline,esc_2253) != *' + '* ]]; } # one part, one attribute
-needed() { # each certificate inside leads on from signer $1's to the root, or is a root
-    local c who=$t/$1.pem id=; [[ $alg != *2a811ccf55018375 ]] || id=distid:1234567812345678
-    for c in "$t"/ca-*; do [ "$(< "$c")" != "$(< "$who")" ] || rm "$c"; done
-    for _ in "$t"/ca-*; do for c in "$t"/ca-*; do openssl verify -partial_chain ${id:+-vfyopt $id} -attime "$at" -CAfile "$c" "$who" \
-        > "$t/ok" && cp "$c" "$t/issuer" && rm "$c" && who=$t/issuer; done; done
-    for c in "$t"/ca-*; do [[ $(< "$root") = *"$(< "$c")"* ]] || return 1; done; }
-split() { rm -f "$t"/ca-* && csplit -szf "$t/ca-" "$t/certs" /BEGIN/ '{*}'; }
-sm2() { # the same step by step, as `cms -verify` knows no signer id: content, certificate, signature, way to the root
-    local hash digest id=distid:1234567812345678 ca; [[ $(openssl list -public-key-algorithms) == *SM2* ]] || cannot "openssl knows no SM2"
-    openssl cms -verify -noverify -no_attr_verify -binary -inform DER -in "$1" ${3:+-content "$3"} -out "$t/$2" -signer "$t/$2.pem" \
-        -certsout "$t/certs" && digest=$(openssl dgst -sm3 -r "${3:-$t/$2}" | cut -c -64) &&
-        hash=$(openssl x509 -in "$t/$2.pem" -outform DER | openssl dgst -sm3 -r | cut -c -64) &&
-        [[ $attrs == *06092a864886f70d01090431220420$digest* && $attrs == *0420$hash* ]] && unhex "$value" > "$t/value" &&
-        unhex "31${attrs:2}" > "$t/signed" && openssl x509 -in "$t/$2.pem" -noout -pubkey > "$t/pub" && # as a SET (RFC 5652, 5.4)
-        openssl dgst -sm3 -sigopt $id -verify "$t/pub" -signature "$t/value" "$t/signed" > "$t/ok" &&
-        cp "$root" "$t/way" && split || return 1
-    for ca in "$t"/ca-* "$t"/ca-* "$t/$2.pem"; do openssl verify -partial_chain -vfyopt $id -attime "$at" -CAfile "$t/way" "$ca" \
-        > "$t/ok" && cat "$ca" >> "$t/way"; done; }
-digests() { # all that manifest $1 lists, $2 among it, is there with its SHA-256; gives the list, and what signs it
-    local x f type='[A-Za-z0-9.+_-]{1,127}' uri d=http://www.w3.org/ e; unset list by; declare -gA list
-    uri="URI=\"([A-Za-z0-9._/-]+)\" MimeType=\"($type/$type)\""
-    text "$1" && [ "$(wc -c < "$1")" -le 262144 ] && x=$(< "$1") && # a newline parts no word
-        [[ $x = '<?xml'* && ! $x =~ [^\ \>$nl]$nl+[^\ \<$nl] ]] || return 1
-    e="<asic:DataObjectReference $uri><ds:DigestMethod Algorithm=\"${d}2001/04/xmlenc#sha256\"/>" # as this program writes
-    e+='<ds:DigestValue>([A-Za-z0-9+/=]+)</ds:DigestValue></asic:DataObjectReference>(.*)$'
-    x=$(tr -d '\n' < "$1" | tr -s ' ') && x=${x//> </><} && [[ $x =~ ^'<?xml version="1.0" encoding="UTF-8"?>'\
-'<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#">'\
-'<asic:SigReference '$uri'/>'(.*)'</asic:ASiCManifest>'$ ]] && by=${BASH_REMATCH[1]} x=${BASH_REMATCH[3]} &&
-        [[ $by\ ${BASH_REMATCH[2]} =~ ^$M/(signature...\.p7s\ application/pkcs7-signature|timestamp...\.tst\ \
-application/vnd\.etsi\.timestamp-token)$ && $by =~ [0-9]{3}\....$ && $by != *000.* ]] || return 1
-    while [[ $x =~ ^$e ]]; do f=${BASH_REMATCH[1]} x=${BASH_REMATCH[4]}; [ ! "${list[$f]-}" ] && if [ "${is[$f]-}" ]
-        then [ "$(openssl dgst -sha256 -binary "$f" | base64)" = "${BASH_REMATCH[3]}" ]
-        else [[ $pruned && $f != @(evidence.json|$M/*) ]] && gone=1; fi || { echo "        $f"; return 1; }
-        list[$f]="${BASH_REMATCH[2]} ${BASH_REMATCH[3]}"; done; [ ! "$x" ] && [ "${list[$2]-}" ]; }
-statement() { # UTF-8; states what it must, the listed files as they are or were, and the grade that its conditions, 15 of every case, give
-    local f v x=$said n=15 follows=lead pass='"pass": true' must=({journal.{n,prev},device.tz,camera.id,software.{name,version}})
-    [[ $(tr -d '\n' < evidence.json | wc -c) = ${#said} && ${#said} -le 1048576 && $said == '{'* && $said =~ \"seq\"$w:$w[0-9] &&
-        $said =~ \"warning\"$w:$w\[ ]] && (LC_ALL=C.UTF-8; [[ $said =~ ^.*$ ]]) && case $(field v "$said")$(field type "$said") in
-    1lingmou.evidence) must+=(violation.{kind,rule,outcome,first_seen,confirmed}); [ ! "$(stated asked by)" ] ;;
-    1lingmou.capture) must+=(asked.{by,at,command,command_sha256}); [[ $said =~ \"violation\"$w:${w}null &&
-        $said =~ \"warning\"$w:$w\[$w\] && ! $said =~ \"grade\"$w:$w\"evidence ]] ;; *) false ;; esac || return 1
-    for f in "${must[@]}" clock.{utc,boottime_ns,synced}; do [ "$(stated ${f/./ })" ] || return 1; done
-    while [[ $x =~ \"(utc|first_seen|confirmed|at|server_time|last_step|prev|[a-z_]*sha256)\"$w:$w(\"[^\"]*\"|.)(.*)$ ]]; do
-        f=${BASH_REMATCH[1]} v=${BASH_REMATCH[2]} x=${BASH_REMATCH[3]}; case $f$v in @(at|last_step|*_sha256)n) ;;
-        prev*|*sha256*) [[ $v =~ ^\"[0-9a-f]{64}\"$ ]] ;; *) utc "${v//\"}" ;; esac || return 1; done
-    [ "$(for f in "${!list[@]}"; do [ "$f" = evidence.json ] || echo "$f ${list[$f]} ${gone:-$(wc -c < "$f")}"; done | sort)" = "$(
-        n='^ *"name": *"([^"]*)", *"type": *"([^"]*)", *"size": *([0-9]+), *"sha256": *"([^"]*)"'; while IFS= read -rd '{' f; do
-        [[ $f =~ $n ]] && echo "${BASH_REMATCH[*]:1:2} $(unhex "${BASH_REMATCH[4]}" | base64) ${gone:-${BASH_REMATCH[3]}}"
-        done <<< "$said{" | sort)" ] || return 1; [[ $said =~ \"grade\":\ *[^\ n] ]] || return 0 # none is stated
-    f=${said//$pass}; [[ $said != *'"same_subject"'* ]] || n=16 # who persisted has one condition more
-    [[ $(((${#said} - ${#f}) / ${#pass})) -lt $n || $said =~ \"pass\":\ [fn] ]] || follows=evidence
-    [ "$(stated grade grade)" = $follows ]; }
-names() { # the JSON $1, a $2, names this package, its signature, and the signer of $2, who has role $3; gives $it
-    plain "$1" && [ "$(field type "$it") $(named "$2" organizationalUnitName)" = "lingmou.$2 $3" ] && [ "$(field id "$it") $(
-        field sig_sha256 "$it") $(field "$3" "$it")" = "$(field id "$said") $sig $(named "$2" commonName)" ]; }
-receipt() { signed "$1" receipt && names "$t/receipt" receipt receiver && # $1 is a receiver's, for this package
-    [ "$(field seq "$it") $(field device "$it")" = "$(field seq "$said") $(stated device id)" ] && [[ $(field verdict "$it") =~ \
-        ^(stored|refused)$ && $it =~ \"seq\"$w:$w[0-9] && $it =~ \"copies\"$w:$w[0-9] && $it =~ \"at\"$w:$w\" ]]; }
-value() { # $1 is one JSON value, not deeper than 120: strings are put aside, then lists and objects made words, inner first
-    local i x=$1 y= b other='[!{}\[\]]' v='("|-?(0|[1-9][0-9]{0,99})(\.[0-9]+)?(e[-+]?[0-9]{1,2})?|true|false|null|@)'
-    while [[ $x =~ ^([^\"]*)$S(.*)$ ]]; do y+=${BASH_REMATCH[1]}\" x=${BASH_REMATCH[4]}; done; [[ $x != *\"* ]] && y+=$x &&
-        b=${y//$other}; for ((i = 0; i < 60; i++)); do b=${b//\{\}} b=${b//\[\]}; done; [ ! "$b" ] || return 1
-    while [[ $y =~ \{(\":$v(,\":$v)*)?\}|\[($v(,$v)*)?\] ]]; do y=${y//"${BASH_REMATCH[0]}"/@}; done; [ "$y" = @ ]; }
-chain() { # the device's journal from this package's line to the head that the first receipt names
-    local line body sealed= first n prev c=$M/chain.jsonl a="($S|-?[0-9]+|true|false|null)"; n=$(stated journal n)
-    prev=$(stated journal prev) first=$n; [ "$(wc -c < $c)" -le 8388608 ] && [ ! "$(tail -c 1 $c)" ] && text $c &&
-        while IFS= read -r line; do
-        [[ $line =~ ^\{\"n\":$n,\"at\":$S,\"kind\":\"([a-z._]+)\",\"prev\":\"$prev\",\"body\":(\{($S|[][{}:,0-9a-z.+-])*\})\}$ ]] ||
-            return 1
-        body=${BASH_REMATCH[4]}; [[ ${BASH_REMATCH[3]} =~ ^package.(adopted|sealed)$ && (${BASH_REMATCH[1]} = adopted || $n = "$first") &&
-            $body =~ ^\{($S:($a|\[($a(,$a)*)?\]),)*\"sig_sha256\":\"$sig\"[,}] && $body != *sig_sha256*sig_sha256* ]] && sealed=1
-        [ ${#line} -le 65536 ] && value "$body" || return 1; n=$((n + 1)) prev=$(printf %s "$line" | sha256sum | cut -c -64); done < $c
-    [[ $sealed && (! $head || $head == *"\"hash\":\"$prev\""*) ]]; }
-stamp() { # $1 is a time-stamp over $2 by an authority of this root
-    local said; form "$1" token && said=$(openssl ts -reply -in "$1" -token_in -text) && [[ $said = *"${nl}Hash Algorithm: sha256$nl"* ]] &&
-        at=$(first "${nl}Time stamp: ([^$nl]*)" "$said") && openssl ts -verify \
-        -data "$2" -in "$1" -token_in -CAfile "$root" -attime "$(date -ud "$at" +%s)" > "$t/ok" && echo "        $at"; }
-review() { # $1 is a reviewer's signature over $2, which covers the review $3 and the signatures before it
-    signed "$1" review "$2" && names "$3" review reviewer && for f in $M/signature???.p7s "$3"; do
-        [[ $f < $1 || $f = "$3" ]] || continue; [ "${list[$f]-}" ] || return 1; done &&
-        [[ $(field verdict "$it") =~ ^(accept|reject)$ && $it =~ \"reason\"$w:$w\" ]] && utc "$(field at "$it")" &&
-        echo "        $(field verdict "$it") by $(field reviewer "$it"), $(field at "$it")"; }
+[ $# = 2 ] && here=$(realpath -e "$0") && . "${here%/*}/verify-forms.sh" && package=$(realpath -e "$1") &&
+    root=$(realpath -e "$2") && openssl x509 -in "$root" -noout && [ -r "$package" ] && unzip -v > /dev/null &&
+    [[ $(openssl version) =~ ^OpenSSL\ [3-9] ]] && t=$(mktemp -d) || {
+    echo "cannot check; usage: verify.sh PACKAGE ROOT.crt, both readable, with OpenSSL 3 and unzip" >&2; exit 2; }
+trap 'rm -rf "$t"' EXIT; bad=0 M=META-INF; exec 2> /dev/null # what is missing from here on is a finding
+looks_like_one "$package" || cannot "$1 is no package"
+
+# $1 is a CMS signature (CAdES) over file $3, or over what it carries: good at the time it names itself, by one
+# certificate that is for documents and leads to the root. What was signed is put into $t/$2, who did into $t/$2.pem.
+signed() { form "$@" && if is_sm2; then sm2 "$@"; else openssl cms -verify -binary -cades -inform DER \
+    -in "$1" ${3:+-content "$3"} -CAfile "$root" -purpose any -attime "$at" -out "$t/$2" -signer "$t/$2.pem" \
+    -certsout "$t/certs" && split; fi && for_documents "$2" && needed "$2"; }
 device() { [ "$(named device serialNumber)" = "$(stated device id)" ] && [ "$(stated device id)" ] && # no person's
     [[ ! $(subject device)$nl =~ organizationalUnitName\ *=\ (receiver|reviewer|view|operate|admin)$nl ]]; }
-inside() { for f in "${names[@]}"; do [ "${covered[$f]-}" ] || { [[ $f != *000.* && $f =~ ^$M/(receipt[0-9]{3}|checkpoint)\.p7m$ ]] &&
-    echo "        nobody vouches for $f"; } || return 1; done; } # may come later, and was not looked at
+receipt() { signed "$1" receipt && names "$t/receipt" receipt receiver && # $1 is a receiver's, of this package
+    [ "$(field seq "$it") $(field device "$it")" = "$(field seq "$said") $(stated device id)" ] && received "$it"; }
+stamp() { # $1 is a time-stamp (RFC 3161) over $2 by an authority of this root; the second is printed
+    form "$1" token && stamped "$1" && openssl ts -verify -data "$2" -in "$1" -token_in -CAfile "$root" \
+        -attime "$(date -ud "$at" +%s)" > "$t/ok" && echo "        $at"; }
+review() { # $1 is a reviewer's signature over manifest $2, which lists his word $3 and all signatures before his
+    signed "$1" review "$2" && names "$3" review reviewer && reviewed "$it" && for f in $M/signature???.p7s "$3"; do
+        [[ $f < $1 || $f = "$3" ]] || continue; [ "${list[$f]-}" ] || return 1; done &&
+        echo "        $(field verdict "$it") by $(field reviewer "$it"), $(field at "$it")"; }
+
+# 1. What is in it, and nothing of it can be read in two ways.
 check "container is ASiC-E, names plain and unique" container; [ $bad = 0 ] || { echo "NOT VALID"; exit 1; }
 said=$(head -c 1048577 evidence.json | tr -d '\n') sig=$(sha256sum < $M/signature001.p7s | cut -c -64)
-check "device's signature, certificate for documents, chain" signed $M/signature001.p7s device $M/ASiCManifest001.xml
-x=${names[*]##@($M/*|mimetype|evidence.json)} pruned= gone= # with a receipt, all the others may be gone
+
+# 2. The device signed the list of files (ASiCManifest001.xml), and each is what the list says (SHA-256). A box
+#    removes its pictures once a receiver has stored them; then a receipt must say so, and all must be gone.
+check "device's signature, certificate for documents, chain" \
+    signed $M/signature001.p7s device $M/ASiCManifest001.xml
+x=${names[*]##@($M/*|mimetype|evidence.json)} pruned= gone=
 [[ ! -f $M/receipt001.p7m || $x == *[!\ ]* ]] || pruned=", or gone with all others,"
 check "every listed file is there$pruned and unchanged" digests $M/ASiCManifest001.xml evidence.json; pruned=
 for f in mimetype $M/signature001.p7s $M/ASiCManifest001.xml "${!list[@]}"; do covered[$f]=1; done
-check "statement agrees with the list and with itself" statement; check "statement is by the device that signed" device
-for n in 2 1; do f=$M/receipt00$n.p7m; rm -f "$t/receipt"; it=; [ ! -f $f ] || # the journal goes to the first one's head
+
+# 3. What it states has all it must have, the same files, and the grade that follows; and it is the signer's.
+check "statement agrees with the list and with itself" statement
+check "statement is by the device that signed" device
+
+# 4. Receivers confirmed it; the device's journal leads on, line by line, to the head that the first of them was shown.
+for n in 2 1; do f=$M/receipt00$n.p7m; rm -f "$t/receipt"; it=; [ ! -f $f ] ||
     { covered[$f]=1; check "receipt 00$n is a receiver's, for this package" receipt $f; }; done
-[[ ! $gone || $it =~ \"verdict\"$w:$w\"stored\" ]] || check "every listed file is there, or stored by the receiver" false
-head=$(first '("head":\{.*)' "$(< "$t/receipt")") end="on; nobody has signed its end"; [ ! "$head" ] || end="to receipt"
+[[ ! $gone || $it =~ \"verdict\"$w:$w\"stored\" ]] ||
+    check "every listed file is there, or stored by the receiver" false
+head=$(first '("head":\{.*)' "$(< "$t/receipt")") end="on; nobody has signed its end"
+[ ! "$head" ] || end="to receipt"
 [ ! -f $M/chain.jsonl ] || { check "journal unbroken from package $end" chain; covered[$M/chain.jsonl]=1; }
+
+# 5. What was added later: a time-stamp, and reviews. Each has a manifest of its own.
 for m in $M/ASiCManifest[0-9][0-9][0-9].xml; do n=${m%.xml} n=${n#"$M/ASiCManifest"}; [ "$n" != 001 ] || continue
     check "$m: what it lists is unchanged, and of this package" digests "$m" $M/signature001.p7s
     [ "$n" = 000 ] || covered[$m]=1; case ${by-} in
     $M/timestamp*) covered[$by]=1; [ ! -f "$by" ] || check "  time-stamp" stamp "$by" "$m" ;;
-    $M/signature$n.p7s) covered[$by]=1 covered[$M/review$n.json]=1; check "  review" review "$by" "$m" "$M/review$n.json" ;;
+    $M/signature$n.p7s) covered[$by]=1 covered[$M/review$n.json]=1
+        check "  review" review "$by" "$m" "$M/review$n.json" ;;
     *) check "  names its signature or time-stamp" false ;; esac; done
+# 6. Nothing else lies in it.
 check "no file outside the signatures" inside; [ $bad = 0 ] || { echo "NOT VALID"; exit 1; }
 [ ! "$gone" ] || cannot "pictures and video are not here; a box removes them after the receipt: verify the receiver's"
 echo "        not looked at: whether the bureau has revoked a certificate (EVIDENCE.md)"; echo VALID

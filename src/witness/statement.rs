@@ -1,9 +1,8 @@
 //! `evidence.json`: what the device states about one case.
 //!
-//! I-JSON (RFC 7493) with every number a whole one below 2^53; the exceptions are
-//! `software.model.threshold`, a setting quoted as configured, and nanoseconds since boot
-//! (`clock.boottime_ns`, `files.pts_ns`). A fact that is not known is `null`. Readers ignore fields they do not know; `v` rises only when a known field changes
-//! its meaning.
+//! I-JSON (RFC 7493), numbers whole and below 2^53, but for `software.model.threshold`, a setting
+//! quoted as configured, and nanoseconds since boot (`clock.boottime_ns`, `files.pts_ns`). A fact that is
+//! not known is `null`. Readers ignore other fields; `v` rises only when a known one changes its meaning.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +25,7 @@ const CAPTURE: &str = "lingmou.capture";
 pub const ABOUT_CAPTURE: &str = "capture";
 /// Largest whole number that every JSON reader keeps exactly (RFC 7493 section 2.2).
 const INTEGER_MAX: u64 = (1 << 53) - 1;
-/// Largest count of nanoseconds since boot. [`INTEGER_MAX`] of them are 104 days, and a pole runs
-/// longer without a restart; a reader that keeps numbers as doubles is then off by a nanosecond.
+/// Largest count of nanoseconds since boot: [`INTEGER_MAX`] of them are 104 days, and boxes run longer.
 const SINCE_BOOT_MAX: u64 = i64::MAX.unsigned_abs();
 /// Largest statement read.
 const BYTES_MAX: usize = 1 << 20;

@@ -656,6 +656,14 @@ fn every_line_of_the_status_is_explained_to_the_technician() {
 }
 
 #[test]
+fn the_verifier_in_shell_is_one_printed_page() {
+    let page = fs::read_to_string(root().join("docs/verify.sh")).unwrap();
+    assert!(page.lines().count() <= 72, "{}", page.lines().count());
+    let long: Vec<_> = page.lines().filter(|line| line.len() > 120).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
 fn every_decision_is_in_the_index_and_says_whether_it_holds() {
     let dir = root().join("docs/decisions");
     let index = fs::read_to_string(dir.join("README.md")).unwrap();

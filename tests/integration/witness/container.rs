@@ -343,6 +343,16 @@ fn the_script_does_not_condemn_what_it_cannot_check() {
         assert_eq!(code, Some(2), "{program}: {said}");
         assert!(said.contains(why), "{program}: {said}");
     }
+    let alone = kit.dir.path().join("verify.sh");
+    std::fs::copy(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/verify.sh"),
+        &alone,
+    )
+    .unwrap();
+    let (code, said) =
+        said_by(std::process::Command::new("/bin/bash").args([&alone, &case, &kit.root]));
+    assert_eq!(code, Some(2), "without its forms: {said}");
+    assert!(said.contains("verify-forms.sh"), "{said}");
     let (code, said) = verify_sh(&case, &kit.root);
     assert_eq!(code, Some(0), "{said}");
 }
