@@ -8,10 +8,10 @@
 set -u; shopt -s extglob globstar dotglob nullglob; export LC_ALL=C SSL_CERT_DIR=/nonexistent
 cannot() { echo "cannot check: $*"; exit 2; }
 check() { local what=$1; shift; if "$@"; then echo "  ok    $what"; else echo "  FAIL  $what"; bad=1; fi; }
-[ $# = 2 ] && here=$(realpath -e "$0") && . "${here%/*}/verify-forms.sh" && package=$(realpath -e "$1") &&
+[ $# = 2 ] && here=$(realpath -e "$0") && command . "${here%/*}/verify-forms.sh" && package=$(realpath -e "$1") &&
     root=$(realpath -e "$2") && openssl x509 -in "$root" -noout && [ -r "$package" ] && unzip -v > /dev/null &&
     [[ $(openssl version) =~ ^OpenSSL\ [3-9] ]] && t=$(mktemp -d) || {
-    echo "cannot check; usage: verify.sh PACKAGE ROOT.crt, both readable, with OpenSSL 3 and unzip" >&2; exit 2; }
+    echo "cannot check; usage: verify.sh PACKAGE ROOT.crt, with OpenSSL 3, unzip and verify-forms.sh" >&2; exit 2; }
 trap 'rm -rf "$t"' EXIT; bad=0 M=META-INF; exec 2> /dev/null # what is missing from here on is a finding
 looks_like_one "$package" || cannot "$1 is no package"
 

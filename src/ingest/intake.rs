@@ -173,13 +173,15 @@ impl Intake {
             count(&status.damaged, 1);
             return;
         }
+        let has_units = flow.run.is_some();
         let picture = flow.shape_of(sample, status).and_then(|shape| {
             let buffer = sample.buffer_owned()?;
             // A capture device's own buffer holds it open: pulled and put back it would get
             // another name, and nothing would come to let go of the old one.
-            let buffer = match recalled {
-                Some(_) => buffer,
-                None => buffer.copy_deep().ok()?,
+            let buffer = if has_units {
+                buffer
+            } else {
+                buffer.copy_deep().ok()?
             };
             image(buffer, shape)
         });

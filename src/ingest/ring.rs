@@ -188,6 +188,9 @@ fn lay_together(units: &mut VecDeque<Unit>, first: usize) {
         let Ok(map) = unit.data.map_readable() else {
             continue;
         };
+        if map.is_empty() {
+            continue;
+        }
         let from = bytes.len();
         bytes.extend_from_slice(&map);
         drop(map);

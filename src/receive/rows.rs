@@ -231,7 +231,7 @@ pub(super) fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
-/// SQLite's whole numbers end at 2^63; the statement's at 2^53.
+/// SQLite's whole numbers end at 2^63; most of the statement's at 2^53.
 pub(super) fn whole(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -260,7 +260,7 @@ impl Report<'_> {
 /// What anyone can type to check the package.
 const COMMANDS: &str = "\
 lingmou verify CASE.asice --roots root.crt
-bash verify.sh CASE.asice root.crt
+bash verify.sh CASE.asice root.crt    # verify-forms.sh beside it
 
 unzip CASE.asice -d case && cd case
 openssl cms -verify -binary -inform DER -in META-INF/signature001.p7s \\

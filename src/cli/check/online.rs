@@ -109,7 +109,8 @@ async fn device_of_daemon(config: &Config, camera: &config::Camera) -> Option<St
     let status = status::ask(&config.store.run_dir).await.ok()?;
     let seen = &status["cameras"][&camera.name];
     let (width, height) = (&seen["main"]["width"], &seen["main"]["height"]);
-    (seen["phase"] == "playing").then(|| format!("the running daemon plays it, {width}x{height}"))
+    (seen["phase"] == "playing")
+        .then(|| format!("the running daemon plays a camera of this name, {width}x{height}"))
 }
 
 /// Its first frame; and where it is a microphone, the key that says so, and whether it gives sound.

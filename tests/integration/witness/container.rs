@@ -349,10 +349,13 @@ fn the_script_does_not_condemn_what_it_cannot_check() {
         &alone,
     )
     .unwrap();
-    let (code, said) =
-        said_by(std::process::Command::new("/bin/bash").args([&alone, &case, &kit.root]));
-    assert_eq!(code, Some(2), "without its forms: {said}");
-    assert!(said.contains("verify-forms.sh"), "{said}");
+    for mode in ["+o", "-o"] {
+        let mut bash = std::process::Command::new("/bin/bash");
+        bash.args([mode, "posix"]);
+        let (code, said) = said_by(bash.args([&alone, &case, &kit.root]));
+        assert_eq!(code, Some(2), "{mode}: without its forms: {said}");
+        assert!(said.contains("No such file"), "{said}");
+    }
     let (code, said) = verify_sh(&case, &kit.root);
     assert_eq!(code, Some(0), "{said}");
 }
