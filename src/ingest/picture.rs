@@ -225,6 +225,9 @@ fn decode_with(
     let sink = gst_app::AppSink::builder()
         .caps(&sink_caps())
         .sync(false)
+        // The picture of the preroll and the last one would be held until the end.
+        .async_(false)
+        .enable_last_sample(false)
         .max_buffers(1)
         .build();
     offer_video_meta(&sink);
@@ -263,7 +266,9 @@ fn pull(
     while !due.is_empty()
         && let Some(sample) = sink.try_pull_sample(DECODE_WITHIN)
     {
-        let Some(buffer) = sample.buffer_owned() else {
+        let (buffer, shape) = (sample.buffer_owned(), sample.caps().and_then(Shape::of));
+        drop(sample);
+        let Some(buffer) = buffer else {
             continue;
         };
         let Some(index) = buffer.pts().and_then(|pts| due.remove(&pts)) else {
@@ -273,10 +278,11 @@ fn pull(
         if buffer.flags().contains(gst::BufferFlags::CORRUPTED) {
             continue;
         }
-        let image = sample
-            .caps()
-            .and_then(Shape::of)
-            .and_then(|shape| image(buffer, &shape))
+        // A copy: of the decoder's pool all buffers stay as long as one of them is held.
+        let own = buffer.copy_deep().map_err(|error| error.to_string())?;
+        drop(buffer);
+        let image = shape
+            .and_then(|shape| image(own, &shape))
             .ok_or_else(|| "the decoder gave no usable picture".to_owned())?;
         given = true;
         take(index, image);
