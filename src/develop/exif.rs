@@ -64,16 +64,19 @@ pub(super) fn segment(exif: &Exif, width: usize, height: usize) -> Result<Vec<u8
     Ok(segment)
 }
 
-/// The JPEG with `segment` behind its JFIF header.
-pub(super) fn insert(jpeg: &[u8], segment: &[u8]) -> Vec<u8> {
-    let at = match jpeg.get(START..START + 4) {
+/// Moves `segment` behind the JFIF header of a JPEG that has as many bytes of room before it: what
+/// follows, nearly all of the picture, stays where it is.
+pub(super) fn insert(room_and_jpeg: &mut [u8], segment: &[u8]) {
+    let room = segment.len();
+    let at = match room_and_jpeg.get(room + START..room + START + 4) {
         Some(&[a, b, high, low]) if [a, b] == APP0 => {
             START + 2 + usize::from(u16::from_be_bytes([high, low]))
         }
         _ => START,
     };
-    let (head, rest) = jpeg.split_at(at.min(jpeg.len()));
-    [head, segment, rest].concat()
+    let at = at.min(room_and_jpeg.len() - room);
+    room_and_jpeg.copy_within(room..room + at, 0);
+    room_and_jpeg[at..at + room].copy_from_slice(segment);
 }
 
 fn field(tag: Tag, value: Value) -> Field {

@@ -2,8 +2,8 @@
 
 use turbojpeg::{Compressor, Subsamp, YuvPlanesImage};
 
-use super::DevelopError;
 use super::planes::Sheet;
+use super::{DevelopError, exif};
 
 /// Makes baseline 4:2:0 JPEGs; the same planes give the same bytes.
 pub(super) struct Encoder {
@@ -19,12 +19,13 @@ impl Encoder {
         Ok(Self { compressor })
     }
 
-    /// The top-left `width` × `height` pixels of the sheet as JPEG.
+    /// The top-left `width` × `height` pixels of the sheet as JPEG, with the Exif `segment`.
     pub(super) fn encode(
         &mut self,
         sheet: &Sheet,
         width: usize,
         height: usize,
+        segment: &[u8],
     ) -> Result<Vec<u8>, DevelopError> {
         let image = YuvPlanesImage {
             y_plane: sheet.y.as_slice(),
@@ -40,11 +41,13 @@ impl Encoder {
         // Room for the worst JPEG of this size, ten times what comes: asked for zeroed, of which the
         // kernel gives only the pages that are written.
         let worst = self.compressor.buf_len(image.width, image.height)?;
-        let mut jpeg = vec![0; worst];
+        let mut jpeg = vec![0; segment.len() + worst];
         let len = self
             .compressor
-            .compress_yuv_planes_to_slice(&image, &mut jpeg)?;
-        jpeg.truncate(len);
+            .compress_yuv_planes_to_slice(&image, &mut jpeg[segment.len()..])?;
+        jpeg.truncate(segment.len() + len);
+        jpeg.shrink_to_fit();
+        exif::insert(&mut jpeg, segment);
         Ok(jpeg)
     }
 }

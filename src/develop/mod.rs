@@ -151,7 +151,6 @@ impl Developer {
     /// The top-left part of the sheet as JPEG with Exif.
     fn print(&mut self, exif: &Exif, width: usize, height: usize) -> Result<Vec<u8>, DevelopError> {
         let segment = exif::segment(exif, width, height)?;
-        let jpeg = self.encoder.encode(&self.sheet, width, height)?;
-        Ok(exif::insert(&jpeg, &segment))
+        self.encoder.encode(&self.sheet, width, height, &segment)
     }
 }
