@@ -46,12 +46,13 @@ pub(super) fn directory(zip: &[u8], limits: Limits) -> Result<u64, ContainerErro
 }
 
 /// What lies behind the first entry of a directory; `None` when it begins with none, or with one
-/// that says more than a file has: a comment, or a second name (Info-ZIP's Unicode Path, 4.6.9).
+/// that says more than a file has: a comment, another disk, or a second name (Info-ZIP's Unicode Path,
+/// 4.6.9).
 fn after_entry(directory: &[u8]) -> Option<&[u8]> {
     let (head, rest) = directory.split_first_chunk::<ENTRY_LEN>()?;
-    let len_at = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
-    let (name, extra, comment) = (len_at(28), len_at(30), len_at(32));
-    let plain = head.starts_with(b"PK\x01\x02") && comment == 0;
+    let u16_at = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
+    let (name, extra, comment, disk) = (u16_at(28), u16_at(30), u16_at(32), u16_at(34));
+    let plain = head.starts_with(b"PK\x01\x02") && comment == 0 && disk == 0;
     let mut fields = rest.get(name..name + extra).filter(|_| plain)?;
     while let Some(([id @ .., len_low, len_high], behind)) = fields.split_first_chunk::<4>() {
         if *id == UNICODE_PATH {

@@ -246,6 +246,7 @@ fn a_zip_whose_directory_tells_another_story_is_refused() {
         ("another method in the directory", start + 10),
         ("another hour in the directory", start + 12),
         ("another checksum in the directory", start + 16),
+        ("a file on another disk", start + 34),
     ] {
         let mut zip = kit.zip.clone();
         zip[at] ^= 1;
