@@ -188,6 +188,13 @@ mod tests {
         assert_eq!(paths.last(), Some(&PathBuf::from(LIBRARY)));
     }
 
+    /// Without it the daemon works as well, and nobody would notice that it takes more.
+    #[test]
+    fn the_runtime_at_hand_takes_the_arena() {
+        let environment = environment(Path::new("")).expect("ONNX Runtime (run: make setup)");
+        share_arena(&environment).expect("an arena");
+    }
+
     #[test]
     fn what_cannot_be_loaded_says_why() {
         let dir = tempfile::tempdir().expect("a temporary folder");
