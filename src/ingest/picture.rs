@@ -1,4 +1,4 @@
-//! From a decoder's buffer to an [`Image`], without a copy; and one picture on demand.
+//! From a decoder's buffer to an [`Image`], without a copy; and pictures on demand, which are copies.
 
 use std::collections::HashMap;
 use std::sync::Arc;
