@@ -1,6 +1,8 @@
 //! A frame's luma brought down to [`WIDTH`] grey cells a row: what guard, background and motion
 //! estimate look at. Drawn once per frame, into the same buffers.
 
+use multiversion::multiversion;
+
 use crate::types::Image;
 
 /// Cells per row.
@@ -15,7 +17,8 @@ const ROWS_PER_CELL: usize = 4;
 pub(super) struct Luma {
     height: usize,
     cells: Vec<u8>,
-    sums: Vec<u32>,
+    /// The rows of one row of cells, added up pixel by pixel: at most [`ROWS_PER_CELL`] bytes each.
+    sums: Vec<u16>,
 }
 
 impl Luma {
@@ -49,18 +52,20 @@ impl Luma {
             let (top, bottom) = (row * height / rows, (row + 1) * height / rows);
             let step = (bottom - top).div_ceil(ROWS_PER_CELL);
             self.sums.clear();
-            self.sums.resize(WIDTH, 0);
+            self.sums.resize(width, 0);
             let mut taken = 0;
             for y in (top..bottom).step_by(step) {
                 add(image.row(0, y, width)?, &mut self.sums);
                 taken += 1;
             }
-            let mean = |(column, sum): (usize, &u32)| {
-                let across = (column + 1) * width / WIDTH - column * width / WIDTH;
-                let mean = sum / u32::try_from(across * taken).unwrap_or(u32::MAX).max(1);
-                u8::try_from(mean).unwrap_or(u8::MAX)
+            let mean = |column| {
+                let across = column * width / WIDTH..(column + 1) * width / WIDTH;
+                let pixels = u32::try_from(across.len() * taken).unwrap_or(u32::MAX);
+                let sums = self.sums.get(across).unwrap_or_default();
+                let sum = sums.iter().map(|sum| u32::from(*sum)).sum::<u32>();
+                u8::try_from(sum / pixels.max(1)).unwrap_or(u8::MAX)
             };
-            self.cells.extend(self.sums.iter().enumerate().map(mean));
+            self.cells.extend((0..WIDTH).map(mean));
         }
         Some(())
     }
@@ -76,12 +81,11 @@ impl Luma {
     }
 }
 
-/// Adds the pixels of a row to the sums of their cells.
-fn add(row: &[u8], sums: &mut [u32]) {
-    for (column, sum) in sums.iter_mut().enumerate() {
-        let cell = column * row.len() / WIDTH..(column + 1) * row.len() / WIDTH;
-        let pixels = row.get(cell).unwrap_or_default();
-        *sum += pixels.iter().map(|p| u32::from(*p)).sum::<u32>();
+/// Adds the pixels of a row to the sums of their columns.
+#[multiversion(targets("x86_64+avx2"))]
+fn add(row: &[u8], sums: &mut [u16]) {
+    for (sum, &pixel) in sums.iter_mut().zip(row) {
+        *sum += u16::from(pixel);
     }
 }
 

@@ -1,5 +1,7 @@
 //! One axis of one plane: which two source samples make each output sample, and rows of them.
 
+use multiversion::multiversion;
+
 use crate::types::Image;
 
 /// From this shrink on the two taps of an axis form a box; below it they interpolate.
@@ -123,16 +125,23 @@ impl Plane {
     /// Puts both taps side by side, so that one load fetches them, then fetches what is wanted.
     pub(super) fn pick(&mut self) {
         let second = &self.row[self.across.apart..];
-        for ((pair, a), b) in self.pairs.iter_mut().zip(&self.row).zip(second) {
-            *pair = u16::from(*a) | u16::from(*b) << 8;
-        }
+        pair_up(&self.row, second, &mut self.pairs);
         for (picked, first) in self.picked.iter_mut().zip(&self.across.first) {
             *picked = self.pairs[*first as usize];
         }
     }
 }
 
+/// Both bytes in one sample, the second above.
+#[multiversion(targets("x86_64+avx2"))]
+fn pair_up(first: &[u8], second: &[u8], pairs: &mut [u16]) {
+    for ((pair, a), b) in pairs.iter_mut().zip(first).zip(second) {
+        *pair = u16::from(*a) | u16::from(*b) << 8;
+    }
+}
+
 /// `out = a + (b - a) * weight / 256`, rounded.
+#[multiversion(targets("x86_64+avx2"))]
 pub(super) fn blend(a: &[u8], b: &[u8], weight: u16, out: &mut [u8]) {
     if weight == WEIGHT_ONE / 2 {
         for ((o, a), b) in out.iter_mut().zip(a).zip(b) {

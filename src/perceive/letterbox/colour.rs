@@ -1,17 +1,10 @@
 //! YUV to a model's normalised channels.
 
+use multiversion::multiversion;
+
 use super::super::card::{Colour, Input};
 use super::axis::WEIGHT_ONE;
 use crate::types::{Colours, Range};
-
-/// One output row's source samples, two per pixel and plane.
-pub(super) struct Picked<'a> {
-    pub(super) luma: &'a [u16],
-    pub(super) blue: &'a [u16],
-    pub(super) red: &'a [u16],
-    pub(super) luma_weight: &'a [u16],
-    pub(super) chroma_weight: &'a [u16],
-}
 
 /// YUV to normalised RGB, with the scales of blending and normalisation folded in.
 #[derive(Debug)]
@@ -71,9 +64,11 @@ pub(super) fn normalisation(input: &Input) -> [(f32, f32); 3] {
 
 /// Blends the columns of one row and writes its three channels.
 ///
-/// The three outputs are separate parameters so that the compiler knows that they do not overlap.
+/// `from`: of luma, Cb and Cr both samples of every output pixel, and the weights of the second. The three
+/// outputs are separate parameters so that the compiler knows that they do not overlap.
+#[multiversion(targets("x86_64+avx2"))]
 pub(super) fn convert(
-    row: &Picked<'_>,
+    from: [(&[u16], &[u16]); 3],
     by: &Conversion,
     red: &mut [f32],
     green: &mut [f32],
@@ -81,8 +76,8 @@ pub(super) fn convert(
 ) {
     let n = red.len();
     let (green, blue) = (&mut green[..n], &mut blue[..n]);
-    let (ys, us, vs) = (&row.luma[..n], &row.blue[..n], &row.red[..n]);
-    let (wy, wc) = (&row.luma_weight[..n], &row.chroma_weight[..n]);
+    let [(ys, wy), (us, wc), (vs, _)] =
+        from.map(|(samples, weights)| (&samples[..n], &weights[..n]));
     for i in 0..n {
         let y = (column(ys[i], wy[i]) - by.black) * by.luma;
         let u = column(us[i], wc[i]) - 128.0;

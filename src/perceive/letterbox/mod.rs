@@ -26,7 +26,7 @@ use crate::types::{Area, Colours, Image, PixelFormat};
 use super::card::{Align, Colour, Input};
 use super::error::ModelError;
 use axis::{Axis, Plane, Siting, blend};
-use colour::{Conversion, Picked, convert, normalisation};
+use colour::{Conversion, convert, normalisation};
 
 /// Kinds of pictures remembered: as many as one box has kinds of cameras.
 const PLANS_MAX: usize = 8;
@@ -239,15 +239,9 @@ impl Plan {
             }
             let start = (self.fit.y + y) * input.width + self.fit.x;
             let row = start..start + self.fit.width;
-            let picked = Picked {
-                luma: &self.luma.picked,
-                blue: &self.blue.picked,
-                red: &self.red.picked,
-                luma_weight: &self.luma.across.weight,
-                chroma_weight: &self.blue.across.weight,
-            };
+            let planes = [&self.luma, &self.blue, &self.red];
             convert(
-                &picked,
+                planes.map(|plane| (&*plane.picked, &*plane.across.weight)),
                 &self.colour,
                 red.get_mut(row.clone())?,
                 green.get_mut(row.clone())?,
