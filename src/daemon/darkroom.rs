@@ -177,7 +177,7 @@ impl Keeper {
         let camera = &self.cameras[work.camera];
         if !around.is_zero() {
             let mut choice = Choice::of(at, place, limits);
-            let looked = camera.frames_round(at, around, CHOICE_MAX, |frame| choice.look(frame));
+            let looked = camera.frames_round(at, around, CHOICE_MAX, |frame| choice.look(&frame));
             if let Err(error) = looked {
                 tracing::debug!(%error, "no frames to choose from");
             }

@@ -16,8 +16,8 @@ const BETTER_BY: u64 = 105;
 /// Of the frames that are looked at, one after the other, the best-focused, best-exposed that still
 /// shows at a place what the frame of the moment shows there.
 ///
-/// A full frame is megabytes, and there may be many: of each only what is compared is kept, and the
-/// pixels of one, the choice if no other came.
+/// A full frame is megabytes, and there may be many: of each only what is compared is kept, and a copy
+/// of the pixels of one, the choice if no other came.
 pub struct Choice<'a> {
     at: Stamp,
     place: Area,
@@ -50,7 +50,7 @@ impl<'a> Choice<'a> {
     }
 
     /// Looks at one frame.
-    pub fn look(&mut self, frame: Frame) {
+    pub fn look(&mut self, frame: &Frame) {
         let newest = self.looks.len();
         let worth =
             measure(&frame.image, self.place).map_or((false, 0), |it| worth(it, self.limits));
@@ -65,7 +65,11 @@ impl<'a> Choice<'a> {
             None => self.looks.iter().all(|look| look.worth <= worth),
         };
         if leads {
-            self.held = Some((newest, frame));
+            // First gone, then copied: never two at once.
+            self.held = None;
+            let mut own = frame.clone();
+            own.image = frame.image.copied();
+            self.held = Some((newest, own));
         }
     }
 
@@ -153,8 +157,8 @@ mod tests {
         (88..93).map(|i| texture((x + i) / 9, y / 9)).sum::<f32>() / 5.0
     }
 
-    /// The frames are looked at in turn; the time of the chosen one, milliseconds. Never are more
-    /// than two of them alive: the one held and the one looked at.
+    /// The frames are looked at in turn; the time of the chosen one, milliseconds. None of them is
+    /// held beyond its look.
     fn chosen(frames: Vec<Frame>) -> Option<u64> {
         let all: Vec<_> = frames
             .iter()
@@ -163,10 +167,9 @@ mod tests {
         let limits = Evidence::default();
         let mut choice = Choice::of(stamp(1000), PLACE, &limits);
         for (n, frame) in frames.into_iter().enumerate() {
-            choice.look(frame);
-            let alive = |n: &usize| all.get(*n).is_some_and(|data| data.strong_count() > 0);
-            let held = (0..=n).filter(alive).count();
-            assert!(held <= 1, "{held} frames are held");
+            choice.look(&frame);
+            drop(frame);
+            assert_eq!(all[n].strong_count(), 0, "the frame is held");
         }
         let (at, frame) = choice.chosen()?;
         assert!(frame.is_none_or(|frame| frame.at == at), "its own pixels");

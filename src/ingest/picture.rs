@@ -1,7 +1,8 @@
-//! From a decoder's buffer to an [`Image`], without a copy; and pictures on demand, which are copies.
+//! From a decoder's buffer to an [`Image`], without a copy; and pictures on demand.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -17,7 +18,7 @@ use super::codec::{element, open};
 use super::ring::Stretch;
 
 /// Decoding one group of pictures takes well under a second; this long means stuck.
-const DECODE_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(10);
+const DECODE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Software that tells what it had to make up: when it has no picture, there is none.
 const LAST_WORD: &str = "avdec_";
@@ -145,17 +146,22 @@ pub(super) fn offer_video_meta(sink: &impl IsA<gst::Element>) {
     });
 }
 
-/// Decodes the last unit of the stretch. The error is for a human.
+/// Decodes the last unit of the stretch; the picture is a copy. The error is for a human.
 pub(super) fn decode_last(stretch: &Stretch, bans: &Bans) -> Result<Image, String> {
     let last = stretch.units.len().saturating_sub(1);
     let mut found = None;
-    decode(stretch, &[last], bans, &mut |_, image| found = Some(image))?;
+    decode(stretch, &[last], bans, &mut |_, image| {
+        found = Some(image.copied());
+    })?;
     found.ok_or_else(|| "the decoder did not give this frame".to_owned())
 }
 
 /// Decodes the stretch and hands on the units with these indexes, in the order in which they are
 /// shown and each before the next is asked for; one the decoder does not give, or gives as damaged,
 /// is left out. The error is for a human.
+///
+/// They lie in the decoder's own buffers. Of its pool all stay as long as one is held: whoever keeps a
+/// picture [copies](Image::copied) it.
 ///
 /// Where a decoder gives nothing the next one is tried, up to libav's; when that one finds something,
 /// those before it are among `bans`.
@@ -222,40 +228,77 @@ fn decode_with(
         .build();
     let words = |fault: Fault| fault.to_string();
     let convert = element("videoconvert").map_err(words)?;
-    let sink = gst_app::AppSink::builder()
-        .caps(&sink_caps())
-        .sync(false)
-        // The picture of the preroll and the last one would be held until the end.
-        .async_(false)
-        .enable_last_sample(false)
-        .max_buffers(1)
-        .build();
-    offer_video_meta(&sink);
+    let buffers = timed(&stretch.units);
+    let time = |&index: &usize| Some((buffers.get(index)?.pts()?, index));
+    let (sink, frames) = wicket(wanted.iter().filter_map(time).collect());
     let chain = [source.upcast_ref(), decoder, &convert, sink.upcast_ref()];
     pipeline
         .add_many(chain)
         .map_err(|error| error.to_string())?;
     gst::Element::link_many(chain).map_err(|error| error.to_string())?;
-    let told = pull(&pipeline, (&source, &sink), stretch, wanted, take);
+    let told = pull(&pipeline, &source, buffers, (wanted.len(), frames), take);
     pipeline
         .set_state(gst::State::Null)
         .map_err(|error| error.to_string())?;
     told
 }
 
+/// What comes through a [`wicket`].
+enum Passes {
+    Frame(usize, gst::Sample),
+    /// Whoever asks again has done with the frame before.
+    Done,
+    End,
+}
+
+/// A sink that lets the frames of these times through, one at a time: the next is decoded when the one
+/// before was looked at, and no more than one of the decoder's buffers is in use. A decoder that goes
+/// on beside the looks takes two more, megabytes each.
+fn wicket(
+    mut wanted: HashMap<gst::ClockTime, usize>,
+) -> (gst_app::AppSink, mpsc::Receiver<Passes>) {
+    // Without room: to give is to wait until it is taken.
+    let (give, frames) = mpsc::sync_channel(0);
+    let end = give.clone();
+    let mut pass = move |sink: &gst_app::AppSink| {
+        let sample = sink.pull_sample().ok()?;
+        let time = sample.buffer().and_then(gst::BufferRef::pts);
+        if let Some(index) = time.and_then(|time| wanted.remove(&time)) {
+            give.send(Passes::Frame(index, sample)).ok()?;
+            give.send(Passes::Done).ok()?;
+        }
+        Some(gst::FlowSuccess::Ok)
+    };
+    let sink = gst_app::AppSink::builder()
+        .caps(&sink_caps())
+        .sync(false)
+        // The picture of the preroll and the last one would be held until the end.
+        .async_(false)
+        .enable_last_sample(false)
+        .callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                // Nobody takes any more.
+                .new_sample(move |sink| pass(sink).ok_or(gst::FlowError::Flushing))
+                .eos(move |_| {
+                    let _nobody_waits = end.send(Passes::End).is_err();
+                })
+                .build(),
+        )
+        .build();
+    offer_video_meta(&sink);
+    (sink, frames)
+}
+
 fn pull(
     pipeline: &gst::Pipeline,
-    (source, sink): (&gst_app::AppSrc, &gst_app::AppSink),
-    stretch: &Stretch,
-    wanted: &[usize],
+    source: &gst_app::AppSrc,
+    buffers: Vec<gst::Buffer>,
+    (mut due, frames): (usize, mpsc::Receiver<Passes>),
     take: &mut dyn FnMut(usize, Image),
 ) -> Result<(), String> {
     pipeline
         .set_state(gst::State::Playing)
         .map_err(|error| error.to_string())?;
-    let buffers = timed(&stretch.units);
-    let time = |&index: &usize| Some((buffers.get(index)?.pts()?, index));
-    let mut due: HashMap<gst::ClockTime, usize> = wanted.iter().filter_map(time).collect();
     for buffer in buffers {
         source
             .push_buffer(buffer)
@@ -263,26 +306,26 @@ fn pull(
     }
     source.end_of_stream().map_err(|flow| flow.to_string())?;
     let mut given = false;
-    while !due.is_empty()
-        && let Some(sample) = sink.try_pull_sample(DECODE_WITHIN)
+    while due > 0
+        && let Ok(passes) = frames.recv_timeout(DECODE_WITHIN)
     {
+        let (index, sample) = match passes {
+            Passes::Frame(index, sample) => (index, sample),
+            Passes::Done => continue,
+            Passes::End => break,
+        };
+        due -= 1;
         let (buffer, shape) = (sample.buffer_owned(), sample.caps().and_then(Shape::of));
         drop(sample);
         let Some(buffer) = buffer else {
-            continue;
-        };
-        let Some(index) = buffer.pts().and_then(|pts| due.remove(&pts)) else {
             continue;
         };
         // As of the live stream: what the decoder had to make up is no picture of anything.
         if buffer.flags().contains(gst::BufferFlags::CORRUPTED) {
             continue;
         }
-        // A copy: of the decoder's pool all buffers stay as long as one of them is held.
-        let own = buffer.copy_deep().map_err(|error| error.to_string())?;
-        drop(buffer);
         let image = shape
-            .and_then(|shape| image(own, &shape))
+            .and_then(|shape| image(buffer, &shape))
             .ok_or_else(|| "the decoder gave no usable picture".to_owned())?;
         given = true;
         take(index, image);
@@ -348,7 +391,7 @@ mod tests {
         let sink = sink.downcast::<gst_app::AppSink>().unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();
         let (mut units, mut caps) = (Vec::new(), None);
-        while let Some(sample) = sink.try_pull_sample(DECODE_WITHIN) {
+        while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(10)) {
             caps = sample.caps_owned();
             let data = sample.buffer_owned().unwrap();
             let number = units.len() as u64;

@@ -26,7 +26,7 @@ pub struct Plane {
     pub stride: usize,
 }
 
-/// A decoded picture as the decoder left it: shared, never copied, never drawn on.
+/// A decoded picture as the decoder left it: shared, never drawn on.
 #[derive(Clone)]
 pub struct Image {
     /// Layout of the planes.
@@ -64,6 +64,15 @@ impl Image {
             height,
             planes,
             data: Arc::new(data),
+        }
+    }
+
+    /// The same in bytes of its own, for who keeps it: a decoder has few buffers.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            data: Arc::new(self.bytes().to_vec()),
+            ..self.clone()
         }
     }
 
