@@ -3,7 +3,7 @@
 //! One thread per stream builds a GStreamer pipeline, watches its bus and makes it anew for as
 //! long as the daemon runs. The pipeline's own thread hands every access unit, untouched, to a
 //! bounded ring, and the few decoded frames that are due to the [`Slots`].
-//! Nothing is copied here: the ring holds references to GStreamer's buffers, a
+//! Of a stream nothing is copied: the ring holds references to GStreamer's buffers, a
 //! [`Frame`](crate::types::Frame) is the decoder's output buffer, mapped, and goes back to the
 //! decoder's pool when it is dropped.
 //!
