@@ -206,7 +206,8 @@ impl Camera {
     /// Decodes up to `at_most` frames, evenly spread over the time from `around` before `at` to
     /// `around` after it as far as that is kept already, the frame nearest to `at` among them, in
     /// the order of their times, from the main stream at full size, and lets `look` have one after
-    /// the other: whoever keeps them all holds as many full pictures, of a decoder that may have few.
+    /// the other. They lie in buffers of the decoder's, which may have few: whoever keeps one
+    /// [copies](Image::copied) it.
     ///
     /// Costs the decoding from the key frame before the first; nothing is decoded and nothing
     /// given when that is more than [`CHOICE_UNITS_MAX`] access units.

@@ -52,10 +52,11 @@ impl Luma {
             let (top, bottom) = (row * height / rows, (row + 1) * height / rows);
             let step = (bottom - top).div_ceil(ROWS_PER_CELL);
             self.sums.clear();
-            self.sums.resize(width, 0);
             let mut taken = 0;
             for y in (top..bottom).step_by(step) {
-                add(image.row(0, y, width)?, &mut self.sums);
+                let row = image.row(0, y, width)?;
+                self.sums.resize(row.len(), 0);
+                add(row, &mut self.sums);
                 taken += 1;
             }
             let mean = |column| {
