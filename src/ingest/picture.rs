@@ -146,6 +146,19 @@ pub(super) fn offer_video_meta(sink: &impl IsA<gst::Element>) {
     });
 }
 
+/// Takes decoded pictures as they come, and holds none itself: not that of the preroll, nor the last.
+pub(super) fn sink(callbacks: gst_app::AppSinkCallbacks) -> gst_app::AppSink {
+    let sink = gst_app::AppSink::builder()
+        .caps(&sink_caps())
+        .sync(false)
+        .async_(false)
+        .enable_last_sample(false)
+        .callbacks(callbacks)
+        .build();
+    offer_video_meta(&sink);
+    sink
+}
+
 /// Decodes the last unit of the stretch; the picture is a copy. The error is for a human.
 pub(super) fn decode_last(stretch: &Stretch, bans: &Bans) -> Result<Image, String> {
     let last = stretch.units.len().saturating_sub(1);
@@ -269,24 +282,14 @@ fn wicket(
         }
         Some(gst::FlowSuccess::Ok)
     };
-    let sink = gst_app::AppSink::builder()
-        .caps(&sink_caps())
-        .sync(false)
-        // The picture of the preroll and the last one would be held until the end.
-        .async_(false)
-        .enable_last_sample(false)
-        .callbacks(
-            gst_app::AppSinkCallbacks::builder()
-                // Nobody takes any more.
-                .new_sample(move |sink| pass(sink).ok_or(gst::FlowError::Flushing))
-                .eos(move |_| {
-                    let _nobody_waits = end.send(Passes::End).is_err();
-                })
-                .build(),
-        )
+    let callbacks = gst_app::AppSinkCallbacks::builder()
+        // Nobody takes any more.
+        .new_sample(move |sink| pass(sink).ok_or(gst::FlowError::Flushing))
+        .eos(move |_| {
+            let _nobody_waits = end.send(Passes::End).is_err();
+        })
         .build();
-    offer_video_meta(&sink);
-    (sink, frames)
+    (sink(callbacks), frames)
 }
 
 fn pull(

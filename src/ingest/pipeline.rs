@@ -22,7 +22,7 @@ use super::faults::UDP_SILENCE_SECS;
 use super::found::Found;
 use super::intake::Intake;
 use super::knock::Endpoint;
-use super::picture::{offer_video_meta, sink_caps};
+use super::picture::sink;
 use super::tls::trust;
 use super::{Codec, Credentials, Fault};
 
@@ -244,26 +244,15 @@ impl Joint {
     /// What brings decoded pictures to the intake.
     fn pictures(&self) -> Result<Vec<gst::Element>, Fault> {
         let intake = Arc::clone(&self.intake);
-        let sink = gst_app::AppSink::builder()
-            .caps(&sink_caps())
-            .sync(false)
-            .async_(false)
-            .enable_last_sample(false)
-            .callbacks(
-                gst_app::AppSinkCallbacks::builder()
-                    .new_sample(move |sink| {
-                        if let (Ok(sample), Some(pad)) =
-                            (sink.pull_sample(), sink.static_pad("sink"))
-                        {
-                            intake.frame(&pad, &sample);
-                        }
-                        Ok(gst::FlowSuccess::Ok)
-                    })
-                    .build(),
-            )
+        let callbacks = gst_app::AppSinkCallbacks::builder()
+            .new_sample(move |sink| {
+                if let (Ok(sample), Some(pad)) = (sink.pull_sample(), sink.static_pad("sink")) {
+                    intake.frame(&pad, &sample);
+                }
+                Ok(gst::FlowSuccess::Ok)
+            })
             .build();
-        offer_video_meta(&sink);
-        Ok(vec![element("videoconvert")?, sink.upcast()])
+        Ok(vec![element("videoconvert")?, sink(callbacks).upcast()])
     }
 
     fn chain(&self, pad: &gst::Pad, elements: &[gst::Element]) -> Result<(), Fault> {
