@@ -20,11 +20,11 @@ services=(mosquitto.service gpsd.service gpsd.socket)
 case $(uname -m) in
 x86_64)
     platform=manylinux_2_28_x86_64
-    library_sha256=fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3
+    library_sha256=aa4079d18f4ea7a5f3a94d80cd4bbe0f2740436626622d64d793803a20381083
     ;;
 aarch64)
     platform=manylinux_2_28_aarch64
-    library_sha256=8aa3b76b28c778a2b1dd660d34161adb1d508c9ccd04ff9dc80e26eca5df8467
+    library_sha256=23a37c2994bc273e1d59a4f49af6cba5bf1cfbc29f04907ec27df375aba50a7d
     ;;
 *) platform= ;;
 esac

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::runtime::NO_REPORTS;
 use crate::types::Role;
 
 /// Why a model cannot be used, or why one frame could not be looked at.
@@ -117,6 +118,12 @@ pub enum ModelError {
         /// Every place looked at, with what was wrong there.
         looked: String,
     },
+    /// ONNX Runtime was not loaded, because nothing told it to report to nobody.
+    #[error(
+        "ONNX Runtime is not loaded: from 1.29 on it reports to its maker unless {}={} is in the environment before it starts",
+        NO_REPORTS.0, NO_REPORTS.1
+    )]
+    Reports,
     /// The file is not an ONNX model.
     #[error("{} is not an ONNX model ({reason}); a text file of a few lines means that only a Git LFS pointer or an error page was downloaded", path.display())]
     NotOnnx {

@@ -41,5 +41,6 @@ pub use error::ModelError;
 pub use guard::{Reference, Watched};
 pub use letterbox::{Fit, Letterbox};
 pub use motion::MotionGate;
+pub use runtime::NO_REPORTS;
 pub use sight::Sight;
 pub use track::Tracker;

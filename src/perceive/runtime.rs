@@ -1,4 +1,5 @@
-//! Finds and loads ONNX Runtime's shared library; one per process.
+//! Finds and loads ONNX Runtime's shared library; one per process, and none that was not told to
+//! keep to itself what it sees ([`NO_REPORTS`]).
 
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,14 @@ const SET_UP: &str = ".setup/onnxruntime/libonnxruntime.so";
 /// Where the package puts it.
 const PACKAGED: &str = "/usr/lib/lingmou/libonnxruntime.so";
 
+/// Variable of the environment, and its value, without which no runtime is loaded.
+///
+/// From 1.29 on, ONNX Runtime as it is published for Linux tells Microsoft by HTTPS in which process it runs,
+/// on which machine and with which models, and keeps what it could not send on the disk. The first report goes out
+/// while the library is set up, before any of its calls could forbid it; only this variable does
+/// (`docs/Privacy.md` of 1.29, "`ORT_DISABLE_TELEMETRY`"). Earlier versions do not look at it. Decision 0076.
+pub const NO_REPORTS: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
+
 /// What was loaded. The runtime allows one environment per process, for its whole life.
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
@@ -35,6 +44,10 @@ pub(super) fn environment(configured: &Path) -> Result<Environment, ModelError> 
             );
         }
         return Ok(environment.clone());
+    }
+    let (name, value) = NO_REPORTS;
+    if std::env::var_os(name).is_none_or(|is| is != value) {
+        return Err(ModelError::Reports);
     }
     let mut looked = Vec::new();
     for path in candidates(configured) {

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::skip::skipped;
 use lingmou::config;
 use lingmou::config::ExecutionProvider;
-use lingmou::perceive::{Card, Detector, ModelError};
+use lingmou::perceive::{Card, Detector, ModelError, NO_REPORTS};
 use lingmou::types::{Area, Detection, Image, PixelFormat, Role};
 use sha2::{Digest, Sha256};
 
@@ -323,6 +323,45 @@ fn a_runtime_that_is_not_there_names_where_it_was_looked_for() {
         assert!(text.contains(&absent.display().to_string()), "{text}");
         assert!(text.contains("make setup"), "{text}");
     }
+}
+
+/// Both halves: the program says it by itself, whatever it is started with, and what does not say it gets no
+/// runtime (decision 0076).
+#[test]
+fn no_runtime_is_loaded_that_was_not_told_to_report_to_nobody() {
+    let (name, value) = NO_REPORTS;
+    if std::env::var_os(name).is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let card = Card::read(&Draft::new("yolox.onnx", "yolox").write(dir.path())).unwrap();
+        let error = Detector::open(&settings(), card).unwrap_err();
+        assert!(matches!(error, ModelError::Reports), "{error}");
+        assert!(error.to_string().contains(&format!("{name}={value}")));
+        return;
+    }
+    let mut untold = Command::new(std::env::current_exe().unwrap());
+    let this = "perceive::no_runtime_is_loaded_that_was_not_told_to_report_to_nobody";
+    let run = untold.args(["--exact", this]).env_remove(name).output();
+    let run = run.unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}");
+
+    let mut program = Command::new(env!("CARGO_BIN_EXE_lingmou"));
+    let config = "config/profiles/pole.toml";
+    program.args(["check", "--json", "--config", config]);
+    let run = program.env(name, "0").current_dir(root()).output();
+    let said = String::from_utf8(run.unwrap().stdout).unwrap();
+    let model = said.lines().find(|l| l.contains(r#""what":"model","ok":true"#));
+    assert!(model.is_some(), "{said}");
+}
+
+/// The one that is set up could not if it wanted: it names no function that finds a host.
+#[test]
+fn the_runtime_that_is_set_up_can_reach_nobody() {
+    let library = fs::read(root().join(".setup/onnxruntime/libonnxruntime.so"));
+    let library = library.expect("ONNX Runtime (run: make setup)");
+    let names = |word: &[u8]| library.windows(word.len()).any(|w| w == word);
+    assert!(names(b"\0malloc\0"), "no table of names");
+    assert!(!names(b"\0getaddrinfo\0") && !names(b"\0gethostbyname\0"));
 }
 
 #[test]
