@@ -10,6 +10,8 @@ Runtime (and other runtimes that read QDQ) makes int8 kernels. What changes:
 * input `image` f32 [1, 3, H, W]: RGB, 0..255, as it comes from the letterbox;
 * the TFLite custom operation that decodes anchors and suppresses overlaps becomes plain ONNX
   arithmetic for the decoding, and nothing for the suppression: thresholds belong to the card;
+* of all anchors the N surest go out, by their best class; boxes and probabilities of the others
+  are never computed, nor is there room for them;
 * output `boxes` f32 [1, N, 4]: x0, y0, x1, y1 as fractions of the input's width and height;
 * output `scores` f32 [1, N, C]: one probability per class, class i = COCO id - 1.
 
@@ -33,6 +35,9 @@ from onnx import TensorProto, helper, numpy_helper
 # Opset 13 is the first with per-channel DequantizeLinear; every runtime in the field reads it.
 OPSET = 13
 IR_VERSION = 8
+# Anchors that go out. Lite0 has 19,206, of which a busy street brings some hundreds to half of the
+# card's threshold; the program compares at most 1,024 boxes of a frame with one another.
+SUREST = 2048
 
 DTYPES = {
     tflite.TensorType.FLOAT32: np.float32,
@@ -126,7 +131,12 @@ class Converter:
         self.target = Target()
         # TFLite tensor number -> name of the ONNX value that holds it, dequantised, NCHW.
         self.values: dict[int, str] = {}
-        self.anchors = self.classes = 0
+        # The same tensors -> name of the uint8 value before it is dequantised.
+        self.integers: dict[int, str] = {}
+        # Tensor of probabilities -> tensor of logits; tensor of reals -> tensor of integers.
+        self.logits: dict[int, int] = {}
+        self.origin: dict[int, int] = {}
+        self.surest = self.classes = 0
 
     def run(self) -> None:
         steps = {
@@ -158,10 +168,18 @@ class Converter:
         the same reals. ONNX Runtime on x86 has kernels for uint8 activations only; of an int8
         graph it moves some tensors to uint8 itself and leaves 58 of 182 convolutions in f32.
         """
+        q = self.target.node("QuantizeLinear", [value, *self.pair(index)])
+        self.integers[index] = q
+        return self.dequantised(q, index)
+
+    def dequantised(self, integers: str, index: int) -> str:
+        """The reals of integers that tensor `index` holds, or of some of them."""
+        return self.target.node("DequantizeLinear", [integers, *self.pair(index)])
+
+    def pair(self, index: int) -> list[str]:
+        """Scale and zero point of tensor `index`, as uint8 has it."""
         scale, zero = self.source.quantisation(index)
-        pair = [self.target.constant(scale[0]), self.target.constant(np.uint8(zero[0] + 128))]
-        q = self.target.node("QuantizeLinear", [value, *pair])
-        return self.target.node("DequantizeLinear", [q, *pair])
+        return [self.target.constant(scale[0]), self.target.constant(np.uint8(zero[0] + 128))]
 
     def weight(self, index: int, order: tuple[int, ...]) -> tuple[str, list[int]]:
         """An int8 weight in ONNX order, stored as int8, one scale per output channel."""
@@ -310,14 +328,18 @@ class Converter:
         self.values[output] = self.quantised(y, output)
 
     def logistic(self, op, inputs, output) -> None:
-        y = self.target.node("Sigmoid", [self.values[inputs[0]]])
-        self.values[output] = self.quantised(y, output)
+        """Put off: only the surest anchors' probabilities are computed, in `detections`."""
+        self.logits[output] = inputs[0]
 
     def dequantize(self, op, inputs, output) -> None:
-        self.values[output] = self.values[inputs[0]]
+        """Put off likewise: what it gives only `detections` may ask for."""
+        self.origin[output] = inputs[0]
 
     def detections(self, op, inputs, output) -> None:
         """TFLite_Detection_PostProcess, its decoding half.
+
+        The sigmoid rises with what goes in, so the anchors whose best logit is largest are those
+        whose best probability is, and rows are picked before anything is computed of them.
 
         Faster R-CNN box coder, as TensorFlow's object detection library writes it: with anchor
         centre (xa, ya) and size (wa, ha), all as fractions of the picture,
@@ -325,30 +347,52 @@ class Converter:
         and the same for y and h. The network gives (ty, tx, th, tw), anchors are (y, x, h, w).
         """
         options = flexbuffers.Loads(bytearray(op.CustomOptionsAsNumpy()))
-        encoded, scores, anchors = inputs
-        anchor = self.source.constant(anchors).astype(np.float32)
-        self.anchors, self.classes = self.source.shape(scores)[1:]
-        centre, size = anchor[None, :, [1, 0]], anchor[None, :, [3, 2]]
+        encoded, probabilities = (self.origin[i] for i in inputs[:2])
+        logits = self.logits[probabilities]
+        anchor = self.source.constant(inputs[2]).astype(np.float32)
+        count, self.classes = self.source.shape(logits)[1:]
+        self.surest = min(SUREST, count)
         scale_xy = np.array([options["x_scale"], options["y_scale"]], np.float32)
         scale_wh = np.array([options["w_scale"], options["h_scale"]], np.float32)
 
         t = self.target
 
-        def pick(columns):
-            index = t.constant(np.array(columns, np.int64))
-            return t.node("Gather", [self.values[encoded], index], axis=2)
+        best = t.node("ReduceMax", [self.integers[logits]], axes=[2], keepdims=0)
+        best = self.dequantised(best, logits)
+        wanted = t.constant(np.array([self.surest], np.int64))
+        t.nodes.append(helper.make_node("TopK", [best, wanted], ["best", "rows"], "TopK", axis=1))
+        flat = t.constant(np.array([self.surest], np.int64))
+        rows = t.node("Reshape", ["rows", flat])
 
-        size = t.constant(size)
-        offset = t.node("Mul", [t.node("Div", [pick([1, 0]), t.constant(scale_xy)]), size])
-        middle = t.node("Add", [offset, t.constant(centre)])
-        power = t.node("Div", [pick([3, 2]), t.constant(scale_wh)])
+        def picked(integers, index):
+            return self.dequantised(t.node("Gather", [integers, rows], axis=1), index)
+
+        def columns(value, numbers):
+            return t.node("Gather", [value, t.constant(np.array(numbers, np.int64))], axis=2)
+
+        code = picked(self.integers[encoded], encoded)
+        places = t.node("Gather", [t.constant(anchor[None]), rows], axis=1)
+        centre, size = columns(places, [1, 0]), columns(places, [3, 2])
+        offset = t.node("Mul", [t.node("Div", [columns(code, [1, 0]), t.constant(scale_xy)]), size])
+        middle = t.node("Add", [offset, centre])
+        power = t.node("Div", [columns(code, [3, 2]), t.constant(scale_wh)])
         whole = t.node("Mul", [t.node("Exp", [power]), size])
         half = t.node("Mul", [whole, t.constant(np.float32(0.5))])
         corners = [t.node("Sub", [middle, half]), t.node("Add", [middle, half])]
         t.node("Concat", corners, "boxes", axis=2)
-        t.node("Identity", [self.values[scores]], "scores")
+        y = t.node("Sigmoid", [picked(self.integers[logits], logits)])
+        t.node("Identity", [self.quantised(y, probabilities)], "scores")
 
     # -- result ------------------------------------------------------------------------------
+
+    def asked_for(self) -> list:
+        """The nodes that lead to an output. What nobody reads a runtime computes all the same."""
+        wanted, nodes = {"boxes", "scores"}, []
+        for node in reversed(self.target.nodes):
+            if wanted & set(node.output):
+                wanted.update(node.input)
+                nodes.append(node)
+        return nodes[::-1]
 
     def model(self, name: str, origin: dict[str, str]) -> onnx.ModelProto:
         height, width = self.size
@@ -357,12 +401,12 @@ class Converter:
             return helper.make_tensor_value_info(label, TensorProto.FLOAT, shape)
 
         graph = helper.make_graph(
-            self.target.nodes,
+            self.asked_for(),
             name,
             [value("image", [1, 3, height, width])],
             [
-                value("boxes", [1, self.anchors, 4]),
-                value("scores", [1, self.anchors, self.classes]),
+                value("boxes", [1, self.surest, 4]),
+                value("scores", [1, self.surest, self.classes]),
             ],
             self.target.constants,
         )

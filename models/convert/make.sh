@@ -3,7 +3,7 @@
 # the card names. Works in a temporary folder; needs npm, python3 with venv and, with --check VIDEO,
 # ffmpeg.
 set -euo pipefail
-export LC_ALL=C
+export LC_ALL=C ORT_DISABLE_TELEMETRY=1
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 card=$here/../efficientdet-lite0.toml
