@@ -271,7 +271,7 @@ impl Eye {
             camera: frame.camera,
             at: frame.at,
             time_source: Some(frame.time_source),
-            frame: pictured.then(|| frame.clone()),
+            frame: pictured.then(|| frame.copied()),
             places: places(&self.poses, frame.at, &orders),
             orders,
             book: self.judge.book(),

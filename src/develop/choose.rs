@@ -67,9 +67,7 @@ impl<'a> Choice<'a> {
         if leads {
             // First gone, then copied: never two at once.
             self.held = None;
-            let mut own = frame.clone();
-            own.image = frame.image.copied();
-            self.held = Some((newest, own));
+            self.held = Some((newest, frame.copied()));
         }
     }
 

@@ -67,7 +67,8 @@ impl Image {
         }
     }
 
-    /// The same in bytes of its own, for who keeps it: a decoder has few buffers.
+    /// The same in bytes of its own, for who keeps it: of a decoder's buffers as many stay, for good, as
+    /// were ever held at one time.
     #[must_use]
     pub fn copied(&self) -> Self {
         Self {
@@ -110,6 +111,17 @@ pub struct Frame {
     pub pts_ns: u64,
     /// The pixels.
     pub image: Image,
+}
+
+impl Frame {
+    /// The same with [`Image::copied`] pixels.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            image: self.image.copied(),
+            ..self.clone()
+        }
+    }
 }
 
 /// The three violations judged.
