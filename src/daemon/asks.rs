@@ -110,7 +110,7 @@ impl Eye {
                     let seen = vec![(id, lines(looks, from, frame.at))];
                     let work = Work {
                         seen,
-                        frame: Some(frame.clone()),
+                        frame: Some(frame.copied()),
                         ..self.work(frame, scene, Vec::new())
                     };
                     let capture = Capture {

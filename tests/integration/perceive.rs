@@ -350,7 +350,9 @@ fn no_runtime_is_loaded_that_was_not_told_to_report_to_nobody() {
     program.args(["check", "--json", "--config", config]);
     let run = program.env(name, "0").current_dir(root()).output();
     let said = String::from_utf8(run.unwrap().stdout).unwrap();
-    let model = said.lines().find(|l| l.contains(r#""what":"model","ok":true"#));
+    let model = said
+        .lines()
+        .find(|l| l.contains(r#""what":"model","ok":true"#));
     assert!(model.is_some(), "{said}");
 }
 
