@@ -50,7 +50,7 @@ pub(super) struct Work {
     pub(super) at: Stamp,
     /// Where the times of what detection looks at come from; `None` while that has given no frame.
     pub(super) time_source: Option<TimeSource>,
-    /// The frame itself, where a picture is ordered: a late keeper must not hold more of them.
+    /// The frame, copied, where a picture is ordered: a late keeper must not hold more of them.
     pub(super) frame: Option<Frame>,
     /// Where the box was round the moments of the frame and of the orders.
     pub(super) places: Vec<(Stamp, Poses)>,

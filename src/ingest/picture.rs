@@ -146,7 +146,8 @@ pub(super) fn offer_video_meta(sink: &impl IsA<gst::Element>) {
     });
 }
 
-/// Takes decoded pictures as they come, and holds none itself: not that of the preroll, nor the last.
+/// Takes decoded pictures as they come, and holds none itself beyond the next: not that of the preroll, nor,
+/// at the end, the last.
 pub(super) fn sink(callbacks: gst_app::AppSinkCallbacks) -> gst_app::AppSink {
     let sink = gst_app::AppSink::builder()
         .caps(&sink_caps())
@@ -265,8 +266,8 @@ enum Passes {
 }
 
 /// A sink that lets the frames of these times through, one at a time: the next is decoded when the one
-/// before was looked at, and no more than one of the decoder's buffers is in use. A decoder that goes
-/// on beside the looks takes two more, megabytes each.
+/// before was looked at, and of the decoder's buffers only that one is in use, besides those of the frames
+/// it still refers to. A decoder that goes on beside the looks takes two more, megabytes each.
 fn wicket(
     mut wanted: HashMap<gst::ClockTime, usize>,
 ) -> (gst_app::AppSink, mpsc::Receiver<Passes>) {
