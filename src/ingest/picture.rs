@@ -146,8 +146,8 @@ pub(super) fn offer_video_meta(sink: &impl IsA<gst::Element>) {
     });
 }
 
-/// Takes decoded pictures as they come, and holds none itself beyond the next: not that of the preroll, nor,
-/// at the end, the last.
+/// Takes decoded pictures as they come. Holds none for a preroll and none as its last sample, but what it handed
+/// out until the next one comes, as any `appsink`.
 pub(super) fn sink(callbacks: gst_app::AppSinkCallbacks) -> gst_app::AppSink {
     let sink = gst_app::AppSink::builder()
         .caps(&sink_caps())
