@@ -121,7 +121,8 @@ impl Eye {
                         work,
                         answer,
                     };
-                    if !self.tell(Message::Capture(Box::new(capture))) {
+                    let held = self.cameras[frame.camera].hold();
+                    if !self.tell(Message::Capture(Box::new(capture), held)) {
                         return false;
                     }
                 }

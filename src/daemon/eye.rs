@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::config::Config;
-use crate::ingest::Slots;
+use crate::ingest::{Camera, Hold, Slots};
 use crate::judge::Judge;
 use crate::perceive::{Card, Detector, MotionGate, Sight, UNNAMED};
 use crate::status::Beat;
@@ -64,6 +64,8 @@ pub(super) struct Lookout {
     /// For how long nothing has moved and nobody has looked.
     held: Duration,
     pub(super) looks: VecDeque<Look>,
+    /// Its video, while a case waits for its clip.
+    video: Option<Hold>,
     /// Where the times of its latest frame come from; `None` before the first.
     time_source: Option<TimeSource>,
     view: ViewWatch,
@@ -84,6 +86,7 @@ impl Lookout {
             gate: camera.motion_gate.then(MotionGate::new),
             held: Duration::ZERO,
             looks: VecDeque::new(),
+            video: None,
             time_source: None,
             view: ViewWatch::new(index, &camera.name),
         }
@@ -92,6 +95,7 @@ impl Lookout {
 
 /// Everything the eye works with.
 pub(super) struct Eye {
+    pub(super) cameras: Arc<Vec<Camera>>,
     pub(super) slots: Arc<Slots>,
     pub(super) poses: Arc<Poses>,
     pub(super) detector: Detector,
@@ -177,7 +181,7 @@ impl Eye {
                 book: self.judge.book(),
                 boxes: Vec::new(),
             };
-            self.tell(Message::Work(Box::new(work)))
+            self.hand_over(work)
         })
     }
 
@@ -218,7 +222,23 @@ impl Eye {
             return true;
         }
         let work = self.work(frame, &scene, orders);
-        self.tell(Message::Work(Box::new(work)))
+        self.hand_over(work)
+    }
+
+    /// Gives the keeper its orders, and holds the video for it and for clips to come; false when it is
+    /// gone.
+    fn hand_over(&mut self, work: Work) -> bool {
+        let held = self.cameras[work.camera].hold();
+        let told = self.tell(Message::Work(Box::new(work), held));
+        // No case opens or ends, and no clip is cut, without orders.
+        for (index, lookout) in self.lookouts.iter_mut().enumerate() {
+            if !self.judge.awaits_clip(index) {
+                lookout.video = None;
+            } else if lookout.video.is_none() {
+                lookout.video = Some(self.cameras[index].hold());
+            }
+        }
+        told
     }
 
     /// Whether the frame is done without, because nothing moves in it and nobody wants a look.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::develop::Developer;
-use crate::ingest::Camera;
+use crate::ingest::{Camera, Hold};
 use crate::journal::kind;
 use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
@@ -74,12 +74,12 @@ impl Work {
 
 /// What the eye tells the keeper.
 pub(super) enum Message {
-    /// Orders.
-    Work(Box<Work>),
+    /// Orders, and the video they are carried out from.
+    Work(Box<Work>, Hold),
     /// The book as the eye leaves it.
     Book(String),
-    /// A package that a person asked for.
-    Capture(Box<Capture>),
+    /// A package that a person asked for, and the video it is made from.
+    Capture(Box<Capture>, Hold),
     /// A view that changed, for the journal.
     View {
         /// The line's kind.
@@ -126,9 +126,9 @@ impl Keeper {
         loop {
             self.beat.turn();
             match self.orders.recv_timeout(WORK_WAIT) {
-                Ok(Message::Work(work)) => self.carry(&work),
+                Ok(Message::Work(work, _held)) => self.carry(&work),
                 Ok(Message::Book(book)) => self.unsaved = Some(book),
-                Ok(Message::Capture(capture)) => self.capture(*capture),
+                Ok(Message::Capture(capture, _held)) => self.capture(*capture),
                 Ok(Message::View { kind, body }) => self.tell_view(kind, body),
                 Ok(Message::Reference {
                     camera,

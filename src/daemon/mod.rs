@@ -307,6 +307,7 @@ fn start_work(opened: Opened, gauges: &Gauges, shared: &mut Shared) -> anyhow::R
     let (reports, reports_in) = mpsc::channel(REPORTS);
     let (ways, requests_in, asks_in) = Ways::open();
     let eye = Eye {
+        cameras: Arc::clone(&gauges.cameras),
         slots: Arc::clone(&shared.slots),
         poses: Arc::clone(&gauges.poses),
         lookouts: Lookout::all(config, opened.detector.card()),
@@ -333,11 +334,7 @@ fn start_work(opened: Opened, gauges: &Gauges, shared: &mut Shared) -> anyhow::R
         developer: opened.developer,
         cameras: Arc::clone(&gauges.cameras),
         facts: opened.facts,
-        mouth: Mouthpiece {
-            shouts,
-            reports: reports.clone(),
-            store: opened.store.clone(),
-        },
+        mouth: Mouthpiece::new(shouts, reports.clone(), opened.store.clone()),
         waiting: opened.ends,
         unsaved: None,
         half_made: Vec::new(),

@@ -48,12 +48,21 @@ const TOOTS: usize = 1;
 
 /// Where the keeper hands warnings over; it never waits here.
 pub(super) struct Mouthpiece {
-    pub(super) shouts: Sender<Shout>,
-    pub(super) reports: Sender<WarnReport>,
-    pub(super) store: Store,
+    shouts: Sender<Shout>,
+    reports: Sender<WarnReport>,
+    store: Store,
 }
 
 impl Mouthpiece {
+    /// Warnings go to `shouts`; what cannot be taken, to `reports` and the store's journal.
+    pub(super) fn new(shouts: Sender<Shout>, reports: Sender<WarnReport>, store: Store) -> Self {
+        Self {
+            shouts,
+            reports,
+            store,
+        }
+    }
+
     /// Hands a warning over. One that cannot be taken is journalled and reported as not played at
     /// once, so that its case does not wait for a report that cannot come.
     pub(super) fn give(&self, shout: Shout) {

@@ -97,11 +97,7 @@ impl Keeper {
             developer,
             cameras: Arc::new(cameras),
             facts,
-            mouth: Mouthpiece {
-                shouts,
-                reports: mpsc::channel(1).0,
-                store: store.clone(),
-            },
+            mouth: Mouthpiece::new(shouts, mpsc::channel(1).0, store.clone()),
             store,
             waiting: Vec::new(),
             unsaved: None,

@@ -13,7 +13,7 @@ use super::intake::{Intake, Purpose};
 use super::knock::Endpoint;
 use super::picture::{decode, decode_last};
 use super::pipeline::Source;
-use super::ring::{Ring, Unit};
+use super::ring::{Hold, Ring, Unit};
 use super::sound::{self, Sound};
 use super::state::{Phase, Status};
 use super::stream::{Label, Stream};
@@ -21,8 +21,11 @@ use super::time::Clockwork;
 use super::tls::certificates;
 use super::{CameraState, Clip, Credentials, Fault, IngestError, Slots, init};
 
-/// Clips and pictures are made after the last order before them was carried out.
-const RING_MARGIN: Duration = Duration::from_secs(20);
+/// Clips and pictures are ordered some looks after their moment.
+const RING_MARGIN: Duration = Duration::from_secs(5);
+
+/// And made when what was ordered before them has been carried out.
+const HELD_MARGIN: Duration = Duration::from_secs(20);
 
 /// Memory for one camera's untouched video: a minute at 8 Mbit/s.
 const RING_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -49,9 +52,9 @@ impl Camera {
     /// Starts receiving. Returns at once; [`Camera::state`] tells how it goes.
     ///
     /// `index` is the camera's place in the configuration and its slot; `back` is how far from the
-    /// newest moment clips and pictures may be asked for, as far as [`RING_BYTES_MAX`] goes. The
-    /// error is a mistake in the configuration or a missing GStreamer element; a camera that is away
-    /// is no error.
+    /// newest moment clips and pictures may be asked for, as far as [`RING_BYTES_MAX`] goes; whoever
+    /// asks later than some looks after that [holds](Camera::hold) it. The error is a mistake in the
+    /// configuration or a missing GStreamer element; a camera that is away is no error.
     pub fn start(
         index: usize,
         config: &config::Camera,
@@ -63,11 +66,12 @@ impl Camera {
         let sources = sources(config, secrets)?;
         let has_sub = sources.sub.is_some();
         let sound = Sound::of(&sources.main).map(Arc::new);
-        let span = back.saturating_add(RING_MARGIN);
-        let ring = Arc::new(Mutex::new(Ring::new(
-            u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
-            RING_BYTES_MAX,
-        )));
+        let span_ns = |margin| {
+            let span = back.saturating_add(margin);
+            u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+        };
+        let spans_ns = (span_ns(RING_MARGIN), span_ns(HELD_MARGIN));
+        let ring = Arc::new(Mutex::new(Ring::new(spans_ns, RING_BYTES_MAX)));
         let bans = Arc::new(Bans::default());
         let stall = Duration::try_from_secs_f64(config.stall_secs).unwrap_or(Duration::MAX);
         let open = |label, source: Source, keep: bool, detect: bool| {
@@ -243,6 +247,12 @@ impl Camera {
             pts_ns: unit.pts_ns,
             image,
         }
+    }
+
+    /// Until this is dropped, nothing is let go that is not [`HELD_MARGIN`] older than what may be asked
+    /// for: who has to wait before it can ask holds on to it, as far as [`RING_BYTES_MAX`] goes.
+    pub fn hold(&self) -> Hold {
+        Hold::on(&self.ring)
     }
 
     /// Stops receiving; returns within [`STOP_WITHIN`](super::STOP_WITHIN) per stream.

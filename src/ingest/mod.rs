@@ -53,6 +53,7 @@ pub use codec::{Codec, init};
 pub use faults::{DEVICE_BUSY, Fault};
 pub use onvif::{Onvif, OnvifFault};
 pub use recording::Recording;
+pub use ring::Hold;
 pub use secret::{Credentials, Secret};
 pub use slots::Slots;
 pub use state::{CameraState, Phase, StreamState, Unsure};

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gstreamer as gst;
 
-use crate::types::{Stamp, TimeSource};
+use crate::types::{Stamp, TimeSource, lock};
 
 use super::Codec;
 
@@ -54,6 +55,10 @@ pub(super) struct Stretch {
 #[derive(Debug)]
 pub(super) struct Ring {
     span_ns: u64,
+    /// As much is kept while somebody waits to be served from it.
+    held_span_ns: u64,
+    /// How many wait.
+    holds: usize,
     bytes_max: usize,
     bytes: usize,
     runs: VecDeque<(Run, VecDeque<Unit>)>,
@@ -62,9 +67,13 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    pub(super) fn new(span_ns: u64, bytes_max: usize) -> Self {
+    /// Keeps the last `span_ns`, while it is [held](Hold) the last `held_span_ns`, and never more than
+    /// `bytes_max`.
+    pub(super) fn new((span_ns, held_span_ns): (u64, u64), bytes_max: usize) -> Self {
         Self {
             span_ns,
+            held_span_ns,
+            holds: 0,
             bytes_max,
             bytes: 0,
             runs: VecDeque::new(),
@@ -150,7 +159,11 @@ impl Ring {
 
     /// Drops whole groups of pictures from the front until the bounds hold.
     fn shrink(&mut self, newest_ns: u64) {
-        let keep_from = newest_ns.saturating_sub(self.span_ns);
+        let span_ns = match self.holds {
+            0 => self.span_ns,
+            _ => self.held_span_ns,
+        };
+        let keep_from = newest_ns.saturating_sub(span_ns);
         while self.bytes > self.bytes_max || self.second_group_starts_by(keep_from) {
             let Some((_, units)) = self.runs.front_mut() else {
                 break;
@@ -173,6 +186,23 @@ impl Ring {
             .iter()
             .flat_map(|(_, units)| units.iter().filter(|u| u.key));
         groups.nth(1).is_some_and(|unit| unit.pts_ns <= ns)
+    }
+}
+
+/// Somebody waits to be served from a camera's ring, which keeps more until this is dropped.
+#[derive(Debug)]
+pub struct Hold(Arc<Mutex<Ring>>);
+
+impl Hold {
+    pub(super) fn on(ring: &Arc<Mutex<Ring>>) -> Self {
+        lock(ring).holds += 1;
+        Self(Arc::clone(ring))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        lock(&self.0).holds -= 1;
     }
 }
 
@@ -260,7 +290,7 @@ mod tests {
     /// 25 frames per second, a key frame each second, 100 bytes each.
     fn filled(span_secs: u64, bytes_max: usize, secs: u64) -> Ring {
         let run = run(0);
-        let mut ring = Ring::new(span_secs * 1000 * MS, bytes_max);
+        let mut ring = Ring::new((span_secs * 1000 * MS, u64::MAX), bytes_max);
         for i in 0..secs * 25 {
             ring.push(&run, unit(i * 40, i % 25 == 0, 100));
         }
@@ -285,6 +315,27 @@ mod tests {
     }
 
     #[test]
+    fn while_somebody_waits_it_keeps_more() {
+        let ring = Arc::new(Mutex::new(Ring::new((5_000 * MS, 9_000 * MS), usize::MAX)));
+        let push = |from: u64, to: u64| {
+            let mut ring = lock(&ring);
+            for i in from * 25..to * 25 {
+                ring.push(&run(0), unit(i * 40, i % 25 == 0, 100));
+            }
+            ring.span_ns() / MS
+        };
+        assert_eq!(push(0, 20), 5_960);
+        let (first, second) = (Hold::on(&ring), Hold::on(&ring));
+        // What was there when they began to wait stays until it is too long ago.
+        assert_eq!(push(20, 22), 7_960);
+        assert!(lock(&ring).between(stamp(14_000), stamp(14_000)).is_some());
+        drop(first);
+        assert_eq!(push(22, 60), 9_960);
+        drop(second);
+        assert_eq!(push(60, 61), 5_960);
+    }
+
+    #[test]
     fn bytes_bound_it_too() {
         let ring = filled(1000, 10_000, 60);
         assert!(ring.bytes() <= 10_000 && ring.bytes() >= 7_500);
@@ -293,7 +344,7 @@ mod tests {
     #[test]
     fn a_group_larger_than_the_bound_is_not_kept() {
         let run = run(0);
-        let mut ring = Ring::new(1000 * MS, 1000);
+        let mut ring = Ring::new((1000 * MS, u64::MAX), 1000);
         for i in 0..50 {
             ring.push(&run, unit(i * 40, i == 0, 100));
             assert!(ring.bytes() <= 1000);
@@ -333,7 +384,7 @@ mod tests {
         ] {
             assert_eq!(times(ring.upto(stamp(at))), Some(expected), "{at}");
         }
-        assert!(Ring::new(1, 1).upto(stamp(0)).is_none());
+        assert!(Ring::new((1, 1), 1).upto(stamp(0)).is_none());
     }
 
     #[test]
@@ -362,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_clip_never_joins_two_sessions() {
-        let mut ring = Ring::new(60_000 * MS, usize::MAX);
+        let mut ring = Ring::new((60_000 * MS, u64::MAX), usize::MAX);
         for i in 0..50 {
             ring.push(&run(0), unit(i * 40, i % 25 == 0, 100));
         }
@@ -379,7 +430,7 @@ mod tests {
 
     #[test]
     fn units_that_lie_together_are_as_they_came() {
-        let (run, mut ring) = (run(0), Ring::new(60_000 * MS, usize::MAX));
+        let (run, mut ring) = (run(0), Ring::new((60_000 * MS, u64::MAX), usize::MAX));
         let bytes = |i: u64| vec![u8::try_from(i).unwrap(); 20_000 + usize::try_from(i).unwrap()];
         let whole = |buffer: &gst::Buffer| buffer.peek_memory(0).maxsize();
         for i in 0..60 {
@@ -414,7 +465,7 @@ mod tests {
         fn bounds_and_the_leading_key_frame_hold_always(
             units in prop::collection::vec((any::<bool>(), 1usize..400, 0u64..3), 1..200)
         ) {
-            let mut ring = Ring::new(2_000 * MS, 4_000);
+            let mut ring = Ring::new((2_000 * MS, u64::MAX), 4_000);
             for (i, (key, size, session)) in units.into_iter().enumerate() {
                 ring.push(&run(session), unit(i as u64 * 40, key, size));
                 prop_assert!(ring.bytes <= 4_000);

@@ -546,7 +546,7 @@ mod tests {
         let path = dir.path().join("film.mp4");
         film(&path);
         let repeat = true;
-        let ring = Arc::new(Mutex::new(Ring::new(u64::MAX, 1 << 20)));
+        let ring = Arc::new(Mutex::new(Ring::new((u64::MAX, u64::MAX), 1 << 20)));
         let worker = worker(Source::File { path, repeat }, Some(Arc::clone(&ring)));
         let (status, stop) = (Arc::clone(&worker.intake.status), Arc::clone(&worker.stop));
         // The pipeline's own thread does not come back from the first unit, as from a driver.

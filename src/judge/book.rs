@@ -148,12 +148,8 @@ impl Book {
         self.moving.get(camera).is_some_and(|moving| *moving)
     }
 
-    pub(super) fn open_cases(&self) -> usize {
-        self.pages.open.len()
-    }
-
-    pub(super) fn is_open(&self, id: CaseId) -> bool {
-        self.pages.open.iter().any(|case| case.id == id)
+    pub(super) fn open_cases(&self) -> &[Case] {
+        &self.pages.open
     }
 
     pub(super) fn hear(&mut self, report: WarnReport) {

@@ -179,6 +179,12 @@ impl Judge {
         self.open_cases() > 0 || self.rules.iter().any(|rule| rule.is_tense(camera, at))
     }
 
+    /// Whether a case of this camera is open whose clip is still to be ordered.
+    pub fn awaits_clip(&self, camera: usize) -> bool {
+        let waits = |case: &Case| case.camera == camera && !case.clip_cut;
+        self.book.open_cases().iter().any(waits)
+    }
+
     /// What the rules found in the last scene, hits and near misses.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -209,12 +215,12 @@ impl Judge {
 
     /// Open cases.
     pub fn open_cases(&self) -> usize {
-        self.book.open_cases()
+        self.book.open_cases().len()
     }
 
     /// Whether this case is open.
     pub fn is_open(&self, id: CaseId) -> bool {
-        self.book.is_open(id)
+        self.book.open_cases().iter().any(|case| case.id == id)
     }
 }
 

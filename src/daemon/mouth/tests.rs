@@ -617,11 +617,7 @@ fn a_warning_without_room_is_reported_as_not_played_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let (shouts, mut shouts_in) = mpsc::channel(1);
     let (reports, mut reports_in) = mpsc::channel(1);
-    let mouthpiece = Mouthpiece {
-        shouts,
-        reports,
-        store: store(dir.path()),
-    };
+    let mouthpiece = Mouthpiece::new(shouts, reports, store(dir.path()));
     mouthpiece.give(shout(1));
     mouthpiece.give(shout(2));
     let report = reports_in.try_recv().unwrap();

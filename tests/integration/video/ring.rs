@@ -155,6 +155,27 @@ fn an_overloaded_eye_misses_evenly_and_no_evidence_is_missing() {
 }
 
 #[test]
+fn who_waits_finds_the_moment_still_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(&h264(dir.path()));
+    let slots = Arc::new(Slots::new(1));
+    let (config, login) = (rtsp(server.url("/main")), Credentials::default());
+    let camera = Camera::start(0, &config, login, Duration::ZERO, Arc::clone(&slots)).unwrap();
+    let rig = Rig { camera, slots };
+    rig.until("some kept", |s| s.ring_secs > 2.0);
+    let (at, waiting) = (rig.frame().at, rig.camera.hold());
+    // Twice as long as a moment is kept that nobody waits for.
+    rig.until("long ago", |_| {
+        clock::now().since(at) > Duration::from_secs(10)
+    });
+    assert_eq!(rig.camera.full_frame(at).unwrap().at, at);
+    drop(waiting);
+    rig.until("gone", |s| s.ring_secs < 8.0);
+    let gone = rig.camera.full_frame(at).unwrap_err();
+    assert!(matches!(gone, IngestError::NotKept { .. }), "{gone}");
+}
+
+#[test]
 fn with_a_substream_the_picture_is_the_main_streams_at_that_moment() {
     let dir = tempfile::tempdir().unwrap();
     let main = numbered(dir.path(), 500);
