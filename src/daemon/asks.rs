@@ -22,8 +22,9 @@ use crate::witness::Asked;
 
 use super::capture::{Capture, refused};
 use super::eye::{Eye, lines};
-use super::keeper::{Message, Work};
+use super::keeper::Message;
 use super::mouth::Request;
+use super::work::Work;
 
 /// What persons ask of the eye: as many as the clerk has errands under way.
 const ASKS: usize = 8;

@@ -14,14 +14,15 @@ use uuid::{Builder, Uuid};
 
 use crate::clock;
 use crate::store::{Ended, Store, StoreError};
-use crate::types::{Area, CaseId, CaseRecord, ShotKind, Stamp, View, Violation};
+use crate::types::{Area, CaseId, CaseRecord, Frame, ShotKind, Stamp, View, Violation};
 use crate::witness::{ABOUT_CAPTURE, Asked, Fate, FileEntry};
 
 use super::asks::Answer;
 use super::darkroom::Shot;
 use super::dossier::{Sealing, established};
-use super::keeper::{Keeper, Work};
+use super::keeper::Keeper;
 use super::notes::Notes;
+use super::work::Work;
 
 /// Milliseconds in which `captures_per_day` counts.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -111,9 +112,10 @@ pub(super) fn package_id(device: &str, command: Uuid) -> CaseId {
 
 impl Keeper {
     /// Makes the package and says so to whoever asked.
-    pub(super) fn capture(&mut self, capture: Capture) {
+    pub(super) fn capture(&mut self, mut capture: Capture) {
+        let at_hand = capture.work.frame.take();
         let id = capture.id;
-        let made = self.make(&capture);
+        let made = self.make(&capture, at_hand);
         if let Err(ended) = &made {
             let why = ended.why.as_deref().unwrap_or_default();
             tracing::warn!(%id, why, "no capture");
@@ -123,7 +125,7 @@ impl Keeper {
         drop(capture.answer.send(made));
     }
 
-    fn make(&mut self, capture: &Capture) -> Result<Value, Ended> {
+    fn make(&mut self, capture: &Capture, at_hand: Option<Frame>) -> Result<Value, Ended> {
         let Capture { id, work, .. } = capture;
         let new = self.store.state(*id).map_err(|e| ended(&e))?.is_none();
         if new {
@@ -131,7 +133,7 @@ impl Keeper {
             // A run that was cut short may have begun it.
             self.throw_away(*id, "begun anew after a restart")
                 .map_err(|e| ended(&e))?;
-            self.shoot(&shot(capture), work, None)
+            self.shoot(&shot(capture), (work, at_hand), None)
                 .map_err(|e| ended(&e))?;
             self.has_picture(*id)?;
             let span = (capture.from, work.at);

@@ -11,8 +11,9 @@ use crate::types::{CaseId, CaseRecord, Nameplate, Placed, Stamp, TimeSource, Vio
 use crate::witness::{self, Clock, FileEntry, Law, Mavlink, Site, Software, known};
 
 use super::dossier::{Facts, established};
-use super::keeper::{Keeper, Work};
+use super::keeper::Keeper;
 use super::notes::Notes;
+use super::work::Work;
 
 /// Name of this program in statements.
 const PROGRAM: &str = "lingmou";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::develop::{Choice, DevelopError, SAME_PLACE, alike};
+use crate::develop::{Choice, DevelopError, Patch, SAME_PLACE};
 use crate::ingest::IngestError;
 use crate::store::{Draft, StoreError};
 use crate::types::{Area, CaseId, Frame, Order, Outcome, RoleSet, ShotKind, Stamp, Violation};
@@ -10,8 +10,9 @@ use crate::witness::{self, FileEntry, Omitted, check_code};
 
 use super::credentials::{Credits, Made};
 use super::dossier::View;
-use super::keeper::{Keeper, Work};
+use super::keeper::Keeper;
 use super::notes::{Notes, Shown};
+use super::work::{Boxed, Work};
 
 /// Frames looked at before one is taken: one each fifth of a second of the usual window.
 const CHOICE_MAX: usize = 7;
@@ -45,11 +46,11 @@ pub(super) struct Shot<'a> {
 }
 
 impl Keeper {
-    /// Makes the picture that was ordered.
+    /// Makes the picture that was ordered, with the frame at hand.
     pub(super) fn snap(
         &mut self,
         order: &Order,
-        work: &Work,
+        (work, at_hand): (&Work, Option<Frame>),
         book: Option<&str>,
     ) -> Result<(), StoreError> {
         let Order::Snap {
@@ -75,14 +76,14 @@ impl Keeper {
             zone,
             outcome: *outcome,
         };
-        self.shoot(&shot, work, book)
+        self.shoot(&shot, (work, at_hand), book)
     }
 
     /// Makes the files of one picture and keeps them with what was measured.
     pub(super) fn shoot(
         &mut self,
         shot: &Shot<'_>,
-        work: &Work,
+        (work, at_hand): (&Work, Option<Frame>),
         book: Option<&str>,
     ) -> Result<(), StoreError> {
         let Shot { case, place, .. } = *shot;
@@ -92,7 +93,7 @@ impl Keeper {
             let now = self.circumstances(work, shot.at, (shot.zone, shot.violation));
             self.note_peak(case, now)?;
         }
-        let (frame, stream) = match self.frame(work, shot.at, place) {
+        let (frame, stream) = match self.frame(work.camera, (shot.at, place), at_hand) {
             Ok(found) => found,
             Err(error) => {
                 self.omit(case, &format!("{stem}.jpg"), &error.to_string())?;
@@ -170,40 +171,42 @@ impl Keeper {
     }
 
     /// The frame of moment `at` at full size: the best of those round it that show `place` as it
-    /// is at that moment, as far as the ring holds them.
-    fn frame(&self, work: &Work, at: Stamp, place: Area) -> Result<(Frame, Stream), IngestError> {
+    /// is at that moment, as far as the ring holds them, the one at hand when it is of that moment
+    /// among them; the substream's, at hand, when the ring has none.
+    fn frame(
+        &self,
+        camera: usize,
+        (at, place): (Stamp, Area),
+        at_hand: Option<Frame>,
+    ) -> Result<(Frame, Stream), IngestError> {
+        let at_hand = at_hand.filter(|frame| frame.at == at);
+        let (main, sub) = if self.facts.detects_on_substream(camera) {
+            (None, at_hand)
+        } else {
+            (at_hand, None)
+        };
         let limits = &self.facts.config.evidence;
         let around = Duration::try_from_secs_f64(limits.best_of_secs).unwrap_or_default();
-        let camera = &self.cameras[work.camera];
+        let camera = &self.cameras[camera];
+        let mut choice = Choice::of(at, place, limits);
+        if let Some(frame) = main {
+            choice.take(frame);
+        }
         if !around.is_zero() {
-            let mut choice = Choice::of(at, place, limits);
             let looked = camera.frames_round(at, around, CHOICE_MAX, |frame| choice.look(&frame));
             if let Err(error) = looked {
                 tracing::debug!(%error, "no frames to choose from");
             }
-            let chosen = choice.chosen();
-            let again =
-                |(at, held): (Stamp, Option<Frame>)| held.or_else(|| camera.full_frame(at).ok());
-            if let Some(frame) = chosen.and_then(again) {
-                return Ok((frame, Stream::Main));
-            }
         }
-        self.own_frame(work, at)
-    }
-
-    /// The frame of moment `at` itself: the one at hand when it is that, else decoded from the
-    /// ring; the substream's, at hand, when the ring does not have it.
-    fn own_frame(&self, work: &Work, at: Stamp) -> Result<(Frame, Stream), IngestError> {
-        let at_hand = work.frame.as_ref().filter(|frame| frame.at == at);
-        if let Some(frame) = at_hand
-            && !self.facts.detects_on_substream(work.camera)
-        {
-            return Ok((frame.clone(), Stream::Main));
+        let again =
+            |(at, held): (Stamp, Option<Frame>)| held.or_else(|| camera.full_frame(at).ok());
+        if let Some(frame) = choice.chosen().and_then(again) {
+            return Ok((frame, Stream::Main));
         }
-        match (self.cameras[work.camera].full_frame(at), at_hand) {
+        match (camera.full_frame(at), sub) {
             (Err(error), Some(frame)) => {
                 tracing::warn!(%error, "picture made from the substream");
-                Ok((frame.clone(), Stream::Sub))
+                Ok((frame, Stream::Sub))
             }
             (decoded, _) => decoded.map(|frame| (frame, Stream::Main)),
         }
@@ -229,18 +232,14 @@ impl Keeper {
     }
 }
 
-/// Those of the boxes seen in the frame at hand that show the same in `frame`.
+/// Those of the boxes seen in the frame that was looked at that show the same in `frame`.
 fn still_there(work: &Work, frame: &Frame) -> Vec<(Area, RoleSet)> {
-    if frame.at == work.at {
-        return work.boxes.clone();
-    }
-    let Some(at_hand) = &work.frame else {
-        return Vec::new();
+    let shows = |seen: &&Boxed| {
+        let now = Patch::of(&frame.image, seen.area);
+        let alike = seen.patch.as_ref().zip(now.as_ref());
+        let alike = alike.and_then(|(then, now)| then.alike(now));
+        frame.at == work.at || alike.is_some_and(|alike| alike >= SAME_PLACE)
     };
-    let shows = |area: Area| {
-        let alike = alike(&at_hand.image, &frame.image, area);
-        alike.is_some_and(|alike| alike >= SAME_PLACE)
-    };
-    let boxes = work.boxes.iter().filter(|(area, _)| shows(*area));
-    boxes.copied().collect()
+    let boxes = work.boxes.iter().filter(shows);
+    boxes.map(|seen| (seen.area, seen.roles)).collect()
 }

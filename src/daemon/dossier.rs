@@ -26,9 +26,9 @@ use super::capture::About;
 use super::circumstances::Circumstances;
 use super::clerk::Objections;
 use super::clock_watch::ClockState;
-use super::keeper::Work;
 use super::nameplates::Nameplates;
 use super::notes::Notes;
+use super::work::Work;
 
 /// What does not change in one run.
 pub(super) struct Facts {

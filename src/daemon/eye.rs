@@ -25,8 +25,9 @@ use crate::witness::Identity;
 use super::asks::Ask;
 use super::counters::EyeCounters;
 use super::dossier::established;
-use super::keeper::{Message, Work};
+use super::keeper::Message;
 use super::views::{self, ViewWatch, Views};
+use super::work::{Boxed, Work};
 
 /// How long the eye waits for a frame before it turns idle.
 const FRAME_WAIT: Duration = Duration::from_millis(200);
@@ -284,7 +285,7 @@ impl Eye {
             .iter()
             .filter(|t| t.last_seen == scene.at && !t.detection.roles.is_empty())
             .filter(|t| !self.judge.hides(scene.camera, t.detection.area))
-            .map(|t| (t.detection.area, t.detection.roles))
+            .map(|t| Boxed::on(frame, (t.detection.area, t.detection.roles)))
             .collect();
         let pictured = orders.iter().any(|o| matches!(o, Order::Snap { .. }));
         Work {

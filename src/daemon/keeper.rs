@@ -22,10 +22,8 @@ use crate::ingest::{Camera, Hold};
 use crate::journal::kind;
 use crate::status::Beat;
 use crate::store::{Draft, Level, Store, StoreError};
-use crate::telemetry::Poses;
 use crate::types::{
-    Area, CaseId, CaseRecord, Frame, HitOutcome, Order, Placed, RoleSet, ShotKind, Stamp,
-    TimeSource, Violation, lock,
+    CaseId, CaseRecord, Frame, HitOutcome, Order, ShotKind, Stamp, Violation, lock,
 };
 use crate::witness::{self, Omitted};
 
@@ -39,38 +37,10 @@ use super::mouth::{Mouthpiece, Shout};
 use super::notes::Notes;
 use super::refusals::Refusals;
 use super::views::ViewLines;
+use super::work::Work;
 
 /// How long the keeper waits for work before it turns idle and tries what could not be done.
 const WORK_WAIT: Duration = Duration::from_secs(1);
-/// One step's orders with all they need.
-pub(super) struct Work {
-    /// Index of the camera in the configuration.
-    pub(super) camera: usize,
-    /// Capture time of the frame that was looked at.
-    pub(super) at: Stamp,
-    /// Where the times of what detection looks at come from; `None` while that has given no frame.
-    pub(super) time_source: Option<TimeSource>,
-    /// The frame, copied, where a picture is ordered: a late keeper must not hold more of them.
-    pub(super) frame: Option<Frame>,
-    /// Where the box was round the moments of the frame and of the orders.
-    pub(super) places: Vec<(Stamp, Poses)>,
-    /// What to do, in order.
-    pub(super) orders: Vec<Order>,
-    /// The book after the step.
-    pub(super) book: String,
-    /// `detections.jsonl` of each clip that is ordered.
-    pub(super) seen: Vec<(CaseId, String)>,
-    /// What the eye saw in the frame, for the marked copy.
-    pub(super) boxes: Vec<(Area, RoleSet)>,
-}
-
-impl Work {
-    /// Where the box was at `at`, which is near `moment`, one of its own; `None` when it did not know.
-    pub(super) fn placed_at(&self, moment: Stamp, at: Stamp) -> Option<Placed> {
-        let (_, poses) = self.places.iter().find(|(own, _)| *own == moment)?;
-        poses.at(at)
-    }
-}
 
 /// What the eye tells the keeper.
 pub(super) enum Message {
@@ -126,7 +96,7 @@ impl Keeper {
         loop {
             self.beat.turn();
             match self.orders.recv_timeout(WORK_WAIT) {
-                Ok(Message::Work(work, _held)) => self.carry(&work),
+                Ok(Message::Work(work, _held)) => self.carry(*work),
                 Ok(Message::Book(book)) => self.unsaved = Some(book),
                 Ok(Message::Capture(capture, _held)) => self.capture(*capture),
                 Ok(Message::View { kind, body }) => self.tell_view(kind, body),
@@ -152,7 +122,9 @@ impl Keeper {
     /// Carries out one step's orders; the book goes with the last that touches the store, and with the
     /// pictures of what is recorded at once, which come last; the warnings come after it. What could not
     /// be kept is no reason to save no book: that who is warned is known must be on the disk before he is.
-    pub(super) fn carry(&mut self, work: &Work) {
+    pub(super) fn carry(&mut self, mut work: Work) {
+        let mut at_hand = work.frame.take();
+        let work = &work;
         self.note_waiting();
         self.unsaved = Some(work.book.clone());
         let at_once = recorded_at_once(&work.orders);
@@ -165,6 +137,7 @@ impl Keeper {
         let begun = orders.len();
         orders.extend(pictures);
         let mut from = orders.len().saturating_sub(1);
+        let last_picture = orders.iter().rposition(|o| matches!(o, Order::Snap { .. }));
         for (i, order) in orders.iter().enumerate() {
             // A picture may wait for a decoder as long as the watchdog does.
             self.beat.turn();
@@ -173,7 +146,11 @@ impl Keeper {
             }
             let book = (i >= from && self.all_noted()).then_some(work.book.as_str());
             let before = self.state().kept();
-            let done = self.obey(order, work, book);
+            let at_hand = match last_picture {
+                Some(last) if last == i => at_hand.take(),
+                _ => at_hand.clone(),
+            };
+            let done = self.obey(order, (work, at_hand), book);
             let kept = matches!(order, Order::Clip { .. }) || self.state().kept() > before;
             self.count_refused(order, done.as_ref().copied(), kept);
             if book.is_some() && done.is_ok() {
@@ -234,9 +211,14 @@ impl Keeper {
         Ok(())
     }
 
-    fn obey(&mut self, order: &Order, work: &Work, book: Option<&str>) -> Result<(), StoreError> {
+    fn obey(
+        &mut self,
+        order: &Order,
+        (work, at_hand): (&Work, Option<Frame>),
+        book: Option<&str>,
+    ) -> Result<(), StoreError> {
         match order {
-            Order::Snap { .. } => self.snap(order, work, book),
+            Order::Snap { .. } => self.snap(order, (work, at_hand), book),
             Order::Clip {
                 case,
                 violation,

@@ -49,6 +49,7 @@ mod signals;
 mod terms;
 mod views;
 mod visitors;
+mod work;
 mod world;
 
 use std::sync::mpsc::sync_channel;

@@ -22,10 +22,11 @@ use crate::types::{Area, CaseId, Frame, Order, RoleSet};
 
 use super::dossier::Facts;
 use super::hits::Hits;
-use super::keeper::{Keeper, Work};
+use super::keeper::Keeper;
 use super::mouth::{Mouthpiece, Shout};
 use super::refusals::Refusals;
 use super::views::ViewLines;
+use super::work::{Boxed, Work};
 
 /// The keeper of a daemon of which nothing else runs but its cameras.
 pub struct Rehearsal {
@@ -60,7 +61,7 @@ impl Rehearsal {
         seen: &[(Area, RoleSet)],
         orders: Vec<Order>,
     ) -> anyhow::Result<()> {
-        self.keeper.carry(&Work {
+        self.keeper.carry(Work {
             camera: frame.camera,
             at: frame.at,
             time_source: Some(frame.time_source),
@@ -69,7 +70,7 @@ impl Rehearsal {
             orders,
             book: self.book.clone(),
             seen: Vec::new(),
-            boxes: seen.to_vec(),
+            boxes: seen.iter().map(|it| Boxed::on(frame, *it)).collect(),
         });
         let trouble = self.keeper.state().trouble.clone();
         trouble.map_or(Ok(()), |why| Err(anyhow::Error::msg(why)))

@@ -51,6 +51,23 @@ impl<'a> Choice<'a> {
 
     /// Looks at one frame.
     pub fn look(&mut self, frame: &Frame) {
+        if let Some(newest) = self.leads(frame) {
+            // First gone, then copied: never two at once.
+            self.held = None;
+            self.held = Some((newest, frame.copied()));
+        }
+    }
+
+    /// Looks at one frame that is given away: should it be the choice, it is not copied, and else it
+    /// is gone.
+    pub fn take(&mut self, frame: Frame) {
+        if let Some(newest) = self.leads(&frame) {
+            self.held = Some((newest, frame));
+        }
+    }
+
+    /// The number of this look, where its frame would be the choice if no other came.
+    fn leads(&mut self, frame: &Frame) -> Option<usize> {
         let newest = self.looks.len();
         let worth =
             measure(&frame.image, self.place).map_or((false, 0), |it| worth(it, self.limits));
@@ -64,11 +81,7 @@ impl<'a> Choice<'a> {
             // The moment is still to come, and with it what the place looks like.
             None => self.looks.iter().all(|look| look.worth <= worth),
         };
-        if leads {
-            // First gone, then copied: never two at once.
-            self.held = None;
-            self.held = Some((newest, frame.copied()));
-        }
+        leads.then_some(newest)
     }
 
     /// When the chosen frame was captured, and that frame. Its pixels are gone, and must be decoded
@@ -115,7 +128,6 @@ fn worth(quality: Quality, limits: &Evidence) -> Worth {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::glance::alike;
     use super::super::tests::{grey, texture};
     use super::*;
     use crate::types::{Image, TimeSource};
@@ -174,6 +186,24 @@ mod tests {
         Some(at.boot_ns / 1_000_000)
     }
 
+    /// The same when the moment's own frame is at hand, and given away, before the others come.
+    fn chosen_with(own: &Frame, frames: &[Frame]) -> Option<u64> {
+        let limits = Evidence::default();
+        let mut choice = Choice::of(stamp(1000), PLACE, &limits);
+        let at_hand = own.copied();
+        let held = Arc::downgrade(&at_hand.image.data);
+        choice.take(at_hand);
+        for frame in frames {
+            choice.look(frame);
+        }
+        let (at, frame) = choice.chosen()?;
+        let frame = frame.expect("nothing must be decoded again");
+        assert_eq!(frame.at, at, "its own pixels");
+        let own_chosen = at == own.at;
+        assert_eq!(held.strong_count(), usize::from(own_chosen), "one is held");
+        Some(at.boot_ns / 1_000_000)
+    }
+
     /// The same by what it says: of all frames at once, each compared in full.
     fn of_all(frames: &[Frame]) -> Option<u64> {
         let away = |frame: &Frame| frame.at.boot_ns.abs_diff(stamp(1000).boot_ns);
@@ -183,7 +213,8 @@ mod tests {
         let (within, shown) = worth(own);
         let mut best = (own.number, (within, shown * BETTER_BY / 100));
         for frame in frames.iter().filter(|frame| frame.number != own.number) {
-            let there = alike(&own.image, &frame.image, PLACE).is_some_and(|a| a >= SAME_PLACE);
+            let patch = |frame: &Frame| Patch::of(&frame.image, PLACE).expect("within");
+            let there = (patch(own).alike(&patch(frame))).is_some_and(|a| a >= SAME_PLACE);
             if there && worth(frame) > best.1 {
                 best = (frame.number, worth(frame));
             }
@@ -225,6 +256,9 @@ mod tests {
                 let frames: Vec<Frame> = frames.collect();
                 let wanted = of_all(&frames);
                 seen.insert(wanted);
+                if let Some(own) = frames.iter().find(|frame| frame.at == stamp(1000)) {
+                    assert_eq!(chosen_with(own, &frames), wanted, "pictures {n}");
+                }
                 assert_eq!(chosen(frames), wanted, "{times:?}, pictures {n}");
             }
         }

@@ -168,28 +168,24 @@ const PATCH: usize = 16;
 
 /// What a picture shows within an area, as little as comparing it takes: its mean grey values on a
 /// grid, less their mean.
-pub(super) struct Patch(Vec<f64>);
+#[derive(Clone, Debug)]
+pub struct Patch(Vec<f64>);
 
 impl Patch {
-    pub(super) fn of(image: &Image, area: Area) -> Option<Self> {
+    /// What `image` shows within `area`; `None` where the picture's rows lie outside its buffer.
+    pub fn of(image: &Image, area: Area) -> Option<Self> {
         let grey = reduced(image, Part::of(image, area), (PATCH, PATCH))?;
         let mean = grey.iter().map(|&v| f64::from(v)).sum::<f64>() / real(grey.len());
         let less = grey.into_iter().map(|v| f64::from(v) - mean);
         Some(Self(less.collect()))
     }
 
-    /// The correlation of the two: −1 to 1. `None` where one of them shows nothing but one grey.
-    pub(super) fn alike(&self, other: &Self) -> Option<f64> {
+    /// How alike two pictures of one camera are in one place: their correlation, −1 to 1. `None` where one of them shows nothing but one grey.
+    pub fn alike(&self, other: &Self) -> Option<f64> {
         let product = |a: &Self, b: &Self| a.0.iter().zip(&b.0).map(|(a, b)| a * b).sum::<f64>();
         let scale = (product(self, self) * product(other, other)).sqrt();
         (scale > 0.0).then(|| product(self, other) / scale)
     }
-}
-
-/// How alike two pictures of one camera are within `area`: −1 to 1, the correlation of their
-/// mean grey values on a grid. `None` where one of them shows nothing but one grey.
-pub fn alike(a: &Image, b: &Image, area: Area) -> Option<f64> {
-    Patch::of(a, area)?.alike(&Patch::of(b, area)?)
 }
 
 fn whole(image: &Image) -> Part {
@@ -373,13 +369,19 @@ mod tests {
                 }
             })
         };
-        let seen = |dx| alike(&image(0), &image(dx), place).expect("not grey");
+        let patch = |image: &Image| Patch::of(image, place).expect("within");
+        let seen = |dx| {
+            patch(&image(0))
+                .alike(&patch(&image(dx)))
+                .expect("not grey")
+        };
         assert!(
             seen(0) > 0.999 && seen(1) > 0.9 && seen(64) < 0.7,
             "{} {}",
             seen(1),
             seen(64)
         );
-        assert_eq!(alike(&image(0), &grey(640, 360, |_, _| 50.0), place), None);
+        let blank = grey(640, 360, |_, _| 50.0);
+        assert_eq!(patch(&image(0)).alike(&patch(&blank)), None);
     }
 }

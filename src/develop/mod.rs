@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 pub use self::choose::{Choice, SAME_PLACE};
 pub use self::exif::Exif;
-pub use self::glance::{Glance, alike, stillness};
+pub use self::glance::{Glance, Patch, stillness};
 pub use self::marked::Mark;
 pub use self::quality::measure;
 

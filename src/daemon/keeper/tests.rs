@@ -23,8 +23,10 @@ use crate::journal::kind;
 use crate::judge::Judge;
 use crate::judge::tests::day;
 use crate::pki::TestPki;
-use crate::telemetry::TelemetryState;
-use crate::types::{Area, Image, Outcome, PixelFormat, Role, Scene, ShotKind, WarnReport};
+use crate::telemetry::{Poses, TelemetryState};
+use crate::types::{
+    Area, Image, Outcome, PixelFormat, Placed, Role, Scene, ShotKind, TimeSource, WarnReport,
+};
 use crate::warn::{Ask, By, Governor, Ledger, Travel};
 use crate::witness::{Identity, Model, Roots, STATEMENT, Statement, verify_path};
 
@@ -100,7 +102,7 @@ impl Town {
                 continue;
             }
             let work = work(&scene, orders, self.judge.book());
-            self.keeper.carry(&work);
+            self.keeper.carry(work);
             while let Ok(shout) = self.shouts.try_recv() {
                 let report = self.say(&shout);
                 self.judge.hear(report);
@@ -500,7 +502,7 @@ fn a_picture_of_the_substream_is_not_passed_off_as_the_main_stream_s() {
         let (violation, kind) = (Violation::StreetVending, ShotKind::Found);
         let snap = made::snap((case, "kerb"), violation, kind, scene.at);
         town.keeper
-            .carry(&work(&scene, vec![snap], "open".to_owned()));
+            .carry(work(&scene, vec![snap], "open".to_owned()));
         let drafts = town.keeper.store.drafts(case).unwrap();
         assert_eq!(drafts.len(), 3, "{drafts:?}");
         let placed = drafts.iter().filter(|f| f.pts_ns.is_some()).count();
@@ -545,9 +547,9 @@ fn each_package_states_what_its_own_rule_stands_on() {
             },
         );
         town.keeper
-            .carry(&work(&scene, vec![snap], "open".to_owned()));
+            .carry(work(&scene, vec![snap], "open".to_owned()));
         town.keeper
-            .carry(&work(&scene, vec![seal], "ended".to_owned()));
+            .carry(work(&scene, vec![seal], "ended".to_owned()));
         let folder = town.keeper.store.package_dir(case);
         let verdict = verify_path(&folder, &Roots::load(&town.pki.root()).unwrap()).unwrap();
         assert!(verdict.valid(), "{violation:?}");

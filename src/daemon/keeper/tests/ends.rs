@@ -30,11 +30,11 @@ fn an_end_that_waits_is_known_after_a_restart_and_so_is_what_came_after_it() {
         )
         .unwrap();
     let open = work(&scene, vec![opens(case)], "the case is open".to_owned());
-    town.keeper.carry(&open);
+    town.keeper.carry(open);
     let seal = made::seal(case, record(scene.at));
     fault::plan(0, fault::Mode::Once(Errno::IO));
     town.keeper
-        .carry(&work(&scene, vec![seal], "the case has ended".to_owned()));
+        .carry(work(&scene, vec![seal], "the case has ended".to_owned()));
     assert!(!fault::clear(), "it failed");
     assert_eq!(store.sealed_between(1, 10).unwrap(), []);
     assert_eq!(town.keeper.state().waiting, 1);
@@ -42,7 +42,7 @@ fn an_end_that_waits_is_known_after_a_restart_and_so_is_what_came_after_it() {
     // Meanwhile another case begins.
     let book = "another is open";
     town.keeper
-        .carry(&work(&scene, vec![opens(next)], book.to_owned()));
+        .carry(work(&scene, vec![opens(next)], book.to_owned()));
     assert_eq!(store.book().unwrap().as_deref(), Some(book));
 
     // Killed, and started again.
@@ -90,7 +90,7 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     let camera = town.keeper.facts.config.camera[0].name.clone();
     let poses = Poses::new();
     poses.put(here(scene.at));
-    town.keeper.carry(&Work {
+    town.keeper.carry(Work {
         time_source: Some(TimeSource::RtcpSenderReport),
         places: vec![(scene.at, poses)],
         ..work(
@@ -102,7 +102,7 @@ fn an_end_that_waited_states_what_was_so_when_it_was_established() {
     // Two minutes later no camera has come, and nobody remembers where the box was.
     let seal = made::seal(case, record(scene.at));
     fault::plan(0, fault::Mode::Once(Errno::IO));
-    town.keeper.carry(&Work {
+    town.keeper.carry(Work {
         time_source: None,
         frame: None,
         ..work(&scene, vec![seal], "ended".to_owned())
@@ -209,7 +209,7 @@ fn an_end_that_can_never_be_sealed_is_told_once_and_tried_again_after_a_start() 
     let seal = made::seal(case, record(scene.at));
     fault::plan(0, fault::Mode::Once(Errno::IO));
     town.keeper
-        .carry(&work(&scene, vec![seal], "ended".to_owned()));
+        .carry(work(&scene, vec![seal], "ended".to_owned()));
     assert!(!fault::clear(), "it failed");
     assert_eq!(town.keeper.state().waiting, 1);
 
@@ -254,7 +254,7 @@ fn an_end_waits_for_a_certificate_that_holds() {
 
     let seal = made::seal(case, record(scene.at));
     town.keeper
-        .carry(&work(&scene, vec![seal], "ended".to_owned()));
+        .carry(work(&scene, vec![seal], "ended".to_owned()));
     town.keeper.retry();
     assert_eq!(town.keeper.state().waiting, 1);
     let trouble = town.keeper.state().trouble.clone().unwrap();
@@ -289,7 +289,7 @@ fn nobody_is_warned_whom_no_saved_book_knows() {
         zone: "kerb".to_owned(),
     };
     let step = work(&scene, vec![snap, warn], "who is warned".to_owned());
-    town.keeper.carry(&step);
+    town.keeper.carry(step);
     assert!(town.keeper.state().trouble.is_some(), "no picture was kept");
     assert_eq!(store.drafts(case).unwrap(), []);
     assert_eq!(town.shouts.try_recv().unwrap().case, case);
@@ -313,20 +313,20 @@ fn nobody_is_warned_whom_no_saved_book_knows_when_the_disk_works_again() {
         zone: "kerb".to_owned(),
     };
     fault::plan(0, fault::Mode::Forever(Errno::NOSPC));
-    town.keeper.carry(&step(vec![seal], "over"));
-    town.keeper.carry(&step(Vec::new(), "nothing new"));
+    town.keeper.carry(step(vec![seal], "over"));
+    town.keeper.carry(step(Vec::new(), "nothing new"));
     assert!(!fault::clear(), "it failed");
     assert!(!town.keeper.all_noted());
     assert_eq!(store.book().unwrap().as_deref(), Some("open"));
 
     // Before the keeper comes to try the end again.
-    town.keeper.carry(&step(vec![warn], "who is warned"));
+    town.keeper.carry(step(vec![warn], "who is warned"));
     assert_eq!(town.shouts.try_recv().unwrap().case, case);
     assert_eq!(store.book().unwrap().as_deref(), Some("who is warned"));
 
     // On a disk that fails he is warned all the same, and the book follows.
     fault::plan(0, fault::Mode::Forever(Errno::NOSPC));
-    town.keeper.carry(&step(Vec::new(), "newer"));
+    town.keeper.carry(step(Vec::new(), "newer"));
     fault::clear();
     assert_eq!(town.keeper.unsaved.as_deref(), Some("newer"));
     town.keeper.save_unsaved().unwrap();
@@ -358,17 +358,17 @@ fn a_refusal_is_over_when_a_new_case_would_be_kept() {
         lines.iter().map(|line| line["over"] == true).collect()
     };
     town.keeper
-        .carry(&step(opens_with_a_picture(begun, scene.at)));
+        .carry(step(opens_with_a_picture(begun, scene.at)));
     store
         .keep(begun, &[draft("frames/09-large.jpg", 8_000_000)], None)
         .unwrap();
     // Nothing of it is kept, and it ends; what had begun is kept and sealed.
     town.keeper
-        .carry(&step(opens_with_a_picture(refused, scene.at)));
-    town.keeper.carry(&step(vec![seal(refused)]));
+        .carry(step(opens_with_a_picture(refused, scene.at)));
+    town.keeper.carry(step(vec![seal(refused)]));
     town.keeper
-        .carry(&step(opens_with_a_picture(begun, scene.at)));
-    town.keeper.carry(&step(vec![seal(begun)]));
+        .carry(step(opens_with_a_picture(begun, scene.at)));
+    town.keeper.carry(step(vec![seal(begun)]));
     assert_eq!(over(&town), [false]);
     let losses = store.losses();
     assert_eq!(losses.refused.keys().collect::<Vec<_>>(), [&"quota"]);
@@ -377,7 +377,7 @@ fn a_refusal_is_over_when_a_new_case_would_be_kept() {
     let by = (uuid::Uuid::from_u128(9), "CN=admin-1,OU=admin");
     store.evict(scene.at, begun, by).unwrap();
     town.keeper
-        .carry(&step(opens_with_a_picture(again, scene.at)));
+        .carry(step(opens_with_a_picture(again, scene.at)));
     assert_eq!(over(&town), [false, true]);
     let lines = town.journal(kind::CAPTURE_REFUSED);
     assert_eq!(lines[1]["refused"], losses.total(), "{lines:?}");
@@ -399,15 +399,15 @@ fn a_clip_left_out_for_want_of_room_is_a_line_of_the_journal() {
     let step = |orders| work(&scene, orders, "book".to_owned());
     for case in cases {
         town.keeper
-            .carry(&step(opens_with_a_picture(case, scene.at)));
+            .carry(step(opens_with_a_picture(case, scene.at)));
     }
     // Nobody answers there: this one has no clip for another reason.
-    town.keeper.carry(&step(vec![clip(roomy)]));
+    town.keeper.carry(step(vec![clip(roomy)]));
     store
         .keep(roomy, &[draft("frames/09-large.jpg", 7_300_000)], None)
         .unwrap();
     assert_eq!(store.room().unwrap().level(), Level::Tight);
-    town.keeper.carry(&step(vec![clip(tight)]));
+    town.keeper.carry(step(vec![clip(tight)]));
     let lines = town.journal(kind::CLIP_LEFT_OUT);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(lines[0]["id"], tight.to_string());
@@ -433,7 +433,7 @@ fn of_what_is_recorded_at_once_the_book_knows_from_the_first_picture_on() {
         orders.insert(1, before);
         let book = format!("{n} is open");
         fault::plan(n, fault::Mode::Forever(Errno::IO));
-        town.keeper.carry(&work(&scene, orders, book.clone()));
+        town.keeper.carry(work(&scene, orders, book.clone()));
         let through = fault::clear();
         // As killed at that step, and started again.
         town.keeper.unsaved = None;

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::config::CameraKind;
 use crate::daemon::eye::places;
+use crate::daemon::work::Boxed;
 use crate::demo::rtsp::{Mount, RtspServer, Show};
 use crate::ingest::Codec;
 use crate::types::{Change, Detection, FixKind, Moved, PictureOf, Pose, PoseSource, Track, View};
@@ -129,8 +130,8 @@ fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
         if orders.is_empty() {
             continue;
         }
-        let boxed = |t: &Track| (t.detection.area, t.detection.roles);
-        let boxes: Vec<(Area, RoleSet)> = scene.tracks.iter().map(boxed).collect();
+        let boxed = |t: &Track| Boxed::on(&frame, (t.detection.area, t.detection.roles));
+        let boxes = scene.tracks.iter().map(boxed).collect();
         let work = Work {
             // As of another stream, which detection looks at.
             time_source: Some(TimeSource::Arrival),
@@ -139,7 +140,7 @@ fn watch(town: &mut Town) -> (Statement, std::path::PathBuf) {
             boxes,
             ..work(&scene, orders, town.judge.book())
         };
-        town.keeper.carry(&work);
+        town.keeper.carry(work);
     }
     let sealed = town.keeper.store.sealed_between(1, 10).unwrap();
     let folder = town.keeper.store.package_dir(sealed[0]);
@@ -313,7 +314,7 @@ fn no_picture_is_made_of_what_is_long_gone(town: &mut Town) {
         zone: "lane".to_owned(),
         outcome: None,
     };
-    town.keeper.carry(&Work {
+    town.keeper.carry(Work {
         frame: None,
         ..work(&scene, vec![snap], "open".to_owned())
     });
