@@ -35,8 +35,9 @@ const FRAME_WAIT: Duration = Duration::from_millis(200);
 const IDLE_EVERY: Duration = Duration::from_secs(1);
 /// No picture is further from the moment it was ordered of: `best_of_secs` is no more.
 const PICTURE_WITHIN: Duration = Duration::from_secs(2);
-/// Looks remembered per camera for the clip's detections: more than two minutes at the highest detection
-/// rate, about what the ring holds of video.
+/// Looks are remembered so long for a clip's detections: a camera's outage makes it late.
+const LOOKS_FOR: Duration = Duration::from_mins(5);
+/// But no more of them per camera: more than two minutes at the highest detection rate.
 const LOOKS_MAX: usize = 4096;
 
 /// One line of `detections.jsonl`.
@@ -318,6 +319,8 @@ fn remember(looks: &mut VecDeque<Look>, look: Look) {
     if looks.len() == LOOKS_MAX {
         looks.pop_front();
     }
+    let old = |first: &mut Look| look.stamp.since(first.stamp) > LOOKS_FOR;
+    while looks.pop_front_if(old).is_some() {}
     looks.push_back(look);
 }
 
@@ -401,15 +404,36 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_of_two_clips_has_the_detections_of_its_own_time() {
-        let looks = (0..60).map(|secs| Look {
+    fn at(secs: u64) -> Look {
+        Look {
             stamp: moment(secs),
             at: clock::rfc3339_ms(moment(secs).utc_ns),
             pts_ns: secs,
             detections: Vec::new(),
-        });
-        let looks: VecDeque<Look> = looks.collect();
+        }
+    }
+
+    #[test]
+    fn looks_are_remembered_for_five_minutes_and_no_more_than_there_is_room_for() {
+        let mut looks = VecDeque::new();
+        for secs in 0..=400 {
+            remember(&mut looks, at(secs));
+            let oldest = looks.front().map(|look| look.pts_ns);
+            assert_eq!(oldest, Some(secs.saturating_sub(300)));
+        }
+        assert_eq!(looks.len(), 301);
+        for _ in 0..LOOKS_MAX + 10 {
+            remember(&mut looks, at(400));
+        }
+        assert_eq!(looks.len(), LOOKS_MAX);
+        // The camera was away for an hour.
+        remember(&mut looks, at(4_000));
+        assert_eq!(looks.len(), 1);
+    }
+
+    #[test]
+    fn each_of_two_clips_has_the_detections_of_its_own_time() {
+        let looks: VecDeque<Look> = (0..60).map(at).collect();
         let [first, second] = [1, 2].map(|n| CaseId(uuid::Uuid::from_u128(n)));
         let clip = |case, from| Order::Clip {
             case,

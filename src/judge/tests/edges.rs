@@ -90,6 +90,7 @@ fn what_one_camera_sees_is_nothing_to_another() {
     config.zone.push(zone);
     let mut judge = judging(&config, all_roles(), "boot-a").unwrap();
     let mut told = Vec::new();
+    let (mut waits, mut waited) = ([false; 2], [0; 2]);
     for step in 0..300 {
         let t = f64::from(step) * 0.2;
         // The second vendor leaves after the warning.
@@ -104,9 +105,23 @@ fn what_one_camera_sees_is_nothing_to_another() {
                 if let Order::Seal { record, .. } = &order {
                     told.push((record.camera, record.zone.clone(), record.outcome));
                 }
+                match &order {
+                    Order::Hit { hit, .. } if hit.outcome == HitOutcome::Opened => {
+                        waits[scene.camera] = true;
+                    }
+                    Order::Clip { .. } => waits[scene.camera] = false,
+                    _ => {}
+                }
             }
+            assert_eq!([0, 1].map(|camera| judge.awaits_clip(camera)), waits);
+            waited[scene.camera] += u32::from(waits[scene.camera]);
         }
     }
+    let long = |looks: &u32| (27..30).contains(looks);
+    assert!(
+        waited.iter().all(long),
+        "{waited:?}: five seconds and a half"
+    );
     told.sort_by_key(|seal| seal.0);
     assert_eq!(
         told,
