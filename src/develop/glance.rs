@@ -180,7 +180,8 @@ impl Patch {
         Some(Self(less.collect()))
     }
 
-    /// How alike two pictures of one camera are in one place: their correlation, −1 to 1. `None` where one of them shows nothing but one grey.
+    /// How alike two pictures of one camera are in one place: their correlation, −1 to 1. `None` where
+    /// one of them shows nothing but one grey.
     pub fn alike(&self, other: &Self) -> Option<f64> {
         let product = |a: &Self, b: &Self| a.0.iter().zip(&b.0).map(|(a, b)| a * b).sum::<f64>();
         let scale = (product(self, self) * product(other, other)).sqrt();
