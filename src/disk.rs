@@ -325,16 +325,16 @@ pub fn replace(draft: &Path, place: &Path, bytes: &[u8]) -> Result<(), DiskError
     place.parent().map_or(Ok(()), sync_dir)
 }
 
-/// Removes every file under `dir` whose name there is not in `keep`; folders stay. Fine when
-/// there is no `dir`.
+/// Removes every file under `dir` whose name there is not in `keep`, then every folder in which
+/// nothing is left, `dir` among them. Fine when there is no `dir`.
 pub(crate) fn sweep(dir: &Path, keep: &HashSet<String>) -> Result<(), DiskError> {
-    sweep_inner(dir, "", keep)
+    if is_folder(dir) {
+        sweep_inner(dir, "", keep)?;
+    }
+    Ok(())
 }
 
 fn sweep_inner(dir: &Path, prefix: &str, keep: &HashSet<String>) -> Result<(), DiskError> {
-    if !is_folder(dir) {
-        return Ok(());
-    }
     for name in list(dir)? {
         let path = dir.join(&name);
         let inside = format!("{prefix}{name}");
@@ -343,6 +343,9 @@ fn sweep_inner(dir: &Path, prefix: &str, keep: &HashSet<String>) -> Result<(), D
         } else if !keep.contains(&inside) {
             remove_file(&path)?;
         }
+    }
+    if list(dir)?.is_empty() {
+        remove_dir_all(dir)?;
     }
     Ok(())
 }
@@ -436,6 +439,22 @@ mod tests {
     fn a_name_without_a_folder_is_in_the_folder_one_is_in() {
         let parent = Path::new("proof").parent().unwrap();
         sync_dir(parent).unwrap();
+    }
+
+    #[test]
+    fn sweeping_leaves_what_is_to_be_kept_and_no_folder_without_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let case = dir.path().join("case");
+        let files = ["clip", "a/kept", "a/b/rest", "c/rest", "c/d/rest"];
+        let files = files.map(|name| (name, &b"x"[..]));
+        create_dir(&case).unwrap();
+        write_all_under(&case, &files).unwrap();
+        sweep(&case, &["a/kept".to_owned()].into()).unwrap();
+        assert_eq!(list(&case).unwrap(), ["a"]);
+        assert_eq!(list(&case.join("a")).unwrap(), ["kept"]);
+        sweep(&case, &HashSet::new()).unwrap();
+        assert_eq!(list(dir.path()).unwrap(), [""; 0]);
+        sweep(&case, &HashSet::new()).unwrap();
     }
 
     #[test]

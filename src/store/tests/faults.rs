@@ -283,6 +283,32 @@ fn discarding_fails_at_any_step_without_harm() {
     );
 }
 
+/// A package holds what its signature covers, and not so much as a folder more.
+#[test]
+fn what_discarding_left_does_not_come_into_the_next_package() {
+    let (mut left, mut n) = (0, 0);
+    loop {
+        let dir = folder();
+        let store = open(dir.path());
+        store.keep(case(1), &drafts(), None).unwrap();
+        fault::plan(n, Mode::Once(Errno::IO));
+        let discarded = store.discard(case(1), "why", None);
+        let through = fault::clear();
+        if discarded.is_ok() {
+            let staging = dir.path().join("staging").join(case(1).to_string());
+            left += usize::from(staging.exists());
+            store.keep(case(1), &[draft(NAMES[2])], None).unwrap();
+        }
+        seal(&store, case(1)).unwrap();
+        audit(&store);
+        if through {
+            break;
+        }
+        n += 1;
+    }
+    assert_eq!(left, 1, "the folder's removal failed once");
+}
+
 /// What a run was killed in the middle of is not said again by the next.
 #[test]
 fn a_case_is_thrown_away_once_wherever_the_run_before_ended() {

@@ -1,7 +1,5 @@
 //! Random sequences against a model in memory; any operation may be struck by a fault first.
 
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 use rustix::io::Errno;
 
