@@ -66,9 +66,7 @@ impl DiskError {
             source,
         }
     }
-}
 
-impl DiskError {
     /// A file that cannot be read.
     pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
         Self::new("read", path, 0, source)
