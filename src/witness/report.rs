@@ -185,17 +185,18 @@ impl Report<'_> {
             let name = word(&self.words.moment, kind).to_owned();
             self.raw("<section class=\"moment\">\n");
             self.text("h3", "", &name);
-            self.raw("<div class=\"pair\">\n");
-            let wide = [(moment.original, "original"), (moment.marked, "marked")];
-            for (file, what) in wide {
-                if let Some(file) = file {
-                    self.figure(file, what, container);
-                }
+            self.raw("<div class=\"pair\">\n<div>\n");
+            if let Some(file) = moment.original {
+                self.figure(file, "original", container);
             }
             for file in &moment.close {
                 self.figure(file, "close", container);
             }
-            self.raw("</div>\n</section>\n");
+            self.raw("</div>\n<div>\n");
+            if let Some(file) = moment.marked {
+                self.figure(file, "marked", container);
+            }
+            self.raw("</div>\n</div>\n</section>\n");
         }
     }
 
