@@ -286,8 +286,8 @@ fn discarding_fails_at_any_step_without_harm() {
 /// A package holds what its signature covers, and not so much as a folder more.
 #[test]
 fn what_discarding_left_does_not_come_into_the_next_package() {
-    let (mut left, mut n) = (0, 0);
-    loop {
+    let mut left = 0;
+    for n in 0.. {
         let dir = folder();
         let store = open(dir.path());
         store.keep(case(1), &drafts(), None).unwrap();
@@ -304,7 +304,6 @@ fn what_discarding_left_does_not_come_into_the_next_package() {
         if through {
             break;
         }
-        n += 1;
     }
     assert_eq!(left, 1, "the folder's removal failed once");
 }
