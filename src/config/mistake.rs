@@ -153,26 +153,20 @@ pub(super) fn meant<'a>(
         .into_iter()
         .map(|c| {
             let shares_start = word.len() > 2 && (c.starts_with(&word) || word.starts_with(c));
-            (if shares_start { 1 } else { distance(&word, c) }, c)
+            // Two letters swapped are one slip.
+            let slips = if shares_start {
+                1
+            } else {
+                strsim::osa_distance(&word, c)
+            };
+            (slips, c)
         })
         .min_by_key(|(slips, _)| *slips)
-        .filter(|(slips, c)| *slips <= word.len().max(c.len()).div_ceil(LETTERS_PER_SLIP))
+        .filter(|(slips, c)| {
+            let letters = word.chars().count().max(c.chars().count());
+            *slips <= letters.div_ceil(LETTERS_PER_SLIP)
+        })
         .map(|(_, c)| c)
-}
-
-/// Levenshtein's distance in bytes; keys are ASCII.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = corner + usize::from(x != y);
-            corner = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -193,6 +187,8 @@ mod tests {
         ] {
             assert_eq!(meant(typed, keys), wanted, "{typed}");
         }
+        assert_eq!(meant("sotre", ["site", "store"]), Some("store"));
+        assert_eq!(meant("路口", ["车站"]), None);
     }
 
     #[test]
